@@ -1,0 +1,53 @@
+"""What can go wrong in the core. Each message says what was received and what to do.
+
+BiradsError
+├── InputError               the file that was given
+│   ├── EmptyFile
+│   ├── UnsupportedFormat    a format, transfer syntax or object that is not read (HTTP 415)
+│   ├── UnreadableImage      the right format, but damaged or without pixels
+│   ├── ImageTooLarge        more pixels or bytes than the limit (HTTP 413)
+│   └── NotAMammogram        readable, but not a picture the model may judge
+└── ModelError               the model that should answer
+    ├── NoModel              none is there (HTTP 503)
+    └── BundleError          a bundle is damaged, incomplete or of a newer schema
+"""
+
+
+class BiradsError(Exception):
+    """Root of the domain's errors; ``str(error)`` is fit to be shown to the user."""
+
+
+class InputError(BiradsError):
+    """The given file cannot be used."""
+
+
+class EmptyFile(InputError):
+    """The file has no bytes."""
+
+
+class UnsupportedFormat(InputError):
+    """The file's format, transfer syntax or object type is not read."""
+
+
+class UnreadableImage(InputError):
+    """The format is known, but the file is damaged, truncated or has no pixels."""
+
+
+class ImageTooLarge(InputError):
+    """The file has more bytes or pixels than are accepted."""
+
+
+class NotAMammogram(InputError):
+    """The picture can be read, but the model must not judge it."""
+
+
+class ModelError(BiradsError):
+    """The model cannot answer."""
+
+
+class NoModel(ModelError):
+    """There is no model to serve."""
+
+
+class BundleError(ModelError):
+    """A model bundle is damaged, incomplete or of an unknown schema."""
