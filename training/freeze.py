@@ -1,0 +1,73 @@
+"""A TensorFlow function -> the bytes of a frozen graph with float16 weights, the form that bundles carry."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+# Constants up to this many values (shapes, axes, batch normalisation's epsilon) stay float32: they weigh nothing.
+_SMALL = 64
+
+
+def freeze(function: Callable[[Any], Any], shape: Sequence[int | None], name: str) -> bytes:
+    """Freeze a function of one float32 tensor.
+
+    Parameters
+    ----------
+    function : takes a tensor, gives a tensor; a Keras model called with ``training=False`` will do
+    shape : the input's shape, None for the batch
+    name : the input's name in the graph; the result's name is ``output``
+
+    Returns
+    -------
+    A serialised GraphDef in which every variable has become a constant; weights are kept as float16 and
+    cast to float32 where they are used.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    traced = tf.function(
+        lambda x: tf.identity(function(x), name="output"),
+        input_signature=[tf.TensorSpec(list(shape), tf.float32, name=name)],
+    )
+    frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
+    return bytes(_halve(_with_named_output(frozen)).SerializeToString())
+
+
+def _with_named_output(frozen: Any) -> Any:
+    """The frozen function's GraphDef, ending in one node called ``output``."""
+    graph = frozen.graph.as_graph_def()
+    last = frozen.outputs[0].op.name
+    if last != "output":
+        if any(node.name == "output" for node in graph.node):
+            next(node for node in graph.node if node.name == "output").name = "result"
+            for node in graph.node:
+                node.input[:] = ["result" if i == "output" else i for i in node.input]
+        next(node for node in graph.node if node.name == last).name = "output"
+        for node in graph.node:
+            node.input[:] = ["output" if i == last else i for i in node.input]
+    return graph
+
+
+def _halve(graph: Any) -> Any:
+    """Store each large float32 constant as float16 followed by a cast."""
+    import tensorflow as tf
+    from tensorflow.python.framework import tensor_util
+
+    halved = tf.compat.v1.GraphDef()
+    halved.versions.CopyFrom(graph.versions)
+    for node in graph.node:
+        if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
+            halved.node.add().CopyFrom(node)
+            continue
+        values = tensor_util.MakeNdarray(node.attr["value"].tensor)
+        if values.size <= _SMALL:
+            halved.node.add().CopyFrom(node)
+            continue
+        constant = halved.node.add(name=f"{node.name}/float16", op="Const")
+        constant.attr["dtype"].type = tf.float16.as_datatype_enum
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values.astype(np.float16)))
+        cast = halved.node.add(name=node.name, op="Cast", input=[constant.name])
+        cast.attr["SrcT"].type = tf.float16.as_datatype_enum
+        cast.attr["DstT"].type = tf.float32.as_datatype_enum
+    return halved
