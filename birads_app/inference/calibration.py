@@ -1,7 +1,6 @@
 """Temperature scaling (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 # A temperature outside of this range says that the validation part is too small to tell, not that it is right.
 _LOWEST, _HIGHEST = 0.2, 10.0
@@ -27,6 +26,8 @@ def fit_temperature(logits: np.ndarray, possible: np.ndarray) -> float:
     -------
     A temperature between 0.2 and 10; above 1 the head was too sure of itself.
     """
+    from scipy.optimize import minimize_scalar
+
     allowed = np.asarray(possible)
     if allowed.ndim == 1:
         allowed = np.eye(logits.shape[1], dtype=bool)[allowed]

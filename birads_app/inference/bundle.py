@@ -1,0 +1,263 @@
+"""A model on disk: a folder that describes itself, is checked before it is read, and holds no code.
+
+``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
+(frozen graphs, float16 weights) and ``evaluation.json``. ``models/CURRENT`` lists the names that were
+promoted, oldest first; the last line serves.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from birads_app.inference import preprocess
+from birads_app.inference.errors import BundleError, NoModel
+
+SCHEMA = 1
+BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
+    "backbone.pb",
+    "head.pb",
+    "README.md",
+    "evaluation.json",
+    "manifest.json",
+)
+_FILES = (BACKBONE, HEAD, CARD, EVALUATION)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model bundle.
+
+    classes : BI-RADS codes in the order of the head's logits
+    size : side of the square input in pixels
+    temperature : what logits are divided by before the softmax
+    demonstration : True where the model only shows what the product does
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    name: str
+    classes: tuple[str, ...]
+    size: int
+    temperature: float
+    head: str
+    demonstration: bool
+    card: str
+
+
+def load(path: Path) -> Bundle:
+    """Verify a bundle's files against its manifest, then read it.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or changed, or the manifest is of a newer schema, unreadable or incomplete.
+    """
+    manifest = _read_manifest(path)
+    for file in _FILES:
+        _verify_file(path / file, manifest["files"].get(file))
+    return Bundle(
+        path=path,
+        manifest=manifest,
+        name=path.name,
+        classes=tuple(manifest["classes"]),
+        size=int(manifest["preprocessing"]["size"]),
+        temperature=float(manifest["temperature"]),
+        head=str(manifest["head"]["kind"]),
+        demonstration=bool(manifest["demonstration"]),
+        card=(path / CARD).read_text("utf-8"),
+    )
+
+
+def write(
+    models: Path,
+    name: str,
+    *,
+    manifest: dict[str, Any],
+    card: str,
+    backbone: bytes,
+    head: bytes,
+    evaluation: dict[str, Any],
+) -> Path:
+    """Write a bundle whole or not at all.
+
+    Parameters
+    ----------
+    models : the folder of bundles; made where it is missing
+    manifest : ``classes, demonstration, preprocessing {version, size}, head {kind, ...}, temperature``, and
+        whatever else should be kept (``created``, ``backbone``, ``training``); ``schema``, ``name`` and
+        ``files`` are filled in
+
+    Raises
+    ------
+    BundleError
+        The name cannot be a folder's, or is taken.
+    """
+    target = models / check_name(name)
+    if target.exists():
+        raise BundleError(f"There is already a model named {name}. Choose another --name.")
+    models.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
+    try:
+        contents = {
+            BACKBONE: backbone,
+            HEAD: head,
+            CARD: card.encode(),
+            EVALUATION: _to_json(evaluation),
+        }
+        files = {file: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for file, data in contents.items()}
+        contents[MANIFEST] = _to_json({"schema": SCHEMA, "name": name, **manifest, "files": files})
+        for file, data in contents.items():
+            _write_synced(draft / file, data)
+        draft.chmod(0o755)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return target
+
+
+def check_name(name: str) -> str:
+    """Give the name back if it can be a bundle's; raise BundleError otherwise."""
+    if not _NAME.fullmatch(name):
+        raise BundleError(
+            f"{name!r} cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores, "
+            "beginning with a letter or digit."
+        )
+    return name
+
+
+def list_names(models: Path) -> list[str]:
+    """Names of all bundles in the folder, sorted; verified or not."""
+    return sorted(manifest.parent.name for manifest in models.glob(f"[!.]*/{MANIFEST}"))
+
+
+def current_name(models: Path) -> str:
+    """Name of the model that serves; raises NoModel when none was promoted."""
+    history = promoted(models)
+    if not history:
+        raise NoModel(
+            "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, "
+            "or promote one with `flask models promote NAME`."
+        )
+    return history[-1]
+
+
+def promoted(models: Path) -> list[str]:
+    """Names in the order of their promotion; the last one serves."""
+    try:
+        return (models / "CURRENT").read_text("utf-8").split()
+    except FileNotFoundError:
+        return []
+
+
+def set_current(models: Path, name: str) -> None:
+    """Verify a bundle and let it serve from now on; atomic for every reader."""
+    load(models / check_name(name))
+    history = promoted(models)
+    if history[-1:] != [name]:
+        _replace_history(models, [*history, name])
+
+
+def roll_back(models: Path) -> str:
+    """Let the model before the current one serve again, and give its name.
+
+    Raises
+    ------
+    NoModel
+        Nothing was promoted before the current model.
+    BundleError
+        The model before is damaged or gone; the current one goes on serving.
+    """
+    history = promoted(models)
+    if len(history) < 2:
+        raise NoModel("There is no earlier model to go back to.")
+    load(models / check_name(history[-2]))
+    _replace_history(models, history[:-1])
+    return history[-2]
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Read the manifest and check that this program understands it."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"There is no model named {path.name}. `flask models list` shows those there are.") from None
+    except (ValueError, OSError) as error:
+        raise BundleError(f"The manifest of model {path.name} is damaged. Restore the folder or retrain.") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+        raise BundleError(f"The manifest of model {path.name} names no schema. Restore the folder or retrain.")
+    if manifest["schema"] > SCHEMA:
+        raise BundleError(
+            f"Model {path.name} has schema {manifest['schema']}, this program reads up to {SCHEMA}. Update the program."
+        )
+    _check_entries(path.name, manifest)
+    return manifest
+
+
+def _check_entries(name: str, manifest: dict[str, Any]) -> None:
+    """Check the entries that serving depends on."""
+    try:
+        classes = manifest["classes"]
+        complete = (
+            isinstance(manifest["files"], dict)
+            and isinstance(classes, list)
+            and len(classes) > 1
+            and all(code in {"0", "1", "2", "3", "4", "5", "6"} for code in classes)
+            and float(manifest["temperature"]) > 0
+            and int(manifest["preprocessing"]["size"]) >= 32
+            and isinstance(manifest["head"]["kind"], str)
+            and isinstance(manifest["demonstration"], bool)
+        )
+        version = manifest["preprocessing"]["version"]
+    except (KeyError, TypeError, ValueError):
+        complete, version = False, None
+    if not complete:
+        raise BundleError(f"The manifest of model {name} is incomplete. Restore the folder or retrain.")
+    if version != preprocess.VERSION:
+        raise BundleError(
+            f"Model {name} was made with preprocessing {version}, this program has {preprocess.VERSION}. Retrain it."
+        )
+
+
+def _verify_file(file: Path, expected: Any) -> None:
+    """Compare a file's size and SHA-256 with the manifest's."""
+    model = file.parent.name
+    if not file.is_file() or not isinstance(expected, dict):
+        raise BundleError(f"Model {model} lacks {file.name}. Restore the folder or retrain.")
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != expected.get("sha256"):
+        raise BundleError(f"{file.name} of model {model} was changed or damaged. Restore the folder or retrain.")
+
+
+def _replace_history(models: Path, names: list[str]) -> None:
+    """Replace CURRENT in one step."""
+    handle, draft = tempfile.mkstemp(prefix=".CURRENT-", dir=models)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write("".join(f"{name}\n" for name in names))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(draft, 0o644)
+        os.replace(draft, models / "CURRENT")
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _to_json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,102 @@
+"""The graphs that serve. OpenVINO by default; TensorFlow as the other. Both read the bundle's one copy of weights."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birads_app.inference.bundle import BACKBONE, HEAD, Bundle
+from birads_app.inference.errors import BundleError
+
+ENGINES = ("openvino", "tensorflow")
+PRECISIONS = ("f32", "bf16")
+
+# What a frozen backbone or head may consist of. A graph with anything else (file access, Python calls) is not run.
+_ALLOWED_OPS = frozenset(
+    "Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims "
+    "FusedBatchNormV3 GatherV2 Identity MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad Placeholder Pow "
+    "Prod RealDiv Relu Reshape Rsqrt Shape Sigmoid Slice Softmax Split Sqrt Square SquaredDifference Squeeze "
+    "StridedSlice Sub Sum Tanh Tile Transpose Unpack ZerosLike".split()
+)
+
+_Run = Callable[[np.ndarray], np.ndarray]
+
+
+class Engine:
+    """Runs one bundle's backbone and head; may be called from several threads."""
+
+    def __init__(self, backbone: _Run, head: _Run) -> None:
+        self._backbone = backbone
+        self._head = head
+        self._lock = threading.Lock()
+
+    def maps(self, batch: np.ndarray) -> np.ndarray:
+        """Feature maps, float32 (n, 7, 7, 2048) at 224 pixels, from inputs, float32 (n, size, size, 3)."""
+        with self._lock:
+            return self._backbone(batch)
+
+    def logits(self, maps: np.ndarray) -> np.ndarray:
+        """Logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, 2048)."""
+        with self._lock:
+            return self._head(maps)
+
+
+def open_engine(bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None) -> Engine:
+    """Compile a verified bundle.
+
+    Parameters
+    ----------
+    engine : ``openvino`` or ``tensorflow``
+    precision : ``f32`` or ``bf16`` for OpenVINO's backbone (a processor without bfloat16 uses float32); heads
+        and TensorFlow always compute in float32
+    threads : processor threads to use; all cores when None
+
+    Raises
+    ------
+    BundleError
+        A graph cannot be read or holds operations that a model does not need.
+    """
+    if engine not in ENGINES or precision not in PRECISIONS:
+        raise ValueError(f"engine has to be one of {ENGINES}, precision one of {PRECISIONS}. Got {engine}, {precision}.")
+    try:
+        if engine == "tensorflow":
+            return Engine(_tensorflow(bundle.path / BACKBONE), _tensorflow(bundle.path / HEAD))
+        return Engine(
+            _openvino(bundle.path / BACKBONE, precision, threads), _openvino(bundle.path / HEAD, "f32", threads)
+        )
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise BundleError(f"The graphs of model {bundle.name} cannot be read. Retrain it.") from error
+
+
+def _openvino(graph: Path, precision: str, threads: int | None) -> _Run:
+    import openvino
+
+    core = openvino.Core()
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    compiled = core.compile_model(core.read_model(graph), "CPU", options)
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return np.array(compiled(np.ascontiguousarray(batch, np.float32))[0])
+
+    return run
+
+
+def _tensorflow(graph: Path) -> _Run:
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
+    strange = sorted({node.op for node in definition.node} - _ALLOWED_OPS)
+    if strange or definition.library.function:
+        raise ValueError(f"{graph.name} holds operations that no model needs: {', '.join(strange) or 'functions'}")
+    source = next(node.name for node in definition.node if node.op == "Placeholder")
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    function = wrapped.prune(f"{source}:0", "output:0")
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return np.asarray(function(tf.constant(batch, tf.float32)).numpy())
+
+    return run

@@ -1,0 +1,122 @@
+"""One mammogram in, one answer out."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from birads_app.inference import bundle as bundles
+from birads_app.inference import explain, preprocess, quality
+from birads_app.inference.bundle import Bundle
+from birads_app.inference.calibration import softmax
+from birads_app.inference.decode import Mammogram
+from birads_app.inference.engine import Engine, open_engine
+from birads_app.inference.errors import ModelError
+from birads_app.inference.preprocess import Box
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The model's answer for one image.
+
+    category : code of the most probable category
+    probabilities : calibrated, by code in the bundle's class order; sum 1
+    maps : by code, float32 array of shape (7, 7): how far that probability falls when the place is hidden
+    box : the square of the image that the maps cover; may reach outside of the image
+    flipped : True where the maps belong to the mirror image
+    warnings : what speaks against trusting the answer, as sentences
+    """
+
+    category: str
+    probabilities: dict[str, float]
+    maps: dict[str, np.ndarray]
+    box: Box
+    flipped: bool
+    model: str
+    demonstration: bool
+    warnings: tuple[str, ...]
+
+
+class Predictor:
+    """A loaded model."""
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self.engine = engine
+
+    @classmethod
+    def load(
+        cls, bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+    ) -> "Predictor":
+        """Compile a verified bundle; parameters as in :func:`birads_app.inference.engine.open_engine`."""
+        return cls(bundle, open_engine(bundle, engine, precision, threads))
+
+    def predict(self, mammogram: Mammogram) -> Prediction:
+        """Judge one image; raises NotAMammogram where it must not be judged."""
+        warnings = mammogram.notes + quality.check(mammogram)
+        seen = preprocess.prepare(mammogram, self.bundle.size)
+        maps = self.engine.maps(seen.tensor[None])[0]
+        rows, columns, _ = maps.shape
+        probabilities = softmax(self.engine.logits(explain.occlude(maps)), self.bundle.temperature)
+        heat = explain.fall(probabilities, rows, columns)
+        classes = self.bundle.classes
+        return Prediction(
+            category=classes[int(probabilities[0].argmax())],
+            probabilities=dict(zip(classes, probabilities[0].tolist(), strict=True)),
+            maps=dict(zip(classes, heat, strict=True)),
+            box=seen.box,
+            flipped=seen.flipped,
+            model=self.bundle.name,
+            demonstration=self.bundle.demonstration,
+            warnings=warnings,
+        )
+
+
+class ModelSource:
+    """Gives the model that serves now, and follows promotions without a restart."""
+
+    def __init__(self, models: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None):
+        self._models = models
+        self._options = (engine, precision, threads)
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int] | None = None
+        self._predictor: Predictor | None = None
+
+    def get(self) -> Predictor:
+        """The current predictor.
+
+        Raises
+        ------
+        NoModel, BundleError
+            No model was promoted, or it cannot be read and none was loaded before. With one loaded, a broken
+            newcomer is logged and the loaded one goes on serving.
+        """
+        with self._lock:
+            state = self._state()
+            if self._predictor is None or state != self._seen:
+                self._follow()
+                self._seen = state
+            assert self._predictor is not None
+            return self._predictor
+
+    def _follow(self) -> None:
+        """Load what CURRENT names, or keep what is loaded."""
+        try:
+            name = bundles.current_name(self._models)
+            self._predictor = Predictor.load(bundles.load(self._models / name), *self._options)
+        except ModelError as error:
+            if self._predictor is None:
+                raise
+            log.error("Keeping model %s: %s", self._predictor.bundle.name, error)
+
+    def _state(self) -> tuple[int, int] | None:
+        """Identity of the CURRENT file; it changes with every promotion."""
+        try:
+            status = (self._models / "CURRENT").stat()
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_ino
