@@ -1,0 +1,258 @@
+"""The commands ``flask train``, ``flask models ...``, ``flask phantoms`` and ``flask prove``.
+
+Each command translates options to a call and an error to one line. Nothing heavy is imported until a
+command runs, because the web application imports this module at start.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+if TYPE_CHECKING:
+    from training.recipe import Site
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def register(app: Flask) -> None:
+    """Join the training commands to ``app.cli``."""
+    for command in (train, models, phantoms, prove):
+        app.cli.add_command(command)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn an expected error into one line on stderr and exit status 1."""
+    from birads_app.inference.errors import BiradsError
+
+    try:
+        yield
+    except BiradsError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise click.ClickException(f"{error.strerror or error}{where}. No model was written.") from error
+    except KeyboardInterrupt as error:
+        raise click.ClickException(
+            "Interrupted. No model was written and the one that serves is unchanged; "
+            "the features read so far are kept for the next run."
+        ) from error
+
+
+def _settings() -> Any:
+    """The application's settings, which the factory leaves among the extensions."""
+    return current_app.extensions["birads_settings"]
+
+
+def _site() -> "Site":
+    from training.recipe import Site
+
+    settings = _settings()
+    return Site(
+        models=Path(settings.models),
+        cache=Path(settings.instance) / "cache",
+        engine=settings.engine,
+        precision=settings.precision,
+    )
+
+
+# A lone command needs the application context as those of AppGroup have it.
+_commands = AppGroup("training")
+
+
+@_commands.command("train")
+@click.option("--data", required=True, type=_FOLDER, help="Folder with one folder of images per category.")
+@click.option("--name", required=True, help="Name of the new model: letters, digits, - and _.")
+@click.option(
+    "--recipe",
+    type=click.Choice(["head", "shipped"]),
+    default="head",
+    show_default=True,
+    help="head: learn a head on fixed features. shipped: make the demonstration model anew.",
+)
+@click.option(
+    "--backbone",
+    type=click.Choice(["shipped", "imagenet"]),
+    default="shipped",
+    show_default=True,
+    help="Where the features come from; imagenet downloads Keras' weights.",
+)
+@click.option(
+    "--backbone-weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Keras .h5 weights of ResNet50 without top, instead of --backbone.",
+)
+@click.option("--head", default="dense", show_default=True, help="Kind of head to learn.")
+@click.option("--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found.")
+@click.option("--seed", default=0, show_default=True, help="Split, resampling and weights follow from it.")
+@click.option(
+    "--epochs",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="At most; training stops earlier once the validation patients gain no more.",
+)
+@click.option(
+    "--test-share",
+    default=0.2,
+    show_default=True,
+    type=click.FloatRange(0.05, 0.5),
+    help="Share of the images kept for the evaluation.",
+)
+@click.option(
+    "--smote/--no-smote",
+    default=True,
+    show_default=True,
+    help="Balance the categories of the training part with synthetic rows.",
+)
+@click.option(
+    "--promote/--no-promote", default=False, show_default=True, help="Let the new model serve at once."
+)
+def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> None:
+    """Train a model on a folder of mammograms and write it as a bundle."""
+    with _one_line_errors():
+        if recipe == "shipped":
+            _train_shipped(data, name, knobs["seed"])
+        else:
+            _train_head(data, name, knobs)
+        if promote:
+            _promote(name)
+    if not promote:
+        click.echo(f"The model does not serve yet: flask models promote {name}")
+
+
+def _train_shipped(data: Path, name: str, seed: int) -> None:
+    from training.shipped import train_shipped
+
+    train_shipped(data=data, name=name, models=Path(_settings().models), seed=seed)
+
+
+def _train_head(data: Path, name: str, knobs: dict[str, Any]) -> None:
+    from training.recipe import TrainConfig
+    from training.recipe import train as run
+
+    classes = knobs.pop("classes")
+    weights = knobs.pop("backbone_weights")
+    config = TrainConfig(
+        data=str(data.resolve()),
+        name=name,
+        classes=tuple(code.strip() for code in classes.split(",")) if classes else (),
+        backbone_weights=str(weights) if weights else None,
+        **knobs,
+    )
+    click.echo(run(config, _site(), say=click.echo).summary)
+
+
+@_commands.group("models", cls=AppGroup)
+def models() -> None:
+    """List, show, verify and promote model bundles."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the bundles; the star marks the one that serves."""
+    from training.promote import overview
+
+    with _one_line_errors():
+        for line in overview(Path(_settings().models)):
+            click.echo(line)
+
+
+@models.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a model's card."""
+    from training.promote import find
+
+    with _one_line_errors():
+        click.echo(find(Path(_settings().models), name).card)
+
+
+@models.command("verify")
+@click.argument("name")
+def verify(name: str) -> None:
+    """Check a bundle's checksums and run it once."""
+    with _one_line_errors():
+        click.echo(_verified(name))
+
+
+@models.command("promote")
+@click.argument("name")
+def promote_model(name: str) -> None:
+    """Let a model serve, after verifying it; running workers pick it up."""
+    with _one_line_errors():
+        _promote(name)
+
+
+@models.command("rollback")
+def rollback() -> None:
+    """Let the model serve that served before."""
+    from training.promote import roll_back
+
+    with _one_line_errors():
+        settings = _settings()
+        name = roll_back(Path(settings.models), settings.engine, settings.precision)
+        click.echo(f"{name} serves again.")
+
+
+def _verified(name: str) -> str:
+    from training.promote import verify as run
+
+    settings = _settings()
+    return run(Path(settings.models), name, settings.engine, settings.precision)
+
+
+def _promote(name: str) -> None:
+    from training.promote import promote as run
+
+    settings = _settings()
+    run(Path(settings.models), name, settings.engine, settings.precision)
+    click.echo(f"{name} serves now.")
+
+
+@_commands.command("phantoms")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--patients", required=True, type=click.IntRange(min=1))
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--format", "file_format", type=click.Choice(["png", "dicom"]), default="png", show_default=True
+)
+@click.option(
+    "--size", default=512, show_default=True, type=click.IntRange(64, 4096), help="Height in pixels."
+)
+def phantoms(directory: Path, patients: int, seed: int, file_format: str, size: int) -> None:
+    """Write a labelled set of synthetic mammograms, a folder per category, with truth.csv."""
+    from training.phantoms import write_set
+
+    with _one_line_errors(), _bar(patients, "phantoms") as step:
+        write_set(directory, patients, seed, format=file_format, size=size, progress=step)
+
+
+@contextmanager
+def _bar(total: int, title: str) -> Iterator[Callable[..., None]]:
+    """A progress bar as a callback; silent where stderr is no terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=title, unit="patient", disable=None) as bar:
+        yield lambda *_: bar.update()
+
+
+@_commands.command("prove")
+@click.option("--train-patients", default=200, show_default=True, type=click.IntRange(min=10))
+@click.option("--test-patients", default=100, show_default=True, type=click.IntRange(min=5))
+@click.option("--seed", default=1, show_default=True)
+def prove(train_patients: int, test_patients: int, seed: int) -> None:
+    """Show on phantoms that the method learns where there is something to learn."""
+    from training.proof import prove as run
+
+    with _one_line_errors():
+        proof = run(_site(), train_patients, test_patients, seed, say=click.echo)
+    click.echo(proof.summary)
+    if not proof.held:
+        raise SystemExit(1)
