@@ -44,14 +44,19 @@ class Box:
 class ModelInput:
     """What the backbone sees of one image.
 
-    tensor : float32 array of shape (size, size, 3), standardised
-    box : the square of the original image that the tensor covers
+    grey : uint8 array of shape (size, size), the breast stretched to 0..255, black around it
+    box : the square of the original image that ``grey`` covers
     flipped : True where the image was mirrored so that the chest wall is on the left
     """
 
-    tensor: np.ndarray
+    grey: np.ndarray
     box: Box
     flipped: bool
+
+    @property
+    def tensor(self) -> np.ndarray:
+        """Standardised input, float32 array of shape (size, size, 3)."""
+        return standardise(self.grey)
 
 
 def find_breast(pixels: np.ndarray) -> Box:
@@ -86,13 +91,15 @@ def prepare(mammogram: Mammogram, size: int) -> ModelInput:
     flipped = _chest_wall_right(inside)
     if flipped:
         grey = grey[:, ::-1]
-    square = np.zeros((size, size), np.float32)
-    square[: grey.shape[0], : grey.shape[1]] = grey
-    return ModelInput(standardise(square), _square(breast, flipped), flipped)
+    square = np.zeros((size, size), np.uint8)
+    square[: grey.shape[0], : grey.shape[1]] = np.rint(grey)
+    return ModelInput(square, _square(breast, flipped), flipped)
 
 
 def standardise(grey: np.ndarray) -> np.ndarray:
-    """Three BGR channels less the ImageNet mean, float32 (..., 3), from grey levels 0..255 of shape (...)."""
+    """VGG16's standardisation, as the paper has it.
+
+    Three BGR channels less the ImageNet mean, float32 (..., 3), from grey levels 0..255 of shape (...)."""
     return np.asarray(grey, np.float32)[..., None] - _IMAGENET_MEAN_BGR
 
 
