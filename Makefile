@@ -1,0 +1,107 @@
+# The commands of this project; `make` alone lists them.
+
+PYTHON ?= python3
+VENV   ?= .venv
+HOST   ?= 127.0.0.1
+PORT   ?= 8000
+NAME   ?= birads-demo
+
+BIN     := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEV     := $(VENV)/.dev-installed
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: run
+run: $(RUNTIME) ## Install what is needed and serve on http://HOST:PORT (127.0.0.1:8000)
+	$(BIN)/flask db upgrade
+	HOST=$(HOST) PORT=$(PORT) exec $(BIN)/gunicorn --config gunicorn.conf.py wsgi:app
+
+.PHONY: shipped-model
+shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DATA=folder [NAME=birads-demo]
+	@[[ -n "$(DATA)" ]] || { echo "Say where the data is: make shipped-model DATA=folder" >&2; exit 2; }
+	$(BIN)/flask train --recipe shipped --data "$(DATA)" --name "$(NAME)"
+
+##@ Develop
+
+.PHONY: test
+test: $(DEV) chromium ## Run all tests, the browser's too
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(DEV) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(DEV) ## Put style in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(RUNTIME) ## Measure against the plain way: latency, throughput, memory of a web worker
+	$(BIN)/python bench/bench.py $(ARGS)
+
+.PHONY: test-docker
+test-docker: $(DEV) ## Do the Docker image's steps in clean virtual environments, and test the result
+	BIRADS_CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_docker.py $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(DEV) chromium ## Take the README's pictures anew
+	BIRADS_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_browser.py $(ARGS)
+
+.PHONY: constraints
+constraints: ## Write constraints.txt anew from the versions that are installed
+	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze | tr 'A-Z_' 'a-z-' | LC_ALL=C sort; } > constraints.new
+	@mv constraints.new constraints.txt
+
+.PHONY: clean
+clean: ## Remove caches and the virtual environment; the instance folder stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -not -path './instance/*' -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- the virtual environment: made once, filled again when a requirement file changes
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is: $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.txt requirements-web.txt constraints.txt | $(BIN)/python
+	@echo "Installing the packages of requirements.txt (TensorFlow among them: a few minutes the first time)"
+	$(PIP) install -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME) | $(BIN)/python
+	$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+# ---- the browser of the tests: Debian's, where it may be installed; under CI=true it has to be there
+
+.PHONY: chromium
+chromium:
+	@if command -v chromium >/dev/null; then exit 0; fi; \
+	if [[ "$$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the browser tests"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    chromium chromium-driver >/dev/null || true; \
+	fi; \
+	if command -v chromium >/dev/null; then exit 0; fi; \
+	if [[ "$${CI:-}" == true ]]; then echo "CI=true, but there is no chromium for the browser tests." >&2; exit 1; fi; \
+	echo "The browser tests will be skipped: no chromium here. As root: apt-get install chromium chromium-driver"
