@@ -1,0 +1,78 @@
+"""Charts drawn on the server as SVG: no script, no style attribute, and they print."""
+
+from collections.abc import Mapping
+
+from markupsafe import Markup, escape
+
+from birads_app.inference.categories import CATEGORIES
+from birads_app.web.wording import percent
+
+# Everything is in the drawing's own units; the page scales it to the width it has.
+WIDTH = 508
+ROW = 34
+BAR = 12
+TOP = 6
+AXIS = 22
+LEFT = 236
+RIGHT = 52
+SCALE = WIDTH - LEFT - RIGHT
+TICKS = (0.0, 0.5, 1.0)
+
+
+def bar_chart(probabilities: Mapping[str, float], predicted: str, chart_id: str) -> Markup:
+    """Draw one horizontal bar a category, in the given order, with its percentage.
+
+    ``probabilities`` maps a category's code to a probability in 0..1; ``predicted`` is the code whose row
+    is emphasised; ``chart_id`` makes the ids of the title and the description unique on the page.
+    Raises ValueError if there is no category, or a probability is outside 0..1.
+    """
+    if not probabilities:
+        raise ValueError("A chart needs at least one category. Got none.")
+    for code, value in probabilities.items():
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"A probability has to be within 0 and 1. Got {value!r} for category {code}.")
+    bottom = TOP + ROW * len(probabilities)
+    rows = "".join(
+        _row(code, value, TOP + ROW * index, code == predicted)
+        for index, (code, value) in enumerate(probabilities.items())
+    )
+    return Markup(
+        f'<svg class="chart" role="img" viewBox="0 0 {WIDTH} {bottom + AXIS}"'
+        f' aria-labelledby="{escape(chart_id)}-title {escape(chart_id)}-desc">'
+        f'<title id="{escape(chart_id)}-title">The model\'s probability of each category</title>'
+        f'<desc id="{escape(chart_id)}-desc">{escape(describe(probabilities))}</desc>'
+        f"{_axis(bottom)}{rows}</svg>"
+    )
+
+
+def describe(probabilities: Mapping[str, float]) -> str:
+    """Say in one sentence what the chart shows."""
+    return "; ".join(f"BI-RADS {code}: {percent(value)}" for code, value in probabilities.items()) + "."
+
+
+def _row(code: str, value: float, top: float, emphasised: bool) -> str:
+    """Label, track, bar and figure of one category."""
+    middle = top + ROW / 2
+    category = CATEGORIES[code]
+    length = max(SCALE * value, 1.5)
+    bar = f'x="{LEFT}" y="{middle - BAR / 2}" height="{BAR}" rx="2"'
+    return (
+        f'<g class="chart-row{" chart-row-predicted" if emphasised else ""}">'
+        f'<text class="chart-code" x="0" y="{middle}" dy="0.35em">{escape(code)}</text>'
+        f'<text class="chart-label" x="18" y="{middle}" dy="0.35em">{escape(category.title)}</text>'
+        f'<rect class="chart-track" {bar} width="{SCALE}"/>'
+        f'<rect class="chart-bar" {bar} width="{length:.1f}" fill="{escape(category.colour)}"/>'
+        f'<text class="chart-figure" x="{WIDTH}" y="{middle}" dy="0.35em" text-anchor="end">'
+        f"{percent(value)}</text></g>"
+    )
+
+
+def _axis(bottom: float) -> str:
+    """Thin lines at 0, 50 and 100 % with their figures under the bars."""
+    return "".join(
+        f'<line class="chart-grid" x1="{LEFT + SCALE * tick}" x2="{LEFT + SCALE * tick}"'
+        f' y1="{TOP}" y2="{bottom}"/>'
+        f'<text class="chart-tick" x="{LEFT + SCALE * tick}" y="{bottom + 15}" text-anchor="middle">'
+        f"{tick:.0%}</text>"
+        for tick in TICKS
+    )

@@ -1,0 +1,163 @@
+"""The reading pages: worklist, upload, exam, and the images that they show."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from birads_app import samples
+from birads_app.inference.categories import CATEGORIES, DISCLAIMER
+from birads_app.inference.errors import ModelError
+from birads_app.intake import IntakeRefused, Problem, check_count, take_in
+from birads_app.records import exams
+from birads_app.records.models import Exam, Image
+from birads_app.web import charts, wording
+
+bp = Blueprint("reading", __name__)
+
+# What a download is, by the format that the decoder found: (extension, media type).
+DOWNLOADS = {
+    "DICOM": ("dcm", "application/dicom"),
+    "PNG": ("png", "image/png"),
+    "JPEG": ("jpg", "image/jpeg"),
+    "TIFF": ("tif", "image/tiff"),
+    "BMP": ("bmp", "image/bmp"),
+    "PGM": ("pgm", "image/x-portable-graymap"),
+}
+
+
+@bp.before_request
+@login_required
+def _readers_only() -> None:
+    """Nothing here is for visitors."""
+
+
+@bp.app_context_processor
+def _vocabulary() -> dict[str, Any]:
+    """Give every template the field's words."""
+    return {
+        "categories": CATEGORIES,
+        "disclaimer": DISCLAIMER,
+        "percent": wording.percent,
+        "short_label": wording.short_label,
+        "view_label": wording.view_label,
+        "view_words": wording.view_words,
+    }
+
+
+@bp.get("/")
+def worklist() -> str:
+    """List the exams, newest first."""
+    listing = exams.newest(page=request.args.get("page", 1, type=int))
+    return render_template("reading/worklist.html", listing=listing, **_sample_exams())
+
+
+@bp.route("/upload", methods=["GET", "POST"])
+def upload() -> ResponseReturnValue:
+    """Take in the images of one exam."""
+    if request.method == "GET":
+        return _upload_page([], 200)
+    chosen = [file for file in request.files.getlist("files") if file.filename]
+    try:
+        check_count(len(chosen))
+    except IntakeRefused as refusal:
+        return _upload_page(refusal.problems, refusal.status)
+    return _read((file.filename or "", file.read()) for file in chosen)
+
+
+@bp.post("/samples")
+def try_sample() -> ResponseReturnValue:
+    """Take in a sample exam by the way that uploads go."""
+    name = request.form.get("sample", "")
+    for sample in samples.available():
+        if sample.name == name:
+            return _read(sample.read())
+    return abort(404, f"There is no sample exam named {name!r} here.")
+
+
+@bp.get("/exams/<exam_id>")
+def exam(exam_id: str) -> str:
+    """Show what the model said about each image of an exam."""
+    return render_template(
+        "reading/exam.html",
+        exam=exams.get(exam_id),
+        bar_chart=charts.bar_chart,
+        certainty=wording.certainty,
+    )
+
+
+@bp.route("/exams/<exam_id>/delete", methods=["GET", "POST"])
+def delete(exam_id: str) -> ResponseReturnValue:
+    """Ask first, then delete the exam with its images."""
+    doomed = exams.get(exam_id)
+    if request.method == "GET":
+        return render_template("reading/delete.html", exam=doomed)
+    exams.delete(doomed)
+    flash("The exam and its images were deleted.")
+    return redirect(url_for("reading.worklist"), 303)
+
+
+@bp.get("/exams/<exam_id>/images/<image_id>/<kind>")
+def image(exam_id: str, image_id: str, kind: str) -> Response:
+    """Deliver an image of an exam: ``display``, ``heat-<category>``, or ``original`` as a download."""
+    exam = exams.get(exam_id)
+    wanted = next((each for each in exam.images if each.id == image_id), None)
+    if wanted is None:
+        abort(404, "This exam has no such image.")
+    if kind == "original":
+        return _original(exam, wanted)
+    if kind != "display" and kind not in {f"heat-{code}" for code in wanted.probabilities}:
+        abort(404, "An image is delivered as display, original or heat-<category>.")
+    return _private(send_file(exams.file(wanted, kind), conditional=True))
+
+
+def _read(files: Iterable[tuple[str, bytes]]) -> ResponseReturnValue:
+    """Have the files read as one exam: to its page, or back to the form with every problem listed."""
+    try:
+        taken = take_in(files, current_user)
+    except IntakeRefused as refusal:
+        return _upload_page(refusal.problems, refusal.status)
+    except ModelError as error:
+        return _upload_page([Problem("", str(error), 503)], 503)
+    return redirect(url_for("reading.exam", exam_id=taken.id), 303)
+
+
+def _upload_page(problems: list[Problem], status: int) -> tuple[str, int]:
+    page = render_template(
+        "reading/upload.html",
+        problems=problems,
+        max_bytes=current_app.config.get("MAX_CONTENT_LENGTH"),
+        **_sample_exams(),
+    )
+    return page, status
+
+
+def _sample_exams() -> dict[str, Any]:
+    return {"samples": samples.available(), "samples_credit": samples.CREDIT}
+
+
+def _original(exam: Exam, image: Image) -> Response:
+    """The upload as it came, under a name of the server's making, never shown inside the page."""
+    extension, media_type = DOWNLOADS.get(image.source, ("bin", "application/octet-stream"))
+    name = f"exam-{exam.id[:8]}-image-{image.position + 1}.{extension}"
+    path = exams.file(image, "original")
+    return _private(send_file(path, mimetype=media_type, as_attachment=True, download_name=name))
+
+
+def _private(response: Response) -> Response:
+    """Let only the reader's own browser keep the image, and ask again each time whether it still may."""
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response

@@ -1,0 +1,73 @@
+"""How the pages put figures, views and sizes into words."""
+
+from collections.abc import Mapping
+
+SIDES = {"R": "right breast", "L": "left breast"}
+VIEWS = {
+    "CC": "craniocaudal",
+    "MLO": "mediolateral oblique",
+    "ML": "mediolateral",
+    "LM": "lateromedial",
+    "LMO": "lateromedial oblique",
+    "XCCL": "exaggerated craniocaudal, lateral",
+    "XCCM": "exaggerated craniocaudal, medial",
+    "FB": "caudocranial",
+    "SIO": "superolateral to inferomedial oblique",
+    "ISO": "inferomedial to superolateral oblique",
+    "CV": "cleavage",
+    "AT": "axillary tail",
+}
+# A first place that leads the second by less than this (in probability) is called a near tie.
+NEAR_TIE = 0.10
+
+
+def percent(value: float) -> str:
+    """Give a probability as a percentage that never rounds doubt away: 0.999 is not 100%."""
+    if 0.0 < value < 0.01:
+        return "<1%"
+    if 0.99 < value < 1.0:
+        return ">99%"
+    return f"{100 * value:.0f}%"
+
+
+def view_label(laterality: str | None, view: str | None) -> str:
+    """Give the short label radiologists write on a film: ``R CC``; what the file leaves out is said."""
+    if laterality and view:
+        return f"{laterality} {view}"
+    if laterality:
+        return f"{laterality}, view not stated"
+    if view:
+        return f"{view}, side not stated"
+    return "View not stated"
+
+
+def short_label(laterality: str | None, view: str | None, number: int) -> str:
+    """Give what is known of side and view in as little room as possible; else the image's number, from 1."""
+    return " ".join(part for part in (laterality, view) if part) or f"Image {number}"
+
+
+def view_words(laterality: str | None, view: str | None) -> str:
+    """Spell the label out: ``Right breast, craniocaudal``; empty if the file states neither."""
+    words = [SIDES.get(laterality or "", ""), VIEWS.get(view or "", "")]
+    return ", ".join(word for word in words if word).capitalize()
+
+
+def certainty(probabilities: Mapping[str, float]) -> str:
+    """Say how clearly the model prefers its first category, without promising that it is right.
+
+    ``probabilities`` maps a category's code to a probability in 0..1 and has at least one entry.
+    """
+    ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)
+    (_, first), rest = ranked[0], ranked[1:]
+    share = f"The model gives this category {percent(first)}"
+    if not rest:
+        return f"{share}."
+    second_code, second = rest[0]
+    runner_up = f"BI-RADS {second_code} follows with {percent(second)}"
+    if first - second < NEAR_TIE:
+        return f"{share}; {runner_up}: the model hardly separates the two."
+    if first < 0.5:
+        return f"{share}, less than half; {runner_up}."
+    if first < 0.8:
+        return f"{share}; {runner_up}."
+    return f"{share}; {runner_up}. A high figure is the model's preference, not a proof."

@@ -1,0 +1,164 @@
+// Chosen files as a list, drag and drop, and the progress of the upload. The form works without this too.
+"use strict";
+
+const form = document.getElementById("upload");
+const drop = document.getElementById("drop");
+const input = document.getElementById("files");
+const list = document.getElementById("chosen");
+const clear = document.getElementById("clear");
+const send = form.querySelector("button[type=submit]");
+const progress = document.getElementById("progress");
+const bar = progress.querySelector("progress");
+const progressText = document.getElementById("progress-text");
+const announce = document.getElementById("announce");
+const problems = document.getElementById("problems");
+const limit = Number(form.dataset.maxBytes) || Infinity;
+
+let files = [];
+let refused = new Set(); // names of files that the server did not accept
+let busy = false;
+
+function size(bytes) {
+  if (bytes < 1e3) return `${bytes} bytes`;
+  return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function element(tag, text, className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  made.className = className;
+  return made;
+}
+
+function row(file) {
+  const item = document.createElement("li");
+  const remove = element("button", "Remove", "button-plain");
+  remove.type = "button";
+  remove.setAttribute("aria-label", `Remove ${file.name}`);
+  remove.disabled = busy;
+  remove.addEventListener("click", () => {
+    files = files.filter((other) => other !== file);
+    show();
+    input.focus();
+  });
+  const note = refused.has(file.name) ? element("span", "not accepted", "refused") : element("span", size(file.size), "quiet");
+  item.append(element("span", file.name, "filename"), note, remove);
+  return item;
+}
+
+function show() {
+  list.replaceChildren(...files.map(row));
+  clear.hidden = files.length === 0;
+  clear.disabled = send.disabled = busy;
+  send.textContent = files.length > 1 ? `Read ${files.length} images` : "Read images";
+}
+
+function add(more) {
+  const known = new Set(files.map((file) => `${file.name} ${file.size} ${file.lastModified}`));
+  files.push(...[...more].filter((file) => !known.has(`${file.name} ${file.size} ${file.lastModified}`)));
+  input.value = "";
+  show();
+  announce.textContent = `${files.length} files chosen.`;
+}
+
+function complain(section) {
+  working(false);
+  problems.replaceChildren(section);
+  refused = new Set([...section.querySelectorAll("[data-file]")].map((item) => item.dataset.file));
+  show();
+  problems.focus();
+  problems.scrollIntoView({ block: "start" });
+}
+
+function problem(text) {
+  const section = element("section", "", "problems");
+  section.setAttribute("role", "alert");
+  section.append(element("h2", "Nothing was stored"), element("p", text));
+  complain(section);
+}
+
+function working(state) {
+  busy = state;
+  progress.hidden = !state;
+  form.setAttribute("aria-busy", String(state));
+  show();
+}
+
+function report(event) {
+  if (!event.lengthComputable) return;
+  const percent = Math.floor((100 * event.loaded) / event.total);
+  const quarter = Math.floor(percent / 25) * 25;
+  bar.value = percent;
+  progressText.textContent = `${percent}% of ${size(event.total)}`;
+  const words = `${quarter} percent uploaded.`;
+  if (quarter && announce.textContent !== words) announce.textContent = words;
+}
+
+function reading() {
+  bar.removeAttribute("value"); // how long the model takes is not known beforehand
+  progressText.textContent = announce.textContent = "Reading the images…";
+}
+
+function answered(request) {
+  const page = request.response;
+  const target = new URL(request.responseURL || location.href);
+  if (request.status === 200 && target.pathname !== new URL(form.action).pathname) {
+    if (!page || page.querySelector("input[type=password]")) {
+      return problem("You are no longer logged in. Log in in another tab, then send again: your files stay listed here.");
+    }
+    return location.assign(target);
+  }
+  const section = page && page.querySelector(".problems");
+  if (section) return complain(document.importNode(section, true));
+  const message = page && page.getElementById("error-message");
+  problem(message ? message.textContent : `The server answered with status ${request.status}. Try again.`);
+}
+
+function upload(event) {
+  event.preventDefault();
+  if (busy) return;
+  if (files.length === 0) return problem("No file was chosen. Choose at least one image.");
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  if (total > limit) return problem(`The files have ${size(total)} together; this server accepts ${size(limit)}.`);
+  const body = new FormData(form);
+  body.delete("files");
+  for (const file of files) body.append("files", file, file.name);
+  const request = new XMLHttpRequest();
+  request.open("POST", form.action);
+  request.responseType = "document";
+  request.upload.addEventListener("progress", report);
+  request.upload.addEventListener("load", reading);
+  request.addEventListener("load", () => answered(request));
+  request.addEventListener("error", () => problem("The connection broke. Your files stay listed here: try again."));
+  problems.replaceChildren();
+  refused = new Set();
+  bar.value = 0;
+  progressText.textContent = "";
+  working(true);
+  request.send(body);
+}
+
+drop.classList.add("scripted");
+input.required = false;
+form.addEventListener("submit", upload);
+input.addEventListener("change", () => add(input.files));
+clear.addEventListener("click", () => {
+  files = [];
+  refused = new Set();
+  problems.replaceChildren();
+  show();
+  input.focus();
+});
+for (const name of ["dragenter", "dragover"]) {
+  window.addEventListener(name, (event) => {
+    event.preventDefault(); // a file dropped beside the zone must not replace the page
+    drop.classList.toggle("over", drop.contains(event.target));
+  });
+}
+window.addEventListener("dragleave", (event) => event.relatedTarget || drop.classList.remove("over"));
+window.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  if (!busy) add(event.dataTransfer.files);
+});
+window.addEventListener("pageshow", (event) => event.persisted && working(false));
