@@ -1,0 +1,225 @@
+"""The breast of a phantom without a finding: outline, tissue, pectoral muscle, skin and nipple.
+
+Lengths are in units of the image's height, grey levels in units of the window (0 air .. 1 white), and the
+chest wall is on the left; :mod:`training.phantoms` mirrors right breasts and adds the finding.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from scipy import fft
+
+DENSITIES = ("A", "B", "C", "D")
+VIEWS = ("CC", "MLO")
+# Width of the picture over its height: the 24 x 30 cm field of a full-field detector.
+ASPECT = 0.8
+
+# Share of the breast's area that is fibroglandular, and its grey level over fat, by BI-RADS density.
+_GLAND_AREA = {"A": 0.10, "B": 0.30, "C": 0.58, "D": 0.82}
+_GLAND_LEVEL = {"A": 0.25, "B": 0.29, "C": 0.31, "D": 0.33}
+_FAT_LEVEL = 0.20
+
+
+@dataclass(frozen=True)
+class Habitus:
+    """What the two breasts of a patient share; lengths in image heights.
+
+    depth : chest wall to nipple, 0.42..0.58
+    half_height : of the breast on the detector, 0.36..0.45
+    shoulder : width of tissue at the upper edge of an MLO view, as a share of depth, 0.55..0.75
+    muscle : width of the pectoral muscle there, as a share of the shoulder, 0.6..0.9
+    muscle_reach : how far down the pectoral muscle reaches, 0.45..0.7
+    gamma, gain : of the acquisition
+    """
+
+    depth: float
+    half_height: float
+    shoulder: float
+    muscle: float
+    muscle_reach: float
+    gamma: float
+    gain: float
+
+
+def draw_habitus(rng: np.random.Generator) -> Habitus:
+    """Draw a patient's build and the acquisition's look."""
+    return Habitus(
+        depth=rng.uniform(0.42, 0.58),
+        half_height=rng.uniform(0.36, 0.45),
+        shoulder=rng.uniform(0.55, 0.75),
+        muscle=rng.uniform(0.6, 0.9),
+        muscle_reach=rng.uniform(0.45, 0.7),
+        gamma=rng.uniform(0.85, 1.2),
+        gain=rng.uniform(0.92, 1.08),
+    )
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A drawn breast, chest wall on the left; the arrays end where air begins, right of the nipple.
+
+    grey : float32 (height, width), 0 air .. about 0.7
+    inside : float32 (height, width), 1 in the breast, 0 in air, soft at the skin
+    room : float32 (height, width), pixels to the nearest skin or muscle; 0 outside the parenchyma
+    nipple : (row, column) in pixels
+    depth : chest wall to nipple in pixels
+    """
+
+    grey: np.ndarray
+    inside: np.ndarray
+    room: np.ndarray
+    nipple: tuple[float, float]
+    depth: float
+
+
+def draw_anatomy(rng: np.random.Generator, habitus: Habitus, view: str, density: str, size: int) -> Anatomy:
+    """Draw one view of a breast with nothing to find in it; ``size`` is the picture's height in pixels."""
+    skin, nipple_row = _outline(rng, habitus, view, size)
+    # Nothing but air lies beyond the nipple: it need not be drawn.
+    columns = np.arange(min(round(size * ASPECT), int(skin.max() + 0.05 * size)), dtype=np.float32)
+    rows = np.arange(size, dtype=np.float32)[:, None]
+    breast = columns < skin[:, None]
+    nipple = (nipple_row, float(skin[int(nipple_row)]))
+    muscle = _muscle(habitus, view, rows / size, columns / size)
+    depth = cv2.distanceTransform(breast.astype(np.uint8), cv2.DIST_L2, 5)
+    tissue = _tissue(rng, nipple, depth, muscle, breast, density)
+    grey = _project(tissue, muscle, depth, size)
+    inside = np.clip(depth / (0.004 * size), 0, 1)
+    _add_nipple(rng, grey, inside, nipple, size)
+    free = (breast & (muscle < 0.05)).astype(np.uint8)
+    room = cv2.distanceTransform(free, cv2.DIST_L2, 5)
+    return Anatomy(grey * inside, inside, room, nipple, nipple[1])
+
+
+def _outline(rng: np.random.Generator, habitus: Habitus, view: str, size: int) -> tuple[np.ndarray, float]:
+    """Column of the skin for every row (float32, 0 where there is no breast), and the row of the nipple."""
+    y = np.arange(size, dtype=np.float32) / size
+    roundness = rng.uniform(0.5, 0.62)
+    wobble = 0.006 * np.sin(2 * np.pi * (y * rng.uniform(1, 2.5) + rng.uniform()))
+    if view == "CC":
+        centre = rng.uniform(0.48, 0.52)
+        across = np.clip(np.abs(y - centre) / habitus.half_height, 0, 1)
+        x = (1 - across**2.2) ** roundness
+    else:
+        centre = rng.uniform(0.56, 0.62)
+        below = np.clip((y - centre) / (habitus.half_height * 0.85), 0, 1)
+        above = np.clip((centre - y) / centre, 0, 1)
+        lower = (1 - below**2.2) ** roundness
+        upper = habitus.shoulder + (1 - habitus.shoulder) * (1 - above**2) ** 1.3
+        x = np.where(y > centre, lower, upper)
+    x = np.where(x > 0, habitus.depth * x * (1 + wobble), 0)
+    return (x * size).astype(np.float32), centre * size
+
+
+def _muscle(habitus: Habitus, view: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Opacity 0..1 of the pectoral muscle: a slightly convex triangle in the upper corner of an MLO view."""
+    if view != "MLO":
+        return np.zeros(np.broadcast_shapes(y.shape, x.shape), np.float32)
+    down = np.clip(y / habitus.muscle_reach, 0, 1)
+    edge = habitus.depth * habitus.shoulder * habitus.muscle * (1 - down**1.25)
+    return np.clip((edge - x) / 0.012 + 0.5, 0, 1).astype(np.float32) * (edge > 0)
+
+
+@lru_cache(maxsize=8)
+def _bands(size: int) -> tuple[np.ndarray, ...]:
+    """Amplitude filters over the half-plane of frequencies: clouds, coarse web, fine web, grain."""
+    fy = fft.fftfreq(size, 1 / size)[:, None]
+    fx = fft.rfftfreq(size, 1 / size)[None, :]
+    f = np.hypot(fy, fx)
+    f[0, 0] = np.inf
+    clouds = np.where(f > 1.5, f**-1.7, 0) * np.exp(-((f / 60) ** 2))
+    webs = [np.exp(-((np.log(f / centre) / width) ** 2)) / f for centre, width in ((9, 0.5), (22, 0.5))]
+    grain = np.exp(-((np.log(f / 45) / 0.8) ** 2)) / f
+    return tuple(band.astype(np.float32) for band in (clouds, *webs, grain))
+
+
+def _fields(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Periodic Gaussian fields (size, size, bands), each of mean 0 and variance 1, by filtering white noise.
+
+    Bands far apart share their white noise: what a filter does not pass cannot correlate.
+    """
+    bands = _bands(size)
+    fields = np.empty((size, size, len(bands)), np.float32)
+    # Uniform noise is quicker to draw, and sums of so many of its terms are as good as Gaussian.
+    noises = (rng.random((2, *bands[0].shape, 2), dtype=np.float32) - 0.5).view(np.complex64)[..., 0]
+    for number, band in enumerate(bands):
+        field = fft.irfft2(noises[number % 2] * band, s=(size, size), overwrite_x=True)
+        fields[..., number] = field / field.std()
+    return fields
+
+
+def _duct_maps(shape: tuple[int, int], nipple: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates that bend a field so that its structures run along the ducts, which meet at the nipple."""
+    rows = np.arange(shape[0], dtype=np.float32)[:, None] - nipple[0]
+    columns = np.arange(shape[1], dtype=np.float32)[None, :] - nipple[1]
+    distance = np.hypot(rows, columns)
+    spread = 0.55 + 0.9 * distance / shape[0]
+    along = (distance * 0.8).astype(np.float32)
+    across = (rows / spread).astype(np.float32)
+    return along, across
+
+
+def _ridges(field: np.ndarray, width: float) -> np.ndarray:
+    """Thin bright strands, 0..1, along the zero lines of a Gaussian field."""
+    return 1 / (1 + (field * (0.6 / width)) ** 2) ** 2
+
+
+def _rise(field: np.ndarray, level: float, width: float) -> np.ndarray:
+    """0 well below the level, 1 well above, smooth over about four widths."""
+    share = np.clip((field - level) * (0.22 / width) + 0.5, 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _tissue(
+    rng: np.random.Generator,
+    nipple: tuple[float, float],
+    depth: np.ndarray,
+    muscle: np.ndarray,
+    breast: np.ndarray,
+    density: str,
+) -> np.ndarray:
+    """Grey of fat, glands, ligaments and vessels before the thickness of the breast is applied."""
+    size = depth.shape[0]
+    maps = _duct_maps(depth.shape, nipple)
+    bent = cv2.remap(_fields(rng, size), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    clouds, coarse, fine, grain = cv2.split(bent)
+    rows = np.arange(size, dtype=np.float32)[:, None] / size - nipple[0] / size
+    columns = np.arange(depth.shape[1], dtype=np.float32)[None, :] / nipple[1]
+    # Glands fill a cone behind the nipple and spare the fat under the skin and before the muscle.
+    cone = -((rows / 0.26) ** 2) - ((columns - rng.uniform(0.5, 0.62)) / 0.42) ** 2
+    under_skin = np.clip(1 - depth / (0.07 * size), 0, 1) ** 2
+    bias = 1.1 * cone - 3.0 * under_skin - 4.0 * muscle + 0.95 * clouds + 0.22 * coarse
+    threshold = np.quantile(bias[::4, ::4][breast[::4, ::4]], 1 - _GLAND_AREA[density])
+    gland = _rise(bias, float(threshold), 0.3)
+    lobules = _rise(coarse + 0.5 * fine, 1.1, 0.3)  # of fat, dark between the glands
+    body = gland * (0.72 + 0.15 * clouds + 0.12 * fine + 0.05 * grain) * (1 - 0.6 * lobules)
+    strands = _ridges(coarse + 0.25 * grain, 0.16) * np.clip(0.55 + 0.35 * (clouds + fine), 0.05, 1)
+    strands += 0.8 * _ridges(fine + 0.5 * coarse, 0.13) * np.clip(0.5 + 0.4 * (clouds - coarse), 0, 1)
+    fat = _FAT_LEVEL * (1 + 0.10 * clouds + 0.06 * grain)
+    return fat + _GLAND_LEVEL[density] * body + 0.095 * strands * (0.75 + 0.4 * gland)
+
+
+def _project(tissue: np.ndarray, muscle: np.ndarray, depth: np.ndarray, size: int) -> np.ndarray:
+    """Lay muscle and skin over the tissue and thin it out towards the skin line."""
+    rows, columns = (np.arange(n, dtype=np.float32) / size for n in depth.shape)
+    fibres = 0.40 + 0.012 * np.sin(150 * (columns + 0.35 * rows[:, None])) + 0.25 * (tissue - _FAT_LEVEL)
+    grey = tissue + muscle * (fibres - 0.9 * tissue)
+    edge = np.clip(depth / (0.10 * size), 0, 1)
+    thickness = 0.3 + 0.7 * np.sqrt(1 - (1 - edge) ** 2)
+    skin = _ridges(depth - 0.006 * size, 0.004 * size)
+    return (grey * thickness + 0.12 * skin).astype(np.float32)
+
+
+def _add_nipple(
+    rng: np.random.Generator, grey: np.ndarray, inside: np.ndarray, nipple: tuple[float, float], size: int
+) -> None:
+    """Draw the nipple in profile on the skin line, in place."""
+    radius = rng.uniform(0.016, 0.026) * size
+    rows = np.arange(grey.shape[0], dtype=np.float32)[:, None] - nipple[0]
+    columns = np.arange(grey.shape[1], dtype=np.float32)[None, :] - nipple[1] + 0.15 * radius
+    distance = np.hypot(rows / 1.25, columns)
+    bump = np.clip((radius - distance) / (0.012 * size), 0, 1)
+    np.maximum(grey, 0.42 * bump, out=grey)
+    np.maximum(inside, bump, out=inside)
