@@ -7,7 +7,7 @@ command runs, because the web application imports this module at start.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from flask import Flask, current_app
@@ -226,7 +226,7 @@ def _promote(name: str) -> None:
 @click.option(
     "--size", default=512, show_default=True, type=click.IntRange(64, 4096), help="Height in pixels."
 )
-def phantoms(directory: Path, patients: int, seed: int, file_format: str, size: int) -> None:
+def phantoms(directory: Path, patients: int, seed: int, file_format: Literal["png", "dicom"], size: int) -> None:
     """Write a labelled set of synthetic mammograms, a folder per category, with truth.csv."""
     from training.phantoms import write_set
 

@@ -1,0 +1,165 @@
+"""How good is a model on patients it has not seen? Figures with intervals, counted by patient.
+
+Images of one patient err together, so the bootstrap (Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993) draws patients, not images. All replicates are computed at once from one confusion matrix
+per patient.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure with the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Expected calibration error and multi-class Brier score (0 best, 2 worst)."""
+
+    ece: float
+    brier: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures on the test part.
+
+    figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic), and ``majority``, the
+        accuracy of always naming the most common category
+    confusion : images by true category (rows) and named category (columns), in class order
+    """
+
+    classes: tuple[str, ...]
+    images: int
+    patients: int
+    figures: dict[str, Figure]
+    confusion: tuple[tuple[int, ...], ...]
+    before: Calibration
+    after: Calibration
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``evaluation.json``."""
+        return asdict(self)
+
+
+def evaluate(
+    raw: np.ndarray,
+    calibrated: np.ndarray,
+    labels: np.ndarray,
+    patients: Sequence[str],
+    classes: Sequence[str],
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure probabilities against the truth.
+
+    Parameters
+    ----------
+    raw, calibrated : probabilities (n, classes) before and after temperature scaling
+    labels : int array of shape (n,), index of the true category in ``classes``
+    patients : n ids
+    replicates : bootstrap samples
+    """
+    named = calibrated.argmax(axis=1)
+    by_patient = _confusion_by_patient(labels, named, patients, len(classes))
+    matrix = by_patient.sum(axis=0)
+    point = measures(matrix[None])
+    drawn = measures(_resample(by_patient, replicates, seed))
+    figures = {
+        name: Figure(float(value[0]), *map(float, np.percentile(drawn[name], (2.5, 97.5))))
+        for name, value in point.items()
+    }
+    return Evaluation(
+        classes=tuple(classes),
+        images=len(labels),
+        patients=len(by_patient),
+        figures=figures,
+        confusion=tuple(tuple(int(count) for count in row) for row in matrix),
+        before=calibration_of(raw, labels),
+        after=calibration_of(calibrated, labels),
+    )
+
+
+def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
+    """Figures of shape (replicates,) from confusion matrices of shape (replicates, classes, classes).
+
+    Macro averages run over the categories that occur in the truth or among the answers; a category that is
+    never named has precision 0.
+    """
+    matrices = matrices.astype(float)
+    right = np.diagonal(matrices, axis1=1, axis2=2)
+    true, named = matrices.sum(axis=2), matrices.sum(axis=1)
+    total = matrices.sum(axis=(1, 2))
+    occurs = (true + named) > 0
+    return {
+        "accuracy": right.sum(axis=1) / total,
+        "precision": _macro(_ratio(right, named), occurs),
+        "recall": _macro(_ratio(right, true), occurs),
+        "f1": _macro(_ratio(2 * right, true + named), occurs),
+        "kappa": _quadratic_kappa(matrices, true, named, total),
+        "majority": true.max(axis=1) / total,
+    }
+
+
+def calibration_of(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    """Expected calibration error of the named category in ten equal bins, and the Brier score."""
+    sure = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    gaps = np.bincount(bins, weights=right - sure, minlength=_BINS)
+    truth = np.eye(probabilities.shape[1])[labels]
+    return Calibration(
+        ece=float(np.abs(gaps).sum() / len(labels)),
+        brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+    )
+
+
+def _confusion_by_patient(
+    labels: np.ndarray, named: np.ndarray, patients: Sequence[str], classes: int
+) -> np.ndarray:
+    """Confusion matrices (patients, classes, classes)."""
+    names, group = np.unique(np.asarray(patients), return_inverse=True)
+    counts = np.zeros((len(names), classes, classes))
+    np.add.at(counts, (group, labels, named), 1)
+    return counts
+
+
+def _resample(by_patient: np.ndarray, replicates: int, seed: int) -> np.ndarray:
+    """Confusion matrices (replicates, classes, classes) of as many patients, drawn with replacement."""
+    count, classes, _ = by_patient.shape
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=replicates)
+    return (weights @ by_patient.reshape(count, -1)).reshape(replicates, classes, classes)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _macro(values: np.ndarray, occurs: np.ndarray) -> np.ndarray:
+    return np.asarray((values * occurs).sum(axis=1) / occurs.sum(axis=1))
+
+
+def _quadratic_kappa(
+    matrices: np.ndarray, true: np.ndarray, named: np.ndarray, total: np.ndarray
+) -> np.ndarray:
+    """Cohen's kappa with quadratic weights over the categories' order; 0 where chance alone agrees fully."""
+    steps = np.arange(matrices.shape[1])
+    weights = (steps[:, None] - steps[None]) ** 2
+    observed = (matrices * weights).sum(axis=(1, 2))
+    expected = (true[:, :, None] * named[:, None] * weights).sum(axis=(1, 2)) / total
+    return np.where(expected > 0, 1 - _ratio(observed, expected), 0.0)

@@ -1,0 +1,83 @@
+"""The network that turns images into feature maps: the shipped one, or Keras' ResNet50."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from birads_app.inference import bundle as bundles
+from birads_app.inference import engine as engines
+from birads_app.inference.errors import ModelError
+
+# Side of the square input of a backbone that comes without a bundle, in pixels.
+_IMAGENET_SIZE = 224
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A compiled backbone.
+
+    graph : the frozen graph, as the new bundle will carry it
+    size : side of the square input in pixels
+    maps : float32 (n, size, size, 3) -> float32 (n, rows, columns, channels)
+    origin : what the new bundle's manifest says about the backbone
+    """
+
+    graph: bytes
+    size: int
+    maps: engines.Run
+    origin: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the graph."""
+        return hashlib.sha256(self.graph).hexdigest()
+
+
+def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
+    """The backbone of an existing bundle, usually the shipped one.
+
+    Raises
+    ------
+    ModelError
+        The bundle is missing or damaged.
+    """
+    if not path.is_dir():
+        raise ModelError(
+            f"There is no shipped model {path.name} in {path.parent}, and so no shipped backbone. Restore "
+            "the folder, or train with --backbone imagenet or --backbone-weights PATH."
+        )
+    bundle = bundles.load(path)
+    run = engines.open_engine(bundle, engine, precision)
+    origin = {**bundle.manifest.get("backbone", {}), "taken_from": bundle.name}
+    return Extractor((path / bundles.BACKBONE).read_bytes(), bundle.size, run.maps, origin)
+
+
+def from_keras(weights: str | Path, cache: Path, engine: str, precision: str) -> Extractor:
+    """Keras' ResNet50, frozen the way bundles carry it.
+
+    Parameters
+    ----------
+    weights : ``"imagenet"``, which downloads, or the path of a Keras ``.h5`` file without top
+
+    Raises
+    ------
+    ModelError
+        The weights are out of reach or do not fit.
+    """
+    from training.backbone import freeze_backbone, keras_resnet50
+
+    graph = freeze_backbone(keras_resnet50(weights), _IMAGENET_SIZE)
+    title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
+    with tempfile.TemporaryDirectory(dir=_made(cache)) as folder:
+        path = Path(folder) / bundles.BACKBONE
+        path.write_bytes(graph)
+        run = engines.open_graph(path, engine, precision)
+    return Extractor(graph, _IMAGENET_SIZE, run, {"network": "ResNet50", "weights": title})
+
+
+def _made(folder: Path) -> Path:
+    os.makedirs(folder, exist_ok=True)
+    return folder

@@ -1,0 +1,131 @@
+"""Which model serves: find, verify, promote, roll back. What serves changes in one step or not at all."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from birads_app.inference import bundle as bundles
+from birads_app.inference.bundle import Bundle
+from birads_app.inference.calibration import softmax
+from birads_app.inference.engine import open_engine
+from birads_app.inference.errors import BundleError
+from training.errors import NameTaken, TrainingError
+
+
+def find(models: Path, name: str) -> Bundle:
+    """Load one bundle; raises BundleError where it is missing or damaged."""
+    return bundles.load(models / bundles.check_name(name))
+
+
+def overview(models: Path) -> list[str]:
+    """One line for each bundle; a star marks the one that serves, and a damaged one says so."""
+    names = bundles.list_names(models)
+    if not names:
+        return ["There are no models. Train one: flask train --data DIR --name NAME"]
+    serving = bundles.promoted(models)[-1:]
+    width = max(len(name) for name in names)
+    return [f"{'*' if [name] == serving else ' '} {name:{width}}  {_line(models, name)}" for name in names]
+
+
+def _line(models: Path, name: str) -> str:
+    try:
+        bundle = find(models, name)
+    except BundleError as error:
+        return f"DAMAGED: {error}"
+    kind = ", demonstration" if bundle.demonstration else ""
+    created = bundle.manifest.get("created", "")
+    return f"BI-RADS {' '.join(bundle.classes)}, {bundle.head} head{kind} {created}".rstrip()
+
+
+def verify(models: Path, name: str, engine: str, precision: str) -> str:
+    """Check a bundle's checksums and that its graphs run and agree with its manifest.
+
+    Returns
+    -------
+    A sentence saying what was found.
+
+    Raises
+    ------
+    BundleError
+        The bundle must not serve.
+    """
+    bundle = find(models, name)
+    running = open_engine(bundle, engine, precision)
+    try:
+        logits = running.logits(running.maps(np.zeros((1, bundle.size, bundle.size, 3), np.float32)))
+    except (RuntimeError, ValueError) as error:
+        raise BundleError(f"The graphs of model {name} do not fit together. Retrain it.") from error
+    if logits.shape != (1, len(bundle.classes)) or not np.isfinite(softmax(logits, bundle.temperature)).all():
+        raise BundleError(
+            f"Model {name} gives {logits.shape[-1]} values for its {len(bundle.classes)} categories, or "
+            "values that are no numbers. Retrain it."
+        )
+    return f"{name} is whole: checksums agree and it answers for BI-RADS {', '.join(bundle.classes)}."
+
+
+def promote(models: Path, name: str, engine: str, precision: str) -> None:
+    """Verify a bundle, then let it serve; raises BundleError and changes nothing where it is not fit to."""
+    verify(models, name, engine, precision)
+    bundles.set_current(models, name)
+
+
+def roll_back(models: Path, engine: str, precision: str) -> str:
+    """Verify the model that served before, let it serve again, and give its name.
+
+    Raises
+    ------
+    NoModel, BundleError
+        There is none, or it is damaged; the current one goes on serving.
+    """
+    for name in bundles.promoted(models)[-2:-1]:
+        verify(models, name, engine, precision)
+    return bundles.roll_back(models)
+
+
+@contextmanager
+def reserved(models: Path, name: str) -> Iterator[None]:
+    """Hold a new model's name while it is made, against other trainings on this machine.
+
+    The lock ends with the process, however it ends.
+
+    Raises
+    ------
+    BundleError
+        The name cannot be a model's.
+    NameTaken
+        A model has the name, or a training that runs now has reserved it.
+    """
+    bundles.check_name(name)
+    if (models / name).exists():
+        raise NameTaken(f"There is already a model named {name}. Choose another --name.")
+    path = models / f".{name}.lock"
+    handle = _locked(path, name)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(path: Path, name: str) -> int:
+    """Open and lock the file; raises NameTaken where another process holds it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise TrainingError(f"Models cannot be written to {path.parent}: {error.strerror}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The holder before may have removed the file between our opening and locking it.
+        if os.fstat(handle).st_ino != path.stat().st_ino:
+            raise BlockingIOError
+    except (BlockingIOError, FileNotFoundError):
+        os.close(handle)
+        raise NameTaken(
+            f"Another training of a model named {name} is running. Choose another --name."
+        ) from None
+    return handle

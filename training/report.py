@@ -1,0 +1,152 @@
+"""What is told about a finished training: the model card, and the summary on the console."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from birads_app.inference.categories import CATEGORIES, DISCLAIMER
+from training.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from training.recipe import TrainConfig
+
+_NAMES = {
+    "accuracy": "Accuracy",
+    "precision": "Precision (macro)",
+    "recall": "Recall (macro)",
+    "f1": "F1 (macro)",
+    "kappa": "Quadratic kappa",
+    "majority": "Accuracy of always naming the most common category",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a training found out.
+
+    counts : images of each category in the training, validation and test part, in class order
+    patients : patients in the three parts
+    unknown : images whose patient could not be told
+    refused : (file, reason) of each file left out
+    backbone : the bundle's note about where the backbone comes from
+    notes : sentences of split and resampling
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, int, int], ...]
+    patients: tuple[int, int, int]
+    unknown: int
+    refused: tuple[tuple[str, str], ...]
+    backbone: str
+    notes: tuple[str, ...]
+    temperature: float
+    created: str
+
+
+def patient_warning(unknown: int, images: int) -> str:
+    """The sentence that every output carries where patients could not be told; empty otherwise."""
+    if not unknown:
+        return ""
+    return (
+        f"WARNING: the patients of {unknown} of {images} images could not be told, and each of these images "
+        "counts as a patient. Images of one patient may lie on both sides of the split, and the figures below "
+        "are then too good. Give a table truth.csv with the columns path and patient."
+    )
+
+
+def card(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
+    """The model card, in Markdown."""
+    images = sum(map(sum, facts.counts))
+    before, after = evaluation.before, evaluation.after
+    sections = [
+        f"# {config.name}",
+        DISCLAIMER,
+        patient_warning(facts.unknown, images) and f"**{patient_warning(facts.unknown, images)}**",
+        "Reads one mammogram and gives the probability of each BI-RADS category: "
+        f"{_categories(facts.classes)}. Made {facts.created} by `flask train`.",
+        "## Data",
+        f"{images} images of {sum(facts.patients)} patients from `{config.data}`; {len(facts.refused)} files "
+        "were left out (listed in `evaluation.json`). No patient is in two parts.",
+        _table(["BI-RADS", "training", "validation", "test"], _rows(facts)),
+        "\n".join(f"- {note}" for note in facts.notes),
+        "## Recipe",
+        _recipe(config, facts),
+        "## Figures",
+        f"On {evaluation.images} images of {evaluation.patients} test patients, with 95 % intervals "
+        "(bootstrap over patients). They hold for images from the same source; other sources may do worse.",
+        _table(
+            ["figure", "value (95 % interval)"], [[_NAMES[n], str(f)] for n, f in evaluation.figures.items()]
+        ),
+        "Images by true category (rows) and named category (columns):",
+        _table(
+            ["", *facts.classes],
+            [[c, *map(str, r)] for c, r in zip(facts.classes, evaluation.confusion, strict=True)],
+        ),
+        f"Calibration: expected calibration error {before.ece:.3f} before and {after.ece:.3f} after temperature "
+        f"scaling, Brier score {before.brier:.3f} and {after.brier:.3f}.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
+    """What the console shows at the end."""
+    images = sum(map(sum, facts.counts))
+    before, after = evaluation.before, evaluation.after
+    width = max(map(len, _NAMES.values()))
+    lines = [
+        f"Model {config.name}: BI-RADS {', '.join(facts.classes)}.",
+        f"{images} images of {sum(facts.patients)} patients; training {facts.patients[0]}, validation "
+        f"{facts.patients[1]}, test {facts.patients[2]} patients; {len(facts.refused)} files left out.",
+        patient_warning(facts.unknown, images),
+        *facts.notes,
+        f"{evaluation.images} images of {evaluation.patients} test patients, 95 % interval over patients:",
+        *(f"  {_NAMES[name]:{width}}  {figure}" for name, figure in evaluation.figures.items()),
+        f"Calibration error {before.ece:.3f} -> {after.ece:.3f}, Brier score {before.brier:.3f} -> "
+        f"{after.brier:.3f} (temperature {facts.temperature:.2f}).",
+        "True category (rows) and named category (columns):",
+        *_grid(facts.classes, evaluation.confusion),
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def remarks(facts: Facts) -> dict[str, Any]:
+    """What ``evaluation.json`` says besides the figures."""
+    return {
+        "protocol": "split by patient; resampling on the training part only",
+        "warning": patient_warning(facts.unknown, sum(map(sum, facts.counts))),
+        "notes": list(facts.notes),
+        "left_out": [{"file": file, "reason": reason} for file, reason in facts.refused],
+    }
+
+
+def _categories(classes: Sequence[str]) -> str:
+    return ", ".join(f"{code} ({CATEGORIES[code].title})" for code in classes)
+
+
+def _recipe(config: "TrainConfig", facts: Facts) -> str:
+    balance = "SMOTE on the rows of the training part only" if config.smote else "no resampling"
+    return (
+        f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the {config.head} head with early stopping "
+        f"on the validation patients, temperature {facts.temperature:.3f} fitted on them, evaluation on the "
+        "test patients, which nothing else has touched. Seed and every other knob are in `manifest.json`."
+    )
+
+
+def _rows(facts: Facts) -> list[list[str]]:
+    rows = [[code, *map(str, counts)] for code, counts in zip(facts.classes, facts.counts, strict=True)]
+    return [*rows, ["patients", *map(str, facts.patients)]]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _grid(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
+    width = 2 + max(len(str(count)) for row in confusion for count in row)
+    lines = ["     " + "".join(f"{code:>{width}}" for code in classes)]
+    return lines + [
+        f"  {code}  " + "".join(f"{count:>{width}}" for count in row)
+        for code, row in zip(classes, confusion, strict=True)
+    ]
