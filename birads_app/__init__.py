@@ -1,0 +1,106 @@
+"""BI-RADS reader: a web application that reads mammograms.
+
+Importing this package stays cheap, because training and tests import its core: pages and database come in
+with :func:`create_app`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from birads_app.config import Settings
+
+__version__ = "0.1.0"
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Build the application.
+
+    Parameters
+    ----------
+    config : what to set other than the environment says: ``BIRADS_*`` as texts, anything else as Flask's
+        own configuration
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot be used, or the instance folder cannot be written.
+    """
+    from flask import Flask
+
+    from birads_app import config as configuration
+    from birads_app.logs import configure_logging
+
+    given = dict(config or {})
+    ours = {name: given.pop(name) for name in list(given) if name.startswith("BIRADS_")}
+    settings = configuration.read({**os.environ, **ours})
+    configure_logging(settings.log_level)
+    app = Flask(
+        "birads_app",
+        root_path=str(Path(__file__).parent),
+        template_folder=str(_ROOT / "templates"),
+        static_folder=str(_ROOT / "static"),
+        instance_path=str(settings.instance),
+    )
+    app.extensions["birads_settings"] = settings
+    _configure(app, settings)
+    app.config.update(given)
+    _connect(app, settings)
+    _register(app)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    """Translate our settings to Flask's."""
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from birads_app.config import secret_key
+
+    app.config.update(
+        SECRET_KEY=secret_key(settings),
+        MAX_CONTENT_LENGTH=settings.max_upload_mb * 2**20,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.session_hours),
+        SESSION_COOKIE_NAME="birads_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.secure_cookies,
+        TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
+        WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as the session it is bound to
+    )
+    hops = settings.proxy_hops
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+
+def _connect(app: Flask, settings: Settings) -> None:
+    """Attach the database and the model that serves; neither is opened before its first use."""
+    from birads_app.inference.predictor import ModelSource
+    from birads_app.records import database
+
+    database.init_app(app, settings.instance)
+    app.extensions["birads_models"] = ModelSource(
+        settings.models, settings.engine, settings.precision, settings.threads
+    )
+
+
+def _register(app: Flask) -> None:
+    """Add pages, API and commands."""
+    from birads_app import api, cli
+    from birads_app.web import account, errors, health, reading, security
+
+    security.init_app(app)
+    account.init_app(app)
+    app.register_blueprint(reading.bp)
+    app.register_blueprint(health.bp)
+    api.init_app(app)
+    errors.init_app(app)
+    cli.init_app(app)

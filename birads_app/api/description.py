@@ -1,0 +1,158 @@
+"""The OpenAPI 3.1 description of the interface."""
+
+from typing import Any
+
+from birads_app import __version__
+from birads_app.inference.categories import CATEGORIES
+
+_ERRORS = {
+    "400": "No file, or an empty one",
+    "401": "No token, or one that is not known",
+    "404": "There is no such exam",
+    "413": "Too many bytes, too many files, or an image with too many pixels",
+    "415": "The body is not multipart/form-data, or a file is of a format that is not read",
+    "422": "A file is damaged, or shows no mammogram; also when files are refused for different reasons",
+    "503": "There is no model to judge the images, or the database is not ready",
+}
+
+
+def describe(script_root: str) -> dict[str, Any]:
+    """Describe the interface.
+
+    Parameters
+    ----------
+    script_root : path below which the application is mounted, empty at the root of a host
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "BI-RADS reader",
+            "version": __version__,
+            "summary": "Reads mammograms and predicts BI-RADS categories. Research use only.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": f"{script_root}/api/v1"}],
+        "security": [{"token": []}],
+        "paths": {
+            "/predictions": {"post": _create()},
+            "/predictions/{exam_id}": {"get": _show()},
+            "/openapi.json": {"get": _openapi()},
+        },
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "`flask token create NAME`"}
+            },
+            "schemas": {"Exam": _exam(), "Image": _image(), "Error": _error()},
+        },
+    }
+
+
+def _create() -> dict[str, Any]:
+    body = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {
+            "file": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+                "description": "DICOM, PNG, JPEG, TIFF, BMP or PGM; one part for each image of the exam",
+            }
+        },
+    }
+    return {
+        "operationId": "createPrediction",
+        "summary": "Have the images of one exam read and stored",
+        "description": "All files are stored, or none: if any is refused, the answer tells of each that is.",
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}},
+        "responses": {
+            "201": {
+                "description": "The stored exam with what the model says",
+                "headers": {"Location": {"description": "Address of the exam", "schema": {"type": "string"}}},
+                "content": _json("Exam"),
+            },
+            **_errors("400", "401", "413", "415", "422", "503"),
+        },
+    }
+
+
+def _show() -> dict[str, Any]:
+    return {
+        "operationId": "getPrediction",
+        "summary": "Get a stored exam",
+        "parameters": [{"name": "exam_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": {
+            "200": {"description": "The exam", "content": _json("Exam")},
+            **_errors("401", "404", "503"),
+        },
+    }
+
+
+def _openapi() -> dict[str, Any]:
+    return {
+        "operationId": "getDescription",
+        "summary": "This description",
+        "security": [],
+        "responses": {
+            "200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}
+        },
+    }
+
+
+def _exam() -> dict[str, Any]:
+    properties = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "model": {"type": "string", "description": "Name of the model that answered"},
+        "demonstration": {"type": "boolean", "description": "True where the model is only a demonstration"},
+        "disclaimer": {"type": "string"},
+        "images": {"type": "array", "items": _reference("Image")},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _image() -> dict[str, Any]:
+    properties = {
+        "file": {"type": "string", "description": "Base name of the file as it was sent"},
+        "category": {"type": "string", "enum": list(CATEGORIES), "description": "BI-RADS category"},
+        "probabilities": {
+            "type": "object",
+            "description": "Calibrated probability of each category that the model knows; the sum is 1",
+            "propertyNames": {"enum": list(CATEGORIES)},
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+        "warnings": {"type": "array", "items": {"type": "string"}},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _error() -> dict[str, Any]:
+    problem = {
+        "type": "object",
+        "required": ["file", "error"],
+        "properties": {"file": {"type": "string"}, "error": {"type": "string"}},
+    }
+    return {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {"type": "string", "description": "What was received and what to do"},
+            "problems": {
+                "type": "array",
+                "description": "One entry for each file that is to blame; `file` is empty where all are",
+                "items": problem,
+            },
+        },
+    }
+
+
+def _errors(*statuses: str) -> dict[str, Any]:
+    return {status: {"description": _ERRORS[status], "content": _json("Error")} for status in statuses}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": _reference(schema)}}
+
+
+def _reference(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}

@@ -1,0 +1,79 @@
+"""Take exams in, and give them out."""
+
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
+
+from birads_app.api.description import describe
+from birads_app.inference.categories import DISCLAIMER
+from birads_app.intake import take_in
+from birads_app.records import exams, tokens
+from birads_app.records.models import Exam, Image
+from birads_app.web.errors import answer
+
+bp = Blueprint("api", __name__, url_prefix="/api/v1")
+_PUBLIC = {"api.openapi"}
+
+
+@bp.before_request
+def _authenticate() -> Response | None:
+    """Know the user by the token, before a byte of the body is read."""
+    if request.endpoint in _PUBLIC:
+        return None
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    user = tokens.user_of(token.strip()) if scheme.lower() == "bearer" else None
+    if user is None:
+        given = "This token is not known." if token else "No token was sent."
+        response = answer(
+            Unauthorized.code,
+            f"{given} Send the header `Authorization: Bearer TOKEN`; `flask token create NAME` makes a token.",
+        )
+        response.headers["WWW-Authenticate"] = 'Bearer realm="birads"'
+        return response
+    g.api_user = user
+    return None
+
+
+@bp.post("/predictions")
+def create() -> ResponseReturnValue:
+    """Take in the images of one exam and answer with what the model says about each."""
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType("Send the images as multipart/form-data, each as a part named `file`.")
+    uploads = [(part.filename or "", part.stream) for part in request.files.getlist("file")]
+    exam = take_in(uploads, g.api_user)
+    location = url_for("api.show", exam_id=exam.id)
+    return jsonify(_to_json(exam)), 201, {"Location": location}
+
+
+@bp.get("/predictions/<exam_id>")
+def show(exam_id: str) -> ResponseReturnValue:
+    """Answer with a stored exam."""
+    return jsonify(_to_json(exams.get(exam_id)))
+
+
+@bp.get("/openapi.json")
+def openapi() -> ResponseReturnValue:
+    """Describe this interface."""
+    return jsonify(describe(request.script_root))
+
+
+def _to_json(exam: Exam) -> dict[str, Any]:
+    return {
+        "id": exam.id,
+        "created_at": exam.created_at.isoformat(timespec="seconds"),
+        "model": exam.model,
+        "demonstration": exam.demonstration,
+        "disclaimer": DISCLAIMER,
+        "images": [_image_to_json(image) for image in exam.images],
+    }
+
+
+def _image_to_json(image: Image) -> dict[str, Any]:
+    return {
+        "file": image.filename,
+        "category": image.category,
+        "probabilities": image.probabilities,
+        "warnings": image.warnings,
+    }

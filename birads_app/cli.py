@@ -1,0 +1,129 @@
+"""The commands ``flask predict``, ``flask user``, ``flask token`` and ``flask db``."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+from sqlalchemy.exc import OperationalError
+
+from birads_app.inference.categories import CATEGORIES
+from birads_app.inference.decode import decode
+from birads_app.inference.errors import BiradsError
+from birads_app.records import migrate, tokens, users
+from birads_app.records.models import Role
+
+user_group = AppGroup("user", help="Manage accounts.")
+token_group = AppGroup("token", help="Manage keys to the API.")
+db_group = AppGroup("db", help="Manage the database.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application."""
+    for command in (predict, user_group, token_group, db_group):
+        app.cli.add_command(command)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn an expected error into one line on stderr and exit status 1."""
+    try:
+        yield
+    except BiradsError as error:
+        raise click.ClickException(str(error)) from error
+    except OperationalError as error:
+        if migrate.is_current():
+            raise click.ClickException(f"The database cannot be used: {error.orig}") from error
+        raise click.ClickException("The database is not prepared. Run `flask db upgrade`.") from error
+
+
+@click.command()
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_context
+@with_appcontext
+def predict(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Judge images and print the answers; nothing is stored.
+
+    The exit status is 1 if any file could not be judged.
+    """
+    failed = False
+    for path in paths:
+        answer = _judge(path)
+        failed = failed or "error" in answer
+        click.echo(json.dumps(answer, ensure_ascii=False) if as_json else _as_text(answer))
+    context.exit(1 if failed else 0)
+
+
+def _judge(path: Path) -> dict[str, Any]:
+    """Judge one file; the answer has either ``category`` and its companions, or ``error``."""
+    try:
+        data = path.read_bytes()
+        prediction = current_app.extensions["birads_models"].get().predict(decode(data, path.name))
+    except OSError as error:
+        return {"file": str(path), "error": f"The file cannot be read: {error.strerror}."}
+    except BiradsError as error:
+        return {"file": str(path), "error": str(error)}
+    return {
+        "file": str(path),
+        "category": prediction.category,
+        "probabilities": {code: round(value, 6) for code, value in prediction.probabilities.items()},
+        "model": prediction.model,
+        "warnings": list(prediction.warnings),
+    }
+
+
+def _as_text(answer: dict[str, Any]) -> str:
+    """Lines for people: the file, the category in words, the probabilities, the warnings."""
+    if "error" in answer:
+        return f"{answer['file']}\n  not judged: {answer['error']}"
+    code = answer["category"]
+    chances = "  ".join(f"{known} {chance:4.0%}" for known, chance in answer["probabilities"].items())
+    lines = [
+        answer["file"],
+        f"  BI-RADS {code}, {CATEGORIES[code].title}   (model {answer['model']})",
+        f"  {chances}",
+    ]
+    return "\n".join([*lines, *(f"  warning: {warning}" for warning in answer["warnings"])])
+
+
+@user_group.command("create")
+@click.argument("name")
+@click.option("--role", type=click.Choice(list(Role)), default=Role.RADIOLOGIST, show_default=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def create_user(name: str, role: str, password_stdin: bool) -> None:
+    """Create an account."""
+    if password_stdin:
+        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with _one_line_errors():
+        users.create(name, password, role)
+    click.echo(f"Created {role} {name}.")
+
+
+@token_group.command("create")
+@click.argument("name")
+def create_token(name: str) -> None:
+    """Print a new key to the API for the account NAME; it cannot be shown again."""
+    with _one_line_errors():
+        click.echo(tokens.create(users.by_name(name)))
+
+
+@db_group.command("upgrade")
+def upgrade() -> None:
+    """Prepare the database, or bring it to this version of the product."""
+    with _one_line_errors():
+        migrate.upgrade()
+
+
+@db_group.command("revision")
+@click.argument("message")
+def revision(message: str) -> None:
+    """Draft a migration after a change of the tables (for developers)."""
+    with _one_line_errors():
+        migrate.revision(message)

@@ -1,0 +1,174 @@
+"""Settings: everything that a deployment may choose, read from the environment in this one place.
+
+Each field of :class:`Settings` names its variable, its default as one would write it in the environment, and
+the function that reads it. ``docs/settings.md`` lists the same; a test holds the two equal.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from birads_app.inference.engine import ENGINES, PRECISIONS
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingsError(click.ClickException):
+    """A variable of the environment has a value that cannot be used; the command line shows the message alone."""
+
+
+def read_path(text: str) -> Path:
+    """An absolute path; a relative one counts from the working directory."""
+    if not text:
+        raise ValueError("a path")
+    return Path(text).expanduser().absolute()
+
+
+def read_choice(*choices: str) -> Callable[[str], str]:
+    """A reader that accepts the given words alone."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text
+
+    return read
+
+
+def read_integer(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def read_optional(reader: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The given reader, with an empty text meaning None."""
+    return lambda text: reader(text) if text else None
+
+
+def read_switch(text: str) -> bool:
+    """``1`` or ``0``, in the usual spellings."""
+    word = text.lower()
+    if word not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
+        raise ValueError("1 or 0")
+    return word in ("1", "true", "yes", "on")
+
+
+def read_secret(text: str) -> str:
+    """A key of at least 32 characters."""
+    if len(text) < 32:
+        raise ValueError("at least 32 random characters")
+    return text
+
+
+def read_hosts(text: str) -> tuple[str, ...]:
+    """Host names parted by commas; empty means any."""
+    return tuple(host.strip() for host in text.split(",") if host.strip())
+
+
+def setting(variable: str, default: str, reader: Callable[[str], Any], secret: bool = False) -> Any:
+    """Declare a field of :class:`Settings`; a secret's value never appears in a message."""
+    return field(
+        metadata={"variable": variable, "default": default, "reader": reader, "secret": secret}, repr=not secret
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a deployment chose.
+
+    instance : folder of the database, the images and the secret key
+    models : folder of model bundles
+    threads : processor threads for one prediction; None means all cores
+    max_upload_mb : size of one request's body in MiB
+    secret_key : signs sessions; None means a key made once and kept in the instance folder
+    proxy_hops : how many proxies in front are trusted to tell the client's address, scheme and host
+    trusted_hosts : host names that requests may ask for; empty means any
+    """
+
+    instance: Path = setting("BIRADS_INSTANCE", "instance", read_path)
+    models: Path = setting("BIRADS_MODELS", "models", read_path)
+    engine: str = setting("BIRADS_ENGINE", "openvino", read_choice(*ENGINES))
+    precision: str = setting("BIRADS_PRECISION", "bf16", read_choice(*PRECISIONS))
+    threads: int | None = setting("BIRADS_THREADS", "", read_optional(read_integer(1, 1024)))
+    max_upload_mb: int = setting("BIRADS_MAX_UPLOAD_MB", "256", read_integer(1, 65536))
+    max_files: int = setting("BIRADS_MAX_FILES", "64", read_integer(1, 900))
+    secret_key: str | None = setting("BIRADS_SECRET_KEY", "", read_optional(read_secret), secret=True)
+    secure_cookies: bool = setting("BIRADS_SECURE_COOKIES", "0", read_switch)
+    session_hours: int = setting("BIRADS_SESSION_HOURS", "12", read_integer(1, 720))
+    proxy_hops: int = setting("BIRADS_PROXY_HOPS", "0", read_integer(0, 10))
+    trusted_hosts: tuple[str, ...] = setting("BIRADS_TRUSTED_HOSTS", "", read_hosts)
+    log_level: str = setting("BIRADS_LOG_LEVEL", "INFO", read_choice(*LOG_LEVELS))
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Read all settings.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot be used, or a variable begins with ``BIRADS_`` and is none of ours: a misspelt setting
+        must not be passed over in silence.
+    """
+    known = {item.metadata["variable"] for item in fields(Settings)}
+    for variable in sorted(environ):
+        if variable.startswith("BIRADS_") and variable not in known:
+            raise SettingsError(f"{variable} is not a setting. There are: {', '.join(sorted(known))}.")
+    return Settings(**{item.name: _read_one(environ, **item.metadata) for item in fields(Settings)})
+
+
+def _read_one(
+    environ: Mapping[str, str], variable: str, default: str, reader: Callable[[str], Any], secret: bool
+) -> Any:
+    """Read one variable, or its default where it is not set."""
+    text = environ.get(variable, default).strip()
+    try:
+        return reader(text)
+    except ValueError as error:
+        got = "another" if secret else repr(text)
+        raise SettingsError(f"{variable} has to be {error}. Got {got}.") from None
+
+
+def secret_key(settings: Settings) -> str:
+    """The key that signs sessions: the given one, or one made once in the instance folder.
+
+    Raises
+    ------
+    SettingsError
+        The instance folder cannot be made or written.
+    """
+    folder = settings.instance
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return settings.secret_key or _kept_key(folder / "secret-key")
+    except OSError as error:
+        raise SettingsError(
+            f"BIRADS_INSTANCE is {folder}, which cannot be used ({error.strerror}). "
+            "Name a folder that this account may write."
+        ) from error
+
+
+def _kept_key(path: Path) -> str:
+    """Read the key, or make it; of several processes that make one, the first wins."""
+    if not path.exists():
+        handle, draft = tempfile.mkstemp(dir=path.parent)  # of mode 0600
+        try:
+            with os.fdopen(handle, "w") as stream:
+                stream.write(secrets.token_hex(32))
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            os.unlink(draft)
+    return path.read_text("ascii").strip()

@@ -1,0 +1,142 @@
+"""The one way of an upload, for pages and API alike: every file is read and judged, then all are stored or none."""
+
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from flask import current_app
+
+from birads_app.inference import explain
+from birads_app.inference.decode import Mammogram, decode
+from birads_app.inference.errors import BiradsError, InputError
+from birads_app.inference.predictor import Prediction, Predictor
+from birads_app.records import exams, files
+from birads_app.records.models import Exam, Image, User
+from birads_app.statuses import status_of
+
+_FILENAME_MAX = 200
+
+# A file's name as its sender gives it, and its content: bytes, or a stream that is read when its turn comes.
+Upload = tuple[str, bytes | IO[bytes]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why one file is refused; ``filename`` is empty where the upload as a whole is meant."""
+
+    filename: str
+    message: str
+    status: int
+
+
+class IntakeRefused(BiradsError):
+    """An upload is not taken in; ``problems`` tells of each file that is to blame."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(f"{p.filename}: {p.message}" if p.filename else p.message for p in problems))
+        self.problems = problems
+        statuses = {problem.status for problem in problems}
+        self.status = statuses.pop() if len(statuses) == 1 else 422
+
+
+def take_in(uploads: Sequence[Upload], user: User) -> Exam:
+    """Read, judge and store the files of one exam.
+
+    Parameters
+    ----------
+    uploads : names and contents in the order of the exam's images
+    user : the reader the exam belongs to
+
+    Raises
+    ------
+    IntakeRefused
+        There are no files, too many, or some that cannot be used. Nothing is stored.
+    NoModel, BundleError
+        There is no model to judge them.
+    """
+    _check_count(len(uploads))
+    predictor: Predictor = current_app.extensions["birads_models"].get()
+    exam = Exam(
+        id=uuid.uuid4().hex,
+        reader_id=user.id,
+        model=predictor.bundle.name,
+        demonstration=predictor.bundle.demonstration,
+    )
+    draft = files.open_draft()
+    try:
+        problems = _read_all(uploads, exam, draft, predictor)
+        if problems:
+            raise IntakeRefused(problems)
+        return exams.store(exam, draft)
+    finally:
+        files.discard(draft)
+
+
+def _check_count(count: int) -> None:
+    """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
+    limit = current_app.extensions["birads_settings"].max_files
+    if count == 0:
+        raise IntakeRefused([Problem("", "No file was received. Choose at least one image.", 400)])
+    if count > limit:
+        message = f"{count} files were received; one upload may have {limit}. Send them in smaller parts."
+        raise IntakeRefused([Problem("", message, 413)])
+
+
+def base_name(filename: str) -> str:
+    """The last part of an uploaded file's name, printable and not too long; shown, never used as a path."""
+    name = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    name = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C").strip()
+    return name[:_FILENAME_MAX] or "unnamed"
+
+
+def _read_all(
+    uploads: Sequence[Upload], exam: Exam, draft: Path, predictor: Predictor
+) -> list[Problem]:
+    """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
+    problems: list[Problem] = []
+    for filename, content in uploads:
+        name = base_name(filename)
+        data = content if isinstance(content, bytes) else content.read()
+        try:
+            mammogram = decode(data, name)
+            prediction = predictor.predict(mammogram)
+        except InputError as error:
+            problems.append(Problem(name, str(error), status_of(error)))
+            continue
+        if problems:
+            continue  # nothing will be stored; the rest is read for its problems alone
+        image = _image(exam, name, mammogram, prediction)
+        files.write_image(draft, image, data, mammogram, _overlays(mammogram, prediction))
+    return problems
+
+
+def _image(exam: Exam, name: str, mammogram: Mammogram, prediction: Prediction) -> Image:
+    """Add one judged image to the exam."""
+    height, width = mammogram.pixels.shape
+    image = Image(
+        id=uuid.uuid4().hex,
+        position=len(exam.images),
+        filename=name,
+        source=mammogram.source,
+        view=mammogram.view,
+        laterality=mammogram.laterality,
+        category=prediction.category,
+        probabilities=prediction.probabilities,
+        warnings=list(prediction.warnings),
+        width=width,
+        height=height,
+    )
+    exam.images.append(image)
+    return image
+
+
+def _overlays(mammogram: Mammogram, prediction: Prediction) -> dict:
+    """Every category's map as a picture of shape (height, width, 4)."""
+    height, width = mammogram.pixels.shape
+    return {
+        code: explain.overlay(heat, prediction.box, prediction.flipped, (height, width))
+        for code, heat in prediction.maps.items()
+    }

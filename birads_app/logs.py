@@ -1,0 +1,30 @@
+"""The log: one format, on stderr, without anything about patients.
+
+Exams are named by their id. Names of uploaded files, and what libraries say about the values inside of them,
+stay out.
+"""
+
+import logging
+import sys
+import traceback
+import warnings
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def configure_logging(level: str) -> None:
+    """Send the log of the product to stderr; a handler that is there already is kept."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it quotes element values
+    warnings.filterwarnings("ignore", module="pydicom")
+    for name in ("birads_app", "training"):
+        logging.getLogger(name).setLevel(level)
+    if not logging.getLogger().handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        logging.getLogger().addHandler(handler)
+
+
+def where(error: BaseException) -> str:
+    """The stack of an unexpected error and its type, without its message, which may quote an image's header."""
+    lines = traceback.format_list(traceback.extract_tb(error.__traceback__))
+    return "".join([*lines, type(error).__name__])

@@ -1,0 +1,30 @@
+"""What can go wrong with records.
+
+BiradsError
+├── NotFound
+├── NameTaken
+├── InvalidAccount      a name, role or password that no account may have
+└── TooManyAttempts     to sign in
+"""
+
+from birads_app.inference.errors import BiradsError
+
+
+class NotFound(BiradsError):
+    """There is no such record."""
+
+
+class NameTaken(BiradsError):
+    """There is already an account with this name."""
+
+
+class InvalidAccount(BiradsError):
+    """No account may have this name, role or password."""
+
+
+class TooManyAttempts(BiradsError):
+    """Signing in failed too often; ``wait`` tells for how many seconds to wait."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(f"Too many attempts to sign in. Wait {-(-wait // 60)} minutes, then try again.")
+        self.wait = wait

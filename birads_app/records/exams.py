@@ -1,0 +1,89 @@
+"""Exams: stored with their images wholly or not at all, listed, and deleted for good."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from birads_app.records import files
+from birads_app.records.database import session, writing
+from birads_app.records.errors import NotFound
+from birads_app.records.models import Exam, Image
+
+log = logging.getLogger(__name__)
+
+PER_PAGE = 25
+
+
+@dataclass(frozen=True)
+class Page:
+    """A stretch of the list of exams.
+
+    total : number of all exams
+    page, pages : this page's number, from 1, and how many there are, at least 1
+    """
+
+    items: list[Exam]
+    total: int
+    page: int
+    pages: int
+
+
+def newest(page: int = 1, per_page: int = PER_PAGE) -> Page:
+    """A page of the list, newest exam first; a page beyond the ends gives the nearest one."""
+    total = session().scalar(select(func.count()).select_from(Exam)) or 0
+    pages = max(1, -(-total // per_page))
+    page = min(max(1, page), pages)
+    query = select(Exam).order_by(Exam.created_at.desc(), Exam.id).limit(per_page).offset((page - 1) * per_page)
+    return Page(list(session().scalars(query)), total, page, pages)
+
+
+def get(exam_id: str) -> Exam:
+    """The exam with its images and reader; raises NotFound."""
+    exam = session().scalar(select(Exam).where(Exam.id == exam_id))
+    if exam is None:
+        raise NotFound("There is no such exam. It may have been deleted.")
+    return exam
+
+
+def store(exam: Exam, draft: Path) -> Exam:
+    """Record an exam whose images lie complete in the draft folder; on an error nothing remains of either."""
+    try:
+        with writing() as current:
+            current.add(exam)
+            current.flush()
+            files.publish(draft, exam)
+    except BaseException:
+        files.withdraw(exam)
+        raise
+    log.info("Stored exam %s with %d images", exam.id, len(exam.images))
+    return get(exam.id)
+
+
+def delete(exam: Exam) -> None:
+    """Delete an exam and its images; raises NotFound if that has happened already."""
+    aside = files.set_aside(exam)
+    try:
+        with writing() as current:
+            found = current.get(Exam, exam.id)
+            if found is not None:
+                current.delete(found)
+    except BaseException:
+        files.put_back(exam, aside)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+    if found is None:
+        raise NotFound("There is no such exam. It may have been deleted.")
+    log.info("Deleted exam %s", exam.id)
+
+
+def file(image: Image, kind: str) -> Path:
+    """The file of an image; kinds and errors as in :func:`birads_app.records.files.path`."""
+    return files.path(image, kind)
+
+
+def all_ids() -> set[str]:
+    """The ids of all exams."""
+    return set(session().scalars(select(Exam.id)))

@@ -1,0 +1,173 @@
+"""Image files of exams: ``images/<exam id>/<image id>/{original.dcm, display.jpg, heat-4.png}``.
+
+Folders appear and disappear whole: files are written into a draft that is renamed once it is complete.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from flask import current_app
+
+from birads_app.inference.decode import Mammogram
+from birads_app.inference.errors import BiradsError
+from birads_app.records.errors import NotFound
+from birads_app.records.models import Exam, Image
+
+DISPLAY_MAX = 2048
+_JPEG_QUALITY = 93
+_SUFFIXES = {"DICOM": "dcm", "PNG": "png", "JPEG": "jpg", "TIFF": "tif", "BMP": "bmp", "PGM": "pgm"}
+_DRAFT, _REMOVED = ".draft-", ".removed-"
+_PREAMBLE = 128
+
+
+def root() -> Path:
+    """The folder of all exams' images; made where it is missing."""
+    folder = Path(current_app.instance_path) / "images"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def open_draft() -> Path:
+    """A new, empty folder for the images of an exam that is being taken in."""
+    return Path(tempfile.mkdtemp(prefix=_DRAFT, dir=root()))
+
+
+def discard(draft: Path) -> None:
+    """Remove a draft."""
+    shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_image(
+    draft: Path, image: Image, data: bytes, mammogram: Mammogram, overlays: Mapping[str, np.ndarray]
+) -> None:
+    """Write an image's files into the draft, through to the disk.
+
+    Parameters
+    ----------
+    data : the original's bytes
+    overlays : by BI-RADS code, uint8 RGBA arrays of shape (height, width, 4)
+    """
+    folder = draft / image.id
+    folder.mkdir(mode=0o700)
+    _write(folder / _name(image, "original"), without_preamble(data))
+    _write(folder / _name(image, "display"), encode_display(mammogram.pixels))
+    for code, picture in overlays.items():
+        _write(folder / _name(image, f"heat-{code}"), _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)))
+    _sync(folder)
+
+
+def publish(draft: Path, exam: Exam) -> None:
+    """Give a complete draft its final name."""
+    _sync(draft)
+    draft.rename(_folder(exam))
+    _sync(root())
+
+
+def withdraw(exam: Exam) -> None:
+    """Remove a published folder, for an exam that is not recorded after all."""
+    shutil.rmtree(_folder(exam), ignore_errors=True)
+
+
+def set_aside(exam: Exam) -> Path:
+    """Take an exam's folder away under a name from which it can be put back."""
+    aside = root() / f"{_REMOVED}{exam.id}"
+    if _folder(exam).exists():
+        _folder(exam).rename(aside)
+    return aside
+
+
+def put_back(exam: Exam, aside: Path) -> None:
+    """Undo :func:`set_aside`."""
+    if aside.exists():
+        aside.rename(_folder(exam))
+
+
+def path(image: Image, kind: str) -> Path:
+    """The file of an image.
+
+    Parameters
+    ----------
+    kind : ``display`` (8-bit JPEG), ``original``, or ``heat-<code>`` (RGBA PNG)
+
+    Raises
+    ------
+    NotFound
+        There is no such kind, or the file is gone.
+    """
+    kinds = {"display", "original", *(f"heat-{code}" for code in image.probabilities)}
+    if kind not in kinds:
+        raise NotFound(f"An image has no {kind!r}. There are: {', '.join(sorted(kinds))}.")
+    found = root() / image.exam_id / image.id / _name(image, kind)
+    if not found.is_file():
+        raise NotFound("The file of this image is missing from the instance folder.")
+    return found
+
+
+def sweep(recorded: set[str]) -> None:
+    """Finish what a crash interrupted. Only while no other process takes exams in.
+
+    Parameters
+    ----------
+    recorded : ids of all exams in the database
+    """
+    for draft in root().glob(f"{_DRAFT}*"):
+        discard(draft)
+    for aside in root().glob(f"{_REMOVED}*"):
+        exam_id = aside.name.removeprefix(_REMOVED)
+        if exam_id in recorded:
+            aside.rename(root() / exam_id)
+        else:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def without_preamble(data: bytes) -> bytes:
+    """A DICOM file with its first 128 bytes zeroed, which any program could hide in; other data as it is."""
+    if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+        return bytes(_PREAMBLE) + data[_PREAMBLE:]
+    return data
+
+
+def encode_display(pixels: np.ndarray) -> bytes:
+    """An 8-bit JPEG of uint16 pixels of shape (height, width), at most 2048 pixels on the longer side."""
+    scale = DISPLAY_MAX / max(pixels.shape)
+    if scale < 1:
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return _encode(".jpg", (pixels >> 8).astype(np.uint8), cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+
+
+def _encode(suffix: str, picture: np.ndarray, *options: int) -> bytes:
+    done, data = cv2.imencode(suffix, picture, list(options))
+    if not done:
+        raise BiradsError("The picture could not be encoded for display.")
+    return data.tobytes()
+
+
+def _folder(exam: Exam) -> Path:
+    return root() / exam.id
+
+
+def _name(image: Image, kind: str) -> str:
+    if kind == "original":
+        return f"original.{_SUFFIXES[image.source]}"
+    return "display.jpg" if kind == "display" else f"{kind}.png"
+
+
+def _write(target: Path, data: bytes) -> None:
+    with target.open("xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,42 @@
+"""Bring the database to the schema that the code expects."""
+
+import fcntl
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+
+from birads_app.records import database
+
+_SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
+
+
+def upgrade() -> None:
+    """Apply every migration that is missing. Safe to run twice, also at the same time."""
+    with (Path(current_app.instance_path) / "upgrade.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _alembic(command.upgrade, "head")
+
+
+def revision(message: str) -> None:
+    """Draft a migration from the difference between the tables in code and in the database."""
+    _alembic(command.revision, message, autogenerate=True)
+
+
+def is_current() -> bool:
+    """True where no migration is missing."""
+    with database.engine().connect() as connection:
+        here = MigrationContext.configure(connection).get_current_revision()
+    return here == ScriptDirectory(str(_SCRIPTS)).get_current_head()
+
+
+def _alembic(action, *arguments, **options) -> None:  # type: ignore[no-untyped-def]
+    """Run one of Alembic's commands inside a transaction on the application's database."""
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    with database.engine().execution_options(birads_write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        action(config, *arguments, **options)

@@ -1,0 +1,147 @@
+"""The tables. A change here needs a migration: ``flask db revision`` drafts it."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from flask_login import UserMixin
+from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, ForeignKey, Index, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+
+class Role(StrEnum):
+    """What an account may do: read exams, or administer the product as well."""
+
+    RADIOLOGIST = "radiologist"
+    ADMIN = "admin"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Moments in UTC; SQLite itself keeps no time zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """This moment in UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Every table; names of constraints are fixed so that migrations can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class User(UserMixin, Base):
+    """An account. ``session_key`` is what the signed session cookie carries in place of the id."""
+
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("role IN ('radiologist', 'admin')", name="role"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64, collation="NOCASE"), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    session_key: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the session."""
+        return self.session_key
+
+
+class Token(Base):
+    """A key to the API. Only the SHA-256 of the token is kept; tokens are random, so that suffices."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    user: Mapped[User] = relationship()
+
+
+class SetupToken(Base):
+    """The SHA-256 of the token that lets one person create the first administrator. At most one row, id 1."""
+
+    __tablename__ = "setup_token"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class LoginAttempt(Base):
+    """An attempt to sign in that failed, or that is being checked right now."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (Index("ix_login_attempts_name_at", "name", "at"), Index("ix_login_attempts_address_at", "address", "at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64, collation="NOCASE"))
+    address: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+
+
+class Exam(Base):
+    """Images that were uploaded together, and the model that read them."""
+
+    __tablename__ = "exams"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    model: Mapped[str] = mapped_column(String(64))
+    demonstration: Mapped[bool]
+    reader: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    images: Mapped[list["Image"]] = relationship(
+        back_populates="exam",
+        order_by="Image.position",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+
+
+class Image(Base):
+    """One view of an exam with its prediction.
+
+    filename : base name as uploaded; shown, never used as a path
+    source : format of the original, such as ``DICOM``
+    probabilities : by BI-RADS code, in the model's class order
+    width, height : of the original in pixels
+    """
+
+    __tablename__ = "images"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int]
+    filename: Mapped[str] = mapped_column(String(255))
+    source: Mapped[str] = mapped_column(String(16))
+    view: Mapped[str | None] = mapped_column(String(16))
+    laterality: Mapped[str | None] = mapped_column(String(1))
+    category: Mapped[str] = mapped_column(String(1))
+    probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
+    warnings: Mapped[list[str]] = mapped_column(JSON)
+    width: Mapped[int]
+    height: Mapped[int]
+    exam: Mapped[Exam] = relationship(back_populates="images")

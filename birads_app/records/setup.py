@@ -1,0 +1,42 @@
+"""The first administrator: whoever reads the server's console may create the account, once."""
+
+import hmac
+import secrets
+
+from sqlalchemy import delete, exists, select
+
+from birads_app.records import users
+from birads_app.records.database import session, writing
+from birads_app.records.errors import InvalidAccount
+from birads_app.records.models import Role, SetupToken, User
+from birads_app.records.tokens import digest
+
+
+def is_open() -> bool:
+    """True until there is an account."""
+    return not users.any_exist()
+
+
+def issue() -> str:
+    """Make the token for the set-up page; an earlier one counts no longer."""
+    token = secrets.token_hex(16)
+    with writing() as current:
+        current.merge(SetupToken(id=1, digest=digest(token)))
+    return token
+
+
+def accepts(token: str) -> bool:
+    """True where this is the token that was printed last."""
+    known = session().scalar(select(SetupToken.digest))
+    return known is not None and hmac.compare_digest(known, digest(token.strip()))
+
+
+def create_administrator(name: str, password: str) -> User:
+    """Create the first account and close the set-up; raises InvalidAccount, also when another one was faster."""
+    user = users.draft(name, password, Role.ADMIN)
+    with writing() as current:
+        if current.scalar(select(exists().where(User.id.is_not(None)))):
+            raise InvalidAccount("The administrator has been created already. Sign in.")
+        current.add(user)
+        current.execute(delete(SetupToken))
+    return user

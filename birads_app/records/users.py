@@ -1,0 +1,87 @@
+"""Accounts: who may sign in, with which password, and in which role."""
+
+import re
+import secrets
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import exists, select
+from sqlalchemy.exc import IntegrityError
+
+from birads_app.records.database import session, writing
+from birads_app.records.errors import InvalidAccount, NameTaken, NotFound
+from birads_app.records.models import Role, User
+
+PASSWORD_MIN, PASSWORD_MAX = 12, 256
+_NAME = re.compile(r"[^\W_](?:[\w .@-]{0,62}[\w.])?")
+# 32 MiB keep a worker's memory low when several people sign in at once; three passes make up for it.
+_HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
+
+
+def create(name: str, password: str, role: str) -> User:
+    """Create an account.
+
+    Raises
+    ------
+    InvalidAccount
+        The name, password or role is none that an account may have.
+    NameTaken
+        Another account has this name, in whatever case.
+    """
+    user = draft(name, password, role)
+    try:
+        with writing() as current:
+            current.add(user)
+    except IntegrityError:
+        raise NameTaken(f"There is already an account named {name}. Choose another name.") from None
+    return user
+
+
+def draft(name: str, password: str, role: str) -> User:
+    """Make an account that is not stored yet; raises InvalidAccount."""
+    if not _NAME.fullmatch(name):
+        raise InvalidAccount(
+            "A name has up to 64 letters, digits, spaces, dots, hyphens, underscores and @, "
+            "and begins with a letter or digit."
+        )
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise InvalidAccount(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
+    if role not in list(Role):
+        raise InvalidAccount(f"A role has to be one of {', '.join(Role)}. Got {role!r}.")
+    return User(name=name, role=role, password_hash=_HASHER.hash(password), session_key=secrets.token_hex(32))
+
+
+def by_name(name: str) -> User:
+    """The account with this name; raises NotFound."""
+    user = session().scalar(select(User).where(User.name == name))
+    if user is None:
+        raise NotFound(f"There is no account named {name}.")
+    return user
+
+
+def by_session_key(key: str) -> User | None:
+    """The account that a session cookie speaks of."""
+    return session().scalar(select(User).where(User.session_key == key))
+
+
+def any_exist() -> bool:
+    """True once there is an account."""
+    return bool(session().scalar(select(exists().where(User.id.is_not(None)))))
+
+
+def authenticate(name: str, password: str) -> User | None:
+    """The account if the password is right. Takes as long for a name that does not exist."""
+    user = session().scalar(select(User).where(User.name == name))
+    known = user.password_hash if user else _decoy()
+    try:
+        _HASHER.verify(known, password[: PASSWORD_MAX + 1])
+    except (VerificationError, InvalidHashError):
+        return None
+    return user
+
+
+@cache
+def _decoy() -> str:
+    """The hash of a password that nobody has."""
+    return _HASHER.hash(secrets.token_hex(32))

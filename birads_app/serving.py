@@ -1,0 +1,63 @@
+"""What happens once when serving starts, however many worker processes there are."""
+
+import fcntl
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+from flask import Flask
+
+from birads_app.records import exams, files, migrate, setup
+
+log = logging.getLogger(__name__)
+
+# Held open, and so locked, for as long as this process lives.
+_locks: list[IO[str]] = []
+
+
+def start(app: Flask) -> None:
+    """Prepare for serving; does nothing under commands other than ``flask run``."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.info_name != "run":
+        return
+    with app.app_context():
+        if not migrate.is_current():
+            log.error("The database is not prepared. Run `flask db upgrade`, then start again.")
+            return
+        with _first_of_workers(Path(app.instance_path)) as first:
+            if first:
+                files.sweep(exams.all_ids())
+                _offer_setup()
+
+
+def _offer_setup() -> None:
+    """Print the token for the set-up page while there is no account."""
+    if setup.is_open():
+        message = (
+            "\nNobody has an account yet. Open /setup in the browser to create the administrator,\n"
+            f"with this token:\n\n    {setup.issue()}\n"
+        )
+        print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _first_of_workers(instance: Path) -> Iterator[bool]:
+    """True where no other process serves this instance; the others wait until the block has ended.
+
+    Every serving process holds a shared lock until it ends, however it ends. Whoever gets it alone is first.
+    """
+    with (instance / "start.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        alive = (instance / "serving.lock").open("w")
+        _locks.append(alive)
+        try:
+            fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            first = True
+        except BlockingIOError:
+            first = False
+        yield first
+        fcntl.flock(alive, fcntl.LOCK_SH)

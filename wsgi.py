@@ -1,0 +1,8 @@
+"""What servers and the flask command load: the application, ready to serve."""
+
+from app import app
+from birads_app.serving import start
+
+__all__ = ["app"]
+
+start(app)
