@@ -47,15 +47,15 @@ format: $(DEV) ## Put style in order
 
 .PHONY: bench
 bench: $(RUNTIME) ## Measure against the plain way: latency, throughput, memory of a web worker
-	$(BIN)/python bench/bench.py $(ARGS)
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m bench.bench $(ARGS)
 
 .PHONY: test-docker
 test-docker: $(DEV) ## Do the Docker image's steps in clean virtual environments, and test the result
-	BIRADS_CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_docker.py $(ARGS)
+	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_docker.py $(ARGS)
 
 .PHONY: screenshots
 screenshots: $(DEV) chromium ## Take the README's pictures anew
-	BIRADS_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_browser.py $(ARGS)
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_browser.py $(ARGS)
 
 .PHONY: constraints
 constraints: ## Write constraints.txt anew from the versions that are installed

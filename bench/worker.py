@@ -1,0 +1,135 @@
+"""The memory of a real gunicorn worker that reads large mammograms."""
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_LIMIT_S = 60
+
+
+@dataclass(frozen=True)
+class WorkerMemory:
+    """Peak resident memory in MB, how many images were judged, and whether TensorFlow was loaded."""
+
+    peak_mb: float
+    images: int
+    tensorflow: bool
+
+
+def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
+    """Serve with one worker, let it judge the image several times, and ask the kernel for its peak."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as instance:
+        port = _free_port()
+        environment = os.environ | {
+            "BIRADS_INSTANCE": instance,
+            "BIRADS_MODELS": str(models),
+            "WEB_CONCURRENCY": "1",
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+        }
+        token = _prepare(environment)
+        with _server(environment, port) as master:
+            for _ in range(images):
+                _predict(port, token, dicom)
+            worker = _only_child(master)
+            return WorkerMemory(_peak_mb(worker), images, _maps_tensorflow(worker))
+
+
+def _prepare(environment: dict[str, str]) -> str:
+    """Make the database and an account; give its API token."""
+    _flask(environment, "db", "upgrade")
+    password = secrets.token_urlsafe(16)
+    _flask(
+        environment, "user", "create", "bench", "--role", "radiologist", "--password-stdin", given=password
+    )
+    return _flask(environment, "token", "create", "bench").strip()
+
+
+def _flask(environment: dict[str, str], *command: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", *command],
+        cwd=ROOT, env=environment, input=given, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"flask {' '.join(command)} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+@contextmanager
+def _server(environment: dict[str, str], port: int) -> Iterator[int]:
+    """Run gunicorn as `make run` does; give the process id of its master."""
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_until_ready(server, port, log)
+            yield server.pid
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=60)
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.2)
+    log.seek(0)
+    raise RuntimeError(f"The server did not answer within {START_LIMIT_S} s:\n{log.read()[-2000:]}")
+
+
+def _predict(port: int, token: str, dicom: bytes) -> None:
+    """Send one file to the API; raises RuntimeError unless it was taken in."""
+    boundary = secrets.token_hex(16)
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="large.dcm"\r\n'
+    body = (
+        f"{head}Content-Type: application/dicom\r\n\r\n".encode() + dicom + f"\r\n--{boundary}--\r\n".encode()
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request(
+        "POST", "/api/v1/predictions", body,
+        {"Authorization": f"Bearer {token}", "Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )  # fmt: skip
+    answer = connection.getresponse()
+    text = answer.read().decode(errors="replace")
+    if answer.status != 201:
+        raise RuntimeError(f"The API answered {answer.status}: {text[:500]}")
+    assert len(json.loads(text)["images"]) == 1
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _only_child(master: int) -> int:
+    (child,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return int(child)
+
+
+def _peak_mb(process: int) -> float:
+    """Peak resident set in MB (10^6 bytes); the kernel counts in KiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+
+
+def _maps_tensorflow(process: int) -> bool:
+    return "tensorflow" in Path(f"/proc/{process}/maps").read_text()

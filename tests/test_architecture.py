@@ -1,0 +1,401 @@
+"""The house's rules, held over the import statements; each rule is also shown to catch a planted offence."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("birads_app", "training")
+LONGEST_MODULE = 400
+
+# Who may import whom: the longest matching name on the left decides, what lies under those on the right is
+# allowed. A new module of birads_app has to find its place here.
+CORE = "birads_app.inference"
+STORE = ("birads_app.config", "birads_app.records", CORE)
+TAKING_IN = ("birads_app.intake", "birads_app.samples", "birads_app.statuses", *STORE)
+ARROWS = {
+    "wsgi": ("app", "birads_app.serving"),
+    "app": ("birads_app.create_app", "training.cli"),
+    "birads_app": ("birads_app",),
+    "birads_app.config": (CORE,),
+    "birads_app.logs": (),
+    "birads_app.samples": (),
+    "birads_app.statuses": STORE,
+    "birads_app.inference": (CORE,),
+    "birads_app.migrations": STORE,
+    "birads_app.records": STORE,
+    "birads_app.serving": STORE,
+    "birads_app.intake": ("birads_app.statuses", *STORE),
+    "birads_app.web": ("birads_app.web", *TAKING_IN),
+    "birads_app.api": ("birads_app.api", *TAKING_IN),
+    "birads_app.dicom": ("birads_app.dicom", *TAKING_IN),
+    "birads_app.jobs": STORE,
+    "birads_app.cli": ("birads_app.cli", *TAKING_IN),
+    "training": ("training", CORE),
+}
+
+WEB_STACK = {"flask", "flask_login", "flask_wtf", "wtforms", "werkzeug", "jinja2", "sqlalchemy", "alembic"}
+HEAVY = {"tensorflow", "keras", "openvino", "sklearn", "imblearn"}
+RUNS_CODE_WHEN_LOADED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+CALLS_HOME = {"openvino.tools", "openvino_telemetry", "nncf"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name: ``late`` inside a function, ``typing`` under TYPE_CHECKING."""
+
+    target: str
+    line: int
+    late: bool
+    typing: bool
+
+
+@dataclass(frozen=True)
+class Module:
+    name: str
+    path: Path
+    source: str
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+
+def modules(root: Path) -> list[Module]:
+    """Read every module of the product below root."""
+    inside = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
+    paths = [root / "app.py", root / "wsgi.py", *inside]
+    found = []
+    for path in filter(Path.is_file, paths):
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found.append(Module(name, path.relative_to(root), path.read_text("utf-8")))
+    return found
+
+
+def imports(module: Module) -> list[Import]:
+    """List a module's imports; ``from a import b`` counts as ``a.b``."""
+    return list(_walk(module, module.tree, late=False, typing=False))
+
+
+def _walk(module: Module, node: ast.AST, late: bool, typing: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, child.lineno, late, typing) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = _absolute(module, child)
+            yield from (Import(f"{base}.{alias.name}", child.lineno, late, typing) for alias in child.names)
+        else:
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            guarded = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+            yield from _walk(module, child, late or inside, typing or guarded)
+
+
+def _absolute(module: Module, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    package = module.name if module.path.name == "__init__.py" else module.name.rpartition(".")[0]
+    parts = package.split(".")
+    base = ".".join(parts[: len(parts) - node.level + 1])
+    return f"{base}.{node.module}" if node.module else base
+
+
+def _under(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+def wrong_arrows(module: Module) -> Iterator[str]:
+    rule = max((name for name in ARROWS if _under(module.name, name)), key=len)
+    if rule == "birads_app" != module.name:
+        yield f"{module.path} has no place among the arrows yet"
+    for found in imports(module):
+        own = found.target.partition(".")[0] in {"app", "wsgi", *PACKAGES, "tests", "bench"}
+        if own and not any(_under(found.target, allowed) for allowed in ARROWS[rule]):
+            yield f"{module.path}:{found.line} imports {found.target}; {rule} may import {ARROWS[rule]}"
+
+
+def web_in_core_or_training(module: Module) -> Iterator[str]:
+    offline = _under(module.name, CORE) or (_under(module.name, "training") and module.name != "training.cli")
+    for found in imports(module):
+        if offline and found.target.partition(".")[0] in WEB_STACK:
+            yield f"{module.path}:{found.line} imports {found.target}: the core and training know no web"
+
+
+def early_or_misplaced_heavy(module: Module) -> Iterator[str]:
+    for found in imports(module):
+        package = found.target.partition(".")[0]
+        if package not in HEAVY or found.typing:
+            continue
+        if not found.late:
+            yield f"{module.path}:{found.line} imports {package} at once; do it inside a function"
+        if module.name != "birads_app.inference.engine" and not _under(module.name, "training"):
+            yield f"{module.path}:{found.line} imports {package}: only the engine and training may"
+
+
+def eager_factory(module: Module) -> Iterator[str]:
+    if module.name == "birads_app":
+        for found in imports(module):
+            if found.target.startswith("birads_app.") and not (found.late or found.typing):
+                yield f"{module.path}:{found.line} imports {found.target}; do it inside create_app"
+
+
+def code_in_data(module: Module) -> Iterator[str]:
+    for found in imports(module):
+        if found.target.partition(".")[0] in RUNS_CODE_WHEN_LOADED:
+            yield f"{module.path}:{found.line} imports {found.target}, which can run code when it loads data"
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and getattr(node.value, "value", 1):
+            yield f"{module.path}:{node.value.lineno} allows pickle"
+        if isinstance(node, ast.Attribute) and node.attr == "load_model":
+            yield f"{module.path}:{node.lineno} loads a Keras archive, which can run code"
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in {"eval", "exec"}
+        ):
+            yield f"{module.path}:{node.lineno} calls {node.func.id}"
+
+
+def calls_home(module: Module) -> Iterator[str]:
+    for found in imports(module):
+        if any(_under(found.target, name) for name in CALLS_HOME) or found.target == "openvino.convert_model":
+            yield f"{module.path}:{found.line} imports {found.target}, which reports usage to a service"
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr == "convert_model":
+            yield f"{module.path}:{node.lineno} uses OpenVINO's converter, which reports usage to a service"
+
+
+def settings_read_elsewhere(module: Module) -> Iterator[str]:
+    if module.name == "birads_app.config" or not _under(module.name, "birads_app"):
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}:
+            yield f"{module.path}:{node.lineno} reads the environment; settings are read in config.py"
+
+
+def unfrozen_dataclasses(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef):
+            for decorator in map(ast.unparse, node.decorator_list):
+                if re.match(r"(dataclasses\.)?dataclass\b", decorator) and "frozen=True" not in decorator:
+                    yield f"{module.path}:{node.lineno} dataclass {node.name} is not frozen"
+
+
+def overgrown(module: Module) -> Iterator[str]:
+    if module.path.stem in {"utils", "util", "helpers", "common", "misc"}:
+        yield f"{module.path}: a module is named after what it is about"
+    if module.source.count("\n") >= LONGEST_MODULE:
+        yield f"{module.path} has {module.source.count(chr(10))} lines, {LONGEST_MODULE} is the limit"
+
+
+RULES = [
+    wrong_arrows,
+    web_in_core_or_training,
+    early_or_misplaced_heavy,
+    eager_factory,
+    code_in_data,
+    calls_home,
+    settings_read_elsewhere,
+    unfrozen_dataclasses,
+    overgrown,
+]
+Rule = Callable[[Module], Iterator[str]]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_product_keeps_the_rule(rule: Rule) -> None:
+    offences = [offence for module in modules(ROOT) for offence in rule(module)]
+    assert not offences, "\n".join(offences)
+
+
+def test_it_reads_the_whole_product() -> None:
+    names = {module.name for module in modules(ROOT)}
+    assert {
+        "app",
+        "wsgi",
+        "birads_app",
+        "birads_app.config",
+        "birads_app.inference.engine",
+        "training.cli",
+    } <= names
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (wrong_arrows, "birads_app/inference/decode.py", "from birads_app.records import exams"),
+        (wrong_arrows, "birads_app/inference/decode.py", "from ..records import exams"),
+        (wrong_arrows, "birads_app/inference/decode.py", "def f():\n    import birads_app"),
+        (wrong_arrows, "birads_app/web/reading.py", "from training import recipe"),
+        (wrong_arrows, "birads_app/web/reading.py", "from birads_app.api import routes"),
+        (wrong_arrows, "birads_app/records/exams.py", "from birads_app import intake"),
+        (wrong_arrows, "training/recipe.py", "from birads_app.records import exams"),
+        (wrong_arrows, "training/recipe.py", "from birads_app import create_app"),
+        (wrong_arrows, "app.py", "from training.recipe import train"),
+        (wrong_arrows, "wsgi.py", "from birads_app import create_app"),
+        (wrong_arrows, "birads_app/novelty.py", ""),
+        (web_in_core_or_training, "birads_app/inference/decode.py", "import flask"),
+        (web_in_core_or_training, "training/recipe.py", "from sqlalchemy.orm import Session"),
+        (early_or_misplaced_heavy, "birads_app/inference/engine.py", "import tensorflow as tf"),
+        (early_or_misplaced_heavy, "birads_app/web/reading.py", "def f():\n    import tensorflow"),
+        (early_or_misplaced_heavy, "training/cli.py", "from keras import Model"),
+        (eager_factory, "birads_app/__init__.py", "from birads_app.web import reading"),
+        (code_in_data, "birads_app/inference/bundle.py", "import pickle"),
+        (code_in_data, "training/features.py", "import numpy as np\nnp.load('x.npy', allow_pickle=True)"),
+        (code_in_data, "training/backbone.py", "def f(k):\n    return k.models.load_model('x.keras')"),
+        (code_in_data, "birads_app/inference/bundle.py", "eval('1')"),
+        (calls_home, "training/freeze.py", "def f():\n    from openvino.tools.ovc import convert_model"),
+        (calls_home, "training/freeze.py", "def f(openvino):\n    return openvino.convert_model('x')"),
+        (settings_read_elsewhere, "birads_app/web/reading.py", "import os\nos.environ['X']"),
+        (unfrozen_dataclasses, "training/split.py", "@dataclass\nclass Split: ..."),
+        (unfrozen_dataclasses, "training/split.py", "@dataclasses.dataclass(slots=True)\nclass Split: ..."),
+        (overgrown, "training/utils.py", ""),
+        (overgrown, "training/recipe.py", "\n" * LONGEST_MODULE),
+    ],
+)
+def test_the_rule_catches_a_planted_offence(rule: Rule, path: str, source: str, tmp_path: Path) -> None:
+    target = tmp_path / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(source)
+    (module,) = modules(tmp_path)
+    assert list(rule(module))
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (wrong_arrows, "birads_app/web/reading.py", "from birads_app.records import exams"),
+        (wrong_arrows, "birads_app/inference/engine.py", "from .bundle import Bundle"),
+        (wrong_arrows, "app.py", "from birads_app import create_app\nfrom training import cli"),
+        (early_or_misplaced_heavy, "training/backbone.py", "def f():\n    import keras"),
+        (code_in_data, "training/features.py", "import numpy as np\nnp.load('x.npy', allow_pickle=False)"),
+        (
+            eager_factory,
+            "birads_app/__init__.py",
+            "def f():\n    from birads_app.web import reading",
+        ),
+        (unfrozen_dataclasses, "training/split.py", "@dataclass(frozen=True)\nclass Split: ..."),
+    ],
+)
+def test_the_rule_lets_the_right_way_pass(rule: Rule, path: str, source: str, tmp_path: Path) -> None:
+    target = tmp_path / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(source)
+    (module,) = modules(tmp_path)
+    assert not list(rule(module))
+
+
+def test_importing_the_core_loads_neither_database_nor_engine() -> None:
+    core = sorted(module.name for module in modules(ROOT) if _under(module.name, CORE))
+    program = f"import sys, {', '.join(core)}\nprint(*(n for n in sys.modules if '.' not in n))"
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"sqlalchemy", "alembic", *HEAVY} & set(loaded.stdout.split())
+
+
+# ---- what is imported is required, what is required is pinned and may be shipped
+
+
+def requirements(file: str) -> dict[str, str]:
+    """Read name -> version from a requirement file and those it includes; names in normal form."""
+    found: dict[str, str] = {}
+    for line in (ROOT / file).read_text().splitlines():
+        line = line.partition("#")[0].strip()
+        if line.startswith("-r "):
+            found |= requirements(line[3:].strip())
+        elif line and not line.startswith("-"):
+            name, separator, version = line.partition("==")
+            assert separator and version, f"{file}: {line} is not pinned"
+            found[_normal(name)] = version
+    return found
+
+
+_NAME = re.compile(r"[\w.-]+")
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def closure(names: set[str]) -> set[str]:
+    """Add what the named packages bring along, as far as it is installed here."""
+    todo, seen = set(names), set()
+    while todo:
+        name = todo.pop()
+        try:
+            needed = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        seen.add(name)
+        todo |= {_normal(_NAME.match(line)[0]) for line in needed if "extra ==" not in line} - seen
+    return seen
+
+
+def _imported(package: str, late: bool) -> set[str]:
+    """Distributions that a package's modules import, with or without those imported inside functions."""
+    distributions = metadata.packages_distributions()
+    return {
+        _normal(distributions[top][0])
+        for module in modules(ROOT)
+        if _under(module.name, package)
+        for found in imports(module)
+        if (late or not found.late) and (top := found.target.partition(".")[0]) in distributions
+    }
+
+
+def test_what_the_web_imports_is_in_its_requirements() -> None:
+    assert _imported("birads_app", late=False) <= set(requirements("requirements-web.txt"))
+
+
+def test_what_anything_imports_is_in_the_requirements() -> None:
+    needed = (
+        _imported("birads_app", late=True) | _imported("training", late=True) | _imported("app", late=True)
+    )
+    assert needed <= set(requirements("requirements.txt"))
+
+
+def test_the_web_does_not_require_tensorflow() -> None:
+    web = closure(set(requirements("requirements-web.txt")))
+    assert not {"tensorflow", "keras", "scikit-learn", "imbalanced-learn"} & web
+
+
+def test_everything_that_gets_installed_is_pinned() -> None:
+    pinned = requirements("constraints.txt")
+    direct = requirements("requirements-dev.txt")
+    assert closure(set(direct)) - {"setuptools", "wheel"} <= set(pinned)  # pip's own tools come with Python
+    assert direct.items() <= pinned.items()
+
+
+def test_no_package_that_ships_is_under_a_gpl() -> None:
+    """GPL and AGPL would bind the whole product; LGPL libraries may be used."""
+    strong = re.compile(r"(?<!L)(?<!Lesser )(A?GPL|GNU (Affero )?General Public)", re.IGNORECASE)
+    offenders = {
+        name: licences
+        for name in closure(set(requirements("requirements.txt")))
+        if (licences := [text for text in _licences(name) if strong.search(text)])
+    }
+    assert not offenders
+    assert strong.search("GPL-3.0-or-later") and strong.search("GNU General Public License v3 (GPLv3)")
+    assert not strong.search("LGPL-2.1-or-later") and not strong.search(
+        "GNU Lesser General Public License v3"
+    )
+
+
+def _licences(name: str) -> list[str]:
+    """A distribution's licence expression, the first line of its licence field, and its classifiers."""
+    about = metadata.metadata(name)
+    stated = [about.get("License-Expression", ""), about.get("License", "").partition("\n")[0]]
+    return stated + [line for line in about.get_all("Classifier", []) if line.startswith("License")]
+
+
+def test_the_readme_names_every_direct_dependency() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8").lower()
+    missing = [name for name in requirements("requirements.txt") if f"| {name} |" not in readme]
+    assert not missing
