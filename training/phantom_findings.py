@@ -1,8 +1,9 @@
 """Findings of the BI-RADS lexicon, drawn into a phantom; the finding's form alone defines the category.
 
-Whatever the category, the centre is drawn from the same region, the diameter from the same range
-(1/6 .. 1/4 of the breast's depth; spicules reach beyond it, and so do scattered calcifications), and masses and calcifications each have one range of
-contrast. So neither brightness nor size nor place tells the categories apart; the morphology does.
+Whatever the category, the centre is drawn from the same region and the diameter from the same range, 1/6 to
+1/4 of the breast's depth. Spicules reach beyond it, and calcifications are strewn a little wider, which is
+their morphology. All masses share one range of contrast, and so do all calcifications. Neither brightness nor
+size nor place tells the categories apart.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 
 from training.phantom_anatomy import Anatomy
 
-# Kinds of finding by category: American College of Radiology, BI-RADS Atlas, 5th edition, mammography lexicon.
+# Kinds of finding by category, in the words of the BI-RADS Atlas, 5th edition (mammography lexicon).
 KINDS: dict[str, tuple[str, ...]] = {
     "1": (),
     "2": ("coarse calcifications", "fat-containing mass"),
@@ -56,7 +57,7 @@ def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) 
         return None
     return Plan(
         kind=kind or kinds[int(choice * len(kinds))],
-        radius=0.08 + 0.045 * radius,
+        radius=0.085 + 0.04 * radius,
         depth=0.35 + 0.35 * depth,
         offset={"CC": 2 * cc - 1, "MLO": 2 * mlo - 1},
         contrast=contrast,
@@ -75,7 +76,7 @@ def draw_finding(grey: np.ndarray, anatomy: Anatomy, plan: Plan, view: str) -> t
 
 
 def _place(anatomy: Anatomy, plan: Plan, view: str, radius: float) -> tuple[float, float]:
-    """The spot nearest to the planned one that leaves room for the finding: clear of skin, muscle and edge."""
+    """The spot nearest to the planned one with room for the finding: clear of skin, muscle and edge."""
     height, width = anatomy.room.shape
     wanted_row = anatomy.nipple[0] + plan.offset[view] * 0.22 * height
     wanted_column = plan.depth * anatomy.depth
@@ -113,7 +114,7 @@ class _Patch:
         self.edge = 1.2 + 0.04 * radius
 
     def filled(self, border: np.ndarray) -> np.ndarray:
-        """Opacity of the shape with this border (radius in pixels for every theta): a flat dome, soft at the edge."""
+        """Opacity of the shape with this border (pixels, for every theta): a flat dome, soft at the edge."""
         dome = 1 - 0.25 * np.minimum(self.rho / border, 1) ** 2
         return dome * np.clip((border - self.rho) / self.edge + 0.5, 0, 1)
 
@@ -134,7 +135,7 @@ class _Patch:
         )
 
     def spots(self, points: np.ndarray, radii: np.ndarray, levels: np.ndarray) -> np.ndarray:
-        """Round spots at points (n, 2) x, y from the centre, all in pixels; where they meet the brighter counts."""
+        """Round spots at points (n, 2) x, y from the centre, in pixels; the brighter one counts."""
         layer = np.zeros(self.rho.shape, np.float32)
         for (x, y), radius, level in zip(points, radii, levels, strict=True):
             reach = int(np.ceil(radius + 2))
@@ -172,13 +173,13 @@ def _fat_containing(patch: _Patch) -> _Layers:
 
 def _microlobulated(patch: _Patch) -> _Layers:
     """An oval whose border is a row of small lobes."""
-    count = int(patch.rng.integers(8, 12))
+    count = int(patch.rng.integers(8, 11))
     turns = (np.arange(count) + patch.rng.uniform(-0.2, 0.2, count)) * 2 * np.pi / count
     border = patch.oval(0.78)
     row, column = (np.round(patch.half + 0.4 * patch.radius * f(turns)).astype(int) for f in (np.sin, np.cos))
     reach = border[row, column]
     points = np.stack([reach * np.cos(turns), reach * np.sin(turns)], axis=1)
-    lobes = patch.spots(points, patch.radius * patch.rng.uniform(0.24, 0.36, count), np.ones(count))
+    lobes = patch.spots(points, patch.radius * patch.rng.uniform(0.26, 0.38, count), np.ones(count))
     return _Layers(tissue=np.maximum(patch.filled(border), lobes))
 
 
@@ -214,16 +215,16 @@ def _coarse(patch: _Patch) -> _Layers:
     rng, radius = patch.rng, patch.radius
     count, knobs = int(rng.integers(3, 6)), 6
     lumps = np.repeat(patch.within(count, 0.9 * _SPREAD), knobs, axis=0)
-    points = lumps + rng.normal(0, 0.12 * radius, lumps.shape)
-    radii = radius * rng.uniform(0.12, 0.24, len(points))
+    points = lumps + rng.normal(0, 0.16 * radius, lumps.shape)
+    radii = radius * rng.uniform(0.15, 0.28, len(points))
     return _Layers(calcium=patch.spots(points, radii, rng.uniform(0.85, 1.0, len(points))))
 
 
 def _amorphous(patch: _Patch) -> _Layers:
     """A cluster of many small hazy grains."""
-    count = int(patch.rng.integers(45, 70))
+    count = int(patch.rng.integers(50, 75))
     points = patch.within(count, _SPREAD)
-    radii = patch.rng.uniform(0.7, 1.3, count) * max(0.06 * patch.radius, 0.8)
+    radii = patch.rng.uniform(0.7, 1.3, count) * max(0.065 * patch.radius, 0.8)
     return _Layers(calcium=patch.spots(points, radii, patch.rng.uniform(0.6, 1.0, count)))
 
 
@@ -286,13 +287,8 @@ def _lay(
         window += 0.85 * layers.fat[there] * (0.16 - window)
     if layers.tissue is not None:
         tissue = layers.tissue[there] * inside
-        window += tissue * (0.55 * (around - window) + 0.20 + 0.12 * contrast)
+        window += tissue * (0.55 * (around - window) + 0.24 + 0.12 * contrast)
     if layers.calcium is not None:
-        window += layers.calcium[there] * inside * (0.38 + 0.2 * contrast)
-    rows, columns = np.nonzero(changed[there] * (inside > 0.5) > 0.15)
-    return (
-        top + int(rows.min()),
-        left + int(columns.min()),
-        int(np.ptp(rows)) + 1,
-        int(np.ptp(columns)) + 1,
-    )
+        window += layers.calcium[there] * inside * (0.45 + 0.2 * contrast)
+    rows, columns = np.nonzero(changed[there] * inside > 0.05)
+    return top + int(rows.min()), left + int(columns.min()), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1

@@ -21,7 +21,7 @@ _MIN_SIZE = 64
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: its kind, and its box (top, left, height, width) in pixels, spicules and cluster included."""
+    """One finding: its kind, and its box (top, left, height, width) in pixels, with spicules or cluster."""
 
     kind: str
     box: tuple[int, int, int, int]
@@ -123,13 +123,8 @@ def _burn_label(pixels: np.ndarray, text: str, left: bool) -> None:
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 2)
     margin = round(0.02 * pixels.shape[0])
     column = margin if left else pixels.shape[1] - width - margin
+    letters = np.zeros(pixels.shape, np.uint8)
     cv2.putText(
-        pixels,
-        text,
-        (column, margin + height),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        scale,
-        (0.9 * WHITE,),
-        2,
-        cv2.LINE_8,
+        letters, text, (column, margin + height), cv2.FONT_HERSHEY_SIMPLEX, scale, (1,), 2, cv2.LINE_8
     )
+    pixels[letters > 0] = round(0.9 * WHITE)
