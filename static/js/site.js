@@ -1,6 +1,4 @@
 // What every page gains from scripts; each page works without them.
-"use strict";
-
 for (const element of document.querySelectorAll(".needs-script")) element.hidden = false;
 
 // The server writes UTC; show the reader's own time and keep UTC as the tip.

@@ -1,6 +1,4 @@
 // Chosen files as a list, drag and drop, and the progress of the upload. The form works without this too.
-"use strict";
-
 const form = document.getElementById("upload");
 const drop = document.getElementById("drop");
 const input = document.getElementById("files");
@@ -102,16 +100,41 @@ function reading() {
 function answered(request) {
   const page = request.response;
   const target = new URL(request.responseURL || location.href);
-  if (request.status === 200 && target.pathname !== new URL(form.action).pathname) {
-    if (!page || page.querySelector("input[type=password]")) {
-      return problem("You are no longer logged in. Log in in another tab, then send again: your files stay listed here.");
-    }
-    return location.assign(target);
-  }
+  if (request.status === 200 && target.pathname !== new URL(form.action).pathname) return location.assign(target);
   const section = page && page.querySelector(".problems");
   if (section) return complain(document.importNode(section, true));
   const message = page && page.getElementById("error-message");
   problem(message ? message.textContent : `The server answered with status ${request.status}. Try again.`);
+}
+
+// A session may have ended since the page was opened: ask for a fresh token before megabytes travel for nothing.
+function renew(request) {
+  const token = request.response && request.response.querySelector("#upload input[name=csrf_token]");
+  if (request.status !== 200) return answered(request);
+  if (!token) {
+    return problem("You are no longer signed in. Sign in again in another tab, then send: your files stay listed here.");
+  }
+  form.elements.csrf_token.value = token.value;
+  transfer();
+}
+
+function ask(method) {
+  const request = new XMLHttpRequest();
+  request.open(method, form.action);
+  request.responseType = "document";
+  request.addEventListener("error", () => problem("The connection broke. Your files stay listed here: try again."));
+  return request;
+}
+
+function transfer() {
+  const body = new FormData(form);
+  body.delete("files");
+  for (const file of files) body.append("files", file, file.name);
+  const request = ask("POST");
+  request.upload.addEventListener("progress", report);
+  request.upload.addEventListener("load", reading);
+  request.addEventListener("load", () => answered(request));
+  request.send(body);
 }
 
 function upload(event) {
@@ -120,22 +143,14 @@ function upload(event) {
   if (files.length === 0) return problem("No file was chosen. Choose at least one image.");
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if (total > limit) return problem(`The files have ${size(total)} together; this server accepts ${size(limit)}.`);
-  const body = new FormData(form);
-  body.delete("files");
-  for (const file of files) body.append("files", file, file.name);
-  const request = new XMLHttpRequest();
-  request.open("POST", form.action);
-  request.responseType = "document";
-  request.upload.addEventListener("progress", report);
-  request.upload.addEventListener("load", reading);
-  request.addEventListener("load", () => answered(request));
-  request.addEventListener("error", () => problem("The connection broke. Your files stay listed here: try again."));
   problems.replaceChildren();
   refused = new Set();
   bar.value = 0;
   progressText.textContent = "";
   working(true);
-  request.send(body);
+  const request = ask("GET");
+  request.addEventListener("load", () => renew(request));
+  request.send();
 }
 
 drop.classList.add("scripted");

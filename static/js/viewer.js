@@ -1,7 +1,5 @@
 // Heat maps over images: the check box and the choice of category work by CSS alone; this adds the slider
 // and the keys.
-"use strict";
-
 function viewer(root) {
   const maps = root.querySelectorAll(".heat");
   const shown = root.querySelector(".heat-on");

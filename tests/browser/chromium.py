@@ -1,0 +1,53 @@
+"""Debian's Chromium, driven by Playwright; where it is missing the tests skip, or fail where they must run."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Taken out of the environment: the product refuses variables of its prefix that it does not know.
+REQUIRED = os.environ.pop("BIRADS_REQUIRE_BROWSER", "") == "1" or os.environ.get("CI") == "true"
+# Chromium itself logs every answer from 400 on to the console; those are the pages' wording of a refusal.
+ANSWERS = "Failed to load resource: the server responded with a status of 4"
+
+
+def path() -> str | None:
+    """Say where Chromium is, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextlib.contextmanager
+def launch() -> Iterator[Browser]:
+    """Start a headless Chromium; closed on leaving."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path(), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def complaints(page: Page) -> list[str]:
+    """Collect from now on what the page logs as an error: scripts, missing files, the content policy."""
+    found: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(ANSWERS):
+            found.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("requestfailed", lambda request: found.append(f"{request.url}: {request.failure}"))
+    return found

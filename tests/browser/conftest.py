@@ -1,0 +1,64 @@
+"""One server and one browser for the run; an administrator who is signed in, with and without scripts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import chromium
+import pytest
+import steps
+from playwright.sync_api import Browser, Page
+from server import Server, serve
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies here, and skip it with the reason where it may be skipped."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+            if chromium.path() is None and not chromium.REQUIRED:
+                reason = "Chromium is not installed (Debian: apt-get install chromium)"
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    assert chromium.path(), "The browser tests must run here, but Chromium is not installed."
+    with chromium.launch() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def server(fresh_server: Server, browser: Browser) -> Server:
+    """A server that is set up."""
+    page = browser.new_page()
+    steps.set_up(page, fresh_server)
+    page.context.close()
+    return fresh_server
+
+
+@pytest.fixture
+def page(server: Server, browser: Browser) -> Iterator[Page]:
+    """A page of the administrator's, on which nothing may be complained about."""
+    yield from _signed_in(browser, server, scripts=True)
+
+
+@pytest.fixture
+def plain_page(server: Server, browser: Browser) -> Iterator[Page]:
+    """The same with JavaScript switched off."""
+    yield from _signed_in(browser, server, scripts=False)
+
+
+def _signed_in(browser: Browser, server: Server, scripts: bool) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, java_script_enabled=scripts)
+    page = context.new_page()
+    found = chromium.complaints(page)
+    steps.sign_in(page, server)
+    yield page
+    context.close()
+    assert found == []

@@ -1,0 +1,72 @@
+"""The product as its user runs it: migrations, then gunicorn, on a free port with an instance of its own."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 90
+SETUP_TOKEN = re.compile(r"\b[0-9a-f]{32}\b")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its address, and the file that has all it printed."""
+
+    url: str
+    console: Path
+
+    def setup_token(self) -> str:
+        """Read the set-up page's token off the console."""
+        found = SETUP_TOKEN.findall(self.console.read_text())
+        if not found:
+            raise AssertionError(f"The console shows no set-up token:\n{self.console.read_text()}")
+        return found[-1]
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """Serve from a fresh instance inside ``folder``; stopped on leaving."""
+    port = _free_port()
+    console = folder / "console.txt"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BIRADS_")}
+    environment |= {"BIRADS_INSTANCE": str(folder / "instance"), "HOST": "127.0.0.1", "PORT": str(port)}
+    with console.open("w") as output:
+        options = {"cwd": ROOT, "env": environment, "stdout": output, "stderr": subprocess.STDOUT}
+        subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"], check=True, **options
+        )
+        command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
+        process = subprocess.Popen(command, **options)
+    server = Server(f"http://127.0.0.1:{port}", console)
+    try:
+        _wait(server, process)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(server: Server, process: subprocess.Popen) -> None:
+    """Return once the server answers; raise if it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.url}/healthz", timeout=5):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"The server does not answer:\n{server.console.read_text()}")

@@ -1,0 +1,35 @@
+"""What a person does on the pages, step by step."""
+
+from playwright.sync_api import Page, expect
+from server import Server
+
+NAME = "admin"
+PASSWORD = "a quiet reading room"
+
+
+def set_up(page: Page, server: Server) -> None:
+    """Create the administrator with the token of the console."""
+    page.goto(f"{server.url}/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Set up this server")
+    page.locator("[name=token]").fill(server.setup_token())
+    page.locator("[name=name]").fill(NAME)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("[name=confirm]").fill(PASSWORD)
+    page.get_by_role("button", name="Create the administrator").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Exams")
+
+
+def sign_in(page: Page, server: Server) -> None:
+    """Sign in as the administrator."""
+    page.goto(f"{server.url}/login")
+    page.locator("[name=name]").fill(NAME)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Exams")
+
+
+def upload(page: Page, server: Server, *files: str) -> None:
+    """Send files as one exam."""
+    page.goto(f"{server.url}/upload")
+    page.locator("#files").set_input_files(list(files))
+    page.locator("#upload button[type=submit]").click()

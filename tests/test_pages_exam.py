@@ -1,0 +1,162 @@
+"""The page of an exam, its images, the list, and deleting."""
+
+import io
+import re
+
+import pytest
+from factories import make_user, mammogram_dicom, mammogram_png, sign_in
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image as Picture
+
+from birads_app.inference.categories import CATEGORIES, DISCLAIMER
+from birads_app.records import exams
+
+POLICY = "default-src 'self'"
+
+
+@pytest.fixture
+def reader(serving_app: Flask, client: FlaskClient) -> FlaskClient:
+    make_user(serving_app)
+    sign_in(client)
+    return client
+
+
+@pytest.fixture
+def exam_url(reader: FlaskClient) -> str:
+    """An exam of two images: a DICOM file that states its view, and a PNG that cannot."""
+    files = [(io.BytesIO(mammogram_dicom()), "one.dcm"), (io.BytesIO(mammogram_png(1)), "two.png")]
+    return reader.post("/upload", data={"files": files}, content_type="multipart/form-data").location
+
+
+@pytest.fixture
+def image_urls(serving_app: Flask, exam_url: str) -> list[str]:
+    with serving_app.app_context():
+        exam = exams.get(exam_url.rsplit("/", 1)[-1])
+        return [f"{exam_url}/images/{image.id}" for image in exam.images]
+
+
+def test_it_tells_category_management_model_and_disclaimer(
+    serving_app: Flask, reader: FlaskClient, exam_url: str
+):
+    page = reader.get(exam_url).text
+    with serving_app.app_context():
+        exam = exams.get(exam_url.rsplit("/", 1)[-1])
+        codes = [image.category for image in exam.images]
+        assert f"<b>{exam.model}</b>" in page
+    for code in codes:
+        assert CATEGORIES[code].title in page
+        assert CATEGORIES[code].management.split("'")[0] in page
+    assert DISCLAIMER in page
+    assert page.count('<svg class="chart"') == 2
+
+
+def test_it_says_which_view_and_that_none_is_stated(reader: FlaskClient, exam_url: str):
+    page = reader.get(exam_url).text
+    assert "L CC</h2>" in page and "Left breast, craniocaudal." in page
+    assert re.search(r"(View|, view) not stated</h2>", page)
+
+
+def test_it_lists_the_warnings(serving_app: Flask, reader: FlaskClient, exam_url: str):
+    page = reader.get(exam_url).text
+    with serving_app.app_context():
+        warnings = [len(image.warnings) for image in exams.get(exam_url.rsplit("/", 1)[-1]).images]
+    assert page.count('<section class="warning"') == sum(1 for count in warnings if count)
+
+
+def test_the_page_needs_neither_inline_script_nor_style(reader: FlaskClient, exam_url: str):
+    for url in ("/", "/upload", exam_url, f"{exam_url}/delete"):
+        answer = reader.get(url)
+        assert "style=" not in answer.text and "<style" not in answer.text
+        assert not re.search(r"<script(?![^>]* src=)", answer.text)
+        assert not re.search(r"\son[a-z]+=", answer.text)
+        assert POLICY in answer.headers["Content-Security-Policy"]
+
+
+def test_every_page_of_the_demonstration_says_so(reader: FlaskClient, exam_url: str):
+    for url in ("/", "/upload", exam_url, f"{exam_url}/delete", "/exams/none"):
+        assert "Demonstration model." in reader.get(url).text
+    reader.post("/logout")
+    assert "Demonstration model." in reader.get("/login").text
+
+
+def test_the_page_without_its_images_is_light(reader: FlaskClient, exam_url: str):
+    static = ["css/site.css", "js/site.js", "js/viewer.js", "js/upload.js", "favicon.svg"]
+    weight = len(reader.get(exam_url).data) + sum(len(reader.get(f"/static/{name}").data) for name in static)
+    assert weight < 100_000
+
+
+def test_images_come_with_the_right_type(reader: FlaskClient, image_urls: list[str]):
+    display = reader.get(f"{image_urls[0]}/display")
+    heat = reader.get(f"{image_urls[0]}/heat-4")
+    assert display.mimetype == "image/jpeg" and heat.mimetype == "image/png"
+    shown, laid_over = Picture.open(io.BytesIO(display.data)), Picture.open(io.BytesIO(heat.data))
+    assert laid_over.mode == "RGBA"
+    assert shown.width / shown.height == pytest.approx(laid_over.width / laid_over.height, rel=0.01)
+    for answer in (display, heat):
+        assert answer.cache_control.private and answer.cache_control.no_cache
+
+
+def test_an_image_is_not_sent_twice(reader: FlaskClient, image_urls: list[str]):
+    tag = reader.get(f"{image_urls[0]}/display").headers["ETag"]
+    again = reader.get(f"{image_urls[0]}/display", headers={"If-None-Match": tag})
+    assert again.status_code == 304
+
+
+def test_the_original_is_a_download_under_the_server_s_name(reader: FlaskClient, image_urls: list[str]):
+    first, second = (reader.get(f"{url}/original") for url in image_urls)
+    assert re.fullmatch(
+        r"attachment; filename=exam-[0-9a-f]{8}-image-1\.dcm", first.headers["Content-Disposition"]
+    )
+    assert first.mimetype == "application/dicom" and second.mimetype == "image/png"
+    assert second.data == mammogram_png(1)
+    assert first.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("kind", ["heat-0", "heat-9", "thumb", "..%2foriginal"])
+def test_other_kinds_are_not_found(reader: FlaskClient, image_urls: list[str], kind: str):
+    assert reader.get(f"{image_urls[0]}/{kind}").status_code == 404
+
+
+def test_an_image_belongs_to_its_exam(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+    other = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png(2)), "three.png")]}).location
+    assert reader.get(image_urls[0].replace(exam_url, other) + "/display").status_code == 404
+
+
+def test_visitors_see_nothing(serving_app: Flask, exam_url: str, image_urls: list[str]):
+    visitor = serving_app.test_client()
+    for url in ("/", "/upload", exam_url, f"{exam_url}/delete", f"{image_urls[0]}/display"):
+        assert visitor.get(url).status_code == 302
+    for url in ("/upload", "/samples", f"{exam_url}/delete"):
+        assert visitor.post(url).status_code == 302
+
+
+def test_deleting_asks_first(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+    question = reader.get(f"{exam_url}/delete")
+    assert "cannot be undone" in question.text and "one.dcm" in question.text
+    assert reader.get(exam_url).status_code == 200
+    answer = reader.post(f"{exam_url}/delete", follow_redirects=True)
+    assert "The exam and its images were deleted." in answer.text and "No exams yet" in answer.text
+    for url in (exam_url, f"{image_urls[0]}/display", f"{exam_url}/delete"):
+        assert reader.get(url).status_code == 404
+    assert reader.post(f"{exam_url}/delete").status_code == 404
+
+
+def test_deleting_needs_the_form_s_token(serving_app: Flask, reader: FlaskClient, exam_url: str):
+    serving_app.config["WTF_CSRF_ENABLED"] = True
+    assert reader.post(f"{exam_url}/delete").status_code == 400
+    assert reader.get(exam_url).status_code == 200
+
+
+def test_the_list_is_newest_first_and_has_pages(
+    reader: FlaskClient, exam_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    second = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png(3)), "later.png")]}).location
+    page = reader.get("/").text
+    assert page.index(second) < page.index(exam_url)
+    monkeypatch.setattr("birads_app.records.exams.newest.__defaults__", (1, 1))
+    first_page, second_page = reader.get("/").text, reader.get("/?page=2").text
+    assert second in first_page and exam_url not in first_page and 'rel="next"' in first_page
+    assert exam_url in second_page and second not in second_page and 'rel="prev"' in second_page
+    for odd in ("0", "-3", "99", "x"):
+        assert reader.get(f"/?page={odd}").status_code == 200
