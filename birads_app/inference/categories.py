@@ -1,0 +1,85 @@
+"""BI-RADS assessment categories in the words that pages, commands and model cards share.
+
+The names and the management follow the usual reading of the BI-RADS atlas, 5th edition; the sentences are
+this project's own. The dictionary's order is the order of the categories, but the order of a model's
+classes comes from its bundle alone.
+"""
+
+from dataclasses import dataclass
+
+DISCLAIMER = (
+    "Research use only. Not a medical device: do not make patient management decisions from this output alone."
+)
+
+
+@dataclass(frozen=True)
+class Category:
+    """One assessment category.
+
+    code : "0" to "6"
+    title : the category's name, without its number
+    description : what the reader means by it
+    management : what usually follows
+    colour : "#rrggbb", told apart by lightness as well as by hue, at least 3:1 against white
+    """
+
+    code: str
+    title: str
+    description: str
+    management: str
+    colour: str
+
+
+_ALL = (
+    Category(
+        "0",
+        "Incomplete",
+        "These images alone do not allow an assessment.",
+        "Recall for additional views or ultrasound, or obtain prior mammograms for comparison.",
+        "#6b7280",
+    ),
+    Category(
+        "1",
+        "Negative",
+        "No finding to report: symmetric breasts without mass, distortion or suspicious calcification.",
+        "Routine screening.",
+        "#4c9a5b",
+    ),
+    Category(
+        "2",
+        "Benign",
+        "A finding is described that is certainly benign.",
+        "Routine screening.",
+        "#2c7a8c",
+    ),
+    Category(
+        "3",
+        "Probably benign",
+        "A finding with a likelihood of malignancy of at most 2 %, expected not to change.",
+        "Follow-up at a short interval, usually six months.",
+        "#b07d00",
+    ),
+    Category(
+        "4",
+        "Suspicious",
+        "A finding with a likelihood of malignancy above 2 % and below 95 %.",
+        "Tissue diagnosis.",
+        "#c4501b",
+    ),
+    Category(
+        "5",
+        "Highly suggestive of malignancy",
+        "A finding with a likelihood of malignancy of at least 95 %.",
+        "Tissue diagnosis.",
+        "#a11d33",
+    ),
+    Category(
+        "6",
+        "Known biopsy-proven malignancy",
+        "The cancer in these images was proven by biopsy before.",
+        "Surgical excision where clinically appropriate.",
+        "#5b2a86",
+    ),
+)
+
+CATEGORIES: dict[str, Category] = {category.code: category for category in _ALL}
