@@ -4,6 +4,7 @@ Lengths are in units of the image's height, grey levels in units of the window (
 chest wall is on the left; :mod:`training.phantoms` mirrors right breasts and adds the finding.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -132,22 +133,21 @@ def _bands(size: int) -> tuple[np.ndarray, ...]:
     clouds = np.where(f > 1.5, f**-1.7, 0) * np.exp(-((f / 60) ** 2))
     webs = [np.exp(-((np.log(f / centre) / width) ** 2)) / f for centre, width in ((9, 0.5), (22, 0.5))]
     grain = np.exp(-((np.log(f / 45) / 0.8) ** 2)) / f
-    return tuple(band.astype(np.float32) for band in (clouds, *webs, grain))
+    # Scaled so that uniform noise of -0.5..0.5 in both parts gives a field of variance 1 (Parseval).
+    bands = (clouds, *webs, grain)
+    return tuple((band * size**2 / np.sqrt((band**2).sum() / 3)).astype(np.float32) for band in bands)
 
 
-def _fields(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Periodic Gaussian fields (size, size, bands), each of mean 0 and variance 1, by filtering white noise.
+def _fields(rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+    """Periodic Gaussian fields (size, size), one a band, of mean 0 and variance 1, by filtering white noise.
 
     Bands far apart share their white noise: what a filter does not pass cannot correlate.
     """
     bands = _bands(size)
-    fields = np.empty((size, size, len(bands)), np.float32)
     # Uniform noise is quicker to draw, and sums of so many of its terms are as good as Gaussian.
     noises = (rng.random((2, *bands[0].shape, 2), dtype=np.float32) - 0.5).view(np.complex64)[..., 0]
     for number, band in enumerate(bands):
-        field = fft.irfft2(noises[number % 2] * band, s=(size, size), overwrite_x=True)
-        fields[..., number] = field / field.std()
-    return fields
+        yield fft.irfft2(noises[number % 2] * band, s=(size, size), overwrite_x=True)
 
 
 def _duct_maps(shape: tuple[int, int], nipple: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -183,16 +183,18 @@ def _tissue(
     """Grey of fat, glands, ligaments and vessels before the thickness of the breast is applied."""
     size = depth.shape[0]
     maps = _duct_maps(depth.shape, nipple)
-    bent = cv2.remap(_fields(rng, size), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    clouds, coarse, fine, grain = cv2.split(bent)
+    clouds, coarse, fine, grain = (
+        cv2.remap(field, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP) for field in _fields(rng, size)
+    )
     rows = np.arange(size, dtype=np.float32)[:, None] / size - nipple[0] / size
     columns = np.arange(depth.shape[1], dtype=np.float32)[None, :] / nipple[1]
     # Glands fill a cone behind the nipple and spare the fat under the skin and before the muscle.
     cone = -((rows / 0.26) ** 2) - ((columns - rng.uniform(0.5, 0.62)) / 0.42) ** 2
     under_skin = np.clip(1 - depth / (0.07 * size), 0, 1) ** 2
     bias = 1.1 * cone - 3.0 * under_skin - 4.0 * muscle + 0.95 * clouds + 0.22 * coarse
-    threshold = np.quantile(bias[::4, ::4][breast[::4, ::4]], 1 - _GLAND_AREA[density])
-    gland = _rise(bias, float(threshold), 0.3)
+    sample = np.sort(bias[::4, ::4][breast[::4, ::4]])
+    threshold = float(sample[int((1 - _GLAND_AREA[density]) * sample.size)])
+    gland = _rise(bias, threshold, 0.3)
     lobules = _rise(coarse + 0.5 * fine, 1.1, 0.3)  # of fat, dark between the glands
     body = gland * (0.72 + 0.15 * clouds + 0.12 * fine + 0.05 * grain) * (1 - 0.6 * lobules)
     strands = _ridges(coarse + 0.25 * grain, 0.16) * np.clip(0.55 + 0.35 * (clouds + fine), 0.05, 1)
@@ -218,8 +220,8 @@ def _add_nipple(
     """Draw the nipple in profile on the skin line, in place."""
     radius = rng.uniform(0.016, 0.026) * size
     rows = np.arange(grey.shape[0], dtype=np.float32)[:, None] - nipple[0]
-    columns = np.arange(grey.shape[1], dtype=np.float32)[None, :] - nipple[1] + 0.15 * radius
-    distance = np.hypot(rows / 1.25, columns)
+    columns = np.arange(grey.shape[1], dtype=np.float32)[None, :] - nipple[1] + 0.3 * radius
+    distance = np.hypot(rows / 1.5, columns)
     bump = np.clip((radius - distance) / (0.012 * size), 0, 1)
-    np.maximum(grey, 0.42 * bump, out=grey)
+    np.maximum(grey, 0.38 * bump, out=grey)
     np.maximum(inside, bump, out=inside)

@@ -83,6 +83,7 @@ def _describe_view(dataset: Dataset, image: Phantom) -> None:
     else:
         dataset.PatientOrientation = [across, "FR" if left else "FL"]
     dataset.OrganExposed, dataset.PositionerType = "BREAST", "MAMMOGRAPHIC"
+    dataset.DetectorType, dataset.AcquisitionContextSequence = "", Sequence([])
     dataset.BodyPartExamined, dataset.BreastImplantPresent = "BREAST", "NO"
     dataset.BurnedInAnnotation, dataset.QualityControlImage = "NO", "NO"
 

@@ -235,11 +235,11 @@ def _branching(patch: _Patch) -> _Layers:
     thickness = max(0.075 * radius, 1.4)
     for start in patch.within(int(rng.integers(5, 8)), 0.75 * _SPREAD):
         stem = patch.angle + np.pi + rng.normal(0, 0.35)
-        fork = start + 0.45 * radius * rng.uniform(0.6, 1.2) * np.array([np.cos(stem), np.sin(stem)])
+        fork = start + 0.55 * radius * rng.uniform(0.6, 1.2) * np.array([np.cos(stem), np.sin(stem)])
         _dashes(patch, layer, start, fork, thickness)
         for side in (-1, 1):
             turn = stem + side * rng.uniform(0.35, 0.75)
-            end = fork + radius * rng.uniform(0.45, 0.85) * np.array([np.cos(turn), np.sin(turn)])
+            end = fork + radius * rng.uniform(0.6, 1.0) * np.array([np.cos(turn), np.sin(turn)])
             _dashes(patch, layer, fork, end, thickness)
     return _Layers(calcium=layer.astype(np.float32) / 255)
 

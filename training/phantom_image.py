@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from training.errors import TrainingError
 from training.phantom_anatomy import ASPECT, DENSITIES, VIEWS, Habitus, draw_anatomy, draw_habitus
 from training.phantom_findings import KINDS, draw_finding, draw_plan
 
@@ -17,6 +18,10 @@ CATEGORIES = tuple(KINDS)
 # Grey levels of a phantom: 12 bits, as full-field detectors present them.
 WHITE = 4095
 _MIN_SIZE = 64
+
+
+class PhantomError(TrainingError, ValueError):
+    """What was asked for is nothing a phantom can show."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def phantom(
 
     Raises
     ------
-    ValueError
+    PhantomError
         An argument is not one of those above.
     """
     _check(category, view, laterality, density, size, kind)
@@ -97,11 +102,11 @@ def _check(category: str, view: str, laterality: str, density: str, size: int, k
         ("density", density, DENSITIES),
     ):
         if value not in known:
-            raise ValueError(f"The {name} of a phantom has to be one of {', '.join(known)}. Got {value!r}.")
+            raise PhantomError(f"The {name} of a phantom has to be one of {', '.join(known)}. Got {value!r}.")
     if size < _MIN_SIZE:
-        raise ValueError(f"A phantom is at least {_MIN_SIZE} pixels high. Got {size}.")
+        raise PhantomError(f"A phantom is at least {_MIN_SIZE} pixels high. Got {size}.")
     if kind is not None and kind not in KINDS[category]:
-        raise ValueError(f"A finding of category {category} is one of {KINDS[category]}. Got {kind!r}.")
+        raise PhantomError(f"A finding of category {category} is one of {KINDS[category]}. Got {kind!r}.")
 
 
 def _acquire(rng: np.random.Generator, grey: np.ndarray, inside: np.ndarray, habitus: Habitus) -> np.ndarray:

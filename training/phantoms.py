@@ -20,9 +20,19 @@ import numpy as np
 from training.errors import TrainingError
 from training.phantom_anatomy import DENSITIES, VIEWS, draw_habitus
 from training.phantom_dicom import encode_dicom
-from training.phantom_image import CATEGORIES, LATERALITIES, WHITE, Finding, Phantom, phantom
+from training.phantom_image import CATEGORIES, LATERALITIES, WHITE, Finding, Phantom, PhantomError, phantom
 
-__all__ = ["COLUMNS", "WHITE", "Finding", "FolderInUse", "Phantom", "patients", "phantom", "write_set"]
+__all__ = [
+    "COLUMNS",
+    "WHITE",
+    "Finding",
+    "FolderInUse",
+    "Phantom",
+    "PhantomError",
+    "patients",
+    "phantom",
+    "write_set",
+]
 
 # truth.csv has one row an image, its path relative to the table. Category 1 leaves finding and box empty;
 # were there several findings, their values would be joined by semicolons in each of these columns.
@@ -56,11 +66,11 @@ def patients(
 
     Raises
     ------
-    ValueError
+    PhantomError
         The count or the seed is negative, a share is not positive, or its category is none of "1".."5".
     """
     if count < 0 or seed < 0:
-        raise ValueError(f"Number of patients and seed cannot be negative. Got {count} and {seed}.")
+        raise PhantomError(f"Number of patients and seed cannot be negative. Got {count} and {seed}.")
     deal = _deal(2 * count, seed, weights)
     return (
         (f"PH{number + 1:04d}", image)
@@ -83,7 +93,9 @@ def _deal(count: int, seed: int, weights: Mapping[str, float] | None) -> list[st
     """Categories of ``count`` breasts in a random order, in numbers as close to the shares as they come."""
     shares = dict(weights) if weights is not None else dict.fromkeys(CATEGORIES, 1.0)
     if not shares or any(category not in CATEGORIES or not share > 0 for category, share in shares.items()):
-        raise ValueError(f"Give positive shares to categories among {', '.join(CATEGORIES)}. Got {shares!r}.")
+        raise PhantomError(
+            f"Give positive shares to categories among {', '.join(CATEGORIES)}. Got {shares!r}."
+        )
     ends = np.cumsum(list(shares.values())) / sum(shares.values())
     places = np.searchsorted(ends, (np.arange(count) + 0.5) / max(count, 1))
     dealt = np.array(list(shares))[places]
@@ -118,11 +130,11 @@ def write_set(
     ------
     FolderInUse
         The directory is not empty, or no directory.
-    ValueError
+    PhantomError
         The number of patients is not positive, or the format is unknown.
     """
     if patients < 1 or format not in ("png", "dicom"):
-        raise ValueError(f"A set has one patient or more, as png or dicom. Got {patients} as {format!r}.")
+        raise PhantomError(f"A set has one patient or more, as png or dicom. Got {patients} as {format!r}.")
     directory = Path(directory).absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FolderInUse(f"{directory} is not empty. Name a new folder for the phantoms.")
