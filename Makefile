@@ -51,7 +51,7 @@ bench: $(RUNTIME) ## Measure against the plain way: latency, throughput, memory 
 
 .PHONY: test-docker
 test-docker: $(DEV) ## Do the Docker image's steps in clean virtual environments, and test the result
-	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_docker.py $(ARGS)
+	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_docker.py tests/test_docker_steps.py $(ARGS)
 
 .PHONY: screenshots
 screenshots: $(DEV) chromium ## Take the README's pictures anew

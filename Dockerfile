@@ -1,0 +1,55 @@
+# syntax=docker/dockerfile:1
+
+# Two images from one file. `web` (the default) serves and has no TensorFlow; `train` has it.
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+
+# ---- virtual environments, built where pip and its caches may stay behind
+FROM ${PYTHON_IMAGE} AS build-web
+WORKDIR /build
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements-web.txt constraints.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-web.txt
+
+FROM build-web AS build-train
+COPY requirements.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.txt
+
+# ---- what both images share: the program, a user without rights, one volume to write to
+FROM ${PYTHON_IMAGE} AS base
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin birads \
+    && install -d -o birads -g birads /data
+WORKDIR /app
+COPY app.py wsgi.py .flaskenv gunicorn.conf.py ./
+COPY birads_app/ birads_app/
+COPY training/ training/
+COPY templates/ templates/
+COPY static/ static/
+COPY models/ models/
+COPY docker/ docker/
+RUN python -m compileall -q app.py wsgi.py birads_app training
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    BIRADS_INSTANCE=/data/instance \
+    BIRADS_MODELS=/data/models
+VOLUME /data
+ENTRYPOINT ["sh", "/app/docker/entrypoint.sh"]
+
+# ---- the commands: flask train, flask models, ...
+FROM base AS train
+COPY --from=build-train /opt/venv /opt/venv
+ENV KERAS_HOME=/data/keras TF_CPP_MIN_LOG_LEVEL=2
+USER 10001:10001
+CMD ["flask", "--help"]
+
+# ---- the web application
+FROM base AS web
+COPY --from=build-web /opt/venv /opt/venv
+ENV HOST=0.0.0.0 PORT=8000
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "/app/docker/healthcheck.py"]
+CMD ["gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
