@@ -1,18 +1,18 @@
 """Findings of the BI-RADS lexicon, drawn into a phantom; the finding's form alone defines the category.
 
 Whatever the category, the centre is drawn from the same region and the diameter from the same range, 1/6 to
-1/4 of the breast's depth. Spicules reach beyond it, and calcifications are strewn a little wider, which is
-their morphology. All masses share one range of contrast, and so do all calcifications. Neither brightness nor
-size nor place tells the categories apart.
+1/4 of the breast's depth. All masses share one range of contrast, and so do all calcifications. So brightness,
+size and place do not define a category. What remains of them belongs to the form: spicules reach beyond the
+core, calcifications are strewn a little wider than masses and are brighter, and no finding adds no light.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from training.phantom_anatomy import Anatomy
+from training.phantom_shapes import Patch
 
 # Kinds of finding by category, in the words of the BI-RADS Atlas, 5th edition (mammography lexicon).
 KINDS: dict[str, tuple[str, ...]] = {
@@ -71,7 +71,7 @@ def draw_finding(grey: np.ndarray, anatomy: Anatomy, plan: Plan, view: str) -> t
     row, column = _place(anatomy, plan, view, radius)
     angle = float(np.arctan2(anatomy.nipple[0] - row, anatomy.nipple[1] - column))
     half = int(np.ceil(_REACH * radius))
-    patch = _Patch(radius, half, angle, np.random.default_rng([plan.seed, len(view)]))
+    patch = Patch(radius, half, angle, np.random.default_rng([plan.seed, len(view)]))
     return _lay(grey, anatomy, _FORMS[plan.kind](patch), plan.contrast, round(row), round(column))
 
 
@@ -98,80 +98,18 @@ class _Layers:
     calcium: np.ndarray | None = None
 
 
-class _Patch:
-    """The square around a finding: polar coordinates, and drawing of soft-edged shapes in pixels.
-
-    radius : of the finding in pixels
-    half : half the side of the patch in pixels
-    angle : direction of the nipple in radians, rows down
-    """
-
-    def __init__(self, radius: float, half: int, angle: float, rng: np.random.Generator):
-        self.radius, self.half, self.angle, self.rng = radius, half, angle, rng
-        axis = np.arange(-half, half + 1, dtype=np.float32)
-        self.rho = np.hypot(axis[:, None], axis)
-        self.theta = np.arctan2(axis[:, None], axis)
-        self.edge = 1.2 + 0.04 * radius
-
-    def filled(self, border: np.ndarray) -> np.ndarray:
-        """Opacity of the shape with this border (pixels, for every theta): a flat dome, soft at the edge."""
-        dome = 1 - 0.25 * np.minimum(self.rho / border, 1) ** 2
-        return dome * np.clip((border - self.rho) / self.edge + 0.5, 0, 1)
-
-    def oval(self, scale: float = 1.0) -> np.ndarray:
-        """Border of an oval of the finding's area, its long axis roughly along the ducts."""
-        flat = self.rng.uniform(0.68, 0.86)
-        turn = self.theta - self.angle - self.rng.uniform(-0.6, 0.6)
-        border = 1 / np.hypot(np.cos(turn) * np.sqrt(flat), np.sin(turn) / np.sqrt(flat))
-        return self.radius * scale * border
-
-    def angular(self, border: np.ndarray, spread: float) -> np.ndarray:
-        """The border with corners: straight sides between points moved in or out by up to this share."""
-        count = int(self.rng.integers(11, 16))
-        turns = (np.arange(count) + self.rng.uniform(-0.3, 0.3, count)) * 2 * np.pi / count
-        factors = self.rng.permutation(np.linspace(1 - spread, 1 + spread, count))
-        return border * np.interp(self.theta.ravel(), turns, factors, period=2 * np.pi).reshape(
-            self.theta.shape
-        )
-
-    def spots(self, points: np.ndarray, radii: np.ndarray, levels: np.ndarray) -> np.ndarray:
-        """Round spots at points (n, 2) x, y from the centre, in pixels; the brighter one counts."""
-        layer = np.zeros(self.rho.shape, np.float32)
-        for (x, y), radius, level in zip(points, radii, levels, strict=True):
-            reach = int(np.ceil(radius + 2))
-            column, row = round(x) + self.half, round(y) + self.half
-            window = layer[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
-            rows = np.arange(window.shape[0])[:, None] + max(row - reach, 0) - self.half - y
-            columns = np.arange(window.shape[1]) + max(column - reach, 0) - self.half - x
-            np.maximum(window, level * np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1), out=window)
-        return layer
-
-    def polygon(self, layer: np.ndarray, points: np.ndarray, level: float) -> None:
-        """Fill a polygon (n, 2) x, y from the centre into a uint8 layer, antialiased."""
-        fixed = np.round((points + self.half) * 16).astype(np.int32)
-        cv2.fillPoly(layer, [fixed], round(255 * level), cv2.LINE_AA, 4)
-
-    def within(self, count: int, reach: float) -> np.ndarray:
-        """Points (count, 2) spread evenly over an oval along the ducts, in pixels; it has ``reach`` radii."""
-        turn = self.rng.uniform(0, 2 * np.pi, count)
-        distance = reach * self.radius * np.sqrt(self.rng.uniform(0, 1, count))
-        along, across = distance * np.cos(turn) * 1.15, distance * np.sin(turn) * 0.85
-        cos, sin = np.cos(self.angle), np.sin(self.angle)
-        return np.stack([along * cos - across * sin, along * sin + across * cos], axis=1)
-
-
-def _circumscribed(patch: _Patch) -> _Layers:
+def _circumscribed(patch: Patch) -> _Layers:
     return _Layers(tissue=patch.filled(patch.oval()))
 
 
-def _fat_containing(patch: _Patch) -> _Layers:
+def _fat_containing(patch: Patch) -> _Layers:
     """An oil cyst: fat within a thin rim."""
     border = patch.oval()
     outer, inner = patch.filled(border), patch.filled(border * 0.84)
     return _Layers(tissue=outer - inner, fat=inner)
 
 
-def _microlobulated(patch: _Patch) -> _Layers:
+def _microlobulated(patch: Patch) -> _Layers:
     """An oval whose border is a row of small lobes."""
     count = int(patch.rng.integers(8, 11))
     turns = (np.arange(count) + patch.rng.uniform(-0.2, 0.2, count)) * 2 * np.pi / count
@@ -183,11 +121,11 @@ def _microlobulated(patch: _Patch) -> _Layers:
     return _Layers(tissue=np.maximum(patch.filled(border), lobes))
 
 
-def _irregular(patch: _Patch) -> _Layers:
+def _irregular(patch: Patch) -> _Layers:
     return _Layers(tissue=patch.filled(patch.angular(patch.oval(), 0.5)))
 
 
-def _spiculated(patch: _Patch) -> _Layers:
+def _spiculated(patch: Patch) -> _Layers:
     """A small uneven core with lines that radiate from it and taper."""
     rng, radius = patch.rng, patch.radius
     layer = np.zeros(patch.rho.shape, np.uint8)
@@ -210,7 +148,7 @@ def _spiculated(patch: _Patch) -> _Layers:
     return _Layers(tissue=np.maximum(core, layer.astype(np.float32) / 255))
 
 
-def _coarse(patch: _Patch) -> _Layers:
+def _coarse(patch: Patch) -> _Layers:
     """Popcorn: a few large dense lumps, each of several knobs."""
     rng, radius = patch.rng, patch.radius
     count, knobs = int(rng.integers(3, 6)), 6
@@ -220,7 +158,7 @@ def _coarse(patch: _Patch) -> _Layers:
     return _Layers(calcium=patch.spots(points, radii, rng.uniform(0.85, 1.0, len(points))))
 
 
-def _amorphous(patch: _Patch) -> _Layers:
+def _amorphous(patch: Patch) -> _Layers:
     """A cluster of many small hazy grains."""
     count = int(patch.rng.integers(50, 75))
     points = patch.within(count, _SPREAD)
@@ -228,7 +166,7 @@ def _amorphous(patch: _Patch) -> _Layers:
     return _Layers(calcium=patch.spots(points, radii, patch.rng.uniform(0.6, 1.0, count)))
 
 
-def _branching(patch: _Patch) -> _Layers:
+def _branching(patch: Patch) -> _Layers:
     """Thin broken lines that fork, as casts of a duct and its branches."""
     rng, radius = patch.rng, patch.radius
     layer = np.zeros(patch.rho.shape, np.uint8)
@@ -244,7 +182,7 @@ def _branching(patch: _Patch) -> _Layers:
     return _Layers(calcium=layer.astype(np.float32) / 255)
 
 
-def _dashes(patch: _Patch, layer: np.ndarray, start: np.ndarray, end: np.ndarray, thickness: float) -> None:
+def _dashes(patch: Patch, layer: np.ndarray, start: np.ndarray, end: np.ndarray, thickness: float) -> None:
     """A line from start to end with one gap and a slight bend."""
     rng = patch.rng
     direction = (end - start) / np.hypot(*(end - start))
@@ -258,7 +196,7 @@ def _dashes(patch: _Patch, layer: np.ndarray, start: np.ndarray, end: np.ndarray
         patch.polygon(layer, np.concatenate([line + normal, (line - normal)[::-1]]), level)
 
 
-_FORMS: dict[str, Callable[[_Patch], _Layers]] = {
+_FORMS: dict[str, Callable[[Patch], _Layers]] = {
     "coarse calcifications": _coarse,
     "fat-containing mass": _fat_containing,
     "circumscribed mass": _circumscribed,
