@@ -1,9 +1,9 @@
 """Findings of the BI-RADS lexicon, drawn into a phantom; the finding's form alone defines the category.
 
 Whatever the category, the centre is drawn from the same region and the diameter from the same range, 1/6 to
-1/4 of the breast's depth. All masses share one range of contrast, and so do all calcifications. So brightness,
-size and place do not define a category. What remains of them belongs to the form: spicules reach beyond the
-core, calcifications are strewn a little wider than masses and are brighter, and no finding adds no light.
+1/4 of the breast's depth. All masses share one range of contrast, and so do all calcifications. So
+brightness, size and place define no category. What they still tell belongs to the form: spicules reach beyond
+the core, calcifications are whiter than masses and strewn a little wider.
 """
 
 from collections.abc import Callable
