@@ -2,8 +2,6 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-HOST   ?= 127.0.0.1
-PORT   ?= 8000
 NAME   ?= birads-demo
 
 BIN     := $(VENV)/bin
@@ -19,9 +17,9 @@ SHELL       := /bin/bash
 ##@ Use
 
 .PHONY: run
-run: $(RUNTIME) ## Install what is needed and serve on http://HOST:PORT (127.0.0.1:8000)
+run: $(RUNTIME) ## Install what is needed and serve: make run [HOST=127.0.0.1] [PORT=8000]
 	$(BIN)/flask db upgrade
-	HOST=$(HOST) PORT=$(PORT) exec $(BIN)/gunicorn --config gunicorn.conf.py wsgi:app
+	exec $(BIN)/gunicorn --config gunicorn.conf.py wsgi:app
 
 .PHONY: shipped-model
 shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DATA=folder [NAME=birads-demo]

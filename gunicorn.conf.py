@@ -1,11 +1,15 @@
 """How gunicorn serves: `gunicorn --config gunicorn.conf.py wsgi:app`.
 
-Where to listen and how many workers comes from HOST, PORT, WEB_CONCURRENCY and WEB_THREADS; everything else
-about the application is a BIRADS_* setting.
+Where to listen and how many workers comes from HOST, PORT, WEB_CONCURRENCY and WEB_THREADS; what else a
+deployment may choose is a BIRADS_* setting. All of them may stand in a file .env, as for the flask command.
 """
 
 import os
 from pathlib import Path
+
+from dotenv import load_dotenv
+
+load_dotenv(".env")
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 
