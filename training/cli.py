@@ -226,7 +226,9 @@ def _promote(name: str) -> None:
 @click.option(
     "--size", default=512, show_default=True, type=click.IntRange(64, 4096), help="Height in pixels."
 )
-def phantoms(directory: Path, patients: int, seed: int, file_format: Literal["png", "dicom"], size: int) -> None:
+def phantoms(
+    directory: Path, patients: int, seed: int, file_format: Literal["png", "dicom"], size: int
+) -> None:
     """Write a labelled set of synthetic mammograms, a folder per category, with truth.csv."""
     from training.phantoms import write_set
 

@@ -68,7 +68,9 @@ def from_keras(weights: str | Path, cache: Path, engine: str, precision: str) ->
         The weights are out of reach or do not fit.
     """
     from training.backbone import freeze_backbone, keras_resnet50
+    from training.quiet import import_keras
 
+    import_keras()
     graph = freeze_backbone(keras_resnet50(weights), _IMAGENET_SIZE)
     title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
     with tempfile.TemporaryDirectory(dir=_made(cache)) as folder:

@@ -12,6 +12,7 @@ import numpy as np
 
 from training.errors import TrainingError
 from training.freeze import freeze
+from training.quiet import import_keras
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ class DenseHead:
 
     def fit(self, lesson: Lesson) -> "TrainedDenseHead":
         """Train until the validation loss has not fallen for ``patience`` epochs; the best epoch stays."""
-        import keras
-
+        keras = import_keras()
         keras.utils.set_random_seed(lesson.seed)
         model = self._model(lesson)
         model.compile(

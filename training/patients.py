@@ -6,6 +6,7 @@ one, else from the DICOM header.
 
 import csv
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def _from_header(path: Path) -> str | None:
                 return None
         import pydicom
 
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
         return str(header.get("PatientID") or "").strip() or None
     except Exception:  # a damaged header raises anything; the decoder will name the file's fault
         return None

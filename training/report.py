@@ -49,7 +49,7 @@ def patient_warning(unknown: int, images: int) -> str:
         return ""
     return (
         f"WARNING: the patients of {unknown} of {images} images could not be told, and each of these images "
-        "counts as a patient. Images of one patient may lie on both sides of the split, and the figures below "
+        "counts as a patient. Images of one patient may lie on both sides of the split, and the figures "
         "are then too good. Give a table truth.csv with the columns path and patient."
     )
 
@@ -67,23 +67,17 @@ def card(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
         "## Data",
         f"{images} images of {sum(facts.patients)} patients from `{config.data}`; {len(facts.refused)} files "
         "were left out (listed in `evaluation.json`). No patient is in two parts.",
-        _table(["BI-RADS", "training", "validation", "test"], _rows(facts)),
+        markdown_table(["BI-RADS", "training", "validation", "test"], _rows(facts)),
         "\n".join(f"- {note}" for note in facts.notes),
         "## Recipe",
         _recipe(config, facts),
         "## Figures",
         f"On {evaluation.images} images of {evaluation.patients} test patients, with 95 % intervals "
         "(bootstrap over patients). They hold for images from the same source; other sources may do worse.",
-        _table(
-            ["figure", "value (95 % interval)"], [[_NAMES[n], str(f)] for n, f in evaluation.figures.items()]
-        ),
-        "Images by true category (rows) and named category (columns):",
-        _table(
-            ["", *facts.classes],
-            [[c, *map(str, r)] for c, r in zip(facts.classes, evaluation.confusion, strict=True)],
-        ),
-        f"Calibration: expected calibration error {before.ece:.3f} before and {after.ece:.3f} after temperature "
-        f"scaling, Brier score {before.brier:.3f} and {after.brier:.3f}.",
+        figures_table(evaluation),
+        grid_table(evaluation),
+        f"Calibration: expected calibration error {before.ece:.3f} before and {after.ece:.3f} after "
+        f"temperature scaling, Brier score {before.brier:.3f} and {after.brier:.3f}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -109,6 +103,20 @@ def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def figures_table(evaluation: Evaluation) -> str:
+    """The figures with their intervals, as a Markdown table."""
+    return markdown_table(
+        ["figure", "value (95 % interval)"], [[_NAMES[n], str(f)] for n, f in evaluation.figures.items()]
+    )
+
+
+def grid_table(evaluation: Evaluation) -> str:
+    """The confusion matrix as a Markdown table under a line that says how to read it."""
+    rows = [[c, *map(str, r)] for c, r in zip(evaluation.classes, evaluation.confusion, strict=True)]
+    caption = "Images by true category (rows) and named category (columns):"
+    return f"{caption}\n\n{markdown_table(['', *evaluation.classes], rows)}"
+
+
 def remarks(facts: Facts) -> dict[str, Any]:
     """What ``evaluation.json`` says besides the figures."""
     return {
@@ -126,8 +134,8 @@ def _categories(classes: Sequence[str]) -> str:
 def _recipe(config: "TrainConfig", facts: Facts) -> str:
     balance = "SMOTE on the rows of the training part only" if config.smote else "no resampling"
     return (
-        f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the {config.head} head with early stopping "
-        f"on the validation patients, temperature {facts.temperature:.3f} fitted on them, evaluation on the "
+        f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the {config.head} head with early "
+        f"stopping on the validation patients, temperature {facts.temperature:.3f} fitted on them, evaluation on the "
         "test patients, which nothing else has touched. Seed and every other knob are in `manifest.json`."
     )
 
@@ -137,7 +145,7 @@ def _rows(facts: Facts) -> list[list[str]]:
     return [*rows, ["patients", *map(str, facts.patients)]]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

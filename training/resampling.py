@@ -37,7 +37,7 @@ def balance(
     for code, count in zip(classes, counts, strict=True):
         if count < 2:
             raise DatasetError(
-                f"Category {code} has {count} training image{'s'[: count != 1]}, and SMOTE needs two. "
+                f"Category {code} has {count} training image{'' if count == 1 else 's'}, and SMOTE needs two. "
                 f"Add patients of category {code}, leave it out with --classes, or train with --no-smote."
             )
     if counts.min() == counts.max():
@@ -55,5 +55,5 @@ def balance(
 def _note(code: str, fewest: int, used: int) -> str:
     return (
         f"Category {code} has only {fewest} training images: SMOTE leans on {used} "
-        f"neighbour{'s'[: used != 1]} instead of the usual number, and its rows differ little."
+        f"neighbour{'' if used == 1 else 's'} instead of the usual number, and its rows differ little."
     )

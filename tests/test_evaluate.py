@@ -1,0 +1,88 @@
+"""Figures agree with scikit-learn's, and intervals count patients."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+)
+
+from birads_app.inference.calibration import fit_temperature, softmax
+from training.evaluate import calibration_of, evaluate, measures
+
+
+def answers(seed: int, count: int = 90, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that lean towards the truth, and the truth."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(classes, count, p=[0.5, 0.3, 0.15, 0.05])
+    return rng.normal(size=(count, classes)) + 1.5 * np.eye(classes)[labels], labels
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_figures_are_those_of_scikit_learn(seed: int) -> None:
+    logits, labels = answers(seed)
+    named = logits.argmax(axis=1)
+    found = evaluate(softmax(logits), softmax(logits, 2), labels, [str(n) for n in range(90)], "1345")
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, named, average="macro", zero_division=0
+    )
+    expected = {
+        "accuracy": accuracy_score(labels, named),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "kappa": cohen_kappa_score(labels, named, weights="quadratic"),
+        "majority": np.bincount(labels).max() / 90,
+    }
+    assert {name: figure.value for name, figure in found.figures.items()} == pytest.approx(expected)
+    assert np.array(found.confusion).tolist() == confusion_matrix(labels, named, labels=range(4)).tolist()
+
+
+def test_a_category_that_does_not_occur_does_not_count() -> None:
+    matrix = np.zeros((1, 3, 3))
+    matrix[0, 0, 0], matrix[0, 2, 2] = 3, 5
+    found = measures(matrix)
+    assert {name: float(value[0]) for name, value in found.items() if name != "majority"} == {
+        "accuracy": 1, "precision": 1, "recall": 1, "f1": 1, "kappa": 1
+    }  # fmt: skip
+
+
+def test_one_category_alone_has_no_kappa() -> None:
+    matrix = np.zeros((1, 3, 3))
+    matrix[0, 1, 1] = 4
+    assert measures(matrix)["kappa"][0] == 0
+
+
+def test_intervals_are_wider_when_the_images_come_from_fewer_patients() -> None:
+    logits, labels = answers(3)
+    order = np.argsort(logits.argmax(axis=1) == labels)  # patients of whom all images are wrong, or right
+
+    def width(patients: list[str]) -> float:
+        figure = evaluate(
+            softmax(logits[order]), softmax(logits[order]), labels[order], patients, "1345"
+        ).figures["accuracy"]
+        assert figure.low <= figure.value <= figure.high
+        return figure.high - figure.low
+
+    assert width([str(n // 6) for n in range(90)]) > 1.5 * width([str(n) for n in range(90)])
+
+
+def test_calibration_error_and_brier_score_by_hand() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
+    found = calibration_of(probabilities, np.array([0, 1, 1, 1]))
+    # Bin 0.9 holds two images, one right; the others stand alone.
+    assert found.ece == pytest.approx((abs(1 - 1.8) + abs(1 - 0.6) + abs(1 - 0.8)) / 4)
+    assert found.brier == pytest.approx((0.02 + 1.62 + 0.32 + 0.08) / 4)
+
+
+def test_an_overconfident_head_is_calibrated() -> None:
+    logits, labels = answers(5, count=2000)
+    temperature = fit_temperature(6 * logits[:1000], labels[:1000])
+    held_out, truth = 6 * logits[1000:], labels[1000:]
+    before, after = (
+        calibration_of(softmax(held_out), truth),
+        calibration_of(softmax(held_out, temperature), truth),
+    )
+    assert after.ece < 0.3 * before.ece and after.brier < before.brier

@@ -1,0 +1,228 @@
+"""``flask train`` from a folder of images to a model that answers, and what stops it."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.inference import bundle as bundles
+from birads_app.inference.decode import decode
+from birads_app.inference.predictor import Predictor
+from training import heads, recipe
+from training.cache import FeatureCache
+from training.cli import register
+from training.phantoms import write_set
+from training.promote import reserved
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory) -> Path:
+    """Forty small phantoms of ten patients."""
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 10, seed=5, size=256).parent
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """One cache for all tests, so that each image passes the backbone once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def folder(app: Flask, models: Path, cache: Path) -> Path:
+    """A folder of models with the shipped one, which serves."""
+    settings = app.extensions["birads_settings"]
+    folder = Path(settings.models)
+    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
+    bundles.set_current(folder, "birads-demo")
+    Path(settings.instance).mkdir(parents=True, exist_ok=True)
+    (Path(settings.instance) / "cache").symlink_to(cache)
+    return folder
+
+
+@pytest.fixture
+def train(app: Flask, runner: FlaskCliRunner, folder: Path):
+    register(app)
+
+    def run(data: Path, *options: str, name: str = "mine", status: int = 0) -> str:
+        before = sorted(folder.rglob("*"))
+        arguments = ["train", "--data", str(data), "--name", name, "--epochs", "3", *options]
+        result = runner.invoke(args=arguments)
+        assert result.exit_code == status, result.output
+        if status:
+            assert "Traceback" not in result.output
+            assert result.output.strip().splitlines()[-1].startswith("Error: ")
+            assert sorted(folder.rglob("*")) == before
+            assert bundles.current_name(folder) == "birads-demo"
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def copies(phantoms: Path, tmp_path: Path) -> Path:
+    """A copy of the phantoms to spoil."""
+    return shutil.copytree(phantoms, tmp_path / "copies")
+
+
+def test_it_works(train, phantoms, folder) -> None:
+    output = train(phantoms)
+    assert "40 images can be used" in output
+    assert "F1 (macro)" in output and "flask models promote mine" in output
+    assert "WARNING" not in output
+    assert bundles.current_name(folder) == "birads-demo"
+    bundle = bundles.load(folder / "mine")
+    assert bundle.classes == ("1", "2", "3", "4", "5") and not bundle.demonstration
+    assert (folder / "mine" / "backbone.pb").read_bytes() == (folder / "birads-demo/backbone.pb").read_bytes()
+    assert bundle.manifest["training"]["epochs"] == 3
+    image = next(phantoms.glob("Birads5/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.maps["5"].shape == (7, 7)
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+    evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
+    assert f"{evaluation['figures']['f1']['value']:.3f}" in bundle.card
+    assert np.sum(evaluation["confusion"]) == evaluation["images"]
+    assert "Research use only" in bundle.card and evaluation["warning"] == ""
+
+    output = train(phantoms, "--promote", name="again")
+    assert "40 from the cache" in output and "again serves now" in output
+    assert bundles.current_name(folder) == "again"
+    again = json.loads((folder / "again" / "evaluation.json").read_text())
+    assert again["confusion"] == evaluation["confusion"]
+
+
+def test_chosen_categories_without_smote(train, phantoms, folder) -> None:
+    train(phantoms, "--classes", "1,5", "--no-smote")
+    assert bundles.load(folder / "mine").classes == ("1", "5")
+
+
+def test_files_that_cannot_be_used_are_listed_and_left_out(train, copies, folder) -> None:
+    (copies / "Birads1" / "PH9999_L_CC.png").write_bytes(b"")
+    (copies / "Birads2" / "PH9998_L_CC.dcm").write_text("not a picture")
+    photograph = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    cv2.imwrite(str(copies / "Birads3" / "PH9997_L_CC.png"), photograph)
+    picture = next((copies / "Birads1").glob("PH0*"))
+    shutil.copy(picture, copies / "Birads5" / "PH9996_L_CC.png")
+    other = next((copies / "Birads2").glob("PH0*"))
+    shutil.copy(other, copies / "Birads2" / "PH9995_L_CC.png")
+    output = train(copies)
+    assert "39 images can be used" in output and "6 files were left out" in output
+    assert output.count("The same picture lies in the folders of categories 1 and 5") == 2
+    assert "PH9995_L_CC.png: A copy of " in output
+    for name in ("PH9999_L_CC.png", "PH9998_L_CC.dcm", "PH9997_L_CC.png"):
+        assert f"{name}: " in output
+    listed = json.loads((folder / "mine" / "evaluation.json").read_text())["left_out"]
+    assert len(listed) == 6
+
+
+def test_unknown_patients_are_said_loudly(train, copies, folder) -> None:
+    (copies / "truth.csv").unlink()
+    for number, path in enumerate(sorted(copies.glob("*/*.png"))):
+        path.rename(path.with_name(f"image{number}.png"))
+    output = train(copies)
+    assert "WARNING: the patients of 40 of 40 images could not be told" in output
+    bundle = bundles.load(folder / "mine")
+    assert "WARNING: the patients of 40 of 40" in bundle.card
+    assert bundle.manifest["training"]["patients_known"] is False
+    assert "40 of 40" in json.loads((folder / "mine" / "evaluation.json").read_text())["warning"]
+
+
+def test_unreadable_files_alone_are_an_error(train, tmp_path) -> None:
+    for category in ("1", "2"):
+        (tmp_path / "bad" / category).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "bad" / category / f"{number}.png").write_text(f"{category}{number}")
+    assert "None of the 6 files can be used" in train(tmp_path / "bad", status=1)
+
+
+def test_one_category_is_an_error(train, copies) -> None:
+    for other in "2345":
+        shutil.rmtree(copies / f"Birads{other}")
+    assert "only category 1" in train(copies, status=1)
+
+
+def test_a_category_with_one_image_is_an_error_that_names_the_way_out(train, copies) -> None:
+    for path in sorted((copies / "Birads3").iterdir())[1:]:
+        path.unlink()
+    assert "--classes 1,2,4,5" in train(copies, status=1)
+
+
+def test_a_folder_that_is_no_category_is_named(train, copies) -> None:
+    (copies / "normal").mkdir()
+    assert "'normal'" in train(copies, status=1)
+
+
+@pytest.mark.parametrize("name", ["a/b", "../mine", "..", ".mine", "", "a b"])
+def test_a_name_that_is_no_folder_is_refused(train, phantoms, name) -> None:
+    assert "cannot be a model's name" in train(phantoms, name=name, status=1)
+
+
+def test_a_name_in_use_is_refused(train, phantoms) -> None:
+    assert "already a model named birads-demo" in train(phantoms, name="birads-demo", status=1)
+
+
+def test_two_trainings_of_one_name_do_not_meet(train, phantoms, folder) -> None:
+    with reserved(folder, "mine"):
+        assert "Another training of a model named mine" in train(phantoms, status=1)
+    with reserved(folder, "mine"):
+        pass
+
+
+def test_a_full_disk_leaves_nothing_behind(train, copies, cache, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "features")
+
+    shutil.rmtree(cache / "features", ignore_errors=True)
+    monkeypatch.setattr("training.cache.np.save", lambda *_, **__: full())
+    assert "No space left on device" in train(copies, status=1)
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [(FeatureCache, "get"), (recipe.split, "by_patient"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
+)
+def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, step, interrupt)
+    assert "Interrupted" in train(phantoms, status=1)
+
+
+def test_an_unknown_head_names_those_there_are(train, phantoms) -> None:
+    assert "--head has to be one of" in train(phantoms, "--head", "forest", status=1)
+
+
+def test_without_the_shipped_backbone_it_says_what_else_there_is(app, runner, phantoms) -> None:
+    register(app)
+    result = runner.invoke(args=["train", "--data", str(phantoms), "--name", "mine"])
+    assert result.exit_code == 1 and "train with --backbone imagenet" in result.output
+
+
+@pytest.mark.parametrize("content", [None, b"not an h5 file"])
+def test_a_wrong_weights_file_is_one_clear_line(train, phantoms, tmp_path, content) -> None:
+    path = tmp_path / "weights.h5"
+    if content is not None:
+        path.write_bytes(content)
+    assert "weights" in train(phantoms, "--backbone-weights", str(path), status=1)
+
+
+def test_weights_of_keras_make_another_backbone(train, phantoms, folder, tmp_path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+    model.save_weights(tmp_path / "random.weights.h5")
+    train(phantoms, "--classes", "1,5", "--backbone-weights", str(tmp_path / "random.weights.h5"))
+    bundle = bundles.load(folder / "mine")
+    assert bundle.manifest["backbone"]["weights"] == "weights file random.weights.h5"
+    assert (folder / "mine" / "backbone.pb").read_bytes() != (folder / "birads-demo/backbone.pb").read_bytes()
