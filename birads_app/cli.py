@@ -1,6 +1,7 @@
 """The commands ``flask predict``, ``flask user``, ``flask token`` and ``flask db``."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,7 +99,7 @@ def _as_text(answer: dict[str, Any]) -> str:
 def create_user(name: str, role: str, password_stdin: bool) -> None:
     """Create an account."""
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     with _one_line_errors():

@@ -21,7 +21,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class SettingsError(click.ClickException):
-    """A variable of the environment has a value that cannot be used; the command line shows the message alone."""
+    """A variable has a value that cannot be used; the command line shows the message alone."""
 
 
 def read_path(text: str) -> Path:
@@ -81,7 +81,8 @@ def read_hosts(text: str) -> tuple[str, ...]:
 def setting(variable: str, default: str, reader: Callable[[str], Any], secret: bool = False) -> Any:
     """Declare a field of :class:`Settings`; a secret's value never appears in a message."""
     return field(
-        metadata={"variable": variable, "default": default, "reader": reader, "secret": secret}, repr=not secret
+        metadata={"variable": variable, "default": default, "reader": reader, "secret": secret},
+        repr=not secret,
     )
 
 

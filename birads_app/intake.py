@@ -1,11 +1,10 @@
-"""The one way of an upload, for pages and API alike: every file is read and judged, then all are stored or none."""
+"""The one way of an upload, for pages and API alike: all files are read and judged, then all or none stored."""
 
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from flask import current_app
 
@@ -19,9 +18,6 @@ from birads_app.statuses import status_of
 
 _FILENAME_MAX = 200
 
-# A file's name as its sender gives it, and its content: bytes, or a stream that is read when its turn comes.
-Upload = tuple[str, bytes | IO[bytes]]
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -31,23 +27,29 @@ class Problem:
     message: str
     status: int
 
+    @property
+    def sentence(self) -> str:
+        """The message with the file's name before it."""
+        return f"{self.filename}: {self.message}" if self.filename else self.message
+
 
 class IntakeRefused(BiradsError):
     """An upload is not taken in; ``problems`` tells of each file that is to blame."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(f"{p.filename}: {p.message}" if p.filename else p.message for p in problems))
+        super().__init__("\n".join(problem.sentence for problem in problems))
         self.problems = problems
         statuses = {problem.status for problem in problems}
         self.status = statuses.pop() if len(statuses) == 1 else 422
 
 
-def take_in(uploads: Sequence[Upload], user: User) -> Exam:
+def take_in(uploads: Iterable[tuple[str, bytes]], user: User) -> Exam:
     """Read, judge and store the files of one exam.
 
     Parameters
     ----------
-    uploads : names and contents in the order of the exam's images
+    uploads : names and contents in the order of the exam's images; best lazy, for each content is let go
+        before the next is asked for. Their number should have passed :func:`check_count` before.
     user : the reader the exam belongs to
 
     Raises
@@ -57,7 +59,6 @@ def take_in(uploads: Sequence[Upload], user: User) -> Exam:
     NoModel, BundleError
         There is no model to judge them.
     """
-    _check_count(len(uploads))
     predictor: Predictor = current_app.extensions["birads_models"].get()
     exam = Exam(
         id=uuid.uuid4().hex,
@@ -70,12 +71,13 @@ def take_in(uploads: Sequence[Upload], user: User) -> Exam:
         problems = _read_all(uploads, exam, draft, predictor)
         if problems:
             raise IntakeRefused(problems)
+        check_count(len(exam.images))
         return exams.store(exam, draft)
     finally:
         files.discard(draft)
 
 
-def _check_count(count: int) -> None:
+def check_count(count: int) -> None:
     """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
     limit = current_app.extensions["birads_settings"].max_files
     if count == 0:
@@ -93,13 +95,12 @@ def base_name(filename: str) -> str:
 
 
 def _read_all(
-    uploads: Sequence[Upload], exam: Exam, draft: Path, predictor: Predictor
+    uploads: Iterable[tuple[str, bytes]], exam: Exam, draft: Path, predictor: Predictor
 ) -> list[Problem]:
     """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
     problems: list[Problem] = []
-    for filename, content in uploads:
+    for filename, data in uploads:
         name = base_name(filename)
-        data = content if isinstance(content, bytes) else content.read()
         try:
             mammogram = decode(data, name)
             prediction = predictor.predict(mammogram)

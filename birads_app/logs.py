@@ -25,6 +25,6 @@ def configure_logging(level: str) -> None:
 
 
 def where(error: BaseException) -> str:
-    """The stack of an unexpected error and its type, without its message, which may quote an image's header."""
+    """An unexpected error's stack and type, without its message, which may quote an image's header."""
     lines = traceback.format_list(traceback.extract_tb(error.__traceback__))
     return "".join([*lines, type(error).__name__])

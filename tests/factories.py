@@ -9,7 +9,9 @@ import numpy as np
 from flask import Flask
 from flask.testing import FlaskClient
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from werkzeug.test import TestResponse
 
 from birads_app.records import tokens, users
 from birads_app.records.models import Role
@@ -25,7 +27,7 @@ def make_user(app: Flask, name: str = "reader", role: str = Role.RADIOLOGIST) ->
         users.create(name, PASSWORD, role)
 
 
-def sign_in(client: FlaskClient, name: str = "reader", password: str = PASSWORD):  # type: ignore[no-untyped-def]
+def sign_in(client: FlaskClient, name: str = "reader", password: str = PASSWORD) -> TestResponse:
     """Send the login form."""
     return client.post("/login", data={"name": name, "password": password})
 
@@ -40,6 +42,12 @@ def make_token(app: Flask, name: str = "robot") -> str:
 def bearer(token: str) -> dict[str, str]:
     """The header that carries a token."""
     return {"Authorization": f"Bearer {token}"}
+
+
+def post_files(client: FlaskClient, token: str, *files: tuple[str, bytes]) -> TestResponse:
+    """Send files to the API."""
+    data = {"file": [(io.BytesIO(content), name) for name, content in files]}
+    return client.post("/api/v1/predictions", data=data, headers=bearer(token))
 
 
 def breast(height: int = 640, width: int = 512, seed: int = 0) -> np.ndarray:
@@ -65,13 +73,17 @@ def mammogram_png(seed: int = 0) -> bytes:
 
 
 def dicom(
-    pixels: np.ndarray | None, *, sop_class: str = MAMMOGRAPHY, syntax: str = ExplicitVRLittleEndian, frames: int = 1
+    pixels: np.ndarray | None,
+    *,
+    sop_class: str = MAMMOGRAPHY,
+    syntax: str = ExplicitVRLittleEndian,
+    frames: int = 1,
 ) -> FileDataset:
     """A mammogram as a data set; :func:`dicom_bytes` turns it to bytes."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = sop_class
     meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = syntax
+    meta.TransferSyntaxUID = UID(syntax)
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"MZ" + bytes(126))
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, meta.MediaStorageSOPInstanceUID
     dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
@@ -80,8 +92,10 @@ def dicom(
     if pixels is not None:
         dataset.Rows, dataset.Columns = pixels.shape
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
-        dataset.PixelData = pixels.astype("<u2").tobytes() * frames
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+        dataset.PixelRepresentation = 0
+        data = pixels.astype("<u2").tobytes() * frames
+        dataset.PixelData = encapsulate([data]) if meta.TransferSyntaxUID.is_compressed else data
         if frames > 1:
             dataset.NumberOfFrames = frames
     return dataset
@@ -106,7 +120,8 @@ def png_that_claims(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    data = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
 def colour_photograph(seed: int = 0) -> bytes:
@@ -114,6 +129,6 @@ def colour_photograph(seed: int = 0) -> bytes:
     random = np.random.default_rng(seed)
     picture = np.full((480, 640, 3), (200, 120, 40), np.uint8)
     for _ in range(60):
-        centre = tuple(int(c) for c in random.integers(0, 480, 2))
-        cv2.circle(picture, centre, int(random.integers(10, 90)), tuple(int(c) for c in random.integers(0, 256, 3)), -1)
+        centre, colour = random.integers(0, 480, 2).tolist(), random.integers(0, 256, 3).tolist()
+        cv2.circle(picture, centre, int(random.integers(10, 90)), colour, -1)
     return cv2.imencode(".jpg", picture)[1].tobytes()

@@ -94,7 +94,10 @@ def _openapi() -> dict[str, Any]:
         "summary": "This description",
         "security": [],
         "responses": {
-            "200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}
+            "200": {
+                "description": "OpenAPI 3.1",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }
         },
     }
 

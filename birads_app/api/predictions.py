@@ -8,7 +8,7 @@ from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
 
 from birads_app.api.description import describe
 from birads_app.inference.categories import DISCLAIMER
-from birads_app.intake import take_in
+from birads_app.intake import check_count, take_in
 from birads_app.records import exams, tokens
 from birads_app.records.models import Exam, Image
 from birads_app.web.errors import answer
@@ -28,7 +28,7 @@ def _authenticate() -> Response | None:
         given = "This token is not known." if token else "No token was sent."
         response = answer(
             Unauthorized.code,
-            f"{given} Send the header `Authorization: Bearer TOKEN`; `flask token create NAME` makes a token.",
+            f"{given} Send `Authorization: Bearer TOKEN`; `flask token create NAME` makes a token.",
         )
         response.headers["WWW-Authenticate"] = 'Bearer realm="birads"'
         return response
@@ -41,8 +41,9 @@ def create() -> ResponseReturnValue:
     """Take in the images of one exam and answer with what the model says about each."""
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the images as multipart/form-data, each as a part named `file`.")
-    uploads = [(part.filename or "", part.stream) for part in request.files.getlist("file")]
-    exam = take_in(uploads, g.api_user)
+    parts = request.files.getlist("file")
+    check_count(len(parts))
+    exam = take_in(((part.filename or "", part.read()) for part in parts), g.api_user)
     location = url_for("api.show", exam_id=exam.id)
     return jsonify(_to_json(exam)), 201, {"Location": location}
 

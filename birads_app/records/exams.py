@@ -36,7 +36,8 @@ def newest(page: int = 1, per_page: int = PER_PAGE) -> Page:
     total = session().scalar(select(func.count()).select_from(Exam)) or 0
     pages = max(1, -(-total // per_page))
     page = min(max(1, page), pages)
-    query = select(Exam).order_by(Exam.created_at.desc(), Exam.id).limit(per_page).offset((page - 1) * per_page)
+    ordered = select(Exam).order_by(Exam.created_at.desc(), Exam.id)
+    query = ordered.limit(per_page).offset((page - 1) * per_page)
     return Page(list(session().scalars(query)), total, page, pages)
 
 

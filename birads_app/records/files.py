@@ -57,7 +57,9 @@ def write_image(
     _write(folder / _name(image, "original"), without_preamble(data))
     _write(folder / _name(image, "display"), encode_display(mammogram.pixels))
     for code, picture in overlays.items():
-        _write(folder / _name(image, f"heat-{code}"), _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)))
+        _write(
+            folder / _name(image, f"heat-{code}"), _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
+        )
     _sync(folder)
 
 

@@ -32,7 +32,7 @@ def accepts(token: str) -> bool:
 
 
 def create_administrator(name: str, password: str) -> User:
-    """Create the first account and close the set-up; raises InvalidAccount, also when another one was faster."""
+    """Create the first account and close the set-up; raises InvalidAccount, also where another was faster."""
     user = users.draft(name, password, Role.ADMIN)
     with writing() as current:
         if current.scalar(select(exists().where(User.id.is_not(None)))):

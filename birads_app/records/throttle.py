@@ -39,7 +39,8 @@ def register(name: str, address: str) -> None:
 def forget(name: str, address: str) -> None:
     """Drop the failures of a name from an address, after signing in has succeeded."""
     with writing() as current:
-        current.execute(delete(LoginAttempt).where(LoginAttempt.name == name[:64], LoginAttempt.address == address))
+        same = (LoginAttempt.name == name[:64]) & (LoginAttempt.address == address)
+        current.execute(delete(LoginAttempt).where(same))
 
 
 def _refuse_beyond(current: Session, limit: int, matching: ColumnElement[bool], start: datetime) -> None:

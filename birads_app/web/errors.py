@@ -70,7 +70,7 @@ def _domain_error(error: BiradsError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """Keep the headers of an HTTP error, such as Allow, and those that are answers already, such as redirects."""
+    """Keep an HTTP error's headers, such as Allow; let answers that are none, such as redirects, through."""
     if error.response is not None or error.code is None or error.code < 400:
         return make_response(error.get_response())
     generic = error.description == type(error).description

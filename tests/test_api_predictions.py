@@ -1,0 +1,80 @@
+"""POST and GET /api/v1/predictions with the shipped model."""
+
+import json
+from pathlib import Path
+
+import pytest
+from factories import bearer, make_token, mammogram_dicom, mammogram_png, post_files, sign_in
+from flask import Flask
+from flask.testing import FlaskClient
+
+from birads_app.records import exams
+
+pytestmark = pytest.mark.usefixtures("serving_app")
+URL = "/api/v1/predictions"
+
+
+@pytest.fixture
+def token(app: Flask) -> str:
+    return make_token(app)
+
+
+def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
+    answer = post_files(client, token, ("left cc.dcm", mammogram_dicom()), ("other.png", mammogram_png(1)))
+    assert answer.status_code == 201
+    assert set(answer.json) == {"id", "created_at", "model", "demonstration", "disclaimer", "images"}
+    assert answer.location == f"{URL}/{answer.json['id']}"
+    first, second = answer.json["images"]
+    assert (first["file"], second["file"]) == ("left cc.dcm", "other.png")
+    for image in (first, second):
+        assert sum(image["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert image["category"] == max(image["probabilities"], key=image["probabilities"].get)
+        assert isinstance(image["warnings"], list)
+
+
+def test_it_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str) -> None:
+    sent = mammogram_dicom()
+    exam_id = post_files(client, token, ("left.dcm", sent)).json["id"]
+    with app.app_context():
+        exam = exams.get(exam_id)
+        assert exam.reader.name == "robot"
+        (image,) = exam.images
+        assert (image.view, image.laterality, image.source) == ("CC", "L", "DICOM")
+        original = exams.file(image, "original").read_bytes()
+        assert original == bytes(128) + sent[128:]
+        for kind in ["display", *(f"heat-{code}" for code in image.probabilities)]:
+            assert exams.file(image, kind).stat().st_size > 100
+
+
+def test_it_can_be_fetched_again(client: FlaskClient, token: str) -> None:
+    sent = post_files(client, token, ("a.png", mammogram_png()))
+    fetched = client.get(sent.location, headers=bearer(token))
+    assert fetched.status_code == 200
+    assert fetched.json == sent.json
+    assert client.get(f"{URL}/{'0' * 32}", headers=bearer(token)).status_code == 404
+
+
+def test_classes_keep_the_models_order(client: FlaskClient, token: str, models: Path) -> None:
+    name = (models / "CURRENT").read_text().split()[-1]
+    classes = json.loads((models / name / "manifest.json").read_text())["classes"]
+    text = post_files(client, token, ("a.png", mammogram_png())).text
+    positions = [text.index(f'"{code}":') for code in classes]
+    assert positions == sorted(positions)
+
+
+def test_two_files_of_one_name_are_two_images(client: FlaskClient, token: str) -> None:
+    answer = post_files(client, token, ("same.png", mammogram_png(1)), ("same.png", mammogram_png(2)))
+    assert answer.status_code == 201
+    first, second = answer.json["images"]
+    assert first["file"] == second["file"] == "same.png"
+    assert first["probabilities"] != second["probabilities"]
+
+
+def test_names_are_base_names(client: FlaskClient, token: str) -> None:
+    answer = post_files(client, token, ("../../etc/pass\u202ewd.png", mammogram_png()))
+    assert answer.json["images"][0]["file"] == "passwd.png"
+
+
+def test_a_session_is_no_token(app: Flask, client: FlaskClient, token: str) -> None:
+    assert sign_in(client, "robot").status_code == 302
+    assert client.get(f"{URL}/{'0' * 32}").status_code == 401

@@ -1,0 +1,73 @@
+"""How errors look from outside, and in the log."""
+
+import logging
+
+import pytest
+from factories import make_user, sign_in
+from flask import Flask, request
+from flask.testing import FlaskClient
+
+from birads_app import create_app
+from birads_app.records.errors import NotFound
+
+
+@pytest.fixture
+def broken(app: Flask) -> FlaskClient:
+    """A browser of an application with pages that fail."""
+
+    @app.get("/fail")
+    @app.get("/api/fail")
+    def fail() -> str:
+        raise ValueError(request.args.get("patient"))
+
+    @app.get("/lost")
+    def lost() -> str:
+        raise NotFound("There is no such <thing>.")
+
+    return app.test_client()
+
+
+def test_an_unexpected_error_tells_nothing(broken: FlaskClient) -> None:
+    for path in ("/fail", "/api/fail"):
+        answer = broken.get(path)
+        assert answer.status_code == 500
+        assert "Something went wrong" in answer.text
+        assert "ValueError" not in answer.text
+        assert "Traceback" not in answer.text
+    assert answer.json["error"]
+
+
+def test_the_log_tells_where_but_not_what_was_in_the_file(
+    broken: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        broken.get("/fail?patient=Secretname")
+    assert "ValueError" in caplog.text
+    assert "in fail" in caplog.text
+    assert "Secretname" not in caplog.text
+
+
+def test_domain_errors_become_pages(broken: FlaskClient) -> None:
+    answer = broken.get("/lost")
+    assert answer.status_code == 404
+    assert "There is no such &lt;thing&gt;." in answer.text
+
+
+def test_a_wrong_address_is_a_page(app: Flask, client: FlaskClient) -> None:
+    make_user(app)
+    sign_in(client)
+    for path in ("/nothing", "/exams/" + "0" * 32):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.mimetype == "text/html"
+        assert "deleted" in answer.text
+
+
+def test_an_unprepared_database_is_told(config: dict[str, object]) -> None:
+    client = create_app(config).test_client()
+    for path in ("/", "/login", "/setup"):
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert "flask db upgrade" in answer.text
+    answer = client.post("/api/v1/predictions", headers={"Authorization": "Bearer x"})
+    assert (answer.status_code, "flask db upgrade" in answer.json["error"]) == (503, True)

@@ -1,0 +1,36 @@
+"""/healthz and /readyz."""
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from birads_app import create_app
+
+
+def test_alive_needs_nothing(config: dict[str, object]) -> None:
+    answer = create_app(config).test_client().get("/healthz")
+    assert (answer.status_code, answer.json) == (200, {"status": "alive"})
+
+
+def test_ready_with_database_and_model(serving_app: Flask, client: FlaskClient) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json["status"] == "ready"
+    assert answer.json["model"]
+
+
+def test_not_ready_tells_every_reason(config: dict[str, object]) -> None:
+    answer = create_app(config).test_client().get("/readyz")
+    assert answer.status_code == 503
+    database, model = answer.json["reasons"]
+    assert "flask db upgrade" in database
+    assert "flask models promote" in model
+
+
+def test_not_ready_where_the_database_is_damaged(app: Flask, client: FlaskClient) -> None:
+    from pathlib import Path
+
+    for path in Path(app.instance_path).glob("*.sqlite3*"):
+        path.write_bytes(b"this is no database" * 100)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["reasons"][0] == "The database cannot be opened."
