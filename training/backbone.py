@@ -7,13 +7,14 @@ from birads_app.inference.errors import ModelError
 from training.freeze import freeze
 
 
-def keras_resnet50(weights: str | Path | None = "imagenet") -> Any:
+def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
     """Build ResNet50 without its top.
 
     Parameters
     ----------
     weights : ``"imagenet"`` (Keras downloads them), the path of a Keras ``.h5`` file with the weights of the
         whole network without top, or None for random ones
+    size : side of the square input in pixels; any where None
 
     Raises
     ------
@@ -23,12 +24,12 @@ def keras_resnet50(weights: str | Path | None = "imagenet") -> Any:
     import keras
 
     if weights != "imagenet":
-        model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+        model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(size, size, 3))
         if weights is not None:
             _load(model, Path(weights))
         return model
     try:
-        return keras.applications.ResNet50(include_top=False, weights="imagenet", input_shape=(None, None, 3))
+        return keras.applications.ResNet50(include_top=False, weights="imagenet", input_shape=(size, size, 3))
     except Exception as error:  # Keras raises bare Exception when a download fails
         raise ModelError(
             "The ImageNet weights of ResNet50 could not be downloaded. Train on the shipped backbone "
@@ -39,7 +40,9 @@ def keras_resnet50(weights: str | Path | None = "imagenet") -> Any:
 def _load(model: Any, path: Path) -> None:
     """Load the weights file, or say what is wrong with it."""
     if not path.is_file():
-        raise ModelError(f"There is no weights file at {path}. Give the path of a Keras .h5 file of ResNet50.")
+        raise ModelError(
+            f"There is no weights file at {path}. Give the path of a Keras .h5 file of ResNet50."
+        )
     try:
         model.load_weights(str(path))
     except (ValueError, OSError, KeyError) as error:

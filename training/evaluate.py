@@ -5,7 +5,7 @@ Bootstrap, 1993) draws patients, not images. All replicates are computed at once
 per patient.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -163,3 +163,25 @@ def _quadratic_kappa(
     observed = (matrices * weights).sum(axis=(1, 2))
     expected = (true[:, :, None] * named[:, None] * weights).sum(axis=(1, 2)) / total
     return np.where(expected > 0, 1 - _ratio(observed, expected), 0.0)
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], float], patients: Sequence[str], *, replicates: int = 2000, seed: int = 0
+) -> Figure:
+    """Any statistic of images with its 95 % interval over patients.
+
+    Parameters
+    ----------
+    statistic : takes the indices of images, int (m,), perhaps repeated, and gives a figure; NaN where a
+        replicate does not allow one
+    patients : n ids, one for each image
+    """
+    names, group = np.unique(np.asarray(patients), return_inverse=True)
+    images = [np.flatnonzero(group == number) for number in range(len(names))]
+    rng = np.random.default_rng(seed)
+    drawn = [
+        statistic(np.concatenate([images[number] for number in rng.integers(0, len(names), len(names))]))
+        for _ in range(replicates)
+    ]
+    low, high = np.nanpercentile(drawn, (2.5, 97.5))
+    return Figure(float(statistic(np.arange(len(group)))), float(low), float(high))

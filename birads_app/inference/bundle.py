@@ -111,7 +111,10 @@ def write(
             CARD: card.encode(),
             EVALUATION: _to_json(evaluation),
         }
-        files = {file: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for file, data in contents.items()}
+        files = {
+            file: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            for file, data in contents.items()
+        }
         contents[MANIFEST] = _to_json({"schema": SCHEMA, "name": name, **manifest, "files": files})
         for file, data in contents.items():
             _write_synced(draft / file, data)
@@ -188,11 +191,17 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
-        raise BundleError(f"There is no model named {path.name}. `flask models list` shows those there are.") from None
+        raise BundleError(
+            f"There is no model named {path.name}. `flask models list` shows those there are."
+        ) from None
     except (ValueError, OSError) as error:
-        raise BundleError(f"The manifest of model {path.name} is damaged. Restore the folder or retrain.") from error
+        raise BundleError(
+            f"The manifest of model {path.name} is damaged. Restore the folder or retrain."
+        ) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
-        raise BundleError(f"The manifest of model {path.name} names no schema. Restore the folder or retrain.")
+        raise BundleError(
+            f"The manifest of model {path.name} names no schema. Restore the folder or retrain."
+        )
     if manifest["schema"] > SCHEMA:
         raise BundleError(
             f"Model {path.name} has schema {manifest['schema']}, this program reads up to {SCHEMA}. Update the program."
@@ -234,7 +243,9 @@ def _verify_file(file: Path, expected: Any) -> None:
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != expected.get("sha256"):
-        raise BundleError(f"{file.name} of model {model} was changed or damaged. Restore the folder or retrain.")
+        raise BundleError(
+            f"{file.name} of model {model} was changed or damaged. Restore the folder or retrain."
+        )
 
 
 def _replace_history(models: Path, names: list[str]) -> None:

@@ -21,13 +21,13 @@ _ALLOWED_OPS = frozenset(
     "StridedSlice Sub Sum Tanh Tile Transpose Unpack ZerosLike".split()
 )
 
-_Run = Callable[[np.ndarray], np.ndarray]
+Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Engine:
     """Runs one bundle's backbone and head; may be called from several threads."""
 
-    def __init__(self, backbone: _Run, head: _Run) -> None:
+    def __init__(self, backbone: Run, head: Run) -> None:
         self._backbone = backbone
         self._head = head
         self._lock = threading.Lock()
@@ -43,7 +43,9 @@ class Engine:
             return self._head(maps)
 
 
-def open_engine(bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None) -> Engine:
+def open_engine(
+    bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+) -> Engine:
     """Compile a verified bundle.
 
     Parameters
@@ -59,18 +61,29 @@ def open_engine(bundle: Bundle, engine: str = "openvino", precision: str = "bf16
         A graph cannot be read or holds operations that a model does not need.
     """
     if engine not in ENGINES or precision not in PRECISIONS:
-        raise ValueError(f"engine has to be one of {ENGINES}, precision one of {PRECISIONS}. Got {engine}, {precision}.")
-    try:
-        if engine == "tensorflow":
-            return Engine(_tensorflow(bundle.path / BACKBONE), _tensorflow(bundle.path / HEAD))
-        return Engine(
-            _openvino(bundle.path / BACKBONE, precision, threads), _openvino(bundle.path / HEAD, "f32", threads)
+        raise ValueError(
+            f"engine has to be one of {ENGINES}, precision one of {PRECISIONS}. Got {engine}, {precision}."
         )
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise BundleError(f"The graphs of model {bundle.name} cannot be read. Retrain it.") from error
+    try:
+        backbone = open_graph(bundle.path / BACKBONE, engine, precision, threads)
+        return Engine(backbone, open_graph(bundle.path / HEAD, engine, "f32", threads))
+    except ValueError as error:
+        raise BundleError(
+            f"The graphs of model {bundle.name} cannot be read: {error}. Retrain it."
+        ) from error
 
 
-def _openvino(graph: Path, precision: str, threads: int | None) -> _Run:
+def open_graph(
+    graph: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+) -> Run:
+    """Compile one frozen graph; parameters as in :func:`open_engine`, raises ValueError where it cannot be read."""
+    try:
+        return _tensorflow(graph) if engine == "tensorflow" else _openvino(graph, precision, threads)
+    except (RuntimeError, KeyError, StopIteration) as error:
+        raise ValueError(f"{graph.name} is no graph of a model") from error
+
+
+def _openvino(graph: Path, precision: str, threads: int | None) -> Run:
     import openvino
 
     core = openvino.Core()
@@ -85,13 +98,15 @@ def _openvino(graph: Path, precision: str, threads: int | None) -> _Run:
     return run
 
 
-def _tensorflow(graph: Path) -> _Run:
+def _tensorflow(graph: Path) -> Run:
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
     strange = sorted({node.op for node in definition.node} - _ALLOWED_OPS)
     if strange or definition.library.function:
-        raise ValueError(f"{graph.name} holds operations that no model needs: {', '.join(strange) or 'functions'}")
+        raise ValueError(
+            f"{graph.name} holds operations that no model needs: {', '.join(strange) or 'functions'}"
+        )
     source = next(node.name for node in definition.node if node.op == "Placeholder")
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
     function = wrapped.prune(f"{source}:0", "output:0")

@@ -47,7 +47,9 @@ def fall(probabilities: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return np.ascontiguousarray(drop.T.reshape(-1, rows, columns), np.float32)
 
 
-def overlay(heat: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], longest: int = 1024) -> np.ndarray:
+def overlay(
+    heat: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], longest: int = 1024
+) -> np.ndarray:
     """Draw a map as a picture to lay over the image.
 
     Parameters
@@ -69,7 +71,9 @@ def overlay(heat: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], l
     peak = float(heat.max())
     relative = heat / peak if peak > 0 else heat
     side = max(1, round(box.height * scale))
-    square = np.clip(cv2.resize(relative.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)
+    square = np.clip(
+        cv2.resize(relative.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC), 0, 1
+    )
     canvas = np.zeros((height, width), np.float32)
     _paste(canvas, square, round(box.top * scale), round(box.left * scale))
     colour = _COLD + (_HOT - _COLD) * canvas[..., None]

@@ -79,7 +79,9 @@ class Predictor:
 class ModelSource:
     """Gives the model that serves now, and follows promotions without a restart."""
 
-    def __init__(self, models: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None):
+    def __init__(
+        self, models: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+    ):
         self._models = models
         self._options = (engine, precision, threads)
         self._lock = threading.Lock()

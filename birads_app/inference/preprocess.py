@@ -115,7 +115,9 @@ def _outline(pixels: np.ndarray) -> tuple[Box, np.ndarray]:
     top, left = int(rows[0] * scale_y), int(columns[0] * scale_x)
     bottom = min(height, int(np.ceil((rows[-1] + 1) * scale_y)))
     right = min(width, int(np.ceil((columns[-1] + 1) * scale_x)))
-    rim = cv2.dilate(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32), _disc(_RIM))
+    rim = cv2.dilate(
+        mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32), _disc(_RIM)
+    )
     return Box(top, left, bottom - top, right - left), rim
 
 
@@ -147,7 +149,9 @@ def _breast_mask(small: np.ndarray) -> np.ndarray:
     if count < 2:
         return np.zeros(small.shape, bool)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    outlines, _ = cv2.findContours((labels == largest).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outlines, _ = cv2.findContours(
+        (labels == largest).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
     return cv2.drawContours(np.zeros(small.shape, np.uint8), outlines, -1, 1, cv2.FILLED).astype(bool)
 
 

@@ -1,0 +1,149 @@
+"""A bundle is written whole, checked before it is read, and refused with a reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from birads_app.inference import bundle, preprocess
+from birads_app.inference.errors import BundleError, NoModel
+
+MANIFEST = {
+    "classes": ["1", "2", "3", "4", "5"],
+    "demonstration": False,
+    "preprocessing": {"version": preprocess.VERSION, "size": 224},
+    "head": {"kind": "dense"},
+    "temperature": 1.5,
+}
+
+
+def write(models: Path, name: str = "first", **changes: object) -> Path:
+    """A bundle whose graphs are not graphs: bundles are checked, not run."""
+    return bundle.write(
+        models,
+        name,
+        manifest={**MANIFEST, **changes},
+        card="# card\n",
+        backbone=b"backbone",
+        head=b"head",
+        evaluation={"accuracy": 0.5},
+    )
+
+
+def change_manifest(path: Path, **changes: object) -> None:
+    """Edit a written bundle's manifest."""
+    file = path / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def test_it_reads_what_was_written(tmp_path: Path) -> None:
+    loaded = bundle.load(write(tmp_path))
+    assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), 224)
+    assert (loaded.temperature, loaded.head, loaded.demonstration) == (1.5, "dense", False)
+    assert loaded.card == "# card\n"
+
+
+@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json"])
+def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
+    path = write(tmp_path)
+    (path / file).write_bytes((path / file).read_bytes() + b" ")
+    with pytest.raises(BundleError, match=f"{file} of model first was changed"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json"])
+def test_it_refuses_a_missing_file(tmp_path: Path, file: str) -> None:
+    path = write(tmp_path)
+    (path / file).unlink()
+    with pytest.raises(BundleError, match=f"lacks {file}"):
+        bundle.load(path)
+
+
+def test_it_refuses_a_missing_model(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no model named ghost"):
+        bundle.load(tmp_path / "ghost")
+
+
+def test_it_refuses_a_newer_schema(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    change_manifest(path, schema=bundle.SCHEMA + 1)
+    with pytest.raises(BundleError, match="Update the program"):
+        bundle.load(path)
+
+
+def test_it_refuses_another_preprocessing(tmp_path: Path) -> None:
+    path = write(tmp_path, preprocessing={"version": preprocess.VERSION + 1, "size": 224})
+    with pytest.raises(BundleError, match="Retrain"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": "1"}', '{"schema": 1}'])
+def test_it_refuses_a_damaged_manifest(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path)
+    (path / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match="Restore the folder or retrain"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"classes": ["1"]}, {"classes": ["1", "x"]}, {"temperature": 0}, {"head": {}}, {"demonstration": "yes"}],
+)
+def test_it_refuses_an_incomplete_manifest(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = write(tmp_path, **changes)
+    with pytest.raises(BundleError, match="incomplete"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "-x", "a" * 65, "ä"])
+def test_it_refuses_a_name_that_is_no_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BundleError, match="cannot be a model's name"):
+        write(tmp_path, name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_refuses_a_taken_name(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    before = (path / "manifest.json").read_bytes()
+    with pytest.raises(BundleError, match="already a model named first"):
+        write(tmp_path, temperature=2.0)
+    assert (path / "manifest.json").read_bytes() == before
+
+
+def test_it_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write(tmp_path, unwritable=object())
+    assert not list(tmp_path.iterdir())
+
+
+def test_promotion_is_remembered_and_undone(tmp_path: Path) -> None:
+    with pytest.raises(NoModel, match="flask models promote"):
+        bundle.current_name(tmp_path)
+    write(tmp_path, "first")
+    write(tmp_path, "second")
+    assert bundle.list_names(tmp_path) == ["first", "second"]
+    bundle.set_current(tmp_path, "first")
+    bundle.set_current(tmp_path, "second")
+    bundle.set_current(tmp_path, "second")
+    assert bundle.promoted(tmp_path) == ["first", "second"]
+    assert bundle.roll_back(tmp_path) == "first"
+    assert bundle.current_name(tmp_path) == "first"
+    with pytest.raises(NoModel, match="no earlier model"):
+        bundle.roll_back(tmp_path)
+
+
+def test_a_damaged_model_is_not_promoted(tmp_path: Path) -> None:
+    bundle.set_current(tmp_path, write(tmp_path, "first").name)
+    (write(tmp_path, "second") / "head.pb").write_bytes(b"other")
+    with pytest.raises(BundleError):
+        bundle.set_current(tmp_path, "second")
+    assert bundle.current_name(tmp_path) == "first"
+
+
+def test_rollback_to_a_damaged_model_changes_nothing(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        bundle.set_current(tmp_path, write(tmp_path, name).name)
+    (tmp_path / "first" / "head.pb").unlink()
+    with pytest.raises(BundleError):
+        bundle.roll_back(tmp_path)
+    assert bundle.current_name(tmp_path) == "second"

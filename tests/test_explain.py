@@ -1,0 +1,53 @@
+"""Maps show where a probability comes from, and lie over the right place of the image."""
+
+import numpy as np
+import pytest
+
+from birads_app.inference.explain import fall, occlude, overlay
+from birads_app.inference.preprocess import Box
+
+
+def test_each_copy_hides_one_place() -> None:
+    maps = np.random.default_rng(0).random((3, 4, 2)).astype(np.float32) + 1
+    copies = occlude(maps)
+    assert copies.shape == (13, 3, 4, 2)
+    assert np.array_equal(copies[0], maps)
+    for place in range(12):
+        hidden = (copies[1 + place] == 0).all(axis=-1)
+        assert hidden.sum() == 1
+        assert hidden[place // 4, place % 4]
+
+
+def test_the_fall_is_per_class_and_never_negative() -> None:
+    probabilities = np.array([[0.7, 0.3], [0.2, 0.8], [0.7, 0.3], [0.9, 0.1], [0.7, 0.3]])
+    heat = fall(probabilities, 2, 2)
+    assert heat == pytest.approx(np.array([[[0.5, 0], [0, 0]], [[0, 0], [0.2, 0]]]), abs=1e-6)
+
+
+def test_the_peak_lies_where_the_map_says() -> None:
+    heat = np.zeros((7, 7), np.float32)
+    heat[1, 5] = 0.4
+    picture = overlay(heat, Box(100, 50, 700, 700), False, (1000, 800), longest=500)
+    assert picture.shape == (500, 400, 4)
+    row, column = np.unravel_index(picture[..., 3].argmax(), (500, 400))
+    assert abs(row - (100 + 150) / 2) < 12
+    assert abs(column - (50 + 550) / 2) < 12
+
+
+def test_a_flipped_map_is_turned_back() -> None:
+    heat = np.zeros((7, 7), np.float32)
+    heat[3, 0] = 0.4
+    picture = overlay(heat, Box(0, -200, 1000, 1000), True, (1000, 800))
+    _, column = np.unravel_index(picture[..., 3].argmax(), picture.shape[:2])
+    assert column > 700
+
+
+def test_an_empty_map_is_transparent() -> None:
+    picture = overlay(np.zeros((7, 7), np.float32), Box(0, 0, 90, 90), False, (90, 60))
+    assert picture.shape == (90, 60, 4)
+    assert picture[..., 3].max() == 0
+
+
+@pytest.mark.parametrize("box", [Box(-300, -400, 900, 900), Box(500, 300, 900, 900), Box(0, 0, 5, 5)])
+def test_a_box_that_reaches_out_of_the_image_is_cut(box: Box) -> None:
+    assert overlay(np.ones((7, 7), np.float32), box, False, (600, 400)).shape == (600, 400, 4)

@@ -1,0 +1,75 @@
+"""Fine-tuning learns from sets of categories, and goes on where it was stopped."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.fine_tune import FineTuning, Part, Schedule, augment, set_loss
+
+SIZE = 64
+SHORT = Schedule(batch=4, copies=1, epochs_a=1, epochs_b=1, draws_b=8)
+
+
+def part(seed: int) -> Part:
+    """Eight squares of two kinds; half of the labels are sets."""
+    rng = np.random.default_rng(seed)
+    squares = rng.integers(0, 60, (8, SIZE, SIZE)).astype(np.uint8)
+    squares[4:] += 150
+    possible = np.zeros((8, 5), bool)
+    possible[:4, 0] = possible[4:, 4] = True
+    possible[2:6, 3] = True
+    return Part(squares, possible, np.ones(8))
+
+
+def fine_tuning(work: Path, schedule: Schedule) -> FineTuning:
+    import keras
+
+    from training.backbone import keras_resnet50
+    from training.fine_tune import CONV4
+
+    keras.utils.set_random_seed(0)
+    backbone = keras_resnet50(None, SIZE)
+    low = keras.Model(backbone.input, backbone.get_layer(CONV4).output)
+    maps = keras.Input(backbone.output.shape[1:])
+    head = keras.Model(maps, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(maps)))
+    return FineTuning(
+        backbone, head, lambda batch: low(batch, training=False).numpy(), part(0), part(1), schedule, work
+    )
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    first = fine_tuning(tmp_path, SHORT)
+    assert [row["stage"] for row in first.run()] == ["a", "b"]
+    again = fine_tuning(tmp_path, dataclasses.replace(SHORT, epochs_b=2))
+    history = again.run()
+    assert [(row["stage"], row["epoch"]) for row in history] == [("a", 1), ("b", 1), ("b", 2)]
+    assert all(np.isfinite(row["validation_loss"]) for row in history)
+    assert not list(tmp_path.glob("*.part"))
+    best = min(row["validation_loss"] for row in history)
+    kept = set_loss(again.logits(part(1).squares), part(1).possible, part(1).weights)
+    assert kept == pytest.approx(best, rel=1e-3)
+
+
+def test_no_epoch_begins_after_the_time_allowed(tmp_path: Path) -> None:
+    run = fine_tuning(tmp_path, dataclasses.replace(SHORT, minutes=0))
+    run.state["seconds"] = 1.0
+    run._stage("a", 1, lambda: pytest.fail("an epoch began"))
+    assert run.state["done"] == []
+
+
+def test_the_loss_sums_over_the_set() -> None:
+    logits = np.log(np.array([[0.1, 0.2, 0.3, 0.4]]))
+    assert set_loss(logits, np.array([[True, False, False, True]]), np.ones(1)) == pytest.approx(-np.log(0.5))
+    assert set_loss(logits, np.ones((1, 4), bool), np.ones(1)) == pytest.approx(0)
+
+
+def test_augmentation_keeps_shape_and_range_and_follows_the_seed() -> None:
+    square = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
+    first = augment(square, np.random.default_rng(5))
+    assert first.shape == square.shape
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, augment(square, np.random.default_rng(5)))
+    assert not np.array_equal(first, augment(square, np.random.default_rng(6)))

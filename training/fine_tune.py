@@ -1,0 +1,284 @@
+"""Fine-tune ResNet50 and a head together on labels that may be sets of categories.
+
+Stage A trains what has no ImageNet weights (stage conv5 and the head) on feature maps of conv4 that are
+computed once for several augmented copies of each image. Stage B trains the whole network at a small
+learning rate with batch normalisation frozen. After every epoch the weights and the counter are kept, so a
+killed run goes on where it was; the epoch with the least validation loss is the result.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from birads_app.inference.preprocess import standardise
+
+log = logging.getLogger(__name__)
+
+# The last layer whose ImageNet weights are at hand.
+CONV4 = "conv4_block6_out"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of one part of a split.
+
+    squares : uint8 array (n, size, size), grey, cropped and turned by preprocessing
+    possible : bool array (n, classes), the set of categories each image may belong to
+    weights : float array (n,), how often an image is drawn relative to the others
+    """
+
+    squares: np.ndarray
+    possible: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The knobs of fine-tuning."""
+
+    batch: int = 32
+    copies: int = 4  # augmented copies of each image for stage A; more where there are few images
+    epochs_a: int = 8  # passes over all copies; the head learns most in the first three
+    rate_a: float = 5e-4
+    epochs_b: int = 12  # passes over the images, drawn anew each time
+    rate_b: float = 3e-5  # above 1e-4 the ImageNet stages forget
+    draws_b: int = 1500  # images drawn for an epoch of stage B
+    minutes: float = 75  # no epoch begins after so many minutes, counted over resumed runs
+    seed: int = 7
+
+
+class FineTuning:
+    """One run, kept in a work folder; calling :meth:`run` again goes on where it stopped."""
+
+    def __init__(
+        self,
+        backbone: Any,
+        head: Any,
+        conv4: Callable[[np.ndarray], np.ndarray],
+        train: Part,
+        validation: Part,
+        schedule: Schedule,
+        work: Path,
+    ) -> None:
+        """Take the Keras models to train and ``conv4``, which computes the untrained feature maps fast."""
+        import keras
+
+        self.conv4 = conv4
+        self.backbone, self.head = backbone, head
+        self.train, self.validation = train, validation
+        self.schedule, self.work = schedule, work
+        top = keras.Model(backbone.get_layer(CONV4).output, backbone.output)
+        self.top = keras.Model(top.input, head(top.output))
+        self.whole = keras.Model(backbone.input, head(backbone.output))
+        self.state: dict[str, Any] = {"done": [], "seconds": 0.0, "best": None, "history": []}
+
+    def run(self) -> list[dict[str, float]]:
+        """Train both stages and load the best epoch's weights; gives the learning curve."""
+        self._restore()
+        self._stage("a", self.schedule.epochs_a, self._prepare_a)
+        self._stage("b", self.schedule.epochs_b, self._prepare_b)
+        self.whole.load_weights(self.work / "best.weights.h5")
+        return list(self.state["history"])
+
+    def _stage(self, name: str, epochs: int, prepare: Callable[[], Callable[[int], float]]) -> None:
+        left = [epoch for epoch in range(epochs) if [name, epoch] not in self.state["done"]]
+        if not left or self._out_of_time():
+            return
+        epoch_of = prepare()
+        for epoch in left:
+            if self._out_of_time():
+                log.warning("The time allowed is used up before epoch %s%d.", name, epoch + 1)
+                return
+            started = time.monotonic()
+            loss = epoch_of(epoch)
+            self._keep(name, epoch, loss, time.monotonic() - started)
+
+    def _prepare_a(self) -> Callable[[int], float]:
+        import keras
+
+        maps, sources = self._conv4_maps()
+        for layer in self.backbone.layers:
+            layer.trainable = layer.name.startswith("conv5")
+        optimizer = keras.optimizers.AdamW(
+            self._cosine(self.schedule.rate_a, self.schedule.epochs_a, len(maps)), weight_decay=1e-3
+        )
+        step = _step(self.top, optimizer)
+
+        def epoch_of(epoch: int) -> float:
+            rng = np.random.default_rng([self.schedule.seed, 1, epoch])
+            weights = self.train.weights[sources]
+            order = rng.choice(len(maps), len(maps), p=weights / weights.sum())
+            return self._pass(
+                step, order, lambda rows: (maps[np.sort(rows)], sources[np.sort(rows)]), f"A{epoch + 1}"
+            )
+
+        return epoch_of
+
+    def _prepare_b(self) -> Callable[[int], float]:
+        import keras
+
+        for layer in self.backbone.layers:
+            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        schedule = self.schedule
+        optimizer = keras.optimizers.AdamW(
+            self._cosine(schedule.rate_b, schedule.epochs_b, schedule.draws_b), weight_decay=1e-3
+        )
+        step = _step(self.whole, optimizer)
+
+        def epoch_of(epoch: int) -> float:
+            rng = np.random.default_rng([schedule.seed, 2, epoch])
+            order = rng.choice(
+                len(self.train.squares), schedule.draws_b, p=self.train.weights / self.train.weights.sum()
+            )
+
+            def load(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                return standardise(np.stack([augment(self.train.squares[row], rng) for row in rows])), rows
+
+            return self._pass(step, order, load, f"B{epoch + 1}")
+
+        return epoch_of
+
+    def _pass(
+        self,
+        step: Any,
+        order: np.ndarray,
+        load: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        label: str,
+    ) -> float:
+        """One epoch over the drawn rows; gives the mean training loss."""
+        batches = list(_batches(order, self.schedule.batch))
+        total = 0.0
+        for rows in tqdm(batches, desc=f"epoch {label}", unit="batch", mininterval=5):
+            inputs, samples = load(rows)
+            total += float(step(inputs.astype(np.float32), self.train.possible[samples]))
+        return total / len(batches)
+
+    def _conv4_maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Feature maps of augmented copies, float16 on disk, and each row's image; computed once."""
+        path, count = self.work / "conv4.npy", len(self.train.squares)
+        sources = np.repeat(np.arange(count), self.schedule.copies)
+        if path.exists():
+            return np.load(path, mmap_mode="r"), sources
+        rng = np.random.default_rng([self.schedule.seed, 0])
+        shape = (len(sources), *self.top.input.shape[1:])
+        draft = path.with_suffix(".part")
+        maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
+        batches = list(_batches(np.arange(len(sources)), self.schedule.batch))
+        for rows in tqdm(batches, desc="conv4 maps", unit="batch", mininterval=5):
+            maps[rows] = self.conv4(
+                standardise(np.stack([augment(self.train.squares[s], rng) for s in sources[rows]]))
+            )
+        maps.flush()
+        os.replace(draft, path)
+        return np.load(path, mmap_mode="r"), sources
+
+    def logits(self, squares: np.ndarray) -> np.ndarray:
+        """Logits of unaugmented squares, float32 (n, classes)."""
+        parts = [
+            self.whole(standardise(squares[rows]), training=False).numpy()
+            for rows in _batches(np.arange(len(squares)), self.schedule.batch)
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
+    def _keep(self, stage: str, epoch: int, loss: float, seconds: float) -> None:
+        """Validate, keep the weights, and only then count the epoch as done."""
+        validation = set_loss(
+            self.logits(self.validation.squares), self.validation.possible, self.validation.weights
+        )
+        row = {
+            "stage": stage,
+            "epoch": epoch + 1,
+            "loss": loss,
+            "validation_loss": validation,
+            "seconds": seconds,
+        }
+        log.info(
+            "%s%d: loss %.3f, validation %.3f, %.0f s", stage.upper(), epoch + 1, loss, validation, seconds
+        )
+        self._save_weights("last")
+        best = self.state["best"]
+        if best is None or validation < best:
+            self._save_weights("best")
+            self.state["best"] = validation
+        self.state["history"].append(row)
+        self.state["done"].append([stage, epoch])
+        self.state["seconds"] += seconds
+        draft = self.work / "state.json.part"
+        draft.write_text(json.dumps(self.state))
+        os.replace(draft, self.work / "state.json")
+
+    def _save_weights(self, name: str) -> None:
+        draft = self.work / f".{name}.weights.h5"
+        self.whole.save_weights(draft)
+        os.replace(draft, self.work / f"{name}.weights.h5")
+
+    def _restore(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        if (self.work / "state.json").exists():
+            self.state = json.loads((self.work / "state.json").read_text())
+            self.whole.load_weights(self.work / "last.weights.h5")
+            log.info("Going on after %d epochs.", len(self.state["done"]))
+
+    def _out_of_time(self) -> bool:
+        return bool(self.state["seconds"] > 60 * self.schedule.minutes)
+
+    def _cosine(self, rate: float, epochs: int, images: int) -> Any:
+        import keras
+
+        return keras.optimizers.schedules.CosineDecay(
+            rate, max(1, epochs * images // self.schedule.batch), alpha=0.05
+        )
+
+
+def augment(square: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Move, turn, zoom, mirror top to bottom and re-expose a grey square, uint8 (size, size)."""
+    size = square.shape[0]
+    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1))
+    matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
+    if rng.random() < 0.5:
+        square = square[::-1]
+    moved = cv2.warpAffine(np.ascontiguousarray(square), matrix, (size, size), flags=cv2.INTER_LINEAR)
+    levels = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.05)
+    return cv2.LUT(moved, np.clip(levels, 0, 255).astype(np.uint8))
+
+
+def set_loss(logits: np.ndarray, possible: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted mean of -log(sum of the probability over the possible categories)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    losses = -np.log(np.maximum((probabilities * possible).sum(axis=1), 1e-7))
+    return float(np.average(losses, weights=weights))
+
+
+def _step(model: Any, optimizer: Any) -> Any:
+    """A compiled training step: (inputs, possible) -> loss."""
+    import tensorflow as tf
+
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(inputs: Any, possible: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = tf.cast(model(inputs, training=True), tf.float32)
+            excluded = tf.where(possible, logits, -1e9)
+            loss = tf.reduce_mean(tf.reduce_logsumexp(logits, 1) - tf.reduce_logsumexp(excluded, 1))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        gradients, _ = tf.clip_by_global_norm(gradients, 5.0)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return loss
+
+    return step
+
+
+def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(order), size):
+        yield order[start : start + size]

@@ -1,0 +1,108 @@
+"""The material of the shipped model: two public sets and phantoms, each with what its labels really say.
+
+A label that is no BI-RADS category stands for the set of categories it may be: a normal is 1 or 2, a benign
+finding 2, 3 or 4, a cancer 4 or 5. Nothing is guessed beyond that; the loss sums the probability over the set.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from birads_app.inference.decode import Mammogram, decode
+from birads_app.inference.preprocess import prepare
+from training import phantoms
+from training.dataset import read_folder
+from training.errors import DatasetError
+from training.patients import from_name
+from training.phantom_image import WHITE
+from training.split import Split, by_patient
+
+CLASSES = ("1", "2", "3", "4", "5")
+POSSIBLE = {"normal": "12", "benign": "234", "cancer": "45", **{code: code for code in CLASSES}}
+
+CESM, DDSM, KAU, PHANTOMS = "CDD-CESM", "DDSM", "KAU-BCMD", "phantoms"
+_FOLDERS = {CESM: "cdd-cesm-low-energy", DDSM: "ddsm-thumbnails", KAU: "kau-bcmd-sample"}
+# What the labels of a source say, and its licence with citation; the card prints both.
+LICENCES = {
+    CESM: (
+        "BI-RADS by radiologists (6 left out)",
+        "CC BY 4.0; Khaled et al., Sci Data 9 (2022), doi 10.1038/s41597-022-01238-0, TCIA doi 10.7937/29kw-ae92",
+    ),
+    DDSM: (
+        "normal, benign or cancer",
+        "public for research; Heath et al., The Digital Database for Screening Mammography, IWDM 2001",
+    ),
+    PHANTOMS: ("category by construction", "made by `flask phantoms`; Apache-2.0 as this project"),
+    KAU: (
+        "BI-RADS by radiologists",
+        "public sample; Alsolami et al., Data 6 (2021), doi 10.3390/data6110111",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """All images of one source, prepared.
+
+    squares : uint8 array (n, size, size)
+    labels : n labels as the source gives them, keys of POSSIBLE
+    patients : n ids
+    """
+
+    name: str
+    squares: np.ndarray
+    labels: tuple[str, ...]
+    patients: tuple[str, ...]
+
+    @property
+    def possible(self) -> np.ndarray:
+        """bool array (n, 5): the categories each image may belong to."""
+        return np.array([[code in POSSIBLE[label] for code in CLASSES] for label in self.labels])
+
+    def weights(self, total: float) -> np.ndarray:
+        """Drawing weights that sum to ``total``; rare labels weigh more, by the root of their rarity."""
+        names, index, counts = np.unique(self.labels, return_inverse=True, return_counts=True)
+        weight = 1 / np.sqrt(counts[index])
+        return np.asarray(total * weight / weight.sum())
+
+    def split(self, validation: float, test: float, seed: int) -> Split:
+        """Parts that share no patient."""
+        names, index = np.unique(self.labels, return_inverse=True)
+        return by_patient(self.patients, index, list(names), validation=validation, test=test, seed=seed)
+
+
+def read_real(data: Path, name: str, size: int) -> Source:
+    """Read one of the public sets below ``data``; raises DatasetError where it is missing."""
+    folder = data / _FOLDERS[name]
+    if not folder.is_dir():
+        raise DatasetError(f"The shipped model's recipe needs the folder {_FOLDERS[name]} in {data}.")
+    if name == DDSM:
+        rows = [
+            (path, path.parent.name, from_name(path.name) or path.stem)
+            for path in sorted(folder.glob("*/*.png"))
+            if path.parent.name in POSSIBLE
+        ]
+    else:
+        examples = read_folder(folder, tuple(c for c in CLASSES if (folder / f"Birads{c}").is_dir())).examples
+        rows = [(example.path, example.category, example.patient) for example in examples]
+    with ThreadPoolExecutor() as pool:
+        reading = pool.map(lambda row: prepare(decode(row[0].read_bytes()), size).grey, rows)
+        squares = list(tqdm(reading, total=len(rows), desc=name, unit="image", mininterval=5))
+    return Source(name, np.stack(squares), tuple(r[1] for r in rows), tuple(r[2] for r in rows))
+
+
+def draw_phantoms(patients: int, seed: int, size: int) -> Source:
+    """Phantoms, which alone tell all five categories apart by what the lexicon says."""
+    squares, labels, names = [], [], []
+    for patient, image in tqdm(
+        phantoms.patients(patients, seed), total=4 * patients, desc=PHANTOMS, unit="image", mininterval=5
+    ):
+        pixels = (image.pixels.astype(np.uint32) * 65535 // WHITE).astype(np.uint16)
+        mammogram = Mammogram(pixels, "PNG", 12, image.view, image.laterality, None, 0.0, ())
+        squares.append(prepare(mammogram, size).grey)
+        labels.append(image.category)
+        names.append(patient)
+    return Source(PHANTOMS, np.stack(squares), tuple(labels), tuple(names))
