@@ -53,7 +53,7 @@ test-docker: $(DEV) ## Do the Docker image's steps in clean virtual environments
 
 .PHONY: screenshots
 screenshots: $(DEV) chromium ## Take the README's pictures anew
-	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_browser.py $(ARGS)
+	$(BIN)/python tests/browser/screenshots.py $(ARGS)
 
 .PHONY: constraints
 constraints: ## Write constraints.txt anew from the versions that are installed
@@ -73,8 +73,8 @@ help: ## List the commands
 # ---- the virtual environment: made once, filled again when a requirement file changes
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
-	  echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is: $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is: $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
 	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; \
@@ -94,12 +94,13 @@ $(DEV): requirements-dev.txt $(RUNTIME) | $(BIN)/python
 
 .PHONY: chromium
 chromium:
-	@if command -v chromium >/dev/null; then exit 0; fi; \
+	@there() { command -v chromium || command -v chromium-browser; }; \
+	if there >/dev/null; then exit 0; fi; \
 	if [[ "$$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then \
 	  echo "Installing Chromium for the browser tests"; \
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
 	    chromium chromium-driver >/dev/null || true; \
 	fi; \
-	if command -v chromium >/dev/null; then exit 0; fi; \
+	if there >/dev/null; then exit 0; fi; \
 	if [[ "$${CI:-}" == true ]]; then echo "CI=true, but there is no chromium for the browser tests." >&2; exit 1; fi; \
 	echo "The browser tests will be skipped: no chromium here. As root: apt-get install chromium chromium-driver"
