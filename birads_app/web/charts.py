@@ -8,15 +8,13 @@ from birads_app.inference.categories import CATEGORIES
 from birads_app.web.wording import percent
 
 # Everything is in the drawing's own units; the page scales it to the width it has.
-WIDTH = 508
-ROW = 34
-BAR = 12
-TOP = 6
-AXIS = 22
-LEFT = 236
-RIGHT = 52
-SCALE = WIDTH - LEFT - RIGHT
-TICKS = (0.0, 0.5, 1.0)
+WIDTH = 400
+ROW = 40
+LABEL = 13
+BAR_TOP = 20
+BAR = 10
+AXIS = 20
+TICKS = ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
 
 
 def bar_chart(probabilities: Mapping[str, float], predicted: str, chart_id: str) -> Markup:
@@ -31,9 +29,9 @@ def bar_chart(probabilities: Mapping[str, float], predicted: str, chart_id: str)
     for code, value in probabilities.items():
         if not 0.0 <= value <= 1.0:
             raise ValueError(f"A probability has to be within 0 and 1. Got {value!r} for category {code}.")
-    bottom = TOP + ROW * len(probabilities)
+    bottom = ROW * len(probabilities)
     rows = "".join(
-        _row(code, value, TOP + ROW * index, code == predicted)
+        _row(code, value, ROW * index, code == predicted)
         for index, (code, value) in enumerate(probabilities.items())
     )
     return Markup(
@@ -51,28 +49,26 @@ def describe(probabilities: Mapping[str, float]) -> str:
 
 
 def _row(code: str, value: float, top: float, emphasised: bool) -> str:
-    """Label, track, bar and figure of one category."""
-    middle = top + ROW / 2
+    """One category: its name and figure, and the bar below them."""
     category = CATEGORIES[code]
-    length = max(SCALE * value, 1.5)
-    bar = f'x="{LEFT}" y="{middle - BAR / 2}" height="{BAR}" rx="2"'
+    length = max(WIDTH * value, 1.5)
+    bar = f'x="0" y="{top + BAR_TOP}" height="{BAR}" rx="2"'
     return (
         f'<g class="chart-row{" chart-row-predicted" if emphasised else ""}">'
-        f'<text class="chart-code" x="0" y="{middle}" dy="0.35em">{escape(code)}</text>'
-        f'<text class="chart-label" x="18" y="{middle}" dy="0.35em">{escape(category.title)}</text>'
-        f'<rect class="chart-track" {bar} width="{SCALE}"/>'
-        f'<rect class="chart-bar" {bar} width="{length:.1f}" fill="{escape(category.colour)}"/>'
-        f'<text class="chart-figure" x="{WIDTH}" y="{middle}" dy="0.35em" text-anchor="end">'
-        f"{percent(value)}</text></g>"
+        f'<text class="chart-label" x="0" y="{top + LABEL}"><tspan class="chart-code">{escape(code)}</tspan>'
+        f' <tspan class="chart-title" dx="4">{escape(category.title)}</tspan></text>'
+        f'<text class="chart-figure" x="{WIDTH}" y="{top + LABEL}" text-anchor="end">'
+        f"{escape(percent(value))}</text>"
+        f'<rect class="chart-track" {bar} width="{WIDTH}"/>'
+        f'<rect class="chart-bar" {bar} width="{length:.1f}" fill="{escape(category.colour)}"/></g>'
     )
 
 
 def _axis(bottom: float) -> str:
-    """Thin lines at 0, 50 and 100 % with their figures under the bars."""
+    """Thin ticks at 0, 50 and 100 % with their figures under the bars."""
     return "".join(
-        f'<line class="chart-grid" x1="{LEFT + SCALE * tick}" x2="{LEFT + SCALE * tick}"'
-        f' y1="{TOP}" y2="{bottom}"/>'
-        f'<text class="chart-tick" x="{LEFT + SCALE * tick}" y="{bottom + 15}" text-anchor="middle">'
-        f"{tick:.0%}</text>"
-        for tick in TICKS
+        f'<line class="chart-grid" x1="{WIDTH * tick}" x2="{WIDTH * tick}"'
+        f' y1="{bottom - ROW + BAR_TOP}" y2="{bottom - 4}"/>'
+        f'<text class="chart-tick" x="{WIDTH * tick}" y="{bottom + 8}" text-anchor="{anchor}">{tick:.0%}</text>'
+        for tick, anchor in TICKS
     )

@@ -19,6 +19,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from birads_app import samples
+from birads_app.inference.bundle import Bundle
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from birads_app.inference.errors import ModelError
 from birads_app.intake import IntakeRefused, Problem, check_count, take_in
@@ -47,8 +48,9 @@ def _readers_only() -> None:
 
 @bp.app_context_processor
 def _vocabulary() -> dict[str, Any]:
-    """Give every template the field's words."""
+    """Give every template the field's words, and the model that serves."""
     return {
+        "serving": _serving(),
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
         "percent": wording.percent,
@@ -141,6 +143,14 @@ def _upload_page(problems: list[Problem], status: int) -> tuple[str, int]:
         **_sample_exams(),
     )
     return page, status
+
+
+def _serving() -> Bundle | None:
+    """The model that answers now, or None."""
+    try:
+        return current_app.extensions["birads_models"].get().bundle
+    except ModelError:
+        return None
 
 
 def _sample_exams() -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Debian's Chromium, driven by Playwright; where it is missing the tests skip, or fail where they must run."""
+"""Debian's Chromium, driven by Playwright; where it is missing the tests skip, or fail where they may not."""
 
 import contextlib
 import os
 import shutil
 from collections.abc import Iterator
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 FLAGS = [
     "--headless",
@@ -49,5 +49,11 @@ def complaints(page: Page) -> list[str]:
 
     page.on("console", note)
     page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("requestfailed", lambda request: found.append(f"{request.url}: {request.failure}"))
+    page.on("requestfailed", lambda request: _note_failure(found, request))
     return found
+
+
+def _note_failure(found: list[str], request: Request) -> None:
+    """Pass over what the next page cut off."""
+    if request.failure != "net::ERR_ABORTED":
+        found.append(f"{request.url}: {request.failure}")

@@ -1,4 +1,4 @@
-"""One server and one browser for the run; an administrator who is signed in, with and without scripts."""
+"""One browser and one server for the run; an administrator who is signed in, with and without scripts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,19 +27,21 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("server")) as started:
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that nobody has an account on."""
+    with serve(tmp_path) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def server(fresh_server: Server, browser: Browser) -> Server:
+def server(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
     """A server that is set up."""
-    page = browser.new_page()
-    steps.set_up(page, fresh_server)
-    page.context.close()
-    return fresh_server
+    with serve(tmp_path_factory.mktemp("server")) as started:
+        page = browser.new_page()
+        steps.set_up(page, started)
+        page.context.close()
+        yield started
 
 
 @pytest.fixture

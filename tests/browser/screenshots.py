@@ -1,7 +1,7 @@
 """Take pictures of every page, of sample exams alone: ``python tests/browser/screenshots.py [FOLDER]``.
 
-FOLDER is ``docs/images`` unless given; with ``--all`` every page is taken, in a wide and in a tall window, else
-only those that the documents show.
+FOLDER is ``docs/images`` unless given. With ``--all`` every page is taken, in a wide and in a tall window;
+else only those that the documents show.
 """
 
 import argparse
