@@ -1,0 +1,135 @@
+"""The bytes of a file -> a grey picture with all that the file says about it.
+
+The format is known from the bytes; the name only helps to word an error. DICOM is read by the modules
+``dicom_*``, every other format by ``pictures``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from birads_app.inference import dicom_file, dicom_grey, dicom_pixels, dicom_view, pictures
+from birads_app.inference.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
+
+_ACCEPTED = "Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM."
+# What is sent by mistake, by its first bytes.
+_OTHERS = (
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive or an office document; unpack it and send the images in it"),
+    (b"\x1f\x8b", "a gzip archive; unpack it and send the images in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it and send the images in it"),
+    (b"Rar!", "a RAR archive; unpack it and send the images in it"),
+    (b"GIF8", "a GIF picture"),
+    (b"RIFF", "a RIFF file, such as WebP or AVI"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture outside of DICOM"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture outside of DICOM"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"P6", "a colour picture (PPM)"),
+    (b"P3", "a colour picture (PPM)"),
+    (b"MZ", "a Windows program"),
+    (b"\x7fELF", "a program"),
+)
+
+
+@dataclass(frozen=True)
+class Mammogram:
+    """A picture as a reader would see it, and what its file says about it.
+
+    pixels : uint16 array of shape (height, width); 0 black .. 65535 white, dense tissue bright, air dark
+    source : "DICOM", "PNG", "JPEG", "TIFF", "BMP" or "PGM"
+    bits : bits a stored value has in the file
+    view : "CC", "MLO", ... as the file says, else None
+    laterality : "L" or "R" as the file says, else None
+    spacing : (row, column) distance of pixels in mm, else None
+    colourfulness : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
+    notes : sentences for the reader about how the file was understood
+    """
+
+    pixels: np.ndarray
+    source: str
+    bits: int
+    view: str | None
+    laterality: str | None
+    spacing: tuple[float, float] | None
+    colourfulness: float
+    notes: tuple[str, ...]
+
+
+def decode(data: bytes, filename: str = "") -> Mammogram:
+    """Read a mammogram.
+
+    Parameters
+    ----------
+    data : the whole file
+    filename : as the user named it; used in no decision
+
+    Raises
+    ------
+    EmptyFile
+        There are no bytes.
+    UnsupportedFormat
+        The format, the transfer syntax or the kind of DICOM object is not read.
+    UnreadableImage
+        The file is damaged, truncated or has no pixels.
+    ImageTooLarge
+        It declares more pixels than are read.
+    NotAMammogram
+        A DICOM file says that it shows something else, such as a quality control phantom.
+    """
+    if not data:
+        raise EmptyFile("The file is empty. It may not have been exported or copied completely.")
+    try:
+        if dicom_file.is_dicom(data):
+            return _decode_dicom(data)
+        source = pictures.format_of(data)
+        if source is None:
+            raise UnsupportedFormat(_what_it_is(data, filename))
+        return _decode_picture(data, source)
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise UnreadableImage("There is not enough memory to read this file.") from error
+    except Exception as error:  # whatever a damaged file makes a decoder stumble over
+        raise UnreadableImage("The file is damaged: its content contradicts itself. Export it again.") from error
+
+
+def _decode_dicom(data: bytes) -> Mammogram:
+    file = dicom_file.read(data)
+    words = dicom_pixels.stored_words(file)
+    pixels, notes = dicom_grey.present(file.dataset, words)
+    return Mammogram(
+        pixels=pixels,
+        source="DICOM",
+        bits=dicom_pixels.layout(file.dataset).bits_stored,
+        view=dicom_view.view(file.dataset),
+        laterality=dicom_view.laterality(file.dataset),
+        spacing=dicom_view.spacing(file.dataset),
+        colourfulness=0.0,
+        notes=notes + dicom_view.notes(file.dataset),
+    )
+
+
+def _decode_picture(data: bytes, source: str) -> Mammogram:
+    picture = pictures.read(data, source)
+    return Mammogram(
+        pixels=picture.pixels,
+        source=source,
+        bits=picture.bits,
+        view=None,
+        laterality=None,
+        spacing=None,
+        colourfulness=picture.colourfulness,
+        notes=picture.notes,
+    )
+
+
+def _what_it_is(data: bytes, filename: str) -> str:
+    """Name what was sent instead of a picture."""
+    named = " Its name ends in .dcm, but it holds no DICOM." if filename.lower().endswith((".dcm", ".dicom")) else ""
+    for start, what in _OTHERS:
+        if data.startswith(start):
+            return f"This is {what}. {_ACCEPTED}{named}"
+    head = data[:512]
+    printable = sum(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
+    what = "This is a text file" if printable > 0.95 * len(head) else "The file's format is not known"
+    return f"{what}. {_ACCEPTED}{named}"

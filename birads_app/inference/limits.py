@@ -1,0 +1,25 @@
+"""How large a picture may be, judged by what its header declares, before any memory is taken for it."""
+
+from birads_app.inference.errors import ImageTooLarge, UnreadableImage
+
+# Twice the largest detectors and film scans (about 60 megapixels); a 16-bit image then takes 240 MB.
+MAX_PIXELS = 120_000_000
+
+
+def check_size(width: int, height: int) -> None:
+    """Check a declared size in pixels.
+
+    Raises
+    ------
+    UnreadableImage
+        A side is zero or negative.
+    ImageTooLarge
+        There are more than :data:`MAX_PIXELS` pixels.
+    """
+    if width < 1 or height < 1:
+        raise UnreadableImage(f"The file declares a picture of {width} x {height} pixels, which is none.")
+    if width * height > MAX_PIXELS:
+        raise ImageTooLarge(
+            f"The file declares {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read. "
+            "Send the original mammogram, not an enlargement."
+        )

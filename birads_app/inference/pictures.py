@@ -1,0 +1,161 @@
+"""PNG, JPEG, TIFF, BMP and PGM -> grey pixels, with how colourful they were."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from birads_app.inference.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
+from birads_app.inference.limits import MAX_PIXELS, check_size
+
+# Pillow refuses bombs at twice this size, and warns above it; check_size() refuses them first.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"BM", "BMP"),
+    (b"P5", "PGM"),
+    (b"P2", "PGM"),
+)
+_PILLOW_NAMES = {"PGM": "PPM"}
+_WHITE = 65535
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
+# Scanners and converters write 10, 12 or 14 bits into 16 without saying so.
+_PARTIAL_BITS = (10, 12, 14)
+_SAMPLES = 1_000_000  # pixels that are enough to judge colour
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and what its file tells.
+
+    pixels : uint16 array of shape (height, width), 0 black .. 65535 white
+    bits : bits of a stored value
+    colourfulness : 0 grey .. 1
+    """
+
+    pixels: np.ndarray
+    bits: int
+    colourfulness: float
+    notes: tuple[str, ...]
+
+
+def format_of(data: bytes) -> str | None:
+    """Name the format by the first bytes; None if it is none that is read."""
+    name = next((name for magic, name in _MAGIC if data.startswith(magic)), None)
+    if name == "PGM" and not data[2:3].isspace():
+        return None
+    return name
+
+
+def read(data: bytes, source: str) -> Picture:
+    """Read a picture of a known format.
+
+    Raises
+    ------
+    UnreadableImage
+        Damaged or truncated.
+    UnsupportedFormat
+        Several pages.
+    ImageTooLarge
+        More pixels than are read.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=(_PILLOW_NAMES.get(source, source),)) as image:
+            check_size(image.width, image.height)
+            if source == "TIFF":
+                _check_single_page(image)
+            image.load()
+            return _grey(image)
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge(
+            f"The file declares more than {MAX_PIXELS // 1_000_000} megapixels. Send the original mammogram, not an "
+            "enlargement."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(f"The {source} file's header is damaged. Export it again.") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnreadableImage(
+            f"The {source} file cannot be decoded: it was cut off or is damaged. Export it again."
+        ) from error
+
+
+def colourfulness(rgb: np.ndarray) -> float:
+    """Spread between the channels relative to the brightness: 0 grey .. 1 pure colours.
+
+    Parameters
+    ----------
+    rgb : uint8 array of shape (height, width, 3)
+    """
+    step = max(1, int((rgb.shape[0] * rgb.shape[1] / _SAMPLES) ** 0.5))
+    sample = rgb[::step, ::step]
+    brightest = sample.max(axis=2).astype(np.int64)
+    spread = brightest - sample.min(axis=2)
+    return float(spread.sum() / max(1, brightest.sum()))
+
+
+def _check_single_page(image: Image.Image) -> None:
+    try:
+        image.seek(1)
+    except EOFError:
+        image.seek(0)
+        return
+    raise UnsupportedFormat("The TIFF file has several pages. Save every view as a file of its own.")
+
+
+def _grey(image: Image.Image) -> Picture:
+    """Turn a loaded picture into 16-bit grey."""
+    white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    image = ImageOps.exif_transpose(image)
+    mode = image.mode
+    if mode in ("I", "F") or mode.startswith("I;"):
+        return _deep(np.asarray(image), inverted=white_is_zero)
+    if mode in ("1", "L"):
+        return Picture(_widen(np.asarray(image.convert("L"))), 1 if mode == "1" else 8, 0.0, ())
+    notes = ()
+    if "A" in mode or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        if layer.getextrema()[3][0] < 255:
+            notes = ("The picture has transparent parts; they were taken as black.",)
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
+    rgb = image.convert("RGB")
+    return Picture(_widen(np.asarray(rgb.convert("L"))), 8, colourfulness(np.asarray(rgb)), notes)
+
+
+def _widen(grey: np.ndarray) -> np.ndarray:
+    """uint8 0..255 -> uint16 0..65535."""
+    return grey.astype(np.uint16) * np.uint16(257)
+
+
+def _deep(values: np.ndarray, inverted: bool) -> Picture:
+    """Pictures of 16 bits and more: whole 16-bit values as they are, all others stretched to their range."""
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > _WHITE:
+        return _stretched(values, inverted)
+    words = values.astype(np.uint16)
+    top = int(words.max())
+    bits = next((bits for bits in _PARTIAL_BITS if 255 < top < 1 << bits), 16)
+    notes = ()
+    if bits < 16:
+        notes = (f"The file's values fill {bits} of 16 bits; it was read as an image of {bits} bits.",)
+        words = (words * (_WHITE / ((1 << bits) - 1))).astype(np.uint16)
+    return Picture(_WHITE - words if inverted else words, bits, 0.0, notes)
+
+
+def _stretched(values: np.ndarray, inverted: bool) -> Picture:
+    """Signed, 32-bit or floating point values by their range."""
+    bits = 8 * values.dtype.itemsize
+    values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise UnreadableImage("The picture has values that are no numbers. Export it as 16-bit whole numbers.")
+    low, high = float(values.min()), float(values.max())
+    pixels = ((values - low) * (_WHITE / (high - low) if high > low else 0.0)).astype(np.uint16)
+    note = f"The file has {bits}-bit values from {low:g} to {high:g}; they were stretched to the grey scale."
+    return Picture(_WHITE - pixels if inverted else pixels, bits, 0.0, (note,))
