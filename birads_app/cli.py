@@ -94,7 +94,12 @@ def _as_text(answer: dict[str, Any]) -> str:
 
 @user_group.command("create")
 @click.argument("name")
-@click.option("--role", type=click.Choice(list(Role)), default=Role.RADIOLOGIST, show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.RADIOLOGIST.value,
+    show_default=True,
+)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_user(name: str, role: str, password_stdin: bool) -> None:
     """Create an account."""

@@ -1,4 +1,4 @@
-"""The one way of an upload, for pages and API alike: all files are read and judged, then all or none stored."""
+"""The one way of an upload, for pages and API alike: all files are read and judged, then all or none kept."""
 
 import unicodedata
 import uuid

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ def start(app: Flask) -> None:
             if first:
                 files.sweep(exams.all_ids())
                 _offer_setup()
+    log.info("Worker %d is ready", os.getpid())
 
 
 def _offer_setup() -> None:

@@ -109,6 +109,13 @@ def test_the_documentation_lists_exactly_these() -> None:
     assert documented == code
 
 
+def test_the_documentation_lists_what_gunicorn_reads() -> None:
+    configuration = (DOCS.parent.parent / "gunicorn.conf.py").read_text("utf-8")
+    table = set(re.findall(r"^\| `([A-Z]+[A-Z_]*)` \|", DOCS.read_text("utf-8"), re.MULTILINE))
+    read = set(re.findall(r"""environ\.get\(["'](\w+)""", configuration))
+    assert {name for name in table if not name.startswith("BIRADS_")} == read
+
+
 def test_the_environment_is_read_in_one_place_alone() -> None:
     package = DOCS.parent.parent / "birads_app"
     readers = [
