@@ -73,7 +73,7 @@ _commands = AppGroup("training")
     type=click.Choice(["head", "shipped"]),
     default="head",
     show_default=True,
-    help="head: learn a head on fixed features. shipped: make the demonstration model anew.",
+    help="head: learn a head on fixed features. shipped: make the demonstration model, with its own knobs.",
 )
 @click.option(
     "--backbone",
@@ -118,7 +118,7 @@ def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> No
     """Train a model on a folder of mammograms and write it as a bundle."""
     with _one_line_errors():
         if recipe == "shipped":
-            _train_shipped(data, name, knobs["seed"])
+            _train_shipped(data, name)
         else:
             _train_head(data, name, knobs)
         if promote:
@@ -127,10 +127,13 @@ def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> No
         click.echo(f"The model does not serve yet: flask models promote {name}")
 
 
-def _train_shipped(data: Path, name: str, seed: int) -> None:
-    from training.shipped import train_shipped
+def _train_shipped(data: Path, name: str) -> None:
+    """Make the shipped model; its knobs stay as the recipe has them, so that it can be made again."""
+    from training.shipped import ShippedConfig, train_shipped
 
-    train_shipped(data=data, name=name, models=Path(_settings().models), seed=seed)
+    settings = _settings()
+    work = Path(settings.instance) / "training" / name
+    train_shipped(data, name, Path(settings.models), work, ShippedConfig())
 
 
 def _train_head(data: Path, name: str, knobs: dict[str, Any]) -> None:

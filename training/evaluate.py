@@ -38,8 +38,8 @@ class Calibration:
 class Evaluation:
     """Figures on the test part.
 
-    figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic), and ``majority``, the
-        accuracy of always naming the most common category
+    figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic)
+    majority : the accuracy of always naming the most common category, to compare with
     confusion : images by true category (rows) and named category (columns), in class order
     """
 
@@ -47,6 +47,7 @@ class Evaluation:
     images: int
     patients: int
     figures: dict[str, Figure]
+    majority: float
     confusion: tuple[tuple[int, ...], ...]
     before: Calibration
     after: Calibration
@@ -89,6 +90,7 @@ def evaluate(
         images=len(labels),
         patients=len(by_patient),
         figures=figures,
+        majority=float(matrix.sum(axis=1).max() / matrix.sum()),
         confusion=tuple(tuple(int(count) for count in row) for row in matrix),
         before=calibration_of(raw, labels),
         after=calibration_of(calibrated, labels),
@@ -112,7 +114,6 @@ def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
         "recall": _macro(_ratio(right, true), occurs),
         "f1": _macro(_ratio(2 * right, true + named), occurs),
         "kappa": _quadratic_kappa(matrices, true, named, total),
-        "majority": true.max(axis=1) / total,
     }
 
 
@@ -166,7 +167,11 @@ def _quadratic_kappa(
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray], float], patients: Sequence[str], *, replicates: int = 2000, seed: int = 0
+    statistic: Callable[[np.ndarray], float],
+    patients: Sequence[str],
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
 ) -> Figure:
     """Any statistic of images with its 95 % interval over patients.
 

@@ -16,7 +16,6 @@ _NAMES = {
     "recall": "Recall (macro)",
     "f1": "F1 (macro)",
     "kappa": "Quadratic kappa",
-    "majority": "Accuracy of always naming the most common category",
 }
 
 
@@ -95,6 +94,7 @@ def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
         *facts.notes,
         f"{evaluation.images} images of {evaluation.patients} test patients, 95 % interval over patients:",
         *(f"  {_NAMES[name]:{width}}  {figure}" for name, figure in evaluation.figures.items()),
+        f"Always naming the most common category: accuracy {evaluation.majority:.3f}.",
         f"Calibration error {before.ece:.3f} -> {after.ece:.3f}, Brier score {before.brier:.3f} -> "
         f"{after.brier:.3f} (temperature {facts.temperature:.2f}).",
         "True category (rows) and named category (columns):",
@@ -135,8 +135,9 @@ def _recipe(config: "TrainConfig", facts: Facts) -> str:
     balance = "SMOTE on the rows of the training part only" if config.smote else "no resampling"
     return (
         f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the {config.head} head with early "
-        f"stopping on the validation patients, temperature {facts.temperature:.3f} fitted on them, evaluation on the "
-        "test patients, which nothing else has touched. Seed and every other knob are in `manifest.json`."
+        f"stopping on the validation patients, temperature {facts.temperature:.3f} fitted on them, figures "
+        "from the test patients, which nothing else has touched. Seed and every other knob are in "
+        "`manifest.json`."
     )
 
 
