@@ -12,6 +12,7 @@ from typing import IO
 import click
 from flask import Flask
 
+from birads_app.inference.errors import ModelError
 from birads_app.records import exams, files, migrate, setup
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,18 @@ def start(app: Flask) -> None:
             if first:
                 files.sweep(exams.all_ids())
                 _offer_setup()
+    _load_model(app)
     log.info("Worker %d is ready", os.getpid())
+
+
+def _load_model(app: Flask) -> None:
+    """Load the model now, so that the first reader need not wait for it."""
+    try:
+        predictor = app.extensions["birads_models"].get()
+    except ModelError as error:
+        log.warning("Serving without a model: %s", error)
+    else:
+        log.info("Model %s serves", predictor.bundle.name)
 
 
 def _offer_setup() -> None:

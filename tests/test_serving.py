@@ -20,7 +20,7 @@ TOKEN = re.compile(r"^    ([0-9a-f]{32})$", re.MULTILINE)
 
 
 @contextmanager
-def server(instance: Path, log: Path, workers: int) -> Iterator[str]:
+def server(instance: Path, log: Path, workers: int, models: Path) -> Iterator[str]:
     """Serve with gunicorn on a free port, and give the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -30,7 +30,7 @@ def server(instance: Path, log: Path, workers: int) -> Iterator[str]:
         process = subprocess.Popen(
             [*command, "--bind", f"127.0.0.1:{port}", "wsgi:app"],
             cwd=ROOT,
-            env=environment(instance),
+            env=environment(instance, BIRADS_MODELS=str(models)),
             stderr=stream,
         )
     try:
@@ -66,7 +66,7 @@ def test_several_workers_print_one_token_and_a_restart_a_new_one(tmp_path: Path)
     assert flask(instance, "db", "upgrade").returncode == 0
     found = []
     for _ in range(2):
-        with server(instance, log, workers=3) as address:
+        with server(instance, log, workers=3, models=tmp_path) as address:
             found += TOKEN.findall(wait_for_workers(log, 3))
             with urllib.request.urlopen(f"{address}/setup", timeout=10) as page:
                 assert page.status == 200

@@ -1,7 +1,9 @@
 """Bring the database to the schema that the code expects."""
 
 import fcntl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -33,7 +35,7 @@ def is_current() -> bool:
     return here == ScriptDirectory(str(_SCRIPTS)).get_current_head()
 
 
-def _alembic(action, *arguments, **options) -> None:  # type: ignore[no-untyped-def]
+def _alembic(action: Callable[..., Any], *arguments: str, **options: bool) -> None:
     """Run one of Alembic's commands inside a transaction on the application's database."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))

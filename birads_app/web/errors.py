@@ -4,7 +4,7 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from birads_app.inference.errors import BiradsError
@@ -76,8 +76,11 @@ def _http_error(error: HTTPException) -> Response:
     generic = error.description == type(error).description
     message = _MESSAGES.get(error.code) if generic else None
     if isinstance(error, RequestEntityTooLarge):
-        limit = current_app.extensions["birads_settings"].max_upload_mb
-        message = f"The upload is too large: one may have {limit} MB in all. Send fewer images at a time."
+        settings = current_app.extensions["birads_settings"]
+        message = (
+            f"The upload is too large: one may have {settings.max_upload_mb} MB and {settings.max_files} "
+            "files in all. Send fewer images at a time."
+        )
     response = answer(error.code, message or error.description or error.name)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
@@ -88,7 +91,11 @@ def _http_error(error: HTTPException) -> Response:
 def _database_error(error: OperationalError) -> Response:
     """Tell a database that was not prepared from one that is busy."""
     log.error("The database failed:\n%s", where(error))
-    if not migrate.is_current():
+    try:
+        prepared = migrate.is_current()
+    except SQLAlchemyError:
+        return answer(503, "The database cannot be opened. The server's log says more.")
+    if not prepared:
         return answer(503, "The database is not prepared. Run `flask db upgrade` on the server.")
     response = answer(503, "The database is busy. Try again in a moment.")
     response.headers["Retry-After"] = "10"
