@@ -69,6 +69,7 @@ def _axis(bottom: float) -> str:
     return "".join(
         f'<line class="chart-grid" x1="{WIDTH * tick}" x2="{WIDTH * tick}"'
         f' y1="{bottom - ROW + BAR_TOP}" y2="{bottom - 4}"/>'
-        f'<text class="chart-tick" x="{WIDTH * tick}" y="{bottom + 8}" text-anchor="{anchor}">{tick:.0%}</text>'
+        f'<text class="chart-tick" x="{WIDTH * tick}" y="{bottom + 8}" text-anchor="{anchor}">'
+        f"{tick:.0%}</text>"
         for tick, anchor in TICKS
     )

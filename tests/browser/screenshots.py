@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page, expect
 from server import ROOT, Server, serve
 
 WIDE, TALL = {"width": 1280, "height": 800}, {"width": 600, "height": 1000}
-COLOURS = 256
 
 
 def main() -> None:
@@ -82,7 +81,7 @@ def _take(page: Page, folder: Path, name: str, everything: bool) -> None:
         page.wait_for_load_state("networkidle")
         path = folder / f"{name}{suffix}.png"
         page.screenshot(path=path, animations="disabled")
-        Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
+        Image.open(path).convert("RGB").save(path, optimize=True)
     page.set_viewport_size(WIDE)
 
 
