@@ -105,9 +105,9 @@ def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
 
 def figures_table(evaluation: Evaluation) -> str:
     """The figures with their intervals, as a Markdown table."""
-    return markdown_table(
-        ["figure", "value (95 % interval)"], [[_NAMES[n], str(f)] for n, f in evaluation.figures.items()]
-    )
+    rows = [[_NAMES[name], str(figure)] for name, figure in evaluation.figures.items()]
+    rows.append(["Accuracy of always naming the most common category", f"{evaluation.majority:.3f}"])
+    return markdown_table(["figure", "value (95 % interval)"], rows)
 
 
 def grid_table(evaluation: Evaluation) -> str:

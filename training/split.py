@@ -75,7 +75,8 @@ def _deal(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> n
     part = np.zeros(len(counts), int)
     order = rng.permutation(len(counts))
     rarity = (np.where(counts > 0, 1 / np.maximum(totals, 1), 0)).max(axis=1)
-    for patient in order[np.argsort(-rarity[order], kind="stable")]:
+    # Many images first: the few patients of a scarce category should leave training something to learn from.
+    for patient in order[np.lexsort((-counts.sum(axis=1)[order], -rarity[order]))]:
         part[patient] = _neediest(counts[patient], dealt, wanted, totals)
         dealt[part[patient]] += counts[patient]
     for empty in (_TEST, _VALIDATION):
