@@ -132,4 +132,5 @@ def _peak_mb(process: int) -> float:
 
 
 def _maps_tensorflow(process: int) -> bool:
-    return "tensorflow" in Path(f"/proc/{process}/maps").read_text()
+    """True where TensorFlow's own library is loaded; OpenVINO has files that are named after the format."""
+    return "/libtensorflow" in Path(f"/proc/{process}/maps").read_text()
