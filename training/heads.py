@@ -14,6 +14,10 @@ from training.errors import TrainingError
 from training.freeze import freeze
 from training.quiet import import_keras
 
+# How slowly the running moments of batch normalisation follow. Keras' 0.99 suits hundreds of steps an epoch;
+# with a handful, validation would judge a head whose moments are still those it started with.
+_MOMENTUM = 0.9
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -108,7 +112,7 @@ class DenseHead:
         x = keras.layers.Normalization(mean=mean, variance=variance)(inputs)
         for width in self.widths:
             x = keras.layers.Dense(width, activation="relu")(x)
-            x = keras.layers.BatchNormalization()(x)
+            x = keras.layers.BatchNormalization(momentum=_MOMENTUM)(x)
             x = keras.layers.Dropout(lesson.dropout)(x)
         return keras.Model(inputs, keras.layers.Dense(lesson.classes)(x))
 
