@@ -37,7 +37,7 @@ max_requests_jitter = 500
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     worker_tmp_dir = "/dev/shm"
 
-# Only addresses that a proxy on this machine gives are believed; BIRADS_PROXY_HOPS says what the application trusts.
+# Whom gunicorn believes about the scheme; what the application believes says BIRADS_PROXY_HOPS.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 
 # Method, path, status, size and time. No query string, no referrer, no account: paths hold random ids alone.

@@ -1,7 +1,7 @@
 """What the Docker images do, done in clean environments: no Docker is needed.
 
 Two kinds of environment: packages linked from this one, as far as requirements-web.txt names them (always,
-fast); and one that pip fills (under CI=true, or with `make test-docker`; needs the package index).
+fast); and those that pip fills from the package index (`make test-docker`; under CI=true that of the web).
 """
 
 import json
@@ -23,7 +23,8 @@ import pytest
 from tests.dockerfile import ROOT, copies, is_ignored, last, lineage, patterns, stages
 from tests.packages import closure, requirements
 
-WITH_PIP = os.environ.get("CLEAN_ENVIRONMENT") == "1" or os.environ.get("CI") == "true"
+EVERYTHING = os.environ.get("CLEAN_ENVIRONMENT") == "1"
+WITH_PIP = EVERYTHING or os.environ.get("CI") == "true"
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,15 @@ def container(tmp_path: Path, binaries: Path) -> Container:
 
 
 @pytest.fixture(scope="module", params=["linked", "pip"])
-def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Container:
+def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     if request.param == "pip" and not WITH_PIP:
         pytest.skip("fills a virtual environment from the package index: make test-docker")
     place = tmp_path_factory.mktemp(request.param)
     if request.param == "linked":
-        return container(place, linked_environment(place / "venv"))
-    return container(place, installed_environment(place / "venv", "requirements-web.txt"))
+        yield container(place, linked_environment(place / "venv"))
+    else:
+        yield container(place, installed_environment(place / "venv", "requirements-web.txt"))
+    shutil.rmtree(place / "venv")
 
 
 PREDICT = """
@@ -193,9 +196,10 @@ def test_the_entrypoint_keeps_the_models_of_the_volume(web: Container) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_train_environment_knows_the_training_commands(tmp_path: Path) -> None:
-    if not WITH_PIP:
-        pytest.skip("fills a virtual environment from the package index: make test-docker")
+    if not EVERYTHING:
+        pytest.skip("fills a virtual environment with TensorFlow: make test-docker")
     train = container(tmp_path, installed_environment(tmp_path / "venv", "requirements.txt"))
     assert "Train a model" in train.run("sh", "docker/entrypoint.sh", "flask", "train", "--help")
     assert "birads-demo" in train.run("flask", "models", "list")
     train.run("python", "-c", "import tensorflow, keras, imblearn")
+    shutil.rmtree(tmp_path / "venv")
