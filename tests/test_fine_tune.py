@@ -53,11 +53,17 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert kept == pytest.approx(best, rel=1e-3)
 
 
-def test_no_epoch_begins_after_the_time_allowed(tmp_path: Path) -> None:
-    run = fine_tuning(tmp_path, dataclasses.replace(SHORT, minutes=0))
-    run.state["seconds"] = 1.0
-    run._stage("a", 1, lambda: pytest.fail("an epoch began"))
-    assert run.state["done"] == []
+def test_a_stage_ends_with_its_time_or_patience(tmp_path: Path) -> None:
+    run = fine_tuning(tmp_path, SHORT)
+    epochs = [{"stage": "a", "validation_loss": loss, "seconds": 40} for loss in (1.0, 0.8, 0.9)]
+    run.state["history"] = epochs[:2]
+    assert not run._finished("a", epochs=3, patience=0)
+    assert run._finished("a", epochs=2, patience=0)
+    run.state["history"] = epochs
+    assert run._finished("a", epochs=9, patience=0)
+    assert not run._finished("a", epochs=9, patience=1)
+    run.schedule = dataclasses.replace(SHORT, minutes=1)
+    assert run._finished("b", epochs=9, patience=9)
 
 
 def test_the_loss_sums_over_the_set() -> None:

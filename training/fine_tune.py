@@ -49,8 +49,10 @@ class Schedule:
     copies: int = 4  # augmented copies of each image for stage A; more where there are few images
     epochs_a: int = 8  # passes over all copies; the head learns most in the first three
     rate_a: float = 5e-4
+    patience_a: int = 0  # epochs without gain before stage B begins; the copies are soon learned by heart
     epochs_b: int = 12  # passes over the images, drawn anew each time
     rate_b: float = 3e-5  # above 1e-4 the ImageNet stages forget
+    patience_b: int = 3  # epochs without gain before the run ends
     draws_b: int = 1500  # images drawn for an epoch of stage B
     minutes: float = 75  # no epoch begins after so many minutes, counted over resumed runs
     seed: int = 7
@@ -79,28 +81,42 @@ class FineTuning:
         top = keras.Model(backbone.get_layer(CONV4).output, backbone.output)
         self.top = keras.Model(top.input, head(top.output))
         self.whole = keras.Model(backbone.input, head(backbone.output))
-        self.state: dict[str, Any] = {"done": [], "seconds": 0.0, "best": None, "history": []}
+        self.state: dict[str, Any] = {"best": None, "history": []}
 
     def run(self) -> list[dict[str, float]]:
         """Train both stages and load the best epoch's weights; gives the learning curve."""
         self._restore()
-        self._stage("a", self.schedule.epochs_a, self._prepare_a)
-        self._stage("b", self.schedule.epochs_b, self._prepare_b)
+        schedule = self.schedule
+        self._stage("a", schedule.epochs_a, schedule.patience_a, self._prepare_a)
+        self._stage("b", schedule.epochs_b, schedule.patience_b, self._prepare_b)
         self.whole.load_weights(self.work / "best.weights.h5")
         return list(self.state["history"])
 
-    def _stage(self, name: str, epochs: int, prepare: Callable[[], Callable[[int], float]]) -> None:
-        left = [epoch for epoch in range(epochs) if [name, epoch] not in self.state["done"]]
-        if not left or self._out_of_time():
+    def _stage(
+        self, name: str, epochs: int, patience: int, prepare: Callable[[], Callable[[int], float]]
+    ) -> None:
+        """Run what is left of a stage; a stage begins with the best weights so far."""
+        done = self._rows(name)
+        if self._finished(name, epochs, patience):
             return
+        if not done and self.state["history"]:
+            self.whole.load_weights(self.work / "best.weights.h5")
         epoch_of = prepare()
-        for epoch in left:
-            if self._out_of_time():
-                log.warning("The time allowed is used up before epoch %s%d.", name, epoch + 1)
-                return
-            started = time.monotonic()
+        while not self._finished(name, epochs, patience):
+            epoch, started = len(self._rows(name)), time.monotonic()
             loss = epoch_of(epoch)
             self._keep(name, epoch, loss, time.monotonic() - started)
+
+    def _rows(self, stage: str) -> list[dict[str, Any]]:
+        """The stage's epochs so far."""
+        return [row for row in self.state["history"] if row["stage"] == stage]
+
+    def _finished(self, stage: str, epochs: int, patience: int) -> bool:
+        """True when the stage's epochs, its patience or the time allowed is used up."""
+        losses = [row["validation_loss"] for row in self._rows(stage)]
+        stale = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+        seconds = sum(row["seconds"] for row in self.state["history"])
+        return len(losses) >= epochs or stale > patience or seconds > 60 * self.schedule.minutes
 
     def _prepare_a(self) -> Callable[[int], float]:
         import keras
@@ -210,8 +226,6 @@ class FineTuning:
             self._save_weights("best")
             self.state["best"] = validation
         self.state["history"].append(row)
-        self.state["done"].append([stage, epoch])
-        self.state["seconds"] += seconds
         draft = self.work / "state.json.part"
         draft.write_text(json.dumps(self.state))
         os.replace(draft, self.work / "state.json")
@@ -226,10 +240,7 @@ class FineTuning:
         if (self.work / "state.json").exists():
             self.state = json.loads((self.work / "state.json").read_text())
             self.whole.load_weights(self.work / "last.weights.h5")
-            log.info("Going on after %d epochs.", len(self.state["done"]))
-
-    def _out_of_time(self) -> bool:
-        return bool(self.state["seconds"] > 60 * self.schedule.minutes)
+            log.info("Going on after %d epochs.", len(self.state["history"]))
 
     def _cosine(self, rate: float, epochs: int, images: int) -> Any:
         import keras

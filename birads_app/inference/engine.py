@@ -1,5 +1,6 @@
 """The graphs that serve. OpenVINO by default; TensorFlow as the other. Both read the bundle's one copy of weights."""
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,8 @@ def open_graph(
 
 
 def _openvino(graph: Path, precision: str, threads: int | None) -> Run:
+    # Importing OpenVINO reports the import to an analytics service, unless its reporter cannot be found.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     core = openvino.Core()
