@@ -1,1 +1,1 @@
-"""The core: from the bytes of a file to a calibrated answer with its map. No web, no database, no training."""
+"""The core: from a file's bytes to a calibrated answer with its map. No web, no database, no training."""

@@ -8,7 +8,8 @@ classes comes from its bundle alone.
 from dataclasses import dataclass
 
 DISCLAIMER = (
-    "Research use only. Not a medical device: do not make patient management decisions from this output alone."
+    "Research use only. "
+    "Not a medical device: do not make patient management decisions from this output alone."
 )
 
 

@@ -90,7 +90,7 @@ def decode(data: bytes, filename: str = "") -> Mammogram:
     except MemoryError as error:
         raise UnreadableImage("There is not enough memory to read this file.") from error
     except Exception as error:  # whatever a damaged file makes a decoder stumble over
-        raise UnreadableImage("The file is damaged: its content contradicts itself. Export it again.") from error
+        raise UnreadableImage("The file contradicts itself: it is damaged. Export it again.") from error
 
 
 def _decode_dicom(data: bytes) -> Mammogram:
@@ -125,7 +125,8 @@ def _decode_picture(data: bytes, source: str) -> Mammogram:
 
 def _what_it_is(data: bytes, filename: str) -> str:
     """Name what was sent instead of a picture."""
-    named = " Its name ends in .dcm, but it holds no DICOM." if filename.lower().endswith((".dcm", ".dicom")) else ""
+    called_dicom = filename.lower().endswith((".dcm", ".dicom"))
+    named = " Its name ends in .dcm, but it holds no DICOM." if called_dicom else ""
     for start, what in _OTHERS:
         if data.startswith(start):
             return f"This is {what}. {_ACCEPTED}{named}"

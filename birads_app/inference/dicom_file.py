@@ -133,7 +133,7 @@ def _elements(
             element.tag: element for element in data_element_generator(stream, implicit, little, stop_when)
         }
     except (EOFError, OSError, struct.error) as error:
-        raise UnreadableImage("The DICOM header ends early: the file was cut off. Export it again.") from error
+        raise UnreadableImage("The DICOM header ends early: it was cut off. Export it again.") from error
     for element in elements.values():
         if isinstance(element, RawDataElement) and element.value and element.length != len(element.value):
             raise UnreadableImage(
@@ -158,7 +158,7 @@ def _check_object(dataset: Dataset) -> None:
         raise NotAMammogram("This is a quality control image, as its header says: it shows no breast.")
     modality = text(dataset, "Modality").upper()
     if modality not in _MODALITIES and "Rows" in dataset:
-        raise NotAMammogram(f"The header says that this image's modality is {modality[:16]}, not MG (mammography).")
+        raise NotAMammogram(f"The header says that the modality is {modality[:16]}, not MG (mammography).")
     part = text(dataset, "BodyPartExamined").upper()
     if modality != "MG" and part and "BREAST" not in part:
         raise NotAMammogram(f"The header says that this image shows {part[:16]}, not a breast.")
@@ -178,10 +178,12 @@ def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage
         return UnsupportedFormat("The DICOM file has floating point pixels, which no mammogram has.")
     if "Rows" in dataset and found is None:
         return UnreadableImage(
-            "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without pixels."
+            "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without "
+            "pixels."
         )
     kind = UID(text(dataset, "SOPClassUID")).name
-    return UnreadableImage(f"The DICOM file has no pixels{f' ({kind})' if kind else ''}. Send the images of the exam.")
+    named = f" ({kind})" if kind else ""
+    return UnreadableImage(f"The DICOM file has no pixels{named}. Send the images of the exam.")
 
 
 def _join_fragments(data: bytes, start: int) -> memoryview:
@@ -206,8 +208,8 @@ def _items(data: bytes, position: int) -> Iterator[memoryview]:
         position += 8
         if tag != _ITEM or length > len(data) - position:
             raise UnreadableImage(
-                f"The compressed pixel data declares a part of {length} bytes where {len(data) - position} are left: "
-                "the file was cut off or is damaged. Export it again."
+                f"The compressed pixel data declares a part of {length} bytes where "
+                f"{len(data) - position} are left: the file was cut off or is damaged. Export it again."
             )
         yield view[position : position + length]
         position += length

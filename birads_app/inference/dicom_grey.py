@@ -24,7 +24,7 @@ _FLAT = 0.02
 _RAW_PERCENTILES = (1.0, 99.9)
 
 _RAW_NOTE = (
-    "The image is FOR PROCESSING (raw detector values). It was shown by its logarithm, which is no substitute for "
+    "The image is FOR PROCESSING (raw detector values). It was shown by its logarithm, which cannot replace "
     "the manufacturer's processing: send the FOR PRESENTATION image where there is one."
 )
 _NO_WINDOW_NOTE = "The file has no window; the whole range of its values was used."
@@ -108,7 +108,7 @@ def _modality(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
 
 
 def _voi(dataset: Dataset, values: _Values) -> np.ndarray | None:
-    """Apply the first VOI LUT, else the first window; float array (n,) 0..1, or None where there is neither."""
+    """Apply the first VOI LUT, else the first window: float array (n,) 0..1; None where there is neither."""
     table = _table(dataset, "VOILUTSequence", values.modality)
     if table is not None:
         looked_up, bits = table
@@ -131,7 +131,7 @@ def _window(values: np.ndarray, centre: float, width: float, function: str) -> n
 
 
 def _table(dataset: Dataset, keyword: str, values: np.ndarray) -> tuple[np.ndarray, int] | None:
-    """Look values up in the first table of a LUT sequence; the result and its bits, or None without a table."""
+    """Look values up in the first table of a LUT sequence: the result and its bits; None without a table."""
     sequence = dataset.get(keyword)
     if not sequence or "LUTDescriptor" not in sequence[0] or "LUTData" not in sequence[0]:
         return None
@@ -168,9 +168,16 @@ def _hides(shown: np.ndarray, values: _Values, words: np.ndarray) -> bool:
 
 def _whole_range(values: _Values, words: np.ndarray) -> np.ndarray:
     """Stretch from the smallest to the largest modality value of the unpadded picture to 0..1."""
-    counts = cv2.calcHist([words], [0], None, [values.words.size], [0, values.words.size])
-    there = values.modality[(counts.ravel() > 0) & ~values.padding]
-    return _stretch(values.modality, float(there.min()), float(there.max())) if there.size else 0 * values.modality
+    lowest, highest, _, _ = cv2.minMaxLoc(words)
+    there = np.arange(int(lowest), int(highest) + 1)
+    if values.padding[there].any() or (np.diff(values.words[there]) < 0).any():
+        # The extreme words may be padding or not the extreme values: see which words occur.
+        counts = cv2.calcHist([words], [0], None, [values.words.size], [0, values.words.size])
+        there = np.flatnonzero((counts.ravel() > 0) & ~values.padding)
+    if not there.size:
+        return 0 * values.modality
+    seen = values.modality[there]
+    return _stretch(values.modality, float(seen.min()), float(seen.max()))
 
 
 def _raw(dataset: Dataset, values: _Values, words: np.ndarray) -> np.ndarray:

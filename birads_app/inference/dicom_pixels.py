@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import gdcm
 import jpeg_ls
 import numpy as np
-import openjpeg
+from openjpeg.utils import decode as decode_jpeg_2000
+from openjpeg.utils import get_parameters
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder
 from rle.rle import decode_frame as decode_rle_frame
 
 from birads_app.inference.dicom_file import DicomFile, text
@@ -70,12 +69,13 @@ def layout(dataset: Dataset) -> Layout:
         )
     allocated = _number(dataset, "BitsAllocated")
     if allocated not in (8, 16):
-        raise UnsupportedFormat(f"The DICOM image has {allocated} bits allocated per pixel; 8 or 16 are read.")
+        raise UnsupportedFormat(f"The DICOM image has {allocated} bits allocated; 8 or 16 are read.")
     stored = _number(dataset, "BitsStored", allocated)
     high = _number(dataset, "HighBit", stored - 1)
     if not 1 <= stored <= high + 1 <= allocated:
         raise UnreadableImage(
-            f"The DICOM header contradicts itself: bits allocated {allocated}, stored {stored}, high bit {high}."
+            f"The DICOM header contradicts itself: bits allocated {allocated}, stored {stored}, "
+            f"high bit {high}."
         )
     return Layout(rows, columns, allocated, stored, high, _number(dataset, "PixelRepresentation", 0) == 1)
 
@@ -85,7 +85,7 @@ def stored_words(file: DicomFile) -> np.ndarray:
 
     Returns
     -------
-    uint8 or uint16 array of shape (rows, columns): words as they are stored, unused bits and signs as they come
+    uint8 or uint16 array of shape (rows, columns): the words as they are stored, with unused bits
 
     Raises
     ------
@@ -96,7 +96,7 @@ def stored_words(file: DicomFile) -> np.ndarray:
         raise UnsupportedFormat(f"The transfer syntax {file.syntax.name} is not read. {_ADVICE}")
     expected = layout(file.dataset)
     if file.encapsulated != (file.syntax in _CODECS):
-        raise UnreadableImage(f"The pixel data is not encoded as its transfer syntax {file.syntax.name} says.")
+        raise UnreadableImage(f"The pixel data is not encoded as {file.syntax.name}, as the header says.")
     if not file.encapsulated:
         return _native(file, expected)
     try:
@@ -106,7 +106,7 @@ def stored_words(file: DicomFile) -> np.ndarray:
             f"The pixel data ({file.syntax.name}) cannot be decompressed: it was cut off or is damaged. "
             "Export it again."
         ) from error
-    if words.shape != (expected.rows, expected.columns):
+    if words.shape != (expected.rows, expected.columns) or words.dtype.itemsize > 2:
         raise UnreadableImage("The decompressed picture has another size than the DICOM header says.")
     return words
 
@@ -131,20 +131,21 @@ def _native(file: DicomFile, expected: Layout) -> np.ndarray:
             "export it again."
         )
     order = ">" if file.syntax == uid.ExplicitVRBigEndian else "<"
-    words = np.frombuffer(file.pixels, f"{order}u{expected.bits_allocated // 8}", expected.rows * expected.columns)
+    words = np.frombuffer(file.pixels[:size], f"{order}u{expected.bits_allocated // 8}")
     return words.astype(words.dtype.newbyteorder("="), copy=False).reshape(expected.rows, expected.columns)
 
 
 def _rle(file: DicomFile, expected: Layout) -> np.ndarray:
-    frame = decode_rle_frame(bytes(file.pixels), expected.rows * expected.columns, expected.bits_allocated, "<")
+    count = expected.rows * expected.columns
+    frame = decode_rle_frame(bytes(file.pixels), count, expected.bits_allocated, "<")
     return np.frombuffer(frame, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
 
 
 def _jpeg_2000(file: DicomFile, expected: Layout) -> np.ndarray:
     frame = bytes(file.pixels)
-    found = openjpeg.get_parameters(frame)
-    _compare(expected, found["rows"], found["columns"], found["samples_per_pixel"])
-    return _as_words(openjpeg.decode(frame))
+    found = get_parameters(frame)
+    _compare(expected, *(int(found[key]) for key in ("rows", "columns", "samples_per_pixel")))
+    return _as_words(decode_jpeg_2000(frame))
 
 
 def _jpeg_ls(file: DicomFile, expected: Layout) -> np.ndarray:
@@ -158,22 +159,27 @@ def _jpeg_lossless(file: DicomFile, expected: Layout) -> np.ndarray:
     precision, *size = _jpeg_frame(file.pixels)
     _compare(expected, *size)
     if precision > expected.bits_allocated:
-        raise UnreadableImage(f"The pixel data has {precision} bits, the header declares {expected.bits_allocated}.")
-    words, _ = get_decoder(file.syntax).as_array(
-        encapsulate([bytes(file.pixels)]),
-        decoding_plugin="gdcm",
-        raw=True,
-        rows=expected.rows,
-        columns=expected.columns,
-        samples_per_pixel=1,
-        photometric_interpretation="MONOCHROME2",
-        bits_allocated=expected.bits_allocated,
-        bits_stored=expected.bits_stored,
-        pixel_representation=0,
-        number_of_frames=1,
-        pixel_keyword="PixelData",
+        raise UnreadableImage(
+            f"The pixel data has {precision} bits, the header declares {expected.bits_allocated}."
+        )
+    container = 8 if precision <= 8 else 16
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(bytes(file.pixels))
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((expected.columns, expected.rows, 1))
+    image.SetDataElement(element)
+    image.SetPhotometricInterpretation(
+        gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
     )
-    return words
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(file.syntax))))
+    image.SetPixelFormat(gdcm.PixelFormat(1, container, precision, precision - 1, 0))
+    frame = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
+    return np.frombuffer(frame, f"<u{container // 8}").reshape(expected.rows, expected.columns)
 
 
 def _jpeg(file: DicomFile, expected: Layout) -> np.ndarray:
@@ -206,8 +212,8 @@ def _compare(expected: Layout, rows: int, columns: int, components: int) -> None
     """Hold a codestream's size against the header's."""
     if (rows, columns, components) != (expected.rows, expected.columns, 1):
         raise UnreadableImage(
-            f"The compressed picture has {columns} x {rows} pixels and {components} components, the DICOM header "
-            f"declares {expected.columns} x {expected.rows} and 1. The file is damaged."
+            f"The compressed picture has {columns} x {rows} pixels and {components} components, the DICOM "
+            f"header declares {expected.columns} x {expected.rows} and 1. The file is damaged."
         )
 
 

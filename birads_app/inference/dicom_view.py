@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from birads_app.inference.dicom_file import text
 
@@ -47,7 +48,7 @@ def view(dataset: Dataset) -> str | None:
 
 
 def laterality(dataset: Dataset) -> str | None:
-    """The side by (0020,0062) *Image Laterality*, (0020,0060) *Laterality*, (0020,0020) *Patient Orientation*."""
+    """The side by (0020,0062) *Image Laterality*, else (0020,0060) *Laterality*, else Patient Orientation."""
     for keyword in ("ImageLaterality", "Laterality"):
         stated = text(dataset, keyword).upper()
         if stated in ("L", "R", "LEFT", "RIGHT"):
@@ -101,7 +102,7 @@ def _side_of(orientation: object) -> str | None:
     In an oblique view, going to the feet is going to the body's middle; in a craniocaudal view the lateral
     side is on top by convention. So columns that run to the patient's left (L, FL, HR) show the right breast.
     """
-    parts = orientation if isinstance(orientation, list) or hasattr(orientation, "append") else []
+    parts = orientation if isinstance(orientation, MultiValue) else []
     down = str(parts[1]).upper() if len(parts) == 2 else ""
     if not re.fullmatch("[AP]?[HF]?[AP]?[LR]", down):
         return None

@@ -20,6 +20,6 @@ def check_size(width: int, height: int) -> None:
         raise UnreadableImage(f"The file declares a picture of {width} x {height} pixels, which is none.")
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(
-            f"The file declares {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read. "
-            "Send the original mammogram, not an enlargement."
+            f"The file declares {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are "
+            "read. Send the original mammogram, not an enlargement."
         )

@@ -77,8 +77,8 @@ def read(data: bytes, source: str) -> Picture:
             return _grey(image)
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(
-            f"The file declares more than {MAX_PIXELS // 1_000_000} megapixels. Send the original mammogram, not an "
-            "enlargement."
+            f"The file declares more than {MAX_PIXELS // 1_000_000} megapixels. Send the original mammogram, "
+            "not an enlargement."
         ) from error
     except UnidentifiedImageError as error:
         raise UnreadableImage(f"The {source} file's header is damaged. Export it again.") from error
@@ -114,16 +114,16 @@ def _check_single_page(image: Image.Image) -> None:
 def _grey(image: Image.Image) -> Picture:
     """Turn a loaded picture into 16-bit grey."""
     white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     mode = image.mode
     if mode in ("I", "F") or mode.startswith("I;"):
         return _deep(np.asarray(image), inverted=white_is_zero)
     if mode in ("1", "L"):
         return Picture(_widen(np.asarray(image.convert("L"))), 1 if mode == "1" else 8, 0.0, ())
-    notes = ()
+    notes: tuple[str, ...] = ()
     if "A" in mode or "transparency" in image.info:
         layer = image.convert("RGBA")
-        if layer.getextrema()[3][0] < 255:
+        if np.asarray(layer)[..., 3].min() < 255:
             notes = ("The picture has transparent parts; they were taken as black.",)
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
     rgb = image.convert("RGB")
@@ -142,7 +142,7 @@ def _deep(values: np.ndarray, inverted: bool) -> Picture:
     words = values.astype(np.uint16)
     top = int(words.max())
     bits = next((bits for bits in _PARTIAL_BITS if 255 < top < 1 << bits), 16)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if bits < 16:
         notes = (f"The file's values fill {bits} of 16 bits; it was read as an image of {bits} bits.",)
         words = (words * (_WHITE / ((1 << bits) - 1))).astype(np.uint16)
@@ -154,7 +154,7 @@ def _stretched(values: np.ndarray, inverted: bool) -> Picture:
     bits = 8 * values.dtype.itemsize
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
-        raise UnreadableImage("The picture has values that are no numbers. Export it as 16-bit whole numbers.")
+        raise UnreadableImage("The picture has values that are no numbers. Export whole numbers of 16 bits.")
     low, high = float(values.min()), float(values.max())
     pixels = ((values - low) * (_WHITE / (high - low) if high > low else 0.0)).astype(np.uint16)
     note = f"The file has {bits}-bit values from {low:g} to {high:g}; they were stretched to the grey scale."

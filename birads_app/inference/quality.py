@@ -16,8 +16,8 @@ from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import NotAMammogram
 
 _SIZE = 256  # longer side of the measured copy, in pixels
-# Grey levels are stretched so that air is 0 and the brightest tissue 1: film has a base that is not black, and
-# at least a fifth of every real mammogram was air.
+# Grey levels are stretched so that air is 0 and the brightest tissue 1: film has a base that is not black,
+# and at least a fifth of every real mammogram was air.
 _AIR_PERCENTILE, _WHITE_PERCENTILE = 5.0, 99.5
 _DARK = 0.12  # stretched level under which a place may be air
 _EDGE, _QUIET = 0.15, 0.02  # change of the stretched level per pixel: of an outline, and within air
@@ -123,7 +123,10 @@ def _is_plain_mammogram(look: _Look) -> bool:
 def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[str, ...]:
     height, width = mammogram.pixels.shape
     rules = (
-        (inverted, "The picture seems to be inverted (dark breast on a bright background); the answer is worthless."),
+        (
+            inverted,
+            "The picture seems to be inverted (dark breast on a bright background): the answer is worthless.",
+        ),
         (
             max(height, width) < _FEW_PIXELS,
             f"Low resolution ({width} x {height} pixels): small calcifications cannot be seen.",
@@ -159,7 +162,10 @@ def _measure(grey: np.ndarray) -> _Look:
     """Measure a shrunk picture, float32 array of shape (h, w) 0..1."""
     darkest, low, fifth, high = np.percentile(grey, (0.5, _AIR_PERCENTILE, 20.0, _WHITE_PERCENTILE))
     level = np.clip((grey - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
-    across, down = cv2.Sobel(level, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(level, cv2.CV_32F, 0, 1, scale=0.25)
+    across, down = (
+        cv2.Sobel(level, cv2.CV_32F, 1, 0, scale=0.25),
+        cv2.Sobel(level, cv2.CV_32F, 0, 1, scale=0.25),
+    )
     step = cv2.magnitude(across, down)
     dark = cv2.GaussianBlur(level, (5, 5), 0) < _DARK
     region, share = _largest_region(level, dark)
