@@ -37,6 +37,9 @@ max_requests_jitter = 500
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     worker_tmp_dir = "/dev/shm"
 
+# Nobody steers the running server from outside; signals do.
+control_socket_disable = True
+
 # Whom gunicorn believes about the scheme; what the application believes says BIRADS_PROXY_HOPS.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 
