@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from server import ROOT, Server, serve
 
 WIDE, TALL = {"width": 1280, "height": 800}, {"width": 600, "height": 1000}
+DOCUMENT = {"width": 1280, "height": 1100}  # the exam page down to its chart
 
 
 def main() -> None:
@@ -28,9 +29,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, chromium.launch() as browser:
         first = _first_pages(browser, server, options.folder, options.all)
         exam = _fill(first, server)
-        pages = {"exam": exam, "exams": "/"}
+        pages = {"exam": exam}
         if options.all:
-            pages |= {"upload": "/upload", "delete": f"{exam}/delete", "missing": "/exams/none"}
+            pages |= {"exams": "/", "upload": "/upload", "delete": f"{exam}/delete", "missing": "/exams/none"}
         for name, address in pages.items():
             first.goto(server.url + address)
             _take(first, options.folder, name, options.all)
@@ -76,7 +77,7 @@ def _refusal(page: Page, server: Server, folder: Path) -> None:
 
 def _take(page: Page, folder: Path, name: str, everything: bool) -> None:
     """Write NAME.png, and NAME-tall.png beside it where everything is wanted."""
-    for suffix, size in (("", WIDE), ("-tall", TALL)) if everything else (("", WIDE),):
+    for suffix, size in (("", WIDE), ("-tall", TALL)) if everything else (("", DOCUMENT),):
         page.set_viewport_size(size)
         page.wait_for_load_state("networkidle")
         path = folder / f"{name}{suffix}.png"
