@@ -76,6 +76,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
         WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as the session it is bound to
     )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # probabilities keep the model's class order
     hops = settings.proxy_hops
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -78,3 +78,8 @@ def test_names_are_base_names(client: FlaskClient, token: str) -> None:
 def test_a_session_is_no_token(app: Flask, client: FlaskClient, token: str) -> None:
     assert sign_in(client, "robot").status_code == 302
     assert client.get(f"{URL}/{'0' * 32}").status_code == 401
+
+
+def test_probabilities_keep_any_order(app: Flask) -> None:
+    with app.app_context():
+        assert list(app.json.loads(app.json.dumps({"5": 0.1, "1": 0.9}))) == ["5", "1"]
