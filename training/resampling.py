@@ -37,7 +37,7 @@ def balance(
     for code, count in zip(classes, counts, strict=True):
         if count < 2:
             raise DatasetError(
-                f"Category {code} has {count} training image{'' if count == 1 else 's'}, and SMOTE needs two. "
+                f"Category {code} has {count} training image{'' if count == 1 else 's'}; SMOTE needs two. "
                 f"Add patients of category {code}, leave it out with --classes, or train with --no-smote."
             )
     if counts.min() == counts.max():

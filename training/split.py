@@ -52,8 +52,8 @@ def by_patient(
     names, group = np.unique(np.asarray(patients), return_inverse=True)
     if len(names) < 3:
         raise DatasetError(
-            f"The images come from {len(names)} patient{'' if len(names) == 1 else 's'}. Training, validation and "
-            "test need one each: add patients, or a table truth.csv with the columns path and patient."
+            f"The images come from {len(names)} patient{'' if len(names) == 1 else 's'}. Training, validation "
+            "and test need one each: add patients, or a table truth.csv with the columns path and patient."
         )
     counts = np.zeros((len(names), len(classes)), int)
     np.add.at(counts, (group, labels), 1)
