@@ -1,7 +1,8 @@
 """The shipped model's figures, source by source, and its card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,15 @@ from birads_app.inference.categories import DISCLAIMER
 from training.evaluate import Evaluation, Figure, bootstrap, evaluate
 from training.report import figures_table, grid_table, markdown_table
 from training.shipped_data import CESM, CLASSES, DDSM, KAU, LICENCES, PHANTOMS, Source
+
+
+_TEMPLATE = Path(__file__).with_name("shipped_card.md")
+_PARTIAL = {
+    "within": "Named category is one the label leaves open",
+    "within_constant": "The same, always naming the one category that most labels leave open",
+    "auc_cancer_normal": "AUC of P(4 or 5), cancer against normal",
+    "auc_cancer_benign": "AUC of P(4 or 5), cancer against benign",
+}
 
 
 @dataclass(frozen=True)
@@ -77,72 +87,51 @@ def _auc(labels: np.ndarray, scores: np.ndarray, other: str) -> Callable[[np.nda
 
 def card(name: str, facts: dict[str, Any], cesm: Evaluation, ddsm: dict[str, Figure], kau: Evaluation) -> str:
     """The model card, in Markdown."""
-    counts = facts["images"]
-    return (
-        "\n\n".join(
+    images, curve = facts["images"], facts["history"]
+    best = min(curve, key=lambda row: row["validation_loss"])
+    return _TEMPLATE.read_text("utf-8").format(
+        name=name,
+        disclaimer=DISCLAIMER,
+        size=facts["size"],
+        created=facts["created"],
+        temperature=facts["temperature"],
+        sources=markdown_table(
+            ["source", "training", "validation", "test", "what its labels say", "licence"],
             [
-                f"# {name}",
-                f"**A demonstration, not a medical device.** {DISCLAIMER} It shows what the product does until a "
-                "site trains on its own exams; the figures below say how little it can be trusted.",
-                "Reads one mammogram and gives the probability of BI-RADS 1 to 5. ResNet50 at "
-                f"{facts['size']} x {facts['size']} pixels, average and maximum pooling, dense head 128-256-128 with batch "
-                f"normalisation and dropout 0.5. Made {facts['created']} by `make shipped-model`.",
-                "## Data and licences",
-                markdown_table(
-                    ["source", "training", "validation", "test", "what its labels say", "licence"],
-                    [[s, *map(str, counts[s]), *LICENCES[s]] for s in (CESM, DDSM, PHANTOMS, KAU)],
-                ),
-                "Numbers are images; no patient of a source is in two parts. Labels that are no BI-RADS category "
-                "were used only as the set of categories they leave open: normal is 1 or 2, benign 2, 3 or 4, cancer "
-                "4 or 5; the loss sums the probability over the set. No image, label row or outline of any source is part of this "
-                "bundle. Weights up to stage conv4 started from Keras' ImageNet ResNet50 (MIT licence).",
-                "## Recipe",
-                _recipe(facts),
-                "## Figures",
-                "95 % intervals by bootstrap over patients, each source apart: a figure from one source says nothing "
-                "about the next.",
-                f"**{CESM}, {cesm.images} images of {cesm.patients} held-out patients.** Every patient of this set has a "
-                "proven cancer, so low categories are missed cancers rather than normal exams.",
-                figures_table(cesm),
-                grid_table(cesm),
-                f"Expected calibration error {cesm.before.ece:.3f} before and {cesm.after.ece:.3f} after temperature "
-                f"scaling ({facts['temperature']:.2f}), Brier score {cesm.before.brier:.3f} and {cesm.after.brier:.3f}.",
-                f"**{DDSM}, {facts['images'][DDSM][2]} images of {facts['ddsm_patients']} held-out patients.** Normals come "
-                "from one institution, so a figure against normals may come from recognising it.",
-                markdown_table(
-                    ["figure", "value (95 % interval)"],
-                    [[_PARTIAL[key], str(figure)] for key, figure in ddsm.items()],
-                ),
-                f"**{KAU}, {kau.images} images of {kau.patients} patients, a source never trained on.** Too few to measure "
-                "anything but gross failure.",
-                figures_table(kau),
-                grid_table(kau),
-                "## Limits",
-                "BI-RADS 1 and 2 are told apart by phantoms alone. Film and contrast-exam images differ from screening "
-                "mammograms. Small findings are lost at this input size. Implants, spot and magnification views, "
-                "tomosynthesis and male breasts were not part of the material.",
-            ]
-        )
-        + "\n"
+                [source, *map(str, images[source]), *LICENCES[source]]
+                for source in (CESM, DDSM, PHANTOMS, KAU)
+            ],
+        ),
+        epochs=len(curve),
+        minutes=sum(row["seconds"] for row in curve) / 60,
+        best_stage=best["stage"].upper(),
+        best_epoch=best["epoch"],
+        best_loss=best["validation_loss"],
+        curve=_curve_table(curve),
+        cesm=cesm,
+        cesm_figures=figures_table(cesm),
+        cesm_grid=grid_table(cesm),
+        ddsm_images=images[DDSM][2],
+        ddsm_patients=facts["ddsm_patients"],
+        ddsm_figures=_partial_table(ddsm),
+        kau=kau,
+        kau_figures=figures_table(kau),
+        kau_grid=grid_table(kau),
     )
 
 
-_PARTIAL = {
-    "within": "Named category is one the label leaves open",
-    "within_constant": "The same, always naming the one category that most labels leave open",
-    "auc_cancer_normal": "AUC of P(4 or 5), cancer against normal",
-    "auc_cancer_benign": "AUC of P(4 or 5), cancer against benign",
-}
+def _curve_table(curve: Sequence[dict[str, Any]]) -> str:
+    """The losses of every epoch."""
+    return markdown_table(
+        ["epoch", "training loss", "validation loss"],
+        [
+            [f"{r['stage'].upper()}{r['epoch']}", f"{r['loss']:.3f}", f"{r['validation_loss']:.3f}"]
+            for r in curve
+        ],
+    )
 
 
-def _recipe(facts: dict[str, Any]) -> str:
-    curve = facts["history"]
-    best = min(curve, key=lambda row: row["validation_loss"])
-    minutes = sum(row["seconds"] for row in curve) / 60
-    return (
-        f"`make shipped-model DATA=...` (training/shipped.py; every knob is in manifest.json): images cropped to the "
-        f"breast, turned and stretched; stage conv5 and the head trained on conv4 maps, then the whole network; "
-        f"{len(curve)} epochs in {minutes:.0f} minutes on two cores, the epoch with the least validation loss kept "
-        f"(stage {best['stage'].upper()}, epoch {best['epoch']}, validation loss {best['validation_loss']:.3f}); temperature "
-        "fitted on the validation patients; test patients looked at once, at the end."
+def _partial_table(figures: dict[str, Figure]) -> str:
+    return markdown_table(
+        ["figure", "value (95 % interval)"], [[_PARTIAL[key], str(figure)] for key, figure in figures.items()]
     )

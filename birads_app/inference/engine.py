@@ -1,4 +1,4 @@
-"""The graphs that serve. OpenVINO by default; TensorFlow as the other. Both read the bundle's one copy of weights."""
+"""The graphs that serve: OpenVINO by default, TensorFlow as the other, both from one copy of the weights."""
 
 import sys
 import threading
@@ -14,12 +14,14 @@ from birads_app.inference.errors import BundleError
 ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
 
-# What a frozen backbone or head may consist of. A graph with anything else (file access, Python calls) is not run.
+# What a frozen backbone or head may consist of. A graph with anything else, such as file access, is not run.
 _ALLOWED_OPS = frozenset(
-    "Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims "
-    "FusedBatchNormV3 GatherV2 Identity MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad Placeholder Pow "
-    "Prod RealDiv Relu Reshape Rsqrt Shape Sigmoid Slice Softmax Split Sqrt Square SquaredDifference Squeeze "
-    "StridedSlice Sub Sum Tanh Tile Transpose Unpack ZerosLike".split()
+    """
+    Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims FusedBatchNormV3
+    GatherV2 Identity MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad Placeholder Pow Prod RealDiv Relu
+    Reshape Rsqrt Shape Sigmoid Slice Softmax Split Sqrt Square SquaredDifference Squeeze StridedSlice Sub Sum Tanh
+    Tile Transpose Unpack ZerosLike
+    """.split()  # noqa: SIM905 - a list this long reads better as words
 )
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -77,7 +79,7 @@ def open_engine(
 def open_graph(
     graph: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
 ) -> Run:
-    """Compile one frozen graph; parameters as in :func:`open_engine`, raises ValueError where it cannot be read."""
+    """Compile one frozen graph, with parameters as in :func:`open_engine`; ValueError where it is none."""
     try:
         return _tensorflow(graph) if engine == "tensorflow" else _openvino(graph, precision, threads)
     except (RuntimeError, KeyError, StopIteration) as error:
@@ -103,8 +105,12 @@ def _openvino(graph: Path, precision: str, threads: int | None) -> Run:
 
 def _tensorflow(graph: Path) -> Run:
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
-    definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
+    try:
+        definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
+    except DecodeError as error:
+        raise ValueError(f"{graph.name} is no graph of a model") from error
     strange = sorted({node.op for node in definition.node} - _ALLOWED_OPS)
     if strange or definition.library.function:
         raise ValueError(

@@ -14,7 +14,7 @@ from birads_app.inference.decode import Mammogram
 
 VERSION = 1
 
-# Working width of the search for the breast, in pixels: enough to see the outline, fast at any size.
+# Working size of the search for the breast, in pixels: enough to see the outline, fast at any size.
 _SEARCH_SIZE = 256
 # At the search size, in pixels: what is thinner than a thread is no breast; the rim of skin that is kept around
 # the mask; the thickest frame of a scanned film.
@@ -99,12 +99,13 @@ def prepare(mammogram: Mammogram, size: int) -> ModelInput:
 def standardise(grey: np.ndarray) -> np.ndarray:
     """VGG16's standardisation, as the paper has it.
 
-    Three BGR channels less the ImageNet mean, float32 (..., 3), from grey levels 0..255 of shape (...)."""
+    Gives three BGR channels less the ImageNet mean, float32 (..., 3), from grey levels 0..255 of shape (...).
+    """
     return np.asarray(grey, np.float32)[..., None] - _IMAGENET_MEAN_BGR
 
 
 def _outline(pixels: np.ndarray) -> tuple[Box, np.ndarray]:
-    """The breast's bounding box, and inside of it a coarse float32 mask: 1 tissue and a rim around it, 0 the rest."""
+    """The breast's box, and in it a coarse float32 mask: 1 for tissue and a rim around it, 0 for the rest."""
     height, width = pixels.shape
     small = _shrink(pixels, max(height, width) / _SEARCH_SIZE)
     mask = _breast_mask(small)
@@ -129,9 +130,9 @@ def _square(breast: Box, flipped: bool) -> Box:
 
 
 def _shrink(pixels: np.ndarray, factor: float) -> np.ndarray:
-    """Reduce to the search size as uint8; rows and columns are skipped first, since outlines need no averaging."""
+    """Reduce to the search size as uint8, skipping rows and columns first: outlines need no averaging."""
     step = max(1, int(factor / 2))
-    coarse = pixels[::step, ::step]
+    coarse: np.ndarray = pixels[::step, ::step]
     ratio = step / factor
     if ratio < 1:
         size = (max(1, round(coarse.shape[1] * ratio)), max(1, round(coarse.shape[0] * ratio)))
@@ -160,7 +161,7 @@ def _without_frame(mask: np.ndarray) -> np.ndarray:
     cleared = mask.copy()
     for view in (cleared, cleared[::-1], cleared.T, cleared.T[::-1]):
         share = view[: 2 * _FRAME].mean(axis=1)
-        for depth in range(1, _FRAME + 1):
+        for depth in range(1, min(_FRAME + 1, len(share))):
             if share[:depth].min() > 0.85 and share[depth] < share[:depth].max() - 0.25:
                 view[:depth] = 0
                 break
@@ -190,10 +191,11 @@ def _disc(diameter: int) -> np.ndarray:
 
 def _stretch(crop: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Stretch between percentiles of the breast to float32 0..255; a flat crop keeps its level."""
-    low, high = np.percentile(crop[inside], (_LOW_PERCENTILE, _HIGH_PERCENTILE))
+    grey = np.asarray(crop, np.float32)
+    low, high = np.percentile(grey[inside], (_LOW_PERCENTILE, _HIGH_PERCENTILE))
     if high <= low:
-        return crop.astype(np.float32) / 257.0
-    return np.clip((crop.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255)
+        return grey / 257
+    return np.clip((grey - low) * (255 / (high - low)), 0, 255)
 
 
 def _chest_wall_right(inside: np.ndarray) -> bool:
