@@ -179,7 +179,7 @@ def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage
     if "Rows" in dataset and found is None:
         return UnreadableImage(
             "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without "
-            "pixels."
+            "pixels. Export it again."
         )
     kind = UID(text(dataset, "SOPClassUID")).name
     named = f" ({kind})" if kind else ""

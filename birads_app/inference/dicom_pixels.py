@@ -25,6 +25,8 @@ from birads_app.inference.limits import check_size
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
 
+_END = b"\xff\xd9"  # last marker of JPEG, JPEG-LS and JPEG 2000 codestreams
+_PADDING = 16  # bytes of padding after it that are put up with
 _ADVICE = "Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE."
 
 
@@ -99,6 +101,8 @@ def stored_words(file: DicomFile) -> np.ndarray:
         raise UnreadableImage(f"The pixel data is not encoded as {file.syntax.name}, as the header says.")
     if not file.encapsulated:
         return _native(file, expected)
+    if file.syntax != uid.RLELossless and _END not in bytes(file.pixels[-_PADDING:]):
+        raise UnreadableImage("The compressed picture has no end: it was cut off. Export it again.")
     try:
         words = _CODECS[file.syntax](file, expected)
     except (RuntimeError, ValueError, OSError) as error:
@@ -127,8 +131,8 @@ def _native(file: DicomFile, expected: Layout) -> np.ndarray:
     size = expected.rows * expected.columns * expected.bits_allocated // 8
     if len(file.pixels) < size:
         raise UnreadableImage(
-            f"The pixel data ends early: {len(file.pixels)} of {size} bytes are there. The file was cut off; "
-            "export it again."
+            f"The pixel data ends early: {len(file.pixels)} of {size} bytes are there. The file was cut off. "
+            "Export it again."
         )
     order = ">" if file.syntax == uid.ExplicitVRBigEndian else "<"
     words = np.frombuffer(file.pixels[:size], f"{order}u{expected.bits_allocated // 8}")
@@ -137,7 +141,12 @@ def _native(file: DicomFile, expected: Layout) -> np.ndarray:
 
 def _rle(file: DicomFile, expected: Layout) -> np.ndarray:
     count = expected.rows * expected.columns
-    frame = decode_rle_frame(bytes(file.pixels), count, expected.bits_allocated, "<")
+    try:
+        frame = decode_rle_frame(bytes(file.pixels), count, expected.bits_allocated, "<")
+    except (Exception, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as panic:  # the Rust decoder's panic, where there are more pixels than expected
+        raise ValueError(str(panic)) from panic
     return np.frombuffer(frame, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
 
 

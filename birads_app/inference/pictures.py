@@ -13,6 +13,7 @@ from birads_app.inference.limits import MAX_PIXELS, check_size
 # Pillow refuses bombs at twice this size, and warns above it; check_size() refuses them first.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", module="PIL")  # it quotes tags of damaged files
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -96,10 +97,10 @@ def colourfulness(rgb: np.ndarray) -> float:
     rgb : uint8 array of shape (height, width, 3)
     """
     step = max(1, int((rgb.shape[0] * rgb.shape[1] / _SAMPLES) ** 0.5))
-    sample = rgb[::step, ::step]
-    brightest = sample.max(axis=2).astype(np.int64)
-    spread = brightest - sample.min(axis=2)
-    return float(spread.sum() / max(1, brightest.sum()))
+    red, green, blue = np.moveaxis(rgb[::step, ::step].astype(np.int16), 2, 0)
+    brightest = np.maximum(np.maximum(red, green), blue)
+    spread = brightest - np.minimum(np.minimum(red, green), blue)
+    return float(spread.sum(dtype=np.int64) / max(1, int(brightest.sum(dtype=np.int64))))
 
 
 def _check_single_page(image: Image.Image) -> None:
@@ -126,7 +127,7 @@ def _grey(image: Image.Image) -> Picture:
         if np.asarray(layer)[..., 3].min() < 255:
             notes = ("The picture has transparent parts; they were taken as black.",)
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
-    rgb = image.convert("RGB")
+    rgb = image if mode == "RGB" else image.convert("RGB")
     return Picture(_widen(np.asarray(rgb.convert("L"))), 8, colourfulness(np.asarray(rgb)), notes)
 
 
