@@ -9,8 +9,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def environment(instance: Path, **more: str) -> dict[str, str]:
-    """The environment of a process that keeps its records in the given folder."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BIRADS_")}
+    """The environment of a process that keeps its records in the given folder.
+
+    ``CI`` is left out: libraries that report their use keep quiet where they see it.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("BIRADS_") and name != "CI"
+    }
     return {**kept, "BIRADS_INSTANCE": str(instance), "PYTHONWARNINGS": "ignore", **more}
 
 

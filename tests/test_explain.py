@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from birads_app.inference.explain import fall, occlude, overlay
+from birads_app.inference.explain import covered, fall, occlude, overlay
 from birads_app.inference.preprocess import Box
 
 
@@ -20,8 +20,18 @@ def test_each_copy_hides_one_place() -> None:
 
 def test_the_fall_is_per_class_and_never_negative() -> None:
     probabilities = np.array([[0.7, 0.3], [0.2, 0.8], [0.7, 0.3], [0.9, 0.1], [0.7, 0.3]])
-    heat = fall(probabilities, 2, 2)
+    heat = fall(probabilities, np.ones((2, 2), bool))
     assert heat == pytest.approx(np.array([[[0.5, 0], [0, 0]], [[0, 0], [0.2, 0]]]), abs=1e-6)
+
+
+def test_places_beside_the_breast_do_not_count() -> None:
+    inside = np.zeros((224, 224), bool)
+    inside[:, :100] = True
+    places = covered(inside, 7, 7)
+    assert places[:, :3].all()
+    assert not places[:, 3:].any()
+    probabilities = np.vstack([[1.0, 0.0], np.repeat([[0.5, 0.5]], 49, axis=0)])
+    assert np.array_equal(fall(probabilities, places)[0] > 0, places)
 
 
 def test_the_peak_lies_where_the_map_says() -> None:

@@ -118,6 +118,7 @@ def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> No
     """Train a model on a folder of mammograms and write it as a bundle."""
     with _one_line_errors():
         if recipe == "shipped":
+            _refuse_knobs(knobs)
             _train_shipped(data, name)
         else:
             _train_head(data, name, knobs)
@@ -125,6 +126,15 @@ def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> No
             _promote(name)
     if not promote:
         click.echo(f"The model does not serve yet: flask models promote {name}")
+
+
+def _refuse_knobs(knobs: dict[str, Any]) -> None:
+    """Raise UsageError for options that the shipped model's recipe would not heed."""
+    source = click.get_current_context().get_parameter_source
+    given = [knob for knob in knobs if source(knob) is click.core.ParameterSource.COMMANDLINE]
+    if given:
+        options = ", ".join(f"--{knob.replace('_', '-')}" for knob in given)
+        raise click.UsageError(f"--recipe shipped takes no {options}; its knobs are in training/shipped.py.")
 
 
 def _train_shipped(data: Path, name: str) -> None:

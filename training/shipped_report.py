@@ -13,7 +13,6 @@ from training.evaluate import Evaluation, Figure, bootstrap, evaluate
 from training.report import figures_table, grid_table, markdown_table
 from training.shipped_data import CESM, CLASSES, DDSM, KAU, LICENCES, PHANTOMS, Source
 
-
 _TEMPLATE = Path(__file__).with_name("shipped_card.md")
 _PARTIAL = {
     "within": "Named category is one the label leaves open",

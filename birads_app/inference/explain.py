@@ -10,6 +10,9 @@ import numpy as np
 
 from birads_app.inference.preprocess import Box
 
+# A place counts as on the breast from this share of its area on.
+_LEAST_COVERED = 0.4
+
 # Warm colours for every category: from transparent over amber to red. RGB.
 _COLD, _HOT = np.array([255, 196, 0], np.float32), np.array([220, 20, 30], np.float32)
 
@@ -32,19 +35,38 @@ def occlude(maps: np.ndarray) -> np.ndarray:
     return copies
 
 
-def fall(probabilities: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """How far each category's probability falls without each place; rises count as 0.
+def fall(probabilities: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """How far each category's probability falls without each place; rises, and places beside the breast, are 0.
 
     Parameters
     ----------
     probabilities : array of shape (1 + rows * columns, classes), the original first
+    covered : bool array of shape (rows, columns), True where the breast is
 
     Returns
     -------
     float32 array of shape (classes, rows, columns), values 0..1
     """
     drop = np.clip(probabilities[0] - probabilities[1:], 0, 1)
-    return np.ascontiguousarray(drop.T.reshape(-1, rows, columns), np.float32)
+    return np.ascontiguousarray(drop.T.reshape(-1, *covered.shape) * covered, np.float32)
+
+
+def covered(inside: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Which places of a feature map lie on the breast, at least by a part.
+
+    What is hidden in the padding beside it changes an answer too, by what the network learned about edges,
+    but it is no place to look at.
+
+    Parameters
+    ----------
+    inside : bool array of shape (size, size)
+
+    Returns
+    -------
+    bool array of shape (rows, columns)
+    """
+    shares = cv2.resize(inside.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(shares >= _LEAST_COVERED)
 
 
 def overlay(

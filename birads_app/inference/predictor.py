@@ -62,7 +62,7 @@ class Predictor:
         maps = self.engine.maps(seen.tensor[None])[0]
         rows, columns, _ = maps.shape
         probabilities = softmax(self.engine.logits(explain.occlude(maps)), self.bundle.temperature)
-        heat = explain.fall(probabilities, rows, columns)
+        heat = explain.fall(probabilities, explain.covered(seen.inside, rows, columns))
         classes = self.bundle.classes
         return Prediction(
             category=classes[int(probabilities[0].argmax())],

@@ -45,11 +45,13 @@ class ModelInput:
     """What the backbone sees of one image.
 
     grey : uint8 array of shape (size, size), the breast stretched to 0..255, black around it
+    inside : bool array of shape (size, size), True where the breast is
     box : the square of the original image that ``grey`` covers
     flipped : True where the image was mirrored so that the chest wall is on the left
     """
 
     grey: np.ndarray
+    inside: np.ndarray
     box: Box
     flipped: bool
 
@@ -90,10 +92,14 @@ def prepare(mammogram: Mammogram, size: int) -> ModelInput:
     grey = _stretch(shrunk, inside > 0) * inside
     flipped = _chest_wall_right(inside)
     if flipped:
-        grey = grey[:, ::-1]
-    square = np.zeros((size, size), np.uint8)
-    square[: grey.shape[0], : grey.shape[1]] = np.rint(grey)
-    return ModelInput(square, _square(breast, flipped), flipped)
+        grey, inside = grey[:, ::-1], inside[:, ::-1]
+    padding = ((0, size - grey.shape[0]), (0, size - grey.shape[1]))
+    return ModelInput(
+        grey=np.pad(np.rint(grey).astype(np.uint8), padding),
+        inside=np.pad(inside > 0, padding),
+        box=_square(breast, flipped),
+        flipped=flipped,
+    )
 
 
 def standardise(grey: np.ndarray) -> np.ndarray:
@@ -132,11 +138,11 @@ def _square(breast: Box, flipped: bool) -> Box:
 def _shrink(pixels: np.ndarray, factor: float) -> np.ndarray:
     """Reduce to the search size as uint8, skipping rows and columns first: outlines need no averaging."""
     step = max(1, int(factor / 2))
-    coarse: np.ndarray = pixels[::step, ::step]
+    coarse = pixels[::step, ::step]
     ratio = step / factor
     if ratio < 1:
         size = (max(1, round(coarse.shape[1] * ratio)), max(1, round(coarse.shape[0] * ratio)))
-        coarse = cv2.resize(coarse, size, interpolation=cv2.INTER_AREA)
+        coarse = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_AREA))
     return (coarse >> 8).astype(np.uint8)
 
 
@@ -145,8 +151,8 @@ def _breast_mask(small: np.ndarray) -> np.ndarray:
     blurred = cv2.GaussianBlur(small, (5, 5), 0)
     mask = (blurred > _background_threshold(blurred)).astype(np.uint8)
     # Cut what hangs on by a thread: film labels that touch the breast, scratches, a bright film edge.
-    mask = cv2.morphologyEx(_without_frame(mask), cv2.MORPH_OPEN, _disc(_THREAD))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    opened = cv2.morphologyEx(_without_frame(mask), cv2.MORPH_OPEN, _disc(_THREAD))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
     if count < 2:
         return np.zeros(small.shape, bool)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))

@@ -1,0 +1,32 @@
+"""For a process of its own: every way out of the machine is closed, and each try is printed."""
+
+import os
+import socket
+from typing import Any
+
+_LOCAL = ("localhost", "127.0.0.1", "::1", None, "")
+
+
+def _tell(line: str) -> None:
+    """Write past whatever captures the output, from forked children too."""
+    os.write(1, f"{line}\n".encode())
+
+
+def close() -> None:
+    """Refuse connections and look-ups beyond loopback; print OUTBOUND or LOOKUP for each."""
+    connect, lookup = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in _LOCAL:
+            _tell(f"OUTBOUND {address}")
+            raise OSError("no outbound connections")
+        connect(self, address)
+
+    def guarded_lookup(host: Any, *rest: Any, **more: Any) -> Any:
+        if host not in _LOCAL:
+            _tell(f"LOOKUP {host}")
+            raise OSError("no look-ups")
+        return lookup(host, *rest, **more)
+
+    socket.socket.connect = guarded_connect  # type: ignore[method-assign]
+    socket.getaddrinfo = guarded_lookup
