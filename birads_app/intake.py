@@ -1,5 +1,6 @@
 """The one way of an upload, for pages and API alike: all files are read and judged, then all or none kept."""
 
+import threading
 import unicodedata
 import uuid
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ from birads_app.records.models import Exam, Image, User
 from birads_app.statuses import status_of
 
 _FILENAME_MAX = 200
+# An open 13-megapixel image takes some 100 MB. The threads of a worker wait for each other rather than hold one
+# each: the engine uses every core for one image anyway.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -101,16 +105,17 @@ def _read_all(
     problems: list[Problem] = []
     for filename, data in uploads:
         name = base_name(filename)
-        try:
-            mammogram = decode(data, name)
-            prediction = predictor.predict(mammogram)
-        except InputError as error:
-            problems.append(Problem(name, str(error), status_of(error)))
-            continue
-        if problems:
-            continue  # nothing will be stored; the rest is read for its problems alone
-        image = _image(exam, name, mammogram, prediction)
-        files.write_image(draft, image, data, mammogram, _overlays(mammogram, prediction))
+        with _ONE_AT_A_TIME:
+            try:
+                mammogram = decode(data, name)
+                prediction = predictor.predict(mammogram)
+            except InputError as error:
+                problems.append(Problem(name, str(error), status_of(error)))
+                continue
+            if problems:
+                continue  # nothing will be stored; the rest is read for its problems alone
+            image = _image(exam, name, mammogram, prediction)
+            files.write_image(draft, image, data, mammogram, _overlays(mammogram, prediction))
     return problems
 
 
