@@ -228,3 +228,23 @@ def test_raw_values_that_grow_with_thickness_are_not_turned() -> None:
 
 def test_a_constant_image_stays_constant() -> None:
     assert np.ptp(shown(np.full((64, 64), 700, np.uint16)).pixels) == 0
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian]
+)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("representation", ["US", "OW"])
+def test_tables_and_padding_in_every_encoding(syntax: str, signed: bool, representation: str) -> None:
+    words = WORDS.astype(np.int16 if signed else np.uint16)
+    table = [round(4095 * (index / 1999) ** 2) for index in range(2000)]
+    built = dicom_files.dataset(words, VOILUTSequence=lut(1000, table, 12))
+    built.add_new("PixelPaddingValue", "SS" if signed else "US", 0)
+    built.add_new("PixelPaddingRangeLimit", "SS" if signed else "US", 30)
+    if representation == "OW":
+        order = ">u2" if syntax == uid.ExplicitVRBigEndian else "<u2"
+        built.VOILUTSequence[0].add_new("LUTData", "OW", np.array(table, order).tobytes())
+    found = decode(dicom_files.as_bytes(built, syntax)).pixels.ravel()
+    expected = [table[min(max(value - 1000, 0), 1999)] / 4095 * 65535 for value in range(4096)]
+    assert set(found[:31]) == {0}
+    assert np.abs(found[31:] - np.array(expected[31:])).max() <= 0.501

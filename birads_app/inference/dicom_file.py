@@ -140,7 +140,9 @@ def _elements(
                 f"The DICOM element {element.tag} declares {element.length} bytes, but the file has only "
                 f"{len(element.value)} more: it was cut off or is damaged. Export it again."
             )
-    return Dataset(elements), found[0] if found else None
+    dataset = Dataset(elements)
+    dataset.set_original_encoding(implicit, little)
+    return dataset, found[0] if found else None
 
 
 def _check_object(dataset: Dataset) -> None:

@@ -138,7 +138,8 @@ def _table(dataset: Dataset, keyword: str, values: np.ndarray) -> tuple[np.ndarr
     (entries, first, bits), data = (int(value) for value in sequence[0].LUTDescriptor), sequence[0].LUTData
     entries = entries or 1 << 16
     if isinstance(data, bytes):
-        data = np.frombuffer(data, "<u2" if len(data) >= 2 * entries else "u1")
+        order = ">" if dataset.original_encoding[1] is False else "<"
+        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * entries else "u1")
     table = np.atleast_1d(np.asarray(data, float))[:entries]
     if not table.size or not 1 <= bits <= 16:
         return None
