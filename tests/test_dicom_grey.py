@@ -13,6 +13,8 @@ from pydicom.sequence import Sequence
 
 from birads_app.inference.decode import Mammogram, decode
 
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL", "ignore:::pydicom")
+
 WORDS = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 

@@ -12,6 +12,8 @@ from PIL import Image
 from birads_app.inference.decode import decode
 from birads_app.inference.errors import ImageTooLarge, InputError, UnreadableImage, UnsupportedFormat
 
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL", "ignore:::pydicom")
+
 EIGHT = (np.arange(48 * 64) % 256).reshape(48, 64).astype(np.uint8)
 SIXTEEN = (np.arange(48 * 64) * 21).reshape(48, 64).astype(np.uint16)
 FORMATS = {"PNG": "PNG", "TIFF": "TIFF", "BMP": "BMP", "PGM": "PPM"}
