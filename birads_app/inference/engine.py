@@ -105,11 +105,10 @@ def _openvino(graph: Path, precision: str, threads: int | None) -> Run:
 
 def _tensorflow(graph: Path) -> Run:
     import tensorflow as tf
-    from google.protobuf.message import DecodeError
 
     try:
         definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
-    except DecodeError as error:
+    except Exception as error:  # protobuf's DecodeError; protobuf is TensorFlow's dependency, not ours
         raise ValueError(f"{graph.name} is no graph of a model") from error
     strange = sorted({node.op for node in definition.node} - _ALLOWED_OPS)
     if strange or definition.library.function:
