@@ -1,11 +1,13 @@
 """Fine-tuning learns from sets of categories, and goes on where it was stopped."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from training.errors import TrainingError
 from training.fine_tune import FineTuning, Part, Schedule, augment, set_loss
 
 SIZE = 64
@@ -23,7 +25,7 @@ def part(seed: int) -> Part:
     return Part(squares, possible, np.ones(8))
 
 
-def fine_tuning(work: Path, schedule: Schedule) -> FineTuning:
+def fine_tuning(work: Path, schedule: Schedule, seed: int = 0) -> FineTuning:
     import keras
 
     from training.backbone import keras_resnet50
@@ -35,7 +37,7 @@ def fine_tuning(work: Path, schedule: Schedule) -> FineTuning:
     maps = keras.Input(backbone.output.shape[1:])
     head = keras.Model(maps, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(maps)))
     return FineTuning(
-        backbone, head, lambda batch: low(batch, training=False).numpy(), part(0), part(1), schedule, work
+        backbone, head, lambda batch: low(batch, training=False).numpy(), part(seed), part(1), schedule, work
     )
 
 
@@ -51,6 +53,13 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     best = min(row["validation_loss"] for row in history)
     kept = set_loss(again.logits(part(1).squares), part(1).possible, part(1).weights)
     assert kept == pytest.approx(best, rel=1e-3)
+
+
+def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:
+    first = fine_tuning(tmp_path, SHORT)
+    (tmp_path / "state.json").write_text(json.dumps(first.state))
+    with pytest.raises(TrainingError, match="start anew"):
+        fine_tuning(tmp_path, SHORT, seed=2).run()
 
 
 def test_a_stage_ends_with_its_time_or_patience(tmp_path: Path) -> None:

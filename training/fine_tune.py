@@ -6,6 +6,7 @@ learning rate with batch normalisation frozen. After every epoch the weights and
 killed run goes on where it was; the epoch with the least validation loss is the result.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from birads_app.inference.preprocess import standardise
+from training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,12 @@ class Part:
     squares: np.ndarray
     possible: np.ndarray
     weights: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it."""
+        parts = (self.squares, self.possible, self.weights)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,17 @@ class FineTuning:
         top = keras.Model(backbone.get_layer(CONV4).output, backbone.output)
         self.top = keras.Model(top.input, head(top.output))
         self.whole = keras.Model(backbone.input, head(backbone.output))
-        self.state: dict[str, Any] = {"best": None, "history": []}
+        material = {"train": train.digest, "validation": validation.digest}
+        self.state: dict[str, Any] = {"material": material, "best": None, "history": []}
 
     def run(self) -> list[dict[str, float]]:
-        """Train both stages and load the best epoch's weights; gives the learning curve."""
+        """Train both stages and load the best epoch's weights; gives the learning curve.
+
+        Raises
+        ------
+        TrainingError
+            The work folder holds a run on other material.
+        """
         self._restore()
         schedule = self.schedule
         self._stage("a", schedule.epochs_a, schedule.patience_a, self._prepare_a)
@@ -238,7 +253,13 @@ class FineTuning:
     def _restore(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
         if (self.work / "state.json").exists():
-            self.state = json.loads((self.work / "state.json").read_text())
+            kept = json.loads((self.work / "state.json").read_text())
+            if kept["material"] != self.state["material"]:
+                raise TrainingError(
+                    f"The run in {self.work} learned from other images or another split, so its held-out patients "
+                    "may not be those of now. Remove that folder and start anew."
+                )
+            self.state = kept
             self.whole.load_weights(self.work / "last.weights.h5")
             log.info("Going on after %d epochs.", len(self.state["history"]))
 
