@@ -195,7 +195,7 @@ class FineTuning:
 
     def _conv4_maps(self) -> tuple[np.ndarray, np.ndarray]:
         """Feature maps of augmented copies, float16 on disk, and each row's image; computed once."""
-        path, count = self.work / "conv4.npy", len(self.train.squares)
+        path, count = self.work / f"conv4-{self.train.digest[:16]}.npy", len(self.train.squares)
         sources = np.repeat(np.arange(count), self.schedule.copies)
         if path.exists():
             return np.load(path, mmap_mode="r"), sources
