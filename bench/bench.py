@@ -47,11 +47,7 @@ def main() -> int:
         _throughput(predictor, features, options.rounds),
     ]
     _print_table(rows, memory)
-    met = (
-        all(row.ratio >= REQUIRED_RATIO for row in rows)
-        and memory.peak_mb < REQUIRED_MB
-        and not memory.tensorflow
-    )
+    met = _is_met(rows, memory)
     if options.json:
         result = {
             "machine": _machine(),

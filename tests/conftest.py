@@ -13,7 +13,6 @@ from birads_app.inference.predictor import ModelSource
 from birads_app.records import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)

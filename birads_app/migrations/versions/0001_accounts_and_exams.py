@@ -10,6 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_accounts()
+    _create_login_attempts()
+    _create_exams()
+
+
+def _create_accounts() -> None:
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -43,6 +49,9 @@ def upgrade() -> None:
         sa.CheckConstraint("id = 1", name=op.f("ck_setup_token_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_setup_token")),
     )
+
+
+def _create_login_attempts() -> None:
     op.create_table(
         "login_attempts",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -54,6 +63,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_login_attempts_at"), "login_attempts", ["at"])
     op.create_index("ix_login_attempts_name_at", "login_attempts", ["name", "at"])
     op.create_index("ix_login_attempts_address_at", "login_attempts", ["address", "at"])
+
+
+def _create_exams() -> None:
     op.create_table(
         "exams",
         sa.Column("id", sa.String(32), nullable=False),
