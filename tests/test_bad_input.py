@@ -1,6 +1,8 @@
 """What accidents and attackers send: a clear message, the right status, and nothing stored."""
 
+import errno
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +150,23 @@ def test_no_model(app: Flask, client: FlaskClient, token: str) -> None:
     assert page.status_code == 503
     assert "flask models promote" in page.text
     assert_nothing_stored(app)
+
+
+def test_a_full_disk(
+    serving_app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    answer = post_files(client, token, ("a.png", mammogram_png()))
+    assert answer.status_code == 507
+    assert "disk is full" in answer.json["error"]
+    sign_in(client, "robot")
+    page = client.post("/upload", data={"files": [(io.BytesIO(mammogram_png()), "a.png")]})
+    assert page.status_code == 507
+    assert "disk is full" in page.text
+    assert_nothing_stored(serving_app)
 
 
 def test_a_damaged_model(app: Flask, client: FlaskClient, token: str, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import pytest
 from factories import make_user, sign_in
 from flask import Flask, request
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from birads_app import create_app
+from birads_app.records.database import writing
 from birads_app.records.errors import NotFound
 
 
@@ -19,6 +21,13 @@ def broken(app: Flask) -> FlaskClient:
     @app.get("/api/fail")
     def fail() -> str:
         raise ValueError(request.args.get("patient"))
+
+    @app.get("/full")
+    def full() -> str:
+        with writing() as current:
+            current.execute(text("PRAGMA max_page_count = 1"))
+            current.execute(text("INSERT INTO setup_token VALUES (1, zeroblob(100000))"))
+        return "stored"
 
     @app.get("/lost")
     def lost() -> str:
@@ -51,6 +60,12 @@ def test_domain_errors_become_pages(broken: FlaskClient) -> None:
     answer = broken.get("/lost")
     assert answer.status_code == 404
     assert "There is no such &lt;thing&gt;." in answer.text
+
+
+def test_a_full_disk_is_told_from_a_busy_database(broken: FlaskClient) -> None:
+    answer = broken.get("/full")
+    assert answer.status_code == 507
+    assert "disk is full" in answer.text
 
 
 def test_a_wrong_address_is_a_page(app: Flask, client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ _ERRORS = {
     "415": "The body is not multipart/form-data, or a file is of a format that is not read",
     "422": "A file is damaged, or shows no mammogram; also when files are refused for different reasons",
     "503": "There is no model to judge the images, or the database is not ready",
+    "507": "The server's disk is full",
 }
 
 
@@ -71,7 +72,7 @@ def _create() -> dict[str, Any]:
                 "headers": {"Location": {"description": "Address of the exam", "schema": {"type": "string"}}},
                 "content": _json("Exam"),
             },
-            **_errors("400", "401", "413", "415", "422", "503"),
+            **_errors("400", "401", "413", "415", "422", "503", "507"),
         },
     }
 

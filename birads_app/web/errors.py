@@ -1,9 +1,13 @@
 """Every error that reaches the outside is answered here: as a page, or as JSON under ``/api/``."""
 
+import errno
 import logging
+import sqlite3
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from markupsafe import escape
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
@@ -15,11 +19,21 @@ from birads_app.statuses import status_of
 
 log = logging.getLogger(__name__)
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _MESSAGES = {
     404: "There is no such page. It may have been deleted.",
     405: "This address does not answer to that kind of request.",
     500: "Something went wrong on the server. The log says where; nothing was stored.",
+    507: "The server's disk is full. Nothing was stored; the administrator has to make room first.",
 }
+_EXPIRED = (
+    "This form is no longer valid: it was open for longer than the session, or in another window somebody signed "
+    "in or out since. Nothing was done. Go back, reload the page, and send the form again."
+)
+_FORWARDED_WRONGLY = (
+    "The browser came from another address than this server knows itself by, so the form was not taken. If this "
+    "happens to everybody, BIRADS_PROXY_HOPS does not fit the proxy in front."
+)
 
 
 def init_app(app: Flask) -> None:
@@ -27,7 +41,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(IntakeRefused, _intake_refused)
     app.register_error_handler(BiradsError, _domain_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(CSRFError, _forged_form)
     app.register_error_handler(OperationalError, _database_error)
+    app.register_error_handler(OSError, _system_error)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -54,7 +70,7 @@ def _page(status: int, message: str) -> str:
         return render_template("errors/error.html", status=status, title=title, message=message)
     except Exception as error:
         log.error("The error page failed:\n%s", where(error))
-        return f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{message}</p>"
+        return f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{escape(message)}</p>"
 
 
 def _intake_refused(error: IntakeRefused) -> Response:
@@ -76,11 +92,7 @@ def _http_error(error: HTTPException) -> Response:
     generic = error.description == type(error).description
     message = _MESSAGES.get(error.code) if generic else None
     if isinstance(error, RequestEntityTooLarge):
-        settings = current_app.extensions["birads_settings"]
-        message = (
-            f"The upload is too large: one may have {settings.max_upload_mb} MB and {settings.max_files} "
-            "files in all. Send fewer images at a time."
-        )
+        message = _too_large()
     response = answer(error.code, message or error.description or error.name)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
@@ -88,9 +100,27 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
+def _too_large() -> str:
+    settings = current_app.extensions["birads_settings"]
+    if request.max_content_length != current_app.config["MAX_CONTENT_LENGTH"]:
+        return "The form is too large."
+    return (
+        f"The upload is too large: one may have {settings.max_upload_mb} MB and {settings.max_files} "
+        "files in all. Send fewer images at a time."
+    )
+
+
+def _forged_form(error: CSRFError) -> Response:
+    """Refuse a form without a valid token; whoever sends one has most often left a page open for long."""
+    by_origin = "referrer" in (error.description or "")
+    return answer(400, _FORWARDED_WRONGLY if by_origin else _EXPIRED)
+
+
 def _database_error(error: OperationalError) -> Response:
-    """Tell a database that was not prepared from one that is busy."""
+    """Tell a database that was not prepared from one on a full disk and one that is busy."""
     log.error("The database failed:\n%s", where(error))
+    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return answer(507, _MESSAGES[507])
     try:
         prepared = migrate.is_current()
     except SQLAlchemyError:
@@ -100,6 +130,14 @@ def _database_error(error: OperationalError) -> Response:
     response = answer(503, "The database is busy. Try again in a moment.")
     response.headers["Retry-After"] = "10"
     return response
+
+
+def _system_error(error: OSError) -> Response:
+    """Tell a full disk, which somebody can help, from everything else."""
+    if error.errno not in _FULL:
+        return _unexpected(error)
+    log.error("The disk is full:\n%s", where(error))
+    return answer(507, _MESSAGES[507])
 
 
 def _unexpected(error: Exception) -> Response:
