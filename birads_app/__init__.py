@@ -98,9 +98,9 @@ def _register(app: Flask) -> None:
     from birads_app import api, cli
     from birads_app.web import account, errors, health, reading, security
 
-    security.init_app(app)
     account.init_app(app)
     app.register_blueprint(reading.bp)
+    security.init_app(app)  # after those who judge a request before its body is read for the form's token
     app.register_blueprint(health.bp)
     api.init_app(app)
     errors.init_app(app)

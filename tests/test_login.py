@@ -1,5 +1,6 @@
 """Signing in and out, and what guards it."""
 
+import io
 import re
 
 import pytest
@@ -90,6 +91,14 @@ def test_forms_need_a_csrf_token(app: Flask, client: FlaskClient) -> None:
     form = {"name": "reader", "password": PASSWORD, "csrf_token": token[1]}
     assert client.post("/login", data=form).status_code == 302
     assert client.post("/logout").status_code == 400
+
+
+def test_visitors_cannot_send_much(app: Flask, client: FlaskClient) -> None:
+    app.config["WTF_CSRF_ENABLED"] = True
+    for url in ("/login", "/setup"):
+        answer = client.post(url, data={"name": (io.BytesIO(bytes(70_000)), "name.bin")})
+        assert answer.status_code == 413
+        assert "The form is too large." in answer.text
 
 
 def test_it_refuses_further_guesses(app: Flask, client: FlaskClient) -> None:

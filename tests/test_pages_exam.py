@@ -11,6 +11,7 @@ from PIL import Image as Picture
 
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from birads_app.records import exams
+from birads_app.records.models import Role
 
 POLICY = "default-src 'self'"
 
@@ -140,6 +141,25 @@ def test_deleting_asks_first(reader: FlaskClient, exam_url: str, image_urls: lis
     for url in (exam_url, f"{image_urls[0]}/display", f"{exam_url}/delete"):
         assert reader.get(url).status_code == 404
     assert reader.post(f"{exam_url}/delete").status_code == 404
+
+
+def test_only_who_uploaded_it_or_an_administrator_deletes_an_exam(
+    serving_app: Flask, exam_url: str, image_urls: list[str]
+):
+    make_user(serving_app, "colleague")
+    make_user(serving_app, "chief", Role.ADMIN)
+    colleague, chief = serving_app.test_client(), serving_app.test_client()
+    sign_in(colleague, "colleague")
+    sign_in(chief, "chief")
+    for answer in (colleague.get(f"{exam_url}/delete"), colleague.post(f"{exam_url}/delete")):
+        assert answer.status_code == 403
+        assert "Only who uploaded an exam, or an administrator, may delete it." in answer.text
+    assert colleague.get(f"{image_urls[0]}/display").status_code == 200
+    for url in ("/", exam_url):
+        assert f"{exam_url}/delete" not in colleague.get(url).text
+        assert f"{exam_url}/delete" in chief.get(url).text
+    assert chief.post(f"{exam_url}/delete").status_code == 303
+    assert colleague.get(exam_url).status_code == 404
 
 
 def test_deleting_needs_the_form_s_token(serving_app: Flask, reader: FlaskClient, exam_url: str):

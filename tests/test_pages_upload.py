@@ -1,6 +1,7 @@
 """Uploading on the page: what is taken in, and how a refusal is told."""
 
 import io
+import re
 
 import pytest
 from factories import breast, colour_photograph, make_user, mammogram_dicom, mammogram_png, png, sign_in
@@ -97,7 +98,26 @@ def test_without_a_model_the_page_says_how_to_get_one(reader: FlaskClient):
 def test_a_forged_form_is_refused(config: dict, app: Flask, reader: FlaskClient):
     app.config["WTF_CSRF_ENABLED"] = True
     assert _send(reader, (mammogram_png(), "good.png")).status_code == 400
-    assert reader.post("/samples", data={"sample": "film-1"}).status_code == 400
+    answer = reader.post("/samples", data={"sample": "film-1"})
+    assert answer.status_code == 400
+    assert "reload the page, and send the form again" in answer.text
+
+
+def test_a_form_from_another_origin_is_told_apart_from_an_old_one(app: Flask, reader: FlaskClient):
+    app.config["WTF_CSRF_ENABLED"] = True
+    token = re.search('name="csrf_token" value="([^"]+)"', reader.get("/upload").text)[1]
+    form = {"csrf_token": token, "files": (io.BytesIO(mammogram_png()), "good.png")}
+    headers = {"Referer": "https://elsewhere.example/", "X-Forwarded-Proto": "https"}
+    answer = reader.post("/upload", data=form, headers=headers, base_url="https://localhost")
+    assert answer.status_code == 400
+    assert "BIRADS_PROXY_HOPS" in answer.text
+
+
+def test_visitors_are_led_to_the_sign_in_before_their_upload_is_read(app: Flask, reader: FlaskClient):
+    app.config.update(WTF_CSRF_ENABLED=True, MAX_CONTENT_LENGTH=10)
+    for url in ("/upload", "/samples", f"/exams/{'0' * 32}/delete"):
+        answer = app.test_client().post(url, data={"files": (io.BytesIO(bytes(1000)), "a.png")})
+        assert (answer.status_code, answer.location) == (302, "/login")
 
 
 def test_a_sample_exam_goes_the_way_of_uploads(serving_app: Flask, reader: FlaskClient):

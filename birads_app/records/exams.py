@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from birads_app.records import files
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
-from birads_app.records.models import Exam, Image
+from birads_app.records.models import Exam, Image, Role, User
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,11 @@ def store(exam: Exam, draft: Path) -> Exam:
         raise
     log.info("Stored exam %s with %d images", exam.id, len(exam.images))
     return get(exam.id)
+
+
+def may_delete(user: User, exam: Exam) -> bool:
+    """True for who uploaded the exam, and for administrators."""
+    return user.role == Role.ADMIN or user.id == exam.reader_id
 
 
 def delete(exam: Exam) -> None:

@@ -16,6 +16,9 @@ from birads_app.records.models import User
 bp = Blueprint("account", __name__)
 login_manager = LoginManager()
 
+# Visitors may send these forms, so they are not let fill the disk with them.
+_FORM_MAX_BYTES = 64 * 1024
+
 
 class SetupForm(FlaskForm):
     """Creates the first administrator."""
@@ -42,6 +45,13 @@ def init_app(app: Flask) -> None:
     """Add the pages, and let Flask-Login know the accounts."""
     login_manager.init_app(app)
     app.register_blueprint(bp)
+
+
+@bp.before_app_request
+def _small_forms_only() -> None:
+    """Bound what visitors may send; this runs ahead of the check of the form's token, which reads the body."""
+    if request.blueprint == bp.name:
+        request.max_content_length = _FORM_MAX_BYTES
 
 
 @login_manager.user_loader

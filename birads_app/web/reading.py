@@ -16,7 +16,7 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from flask_login import current_user, login_required
+from flask_login import current_user
 
 from birads_app import samples
 from birads_app.inference.bundle import Bundle
@@ -26,6 +26,7 @@ from birads_app.intake import IntakeRefused, Problem, check_count, take_in
 from birads_app.records import exams
 from birads_app.records.models import Exam, Image
 from birads_app.web import charts, wording
+from birads_app.web.account import login_manager
 
 bp = Blueprint("reading", __name__)
 
@@ -40,10 +41,13 @@ DOWNLOADS = {
 }
 
 
-@bp.before_request
-@login_required
-def _readers_only() -> None:
-    """Nothing here is for visitors."""
+@bp.before_app_request
+def _readers_only() -> ResponseReturnValue | None:
+    """Send visitors away before their form is read: this runs ahead of the check of its token."""
+    if request.blueprint == bp.name and not current_user.is_authenticated:
+        answer: ResponseReturnValue = login_manager.unauthorized()
+        return answer
+    return None
 
 
 @bp.app_context_processor
@@ -57,6 +61,7 @@ def _vocabulary() -> dict[str, Any]:
         "short_label": wording.short_label,
         "view_label": wording.view_label,
         "view_words": wording.view_words,
+        "may_delete": exams.may_delete,
     }
 
 
@@ -103,8 +108,10 @@ def exam(exam_id: str) -> str:
 
 @bp.route("/exams/<exam_id>/delete", methods=["GET", "POST"])
 def delete(exam_id: str) -> ResponseReturnValue:
-    """Ask first, then delete the exam with its images."""
+    """Ask first, then delete the exam with its images; for who uploaded it, and for administrators."""
     doomed = exams.get(exam_id)
+    if not exams.may_delete(current_user, doomed):
+        abort(403, "Only who uploaded an exam, or an administrator, may delete it.")
     if request.method == "GET":
         return render_template("reading/delete.html", exam=doomed)
     exams.delete(doomed)
