@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from flask import current_app
 
 from birads_app.inference import explain
@@ -139,10 +140,9 @@ def _image(exam: Exam, name: str, mammogram: Mammogram, prediction: Prediction) 
     return image
 
 
-def _overlays(mammogram: Mammogram, prediction: Prediction) -> dict:
+def _overlays(mammogram: Mammogram, prediction: Prediction) -> dict[str, np.ndarray]:
     """Every category's map as a picture of shape (height, width, 4)."""
     height, width = mammogram.pixels.shape
-    return {
-        code: explain.overlay(heat, prediction.box, prediction.flipped, (height, width))
-        for code, heat in prediction.maps.items()
-    }
+    box, flipped, shape = prediction.box, prediction.flipped, (height, width)
+    veil = explain.veil(prediction.inside, box, flipped, shape)
+    return {code: explain.overlay(heat, box, flipped, shape, veil) for code, heat in prediction.maps.items()}

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from birads_app.inference.explain import covered, fall, occlude, overlay
+from birads_app.inference.explain import covered, fall, occlude, overlay, veil
 from birads_app.inference.preprocess import Box
+
+EVERYWHERE = np.ones((224, 224), bool)
 
 
 def test_each_copy_hides_one_place() -> None:
@@ -34,10 +36,21 @@ def test_places_beside_the_breast_do_not_count() -> None:
     assert np.array_equal(fall(probabilities, places)[0] > 0, places)
 
 
+def drawn(
+    heat: np.ndarray,
+    box: Box,
+    flipped: bool,
+    shape: tuple[int, int],
+    inside: np.ndarray = EVERYWHERE,
+) -> np.ndarray:
+    """The map over the image, at most 500 pixels high."""
+    return overlay(heat, box, flipped, shape, veil(inside, box, flipped, shape, longest=500))
+
+
 def test_the_peak_lies_where_the_map_says() -> None:
     heat = np.zeros((7, 7), np.float32)
     heat[1, 5] = 0.4
-    picture = overlay(heat, Box(100, 50, 700, 700), False, (1000, 800), longest=500)
+    picture = drawn(heat, Box(100, 50, 700, 700), False, (1000, 800))
     assert picture.shape == (500, 400, 4)
     row, column = np.unravel_index(picture[..., 3].argmax(), (500, 400))
     assert abs(row - (100 + 150) / 2) < 12
@@ -47,17 +60,43 @@ def test_the_peak_lies_where_the_map_says() -> None:
 def test_a_flipped_map_is_turned_back() -> None:
     heat = np.zeros((7, 7), np.float32)
     heat[3, 0] = 0.4
-    picture = overlay(heat, Box(0, -200, 1000, 1000), True, (1000, 800))
+    picture = drawn(heat, Box(0, -200, 1000, 1000), True, (1000, 800))
     _, column = np.unravel_index(picture[..., 3].argmax(), picture.shape[:2])
-    assert column > 700
+    assert column > 350
 
 
 def test_an_empty_map_is_transparent() -> None:
-    picture = overlay(np.zeros((7, 7), np.float32), Box(0, 0, 90, 90), False, (90, 60))
+    picture = drawn(np.zeros((7, 7), np.float32), Box(0, 0, 90, 90), False, (90, 60))
     assert picture.shape == (90, 60, 4)
     assert picture[..., 3].max() == 0
 
 
 @pytest.mark.parametrize("box", [Box(-300, -400, 900, 900), Box(500, 300, 900, 900), Box(0, 0, 5, 5)])
 def test_a_box_that_reaches_out_of_the_image_is_cut(box: Box) -> None:
-    assert overlay(np.ones((7, 7), np.float32), box, False, (600, 400)).shape == (600, 400, 4)
+    assert drawn(np.ones((7, 7), np.float32), box, False, (600, 400)).shape == (500, 333, 4)
+
+
+def test_a_map_stays_on_the_breast_and_fades_towards_the_skin() -> None:
+    inside = np.zeros((224, 224), bool)
+    inside[:, :112] = True
+    picture = drawn(np.ones((7, 7), np.float32), Box(0, 0, 400, 400), False, (400, 400), inside)
+    alpha = picture[200, :, 3].astype(int)
+    assert (alpha[:180] == 255).all()
+    assert (alpha[201:] == 0).all()
+    assert np.abs(np.diff(alpha)).max() < 40
+
+
+def test_a_map_fades_where_the_model_saw_no_further_but_not_at_the_image_s_edge() -> None:
+    heat = np.ones((7, 7), np.float32)
+    alpha = drawn(heat, Box(0, 0, 400, 400), False, (400, 480))[200, :, 3].astype(int)
+    assert alpha[0] == 255 and alpha[399] < 40
+    assert np.abs(np.diff(alpha)).max() < 40
+
+
+def test_the_colours_grow_lighter_evenly() -> None:
+    heat = np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7)
+    picture = drawn(heat, Box(0, 0, 400, 400), False, (400, 400)).astype(float)
+    lightness = picture[..., :3] @ [0.2126, 0.7152, 0.0722]
+    order = np.argsort(picture[..., 3], axis=None)
+    assert (np.diff(lightness.ravel()[order]) > -12).all()
+    assert lightness.ravel()[order[-1]] - lightness.ravel()[order[0]] > 120

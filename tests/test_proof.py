@@ -20,7 +20,9 @@ def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0)
     heat = np.zeros((7, 7), np.float32)
     heat[row, column] = height
     maps = {"3": np.ones((7, 7), np.float32), "5": heat}
-    return Prediction("5", {"3": 0.2, "5": 0.8}, maps, Box(10, 20, 70, 70), flipped, "m", False, ())
+    return Prediction(
+        "5", {"3": 0.2, "5": 0.8}, maps, Box(10, 20, 70, 70), flipped, "m", False, (), np.ones((9, 9), bool)
+    )
 
 
 def test_the_peak_lies_where_the_map_of_the_named_category_is_highest() -> None:

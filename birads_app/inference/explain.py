@@ -13,8 +13,14 @@ from birads_app.inference.preprocess import Box
 # A place counts as on the breast from this share of its area on.
 _LEAST_COVERED = 0.4
 
-# Warm colours for every category: from transparent over amber to red. RGB.
-_COLD, _HOT = np.array([255, 196, 0], np.float32), np.array([220, 20, 30], np.float32)
+# From violet over orange to yellow: lightness rises evenly with the value, so that eyes that confuse red with
+# green, and a grey print, still read it. The ends are left out: the darkest could be taken for tissue, and half
+# transparent over black the brightest turns green.
+_FIRST_COLOUR, _LAST_COLOUR = 70, 235
+_LEVELS = np.linspace(_FIRST_COLOUR, _LAST_COLOUR, 256).astype(np.uint8).reshape(256, 1)
+_RAMP = cv2.applyColorMap(_LEVELS, cv2.COLORMAP_PLASMA).reshape(256, 3)[:, ::-1]  # RGB
+# How far a map fades towards the skin, and towards the edge of what the model saw, as a share of that square.
+_FADE = 0.015
 
 
 def occlude(maps: np.ndarray) -> np.ndarray:
@@ -69,8 +75,34 @@ def covered(inside: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return np.asarray(shares >= _LEAST_COVERED)
 
 
+def veil(
+    inside: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], longest: int = 640
+) -> np.ndarray:
+    """Where on the image a map may show: on the breast, fading to nothing at the skin.
+
+    Parameters
+    ----------
+    inside : bool array of shape (size, size), True where the breast is
+    box : the square of the image that ``inside`` covers
+    flipped : True where the model saw the mirror image
+    shape : (height, width) of the image in pixels
+    longest : the longer side of the result in pixels
+
+    Returns
+    -------
+    float32 array with the image's aspect ratio, 0 where no map shows .. 1 where it shows fully
+    """
+    scale = min(1.0, longest / max(shape))
+    height, width = (max(1, round(side * scale)) for side in shape)
+    canvas = _laid_over(inside.astype(np.float32), box, flipped, (height, width), scale, cv2.INTER_LINEAR)
+    blurred = cv2.GaussianBlur(
+        canvas, (0, 0), max(1.0, _FADE * box.height * scale), None, 0, cv2.BORDER_REPLICATE
+    )
+    return np.clip(2 * blurred - 1, 0, 1)
+
+
 def overlay(
-    heat: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], longest: int = 1024
+    heat: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], veil: np.ndarray
 ) -> np.ndarray:
     """Draw a map as a picture to lay over the image.
 
@@ -80,26 +112,31 @@ def overlay(
     box : the square of the image that the map covers
     flipped : True where the model saw the mirror image
     shape : (height, width) of the image in pixels
-    longest : the longer side of the result in pixels
+    veil : of :func:`veil`; its size is the result's
 
     Returns
     -------
-    uint8 RGBA array with the image's aspect ratio, transparent where nothing speaks for the category
+    uint8 RGBA array, transparent where nothing speaks for the category and beside the breast
     """
-    scale = min(1.0, longest / max(shape))
-    height, width = (max(1, round(side * scale)) for side in shape)
-    if flipped:
-        heat = heat[:, ::-1]
     peak = float(heat.max())
-    relative = heat / peak if peak > 0 else heat
+    relative = (heat / peak if peak > 0 else heat).astype(np.float32)
+    scale = max(veil.shape) / max(shape)
+    canvas = np.clip(_laid_over(relative, box, flipped, veil.shape, scale, cv2.INTER_CUBIC), 0, 1)
+    levels, alpha = (np.rint(255 * part).astype(np.uint8) for part in (canvas, canvas * veil))
+    return np.dstack([_RAMP[levels], alpha])
+
+
+def _laid_over(
+    square: np.ndarray, box: Box, flipped: bool, shape: tuple[int, ...], scale: float, interpolation: int
+) -> np.ndarray:
+    """Enlarge what covers the box and lay it on an empty canvas of the given shape."""
+    if flipped:
+        square = square[:, ::-1]
     side = max(1, round(box.height * scale))
-    square = np.clip(
-        cv2.resize(relative.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC), 0, 1
-    )
-    canvas = np.zeros((height, width), np.float32)
-    _paste(canvas, square, round(box.top * scale), round(box.left * scale))
-    colour = _COLD + (_HOT - _COLD) * canvas[..., None]
-    return np.dstack([colour, 255 * canvas]).astype(np.uint8)
+    canvas = np.zeros(shape, np.float32)
+    enlarged = cv2.resize(square, (side, side), interpolation=interpolation)
+    _paste(canvas, enlarged, round(box.top * scale), round(box.left * scale))
+    return canvas
 
 
 def _paste(canvas: np.ndarray, square: np.ndarray, top: int, left: int) -> None:

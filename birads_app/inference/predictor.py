@@ -29,6 +29,7 @@ class Prediction:
     box : the square of the image that the maps cover; may reach outside of the image
     flipped : True where the maps belong to the mirror image
     warnings : what speaks against trusting the answer, as sentences
+    inside : bool array of shape (size, size) over the box, mirrored as the maps; True where the breast is
     """
 
     category: str
@@ -39,6 +40,7 @@ class Prediction:
     model: str
     demonstration: bool
     warnings: tuple[str, ...]
+    inside: np.ndarray
 
 
 class Predictor:
@@ -73,6 +75,7 @@ class Predictor:
             model=self.bundle.name,
             demonstration=self.bundle.demonstration,
             warnings=warnings,
+            inside=seen.inside,
         )
 
 
