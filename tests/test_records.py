@@ -116,6 +116,42 @@ def test_what_a_crash_left_is_swept(app: Flask, reader_id: int) -> None:
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 
+def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        kept, lost = store(reader_id, "b" * 32), Exam(id="c" * 32)
+        draft = files.open_draft()
+        (draft / "original.dcm").write_bytes(b"of a patient")
+        files.publish(draft, lost)
+        (files.root() / f".pending-{kept.id}").touch()  # a crash between recording and confirming
+        files.sweep(exams.all_ids())
+        assert [entry.name for entry in files.root().iterdir()] == [kept.id]
+
+
+def test_two_may_delete_the_same_exam_at_once(app: Flask, reader_id: int) -> None:
+    outcomes: list[str] = []
+    ready = threading.Barrier(4)
+
+    def remove() -> None:
+        with app.app_context():
+            exam = exams.get("e" * 32)
+            ready.wait()
+            try:
+                exams.delete(exam)
+                outcomes.append("deleted")
+            except Exception as error:
+                outcomes.append(type(error).__name__)
+
+    with app.app_context():
+        store(reader_id)
+        threads = [threading.Thread(target=remove) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == ["NotFound"] * 3 + ["deleted"]
+        assert list(files.root().iterdir()) == []
+
+
 def test_the_list_is_newest_first_and_paged(app: Flask, reader_id: int) -> None:
     with app.app_context():
         for digit in "12345":

@@ -59,6 +59,7 @@ def store(exam: Exam, draft: Path) -> Exam:
     except BaseException:
         files.withdraw(exam)
         raise
+    files.confirm(exam)
     log.info("Stored exam %s with %d images", exam.id, len(exam.images))
     return get(exam.id)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -20,8 +21,16 @@ from birads_app.records.models import Exam, Image
 
 DISPLAY_MAX = 2048
 _JPEG_QUALITY = 93
-_SUFFIXES = {"DICOM": "dcm", "PNG": "png", "JPEG": "jpg", "TIFF": "tif", "BMP": "bmp", "PGM": "pgm"}
-_DRAFT, _REMOVED = ".draft-", ".removed-"
+# An original by the format that the decoder found: (suffix, media type).
+_ORIGINALS = {
+    "DICOM": ("dcm", "application/dicom"),
+    "PNG": ("png", "image/png"),
+    "JPEG": ("jpg", "image/jpeg"),
+    "TIFF": ("tif", "image/tiff"),
+    "BMP": ("bmp", "image/bmp"),
+    "PGM": ("pgm", "image/x-portable-graymap"),
+}
+_DRAFT, _PENDING, _REMOVED = ".draft-", ".pending-", ".removed-"
 _PREAMBLE = 128
 
 
@@ -64,29 +73,41 @@ def write_image(
 
 
 def publish(draft: Path, exam: Exam) -> None:
-    """Give a complete draft its final name."""
+    """Give a complete draft its final name; pending until :func:`confirm` or :func:`withdraw`."""
     _sync(draft)
+    _pending(exam).touch()
     draft.rename(_folder(exam))
     _sync(root())
+
+
+def confirm(exam: Exam) -> None:
+    """Note that a published folder's exam is recorded."""
+    _pending(exam).unlink(missing_ok=True)
 
 
 def withdraw(exam: Exam) -> None:
     """Remove a published folder, for an exam that is not recorded after all."""
     shutil.rmtree(_folder(exam), ignore_errors=True)
+    _pending(exam).unlink(missing_ok=True)
 
 
 def set_aside(exam: Exam) -> Path:
     """Take an exam's folder away under a name from which it can be put back."""
     aside = root() / f"{_REMOVED}{exam.id}"
-    if _folder(exam).exists():
+    with suppress(FileNotFoundError):  # somebody else is deleting it too
         _folder(exam).rename(aside)
     return aside
 
 
 def put_back(exam: Exam, aside: Path) -> None:
     """Undo :func:`set_aside`."""
-    if aside.exists():
+    with suppress(FileNotFoundError):
         aside.rename(_folder(exam))
+
+
+def media_type(image: Image) -> str:
+    """What the original of an image is."""
+    return _ORIGINALS[image.source][1]
 
 
 def path(image: Image, kind: str) -> Path:
@@ -125,6 +146,11 @@ def sweep(recorded: set[str]) -> None:
             aside.rename(root() / exam_id)
         else:
             shutil.rmtree(aside, ignore_errors=True)
+    for pending in root().glob(f"{_PENDING}*"):
+        exam_id = pending.name.removeprefix(_PENDING)
+        if exam_id not in recorded:
+            shutil.rmtree(root() / exam_id, ignore_errors=True)
+        pending.unlink()
 
 
 def without_preamble(data: bytes) -> bytes:
@@ -154,9 +180,14 @@ def _folder(exam: Exam) -> Path:
     return root() / exam.id
 
 
+def _pending(exam: Exam) -> Path:
+    """The mark of a folder that is published, but whose exam may not be recorded yet."""
+    return root() / f"{_PENDING}{exam.id}"
+
+
 def _name(image: Image, kind: str) -> str:
     if kind == "original":
-        return f"original.{_SUFFIXES[image.source]}"
+        return f"original.{_ORIGINALS[image.source][0]}"
     return "display.jpg" if kind == "display" else f"{kind}.png"
 
 

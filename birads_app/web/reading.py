@@ -23,22 +23,12 @@ from birads_app.inference.bundle import Bundle
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from birads_app.inference.errors import ModelError
 from birads_app.intake import IntakeRefused, Problem, check_count, take_in
-from birads_app.records import exams
+from birads_app.records import exams, files
 from birads_app.records.models import Exam, Image
 from birads_app.web import charts, wording
 from birads_app.web.account import login_manager
 
 bp = Blueprint("reading", __name__)
-
-# What a download is, by the format that the decoder found: (extension, media type).
-DOWNLOADS = {
-    "DICOM": ("dcm", "application/dicom"),
-    "PNG": ("png", "image/png"),
-    "JPEG": ("jpg", "image/jpeg"),
-    "TIFF": ("tif", "image/tiff"),
-    "BMP": ("bmp", "image/bmp"),
-    "PGM": ("pgm", "image/x-portable-graymap"),
-}
 
 
 @bp.before_app_request
@@ -131,10 +121,10 @@ def image(exam_id: str, image_id: str, kind: str) -> Response:
     return _private(send_file(exams.file(wanted, kind)))
 
 
-def _read(files: Iterable[tuple[str, bytes]]) -> ResponseReturnValue:
+def _read(uploads: Iterable[tuple[str, bytes]]) -> ResponseReturnValue:
     """Have the files read as one exam: to its page, or back to the form with every problem listed."""
     try:
-        taken = take_in(files, current_user)
+        taken = take_in(uploads, current_user)
     except IntakeRefused as refusal:
         return _upload_page(refusal.problems, refusal.status)
     except ModelError as error:
@@ -166,10 +156,10 @@ def _sample_exams() -> dict[str, Any]:
 
 def _original(exam: Exam, image: Image) -> Response:
     """The upload as it came, under a name of the server's making, never shown inside the page."""
-    extension, media_type = DOWNLOADS.get(image.source, ("bin", "application/octet-stream"))
-    name = f"exam-{exam.id[:8]}-image-{image.position + 1}.{extension}"
     path = exams.file(image, "original")
-    return _private(send_file(path, mimetype=media_type, as_attachment=True, download_name=name))
+    name = f"exam-{exam.id[:8]}-image-{image.position + 1}{path.suffix}"
+    kind = files.media_type(image)
+    return _private(send_file(path, mimetype=kind, as_attachment=True, download_name=name))
 
 
 def _private(response: Response) -> Response:
