@@ -1,10 +1,13 @@
 """The seven categories and what is said of them."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER, Category
+
+STYLE = Path(__file__).resolve().parent.parent / "static" / "css" / "site.css"
 
 
 def _luminance(colour: str) -> float:
@@ -26,9 +29,13 @@ def test_each_has_words(category: Category) -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES.values(), ids=lambda category: category.code)
-def test_each_colour_is_seen_on_white(category: Category) -> None:
+def test_each_colour_is_seen_on_paper_and_on_the_dark_pages(category: Category) -> None:
     assert re.fullmatch("#[0-9a-f]{6}", category.colour)
-    assert 1.05 / (_luminance(category.colour) + 0.05) >= 3.0
+    colour = _luminance(category.colour) + 0.05
+    assert 1.05 / colour >= 3.0
+    for name in ("ground", "surface", "raised"):
+        ground = re.search(f"--{name}: (#[0-9a-f]{{6}})", STYLE.read_text())
+        assert ground and colour / (_luminance(ground[1]) + 0.05) >= 3.0
 
 
 def test_no_two_share_title_or_colour() -> None:

@@ -21,7 +21,8 @@ class Category:
     title : the category's name, without its number
     description : what the reader means by it
     management : what usually follows
-    colour : "#rrggbb", told apart by lightness as well as by hue, at least 3:1 against white
+    colour : "#rrggbb", at least 3:1 against white paper and against the dark pages; the code stands beside it always,
+        for hues alone do not tell seven categories apart
     """
 
     code: str
@@ -37,49 +38,49 @@ _ALL = (
         "Incomplete",
         "These images alone do not allow an assessment.",
         "Recall for additional views or ultrasound, or obtain prior mammograms for comparison.",
-        "#6b7280",
+        "#76808c",
     ),
     Category(
         "1",
         "Negative",
         "No finding to report: symmetric breasts without mass, distortion or suspicious calcification.",
         "Routine screening.",
-        "#4c9a5b",
+        "#3a9f7d",
     ),
     Category(
         "2",
         "Benign",
         "A finding is described that is certainly benign.",
         "Routine screening.",
-        "#2c7a8c",
+        "#2f7fc2",
     ),
     Category(
         "3",
         "Probably benign",
-        "A finding with a likelihood of malignancy of at most 2 %, expected not to change.",
+        "A finding with a likelihood of malignancy of at most 2%, expected not to change.",
         "Follow-up at a short interval, usually six months.",
-        "#b07d00",
+        "#b58a00",
     ),
     Category(
         "4",
         "Suspicious",
-        "A finding with a likelihood of malignancy above 2 % and below 95 %.",
+        "A finding with a likelihood of malignancy above 2% and below 95%.",
         "Tissue diagnosis.",
-        "#c4501b",
+        "#cb4e12",
     ),
     Category(
         "5",
         "Highly suggestive of malignancy",
-        "A finding with a likelihood of malignancy of at least 95 %.",
+        "A finding with a likelihood of malignancy of at least 95%.",
         "Tissue diagnosis.",
-        "#a11d33",
+        "#d2304a",
     ),
     Category(
         "6",
         "Known biopsy-proven malignancy",
         "The cancer in these images was proven by biopsy before.",
         "Surgical excision where clinically appropriate.",
-        "#5b2a86",
+        "#9a50c8",
     ),
 )
 
