@@ -137,6 +137,14 @@ def test_a_turned_jpeg_is_turned_back() -> None:
     assert decode(data).pixels.shape == (64, 48)
 
 
+def test_16_bit_colours_in_planes() -> None:
+    planes = np.stack([SIXTEEN] * 3)
+    with pytest.raises(UnsupportedFormat, match="in grey"):
+        decode(tiff(planes, photometric="rgb", planarconfig="separate"))
+    eight = tiff(np.stack([EIGHT] * 3), photometric="rgb", planarconfig="separate")
+    assert np.array_equal(decode(eight).pixels, EIGHT.astype(np.uint16) * 257)
+
+
 def test_several_pages() -> None:
     with pytest.raises(UnsupportedFormat, match="several pages"):
         decode(tiff(np.stack([EIGHT, EIGHT]), photometric="minisblack"))

@@ -29,6 +29,7 @@ _MAGIC = (
 _PILLOW_NAMES = {"PGM": "PPM"}
 _WHITE = 65535
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
+_BITS, _PLANES, _APART = 258, 284, 2
 # Scanners and converters write 10, 12 or 14 bits into 16 without saying so.
 _PARTIAL_BITS = (10, 12, 14)
 _SAMPLES = 1_000_000  # pixels that are enough to judge colour
@@ -65,7 +66,7 @@ def read(data: bytes, source: str) -> Picture:
     UnreadableImage
         Damaged or truncated.
     UnsupportedFormat
-        Several pages.
+        Several pages, or 16-bit colours in planes.
     ImageTooLarge
         More pixels than are read.
     """
@@ -74,6 +75,7 @@ def read(data: bytes, source: str) -> Picture:
             check_size(image.width, image.height)
             if source == "TIFF":
                 _check_single_page(image)
+                _check_planes(image)
             image.load()
             return _grey(image)
     except Image.DecompressionBombError as error:
@@ -110,6 +112,13 @@ def _check_single_page(image: Image.Image) -> None:
         image.seek(0)
         return
     raise UnsupportedFormat("The TIFF file has several pages. Save every view as a file of its own.")
+
+
+def _check_planes(image: Image.Image) -> None:
+    """Refuse what Pillow reads wrongly without a word: colours of 16 bits, each in a plane of its own."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    if tags.get(_PLANES) == _APART and max(tags.get(_BITS, (8,))) > 8:
+        raise UnsupportedFormat("The TIFF file keeps colours of 16 bits apart. Save the image in grey.")
 
 
 def _grey(image: Image.Image) -> Picture:
