@@ -184,6 +184,11 @@ def test_small_pictures_are_refused(shape: tuple[int, int]) -> None:
     assert f"{shape[1]} x {shape[0]} pixels" in refusal(np.full(shape, 100, np.uint8))
 
 
+@pytest.mark.parametrize("shape", [(100, 1001), (40_000, 110), (110, 40_000)])
+def test_strips_are_refused(shape: tuple[int, int]) -> None:
+    assert "narrow strip" in refusal(cv2.resize(phantom(), shape[::-1]))
+
+
 @pytest.mark.parametrize("size", [150, 300, 1024])
 def test_phantoms_are_accepted(size: int) -> None:
     for _, image in patients(8, 11, size):

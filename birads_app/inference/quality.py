@@ -25,6 +25,7 @@ _TOUCHES = 2  # pixels of the copy from the edge
 
 # Refusals.                              real mammograms      what is refused
 _SMALLEST_SIDE = 100  # px               from 131             icons, 1 x 1
+_STRIP = 10.0  # longer over shorter     up to 3.1            scan lines, rulers
 _COLOURFUL = 0.08  #                     0                    colour photographs from 0.18
 _CONTRAST = 0.03  #                      from 0.42            constant pictures up to 0.01
 _ROUGH = 0.12  #                         up to 0.072          text from 0.28, white noise from 0.7
@@ -86,6 +87,10 @@ def check(mammogram: Mammogram) -> tuple[str, ...]:
     if min(height, width) < _SMALLEST_SIDE:
         raise NotAMammogram(
             f"The picture has only {width} x {height} pixels; at least {_SMALLEST_SIDE} a side are needed."
+        )
+    if max(height, width) > _STRIP * min(height, width):
+        raise NotAMammogram(
+            f"The picture is a narrow strip of {width} x {height} pixels, which shows no breast."
         )
     if mammogram.colourfulness > _COLOURFUL:
         raise NotAMammogram("The picture is in colour, as no mammogram is. Send the original image.")
