@@ -147,3 +147,16 @@ def test_rollback_to_a_damaged_model_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         bundle.roll_back(tmp_path)
     assert bundle.current_name(tmp_path) == "second"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"../elsewhere\n", b".hidden\n"])
+def test_a_damaged_list_of_promotions_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "CURRENT").write_bytes(content)
+    with pytest.raises(BundleError):
+        bundle.current_name(tmp_path)
+
+
+def test_a_list_of_promotions_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "CURRENT").mkdir()
+    with pytest.raises(BundleError, match="Remove it, then"):
+        bundle.current_name(tmp_path)

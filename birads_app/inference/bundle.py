@@ -142,22 +142,26 @@ def list_names(models: Path) -> list[str]:
 
 
 def current_name(models: Path) -> str:
-    """Name of the model that serves; raises NoModel when none was promoted."""
+    """Name of the model that serves; raises NoModel when none was promoted, BundleError as :func:`promoted`."""
     history = promoted(models)
     if not history:
         raise NoModel(
             "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, "
             "or promote one with `flask models promote NAME`."
         )
-    return history[-1]
+    return check_name(history[-1])
 
 
 def promoted(models: Path) -> list[str]:
-    """Names in the order of their promotion; the last one serves."""
+    """Names in the order of their promotion; the last one serves. Raises BundleError where they cannot be read."""
     try:
         return (models / "CURRENT").read_text("utf-8").split()
     except FileNotFoundError:
         return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"{models / 'CURRENT'} cannot be read. Remove it, then `flask models promote NAME`."
+        ) from error
 
 
 def set_current(models: Path, name: str) -> None:
@@ -240,8 +244,11 @@ def _verify_file(file: Path, expected: Any) -> None:
     model = file.parent.name
     if not file.is_file() or not isinstance(expected, dict):
         raise BundleError(f"Model {model} lacks {file.name}. Restore the folder or retrain.")
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{file.name} of model {model} cannot be read: {error.strerror}.") from error
     if digest != expected.get("sha256"):
         raise BundleError(
             f"{file.name} of model {model} was changed or damaged. Restore the folder or retrain."
