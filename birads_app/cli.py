@@ -104,12 +104,20 @@ def _as_text(answer: dict[str, Any]) -> str:
 def create_user(name: str, role: str, password_stdin: bool) -> None:
     """Create an account."""
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = _password_from_stdin()
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     with _one_line_errors():
         users.create(name, password, role)
     click.echo(f"Created {role} {name}.")
+
+
+def _password_from_stdin() -> str:
+    """The first line of standard input."""
+    try:
+        return sys.stdin.buffer.readline().decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.ClickException("The password on standard input is not UTF-8 text.") from None
 
 
 @token_group.command("create")
