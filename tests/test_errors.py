@@ -86,3 +86,13 @@ def test_an_unprepared_database_is_told(config: dict[str, object]) -> None:
         assert "flask db upgrade" in answer.text
     answer = client.post("/api/v1/predictions", headers={"Authorization": "Bearer x"})
     assert (answer.status_code, "flask db upgrade" in answer.json["error"]) == (503, True)
+
+
+def test_another_host_s_name_is_refused_without_a_stack_in_the_log(
+    config: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = create_app({**config, "BIRADS_TRUSTED_HOSTS": "reader.hospital.example"}).test_client()
+    answer = client.get("/login")
+    assert answer.status_code == 400
+    assert "&#39;localhost&#39; is not trusted" in answer.text
+    assert caplog.text == ""

@@ -9,7 +9,7 @@ from flask import Flask, Response, current_app, jsonify, make_response, render_t
 from flask_wtf.csrf import CSRFError
 from markupsafe import escape
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge, SecurityError
 
 from birads_app.inference.errors import BiradsError
 from birads_app.intake import IntakeRefused
@@ -66,11 +66,14 @@ def answer(status: int, message: str, **details: object) -> Response:
 def _page(status: int, message: str) -> str:
     """The error page; plain words where even that fails, for instance without a database."""
     title = HTTPStatus(status).phrase
+    plain = f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{escape(message)}</p>"
+    if isinstance(request.routing_exception, SecurityError):  # links cannot be made for an untrusted host
+        return plain
     try:
         return render_template("errors/error.html", status=status, title=title, message=message)
     except Exception as error:
         log.error("The error page failed:\n%s", where(error))
-        return f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{escape(message)}</p>"
+        return plain
 
 
 def _intake_refused(error: IntakeRefused) -> Response:
