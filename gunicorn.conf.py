@@ -7,8 +7,10 @@ deployment may choose is a BIRADS_* setting. All of them may stand in a file .en
 import ctypes
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from dotenv import load_dotenv
+from gunicorn.glogging import Logger
 
 load_dotenv(".env")
 
@@ -43,10 +45,21 @@ control_socket_disable = True
 # Whom gunicorn believes about the scheme; what the application believes says BIRADS_PROXY_HOPS.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 
+
+class EscapingLogger(Logger):
+    """Writes paths as they travel: a decoded line end would let visitors write lines of their own into the log."""
+
+    def atoms(self, resp, req, environ, request_time):
+        atoms = super().atoms(resp, req, environ, request_time)
+        atoms["U"] = quote(environ.get("PATH_INFO", ""), encoding="latin-1")
+        return atoms
+
+
 # Method, path, status, size and time. No query string, no referrer, no account: paths hold random ids alone.
 accesslog = "-"
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
 errorlog = "-"
+logger_class = EscapingLogger
 
 
 def post_fork(server, worker):

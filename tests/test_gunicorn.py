@@ -1,10 +1,13 @@
 """What gunicorn serves with."""
 
 import runpy
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "gunicorn.conf.py"
 
@@ -36,6 +39,20 @@ def test_it_never_loads_the_application_before_the_fork(settings: dict[str, Any]
 def test_the_access_log_holds_no_query_referrer_or_account(settings: dict[str, Any]) -> None:
     atoms = ("%(q)s", "%(r)s", "%(f)s", "%(u)s", "%(a)s", "}i")
     assert not any(atom in settings["access_log_format"] for atom in atoms)
+
+
+def test_nobody_writes_lines_into_the_access_log(settings: dict[str, Any]) -> None:
+    environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/", "SERVER_PROTOCOL": "HTTP/1.1"}
+    answer = SimpleNamespace(status="404", headers=[], sent=0)
+    logger = settings["logger_class"](Config())
+    for path, written in (
+        ("/exams/0f8b", "/exams/0f8b"),
+        ('/a\nGET "/b" caf\xe9', "/a%0AGET%20%22/b%22%20caf%E9"),
+    ):
+        atoms = logger.atoms(
+            answer, SimpleNamespace(headers=[]), {**environ, "PATH_INFO": path}, timedelta(0)
+        )
+        assert atoms["U"] == written
 
 
 def test_it_opens_no_control_socket(settings: dict[str, Any]) -> None:
