@@ -1,1 +1,1 @@
-"""What is kept: accounts, exams and their images. Nothing else reads or writes the instance folder."""
+"""What is kept: accounts, exams and their images. Nothing else reads or writes the database or the images."""
