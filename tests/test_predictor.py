@@ -1,6 +1,7 @@
 """One image in, one answer out; a promotion is followed, a broken newcomer is not."""
 
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,28 @@ def test_a_promotion_is_followed_without_a_restart(folder: Path) -> None:
     assert source.get().bundle.name == "second"
     bundles.roll_back(folder)
     assert source.get().bundle.name == "first"
+
+
+def test_nobody_waits_while_a_newcomer_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ModelSource(folder)
+    source.get()
+    loading, go_on = threading.Event(), threading.Event()
+    load = Predictor.load
+
+    def load_slowly(*given: object) -> Predictor:
+        loading.set()
+        assert go_on.wait(30)
+        return load(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "load", load_slowly)
+    bundles.set_current(folder, "second")
+    first_to_ask = threading.Thread(target=source.get)
+    first_to_ask.start()
+    assert loading.wait(30)
+    assert source.get().bundle.name == "first"
+    go_on.set()
+    first_to_ask.join()
+    assert source.get().bundle.name == "second"
 
 
 def test_a_broken_newcomer_leaves_the_loaded_model_serving(

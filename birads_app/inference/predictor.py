@@ -80,7 +80,10 @@ class Predictor:
 
 
 class ModelSource:
-    """Gives the model that serves now, and follows promotions without a restart."""
+    """Gives the model that serves now, and follows promotions without a restart.
+
+    While one thread loads a newcomer the others are given the model before it.
+    """
 
     def __init__(
         self, models: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
@@ -100,23 +103,34 @@ class ModelSource:
             No model was promoted, or it cannot be read and none was loaded before. With one loaded, a broken
             newcomer is logged and the loaded one goes on serving.
         """
-        with self._lock:
-            state = self._state()
-            if self._predictor is None or state != self._seen:
-                self._follow()
-                self._seen = state
-            assert self._predictor is not None
-            return self._predictor
+        seen, loaded = self._seen, self._predictor  # in this order: the model is set before what was seen
+        if loaded is not None and seen == self._state():
+            return loaded
+        if not self._lock.acquire(blocking=loaded is None):
+            assert loaded is not None
+            return loaded  # another thread is loading the newcomer, which takes seconds
+        try:
+            return self._follow()
+        finally:
+            self._lock.release()
 
-    def _follow(self) -> None:
-        """Load what CURRENT names, or keep what is loaded."""
+    def _follow(self) -> Predictor:
+        """Load what CURRENT names, or keep what is loaded. One thread at a time."""
+        state = self._state()
+        if self._predictor is None or self._seen != state:
+            self._predictor = self._load()
+            self._seen = state
+        return self._predictor
+
+    def _load(self) -> Predictor:
         try:
             name = bundles.current_name(self._models)
-            self._predictor = Predictor.load(bundles.load(self._models / name), *self._options)
+            return Predictor.load(bundles.load(self._models / name), *self._options)
         except ModelError as error:
             if self._predictor is None:
                 raise
             log.error("Keeping model %s: %s", self._predictor.bundle.name, error)
+            return self._predictor
 
     def _state(self) -> tuple[int, int] | None:
         """Identity of the CURRENT file; it changes with every promotion."""
