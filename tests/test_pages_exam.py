@@ -4,7 +4,7 @@ import io
 import re
 
 import pytest
-from factories import make_user, mammogram_dicom, mammogram_png, sign_in
+from factories import breast, dicom, dicom_bytes, make_user, mammogram_dicom, mammogram_png, sign_in
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image as Picture
@@ -48,7 +48,7 @@ def test_it_tells_category_management_model_and_disclaimer(
     for code in codes:
         assert CATEGORIES[code].title in page
         assert CATEGORIES[code].management.split("'")[0] in page
-    assert DISCLAIMER in page
+    assert page.count(DISCLAIMER) == len(codes)  # once on the screen, and on every printed page
     assert page.count('<svg class="chart"') == 2
 
 
@@ -58,11 +58,26 @@ def test_it_says_which_view_and_that_none_is_stated(reader: FlaskClient, exam_ur
     assert re.search(r"(View|, view) not stated</h2>", page)
 
 
+def test_right_and_left_hang_side_by_side(reader: FlaskClient):
+    files = []
+    for seed, (side, view) in enumerate([("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO")]):
+        dataset = dicom(breast(seed=seed))
+        dataset.ImageLaterality, dataset.ViewPosition = side, view
+        files.append((io.BytesIO(dicom_bytes(dataset)), f"{seed}.dcm"))
+    page = reader.get(reader.post("/upload", data={"files": files}).location).text
+    assert re.findall(r"([RL] (?:CC|MLO))</h2>", page) == ["R CC", "L CC", "R MLO", "L MLO"]
+    assert re.findall(r"(\d)\.dcm</span>", page) == ["2", "0", "3", "1"]
+    first = re.search(r'href="([^"]+/original)"', page)
+    assert first and "image-1.dcm" in reader.get(first[1]).headers["Content-Disposition"]
+
+
 def test_it_lists_the_warnings(serving_app: Flask, reader: FlaskClient, exam_url: str):
     page = reader.get(exam_url).text
     with serving_app.app_context():
         warnings = [len(image.warnings) for image in exams.get(exam_url.rsplit("/", 1)[-1]).images]
     assert page.count('<section class="warning"') == sum(1 for count in warnings if count)
+    labels = re.findall(r'aria-label="(Warnings, image \d)"', page)
+    assert len(set(labels)) == len(labels) == page.count('<section class="warning"')
 
 
 def test_the_page_needs_neither_inline_script_nor_style(reader: FlaskClient, exam_url: str):
@@ -98,6 +113,14 @@ def test_images_come_with_the_right_type(reader: FlaskClient, image_urls: list[s
         assert answer.cache_control.private and answer.cache_control.no_cache
 
 
+def test_the_list_shows_each_image_small(reader: FlaskClient, image_urls: list[str]):
+    page = reader.get("/").text
+    for url in image_urls:
+        assert f'src="{url}/thumb"' in page
+        thumb = Picture.open(io.BytesIO(reader.get(f"{url}/thumb").data))
+        assert max(thumb.size) == 160 and thumb.mode == "L"
+
+
 def test_an_image_is_not_sent_twice(reader: FlaskClient, image_urls: list[str]):
     tag = reader.get(f"{image_urls[0]}/display").headers["ETag"]
     again = reader.get(f"{image_urls[0]}/display", headers={"If-None-Match": tag})
@@ -114,7 +137,7 @@ def test_the_original_is_a_download_under_the_server_s_name(reader: FlaskClient,
     assert first.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("kind", ["heat-0", "heat-9", "thumb", "..%2foriginal"])
+@pytest.mark.parametrize("kind", ["heat-0", "heat-9", "preview", "..%2foriginal"])
 def test_other_kinds_are_not_found(reader: FlaskClient, image_urls: list[str], kind: str):
     assert reader.get(f"{image_urls[0]}/{kind}").status_code == 404
 

@@ -71,6 +71,8 @@ def test_display_is_bounded_and_true(app: Flask, reader_id: int) -> None:
     with app.app_context():
         (image,) = store(reader_id, pixels=ramp).images
         shown = cv2.imread(str(exams.file(image, "display")), cv2.IMREAD_UNCHANGED)
+        small = cv2.imread(str(exams.file(image, "thumb")), cv2.IMREAD_UNCHANGED)
+    assert small.shape == (80, 160)
     assert shown.shape == (1024, 2048)
     assert np.abs(shown[500].astype(int) - np.linspace(0, 255, 2048)).max() < 4
 

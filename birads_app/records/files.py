@@ -1,4 +1,4 @@
-"""Image files of exams: ``images/<exam id>/<image id>/{original.dcm, display.jpg, heat-4.png}``.
+"""Image files of exams: ``images/<exam id>/<image id>/{original.dcm, display.jpg, thumb.jpg, heat-4.png}``.
 
 Folders appear and disappear whole: files are written into a draft that is renamed once it is complete.
 """
@@ -19,7 +19,7 @@ from birads_app.inference.errors import BiradsError
 from birads_app.records.errors import NotFound
 from birads_app.records.models import Exam, Image
 
-DISPLAY_MAX = 2048
+DISPLAY_MAX, THUMB_MAX = 2048, 160
 _JPEG_QUALITY = 93
 # An original by the format that the decoder found: (suffix, media type).
 _ORIGINALS = {
@@ -64,7 +64,8 @@ def write_image(
     folder = draft / image.id
     folder.mkdir(mode=0o700)
     _write(folder / _name(image, "original"), without_preamble(data))
-    _write(folder / _name(image, "display"), encode_display(mammogram.pixels))
+    _write(folder / _name(image, "display"), encode_small(mammogram.pixels, DISPLAY_MAX))
+    _write(folder / _name(image, "thumb"), encode_small(mammogram.pixels, THUMB_MAX))
     for code, picture in overlays.items():
         _write(
             folder / _name(image, f"heat-{code}"), _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
@@ -115,14 +116,14 @@ def path(image: Image, kind: str) -> Path:
 
     Parameters
     ----------
-    kind : ``display`` (8-bit JPEG), ``original``, or ``heat-<code>`` (RGBA PNG)
+    kind : ``display`` or ``thumb`` (8-bit JPEG, large and small), ``original``, or ``heat-<code>`` (RGBA PNG)
 
     Raises
     ------
     NotFound
         There is no such kind, or the file is gone.
     """
-    kinds = {"display", "original", *(f"heat-{code}" for code in image.probabilities)}
+    kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.probabilities)}
     if kind not in kinds:
         raise NotFound(f"An image has no {kind!r}. There are: {', '.join(sorted(kinds))}.")
     found = root() / image.exam_id / image.id / _name(image, kind)
@@ -160,9 +161,9 @@ def without_preamble(data: bytes) -> bytes:
     return data
 
 
-def encode_display(pixels: np.ndarray) -> bytes:
-    """An 8-bit JPEG of uint16 pixels of shape (height, width), at most 2048 pixels on the longer side."""
-    scale = DISPLAY_MAX / max(pixels.shape)
+def encode_small(pixels: np.ndarray, longest: int) -> bytes:
+    """An 8-bit JPEG of uint16 pixels of shape (height, width), at most ``longest`` pixels a side."""
+    scale = longest / max(pixels.shape)
     if scale < 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -188,7 +189,7 @@ def _pending(exam: Exam) -> Path:
 def _name(image: Image, kind: str) -> str:
     if kind == "original":
         return f"original.{_ORIGINALS[image.source][0]}"
-    return "display.jpg" if kind == "display" else f"{kind}.png"
+    return f"{kind}.jpg" if kind in ("display", "thumb") else f"{kind}.png"
 
 
 def _write(target: Path, data: bytes) -> None:

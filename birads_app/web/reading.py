@@ -27,6 +27,7 @@ from birads_app.records import exams, files
 from birads_app.records.models import Exam, Image
 from birads_app.web import charts, wording
 from birads_app.web.account import login_manager
+from birads_app.web.hanging import hanging
 
 bp = Blueprint("reading", __name__)
 
@@ -47,6 +48,7 @@ def _vocabulary() -> dict[str, Any]:
         "serving": _serving(),
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
+        "hanging": hanging,
         "percent": wording.percent,
         "short_label": wording.short_label,
         "view_label": wording.view_label,
@@ -111,7 +113,7 @@ def delete(exam_id: str) -> ResponseReturnValue:
 
 @bp.get("/exams/<exam_id>/images/<image_id>/<kind>")
 def image(exam_id: str, image_id: str, kind: str) -> Response:
-    """Deliver an image of an exam: ``display``, ``heat-<category>``, or ``original`` as a download."""
+    """Deliver an image of an exam: ``display``, ``thumb``, ``heat-<category>``, or ``original`` to download."""
     exam = exams.get(exam_id)
     wanted = next((each for each in exam.images if each.id == image_id), None)
     if wanted is None:
@@ -157,7 +159,8 @@ def _sample_exams() -> dict[str, Any]:
 def _original(exam: Exam, image: Image) -> Response:
     """The upload as it came, under a name of the server's making, never shown inside the page."""
     path = exams.file(image, "original")
-    name = f"exam-{exam.id[:8]}-image-{image.position + 1}{path.suffix}"
+    number = hanging(exam.images).index(image) + 1  # as on the page
+    name = f"exam-{exam.id[:8]}-image-{number}{path.suffix}"
     kind = files.media_type(image)
     return _private(send_file(path, mimetype=kind, as_attachment=True, download_name=name))
 

@@ -1,0 +1,22 @@
+"""The order in which an exam's views hang: as films on a light box, right beside left, craniocaudal first."""
+
+from collections.abc import Iterable
+
+from birads_app.records.models import Image
+from birads_app.web.wording import VIEWS
+
+_SIDES = ("R", "L")
+
+
+def hanging(images: Iterable[Image]) -> list[Image]:
+    """Order images by view, then right before left; what a file leaves out hangs last, in the order sent."""
+    return sorted(
+        images, key=lambda image: (_place(tuple(VIEWS), image.view), _place(_SIDES, image.laterality))
+    )
+
+
+def _place(known: tuple[str, ...], value: str | None) -> int:
+    """Where a value stands in the tuple; after its end if it is not there, last if there is none."""
+    if value is None:
+        return len(known) + 1
+    return known.index(value) if value in known else len(known)
