@@ -7,6 +7,7 @@ import dicom_files
 import numpy as np
 import pytest
 from pydicom import uid
+from pydicom.encaps import generate_frames
 
 from birads_app.inference import dicom_file, dicom_pixels
 from birads_app.inference.decode import decode
@@ -130,6 +131,36 @@ def test_a_forged_size_is_unreadable(syntax: uid.UID, rows: int, columns: int, t
     built.Rows, built.Columns = rows, columns
     with pytest.raises(UnreadableImage):
         decode(dicom_files.as_bytes(built, syntax))
+
+
+def with_segment(data: bytes, segment: bytes) -> bytes:
+    """A JPEG file in DICOM with more bytes right after the start of its codestream."""
+    built = dicom_files.dcmread(dicom_files.io.BytesIO(data))
+    frame = next(generate_frames(built.PixelData, number_of_frames=1))
+    return dicom_files.encapsulated(frame[:2] + segment + frame[2:], built, built.file_meta.TransferSyntaxUID)
+
+
+@pytest.mark.parametrize(
+    "segment", [b"stray", b"\xff\xc3\0\1", b"\xff\x01\0\3\0", b"\xff\xc1\0\3\0", b"\xff\xe0\xff\xff"]
+)
+def test_a_damaged_header_is_unreadable_and_ends_no_process(segment: bytes, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(), uid.JPEGLosslessSV1, tmp_path)
+    with pytest.raises(UnreadableImage):
+        decode(with_segment(data, segment))
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xe0\0\x10JFIF\0\x09\x09\0\0\1\0\1\0\0",  # a version that the library warns of
+        b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x07",  # a colour transform that does not exist
+        b"\xff\xfe\0\x07hello",
+        b"\xff\xff\xff",  # fill bytes
+    ],
+)
+def test_comments_of_other_programs_are_skipped(segment: bytes, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(), uid.JPEGLosslessSV1, tmp_path)
+    assert np.array_equal(stored_words(with_segment(data, segment)), picture())
 
 
 @pytest.mark.parametrize(

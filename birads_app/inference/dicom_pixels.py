@@ -26,6 +26,9 @@ gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
 
 _END = b"\xff\xd9"  # last marker of JPEG, JPEG-LS and JPEG 2000 codestreams
+_SOS = 0xDA  # marker that ends the header of a JPEG codestream
+_NEEDED = (0xC3, 0xC4, 0xDD)  # SOF of JPEG Lossless, DHT, DRI
+_SKIPPED = (0xDB, *range(0xE0, 0xF0), 0xFE)  # DQT, APPn, COM
 _PADDING = 16  # bytes of padding after it that are put up with
 _ADVICE = "Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE."
 
@@ -173,7 +176,7 @@ def _jpeg_lossless(file: DicomFile, expected: Layout) -> np.ndarray:
         )
     container = 8 if precision <= 8 else 16
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(bytes(file.pixels))
+    fragment.SetByteStringValue(_plain_header(file.pixels))
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
@@ -215,6 +218,28 @@ def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int]:
             return precision, rows, columns, components
         position += 1 if marker == 0xFF else 2 + length
     raise UnreadableImage("The compressed pixel data has no frame header; the file is damaged.")
+
+
+def _plain_header(frame: memoryview) -> bytes:
+    """A JPEG Lossless codestream whose header has nothing but what decoding needs.
+
+    GDCM ends the whole process where its JPEG library merely warns about a header: of bytes between segments,
+    or of odd comments by other programs. The former are refused here, the latter left out.
+    """
+    kept, position = [bytes(frame[:2])], 2
+    while position + 4 <= len(frame) and frame[position] == 0xFF:
+        marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker == _SOS:
+            return b"".join((*kept, frame[position:]))
+        if length < 2 or not (marker in _NEEDED or marker in _SKIPPED):
+            break
+        if marker in _NEEDED:
+            kept.append(bytes(frame[position : position + 2 + length]))
+        position += 2 + length
+    raise UnreadableImage("The header of the compressed pixel data is damaged. Export the file again.")
 
 
 def _compare(expected: Layout, rows: int, columns: int, components: int) -> None:
