@@ -139,6 +139,7 @@ def _upload_page(problems: list[Problem], status: int) -> tuple[str, int]:
         "reading/upload.html",
         problems=problems,
         max_bytes=current_app.config.get("MAX_CONTENT_LENGTH"),
+        max_files=current_app.extensions["birads_settings"].max_files,
         **_sample_exams(),
     )
     return page, status

@@ -11,6 +11,7 @@ const progressText = document.getElementById("progress-text");
 const announce = document.getElementById("announce");
 const problems = document.getElementById("problems");
 const limit = Number(form.dataset.maxBytes) || Infinity;
+const most = Number(form.dataset.maxFiles);
 
 let files = [];
 let refused = new Set(); // names of files that the server did not accept
@@ -141,6 +142,7 @@ function upload(event) {
   event.preventDefault();
   if (busy) return;
   if (files.length === 0) return problem("No file was chosen. Choose at least one image.");
+  if (files.length > most) return problem(`${files.length} files are chosen; one upload may have ${most}. Send them in smaller parts.`);
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if (total > limit) return problem(`The files have ${size(total)} together; this server accepts ${size(limit)}.`);
   problems.replaceChildren();

@@ -7,7 +7,7 @@ import chromium
 import pytest
 import steps
 from mammograms import gen_cases
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from server import Server
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
@@ -104,6 +104,18 @@ def test_files_can_be_dropped(page: Page, server: Server):
     expect(page.locator("#chosen li")).to_have_count(1)
 
 
+def test_too_many_files_are_not_sent(page: Page, server: Server):
+    page.goto(f"{server.url}/upload")
+    file = {"mimeType": "image/png", "buffer": b"x"}
+    page.locator("#files").set_input_files([{"name": f"{number}.png", **file} for number in range(65)])
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.get_by_role("button", name="Read 65 images").click()
+    expect(page.get_by_role("alert")).to_contain_text("65 files are chosen; one upload may have 64")
+    expect(page.locator("#chosen li")).to_have_count(65)
+    assert sent == []
+
+
 def test_an_upload_after_the_session_ended_keeps_the_files(page: Page, server: Server):
     page.goto(f"{server.url}/upload")
     page.locator("#files").set_input_files(RIGHT_CC)
@@ -121,6 +133,18 @@ def test_a_sample_exam_has_four_images(page: Page, server: Server):
     expect(page).to_have_url(EXAM_URL, timeout=90_000)
     expect(page.locator(".reading")).to_have_count(4)
     expect(page.locator(".contents a")).to_have_count(4)
+    first, second = page.locator(".reading").nth(0), page.locator(".reading").nth(1)
+    assert _box(first)["y"] < _box(second)["y"]
+    page.set_viewport_size({"width": 2048, "height": 2560})
+    assert _box(first)["y"] == _box(second)["y"]  # a wide display has right and left side by side
+    assert _box(first)["x"] + _box(first)["width"] < _box(second)["x"]
+
+
+def _box(element: Locator) -> dict[str, float]:
+    """Where an element is on the page."""
+    box = element.bounding_box()
+    assert box
+    return dict(box)
 
 
 def test_everything_works_without_javascript(plain_page: Page, server: Server, text_file: str):
