@@ -55,10 +55,12 @@ class Schedule:
 
     batch: int = 32
     copies: int = 4  # augmented copies of each image for stage A; more where there are few images
-    epochs_a: int = 8  # passes over all copies; the head learns most in the first three
+    epochs_a: int = (
+        2  # passes over all copies; from the third on they are learned by heart, and stage B suffers
+    )
     rate_a: float = 5e-4
-    patience_a: int = 0  # epochs without gain before stage B begins; the copies are soon learned by heart
-    epochs_b: int = 12  # passes over the images, drawn anew each time
+    patience_a: int = 0  # epochs without gain before stage B begins
+    epochs_b: int = 8  # passes over the images, drawn anew each time
     rate_b: float = 3e-5  # above 1e-4 the ImageNet stages forget
     patience_b: int = 3  # epochs without gain before the run ends
     draws_b: int = 1500  # images drawn for an epoch of stage B
