@@ -34,6 +34,8 @@ def start(app: Flask) -> None:
             if first:
                 files.sweep(exams.all_ids())
                 _offer_setup()
+            else:
+                files.sweep_orphans()
     _load_model(app)
     log.info("Worker %d is ready", os.getpid())
 

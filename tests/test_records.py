@@ -1,5 +1,6 @@
 """Exams and accounts in the database, and image files beside it."""
 
+import subprocess
 import threading
 from pathlib import Path
 
@@ -116,6 +117,17 @@ def test_what_a_crash_left_is_swept(app: Flask, reader_id: int) -> None:
         (files.root() / ".removed-ffff").mkdir()
         files.sweep(exams.all_ids())
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
+
+
+def test_a_killed_process_s_draft_goes_and_a_living_one_s_stays(app: Flask) -> None:
+    with app.app_context():
+        mine = files.open_draft()
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        orphan = files.root() / f".draft-{gone.pid}-abcdefgh"
+        orphan.mkdir()
+        files.sweep_orphans()
+        assert mine.exists() and not orphan.exists()
 
 
 def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, reader_id: int) -> None:

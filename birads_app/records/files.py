@@ -43,7 +43,7 @@ def root() -> Path:
 
 def open_draft() -> Path:
     """A new, empty folder for the images of an exam that is being taken in."""
-    return Path(tempfile.mkdtemp(prefix=_DRAFT, dir=root()))
+    return Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{os.getpid()}-", dir=root()))
 
 
 def discard(draft: Path) -> None:
@@ -152,6 +152,18 @@ def sweep(recorded: set[str]) -> None:
         if exam_id not in recorded:
             shutil.rmtree(root() / exam_id, ignore_errors=True)
         pending.unlink()
+
+
+def sweep_orphans() -> None:
+    """Remove the drafts of processes that were killed, while others go on taking exams in."""
+    for draft in root().glob(f"{_DRAFT}*"):
+        owner = draft.name.removeprefix(_DRAFT).partition("-")[0]
+        try:
+            os.kill(int(owner), 0)  # asks whether it lives, no more
+        except ProcessLookupError:
+            discard(draft)
+        except (PermissionError, ValueError):
+            continue
 
 
 def without_preamble(data: bytes) -> bytes:
