@@ -55,9 +55,7 @@ class Schedule:
 
     batch: int = 32
     copies: int = 4  # augmented copies of each image for stage A; more where there are few images
-    epochs_a: int = (
-        2  # passes over all copies; from the third on they are learned by heart, and stage B suffers
-    )
+    epochs_a: int = 2  # passes over all copies; with more they are learned by heart, and stage B suffers
     rate_a: float = 5e-4
     patience_a: int = 0  # epochs without gain before stage B begins
     epochs_b: int = 8  # passes over the images, drawn anew each time
