@@ -51,7 +51,7 @@ class EscapingLogger(Logger):
 
     def atoms(self, resp, req, environ, request_time):
         atoms = super().atoms(resp, req, environ, request_time)
-        atoms["U"] = quote(environ.get("PATH_INFO", ""), encoding="latin-1")
+        atoms["U"] = quote(atoms["U"] or "", encoding="latin-1")
         return atoms
 
 
