@@ -40,6 +40,6 @@ def _run(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
