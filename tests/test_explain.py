@@ -3,27 +3,43 @@
 import numpy as np
 import pytest
 
-from birads_app.inference.explain import covered, fall, occlude, overlay, veil
+from birads_app.inference.explain import covered, evidence, occlude, overlay, veil
 from birads_app.inference.preprocess import Box
 
 EVERYWHERE = np.ones((224, 224), bool)
 
 
-def test_each_copy_hides_one_place() -> None:
+def test_copies_hide_each_place_and_each_neighbourhood() -> None:
     maps = np.random.default_rng(0).random((3, 4, 2)).astype(np.float32) + 1
     copies = occlude(maps)
-    assert copies.shape == (13, 3, 4, 2)
+    assert copies.shape == (25, 3, 4, 2)
     assert np.array_equal(copies[0], maps)
     for place in range(12):
-        hidden = (copies[1 + place] == 0).all(axis=-1)
-        assert hidden.sum() == 1
-        assert hidden[place // 4, place % 4]
+        row, column = divmod(place, 4)
+        alone, around = ((copies[number] == 0).all(axis=-1) for number in (1 + place, 13 + place))
+        assert alone.sum() == 1
+        assert alone[row, column]
+        expected = np.zeros((3, 4), bool)
+        expected[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
+        assert np.array_equal(around, expected)
 
 
-def test_the_fall_is_per_class_and_never_negative() -> None:
-    probabilities = np.array([[0.7, 0.3], [0.2, 0.8], [0.7, 0.3], [0.9, 0.1], [0.7, 0.3]])
-    heat = fall(probabilities, np.ones((2, 2), bool))
-    assert heat == pytest.approx(np.array([[[0.5, 0], [0, 0]], [[0, 0], [0.2, 0]]]), abs=1e-6)
+def test_evidence_is_the_fall_of_the_log_odds() -> None:
+    probabilities = np.full((9, 2), 0.5)
+    probabilities[0] = 0.7, 0.3
+    probabilities[1:] = probabilities[0]
+    probabilities[1] = 0.2, 0.8  # the first place alone
+    probabilities[7] = 0.9, 0.1  # the third place with its neighbours
+    heat = evidence(np.log(probabilities), np.ones((2, 2), bool))
+    first = 2 / 3 * (np.log(0.7 / 0.3) - np.log(0.2 / 0.8))
+    third = 1 / 3 * (np.log(0.3 / 0.7) - np.log(0.1 / 0.9))
+    assert heat == pytest.approx(np.array([[[first, 0], [0, 0]], [[0, 0], [third, 0]]]), abs=1e-6)
+
+
+def test_a_model_that_is_sure_still_points() -> None:
+    logits = np.tile([100.0, 0.0, -50.0], (9, 1))
+    logits[2] = 80.0, 0.0, -50.0
+    assert evidence(logits, np.ones((2, 2), bool))[0].argmax() == 1
 
 
 def test_places_beside_the_breast_do_not_count() -> None:
@@ -32,8 +48,8 @@ def test_places_beside_the_breast_do_not_count() -> None:
     places = covered(inside, 7, 7)
     assert places[:, :3].all()
     assert not places[:, 3:].any()
-    probabilities = np.vstack([[1.0, 0.0], np.repeat([[0.5, 0.5]], 49, axis=0)])
-    assert np.array_equal(fall(probabilities, places)[0] > 0, places)
+    logits = np.vstack([[2.0, 0.0], np.zeros((98, 2))])
+    assert np.array_equal(evidence(logits, places)[0] > 0, places)
 
 
 def drawn(

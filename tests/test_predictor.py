@@ -64,7 +64,8 @@ def test_it_answers(predictor: Predictor) -> None:
     assert set(prediction.maps) == set(predictor.bundle.classes)
     for heat in prediction.maps.values():
         assert heat.shape == (7, 7)
-        assert 0 <= heat.min() <= heat.max() <= 1
+        assert heat.min() >= 0
+        assert np.isfinite(heat).all()
 
 
 def test_every_image_gives_its_own_answer(predictor: Predictor) -> None:

@@ -2,8 +2,9 @@
 
 Stage A trains what has no ImageNet weights (stage conv5 and the head) on feature maps of conv4 that are
 computed once for several augmented copies of each image. Stage B trains the whole network at a small
-learning rate with batch normalisation frozen. After every epoch the weights and the counter are kept, so a
-killed run goes on where it was; the epoch with the least validation loss is the result.
+learning rate with batch normalisation frozen. The rate runs down along a cosine, and the last epoch is the
+result: the validation part is small, and choosing an epoch by it would be choosing by chance. After every epoch
+the weights and the counter are kept, so a killed run goes on where it was.
 """
 
 import hashlib
@@ -57,10 +58,8 @@ class Schedule:
     copies: int = 4  # augmented copies of each image for stage A; more where there are few images
     epochs_a: int = 2  # passes over all copies; with more they are learned by heart, and stage B suffers
     rate_a: float = 5e-4
-    patience_a: int = 0  # epochs without gain before stage B begins
     epochs_b: int = 8  # passes over the images, drawn anew each time
     rate_b: float = 3e-5  # above 1e-4 the ImageNet stages forget
-    patience_b: int = 3  # epochs without gain before the run ends
     draws_b: int = 1500  # images drawn for an epoch of stage B
     minutes: float = 75  # no epoch begins after so many minutes, counted over resumed runs
     seed: int = 7
@@ -90,10 +89,10 @@ class FineTuning:
         self.top = keras.Model(top.input, head(top.output))
         self.whole = keras.Model(backbone.input, head(backbone.output))
         material = {"train": train.digest, "validation": validation.digest}
-        self.state: dict[str, Any] = {"material": material, "best": None, "history": []}
+        self.state: dict[str, Any] = {"material": material, "history": []}
 
     def run(self) -> list[dict[str, float]]:
-        """Train both stages and load the best epoch's weights; gives the learning curve.
+        """Train both stages; gives the learning curve.
 
         Raises
         ------
@@ -101,23 +100,16 @@ class FineTuning:
             The work folder holds a run on other material.
         """
         self._restore()
-        schedule = self.schedule
-        self._stage("a", schedule.epochs_a, schedule.patience_a, self._prepare_a)
-        self._stage("b", schedule.epochs_b, schedule.patience_b, self._prepare_b)
-        self.whole.load_weights(self.work / "best.weights.h5")
+        self._stage("a", self.schedule.epochs_a, self._prepare_a)
+        self._stage("b", self.schedule.epochs_b, self._prepare_b)
         return list(self.state["history"])
 
-    def _stage(
-        self, name: str, epochs: int, patience: int, prepare: Callable[[], Callable[[int], float]]
-    ) -> None:
-        """Run what is left of a stage; a stage begins with the best weights so far."""
-        done = self._rows(name)
-        if self._finished(name, epochs, patience):
+    def _stage(self, name: str, epochs: int, prepare: Callable[[int], Callable[[int], float]]) -> None:
+        """Run what is left of a stage."""
+        if self._finished(name, epochs):
             return
-        if not done and self.state["history"]:
-            self.whole.load_weights(self.work / "best.weights.h5")
-        epoch_of = prepare()
-        while not self._finished(name, epochs, patience):
+        epoch_of = prepare(len(self._rows(name)))
+        while not self._finished(name, epochs):
             epoch, started = len(self._rows(name)), time.monotonic()
             loss = epoch_of(epoch)
             self._keep(name, epoch, loss, time.monotonic() - started)
@@ -126,14 +118,12 @@ class FineTuning:
         """The stage's epochs so far."""
         return [row for row in self.state["history"] if row["stage"] == stage]
 
-    def _finished(self, stage: str, epochs: int, patience: int) -> bool:
-        """True when the stage's epochs, its patience or the time allowed is used up."""
-        losses = [row["validation_loss"] for row in self._rows(stage)]
-        stale = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+    def _finished(self, stage: str, epochs: int) -> bool:
+        """True when the stage's epochs or the time allowed is used up."""
         seconds = sum(row["seconds"] for row in self.state["history"])
-        return len(losses) >= epochs or stale > patience or seconds > 60 * self.schedule.minutes
+        return len(self._rows(stage)) >= epochs or seconds > 60 * self.schedule.minutes
 
-    def _prepare_a(self) -> Callable[[int], float]:
+    def _prepare_a(self, done: int) -> Callable[[int], float]:
         import keras
 
         maps, sources = self._conv4_maps()
@@ -142,7 +132,7 @@ class FineTuning:
         optimizer = keras.optimizers.AdamW(
             self._cosine(self.schedule.rate_a, self.schedule.epochs_a, len(maps)), weight_decay=1e-3
         )
-        step = _step(self.top, optimizer)
+        step = _step(self.top, optimizer, done * -(-len(maps) // self.schedule.batch))
 
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([self.schedule.seed, 1, epoch])
@@ -154,7 +144,7 @@ class FineTuning:
 
         return epoch_of
 
-    def _prepare_b(self) -> Callable[[int], float]:
+    def _prepare_b(self, done: int) -> Callable[[int], float]:
         import keras
 
         for layer in self.backbone.layers:
@@ -163,7 +153,7 @@ class FineTuning:
         optimizer = keras.optimizers.AdamW(
             self._cosine(schedule.rate_b, schedule.epochs_b, schedule.draws_b), weight_decay=1e-3
         )
-        step = _step(self.whole, optimizer)
+        step = _step(self.whole, optimizer, done * -(-schedule.draws_b // schedule.batch))
 
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([schedule.seed, 2, epoch])
@@ -235,20 +225,16 @@ class FineTuning:
         log.info(
             "%s%d: loss %.3f, validation %.3f, %.0f s", stage.upper(), epoch + 1, loss, validation, seconds
         )
-        self._save_weights("last")
-        best = self.state["best"]
-        if best is None or validation < best:
-            self._save_weights("best")
-            self.state["best"] = validation
+        self._save_weights()
         self.state["history"].append(row)
         draft = self.work / "state.json.part"
         draft.write_text(json.dumps(self.state))
         os.replace(draft, self.work / "state.json")
 
-    def _save_weights(self, name: str) -> None:
-        draft = self.work / f".{name}.weights.h5"
+    def _save_weights(self) -> None:
+        draft = self.work / ".last.weights.h5"
         self.whole.save_weights(draft)
-        os.replace(draft, self.work / f"{name}.weights.h5")
+        os.replace(draft, self.work / "last.weights.h5")
 
     def _restore(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -291,11 +277,12 @@ def set_loss(logits: np.ndarray, possible: np.ndarray, weights: np.ndarray) -> f
     return float(np.average(losses, weights=weights))
 
 
-def _step(model: Any, optimizer: Any) -> Any:
-    """A compiled training step: (inputs, possible) -> loss."""
+def _step(model: Any, optimizer: Any, taken: int) -> Any:
+    """A compiled training step, (inputs, possible) -> loss; the rate goes on after the steps already taken."""
     import tensorflow as tf
 
     optimizer.build(model.trainable_variables)
+    optimizer.iterations.assign(taken)
 
     @tf.function(reduce_retracing=True)
     def step(inputs: Any, possible: Any) -> Any:

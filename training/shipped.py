@@ -89,7 +89,7 @@ def train_shipped(data: Path, name: str, models: Path, work: Path, config: Shipp
 
 
 def fine_tune(data: Path, work: Path, config: ShippedConfig) -> tuple[FineTuning, dict[str, Source]]:
-    """Read the material, train, and give the run with its best weights loaded."""
+    """Read the material, train, and give the run with its last weights."""
     import keras
 
     sources = {name: shipped_data.read_real(data, name, config.size) for name in (CESM, DDSM, KAU)}
@@ -164,7 +164,7 @@ def split(source: Source, config: ShippedConfig) -> Split:
 
 
 def _serving_graphs(run: FineTuning, config: ShippedConfig) -> tuple[bytes, bytes]:
-    """Backbone and head with the best weights, frozen in float32 arithmetic."""
+    """Backbone and head, frozen in float32 arithmetic."""
     import keras
 
     keras.mixed_precision.set_global_policy("float32")

@@ -87,7 +87,6 @@ def _auc(labels: np.ndarray, scores: np.ndarray, other: str) -> Callable[[np.nda
 def card(name: str, facts: dict[str, Any], cesm: Evaluation, ddsm: dict[str, Figure], kau: Evaluation) -> str:
     """The model card, in Markdown."""
     images, curve = facts["images"], facts["history"]
-    best = min(curve, key=lambda row: row["validation_loss"])
     return _TEMPLATE.read_text("utf-8").format(
         name=name,
         disclaimer=DISCLAIMER,
@@ -103,9 +102,7 @@ def card(name: str, facts: dict[str, Any], cesm: Evaluation, ddsm: dict[str, Fig
         ),
         epochs=len(curve),
         minutes=sum(row["seconds"] for row in curve) / 60,
-        best_stage=best["stage"].upper(),
-        best_epoch=best["epoch"],
-        best_loss=best["validation_loss"],
+        last_loss=curve[-1]["validation_loss"],
         curve=_curve_table(curve),
         cesm=cesm,
         cesm_figures=figures_table(cesm),

@@ -25,7 +25,7 @@ class Prediction:
 
     category : code of the most probable category
     probabilities : calibrated, by code in the bundle's class order; sum 1
-    maps : by code, float32 array of shape (7, 7): how far that probability falls when the place is hidden
+    maps : by code, float32 array of shape (7, 7): how far that category's log odds fall when the place is hidden
     box : the square of the image that the maps cover; may reach outside of the image
     flipped : True where the maps belong to the mirror image
     warnings : what speaks against trusting the answer, as sentences
@@ -63,12 +63,13 @@ class Predictor:
         seen = preprocess.prepare(mammogram, self.bundle.size)
         maps = self.engine.maps(seen.tensor[None])[0]
         rows, columns, _ = maps.shape
-        probabilities = softmax(self.engine.logits(explain.occlude(maps)), self.bundle.temperature)
-        heat = explain.fall(probabilities, explain.covered(seen.inside, rows, columns))
+        logits = self.engine.logits(explain.occlude(maps)) / self.bundle.temperature
+        heat = explain.evidence(logits, explain.covered(seen.inside, rows, columns))
+        probabilities = softmax(logits[0])
         classes = self.bundle.classes
         return Prediction(
-            category=classes[int(probabilities[0].argmax())],
-            probabilities=dict(zip(classes, probabilities[0].tolist(), strict=True)),
+            category=classes[int(probabilities.argmax())],
+            probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
             maps=dict(zip(classes, heat, strict=True)),
             box=seen.box,
             flipped=seen.flipped,
