@@ -33,7 +33,18 @@ def test_evidence_is_the_fall_of_the_log_odds() -> None:
     heat = evidence(np.log(probabilities), np.ones((2, 2), bool))
     first = 2 / 3 * (np.log(0.7 / 0.3) - np.log(0.2 / 0.8))
     third = 1 / 3 * (np.log(0.3 / 0.7) - np.log(0.1 / 0.9))
-    assert heat == pytest.approx(np.array([[[first, 0], [0, 0]], [[0, 0], [third, 0]]]), abs=1e-6)
+    weights = np.array([[[first, 0], [-third, 0]], [[-first, 0], [third, 0]]])
+    expected = np.clip(weights - weights.mean(axis=(1, 2), keepdims=True), 0, None)
+    assert heat == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_category_named_without_evidence_still_has_a_map() -> None:
+    logits = np.tile([1.0, 0.0], (9, 1))
+    logits[1:] += [1.0, 0.0]  # hiding anything favours the first category, but the fourth place least
+    logits[4] -= [0.5, 0.0]
+    heat = evidence(logits, np.ones((2, 2), bool))[0]
+    assert heat.argmax() == 3
+    assert heat[1, 1] > 0
 
 
 def test_a_model_that_is_sure_still_points() -> None:
@@ -48,8 +59,10 @@ def test_places_beside_the_breast_do_not_count() -> None:
     places = covered(inside, 7, 7)
     assert places[:, :3].all()
     assert not places[:, 3:].any()
-    logits = np.vstack([[2.0, 0.0], np.zeros((98, 2))])
-    assert np.array_equal(evidence(logits, places)[0] > 0, places)
+    logits = np.random.default_rng(0).normal(size=(99, 2))
+    heat = evidence(logits, places)
+    assert (heat[:, places] > 0).any()
+    assert not heat[:, ~places].any()
 
 
 def drawn(

@@ -48,8 +48,9 @@ def evidence(logits: np.ndarray, covered: np.ndarray) -> np.ndarray:
 
     The weight of evidence (Robnik-Sikonja and Kononenko, IEEE Trans. Knowledge and Data Engineering 20, 2008):
     unlike a difference of probabilities it does not vanish where the model is sure. The place alone counts two
-    thirds and the place with its neighbours one, so that a finding larger than a place is seen as well. What
-    speaks against a category, and places beside the breast, count 0.
+    thirds and the place with its neighbours one, so that a finding larger than a place is seen as well. Each
+    place is compared with the breast's average one, since hiding anything at all favours the categories that
+    the model names without evidence. Places below the average or beside the breast count 0.
 
     Parameters
     ----------
@@ -63,8 +64,9 @@ def evidence(logits: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """
     odds = _log_odds(np.asarray(logits, np.float64))
     alone, around = np.split(odds[0] - odds[1:], 2)
-    weight = np.clip((2 * alone + around) / 3, 0, None)
-    return np.ascontiguousarray(weight.T.reshape(-1, *covered.shape) * covered, np.float32)
+    weight = ((2 * alone + around) / 3).T.reshape(-1, *covered.shape)
+    average = weight[:, covered].mean(axis=1) if covered.any() else np.zeros(len(weight))
+    return np.ascontiguousarray(np.clip(weight - average[:, None, None], 0, None) * covered, np.float32)
 
 
 def _log_odds(logits: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ class Prediction:
 
     category : code of the most probable category
     probabilities : calibrated, by code in the bundle's class order; sum 1
-    maps : by code, float32 array of shape (7, 7): how far that category's log odds fall when the place is hidden
+    maps : by code, float32 array of shape (7, 7): what the place says for the category, in log odds
+        above the average place (:func:`birads_app.inference.explain.evidence`)
     box : the square of the image that the maps cover; may reach outside of the image
     flipped : True where the maps belong to the mirror image
     warnings : what speaks against trusting the answer, as sentences
