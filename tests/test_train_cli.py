@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_nothing_behind(train, copies, cache, monkeypatch) ->
     shutil.rmtree(cache / "features", ignore_errors=True)
     monkeypatch.setattr("training.cache.np.save", lambda *_, **__: full())
     assert "No space left on device" in train(copies, status=1)
-    assert not [path for path in cache.rglob("*") if path.is_file()]
+    assert not [path for path in (cache / "features").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The commands ``flask train``, ``flask models ...``, ``flask phantoms`` and ``flask prove``.
+"""The commands ``flask train``, ``flask dataset``, ``flask models``, ``flask phantoms`` and ``flask prove``.
 
 Each command translates options to a call and an error to one line. Nothing heavy is imported until a
 command runs, because the web application imports this module at start.
@@ -16,12 +16,14 @@ from flask.cli import AppGroup
 if TYPE_CHECKING:
     from training.recipe import Site
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_DATA = click.Path(exists=True, path_type=Path)
+_DATA_HELP = "Folder with one folder of images per category, or a CSV with path and birads."
+_PATTERN_HELP = "Regular expression that finds the patient in a file's path below the data."
 
 
 def register(app: Flask) -> None:
     """Join the training commands to ``app.cli``."""
-    for command in (train, models, phantoms, prove):
+    for command in (train, dataset, models, phantoms, prove):
         app.cli.add_command(command)
 
 
@@ -66,7 +68,7 @@ _commands = AppGroup("training")
 
 
 @_commands.command("train")
-@click.option("--data", required=True, type=_FOLDER, help="Folder with one folder of images per category.")
+@click.option("--data", required=True, type=_DATA, help=_DATA_HELP)
 @click.option("--name", required=True, help="Name of the new model: letters, digits, - and _.")
 @click.option(
     "--recipe",
@@ -90,6 +92,7 @@ _commands = AppGroup("training")
 )
 @click.option("--head", default="dense", show_default=True, help="Kind of head to learn.")
 @click.option("--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found.")
+@click.option("--patient-pattern", default=None, metavar="REGEX", help=_PATTERN_HELP)
 @click.option("--seed", default=0, show_default=True, help="Split, resampling and weights follow from it.")
 @click.option(
     "--epochs",
@@ -115,7 +118,7 @@ _commands = AppGroup("training")
     "--promote/--no-promote", default=False, show_default=True, help="Let the new model serve at once."
 )
 def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> None:
-    """Train a model on a folder of mammograms and write it as a bundle."""
+    """Train a model on labelled mammograms and write it as a bundle."""
     with _one_line_errors():
         if recipe == "shipped":
             _refuse_knobs(knobs)
@@ -150,16 +153,70 @@ def _train_head(data: Path, name: str, knobs: dict[str, Any]) -> None:
     from training.recipe import TrainConfig
     from training.recipe import train as run
 
-    classes = knobs.pop("classes")
+    classes = _codes(knobs.pop("classes"))
     weights = knobs.pop("backbone_weights")
     config = TrainConfig(
         data=str(data.resolve()),
         name=name,
-        classes=tuple(code.strip() for code in classes.split(",")) if classes else (),
+        classes=classes,
         backbone_weights=str(weights) if weights else None,
         **knobs,
     )
     click.echo(run(config, _site(), say=click.echo).summary)
+
+
+def _codes(listed: str | None) -> tuple[str, ...]:
+    """Categories as ``--classes`` lists them."""
+    return tuple(code.strip() for code in listed.split(",")) if listed else ()
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a report whole or not at all."""
+    import json
+
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@_commands.group("dataset", cls=AppGroup)
+def dataset() -> None:
+    """Look at a data set before anything is learned from it."""
+
+
+@dataset.command("check")
+@click.argument("data", type=_DATA)
+@click.option("--classes", default=None, help="Categories to look at. Default: all found.")
+@click.option("--patient-pattern", default=None, metavar="REGEX", help=_PATTERN_HELP)
+@click.option(
+    "--smote-neighbours",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Categories with too few images for so many are named.",
+)
+@click.option(
+    "--out", default=None, type=click.Path(dir_okay=False, path_type=Path), help="Report as a JSON file."
+)
+def check_dataset(
+    data: Path, classes: str | None, patient_pattern: str | None, smote_neighbours: int, out: Path | None
+) -> None:
+    """Report categories, patients, copies and unreadable files; status 1 where training would refuse."""
+    from training.dataset import listing
+    from training.survey import survey
+
+    with _one_line_errors():
+        found = listing(data, _codes(classes), patient_pattern)
+        report = survey(data, found, _site().cache, smote_neighbours)
+        for line in report.lines():
+            click.echo(line)
+        if out:
+            _write_json(out, report.as_dict())
+    if report.problems:
+        raise SystemExit(1)
 
 
 @_commands.group("models", cls=AppGroup)

@@ -26,6 +26,7 @@ from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
 from training.promote import reserved
 from training.split import Split
+from training.survey import Survey, survey
 
 # The bundle that comes with the product, whose backbone makes the features unless another is asked for.
 SHIPPED = "birads-demo"
@@ -35,9 +36,10 @@ SHIPPED = "birads-demo"
 class TrainConfig:
     """The knobs of a training; all are kept in the bundle's manifest."""
 
-    data: str  # folder with one folder of images per category
+    data: str  # folder with one folder of images per category, or a table of labels
     name: str  # of the new bundle
     classes: tuple[str, ...] = ()  # categories to learn; all found when empty
+    patient_pattern: str | None = None  # where neither a table nor a known way of naming tells the patients
     backbone: str = "shipped"  # "imagenet" to compare with features that saw no mammogram
     backbone_weights: str | None = None  # a Keras .h5 file, in place of `backbone`
     head: str = "dense"
@@ -111,15 +113,25 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
     kind = head(config.head)
     target = site.target or site.models
     with reserved(target, config.name):
-        found = dataset.read_folder(Path(config.data), config.classes)
+        found, checked = _look(config, site, say)
         source = _open_backbone(config, site)
         material = _material(config, _read(config, site, source, kind, found, say))
         trained, notes = _fit(config, kind, material)
         temperature = _temperature(material, trained)
         evaluation = _evaluate(config, material, trained, temperature)
         facts = _facts(material, source, notes, temperature)
-        path = _write(config, target, source, trained, material, facts, evaluation)
+        path = _write(config, target, source, trained, material, facts, evaluation, checked)
     return Trained(path, evaluation, report.summary(config, facts, evaluation))
+
+
+def _look(config: TrainConfig, site: Site, say: Callable[[str], None]) -> tuple[dataset.Dataset, Survey]:
+    """List the images and check the set; raises DatasetError where it cannot be learned from."""
+    data = Path(config.data)
+    found = dataset.read(data, config.classes, config.patient_pattern)
+    checked = survey(data, found, site.cache, config.smote_neighbours)
+    for line in (*found.notes, *checked.warnings):
+        say(line)
+    return found.dataset, checked
 
 
 def _open_backbone(config: TrainConfig, site: Site) -> Extractor:
@@ -241,6 +253,7 @@ def _write(
     material: _Material,
     facts: report.Facts,
     evaluation: Evaluation,
+    checked: Survey,
 ) -> Path:
     manifest: dict[str, Any] = {
         "classes": list(facts.classes),
@@ -259,5 +272,5 @@ def _write(
         card=report.card(config, facts, evaluation),
         backbone=source.graph,
         head=trained.freeze(material.features.map_shape),
-        evaluation={**evaluation.as_dict(), **report.remarks(facts)},
+        evaluation={**evaluation.as_dict(), **report.remarks(facts), "check": checked.as_dict()},
     )

@@ -49,7 +49,7 @@ def patient_warning(unknown: int, images: int) -> str:
     return (
         f"WARNING: the patients of {unknown} of {images} images could not be told, and each of these images "
         "counts as a patient. Images of one patient may lie on both sides of the split, and the figures "
-        "are then too good. Give a table truth.csv with the columns path and patient."
+        "are then too good. Give a table truth.csv with the columns path and patient, or --patient-pattern."
     )
 
 
