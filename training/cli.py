@@ -109,25 +109,43 @@ _commands = AppGroup("training")
     help="Share of the images kept for the evaluation.",
 )
 @click.option(
-    "--smote/--no-smote",
-    default=True,
+    "--resampling",
+    type=click.Choice(["none", "smote-all", "smote-train"]),
+    default="smote-train",
     show_default=True,
-    help="Balance the categories of the training part with synthetic rows.",
+    help="Balance the categories with synthetic rows: in the training part, or before the split, which leaks.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["patient", "image"]),
+    default="patient",
+    show_default=True,
+    help="What stays on one side; images of one patient on both sides leak.",
+)
+@click.option(
+    "--folds",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Measure by cross-validation in so many parts; 0 holds one part out.",
 )
 @click.option(
     "--promote/--no-promote", default=False, show_default=True, help="Let the new model serve at once."
 )
 def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> None:
     """Train a model on labelled mammograms and write it as a bundle."""
+    may_serve = (knobs["resampling"], knobs["split"]) == ("smote-train", "patient")
     with _one_line_errors():
         if recipe == "shipped":
             _refuse_knobs(knobs)
             _train_shipped(data, name)
         else:
-            _train_head(data, name, knobs)
+            if promote and not may_serve:
+                raise click.UsageError("--promote takes --resampling smote-train and --split patient.")
+            _train_head(data, name, dict(knobs))
         if promote:
             _promote(name)
-    if not promote:
+    if not promote and may_serve:
         click.echo(f"The model does not serve yet: flask models promote {name}")
 
 
@@ -238,10 +256,10 @@ def list_models() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a model's card."""
-    from training.promote import find
+    from training.promote import card
 
     with _one_line_errors():
-        click.echo(find(Path(_settings().models), name).card)
+        click.echo(card(Path(_settings().models), name))
 
 
 @models.command("verify")
@@ -254,10 +272,15 @@ def verify(name: str) -> None:
 
 @models.command("promote")
 @click.argument("name")
-def promote_model(name: str) -> None:
+@click.option(
+    "--override-protocol",
+    is_flag=True,
+    help="Let it serve though it leaks or was trained to be compared with; that is put on record.",
+)
+def promote_model(name: str, override_protocol: bool) -> None:
     """Let a model serve, after verifying it; running workers pick it up."""
     with _one_line_errors():
-        _promote(name)
+        _promote(name, override_protocol)
 
 
 @models.command("rollback")
@@ -278,11 +301,11 @@ def _verified(name: str) -> str:
     return run(Path(settings.models), name, settings.engine, settings.precision)
 
 
-def _promote(name: str) -> None:
+def _promote(name: str, override: bool = False) -> None:
     from training.promote import promote as run
 
     settings = _settings()
-    run(Path(settings.models), name, settings.engine, settings.precision)
+    run(Path(settings.models), name, settings.engine, settings.precision, override=override)
     click.echo(f"{name} serves now.")
 
 

@@ -61,7 +61,7 @@ def evaluate(
     raw: np.ndarray,
     calibrated: np.ndarray,
     labels: np.ndarray,
-    patients: Sequence[str],
+    patients: Sequence[str] | np.ndarray,
     classes: Sequence[str],
     *,
     replicates: int = 2000,
@@ -131,7 +131,7 @@ def calibration_of(probabilities: np.ndarray, labels: np.ndarray) -> Calibration
 
 
 def _confusion_by_patient(
-    labels: np.ndarray, named: np.ndarray, patients: Sequence[str], classes: int
+    labels: np.ndarray, named: np.ndarray, patients: Sequence[str] | np.ndarray, classes: int
 ) -> np.ndarray:
     """Confusion matrices (patients, classes, classes)."""
     names, group = np.unique(np.asarray(patients), return_inverse=True)
@@ -168,7 +168,7 @@ def _quadratic_kappa(
 
 def bootstrap(
     statistic: Callable[[np.ndarray], float],
-    patients: Sequence[str],
+    patients: Sequence[str] | np.ndarray,
     *,
     replicates: int = 2000,
     seed: int = 0,

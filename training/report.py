@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from training.evaluate import Evaluation
+from training.protocol import Leak, Protocol
 
 if TYPE_CHECKING:
     from training.recipe import TrainConfig
@@ -25,7 +26,10 @@ class Facts:
 
     counts : images of each category in the training, validation and test part, in class order
     patients : patients in the three parts
+    everyone : patients in all
+    images : real images in all; parts hold more where synthetic rows were made before the split
     unknown : images whose patient could not be told
+    leak : what lies on both sides of the split
     refused : (file, reason) of each file left out
     backbone : the bundle's note about where the backbone comes from
     notes : sentences of split and resampling
@@ -34,7 +38,11 @@ class Facts:
     classes: tuple[str, ...]
     counts: tuple[tuple[int, int, int], ...]
     patients: tuple[int, int, int]
+    everyone: int
+    images: int
     unknown: int
+    protocol: Protocol
+    leak: Leak
     refused: tuple[tuple[str, str], ...]
     backbone: str
     notes: tuple[str, ...]
@@ -55,24 +63,24 @@ def patient_warning(unknown: int, images: int) -> str:
 
 def card(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
     """The model card, in Markdown."""
-    images = sum(map(sum, facts.counts))
     before, after = evaluation.before, evaluation.after
     sections = [
         f"# {config.name}",
         DISCLAIMER,
-        patient_warning(facts.unknown, images) and f"**{patient_warning(facts.unknown, images)}**",
+        *(f"**{warning}**" for warning in _warnings(facts)),
         "Reads one mammogram and gives the probability of each BI-RADS category: "
         f"{_categories(facts.classes)}. Made {facts.created} by `flask train`.",
         "## Data",
-        f"{images} images of {sum(facts.patients)} patients from `{config.data}`; {len(facts.refused)} files "
-        "were left out (listed in `evaluation.json`). No patient is in two parts.",
+        f"{facts.images} images of {facts.everyone} patients from `{config.data}`; {len(facts.refused)} files "
+        f"were left out (listed in `evaluation.json`). {_sides(facts)}",
         markdown_table(["BI-RADS", "training", "validation", "test"], _rows(facts)),
         "\n".join(f"- {note}" for note in facts.notes),
         "## Recipe",
         _recipe(config, facts),
         "## Figures",
-        f"On {evaluation.images} images of {evaluation.patients} test patients, with 95 % intervals "
-        "(bootstrap over patients). They hold for images from the same source; other sources may do worse.",
+        f"On {evaluation.images} images of {evaluation.patients} test patients ({facts.protocol}), with 95 % "
+        "intervals (bootstrap over patients). They hold for images from the same source; other sources may do "
+        "worse.",
         figures_table(evaluation),
         grid_table(evaluation),
         f"Calibration: expected calibration error {before.ece:.3f} before and {after.ece:.3f} after "
@@ -83,14 +91,14 @@ def card(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
 
 def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
     """What the console shows at the end."""
-    images = sum(map(sum, facts.counts))
     before, after = evaluation.before, evaluation.after
     width = max(map(len, _NAMES.values()))
     lines = [
         f"Model {config.name}: BI-RADS {', '.join(facts.classes)}.",
-        f"{images} images of {sum(facts.patients)} patients; training {facts.patients[0]}, validation "
+        f"{facts.images} images of {facts.everyone} patients; training {facts.patients[0]}, validation "
         f"{facts.patients[1]}, test {facts.patients[2]} patients; {len(facts.refused)} files left out.",
-        patient_warning(facts.unknown, images),
+        f"Protocol: {facts.protocol}.",
+        *_warnings(facts),
         *facts.notes,
         f"{evaluation.images} images of {evaluation.patients} test patients, 95 % interval over patients:",
         *(f"  {_NAMES[name]:{width}}  {figure}" for name, figure in evaluation.figures.items()),
@@ -117,14 +125,38 @@ def grid_table(evaluation: Evaluation) -> str:
     return f"{caption}\n\n{markdown_table(['', *evaluation.classes], rows)}"
 
 
-def remarks(facts: Facts) -> dict[str, Any]:
-    """What ``evaluation.json`` says besides the figures."""
+def figures(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> dict[str, Any]:
+    """What ``evaluation.json`` holds; its keys are told in docs/evaluation.md."""
     return {
-        "protocol": "split by patient; resampling on the training part only",
-        "warning": patient_warning(facts.unknown, sum(map(sum, facts.counts))),
+        **evaluation.as_dict(),
+        "protocol": str(facts.protocol),
+        "head": config.head,
+        "leaks": facts.leak.leaks,
+        "leak": facts.leak.sentence,
+        "warning": patient_warning(facts.unknown, facts.images),
         "notes": list(facts.notes),
         "left_out": [{"file": file, "reason": reason} for file, reason in facts.refused],
     }
+
+
+def _warnings(facts: Facts) -> list[str]:
+    """What has to be read before any figure."""
+    told = [facts.leak.sentence, patient_warning(facts.unknown, facts.images)]
+    if not facts.protocol.may_serve:
+        told.append("This model is there to be compared with, and not to be promoted.")
+    return [sentence for sentence in told if sentence]
+
+
+def _sides(facts: Facts) -> str:
+    """Who stands where."""
+    if facts.leak.leaks:
+        return "Training and test are NOT apart."
+    if facts.protocol.folds:
+        return (
+            f"Figures are of {facts.protocol.folds} models that each leave out one part of the patients; the "
+            "model itself learned from all parts. No patient is on both sides."
+        )
+    return "No patient is in two parts."
 
 
 def _categories(classes: Sequence[str]) -> str:
@@ -132,12 +164,17 @@ def _categories(classes: Sequence[str]) -> str:
 
 
 def _recipe(config: "TrainConfig", facts: Facts) -> str:
-    balance = "SMOTE on the rows of the training part only" if config.smote else "no resampling"
+    balance = {
+        "smote-train": "SMOTE on the rows of the training part only",
+        "smote-all": "SMOTE on all rows BEFORE the split",
+        "none": "no resampling",
+    }[facts.protocol.resampling]
+    whose = "patients" if facts.protocol.split == "patient" else "images"
     return (
         f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the {config.head} head with early "
-        f"stopping on the validation patients, temperature {facts.temperature:.3f} fitted on them, figures "
-        "from the test patients, which nothing else has touched. Seed and every other knob are in "
-        "`manifest.json`."
+        f"stopping on the validation {whose}, temperature {facts.temperature:.3f} fitted on them, figures "
+        f"from the test {whose}{'' if facts.leak.leaks else ', which nothing else has touched'}. Seed and every "
+        "other knob are in `manifest.json`."
     )
 
 
