@@ -131,9 +131,9 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
     target = site.target or site.models
     with reserved(target, config.name):
         protocol.of(config)
-        found, checked = _look(config, site, say)
-        source = _open_backbone(config, site)
-        material = _material(config, _read(config, site, source, kind, found, say))
+        found, checked = look(config, site, say)
+        source = open_backbone(config, site)
+        material = _material(config, read(config, site, source, kind, found, say))
         trained, notes = _fit(config, kind, material)
         temperature = _temperature(material, trained)
         if config.folds:
@@ -163,7 +163,7 @@ def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[Answer
     return answers, _leak(config, material)
 
 
-def _look(config: TrainConfig, site: Site, say: Callable[[str], None]) -> tuple[dataset.Dataset, Survey]:
+def look(config: TrainConfig, site: Site, say: Callable[[str], None]) -> tuple[dataset.Dataset, Survey]:
     """List the images and check the set; raises DatasetError where it cannot be learned from."""
     data = Path(config.data)
     found = dataset.read(data, config.classes, config.patient_pattern)
@@ -173,14 +173,15 @@ def _look(config: TrainConfig, site: Site, say: Callable[[str], None]) -> tuple[
     return found.dataset, checked
 
 
-def _open_backbone(config: TrainConfig, site: Site) -> Extractor:
+def open_backbone(config: TrainConfig, site: Site) -> Extractor:
+    """The backbone that the configuration asks for; raises ModelError where it is out of reach."""
     if config.backbone_weights or config.backbone == "imagenet":
         weights = config.backbone_weights or "imagenet"
         return extractor.from_keras(weights, site.cache, site.engine, site.precision)
     return extractor.from_bundle(site.models / SHIPPED, site.engine, site.precision)
 
 
-def _read(
+def read(
     config: TrainConfig,
     site: Site,
     source: Extractor,

@@ -11,12 +11,18 @@ from training.protocol import Leak, Protocol
 if TYPE_CHECKING:
     from training.recipe import TrainConfig
 
-_NAMES = {
+FIGURE_NAMES = {
     "accuracy": "Accuracy",
     "precision": "Precision (macro)",
     "recall": "Recall (macro)",
     "f1": "F1 (macro)",
     "kappa": "Quadratic kappa",
+}
+_SCREENING = {
+    "sensitivity": "Sensitivity at 4 or higher",
+    "specificity": "Specificity at 4 or higher",
+    "ppv": "PPV at 4 or higher",
+    "recall_rate": "Recall rate at 4 or higher",
 }
 
 
@@ -83,6 +89,8 @@ def card(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
         "worse.",
         figures_table(evaluation),
         grid_table(evaluation),
+        categories_table(evaluation),
+        screening_table(evaluation),
         f"Calibration: expected calibration error {before.ece:.3f} before and {after.ece:.3f} after "
         f"temperature scaling, Brier score {before.brier:.3f} and {after.brier:.3f}.",
     ]
@@ -92,7 +100,7 @@ def card(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
 def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
     """What the console shows at the end."""
     before, after = evaluation.before, evaluation.after
-    width = max(map(len, _NAMES.values()))
+    width = max(map(len, (*FIGURE_NAMES.values(), *_SCREENING.values())))
     lines = [
         f"Model {config.name}: BI-RADS {', '.join(facts.classes)}.",
         f"{facts.images} images of {facts.everyone} patients; training {facts.patients[0]}, validation "
@@ -101,7 +109,13 @@ def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
         *_warnings(facts),
         *facts.notes,
         f"{evaluation.images} images of {evaluation.patients} test patients, 95 % interval over patients:",
-        *(f"  {_NAMES[name]:{width}}  {figure}" for name, figure in evaluation.figures.items()),
+        *(f"  {FIGURE_NAMES[name]:{width}}  {figure}" for name, figure in evaluation.figures.items()),
+        *(f"  {_SCREENING[name]:{width}}  {figure}" for name, figure in evaluation.screening.items()),
+        *(f"  {'Recall of ' + code:{width}}  {figure}" for code, figure in evaluation.recall_of.items()),
+        *(
+            f"  {f'AUC of {code} against the rest':{width}}  {figure}"
+            for code, figure in evaluation.auc_of.items()
+        ),
         f"Always naming the most common category: accuracy {evaluation.majority:.3f}.",
         f"Calibration error {before.ece:.3f} -> {after.ece:.3f}, Brier score {before.brier:.3f} -> "
         f"{after.brier:.3f} (temperature {facts.temperature:.2f}).",
@@ -113,9 +127,31 @@ def summary(config: "TrainConfig", facts: Facts, evaluation: Evaluation) -> str:
 
 def figures_table(evaluation: Evaluation) -> str:
     """The figures with their intervals, as a Markdown table."""
-    rows = [[_NAMES[name], str(figure)] for name, figure in evaluation.figures.items()]
+    rows = [[FIGURE_NAMES[name], str(figure)] for name, figure in evaluation.figures.items()]
     rows.append(["Accuracy of always naming the most common category", f"{evaluation.majority:.3f}"])
     return markdown_table(["figure", "value (95 % interval)"], rows)
+
+
+def categories_table(evaluation: Evaluation) -> str:
+    """Recall and area under the curve of each category, as a Markdown table."""
+    rows = [
+        [
+            code,
+            *(
+                str(of[code]) if code in of else "no image"
+                for of in (evaluation.recall_of, evaluation.auc_of)
+            ),
+        ]
+        for code in evaluation.classes
+    ]
+    return markdown_table(["BI-RADS", "recall", "area under the curve, against the rest"], rows)
+
+
+def screening_table(evaluation: Evaluation) -> str:
+    """What an audit asks, as a Markdown table under a line that says what counts; empty where nothing does."""
+    rows = [[_SCREENING[name], str(figure)] for name, figure in evaluation.screening.items()]
+    caption = "Truth and answer count as positive at BI-RADS 4 or higher, which is no proof of cancer:"
+    return f"{caption}\n\n{markdown_table(['figure', 'value (95 % interval)'], rows)}" if rows else ""
 
 
 def grid_table(evaluation: Evaluation) -> str:
