@@ -1,4 +1,4 @@
-"""The commands ``flask train``, ``flask dataset``, ``flask models``, ``flask phantoms`` and ``flask prove``.
+"""The commands ``flask train``, ``dataset``, ``reproduce``, ``models``, ``phantoms`` and ``prove``.
 
 Each command translates options to a call and an error to one line. Nothing heavy is imported until a
 command runs, because the web application imports this module at start.
@@ -13,17 +13,15 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from training import options
+
 if TYPE_CHECKING:
     from training.recipe import Site
-
-_DATA = click.Path(exists=True, path_type=Path)
-_DATA_HELP = "Folder with one folder of images per category, or a CSV with path and birads."
-_PATTERN_HELP = "Regular expression that finds the patient in a file's path below the data."
 
 
 def register(app: Flask) -> None:
     """Join the training commands to ``app.cli``."""
-    for command in (train, dataset, models, phantoms, prove):
+    for command in (train, dataset, reproduce, models, phantoms, prove):
         app.cli.add_command(command)
 
 
@@ -68,7 +66,7 @@ _commands = AppGroup("training")
 
 
 @_commands.command("train")
-@click.option("--data", required=True, type=_DATA, help=_DATA_HELP)
+@click.option("--data", required=True, type=options.DATA, help=options.DATA_HELP)
 @click.option("--name", required=True, help="Name of the new model: letters, digits, - and _.")
 @click.option(
     "--recipe",
@@ -88,11 +86,11 @@ _commands = AppGroup("training")
     "--backbone-weights",
     type=click.Path(path_type=Path),
     default=None,
-    help="Keras .h5 weights of ResNet50 without top, instead of --backbone.",
+    help="Keras .h5 weights of ResNet50 without top, whole or up to conv4, instead of --backbone.",
 )
 @click.option("--head", default="dense", show_default=True, help="Kind of head to learn.")
 @click.option("--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found.")
-@click.option("--patient-pattern", default=None, metavar="REGEX", help=_PATTERN_HELP)
+@click.option("--patient-pattern", default=None, metavar="REGEX", help=options.PATTERN_HELP)
 @click.option("--seed", default=0, show_default=True, help="Split, resampling and weights follow from it.")
 @click.option(
     "--epochs",
@@ -206,19 +204,7 @@ def dataset() -> None:
 
 
 @dataset.command("check")
-@click.argument("data", type=_DATA)
-@click.option("--classes", default=None, help="Categories to look at. Default: all found.")
-@click.option("--patient-pattern", default=None, metavar="REGEX", help=_PATTERN_HELP)
-@click.option(
-    "--smote-neighbours",
-    default=5,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Categories with too few images for so many are named.",
-)
-@click.option(
-    "--out", default=None, type=click.Path(dir_okay=False, path_type=Path), help="Report as a JSON file."
-)
+@options.check
 def check_dataset(
     data: Path, classes: str | None, patient_pattern: str | None, smote_neighbours: int, out: Path | None
 ) -> None:
@@ -235,6 +221,33 @@ def check_dataset(
             _write_json(out, report.as_dict())
     if report.problems:
         raise SystemExit(1)
+
+
+@_commands.command("reproduce")
+@options.reproduction
+def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **knobs: Any) -> None:
+    """Show the paper's figures beside honest ones; the difference is what leaks."""
+    from training.recipe import TrainConfig
+    from training.reproduce import reproduce as run
+    from training.reproduce_table import lines, page
+
+    weights = knobs.pop("backbone_weights")
+    with _one_line_errors():
+        config = TrainConfig(
+            data=str(data.resolve()),
+            name="reproduction",
+            classes=_codes(classes),
+            backbone_weights=str(weights) if weights else None,
+            **knobs,
+        )
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+        found = run(config, _codes(heads), _site(), say=lambda line: click.echo(line, err=True))
+        for line in lines(found):
+            click.echo(line)
+        if out:
+            _write_json(out / "reproduction.json", found.as_dict())
+            (out / "reproduction.html").write_text(page(found), "utf-8")
 
 
 @_commands.group("models", cls=AppGroup)
