@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.neighbors import KNeighborsClassifier
 
+from tests.nearest import Nearest
 from training import protocol, recipe
 from training.dataset import Dataset, Example
 from training.errors import DatasetError, TrainingError
 from training.evaluate import evaluate
 from training.features import Features
-from training.heads import Lesson
 from training.recipe import TrainConfig
 from training.split import folds
 
@@ -104,25 +103,6 @@ def test_only_the_honest_protocol_with_resampling_may_serve() -> None:
     assert may == {("smote-train", "patient")}
     assert str(protocol.of(CONFIG)) == "smote-train, split by patient, holdout 80:20"
     assert str(protocol.of(replace(CONFIG, folds=5))) == "smote-train, split by patient, cross-validation 5"
-
-
-class Nearest:
-    """A head that answers with the category of the nearest row it was shown."""
-
-    facts: dict = {}
-
-    def rows(self, maps: np.ndarray) -> np.ndarray:
-        return maps.mean(axis=(1, 2))
-
-    def fit(self, lesson: Lesson) -> "Nearest":
-        self._known = KNeighborsClassifier(1).fit(lesson.rows, lesson.labels)
-        return self
-
-    def logits(self, rows: np.ndarray) -> np.ndarray:
-        return np.log(self._known.predict_proba(rows) + 1e-3)
-
-    def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
-        raise NotImplementedError
 
 
 def test_the_leak_shown_on_purpose() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from birads_app.inference.errors import ModelError
 from training.freeze import freeze
 
-# ResNet50 up to conv4_block6_out has so many convolutions, the whole network 53.
-_CONV4_KERNELS = 43
+# Convolutions of ResNet50 up to conv4_block6_out, and of the whole network.
+_CONV4_KERNELS, _KERNELS = 43, 53
 
 
 def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
@@ -46,7 +46,10 @@ def _load(model: Any, path: Path) -> Any:
             f"There is no weights file at {path}. Give the path of a Keras .h5 file of ResNet50."
         )
     try:
-        partial = _kernels(path) == _CONV4_KERNELS
+        kernels = _kernels(path)
+        if kernels not in (_CONV4_KERNELS, _KERNELS):  # Keras passes over what it does not find
+            raise ValueError
+        partial = kernels == _CONV4_KERNELS
         low = _up_to_conv4(model) if partial else model
         low.load_weights(str(path))
     except (ValueError, OSError, KeyError) as error:
