@@ -96,7 +96,7 @@ def test_validation_and_test_never_meet_smote(tmp_path) -> None:
 def test_smote_can_be_switched_off(tmp_path) -> None:
     examples = tuple(Example(tmp_path / str(n), "1" if n % 5 else "4", str(n), known=True) for n in range(50))
     features = Features(Dataset(examples), np.zeros((50, 2), np.float32), (1, 1, 1), (), 0)
-    config = TrainConfig(data=str(tmp_path), name="m", smote=False)
+    config = TrainConfig(data=str(tmp_path), name="m", resampling="none")
     head = Recorder()
     material = recipe._material(config, features)
     recipe._fit(config, head, material)
