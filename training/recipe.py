@@ -24,11 +24,17 @@ from training.evaluate import Evaluation, evaluate
 from training.extractor import Extractor
 from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
+from training.heads.lesson import CROSS_ENTROPY, ORDINAL
 from training.promote import reserved
 from training.split import Split
 
 # The bundle that comes with the product, whose backbone makes the features unless another is asked for.
 SHIPPED = "birads-demo"
+
+_UNORDERED = (
+    "Category 0, incomplete, has no place in the order of the others; the ordinal loss takes it for less "
+    "than 1. Leave it out with --classes."
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class TrainConfig:
     backbone: str = "shipped"  # "imagenet" to compare with features that saw no mammogram
     backbone_weights: str | None = None  # a Keras .h5 file, in place of `backbone`
     head: str = "dense"
+    loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
     seed: int = 0
     test_share: float = 0.2  # more gives narrower intervals, and less to learn from
     validation_share: float = 0.15  # early stopping and temperature come from these patients
@@ -108,7 +115,7 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
     OSError
         The cache or the bundle cannot be written.
     """
-    kind = head(config.head)
+    kind = head(config.head, config.loss)
     target = site.target or site.models
     with reserved(target, config.name):
         found = dataset.read_folder(Path(config.data), config.classes)
@@ -117,7 +124,7 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
         trained, notes = _fit(config, kind, material)
         temperature = _temperature(material, trained)
         evaluation = _evaluate(config, material, trained, temperature)
-        facts = _facts(material, source, notes, temperature)
+        facts = _facts(material, source, trained, notes, temperature)
         path = _write(config, target, source, trained, material, facts, evaluation)
     return Trained(path, evaluation, report.summary(config, facts, evaluation))
 
@@ -175,18 +182,22 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
         rows, labels, notes = resampling.balance(
             rows, labels, material.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
+    if config.loss == ORDINAL and "0" in material.classes:
+        notes += (_UNORDERED,)
     lesson = Lesson(
         rows=rows,
         labels=labels,
         validation_rows=validation_rows,
         validation_labels=validation_labels,
         classes=len(material.classes),
+        map_shape=material.features.map_shape,
         seed=config.seed,
         epochs=config.epochs,
         patience=config.patience,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         dropout=config.dropout,
+        loss=config.loss,
     )
     return kind.fit(lesson), notes
 
@@ -215,7 +226,11 @@ def _evaluate(
 
 
 def _facts(
-    material: _Material, source: Extractor, notes: tuple[str, ...], temperature: float
+    material: _Material,
+    source: Extractor,
+    trained: TrainedHead,
+    notes: tuple[str, ...],
+    temperature: float,
 ) -> report.Facts:
     parts = (material.split.training, material.split.validation, material.split.test)
     counts = np.array([np.bincount(material.labels[part], minlength=len(material.classes)) for part in parts])
@@ -227,6 +242,7 @@ def _facts(
         unknown=sum(not example.known for example in material.features.dataset.examples),
         refused=tuple((str(refusal.path), refusal.reason) for refusal in material.features.refused),
         backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
+        head=trained.about,
         notes=material.split.notes + notes,
         temperature=temperature,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

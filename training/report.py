@@ -28,6 +28,7 @@ class Facts:
     unknown : images whose patient could not be told
     refused : (file, reason) of each file left out
     backbone : the bundle's note about where the backbone comes from
+    head : what the head says about itself
     notes : sentences of split and resampling
     """
 
@@ -37,6 +38,7 @@ class Facts:
     unknown: int
     refused: tuple[tuple[str, str], ...]
     backbone: str
+    head: str
     notes: tuple[str, ...]
     temperature: float
     created: str
@@ -134,10 +136,10 @@ def _categories(classes: Sequence[str]) -> str:
 def _recipe(config: "TrainConfig", facts: Facts) -> str:
     balance = "SMOTE on the rows of the training part only" if config.smote else "no resampling"
     return (
-        f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the {config.head} head with early "
-        f"stopping on the validation patients, temperature {facts.temperature:.3f} fitted on them, figures "
-        "from the test patients, which nothing else has touched. Seed and every other knob are in "
-        "`manifest.json`."
+        f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the `{config.head}` head, "
+        f"temperature {facts.temperature:.3f} fitted on the validation patients, figures from the test "
+        "patients, which nothing else has touched. Seed and every other knob are in `manifest.json`.\n\n"
+        f"The head: {facts.head}"
     )
 
 
