@@ -109,7 +109,7 @@ def standardised(inputs: Any, rows: np.ndarray, channels: int) -> Any:
     import keras
 
     mean, deviation = moments(rows, channels)
-    return keras.layers.Normalization(axis=-1, mean=mean, variance=deviation**2)(inputs)
+    return keras.layers.Normalization(axis=-1, mean=mean, variance=halved(deviation**2))(inputs)
 
 
 def moments(rows: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
