@@ -35,6 +35,13 @@ def test_synthetic_rows_lie_between_rows_of_their_category() -> None:
     assert (more[52:] >= real.min(axis=0) - 1e-6).all() and (more[52:] <= real.max(axis=0) + 1e-6).all()
 
 
+def test_rows_in_half_precision_stay_in_it() -> None:
+    rows, labels = uneven((40, 12))
+    more, _, _ = balance(rows.astype(np.float16), labels, CLASSES, neighbours=5, seed=0)
+    assert more.dtype == np.float16 and more.shape == (80, 6)
+    assert (more[:52] == rows.astype(np.float16)).all() and np.isfinite(more).all()
+
+
 def test_balanced_rows_stay_as_they_are() -> None:
     rows, labels = uneven((5, 5))
     assert balance(rows, labels, CLASSES, neighbours=5, seed=0)[0] is rows

@@ -233,6 +233,32 @@ def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner,
     assert "Interrupted" in train(phantoms, status=1)
 
 
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        (("--head", "knn"), "neighbours"),
+        (("--head", "cnn-lstm", "--loss", "ordinal"), "best_epoch"),
+    ],
+    ids=["knn", "cnn-lstm"],
+)
+def test_other_heads_train_and_serve(train, phantoms, folder, options, fact) -> None:
+    output = train(phantoms, *options, "--promote")
+    assert "mine serves now" in output
+    bundle = bundles.load(folder / "mine")
+    assert bundle.head == options[1] and fact in bundle.manifest["head"]
+    assert f"the `{options[1]}` head" in bundle.card and "The head: " in bundle.card
+    image = next(phantoms.glob("Birads5/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.maps["5"].shape == (7, 7)
+
+
+def test_a_loss_that_a_head_cannot_learn_with_is_refused_before_anything_is_read(train, phantoms) -> None:
+    assert "knn cannot learn with --loss ordinal" in train(
+        phantoms, "--head", "knn", "--loss", "ordinal", status=1
+    )
+
+
 def test_an_unknown_head_names_those_there_are(train, phantoms) -> None:
     assert "--head has to be one of" in train(phantoms, "--head", "forest", status=1)
 

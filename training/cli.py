@@ -88,7 +88,20 @@ _commands = AppGroup("training")
     default=None,
     help="Keras .h5 weights of ResNet50 without top, whole or up to conv4, instead of --backbone.",
 )
-@click.option("--head", default="dense", show_default=True, help="Kind of head to learn.")
+@click.option(
+    "--head",
+    default="dense",
+    show_default=True,
+    help="Kind of head to learn: dense, cnn-lstm, conv-transformer, knn, svm, logistic-regression, random-forest "
+    "or decision-tree.",
+)
+@click.option(
+    "--loss",
+    default="cross-entropy",
+    show_default=True,
+    help="What dense, cnn-lstm and conv-transformer learn by: cross-entropy, or ordinal, which minds how far "
+    "the named category lies from the true one.",
+)
 @click.option("--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found.")
 @click.option("--patient-pattern", default=None, metavar="REGEX", help=options.PATTERN_HELP)
 @click.option("--seed", default=0, show_default=True, help="Split, resampling and weights follow from it.")

@@ -26,12 +26,18 @@ from training.evaluate import Evaluation, evaluate
 from training.extractor import Extractor
 from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
+from training.heads.lesson import CROSS_ENTROPY, ORDINAL
 from training.promote import reserved
 from training.split import Split
 from training.survey import Survey, survey
 
 # The bundle that comes with the product, whose backbone makes the features unless another is asked for.
 SHIPPED = "birads-demo"
+
+_UNORDERED = (
+    "Category 0, incomplete, has no place in the order of the others; the ordinal loss takes it for less "
+    "than 1. Leave it out with --classes."
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class TrainConfig:
     backbone: str = "shipped"  # "imagenet" to compare with features that saw no mammogram
     backbone_weights: str | None = None  # a Keras .h5 file, in place of `backbone`
     head: str = "dense"
+    loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
     seed: int = 0
     test_share: float = 0.2  # more gives narrower intervals, and less to learn from
     validation_share: float = 0.15  # early stopping and temperature come from these patients
@@ -127,7 +134,7 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
     OSError
         The cache or the bundle cannot be written.
     """
-    kind = head(config.head)
+    kind = head(config.head, config.loss)
     target = site.target or site.models
     with reserved(target, config.name):
         protocol.of(config)
@@ -141,7 +148,7 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
         else:
             answers = _answer(material, trained, temperature)
         evaluation = _evaluate(config, material.classes, answers)
-        facts = _facts(config, material, source, notes, temperature)
+        facts = _facts(config, material, source, trained, notes, temperature)
         path = _write(config, target, source, trained, material, facts, evaluation, checked)
     return Trained(path, evaluation, report.summary(config, facts, evaluation))
 
@@ -220,18 +227,22 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
         rows, labels, notes = resampling.balance(
             rows, labels, material.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
+    if config.loss == ORDINAL and "0" in material.classes:
+        notes += (_UNORDERED,)
     lesson = Lesson(
         rows=rows,
         labels=labels,
         validation_rows=validation_rows,
         validation_labels=validation_labels,
         classes=len(material.classes),
+        map_shape=material.features.map_shape,
         seed=config.seed,
         epochs=config.epochs,
         patience=config.patience,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         dropout=config.dropout,
+        loss=config.loss,
     )
     return kind.fit(lesson), notes
 
@@ -286,7 +297,12 @@ def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:
 
 
 def _facts(
-    config: TrainConfig, material: _Material, source: Extractor, notes: tuple[str, ...], temperature: float
+    config: TrainConfig,
+    material: _Material,
+    source: Extractor,
+    trained: TrainedHead,
+    notes: tuple[str, ...],
+    temperature: float,
 ) -> report.Facts:
     dealt, images = material.dealt, material.features.dataset.examples
     parts = (material.split.training, material.split.validation, material.split.test)
@@ -303,6 +319,7 @@ def _facts(
         leak=_leak(config, material),
         refused=tuple((str(refusal.path), refusal.reason) for refusal in material.features.refused),
         backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
+        head=trained.about,
         notes=dealt.notes + notes,
         temperature=temperature,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -38,6 +38,7 @@ class Facts:
     leak : what lies on both sides of the split
     refused : (file, reason) of each file left out
     backbone : the bundle's note about where the backbone comes from
+    head : what the head says about itself
     notes : sentences of split and resampling
     """
 
@@ -51,6 +52,7 @@ class Facts:
     leak: Leak
     refused: tuple[tuple[str, str], ...]
     backbone: str
+    head: str
     notes: tuple[str, ...]
     temperature: float
     created: str
@@ -207,10 +209,11 @@ def _recipe(config: "TrainConfig", facts: Facts) -> str:
     }[facts.protocol.resampling]
     whose = "patients" if facts.protocol.split == "patient" else "images"
     return (
-        f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the {config.head} head with early "
-        f"stopping on the validation {whose}, temperature {facts.temperature:.3f} fitted on them, figures "
-        f"from the test {whose}{'' if facts.leak.leaks else ', which nothing else has touched'}. Seed and every "
-        "other knob are in `manifest.json`."
+        f"Features of a fixed ResNet50 ({facts.backbone}), {balance}, the `{config.head}` head, "
+        f"temperature {facts.temperature:.3f} fitted on the validation {whose}, figures from the test "
+        f"{whose}{'' if facts.leak.leaks else ', which nothing else has touched'}. Seed and every other knob are in "
+        "`manifest.json`.\n\n"
+        f"The head: {facts.head}"
     )
 
 

@@ -19,13 +19,13 @@ def balance(
 
     Parameters
     ----------
-    rows : float32 array of shape (n, features), the training part alone
+    rows : float array of shape (n, features), the training part alone
     labels : int array of shape (n,), index of the category in ``classes``
     neighbours : how many nearest rows a synthetic one may lean on; fewer where a category is small
 
     Returns
     -------
-    (rows, labels, notes): float32 (m, features) and int (m,), real rows first and in order; sentences about
+    (rows, labels, notes): float (m, features) and int (m,), real rows first and in order; sentences about
     what was adapted
 
     Raises
@@ -49,7 +49,7 @@ def balance(
     from imblearn.over_sampling import SMOTE
 
     more_rows, more_labels = SMOTE(k_neighbors=used, random_state=seed).fit_resample(rows, labels)
-    return np.asarray(more_rows, np.float32), np.asarray(more_labels), notes
+    return np.asarray(more_rows, rows.dtype), np.asarray(more_labels), notes
 
 
 def owners(rows: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> np.ndarray:
