@@ -1,5 +1,7 @@
 """Figures agree with scikit-learn's, and intervals count patients."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import (
@@ -7,10 +9,12 @@ from sklearn.metrics import (
     cohen_kappa_score,
     confusion_matrix,
     precision_recall_fscore_support,
+    recall_score,
+    roc_auc_score,
 )
 
 from birads_app.inference.calibration import fit_temperature, softmax
-from training.evaluate import calibration_of, evaluate, measures
+from training.evaluate import bootstrap, calibration_of, evaluate, measures
 
 
 def answers(seed: int, count: int = 90, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -38,6 +42,54 @@ def test_figures_are_those_of_scikit_learn(seed: int) -> None:
     assert {name: figure.value for name, figure in found.figures.items()} == pytest.approx(expected)
     assert found.majority == pytest.approx(np.bincount(labels).max() / 90)
     assert np.array(found.confusion).tolist() == confusion_matrix(labels, named, labels=range(4)).tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_recalls_and_areas_of_categories_are_those_of_scikit_learn(seed: int) -> None:
+    logits, labels = answers(seed)
+    probabilities = np.round(softmax(logits), 1)  # so that there are ties
+    found = evaluate(probabilities, probabilities, labels, [str(n // 3) for n in range(90)], "1345")
+    recall = recall_score(labels, probabilities.argmax(axis=1), average=None)
+    assert [found.recall_of[code].value for code in "1345"] == pytest.approx(recall)
+    for number, code in enumerate("1345"):
+        area = found.auc_of[code]
+        assert area.value == pytest.approx(roc_auc_score(labels == number, probabilities[:, number]))
+        assert area.low < area.value < area.high <= 1
+
+
+def test_the_interval_of_an_area_is_that_of_samples_drawn_one_by_one() -> None:
+    logits, labels = answers(7)
+    patients = [str(n // 3) for n in range(90)]
+    probabilities = softmax(logits)
+    found = evaluate(probabilities, probabilities, labels, patients, "1345").auc_of["1"]
+    slow = bootstrap(lambda n: roc_auc_score(labels[n] == 0, probabilities[n, 0]), patients, replicates=200)
+    assert (found.value, found.low, found.high) == pytest.approx((slow.value, slow.low, slow.high), abs=0.03)
+
+
+def test_the_audit_by_hand() -> None:
+    named = np.array([0, 0, 2, 1, 2, 3, 3, 1, 2, 0])
+    labels = np.array([0, 0, 0, 1, 1, 2, 3, 3, 2, 1])
+    found = evaluate(np.eye(4)[named], np.eye(4)[named], labels, [str(n) for n in range(10)], "1345")
+    values = {name: figure.value for name, figure in found.screening.items()}
+    assert values == pytest.approx(
+        {"sensitivity": 3 / 4, "specificity": 4 / 6, "ppv": 3 / 5, "recall_rate": 0.5}
+    )
+
+
+def test_what_cannot_be_counted_is_left_out() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1]])
+    found = evaluate(probabilities, probabilities, np.array([0, 1, 1]), list("abc"), "123")
+    assert set(found.recall_of) == set(found.auc_of) == {"1", "2"}
+    assert set(found.screening) == {"specificity", "recall_rate"}
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_the_top_of_the_file_has_the_documented_keys() -> None:
+    logits, labels = answers(1)
+    found = evaluate(softmax(logits), softmax(logits), labels, [str(n) for n in range(90)], "1345").as_dict()
+    for key in ("accuracy", "macro_precision", "macro_recall", "macro_f1", "quadratic_kappa"):
+        assert set(found[key]) == {"value", "low", "high"}
+    assert found["images"] == found["patients"] == 90
 
 
 def test_a_category_that_does_not_occur_does_not_count() -> None:

@@ -35,6 +35,13 @@ def test_synthetic_rows_lie_between_rows_of_their_category() -> None:
     assert (more[52:] >= real.min(axis=0) - 1e-6).all() and (more[52:] <= real.max(axis=0) + 1e-6).all()
 
 
+def test_rows_in_half_precision_stay_in_it() -> None:
+    rows, labels = uneven((40, 12))
+    more, _, _ = balance(rows.astype(np.float16), labels, CLASSES, neighbours=5, seed=0)
+    assert more.dtype == np.float16 and more.shape == (80, 6)
+    assert (more[:52] == rows.astype(np.float16)).all() and np.isfinite(more).all()
+
+
 def test_balanced_rows_stay_as_they_are() -> None:
     rows, labels = uneven((5, 5))
     assert balance(rows, labels, CLASSES, neighbours=5, seed=0)[0] is rows
@@ -96,7 +103,7 @@ def test_validation_and_test_never_meet_smote(tmp_path) -> None:
 def test_smote_can_be_switched_off(tmp_path) -> None:
     examples = tuple(Example(tmp_path / str(n), "1" if n % 5 else "4", str(n), known=True) for n in range(50))
     features = Features(Dataset(examples), np.zeros((50, 2), np.float32), (1, 1, 1), (), 0)
-    config = TrainConfig(data=str(tmp_path), name="m", smote=False)
+    config = TrainConfig(data=str(tmp_path), name="m", resampling="none")
     head = Recorder()
     material = recipe._material(config, features)
     recipe._fit(config, head, material)

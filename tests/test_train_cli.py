@@ -100,8 +100,43 @@ def test_it_works(train, phantoms, folder) -> None:
 
 
 def test_chosen_categories_without_smote(train, phantoms, folder) -> None:
-    train(phantoms, "--classes", "1,5", "--no-smote")
+    train(phantoms, "--classes", "1,5", "--resampling", "none")
     assert bundles.load(folder / "mine").classes == ("1", "5")
+
+
+def test_a_protocol_that_leaks_says_so_and_serves_only_by_order(train, phantoms, folder, runner) -> None:
+    options = ("--classes", "1,5", "--resampling", "smote-all", "--split", "image")
+    output = train(phantoms, *options)
+    assert "THIS PROTOCOL LEAKS" in output and "flask models promote" not in output
+    bundle = bundles.load(folder / "mine")
+    evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
+    assert bundle.manifest["leaks"] is True and evaluation["leaks"] is True
+    assert evaluation["protocol"] == "smote-all, split by image, holdout 80:20"
+    assert "THIS PROTOCOL LEAKS" in bundle.card and "not to be promoted" in bundle.card
+    assert ", LEAKS " in runner.invoke(args=["models", "list"]).output
+
+    refused = runner.invoke(args=["models", "promote", "mine"])
+    assert refused.exit_code == 1 and "It leaks" in refused.output and "Traceback" not in refused.output
+    assert bundles.current_name(folder) == "birads-demo" and not (folder / "OVERRIDES").exists()
+    assert runner.invoke(args=["models", "promote", "mine", "--override-protocol"]).exit_code == 0
+    assert bundles.current_name(folder) == "mine"
+    assert json.loads((folder / "OVERRIDES").read_text())["name"] == "mine"
+    assert "**Promoted on " in runner.invoke(args=["models", "show", "mine"]).output
+
+    result = runner.invoke(
+        args=["train", "--data", str(phantoms), "--name", "x", "--promote", "--split", "image"]
+    )
+    assert result.exit_code == 2 and "--promote takes" in result.output
+
+
+def test_cross_validation_measures_on_every_image(train, phantoms, folder) -> None:
+    output = train(phantoms, "--classes", "1,5", "--folds", "3")
+    evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
+    assert evaluation["images"] == len([*phantoms.glob("Birads[15]/*.png")]) and evaluation["leaks"] is False
+    assert (
+        "cross-validation 3" in output
+        and "3 models that each leave out" in bundles.load(folder / "mine").card
+    )
 
 
 def test_files_that_cannot_be_used_are_listed_and_left_out(train, copies, folder) -> None:
@@ -183,12 +218,12 @@ def test_a_full_disk_leaves_nothing_behind(train, copies, cache, monkeypatch) ->
     shutil.rmtree(cache / "features", ignore_errors=True)
     monkeypatch.setattr("training.cache.np.save", lambda *_, **__: full())
     assert "No space left on device" in train(copies, status=1)
-    assert not [path for path in cache.rglob("*") if path.is_file()]
+    assert not [path for path in (cache / "features").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
     ("owner", "step"),
-    [(FeatureCache, "get"), (recipe.split, "by_patient"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
+    [(FeatureCache, "get"), (recipe.protocol, "deal"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
 )
 def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -196,6 +231,32 @@ def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner,
 
     monkeypatch.setattr(owner, step, interrupt)
     assert "Interrupted" in train(phantoms, status=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        (("--head", "knn"), "neighbours"),
+        (("--head", "cnn-lstm", "--loss", "ordinal"), "best_epoch"),
+    ],
+    ids=["knn", "cnn-lstm"],
+)
+def test_other_heads_train_and_serve(train, phantoms, folder, options, fact) -> None:
+    output = train(phantoms, *options, "--promote")
+    assert "mine serves now" in output
+    bundle = bundles.load(folder / "mine")
+    assert bundle.head == options[1] and fact in bundle.manifest["head"]
+    assert f"the `{options[1]}` head" in bundle.card and "The head: " in bundle.card
+    image = next(phantoms.glob("Birads5/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.maps["5"].shape == (7, 7)
+
+
+def test_a_loss_that_a_head_cannot_learn_with_is_refused_before_anything_is_read(train, phantoms) -> None:
+    assert "knn cannot learn with --loss ordinal" in train(
+        phantoms, "--head", "knn", "--loss", "ordinal", status=1
+    )
 
 
 def test_an_unknown_head_names_those_there_are(train, phantoms) -> None:

@@ -1,4 +1,4 @@
-"""The commands ``flask train``, ``flask models ...``, ``flask phantoms`` and ``flask prove``.
+"""The commands ``flask train``, ``dataset``, ``reproduce``, ``models``, ``phantoms`` and ``prove``.
 
 Each command translates options to a call and an error to one line. Nothing heavy is imported until a
 command runs, because the web application imports this module at start.
@@ -13,15 +13,15 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from training import options
+
 if TYPE_CHECKING:
     from training.recipe import Site
-
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def register(app: Flask) -> None:
     """Join the training commands to ``app.cli``."""
-    for command in (train, models, phantoms, prove):
+    for command in (train, dataset, reproduce, models, phantoms, prove):
         app.cli.add_command(command)
 
 
@@ -66,7 +66,7 @@ _commands = AppGroup("training")
 
 
 @_commands.command("train")
-@click.option("--data", required=True, type=_FOLDER, help="Folder with one folder of images per category.")
+@click.option("--data", required=True, type=options.DATA, help=options.DATA_HELP)
 @click.option("--name", required=True, help="Name of the new model: letters, digits, - and _.")
 @click.option(
     "--recipe",
@@ -86,10 +86,24 @@ _commands = AppGroup("training")
     "--backbone-weights",
     type=click.Path(path_type=Path),
     default=None,
-    help="Keras .h5 weights of ResNet50 without top, instead of --backbone.",
+    help="Keras .h5 weights of ResNet50 without top, whole or up to conv4, instead of --backbone.",
 )
-@click.option("--head", default="dense", show_default=True, help="Kind of head to learn.")
+@click.option(
+    "--head",
+    default="dense",
+    show_default=True,
+    help="Kind of head to learn: dense, cnn-lstm, conv-transformer, knn, svm, logistic-regression, random-forest "
+    "or decision-tree.",
+)
+@click.option(
+    "--loss",
+    default="cross-entropy",
+    show_default=True,
+    help="What dense, cnn-lstm and conv-transformer learn by: cross-entropy, or ordinal, which minds how far "
+    "the named category lies from the true one.",
+)
 @click.option("--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found.")
+@click.option("--patient-pattern", default=None, metavar="REGEX", help=options.PATTERN_HELP)
 @click.option("--seed", default=0, show_default=True, help="Split, resampling and weights follow from it.")
 @click.option(
     "--epochs",
@@ -106,25 +120,43 @@ _commands = AppGroup("training")
     help="Share of the images kept for the evaluation.",
 )
 @click.option(
-    "--smote/--no-smote",
-    default=True,
+    "--resampling",
+    type=click.Choice(["none", "smote-all", "smote-train"]),
+    default="smote-train",
     show_default=True,
-    help="Balance the categories of the training part with synthetic rows.",
+    help="Balance the categories with synthetic rows: in the training part, or before the split, which leaks.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["patient", "image"]),
+    default="patient",
+    show_default=True,
+    help="What stays on one side; images of one patient on both sides leak.",
+)
+@click.option(
+    "--folds",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Measure by cross-validation in so many parts; 0 holds one part out.",
 )
 @click.option(
     "--promote/--no-promote", default=False, show_default=True, help="Let the new model serve at once."
 )
 def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> None:
-    """Train a model on a folder of mammograms and write it as a bundle."""
+    """Train a model on labelled mammograms and write it as a bundle."""
+    may_serve = (knobs["resampling"], knobs["split"]) == ("smote-train", "patient")
     with _one_line_errors():
         if recipe == "shipped":
             _refuse_knobs(knobs)
             _train_shipped(data, name)
         else:
-            _train_head(data, name, knobs)
+            if promote and not may_serve:
+                raise click.UsageError("--promote takes --resampling smote-train and --split patient.")
+            _train_head(data, name, dict(knobs))
         if promote:
             _promote(name)
-    if not promote:
+    if not promote and may_serve:
         click.echo(f"The model does not serve yet: flask models promote {name}")
 
 
@@ -150,16 +182,85 @@ def _train_head(data: Path, name: str, knobs: dict[str, Any]) -> None:
     from training.recipe import TrainConfig
     from training.recipe import train as run
 
-    classes = knobs.pop("classes")
+    classes = _codes(knobs.pop("classes"))
     weights = knobs.pop("backbone_weights")
     config = TrainConfig(
         data=str(data.resolve()),
         name=name,
-        classes=tuple(code.strip() for code in classes.split(",")) if classes else (),
+        classes=classes,
         backbone_weights=str(weights) if weights else None,
         **knobs,
     )
     click.echo(run(config, _site(), say=click.echo).summary)
+
+
+def _codes(listed: str | None) -> tuple[str, ...]:
+    """Categories as ``--classes`` lists them."""
+    return tuple(code.strip() for code in listed.split(",")) if listed else ()
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a report whole or not at all."""
+    import json
+
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@_commands.group("dataset", cls=AppGroup)
+def dataset() -> None:
+    """Look at a data set before anything is learned from it."""
+
+
+@dataset.command("check")
+@options.check
+def check_dataset(
+    data: Path, classes: str | None, patient_pattern: str | None, smote_neighbours: int, out: Path | None
+) -> None:
+    """Report categories, patients, copies and unreadable files; status 1 where training would refuse."""
+    from training.dataset import listing
+    from training.survey import survey
+
+    with _one_line_errors():
+        found = listing(data, _codes(classes), patient_pattern)
+        report = survey(data, found, _site().cache, smote_neighbours)
+        for line in report.lines():
+            click.echo(line)
+        if out:
+            _write_json(out, report.as_dict())
+    if report.problems:
+        raise SystemExit(1)
+
+
+@_commands.command("reproduce")
+@options.reproduction
+def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **knobs: Any) -> None:
+    """Show the paper's figures beside honest ones; the difference is what leaks."""
+    from training.recipe import TrainConfig
+    from training.reproduce import reproduce as run
+    from training.reproduce_table import lines, page
+
+    weights = knobs.pop("backbone_weights")
+    with _one_line_errors():
+        config = TrainConfig(
+            data=str(data.resolve()),
+            name="reproduction",
+            classes=_codes(classes),
+            backbone_weights=str(weights) if weights else None,
+            **knobs,
+        )
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+        found = run(config, _codes(heads), _site(), say=lambda line: click.echo(line, err=True))
+        for line in lines(found):
+            click.echo(line)
+        if out:
+            _write_json(out / "reproduction.json", found.as_dict())
+            (out / "reproduction.html").write_text(page(found), "utf-8")
 
 
 @_commands.group("models", cls=AppGroup)
@@ -181,10 +282,10 @@ def list_models() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a model's card."""
-    from training.promote import find
+    from training.promote import card
 
     with _one_line_errors():
-        click.echo(find(Path(_settings().models), name).card)
+        click.echo(card(Path(_settings().models), name))
 
 
 @models.command("verify")
@@ -197,10 +298,15 @@ def verify(name: str) -> None:
 
 @models.command("promote")
 @click.argument("name")
-def promote_model(name: str) -> None:
+@click.option(
+    "--override-protocol",
+    is_flag=True,
+    help="Let it serve though it leaks or was trained to be compared with; that is put on record.",
+)
+def promote_model(name: str, override_protocol: bool) -> None:
     """Let a model serve, after verifying it; running workers pick it up."""
     with _one_line_errors():
-        _promote(name)
+        _promote(name, override_protocol)
 
 
 @models.command("rollback")
@@ -221,11 +327,11 @@ def _verified(name: str) -> str:
     return run(Path(settings.models), name, settings.engine, settings.precision)
 
 
-def _promote(name: str) -> None:
+def _promote(name: str, override: bool = False) -> None:
     from training.promote import promote as run
 
     settings = _settings()
-    run(Path(settings.models), name, settings.engine, settings.precision)
+    run(Path(settings.models), name, settings.engine, settings.precision, override=override)
     click.echo(f"{name} serves now.")
 
 

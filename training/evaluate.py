@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from training import audit
+
 _BINS = 10
+# Figures that evaluation.json has at its top, and what they are called there.
+_TOP = {
+    "accuracy": "accuracy",
+    "precision": "macro_precision",
+    "recall": "macro_recall",
+    "f1": "macro_f1",
+    "kappa": "quadratic_kappa",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class Evaluation:
     """Figures on the test part.
 
     figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic)
+    recall_of, auc_of : by category: its recall, and the area under its curve against the rest; a category is
+        left out where the test part has no image of it, or none of another
+    screening : sensitivity, specificity, ppv and recall_rate at BI-RADS 4 or higher; one is left out where the
+        test part has no image to count
     majority : the accuracy of always naming the most common category, to compare with
     confusion : images by true category (rows) and named category (columns), in class order
     """
@@ -47,6 +61,9 @@ class Evaluation:
     images: int
     patients: int
     figures: dict[str, Figure]
+    recall_of: dict[str, Figure]
+    auc_of: dict[str, Figure]
+    screening: dict[str, Figure]
     majority: float
     confusion: tuple[tuple[int, ...], ...]
     before: Calibration
@@ -54,14 +71,15 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """For ``evaluation.json``."""
-        return asdict(self)
+        top = {key: asdict(self.figures[name]) for name, key in _TOP.items()}
+        return {**top, **asdict(self)}
 
 
 def evaluate(
     raw: np.ndarray,
     calibrated: np.ndarray,
     labels: np.ndarray,
-    patients: Sequence[str],
+    patients: Sequence[str] | np.ndarray,
     classes: Sequence[str],
     *,
     replicates: int = 2000,
@@ -76,25 +94,40 @@ def evaluate(
     patients : n ids
     replicates : bootstrap samples
     """
-    named = calibrated.argmax(axis=1)
-    by_patient = _confusion_by_patient(labels, named, patients, len(classes))
-    matrix = by_patient.sum(axis=0)
-    point = measures(matrix[None])
-    drawn = measures(_resample(by_patient, replicates, seed))
-    figures = {
-        name: Figure(float(value[0]), *map(float, np.percentile(drawn[name], (2.5, 97.5))))
-        for name, value in point.items()
-    }
+    matrix, drawn = confusions(calibrated, labels, patients, replicates=replicates, seed=seed)
+    figures = _with_intervals(measures(matrix[None]), measures(drawn))
+    names, group = np.unique(np.asarray(patients), return_inverse=True)
+    once, draws = np.ones((1, len(names))), _patient_weights(len(names), replicates, seed)
     return Evaluation(
         classes=tuple(classes),
         images=len(labels),
-        patients=len(by_patient),
+        patients=len(names),
         figures=figures,
+        recall_of=_with_intervals(audit.recalls(matrix[None], classes), audit.recalls(drawn, classes)),
+        auc_of=_with_intervals(
+            audit.areas(calibrated, labels, classes, once, group),
+            audit.areas(calibrated, labels, classes, draws, group),
+        ),
+        screening=_with_intervals(audit.screening(matrix[None], classes), audit.screening(drawn, classes)),
         majority=float(matrix.sum(axis=1).max() / matrix.sum()),
         confusion=tuple(tuple(int(count) for count in row) for row in matrix),
         before=calibration_of(raw, labels),
         after=calibration_of(calibrated, labels),
     )
+
+
+def confusions(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    patients: Sequence[str] | np.ndarray,
+    *,
+    replicates: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The confusion matrix (classes, classes), and those of samples of patients (replicates, classes, classes)."""
+    named = probabilities.argmax(axis=1)
+    by_patient = _confusion_by_patient(labels, named, patients, probabilities.shape[1])
+    return by_patient.sum(axis=0), _resample(by_patient, replicates, seed)
 
 
 def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
@@ -130,8 +163,17 @@ def calibration_of(probabilities: np.ndarray, labels: np.ndarray) -> Calibration
     )
 
 
+def _with_intervals(point: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) -> dict[str, Figure]:
+    """Figures from arrays (1,) and samples of them (replicates,); those that are no number are left out."""
+    return {
+        name: Figure(float(value[0]), *map(float, np.nanpercentile(drawn[name], (2.5, 97.5))))
+        for name, value in point.items()
+        if np.isfinite(value[0])
+    }
+
+
 def _confusion_by_patient(
-    labels: np.ndarray, named: np.ndarray, patients: Sequence[str], classes: int
+    labels: np.ndarray, named: np.ndarray, patients: Sequence[str] | np.ndarray, classes: int
 ) -> np.ndarray:
     """Confusion matrices (patients, classes, classes)."""
     names, group = np.unique(np.asarray(patients), return_inverse=True)
@@ -143,8 +185,13 @@ def _confusion_by_patient(
 def _resample(by_patient: np.ndarray, replicates: int, seed: int) -> np.ndarray:
     """Confusion matrices (replicates, classes, classes) of as many patients, drawn with replacement."""
     count, classes, _ = by_patient.shape
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=replicates)
+    weights = _patient_weights(count, replicates, seed)
     return (weights @ by_patient.reshape(count, -1)).reshape(replicates, classes, classes)
+
+
+def _patient_weights(count: int, replicates: int, seed: int) -> np.ndarray:
+    """How often each of ``count`` patients is in a sample of as many, int (replicates, count)."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=replicates)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -168,7 +215,7 @@ def _quadratic_kappa(
 
 def bootstrap(
     statistic: Callable[[np.ndarray], float],
-    patients: Sequence[str],
+    patients: Sequence[str] | np.ndarray,
     *,
     replicates: int = 2000,
     seed: int = 0,

@@ -40,7 +40,7 @@ class Features:
     """What was read of a data set.
 
     dataset : the n examples that can be used, in the order of the rows
-    rows : float32 array of shape (n, features)
+    rows : float array of shape (n, features), of the type the head gives
     map_shape : (rows, columns, channels) of one feature map
     cached : number of images whose maps lay in the cache
     """

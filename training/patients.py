@@ -1,14 +1,17 @@
 """Whose image is it? Parts of a split must not share a patient, so this is asked before anything is learned.
 
-The answer comes from a table beside the images, else from the file's name where its pattern is a known
-one, else from the DICOM header.
+The answer comes from a table beside the images, else from the file's path by a pattern that the user gives,
+else from its name where its pattern is a known one, else from the DICOM header.
 """
 
 import csv
+import os
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+
+from training.errors import DatasetError
 
 # How known collections write the patient into the file's name.
 _NAME_PATTERNS = (
@@ -25,19 +28,34 @@ _PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "case", "case_id")
 class PatientFinder:
     """Finds the patients of the images below one folder."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, pattern: str | None = None) -> None:
+        """Read the tables in ``data``; raises DatasetError where ``pattern`` is no regular expression."""
         self._data = data
+        self._pattern = _compiled(pattern) if pattern else None
         self._table = _read_tables(data)
 
     def find(self, path: Path) -> str | None:
         """The patient's id, or None where nothing tells."""
-        relative = path.relative_to(self._data).as_posix()
+        relative = Path(os.path.relpath(path, self._data)).as_posix()
         return (
             self._table.get(relative)
             or self._table.get(path.name)
+            or self._by_pattern(relative)
             or from_name(path.name)
             or _from_header(path)
         )
+
+    def _by_pattern(self, relative: str) -> str | None:
+        """What the user's pattern finds in the path below the data: its group, or all where it has none."""
+        found = self._pattern.search(relative) if self._pattern else None
+        return found[found.re.groups and 1] if found else None
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise DatasetError(f"--patient-pattern is no regular expression: {error}.") from error
 
 
 def from_name(filename: str) -> str | None:

@@ -1,9 +1,11 @@
 """Which model serves: find, verify, promote, roll back. What serves changes in one step or not at all."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,11 @@ from birads_app.inference.bundle import Bundle
 from birads_app.inference.calibration import softmax
 from birads_app.inference.engine import open_engine
 from birads_app.inference.errors import BundleError
-from training.errors import NameTaken, TrainingError
+from training import protocol
+from training.errors import NameTaken, NotForService, TrainingError
+
+# Beside CURRENT: one JSON line for each promotion against a model's protocol.
+OVERRIDES = "OVERRIDES"
 
 
 def find(models: Path, name: str) -> Bundle:
@@ -37,6 +43,8 @@ def _line(models: Path, name: str) -> str:
     except BundleError as error:
         return f"DAMAGED: {error}"
     kind = ", demonstration" if bundle.demonstration else ""
+    if protocol.objection(bundle.manifest):
+        kind += ", LEAKS" if bundle.manifest.get("leaks") else ", to be compared with"
     created = bundle.manifest.get("created", "")
     return f"BI-RADS {' '.join(bundle.classes)}, {bundle.head} head{kind} {created}".rstrip()
 
@@ -67,10 +75,57 @@ def verify(models: Path, name: str, engine: str, precision: str) -> str:
     return f"{name} is whole: checksums agree and it answers for BI-RADS {', '.join(bundle.classes)}."
 
 
-def promote(models: Path, name: str, engine: str, precision: str) -> None:
-    """Verify a bundle, then let it serve; raises BundleError and changes nothing where it is not fit to."""
+def promote(models: Path, name: str, engine: str, precision: str, *, override: bool = False) -> None:
+    """Verify a bundle, then let it serve.
+
+    Parameters
+    ----------
+    override : let it serve though its protocol forbids; that is put on record first
+
+    Raises
+    ------
+    BundleError, NotForService
+        It is not fit to serve, and nothing changes.
+    """
     verify(models, name, engine, precision)
+    objection = protocol.objection(find(models, name).manifest)
+    if objection and not override:
+        raise NotForService(f"{name} {objection} An administrator may insist: --override-protocol.")
+    if objection:
+        _record_override(models, name, objection)
     bundles.set_current(models, name)
+
+
+def card(models: Path, name: str) -> str:
+    """A model's card, with a line for each time it was promoted against its protocol."""
+    lines = [
+        f"**Promoted on {entry['at']} although it {entry['objection']}**"
+        for entry in _overrides(models)
+        if entry["name"] == name
+    ]
+    return "\n\n".join([find(models, name).card.rstrip(), *lines])
+
+
+def _record_override(models: Path, name: str, objection: str) -> None:
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    with (models / OVERRIDES).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"at": at, "name": name, "objection": objection}) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _overrides(models: Path) -> Iterator[dict[str, str]]:
+    try:
+        lines = (models / OVERRIDES).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:  # cut short by a full disk
+            continue
+        if isinstance(entry, dict) and {"at", "name", "objection"} <= entry.keys():
+            yield entry
 
 
 def roll_back(models: Path, engine: str, precision: str) -> str:

@@ -3,12 +3,14 @@
     dataset -> features -> split by patient -> resampling (training part only) -> head
     -> calibration (validation patients) -> evaluation (test patients) -> bundle
 
+Other protocols, to compare with, are in :mod:`training.protocol`.
+
 Features come before the split although nothing is learned from them: a file that cannot be read must not
 leave a hole in a part.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,33 +20,44 @@ import numpy as np
 from birads_app.inference import bundle as bundles
 from birads_app.inference import preprocess
 from birads_app.inference.calibration import fit_temperature, softmax
-from training import dataset, extractor, report, resampling, split
+from training import dataset, extractor, protocol, report, resampling
 from training.cache import FeatureCache
 from training.evaluate import Evaluation, evaluate
 from training.extractor import Extractor
 from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
+from training.heads.lesson import CROSS_ENTROPY, ORDINAL
 from training.promote import reserved
 from training.split import Split
+from training.survey import Survey, survey
 
 # The bundle that comes with the product, whose backbone makes the features unless another is asked for.
 SHIPPED = "birads-demo"
+
+_UNORDERED = (
+    "Category 0, incomplete, has no place in the order of the others; the ordinal loss takes it for less "
+    "than 1. Leave it out with --classes."
+)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """The knobs of a training; all are kept in the bundle's manifest."""
 
-    data: str  # folder with one folder of images per category
+    data: str  # folder with one folder of images per category, or a table of labels
     name: str  # of the new bundle
     classes: tuple[str, ...] = ()  # categories to learn; all found when empty
+    patient_pattern: str | None = None  # where neither a table nor a known way of naming tells the patients
     backbone: str = "shipped"  # "imagenet" to compare with features that saw no mammogram
     backbone_weights: str | None = None  # a Keras .h5 file, in place of `backbone`
     head: str = "dense"
+    loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
     seed: int = 0
     test_share: float = 0.2  # more gives narrower intervals, and less to learn from
     validation_share: float = 0.15  # early stopping and temperature come from these patients
-    smote: bool = True  # off to see what the imbalanced set gives
+    resampling: str = "smote-train"  # "none" to see what imbalance does, "smote-all" to see what leaks
+    split: str = "patient"  # "image" to see what leaks
+    folds: int = 0  # 5 or 10 to measure on all images by cross-validation, at so many times the effort
     smote_neighbours: int = 5
     epochs: int = 100
     patience: int = 12  # raise where the validation loss is jumpy
@@ -81,17 +94,30 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Material:
-    """Rows, labels and patients of the usable images, and the part each belongs to."""
+    """The usable images as the protocol deals them, and the parts from which a head learns now."""
 
     features: Features
     classes: tuple[str, ...]
-    labels: np.ndarray
-    patients: np.ndarray
+    dealt: protocol.Dealt
     split: Split
 
     def part(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and labels of one part."""
-        return self.features.rows[indices], self.labels[indices]
+        return self.dealt.rows[indices], self.dealt.labels[indices]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a head says about test images.
+
+    raw, calibrated : probabilities (n, classes) before and after temperature scaling
+    labels, patients : the truth, int (n,), and n ids
+    """
+
+    raw: np.ndarray
+    calibrated: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
 
 
 def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Trained:
@@ -108,28 +134,61 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
     OSError
         The cache or the bundle cannot be written.
     """
-    kind = head(config.head)
+    kind = head(config.head, config.loss)
     target = site.target or site.models
     with reserved(target, config.name):
-        found = dataset.read_folder(Path(config.data), config.classes)
-        source = _open_backbone(config, site)
-        material = _material(config, _read(config, site, source, kind, found, say))
+        protocol.of(config)
+        found, checked = look(config, site, say)
+        source = open_backbone(config, site)
+        material = _material(config, read(config, site, source, kind, found, say))
         trained, notes = _fit(config, kind, material)
         temperature = _temperature(material, trained)
-        evaluation = _evaluate(config, material, trained, temperature)
-        facts = _facts(material, source, notes, temperature)
-        path = _write(config, target, source, trained, material, facts, evaluation)
+        if config.folds:
+            answers = _cross_validate(config, kind, material, say)
+        else:
+            answers = _answer(material, trained, temperature)
+        evaluation = _evaluate(config, material.classes, answers)
+        facts = _facts(config, material, source, trained, notes, temperature)
+        path = _write(config, target, source, trained, material, facts, evaluation, checked)
     return Trained(path, evaluation, report.summary(config, facts, evaluation))
 
 
-def _open_backbone(config: TrainConfig, site: Site) -> Extractor:
+def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[Answers, protocol.Leak]:
+    """What a protocol gives on features at hand; no model is written.
+
+    Raises
+    ------
+    TrainingError
+        The data or a knob does not do.
+    """
+    material = _material(config, features)
+    if config.folds:
+        answers = _cross_validate(config, kind, material, lambda line: None)
+    else:
+        trained, _ = _fit(config, kind, material)
+        answers = _answer(material, trained, _temperature(material, trained))
+    return answers, _leak(config, material)
+
+
+def look(config: TrainConfig, site: Site, say: Callable[[str], None]) -> tuple[dataset.Dataset, Survey]:
+    """List the images and check the set; raises DatasetError where it cannot be learned from."""
+    data = Path(config.data)
+    found = dataset.read(data, config.classes, config.patient_pattern)
+    checked = survey(data, found, site.cache, config.smote_neighbours)
+    for line in (*found.notes, *checked.warnings):
+        say(line)
+    return found.dataset, checked
+
+
+def open_backbone(config: TrainConfig, site: Site) -> Extractor:
+    """The backbone that the configuration asks for; raises ModelError where it is out of reach."""
     if config.backbone_weights or config.backbone == "imagenet":
         weights = config.backbone_weights or "imagenet"
         return extractor.from_keras(weights, site.cache, site.engine, site.precision)
     return extractor.from_bundle(site.models / SHIPPED, site.engine, site.precision)
 
 
-def _read(
+def read(
     config: TrainConfig,
     site: Site,
     source: Extractor,
@@ -153,17 +212,10 @@ def _read(
 
 
 def _material(config: TrainConfig, features: Features) -> _Material:
-    """Split the images by patient."""
+    """Resample where that comes first, and split."""
     usable = features.dataset
-    parts = split.by_patient(
-        usable.patients,
-        usable.labels,
-        usable.classes,
-        validation=config.validation_share,
-        test=config.test_share,
-        seed=config.seed,
-    )
-    return _Material(features, usable.classes, usable.labels, np.array(usable.patients), parts)
+    dealt = protocol.deal(config, features.rows, usable.labels, usable.patients, usable.classes)
+    return _Material(features, usable.classes, dealt, dealt.final)
 
 
 def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedHead, tuple[str, ...]]:
@@ -171,22 +223,26 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
     rows, labels = material.part(material.split.training)
     validation_rows, validation_labels = material.part(material.split.validation)
     notes: tuple[str, ...] = ()
-    if config.smote:
+    if config.resampling == "smote-train":
         rows, labels, notes = resampling.balance(
             rows, labels, material.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
+    if config.loss == ORDINAL and "0" in material.classes:
+        notes += (_UNORDERED,)
     lesson = Lesson(
         rows=rows,
         labels=labels,
         validation_rows=validation_rows,
         validation_labels=validation_labels,
         classes=len(material.classes),
+        map_shape=material.features.map_shape,
         seed=config.seed,
         epochs=config.epochs,
         patience=config.patience,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         dropout=config.dropout,
+        loss=config.loss,
     )
     return kind.fit(lesson), notes
 
@@ -197,37 +253,74 @@ def _temperature(material: _Material, trained: TrainedHead) -> float:
     return fit_temperature(trained.logits(rows), labels)
 
 
-def _evaluate(
-    config: TrainConfig, material: _Material, trained: TrainedHead, temperature: float
-) -> Evaluation:
-    """Figures on the test patients, which nothing has seen before."""
+def _answer(material: _Material, trained: TrainedHead, temperature: float) -> Answers:
+    """Probabilities of the test part, which nothing has seen before."""
     rows, labels = material.part(material.split.test)
     logits = trained.logits(rows)
+    patients = material.dealt.patients[material.split.test]
+    return Answers(softmax(logits), softmax(logits, temperature), labels, patients)
+
+
+def _cross_validate(
+    config: TrainConfig, kind: Head, material: _Material, say: Callable[[str], None]
+) -> Answers:
+    """Probabilities of every image from the fold in whose test part it is."""
+    found = []
+    for number, parts in enumerate(material.dealt.splits, 1):
+        say(f"fold {number} of {config.folds}")
+        fold = replace(material, split=parts)
+        trained, _ = _fit(config, kind, fold)
+        found.append(_answer(fold, trained, _temperature(fold, trained)))
+    return Answers(
+        np.concatenate([one.raw for one in found]),
+        np.concatenate([one.calibrated for one in found]),
+        np.concatenate([one.labels for one in found]),
+        np.concatenate([one.patients for one in found]),
+    )
+
+
+def _evaluate(config: TrainConfig, classes: tuple[str, ...], answers: Answers) -> Evaluation:
     return evaluate(
-        softmax(logits),
-        softmax(logits, temperature),
-        labels,
-        material.patients[material.split.test],
-        material.classes,
+        answers.raw,
+        answers.calibrated,
+        answers.labels,
+        answers.patients,
+        classes,
         replicates=config.replicates,
         seed=config.seed,
     )
 
 
+def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:
+    unknown = any(not example.known for example in material.features.dataset.examples)
+    return protocol.leak(protocol.of(config), material.dealt, unknown)
+
+
 def _facts(
-    material: _Material, source: Extractor, notes: tuple[str, ...], temperature: float
+    config: TrainConfig,
+    material: _Material,
+    source: Extractor,
+    trained: TrainedHead,
+    notes: tuple[str, ...],
+    temperature: float,
 ) -> report.Facts:
+    dealt, images = material.dealt, material.features.dataset.examples
     parts = (material.split.training, material.split.validation, material.split.test)
-    counts = np.array([np.bincount(material.labels[part], minlength=len(material.classes)) for part in parts])
-    training, validation, test = (len(np.unique(material.patients[part])) for part in parts)
+    counts = np.array([np.bincount(dealt.labels[part], minlength=len(material.classes)) for part in parts])
+    training, validation, test = (len(np.unique(dealt.patients[part])) for part in parts)
     return report.Facts(
         classes=material.classes,
         counts=tuple((int(a), int(b), int(c)) for a, b, c in counts.T),
         patients=(training, validation, test),
-        unknown=sum(not example.known for example in material.features.dataset.examples),
+        everyone=len({example.patient for example in images}),
+        images=len(images),
+        unknown=sum(not example.known for example in images),
+        protocol=protocol.of(config),
+        leak=_leak(config, material),
         refused=tuple((str(refusal.path), refusal.reason) for refusal in material.features.refused),
         backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
-        notes=material.split.notes + notes,
+        head=trained.about,
+        notes=dealt.notes + notes,
         temperature=temperature,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -241,6 +334,7 @@ def _write(
     material: _Material,
     facts: report.Facts,
     evaluation: Evaluation,
+    checked: Survey,
 ) -> Path:
     manifest: dict[str, Any] = {
         "classes": list(facts.classes),
@@ -250,6 +344,14 @@ def _write(
         "temperature": facts.temperature,
         "created": facts.created,
         "backbone": source.origin,
+        "protocol": {
+            "title": str(facts.protocol),
+            "resampling": config.resampling,
+            "split": config.split,
+            "folds": config.folds,
+            "may_serve": facts.protocol.may_serve,
+        },
+        "leaks": facts.leak.leaks,
         "training": {**asdict(config), "patients_known": not facts.unknown},
     }
     return bundles.write(
@@ -259,5 +361,5 @@ def _write(
         card=report.card(config, facts, evaluation),
         backbone=source.graph,
         head=trained.freeze(material.features.map_shape),
-        evaluation={**evaluation.as_dict(), **report.remarks(facts)},
+        evaluation=report.figures(config, facts, evaluation) | {"check": checked.as_dict()},
     )

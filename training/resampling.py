@@ -1,4 +1,4 @@
-"""SMOTE on the training part, and nowhere else.
+"""SMOTE, on the training part alone unless a leak is to be shown.
 
 Synthetic Minority Over-sampling Technique (Chawla et al., JAIR 16, 2002): new rows of a rare category lie
 between a real row and one of its nearest neighbours. Rows of validation and test stay real, because a
@@ -19,13 +19,13 @@ def balance(
 
     Parameters
     ----------
-    rows : float32 array of shape (n, features), the training part alone
+    rows : float array of shape (n, features), the training part alone
     labels : int array of shape (n,), index of the category in ``classes``
     neighbours : how many nearest rows a synthetic one may lean on; fewer where a category is small
 
     Returns
     -------
-    (rows, labels, notes): float32 (m, features) and int (m,), real rows first and in order; sentences about
+    (rows, labels, notes): float (m, features) and int (m,), real rows first and in order; sentences about
     what was adapted
 
     Raises
@@ -38,7 +38,7 @@ def balance(
         if count < 2:
             raise DatasetError(
                 f"Category {code} has {count} training image{'' if count == 1 else 's'}; SMOTE needs two. "
-                f"Add patients of category {code}, leave it out with --classes, or train with --no-smote."
+                f"Add patients of category {code}, leave it out with --classes, or train with --resampling none."
             )
     if counts.min() == counts.max():
         return rows, labels, ()
@@ -49,7 +49,27 @@ def balance(
     from imblearn.over_sampling import SMOTE
 
     more_rows, more_labels = SMOTE(k_neighbors=used, random_state=seed).fit_resample(rows, labels)
-    return np.asarray(more_rows, np.float32), np.asarray(more_labels), notes
+    return np.asarray(more_rows, rows.dtype), np.asarray(more_labels), notes
+
+
+def owners(rows: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """Patients of all rows, (m,): of a synthetic row, the patient of the nearest real one of its category.
+
+    Parameters
+    ----------
+    rows, labels : as :func:`balance` gives them, (m, features) and (m,)
+    patients : of the real rows, (n,)
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    real = len(patients)
+    found = np.concatenate([patients, np.empty(len(rows) - real, patients.dtype)])
+    for label in np.unique(labels[real:]):
+        own = np.flatnonzero(labels[:real] == label)
+        made = real + np.flatnonzero(labels[real:] == label)
+        nearest = NearestNeighbors(n_neighbors=1).fit(rows[own]).kneighbors(rows[made], return_distance=False)
+        found[made] = patients[own[nearest[:, 0]]]
+    return found
 
 
 def _note(code: str, fewest: int, used: int) -> str:

@@ -5,8 +5,10 @@ closest to its share of every category. A category with too few patients for thr
 training first, then to the test, then to the validation.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +30,7 @@ class Split:
 
 
 def by_patient(
-    patients: Sequence[str],
+    patients: Sequence[Any] | np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
     *,
@@ -40,7 +42,7 @@ def by_patient(
 
     Parameters
     ----------
-    patients : n ids
+    patients : n ids; of images, where the split is to be by image
     labels : int array of shape (n,), index of the category in ``classes``
     validation, test : shares of the images, each between 0 and 1
 
@@ -65,6 +67,60 @@ def by_patient(
         test=np.flatnonzero(part == _TEST),
         notes=tuple(_gaps(part, labels, classes)),
     )
+
+
+def folds(
+    patients: Sequence[Any] | np.ndarray, labels: np.ndarray, count: int, validation: float, seed: int
+) -> tuple[Split, ...]:
+    """Parts of a cross-validation: every example is in one test part, and no patient on both sides.
+
+    Parameters
+    ----------
+    count : how many folds, at least 2
+    validation : share of all images that each fold keeps from its training for the validation
+
+    Raises
+    ------
+    DatasetError
+        There are fewer patients than folds, or too few for a validation part.
+    """
+    splits = []
+    for number, (rest, test) in enumerate(_grouped(patients, labels, count, seed)):
+        inner = without_test(
+            np.asarray(patients)[rest], labels[rest], validation, seed + number, 1 - 1 / count
+        )
+        splits.append(Split(rest[inner.training], rest[inner.validation], test, ()))
+    return tuple(splits)
+
+
+def without_test(
+    patients: Sequence[Any] | np.ndarray, labels: np.ndarray, validation: float, seed: int, whole: float = 1.0
+) -> Split:
+    """Training and validation parts alone; ``whole`` is the share of all images that the examples are."""
+    parts = max(2, round(whole / validation))
+    training, held = next(iter(_grouped(patients, labels, parts, seed)))
+    return Split(training, held, np.empty(0, int), ())
+
+
+def _grouped(
+    patients: Sequence[Any] | np.ndarray, labels: np.ndarray, count: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(the rest, one part) of each of ``count`` parts, by patient and stratified by category."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    have = len(np.unique(np.asarray(patients)))
+    if have < count:
+        raise DatasetError(
+            f"The images come from {have} patients, too few for {count} parts. Take fewer folds."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about categories with fewer images than parts
+        try:
+            yield from StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(
+                labels, labels, np.asarray(patients)
+            )
+        except ValueError as error:
+            raise DatasetError(f"The images cannot be dealt into {count} parts: {error}") from error
 
 
 def _deal(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -17,10 +17,10 @@ PRECISIONS = ("f32", "bf16")
 # What a frozen backbone or head may consist of. A graph with anything else, such as file access, is not run.
 _ALLOWED_OPS = frozenset(
     """
-    Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims FusedBatchNormV3
-    GatherV2 Identity MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad Placeholder Pow Prod RealDiv Relu
-    Reshape Rsqrt Shape Sigmoid Slice Softmax Split Sqrt Square SquaredDifference Squeeze StridedSlice Sub Sum Tanh
-    Tile Transpose Unpack ZerosLike
+    Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims Fill
+    FusedBatchNormV3 GatherV2 Greater Identity Log MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad
+    Placeholder Pow Prod RealDiv Relu Reshape Rsqrt Shape Sigmoid Slice Softmax Split Sqrt Square
+    SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Tile TopKV2 Transpose Unpack ZerosLike
     """.split()  # noqa: SIM905 - a list this long reads better as words
 )
 

@@ -1,0 +1,25 @@
+"""The quickest head there is, for tests of what happens around heads."""
+
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+
+from training.heads import Lesson
+
+
+class Nearest:
+    """A head that answers with the category of the nearest row it was shown."""
+
+    facts: dict = {}
+
+    def rows(self, maps: np.ndarray) -> np.ndarray:
+        return maps.mean(axis=(1, 2))
+
+    def fit(self, lesson: Lesson) -> "Nearest":
+        self._known = KNeighborsClassifier(1).fit(lesson.rows, lesson.labels)
+        return self
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        return np.log(self._known.predict_proba(rows) + 1e-3)
+
+    def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
+        raise NotImplementedError

@@ -1,0 +1,49 @@
+"""What is learned on top of the feature maps. A new kind of head is a module here and an entry in HEADS.
+
+A head chooses the rows it learns from, learns, and freezes itself into a graph ``maps -> logits`` that
+serves without it. Nothing outside of its module knows which kind it is.
+"""
+
+from collections.abc import Callable
+
+from training.errors import TrainingError
+from training.heads.cnn_lstm import CnnLstmHead
+from training.heads.conv_transformer import ConvTransformerHead
+from training.heads.dense import DenseHead
+from training.heads.knn import KnnHead
+from training.heads.lesson import CROSS_ENTROPY, LOSSES, ORDINAL, Head, Lesson, TrainedHead
+from training.heads.logistic_regression import LogisticRegressionHead
+from training.heads.svm import SvmHead
+from training.heads.trees import DecisionTreeHead, RandomForestHead
+
+__all__ = ["HEADS", "DenseHead", "Head", "Lesson", "TrainedHead", "head"]
+
+HEADS: dict[str, Callable[[], Head]] = {
+    "dense": DenseHead,
+    "cnn-lstm": CnnLstmHead,
+    "conv-transformer": ConvTransformerHead,
+    "knn": KnnHead,
+    "svm": SvmHead,
+    "logistic-regression": LogisticRegressionHead,
+    "random-forest": RandomForestHead,
+    "decision-tree": DecisionTreeHead,
+}
+
+
+def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
+    """A head of this kind that can learn with this loss.
+
+    Raises
+    ------
+    TrainingError
+        There is no such kind or loss, or this kind cannot learn with it; the message names what there is.
+    """
+    if kind not in HEADS:
+        raise TrainingError(f"--head has to be one of {', '.join(HEADS)}. Got {kind!r}.")
+    if loss not in LOSSES:
+        raise TrainingError(f"--loss has to be one of {', '.join(LOSSES)}. Got {loss!r}.")
+    made = HEADS[kind]()
+    if loss == ORDINAL and not made.ordinal:
+        able = ", ".join(name for name, make in HEADS.items() if make().ordinal)
+        raise TrainingError(f"The head {kind} cannot learn with --loss ordinal; these can: {able}.")
+    return made

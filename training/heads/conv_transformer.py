@@ -1,0 +1,81 @@
+"""Convolutions over the feature map, then transformer encoders that let every place see every other."""
+
+from typing import Any
+
+import numpy as np
+
+from training.heads import neural
+from training.heads.lesson import Lesson
+
+_CHANNELS = 64  # a multiple of 4, for the position embedding
+_ATTENTION_HEADS = 4
+_BLOCKS = 2
+
+
+class ConvTransformerHead:
+    """A 1x1 and a 3x3 convolution, a position embedding, and two encoder blocks.
+
+    The blocks are those of Vaswani et al. (Attention Is All You Need, NeurIPS 2017), normalised before each
+    step instead of after it, which trains without a warm-up.
+    """
+
+    ordinal = True
+
+    def rows(self, maps: np.ndarray) -> np.ndarray:
+        """Whole maps, float16 (n, rows * columns * channels)."""
+        return neural.flat_rows(maps)
+
+    def fit(self, lesson: Lesson) -> neural.TrainedNetwork:
+        """Train with early stopping."""
+        neural.seeded(lesson)
+        rows, columns, _ = lesson.map_shape
+        about = (
+            f"Convolutions (1x1, 3x3; {_CHANNELS} channels), a sinusoidal position embedding, {_BLOCKS} "
+            f"transformer encoder blocks of {_ATTENTION_HEADS} attention heads over the {rows} x {columns} "
+            f"places, average and maximum of their outputs, one dense layer; dropout {lesson.dropout:g}."
+        )
+        return neural.learn(self._model(lesson), lesson, neural.flat_rows_in_graph, about)
+
+    def _model(self, lesson: Lesson) -> Any:
+        """Whole maps -> logits."""
+        import keras
+
+        layers = keras.layers
+        rows, columns, channels = lesson.map_shape
+        inputs = keras.Input((lesson.rows.shape[1],))
+        x = layers.Reshape(lesson.map_shape)(inputs)
+        x = neural.standardised(x, lesson.rows, channels)
+        for kernel in (1, 3):
+            x = layers.Conv2D(_CHANNELS, kernel, padding="same", activation="relu")(x)
+            x = layers.BatchNormalization(momentum=neural.MOMENTUM)(x)
+        x = layers.Reshape((rows * columns, _CHANNELS))(x) + positions(rows, columns, _CHANNELS)
+        for _ in range(_BLOCKS):
+            x = _encoded(x, lesson.dropout / 2)
+        x = layers.LayerNormalization()(x)
+        x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)])
+        x = layers.Dropout(lesson.dropout)(x)
+        return keras.Model(inputs, layers.Dense(lesson.classes)(x))
+
+
+def positions(rows: int, columns: int, channels: int) -> np.ndarray:
+    """Sines and cosines that tell the places apart, float32 (1, rows * columns, channels).
+
+    The first half of the channels tells the row, the second the column. ``channels`` is a multiple of 4.
+    """
+    waves = 10.0 ** (-2 * np.arange(channels // 4) / (channels // 4))
+    row, column = (places.reshape(-1, 1) * waves for places in np.mgrid[:rows, :columns])
+    table = np.concatenate([np.sin(row), np.cos(row), np.sin(column), np.cos(column)], axis=1)
+    return table[None].astype(np.float32)
+
+
+def _encoded(x: Any, dropout: float) -> Any:
+    """One encoder block, (n, places, channels) -> the same shape."""
+    import keras
+
+    layers = keras.layers
+    attention = layers.MultiHeadAttention(_ATTENTION_HEADS, _CHANNELS // _ATTENTION_HEADS, dropout=dropout)
+    seen = layers.LayerNormalization()(x)
+    x = x + layers.Dropout(dropout)(attention(seen, seen))
+    y = layers.LayerNormalization()(x)
+    y = layers.Dense(2 * _CHANNELS, activation="relu")(y)
+    return x + layers.Dropout(dropout)(layers.Dense(_CHANNELS)(y))

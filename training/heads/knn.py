@@ -1,0 +1,84 @@
+"""The nearest neighbours among the rows to learn from."""
+
+from typing import Any
+
+import numpy as np
+
+from training.heads import pooling
+from training.heads.lesson import Lesson
+from training.heads.neural import halved
+from training.heads.statistical import (
+    Scaling,
+    Score,
+    TrainedStatistics,
+    best,
+    chosen_among,
+    log_probabilities,
+    principal,
+    squared_distances,
+)
+
+_NEIGHBOURS = (5, 11, 21, 41)
+# What the last neighbour's vote weighs; distances between images are of the order of ten.
+_LEAST_VOTE = 1e-3
+
+
+class KnnHead:
+    """Neighbours vote, the nearer the more.
+
+    A vote falls linearly with the distance, from the nearest to the last one (Dudani, The Distance-Weighted
+    k-Nearest-Neighbor Rule, IEEE Trans. SMC 6, 1976). Unlike equal votes, which jump as neighbours come and
+    go, it also answers to the small changes that heat maps are made of.
+    """
+
+    ordinal = False
+
+    def rows(self, maps: np.ndarray) -> np.ndarray:
+        """Pooled maps, float32 (n, 2 * channels)."""
+        return pooling.pooled(maps)
+
+    def fit(self, lesson: Lesson) -> TrainedStatistics:
+        """Choose the number of neighbours."""
+        from sklearn.neighbors import KNeighborsClassifier
+
+        scale = principal(lesson.rows, lesson.seed)
+        kept = halved(scale(lesson.rows))
+        knobs = [number for number in _NEIGHBOURS if number <= len(kept)] or [len(kept)]
+
+        def one(neighbours: int) -> TrainedStatistics:
+            model = KNeighborsClassifier(neighbours, weights=votes).fit(kept, lesson.labels)
+            return TrainedStatistics(
+                score_of(scale, kept, lesson.labels, model.n_neighbors, lesson.classes),
+                {"neighbours": neighbours, "rows": len(kept), "components": kept.shape[1]},
+                f"The {neighbours} nearest neighbours {chosen_among(knobs)} among {len(kept)} rows to learn "
+                f"from, weighted by distance, on {kept.shape[1]} principal components of {pooling.TITLE}, "
+                "standardised.",
+            )
+
+        return best(lesson, knobs, one)
+
+
+def votes(distances: Any) -> Any:
+    """Weights of neighbours (n, k) from their rising distances, an array or a tensor (n, k)."""
+    return distances[:, -1:] - distances + _LEAST_VOTE
+
+
+def score_of(scale: Scaling, kept: np.ndarray, labels: np.ndarray, neighbours: int, classes: int) -> Score:
+    """The vote as operations of a graph.
+
+    Parameters
+    ----------
+    kept : float32 (m, components), the scaled rows to learn from
+    labels : int (m,)
+    """
+    ballots = np.eye(classes, dtype=np.float32)[labels]
+
+    def score(rows: Any) -> Any:
+        import tensorflow as tf
+
+        nearness, nearest = tf.math.top_k(-squared_distances(scale(rows), kept), neighbours)
+        weights = votes(tf.sqrt(-nearness))
+        counted = tf.reduce_sum(weights[:, :, None] * tf.gather(ballots, nearest), axis=1)
+        return log_probabilities(counted / tf.reduce_sum(weights, axis=1, keepdims=True))
+
+    return score

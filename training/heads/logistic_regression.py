@@ -1,0 +1,74 @@
+"""Multinomial logistic regression: the plainest head, which the others have to beat."""
+
+from typing import Any
+
+import numpy as np
+
+from training.heads import pooling
+from training.heads.lesson import Lesson
+from training.heads.neural import halved
+from training.heads.statistical import (
+    Scaling,
+    Score,
+    TrainedStatistics,
+    best,
+    chosen_among,
+    scaling,
+)
+
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_ITERATIONS = 1000
+# The bias of a category that has no rows to learn from.
+_NEVER = -20.0
+
+
+class LogisticRegressionHead:
+    """One weight for each feature and category, held small by a quadratic penalty."""
+
+    ordinal = False
+
+    def rows(self, maps: np.ndarray) -> np.ndarray:
+        """Pooled maps, float32 (n, 2 * channels)."""
+        return pooling.pooled(maps)
+
+    def fit(self, lesson: Lesson) -> TrainedStatistics:
+        """Choose the inverse strength of the penalty."""
+        from sklearn.linear_model import LogisticRegression
+
+        scale = scaling(lesson.rows)
+        rows = scale(lesson.rows)
+
+        def one(inverse: float) -> TrainedStatistics:
+            model = LogisticRegression(C=inverse, max_iter=_ITERATIONS).fit(rows, lesson.labels)
+            return TrainedStatistics(
+                score_of(scale, *coefficients(model, lesson.classes)),
+                {"inverse_penalty": inverse, "iterations": int(model.n_iter_.max())},
+                f"Multinomial logistic regression with an inverse quadratic penalty of {inverse:g} "
+                f"{chosen_among(_PENALTIES)}, on {pooling.TITLE}, standardised.",
+            )
+
+        return best(lesson, _PENALTIES, one)
+
+
+def coefficients(model: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (features, classes) and biases (classes,) of a scikit-learn ``LogisticRegression``.
+
+    With two categories scikit-learn keeps the second's alone; one without rows is never named.
+    """
+    weights = np.zeros((model.coef_.shape[1], classes), np.float32)
+    biases = np.full(classes, _NEVER, np.float32)
+    biases[model.classes_] = 0
+    named = model.classes_[-len(model.coef_) :]
+    weights[:, named], biases[named] = model.coef_.T, model.intercept_
+    return halved(weights), halved(biases)
+
+
+def score_of(scale: Scaling, weights: np.ndarray, biases: np.ndarray) -> Score:
+    """The regression as operations of a graph."""
+
+    def score(rows: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.matmul(scale(rows), weights) + biases
+
+    return score

@@ -1,0 +1,126 @@
+"""How heads that scikit-learn trains on pooled features are chosen, measured and frozen.
+
+What is learned becomes arrays, and a function of TensorFlow that computes logits with them. That one
+function judges rows in training and, frozen, images in service.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from birads_app.inference.calibration import fit_temperature, softmax
+from training.freeze import freeze
+from training.heads import neural, pooling
+from training.heads.lesson import Lesson
+from training.heads.neural import halved
+
+# Takes and gives tensors: rows (n, features) -> logits (n, classes).
+Score = Callable[[Any], Any]
+Knob = TypeVar("Knob")
+
+_SCORED_AT_ONCE = 256
+# Probabilities are kept from 0, whose logarithm is no number.
+_LEAST = 1e-3
+_COMPONENTS = 128
+
+
+@dataclass(frozen=True)
+class TrainedStatistics:
+    """Arrays, wrapped in the function that judges with them."""
+
+    score: Score
+    facts: dict[str, Any]
+    about: str
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """float32 (n, features) -> float32 (n, classes)."""
+        import tensorflow as tf
+
+        signature = tf.TensorSpec((None, rows.shape[1]), tf.float32)
+        score = tf.function(self.score).get_concrete_function(signature)
+        parts = (rows[start : start + _SCORED_AT_ONCE] for start in range(0, len(rows), _SCORED_AT_ONCE))
+        return np.concatenate([score(tf.constant(part, tf.float32)).numpy() for part in parts])
+
+    def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
+        """Pooling becomes part of the graph."""
+        return freeze(lambda maps: self.score(pooling.pooled_in_graph(maps)), (None, *map_shape), "maps")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Brings features to mean 0 and deviation 1, and perhaps on to a few principal components.
+
+    mean, deviation : float32 (features,)
+    components : float32 (features, components), or None
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    components: np.ndarray | None = None
+
+    def __call__(self, rows: Any) -> Any:
+        """Scale rows, an array or a tensor (n, features)."""
+        scaled = (rows - self.mean) / self.deviation
+        return scaled if self.components is None else scaled @ self.components
+
+
+def scaling(rows: np.ndarray) -> Scaling:
+    """The scaling that suits these rows, float32 (n, features)."""
+    return Scaling(*neural.moments(rows, rows.shape[1]))
+
+
+def principal(rows: np.ndarray, seed: int) -> Scaling:
+    """A scaling on to at most 128 principal components.
+
+    Heads that keep rows keep them in this short form. Distances between rows hardly change, because the
+    thousands of features have far fewer directions in which real images differ.
+    """
+    from sklearn.decomposition import PCA
+
+    plain = scaling(rows)
+    count = min(_COMPONENTS, *rows.shape)
+    axes = PCA(count, svd_solver="randomized", random_state=seed).fit(plain(rows)).components_
+    return Scaling(plain.mean, plain.deviation, halved(axes.T))
+
+
+def best(
+    lesson: Lesson, knobs: Sequence[Knob], fit: Callable[[Knob], TrainedStatistics]
+) -> TrainedStatistics:
+    """Fit with every setting of a knob; keep that with the least calibrated loss on the validation patients."""
+    trained = [fit(knob) for knob in knobs]
+    losses = [_loss(lesson, each) for each in trained]
+    chosen = trained[int(np.argmin(losses))]
+    chosen.facts["validation_loss"] = round(min(losses), 4)
+    return chosen
+
+
+def chosen_among(knobs: Sequence[Any]) -> str:
+    """How :func:`best` chose, for the model card."""
+    return f"(of {', '.join(f'{knob:g}' for knob in knobs)}; the validation patients decided)"
+
+
+def log_probabilities(probabilities: Any) -> Any:
+    """Probabilities -> logits, as operations of a graph; sure answers are moved a little towards chance."""
+    import tensorflow as tf
+
+    return tf.math.log((1 - _LEAST) * probabilities + _LEAST / probabilities.shape[-1])
+
+
+def squared_distances(rows: Any, others: np.ndarray) -> Any:
+    """Squared distances (n, m) between rows of a tensor (n, features) and of an array (m, features)."""
+    import tensorflow as tf
+
+    known = tf.constant(others)
+    lengths = tf.reduce_sum(tf.square(rows), axis=1, keepdims=True)
+    # Summed in the graph: as a constant it would be rounded to float16, in which such sums are coarse.
+    known_lengths = tf.reduce_sum(tf.square(known), axis=1)
+    return tf.maximum(lengths - 2 * tf.matmul(rows, known, transpose_b=True) + known_lengths, 0.0)
+
+
+def _loss(lesson: Lesson, trained: TrainedStatistics) -> float:
+    """Negative log-likelihood of the validation labels at the temperature that suits them."""
+    logits, labels = trained.logits(lesson.validation_rows), lesson.validation_labels
+    probabilities = softmax(logits, fit_temperature(logits, labels))
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())

@@ -1,0 +1,103 @@
+"""Support vector machines with a radial kernel, one for each category against the rest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from birads_app.inference.calibration import fit_temperature
+from training.heads import pooling
+from training.heads.lesson import Lesson
+from training.heads.neural import halved
+from training.heads.statistical import (
+    Scaling,
+    Score,
+    TrainedStatistics,
+    best,
+    chosen_among,
+    principal,
+    squared_distances,
+)
+
+_PENALTIES = (0.3, 1.0, 3.0, 10.0)
+# Decision scores are around 1 where a machine is sure; a softmax over tens is sure.
+_STEEPEST = 10.0
+
+
+class SvmHead:
+    """Each machine gives a decision score; a softmax turns the scores into probabilities.
+
+    How steep that softmax is, is fitted on the validation patients.
+    """
+
+    ordinal = False
+
+    def rows(self, maps: np.ndarray) -> np.ndarray:
+        """Pooled maps, float32 (n, 2 * channels)."""
+        return pooling.pooled(maps)
+
+    def fit(self, lesson: Lesson) -> TrainedStatistics:
+        """Choose the penalty."""
+        scale = principal(lesson.rows, lesson.seed)
+        kept = halved(scale(lesson.rows))
+        width = halved(1 / (kept.shape[1] * np.float32(max(kept.var(), 1e-6))))
+        return best(lesson, _PENALTIES, lambda penalty: self._one(lesson, scale, kept, float(width), penalty))
+
+    def _one(
+        self, lesson: Lesson, scale: Scaling, kept: np.ndarray, width: float, penalty: float
+    ) -> TrainedStatistics:
+        from sklearn.svm import SVC
+
+        machines = []
+        for category in range(lesson.classes):
+            own = lesson.labels == category
+            machine = SVC(C=penalty, gamma=width, class_weight="balanced")
+            machines.append(machine.fit(kept, own) if own.any() else None)
+        vectors, weights, biases = machine_arrays(machines, kept)
+        score = score_of(scale, vectors, weights, biases, width)
+        raw = TrainedStatistics(score, {}, "").logits(lesson.validation_rows)
+        steep = _STEEPEST / fit_temperature(_STEEPEST * raw, lesson.validation_labels)
+        return TrainedStatistics(
+            score_of(scale, vectors, halved(steep * weights), halved(steep * biases), width),
+            {"penalty": penalty, "vectors": len(vectors), "components": kept.shape[1]},
+            f"Support vector machines with a radial kernel, one for each category against the rest, penalty "
+            f"{penalty:g} {chosen_among(_PENALTIES)}, {len(vectors)} support vectors, on {kept.shape[1]} "
+            f"principal components of {pooling.TITLE}, standardised. A softmax over the decision scores, as "
+            "steep as suits the validation patients, gives the probabilities.",
+        )
+
+
+def machine_arrays(machines: Sequence[Any], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Join machines trained on the same rows.
+
+    Parameters
+    ----------
+    machines : a scikit-learn ``SVC`` for each category, None for one that has no rows
+
+    Returns
+    -------
+    (vectors, weights, biases): the rows that support any machine, (v, features); what each weighs in each
+    machine, (v, machines); (machines,)
+    """
+    weights = np.zeros((len(rows), len(machines)), np.float32)
+    biases = np.full(len(machines), -1.0, np.float32)
+    for column, machine in enumerate(machines):
+        if machine is not None:
+            weights[machine.support_, column] = machine.dual_coef_[0]
+            biases[column] = machine.intercept_[0]
+    used = weights.any(axis=1)
+    return rows[used], weights[used], biases
+
+
+def score_of(
+    scale: Scaling, vectors: np.ndarray, weights: np.ndarray, biases: np.ndarray, width: float
+) -> Score:
+    """Decision scores as operations of a graph; arrays as :func:`machine_arrays` gives them."""
+
+    def score(rows: Any) -> Any:
+        import tensorflow as tf
+
+        kernel = tf.exp(-width * squared_distances(scale(rows), vectors))
+        return tf.matmul(kernel, weights) + biases
+
+    return score

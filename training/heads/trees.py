@@ -1,0 +1,161 @@
+"""Decision trees, one or a forest, as arrays of nodes that a fixed number of steps walks through."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.heads import pooling
+from training.heads.lesson import Lesson
+from training.heads.neural import halved
+from training.heads.statistical import (
+    Scaling,
+    Score,
+    TrainedStatistics,
+    best,
+    chosen_among,
+    log_probabilities,
+    scaling,
+)
+
+_DEPTH = 12
+_TREES = 200
+_LEAVES_OF_A_FOREST = (1, 3, 8)
+_LEAVES_OF_A_TREE = (5, 10, 20, 40)
+
+
+class RandomForestHead:
+    """Two hundred trees on drawn rows and features; the mean of their leaves' shares."""
+
+    ordinal = False
+
+    def rows(self, maps: np.ndarray) -> np.ndarray:
+        """Pooled maps, float32 (n, 2 * channels)."""
+        return pooling.pooled(maps)
+
+    def fit(self, lesson: Lesson) -> TrainedStatistics:
+        """Choose how many rows a leaf has to hold."""
+        from sklearn.ensemble import RandomForestClassifier
+
+        scale = scaling(lesson.rows)
+        rows = scale(lesson.rows)
+
+        def one(least: int) -> TrainedStatistics:
+            model = RandomForestClassifier(
+                _TREES, max_depth=_DEPTH, min_samples_leaf=least, random_state=lesson.seed, n_jobs=-1
+            ).fit(rows, lesson.labels)
+            nodes = nodes_of(model.estimators_, model.classes_, lesson.classes, prior=0.0)
+            return TrainedStatistics(
+                score_of(scale, nodes),
+                {"trees": _TREES, "least_rows_in_a_leaf": least, **nodes.facts},
+                f"A random forest of {_TREES} trees, at most {_DEPTH} deep, with at least {least} rows in a "
+                f"leaf {chosen_among(_LEAVES_OF_A_FOREST)}, on {pooling.TITLE}.",
+            )
+
+        return best(lesson, _LEAVES_OF_A_FOREST, one)
+
+
+class DecisionTreeHead:
+    """One tree. Its leaves' shares are drawn towards chance, the more the fewer rows they hold.
+
+    (Provost and Domingos, Tree Induction for Probability-Based Ranking, Machine Learning 52, 2003.)
+    """
+
+    ordinal = False
+
+    def rows(self, maps: np.ndarray) -> np.ndarray:
+        """Pooled maps, float32 (n, 2 * channels)."""
+        return pooling.pooled(maps)
+
+    def fit(self, lesson: Lesson) -> TrainedStatistics:
+        """Choose how many rows a leaf has to hold."""
+        from sklearn.tree import DecisionTreeClassifier
+
+        scale = scaling(lesson.rows)
+        rows = scale(lesson.rows)
+
+        def one(least: int) -> TrainedStatistics:
+            model = DecisionTreeClassifier(
+                max_depth=_DEPTH, min_samples_leaf=least, random_state=lesson.seed
+            ).fit(rows, lesson.labels)
+            nodes = nodes_of([model], model.classes_, lesson.classes, prior=1.0)
+            return TrainedStatistics(
+                score_of(scale, nodes),
+                {"least_rows_in_a_leaf": least, **nodes.facts},
+                f"A decision tree of {nodes.facts['nodes']} nodes, with at least {least} rows in a leaf "
+                f"{chosen_among(_LEAVES_OF_A_TREE)}, on {pooling.TITLE}.",
+            )
+
+        return best(lesson, _LEAVES_OF_A_TREE, one)
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of all trees in one row; a leaf leads to itself.
+
+    roots : int32 (trees,)
+    features, thresholds : int32 and float32 (nodes,); above the threshold the way goes right
+    children : int32 (2 * nodes,): left and right of the first node, of the second, ...
+    shares : float32 (nodes, classes), the probability of each category at a leaf
+    depth : steps from the root to the deepest leaf
+    """
+
+    roots: np.ndarray
+    features: np.ndarray
+    thresholds: np.ndarray
+    children: np.ndarray
+    shares: np.ndarray
+    depth: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {"nodes": len(self.features), "depth": self.depth}
+
+
+def nodes_of(models: Sequence[Any], present: np.ndarray, classes: int, prior: float) -> Nodes:
+    """Join scikit-learn's trees.
+
+    Parameters
+    ----------
+    present : int array, the class of each column of the trees' values
+    prior : rows of each category that a leaf counts besides its own
+    """
+    trees = [model.tree_ for model in models]
+    roots = np.cumsum([0] + [tree.node_count for tree in trees[:-1]])
+    children, shares = [], []
+    for root, tree in zip(roots, trees, strict=True):
+        own = np.arange(tree.node_count)
+        ways = np.stack([tree.children_left, tree.children_right], axis=1)
+        children.append(root + np.where(ways < 0, own[:, None], ways).ravel())
+        counts = np.full((tree.node_count, classes), prior)
+        counts[:, present] += tree.value[:, 0] * tree.weighted_n_node_samples[:, None]
+        shares.append(counts / counts.sum(axis=1, keepdims=True))
+    return Nodes(
+        roots=roots.astype(np.int32),
+        features=np.maximum(np.concatenate([tree.feature for tree in trees]), 0).astype(np.int32),
+        thresholds=halved(np.concatenate([tree.threshold for tree in trees])),
+        children=np.concatenate(children).astype(np.int32),
+        shares=halved(np.concatenate(shares)),
+        depth=int(max(tree.max_depth for tree in trees)),
+    )
+
+
+def score_of(scale: Scaling, nodes: Nodes) -> Score:
+    """The walk through all trees at once, as operations of a graph."""
+
+    def score(rows: Any) -> Any:
+        import tensorflow as tf
+
+        scaled = scale(rows)
+        features, thresholds = tf.constant(nodes.features), tf.constant(nodes.thresholds)
+        children = tf.constant(nodes.children)
+        at = tf.zeros_like(scaled[:, :1], tf.int32) + nodes.roots
+        for _ in range(nodes.depth):
+            values = tf.gather(scaled, tf.gather(features, at), batch_dims=1)
+            right = tf.cast(values > tf.gather(thresholds, at), tf.int32)
+            at = tf.gather(children, 2 * at + right)
+        return log_probabilities(tf.reduce_mean(tf.gather(nodes.shares, at), axis=1))
+
+    return score

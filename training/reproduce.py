@@ -1,0 +1,191 @@
+"""``flask reproduce``: the paper's rows under the paper's protocol and under the honest one, side by side.
+
+The paper compares an imbalanced set, SMOTE before the split (module 1) and SMOTE on the training part
+(module 2), with images dealt out singly. Here each stands beside what the same head gives when no patient is
+on both sides and nothing synthetic is tested on. The difference is the leak.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import dataset, recipe
+from training.evaluate import Figure, confusions, measures
+from training.features import Features
+from training.heads import Head, head
+from training.recipe import Answers, Site, TrainConfig
+from training.report import patient_warning
+
+# The paper's rows: title, resampling of the paper, resampling of the honest run. Nothing honest can resample
+# before the split, so module 1 is held against the same honest run as module 2.
+ROWS = (
+    ("imbalanced", "none", "none"),
+    ("module 1: SMOTE, then split", "smote-all", "smote-train"),
+    ("module 2: split, then SMOTE", "smote-train", "smote-train"),
+)
+FIGURES = ("accuracy", "f1", "kappa")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One head under one row of the paper.
+
+    paper, honest, leak : by figure; the leak is paper less honest, its interval over patients drawn for both
+        sides independently
+    """
+
+    head: str
+    title: str
+    paper: dict[str, Figure]
+    honest: dict[str, Figure]
+    leak: dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The table.
+
+    cautions : sentences that have to be read before it
+    """
+
+    data: str
+    classes: tuple[str, ...]
+    images: int
+    patients: int
+    protocol: str
+    backbone: str
+    cautions: tuple[str, ...]
+    rows: tuple[Row, ...]
+    settings: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Answers of one head under one protocol, as confusion matrices."""
+
+    point: dict[str, np.ndarray]
+    drawn: dict[str, np.ndarray]
+
+    def figure(self, name: str) -> Figure:
+        """One figure with its interval."""
+        return _figure(self.point[name], self.drawn[name])
+
+
+def reproduce(
+    config: TrainConfig, heads: Sequence[str], site: Site, say: Callable[[str], None]
+) -> Reproduction:
+    """Train every head under every protocol and put the figures side by side; no model is written.
+
+    Parameters
+    ----------
+    config : its ``head``, ``resampling`` and ``split`` are of no effect
+    heads : kinds of heads; the paper's where there are none
+
+    Raises
+    ------
+    TrainingError, ModelError
+        The data, a head, the backbone or a knob does not do.
+    """
+    kinds = {name: head(name) for name in dict.fromkeys(heads or ("dense",))}
+    config, cautions = _with_classes(config)
+    for caution in cautions:
+        say(caution)
+    found, _ = recipe.look(config, site, say)
+    source = recipe.open_backbone(config, site)
+    cautions += _backbone_caution(config)
+    rows: list[Row] = []
+    for name, kind in kinds.items():
+        features = recipe.read(config, site, source, kind, found, say)
+        rows += _rows(replace(config, head=name), kind, features, say)
+    unknown = sum(not example.known for example in features.dataset.examples)
+    if unknown:
+        cautions += (patient_warning(unknown, len(features.rows)),)
+    return Reproduction(
+        data=config.data,
+        classes=features.dataset.classes,
+        images=len(features.rows),
+        patients=len(set(features.dataset.patients)),
+        protocol=f"cross-validation {config.folds}" if config.folds else f"test share {config.test_share:g}",
+        backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
+        cautions=cautions,
+        rows=tuple(rows),
+        settings=asdict(config),
+    )
+
+
+def _with_classes(config: TrainConfig) -> tuple[TrainConfig, tuple[str, ...]]:
+    """Leave out categories too small for SMOTE's neighbours in the training part, unless some were chosen."""
+    if config.classes:
+        return config, ()
+    found = dataset.listing(Path(config.data), (), config.patient_pattern).dataset
+    counts = Counter(example.category for example in found.examples)
+    share = 1 - config.validation_share - (1 / config.folds if config.folds else config.test_share)
+    least = int(np.ceil((config.smote_neighbours + 1) / share))
+    small = sorted(code for code, count in counts.items() if count < least)
+    if not small:
+        return config, ()
+    told = ", ".join(f"{code} ({counts[code]})" for code in small)
+    return (
+        replace(config, classes=tuple(sorted(set(counts) - set(small)))),
+        (
+            f"Left out, with fewer than {least} images, too few to be parted and resampled: categories {told}.",
+        ),
+    )
+
+
+def _backbone_caution(config: TrainConfig) -> tuple[str, ...]:
+    if config.backbone_weights or config.backbone != "shipped":
+        return ()
+    return (
+        "WARNING: the features come from the shipped backbone, which was fine-tuned on the training patients of "
+        "public sets, CDD-CESM among them. On images of these sets both columns are too good. Give ImageNet "
+        "weights: --backbone-weights FILE.",
+    )
+
+
+def _rows(config: TrainConfig, kind: Head, features: Features, say: Callable[[str], None]) -> Iterator[Row]:
+    """The paper's rows for one head; a protocol that occurs in two of them runs once."""
+    runs: dict[tuple[str, str], _Run] = {}
+    for title, paper, honest in ROWS:
+        for key in ((paper, "image"), (honest, "patient")):
+            if key not in runs:
+                say(f"{config.head}: {key[0]}, split by {key[1]}")
+                chosen = replace(config, resampling=key[0], split=key[1])
+                answers, _ = recipe.measure(chosen, kind, features)
+                runs[key] = _run(chosen, answers)
+        yield _row(config.head, title, runs[paper, "image"], runs[honest, "patient"])
+
+
+def _run(config: TrainConfig, answers: Answers) -> _Run:
+    """Confusion matrices of the answers and of bootstrap samples; the two sides draw independently."""
+    seed = 2 * config.seed + (config.split == "image")
+    matrix, drawn = confusions(
+        answers.calibrated, answers.labels, answers.patients, replicates=config.replicates, seed=seed
+    )
+    return _Run(measures(matrix[None]), measures(drawn))
+
+
+def _row(kind: str, title: str, paper: _Run, honest: _Run) -> Row:
+    return Row(
+        head=kind,
+        title=title,
+        paper={name: paper.figure(name) for name in FIGURES},
+        honest={name: honest.figure(name) for name in FIGURES},
+        leak={
+            name: _figure(paper.point[name] - honest.point[name], paper.drawn[name] - honest.drawn[name])
+            for name in FIGURES
+        },
+    )
+
+
+def _figure(point: np.ndarray, drawn: np.ndarray) -> Figure:
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return Figure(float(point[0]), float(low), float(high))
