@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from training import dataset, recipe
-from training.evaluate import Figure, confusions, measures
+from training.bootstrap import Draws, Figure, figure
+from training.evaluate import confusions, measures
 from training.features import Features
 from training.heads import Head, head
 from training.recipe import Answers, Site, TrainConfig
@@ -67,16 +68,8 @@ class Reproduction:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Answers of one head under one protocol, as confusion matrices."""
-
-    point: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
-
-    def figure(self, name: str) -> Figure:
-        """One figure with its interval."""
-        return _figure(self.point[name], self.drawn[name])
+# Figures (1 + replicates,) of one head under one protocol: of all images, then of samples of patients.
+_Run = dict[str, np.ndarray]
 
 
 def reproduce(
@@ -165,27 +158,16 @@ def _rows(config: TrainConfig, kind: Head, features: Features, say: Callable[[st
 
 
 def _run(config: TrainConfig, answers: Answers) -> _Run:
-    """Confusion matrices of the answers and of bootstrap samples; the two sides draw independently."""
-    seed = 2 * config.seed + (config.split == "image")
-    matrix, drawn = confusions(
-        answers.calibrated, answers.labels, answers.patients, replicates=config.replicates, seed=seed
-    )
-    return _Run(measures(matrix[None]), measures(drawn))
+    """The figures of the answers; the two sides draw independently."""
+    draws = Draws.of(answers.patients, config.replicates, 2 * config.seed + (config.split == "image"))
+    return measures(confusions(answers.calibrated, answers.labels, draws))
 
 
 def _row(kind: str, title: str, paper: _Run, honest: _Run) -> Row:
     return Row(
         head=kind,
         title=title,
-        paper={name: paper.figure(name) for name in FIGURES},
-        honest={name: honest.figure(name) for name in FIGURES},
-        leak={
-            name: _figure(paper.point[name] - honest.point[name], paper.drawn[name] - honest.drawn[name])
-            for name in FIGURES
-        },
+        paper={name: figure(paper[name]) for name in FIGURES},
+        honest={name: figure(honest[name]) for name in FIGURES},
+        leak={name: figure(paper[name] - honest[name]) for name in FIGURES},
     )
-
-
-def _figure(point: np.ndarray, drawn: np.ndarray) -> Figure:
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return Figure(float(point[0]), float(low), float(high))
