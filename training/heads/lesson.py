@@ -46,6 +46,10 @@ class TrainedHead(Protocol):
     def about(self) -> str:
         """What the model card says about it: how it is built and how it was learned, in a few sentences."""
 
+    @property
+    def curve(self) -> tuple[tuple[float, float], ...]:
+        """Mean training loss and validation loss of each epoch; empty for heads without epochs."""
+
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
 

@@ -20,12 +20,20 @@ _SUMMED_AT_ONCE = 64
 class TrainedNetwork:
     """A Keras model, rows -> logits, with weights as a bundle will hold them."""
 
-    def __init__(self, model: Any, rows_of: Callable[[Any], Any], facts: dict[str, Any], about: str) -> None:
+    def __init__(
+        self,
+        model: Any,
+        rows_of: Callable[[Any], Any],
+        facts: dict[str, Any],
+        about: str,
+        curve: tuple[tuple[float, float], ...],
+    ) -> None:
         """Take the model and ``rows_of``, which makes its rows from maps inside a graph."""
         self._model = model
         self._rows_of = rows_of
         self.facts = facts
         self.about = about
+        self.curve = curve
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
@@ -59,20 +67,20 @@ def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str)
     # Compiling such small networks with XLA takes longer than all of their training.
     optimizer = keras.optimizers.Adam(lesson.learning_rate, clipnorm=5.0)
     model.compile(optimizer=optimizer, loss=_loss(lesson), jit_compile=False)
-    curve: list[float] = []
+    curve: list[tuple[float, float]] = []
+    best = 0
     kept = model.get_weights()
-    for loss in _epochs(model, lesson):
-        curve.append(loss)
-        if loss == min(curve):
-            kept = model.get_weights()
-        elif len(curve) - 1 - int(np.argmin(curve)) >= lesson.patience:
+    for losses in _epochs(model, lesson):
+        curve.append(losses)
+        if losses[1] < curve[best][1] or len(curve) == 1:
+            best, kept = len(curve) - 1, model.get_weights()
+        elif len(curve) - 1 - best >= lesson.patience:
             break
-    best = int(np.argmin(curve))
     model.set_weights([halved(weights) for weights in kept])
     facts = {
         "epochs": len(curve),
         "best_epoch": best + 1,
-        "validation_loss": round(curve[best], 4),
+        "validation_loss": round(curve[best][1], 4),
         "loss": lesson.loss,
         "weights": int(model.count_params()),
     }
@@ -80,7 +88,7 @@ def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str)
         f"It learned with the {lesson.loss} loss for {len(curve)} epochs and keeps the weights of epoch "
         f"{best + 1}, whose loss on the validation patients was the least."
     )
-    return TrainedNetwork(model, rows_of, facts, f"{about} {learned}")
+    return TrainedNetwork(model, rows_of, facts, f"{about} {learned}", tuple(curve))
 
 
 def flat_rows(maps: np.ndarray) -> np.ndarray:
@@ -169,8 +177,8 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
     return ops.sum(ops.square(named - truth), axis=-1)
 
 
-def _epochs(model: Any, lesson: Lesson) -> Iterator[float]:
-    """Train epoch by epoch; gives the validation loss after each."""
+def _epochs(model: Any, lesson: Lesson) -> Iterator[tuple[float, float]]:
+    """Train epoch by epoch; gives the mean training loss and the validation loss after each."""
     from keras import ops
     from tqdm import trange
 
@@ -178,13 +186,14 @@ def _epochs(model: Any, lesson: Lesson) -> Iterator[float]:
     with trange(lesson.epochs, desc="head", unit="epoch", disable=None) as bar:
         for _ in bar:
             order = random.permutation(len(lesson.rows))
+            model.reset_metrics()  # of which the loss is the mean since then
             for start in range(0, len(order), lesson.batch_size):
                 chosen = order[start : start + lesson.batch_size]
-                model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
+                learned = model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
             answers = _predict(model, lesson.validation_rows)
             reached = float(ops.mean(loss(lesson.validation_labels, answers)))
             bar.set_postfix(validation_loss=f"{reached:.3f}")
-            yield reached
+            yield float(learned), reached
 
 
 def _predict(model: Any, rows: np.ndarray) -> np.ndarray:
