@@ -45,10 +45,10 @@ class Evaluation:
     """Figures on the test part.
 
     figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic)
-    recall_of, curve_of : by category: its recall, and its operating curve against the rest; a category is left
-        out where the test part has no image of it, or none of another
-    screening : sensitivity, specificity, ppv and recall_rate at BI-RADS 4 or higher; one is left out where the
-        test part has no image to count
+    recall_of, auc_of, curve_of : by category: its recall, and its operating curve against the rest with the
+        area under it; a category is left out where the test part has no image of it, or none of another
+    screening : sensitivity, specificity, ppv and recall_rate at BI-RADS 4 or higher, and auc, the area under
+        the operating curve; one is left out where the test part has no image to count
     screening_curve : of the probability of BI-RADS 4 or higher; None where all images are, or none is
     majority : the accuracy of always naming the most common category, to compare with
     confusion : images by true category (rows) and named category (columns), in class order
@@ -61,6 +61,7 @@ class Evaluation:
     patients: int
     figures: dict[str, Figure]
     recall_of: dict[str, Figure]
+    auc_of: dict[str, Figure]
     curve_of: dict[str, Curve]
     screening: dict[str, Figure]
     screening_curve: Curve | None
@@ -99,20 +100,22 @@ def evaluate(
     """
     draws = Draws.of(patients, replicates, seed)
     matrices = confusions(calibrated, labels, draws)
-    matrix, suspicious = matrices[0].astype(int), audit.positive(classes)
-    curves = {
-        code: operating.curve(draws, calibrated[:, number], labels == number)
-        for number, code in enumerate(classes)
-    }
+    matrix, positive = matrices[0].astype(int), audit.positive(classes)
+    against_rest = {code: (calibrated[:, n], labels == n) for n, code in enumerate(classes)}
+    suspicious = (calibrated[:, positive].sum(axis=1), positive[labels])
+    curves = {code: operating.curve(*scored) for code, scored in against_rest.items()}
     return Evaluation(
         classes=tuple(classes),
         images=len(labels),
         patients=draws.patients,
         figures=figures(measures(matrices)),
         recall_of=figures(audit.recalls(matrices, classes)),
+        auc_of=figures({code: operating.area(draws, *scored) for code, scored in against_rest.items()}),
         curve_of={code: curve for code, curve in curves.items() if curve},
-        screening=figures(audit.screening(matrices, classes)),
-        screening_curve=operating.curve(draws, calibrated[:, suspicious].sum(axis=1), suspicious[labels]),
+        screening=figures(
+            {**audit.screening(matrices, classes), "auc": operating.area(draws, *suspicious)},
+        ),
+        screening_curve=operating.curve(*suspicious),
         majority=float(matrix.sum(axis=1).max() / matrix.sum()),
         confusion=tuple(tuple(row) for row in matrix.tolist()),
         before=calibration(raw, labels, draws),

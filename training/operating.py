@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.bootstrap import Draws, Figure, figure, ratio
+from training.bootstrap import Draws, ratio
 
 # Scores are told apart in so many steps of equal numbers for the bootstrap; what lies within one counts as a
 # tie, which moves an area by less than a thousandth, and not at all where there are fewer scores.
@@ -17,18 +17,16 @@ _POINTS = 101
 class Curve:
     """An image is called positive where its score reaches the threshold.
 
-    auc : area under the curve: how often a positive image scores higher than another
     thresholds : falling, at most 101
     sensitivity, specificity : at each threshold
     """
 
-    auc: Figure
     thresholds: tuple[float, ...]
     sensitivity: tuple[float, ...]
     specificity: tuple[float, ...]
 
 
-def curve(draws: Draws, scores: np.ndarray, positive: np.ndarray) -> Curve | None:
+def curve(scores: np.ndarray, positive: np.ndarray) -> Curve | None:
     """The curve of a score; None where all images are positive, or none is.
 
     Parameters
@@ -42,20 +40,23 @@ def curve(draws: Draws, scores: np.ndarray, positive: np.ndarray) -> Curve | Non
     hits = np.cumsum(np.bincount(rank, weights=positive)) / positive.sum()
     alarms = np.cumsum(np.bincount(rank, weights=~positive)) / (~positive).sum()
     kept = np.unique(np.linspace(0, len(thresholds) - 1, _POINTS).round().astype(int))
-    return Curve(
-        area(draws, scores, positive),
-        *(tuple(values[kept].round(6).tolist()) for values in (-thresholds, hits, 1 - alarms)),
-    )
+    return Curve(*(tuple(values[kept].round(6).tolist()) for values in (-thresholds, hits, 1 - alarms)))
 
 
-def area(draws: Draws, scores: np.ndarray, positive: np.ndarray, among: np.ndarray | None = None) -> Figure:
-    """Share of pairs of a positive image and another in which the positive scores higher; ties count a half.
+def area(
+    draws: Draws, scores: np.ndarray, positive: np.ndarray, among: np.ndarray | None = None
+) -> np.ndarray:
+    """Area under the curve: the share of pairs of a positive image and another in which the positive scores higher.
 
     Parameters
     ----------
     scores : float array of shape (n,)
     positive : bool array of shape (n,)
     among : bool array of shape (n,), the images that count; all by default
+
+    Returns
+    -------
+    float (1 + replicates,): of all images, then of samples; ties count a half, NaN where a side is empty
     """
     grade, grades = _grades(scores)
     cell = grade + grades * positive
@@ -63,7 +64,7 @@ def area(draws: Draws, scores: np.ndarray, positive: np.ndarray, among: np.ndarr
     others, ours = sums[:, :grades], sums[:, grades:]
     below = np.cumsum(others, axis=1)
     below -= others / 2
-    return figure(ratio((ours * below).sum(axis=1), ours.sum(axis=1) * others.sum(axis=1)))
+    return ratio((ours * below).sum(axis=1), ours.sum(axis=1) * others.sum(axis=1))
 
 
 def _grades(scores: np.ndarray) -> tuple[np.ndarray, int]:

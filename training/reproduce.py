@@ -18,7 +18,8 @@ from training.bootstrap import Draws, Figure, figure
 from training.evaluate import confusions, measures
 from training.features import Features
 from training.heads import Head, head
-from training.recipe import Answers, Site, TrainConfig
+from training.outcome import Answers
+from training.recipe import Site, TrainConfig
 from training.report import patient_warning
 
 # The paper's rows: title, resampling of the paper, resampling of the honest run. Nothing honest can resample

@@ -52,6 +52,11 @@ def balance(
     return np.asarray(more_rows, rows.dtype), np.asarray(more_labels), notes
 
 
+def balanced(counts: Sequence[int]) -> tuple[int, ...]:
+    """How many rows of each category :func:`balance` makes of so many."""
+    return (max(counts),) * len(counts)
+
+
 def owners(rows: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> np.ndarray:
     """Patients of all rows, (m,): of a synthetic row, the patient of the nearest real one of its category.
 

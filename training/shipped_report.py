@@ -9,7 +9,7 @@ import numpy as np
 
 from birads_app.inference.calibration import softmax
 from birads_app.inference.categories import DISCLAIMER
-from training.bootstrap import Draws, Figure
+from training.bootstrap import Draws, Figure, figure
 from training.evaluate import Evaluation, evaluate
 from training.operating import area
 from training.report import figures_table, grid_table, markdown_table
@@ -69,7 +69,7 @@ def partial(answers: Answers, temperature: float) -> dict[str, Figure]:
     figures = {"within": draws.share(within), "within_constant": draws.share(allowed[:, constant])}
     for other in ("normal", "benign"):
         among = np.isin(labels, ("cancer", other))
-        figures[f"auc_cancer_{other}"] = area(draws, suspicious, labels == "cancer", among)
+        figures[f"auc_cancer_{other}"] = figure(area(draws, suspicious, labels == "cancer", among))
     return figures
 
 
@@ -94,14 +94,14 @@ def card(name: str, facts: dict[str, Any], cesm: Evaluation, ddsm: dict[str, Fig
         last_loss=curve[-1]["validation_loss"],
         curve=_curve_table(curve),
         cesm=cesm,
-        cesm_figures=figures_table(cesm),
-        cesm_grid=grid_table(cesm),
+        cesm_figures=figures_table(cesm.as_dict()),
+        cesm_grid=grid_table(cesm.as_dict()),
         ddsm_images=images[DDSM][2],
         ddsm_patients=facts["ddsm_patients"],
         ddsm_figures=_partial_table(ddsm),
         kau=kau,
-        kau_figures=figures_table(kau),
-        kau_grid=grid_table(kau),
+        kau_figures=figures_table(kau.as_dict()),
+        kau_grid=grid_table(kau.as_dict()),
     )
 
 
