@@ -65,7 +65,7 @@ class Draws:
     def share(self, which: np.ndarray, among: np.ndarray | None = None) -> Figure:
         """The share of images for which ``which`` is True, ``among`` these or all; both bool (n,)."""
         cell = which.astype(int)
-        found = self.sums(cell if among is None else np.where(among, cell, -1), 2).stacked
+        found = self.sums(cell if among is None else np.where(among, cell, -1), 2)
         return figure(ratio(found[:, 1], found.sum(axis=1)))
 
     def _weights(self) -> Iterator[np.ndarray]:

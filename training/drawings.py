@@ -77,7 +77,9 @@ def plot(
     body += [_line(number, line, x, y) for number, line in enumerate(lines)]
     body += [_ring(point, x, y) for point in marks.values()]
     body += _key(lines, list(marks))
-    return _svg(title, _LEFT + _SIDE + 12, height, f'<g transform="translate({_LEFT} {_TOP})">{"".join(body)}</g>')
+    return _svg(
+        title, _LEFT + _SIDE + 12, height, f'<g transform="translate({_LEFT} {_TOP})">{"".join(body)}</g>'
+    )
 
 
 def bars(title: str, rows: Mapping[str, Sequence[float]], names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from training.survey import Survey
 from training.traps import Traps
 
 if TYPE_CHECKING:
-    from training.recipe import TrainConfig
+    from training.config import TrainConfig
 
 
 @dataclass(frozen=True)

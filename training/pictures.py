@@ -66,7 +66,9 @@ def choose(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     named, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     order = np.argsort(-sure, kind="stable")
     right, wrong = order[named[order] == labels[order]], order[named[order] != labels[order]]
-    turn = np.array([(labels[right[:place]] == labels[index]).sum() for place, index in enumerate(right)], int)
+    turn = np.array(
+        [(labels[right[:place]] == labels[index]).sum() for place, index in enumerate(right)], int
+    )
     return np.concatenate([right[np.argsort(turn, kind="stable")][:_MOST], wrong[:_MOST]])
 
 

@@ -27,7 +27,16 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit that the code was checked out at, with ``-changed`` where files differ; None outside a checkout."""
-    command = ["git", "-C", str(_ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-changed"]
+    command = [
+        "git",
+        "-C",
+        str(_ROOT),
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--exclude=*",
+        "--dirty=-changed",
+    ]
     try:
         if not (_ROOT / ".git").exists():
             return None

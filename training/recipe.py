@@ -1,4 +1,4 @@
-"""The recipe of ``flask train``, top to bottom: what can be turned, then what happens.
+"""The recipe of ``flask train``, top to bottom; what can be turned stands in :mod:`training.config`.
 
     dataset -> features -> split by patient -> resampling (training part only) -> head
     -> calibration (validation patients) -> evaluation (test patients) -> bundle
@@ -10,7 +10,7 @@ leave a hole in a part.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,16 @@ from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
 from training import dataset, extractor, protocol, resampling, traps
 from training.cache import FeatureCache
+from training.config import SHIPPED, Site, TrainConfig
 from training.extractor import Extractor
 from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
-from training.heads.lesson import CROSS_ENTROPY, ORDINAL
+from training.heads.lesson import ORDINAL
 from training.outcome import Answers, Outcome, Scale, Trained
 from training.promote import reserved
 from training.split import Split
 from training.survey import Survey, survey
-
-# The bundle that comes with the product, whose backbone makes the features unless another is asked for.
-SHIPPED = "birads-demo"
+from training.work import Work
 
 _UNORDERED = (
     "Category 0, incomplete, has no place in the order of the others; the ordinal loss takes it for less "
@@ -38,70 +37,32 @@ _UNORDERED = (
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """The knobs of a training; all are kept in the bundle's manifest."""
-
-    data: str  # folder with one folder of images per category, or a table of labels
-    name: str  # of the new bundle
-    classes: tuple[str, ...] = ()  # categories to learn; all found when empty
-    patient_pattern: str | None = None  # where neither a table nor a known way of naming tells the patients
-    backbone: str = "shipped"  # "imagenet" to compare with features that saw no mammogram
-    backbone_weights: str | None = None  # a Keras .h5 file, in place of `backbone`
-    head: str = "dense"
-    loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
-    seed: int = 0
-    test_share: float = 0.2  # more gives narrower intervals, and less to learn from
-    validation_share: float = 0.15  # early stopping and temperature come from these patients
-    resampling: str = "smote-train"  # "none" to see what imbalance does, "smote-all" to see what leaks
-    split: str = "patient"  # "image" to see what leaks
-    folds: int = 0  # 5 or 10 to measure on all images by cross-validation, at so many times the effort
-    smote_neighbours: int = 5
-    epochs: int = 100
-    patience: int = 12  # raise where the validation loss is jumpy
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    dropout: float = 0.5  # lower where even the training part is not learned
-    replicates: int = 2000  # bootstrap samples behind each interval
-    traps: bool = True  # geometry alone and shuffled labels; the latter train the head once more
-    images: bool = True  # test images in the report; leave them out where it is passed on
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where and with what a training runs; no part of the recipe.
-
-    models : folder of bundles, read for the shipped backbone
-    cache : folder for feature maps
-    target : folder that receives the new bundle; ``models`` when None
-    """
-
-    models: Path
-    cache: Path
-    engine: str = "openvino"
-    precision: str = "bf16"
-    target: Path | None = None
-
-
-@dataclass(frozen=True)
 class _Material:
-    """The usable images as the protocol deals them, and the parts from which a head learns now."""
+    """The usable images as the protocol deals them, and the parts from which a head learns now.
+
+    fold : number of these parts in the cross-validation; 0 for those of the model itself, -1
+        for shuffled labels
+    """
 
     features: Features
     classes: tuple[str, ...]
     dealt: protocol.Dealt
     split: Split
+    work: Work | None
+    fold: int = 0
 
     def part(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and labels of one part."""
         return self.dealt.rows[indices], self.dealt.labels[indices]
 
 
-def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Trained:
+def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False) -> Trained:
     """Learn a head and write the bundle; on any error nothing is left in the folder of models.
 
     Parameters
     ----------
     say : receives lines about the progress
+    resume : go on with what the folder for work holds of this configuration, rather than anew
 
     Raises
     ------
@@ -114,15 +75,17 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
     target = site.target or site.models
     with reserved(target, config.name):
         protocol.of(config)
+        work = _work(config, site, say, resume)
         found, checked = look(config, site, say)
         source = open_backbone(config, site)
-        material = _material(config, read(config, site, source, kind, found, say))
+        material = _material(config, read(config, site, source, kind, found, say), work)
         trained, notes = _fit(config, kind, material)
         scale = _scale(material, trained)
-        if config.folds:
-            answers = _cross_validate(config, kind, material, say)
-        else:
-            answers = _answer(material, trained, scale)
+        answers = (
+            _cross_validate(config, kind, material, say)
+            if config.folds
+            else _answer(material, trained, scale)
+        )
         laid = _lay_traps(config, site, kind, material, answers, say) if config.traps else None
         outcome = Outcome(
             config=config,
@@ -139,7 +102,10 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
             checked=checked,
             traps=laid,
         )
-        return outcome.write(target)
+        written = outcome.write(target)
+        if work:
+            work.remove()
+    return written
 
 
 def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[Answers, protocol.Leak]:
@@ -200,11 +166,26 @@ def read(
     return features
 
 
-def _material(config: TrainConfig, features: Features) -> _Material:
+def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool) -> Work | None:
+    """The work folder: as it was left, or begun anew."""
+    if site.work is None:
+        return None
+    work = Work(site.work / config.name)
+    if not resume and work.begin({"recipe": "head", **asdict(config)}):
+        say(
+            f"An interrupted training of {config.name} is discarded; flask train --resume --name {config.name} "
+            "would have gone on with it."
+        )
+    return work
+
+
+def _material(config: TrainConfig, features: Features, work: Work | None = None) -> _Material:
     """Resample where that comes first, and split."""
     usable = features.dataset
+    if work:
+        work.hold(features.rows, usable.labels, usable.patients)
     dealt = protocol.deal(config, features.rows, usable.labels, usable.patients, usable.classes)
-    return _Material(features, usable.classes, dealt, dealt.final)
+    return _Material(features, usable.classes, dealt, dealt.final, work)
 
 
 def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedHead, tuple[str, ...]]:
@@ -232,6 +213,7 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
         learning_rate=config.learning_rate,
         dropout=config.dropout,
         loss=config.loss,
+        checkpoint=material.work.checkpoint(f"fold-{material.fold}") if material.work else None,
     )
     return kind.fit(lesson), notes
 
@@ -264,7 +246,7 @@ def _cross_validate(
     found = []
     for number, parts in enumerate(material.dealt.splits, 1):
         say(f"fold {number} of {config.folds}")
-        fold = replace(material, split=parts)
+        fold = replace(material, split=parts, fold=number)
         trained, _ = _fit(config, kind, fold)
         found.append(_answer(fold, trained, _scale(fold, trained)))
     return Answers(
@@ -294,7 +276,7 @@ def _lay_traps(
     dealt, classes, first = material.dealt, len(material.classes), material.dealt.splits[0]
     chance = {"replicates": config.replicates, "seed": config.seed}
     examples, named = material.features.dataset.examples, answers.calibrated.argmax(axis=1)
-    blind = replace(material, dealt=traps.shuffle(dealt, first, config.seed), split=first)
+    blind = replace(material, dealt=traps.shuffle(dealt, first, config.seed), split=first, fold=-1)
     trained, _ = _fit(config, kind, blind)
     said = _answer(blind, trained, _scale(blind, trained))
     return traps.Traps(

@@ -12,7 +12,7 @@ from training.survey import Survey
 from training.traps import Traps
 
 if TYPE_CHECKING:
-    from training.recipe import TrainConfig
+    from training.config import TrainConfig
 
 # A record's keys are told in docs/evaluation.md.
 Record = dict[str, Any]
@@ -105,9 +105,7 @@ def _parts(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _warnings(
-    facts: Facts, evaluation: Evaluation, checked: Survey, traps: Traps | None
-) -> Iterator[str]:
+def _warnings(facts: Facts, evaluation: Evaluation, checked: Survey, traps: Traps | None) -> Iterator[str]:
     """What has to be read before any figure, the gravest first."""
     if facts.leak.sentence:
         yield facts.leak.sentence

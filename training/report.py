@@ -122,7 +122,10 @@ def figures_table(record: Mapping[str, Any]) -> str:
 def categories_table(record: Mapping[str, Any]) -> str:
     """Recall and area under the curve of each category, as a Markdown table."""
     rows = [
-        [code, *(told(of[code]) if code in of else "no image" for of in (record["recall_of"], record["auc_of"]))]
+        [
+            code,
+            *(told(of[code]) if code in of else "no image" for of in (record["recall_of"], record["auc_of"])),
+        ]
         for code in record["classes"]
     ]
     return markdown_table(["BI-RADS", "recall", "area under the curve, against the rest"], rows)

@@ -104,7 +104,11 @@ def _operating(
     lines = [
         Line(
             name,
-            [(0, 0), *((1 - s, hit) for s, hit in zip(of["specificity"], of["sensitivity"], strict=True)), (1, 1)],
+            [
+                (0, 0),
+                *((1 - s, hit) for s, hit in zip(of["specificity"], of["sensitivity"], strict=True)),
+                (1, 1),
+            ],
         )
         for name, of in curves.items()
     ]

@@ -15,11 +15,11 @@ import numpy as np
 
 from training import dataset, recipe
 from training.bootstrap import Draws, Figure, figure
+from training.config import Site, TrainConfig
 from training.evaluate import confusions, measures
 from training.features import Features
 from training.heads import Head, head
 from training.outcome import Answers
-from training.recipe import Site, TrainConfig
 from training.report import patient_warning
 
 # The paper's rows: title, resampling of the paper, resampling of the honest run. Nothing honest can resample

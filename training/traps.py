@@ -193,7 +193,8 @@ def _escape(found: dict[str, np.ndarray], chance: dict[str, float], above: Seque
         return ""
     titles = {"accuracy": "an accuracy", "kappa": "a quadratic kappa"}
     told = " and ".join(
-        f"{titles[name]} of {found[name][0]:.3f}, where chance stays below {chance[name]:.3f}" for name in above
+        f"{titles[name]} of {found[name][0]:.3f}, where chance stays below {chance[name]:.3f}"
+        for name in above
     )
     return (
         f"WARNING: a head that learned from shuffled labels reaches {told}. The truth gets into the answers by "

@@ -1,8 +1,8 @@
 """A model on disk: a folder that describes itself, is checked before it is read, and holds no code.
 
 ``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
-(frozen graphs, float16 weights), ``evaluation.json``, and most of them ``report.html``. ``models/CURRENT`` lists the names that were
-promoted, oldest first; the last line serves.
+(frozen graphs, float16 weights), ``evaluation.json``, and where there is one ``report.html``.
+``models/CURRENT`` lists the names that were promoted, oldest first; the last line serves.
 """
 
 import hashlib

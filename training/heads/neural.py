@@ -1,11 +1,12 @@
 """How heads that are networks learn: early stopping on validation patients, the best epoch kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from training.freeze import freeze
+from training.heads import checkpoint
 from training.heads.lesson import ORDINAL, Lesson
 from training.quiet import import_keras
 
@@ -47,14 +48,23 @@ class TrainedNetwork:
 
 
 def seeded(lesson: Lesson) -> Any:
-    """The module ``keras``, with every generator of random numbers set; call it before a model is made."""
+    """The module ``keras``, with every generator of random numbers set; call it before a model is made.
+
+    Operations become deterministic, which costs no measurable time with networks of this size, so that a
+    training that was stopped and goes on ends as one that was not.
+    """
     keras = import_keras()
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(lesson.seed)
     return keras
 
 
 def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str) -> TrainedNetwork:
     """Train until the validation loss has not fallen for ``patience`` epochs; the best epoch stays.
+
+    Where the lesson names a checkpoint, it is written after each epoch, and a training goes on from it.
 
     Parameters
     ----------
@@ -67,15 +77,8 @@ def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str)
     # Compiling such small networks with XLA takes longer than all of their training.
     optimizer = keras.optimizers.Adam(lesson.learning_rate, clipnorm=5.0)
     model.compile(optimizer=optimizer, loss=_loss(lesson), jit_compile=False)
-    curve: list[tuple[float, float]] = []
-    best = 0
-    kept = model.get_weights()
-    for losses in _epochs(model, lesson):
-        curve.append(losses)
-        if losses[1] < curve[best][1] or len(curve) == 1:
-            best, kept = len(curve) - 1, model.get_weights()
-        elif len(curve) - 1 - best >= lesson.patience:
-            break
+    curve, kept = _train(model, lesson)
+    best = _best(curve)
     model.set_weights([halved(weights) for weights in kept])
     facts = {
         "epochs": len(curve),
@@ -177,23 +180,48 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
     return ops.sum(ops.square(named - truth), axis=-1)
 
 
-def _epochs(model: Any, lesson: Lesson) -> Iterator[tuple[float, float]]:
-    """Train epoch by epoch; gives the mean training loss and the validation loss after each."""
-    from keras import ops
-    from tqdm import trange
+def _train(model: Any, lesson: Lesson) -> tuple[checkpoint.Curve, list[np.ndarray]]:
+    """Train, from a checkpoint where there is one; gives the losses of each epoch and the best weights."""
+    from tqdm import tqdm
 
-    loss, random = _loss(lesson), np.random.default_rng(lesson.seed)
-    with trange(lesson.epochs, desc="head", unit="epoch", disable=None) as bar:
-        for _ in bar:
-            order = random.permutation(len(lesson.rows))
-            model.reset_metrics()  # of which the loss is the mean since then
-            for start in range(0, len(order), lesson.batch_size):
-                chosen = order[start : start + lesson.batch_size]
-                learned = model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
-            answers = _predict(model, lesson.validation_rows)
-            reached = float(ops.mean(loss(lesson.validation_labels, answers)))
-            bar.set_postfix(validation_loss=f"{reached:.3f}")
-            yield float(learned), reached
+    curve, kept = checkpoint.Curve(), model.get_weights()
+    if lesson.checkpoint:
+        model.optimizer.build(model.trainable_variables)
+        curve, kept = checkpoint.restore(lesson.checkpoint, model, model.optimizer)
+    with tqdm(total=lesson.epochs, initial=len(curve), desc="head", unit="epoch", disable=None) as bar:
+        while not _finished(curve, lesson):
+            curve.append(_epoch(model, lesson, len(curve)))
+            if _best(curve) == len(curve) - 1:
+                kept = model.get_weights()
+            if lesson.checkpoint:
+                checkpoint.save(lesson.checkpoint, model, model.optimizer, curve, kept)
+            bar.set_postfix(validation_loss=f"{curve[-1][1]:.3f}")
+            bar.update()
+    return curve, kept
+
+
+def _finished(curve: checkpoint.Curve, lesson: Lesson) -> bool:
+    """True after all epochs, or when the validation loss has not fallen for long enough."""
+    waited = len(curve) - 1 - _best(curve) if curve else 0
+    return len(curve) >= lesson.epochs or waited >= lesson.patience
+
+
+def _best(curve: checkpoint.Curve) -> int:
+    """The first epoch with the least validation loss; one that is no number counts as infinite."""
+    return int(np.argmin(np.nan_to_num([reached for _, reached in curve], nan=np.inf)))
+
+
+def _epoch(model: Any, lesson: Lesson, number: int) -> tuple[float, float]:
+    """One epoch; gives the mean training loss and the validation loss after it."""
+    from keras import ops
+
+    order = np.random.default_rng([lesson.seed, number]).permutation(len(lesson.rows))
+    model.reset_metrics()  # of which the loss is the mean since then
+    for start in range(0, len(order), lesson.batch_size):
+        chosen = order[start : start + lesson.batch_size]
+        learned = model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
+    answers = _predict(model, lesson.validation_rows)
+    return float(learned), float(ops.mean(_loss(lesson)(lesson.validation_labels, answers)))
 
 
 def _predict(model: Any, rows: np.ndarray) -> np.ndarray:
