@@ -95,4 +95,4 @@ def figures(found: Mapping[str, np.ndarray]) -> dict[str, Figure]:
 
 def ratio(part: np.ndarray, whole: np.ndarray, empty: float = np.nan) -> np.ndarray:
     """Quotients of two arrays of one shape; ``empty`` where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(np.shape(part), empty), where=np.asarray(whole) > 0)
+    return np.divide(part, whole, out=np.full(np.shape(part), empty, float), where=np.asarray(whole) > 0)

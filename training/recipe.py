@@ -40,8 +40,8 @@ _UNORDERED = (
 class _Material:
     """The usable images as the protocol deals them, and the parts from which a head learns now.
 
-    fold : number of these parts in the cross-validation; 0 for those of the model itself, -1
-        for shuffled labels
+    fold : number of these parts in the cross-validation; 0 for those of the model itself,
+        negative for shuffled labels
     """
 
     features: Features
@@ -273,13 +273,35 @@ def _lay_traps(
 ) -> traps.Traps:
     """What geometry alone and what shuffled labels give; with folds, the labels of the first one are shuffled."""
     say("Laying traps: file geometry alone, and the same head on shuffled labels.")
-    dealt, classes, first = material.dealt, len(material.classes), material.dealt.splits[0]
-    chance = {"replicates": config.replicates, "seed": config.seed}
-    examples, named = material.features.dataset.examples, answers.calibrated.argmax(axis=1)
-    blind = replace(material, dealt=traps.shuffle(dealt, first, config.seed), split=first, fold=-1)
-    trained, _ = _fit(config, kind, blind)
-    said = _answer(blind, trained, _scale(blind, trained))
-    return traps.Traps(
-        geometry=traps.by_geometry(examples, dealt, named, classes, site.cache, **chance),
-        shuffled=traps.by_shuffling(said.calibrated, said.labels, said.patients, **chance),
+    examples, dealt, named = (
+        material.features.dataset.examples,
+        material.dealt,
+        answers.calibrated.argmax(axis=1),
     )
+    return traps.Traps(
+        geometry=traps.by_geometry(
+            examples,
+            dealt,
+            named,
+            len(material.classes),
+            site.cache,
+            replicates=config.replicates,
+            seed=config.seed,
+        ),
+        shuffled=traps.by_shuffling(
+            [_answer_shuffled(config, kind, material, number) for number in range(1, traps.SHUFFLES + 1)]
+        ),
+    )
+
+
+def _answer_shuffled(
+    config: TrainConfig, kind: Head, material: _Material, number: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and true categories of test images, from a head that learned from shuffled labels."""
+    dealt, parts = traps.shuffle(
+        material.dealt, material.dealt.splits[0], len(material.classes), config.seed + number
+    )
+    shuffled = replace(material, dealt=dealt, split=parts, fold=-number)
+    trained, _ = _fit(config, kind, shuffled)
+    rows, labels = shuffled.part(parts.test)
+    return softmax(trained.logits(rows)), labels
