@@ -78,7 +78,7 @@ def plot(
     body += [_ring(point, x, y) for point in marks.values()]
     body += _key(lines, list(marks))
     return _svg(
-        title, _LEFT + _SIDE + 12, height, f'<g transform="translate({_LEFT} {_TOP})">{"".join(body)}</g>'
+        title, _LEFT + _SIDE + 20, height, f'<g transform="translate({_LEFT} {_TOP})">{"".join(body)}</g>'
     )
 
 

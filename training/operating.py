@@ -40,7 +40,7 @@ def curve(scores: np.ndarray, positive: np.ndarray) -> Curve | None:
     hits = np.cumsum(np.bincount(rank, weights=positive)) / positive.sum()
     alarms = np.cumsum(np.bincount(rank, weights=~positive)) / (~positive).sum()
     kept = np.unique(np.linspace(0, len(thresholds) - 1, _POINTS).round().astype(int))
-    return Curve(*(tuple(values[kept].round(6).tolist()) for values in (-thresholds, hits, 1 - alarms)))
+    return Curve(*(tuple(values[kept].tolist()) for values in (-thresholds, hits, 1 - alarms)))
 
 
 def area(

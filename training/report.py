@@ -151,9 +151,9 @@ def prediction_sets(record: Mapping[str, Any]) -> str:
     if not sets:
         return ""
     return (
-        f"Prediction sets that promise {sets['level']:.0%} hold the true category of {told(sets['coverage'])} of the "
-        f"images, and all those of {told(sets['patients'])} of the patients; a set has {told(sets['mean_size'])} of "
-        f"{len(record['classes'])} categories."
+        f"Prediction sets that promise {100 * sets['level']:.0f} % hold the true category of "
+        f"{told(sets['coverage'])} of the images, and all those of {told(sets['patients'])} of the patients; "
+        f"a set has {told(sets['mean_size'])} of {len(record['classes'])} categories."
     )
 
 

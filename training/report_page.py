@@ -36,7 +36,7 @@ def page(record: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
         screening_names=report.SCREENING_NAMES,
         charts=_charts(record),
         sides=report.sides(record),
-        recipe=report.recipe(record).split("\n\n"),
+        recipe=report.recipe(record).replace("`", "").split("\n\n"),
         sets=report.prediction_sets(record),
         traps=report.traps(record),
         groups={
