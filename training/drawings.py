@@ -48,7 +48,7 @@ PERCENT = tuple((step / 5, f"{step / 5:.0%}") for step in range(6))
 def rounded(most: float, steps: int = 5) -> tuple[tuple[float, str], ...]:
     """Ticks with round numbers from 0 to at least ``most``, at most so many steps."""
     size = 10.0 ** (int(np.floor(np.log10(max(most, 1e-9)))))
-    step = next(part * size for part in (0.1, 0.2, 0.25, 0.5, 1.0) if part * size * steps >= most - 1e-9)
+    step = next(part * size for part in (0.1, 0.2, 0.25, 0.5, 1, 2) if part * size * steps >= most - 1e-9)
     count = max(1, int(np.ceil(most / step - 1e-9)))
     return tuple((number * step, f"{number * step:,g}") for number in range(count + 1))
 

@@ -77,7 +77,10 @@ def prove(
         learned = write_set(folder / "learned", train_patients, seed).parent
         truth = list(_read_truth(write_set(folder / "others", test_patients, seed + 1)))
         here = replace(site, cache=folder / "cache", target=folder / "models")
-        trained = train(TrainConfig(data=str(learned), name="proof", seed=seed, test_share=0.1), here, say)
+        config = TrainConfig(
+            data=str(learned), name="proof", seed=seed, test_share=0.1, traps=False, images=False
+        )
+        trained = train(config, here, say)
         say(trained.summary)
         predictor = Predictor.load(bundles.load(trained.path), site.engine, site.precision)
         return _judge(truth, list(_predict(predictor, truth)), predictor.bundle.classes)
