@@ -1,6 +1,7 @@
 """POST and GET /api/v1/predictions with the shipped model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,24 @@ def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
         assert sum(image["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert image["category"] == max(image["probabilities"], key=image["probabilities"].get)
         assert isinstance(image["warnings"], list)
+
+
+def test_it_names_the_possible_categories_where_the_model_promises_them(
+    app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = app.extensions["birads_models"].get()
+    sent = ("a.png", mammogram_png())
+    (image,) = post_files(client, token, sent).json["images"]
+    assert (
+        image["possible"] == [] and predictor.bundle.threshold is None
+    )  # the shipped model promises nothing
+    monkeypatch.setattr(predictor, "bundle", replace(predictor.bundle, threshold=1.0))
+    created = post_files(client, token, sent)
+    assert created.json["images"][0]["possible"] == list(predictor.bundle.classes)
+    assert client.get(created.location, headers=bearer(token)).json == created.json
+    monkeypatch.setattr(predictor, "bundle", replace(predictor.bundle, threshold=0.0))
+    (image,) = post_files(client, token, sent).json["images"]
+    assert image["possible"] == [image["category"]]
 
 
 def test_it_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str) -> None:
