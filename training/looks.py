@@ -43,21 +43,23 @@ def near(looks: np.ndarray) -> Iterator[tuple[int, int, int]]:
     bands, words = looks.view(np.uint16), looks.view(np.uint64)
     pairs: list[tuple[int, int, int]] = []
     for band in trange(_BANDS, desc="near copies", unit="band", disable=None):
-        order = np.argsort(bands[:, band], kind="stable")
-        starts = np.flatnonzero(np.diff(bands[order, band])) + 1
-        for places in np.split(order, starts):
-            pairs.extend(_close(bands, words, places, band))
+        pairs.extend(_close(bands, words, band))
     yield from sorted(pairs)
 
 
-def _close(
-    bands: np.ndarray, words: np.ndarray, places: np.ndarray, band: int
-) -> Iterator[tuple[int, int, int]]:
-    """Pairs among places that agree in a band and in none before it; one against all later ones at a time."""
-    chosen = words[places]
-    for number, place in enumerate(places[:-1]):
-        differ = np.bitwise_count(chosen[number + 1 :] ^ chosen[number]).sum(axis=1)
-        for other in np.flatnonzero(differ <= NEAR):
-            later = places[number + 1 + other]
-            if not (bands[place, :band] == bands[later, :band]).any():
-                yield int(place), int(later), int(differ[other])
+def _close(bands: np.ndarray, words: np.ndarray, band: int) -> Iterator[tuple[int, int, int]]:
+    """Pairs that are near and agree in this band and in none before it."""
+    order = np.argsort(bands[:, band], kind="stable")
+    values, columns = bands[order, band], words[order].T.copy()
+    # In the order of the band those who agree are neighbours: compare each with the next, the second next, ...
+    alike, step = np.arange(len(order)), 0
+    while alike.size:
+        step += 1
+        alike = alike[: np.searchsorted(alike, len(order) - step)]
+        alike = alike[values[alike] == values[alike + step]]
+        # At most 240, which uint8 holds, because they agree in one band.
+        differ = sum(np.bitwise_count(one[alike] ^ one[alike + step]) for one in columns)
+        for found in np.flatnonzero(differ <= NEAR):
+            one, other = order[alike[found]], order[alike[found] + step]
+            if not (bands[one, :band] == bands[other, :band]).any():
+                yield int(one), int(other), int(differ[found])
