@@ -37,7 +37,7 @@ def test_the_rows_are_those_of_imbalanced_learn() -> None:
 
 
 def test_a_crowded_category_is_resampled_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 256 rows rather than 2,048, which takes less time; rows differ in the first number only."""
+    """Blocks of 256 rows rather than 1,024, which takes less time; rows differ in the first number only."""
     monkeypatch.setattr(resampling, "_NUMBERS", 256 * 6)
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], (1500, 600))

@@ -18,9 +18,9 @@ import numpy as np
 from training.errors import DatasetError
 from training.rows import AnyRows, Joined, Scratch, folder_of
 
-# Numbers in the rows that imbalanced-learn is given, and asked for, at a time; it needs about 40 bytes for each.
-# So many make 2,048 pooled rows. Whole maps, of 100,352 numbers a row, come in blocks of 256.
-_NUMBERS, _LEAST_ROWS = 2**23, 256
+# Numbers in the rows that imbalanced-learn is given, and asked for, at a time; it needs about 30 bytes for each.
+# So many make 1,024 pooled rows. Whole maps, of 100,352 numbers a row, come in blocks of 256.
+_NUMBERS, _LEAST_ROWS = 2**22, 256
 
 
 @dataclass(frozen=True)
