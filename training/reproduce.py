@@ -99,12 +99,14 @@ def reproduce(
     config, cautions = _with_classes(config)
     for caution in cautions:
         say(caution)
-    found, _ = recipe.look(config, site, say)
+    found = recipe.find(config, say)
     source = recipe.open_backbone(config, site)
     cautions += _backbone_caution(config)
     rows: list[Row] = []
     for name, kind in kinds.items():
-        features = recipe.read(config, site, source, kind, found, say)
+        features = recipe.read(config, site, source, kind, found.dataset, say)
+        if not rows:
+            recipe.check(config, found, features, say)
         rows += _rows(replace(config, head=name), kind, features, say)
     unknown = sum(not example.known for example in features.dataset.examples)
     if unknown:
