@@ -56,7 +56,8 @@ def train(app: Flask, runner: FlaskCliRunner, folder: Path):
 
     def run(data: Path, *options: str, name: str = "mine", status: int = 0) -> str:
         before = sorted(folder.rglob("*"))
-        arguments = ["train", "--data", str(data), "--name", name, "--epochs", "3", *options]
+        quick = ("--epochs", "3", "--no-traps", "--no-images")  # tests/test_report.py has both
+        arguments = ["train", "--data", str(data), "--name", name, *quick, *options]
         result = runner.invoke(args=arguments)
         assert result.exit_code == status, result.output
         if status:

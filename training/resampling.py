@@ -92,6 +92,11 @@ def balance(
     return Balanced(Joined(rows, made), np.concatenate([labels, more]), blocks, notes)
 
 
+def balanced_counts(counts: Sequence[int]) -> tuple[int, ...]:
+    """How many rows of each category :func:`balance` makes of so many."""
+    return (max(counts),) * len(counts)
+
+
 def owners(balanced: Balanced, patients: np.ndarray) -> np.ndarray:
     """Patients of all rows, (m,): of a synthetic row, the patient of the nearest real one of its block.
 
