@@ -152,6 +152,7 @@ def reproduction(command: Command) -> Command:
         click.option(
             "--heads", default="dense", show_default=True, help="Kinds of heads, for example dense,knn."
         ),
+        click.option("--loss", default="cross-entropy", show_default=True, help="As for flask train."),
         click.option("--classes", default=None, help="Categories to learn. Default: all with enough images."),
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
         click.option(

@@ -121,7 +121,9 @@ class Outcome:
             classes=self._classes,
             counts=tuple(zip(*counts, strict=True)),
             before=self._count(parts[0][parts[0] < self.dealt.real]),
-            after=resampling.balanced(counts[0]) if self.config.resampling == "smote-train" else counts[0],
+            after=resampling.balanced_counts(counts[0])
+            if self.config.resampling == "smote-train"
+            else counts[0],
             patients=(training, validation, test),
             everyone=len({example.patient for example in images}),
             images=len(images),

@@ -18,7 +18,6 @@ import numpy as np
 from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
 from training import dataset, extractor, protocol, resampling, traps
-from training.cache import FeatureCache
 from training.config import SHIPPED, Site, TrainConfig
 from training.extractor import Extractor
 from training.features import Features, extract
@@ -26,6 +25,7 @@ from training.heads import Head, Lesson, TrainedHead, head
 from training.heads.lesson import ORDINAL
 from training.outcome import Answers, Outcome, Scale, Trained
 from training.promote import reserved
+from training.rows import AnyRows, Part
 from training.split import Split
 from training.survey import Survey, survey
 from training.work import Work
@@ -51,9 +51,9 @@ class _Material:
     work: Work | None
     fold: int = 0
 
-    def part(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def part(self, indices: np.ndarray) -> tuple[AnyRows, np.ndarray]:
         """Rows and labels of one part."""
-        return self.dealt.rows[indices], self.dealt.labels[indices]
+        return Part(self.dealt.rows, indices), self.dealt.labels[indices]
 
 
 def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False) -> Trained:
@@ -76,9 +76,11 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume
     with reserved(target, config.name):
         protocol.of(config)
         work = _work(config, site, say, resume)
-        found, checked = look(config, site, say)
+        found = find(config, say)
         source = open_backbone(config, site)
-        material = _material(config, read(config, site, source, kind, found, say), work)
+        features = read(config, site, source, kind, found.dataset, say)
+        checked = check(config, found, features, say)
+        material = _material(config, features, work)
         trained, notes = _fit(config, kind, material)
         scale = _scale(material, trained)
         answers = (
@@ -125,14 +127,12 @@ def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[Answer
     return answers, _leak(config, material)
 
 
-def look(config: TrainConfig, site: Site, say: Callable[[str], None]) -> tuple[dataset.Dataset, Survey]:
-    """List the images and check the set; raises DatasetError where it cannot be learned from."""
-    data = Path(config.data)
-    found = dataset.read(data, config.classes, config.patient_pattern)
-    checked = survey(data, found, site.cache, config.smote_neighbours)
-    for line in (*found.notes, *checked.warnings):
-        say(line)
-    return found.dataset, checked
+def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.Listing:
+    """List the images; raises DatasetError where they cannot be learned from."""
+    found = dataset.read(Path(config.data), config.classes, config.patient_pattern)
+    for note in found.notes:
+        say(note)
+    return found
 
 
 def open_backbone(config: TrainConfig, site: Site) -> Extractor:
@@ -152,8 +152,7 @@ def read(
     say: Callable[[str], None],
 ) -> Features:
     """Rows of every usable image, told to the user; what is left has to be enough to learn from."""
-    cache = FeatureCache(site.cache, source.digest, source.size, site.engine, site.precision)
-    features = extract(found.examples, source, cache, kind.rows)
+    features = extract(found.examples, source, kind, site)
     for refusal in features.refused:
         say(f"left out: {refusal.path}: {refusal.reason}")
     for code in sorted(set(found.classes) - set(features.dataset.classes)):
@@ -164,6 +163,16 @@ def read(
     )
     dataset.check_classes(features.dataset, Path(config.data))
     return features
+
+
+def check(
+    config: TrainConfig, found: dataset.Listing, features: Features, say: Callable[[str], None]
+) -> Survey:
+    """What ``flask dataset check`` reports, from the files that were read; its warnings are told."""
+    checked = survey(Path(config.data), found, features.seen, config.smote_neighbours)
+    for warning in checked.warnings:
+        say(warning)
+    return checked
 
 
 def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool) -> Work | None:
@@ -194,9 +203,10 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
     validation_rows, validation_labels = material.part(material.split.validation)
     notes: tuple[str, ...] = ()
     if config.resampling == "smote-train":
-        rows, labels, notes = resampling.balance(
+        balanced = resampling.balance(
             rows, labels, material.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
+        rows, labels, notes = balanced.rows, balanced.labels, balanced.notes
     if config.loss == ORDINAL and "0" in material.classes:
         notes += (_UNORDERED,)
     lesson = Lesson(
