@@ -69,6 +69,7 @@ def test_it_learns(trained: TrainedHead, kind: str) -> None:
     logits = trained.logits(head(kind).rows(maps))
     assert logits.shape == (90, CLASSES) and logits.dtype == np.float32
     assert (logits.argmax(axis=1) == labels).mean() > 0.85
+    assert bool(trained.curve) is (kind in NETWORKS)
     assert trained.about.endswith(".") and trained.facts["validation_loss"] < np.log(CLASSES)
 
 
@@ -154,3 +155,7 @@ def test_the_best_epoch_stays() -> None:
     truth = probabilities[np.arange(len(lesson.validation_labels)), lesson.validation_labels]
     assert taught.facts["validation_loss"] == pytest.approx(-np.log(truth).mean(), abs=2e-3)
     assert taught.facts["best_epoch"] <= taught.facts["epochs"] <= 12
+    validation = [loss for _, loss in taught.curve]
+    assert len(validation) == taught.facts["epochs"]
+    assert int(np.argmin(validation)) + 1 == taught.facts["best_epoch"]
+    assert 0 < taught.curve[-1][0] < taught.curve[0][0]

@@ -8,11 +8,11 @@ import pytest
 
 from tests.nearest import Nearest
 from training import protocol, recipe
+from training.config import TrainConfig
 from training.dataset import Dataset, Example
 from training.errors import DatasetError, TrainingError
 from training.evaluate import evaluate
 from training.features import Features
-from training.recipe import TrainConfig
 from training.split import folds
 
 CONFIG = TrainConfig(data="data", name="m", replicates=50)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from training import recipe
+from training.config import TrainConfig
 from training.dataset import Dataset, Example
 from training.errors import DatasetError
 from training.features import Features
 from training.heads import Lesson
-from training.recipe import TrainConfig
 from training.resampling import balance
 
 CLASSES = ("1", "3")

@@ -16,7 +16,8 @@ from flask.cli import AppGroup
 from training import options
 
 if TYPE_CHECKING:
-    from training.recipe import Site
+    from training.config import Site, TrainConfig
+    from training.work import Work
 
 
 def register(app: Flask) -> None:
@@ -26,8 +27,8 @@ def register(app: Flask) -> None:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turn an expected error into one line on stderr and exit status 1."""
+def _one_line_errors(name: str = "") -> Iterator[None]:
+    """Turn an expected error into one line on stderr and exit status 1; ``name`` is that of a new model."""
     from birads_app.inference.errors import BiradsError
 
     try:
@@ -38,10 +39,17 @@ def _one_line_errors() -> Iterator[None]:
         where = f" ({error.filename})" if error.filename else ""
         raise click.ClickException(f"{error.strerror or error}{where}. No model was written.") from error
     except KeyboardInterrupt as error:
-        raise click.ClickException(
-            "Interrupted. No model was written and the one that serves is unchanged; "
-            "the features read so far are kept for the next run."
-        ) from error
+        raise click.ClickException(_interrupted(name)) from error
+
+
+def _interrupted(name: str) -> str:
+    """What an interrupt left, and how to go on."""
+    if name and (Path(_settings().models) / name).exists():
+        return f"Interrupted. There is a whole model {name}; `flask models list` shows what serves."
+    line = "Interrupted. No model was written and the one that serves is unchanged."
+    if name and _work(name).there:
+        line += f" To go on: flask train --resume --name {name}"
+    return line
 
 
 def _settings() -> Any:
@@ -50,7 +58,7 @@ def _settings() -> Any:
 
 
 def _site() -> "Site":
-    from training.recipe import Site
+    from training.config import Site
 
     settings = _settings()
     return Site(
@@ -58,7 +66,15 @@ def _site() -> "Site":
         cache=Path(settings.instance) / "cache",
         engine=settings.engine,
         precision=settings.precision,
+        work=Path(settings.instance) / "training",
     )
+
+
+def _work(name: str) -> "Work":
+    from birads_app.inference.bundle import check_name
+    from training.work import Work
+
+    return Work(Path(_settings().instance) / "training" / check_name(name))
 
 
 # A lone command needs the application context as those of AppGroup have it.
@@ -66,132 +82,88 @@ _commands = AppGroup("training")
 
 
 @_commands.command("train")
-@click.option("--data", required=True, type=options.DATA, help=options.DATA_HELP)
-@click.option("--name", required=True, help="Name of the new model: letters, digits, - and _.")
-@click.option(
-    "--recipe",
-    type=click.Choice(["head", "shipped"]),
-    default="head",
-    show_default=True,
-    help="head: learn a head on fixed features. shipped: make the demonstration model, with its own knobs.",
-)
-@click.option(
-    "--backbone",
-    type=click.Choice(["shipped", "imagenet"]),
-    default="shipped",
-    show_default=True,
-    help="Where the features come from; imagenet downloads Keras' weights.",
-)
-@click.option(
-    "--backbone-weights",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Keras .h5 weights of ResNet50 without top, whole or up to conv4, instead of --backbone.",
-)
-@click.option(
-    "--head",
-    default="dense",
-    show_default=True,
-    help="Kind of head to learn: dense, cnn-lstm, conv-transformer, knn, svm, logistic-regression, random-forest "
-    "or decision-tree.",
-)
-@click.option(
-    "--loss",
-    default="cross-entropy",
-    show_default=True,
-    help="What dense, cnn-lstm and conv-transformer learn by: cross-entropy, or ordinal, which minds how far "
-    "the named category lies from the true one.",
-)
-@click.option("--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found.")
-@click.option("--patient-pattern", default=None, metavar="REGEX", help=options.PATTERN_HELP)
-@click.option("--seed", default=0, show_default=True, help="Split, resampling and weights follow from it.")
-@click.option(
-    "--epochs",
-    default=100,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="At most; training stops earlier once the validation patients gain no more.",
-)
-@click.option(
-    "--test-share",
-    default=0.2,
-    show_default=True,
-    type=click.FloatRange(0.05, 0.5),
-    help="Share of the images kept for the evaluation.",
-)
-@click.option(
-    "--resampling",
-    type=click.Choice(["none", "smote-all", "smote-train"]),
-    default="smote-train",
-    show_default=True,
-    help="Balance the categories with synthetic rows: in the training part, or before the split, which leaks.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["patient", "image"]),
-    default="patient",
-    show_default=True,
-    help="What stays on one side; images of one patient on both sides leak.",
-)
-@click.option(
-    "--folds",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Measure by cross-validation in so many parts; 0 holds one part out.",
-)
-@click.option(
-    "--promote/--no-promote", default=False, show_default=True, help="Let the new model serve at once."
-)
-def train(data: Path, name: str, recipe: str, promote: bool, **knobs: Any) -> None:
+@options.train
+def train(data: Path | None, name: str, resume: bool, recipe: str, promote: bool, **knobs: Any) -> None:
     """Train a model on labelled mammograms and write it as a bundle."""
-    may_serve = (knobs["resampling"], knobs["split"]) == ("smote-train", "patient")
-    with _one_line_errors():
-        if recipe == "shipped":
-            _refuse_knobs(knobs)
-            _train_shipped(data, name)
+    _check_usage(data, recipe, resume, knobs)
+    with _one_line_errors(name):
+        if resume:
+            _go_on(name, promote)
+        elif recipe == "shipped":
+            _train_shipped(Path(data or ""), name)
         else:
-            if promote and not may_serve:
-                raise click.UsageError("--promote takes --resampling smote-train and --split patient.")
-            _train_head(data, name, dict(knobs))
+            _train_head(_config(Path(data or ""), name, knobs), promote)
         if promote:
             _promote(name)
-    if not promote and may_serve:
-        click.echo(f"The model does not serve yet: flask models promote {name}")
+        elif _may_serve(name):
+            click.echo(f"The model does not serve yet: flask models promote {name}")
 
 
-def _refuse_knobs(knobs: dict[str, Any]) -> None:
-    """Raise UsageError for options that the shipped model's recipe would not heed."""
+def _check_usage(data: Path | None, recipe: str, resume: bool, knobs: dict[str, Any]) -> None:
+    """Raise UsageError for options that would not be heeded, and for data that are not named."""
+    if resume and (given := _given("data", "recipe", *knobs)):
+        raise click.UsageError(f"--resume goes on with the settings there were and takes no {given}.")
+    if not resume and data is None:
+        raise click.UsageError("Missing option '--data'.")
+    if recipe == "shipped" and (given := _given(*knobs)):
+        raise click.UsageError(f"--recipe shipped takes no {given}; its knobs are in training/shipped.py.")
+
+
+def _given(*parameters: str) -> str:
+    """Those of the options that stand on the command line, as the user writes them."""
     source = click.get_current_context().get_parameter_source
-    given = [knob for knob in knobs if source(knob) is click.core.ParameterSource.COMMANDLINE]
-    if given:
-        options = ", ".join(f"--{knob.replace('_', '-')}" for knob in given)
-        raise click.UsageError(f"--recipe shipped takes no {options}; its knobs are in training/shipped.py.")
+    given = [name for name in parameters if source(name) is click.core.ParameterSource.COMMANDLINE]
+    return ", ".join(f"--{name.replace('_', '-')}" for name in given)
+
+
+def _go_on(name: str, promote: bool) -> None:
+    """Go on with an interrupted training; one that was killed after its last step only has to be told so."""
+    from training.config import TrainConfig
+
+    work = _work(name)
+    if work.folder.exists() and (Path(_settings().models) / name).exists():
+        work.remove()
+        click.echo(f"The training of {name} had finished and the model is written; nothing is left to do.")
+        return
+    settings = work.settings()
+    if settings.pop("recipe", None) == "shipped":
+        _train_shipped(Path(settings["data"]), name)
+    else:
+        _train_head(TrainConfig.read(settings), promote, resume=True)
 
 
 def _train_shipped(data: Path, name: str) -> None:
     """Make the shipped model; its knobs stay as the recipe has them, so that it can be made again."""
     from training.shipped import ShippedConfig, train_shipped
 
-    settings = _settings()
-    work = Path(settings.instance) / "training" / name
-    train_shipped(data, name, Path(settings.models), work, ShippedConfig())
+    train_shipped(data, name, Path(_settings().models), _work(name).folder, ShippedConfig())
 
 
-def _train_head(data: Path, name: str, knobs: dict[str, Any]) -> None:
-    from training.recipe import TrainConfig
+def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> None:
+    if promote and (config.resampling, config.split) != ("smote-train", "patient"):
+        raise click.UsageError("--promote takes --resampling smote-train and --split patient.")
     from training.recipe import train as run
 
-    classes = _codes(knobs.pop("classes"))
-    weights = knobs.pop("backbone_weights")
-    config = TrainConfig(
-        data=str(data.resolve()),
-        name=name,
-        classes=classes,
-        backbone_weights=str(weights) if weights else None,
-        **knobs,
-    )
-    click.echo(run(config, _site(), say=click.echo).summary)
+    click.echo(run(config, _site(), say=click.echo, resume=resume).summary)
+
+
+def _config(data: Path, name: str, knobs: dict[str, Any]) -> "TrainConfig":
+    """The configuration that options ask for."""
+    from training.config import TrainConfig
+
+    weights = knobs["backbone_weights"]
+    more = {
+        "classes": _codes(knobs["classes"]),
+        "backbone_weights": str(weights.resolve()) if weights else None,
+    }
+    return TrainConfig(data=str(data.resolve()), name=name, **{**knobs, **more})
+
+
+def _may_serve(name: str) -> bool:
+    from training import protocol
+    from training.promote import find
+
+    return not protocol.objection(find(Path(_settings().models), name).manifest)
 
 
 def _codes(listed: str | None) -> tuple[str, ...]:
@@ -240,19 +212,11 @@ def check_dataset(
 @options.reproduction
 def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **knobs: Any) -> None:
     """Show the paper's figures beside honest ones; the difference is what leaks."""
-    from training.recipe import TrainConfig
     from training.reproduce import reproduce as run
     from training.reproduce_table import lines, page
 
-    weights = knobs.pop("backbone_weights")
     with _one_line_errors():
-        config = TrainConfig(
-            data=str(data.resolve()),
-            name="reproduction",
-            classes=_codes(classes),
-            backbone_weights=str(weights) if weights else None,
-            **knobs,
-        )
+        config = _config(data, "reproduction", {"classes": classes, **knobs})
         if out:
             out.mkdir(parents=True, exist_ok=True)
         found = run(config, _codes(heads), _site(), say=lambda line: click.echo(line, err=True))

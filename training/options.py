@@ -1,4 +1,4 @@
-"""Options of the commands that look at data sets and compare protocols, apart from what the commands do."""
+"""Options of the commands that take many, apart from what the commands do."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,102 @@ DATA_HELP = "Folder with one folder of images per category, or a CSV with path a
 PATTERN_HELP = "Regular expression that finds the patient in a file's path below the data."
 
 Command = Callable[..., Any]
+
+
+def train(command: Command) -> Command:
+    """Options of ``flask train``."""
+    return _with(
+        command,
+        click.option("--data", type=DATA, help=DATA_HELP),
+        click.option("--name", required=True, help="Name of the new model: letters, digits, - and _."),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on with the training of --name that was interrupted, with its own settings.",
+        ),
+        click.option(
+            "--recipe",
+            type=click.Choice(["head", "shipped"]),
+            default="head",
+            show_default=True,
+            help="head: learn a head on fixed features. shipped: make the demonstration model, with its own knobs.",
+        ),
+        click.option(
+            "--backbone",
+            type=click.Choice(["shipped", "imagenet"]),
+            default="shipped",
+            show_default=True,
+            help="Where the features come from; imagenet downloads Keras' weights.",
+        ),
+        click.option(
+            "--backbone-weights",
+            type=click.Path(path_type=Path),
+            default=None,
+            help="Keras .h5 weights of ResNet50 without top, whole or up to conv4, instead of --backbone.",
+        ),
+        click.option(
+            "--head",
+            default="dense",
+            show_default=True,
+            help="Kind of head to learn: dense, cnn-lstm, conv-transformer, knn, svm, logistic-regression, "
+            "random-forest or decision-tree.",
+        ),
+        click.option(
+            "--loss",
+            default="cross-entropy",
+            show_default=True,
+            help="What dense, cnn-lstm and conv-transformer learn by: cross-entropy, or ordinal, which minds how far "
+            "the named category lies from the true one.",
+        ),
+        click.option(
+            "--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found."
+        ),
+        click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
+        click.option(
+            "--seed", default=0, show_default=True, help="Split, resampling and weights follow from it."
+        ),
+        click.option(
+            "--epochs",
+            default=100,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="At most; training stops earlier once the validation patients gain no more.",
+        ),
+        click.option(
+            "--test-share",
+            default=0.2,
+            show_default=True,
+            type=click.FloatRange(0.05, 0.5),
+            help="Share of the images kept for the evaluation.",
+        ),
+        click.option(
+            "--resampling",
+            type=click.Choice(["none", "smote-all", "smote-train"]),
+            default="smote-train",
+            show_default=True,
+            help="Balance the categories with synthetic rows: in the training part, or before the split, which leaks.",
+        ),
+        click.option(
+            "--split",
+            type=click.Choice(["patient", "image"]),
+            default="patient",
+            show_default=True,
+            help="What stays on one side; images of one patient on both sides leak.",
+        ),
+        click.option(
+            "--folds",
+            default=0,
+            show_default=True,
+            type=click.IntRange(min=0),
+            help="Measure by cross-validation in so many parts; 0 holds one part out.",
+        ),
+        click.option(
+            "--promote/--no-promote",
+            default=False,
+            show_default=True,
+            help="Let the new model serve at once.",
+        ),
+    )
 
 
 def check(command: Command) -> Command:

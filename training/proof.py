@@ -17,10 +17,11 @@ from birads_app.inference import bundle as bundles
 from birads_app.inference.decode import decode
 from birads_app.inference.predictor import Prediction, Predictor
 from birads_app.inference.preprocess import Box
+from training.config import Site, TrainConfig
 from training.evaluate import measures
 from training.heads import head
 from training.phantoms import write_set
-from training.recipe import Site, TrainConfig, train
+from training.recipe import train
 
 LEAST_F1 = 0.90
 LEAST_OVERLAP = 0.85

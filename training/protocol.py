@@ -16,7 +16,7 @@ from training.errors import TrainingError
 from training.split import Split
 
 if TYPE_CHECKING:
-    from training.recipe import TrainConfig
+    from training.config import TrainConfig
 
 RESAMPLINGS = ("none", "smote-all", "smote-train")
 SPLITS = ("patient", "image")

@@ -1,4 +1,4 @@
-"""The recipe of ``flask train``, top to bottom: what can be turned, then what happens.
+"""The recipe of ``flask train``, top to bottom; what can be turned stands in :mod:`training.config`.
 
     dataset -> features -> split by patient -> resampling (training part only) -> head
     -> calibration (validation patients) -> evaluation (test patients) -> bundle
@@ -22,65 +22,21 @@ from birads_app.inference import preprocess
 from birads_app.inference.calibration import fit_temperature, softmax
 from training import dataset, extractor, protocol, report, resampling
 from training.cache import FeatureCache
+from training.config import SHIPPED, Site, TrainConfig
 from training.evaluate import Evaluation, evaluate
 from training.extractor import Extractor
 from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
-from training.heads.lesson import CROSS_ENTROPY, ORDINAL
+from training.heads.lesson import ORDINAL
 from training.promote import reserved
 from training.split import Split
 from training.survey import Survey, survey
-
-# The bundle that comes with the product, whose backbone makes the features unless another is asked for.
-SHIPPED = "birads-demo"
+from training.work import Work
 
 _UNORDERED = (
     "Category 0, incomplete, has no place in the order of the others; the ordinal loss takes it for less "
     "than 1. Leave it out with --classes."
 )
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """The knobs of a training; all are kept in the bundle's manifest."""
-
-    data: str  # folder with one folder of images per category, or a table of labels
-    name: str  # of the new bundle
-    classes: tuple[str, ...] = ()  # categories to learn; all found when empty
-    patient_pattern: str | None = None  # where neither a table nor a known way of naming tells the patients
-    backbone: str = "shipped"  # "imagenet" to compare with features that saw no mammogram
-    backbone_weights: str | None = None  # a Keras .h5 file, in place of `backbone`
-    head: str = "dense"
-    loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
-    seed: int = 0
-    test_share: float = 0.2  # more gives narrower intervals, and less to learn from
-    validation_share: float = 0.15  # early stopping and temperature come from these patients
-    resampling: str = "smote-train"  # "none" to see what imbalance does, "smote-all" to see what leaks
-    split: str = "patient"  # "image" to see what leaks
-    folds: int = 0  # 5 or 10 to measure on all images by cross-validation, at so many times the effort
-    smote_neighbours: int = 5
-    epochs: int = 100
-    patience: int = 12  # raise where the validation loss is jumpy
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    dropout: float = 0.5  # lower where even the training part is not learned
-    replicates: int = 2000  # bootstrap samples behind each interval
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where and with what a training runs; no part of the recipe.
-
-    models : folder of bundles, read for the shipped backbone
-    cache : folder for feature maps
-    target : folder that receives the new bundle; ``models`` when None
-    """
-
-    models: Path
-    cache: Path
-    engine: str = "openvino"
-    precision: str = "bf16"
-    target: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -94,12 +50,17 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Material:
-    """The usable images as the protocol deals them, and the parts from which a head learns now."""
+    """The usable images as the protocol deals them, and the parts from which a head learns now.
+
+    fold : number of these parts in the cross-validation; 0 for those of the model itself
+    """
 
     features: Features
     classes: tuple[str, ...]
     dealt: protocol.Dealt
     split: Split
+    work: Work | None
+    fold: int = 0
 
     def part(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and labels of one part."""
@@ -120,12 +81,13 @@ class Answers:
     patients: np.ndarray
 
 
-def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Trained:
+def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False) -> Trained:
     """Learn a head and write the bundle; on any error nothing is left in the folder of models.
 
     Parameters
     ----------
     say : receives lines about the progress
+    resume : go on with what the folder for work holds of this configuration, rather than anew
 
     Raises
     ------
@@ -138,9 +100,10 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
     target = site.target or site.models
     with reserved(target, config.name):
         protocol.of(config)
+        work = _work(config, site, say, resume)
         found, checked = look(config, site, say)
         source = open_backbone(config, site)
-        material = _material(config, read(config, site, source, kind, found, say))
+        material = _material(config, read(config, site, source, kind, found, say), work)
         trained, notes = _fit(config, kind, material)
         temperature = _temperature(material, trained)
         if config.folds:
@@ -150,6 +113,8 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None]) -> Traine
         evaluation = _evaluate(config, material.classes, answers)
         facts = _facts(config, material, source, trained, notes, temperature)
         path = _write(config, target, source, trained, material, facts, evaluation, checked)
+        if work:
+            work.remove()
     return Trained(path, evaluation, report.summary(config, facts, evaluation))
 
 
@@ -211,11 +176,26 @@ def read(
     return features
 
 
-def _material(config: TrainConfig, features: Features) -> _Material:
+def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool) -> Work | None:
+    """The work folder: as it was left, or begun anew."""
+    if site.work is None:
+        return None
+    work = Work(site.work / config.name)
+    if not resume and work.begin({"recipe": "head", **asdict(config)}):
+        say(
+            f"An interrupted training of {config.name} is discarded; flask train --resume --name {config.name} "
+            "would have gone on with it."
+        )
+    return work
+
+
+def _material(config: TrainConfig, features: Features, work: Work | None = None) -> _Material:
     """Resample where that comes first, and split."""
     usable = features.dataset
+    if work:
+        work.hold(features.rows, usable.labels, usable.patients)
     dealt = protocol.deal(config, features.rows, usable.labels, usable.patients, usable.classes)
-    return _Material(features, usable.classes, dealt, dealt.final)
+    return _Material(features, usable.classes, dealt, dealt.final, work)
 
 
 def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedHead, tuple[str, ...]]:
@@ -243,6 +223,7 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
         learning_rate=config.learning_rate,
         dropout=config.dropout,
         loss=config.loss,
+        checkpoint=material.work.checkpoint(f"fold-{material.fold}") if material.work else None,
     )
     return kind.fit(lesson), notes
 
@@ -268,7 +249,7 @@ def _cross_validate(
     found = []
     for number, parts in enumerate(material.dealt.splits, 1):
         say(f"fold {number} of {config.folds}")
-        fold = replace(material, split=parts)
+        fold = replace(material, split=parts, fold=number)
         trained, _ = _fit(config, kind, fold)
         found.append(_answer(fold, trained, _temperature(fold, trained)))
     return Answers(

@@ -9,7 +9,7 @@ from training.evaluate import Evaluation
 from training.protocol import Leak, Protocol
 
 if TYPE_CHECKING:
-    from training.recipe import TrainConfig
+    from training.config import TrainConfig
 
 FIGURE_NAMES = {
     "accuracy": "Accuracy",

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from training import dataset, recipe
+from training.config import Site, TrainConfig
 from training.evaluate import Figure, confusions, measures
 from training.extractor import Extractor
 from training.features import Features
 from training.heads import Head, head
-from training.recipe import Answers, Site, TrainConfig
+from training.recipe import Answers
 from training.report import patient_warning
 
 # The paper's rows: title, resampling of the paper, resampling of the honest run. Nothing honest can resample

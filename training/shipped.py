@@ -27,6 +27,7 @@ from training.promote import reserved
 from training.shipped_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, Source
 from training.shipped_report import Answers
 from training.split import Split
+from training.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def train_shipped(data: Path, name: str, models: Path, work: Path, config: Shipp
         A set is missing, or the name is taken.
     """
     with reserved(models, name):
+        Work(work).keep({"recipe": "shipped", "data": str(data.resolve())})
         run, sources = fine_tune(data, work, config)
         backbone, head = _serving_graphs(run, config)
         held_out = {name: split(sources[name], config) for name in (CESM, DDSM)}

@@ -1,6 +1,7 @@
 """What a head is given, and what is expected of it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ class Lesson:
     classes : number of categories, in rising order of suspicion
     map_shape : (rows, columns, channels) of the feature maps behind the rows
     loss : one of :data:`LOSSES`; only heads that are ``ordinal`` are asked for the ordinal one
+    checkpoint : file in which heads with epochs keep their state, to go on from; None keeps nothing
     """
 
     rows: np.ndarray
@@ -33,6 +35,7 @@ class Lesson:
     learning_rate: float
     dropout: float
     loss: str
+    checkpoint: Path | None = None
 
 
 class TrainedHead(Protocol):
@@ -45,6 +48,10 @@ class TrainedHead(Protocol):
     @property
     def about(self) -> str:
         """What the model card says about it: how it is built and how it was learned, in a few sentences."""
+
+    @property
+    def curve(self) -> tuple[tuple[float, float], ...]:
+        """Mean training loss and validation loss of each epoch; empty for heads without epochs."""
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""

@@ -1,11 +1,12 @@
 """How heads that are networks learn: early stopping on validation patients, the best epoch kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from training.freeze import freeze
+from training.heads import checkpoint
 from training.heads.lesson import ORDINAL, Lesson
 from training.quiet import import_keras
 
@@ -20,12 +21,20 @@ _SUMMED_AT_ONCE = 64
 class TrainedNetwork:
     """A Keras model, rows -> logits, with weights as a bundle will hold them."""
 
-    def __init__(self, model: Any, rows_of: Callable[[Any], Any], facts: dict[str, Any], about: str) -> None:
+    def __init__(
+        self,
+        model: Any,
+        rows_of: Callable[[Any], Any],
+        facts: dict[str, Any],
+        about: str,
+        curve: tuple[tuple[float, float], ...],
+    ) -> None:
         """Take the model and ``rows_of``, which makes its rows from maps inside a graph."""
         self._model = model
         self._rows_of = rows_of
         self.facts = facts
         self.about = about
+        self.curve = curve
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
@@ -39,14 +48,23 @@ class TrainedNetwork:
 
 
 def seeded(lesson: Lesson) -> Any:
-    """The module ``keras``, with every generator of random numbers set; call it before a model is made."""
+    """The module ``keras``, with every generator of random numbers set; call it before a model is made.
+
+    Operations become deterministic, which costs no measurable time with networks of this size, so that a
+    training that was stopped and goes on ends as one that was not.
+    """
     keras = import_keras()
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(lesson.seed)
     return keras
 
 
 def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str) -> TrainedNetwork:
     """Train until the validation loss has not fallen for ``patience`` epochs; the best epoch stays.
+
+    Where the lesson names a checkpoint, it is written after each epoch, and a training goes on from it.
 
     Parameters
     ----------
@@ -59,20 +77,13 @@ def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str)
     # Compiling such small networks with XLA takes longer than all of their training.
     optimizer = keras.optimizers.Adam(lesson.learning_rate, clipnorm=5.0)
     model.compile(optimizer=optimizer, loss=_loss(lesson), jit_compile=False)
-    curve: list[float] = []
-    kept = model.get_weights()
-    for loss in _epochs(model, lesson):
-        curve.append(loss)
-        if loss == min(curve):
-            kept = model.get_weights()
-        elif len(curve) - 1 - int(np.argmin(curve)) >= lesson.patience:
-            break
-    best = int(np.argmin(curve))
+    curve, kept = _train(model, lesson)
+    best = _best(curve)
     model.set_weights([halved(weights) for weights in kept])
     facts = {
         "epochs": len(curve),
         "best_epoch": best + 1,
-        "validation_loss": round(curve[best], 4),
+        "validation_loss": round(curve[best][1], 4),
         "loss": lesson.loss,
         "weights": int(model.count_params()),
     }
@@ -80,7 +91,7 @@ def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str)
         f"It learned with the {lesson.loss} loss for {len(curve)} epochs and keeps the weights of epoch "
         f"{best + 1}, whose loss on the validation patients was the least."
     )
-    return TrainedNetwork(model, rows_of, facts, f"{about} {learned}")
+    return TrainedNetwork(model, rows_of, facts, f"{about} {learned}", tuple(curve))
 
 
 def flat_rows(maps: np.ndarray) -> np.ndarray:
@@ -169,22 +180,48 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
     return ops.sum(ops.square(named - truth), axis=-1)
 
 
-def _epochs(model: Any, lesson: Lesson) -> Iterator[float]:
-    """Train epoch by epoch; gives the validation loss after each."""
-    from keras import ops
-    from tqdm import trange
+def _train(model: Any, lesson: Lesson) -> tuple[checkpoint.Curve, list[np.ndarray]]:
+    """Train, from a checkpoint where there is one; gives the losses of each epoch and the best weights."""
+    from tqdm import tqdm
 
-    loss, random = _loss(lesson), np.random.default_rng(lesson.seed)
-    with trange(lesson.epochs, desc="head", unit="epoch", disable=None) as bar:
-        for _ in bar:
-            order = random.permutation(len(lesson.rows))
-            for start in range(0, len(order), lesson.batch_size):
-                chosen = order[start : start + lesson.batch_size]
-                model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
-            answers = _predict(model, lesson.validation_rows)
-            reached = float(ops.mean(loss(lesson.validation_labels, answers)))
-            bar.set_postfix(validation_loss=f"{reached:.3f}")
-            yield reached
+    curve, kept = checkpoint.Curve(), model.get_weights()
+    if lesson.checkpoint:
+        model.optimizer.build(model.trainable_variables)
+        curve, kept = checkpoint.restore(lesson.checkpoint, model, model.optimizer)
+    with tqdm(total=lesson.epochs, initial=len(curve), desc="head", unit="epoch", disable=None) as bar:
+        while not _finished(curve, lesson):
+            curve.append(_epoch(model, lesson, len(curve)))
+            if _best(curve) == len(curve) - 1:
+                kept = model.get_weights()
+            if lesson.checkpoint:
+                checkpoint.save(lesson.checkpoint, model, model.optimizer, curve, kept)
+            bar.set_postfix(validation_loss=f"{curve[-1][1]:.3f}")
+            bar.update()
+    return curve, kept
+
+
+def _finished(curve: checkpoint.Curve, lesson: Lesson) -> bool:
+    """True after all epochs, or when the validation loss has not fallen for long enough."""
+    waited = len(curve) - 1 - _best(curve) if curve else 0
+    return len(curve) >= lesson.epochs or waited >= lesson.patience
+
+
+def _best(curve: checkpoint.Curve) -> int:
+    """The first epoch with the least validation loss; one that is no number counts as infinite."""
+    return int(np.argmin(np.nan_to_num([reached for _, reached in curve], nan=np.inf)))
+
+
+def _epoch(model: Any, lesson: Lesson, number: int) -> tuple[float, float]:
+    """One epoch; gives the mean training loss and the validation loss after it."""
+    from keras import ops
+
+    order = np.random.default_rng([lesson.seed, number]).permutation(len(lesson.rows))
+    model.reset_metrics()  # of which the loss is the mean since then
+    for start in range(0, len(order), lesson.batch_size):
+        chosen = order[start : start + lesson.batch_size]
+        learned = model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
+    answers = _predict(model, lesson.validation_rows)
+    return float(learned), float(ops.mean(_loss(lesson)(lesson.validation_labels, answers)))
 
 
 def _predict(model: Any, rows: np.ndarray) -> np.ndarray:

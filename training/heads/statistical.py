@@ -33,6 +33,7 @@ class TrainedStatistics:
     score: Score
     facts: dict[str, Any]
     about: str
+    curve: tuple[tuple[float, float], ...] = ()  # it learns at once, not by epochs
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """float32 (n, features) -> float32 (n, classes)."""

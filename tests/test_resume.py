@@ -1,0 +1,201 @@
+"""A training that was stopped goes on as if nothing had been, and says why where it cannot."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+from test_heads import NETWORKS, lesson_for
+
+from birads_app.inference import bundle as bundles
+from birads_app.inference.errors import BiradsError
+from training.cli import register
+from training.heads import head, neural
+from training.phantoms import write_set
+from training.promote import reserved
+from training.work import Work
+
+OPTIONS = ("--classes", "1,5", "--epochs", "4", "--folds", "2")
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_network_goes_on_from_its_checkpoint(kind: str, tmp_path: Path) -> None:
+    lesson = lesson_for(kind, count=90, epochs=4)
+    whole = head(kind).fit(lesson)
+    half = replace(lesson, epochs=2, checkpoint=tmp_path / "network.npz")
+    head(kind).fit(half)
+    gone_on = head(kind).fit(replace(half, epochs=4))
+    assert gone_on.curve == pytest.approx(np.array(whole.curve), abs=1e-6)
+    np.testing.assert_allclose(
+        gone_on.logits(lesson.validation_rows), whole.logits(lesson.validation_rows), atol=1e-5
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"no archive", None])
+def test_a_damaged_checkpoint_or_that_of_another_network_is_no_checkpoint(damage, tmp_path: Path) -> None:
+    lesson = lesson_for("dense", count=60, epochs=2)
+    path = tmp_path / "network.npz"
+    if damage is None:
+        head("dense").fit(replace(lesson_for("dense", (2, 2, 8), 60, epochs=2), checkpoint=path))
+    else:
+        path.write_bytes(damage)
+    taught = head("dense").fit(replace(lesson, checkpoint=path))
+    assert taught.curve == head("dense").fit(lesson).curve
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 6, seed=5, size=256).parent
+
+
+@pytest.fixture
+def folder(app: Flask, models: Path) -> Path:
+    """A folder of models with the shipped one, which serves."""
+    folder = Path(app.extensions["birads_settings"].models)
+    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
+    bundles.set_current(folder, "birads-demo")
+    register(app)
+    return folder
+
+
+@pytest.fixture
+def work(app: Flask) -> Path:
+    return Path(app.extensions["birads_settings"].instance) / "training"
+
+
+@pytest.fixture
+def flask(runner: FlaskCliRunner, folder: Path):
+    def run(*arguments: str, status: int = 0) -> str:
+        result = runner.invoke(args=arguments)
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        assert bundles.current_name(folder) == "birads-demo"
+        assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+        return result.output
+
+    return run
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """Interrupt the epoch that is the so-many-th of all."""
+    real, calls = neural._epoch, iter(range(1000))
+
+    def epoch(*arguments: object) -> tuple[float, float]:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(neural, "_epoch", epoch)
+
+
+def figures(folder: Path, name: str) -> dict[str, object]:
+    evaluation = json.loads((folder / name / "evaluation.json").read_text())
+    return {key: evaluation[key] for key in ("confusion", "figures", "before", "after")}
+
+
+def test_it_goes_on_in_every_part_of_a_cross_validation(
+    flask, folder: Path, work: Path, phantoms: Path
+) -> None:
+    flask("train", "--data", str(phantoms), "--name", "whole", *OPTIONS)
+    assert not (work / "whole").exists()
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 2)
+        output = flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
+        assert "To go on: flask train --resume --name cut" in output
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 5)  # two epochs of the model itself, three of the first fold
+        assert "To go on: " in flask("train", "--resume", "--name", "cut", status=1)
+    assert sorted(path.name for path in (work / "cut").glob("*.npz")) == ["fold-0.npz", "fold-1.npz"]
+
+    moved = phantoms.rename(phantoms.with_name("moved"))
+    assert "There is no folder" in flask("train", "--resume", "--name", "cut", status=1)
+    moved.rename(phantoms)
+    image = next((phantoms / "Birads1").iterdir())
+    content = image.read_bytes()
+    image.unlink()
+    assert "learned from other images" in flask("train", "--resume", "--name", "cut", status=1)
+    image.write_bytes(content)
+
+    flask("train", "--resume", "--name", "cut")
+    assert not (work / "cut").exists()
+    assert figures(folder, "cut") == figures(folder, "whole")
+    manifests = [bundles.load(folder / name).manifest for name in ("cut", "whole")]
+    assert manifests[0]["head"] == manifests[1]["head"]
+    assert manifests[0]["temperature"] == pytest.approx(manifests[1]["temperature"], rel=1e-5)
+    assert (folder / "cut" / "head.pb").read_bytes() == (folder / "whole" / "head.pb").read_bytes()
+
+
+def test_without_resume_it_begins_anew_and_says_what_would_have_been(flask, work: Path, phantoms) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 1)
+        flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
+    kept = work / "cut" / "fold-0.npz"
+    assert kept.exists()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neural, "_epoch", lambda *_: pytest.fail() if kept.exists() else _interrupt())
+        output = flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
+    assert "flask train --resume --name cut would have gone on" in output
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Path, phantoms: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Work, "remove", lambda self: _interrupt() if self.there else None)
+        output = flask("train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], status=1)
+    assert "There is a whole model done" in output
+    assert (work / "done").exists() and bundles.load(folder / "done")
+    assert "had finished and the model is written" in flask("train", "--resume", "--name", "done")
+    assert not (work / "done").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "line"),
+    [
+        (("--name", "x", "--resume"), 1, "no interrupted training of a model named x"),
+        (("--name", "../x", "--resume"), 1, "cannot be a model's name"),
+        (("--name", "x", "--resume", "--epochs", "3", "--head", "knn"), 2, "takes no --head, --epochs"),
+        (("--name", "x", "--resume", "--recipe", "head"), 2, "takes no --recipe"),
+        (("--name", "x"), 2, "Missing option '--data'"),
+    ],
+)
+def test_what_cannot_be_resumed_is_said(flask, options, status, line) -> None:
+    assert line in flask("train", *options, status=status)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"classes": 1}', '{"classes": [], "knob": 1}'])
+def test_damaged_settings_are_said(flask, work: Path, content: str) -> None:
+    (work / "x").mkdir(parents=True)
+    (work / "x" / "settings.json").write_text(content)
+    assert "Train anew, without --resume" in flask("train", "--resume", "--name", "x", status=1)
+
+
+def test_the_shipped_recipe_is_resumed_by_name_too(flask, work: Path, tmp_path: Path) -> None:
+    output = flask("train", "--recipe", "shipped", "--data", str(tmp_path), "--name", "x", status=1)
+    assert "The shipped model's recipe needs the folder" in output
+    assert "The shipped model's recipe needs" in flask("train", "--resume", "--name", "x", status=1)
+
+
+def test_what_killed_trainings_left_among_the_models_is_swept(tmp_path: Path) -> None:
+    for left in (".dead-abcdefgh", ".alive-abcdefgh", ".dead-b-abcdefgh", ".backup-20260101"):
+        (tmp_path / left).mkdir()
+    (tmp_path / ".dead.lock").touch()
+    with reserved(tmp_path, "alive"), reserved(tmp_path, "other"):
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {
+            ".alive.lock",
+            ".other.lock",
+            ".alive-abcdefgh",
+            ".dead-b-abcdefgh",
+            ".backup-20260101",
+        }
+        with pytest.raises(BiradsError, match="Another training"), reserved(tmp_path, "alive"):
+            pass
