@@ -108,8 +108,8 @@ def test_the_class_balance_is_what_the_head_learned_from(known) -> None:
     assert before == known["parts"]["training"]["images"]
     labels = np.repeat(np.arange(len(before)), list(before.values()))
     rows = np.random.default_rng(0).random((len(labels), 3), np.float32)
-    _, balanced, _ = resampling.balance(rows, labels, list(before), neighbours=2, seed=0)
-    assert np.bincount(np.asarray(balanced)).tolist() == list(after.values())
+    balanced = resampling.balance(rows, labels, list(before), neighbours=2, seed=0)
+    assert np.bincount(balanced.labels).tolist() == list(after.values())
 
 
 def test_the_bundle_is_whole_and_its_answers_carry_the_sets(trained, known, phantoms) -> None:
