@@ -21,7 +21,16 @@ def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0)
     heat[row, column] = height
     maps = {"3": np.ones((7, 7), np.float32), "5": heat}
     return Prediction(
-        "5", {"3": 0.2, "5": 0.8}, maps, Box(10, 20, 70, 70), flipped, "m", False, (), np.ones((9, 9), bool)
+        "5",
+        {"3": 0.2, "5": 0.8},
+        (),
+        maps,
+        Box(10, 20, 70, 70),
+        flipped,
+        "m",
+        False,
+        (),
+        np.ones((9, 9), bool),
     )
 
 
@@ -56,11 +65,19 @@ def test_both_figures_have_to_reach_their_thresholds(f1: float, overlap: float, 
     assert Proof(f1, overlap, 400, 240).held is held
 
 
-def test_too_few_patients_prove_nothing(app: Flask, runner: FlaskCliRunner, models: Path) -> None:
+def test_an_unknown_head_is_named_before_anything_is_drawn(app: Flask, runner: FlaskCliRunner) -> None:
+    register(app)
+    result = runner.invoke(args=["prove", "--head", "forest"])
+    assert result.exit_code == 1 and "--head has to be one of" in result.output
+    assert "Writing phantoms" not in result.output
+
+
+@pytest.mark.parametrize("head", ["dense", "knn"])
+def test_too_few_patients_prove_nothing(head: str, app: Flask, runner: FlaskCliRunner, models: Path) -> None:
     register(app)
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    result = runner.invoke(args=["prove", "--train-patients", "10", "--test-patients", "5"])
+    result = runner.invoke(args=["prove", "--head", head, "--train-patients", "10", "--test-patients", "5"])
     assert "macro-F1 on other patients (20 images)" in result.output, result.output
     assert result.exit_code == (0 if "The proof holds." in result.output else 1)
     assert [path.name for path in folder.iterdir()] == ["birads-demo"]

@@ -50,7 +50,10 @@ def test_the_table_on_screen_as_json_and_as_a_page(run, phantoms: Path, tmp_path
     output = run(
         "--data", str(phantoms), "--classes", "1,5", "--heads", "nearest", "--out", str(tmp_path / "out")
     )
-    assert "module 1: SMOTE, then split" in output and "WARNING: the features come from the shipped" in output
+    assert (
+        "module 1: SMOTE, then split" in output
+        and "WARNING: the features come from the backbone of the model birads-demo" in output
+    )
     found = json.loads((tmp_path / "out" / "reproduction.json").read_text("utf-8"))
     assert [row["title"] for row in found["rows"]] == [title for title, *_ in ROWS]
     for row in found["rows"]:

@@ -195,11 +195,13 @@ def check_dataset(
 ) -> None:
     """Report categories, patients, copies and unreadable files; status 1 where training would refuse."""
     from training.dataset import listing
+    from training.reading import Reader
     from training.survey import survey
 
     with _one_line_errors():
         found = listing(data, _codes(classes), patient_pattern)
-        report = survey(data, found, _site().cache, smote_neighbours)
+        seen = list(Reader(_site().cache).read(found.dataset.examples))
+        report = survey(data, found, seen, smote_neighbours)
         for line in report.lines():
             click.echo(line)
         if out:
@@ -332,12 +334,13 @@ def _bar(total: int, title: str) -> Iterator[Callable[..., None]]:
 @click.option("--train-patients", default=200, show_default=True, type=click.IntRange(min=10))
 @click.option("--test-patients", default=100, show_default=True, type=click.IntRange(min=5))
 @click.option("--seed", default=1, show_default=True)
-def prove(train_patients: int, test_patients: int, seed: int) -> None:
+@click.option("--head", default="dense", show_default=True, help="Kind of head to learn, as for flask train.")
+def prove(train_patients: int, test_patients: int, seed: int, head: str) -> None:
     """Show on phantoms that the method learns where there is something to learn."""
     from training.proof import prove as run
 
     with _one_line_errors():
-        proof = run(_site(), train_patients, test_patients, seed, say=click.echo)
+        proof = run(_site(), head, train_patients, test_patients, seed, say=click.echo)
     click.echo(proof.summary)
     if not proof.held:
         raise SystemExit(1)

@@ -101,6 +101,18 @@ def train(command: Command) -> Command:
             help="Measure by cross-validation in so many parts; 0 holds one part out.",
         ),
         click.option(
+            "--traps/--no-traps",
+            default=True,
+            show_default=True,
+            help="Try file geometry alone and shuffled labels as well, which trains the head once more.",
+        ),
+        click.option(
+            "--images/--no-images",
+            default=True,
+            show_default=True,
+            help="Show test images in report.html.",
+        ),
+        click.option(
             "--promote/--no-promote",
             default=False,
             show_default=True,
@@ -140,6 +152,7 @@ def reproduction(command: Command) -> Command:
         click.option(
             "--heads", default="dense", show_default=True, help="Kinds of heads, for example dense,knn."
         ),
+        click.option("--loss", default="cross-entropy", show_default=True, help="As for flask train."),
         click.option("--classes", default=None, help="Categories to learn. Default: all with enough images."),
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
         click.option(

@@ -19,6 +19,7 @@ from birads_app.inference.predictor import Prediction, Predictor
 from birads_app.inference.preprocess import Box
 from training.config import Site, TrainConfig
 from training.evaluate import measures
+from training.heads import head
 from training.phantoms import write_set
 from training.recipe import train
 
@@ -68,16 +69,32 @@ class _Truth:
 
 
 def prove(
-    site: Site, train_patients: int, test_patients: int, seed: int, say: Callable[[str], None]
+    site: Site, kind: str, train_patients: int, test_patients: int, seed: int, say: Callable[[str], None]
 ) -> Proof:
-    """Write two sets of phantoms, train on one with the recipe of ``flask train``, and read the other."""
+    """Write two sets of phantoms, train this kind of head on one as ``flask train`` does, and read the other.
+
+    Raises
+    ------
+    TrainingError
+        There is no such head, or too few patients to learn from.
+    """
+    head(kind)  # an unknown one is named before minutes are spent on drawing
     with tempfile.TemporaryDirectory(prefix="birads-proof-") as name:
         folder = Path(name)
         say(f"Writing phantoms of {train_patients} patients to learn from and {test_patients} to be read.")
         learned = write_set(folder / "learned", train_patients, seed).parent
         truth = list(_read_truth(write_set(folder / "others", test_patients, seed + 1)))
         here = replace(site, cache=folder / "cache", target=folder / "models")
-        trained = train(TrainConfig(data=str(learned), name="proof", seed=seed, test_share=0.1), here, say)
+        config = TrainConfig(
+            data=str(learned),
+            name="proof",
+            head=kind,
+            seed=seed,
+            test_share=0.1,
+            traps=False,
+            images=False,
+        )
+        trained = train(config, here, say)
         say(trained.summary)
         predictor = Predictor.load(bundles.load(trained.path), site.engine, site.precision)
         return _judge(truth, list(_predict(predictor, truth)), predictor.bundle.classes)
