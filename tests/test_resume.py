@@ -20,7 +20,7 @@ from training.phantoms import write_set
 from training.promote import reserved
 from training.work import Work
 
-OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2")
+OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
 
 
 def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(tmp_path: Path) -> None:
@@ -141,7 +141,9 @@ def _interrupt() -> None:
 def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Path, phantoms: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Work, "remove", lambda self: _interrupt() if self.there else None)
-        output = flask("train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], status=1)
+        output = flask(
+            "train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], OPTIONS[-1], status=1
+        )
     assert "There is a whole model done" in output
     assert (work / "done").exists() and bundles.load(folder / "done")
     assert "had finished and the model is written" in flask("train", "--resume", "--name", "done")
