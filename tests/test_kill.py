@@ -47,7 +47,7 @@ def forks(place: Path) -> Iterator[Forks]:
 
 
 def command(phantoms: Path, name: str) -> list[str]:
-    options = ["--classes", "1,3,5", "--epochs", "20"]
+    options = ["--classes", "1,3,5", "--epochs", "20", "--no-traps"]
     return ["train", "--data", str(phantoms), "--name", name, *options]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
-from test_heads import NETWORKS, lesson_for
+from test_heads import lesson_for
 
 from birads_app.inference import bundle as bundles
 from birads_app.inference.errors import BiradsError
@@ -20,38 +20,30 @@ from training.phantoms import write_set
 from training.promote import reserved
 from training.work import Work
 
-OPTIONS = ("--classes", "1,5", "--epochs", "4", "--folds", "2")
+OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_a_network_goes_on_from_its_checkpoint(kind: str, tmp_path: Path) -> None:
-    lesson = lesson_for(kind, count=90, epochs=4)
-    whole = head(kind).fit(lesson)
-    half = replace(lesson, epochs=2, checkpoint=tmp_path / "network.npz")
-    head(kind).fit(half)
-    gone_on = head(kind).fit(replace(half, epochs=4))
-    assert gone_on.curve == pytest.approx(np.array(whole.curve), abs=1e-6)
-    np.testing.assert_allclose(
-        gone_on.logits(lesson.validation_rows), whole.logits(lesson.validation_rows), atol=1e-5
-    )
+def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(tmp_path: Path) -> None:
+    lesson, path = lesson_for("dense", count=60, epochs=4), tmp_path / "network.npz"
+    whole = head("dense").fit(lesson)
+    half = replace(lesson, epochs=2, checkpoint=path)
+    head("dense").fit(half)
     assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
-
-
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"no archive", None])
-def test_a_damaged_checkpoint_or_that_of_another_network_is_no_checkpoint(damage, tmp_path: Path) -> None:
-    lesson = lesson_for("dense", count=60, epochs=2)
-    path = tmp_path / "network.npz"
-    if damage is None:
-        head("dense").fit(replace(lesson_for("dense", (2, 2, 8), 60, epochs=2), checkpoint=path))
-    else:
-        path.write_bytes(damage)
-    taught = head("dense").fit(replace(lesson, checkpoint=path))
-    assert taught.curve == head("dense").fit(lesson).curve
+    contents = [path.read_bytes(), path.read_bytes()[:5000], b"", b"no archive"]
+    other = replace(lesson_for("dense", (2, 2, 8), 60, epochs=1), checkpoint=tmp_path / "other.npz")
+    head("dense").fit(other)
+    contents.append((tmp_path / "other.npz").read_bytes())
+    for content in contents:
+        path.write_bytes(content)
+        taught = head("dense").fit(replace(half, epochs=4))
+        np.testing.assert_allclose(taught.curve, whole.curve, atol=1e-6)
+        rows = lesson.validation_rows
+        np.testing.assert_allclose(taught.logits(rows), whole.logits(rows), atol=1e-5)
 
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 6, seed=5, size=256).parent
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=5, size=256).parent
 
 
 @pytest.fixture
@@ -128,7 +120,6 @@ def test_it_goes_on_in_every_part_of_a_cross_validation(
     manifests = [bundles.load(folder / name).manifest for name in ("cut", "whole")]
     assert manifests[0]["head"] == manifests[1]["head"]
     assert manifests[0]["temperature"] == pytest.approx(manifests[1]["temperature"], rel=1e-5)
-    assert (folder / "cut" / "head.pb").read_bytes() == (folder / "whole" / "head.pb").read_bytes()
 
 
 def test_without_resume_it_begins_anew_and_says_what_would_have_been(flask, work: Path, phantoms) -> None:
@@ -150,7 +141,9 @@ def _interrupt() -> None:
 def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Path, phantoms: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Work, "remove", lambda self: _interrupt() if self.there else None)
-        output = flask("train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], status=1)
+        output = flask(
+            "train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], OPTIONS[-1], status=1
+        )
     assert "There is a whole model done" in output
     assert (work / "done").exists() and bundles.load(folder / "done")
     assert "had finished and the model is written" in flask("train", "--resume", "--name", "done")
@@ -162,7 +155,7 @@ def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Pat
     [
         (("--name", "x", "--resume"), 1, "no interrupted training of a model named x"),
         (("--name", "../x", "--resume"), 1, "cannot be a model's name"),
-        (("--name", "x", "--resume", "--epochs", "3", "--head", "knn"), 2, "takes no --head, --epochs"),
+        (("--name", "x", "--resume", "--epochs", "3", "--head", "knn"), 2, "takes no --epochs, --head"),
         (("--name", "x", "--resume", "--recipe", "head"), 2, "takes no --recipe"),
         (("--name", "x"), 2, "Missing option '--data'"),
     ],

@@ -329,7 +329,7 @@ def test_an_unknown_head_names_those_there_are(train, phantoms) -> None:
 def test_without_the_shipped_backbone_it_says_what_else_there_is(app, runner, phantoms) -> None:
     register(app)
     result = runner.invoke(args=["train", "--data", str(phantoms), "--name", "mine"])
-    assert result.exit_code == 1 and "train with --backbone imagenet" in result.output
+    assert result.exit_code == 1 and "train with --backbone-weights imagenet" in result.output
 
 
 @pytest.mark.parametrize("content", [None, b"not an h5 file"])
@@ -341,6 +341,7 @@ def test_a_wrong_weights_file_is_one_clear_line(train, phantoms, tmp_path, conte
 
 
 def test_weights_of_keras_make_another_backbone(train, phantoms, folder, tmp_path) -> None:
+    """ResNet50 with weights of a file; VGG, whose maps have other channels, is in test_backbones.py."""
     import keras
 
     keras.utils.set_random_seed(0)

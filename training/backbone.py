@@ -1,61 +1,96 @@
-"""The Keras ResNet50 behind the features: where its weights come from, and how it is frozen."""
+"""The Keras networks behind the features: where their weights come from, and how they are frozen.
 
+All take what :mod:`birads_app.inference.preprocess` gives: Keras prepares images for VGG as for ResNet50.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from birads_app.inference.errors import ModelError
 from training.freeze import freeze
 
-# Convolutions of ResNet50 up to conv4_block6_out, and of the whole network.
-_CONV4_KERNELS, _KERNELS = 43, 53
+# Side of the square input of a backbone that comes without a bundle, in pixels.
+SIZE = 224
 
 
-def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
-    """Build ResNet50 without its top.
+@dataclass(frozen=True)
+class Network:
+    """A kind of backbone.
+
+    title : the name of its function in ``keras.applications``
+    kernels : number of its convolutions
+    """
+
+    title: str
+    kernels: int
+
+
+NETWORKS = {
+    "resnet50": Network("ResNet50", 53),
+    "vgg16": Network("VGG16", 13),
+    "vgg19": Network("VGG19", 16),
+}
+# Convolutions of ResNet50 up to conv4_block6_out.
+_CONV4_KERNELS = 43
+
+
+def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
+    """Build a network without its top.
 
     Parameters
     ----------
+    network : a key of :data:`NETWORKS`
     weights : ``"imagenet"`` (Keras downloads them), the path of a Keras ``.h5`` file with the weights of the
-        network without top, or None for random ones. A file that ends with stage conv4 will do: see
+        network without top, or None for random ones. A file of ResNet50 that ends with stage conv4 will do: see
         :func:`_to_conv4`
     size : side of the square input in pixels; any where None
 
     Raises
     ------
     ModelError
-        The weights are out of reach or do not fit ResNet50.
+        There is no such network, or the weights are out of reach or do not fit it.
     """
     import keras
 
+    if network not in NETWORKS:
+        raise ModelError(f"--backbone has to be one of {', '.join(NETWORKS)}. Got {network!r}.")
+    known = NETWORKS[network]
+    make, options = getattr(keras.applications, known.title), {"input_shape": (size, size, 3)}
     if weights != "imagenet":
-        model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(size, size, 3))
-        return model if weights is None else _load(model, Path(weights))
+        model = make(include_top=False, weights=None, **options)
+        return model if weights is None else _load(model, known, Path(weights))
     try:
-        return keras.applications.ResNet50(include_top=False, weights="imagenet", input_shape=(size, size, 3))
+        return make(include_top=False, weights="imagenet", **options)
     except Exception as error:  # Keras raises bare Exception when a download fails
         raise ModelError(
-            "The ImageNet weights of ResNet50 could not be downloaded. Train on the shipped backbone "
-            "(--backbone shipped), or give a file with --backbone-weights PATH."
+            f"The ImageNet weights of {known.title} could not be downloaded. Give a file with --backbone-weights "
+            "PATH, or train on the shipped backbone: --backbone resnet50 --backbone-weights shipped."
         ) from error
 
 
-def _load(model: Any, path: Path) -> Any:
+def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
+    """:func:`keras_backbone` for ResNet50, from which the shipped model is made."""
+    return keras_backbone("resnet50", weights, size)
+
+
+def _load(model: Any, network: Network, path: Path) -> Any:
     """The network with the weights of a file, cut after conv4 where the file ends there; or what is wrong."""
     if not path.is_file():
         raise ModelError(
-            f"There is no weights file at {path}. Give the path of a Keras .h5 file of ResNet50."
+            f"There is no weights file at {path}. Give the path of a Keras .h5 file of {network.title}."
         )
     try:
         kernels = _kernels(path)
-        if kernels not in (_CONV4_KERNELS, _KERNELS):  # Keras passes over what it does not find
+        partial = network.title == "ResNet50" and kernels == _CONV4_KERNELS
+        if kernels != network.kernels and not partial:  # Keras passes over what it does not find
             raise ValueError
-        partial = kernels == _CONV4_KERNELS
         low = _up_to_conv4(model) if partial else model
         low.load_weights(str(path))
     except (ValueError, OSError, KeyError) as error:
         raise ModelError(
-            f"{path.name} does not hold the weights of Keras' ResNet50 without top. Give a file such as "
-            "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5."
+            f"{path.name} does not hold the weights of Keras' {network.title} without top. Give a file such as "
+            f"{network.title.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5."
         ) from error
     return _to_conv4(low) if partial else model
 
@@ -94,5 +129,5 @@ def _to_conv4(low: Any) -> Any:
 
 
 def freeze_backbone(model: Any, size: int) -> bytes:
-    """Freeze a Keras backbone: ``image`` (n, size, size, 3) -> maps (n, size/32, size/32, 2048)."""
+    """Freeze a Keras backbone: ``image`` (n, size, size, 3) -> maps (n, size/32, size/32, channels)."""
     return freeze(lambda image: model(image, training=False), (None, size, size, 3), "image")

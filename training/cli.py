@@ -154,7 +154,7 @@ def _config(data: Path, name: str, knobs: dict[str, Any]) -> "TrainConfig":
     weights = knobs["backbone_weights"]
     more = {
         "classes": _codes(knobs["classes"]),
-        "backbone_weights": str(weights.resolve()) if weights else None,
+        "backbone_weights": weights if weights in options.WEIGHTS else str(Path(weights).resolve()),
     }
     return TrainConfig(data=str(data.resolve()), name=name, **{**knobs, **more})
 

@@ -19,8 +19,8 @@ class TrainConfig:
     name: str  # of the new bundle
     classes: tuple[str, ...] = ()  # categories to learn; all found when empty
     patient_pattern: str | None = None  # where neither a table nor a known way of naming tells the patients
-    backbone: str = "shipped"  # "imagenet" to compare with features that saw no mammogram
-    backbone_weights: str | None = None  # a Keras .h5 file, in place of `backbone`
+    backbone: str = "resnet50"  # "vgg16" and "vgg19" to compare with; they are several times slower
+    backbone_weights: str = "shipped"  # "imagenet" for features that saw no mammogram, or a Keras .h5 file
     head: str = "dense"
     loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
     seed: int = 0

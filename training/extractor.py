@@ -1,4 +1,4 @@
-"""The network that turns images into feature maps: the shipped one, or Keras' ResNet50."""
+"""The network that turns images into feature maps: the shipped one, or one of Keras."""
 
 import hashlib
 import os
@@ -10,9 +10,6 @@ from typing import Any
 from birads_app.inference import bundle as bundles
 from birads_app.inference import engine as engines
 from birads_app.inference.errors import ModelError
-
-# Side of the square input of a backbone that comes without a bundle, in pixels.
-_IMAGENET_SIZE = 224
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
     if not path.is_dir():
         raise ModelError(
             f"There is no shipped model {path.name} in {path.parent}, and so no shipped backbone. Restore "
-            "the folder, or train with --backbone imagenet or --backbone-weights PATH."
+            "the folder, or train with --backbone-weights imagenet or --backbone-weights PATH."
         )
     bundle = bundles.load(path)
     run = engines.open_engine(bundle, engine, precision)
@@ -55,11 +52,12 @@ def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
     return Extractor((path / bundles.BACKBONE).read_bytes(), bundle.size, run.maps, origin)
 
 
-def from_keras(weights: str | Path, cache: Path, engine: str, precision: str) -> Extractor:
-    """Keras' ResNet50, frozen the way bundles carry it.
+def from_keras(network: str, weights: str, cache: Path, engine: str, precision: str) -> Extractor:
+    """A network of Keras, frozen the way bundles carry it.
 
     Parameters
     ----------
+    network : a key of :data:`training.backbone.NETWORKS`
     weights : ``"imagenet"``, which downloads, or the path of a Keras ``.h5`` file without top
 
     Raises
@@ -67,19 +65,23 @@ def from_keras(weights: str | Path, cache: Path, engine: str, precision: str) ->
     ModelError
         The weights are out of reach or do not fit.
     """
-    from training.backbone import freeze_backbone, keras_resnet50
+    from training.backbone import NETWORKS, SIZE, freeze_backbone, keras_backbone
     from training.quiet import import_keras
 
     import_keras()
-    graph = freeze_backbone(keras_resnet50(weights), _IMAGENET_SIZE)
+    graph = freeze_backbone(keras_backbone(network, weights), SIZE)
     title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
-    with tempfile.TemporaryDirectory(dir=_made(cache)) as folder:
+    origin = {"network": NETWORKS[network].title, "weights": title}
+    return from_graph(graph, SIZE, origin, cache, engine, precision)
+
+
+def from_graph(
+    graph: bytes, size: int, origin: dict[str, Any], cache: Path, engine: str, precision: str
+) -> Extractor:
+    """Compile a frozen graph; ``cache`` is where it lies for that moment."""
+    os.makedirs(cache, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
         path = Path(folder) / bundles.BACKBONE
         path.write_bytes(graph)
         run = engines.open_graph(path, engine, precision)
-    return Extractor(graph, _IMAGENET_SIZE, run, {"network": "ResNet50", "weights": title})
-
-
-def _made(folder: Path) -> Path:
-    os.makedirs(folder, exist_ok=True)
-    return folder
+    return Extractor(graph, size, run, origin)

@@ -10,6 +10,24 @@ DATA = click.Path(exists=True, path_type=Path)
 DATA_HELP = "Folder with one folder of images per category, or a CSV with path and birads."
 PATTERN_HELP = "Regular expression that finds the patient in a file's path below the data."
 
+# What --backbone-weights takes besides the path of a file.
+WEIGHTS = ("shipped", "imagenet")
+BACKBONE = click.option(
+    "--backbone",
+    type=click.Choice(["resnet50", "vgg16", "vgg19"]),
+    default="resnet50",
+    show_default=True,
+    help="Network that makes the features.",
+)
+BACKBONE_WEIGHTS = click.option(
+    "--backbone-weights",
+    default="shipped",
+    show_default=True,
+    metavar="shipped|imagenet|PATH",
+    help="Its weights: those of the shipped model (resnet50 only); Keras' for ImageNet, which are downloaded; or "
+    "a Keras .h5 file without top, for resnet50 whole or up to conv4.",
+)
+
 Command = Callable[..., Any]
 
 
@@ -31,19 +49,8 @@ def train(command: Command) -> Command:
             show_default=True,
             help="head: learn a head on fixed features. shipped: make the demonstration model, with its own knobs.",
         ),
-        click.option(
-            "--backbone",
-            type=click.Choice(["shipped", "imagenet"]),
-            default="shipped",
-            show_default=True,
-            help="Where the features come from; imagenet downloads Keras' weights.",
-        ),
-        click.option(
-            "--backbone-weights",
-            type=click.Path(path_type=Path),
-            default=None,
-            help="Keras .h5 weights of ResNet50 without top, whole or up to conv4, instead of --backbone.",
-        ),
+        BACKBONE,
+        BACKBONE_WEIGHTS,
         click.option(
             "--head",
             default="dense",
@@ -155,15 +162,8 @@ def reproduction(command: Command) -> Command:
         click.option("--loss", default="cross-entropy", show_default=True, help="As for flask train."),
         click.option("--classes", default=None, help="Categories to learn. Default: all with enough images."),
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
-        click.option(
-            "--backbone", type=click.Choice(["shipped", "imagenet"]), default="shipped", show_default=True
-        ),
-        click.option(
-            "--backbone-weights",
-            type=click.Path(path_type=Path),
-            default=None,
-            help="Keras .h5 weights of ResNet50 without top, whole or up to conv4.",
-        ),
+        BACKBONE,
+        BACKBONE_WEIGHTS,
         click.option("--seed", default=0, show_default=True),
         click.option("--epochs", default=100, show_default=True, type=click.IntRange(min=1)),
         click.option("--test-share", default=0.2, show_default=True, type=click.FloatRange(0.05, 0.5)),

@@ -17,6 +17,7 @@ import numpy as np
 
 from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
+from birads_app.inference.errors import ModelError
 from training import dataset, extractor, protocol, resampling, traps
 from training.config import SHIPPED, Site, TrainConfig
 from training.extractor import Extractor
@@ -137,9 +138,15 @@ def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.Listing:
 
 def open_backbone(config: TrainConfig, site: Site) -> Extractor:
     """The backbone that the configuration asks for; raises ModelError where it is out of reach."""
-    if config.backbone_weights or config.backbone == "imagenet":
-        weights = config.backbone_weights or "imagenet"
-        return extractor.from_keras(weights, site.cache, site.engine, site.precision)
+    if config.backbone_weights != "shipped":
+        return extractor.from_keras(
+            config.backbone, config.backbone_weights, site.cache, site.engine, site.precision
+        )
+    if config.backbone != "resnet50":
+        raise ModelError(
+            f"No weights of {config.backbone} are shipped. Give --backbone-weights imagenet, which downloads them, "
+            "or --backbone-weights PATH of a Keras .h5 file."
+        )
     return extractor.from_bundle(site.models / SHIPPED, site.engine, site.precision)
 
 

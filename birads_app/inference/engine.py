@@ -36,12 +36,12 @@ class Engine:
         self._lock = threading.Lock()
 
     def maps(self, batch: np.ndarray) -> np.ndarray:
-        """Feature maps, float32 (n, 7, 7, 2048) at 224 pixels, from inputs, float32 (n, size, size, 3)."""
+        """Feature maps, float32 (n, 7, 7, channels) at 224 pixels, from inputs, float32 (n, size, size, 3)."""
         with self._lock:
             return self._backbone(batch)
 
     def logits(self, maps: np.ndarray) -> np.ndarray:
-        """Logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, 2048)."""
+        """Logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, channels)."""
         with self._lock:
             return self._head(maps)
 
