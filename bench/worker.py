@@ -44,7 +44,7 @@ def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
             for _ in range(images):
                 _predict(port, token, dicom)
             worker = _only_child(master)
-            return WorkerMemory(_peak_mb(worker), images, _maps_tensorflow(worker))
+            return WorkerMemory(peak_mb(worker), images, _maps_tensorflow(worker))
 
 
 def _prepare(environment: dict[str, str]) -> str:
@@ -125,7 +125,7 @@ def _only_child(master: int) -> int:
     return int(child)
 
 
-def _peak_mb(process: int) -> float:
+def peak_mb(process: int | str) -> float:
     """Peak resident set in MB (10^6 bytes); the kernel counts in KiB."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6

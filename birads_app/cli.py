@@ -73,6 +73,7 @@ def _judge(path: Path) -> dict[str, Any]:
         "file": str(path),
         "category": prediction.category,
         "probabilities": {code: round(value, 6) for code, value in prediction.probabilities.items()},
+        "possible": list(prediction.possible),
         "model": prediction.model,
         "warnings": list(prediction.warnings),
     }
@@ -88,6 +89,7 @@ def _as_text(answer: dict[str, Any]) -> str:
         answer["file"],
         f"  BI-RADS {code}, {CATEGORIES[code].title}   (model {answer['model']})",
         f"  {chances}",
+        *([f"  possible: {', '.join(answer['possible'])}"] if answer["possible"] else []),
     ]
     return "\n".join([*lines, *(f"  warning: {warning}" for warning in answer["warnings"])])
 

@@ -132,6 +132,7 @@ def _image(exam: Exam, name: str, mammogram: Mammogram, prediction: Prediction) 
         laterality=mammogram.laterality,
         category=prediction.category,
         probabilities=prediction.probabilities,
+        possible=list(prediction.possible),
         warnings=list(prediction.warnings),
         width=width,
         height=height,

@@ -15,11 +15,11 @@ class Nearest:
         return maps.mean(axis=(1, 2))
 
     def fit(self, lesson: Lesson) -> "Nearest":
-        self._known = KNeighborsClassifier(1).fit(lesson.rows, lesson.labels)
+        self._known = KNeighborsClassifier(1).fit(np.asarray(lesson.rows), lesson.labels)
         return self
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
-        return np.log(self._known.predict_proba(rows) + 1e-3)
+        return np.log(self._known.predict_proba(np.asarray(rows)) + 1e-3)
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
         raise NotImplementedError

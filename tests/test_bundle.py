@@ -27,6 +27,7 @@ def write(models: Path, name: str = "first", **changes: object) -> Path:
         backbone=b"backbone",
         head=b"head",
         evaluation={"accuracy": 0.5},
+        report="<p>report</p>",
     )
 
 
@@ -40,10 +41,28 @@ def test_it_reads_what_was_written(tmp_path: Path) -> None:
     loaded = bundle.load(write(tmp_path))
     assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), 224)
     assert (loaded.temperature, loaded.head, loaded.demonstration) == (1.5, "dense", False)
-    assert loaded.card == "# card\n"
+    assert loaded.card == "# card\n" and loaded.threshold is None
 
 
-@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json"])
+def test_it_knows_the_threshold_of_the_prediction_sets(tmp_path: Path) -> None:
+    path = write(tmp_path, prediction_set={"level": 0.9, "threshold": 0.75})
+    assert bundle.load(path).threshold == 0.75
+    for damaged in ({"level": 0.9}, {"threshold": 2}, {"threshold": None}, "0.9"):
+        change_manifest(path, prediction_set=damaged)
+        with pytest.raises(BundleError, match="incomplete"):
+            bundle.load(path)
+
+
+def test_an_older_bundle_without_a_report_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["files"]["report.html"]
+    (path / "report.html").unlink()
+    change_manifest(path, files=manifest["files"])
+    assert bundle.load(path).name == "first"
+
+
+@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
 def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
     path = write(tmp_path)
     (path / file).write_bytes((path / file).read_bytes() + b" ")
@@ -51,7 +70,7 @@ def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
         bundle.load(path)
 
 
-@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json"])
+@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
 def test_it_refuses_a_missing_file(tmp_path: Path, file: str) -> None:
     path = write(tmp_path)
     (path / file).unlink()

@@ -30,7 +30,7 @@ def test_it_prints_one_object_a_line(serving_app: Flask, runner: FlaskCliRunner,
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [answer["file"] for answer in answers] == files
     for answer in answers:
-        assert set(answer) == {"file", "category", "probabilities", "model", "warnings"}
+        assert set(answer) == {"file", "category", "probabilities", "possible", "model", "warnings"}
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert answer["category"] in answer["probabilities"]
 

@@ -14,7 +14,9 @@ from sklearn.metrics import (
 )
 
 from birads_app.inference.calibration import fit_temperature, softmax
-from training.evaluate import bootstrap, calibration_of, evaluate, measures
+from training.bootstrap import Draws
+from training.evaluate import evaluate, measures
+from training.reliability import Calibration, calibration
 
 
 def answers(seed: int, count: int = 90, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -62,8 +64,10 @@ def test_the_interval_of_an_area_is_that_of_samples_drawn_one_by_one() -> None:
     patients = [str(n // 3) for n in range(90)]
     probabilities = softmax(logits)
     found = evaluate(probabilities, probabilities, labels, patients, "1345").auc_of["1"]
-    slow = bootstrap(lambda n: roc_auc_score(labels[n] == 0, probabilities[n, 0]), patients, replicates=200)
-    assert (found.value, found.low, found.high) == pytest.approx((slow.value, slow.low, slow.high), abs=0.03)
+    rng, images = np.random.default_rng(0), np.arange(90).reshape(30, 3)
+    drawn = [images[rng.integers(0, 30, 30)].ravel() for _ in range(200)]
+    slow = np.percentile([roc_auc_score(labels[n] == 0, probabilities[n, 0]) for n in drawn], (2.5, 97.5))
+    assert (found.low, found.high) == pytest.approx(slow, abs=0.03)
 
 
 def test_the_audit_by_hand() -> None:
@@ -72,7 +76,7 @@ def test_the_audit_by_hand() -> None:
     found = evaluate(np.eye(4)[named], np.eye(4)[named], labels, [str(n) for n in range(10)], "1345")
     values = {name: figure.value for name, figure in found.screening.items()}
     assert values == pytest.approx(
-        {"sensitivity": 3 / 4, "specificity": 4 / 6, "ppv": 3 / 5, "recall_rate": 0.5}
+        {"sensitivity": 3 / 4, "specificity": 4 / 6, "ppv": 3 / 5, "recall_rate": 0.5, "auc": 17 / 24}
     )
 
 
@@ -82,6 +86,10 @@ def test_what_cannot_be_counted_is_left_out() -> None:
     assert set(found.recall_of) == set(found.auc_of) == {"1", "2"}
     assert set(found.screening) == {"specificity", "recall_rate"}
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+def calibration_of(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    return calibration(probabilities, labels, Draws.of(np.arange(len(labels)), replicates=200))
 
 
 def test_the_top_of_the_file_has_the_documented_keys() -> None:
@@ -125,8 +133,8 @@ def test_calibration_error_and_brier_score_by_hand() -> None:
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     found = calibration_of(probabilities, np.array([0, 1, 1, 1]))
     # Bin 0.9 holds two images, one right; the others stand alone.
-    assert found.ece == pytest.approx((abs(1 - 1.8) + abs(1 - 0.6) + abs(1 - 0.8)) / 4)
-    assert found.brier == pytest.approx((0.02 + 1.62 + 0.32 + 0.08) / 4)
+    assert found.ece.value == pytest.approx((abs(1 - 1.8) + abs(1 - 0.6) + abs(1 - 0.8)) / 4)
+    assert found.brier.value == pytest.approx((0.02 + 1.62 + 0.32 + 0.08) / 4)
 
 
 def test_an_overconfident_head_is_calibrated() -> None:
@@ -137,4 +145,38 @@ def test_an_overconfident_head_is_calibrated() -> None:
         calibration_of(softmax(held_out), truth),
         calibration_of(softmax(held_out, temperature), truth),
     )
-    assert after.ece < 0.3 * before.ece and after.brier < before.brier
+    assert after.ece.value < 0.3 * before.ece.value and after.brier.value < before.brier.value
+    assert after.ece.high < before.ece.low and before.brier.low < before.brier.value < before.brier.high
+    assert sum(bin.images for bin in after.bins) == 1000
+
+
+def test_the_operating_curve_is_that_of_scikit_learn() -> None:
+    logits, labels = answers(9)
+    probabilities = softmax(logits)
+    found = evaluate(probabilities, probabilities, labels, [str(n) for n in range(90)], "1345")
+    score, positive = probabilities[:, 2:].sum(axis=1), labels >= 2
+    curve, figures = found.screening_curve, found.screening
+    assert figures["auc"].value == pytest.approx(roc_auc_score(positive, score))
+    for threshold, hit, calm in zip(curve.thresholds, curve.sensitivity, curve.specificity, strict=True):
+        called = score >= threshold
+        assert hit == pytest.approx(called[positive].mean(), abs=1e-6)
+        assert calm == pytest.approx(1 - called[~positive].mean(), abs=1e-6)
+    assert curve.sensitivity[-1] == 1 and len(curve.thresholds) > 20
+
+
+def test_areas_of_many_images_are_those_of_scikit_learn() -> None:
+    logits, labels = answers(2, count=20000)
+    probabilities = softmax(logits)
+    found = evaluate(probabilities, probabilities, labels, np.arange(20000) // 4, "1345", replicates=20)
+    assert found.auc_of["4"].value == pytest.approx(roc_auc_score(labels == 2, probabilities[:, 2]), abs=2e-4)
+    assert len(found.curve_of["4"].thresholds) == 101
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for trial in range(200):
+        of_patient = rng.random(60) < 0.7
+        right = np.repeat(of_patient, 3)
+        share = Draws.of(np.arange(180) // 3, replicates=300, seed=trial).share(right)
+        held += share.low <= 0.7 <= share.high
+    assert 0.88 <= held / 200 <= 1.0

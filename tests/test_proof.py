@@ -21,7 +21,16 @@ def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0)
     heat[row, column] = height
     maps = {"3": np.ones((7, 7), np.float32), "5": heat}
     return Prediction(
-        "5", {"3": 0.2, "5": 0.8}, maps, Box(10, 20, 70, 70), flipped, "m", False, (), np.ones((9, 9), bool)
+        "5",
+        {"3": 0.2, "5": 0.8},
+        (),
+        maps,
+        Box(10, 20, 70, 70),
+        flipped,
+        "m",
+        False,
+        (),
+        np.ones((9, 9), bool),
     )
 
 

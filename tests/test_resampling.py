@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from imblearn.over_sampling import SMOTE
 
-from training import recipe
+from training import recipe, resampling
 from training.config import TrainConfig
 from training.dataset import Dataset, Example
 from training.errors import DatasetError
 from training.features import Features
 from training.heads import Lesson
-from training.resampling import balance
+from training.resampling import balance, owners
 
 CLASSES = ("1", "3")
 
@@ -22,35 +23,68 @@ def uneven(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 def test_it_works() -> None:
     rows, labels = uneven((40, 12))
-    more, more_labels, notes = balance(rows, labels, CLASSES, neighbours=5, seed=0)
-    assert np.bincount(more_labels).tolist() == [40, 40]
-    assert (more[: len(rows)] == rows).all() and more.dtype == np.float32
-    assert notes == ()
+    found = balance(rows, labels, CLASSES, neighbours=5, seed=0)
+    assert np.bincount(found.labels).tolist() == [40, 40]
+    assert (found.rows[: len(rows)] == rows).all() and found.rows.dtype == np.float32
+    assert found.notes == ()
+
+
+def test_the_rows_are_those_of_imbalanced_learn() -> None:
+    rows, labels = uneven((40, 12, 25))
+    found = balance(rows, labels, ("1", "3", "5"), neighbours=5, seed=3)
+    expected, expected_labels = SMOTE(k_neighbors=5, random_state=3).fit_resample(rows, labels)
+    assert (np.asarray(found.rows) == expected).all() and (found.labels == expected_labels).all()
+
+
+def test_a_crowded_category_is_resampled_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 256 rows rather than 1,024, which takes less time; rows differ in the first number only."""
+    monkeypatch.setattr(resampling, "_NUMBERS", 256 * 6)
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], (1500, 600))
+    rows = np.zeros((2100, 6), np.float16)
+    rows[:, 0] = rng.permutation(2100)
+    found = balance(rows, labels, CLASSES, neighbours=5, seed=0)
+    assert np.bincount(found.labels).tolist() == [1500, 1500] and len(found.rows) == 3000
+    assert "Categories with more than 256 training images to add to (3)" in found.notes[0]
+    assert all(len(block.real) <= 256 and block.stop - block.start <= 256 for block in found.blocks)
+    assert sorted(np.unique(np.concatenate([block.real for block in found.blocks]))) == list(
+        range(1500, 2100)
+    )
+    assert [block.start for block in found.blocks] == [2100, *(block.stop for block in found.blocks[:-1])]
+    for block in found.blocks:
+        real, made = rows[block.real, 0], found.rows[block.start : block.stop][:, 0]
+        assert real.min() <= made.min() and made.max() <= real.max()
+    assert len(np.unique(np.asarray(found.rows)[2100:, 0])) > 500
+    nearest = owners(found, np.arange(2100))
+    assert (nearest[:2100] == np.arange(2100)).all() and nearest[2100:].min() >= 1500
+    distance = np.abs(np.asarray(found.rows)[2100:, 0].astype(float) - rows[nearest[2100:], 0])
+    assert distance.max() < 30
 
 
 def test_synthetic_rows_lie_between_rows_of_their_category() -> None:
     rows, labels = uneven((40, 12))
-    more, _, _ = balance(rows, labels, CLASSES, neighbours=5, seed=0)
+    more = balance(rows, labels, CLASSES, neighbours=5, seed=0).rows
     real = rows[labels == 1]
     assert (more[52:] >= real.min(axis=0) - 1e-6).all() and (more[52:] <= real.max(axis=0) + 1e-6).all()
 
 
 def test_rows_in_half_precision_stay_in_it() -> None:
     rows, labels = uneven((40, 12))
-    more, _, _ = balance(rows.astype(np.float16), labels, CLASSES, neighbours=5, seed=0)
+    more = balance(rows.astype(np.float16), labels, CLASSES, neighbours=5, seed=0).rows
     assert more.dtype == np.float16 and more.shape == (80, 6)
-    assert (more[:52] == rows.astype(np.float16)).all() and np.isfinite(more).all()
+    assert (more[:52] == rows.astype(np.float16)).all() and np.isfinite(more[:]).all()
 
 
 def test_balanced_rows_stay_as_they_are() -> None:
     rows, labels = uneven((5, 5))
-    assert balance(rows, labels, CLASSES, neighbours=5, seed=0)[0] is rows
+    assert balance(rows, labels, CLASSES, neighbours=5, seed=0).rows is rows
 
 
 def test_few_images_mean_fewer_neighbours_and_a_note() -> None:
     rows, labels = uneven((20, 3))
-    _, more_labels, (note,) = balance(rows, labels, CLASSES, neighbours=5, seed=0)
-    assert np.bincount(more_labels).tolist() == [20, 20]
+    found = balance(rows, labels, CLASSES, neighbours=5, seed=0)
+    (note,) = found.notes
+    assert np.bincount(found.labels).tolist() == [20, 20]
     assert "Category 3 has only 3" in note and "2 neighbours" in note
 
 
@@ -89,11 +123,11 @@ def test_validation_and_test_never_meet_smote(tmp_path) -> None:
     recipe._fit(config, head, material)
     (lesson,) = head.lessons
     parts = material.split
-    assert lesson.validation_rows[:, 0].tolist() == parts.validation.tolist()
-    real = lesson.rows[: len(parts.training), 0]
+    assert lesson.validation_rows[:][:, 0].tolist() == parts.validation.tolist()
+    real = lesson.rows[: len(parts.training)][:, 0]
     assert real.tolist() == parts.training.tolist()
     rare = [n for n in parts.training if n % 5 == 0]
-    synthetic = lesson.rows[len(parts.training) :, 0]
+    synthetic = lesson.rows[len(parts.training) :][:, 0]
     assert len(synthetic) == len(parts.training) - 2 * len(rare)
     assert min(rare) <= synthetic.min() and synthetic.max() <= max(rare)
     patients = {examples[n].patient for n in parts.training}

@@ -1,9 +1,13 @@
 """``flask train`` from a folder of images to a model that answers, and what stops it."""
 
-import errno
 import json
 import os
+import re
+import resource
 import shutil
+import signal
+import subprocess
+import threading
 from pathlib import Path
 
 import cv2
@@ -16,10 +20,10 @@ from birads_app.inference import bundle as bundles
 from birads_app.inference.decode import decode
 from birads_app.inference.predictor import Predictor
 from training import heads, recipe
-from training.cache import FeatureCache
 from training.cli import register
 from training.phantoms import write_set
 from training.promote import reserved
+from training.reading import Reader
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +56,8 @@ def train(app: Flask, runner: FlaskCliRunner, folder: Path):
 
     def run(data: Path, *options: str, name: str = "mine", status: int = 0) -> str:
         before = sorted(folder.rglob("*"))
-        arguments = ["train", "--data", str(data), "--name", name, "--epochs", "3", *options]
+        quick = ("--epochs", "3", "--no-traps", "--no-images")  # tests/test_report.py has both
+        arguments = ["train", "--data", str(data), "--name", name, *quick, *options]
         result = runner.invoke(args=arguments)
         assert result.exit_code == status, result.output
         if status:
@@ -211,19 +216,77 @@ def test_two_trainings_of_one_name_do_not_meet(train, phantoms, folder) -> None:
         pass
 
 
-def test_a_full_disk_leaves_nothing_behind(train, copies, cache, monkeypatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "features")
+def cached(output: str) -> int:
+    """How many images a training says it found in the cache."""
+    return int(re.search(r"\((\d+) from the cache\)", output)[1])
 
+
+def test_a_full_disk_is_one_clear_line_and_the_next_run_goes_on(train, copies, cache) -> None:
+    """The second batch of sixteen rows of 8 kB does not fit."""
     shutil.rmtree(cache / "features", ignore_errors=True)
-    monkeypatch.setattr("training.cache.np.save", lambda *_, **__: full())
-    assert "No space left on device" in train(copies, status=1)
-    assert not [path for path in (cache / "features").rglob("*") if path.is_file()]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        output = train(copies, status=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large (" in output and ".f16). No model was written." in output
+    assert cached(train(copies)) == 16
+
+
+@pytest.fixture
+def small_disk(cache, tmp_path):
+    """A disk of 300 kB in the place of the cache, and how to make it larger."""
+
+    def mount(*options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(disk)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not shutil.which("mount") or not mount("-o", "size=300k"):
+        pytest.skip("mounting a small disk takes root")
+    link = tmp_path / "instance" / "cache"
+    link.unlink()
+    link.symlink_to(disk)
+    try:
+        yield lambda: mount("-o", "remount,size=64m")
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_disk_without_space_is_one_clear_line_and_the_next_run_goes_on(train, copies, small_disk) -> None:
+    output = train(copies, status=1)
+    assert "No space left on device (" in output and "No model was written." in output
+    assert small_disk()
+    assert "40 images can be used" in train(copies)
+
+
+def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms, cache) -> None:
+    """A real signal, once the first rows are on the disk."""
+    shutil.rmtree(cache / "features", ignore_errors=True)
+    over = threading.Event()
+
+    def interrupt() -> None:
+        while not over.wait(0.005):
+            if any(file.stat().st_size for file in cache.glob("features/*-pooled/*.f16")):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    try:
+        output = train(phantoms, status=1)
+    finally:
+        over.set()
+        waiting.join()
+    assert "Interrupted" in output
+    assert 16 <= cached(train(phantoms)) <= 40
 
 
 @pytest.mark.parametrize(
     ("owner", "step"),
-    [(FeatureCache, "get"), (recipe.protocol, "deal"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
+    [(Reader, "read"), (recipe.protocol, "deal"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
 )
 def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
     def interrupt(*_: object, **__: object) -> None:

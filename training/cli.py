@@ -195,11 +195,13 @@ def check_dataset(
 ) -> None:
     """Report categories, patients, copies and unreadable files; status 1 where training would refuse."""
     from training.dataset import listing
+    from training.reading import Reader
     from training.survey import survey
 
     with _one_line_errors():
         found = listing(data, _codes(classes), patient_pattern)
-        report = survey(data, found, _site().cache, smote_neighbours)
+        seen = list(Reader(_site().cache).read(found.dataset.examples))
+        report = survey(data, found, seen, smote_neighbours)
         for line in report.lines():
             click.echo(line)
         if out:

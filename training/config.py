@@ -36,6 +36,8 @@ class TrainConfig:
     learning_rate: float = 1e-3
     dropout: float = 0.5  # lower where even the training part is not learned
     replicates: int = 2000  # bootstrap samples behind each interval
+    traps: bool = True  # geometry alone and shuffled labels; the latter train the head once more
+    images: bool = True  # test images in the report; leave them out where it is passed on
 
     @classmethod
     def read(cls, settings: dict[str, Any]) -> "TrainConfig":

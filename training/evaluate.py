@@ -1,19 +1,17 @@
-"""How good is a model on patients it has not seen? Figures with intervals, counted by patient.
+"""How good is a model on patients it has not seen? Figures with intervals over patients."""
 
-Images of one patient err together, so the bootstrap (Efron and Tibshirani, An Introduction to the
-Bootstrap, 1993) draws patients, not images. All replicates are computed at once from one confusion matrix
-per patient.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from training import audit
+from birads_app.inference.prediction_set import LEVEL
+from training import audit, operating
+from training.bootstrap import Draws, Figure, figure, figures, ratio
+from training.operating import Curve
+from training.reliability import Calibration, calibration
 
-_BINS = 10
 # Figures that evaluation.json has at its top, and what they are called there.
 _TOP = {
     "accuracy": "accuracy",
@@ -25,23 +23,21 @@ _TOP = {
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A measured figure with the bounds of its 95 % interval."""
+class PredictionSets:
+    """What sets of possible categories hold (:mod:`birads_app.inference.prediction_set`).
 
-    value: float
-    low: float
-    high: float
+    level : what they promise
+    coverage : share of the images whose set holds the true category
+    patients : share of the patients all of whose images' sets do, which is what is promised
+    mean_size : categories in a set
+    sizes : images by the size of their set, from 1 to all categories
+    """
 
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Expected calibration error and multi-class Brier score (0 best, 2 worst)."""
-
-    ece: float
-    brier: float
+    level: float
+    coverage: Figure
+    patients: Figure
+    mean_size: Figure
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -49,12 +45,15 @@ class Evaluation:
     """Figures on the test part.
 
     figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic)
-    recall_of, auc_of : by category: its recall, and the area under its curve against the rest; a category is
-        left out where the test part has no image of it, or none of another
-    screening : sensitivity, specificity, ppv and recall_rate at BI-RADS 4 or higher; one is left out where the
-        test part has no image to count
+    recall_of, auc_of, curve_of : by category: its recall, and its operating curve against the rest with the
+        area under it; a category is left out where the test part has no image of it, or none of another
+    screening : sensitivity, specificity, ppv and recall_rate at BI-RADS 4 or higher, and auc, the area under
+        the operating curve; one is left out where the test part has no image to count
+    screening_curve : of the probability of BI-RADS 4 or higher; None where all images are, or none is
     majority : the accuracy of always naming the most common category, to compare with
     confusion : images by true category (rows) and named category (columns), in class order
+    before, after : temperature scaling
+    prediction_sets : None where there are none
     """
 
     classes: tuple[str, ...]
@@ -63,11 +62,14 @@ class Evaluation:
     figures: dict[str, Figure]
     recall_of: dict[str, Figure]
     auc_of: dict[str, Figure]
+    curve_of: dict[str, Curve]
     screening: dict[str, Figure]
+    screening_curve: Curve | None
     majority: float
     confusion: tuple[tuple[int, ...], ...]
     before: Calibration
     after: Calibration
+    prediction_sets: PredictionSets | None
 
     def as_dict(self) -> dict[str, Any]:
         """For ``evaluation.json``."""
@@ -81,6 +83,7 @@ def evaluate(
     labels: np.ndarray,
     patients: Sequence[str] | np.ndarray,
     classes: Sequence[str],
+    sets: np.ndarray | None = None,
     *,
     replicates: int = 2000,
     seed: int = 0,
@@ -92,42 +95,40 @@ def evaluate(
     raw, calibrated : probabilities (n, classes) before and after temperature scaling
     labels : int array of shape (n,), index of the true category in ``classes``
     patients : n ids
+    sets : bool array of shape (n, classes), the categories called possible
     replicates : bootstrap samples
     """
-    matrix, drawn = confusions(calibrated, labels, patients, replicates=replicates, seed=seed)
-    figures = _with_intervals(measures(matrix[None]), measures(drawn))
-    names, group = np.unique(np.asarray(patients), return_inverse=True)
-    once, draws = np.ones((1, len(names))), _patient_weights(len(names), replicates, seed)
+    draws = Draws.of(patients, replicates, seed)
+    matrices = confusions(calibrated, labels, draws)
+    matrix, positive = matrices[0].astype(int), audit.positive(classes)
+    against_rest = {code: (calibrated[:, n], labels == n) for n, code in enumerate(classes)}
+    suspicious = (calibrated[:, positive].sum(axis=1), positive[labels])
+    curves = {code: operating.curve(*scored) for code, scored in against_rest.items()}
     return Evaluation(
         classes=tuple(classes),
         images=len(labels),
-        patients=len(names),
-        figures=figures,
-        recall_of=_with_intervals(audit.recalls(matrix[None], classes), audit.recalls(drawn, classes)),
-        auc_of=_with_intervals(
-            audit.areas(calibrated, labels, classes, once, group),
-            audit.areas(calibrated, labels, classes, draws, group),
+        patients=draws.patients,
+        figures=figures(measures(matrices)),
+        recall_of=figures(audit.recalls(matrices, classes)),
+        auc_of=figures({code: operating.area(draws, *scored) for code, scored in against_rest.items()}),
+        curve_of={code: curve for code, curve in curves.items() if curve},
+        screening=figures(
+            {**audit.screening(matrices, classes), "auc": operating.area(draws, *suspicious)},
         ),
-        screening=_with_intervals(audit.screening(matrix[None], classes), audit.screening(drawn, classes)),
+        screening_curve=operating.curve(*suspicious),
         majority=float(matrix.sum(axis=1).max() / matrix.sum()),
-        confusion=tuple(tuple(int(count) for count in row) for row in matrix),
-        before=calibration_of(raw, labels),
-        after=calibration_of(calibrated, labels),
+        confusion=tuple(tuple(row) for row in matrix.tolist()),
+        before=calibration(raw, labels, draws),
+        after=calibration(calibrated, labels, draws),
+        prediction_sets=None if sets is None else prediction_sets(sets, labels, draws),
     )
 
 
-def confusions(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    patients: Sequence[str] | np.ndarray,
-    *,
-    replicates: int,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The confusion matrix (classes, classes), and those of samples of patients (replicates, classes, classes)."""
-    named = probabilities.argmax(axis=1)
-    by_patient = _confusion_by_patient(labels, named, patients, probabilities.shape[1])
-    return by_patient.sum(axis=0), _resample(by_patient, replicates, seed)
+def confusions(probabilities: np.ndarray, labels: np.ndarray, draws: Draws) -> np.ndarray:
+    """Confusion matrices (1 + replicates, classes, classes): of all images, then of samples of patients."""
+    classes = probabilities.shape[1]
+    cell = labels * classes + probabilities.argmax(axis=1)
+    return draws.sums(cell, classes**2).reshape(-1, classes, classes)
 
 
 def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
@@ -143,59 +144,28 @@ def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
     occurs = (true + named) > 0
     return {
         "accuracy": right.sum(axis=1) / total,
-        "precision": _macro(_ratio(right, named), occurs),
-        "recall": _macro(_ratio(right, true), occurs),
-        "f1": _macro(_ratio(2 * right, true + named), occurs),
+        "precision": _macro(ratio(right, named, 0), occurs),
+        "recall": _macro(ratio(right, true, 0), occurs),
+        "f1": _macro(ratio(2 * right, true + named, 0), occurs),
         "kappa": _quadratic_kappa(matrices, true, named, total),
     }
 
 
-def calibration_of(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Expected calibration error of the named category in ten equal bins, and the Brier score."""
-    sure = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, weights=right - sure, minlength=_BINS)
-    truth = np.eye(probabilities.shape[1])[labels]
-    return Calibration(
-        ece=float(np.abs(gaps).sum() / len(labels)),
-        brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+def prediction_sets(sets: np.ndarray, labels: np.ndarray, draws: Draws) -> PredictionSets:
+    """Measure sets, bool (n, classes), against the true categories, int (n,)."""
+    classes, size = sets.shape[1], sets.sum(axis=1)
+    held = sets[np.arange(len(labels)), labels]
+    sizes = draws.sums(size - 1, classes)
+    first = np.zeros(len(labels), bool)
+    first[np.unique(draws.group, return_index=True)[1]] = True  # one image stands for its patient
+    missed = np.bincount(draws.group, weights=~held, minlength=draws.patients) > 0
+    return PredictionSets(
+        level=LEVEL,
+        coverage=draws.share(held),
+        patients=draws.share(~missed[draws.group], among=first),
+        mean_size=figure(sizes @ np.arange(1, classes + 1) / sizes.sum(axis=1)),
+        sizes=tuple(sizes[0].astype(int).tolist()),
     )
-
-
-def _with_intervals(point: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) -> dict[str, Figure]:
-    """Figures from arrays (1,) and samples of them (replicates,); those that are no number are left out."""
-    return {
-        name: Figure(float(value[0]), *map(float, np.nanpercentile(drawn[name], (2.5, 97.5))))
-        for name, value in point.items()
-        if np.isfinite(value[0])
-    }
-
-
-def _confusion_by_patient(
-    labels: np.ndarray, named: np.ndarray, patients: Sequence[str] | np.ndarray, classes: int
-) -> np.ndarray:
-    """Confusion matrices (patients, classes, classes)."""
-    names, group = np.unique(np.asarray(patients), return_inverse=True)
-    counts = np.zeros((len(names), classes, classes))
-    np.add.at(counts, (group, labels, named), 1)
-    return counts
-
-
-def _resample(by_patient: np.ndarray, replicates: int, seed: int) -> np.ndarray:
-    """Confusion matrices (replicates, classes, classes) of as many patients, drawn with replacement."""
-    count, classes, _ = by_patient.shape
-    weights = _patient_weights(count, replicates, seed)
-    return (weights @ by_patient.reshape(count, -1)).reshape(replicates, classes, classes)
-
-
-def _patient_weights(count: int, replicates: int, seed: int) -> np.ndarray:
-    """How often each of ``count`` patients is in a sample of as many, int (replicates, count)."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=replicates)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _macro(values: np.ndarray, occurs: np.ndarray) -> np.ndarray:
@@ -210,30 +180,4 @@ def _quadratic_kappa(
     weights = (steps[:, None] - steps[None]) ** 2
     observed = (matrices * weights).sum(axis=(1, 2))
     expected = (true[:, :, None] * named[:, None] * weights).sum(axis=(1, 2)) / total
-    return np.where(expected > 0, 1 - _ratio(observed, expected), 0.0)
-
-
-def bootstrap(
-    statistic: Callable[[np.ndarray], float],
-    patients: Sequence[str] | np.ndarray,
-    *,
-    replicates: int = 2000,
-    seed: int = 0,
-) -> Figure:
-    """Any statistic of images with its 95 % interval over patients.
-
-    Parameters
-    ----------
-    statistic : takes the indices of images, int (m,), perhaps repeated, and gives a figure; NaN where a
-        replicate does not allow one
-    patients : n ids, one for each image
-    """
-    names, group = np.unique(np.asarray(patients), return_inverse=True)
-    images = [np.flatnonzero(group == number) for number in range(len(names))]
-    rng = np.random.default_rng(seed)
-    drawn = [
-        statistic(np.concatenate([images[number] for number in rng.integers(0, len(names), len(names))]))
-        for _ in range(replicates)
-    ]
-    low, high = np.nanpercentile(drawn, (2.5, 97.5))
-    return Figure(float(statistic(np.arange(len(group)))), float(low), float(high))
+    return np.where(expected > 0, 1 - ratio(observed, expected, 0), 0.0)

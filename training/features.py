@@ -1,30 +1,30 @@
-"""Images -> feature maps -> the rows a head learns from, cached and with several images in flight.
+"""Images -> feature maps -> the rows a head learns from, kept in a store.
 
-Threads read and prepare files (the decoders and OpenCV release the interpreter's lock) while the backbone
-works on the batch before.
+Files are read and prepared in threads, ahead of the backbone. Rows go to the disk batch by batch and stay
+there: memory does not grow with the number of images but for their names.
 """
 
-import hashlib
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from birads_app.inference import preprocess, quality
-from birads_app.inference.decode import decode
-from birads_app.inference.errors import InputError
-from training.cache import FeatureCache
+from birads_app.inference import preprocess
+from training import store
+from training.config import Site
 from training.dataset import Dataset, Example
 from training.errors import DatasetError
 from training.extractor import Extractor
+from training.heads import Head
+from training.reading import Reader, Seen
+from training.rows import AnyRows
+from training.store import DTYPE, FeatureStore
 
 _BATCH = 16
-# Prepared images that wait for the backbone: enough to keep it busy, few enough to hold in memory.
-_IN_FLIGHT = 48
+# Names of the kinds of rows, whose stores lie side by side.
+_WHOLE, _POOLED = "maps", "pooled"
 
 
 @dataclass(frozen=True)
@@ -40,147 +40,116 @@ class Features:
     """What was read of a data set.
 
     dataset : the n examples that can be used, in the order of the rows
-    rows : float array of shape (n, features), of the type the head gives
+    rows : float (n, features), array-like; the store's rows are float16 and stay on the disk
     map_shape : (rows, columns, channels) of one feature map
-    cached : number of images whose maps lay in the cache
+    cached : number of images whose rows, or maps to make them from, lay in the store
+    seen : every file that was read, usable or not
     """
 
     dataset: Dataset
-    rows: np.ndarray
+    rows: AnyRows
     map_shape: tuple[int, int, int]
     refused: tuple[Refusal, ...]
     cached: int
+    seen: tuple[Seen, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """One file after reading: its maps from the cache, or its input for the backbone, or a refusal."""
-
-    example: Example
-    digest: str = ""
-    maps: np.ndarray | None = None
-    tensor: np.ndarray | None = None
-    reason: str = ""
-
-
-def extract(
-    examples: Sequence[Example],
-    extractor: Extractor,
-    cache: FeatureCache,
-    to_rows: Callable[[np.ndarray], np.ndarray],
-) -> Features:
-    """Read every image and compute its row.
+def extract(examples: Sequence[Example], extractor: Extractor, kind: Head, site: Site) -> Features:
+    """Read every image and see that its row is in the store.
 
     Parameters
     ----------
-    to_rows : float32 maps (n, rows, columns, channels) -> rows (n, features), as the head wants them
+    kind : the head that the rows are for
+    site : its ``cache`` is where rows are kept
 
     Raises
     ------
     DatasetError
         No image could be used.
     OSError
-        The cache cannot be written, for example because the disk is full.
+        The cache cannot be written, for example because the disk is full; rows so far are kept.
     """
-    rows: dict[Example, np.ndarray] = {}
-    digests: dict[Example, str] = {}
-    refused: list[Refusal] = []
+    maker = _RowMaker(extractor, kind, site)
+    seen: list[Seen] = []
+    new: list[Seen] = []
     cached = 0
-    shape = (0, 0, 0)
-    for batch in _batches(_read_ahead(examples, extractor.size, cache)):
-        refused += [Refusal(item.example.path, item.reason) for item in batch if item.reason]
-        usable = [item for item in batch if not item.reason]
-        cached += sum(item.maps is not None for item in usable)
-        if usable:
-            maps = _maps(usable, extractor, cache)
-            shape = maps.shape[1:]
-            rows.update(zip((item.example for item in usable), to_rows(maps), strict=True))
-            digests.update((item.example, item.digest) for item in usable)
-    refused += _copies(digests)
+    for one in Reader(site.cache).read(examples, extractor.size, maker.wants):
+        cached += not one.reason and one.grey is None
+        if not one.reason and not maker.rows.holds(one.digest):
+            new.append(one)
+        seen.append(replace(one, grey=None))
+        if len(new) == _BATCH:
+            maker.make(new)
+            new = []
+    maker.make(new)
+    return _features(maker, seen, cached)
+
+
+def _features(maker: "_RowMaker", seen: Sequence[Seen], cached: int) -> Features:
+    """What can be used of all that was seen."""
+    usable = [one for one in seen if not one.reason]
+    refused = [Refusal(one.example.path, one.reason) for one in seen if one.reason] + _copies(usable)
     left_out = {refusal.path for refusal in refused}
-    kept = tuple(example for example in examples if example.path not in left_out)
+    kept = [one for one in usable if one.example.path not in left_out]
     if not kept:
         first = f" The first: {refused[0].path.name}: {refused[0].reason}" if refused else ""
-        raise DatasetError(f"None of the {len(examples)} files can be used.{first}")
+        raise DatasetError(f"None of the {len(seen)} files can be used.{first}")
     return Features(
-        Dataset(kept), np.stack([rows[example] for example in kept]), shape, tuple(refused), cached
+        Dataset(tuple(one.example for one in kept)),
+        maker.rows.rows([one.digest for one in kept]),
+        maker.map_shape,
+        tuple(refused),
+        cached,
+        tuple(seen),
     )
 
 
-def _maps(items: Sequence[_Prepared], extractor: Extractor, cache: FeatureCache) -> np.ndarray:
-    """Feature maps of a batch; new ones go into the cache.
+class _RowMaker:
+    """Makes the rows of a head that the store lacks: from whole maps where they are kept, else from pictures."""
 
-    Fresh maps pass through float16 as cached ones do, so that a second run gives the same model.
-    """
-    fresh = [item for item in items if item.tensor is not None]
-    computed: dict[Example, np.ndarray] = {}
-    if fresh:
-        tensors = np.stack([item.tensor for item in fresh if item.tensor is not None])
-        for item, maps in zip(fresh, extractor.maps(tensors).astype(np.float16), strict=True):
-            cache.put(item.digest, maps)
-            computed[item.example] = maps
-    found = [computed[item.example] if item.maps is None else item.maps for item in items]
-    return np.stack(found).astype(np.float32)
+    def __init__(self, extractor: Extractor, kind: Head, site: Site) -> None:
+        self._extractor, self._kind = extractor, kind
+        probe = extractor.maps(np.zeros((1, extractor.size, extractor.size, 3), np.float32))
+        self.map_shape: tuple[int, int, int] = probe.shape[1:]
+        self.rows = self._open(site, _WHOLE if kind.whole else _POOLED, kind.rows(probe).shape[1])
+        self._whole = self._open(site, _WHOLE, probe[0].size)
 
+    def _open(self, site: Site, name: str, width: int) -> FeatureStore:
+        source = self._extractor
+        where = store.folder(site.cache, name, source.digest, source.size, site.engine, site.precision)
+        return FeatureStore(where, width)
 
-def _read_ahead(examples: Sequence[Example], size: int, cache: FeatureCache) -> Iterator[_Prepared]:
-    """Prepare files in threads, in order, a bounded number ahead of the consumer."""
-    from tqdm import tqdm
+    def wants(self, digest: bytes) -> bool:
+        """Whether the picture has to pass the backbone."""
+        return not (self.rows.holds(digest) or self._whole.holds(digest))
 
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    waiting: deque[Future[_Prepared]] = deque()
-    try:
-        with tqdm(total=len(examples), desc="features", unit="image", disable=None) as bar:
-            for example in examples:
-                waiting.append(pool.submit(_prepare, example, size, cache))
-                if len(waiting) >= _IN_FLIGHT:
-                    yield waiting.popleft().result()
-                    bar.update()
-            while waiting:
-                yield waiting.popleft().result()
-                bar.update()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def make(self, items: Sequence[Seen]) -> None:
+        """Make and keep the rows of pictures; whole maps come from the store where there is no picture."""
+        fresh = [one for one in items if one.grey is not None]
+        if fresh:
+            tensors = preprocess.standardise(np.stack([one.grey for one in fresh if one.grey is not None]))
+            self._keep(fresh, self._extractor.maps(tensors))
+        known = [one for one in items if one.grey is None]
+        if known:
+            maps = self._whole.rows([one.digest for one in known])[:]
+            self._keep(known, maps.reshape(-1, *self.map_shape))
 
-
-def _prepare(example: Example, size: int, cache: FeatureCache) -> _Prepared:
-    """Read one file: from the cache where its content is known, else decode, check and prepare it."""
-    try:
-        data = example.path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        maps = cache.get(digest)
-        if maps is not None:
-            return _Prepared(example, digest, maps=maps)
-        mammogram = decode(data, example.path.name)
-        quality.check(mammogram)
-        return _Prepared(example, digest, tensor=preprocess.prepare(mammogram, size).tensor)
-    except InputError as error:
-        return _Prepared(example, reason=str(error))
-    except OSError as error:
-        return _Prepared(example, reason=f"The file cannot be read: {error.strerror or error}.")
+    def _keep(self, items: Sequence[Seen], maps: np.ndarray) -> None:
+        """Fresh maps pass through half precision as kept ones do, so that a second run gives the same rows."""
+        halved = maps.astype(DTYPE).astype(np.float32)
+        self.rows.add([one.digest for one in items], self._kind.rows(halved))
 
 
-def _batches(items: Iterator[_Prepared]) -> Iterator[list[_Prepared]]:
-    batch: list[_Prepared] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _copies(digests: dict[Example, str]) -> list[Refusal]:
+def _copies(usable: Sequence[Seen]) -> list[Refusal]:
     """Files with the same content: one stays where they agree on the category, none where they do not.
 
     A copy under another patient's name would sit on both sides of the split.
     """
-    counts = Counter(digests.values())
-    groups: dict[str, list[Example]] = {}
-    for example, digest in digests.items():
-        if counts[digest] > 1:
-            groups.setdefault(digest, []).append(example)
+    counts = Counter(one.digest for one in usable)
+    groups: dict[bytes, list[Example]] = {}
+    for one in usable:
+        if counts[one.digest] > 1:
+            groups.setdefault(one.digest, []).append(one.example)
     refused = []
     for group in groups.values():
         categories = sorted({example.category for example in group})

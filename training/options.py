@@ -101,6 +101,18 @@ def train(command: Command) -> Command:
             help="Measure by cross-validation in so many parts; 0 holds one part out.",
         ),
         click.option(
+            "--traps/--no-traps",
+            default=True,
+            show_default=True,
+            help="Try file geometry alone and shuffled labels as well, which trains the head once more.",
+        ),
+        click.option(
+            "--images/--no-images",
+            default=True,
+            show_default=True,
+            help="Show test images in report.html.",
+        ),
+        click.option(
             "--promote/--no-promote",
             default=False,
             show_default=True,

@@ -85,7 +85,15 @@ def prove(
         learned = write_set(folder / "learned", train_patients, seed).parent
         truth = list(_read_truth(write_set(folder / "others", test_patients, seed + 1)))
         here = replace(site, cache=folder / "cache", target=folder / "models")
-        config = TrainConfig(data=str(learned), name="proof", head=kind, seed=seed, test_share=0.1)
+        config = TrainConfig(
+            data=str(learned),
+            name="proof",
+            head=kind,
+            seed=seed,
+            test_share=0.1,
+            traps=False,
+            images=False,
+        )
         trained = train(config, here, say)
         say(trained.summary)
         predictor = Predictor.load(bundles.load(trained.path), site.engine, site.precision)

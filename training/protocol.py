@@ -13,6 +13,7 @@ import numpy as np
 
 from training import resampling, split
 from training.errors import TrainingError
+from training.rows import AnyRows
 from training.split import Split
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Dealt:
     final : the parts from which the model itself learns; its test part is empty after a cross-validation
     """
 
-    rows: np.ndarray
+    rows: AnyRows
     labels: np.ndarray
     patients: np.ndarray
     real: int
@@ -115,7 +116,7 @@ def of(config: "TrainConfig") -> Protocol:
 
 def deal(
     config: "TrainConfig",
-    rows: np.ndarray,
+    rows: AnyRows,
     labels: np.ndarray,
     patients: Sequence[str],
     classes: Sequence[str],
@@ -124,7 +125,7 @@ def deal(
 
     Parameters
     ----------
-    rows : float32 array of shape (n, features)
+    rows : float (n, features), array-like
     labels : int array of shape (n,), index of the category in ``classes``
     patients : n ids
 
@@ -139,10 +140,11 @@ def deal(
     owners, real = np.asarray(patients), len(rows)
     notes: tuple[str, ...] = ()
     if chosen.resampling == "smote-all":
-        rows, labels, notes = resampling.balance(
+        balanced = resampling.balance(
             rows, labels, classes, neighbours=config.smote_neighbours, seed=config.seed
         )
-        owners = resampling.owners(rows, labels, owners)
+        rows, labels, notes = balanced.rows, balanced.labels, balanced.notes
+        owners = resampling.owners(balanced, owners)
     groups = owners if chosen.split == "patient" else np.arange(len(rows))
     if chosen.folds:
         splits = split.folds(groups, labels, chosen.folds, config.validation_share, config.seed)

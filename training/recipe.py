@@ -11,24 +11,21 @@ leave a hole in a part.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from birads_app.inference import bundle as bundles
-from birads_app.inference import preprocess
+from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
-from training import dataset, extractor, protocol, report, resampling
-from training.cache import FeatureCache
+from training import dataset, extractor, protocol, resampling, traps
 from training.config import SHIPPED, Site, TrainConfig
-from training.evaluate import Evaluation, evaluate
 from training.extractor import Extractor
 from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
 from training.heads.lesson import ORDINAL
+from training.outcome import Answers, Outcome, Scale, Trained
 from training.promote import reserved
+from training.rows import AnyRows, Part
 from training.split import Split
 from training.survey import Survey, survey
 from training.work import Work
@@ -40,19 +37,11 @@ _UNORDERED = (
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished training."""
-
-    path: Path
-    evaluation: Evaluation
-    summary: str
-
-
-@dataclass(frozen=True)
 class _Material:
     """The usable images as the protocol deals them, and the parts from which a head learns now.
 
-    fold : number of these parts in the cross-validation; 0 for those of the model itself
+    fold : number of these parts in the cross-validation; 0 for those of the model itself,
+        negative for shuffled labels
     """
 
     features: Features
@@ -62,23 +51,9 @@ class _Material:
     work: Work | None
     fold: int = 0
 
-    def part(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def part(self, indices: np.ndarray) -> tuple[AnyRows, np.ndarray]:
         """Rows and labels of one part."""
-        return self.dealt.rows[indices], self.dealt.labels[indices]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a head says about test images.
-
-    raw, calibrated : probabilities (n, classes) before and after temperature scaling
-    labels, patients : the truth, int (n,), and n ids
-    """
-
-    raw: np.ndarray
-    calibrated: np.ndarray
-    labels: np.ndarray
-    patients: np.ndarray
+        return Part(self.dealt.rows, indices), self.dealt.labels[indices]
 
 
 def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False) -> Trained:
@@ -101,21 +76,38 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume
     with reserved(target, config.name):
         protocol.of(config)
         work = _work(config, site, say, resume)
-        found, checked = look(config, site, say)
+        found = find(config, say)
         source = open_backbone(config, site)
-        material = _material(config, read(config, site, source, kind, found, say), work)
+        features = read(config, site, source, kind, found.dataset, say)
+        checked = check(config, found, features, say)
+        material = _material(config, features, work)
         trained, notes = _fit(config, kind, material)
-        temperature = _temperature(material, trained)
-        if config.folds:
-            answers = _cross_validate(config, kind, material, say)
-        else:
-            answers = _answer(material, trained, temperature)
-        evaluation = _evaluate(config, material.classes, answers)
-        facts = _facts(config, material, source, trained, notes, temperature)
-        path = _write(config, target, source, trained, material, facts, evaluation, checked)
+        scale = _scale(material, trained)
+        answers = (
+            _cross_validate(config, kind, material, say)
+            if config.folds
+            else _answer(material, trained, scale)
+        )
+        laid = _lay_traps(config, site, kind, material, answers, say) if config.traps else None
+        outcome = Outcome(
+            config=config,
+            features=material.features,
+            dealt=material.dealt,
+            split=material.split,
+            source=source,
+            kind=kind,
+            trained=trained,
+            scale=scale,
+            answers=answers,
+            leak=_leak(config, material),
+            notes=notes,
+            checked=checked,
+            traps=laid,
+        )
+        written = outcome.write(target)
         if work:
             work.remove()
-    return Trained(path, evaluation, report.summary(config, facts, evaluation))
+    return written
 
 
 def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[Answers, protocol.Leak]:
@@ -131,18 +123,16 @@ def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[Answer
         answers = _cross_validate(config, kind, material, lambda line: None)
     else:
         trained, _ = _fit(config, kind, material)
-        answers = _answer(material, trained, _temperature(material, trained))
+        answers = _answer(material, trained, _scale(material, trained))
     return answers, _leak(config, material)
 
 
-def look(config: TrainConfig, site: Site, say: Callable[[str], None]) -> tuple[dataset.Dataset, Survey]:
-    """List the images and check the set; raises DatasetError where it cannot be learned from."""
-    data = Path(config.data)
-    found = dataset.read(data, config.classes, config.patient_pattern)
-    checked = survey(data, found, site.cache, config.smote_neighbours)
-    for line in (*found.notes, *checked.warnings):
-        say(line)
-    return found.dataset, checked
+def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.Listing:
+    """List the images; raises DatasetError where they cannot be learned from."""
+    found = dataset.read(Path(config.data), config.classes, config.patient_pattern)
+    for note in found.notes:
+        say(note)
+    return found
 
 
 def open_backbone(config: TrainConfig, site: Site) -> Extractor:
@@ -162,8 +152,7 @@ def read(
     say: Callable[[str], None],
 ) -> Features:
     """Rows of every usable image, told to the user; what is left has to be enough to learn from."""
-    cache = FeatureCache(site.cache, source.digest, source.size, site.engine, site.precision)
-    features = extract(found.examples, source, cache, kind.rows)
+    features = extract(found.examples, source, kind, site)
     for refusal in features.refused:
         say(f"left out: {refusal.path}: {refusal.reason}")
     for code in sorted(set(found.classes) - set(features.dataset.classes)):
@@ -174,6 +163,16 @@ def read(
     )
     dataset.check_classes(features.dataset, Path(config.data))
     return features
+
+
+def check(
+    config: TrainConfig, found: dataset.Listing, features: Features, say: Callable[[str], None]
+) -> Survey:
+    """What ``flask dataset check`` reports, from the files that were read; its warnings are told."""
+    checked = survey(Path(config.data), found, features.seen, config.smote_neighbours)
+    for warning in checked.warnings:
+        say(warning)
+    return checked
 
 
 def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool) -> Work | None:
@@ -204,9 +203,10 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
     validation_rows, validation_labels = material.part(material.split.validation)
     notes: tuple[str, ...] = ()
     if config.resampling == "smote-train":
-        rows, labels, notes = resampling.balance(
+        balanced = resampling.balance(
             rows, labels, material.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
+        rows, labels, notes = balanced.rows, balanced.labels, balanced.notes
     if config.loss == ORDINAL and "0" in material.classes:
         notes += (_UNORDERED,)
     lesson = Lesson(
@@ -228,18 +228,25 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
     return kind.fit(lesson), notes
 
 
-def _temperature(material: _Material, trained: TrainedHead) -> float:
-    """The temperature that suits the validation patients."""
-    rows, labels = material.part(material.split.validation)
-    return fit_temperature(trained.logits(rows), labels)
+def _scale(material: _Material, trained: TrainedHead) -> Scale:
+    """The temperature that suits the validation patients, and the threshold with which sets hold their truth."""
+    validation = material.split.validation
+    rows, labels = material.part(validation)
+    logits = trained.logits(rows)
+    temperature = fit_temperature(logits, labels)
+    threshold = prediction_set.fit_threshold(
+        softmax(logits, temperature), labels, material.dealt.patients[validation]
+    )
+    return Scale(temperature, threshold)
 
 
-def _answer(material: _Material, trained: TrainedHead, temperature: float) -> Answers:
+def _answer(material: _Material, trained: TrainedHead, scale: Scale) -> Answers:
     """Probabilities of the test part, which nothing has seen before."""
     rows, labels = material.part(material.split.test)
     logits = trained.logits(rows)
-    patients = material.dealt.patients[material.split.test]
-    return Answers(softmax(logits), softmax(logits, temperature), labels, patients)
+    calibrated = softmax(logits, scale.temperature)
+    sets = prediction_set.possible(calibrated, scale.threshold)
+    return Answers(softmax(logits), calibrated, sets, labels, material.dealt.patients[material.split.test])
 
 
 def _cross_validate(
@@ -251,24 +258,13 @@ def _cross_validate(
         say(f"fold {number} of {config.folds}")
         fold = replace(material, split=parts, fold=number)
         trained, _ = _fit(config, kind, fold)
-        found.append(_answer(fold, trained, _temperature(fold, trained)))
+        found.append(_answer(fold, trained, _scale(fold, trained)))
     return Answers(
         np.concatenate([one.raw for one in found]),
         np.concatenate([one.calibrated for one in found]),
+        np.concatenate([one.sets for one in found]),
         np.concatenate([one.labels for one in found]),
         np.concatenate([one.patients for one in found]),
-    )
-
-
-def _evaluate(config: TrainConfig, classes: tuple[str, ...], answers: Answers) -> Evaluation:
-    return evaluate(
-        answers.raw,
-        answers.calibrated,
-        answers.labels,
-        answers.patients,
-        classes,
-        replicates=config.replicates,
-        seed=config.seed,
     )
 
 
@@ -277,70 +273,45 @@ def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:
     return protocol.leak(protocol.of(config), material.dealt, unknown)
 
 
-def _facts(
+def _lay_traps(
     config: TrainConfig,
+    site: Site,
+    kind: Head,
     material: _Material,
-    source: Extractor,
-    trained: TrainedHead,
-    notes: tuple[str, ...],
-    temperature: float,
-) -> report.Facts:
-    dealt, images = material.dealt, material.features.dataset.examples
-    parts = (material.split.training, material.split.validation, material.split.test)
-    counts = np.array([np.bincount(dealt.labels[part], minlength=len(material.classes)) for part in parts])
-    training, validation, test = (len(np.unique(dealt.patients[part])) for part in parts)
-    return report.Facts(
-        classes=material.classes,
-        counts=tuple((int(a), int(b), int(c)) for a, b, c in counts.T),
-        patients=(training, validation, test),
-        everyone=len({example.patient for example in images}),
-        images=len(images),
-        unknown=sum(not example.known for example in images),
-        protocol=protocol.of(config),
-        leak=_leak(config, material),
-        refused=tuple((str(refusal.path), refusal.reason) for refusal in material.features.refused),
-        backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
-        head=trained.about,
-        notes=dealt.notes + notes,
-        temperature=temperature,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    answers: Answers,
+    say: Callable[[str], None],
+) -> traps.Traps:
+    """What geometry alone and what shuffled labels give; with folds, the labels of the first one are shuffled."""
+    say("Laying traps: file geometry alone, and the same head on shuffled labels.")
+    examples, dealt, named = (
+        material.features.dataset.examples,
+        material.dealt,
+        answers.calibrated.argmax(axis=1),
+    )
+    return traps.Traps(
+        geometry=traps.by_geometry(
+            examples,
+            dealt,
+            named,
+            len(material.classes),
+            site.cache,
+            replicates=config.replicates,
+            seed=config.seed,
+        ),
+        shuffled=traps.by_shuffling(
+            [_answer_shuffled(config, kind, material, number) for number in range(1, traps.SHUFFLES + 1)]
+        ),
     )
 
 
-def _write(
-    config: TrainConfig,
-    target: Path,
-    source: Extractor,
-    trained: TrainedHead,
-    material: _Material,
-    facts: report.Facts,
-    evaluation: Evaluation,
-    checked: Survey,
-) -> Path:
-    manifest: dict[str, Any] = {
-        "classes": list(facts.classes),
-        "demonstration": False,
-        "preprocessing": {"version": preprocess.VERSION, "size": source.size},
-        "head": {"kind": config.head, **trained.facts},
-        "temperature": facts.temperature,
-        "created": facts.created,
-        "backbone": source.origin,
-        "protocol": {
-            "title": str(facts.protocol),
-            "resampling": config.resampling,
-            "split": config.split,
-            "folds": config.folds,
-            "may_serve": facts.protocol.may_serve,
-        },
-        "leaks": facts.leak.leaks,
-        "training": {**asdict(config), "patients_known": not facts.unknown},
-    }
-    return bundles.write(
-        target,
-        config.name,
-        manifest=manifest,
-        card=report.card(config, facts, evaluation),
-        backbone=source.graph,
-        head=trained.freeze(material.features.map_shape),
-        evaluation=report.figures(config, facts, evaluation) | {"check": checked.as_dict()},
+def _answer_shuffled(
+    config: TrainConfig, kind: Head, material: _Material, number: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and true categories of test images, from a head that learned from shuffled labels."""
+    dealt, parts = traps.shuffle(
+        material.dealt, material.dealt.splits[0], len(material.classes), config.seed + number
     )
+    shuffled = replace(material, dealt=dealt, split=parts, fold=-number)
+    trained, _ = _fit(config, kind, shuffled)
+    rows, labels = shuffled.part(parts.test)
+    return softmax(trained.logits(rows)), labels

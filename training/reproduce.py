@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from training import dataset, recipe
+from training.bootstrap import Draws, Figure, figure
 from training.config import Site, TrainConfig
-from training.evaluate import Figure, confusions, measures
+from training.evaluate import confusions, measures
 from training.extractor import Extractor
 from training.features import Features
 from training.heads import Head, head
-from training.recipe import Answers
+from training.outcome import Answers
 from training.report import patient_warning
 
 # The paper's rows: title, resampling of the paper, resampling of the honest run. Nothing honest can resample
@@ -81,16 +82,8 @@ class Reproduction:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Answers of one head under one protocol, as confusion matrices."""
-
-    point: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
-
-    def figure(self, name: str) -> Figure:
-        """One figure with its interval."""
-        return _figure(self.point[name], self.drawn[name])
+# Figures (1 + replicates,) of one head under one protocol: of all images, then of samples of patients.
+_Run = dict[str, np.ndarray]
 
 
 def reproduce(
@@ -112,12 +105,14 @@ def reproduce(
     config, cautions = _with_classes(config)
     for caution in cautions:
         say(caution)
-    found, _ = recipe.look(config, site, say)
+    found = recipe.find(config, say)
     source = recipe.open_backbone(config, site)
     cautions += _backbone_caution(source)
     rows: list[Row] = []
     for name, kind in kinds.items():
-        features = recipe.read(config, site, source, kind, found, say)
+        features = recipe.read(config, site, source, kind, found.dataset, say)
+        if not rows:
+            recipe.check(config, found, features, say)
         rows += compare(replace(config, head=name), kind, features, say)
     unknown = sum(not example.known for example in features.dataset.examples)
     if unknown:
@@ -187,17 +182,15 @@ def compare(config: TrainConfig, kind: Head, features: Features, say: Callable[[
 
 
 def _run(config: TrainConfig, answers: Answers) -> _Run:
-    """Confusion matrices of the answers and of bootstrap samples.
+    """The figures of the answers and of bootstrap samples.
 
     With folds both sides judge every patient, so one seed draws the same patients for both: some are hard
     under either protocol, and that cancels out of the difference. Parts held out by patient and by image hold
     different patients, who are drawn independently.
     """
     seed = config.seed if config.folds else 2 * config.seed + (config.split == "image")
-    matrix, drawn = confusions(
-        answers.calibrated, answers.labels, answers.patients, replicates=config.replicates, seed=seed
-    )
-    return _Run(measures(matrix[None]), measures(drawn))
+    draws = Draws.of(answers.patients, config.replicates, seed)
+    return measures(confusions(answers.calibrated, answers.labels, draws))
 
 
 def _row(kind: str, title: str, paper: _Run, honest: _Run) -> Row:
@@ -205,15 +198,7 @@ def _row(kind: str, title: str, paper: _Run, honest: _Run) -> Row:
         head=kind,
         title=title,
         published=PUBLISHED.get((kind, title), {}),
-        paper={name: paper.figure(name) for name in FIGURES},
-        honest={name: honest.figure(name) for name in FIGURES},
-        leak={
-            name: _figure(paper.point[name] - honest.point[name], paper.drawn[name] - honest.drawn[name])
-            for name in FIGURES
-        },
+        paper={name: figure(paper[name]) for name in FIGURES},
+        honest={name: figure(honest[name]) for name in FIGURES},
+        leak={name: figure(paper[name] - honest[name]) for name in FIGURES},
     )
-
-
-def _figure(point: np.ndarray, drawn: np.ndarray) -> Figure:
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return Figure(float(point[0]), float(low), float(high))

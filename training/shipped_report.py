@@ -1,6 +1,6 @@
 """The shipped model's figures, source by source, and its card."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ import numpy as np
 
 from birads_app.inference.calibration import softmax
 from birads_app.inference.categories import DISCLAIMER
-from training.evaluate import Evaluation, Figure, bootstrap, evaluate
+from training.bootstrap import Draws, Figure, figure
+from training.evaluate import Evaluation, evaluate
+from training.operating import area
 from training.report import figures_table, grid_table, markdown_table
 from training.shipped_data import CESM, CLASSES, DDSM, KAU, LICENCES, PHANTOMS, Source
 
@@ -63,25 +65,12 @@ def partial(answers: Answers, temperature: float) -> dict[str, Figure]:
     allowed = answers.source.possible[answers.rows]
     within = allowed[np.arange(len(labels)), probabilities.argmax(axis=1)]
     constant = int(allowed.sum(axis=0).argmax())
-    figures = {
-        "within": bootstrap(lambda rows: float(within[rows].mean()), answers.patients),
-        "within_constant": bootstrap(lambda rows: float(allowed[rows, constant].mean()), answers.patients),
-    }
+    draws = Draws.of(answers.patients)
+    figures = {"within": draws.share(within), "within_constant": draws.share(allowed[:, constant])}
     for other in ("normal", "benign"):
-        figures[f"auc_cancer_{other}"] = bootstrap(_auc(labels, suspicious, other), answers.patients)
+        among = np.isin(labels, ("cancer", other))
+        figures[f"auc_cancer_{other}"] = figure(area(draws, suspicious, labels == "cancer", among))
     return figures
-
-
-def _auc(labels: np.ndarray, scores: np.ndarray, other: str) -> Callable[[np.ndarray], float]:
-    """Area under the operating curve of cancer against another label."""
-    from sklearn.metrics import roc_auc_score
-
-    def statistic(rows: np.ndarray) -> float:
-        rows = rows[np.isin(labels[rows], ("cancer", other))]
-        truth = labels[rows] == "cancer"
-        return float(roc_auc_score(truth, scores[rows])) if 0 < truth.sum() < len(truth) else float("nan")
-
-    return statistic
 
 
 def card(name: str, facts: dict[str, Any], cesm: Evaluation, ddsm: dict[str, Figure], kau: Evaluation) -> str:
@@ -105,14 +94,14 @@ def card(name: str, facts: dict[str, Any], cesm: Evaluation, ddsm: dict[str, Fig
         last_loss=curve[-1]["validation_loss"],
         curve=_curve_table(curve),
         cesm=cesm,
-        cesm_figures=figures_table(cesm),
-        cesm_grid=grid_table(cesm),
+        cesm_figures=figures_table(cesm.as_dict()),
+        cesm_grid=grid_table(cesm.as_dict()),
         ddsm_images=images[DDSM][2],
         ddsm_patients=facts["ddsm_patients"],
         ddsm_figures=_partial_table(ddsm),
         kau=kau,
-        kau_figures=figures_table(kau),
-        kau_grid=grid_table(kau),
+        kau_figures=figures_table(kau.as_dict()),
+        kau_grid=grid_table(kau.as_dict()),
     )
 
 

@@ -1,25 +1,21 @@
-"""``flask dataset check``, and the first step of a training: what is in a data set, and what is wrong with it."""
+"""``flask dataset check``, and a part of every training: what is in a data set, and what is wrong with it."""
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from birads_app.inference import quality
-from birads_app.inference.decode import decode
-from birads_app.inference.errors import InputError
+import numpy as np
+
 from training.dataset import Example, Listing
-from training.looks import Looks, look, near
+from training.looks import near
+from training.reading import Seen
 from training.report import patient_warning
 
 # As many lines of one kind are shown on the screen; the JSON has all.
 _SHOWN = 10
-_IN_FLIGHT = 256
 
 
 @dataclass(frozen=True)
@@ -113,30 +109,23 @@ class Survey:
         yield "Training would refuse this set." if self.problems else "Training would take this set."
 
 
-def survey(data: Path, found: Listing, cache: Path, neighbours: int) -> Survey:
-    """Look at every file of a data set.
+def survey(data: Path, found: Listing, seen: Sequence[Seen], neighbours: int) -> Survey:
+    """Put together what the files of a data set hold.
 
     Parameters
     ----------
     found : as :func:`training.dataset.listing` gives it
-    cache : folder where perceptual hashes are kept
+    seen : its examples in their order, as :class:`training.reading.Reader` gives them
     neighbours : rows that SMOTE leans on
-
-    Raises
-    ------
-    OSError
-        The cache cannot be written.
     """
     examples = found.dataset.examples
     base = data if data.is_dir() else data.parent
-    looked = list(_look_at(examples, Looks(cache)))
-    usable = [n for n, one in enumerate(looked) if not one.reason]
-    copies = _copies([examples[n] for n in usable], [looked[n].digest for n in usable], base)
-    first = list({looked[n].digest: n for n in reversed(usable)}.values())[::-1]
-    pairs = near([looked[n].hash for n in first])
-    alike = tuple(_alike([examples[first[a]], examples[first[b]]], base, bits) for a, b, bits in pairs)
+    usable = [one for one in seen if not one.reason]
+    first = list({one.digest: one for one in reversed(usable)}.values())[::-1]
+    pairs = near(np.array([np.frombuffer(one.look, np.uint8) for one in first]))
+    alike = tuple(_alike([first[a].example, first[b].example], base, bits) for a, b, bits in pairs)
     counts = Counter(example.category for example in examples)
-    left = Counter(examples[n].category for n in usable)
+    left = Counter(one.example.category for one in usable)
     problems = list(found.problems)
     if examples and not usable:
         problems.append(f"None of the {len(examples)} files can be used.")
@@ -147,8 +136,8 @@ def survey(data: Path, found: Listing, cache: Path, neighbours: int) -> Survey:
         unknown=sum(not example.known for example in examples),
         mixed=_mixed(examples),
         views=_views(examples),
-        refused=tuple((_name(e, base), o.reason) for e, o in zip(examples, looked, strict=True) if o.reason),
-        copies=copies,
+        refused=tuple((_name(one.example, base), one.reason) for one in seen if one.reason),
+        copies=_copies(usable, base),
         near=alike,
         small={code: left[code] for code in sorted(counts) if left[code] <= neighbours},
         neighbours=neighbours,
@@ -157,53 +146,10 @@ def survey(data: Path, found: Listing, cache: Path, neighbours: int) -> Survey:
     )
 
 
-@dataclass(frozen=True)
-class _Looked:
-    digest: str = ""
-    hash: str = ""
-    reason: str = ""
-
-
-def _look_at(examples: Sequence[Example], looks: Looks) -> Iterator[_Looked]:
-    """Hash every file in threads, in order; new hashes are kept."""
-    from tqdm import tqdm
-
-    def work(example: Example) -> _Looked:
-        return _look(example, looks)
-
-    with (
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        tqdm(total=len(examples), desc="check", unit="image", disable=None) as bar,
-    ):
-        rest = iter(examples)
-        while part := list(islice(rest, _IN_FLIGHT)):
-            for one in pool.map(work, part):
-                if one.hash:
-                    looks.put(one.digest, one.hash)
-                bar.update()
-                yield one
-
-
-def _look(example: Example, looks: Looks) -> _Looked:
-    try:
-        data = example.path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        known = looks.get(digest)
-        if known:
-            return _Looked(digest, known)
-        mammogram = decode(data, example.path.name)
-        quality.check(mammogram)
-        return _Looked(digest, look(mammogram))
-    except InputError as error:
-        return _Looked(reason=str(error))
-    except OSError as error:
-        return _Looked(reason=f"The file cannot be read: {error.strerror or error}.")
-
-
-def _copies(examples: Sequence[Example], digests: Sequence[str], base: Path) -> tuple[Alike, ...]:
-    groups: dict[str, list[Example]] = defaultdict(list)
-    for example, digest in zip(examples, digests, strict=True):
-        groups[digest].append(example)
+def _copies(usable: Sequence[Seen], base: Path) -> tuple[Alike, ...]:
+    groups: dict[bytes, list[Example]] = defaultdict(list)
+    for one in usable:
+        groups[one.digest].append(one.example)
     return tuple(_alike(group, base) for group in groups.values() if len(group) > 1)
 
 

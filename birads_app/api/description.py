@@ -125,6 +125,12 @@ def _image() -> dict[str, Any]:
             "propertyNames": {"enum": list(CATEGORIES)},
             "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
         },
+        "possible": {
+            "type": "array",
+            "items": {"type": "string", "enum": list(CATEGORIES)},
+            "description": "Neighbouring categories that hold the true one for nine in ten patients like those the "
+            "model was made with; empty where the model promises nothing",
+        },
         "warnings": {"type": "array", "items": {"type": "string"}},
     }
     return {"type": "object", "required": list(properties), "properties": properties}

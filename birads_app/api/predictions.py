@@ -76,5 +76,6 @@ def _image_to_json(image: Image) -> dict[str, Any]:
         "file": image.filename,
         "category": image.category,
         "probabilities": image.probabilities,
+        "possible": image.possible,
         "warnings": image.warnings,
     }

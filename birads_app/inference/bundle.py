@@ -1,8 +1,8 @@
 """A model on disk: a folder that describes itself, is checked before it is read, and holds no code.
 
 ``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
-(frozen graphs, float16 weights) and ``evaluation.json``. ``models/CURRENT`` lists the names that were
-promoted, oldest first; the last line serves.
+(frozen graphs, float16 weights), ``evaluation.json``, and where there is one ``report.html``.
+``models/CURRENT`` lists the names that were promoted, oldest first; the last line serves.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
     "evaluation.json",
     "manifest.json",
 )
+REPORT = "report.html"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -37,6 +38,7 @@ class Bundle:
     classes : BI-RADS codes in the order of the head's logits
     size : side of the square input in pixels
     temperature : what logits are divided by before the softmax
+    threshold : of the prediction sets (:mod:`birads_app.inference.prediction_set`); None where it has none
     demonstration : True where the model only shows what the product does
     """
 
@@ -46,6 +48,7 @@ class Bundle:
     classes: tuple[str, ...]
     size: int
     temperature: float
+    threshold: float | None
     head: str
     demonstration: bool
     card: str
@@ -60,8 +63,10 @@ def load(path: Path) -> Bundle:
         A file is missing or changed, or the manifest is of a newer schema, unreadable or incomplete.
     """
     manifest = _read_manifest(path)
-    for file in _FILES:
+    optional = (REPORT,) if REPORT in manifest["files"] else ()
+    for file in (*_FILES, *optional):
         _verify_file(path / file, manifest["files"].get(file))
+    sets = manifest.get("prediction_set")
     return Bundle(
         path=path,
         manifest=manifest,
@@ -69,6 +74,7 @@ def load(path: Path) -> Bundle:
         classes=tuple(manifest["classes"]),
         size=int(manifest["preprocessing"]["size"]),
         temperature=float(manifest["temperature"]),
+        threshold=float(sets["threshold"]) if sets else None,
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
         card=(path / CARD).read_text("utf-8"),
@@ -84,6 +90,7 @@ def write(
     backbone: bytes,
     head: bytes,
     evaluation: dict[str, Any],
+    report: str | None = None,
 ) -> Path:
     """Write a bundle whole or not at all.
 
@@ -91,8 +98,9 @@ def write(
     ----------
     models : the folder of bundles; made where it is missing
     manifest : ``classes, demonstration, preprocessing {version, size}, head {kind, ...}, temperature``, and
-        whatever else should be kept (``created``, ``backbone``, ``training``); ``schema``, ``name`` and
-        ``files`` are filled in
+        whatever else should be kept (``prediction_set {level, threshold}``, ``created``, ``backbone``,
+        ``training``); ``schema``, ``name`` and ``files`` are filled in
+    report : the page ``report.html``, if there is one
 
     Raises
     ------
@@ -110,6 +118,7 @@ def write(
             HEAD: head,
             CARD: card.encode(),
             EVALUATION: _to_json(evaluation),
+            **({REPORT: report.encode()} if report is not None else {}),
         }
         files = {
             file: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -227,6 +236,7 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
             and int(manifest["preprocessing"]["size"]) >= 32
             and isinstance(manifest["head"]["kind"], str)
             and isinstance(manifest["demonstration"], bool)
+            and 0 <= float((manifest.get("prediction_set") or {"threshold": 1})["threshold"]) <= 1
         )
         version = manifest["preprocessing"]["version"]
     except (KeyError, TypeError, ValueError):

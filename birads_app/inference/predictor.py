@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from birads_app.inference import bundle as bundles
-from birads_app.inference import explain, preprocess, quality
+from birads_app.inference import explain, prediction_set, preprocess, quality
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.calibration import softmax
 from birads_app.inference.decode import Mammogram
@@ -25,6 +25,8 @@ class Prediction:
 
     category : code of the most probable category
     probabilities : calibrated, by code in the bundle's class order; sum 1
+    possible : codes of neighbouring categories among which the true one lies as often as the bundle promises
+        (:mod:`birads_app.inference.prediction_set`); empty where it promises nothing
     maps : by code, float32 array of shape (7, 7): what the place says for the category, in log odds
         above the average place (:func:`birads_app.inference.explain.evidence`)
     box : the square of the image that the maps cover; may reach outside of the image
@@ -35,6 +37,7 @@ class Prediction:
 
     category: str
     probabilities: dict[str, float]
+    possible: tuple[str, ...]
     maps: dict[str, np.ndarray]
     box: Box
     flipped: bool
@@ -71,6 +74,7 @@ class Predictor:
         return Prediction(
             category=classes[int(probabilities.argmax())],
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
+            possible=self._possible(probabilities),
             maps=dict(zip(classes, heat, strict=True)),
             box=seen.box,
             flipped=seen.flipped,
@@ -79,6 +83,13 @@ class Predictor:
             warnings=warnings,
             inside=seen.inside,
         )
+
+    def _possible(self, probabilities: np.ndarray) -> tuple[str, ...]:
+        """The prediction set of one image; empty where the bundle has no threshold."""
+        if self.bundle.threshold is None:
+            return ()
+        held = prediction_set.possible(probabilities[None], self.bundle.threshold)[0]
+        return tuple(code for code, inside in zip(self.bundle.classes, held, strict=True) if inside)
 
 
 class ModelSource:

@@ -130,6 +130,7 @@ class Image(Base):
     filename : base name as uploaded; shown, never used as a path
     source : format of the original, such as ``DICOM``
     probabilities : by BI-RADS code, in the model's class order
+    possible : codes of the prediction set; empty where the model promises none
     width, height : of the original in pixels
     """
 
@@ -144,6 +145,7 @@ class Image(Base):
     laterality: Mapped[str | None] = mapped_column(String(1))
     category: Mapped[str] = mapped_column(String(1))
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
+    possible: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     warnings: Mapped[list[str]] = mapped_column(JSON)
     width: Mapped[int]
     height: Mapped[int]

@@ -18,6 +18,7 @@ class CnnLstmHead:
     """
 
     ordinal = True
+    whole = True
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """Whole maps, float16 (n, rows * columns * channels)."""

@@ -20,6 +20,7 @@ class ConvTransformerHead:
     """
 
     ordinal = True
+    whole = True
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """Whole maps, float16 (n, rows * columns * channels)."""

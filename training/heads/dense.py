@@ -12,6 +12,7 @@ class DenseHead:
     """The paper's dense layers, 128-256-128, with batch normalisation and dropout."""
 
     ordinal = True
+    whole = False
     widths = (128, 256, 128)
 
     def rows(self, maps: np.ndarray) -> np.ndarray:

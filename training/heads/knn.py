@@ -32,6 +32,7 @@ class KnnHead:
     """
 
     ordinal = False
+    whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
@@ -42,7 +43,7 @@ class KnnHead:
         from sklearn.neighbors import KNeighborsClassifier
 
         scale = principal(lesson.rows, lesson.seed)
-        kept = halved(scale(lesson.rows))
+        kept = halved(scale(np.asarray(lesson.rows)))
         knobs = [number for number in _NEIGHBOURS if number <= len(kept)] or [len(kept)]
 
         def one(neighbours: int) -> TrainedStatistics:

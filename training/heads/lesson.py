@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from training.rows import AnyRows
+
 CROSS_ENTROPY, ORDINAL = "cross-entropy", "ordinal"
 LOSSES = (CROSS_ENTROPY, ORDINAL)
 
@@ -14,7 +16,8 @@ LOSSES = (CROSS_ENTROPY, ORDINAL)
 class Lesson:
     """What a head learns from.
 
-    rows, labels : float (n, features), as the head's ``rows`` gave them, and int (n,); resampled
+    rows, labels : float (n, features), as the head's ``rows`` gave them, and int (n,); resampled. Rows are
+        array-like and may lie on the disk: take them in batches, or all with ``np.asarray``
     validation_rows, validation_labels : of patients that are not among the rows; never resampled
     classes : number of categories, in rising order of suspicion
     map_shape : (rows, columns, channels) of the feature maps behind the rows
@@ -22,9 +25,9 @@ class Lesson:
     checkpoint : file in which heads with epochs keep their state, to go on from; None keeps nothing
     """
 
-    rows: np.ndarray
+    rows: AnyRows
     labels: np.ndarray
-    validation_rows: np.ndarray
+    validation_rows: AnyRows
     validation_labels: np.ndarray
     classes: int
     map_shape: tuple[int, int, int]
@@ -53,7 +56,7 @@ class TrainedHead(Protocol):
     def curve(self) -> tuple[tuple[float, float], ...]:
         """Mean training loss and validation loss of each epoch; empty for heads without epochs."""
 
-    def logits(self, rows: np.ndarray) -> np.ndarray:
+    def logits(self, rows: AnyRows) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
@@ -66,6 +69,10 @@ class Head(Protocol):
     @property
     def ordinal(self) -> bool:
         """Whether it can learn with the ordinal loss."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether its rows are whole maps; if not, they are pooled ones."""
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """float32 (n, rows, columns, channels) -> the rows to learn from, float (n, features)."""

@@ -26,6 +26,7 @@ class LogisticRegressionHead:
     """One weight for each feature and category, held small by a quadratic penalty."""
 
     ordinal = False
+    whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
@@ -36,7 +37,7 @@ class LogisticRegressionHead:
         from sklearn.linear_model import LogisticRegression
 
         scale = scaling(lesson.rows)
-        rows = scale(lesson.rows)
+        rows = scale(np.asarray(lesson.rows))
 
         def one(inverse: float) -> TrainedStatistics:
             model = LogisticRegression(C=inverse, max_iter=_ITERATIONS).fit(rows, lesson.labels)

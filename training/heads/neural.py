@@ -9,6 +9,7 @@ from training.freeze import freeze
 from training.heads import checkpoint
 from training.heads.lesson import ORDINAL, Lesson
 from training.quiet import import_keras
+from training.rows import AnyRows
 
 # How slowly the running moments of batch normalisation follow. Keras' 0.99 suits hundreds of steps an epoch;
 # with a handful, validation would judge a head whose moments are still those it started with.
@@ -36,7 +37,7 @@ class TrainedNetwork:
         self.about = about
         self.curve = curve
 
-    def logits(self, rows: np.ndarray) -> np.ndarray:
+    def logits(self, rows: AnyRows) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
         return _predict(self._model, rows)
 
@@ -109,7 +110,7 @@ def flat_rows_in_graph(maps: Any) -> Any:
     return tf.reshape(maps, [-1, int(np.prod(maps.shape[1:]))])
 
 
-def standardised(inputs: Any, rows: np.ndarray, channels: int) -> Any:
+def standardised(inputs: Any, rows: AnyRows, channels: int) -> Any:
     """A layer that brings each channel to mean 0 and deviation 1 over the rows to learn from.
 
     Parameters
@@ -123,7 +124,7 @@ def standardised(inputs: Any, rows: np.ndarray, channels: int) -> Any:
     return keras.layers.Normalization(axis=-1, mean=mean, variance=halved(deviation**2))(inputs)
 
 
-def moments(rows: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def moments(rows: AnyRows, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of each channel, float32 (channels,), rounded as a bundle will hold them.
 
     Features that hardly vary get a tenth of the median deviation: dividing by less would turn noise into
@@ -224,7 +225,7 @@ def _epoch(model: Any, lesson: Lesson, number: int) -> tuple[float, float]:
     return float(learned), float(ops.mean(_loss(lesson)(lesson.validation_labels, answers)))
 
 
-def _predict(model: Any, rows: np.ndarray) -> np.ndarray:
+def _predict(model: Any, rows: AnyRows) -> np.ndarray:
     """Logits of rows, float32 (n, classes), made float32 a part at a time: whole maps would fill the memory."""
     starts = range(0, len(rows), _PREDICTED_AT_ONCE)
     parts = (np.float32(rows[start : start + _PREDICTED_AT_ONCE]) for start in starts)

@@ -15,6 +15,7 @@ from training.freeze import freeze
 from training.heads import neural, pooling
 from training.heads.lesson import Lesson
 from training.heads.neural import halved
+from training.rows import AnyRows
 
 # Takes and gives tensors: rows (n, features) -> logits (n, classes).
 Score = Callable[[Any], Any]
@@ -35,14 +36,14 @@ class TrainedStatistics:
     about: str
     curve: tuple[tuple[float, float], ...] = ()  # it learns at once, not by epochs
 
-    def logits(self, rows: np.ndarray) -> np.ndarray:
-        """float32 (n, features) -> float32 (n, classes)."""
+    def logits(self, rows: AnyRows) -> np.ndarray:
+        """float (n, features) -> float32 (n, classes)."""
         import tensorflow as tf
 
         signature = tf.TensorSpec((None, rows.shape[1]), tf.float32)
         score = tf.function(self.score).get_concrete_function(signature)
         parts = (rows[start : start + _SCORED_AT_ONCE] for start in range(0, len(rows), _SCORED_AT_ONCE))
-        return np.concatenate([score(tf.constant(part, tf.float32)).numpy() for part in parts])
+        return np.concatenate([score(tf.constant(np.float32(part))).numpy() for part in parts])
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
         """Pooling becomes part of the graph."""
@@ -67,12 +68,12 @@ class Scaling:
         return scaled if self.components is None else scaled @ self.components
 
 
-def scaling(rows: np.ndarray) -> Scaling:
-    """The scaling that suits these rows, float32 (n, features)."""
+def scaling(rows: AnyRows) -> Scaling:
+    """The scaling that suits these rows, float (n, features)."""
     return Scaling(*neural.moments(rows, rows.shape[1]))
 
 
-def principal(rows: np.ndarray, seed: int) -> Scaling:
+def principal(rows: AnyRows, seed: int) -> Scaling:
     """A scaling on to at most 128 principal components.
 
     Heads that keep rows keep them in this short form. Distances between rows hardly change, because the
@@ -82,7 +83,7 @@ def principal(rows: np.ndarray, seed: int) -> Scaling:
 
     plain = scaling(rows)
     count = min(_COMPONENTS, *rows.shape)
-    axes = PCA(count, svd_solver="randomized", random_state=seed).fit(plain(rows)).components_
+    axes = PCA(count, svd_solver="randomized", random_state=seed).fit(plain(np.asarray(rows))).components_
     return Scaling(plain.mean, plain.deviation, halved(axes.T))
 
 

@@ -31,6 +31,7 @@ class SvmHead:
     """
 
     ordinal = False
+    whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
@@ -39,7 +40,7 @@ class SvmHead:
     def fit(self, lesson: Lesson) -> TrainedStatistics:
         """Choose the penalty."""
         scale = principal(lesson.rows, lesson.seed)
-        kept = halved(scale(lesson.rows))
+        kept = halved(scale(np.asarray(lesson.rows)))
         width = halved(1 / (kept.shape[1] * np.float32(max(kept.var(), 1e-6))))
         return best(lesson, _PENALTIES, lambda penalty: self._one(lesson, scale, kept, float(width), penalty))
 

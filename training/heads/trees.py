@@ -29,6 +29,7 @@ class RandomForestHead:
     """Two hundred trees on drawn rows and features; the mean of their leaves' shares."""
 
     ordinal = False
+    whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
@@ -39,7 +40,7 @@ class RandomForestHead:
         from sklearn.ensemble import RandomForestClassifier
 
         scale = scaling(lesson.rows)
-        rows = scale(lesson.rows)
+        rows = scale(np.asarray(lesson.rows))
 
         def one(least: int) -> TrainedStatistics:
             model = RandomForestClassifier(
@@ -63,6 +64,7 @@ class DecisionTreeHead:
     """
 
     ordinal = False
+    whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
@@ -73,7 +75,7 @@ class DecisionTreeHead:
         from sklearn.tree import DecisionTreeClassifier
 
         scale = scaling(lesson.rows)
-        rows = scale(lesson.rows)
+        rows = scale(np.asarray(lesson.rows))
 
         def one(least: int) -> TrainedStatistics:
             model = DecisionTreeClassifier(

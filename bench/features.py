@@ -1,0 +1,99 @@
+"""Features from PNG files to the cache, beside Keras; and a second training beside the first."""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bench import pictures, plain
+from bench.figure import Figure, take_turns
+from training.config import SHIPPED, Site, TrainConfig
+from training.dataset import read_folder
+from training.extractor import Extractor, from_bundle
+from training.features import extract
+from training.heads import DenseHead
+from training.recipe import train
+
+REQUIRED_FEATURES, REQUIRED_TRAINING = 3.5, 10.0
+FILES, ROUNDS = 256, 3
+TRAINED_FILES = 3000
+
+
+def measure(options: argparse.Namespace) -> Iterator[Figure]:
+    """Images a second from files that no cache knows to rows in the cache; Keras reads the same files."""
+    with _scratch() as folder:
+        files = pictures.write(folder, FILES)
+        extractor = from_bundle(options.models / SHIPPED, "openvino", options.precision)
+        ours, theirs = take_turns(
+            _ours(files, folder, extractor, options),
+            _plain(sorted(files.rglob("*.png")), folder, extractor.size),
+            ROUNDS,
+        )
+    what = f"features of {FILES} 512-px PNG files, disk to cache, images/s"
+    yield Figure(what, FILES / ours, FILES / theirs, theirs / ours, least=REQUIRED_FEATURES)
+
+
+def measure_trainings(options: argparse.Namespace) -> Iterator[Figure]:
+    """Seconds of whole trainings, files to bundle, of one configuration: the second finds its rows cached.
+
+    Both run in one process that has trained before, so that neither pays for loading TensorFlow.
+    """
+    with _scratch() as folder:
+        files = pictures.write(folder, TRAINED_FILES)
+        site = Site(options.models, folder / "cache", precision=options.precision, target=folder / "models")
+        warm = Site(options.models, folder / "warm", precision=options.precision, target=folder / "models")
+        _train(pictures.write(folder / "few", 200), "warm", warm)
+        first, second = (_train(files, name, site) for name in ("first", "second"))
+    what = f"second training on {TRAINED_FILES} files, beside the first, s"
+    yield Figure(what, second, first, first / second, least=REQUIRED_TRAINING)
+
+
+def _train(data: Path, name: str, site: Site) -> float:
+    config = TrainConfig(data=str(data), name=name, head="knn", replicates=500)
+    start = perf_counter()
+    train(config, site, lambda line: None)
+    return perf_counter() - start
+
+
+def _ours(
+    files: Path, folder: Path, extractor: Extractor, options: argparse.Namespace
+) -> Callable[[], object]:
+    """What the recipe does with files, each time with an empty cache."""
+    examples = read_folder(files).examples
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as cache:
+            site = Site(options.models, Path(cache), precision=options.precision)
+            found = extract(examples, extractor, DenseHead(), site)
+            assert len(found.rows) == len(examples) and not found.cached
+
+    return run
+
+
+def _plain(paths: list[Path], folder: Path, size: int) -> Callable[[], object]:
+    """Keras' own loader, its ResNet50, average and maximum of the maps, and one file of NumPy."""
+    import keras
+
+    model: Any = plain.backbone(size)
+
+    def run() -> None:
+        images = [
+            keras.utils.img_to_array(keras.utils.load_img(path, target_size=(size, size))) for path in paths
+        ]
+        inputs = keras.applications.resnet50.preprocess_input(np.stack(images))
+        maps = model.predict(inputs, batch_size=32, verbose=0)
+        np.save(folder / "plain.npy", np.concatenate([maps.mean(axis=(1, 2)), maps.max(axis=(1, 2))], axis=1))
+
+    return run
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        (Path(folder) / "models").mkdir()
+        yield Path(folder)

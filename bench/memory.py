@@ -1,0 +1,97 @@
+"""Peak memory of a training on few and on many rows that lie in the store."""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.figure import Figure
+from bench.worker import peak_mb
+
+FEW, MANY = 1_000, 100_000
+# How much more memory many rows may take than few, TensorFlow's own included.
+REQUIRED_RATIO = 1.3
+WIDTH = 4096
+CLASSES, SHARES = "12345", (0.35, 0.25, 0.2, 0.1, 0.1)
+_WRITTEN_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak resident memory in MB (10^6 bytes): after loading TensorFlow and Keras, and after the training."""
+
+    base_mb: float
+    peak_mb: float
+
+
+def measure(options: argparse.Namespace) -> Iterator[Figure]:
+    """Train in a process of its own for each number of rows."""
+    few, many = (_in_child(count) for count in (FEW, MANY))
+    title = f"peak memory of a training, {FEW:,} rows (Keras alone {few.base_mb:.0f}), MB"
+    yield Figure(title, few.peak_mb, None, few.peak_mb)
+    title = f"peak memory of a training, {MANY:,} rows (Keras alone {many.base_mb:.0f}), MB"
+    ratio = many.peak_mb / few.peak_mb
+    yield Figure(title, many.peak_mb, few.peak_mb, ratio, most=REQUIRED_RATIO)
+
+
+def _in_child(count: int) -> Memory:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.memory", str(count)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Memory(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def run(count: int) -> Memory:
+    """Write rows to a store, then resample, train the dense head for an epoch, and answer, as a recipe does."""
+    from training.config import TrainConfig
+    from training.features import Features
+    from training.heads import head
+    from training.quiet import import_keras
+    from training.recipe import measure as answer
+    from training.store import FeatureStore
+
+    import_keras()
+    base = peak_mb("self")
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=".") as folder:
+        store = FeatureStore(Path(folder), WIDTH)
+        digests = [hashlib.sha256(str(number).encode()).digest() for number in range(count)]
+        dataset = _dataset(count)
+        for start in range(0, count, _WRITTEN_AT_ONCE):
+            part = slice(start, start + _WRITTEN_AT_ONCE)
+            store.add(digests[part], _rows(dataset.labels[part], start))
+        features = Features(dataset, store.rows(digests), (7, 7, WIDTH // 2), (), count)
+        config = TrainConfig(data="rows", name="rows", epochs=1, batch_size=128)
+        answers, _ = answer(config, head("dense"), features)
+    assert len(answers.labels) > count / 10
+    return Memory(base, peak_mb("self"))
+
+
+def _dataset(count: int):
+    """Two images of each patient, categories as uneven as they are in practice."""
+    from training.dataset import Dataset, Example
+
+    codes = np.random.default_rng(0).choice(list(CLASSES), -(-count // 2), p=SHARES)
+    return Dataset(
+        tuple(
+            Example(Path(f"{number}.png"), str(codes[number // 2]), f"P{number // 2}", known=True)
+            for number in range(count)
+        )
+    )
+
+
+def _rows(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Rows like pooled features, around a mean of each category."""
+    means = np.random.default_rng(0).uniform(0, 2, (len(CLASSES), WIDTH))
+    noise = np.random.default_rng([1, seed]).normal(size=(len(labels), WIDTH))
+    return np.maximum(means[labels] + noise, 0)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(run(int(sys.argv[1])))))

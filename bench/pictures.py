@@ -1,0 +1,37 @@
+"""A data set to measure on: 512-pixel PNG files of phantoms, no two alike."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.phantoms import write_set
+
+# Phantoms take longer to draw than their shade does to change; each patient has four images.
+_PATIENTS, _IMAGES = 25, 100
+# Cells of the random field that a phantom is shaded with: coarse enough to change how the whole picture looks.
+_CELLS = 6
+
+
+def write(folder: Path, count: int) -> Path:
+    """Write ``count`` pictures below ``folder``, a folder per category and a table of patients; gives it."""
+    base = write_set(folder / "base", _PATIENTS, seed=1, size=512).parent
+    paths = sorted(base.glob("Birads*/*.png"))
+    phantoms = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+    target = folder / "pictures"
+    for path in paths:
+        (target / path.parent.name).mkdir(parents=True, exist_ok=True)
+
+    def shade(number: int) -> None:
+        turn, which = divmod(number, _IMAGES)
+        field = np.random.default_rng(number).uniform(0.3, 1.0, (_CELLS, _CELLS)).astype(np.float32)
+        picture = phantoms[which]
+        shaded = picture * cv2.resize(field, picture.shape[::-1], interpolation=cv2.INTER_CUBIC).clip(0.2, 1)
+        name = f"PH{turn * _PATIENTS + int(paths[which].name[2:6]):04d}{paths[which].name[6:]}"
+        cv2.imwrite(str(target / paths[which].parent.name / name), shaded.astype(np.uint8))
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(shade, range(count)))
+    return target

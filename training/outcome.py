@@ -1,0 +1,185 @@
+"""What a training ends with: the model, what it answered, and the bundle that is written of both."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from birads_app.inference import bundle as bundles
+from birads_app.inference import prediction_set, preprocess
+from training import pictures, protocol, record, report, report_page, resampling
+from training.evaluate import Evaluation, evaluate
+from training.extractor import Extractor
+from training.features import Features
+from training.heads import Head, TrainedHead
+from training.split import Split
+from training.survey import Survey
+from training.traps import Traps
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    path: Path
+    evaluation: Evaluation
+    summary: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the validation patients tell: the temperature, and the threshold of the prediction sets."""
+
+    temperature: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a head says about test images.
+
+    raw, calibrated : probabilities (n, classes) before and after temperature scaling
+    sets : bool (n, classes), the categories called possible
+    labels, patients : the truth, int (n,), and n ids
+    """
+
+    raw: np.ndarray
+    calibrated: np.ndarray
+    sets: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything at hand once a head has learned and answered.
+
+    split : the parts that the model itself learned from
+    answers : of the test parts of ``dealt.splits``, one after the other
+    notes : sentences of the resampling
+    traps : None where none were laid
+    """
+
+    config: "TrainConfig"
+    features: Features
+    dealt: protocol.Dealt
+    split: Split
+    source: Extractor
+    kind: Head
+    trained: TrainedHead
+    scale: Scale
+    answers: Answers
+    leak: protocol.Leak
+    notes: tuple[str, ...]
+    checked: Survey
+    traps: Traps | None
+
+    def write(self, models: Path) -> Trained:
+        """Measure, and write the bundle with its card and report; raises BundleError, OSError."""
+        evaluation = self._evaluate()
+        known = record.record(self.config, self._facts(), evaluation, self.checked, self.traps)
+        path = bundles.write(
+            models,
+            self.config.name,
+            manifest=self._manifest(known["created"]),
+            card=report.card(known),
+            backbone=self.source.graph,
+            head=self.trained.freeze(self.features.map_shape),
+            evaluation=known,
+            report=report_page.page(known, self._pictures() if self.config.images else ()),
+        )
+        return Trained(path, evaluation, report.summary(known))
+
+    @property
+    def _classes(self) -> tuple[str, ...]:
+        return self.features.dataset.classes
+
+    def _evaluate(self) -> Evaluation:
+        answers = self.answers
+        return evaluate(
+            answers.raw,
+            answers.calibrated,
+            answers.labels,
+            answers.patients,
+            self._classes,
+            answers.sets,
+            replicates=self.config.replicates,
+            seed=self.config.seed,
+        )
+
+    def _facts(self) -> record.Facts:
+        images, source = self.features.dataset.examples, self.source
+        parts = (self.split.training, self.split.validation, self.split.test)
+        training, validation, test = (len(np.unique(self.dealt.patients[part])) for part in parts)
+        counts = [self._count(part) for part in parts]
+        return record.Facts(
+            classes=self._classes,
+            counts=tuple(zip(*counts, strict=True)),
+            before=self._count(parts[0][parts[0] < self.dealt.real]),
+            after=resampling.balanced_counts(counts[0])
+            if self.config.resampling == "smote-train"
+            else counts[0],
+            patients=(training, validation, test),
+            everyone=len({example.patient for example in images}),
+            images=len(images),
+            unknown=sum(not example.known for example in images),
+            protocol=protocol.of(self.config),
+            leak=self.leak,
+            refused=tuple((str(refusal.path), refusal.reason) for refusal in self.features.refused),
+            backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
+            head=self.trained.about,
+            curve=self.trained.curve,
+            notes=self.dealt.notes + self.notes,
+            temperature=self.scale.temperature,
+            threshold=self.scale.threshold,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _count(self, part: np.ndarray) -> tuple[int, ...]:
+        """Images of each category among these."""
+        return tuple(np.bincount(self.dealt.labels[part], minlength=len(self._classes)).tolist())
+
+    def _pictures(self) -> tuple[pictures.Picture, ...]:
+        """Test images to show; none after a cross-validation, since the model itself learned from all."""
+        real = np.flatnonzero(self.split.test < self.dealt.real)
+        if not len(real):
+            return ()
+        chosen = real[pictures.choose(self.answers.calibrated[real], self.answers.labels[real])]
+        reader = pictures.Reader(
+            self.source.size,
+            self.source.maps,
+            lambda maps: self.trained.logits(self.kind.rows(maps)) / self.scale.temperature,
+        )
+        examples = [self.features.dataset.examples[index] for index in self.split.test[chosen]]
+        labels = [self._classes[label] for label in self.answers.labels[chosen]]
+        return tuple(pictures.draw(examples, labels, self._classes, reader))
+
+    def _manifest(self, created: str) -> dict[str, Any]:
+        config, chosen = self.config, protocol.of(self.config)
+        return {
+            "classes": list(self._classes),
+            "demonstration": False,
+            "preprocessing": {"version": preprocess.VERSION, "size": self.source.size},
+            "head": {"kind": config.head, **self.trained.facts},
+            "temperature": self.scale.temperature,
+            "prediction_set": {"level": prediction_set.LEVEL, "threshold": self.scale.threshold},
+            "created": created,
+            "backbone": self.source.origin,
+            "protocol": {
+                "title": str(chosen),
+                "resampling": config.resampling,
+                "split": config.split,
+                "folds": config.folds,
+                "may_serve": chosen.may_serve,
+            },
+            "leaks": self.leak.leaks,
+            "training": {
+                **asdict(config),
+                "patients_known": all(example.known for example in self.features.dataset.examples),
+            },
+        }
