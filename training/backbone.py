@@ -20,16 +20,19 @@ class Network:
 
     title : the name of its function in ``keras.applications``
     kernels : number of its convolutions
+    stages : names that its layers begin with, early ones first
     """
 
     title: str
     kernels: int
+    stages: tuple[str, ...]
 
 
+_BLOCKS = tuple(f"block{number}" for number in range(1, 6))
 NETWORKS = {
-    "resnet50": Network("ResNet50", 53),
-    "vgg16": Network("VGG16", 13),
-    "vgg19": Network("VGG19", 16),
+    "resnet50": Network("ResNet50", 53, tuple(f"conv{number}" for number in range(1, 6))),
+    "vgg16": Network("VGG16", 13, _BLOCKS),
+    "vgg19": Network("VGG19", 16, _BLOCKS),
 }
 # Convolutions of ResNet50 up to conv4_block6_out.
 _CONV4_KERNELS = 43

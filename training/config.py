@@ -23,6 +23,12 @@ class TrainConfig:
     backbone_weights: str = "shipped"  # "imagenet" for features that saw no mammogram, or a Keras .h5 file
     head: str = "dense"
     loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
+    fine_tune: str | None = (
+        None  # the backbone learns from this stage on; worth it with a thousand images or more
+    )
+    fine_tune_rate: float = 3e-5  # above 1e-4 the stages forget what they know
+    fine_tune_epochs: int = 20
+    fine_tune_patience: int = 4
     seed: int = 0
     test_share: float = 0.2  # more gives narrower intervals, and less to learn from
     validation_share: float = 0.15  # early stopping and temperature come from these patients

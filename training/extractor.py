@@ -28,6 +28,14 @@ class Extractor:
     origin: dict[str, Any]
 
     @property
+    def title(self) -> str:
+        """The network and where its weights come from, in a few words."""
+        weights = self.origin.get("weights") or f"weights of model {self.origin.get('taken_from')}"
+        tuned = self.origin.get("fine_tuned")
+        more = f", fine-tuned from stage {tuned['from']} on" if tuned else ""
+        return f"{self.origin.get('network', 'ResNet50')}, {weights}{more}"
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the graph."""
         return hashlib.sha256(self.graph).hexdigest()

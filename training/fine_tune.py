@@ -132,12 +132,11 @@ class FineTuning:
         optimizer = keras.optimizers.AdamW(
             self._cosine(self.schedule.rate_a, self.schedule.epochs_a, len(maps)), weight_decay=1e-3
         )
-        step = _step(self.top, optimizer, done * -(-len(maps) // self.schedule.batch))
+        step = self._step(self.top, optimizer, done * -(-len(maps) // self.schedule.batch))
 
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([self.schedule.seed, 1, epoch])
-            weights = self.train.weights[sources]
-            order = rng.choice(len(maps), len(maps), p=weights / weights.sum())
+            order = draw(self.train.weights[sources], len(maps), rng)
             return self._pass(
                 step, order, lambda rows: (maps[np.sort(rows)], sources[np.sort(rows)]), f"A{epoch + 1}"
             )
@@ -153,18 +152,14 @@ class FineTuning:
         optimizer = keras.optimizers.AdamW(
             self._cosine(schedule.rate_b, schedule.epochs_b, schedule.draws_b), weight_decay=1e-3
         )
-        step = _step(self.whole, optimizer, done * -(-schedule.draws_b // schedule.batch))
+        step = self._step(self.whole, optimizer, done * -(-schedule.draws_b // schedule.batch))
 
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([schedule.seed, 2, epoch])
-            order = rng.choice(
-                len(self.train.squares), schedule.draws_b, p=self.train.weights / self.train.weights.sum()
+            order = draw(self.train.weights, schedule.draws_b, rng)
+            return self._pass(
+                step, order, lambda rows: (augmented(self.train.squares[rows], rng), rows), f"B{epoch + 1}"
             )
-
-            def load(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                return standardise(np.stack([augment(self.train.squares[row], rng) for row in rows])), rows
-
-            return self._pass(step, order, load, f"B{epoch + 1}")
 
         return epoch_of
 
@@ -176,12 +171,20 @@ class FineTuning:
         label: str,
     ) -> float:
         """One epoch over the drawn rows; gives the mean training loss."""
-        batches = list(_batches(order, self.schedule.batch))
-        total = 0.0
-        for rows in tqdm(batches, desc=f"epoch {label}", unit="batch", mininterval=5):
-            inputs, samples = load(rows)
-            total += float(step(inputs.astype(np.float32), self.train.possible[samples]))
-        return total / len(batches)
+
+        def inputs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            tensors, samples = load(rows)
+            return tensors, self.train.possible[samples]
+
+        return one_pass(step, list(batches(order, self.schedule.batch)), inputs, label)
+
+    def _step(self, model: Any, optimizer: Any, taken: int) -> Any:
+        """A training step whose rate goes on after the steps already taken."""
+        step = training_step(
+            lambda inputs: model(inputs, training=True), model.trainable_variables, optimizer, set_losses
+        )
+        optimizer.iterations.assign(taken)
+        return step
 
     def _conv4_maps(self) -> tuple[np.ndarray, np.ndarray]:
         """Feature maps of augmented copies, float16 on disk, and each row's image; computed once."""
@@ -193,11 +196,9 @@ class FineTuning:
         shape = (len(sources), *self.top.input.shape[1:])
         draft = path.with_suffix(".part")
         maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
-        batches = list(_batches(np.arange(len(sources)), self.schedule.batch))
-        for rows in tqdm(batches, desc="conv4 maps", unit="batch", mininterval=5):
-            maps[rows] = self.conv4(
-                standardise(np.stack([augment(self.train.squares[s], rng) for s in sources[rows]]))
-            )
+        parts = list(batches(np.arange(len(sources)), self.schedule.batch))
+        for rows in tqdm(parts, desc="conv4 maps", unit="batch", mininterval=5):
+            maps[rows] = self.conv4(augmented(self.train.squares[sources[rows]], rng))
         maps.flush()
         os.replace(draft, path)
         return np.load(path, mmap_mode="r"), sources
@@ -206,7 +207,7 @@ class FineTuning:
         """Logits of unaugmented squares, float32 (n, classes)."""
         parts = [
             self.whole(standardise(squares[rows]), training=False).numpy()
-            for rows in _batches(np.arange(len(squares)), self.schedule.batch)
+            for rows in batches(np.arange(len(squares)), self.schedule.batch)
         ]
         return np.concatenate(parts).astype(np.float32)
 
@@ -277,27 +278,65 @@ def set_loss(logits: np.ndarray, possible: np.ndarray, weights: np.ndarray) -> f
     return float(np.average(losses, weights=weights))
 
 
-def _step(model: Any, optimizer: Any, taken: int) -> Any:
-    """A compiled training step, (inputs, possible) -> loss; the rate goes on after the steps already taken."""
+def set_losses(possible: Any, logits: Any) -> Any:
+    """:func:`set_loss` of each image as operations of a graph: bool (n, classes), float (n, classes) -> (n,)."""
     import tensorflow as tf
 
-    optimizer.build(model.trainable_variables)
-    optimizer.iterations.assign(taken)
+    excluded = tf.where(possible, logits, -1e9)
+    return tf.reduce_logsumexp(logits, 1) - tf.reduce_logsumexp(excluded, 1)
+
+
+def training_step(
+    forward: Callable[[Any], Any], variables: list[Any], optimizer: Any, losses: Callable[[Any, Any], Any]
+) -> Any:
+    """A compiled step, (inputs, truth) -> mean loss, that builds the optimizer.
+
+    Parameters
+    ----------
+    forward : inputs -> logits (n, classes)
+    variables : those to train
+    losses : (truth, float32 logits) -> (n,)
+    """
+    import tensorflow as tf
+
+    optimizer.build(variables)
 
     @tf.function(reduce_retracing=True)
-    def step(inputs: Any, possible: Any) -> Any:
+    def step(inputs: Any, truth: Any) -> Any:
         with tf.GradientTape() as tape:
-            logits = tf.cast(model(inputs, training=True), tf.float32)
-            excluded = tf.where(possible, logits, -1e9)
-            loss = tf.reduce_mean(tf.reduce_logsumexp(logits, 1) - tf.reduce_logsumexp(excluded, 1))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        gradients, _ = tf.clip_by_global_norm(gradients, 5.0)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            loss = tf.reduce_mean(losses(truth, tf.cast(forward(inputs), tf.float32)))
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 5.0)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     return step
 
 
-def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def one_pass(
+    step: Any,
+    parts: list[np.ndarray],
+    load: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    label: str,
+) -> float:
+    """A step for each part of the rows, which ``load`` turns into inputs and truth; gives the mean loss."""
+    total = 0.0
+    for rows in tqdm(parts, desc=f"epoch {label}", unit="batch", mininterval=5, disable=None):
+        inputs, truth = load(rows)
+        total += float(step(inputs.astype(np.float32), truth))
+    return total / len(parts)
+
+
+def draw(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """So many images, int (count,), each as often as its weight says, with replacement."""
+    return rng.choice(len(weights), count, p=weights / weights.sum())
+
+
+def augmented(squares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Squares uint8 (n, size, size) -> inputs float32 (n, size, size, 3), each changed at random."""
+    return standardise(np.stack([augment(square, rng) for square in squares]))
+
+
+def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Parts of at most so many."""
     for start in range(0, len(order), size):
         yield order[start : start + size]

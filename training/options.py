@@ -66,6 +66,13 @@ def train(command: Command) -> Command:
             "the named category lies from the true one.",
         ),
         click.option(
+            "--fine-tune",
+            default=None,
+            metavar="STAGE",
+            help="Then let the backbone learn on from this stage, with heads that are networks: conv5 or conv4 of "
+            "resnet50, block5 or block4 of vgg, or an earlier one.",
+        ),
+        click.option(
             "--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found."
         ),
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),

@@ -131,7 +131,7 @@ class Outcome:
             protocol=protocol.of(self.config),
             leak=self.leak,
             refused=tuple((str(refusal.path), refusal.reason) for refusal in self.features.refused),
-            backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
+            backbone=source.title,
             head=self.trained.about,
             curve=self.trained.curve,
             notes=self.dealt.notes + self.notes,

@@ -1,7 +1,8 @@
 """The recipe of ``flask train``, top to bottom; what can be turned stands in :mod:`training.config`.
 
     dataset -> features -> split by patient -> resampling (training part only) -> head
-    -> calibration (validation patients) -> evaluation (test patients) -> bundle
+    -> backbone and head together (where asked for) -> calibration (validation patients)
+    -> evaluation (test patients) -> bundle
 
 Other protocols, to compare with, are in :mod:`training.protocol`.
 
@@ -12,18 +13,21 @@ leave a hole in a part.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
 from birads_app.inference.errors import ModelError
-from training import dataset, extractor, protocol, resampling, traps
+from training import dataset, extractor, protocol, resampling, traps, tune
 from training.config import SHIPPED, Site, TrainConfig
+from training.errors import DatasetError
 from training.extractor import Extractor
 from training.features import Features, extract
 from training.heads import Head, Lesson, TrainedHead, head
 from training.heads.lesson import ORDINAL
+from training.heads.neural import TrainedNetwork
 from training.outcome import Answers, Outcome, Scale, Trained
 from training.promote import reserved
 from training.rows import AnyRows, Part
@@ -76,13 +80,18 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume
     target = site.target or site.models
     with reserved(target, config.name):
         protocol.of(config)
+        tune.check(config, kind)
         work = _work(config, site, say, resume)
         found = find(config, say)
         source = open_backbone(config, site)
+        network = tune.open_network(config, source) if config.fine_tune else None
         features = read(config, site, source, kind, found.dataset, say)
         checked = check(config, found, features, say)
         material = _material(config, features, work)
         trained, notes = _fit(config, kind, material)
+        if isinstance(trained, TrainedNetwork) and network:
+            source, trained, material = _fine_tune(config, site, source, network, kind, trained, material)
+            notes += tune.notes(config)
         scale = _scale(material, trained)
         answers = (
             _cross_validate(config, kind, material, say)
@@ -233,6 +242,33 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
         checkpoint=material.work.checkpoint(f"fold-{material.fold}") if material.work else None,
     )
     return kind.fit(lesson), notes
+
+
+def _fine_tune(
+    config: TrainConfig,
+    site: Site,
+    source: Extractor,
+    network: Any,
+    kind: Head,
+    trained: TrainedNetwork,
+    material: _Material,
+) -> tuple[Extractor, TrainedHead, _Material]:
+    """Let the backbone learn on; its features are then another's, and last as long as this training."""
+    work, images = material.work, material.features.dataset
+    split = material.split
+    squares = tune.read_squares(images.examples, site.cache, source.size)
+    lesson = tune.Lesson(squares, images.labels, split.training, split.validation)
+    graph, tuned = tune.tune(
+        network, trained, config, lesson, work.checkpoint("fine-tuning") if work else None
+    )
+    origin = {**source.origin, "fine_tuned": tuned.facts["fine_tuning"]}
+    new = extractor.from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
+    here = replace(site, cache=work.folder) if work else site
+    rows = extract(images.examples, new, kind, here).rows
+    if len(rows) != len(images.examples):
+        raise DatasetError("Images have changed during the training. Train anew.")
+    features = replace(material.features, rows=rows)
+    return new, tuned, replace(material, features=features, dealt=replace(material.dealt, rows=rows))
 
 
 def _scale(material: _Material, trained: TrainedHead) -> Scale:

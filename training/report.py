@@ -186,7 +186,7 @@ def recipe(record: Mapping[str, Any]) -> str:
     """How the model was made."""
     whose = "patients" if record["settings"]["split"] == "patient" else "images"
     return (
-        f"Features of a fixed ResNet50 ({record['backbone']}), {_BALANCE[record['settings']['resampling']]}, the "
+        f"Features of a backbone ({record['backbone']}), {_BALANCE[record['settings']['resampling']]}, the "
         f"`{record['head']}` head, temperature {record['temperature']:.3f} and the prediction sets' threshold "
         f"{record['threshold']:.3f} fitted on the validation {whose}, figures from the test "
         f"{whose}{'' if record['leaks'] else ', which nothing else has touched'}. Seed and every other knob are in "

@@ -123,7 +123,7 @@ def reproduce(
         images=len(features.rows),
         patients=len(set(features.dataset.patients)),
         protocol=f"cross-validation {config.folds}" if config.folds else f"test share {config.test_share:g}",
-        backbone=str(source.origin.get("weights") or f"of model {source.origin.get('taken_from')}"),
+        backbone=source.title,
         cautions=cautions,
         rows=tuple(rows),
         settings=asdict(config),

@@ -16,7 +16,7 @@ from training.heads.logistic_regression import LogisticRegressionHead
 from training.heads.svm import SvmHead
 from training.heads.trees import DecisionTreeHead, RandomForestHead
 
-__all__ = ["HEADS", "DenseHead", "Head", "Lesson", "TrainedHead", "head"]
+__all__ = ["HEADS", "NETWORKS", "DenseHead", "Head", "Lesson", "TrainedHead", "head"]
 
 HEADS: dict[str, Callable[[], Head]] = {
     "dense": DenseHead,
@@ -28,6 +28,10 @@ HEADS: dict[str, Callable[[], Head]] = {
     "random-forest": RandomForestHead,
     "decision-tree": DecisionTreeHead,
 }
+
+
+# Those that learn by epochs.
+NETWORKS = ", ".join(name for name, make in HEADS.items() if make().network)
 
 
 def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
@@ -43,7 +47,6 @@ def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
     if loss not in LOSSES:
         raise TrainingError(f"--loss has to be one of {', '.join(LOSSES)}. Got {loss!r}.")
     made = HEADS[kind]()
-    if loss == ORDINAL and not made.ordinal:
-        able = ", ".join(name for name, make in HEADS.items() if make().ordinal)
-        raise TrainingError(f"The head {kind} cannot learn with --loss ordinal; these can: {able}.")
+    if loss == ORDINAL and not made.network:
+        raise TrainingError(f"The head {kind} cannot learn with --loss ordinal; these can: {NETWORKS}.")
     return made

@@ -17,7 +17,7 @@ class CnnLstmHead:
     The memory's outputs are pooled over all places, so that what it saw at the first is not lost at the last.
     """
 
-    ordinal = True
+    network = True
     whole = True
 
     def rows(self, maps: np.ndarray) -> np.ndarray:

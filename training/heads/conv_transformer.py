@@ -19,7 +19,7 @@ class ConvTransformerHead:
     step instead of after it, which trains without a warm-up.
     """
 
-    ordinal = True
+    network = True
     whole = True
 
     def rows(self, maps: np.ndarray) -> np.ndarray:

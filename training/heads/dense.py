@@ -11,7 +11,7 @@ from training.heads.lesson import Lesson
 class DenseHead:
     """The paper's dense layers, 128-256-128, with batch normalisation and dropout."""
 
-    ordinal = True
+    network = True
     whole = False
     widths = (128, 256, 128)
 

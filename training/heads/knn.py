@@ -31,7 +31,7 @@ class KnnHead:
     go, it also answers to the small changes that heat maps are made of.
     """
 
-    ordinal = False
+    network = False
     whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:

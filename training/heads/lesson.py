@@ -21,7 +21,7 @@ class Lesson:
     validation_rows, validation_labels : of patients that are not among the rows; never resampled
     classes : number of categories, in rising order of suspicion
     map_shape : (rows, columns, channels) of the feature maps behind the rows
-    loss : one of :data:`LOSSES`; only heads that are ``ordinal`` are asked for the ordinal one
+    loss : one of :data:`LOSSES`; only networks are asked for the ordinal one
     checkpoint : file in which heads with epochs keep their state, to go on from; None keeps nothing
     """
 
@@ -67,8 +67,8 @@ class Head(Protocol):
     """A kind of head."""
 
     @property
-    def ordinal(self) -> bool:
-        """Whether it can learn with the ordinal loss."""
+    def network(self) -> bool:
+        """Whether it is a network: it then knows both losses, and a backbone can be fine-tuned with it."""
 
     @property
     def whole(self) -> bool:

@@ -25,7 +25,7 @@ _NEVER = -20.0
 class LogisticRegressionHead:
     """One weight for each feature and category, held small by a quadratic penalty."""
 
-    ordinal = False
+    network = False
     whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:

@@ -31,21 +31,19 @@ class TrainedNetwork:
         curve: tuple[tuple[float, float], ...],
     ) -> None:
         """Take the model and ``rows_of``, which makes its rows from maps inside a graph."""
-        self._model = model
-        self._rows_of = rows_of
+        self.model = model
+        self.rows_of = rows_of
         self.facts = facts
         self.about = about
         self.curve = curve
 
     def logits(self, rows: AnyRows) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
-        return _predict(self._model, rows)
+        return _predict(self.model, rows)
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
         """Making the rows becomes part of the graph."""
-        return freeze(
-            lambda maps: self._model(self._rows_of(maps), training=False), (None, *map_shape), "maps"
-        )
+        return freeze(lambda maps: self.model(self.rows_of(maps), training=False), (None, *map_shape), "maps")
 
 
 def seeded(lesson: Lesson) -> Any:
@@ -77,20 +75,20 @@ def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str)
 
     # Compiling such small networks with XLA takes longer than all of their training.
     optimizer = keras.optimizers.Adam(lesson.learning_rate, clipnorm=5.0)
-    model.compile(optimizer=optimizer, loss=_loss(lesson), jit_compile=False)
+    model.compile(optimizer=optimizer, loss=loss_of(lesson.loss), jit_compile=False)
     curve, kept = _train(model, lesson)
-    best = _best(curve)
+    chosen = best(curve)
     model.set_weights([halved(weights) for weights in kept])
     facts = {
         "epochs": len(curve),
-        "best_epoch": best + 1,
-        "validation_loss": round(curve[best][1], 4),
+        "best_epoch": chosen + 1,
+        "validation_loss": round(curve[chosen][1], 4),
         "loss": lesson.loss,
         "weights": int(model.count_params()),
     }
     learned = (
         f"It learned with the {lesson.loss} loss for {len(curve)} epochs and keeps the weights of epoch "
-        f"{best + 1}, whose loss on the validation patients was the least."
+        f"{chosen + 1}, whose loss on the validation patients was the least."
     )
     return TrainedNetwork(model, rows_of, facts, f"{about} {learned}", tuple(curve))
 
@@ -147,12 +145,15 @@ def halved(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.asarray(values, np.float16), np.float32)
 
 
-def _loss(lesson: Lesson) -> Any:
+def loss_of(loss: str, each: bool = False) -> Any:
+    """A loss as Keras takes it: (labels (n,), logits (n, classes)) -> the mean loss, or that of each image."""
     import keras
 
-    if lesson.loss == ORDINAL:
+    if loss == ORDINAL:
         return ranked_probability_score
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction=None if each else "sum_over_batch_size"
+    )
 
 
 def ranked_probability_score(labels: Any, logits: Any) -> Any:
@@ -192,7 +193,7 @@ def _train(model: Any, lesson: Lesson) -> tuple[checkpoint.Curve, list[np.ndarra
     with tqdm(total=lesson.epochs, initial=len(curve), desc="head", unit="epoch", disable=None) as bar:
         while not _finished(curve, lesson):
             curve.append(_epoch(model, lesson, len(curve)))
-            if _best(curve) == len(curve) - 1:
+            if best(curve) == len(curve) - 1:
                 kept = model.get_weights()
             if lesson.checkpoint:
                 checkpoint.save(lesson.checkpoint, model, model.optimizer, curve, kept)
@@ -203,11 +204,11 @@ def _train(model: Any, lesson: Lesson) -> tuple[checkpoint.Curve, list[np.ndarra
 
 def _finished(curve: checkpoint.Curve, lesson: Lesson) -> bool:
     """True after all epochs, or when the validation loss has not fallen for long enough."""
-    waited = len(curve) - 1 - _best(curve) if curve else 0
+    waited = len(curve) - 1 - best(curve) if curve else 0
     return len(curve) >= lesson.epochs or waited >= lesson.patience
 
 
-def _best(curve: checkpoint.Curve) -> int:
+def best(curve: checkpoint.Curve) -> int:
     """The first epoch with the least validation loss; one that is no number counts as infinite."""
     return int(np.argmin(np.nan_to_num([reached for _, reached in curve], nan=np.inf)))
 
@@ -222,7 +223,7 @@ def _epoch(model: Any, lesson: Lesson, number: int) -> tuple[float, float]:
         chosen = order[start : start + lesson.batch_size]
         learned = model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
     answers = _predict(model, lesson.validation_rows)
-    return float(learned), float(ops.mean(_loss(lesson)(lesson.validation_labels, answers)))
+    return float(learned), float(ops.mean(loss_of(lesson.loss)(lesson.validation_labels, answers)))
 
 
 def _predict(model: Any, rows: AnyRows) -> np.ndarray:

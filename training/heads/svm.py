@@ -30,7 +30,7 @@ class SvmHead:
     How steep that softmax is, is fitted on the validation patients.
     """
 
-    ordinal = False
+    network = False
     whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ _LEAVES_OF_A_TREE = (5, 10, 20, 40)
 class RandomForestHead:
     """Two hundred trees on drawn rows and features; the mean of their leaves' shares."""
 
-    ordinal = False
+    network = False
     whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ class DecisionTreeHead:
     (Provost and Domingos, Tree Induction for Probability-Based Ranking, Machine Learning 52, 2003.)
     """
 
-    ordinal = False
+    network = False
     whole = False
 
     def rows(self, maps: np.ndarray) -> np.ndarray:
