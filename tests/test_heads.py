@@ -164,14 +164,22 @@ def taught(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
     """By kind of head: the bundle that the recipe wrote, and what the head itself says about all images."""
     found = {}
     for kind in HEADS:
-        config = TrainConfig(data=str(phantoms), name=kind, head=kind, epochs=12, classes=("1", "3", "5"))
+        config = TrainConfig(
+            data=str(phantoms),
+            name=kind,
+            head=kind,
+            epochs=12,
+            classes=("1", "3", "5"),
+            traps=False,
+            images=False,
+        )
         with pytest.MonkeyPatch.context() as patch:
             learned = _recorded(patch, kind)
             path = recipe.train(config, site, print).path
-        examples, _ = recipe.look(config, site, print)
+        images = recipe.find(config, print).dataset
         source = recipe.open_backbone(config, site)
-        features = recipe.read(config, site, source, head(kind), examples, print)
-        logits = learned[-1].logits(np.asarray(features.rows))
+        features = recipe.read(config, site, source, head(kind), images, print)
+        logits = learned[-1].logits(features.rows)
         found[kind] = (path, softmax(logits, bundles.load(path).temperature))
     return found
 

@@ -38,7 +38,7 @@ def config(tmp_path_factory) -> TrainConfig:
 def read(config: TrainConfig, models: Path, tmp_path_factory) -> Callable[[str], Features]:
     """Gives the rows of all phantoms as a kind of head wants them; each image passes the backbone once."""
     site = Site(models=models, cache=tmp_path_factory.mktemp("cache"))
-    found, _ = recipe.look(config, site, print)
+    found = recipe.find(config, print).dataset
     source = recipe.open_backbone(config, site)
     return lambda kind: recipe.read(config, site, source, head(kind), found, print)
 
