@@ -59,7 +59,7 @@ def run(count: int) -> Memory:
 
     import_keras()
     base = peak_mb("self")
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=".") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = FeatureStore(Path(folder), WIDTH)
         digests = [hashlib.sha256(str(number).encode()).digest() for number in range(count)]
         dataset = _dataset(count)

@@ -10,7 +10,7 @@ import numpy as np
 from training.phantoms import write_set
 
 # Phantoms take longer to draw than their shade does to change; each patient has four images.
-_PATIENTS, _IMAGES = 25, 100
+_PATIENTS, _IMAGES = 10, 40
 # Cells of the random field that a phantom is shaded with: coarse enough to change how the whole picture looks.
 _CELLS = 6
 
