@@ -15,10 +15,13 @@ from birads_app.inference.errors import ModelError
 from tests.nearest import Nearest
 from training.backbone import keras_resnet50
 from training.cli import register
+from training.config import TrainConfig
+from training.dataset import Dataset, Example
 from training.evaluate import Figure
+from training.features import Features
 from training.heads import HEADS
 from training.phantoms import write_set
-from training.reproduce import ROWS, Reproduction, Row
+from training.reproduce import ROWS, Reproduction, Row, compare
 from training.reproduce_table import lines, page
 
 
@@ -88,6 +91,22 @@ def test_what_a_page_says_is_escaped() -> None:
     assert "<dense>" not in html and "&lt;caution&gt;" in html and "&lt;data&gt;" in html
     accuracy, f1 = (line for line in lines(found) if line.startswith("<dense>") and "kappa" not in line)
     assert "0.918" in accuracy and "0.918" not in f1
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_folds_draw_the_same_patients_for_both_sides(folds: int) -> None:
+    """Of patients with one image each both protocols give the same answers; with folds no draw tells them apart."""
+    random = np.random.default_rng(0)
+    rows, categories = random.normal(size=(60, 4)).astype(np.float32), random.choice(list("35"), 60)
+    examples = (
+        Example(Path(f"{n}.png"), str(code), f"P{n:02d}", known=True) for n, code in enumerate(categories)
+    )
+    features = Features(Dataset(tuple(examples)), rows, (1, 1, 4), (), 0)
+    config = TrainConfig(data="data", name="m", head="nearest", folds=folds, replicates=50)
+    imbalanced, *_ = compare(config, Nearest(), features, print)
+    for leak in imbalanced.leak.values():
+        assert leak.value == 0
+        assert (leak.low, leak.high) == (0, 0) if folds else leak.low < 0 < leak.high
 
 
 def test_weights_up_to_conv4_make_maps_of_the_usual_shape(tmp_path: Path) -> None:

@@ -171,13 +171,18 @@ def _codes(listed: str | None) -> tuple[str, ...]:
     return tuple(code.strip() for code in listed.split(",")) if listed else ()
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a report whole or not at all."""
+def _json(content: dict[str, Any]) -> str:
+    """A report as a JSON file has it."""
     import json
 
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a report whole or not at all."""
     draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        draft.write_text(text, "utf-8")
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -205,7 +210,7 @@ def check_dataset(
         for line in report.lines():
             click.echo(line)
         if out:
-            _write_json(out, report.as_dict())
+            _write(out, _json(report.as_dict()))
     if report.problems:
         raise SystemExit(1)
 
@@ -225,8 +230,8 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **k
         for line in lines(found):
             click.echo(line)
         if out:
-            _write_json(out / "reproduction.json", found.as_dict())
-            (out / "reproduction.html").write_text(page(found), "utf-8")
+            _write(out / "reproduction.json", _json(found.as_dict()))
+            _write(out / "reproduction.html", page(found))
 
 
 @_commands.group("models", cls=AppGroup)
