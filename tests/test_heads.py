@@ -246,7 +246,7 @@ def test_networks_learn_by_the_ordinal_loss() -> None:
     taught = head("dense", "ordinal").fit(lesson_for("dense", loss="ordinal"))
     assert (taught.logits(head("dense").rows(maps)).argmax(axis=1) == labels).mean() > 0.85
     assert taught.facts["loss"] == "ordinal" and "ordinal loss" in taught.about
-    assert [kind for kind in HEADS if head(kind).ordinal] == NETWORKS
+    assert [kind for kind in HEADS if head(kind).network] == NETWORKS
 
 
 @pytest.mark.parametrize("kind", [kind for kind in HEADS if kind not in NETWORKS[1:]])
