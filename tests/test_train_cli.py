@@ -269,7 +269,7 @@ def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms
 
     def interrupt() -> None:
         while not over.wait(0.005):
-            if any(file.stat().st_size for file in cache.glob("features/*-pooled/*.f16")):
+            if any(file.stat().st_size for file in cache.glob("features/*-pooled-4096/*.f16")):
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 

@@ -116,7 +116,8 @@ class _RowMaker:
 
     def _open(self, site: Site, name: str, width: int) -> FeatureStore:
         source = self._extractor
-        where = store.folder(site.cache, name, source.digest, source.size, site.engine, site.precision)
+        kind = f"{name}-{width}"
+        where = store.folder(site.cache, kind, source.digest, source.size, site.engine, site.precision)
         return FeatureStore(where, width)
 
     def wants(self, digest: bytes) -> bool:
