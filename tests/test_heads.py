@@ -60,17 +60,19 @@ def drawn(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.ndarra
     return maps.astype(np.float16).astype(np.float32), labels  # as feature maps come out of the cache
 
 
-def lesson_for(kind: str, **knobs: object) -> Lesson:
+def lesson_for(
+    kind: str, shape: tuple[int, int, int] = MAP_SHAPE, count: int = 180, **knobs: object
+) -> Lesson:
     """Two thirds to learn from, one third to validate."""
-    maps, labels = drawn(180, MAP_SHAPE, seed=0)
-    rows = head(kind).rows(maps)
+    maps, labels = drawn(count, shape, seed=0)
+    rows, kept = head(kind).rows(maps), 2 * count // 3
     lesson = Lesson(
-        rows=rows[:120],
-        labels=labels[:120],
-        validation_rows=rows[120:],
-        validation_labels=labels[120:],
+        rows=rows[:kept],
+        labels=labels[:kept],
+        validation_rows=rows[kept:],
+        validation_labels=labels[kept:],
         classes=CLASSES,
-        map_shape=MAP_SHAPE,
+        map_shape=shape,
         seed=0,
         epochs=40,
         patience=10,

@@ -45,7 +45,7 @@ def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, tune.Lesso
     maps = np.asarray(backbone(standardise(pictures.reshape(-1, SIZE, SIZE)), training=False))
     kind = head("dense")
     lesson = replace(
-        lesson_for("dense", count=30, epochs=1),
+        lesson_for("dense", count=30, epochs=1, batch_size=16),
         map_shape=maps.shape[1:],
         rows=kind.rows(maps),
         labels=labels,
