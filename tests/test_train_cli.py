@@ -263,13 +263,13 @@ def test_a_disk_without_space_is_one_clear_line_and_the_next_run_goes_on(train, 
 
 
 def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms, cache) -> None:
-    """A real signal, once the first rows are on the disk."""
+    """A real signal, while the second batch of sixteen rows of 8 kB is written."""
     shutil.rmtree(cache / "features", ignore_errors=True)
     over = threading.Event()
 
     def interrupt() -> None:
         while not over.wait(0.005):
-            if any(file.stat().st_size for file in cache.glob("features/*-pooled-4096/*.f16")):
+            if any(file.stat().st_size > 16 * 8192 for file in cache.glob("features/*-pooled-4096/*.f16")):
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
