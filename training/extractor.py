@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Extractor:
         more = f", fine-tuned from stage {tuned['from']} on" if tuned else ""
         return f"{self.origin.get('network', 'ResNet50')}, {weights}{more}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the graph."""
         return hashlib.sha256(self.graph).hexdigest()

@@ -107,7 +107,11 @@ def standardise(grey: np.ndarray) -> np.ndarray:
 
     Gives three BGR channels less the ImageNet mean, float32 (..., 3), from grey levels 0..255 of shape (...).
     """
-    return np.asarray(grey, np.float32)[..., None] - _IMAGENET_MEAN_BGR
+    grey = np.asarray(grey, np.float32)
+    channels = np.empty((*grey.shape, 3), np.float32)
+    for channel, mean in enumerate(_IMAGENET_MEAN_BGR):  # one broadcast subtraction takes five times as long
+        np.subtract(grey, mean, out=channels[..., channel])
+    return channels
 
 
 def _outline(pixels: np.ndarray) -> tuple[Box, np.ndarray]:
@@ -186,7 +190,7 @@ def _background_threshold(blurred: np.ndarray) -> float:
     if below.size < 2 or below.min() == below.max():
         return float(first)
     second, _ = cv2.threshold(below.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    low, high = float(np.percentile(blurred, 1)), float(np.percentile(blurred, 99))
+    low, high = map(float, np.percentile(blurred, (1, 99)))
     noiseless = (blurred <= low + _NOISELESS_LEVELS).mean() > _NOISELESS_AREA
     return min(float(second), low + (_AIR_SHARE_DETECTOR if noiseless else _AIR_SHARE_FILM) * (high - low))
 
