@@ -1,12 +1,13 @@
 """The chart of all categories."""
 
+import re
 from xml.etree import ElementTree
 
 import pytest
 
 from birads_app.inference.categories import CATEGORIES
-from birads_app.web.charts import WIDTH, bar_chart
-from birads_app.web.wording import certainty, percent, view_label, view_words
+from birads_app.web.charts import ROW, WIDTH, bar_chart
+from birads_app.web.wording import certainty, percent, range_left_open, view_label, view_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROBABILITIES = {"1": 0.05, "2": 0.004, "3": 0.246, "4": 0.6, "5": 0.1}
@@ -46,6 +47,22 @@ def test_it_is_an_image_with_a_title_and_a_description():
     named = {child.get("id"): child.text for child in svg if child.tag in {f"{SVG}title", f"{SVG}desc"}}
     assert set(svg.get("aria-labelledby").split()) == set(named)
     assert "BI-RADS 4: 60%" in " ".join(named.values())
+
+
+def test_a_bracket_holds_the_possible_categories_together():
+    markup = str(bar_chart(PROBABILITIES, "4", "chart-1", ["3", "4"]))
+    (path,) = re.findall(r'class="chart-bracket" d="M-5 (\d+)h-5V(\d+)h5"', markup)
+    top, bottom = map(int, path)
+    assert 2 * ROW < top < 3 * ROW < bottom < 4 * ROW  # the third and the fourth row
+    assert "chart-bracket" not in str(bar_chart(PROBABILITIES, "4", "chart-1"))
+
+
+def test_it_is_said_what_the_bracket_promises():
+    said = range_left_open(["3", "4"], PROBABILITIES)
+    assert said.startswith("Bracket: BI-RADS 3 to 4.") and "90% of patients" in said
+    assert range_left_open(["4"], PROBABILITIES).startswith("Bracket: BI-RADS 4.")
+    assert "every category open" in range_left_open(list(PROBABILITIES), PROBABILITIES)
+    assert range_left_open([], PROBABILITIES) == ""
 
 
 def test_it_needs_no_inline_style():

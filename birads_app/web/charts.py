@@ -1,6 +1,6 @@
 """Charts drawn on the server as SVG: no script, no style attribute, and they print."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from markupsafe import Markup, escape
 
@@ -14,14 +14,19 @@ LABEL = 13
 BAR_TOP = 20
 BAR = 10
 AXIS = 20
+# Room at the left for the bracket around the categories that stay possible.
+MARGIN, BRACKET = 14, 5
 TICKS = ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
 
 
-def bar_chart(probabilities: Mapping[str, float], predicted: str, chart_id: str) -> Markup:
+def bar_chart(
+    probabilities: Mapping[str, float], predicted: str, chart_id: str, possible: Collection[str] = ()
+) -> Markup:
     """Draw one horizontal bar a category, in the given order, with its percentage.
 
     ``probabilities`` maps a category's code to a probability in 0..1; ``predicted`` is the code whose row
-    is emphasised; ``chart_id`` makes the ids of the title and the description unique on the page.
+    is emphasised; ``chart_id`` makes the ids of the title and the description unique on the page; a bracket
+    holds the ``possible`` codes together, which follow each other.
     Raises ValueError if there is no category, or a probability is outside 0..1.
     """
     if not probabilities:
@@ -35,11 +40,11 @@ def bar_chart(probabilities: Mapping[str, float], predicted: str, chart_id: str)
         for index, (code, value) in enumerate(probabilities.items())
     )
     return Markup(
-        f'<svg class="chart" role="img" viewBox="0 0 {WIDTH} {bottom + AXIS}"'
+        f'<svg class="chart" role="img" viewBox="{-MARGIN} 0 {WIDTH + MARGIN} {bottom + AXIS}"'
         f' aria-labelledby="{escape(chart_id)}-title {escape(chart_id)}-desc">'
         f'<title id="{escape(chart_id)}-title">The model\'s probability of each category</title>'
         f'<desc id="{escape(chart_id)}-desc">{escape(describe(probabilities))}</desc>'
-        f"{_axis(bottom)}{rows}</svg>"
+        f"{_axis(bottom)}{rows}{_bracket(list(probabilities), possible)}</svg>"
     )
 
 
@@ -62,6 +67,15 @@ def _row(code: str, value: float, top: float, emphasised: bool) -> str:
         f'<rect class="chart-track" {bar} width="{WIDTH}"/>'
         f'<rect class="chart-bar" {bar} width="{length:.1f}" fill="{escape(category.colour)}"/></g>'
     )
+
+
+def _bracket(codes: list[str], possible: Collection[str]) -> str:
+    """A line beside the possible categories with a hook at either end; nothing where there are none."""
+    inside = [index for index, code in enumerate(codes) if code in possible]
+    if not inside:
+        return ""
+    top, bottom = ROW * inside[0] + 2, ROW * inside[-1] + BAR_TOP + BAR
+    return f'<path class="chart-bracket" d="M{-BRACKET} {top}h{-BRACKET}V{bottom}h{BRACKET}"/>'
 
 
 def _axis(bottom: float) -> str:

@@ -95,6 +95,7 @@ def exam(exam_id: str) -> str:
         exam=exams.get(exam_id),
         bar_chart=charts.bar_chart,
         certainty=wording.certainty,
+        range_left_open=wording.range_left_open,
     )
 
 

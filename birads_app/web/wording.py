@@ -1,6 +1,8 @@
 """How the pages put figures, views and sizes into words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from birads_app.inference.prediction_set import LEVEL
 
 SIDES = {"R": "right breast", "L": "left breast"}
 VIEWS = {
@@ -71,3 +73,16 @@ def certainty(probabilities: Mapping[str, float]) -> str:
     if first < 0.8:
         return f"{share}; {runner_up}."
     return f"{share}; {runner_up}. A high figure is the model's preference, not a proof."
+
+
+def range_left_open(possible: Sequence[str], probabilities: Mapping[str, float]) -> str:
+    """Say what the set of possible categories, in rising order, promises; empty where the model promises none."""
+    if not possible:
+        return ""
+    if len(possible) == len(probabilities):
+        return f"To be right in {LEVEL:.0%} of patients the model has to leave every category open."
+    codes = f"{possible[0]} to {possible[-1]}" if len(possible) > 1 else possible[0]
+    return (
+        f"Bracket: BI-RADS {codes}. Ranges made this way hold the true category of every image in {LEVEL:.0%} of "
+        "patients like those the model was calibrated on."
+    )
