@@ -22,9 +22,9 @@ run: $(RUNTIME) ## Install what is needed and serve: make run [HOST=127.0.0.1] [
 	exec $(BIN)/gunicorn --config gunicorn.conf.py wsgi:app
 
 .PHONY: shipped-model
-shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DATA=folder [NAME=birads-demo]
+shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DATA=folder [NAME=birads-demo] [BESIDE=folder]
 	@[[ -n "$(DATA)" ]] || { echo "Say where the data is: make shipped-model DATA=folder" >&2; exit 2; }
-	$(BIN)/flask train --recipe shipped --data "$(DATA)" --name "$(NAME)"
+	$(BIN)/flask train --recipe shipped --data "$(DATA)" --name "$(NAME)" $(if $(BESIDE),--beside "$(BESIDE)")
 
 ##@ Develop
 

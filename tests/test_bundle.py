@@ -44,6 +44,14 @@ def test_it_reads_what_was_written(tmp_path: Path) -> None:
     assert loaded.card == "# card\n" and loaded.threshold is None
 
 
+def test_it_knows_the_rule_for_a_breast(tmp_path: Path) -> None:
+    path = write(tmp_path, exam_rule="worst")
+    assert bundle.load(path).exam_rule == "worst"
+    change_manifest(path, exam_rule="loudest")
+    with pytest.raises(BundleError, match="incomplete"):
+        bundle.load(path)
+
+
 def test_it_knows_the_threshold_of_the_prediction_sets(tmp_path: Path) -> None:
     path = write(tmp_path, prediction_set={"level": 0.9, "threshold": 0.75})
     assert bundle.load(path).threshold == 0.75

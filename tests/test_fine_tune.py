@@ -8,21 +8,23 @@ import numpy as np
 import pytest
 
 from training.errors import TrainingError
-from training.fine_tune import FineTuning, Part, Schedule, augment, set_loss
+from training.fine_tune import Change, FineTuning, Part, Schedule, covered, lesson_losses, set_loss
 
 SIZE = 64
 SHORT = Schedule(batch=4, copies=1, epochs_a=1, epochs_b=1, draws_b=8)
 
 
 def part(seed: int) -> Part:
-    """Eight squares of two kinds; half of the labels are sets."""
+    """Eight squares of two kinds; half of the labels are sets, and half have a finding at the top left."""
     rng = np.random.default_rng(seed)
     squares = rng.integers(0, 60, (8, SIZE, SIZE)).astype(np.uint8)
     squares[4:] += 150
     possible = np.zeros((8, 5), bool)
     possible[:4, 0] = possible[4:, 4] = True
     possible[2:6, 3] = True
-    return Part(squares, possible, np.ones(8))
+    outlines = np.zeros((8, SIZE, SIZE), np.uint8)
+    outlines[:, : SIZE // 2, : SIZE // 2] = 255
+    return Part(squares, possible, np.ones(8), outlines, np.arange(8) % 2 == 0)
 
 
 def fine_tuning(work: Path, schedule: Schedule, seed: int = 0) -> FineTuning:
@@ -35,7 +37,8 @@ def fine_tuning(work: Path, schedule: Schedule, seed: int = 0) -> FineTuning:
     backbone = keras_resnet50(None, SIZE)
     low = keras.Model(backbone.input, backbone.get_layer(CONV4).output)
     maps = keras.Input(backbone.output.shape[1:])
-    head = keras.Model(maps, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(maps)))
+    places = keras.layers.Flatten()(keras.layers.Conv2D(1, 1)(maps))
+    head = keras.Model(maps, [keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(maps)), places])
     return FineTuning(
         backbone, head, lambda batch: low(batch, training=False).numpy(), part(seed), part(1), schedule, work
     )
@@ -77,10 +80,42 @@ def test_the_loss_sums_over_the_set() -> None:
     assert set_loss(logits, np.ones((1, 4), bool), np.ones(1)) == pytest.approx(0)
 
 
-def test_augmentation_keeps_shape_and_range_and_follows_the_seed() -> None:
+def test_a_change_keeps_shape_and_range_and_follows_the_seed() -> None:
     square = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
-    first = augment(square, np.random.default_rng(5))
-    assert first.shape == square.shape
-    assert first.dtype == np.uint8
-    assert np.array_equal(first, augment(square, np.random.default_rng(5)))
-    assert not np.array_equal(first, augment(square, np.random.default_rng(6)))
+
+    def changed(seed: int) -> np.ndarray:
+        return Change.drawn(SIZE, np.random.default_rng(seed)).picture(square)
+
+    assert changed(5).shape == square.shape
+    assert changed(5).dtype == np.uint8
+    assert np.array_equal(changed(5), changed(5))
+    assert not np.array_equal(changed(5), changed(6))
+
+
+def test_an_outline_moves_with_its_picture() -> None:
+    square = np.zeros((SIZE, SIZE), np.uint8)
+    square[10:20, 30:44] = 255
+    for seed in range(8):
+        change = Change.drawn(SIZE, np.random.default_rng(seed))
+        assert np.array_equal(change.outline(square) > 127, change.picture(square) > change.levels[127])
+
+
+def test_places_are_covered_row_by_row() -> None:
+    outline = np.zeros((SIZE, SIZE), np.uint8)
+    outline[:32, 32:] = 255  # the upper right quarter
+    outline[62:, :2] = 255  # too little of its place
+    assert covered(outline, (2, 2)).tolist() == [False, True, False, False]
+
+
+def test_places_are_learned_only_where_it_is_known_what_covers_them() -> None:
+    possible = np.array([[True, False], [True, False]])
+    places = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
+    logits, right, wrong = [[0.0, 0.0]] * 2, [[9.0, -9.0]] * 2, [[-9.0, 9.0]] * 2
+
+    def losses(answered: list[list[float]]) -> np.ndarray:
+        answers = np.concatenate([logits, answered], axis=1).astype(np.float32)
+        return np.asarray(lesson_losses((possible, places, np.array([True, False])), answers, 0.5))
+
+    assert losses(right) == pytest.approx(np.log([2, 2]), abs=1e-3)
+    # A covered place counts sixfold: 0.5 * (6 * 9 + 9) / 2, for the image whose places are known.
+    assert losses(wrong) == pytest.approx([np.log(2) + 15.75, np.log(2)], abs=1e-2)

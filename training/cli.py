@@ -83,14 +83,22 @@ _commands = AppGroup("training")
 
 @_commands.command("train")
 @options.train
-def train(data: Path | None, name: str, resume: bool, recipe: str, promote: bool, **knobs: Any) -> None:
+def train(
+    data: Path | None,
+    name: str,
+    resume: bool,
+    recipe: str,
+    beside: tuple[Path, ...],
+    promote: bool,
+    **knobs: Any,
+) -> None:
     """Train a model on labelled mammograms and write it as a bundle."""
     _check_usage(data, recipe, resume, knobs)
     with _one_line_errors(name):
         if resume:
             _go_on(name, promote)
         elif recipe == "shipped":
-            _train_shipped(Path(data or ""), name)
+            _train_shipped(Path(data or ""), name, beside)
         else:
             _train_head(_config(Path(data or ""), name, knobs), promote)
         if promote:
@@ -101,10 +109,12 @@ def train(data: Path | None, name: str, resume: bool, recipe: str, promote: bool
 
 def _check_usage(data: Path | None, recipe: str, resume: bool, knobs: dict[str, Any]) -> None:
     """Raise UsageError for options that would not be heeded, and for data that are not named."""
-    if resume and (given := _given("data", "recipe", *knobs)):
+    if resume and (given := _given("data", "recipe", "beside", *knobs)):
         raise click.UsageError(f"--resume goes on with the settings there were and takes no {given}.")
     if not resume and data is None:
         raise click.UsageError("Missing option '--data'.")
+    if recipe != "shipped" and (given := _given("beside")):
+        raise click.UsageError(f"{given} belongs to --recipe shipped.")
     if recipe == "shipped" and (given := _given(*knobs)):
         raise click.UsageError(f"--recipe shipped takes no {given}; its knobs are in training/shipped.py.")
 
@@ -127,16 +137,16 @@ def _go_on(name: str, promote: bool) -> None:
         return
     settings = work.settings()
     if settings.pop("recipe", None) == "shipped":
-        _train_shipped(Path(settings["data"]), name)
+        _train_shipped(Path(settings["data"]), name, tuple(map(Path, settings["beside"])))
     else:
         _train_head(TrainConfig.read(settings), promote, resume=True)
 
 
-def _train_shipped(data: Path, name: str) -> None:
+def _train_shipped(data: Path, name: str, beside: tuple[Path, ...]) -> None:
     """Make the shipped model; its knobs stay as the recipe has them, so that it can be made again."""
     from training.shipped import ShippedConfig, train_shipped
 
-    train_shipped(data, name, Path(_settings().models), _work(name).folder, ShippedConfig())
+    train_shipped(data, name, _site(), _work(name).folder, ShippedConfig(), beside)
 
 
 def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> None:
@@ -265,6 +275,17 @@ def verify(name: str) -> None:
     """Check a bundle's checksums and run it once."""
     with _one_line_errors():
         click.echo(_verified(name))
+
+
+@models.command("compare")
+@options.comparison
+def compare(data: Path, bundles: tuple[Path, ...]) -> None:
+    """Measure demonstration models side by side on the patients that their recipe holds out."""
+    from training.shipped import ShippedConfig
+    from training.shipped import compare as run
+
+    with _one_line_errors():
+        click.echo(run(data, bundles, _site(), ShippedConfig()))
 
 
 @models.command("promote")

@@ -211,10 +211,9 @@ def check_classes(dataset: Dataset, data: Path) -> None:
         raise DatasetError(f"{data} holds {found} that can be used. Training needs two categories or more.")
     for code, count in sorted(counts.items()):
         if count < _LEAST_IMAGES:
-            raise DatasetError(
-                f"Category {code} has {count} image. Add images of it, or leave it out: "
-                f"--classes {','.join(other for other in sorted(counts) if other != code)}."
-            )
+            others = ",".join(other for other in sorted(counts) if other != code)
+            leave_out = f", or leave it out: --classes {others}" if len(counts) > 2 else ""
+            raise DatasetError(f"Category {code} has {count} image. Add images of it{leave_out}.")
 
 
 def _category_folders(data: Path) -> list[tuple[Path, str]]:

@@ -1,4 +1,6 @@
-"""Fine-tune ResNet50 and a head together on labels that may be sets of categories.
+"""Fine-tune ResNet50 and a head together on labels that may be sets of categories, and on outlines of findings.
+
+Where it is known where the findings are, the head also learns which places of the feature map they cover.
 
 Stage A trains what has no ImageNet weights (stage conv5 and the head) on feature maps of conv4 that are
 computed once for several augmented copies of each image. Stage B trains the whole network at a small
@@ -28,6 +30,10 @@ log = logging.getLogger(__name__)
 
 # The last layer whose ImageNet weights are at hand.
 CONV4 = "conv4_block6_out"
+# A place of the feature map shows a finding where an outline covers at least this share of it.
+_COVERED = 0.15
+# Findings cover few places; each such place counts as many of the others.
+_COVERED_WEIGHT = 6.0
 
 
 @dataclass(frozen=True)
@@ -37,16 +43,20 @@ class Part:
     squares : uint8 array (n, size, size), grey, cropped and turned by preprocessing
     possible : bool array (n, classes), the set of categories each image may belong to
     weights : float array (n,), how often an image is drawn relative to the others
+    outlines : uint8 array (n, size, size), 255 where a finding is
+    outlined : bool array (n,), whether it is known where the findings are
     """
 
     squares: np.ndarray
     possible: np.ndarray
     weights: np.ndarray
+    outlines: np.ndarray
+    outlined: np.ndarray
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it."""
-        parts = (self.squares, self.possible, self.weights)
+        parts = (self.squares, self.possible, self.weights, self.outlines, self.outlined)
         return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
@@ -61,6 +71,7 @@ class Schedule:
     epochs_b: int = 8  # passes over the images, drawn anew each time
     rate_b: float = 3e-5  # above 1e-4 the ImageNet stages forget
     draws_b: int = 1500  # images drawn for an epoch of stage B
+    outlines: float = 0.3  # weight of the places' loss beside that of the categories
     minutes: float = 75  # no epoch begins after so many minutes, counted over resumed runs
     seed: int = 7
 
@@ -78,7 +89,13 @@ class FineTuning:
         schedule: Schedule,
         work: Path,
     ) -> None:
-        """Take the Keras models to train and ``conv4``, which computes the untrained feature maps fast."""
+        """Take what is to be trained.
+
+        Parameters
+        ----------
+        backbone, head : Keras models; the head gives logits (n, classes), and of places (n, rows * columns)
+        conv4 : computes the untrained feature maps fast
+        """
         import keras
 
         self.conv4 = conv4
@@ -86,8 +103,9 @@ class FineTuning:
         self.train, self.validation = train, validation
         self.schedule, self.work = schedule, work
         top = keras.Model(backbone.get_layer(CONV4).output, backbone.output)
-        self.top = keras.Model(top.input, head(top.output))
-        self.whole = keras.Model(backbone.input, head(backbone.output))
+        self.top = keras.Model(top.input, keras.layers.Concatenate()(head(top.output)))
+        self.whole = keras.Model(backbone.input, keras.layers.Concatenate()(head(backbone.output)))
+        self._cells: tuple[int, int] = backbone.output.shape[1:3]
         material = {"train": train.digest, "validation": validation.digest}
         self.state: dict[str, Any] = {"material": material, "history": []}
 
@@ -126,7 +144,7 @@ class FineTuning:
     def _prepare_a(self, done: int) -> Callable[[int], float]:
         import keras
 
-        maps, sources = self._conv4_maps()
+        maps, covered, sources = self._conv4_maps()
         for layer in self.backbone.layers:
             layer.trainable = layer.name.startswith("conv5")
         optimizer = keras.optimizers.AdamW(
@@ -137,9 +155,12 @@ class FineTuning:
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([self.schedule.seed, 1, epoch])
             order = draw(self.train.weights[sources], len(maps), rng)
-            return self._pass(
-                step, order, lambda rows: (maps[np.sort(rows)], sources[np.sort(rows)]), f"A{epoch + 1}"
-            )
+
+            def load(rows: np.ndarray) -> tuple[np.ndarray, Truth]:
+                rows = np.sort(rows)
+                return maps[rows], self._truth(sources[rows], covered[rows])
+
+            return one_pass(step, list(batches(order, self.schedule.batch)), load, f"A{epoch + 1}")
 
         return epoch_of
 
@@ -157,56 +178,62 @@ class FineTuning:
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([schedule.seed, 2, epoch])
             order = draw(self.train.weights, schedule.draws_b, rng)
-            return self._pass(
-                step, order, lambda rows: (augmented(self.train.squares[rows], rng), rows), f"B{epoch + 1}"
-            )
+
+            def load(rows: np.ndarray) -> tuple[np.ndarray, Truth]:
+                tensors, covered = self._augmented(rows, rng)
+                return tensors, self._truth(rows, covered)
+
+            return one_pass(step, list(batches(order, schedule.batch)), load, f"B{epoch + 1}")
 
         return epoch_of
 
-    def _pass(
-        self,
-        step: Any,
-        order: np.ndarray,
-        load: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-        label: str,
-    ) -> float:
-        """One epoch over the drawn rows; gives the mean training loss."""
+    def _augmented(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs float32 (n, size, size, 3), and the places that findings cover, bool (n, rows * columns)."""
+        squares, outlines = self.train.squares[rows], self.train.outlines[rows]
+        changes = [Change.drawn(squares.shape[1], rng) for _ in rows]
+        pictures = [change.picture(square) for change, square in zip(changes, squares, strict=True)]
+        moved = [change.outline(outline) for change, outline in zip(changes, outlines, strict=True)]
+        return standardise(np.stack(pictures)), np.stack([covered(one, self._cells) for one in moved])
 
-        def inputs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            tensors, samples = load(rows)
-            return tensors, self.train.possible[samples]
-
-        return one_pass(step, list(batches(order, self.schedule.batch)), inputs, label)
+    def _truth(self, images: np.ndarray, covered: np.ndarray) -> "Truth":
+        """What is known of these images, with the places that are covered in their copies."""
+        return self.train.possible[images], covered.astype(np.float32), self.train.outlined[images]
 
     def _step(self, model: Any, optimizer: Any, taken: int) -> Any:
         """A training step whose rate goes on after the steps already taken."""
         step = training_step(
-            lambda inputs: model(inputs, training=True), model.trainable_variables, optimizer, set_losses
+            lambda inputs: model(inputs, training=True),
+            model.trainable_variables,
+            optimizer,
+            lambda truth, answers: lesson_losses(truth, answers, self.schedule.outlines),
         )
         optimizer.iterations.assign(taken)
         return step
 
-    def _conv4_maps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Feature maps of augmented copies, float16 on disk, and each row's image; computed once."""
-        path, count = self.work / f"conv4-{self.train.digest[:16]}.npy", len(self.train.squares)
+    def _conv4_maps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Feature maps of augmented copies, float16 on disk, the places that findings cover, and each row's image."""
+        name, count = f"conv4-{self.train.digest[:16]}", len(self.train.squares)
+        path, covered_path = self.work / f"{name}.npy", self.work / f"{name}-covered.npy"
         sources = np.repeat(np.arange(count), self.schedule.copies)
-        if path.exists():
-            return np.load(path, mmap_mode="r"), sources
-        rng = np.random.default_rng([self.schedule.seed, 0])
-        shape = (len(sources), *self.top.input.shape[1:])
-        draft = path.with_suffix(".part")
-        maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
-        parts = list(batches(np.arange(len(sources)), self.schedule.batch))
-        for rows in tqdm(parts, desc="conv4 maps", unit="batch", mininterval=5):
-            maps[rows] = self.conv4(augmented(self.train.squares[sources[rows]], rng))
-        maps.flush()
-        os.replace(draft, path)
-        return np.load(path, mmap_mode="r"), sources
+        if not path.exists():
+            rng = np.random.default_rng([self.schedule.seed, 0])
+            draft = path.with_suffix(".part")
+            shape = (len(sources), *self.top.input.shape[1:])
+            maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
+            covered = np.zeros((len(sources), self._cells[0] * self._cells[1]), bool)
+            parts = list(batches(np.arange(len(sources)), self.schedule.batch))
+            for rows in tqdm(parts, desc="conv4 maps", unit="batch", mininterval=5):
+                tensors, covered[rows] = self._augmented(sources[rows], rng)
+                maps[rows] = self.conv4(tensors)
+            maps.flush()
+            np.save(covered_path, covered)
+            os.replace(draft, path)
+        return np.load(path, mmap_mode="r"), np.load(covered_path), sources
 
     def logits(self, squares: np.ndarray) -> np.ndarray:
         """Logits of unaugmented squares, float32 (n, classes)."""
         parts = [
-            self.whole(standardise(squares[rows]), training=False).numpy()
+            self.whole(standardise(squares[rows]), training=False).numpy()[:, : self.train.possible.shape[1]]
             for rows in batches(np.arange(len(squares)), self.schedule.batch)
         ]
         return np.concatenate(parts).astype(np.float32)
@@ -258,16 +285,42 @@ class FineTuning:
         )
 
 
-def augment(square: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Move, turn, zoom, mirror top to bottom and re-expose a grey square, uint8 (size, size)."""
-    size = square.shape[0]
-    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1))
-    matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
-    if rng.random() < 0.5:
-        square = square[::-1]
-    moved = cv2.warpAffine(np.ascontiguousarray(square), matrix, (size, size), flags=cv2.INTER_LINEAR)
-    levels = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.05)
-    return cv2.LUT(moved, np.clip(levels, 0, 255).astype(np.uint8))
+@dataclass(frozen=True)
+class Change:
+    """How one copy of an image differs from it: moved, turned, zoomed, mirrored top to bottom, re-exposed.
+
+    matrix : float (2, 3), of the affine map in pixels
+    levels : uint8 (256,), the grey level that takes the place of each
+    """
+
+    matrix: np.ndarray
+    mirrored: bool
+    levels: np.ndarray
+
+    @classmethod
+    def drawn(cls, size: int, rng: np.random.Generator) -> "Change":
+        """A change of a square with sides of ``size`` pixels, by chance."""
+        turned = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1))
+        matrix = np.asarray(turned, float)
+        matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
+        mirrored = bool(rng.random() < 0.5)
+        levels = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.05)
+        return cls(matrix, mirrored, np.clip(levels, 0, 255).astype(np.uint8))
+
+    def outline(self, square: np.ndarray) -> np.ndarray:
+        """Move a square, uint8 (size, size), without touching its levels."""
+        square = np.ascontiguousarray(square[::-1] if self.mirrored else square)
+        return np.asarray(cv2.warpAffine(square, self.matrix, square.shape[::-1], flags=cv2.INTER_LINEAR))
+
+    def picture(self, square: np.ndarray) -> np.ndarray:
+        """Move a grey square, uint8 (size, size), and expose it anew."""
+        return np.asarray(cv2.LUT(self.outline(square), self.levels))
+
+
+def covered(outline: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
+    """The places of a feature map that an outline, uint8 (size, size), covers; bool (rows * columns,)."""
+    shares = cv2.resize(outline, cells[::-1], interpolation=cv2.INTER_AREA)
+    return (shares >= _COVERED * 255).ravel()
 
 
 def set_loss(logits: np.ndarray, possible: np.ndarray, weights: np.ndarray) -> float:
@@ -284,6 +337,28 @@ def set_losses(possible: Any, logits: Any) -> Any:
 
     excluded = tf.where(possible, logits, -1e9)
     return tf.reduce_logsumexp(logits, 1) - tf.reduce_logsumexp(excluded, 1)
+
+
+# Of n images: their possible categories, bool (n, classes); the places that findings cover, float (n, places);
+# and whether that is known, bool (n,).
+Truth = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def lesson_losses(truth: Any, answers: Any, weight: float) -> Any:
+    """The loss of categories and places, as operations of a graph.
+
+    Parameters
+    ----------
+    truth : as :data:`Truth`, of tensors
+    answers : logits of the classes, then of the places, float (n, classes + places)
+    weight : of the places' loss
+    """
+    import tensorflow as tf
+
+    possible, covered_places, known = truth
+    logits, places = tf.split(answers, [possible.shape[1], covered_places.shape[1]], axis=1)
+    each = tf.nn.weighted_cross_entropy_with_logits(covered_places, places, _COVERED_WEIGHT)
+    return set_losses(possible, logits) + weight * tf.cast(known, tf.float32) * tf.reduce_mean(each, axis=1)
 
 
 def training_step(
@@ -315,7 +390,7 @@ def training_step(
 def one_pass(
     step: Any,
     parts: list[np.ndarray],
-    load: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    load: Callable[[np.ndarray], tuple[np.ndarray, Any]],
     label: str,
 ) -> float:
     """A step for each part of the rows, which ``load`` turns into inputs and truth; gives the mean loss."""
@@ -333,7 +408,7 @@ def draw(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
 
 def augmented(squares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Squares uint8 (n, size, size) -> inputs float32 (n, size, size, 3), each changed at random."""
-    return standardise(np.stack([augment(square, rng) for square in squares]))
+    return standardise(np.stack([Change.drawn(square.shape[0], rng).picture(square) for square in squares]))
 
 
 def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:

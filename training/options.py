@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 DATA = click.Path(exists=True, path_type=Path)
+BUNDLE = click.Path(exists=True, file_okay=False, path_type=Path)
 DATA_HELP = "Folder with one folder of images per category, or a CSV with path and birads."
 PATTERN_HELP = "Regular expression that finds the patient in a file's path below the data."
 
@@ -48,6 +49,12 @@ def train(command: Command) -> Command:
             default="head",
             show_default=True,
             help="head: learn a head on fixed features. shipped: make the demonstration model, with its own knobs.",
+        ),
+        click.option(
+            "--beside",
+            type=BUNDLE,
+            multiple=True,
+            help="With --recipe shipped: the folder of another such model that the card compares with.",
         ),
         BACKBONE,
         BACKBONE_WEIGHTS,
@@ -195,3 +202,14 @@ def _with(command: Command, *decorators: Callable[[Command], Command]) -> Comman
     for decorator in reversed(decorators):
         command = decorator(command)
     return command
+
+
+def comparison(command: Command) -> Command:
+    """Options of ``flask models compare``."""
+    return _with(
+        command,
+        click.argument("bundles", metavar="FOLDER...", nargs=-1, required=True, type=BUNDLE),
+        click.option(
+            "--data", type=DATA, required=True, help="Folder with the public sets and the ImageNet weights."
+        ),
+    )

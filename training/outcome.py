@@ -9,7 +9,7 @@ import numpy as np
 
 from birads_app.inference import bundle as bundles
 from birads_app.inference import prediction_set, preprocess
-from training import pictures, protocol, record, report, report_page, resampling
+from training import breasts, pictures, protocol, record, report, report_page, resampling
 from training.evaluate import Evaluation, evaluate
 from training.extractor import Extractor
 from training.features import Features
@@ -33,10 +33,12 @@ class Trained:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the validation patients tell: the temperature, and the threshold of the prediction sets."""
+    """What the validation patients tell: the temperature, the threshold of the prediction sets, and the rule by
+    which a breast's views are put together."""
 
     temperature: float
     threshold: float
+    rule: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Answers:
     raw, calibrated : probabilities (n, classes) before and after temperature scaling
     sets : bool (n, classes), the categories called possible
     labels, patients : the truth, int (n,), and n ids
+    sides : n sides as :func:`training.breasts.side` gives them; empty for synthetic rows
     """
 
     raw: np.ndarray
@@ -53,6 +56,7 @@ class Answers:
     sets: np.ndarray
     labels: np.ndarray
     patients: np.ndarray
+    sides: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ class Outcome:
     def write(self, models: Path) -> Trained:
         """Measure, and write the bundle with its card and report; raises BundleError, OSError."""
         evaluation = self._evaluate()
-        known = record.record(self.config, self._facts(), evaluation, self.checked, self.traps)
+        known = record.record(
+            self.config, self._facts(), evaluation, self._together(), self.checked, self.traps
+        )
         path = bundles.write(
             models,
             self.config.name,
@@ -108,6 +114,18 @@ class Outcome:
             answers.patients,
             self._classes,
             answers.sets,
+            replicates=self.config.replicates,
+            seed=self.config.seed,
+        )
+
+    def _together(self) -> breasts.Together | None:
+        answers = self.answers
+        return breasts.measure(
+            answers.calibrated,
+            answers.labels,
+            answers.patients,
+            answers.sides,
+            self.scale.rule,
             replicates=self.config.replicates,
             seed=self.config.seed,
         )
@@ -168,6 +186,7 @@ class Outcome:
             "head": {"kind": config.head, **self.trained.facts},
             "temperature": self.scale.temperature,
             "prediction_set": {"level": prediction_set.LEVEL, "threshold": self.scale.threshold},
+            "exam_rule": self.scale.rule,
             "created": created,
             "backbone": self.source.origin,
             "protocol": {

@@ -20,7 +20,7 @@ import numpy as np
 from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
 from birads_app.inference.errors import ModelError
-from training import dataset, extractor, protocol, resampling, traps, tune
+from training import breasts, dataset, extractor, protocol, resampling, traps, tune
 from training.config import SHIPPED, Site, TrainConfig
 from training.errors import DatasetError
 from training.extractor import Extractor
@@ -59,6 +59,11 @@ class _Material:
     def part(self, indices: np.ndarray) -> tuple[AnyRows, np.ndarray]:
         """Rows and labels of one part."""
         return Part(self.dealt.rows, indices), self.dealt.labels[indices]
+
+    def sides(self, indices: np.ndarray) -> np.ndarray:
+        """Sides of the images of one part; empty for synthetic rows."""
+        examples = self.features.dataset.examples
+        return np.array([breasts.side(examples[n]) if n < self.dealt.real else "" for n in indices], str)
 
 
 def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False) -> Trained:
@@ -272,15 +277,15 @@ def _fine_tune(
 
 
 def _scale(material: _Material, trained: TrainedHead) -> Scale:
-    """The temperature that suits the validation patients, and the threshold with which sets hold their truth."""
+    """What suits the validation patients: temperature, threshold of the sets, rule for a breast's views."""
     validation = material.split.validation
     rows, labels = material.part(validation)
     logits = trained.logits(rows)
     temperature = fit_temperature(logits, labels)
-    threshold = prediction_set.fit_threshold(
-        softmax(logits, temperature), labels, material.dealt.patients[validation]
-    )
-    return Scale(temperature, threshold)
+    calibrated, patients = softmax(logits, temperature), material.dealt.patients[validation]
+    threshold = prediction_set.fit_threshold(calibrated, labels, patients)
+    rule = breasts.choose(calibrated, labels, breasts.group(patients, material.sides(validation)))
+    return Scale(temperature, threshold, rule)
 
 
 def _answer(material: _Material, trained: TrainedHead, scale: Scale) -> Answers:
@@ -289,7 +294,14 @@ def _answer(material: _Material, trained: TrainedHead, scale: Scale) -> Answers:
     logits = trained.logits(rows)
     calibrated = softmax(logits, scale.temperature)
     sets = prediction_set.possible(calibrated, scale.threshold)
-    return Answers(softmax(logits), calibrated, sets, labels, material.dealt.patients[material.split.test])
+    return Answers(
+        softmax(logits),
+        calibrated,
+        sets,
+        labels,
+        material.dealt.patients[material.split.test],
+        material.sides(material.split.test),
+    )
 
 
 def _cross_validate(
@@ -302,13 +314,8 @@ def _cross_validate(
         fold = replace(material, split=parts, fold=number)
         trained, _ = _fit(config, kind, fold)
         found.append(_answer(fold, trained, _scale(fold, trained)))
-    return Answers(
-        np.concatenate([one.raw for one in found]),
-        np.concatenate([one.calibrated for one in found]),
-        np.concatenate([one.sets for one in found]),
-        np.concatenate([one.labels for one in found]),
-        np.concatenate([one.patients for one in found]),
-    )
+    columns = zip(*(vars(one).values() for one in found), strict=True)
+    return Answers(*(np.concatenate(column) for column in columns))
 
 
 def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:

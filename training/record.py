@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from training import provenance
+from training.breasts import Together
 from training.evaluate import Evaluation
 from training.protocol import Leak, Protocol
 from training.report import patient_warning
@@ -58,9 +59,14 @@ class Facts:
 
 
 def record(
-    config: "TrainConfig", facts: Facts, evaluation: Evaluation, checked: Survey, traps: Traps | None
+    config: "TrainConfig",
+    facts: Facts,
+    evaluation: Evaluation,
+    together: Together | None,
+    checked: Survey,
+    traps: Traps | None,
 ) -> Record:
-    """Join what is known; ``traps`` is None where none were laid."""
+    """Join what is known; ``together`` is None where no breast has two test images, ``traps`` where none were laid."""
     return {
         **evaluation.as_dict(),
         "warnings": list(_warnings(facts, evaluation, checked, traps)),
@@ -69,6 +75,7 @@ def record(
         "leaks": facts.leak.leaks,
         "leak": facts.leak.sentence,
         "warning": patient_warning(facts.unknown, facts.images),
+        "breasts": together.as_dict() if together else None,
         "traps": traps.as_dict() if traps else None,
         "parts": _parts(facts),
         "all_images": facts.images,

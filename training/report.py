@@ -73,6 +73,7 @@ def card(record: Mapping[str, Any]) -> str:
         f"Calibration: expected calibration error {told(before['ece'])} before and {told(after['ece'])} after "
         f"temperature scaling, Brier score {told(before['brier'])} and {told(after['brier'])}.",
         prediction_sets(record),
+        breasts(record),
         traps(record),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -105,6 +106,7 @@ def summary(record: Mapping[str, Any]) -> str:
         f"Always naming the most common category: accuracy {record['majority']:.3f}. Temperature "
         f"{record['temperature']:.2f}.",
         prediction_sets(record),
+        breasts(record),
         traps(record),
         "True category (rows) and named category (columns):",
         *_grid(record["classes"], record["confusion"]),
@@ -154,6 +156,20 @@ def prediction_sets(record: Mapping[str, Any]) -> str:
         f"Prediction sets that promise {100 * sets['level']:.0f} % hold the true category of "
         f"{told(sets['coverage'])} of the images, and all those of {told(sets['patients'])} of the patients; "
         f"a set has {told(sets['mean_size'])} of {len(record['classes'])} categories."
+    )
+
+
+def breasts(record: Mapping[str, Any]) -> str:
+    """How good one answer for each breast is, in two sentences; empty where no breast has two images."""
+    found = record["breasts"]
+    if not found:
+        return ""
+    by_breast, by_view = found["by_breast"], found["by_view"]
+    return (
+        f"One answer for a breast, put together from its views by the rule `{found['rule']}`: accuracy "
+        f"{told(by_breast['accuracy'])} and quadratic kappa {told(by_breast['kappa'])} on {found['breasts']} breasts "
+        f"with two views or more. Their {found['images']} single views: {told(by_view['accuracy'])} and "
+        f"{told(by_view['kappa'])}."
     )
 
 

@@ -38,6 +38,7 @@ def page(record: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
         sides=report.sides(record),
         recipe=report.recipe(record).replace("`", "").split("\n\n"),
         sets=report.prediction_sets(record),
+        breasts=report.breasts(record).replace("`", ""),
         traps=report.traps(record),
         groups={
             "Named rightly": [picture for picture in pictures if picture.right],

@@ -6,7 +6,7 @@ patient, with labels taken as the sets of categories they leave open.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +15,26 @@ from typing import Any
 import numpy as np
 
 from birads_app.inference import bundle as bundles
-from birads_app.inference import preprocess
-from birads_app.inference.calibration import fit_temperature
+from birads_app.inference import prediction_set, preprocess
 from birads_app.inference.engine import open_graph
 from training import shipped_data, shipped_report
 from training.backbone import freeze_backbone, keras_resnet50
+from training.candidates import (
+    Candidate,
+    Figures,
+    calibrated,
+    in_parts,
+    measure,
+    of_bundle,
+    of_logistic_regression,
+    table,
+)
+from training.config import Site
 from training.fine_tune import CONV4, FineTuning, Part, Schedule
 from training.freeze import freeze
 from training.heads import DenseHead
 from training.promote import reserved
-from training.shipped_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, Source
-from training.shipped_report import Answers
-from training.split import Split
+from training.shipped_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, Material, Source
 from training.work import Work
 
 log = logging.getLogger(__name__)
@@ -50,66 +58,93 @@ class ShippedConfig:
     schedule: Schedule = field(default_factory=Schedule)
 
 
-def train_shipped(data: Path, name: str, models: Path, work: Path, config: ShippedConfig) -> Path:
+def train_shipped(
+    data: Path, name: str, site: Site, work: Path, config: ShippedConfig, beside: Sequence[Path] = ()
+) -> Path:
     """Train, measure and write the shipped model; a run that was stopped goes on where it was.
 
     Parameters
     ----------
     data : folder with the public sets and the ImageNet weights
     work : folder for checkpoints and feature maps of this run; removed by the user when no longer wanted
+    beside : other bundles that the card compares with
 
     Raises
     ------
-    DatasetError, BundleError
-        A set is missing, or the name is taken.
+    DatasetError, ModelError
+        A set is missing, the name is taken, or a bundle to compare with cannot be used.
     """
-    with reserved(models, name):
-        Work(work).keep({"recipe": "shipped", "data": str(data.resolve())})
-        run, sources = fine_tune(data, work, config)
-        backbone, head = _serving_graphs(run, config)
-        held_out = {name: split(sources[name], config) for name in (CESM, DDSM)}
-        temperature = _temperature(run, sources, held_out)
-        answers = {name: _answers(run, sources[name], parts.test) for name, parts in held_out.items()}
-        answers[KAU] = _answers(run, sources[KAU], np.arange(len(sources[KAU].labels)))
-        facts = _facts(run, sources, held_out, config, temperature)
-        cesm, kau = (shipped_report.exact(answers[source], temperature) for source in (CESM, KAU))
-        ddsm = shipped_report.partial(answers[DDSM], temperature)
+    with reserved(site.models, name):
+        settings = {"data": str(data.resolve()), "beside": [str(path.resolve()) for path in beside]}
+        Work(work).keep({"recipe": "shipped", **settings})
+        material = _read(data, config)
+        compared = [of_bundle(path, site, config.size) for path in beside]
+        run = fine_tune(data, work, config, material)
+        backbone, head = _serving_graphs(run, config, work)
+        maps, logits = (
+            open_graph(graph, site.engine, precision)
+            for graph, precision in ((backbone, site.precision), (head, "f32"))
+        )
+        served = calibrated(name, in_parts(maps, logits), material)
+        ours, *others = _measured([served, *compared], data, site, config, material)
+        facts = _facts(run, material, config, served)
         return bundles.write(
-            models,
+            site.models,
             name,
             manifest=_manifest(facts, config),
-            card=shipped_report.card(name, facts, cesm, ddsm, kau),
-            backbone=backbone,
-            head=head,
+            card=shipped_report.card(name, facts, ours, others),
+            backbone=backbone.read_bytes(),
+            head=head.read_bytes(),
             evaluation={
-                CESM: cesm.as_dict(),
-                DDSM: {key: asdict(figure) for key, figure in ddsm.items()},
-                KAU: kau.as_dict(),
+                **ours.as_dict(),
+                "beside": {one.title: one.as_dict() for one in others},
                 "history": facts["history"],
             },
         )
 
 
-def fine_tune(data: Path, work: Path, config: ShippedConfig) -> tuple[FineTuning, dict[str, Source]]:
-    """Read the material, train, and give the run with its last weights."""
+def compare(data: Path, paths: Sequence[Path], site: Site, config: ShippedConfig) -> str:
+    """Bundles, and logistic regression, on the held-out patients: a Markdown table; raises as training does."""
+    material = _read(data, config)
+    candidates = [of_bundle(path, site, config.size) for path in paths]
+    return table(_measured(candidates, data, site, config, material))
+
+
+def _read(data: Path, config: ShippedConfig) -> Material:
+    return shipped_data.read(
+        data, config.size, validation=config.validation, test=config.test, seed=config.seed
+    )
+
+
+def _measured(
+    candidates: Sequence[Candidate], data: Path, site: Site, config: ShippedConfig, material: Material
+) -> list[Figures]:
+    """The candidates' figures, then those of logistic regression on frozen features."""
+    plain = of_logistic_regression(data / _IMAGENET, site, material, config.seed)
+    return [measure(one, material) for one in (*candidates, plain)]
+
+
+def fine_tune(data: Path, work: Path, config: ShippedConfig, material: Material) -> FineTuning:
+    """Train, or go on; gives the run with its last weights."""
     import keras
 
-    sources = {name: shipped_data.read_real(data, name, config.size) for name in (CESM, DDSM, KAU)}
-    sources[PHANTOMS] = shipped_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
+    phantoms = shipped_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
     conv4 = _conv4(data, work, config)
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    real = [(material.sources[name], material.parts[name]) for name in (CESM, DDSM)]
+    training = [(source, parts.training) for source, parts in real]
     run = FineTuning(
         _imagenet_backbone(data, config),
         _head(config),
         conv4,
-        _part(sources, config, "training", (CESM, DDSM, PHANTOMS)),
-        _part(sources, config, "validation", (CESM, DDSM)),
+        _part([*training, (phantoms, np.arange(len(phantoms.labels)))], config),
+        _part([(source, parts.validation) for source, parts in real], config),
         config.schedule,
         work,
     )
     run.run()
-    return run, sources
+    return run
 
 
 def _imagenet_backbone(data: Path, config: ShippedConfig) -> Any:
@@ -134,39 +169,46 @@ def _conv4(data: Path, work: Path, config: ShippedConfig) -> Callable[[np.ndarra
 
 
 def _head(config: ShippedConfig) -> Any:
-    """Pooling and the paper's dense layers: maps -> logits."""
+    """Maps -> logits of the categories, by pooling and the paper's dense layers; and of the places.
+
+    Features are pooled three ways: their average, their maximum, and their average over the places that look
+    like findings (attention, after Ilse et al., Attention-based Deep Multiple Instance Learning, ICML 2018, with
+    weights that outlines teach).
+    """
     import keras
 
-    maps = keras.Input((config.size // 32, config.size // 32, 2048))
-    layers = keras.layers
-    pooled = layers.Concatenate()([layers.GlobalAveragePooling2D()(maps), layers.GlobalMaxPooling2D()(maps)])
+    layers, side = keras.layers, config.size // 32
+    maps = keras.Input((side, side, 2048))
+    places = layers.Flatten()(layers.Conv2D(1, 1, dtype="float32")(maps))
+    attended = layers.Dot(1)([layers.Softmax()(places), layers.Reshape((side * side, 2048))(maps)])
+    pooled = layers.Concatenate()(
+        [layers.GlobalAveragePooling2D()(maps), layers.GlobalMaxPooling2D()(maps), attended]
+    )
     for width in DenseHead.widths:
         pooled = layers.Dense(width, activation="relu")(pooled)
         pooled = layers.BatchNormalization()(pooled)
         pooled = layers.Dropout(config.dropout)(pooled)
-    return keras.Model(maps, layers.Dense(len(CLASSES), dtype="float32")(pooled))
+    return keras.Model(maps, [layers.Dense(len(CLASSES), dtype="float32")(pooled), places])
 
 
-def _part(sources: dict[str, Source], config: ShippedConfig, part: str, names: tuple[str, ...]) -> Part:
-    """The images of one part over several sources. Phantoms are for training only, all of them."""
-    squares, possible, weights = [], [], []
-    for name in names:
-        source = sources[name]
-        rows = np.arange(len(source.labels)) if name == PHANTOMS else getattr(split(source, config), part)
-        squares.append(source.squares[rows])
-        possible.append(source.possible[rows])
-        weights.append(source.weights(config.shares[name])[rows])
-        log.info("%s, %s: %d images", name, part, len(rows))
-    return Part(np.concatenate(squares), np.concatenate(possible), np.concatenate(weights))
+def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: ShippedConfig) -> Part:
+    """Some images of several sources together."""
+    columns = [
+        (
+            source.squares,
+            source.possible,
+            source.weights(config.shares[source.name]),
+            source.outlines,
+            source.outlined,
+        )
+        for source, _ in chosen
+    ]
+    parts = [[column[rows] for column in each] for each, (_, rows) in zip(columns, chosen, strict=True)]
+    return Part(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def split(source: Source, config: ShippedConfig) -> Split:
-    """The parts of a source, by patient."""
-    return source.split(config.validation, config.test, config.seed)
-
-
-def _serving_graphs(run: FineTuning, config: ShippedConfig) -> tuple[bytes, bytes]:
-    """Backbone and head, frozen in float32 arithmetic."""
+def _serving_graphs(run: FineTuning, config: ShippedConfig, work: Path) -> tuple[Path, Path]:
+    """Backbone and head, frozen in float32 arithmetic, as files in the work folder."""
     import keras
 
     keras.mixed_precision.set_global_policy("float32")
@@ -174,39 +216,33 @@ def _serving_graphs(run: FineTuning, config: ShippedConfig) -> tuple[bytes, byte
     backbone.set_weights(run.backbone.get_weights())
     head.set_weights(run.head.get_weights())
     maps = head.input.shape
-    return freeze_backbone(backbone, config.size), freeze(lambda x: head(x, training=False), maps, "maps")
+    frozen = (
+        freeze_backbone(backbone, config.size),
+        freeze(lambda x: head(x, training=False)[0], maps, "maps"),
+    )
+    paths = work / bundles.BACKBONE, work / bundles.HEAD
+    for path, graph in zip(paths, frozen, strict=True):
+        path.write_bytes(graph)
+    return paths
 
 
-def _answers(run: FineTuning, source: Source, rows: np.ndarray) -> Answers:
-    return Answers(source, rows, run.logits(source.squares[rows]))
-
-
-def _temperature(run: FineTuning, sources: dict[str, Source], parts: dict[str, Split]) -> float:
-    """The temperature that suits the validation patients of both sets."""
-    answers = [_answers(run, sources[name], part.validation) for name, part in parts.items()]
-    possible = np.concatenate([answer.source.possible[answer.rows] for answer in answers])
-    return fit_temperature(np.concatenate([answer.logits for answer in answers]), possible)
-
-
-def _facts(
-    run: FineTuning,
-    sources: dict[str, Source],
-    parts: dict[str, Split],
-    config: ShippedConfig,
-    temperature: float,
-) -> dict[str, Any]:
+def _facts(run: FineTuning, material: Material, config: ShippedConfig, served: Candidate) -> dict[str, Any]:
     """What the card and the manifest tell besides the figures."""
     images = {
-        name: [len(part.training), len(part.validation), len(part.test)] for name, part in parts.items()
+        name: [len(part.training), len(part.validation), len(part.test)]
+        for name, part in material.parts.items()
     }
-    images[PHANTOMS] = [len(sources[PHANTOMS].labels), 0, 0]
-    images[KAU] = [0, 0, len(sources[KAU].labels)]
+    images[PHANTOMS] = [4 * config.phantom_patients, 0, 0]
+    images[KAU] = [0, 0, len(material.sources[KAU].labels)]
+    ddsm = material.sources[DDSM].patients
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "size": config.size,
-        "temperature": temperature,
+        "temperature": served.temperature,
+        "threshold": served.threshold,
+        "rule": served.rule,
         "images": images,
-        "ddsm_patients": len({sources[DDSM].patients[row] for row in parts[DDSM].test}),
+        "ddsm_patients": len({ddsm[row] for row in material.parts[DDSM].test}),
         "history": run.state["history"],
     }
 
@@ -218,6 +254,8 @@ def _manifest(facts: dict[str, Any], config: ShippedConfig) -> dict[str, Any]:
         "preprocessing": {"version": preprocess.VERSION, "size": config.size},
         "head": {"kind": "dense"},
         "temperature": facts["temperature"],
+        "prediction_set": {"level": prediction_set.LEVEL, "threshold": facts["threshold"]},
+        "exam_rule": facts["rule"],
         "created": facts["created"],
         "backbone": {
             "network": "ResNet50",

@@ -38,14 +38,14 @@ class Work:
         return (self.folder / _SETTINGS).is_file()
 
     def begin(self, settings: dict[str, Any]) -> bool:
-        """Start anew; True where that discards what another training had left.
+        """Start anew; True where that discards what another training had learned.
 
         Raises
         ------
         OSError
             The folder cannot be written.
         """
-        discarded = self.there
+        discarded = any(self.folder.glob("*.npz"))
         self.remove()
         self.keep(settings)
         return discarded

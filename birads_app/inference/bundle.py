@@ -17,6 +17,7 @@ from typing import Any
 
 from birads_app.inference import preprocess
 from birads_app.inference.errors import BundleError, NoModel
+from birads_app.inference.exam_answer import DEFAULT_RULE, RULES
 
 SCHEMA = 1
 BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
@@ -39,6 +40,7 @@ class Bundle:
     size : side of the square input in pixels
     temperature : what logits are divided by before the softmax
     threshold : of the prediction sets (:mod:`birads_app.inference.prediction_set`); None where it has none
+    exam_rule : by which a breast's views are put together (:mod:`birads_app.inference.exam_answer`)
     demonstration : True where the model only shows what the product does
     """
 
@@ -49,6 +51,7 @@ class Bundle:
     size: int
     temperature: float
     threshold: float | None
+    exam_rule: str
     head: str
     demonstration: bool
     card: str
@@ -75,6 +78,7 @@ def load(path: Path) -> Bundle:
         size=int(manifest["preprocessing"]["size"]),
         temperature=float(manifest["temperature"]),
         threshold=float(sets["threshold"]) if sets else None,
+        exam_rule=manifest.get("exam_rule", DEFAULT_RULE),
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
         card=(path / CARD).read_text("utf-8"),
@@ -98,8 +102,8 @@ def write(
     ----------
     models : the folder of bundles; made where it is missing
     manifest : ``classes, demonstration, preprocessing {version, size}, head {kind, ...}, temperature``, and
-        whatever else should be kept (``prediction_set {level, threshold}``, ``created``, ``backbone``,
-        ``training``); ``schema``, ``name`` and ``files`` are filled in
+        whatever else should be kept (``prediction_set {level, threshold}``, ``exam_rule``, ``created``,
+        ``backbone``, ``training``); ``schema``, ``name`` and ``files`` are filled in
     report : the page ``report.html``, if there is one
 
     Raises
@@ -237,6 +241,7 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
             and isinstance(manifest["head"]["kind"], str)
             and isinstance(manifest["demonstration"], bool)
             and 0 <= float((manifest.get("prediction_set") or {"threshold": 1})["threshold"]) <= 1
+            and manifest.get("exam_rule", DEFAULT_RULE) in RULES
         )
         version = manifest["preprocessing"]["version"]
     except (KeyError, TypeError, ValueError):

@@ -1,0 +1,27 @@
+"""What a file's name says about side and view, as public sets and exports write it."""
+
+import re
+
+_SIDES = {"L": "L", "LEFT": "L", "LT": "L", "R": "R", "RIGHT": "R", "RT": "R"}
+_VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM")
+_JOINED = re.compile(rf"(LEFT|RIGHT|L|R)({'|'.join(_VIEWS)})")
+
+
+def from_name(filename: str) -> tuple[str | None, str | None]:
+    """Side and view by the words of a name: ``P102_R_DM_CC.jpg``, ``2013_BC000541_ CC_L.jpg``, ``RMLO.png``.
+
+    Returns
+    -------
+    ("L" or "R", "CC", "MLO", ...); None for each that the name does not say, or says in two ways. A lone letter
+    counts as a side only beside a view.
+    """
+    words = [word.upper() for word in re.split(r"[^A-Za-z]+", filename.rsplit(".", 1)[0]) if word]
+    joined = [found.groups() for word in words if word not in _VIEWS and (found := _JOINED.fullmatch(word))]
+    views = {word for word in words if word in _VIEWS} | {view for _, view in joined}
+    sides = {_SIDES[word] for word in words if word in _SIDES and (views or len(word) > 2)}
+    sides |= {side[0] for side, _ in joined}
+    return _only(sides), _only(views)
+
+
+def _only(found: set[str]) -> str | None:
+    return found.pop() if len(found) == 1 else None
