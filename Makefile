@@ -30,7 +30,7 @@ shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DA
 
 .PHONY: test
 test: $(DEV) chromium ## Run all tests, the browser's too
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(DEV) ## Check style and types

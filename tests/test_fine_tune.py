@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.augment import Change, covered
 from training.errors import TrainingError
-from training.fine_tune import Change, FineTuning, Part, Schedule, covered, lesson_losses, set_loss
+from training.fine_tune import FineTuning, Part, Schedule, lesson_losses, set_loss
 
 SIZE = 64
 SHORT = Schedule(batch=4, copies=1, epochs_a=1, epochs_b=1, draws_b=8)

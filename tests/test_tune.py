@@ -57,7 +57,7 @@ def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, tune.Lesso
 
 def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> None:
     backbone, taught, lesson = start()
-    before = {variable.path: np.array(variable) for variable in backbone.variables}
+    before = {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
     fast = replace(CONFIG, fine_tune_rate=1e-4, fine_tune_epochs=2)
     graph, tuned = tune.tune(backbone, taught, fast, lesson, None)
     told = tuned.facts["fine_tuning"]
@@ -82,7 +82,7 @@ def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> No
 
 
 def _now(backbone: object) -> dict[str, np.ndarray]:
-    return {variable.path: np.array(variable) for variable in backbone.variables}
+    return {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
 
 
 def test_it_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

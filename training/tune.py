@@ -16,6 +16,7 @@ import numpy as np
 
 from birads_app.inference.preprocess import standardise
 from training import fine_tune, rebuild
+from training.augment import augmented
 from training.backbone import NETWORKS, freeze_backbone, keras_backbone
 from training.config import TrainConfig
 from training.dataset import Example
@@ -187,7 +188,7 @@ class _Tuning:
 
         def load(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             chosen = self.lesson.training[places]
-            return fine_tune.augmented(self._squares(chosen), rng), self.lesson.labels[chosen]
+            return augmented(self._squares(chosen), rng), self.lesson.labels[chosen]
 
         parts = list(fine_tune.batches(order, self.config.batch_size))
         return fine_tune.one_pass(self.step, parts, load, str(number))
