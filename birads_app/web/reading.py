@@ -106,7 +106,7 @@ def delete(exam_id: str) -> ResponseReturnValue:
         abort(403, "Only who uploaded an exam, or an administrator, may delete it.")
     if request.method == "GET":
         return render_template("reading/delete.html", exam=doomed)
-    exams.delete(doomed)
+    exams.delete(doomed, current_user)
     flash("The exam and its images were deleted.")
     return redirect(url_for("reading.worklist"), 303)
 
