@@ -160,8 +160,8 @@ def _image(exam: Exam, name: str, file: Incoming, prediction: Prediction) -> Ima
     image = Image(
         id=uuid.uuid4().hex,
         position=position,
-        # A name that somebody gave a file may be the patient's.
-        filename=f"image-{position + 1}.{files.suffix(mammogram.source)}" if _deidentifies() else name,
+        # In the order of the upload: a name that somebody gave a file may be the patient's.
+        filename=f"file-{position + 1}.{files.suffix(mammogram.source)}" if _deidentifies() else name,
         source=mammogram.source,
         view=mammogram.view,
         laterality=mammogram.laterality,

@@ -24,10 +24,12 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
     SecondaryCaptureImageStorage,
 )
 
 from birads_app.dicom import kept
+from birads_app.dicom.codestream import without_comments
 from birads_app.dicom.identity import read_identity, read_instance
 from birads_app.dicom.pseudonyms import Pseudonyms
 from birads_app.inference import dicom_file
@@ -68,7 +70,7 @@ class Deidentified:
 
 
 def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
-    """Take the identity out of a DICOM file; transfer syntax and encoded pixels stay.
+    """Take the identity out of a DICOM file; transfer syntax and encoded pixels stay, less comments.
 
     Raises
     ------
@@ -82,7 +84,9 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
         _describe(header, identity, pseudonyms)
         if not instance.sop_uid:
             header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(data).hexdigest())
-        pixels = encapsulate([bytes(file.pixels)]) if file.encapsulated else bytes(file.pixels)
+        pixels = bytes(file.pixels)
+        if file.encapsulated:
+            pixels = encapsulate([pixels if file.syntax == RLELossless else without_comments(pixels)])
         return Deidentified(_write(header, file.syntax, pixels), header, identity, instance)
     except InputError:
         raise

@@ -24,7 +24,7 @@ KEPT = _words("""
     SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames FrameIncrementPointer Rows
     Columns PixelAspectRatio BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue
     PixelPaddingRangeLimit QualityControlImage BurnedInAnnotation RecognizableVisualFeatures
-    PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing PixelSpacingCalibrationType
+    PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing
     PixelIntensityRelationship PixelIntensityRelationshipSign RescaleIntercept RescaleSlope RescaleType
     WindowCenter WindowWidth VOILUTFunction ModalityLUTSequence ModalityLUTType VOILUTSequence LUTDescriptor
     LUTData PresentationLUTShape LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod
@@ -63,8 +63,8 @@ _TERMS = frozenset(
     PR / FL / FR / HL / HR / AF / AH / PF / PH / AFL / AFR / AHL / AHR / PFL / PFR / PHL / PHR / FA / FP / HA / HP /
     CC / CCID / MLO / MLOID / ML / MLID / LM / LMID / LMO / LMOID / FB / SIO / ISO / XCCL / XCCM / XCC / CV / AT /
     MAMMOGRAPHIC / STEREO / COLUMN / CARM /
-    MONOCHROME1 / MONOCHROME2 / RGB / PALETTE COLOR / YBR_FULL / YBR_FULL_422 / YBR_ICT / YBR_RCT / GEOMETRY /
-    FIDUCIAL / LIN / LOG / DISP / OTHER / US / HU / OD / US1 / UNSPECIFIED / LINEAR / LINEAR_EXACT / SIGMOID /
+    MONOCHROME1 / MONOCHROME2 / RGB / PALETTE COLOR / YBR_FULL / YBR_FULL_422 / YBR_ICT / YBR_RCT /
+    LIN / LOG / DISP / OTHER / US / HU / OD / US1 / UNSPECIFIED / LINEAR / LINEAR_EXACT / SIGMOID /
     IDENTITY / INVERSE / 00 / 01 / ISO_10918_1 / ISO_14495_1 / ISO_15444_1 / ISO_15444_15 / MONOCHROME / COLOR /
     DISTORTED / SAMPLED / MAX_IP / PRODUCT / RESEARCH / SERVICE / TUNGSTEN / MOLYBDENUM / RHODIUM / SILVER /
     ALUMINUM / COPPER / TITANIUM / STRIP / WEDGE / BUTTERFLY / MULTIPLE / FLAT / FIXED / FOCUSED / RECIPROCATING /

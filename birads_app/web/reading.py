@@ -158,7 +158,7 @@ def _sample_exams() -> dict[str, Any]:
 
 
 def _original(exam: Exam, image: Image) -> Response:
-    """The upload as it came, under a name of the server's making, never shown inside the page."""
+    """The file as it is stored, under a name of the server's making, never shown inside the page."""
     path = exams.file(image, "original")
     number = hanging(exam.images).index(image) + 1  # as on the page
     name = f"exam-{exam.id[:8]}-image-{number}{path.suffix}"
