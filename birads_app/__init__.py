@@ -83,10 +83,12 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 
 def _connect(app: Flask, settings: Settings) -> None:
-    """Attach the database and the model that serves; neither is opened before its first use."""
+    """Attach the site key, and the database and the model, which are not opened before their first use."""
+    from birads_app.config import site_key
     from birads_app.inference.predictor import ModelSource
     from birads_app.records import database
 
+    app.extensions["birads_site_key"] = site_key(settings)
     database.init_app(app, settings.instance)
     app.extensions["birads_models"] = ModelSource(
         settings.models, settings.engine, settings.precision, settings.threads

@@ -1,4 +1,4 @@
-"""The commands ``flask predict``, ``flask user``, ``flask token`` and ``flask db``."""
+"""The commands ``flask predict``, ``flask user``, ``flask token``, ``flask patient`` and ``flask db``."""
 
 import json
 import sys
@@ -15,17 +15,18 @@ from sqlalchemy.exc import OperationalError
 from birads_app.inference.categories import CATEGORIES
 from birads_app.inference.decode import decode
 from birads_app.inference.errors import BiradsError
-from birads_app.records import migrate, tokens, users
+from birads_app.records import identities, migrate, throttle, tokens, users
 from birads_app.records.models import Role
 
 user_group = AppGroup("user", help="Manage accounts.")
 token_group = AppGroup("token", help="Manage keys to the API.")
+patient_group = AppGroup("patient", help="Look up who is behind a pseudonym.")
 db_group = AppGroup("db", help="Manage the database.")
 
 
 def init_app(app: Flask) -> None:
     """Add the commands to the application."""
-    for command in (predict, user_group, token_group, db_group):
+    for command in (predict, user_group, token_group, patient_group, db_group):
         app.cli.add_command(command)
 
 
@@ -128,6 +129,31 @@ def create_token(name: str) -> None:
     """Print a new key to the API for the account NAME; it cannot be shown again."""
     with _one_line_errors():
         click.echo(tokens.create(users.by_name(name)))
+
+
+@patient_group.command("lookup")
+@click.argument("pseudonym")
+@click.option("--as", "name", required=True, metavar="NAME", help="An administrator's account.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
+    """Print whom PSEUDONYM stands for; asks for the administrator's password, and is put on record."""
+    password = _password_from_stdin() if password_stdin else click.prompt("Password", hide_input=True)
+    with _one_line_errors():
+        throttle.register(name, "console")
+        user = users.authenticate(name, password)
+        if user is None:
+            raise click.ClickException("Name and password do not match.")
+        throttle.forget(name, "console")
+        found = identities.look_up(user, pseudonym.strip().upper())
+    for title, value in (
+        ("Name", found.patient_name),
+        ("Patient ID", found.patient_id),
+        ("Issuer", found.issuer),
+        ("Born", found.birth_date),
+        ("Newest exam", found.study_date),
+        ("Accession number", found.accession_number),
+    ):
+        click.echo(f"{title + ':':<18}{value or 'not stated'}")
 
 
 @db_group.command("upgrade")

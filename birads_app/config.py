@@ -95,6 +95,8 @@ class Settings:
     threads : processor threads for one prediction; None means all cores
     max_upload_mb : size of one request's body in MiB
     secret_key : signs sessions; None means a key made once and kept in the instance folder
+    deidentify : take identities out of files before they are stored
+    site_key : makes pseudonyms and seals identities; None means a key made once, as above
     proxy_hops : how many proxies in front are trusted to tell the client's address, scheme and host
     trusted_hosts : host names that requests may ask for; empty means any
     """
@@ -107,6 +109,8 @@ class Settings:
     max_upload_mb: int = setting("BIRADS_MAX_UPLOAD_MB", "256", read_integer(1, 65536))
     max_files: int = setting("BIRADS_MAX_FILES", "64", read_integer(1, 900))
     secret_key: str | None = setting("BIRADS_SECRET_KEY", "", read_optional(read_secret), secret=True)
+    deidentify: bool = setting("BIRADS_DEIDENTIFY", "1", read_switch)
+    site_key: str | None = setting("BIRADS_SITE_KEY", "", read_optional(read_secret), secret=True)
     secure_cookies: bool = setting("BIRADS_SECURE_COOKIES", "0", read_switch)
     session_hours: int = setting("BIRADS_SESSION_HOURS", "12", read_integer(1, 720))
     proxy_hops: int = setting("BIRADS_PROXY_HOPS", "0", read_integer(0, 10))
@@ -143,7 +147,17 @@ def _read_one(
 
 
 def secret_key(settings: Settings) -> str:
-    """The key that signs sessions: the given one, or one made once in the instance folder.
+    """The key that signs sessions: the given one, or one made once in the instance folder; raises SettingsError."""
+    return _key(settings, settings.secret_key, "secret-key")
+
+
+def site_key(settings: Settings) -> str:
+    """The key of pseudonyms and sealed identities; found like :func:`secret_key`."""
+    return _key(settings, settings.site_key, "site-key")
+
+
+def _key(settings: Settings, given: str | None, name: str) -> str:
+    """The given key, or the one of that name in the instance folder.
 
     Raises
     ------
@@ -153,7 +167,7 @@ def secret_key(settings: Settings) -> str:
     folder = settings.instance
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return settings.secret_key or _kept_key(folder / "secret-key")
+        return given or _kept_key(folder / name)
     except OSError as error:
         raise SettingsError(
             f"BIRADS_INSTANCE is {folder}, which cannot be used ({error.strerror}). "

@@ -1,20 +1,30 @@
-"""The one way of an upload, for pages and API alike: all files are read and judged, then all or none kept."""
+"""The one way of an upload, for pages and API alike: all files are read and judged, then all or none kept.
+
+What is read, judged and kept is the file without the patient's identity, unless a setting says otherwise; the
+identity is kept apart, sealed.
+"""
 
 import threading
 import unicodedata
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 from flask import current_app
 
-from birads_app.inference import explain
-from birads_app.inference.decode import Mammogram, decode
+from birads_app.dicom import incoming
+from birads_app.dicom.identity import merge
+from birads_app.dicom.incoming import Incoming
+from birads_app.dicom.pseudonyms import Pseudonyms
+from birads_app.inference import dicom_file, explain
+from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import BiradsError, InputError
 from birads_app.inference.predictor import Prediction, Predictor
-from birads_app.records import exams, files
+from birads_app.records import exams, files, identities
+from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, User
 from birads_app.statuses import status_of
 
@@ -77,7 +87,7 @@ def take_in(uploads: Iterable[tuple[str, bytes]], user: User) -> Exam:
         if problems:
             raise IntakeRefused(problems)
         check_count(len(exam.images))
-        return exams.store(exam, draft)
+        return exams.store(exam, draft, user)
     finally:
         files.discard(draft)
 
@@ -104,29 +114,54 @@ def _read_all(
 ) -> list[Problem]:
     """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
     problems: list[Problem] = []
+    identity: Identity | None = None
     for filename, data in uploads:
         name = base_name(filename)
         with _ONE_AT_A_TIME:
             try:
-                mammogram = decode(data, name)
-                prediction = predictor.predict(mammogram)
+                file = _read(data, name)
+                identity = identity if file.identity is None else merge(identity, file.identity)
+                prediction = predictor.predict(file.mammogram)
             except InputError as error:
                 problems.append(Problem(name, str(error), status_of(error)))
                 continue
             if problems:
                 continue  # nothing will be stored; the rest is read for its problems alone
-            image = _image(exam, name, mammogram, prediction)
-            files.write_image(draft, image, data, mammogram, _overlays(mammogram, prediction))
+            image = _image(exam, name, file, prediction)
+            if identity is not None:
+                identity = _with_instance(identity, image, file)
+            overlays = _overlays(file.mammogram, prediction)
+            files.write_image(draft, image, file.data, file.mammogram, overlays)
+    if identity is not None:
+        exam.pseudonym = _pseudonyms().patient(identity)
+        identities.keep(exam, identity)
     return problems
 
 
-def _image(exam: Exam, name: str, mammogram: Mammogram, prediction: Prediction) -> Image:
+def _read(data: bytes, name: str) -> Incoming:
+    """Read a file as it is going to be stored; raises InputError."""
+    if _deidentifies():
+        return incoming.without_identity(data, name, _pseudonyms())
+    return incoming.with_identity(data, name)
+
+
+def _deidentifies() -> bool:
+    return bool(current_app.extensions["birads_settings"].deidentify)
+
+
+def _pseudonyms() -> Pseudonyms:
+    return Pseudonyms(current_app.extensions["birads_site_key"])
+
+
+def _image(exam: Exam, name: str, file: Incoming, prediction: Prediction) -> Image:
     """Add one judged image to the exam."""
+    mammogram, position = file.mammogram, len(exam.images)
     height, width = mammogram.pixels.shape
     image = Image(
         id=uuid.uuid4().hex,
-        position=len(exam.images),
-        filename=name,
+        position=position,
+        # In the order of the upload: a name that somebody gave a file may be the patient's.
+        filename=f"file-{position + 1}.{files.suffix(mammogram.source)}" if _deidentifies() else name,
         source=mammogram.source,
         view=mammogram.view,
         laterality=mammogram.laterality,
@@ -137,8 +172,28 @@ def _image(exam: Exam, name: str, mammogram: Mammogram, prediction: Prediction) 
         width=width,
         height=height,
     )
+    if file.header is not None:
+        image.sop_class = dicom_file.text(file.header, "SOPClassUID")[:64] or None
+        image.sop_uid = dicom_file.text(file.header, "SOPInstanceUID")[:64] or None
+        exam.study_uid = exam.study_uid or dicom_file.text(file.header, "StudyInstanceUID")[:64] or None
+        exam.exam_date = exam.exam_date or _date(dicom_file.text(file.header, "StudyDate"))
     exam.images.append(image)
     return image
+
+
+def _date(text: str) -> date | None:
+    """A date of DICOM, YYYYMMDD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _with_instance(identity: Identity, image: Image, file: Incoming) -> Identity:
+    """The identity with the UIDs that an image had; pictures had none."""
+    if file.instance is None:
+        return identity
+    return replace(identity, instances={**identity.instances, image.id: file.instance})
 
 
 def _overlays(mammogram: Mammogram, prediction: Prediction) -> dict[str, np.ndarray]:

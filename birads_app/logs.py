@@ -14,7 +14,8 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 def configure_logging(level: str) -> None:
     """Send the log of the product to stderr; a handler that is there already is kept."""
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it quotes element values
+    for quoting in ("pydicom", "PIL"):  # they quote values of elements and tags
+        logging.getLogger(quoting).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
     for name in ("birads_app", "training"):
         logging.getLogger(name).setLevel(level)

@@ -13,6 +13,8 @@ _STATUSES: tuple[tuple[type[core.BiradsError], int], ...] = (
     (records.NotFound, 404),
     (records.NameTaken, 409),
     (records.TooManyAttempts, 429),
+    (records.NotAllowed, 403),
+    (records.SiteKeyDiffers, 503),
     (records.InvalidAccount, 422),
     (core.BiradsError, 500),
 )

@@ -26,7 +26,7 @@ def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
     assert set(answer.json) == {"id", "created_at", "model", "demonstration", "disclaimer", "images"}
     assert answer.location == f"{URL}/{answer.json['id']}"
     first, second = answer.json["images"]
-    assert (first["file"], second["file"]) == ("left cc.dcm", "other.png")
+    assert (first["file"], second["file"]) == ("file-1.dcm", "file-2.png")
     for image in (first, second):
         assert sum(image["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert image["category"] == max(image["probabilities"], key=image["probabilities"].get)
@@ -52,15 +52,13 @@ def test_it_names_the_possible_categories_where_the_model_promises_them(
 
 
 def test_it_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str) -> None:
-    sent = mammogram_dicom()
-    exam_id = post_files(client, token, ("left.dcm", sent)).json["id"]
+    exam_id = post_files(client, token, ("left.dcm", mammogram_dicom())).json["id"]
     with app.app_context():
         exam = exams.get(exam_id)
         assert exam.reader.name == "robot"
         (image,) = exam.images
         assert (image.view, image.laterality, image.source) == ("CC", "L", "DICOM")
-        original = exams.file(image, "original").read_bytes()
-        assert original == bytes(128) + sent[128:]
+        assert exams.file(image, "original").read_bytes()[:132] == bytes(128) + b"DICM"
         for kind in ["display", *(f"heat-{code}" for code in image.probabilities)]:
             assert exams.file(image, kind).stat().st_size > 100
 
@@ -85,13 +83,18 @@ def test_two_files_of_one_name_are_two_images(client: FlaskClient, token: str) -
     answer = post_files(client, token, ("same.png", mammogram_png(1)), ("same.png", mammogram_png(2)))
     assert answer.status_code == 201
     first, second = answer.json["images"]
-    assert first["file"] == second["file"] == "same.png"
+    assert (first["file"], second["file"]) == ("file-1.png", "file-2.png")
     assert first["probabilities"] != second["probabilities"]
 
 
-def test_names_are_base_names(client: FlaskClient, token: str) -> None:
-    answer = post_files(client, token, ("../../etc/pass\u202ewd.png", mammogram_png()))
-    assert answer.json["images"][0]["file"] == "passwd.png"
+def test_names_are_neutral_or_base_names(
+    app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = ("../../etc/pass\u202ewd.png", mammogram_png())
+    assert post_files(client, token, sent).json["images"][0]["file"] == "file-1.png"
+    kept = replace(app.extensions["birads_settings"], deidentify=False)
+    monkeypatch.setitem(app.extensions, "birads_settings", kept)
+    assert post_files(client, token, sent).json["images"][0]["file"] == "passwd.png"
 
 
 def test_a_session_is_no_token(app: Flask, client: FlaskClient, token: str) -> None:

@@ -35,7 +35,7 @@ def test_it_leads_to_the_exam(serving_app: Flask, reader: FlaskClient):
     assert answer.status_code == 303
     page = reader.get(answer.location)
     assert page.status_code == 200
-    assert "one.dcm" in page.text and "two.png" in page.text
+    assert "file-1.dcm" in page.text and "file-2.png" in page.text
 
 
 def test_two_files_of_one_name_are_two_images(serving_app: Flask, reader: FlaskClient):
@@ -125,7 +125,7 @@ def test_a_sample_exam_goes_the_way_of_uploads(serving_app: Flask, reader: Flask
     assert answer.status_code == 303
     page = reader.get(answer.location).text
     assert page.count('class="reading"') == 4
-    assert "film-2-left-mlo.dcm" in page
+    assert "file-4.dcm" in page
 
 
 def test_an_unknown_sample_is_not_found(reader: FlaskClient):

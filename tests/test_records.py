@@ -48,7 +48,7 @@ def store(reader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None = N
     heat = np.zeros((50, 40, 4), np.uint8)
     heat[10, 20] = (255, 128, 0, 200)
     files.write_image(draft, image, b"the file", mammogram, {"4": heat, "1": heat})
-    return exams.store(exam, draft)
+    return exams.store(exam, draft, users.by_name("reader"))
 
 
 def test_an_exam_is_kept(app: Flask, reader_id: int) -> None:
@@ -89,13 +89,13 @@ def test_no_other_file_can_be_asked_for(app: Flask, reader_id: int, kind: str) -
 def test_deleting_removes_everything(app: Flask, reader_id: int) -> None:
     with app.app_context():
         exam = store(reader_id)
-        exams.delete(exam)
+        exams.delete(exam, exam.reader)
         assert list(files.root().iterdir()) == []
         assert database.session().query(Image).count() == 0
         with pytest.raises(NotFound):
             exams.get(exam.id)
         with pytest.raises(NotFound):
-            exams.delete(exam)
+            exams.delete(exam, exam.reader)
 
 
 def test_a_failed_delete_changes_nothing(app: Flask, reader_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_failed_delete_changes_nothing(app: Flask, reader_id: int, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr("sqlalchemy.orm.Session.delete", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                exams.delete(exam)
+                exams.delete(exam, exam.reader)
         assert exams.file(exams.get(exam.id).images[0], "original").exists()
 
 
@@ -113,7 +113,7 @@ def test_what_a_crash_left_is_swept(app: Flask, reader_id: int) -> None:
         kept, gone = store(reader_id, "b" * 32), store(reader_id, "c" * 32)
         files.open_draft()
         files.set_aside(kept)
-        exams.delete(gone)
+        exams.delete(gone, gone.reader)
         (files.root() / ".removed-ffff").mkdir()
         files.sweep(exams.all_ids())
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
@@ -150,7 +150,7 @@ def test_two_may_delete_the_same_exam_at_once(app: Flask, reader_id: int) -> Non
             exam = exams.get("e" * 32)
             ready.wait()
             try:
-                exams.delete(exam)
+                exams.delete(exam, exam.reader)
                 outcomes.append("deleted")
             except Exception as error:
                 outcomes.append(type(error).__name__)

@@ -11,7 +11,7 @@ _ERRORS = {
     "404": "There is no such exam",
     "413": "Too many bytes, too many files, or an image with too many pixels",
     "415": "The body is not multipart/form-data, or a file is of a format that is not read",
-    "422": "A file is damaged, or shows no mammogram; also when files are refused for different reasons",
+    "422": "A file is damaged, no mammogram, or of another patient; also when refused for different reasons",
     "503": "There is no model to judge the images, or the database is not ready",
     "507": "The server's disk is full",
 }
@@ -117,7 +117,10 @@ def _exam() -> dict[str, Any]:
 
 def _image() -> dict[str, Any]:
     properties = {
-        "file": {"type": "string", "description": "Base name of the file as it was sent"},
+        "file": {
+            "type": "string",
+            "description": "file-1.dcm, ... in the order of the parts; the base name as sent where identities are kept",
+        },
         "category": {"type": "string", "enum": list(CATEGORIES), "description": "BI-RADS category"},
         "probabilities": {
             "type": "object",

@@ -4,7 +4,9 @@ BiradsError
 ├── NotFound
 ├── NameTaken
 ├── InvalidAccount      a name, role or password that no account may have
-└── TooManyAttempts     to sign in
+├── TooManyAttempts     to sign in
+├── NotAllowed          for an account in this role
+└── SiteKeyDiffers      from the one that sealed an identity
 """
 
 from birads_app.inference.errors import BiradsError
@@ -28,3 +30,11 @@ class TooManyAttempts(BiradsError):
     def __init__(self, wait: int) -> None:
         super().__init__(f"Too many attempts to sign in. Wait {-(-wait // 60)} minutes, then try again.")
         self.wait = wait
+
+
+class NotAllowed(BiradsError):
+    """The account's role does not include this."""
+
+
+class SiteKeyDiffers(BiradsError):
+    """An identity was sealed under another site key than the server's."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from birads_app.records import files
+from birads_app.records import audit, files
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.models import Exam, Image, Role, User
@@ -49,12 +49,13 @@ def get(exam_id: str) -> Exam:
     return exam
 
 
-def store(exam: Exam, draft: Path) -> Exam:
+def store(exam: Exam, draft: Path, who: User) -> Exam:
     """Record an exam whose images lie complete in the draft folder; on an error nothing remains of either."""
     try:
         with writing() as current:
             current.add(exam)
             current.flush()
+            audit.add(current, who.name, "store exam", exam.id)
             files.publish(draft, exam)
     except BaseException:
         files.withdraw(exam)
@@ -69,14 +70,15 @@ def may_delete(user: User, exam: Exam) -> bool:
     return user.role == Role.ADMIN or user.id == exam.reader_id
 
 
-def delete(exam: Exam) -> None:
-    """Delete an exam and its images; raises NotFound if that has happened already."""
+def delete(exam: Exam, who: User) -> None:
+    """Delete an exam, its images and the patient's identity; raises NotFound if that has happened already."""
     aside = files.set_aside(exam)
     try:
         with writing() as current:
             found = current.get(Exam, exam.id)
             if found is not None:
                 current.delete(found)
+                audit.add(current, who.name, "delete exam", exam.id)
     except BaseException:
         files.put_back(exam, aside)
         raise

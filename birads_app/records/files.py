@@ -106,6 +106,11 @@ def put_back(exam: Exam, aside: Path) -> None:
         aside.rename(_folder(exam))
 
 
+def suffix(source: str) -> str:
+    """How the name of an original of this format ends, without the dot."""
+    return _ORIGINALS[source][0]
+
+
 def media_type(image: Image) -> str:
     """What the original of an image is."""
     return _ORIGINALS[image.source][1]
@@ -200,7 +205,7 @@ def _pending(exam: Exam) -> Path:
 
 def _name(image: Image, kind: str) -> str:
     if kind == "original":
-        return f"original.{_ORIGINALS[image.source][0]}"
+        return f"original.{suffix(image.source)}"
     return f"{kind}.jpg" if kind in ("display", "thumb") else f"{kind}.png"
 
 

@@ -1,6 +1,6 @@
 """The tables. A change here needs a migration: ``flask db revision`` drafts it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -104,8 +104,26 @@ class LoginAttempt(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
 
 
+class AuditEntry(Base):
+    """Who did what. Triggers of the database refuse every change of an entry."""
+
+    __tablename__ = "audit"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    who: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(64))
+
+
 class Exam(Base):
-    """Images that were uploaded together, and the model that read them."""
+    """Images that were uploaded together, and the model that read them.
+
+    pseudonym : stands for the patient; None where no file is DICOM
+    study_uid, exam_date : as the stored DICOM files have them; None where they have none
+    identity : who the patient is, encrypted
+    """
 
     __tablename__ = "exams"
 
@@ -114,7 +132,13 @@ class Exam(Base):
     reader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     model: Mapped[str] = mapped_column(String(64))
     demonstration: Mapped[bool]
+    pseudonym: Mapped[str | None] = mapped_column(String(16), index=True)
+    study_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    exam_date: Mapped[date | None]
     reader: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    identity: Mapped["SealedIdentity | None"] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True
+    )
     images: Mapped[list["Image"]] = relationship(
         back_populates="exam",
         order_by="Image.position",
@@ -124,11 +148,21 @@ class Exam(Base):
     )
 
 
+class SealedIdentity(Base):
+    """What :mod:`birads_app.records.identities` keeps of an exam: nonce and ciphertext."""
+
+    __tablename__ = "identities"
+
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True)
+    box: Mapped[bytes]
+
+
 class Image(Base):
     """One view of an exam with its prediction.
 
-    filename : base name as uploaded; shown, never used as a path
-    source : format of the original, such as ``DICOM``
+    filename : a name to show, never used as a path; the uploaded one where identities are kept in files
+    source : format of the stored original, such as ``DICOM``
+    sop_uid, sop_class : as the stored DICOM file has them; None for pictures
     probabilities : by BI-RADS code, in the model's class order
     possible : codes of the prediction set; empty where the model promises none
     width, height : of the original in pixels
@@ -149,4 +183,6 @@ class Image(Base):
     warnings: Mapped[list[str]] = mapped_column(JSON)
     width: Mapped[int]
     height: Mapped[int]
+    sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    sop_class: Mapped[str | None] = mapped_column(String(64))
     exam: Mapped[Exam] = relationship(back_populates="images")

@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import setup, throttle, users
+from birads_app.records import audit, setup, throttle, users
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.models import User
 
@@ -136,7 +136,8 @@ def safe_target(target: str | None) -> str | None:
 
 
 def _sign_in(user: User) -> None:
-    """Begin a fresh session."""
+    """Begin a fresh session, on record."""
+    audit.note(user.name, "sign in")
     session.clear()
     session.permanent = True
     login_user(user)

@@ -107,7 +107,7 @@ def delete(exam_id: str) -> ResponseReturnValue:
         abort(403, "Only who uploaded an exam, or an administrator, may delete it.")
     if request.method == "GET":
         return render_template("reading/delete.html", exam=doomed)
-    exams.delete(doomed)
+    exams.delete(doomed, current_user)
     flash("The exam and its images were deleted.")
     return redirect(url_for("reading.worklist"), 303)
 
@@ -159,7 +159,7 @@ def _sample_exams() -> dict[str, Any]:
 
 
 def _original(exam: Exam, image: Image) -> Response:
-    """The upload as it came, under a name of the server's making, never shown inside the page."""
+    """The file as it is stored, under a name of the server's making, never shown inside the page."""
     path = exams.file(image, "original")
     number = hanging(exam.images).index(image) + 1  # as on the page
     name = f"exam-{exam.id[:8]}-image-{number}{path.suffix}"

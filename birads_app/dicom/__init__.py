@@ -1,0 +1,1 @@
+"""DICOM beyond reading: identities taken out, objects written, and the network."""

@@ -1,0 +1,138 @@
+"""What stays in a de-identified file: the elements that reading needs, and the words that their texts may have.
+
+Everything is named here that stays. A text stays only where it is one of the standard's terms: a person's name
+in an element that should hold a code is no term.
+"""
+
+import re
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Elements by keyword, at any depth.
+KEPT = _words("""
+    SOPClassUID ReferencedSOPClassUID Modality ImageType PresentationIntentType ConversionType SeriesNumber
+    InstanceNumber AcquisitionNumber PatientAge
+
+    ViewPosition ViewCodeSequence ViewModifierCodeSequence ImageLaterality Laterality FrameLaterality
+    PatientOrientation AnatomicRegionSequence BodyPartExamined OrganExposed BreastImplantPresent PartialView
+    EstimatedRadiographicMagnificationFactor PositionerType PositionerPrimaryAngle PositionerSecondaryAngle
+    CodeValue CodingSchemeDesignator CodeMeaning
+
+    SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames FrameIncrementPointer Rows
+    Columns PixelAspectRatio BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue
+    PixelPaddingRangeLimit QualityControlImage BurnedInAnnotation RecognizableVisualFeatures
+    PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing
+    PixelIntensityRelationship PixelIntensityRelationshipSign RescaleIntercept RescaleSlope RescaleType
+    WindowCenter WindowWidth VOILUTFunction ModalityLUTSequence ModalityLUTType VOILUTSequence LUTDescriptor
+    LUTData PresentationLUTShape LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod
+
+    SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence FrameContentSequence PixelMeasuresSequence
+    PixelValueTransformationSequence FrameVOILUTSequence FrameAnatomySequence XRay3DFrameTypeSequence FrameType
+    PlanePositionSequence PlaneOrientationSequence ImagePositionPatient ImageOrientationPatient SliceThickness
+    SpacingBetweenSlices DimensionIndexSequence DimensionIndexPointer FunctionalGroupPointer
+    DimensionIndexValues InStackPositionNumber FrameAcquisitionNumber PixelPresentation VolumetricProperties
+    VolumeBasedCalculationTechnique ContentQualification
+
+    KVP ExposureTime XRayTubeCurrent Exposure ExposureInuAs RelativeXRayExposure AnodeTargetMaterial
+    FilterMaterial FilterType Grid FocalSpots BodyPartThickness CompressionForce DistanceSourceToDetector
+    DistanceSourceToPatient HalfValueLayer OrganDose EntranceDoseInmGy Sensitivity DetectorType
+    DetectorConfiguration DetectorElementSpacing DetectorElementPhysicalSize DetectorActiveShape
+    DetectorActiveDimensions DetectorPrimaryAngle DetectorSecondaryAngle DetectorBinning DetectorTemperature
+    ExposureStatus ExposureControlMode FieldOfViewShape FieldOfViewDimensions FieldOfViewOrigin
+    FieldOfViewRotation FieldOfViewHorizontalFlip CollimatorShape CollimatorLeftVerticalEdge
+    CollimatorRightVerticalEdge CollimatorUpperHorizontalEdge CollimatorLowerHorizontalEdge SpatialResolution
+    """)
+
+# Dates that are moved; every other date is removed, or a dummy where an object needs one.
+DATES = _words("StudyDate SeriesDate AcquisitionDate ContentDate AcquisitionDateTime")
+
+# Elements that a mammogram has to have, if only without a value.
+EMPTIED = _words("Manufacturer StudyTime SeriesTime ContentTime AcquisitionContextSequence")
+
+# Terms of the elements above, as whole values.
+_TERMS = frozenset(
+    term.strip()
+    for term in """
+    MG / CR / DX / RG / DF / FS / OT / SC / ORIGINAL / DERIVED / PRIMARY / SECONDARY / POST_PROCESSED /
+    POST_CONTRAST / LEFT / RIGHT / BILATERAL / TOMO / TOMO_2D / TOMO_PROJ / TOMOSYNTHESIS / GENERATED_2D /
+    VOLUME / NONE / MIXED / SUBTRACTION / LOW_ENERGY / RECOMBINED / FOR PRESENTATION / FOR PROCESSING / DV / DI /
+    WSD / SD / SI / DRW / SYN / YES / NO / UNKNOWN / BREAST / L / R / B / U / A / P / H / F / AL / AR / PL /
+    PR / FL / FR / HL / HR / AF / AH / PF / PH / AFL / AFR / AHL / AHR / PFL / PFR / PHL / PHR / FA / FP / HA / HP /
+    CC / CCID / MLO / MLOID / ML / MLID / LM / LMID / LMO / LMOID / FB / SIO / ISO / XCCL / XCCM / XCC / CV / AT /
+    MAMMOGRAPHIC / STEREO / COLUMN / CARM /
+    MONOCHROME1 / MONOCHROME2 / RGB / PALETTE COLOR / YBR_FULL / YBR_FULL_422 / YBR_ICT / YBR_RCT /
+    LIN / LOG / DISP / OTHER / US / HU / OD / US1 / UNSPECIFIED / LINEAR / LINEAR_EXACT / SIGMOID /
+    IDENTITY / INVERSE / 00 / 01 / ISO_10918_1 / ISO_14495_1 / ISO_15444_1 / ISO_15444_15 / MONOCHROME / COLOR /
+    DISTORTED / SAMPLED / MAX_IP / PRODUCT / RESEARCH / SERVICE / TUNGSTEN / MOLYBDENUM / RHODIUM / SILVER /
+    ALUMINUM / COPPER / TITANIUM / STRIP / WEDGE / BUTTERFLY / MULTIPLE / FLAT / FIXED / FOCUSED / RECIPROCATING /
+    PARALLEL / CROSSED / DIRECT / SCINTILLATOR / STORAGE / FILM / AREA / SLOT / RECTANGLE / RECTANGULAR / ROUND /
+    CIRCULAR / POLYGONAL / HEXAGONAL / NORMAL / ABORTED / MANUAL / AUTOMATIC / SRT / SNM3 / SCT / 99SDM
+    """.replace("\n", " ").split("/")
+) | {""}
+_PATTERNS = {
+    "AS": re.compile(r"(0[0-8]\d[YMWD]|\d{3}[MWD])?"),
+    "DS": re.compile(r"[-+]?[\d.]*([eE][-+]?\d+)?"),
+    "IS": re.compile(r"[-+]?\d*"),
+    "UI": re.compile(r"(1\.2\.840\.10008\.[\d.]+)?"),
+}
+_TEXTS = _words("AE CS LO LT PN SH ST UC UR UT DA DT TM")
+_NUMBERS = _words("US SS UL SL UV SV FL FD AT")
+
+# CID 4014 and 4015 (views and their modifiers) and the breast: SNOMED CT, SNOMED RT, meaning.
+_CODES = (
+    ("399260004", "R-10224", "medio-lateral"),
+    ("399352003", "R-10228", "latero-medial"),
+    ("399368009", "R-10226", "medio-lateral oblique"),
+    ("399099002", "R-10230", "latero-medial oblique"),
+    ("399162004", "R-10242", "cranio-caudal"),
+    ("399196006", "R-10244", "caudo-cranial (from below)"),
+    ("399188001", "R-102D0", "superolateral to inferomedial oblique"),
+    ("441555000", "R-40AAA", "inferomedial to superolateral oblique"),
+    ("399192008", "R-1024A", "cranio-caudal exaggerated laterally"),
+    ("399101009", "R-1024B", "cranio-caudal exaggerated medially"),
+    ("127457009", "G-8310", "tissue specimen from breast"),
+    ("441752004", "P2-00161", "Anterior compression"),
+    ("399011000", "R-102D1", "Axillary Tail"),
+    ("442580003", "R-40AB2", "Axillary tissue"),
+    ("399161006", "R-102D2", "Cleavage"),
+    ("399209000", "R-102D5", "Implant Displaced"),
+    ("442593008", "R-40ABE", "Infra-mammary fold"),
+    ("399163009", "R-102D6", "Magnification"),
+    ("442581004", "R-40AB3", "Nipple in profile"),
+    ("414493004", "R-102CA", "Rolled Inferior"),
+    ("399197002", "R-102D3", "Rolled Lateral"),
+    ("399226006", "R-102D4", "Rolled Medial"),
+    ("415670009", "R-102C9", "Rolled Superior"),
+    ("399055006", "R-102D7", "Spot Compression"),
+    ("399110001", "R-102C2", "tangential"),
+    ("76752008", "T-04000", "Breast"),
+)
+_MEANINGS = {value: meaning for sct, srt, meaning in _CODES for value in (sct, srt)}
+
+
+def meaning(code: str) -> str | None:
+    """What a code of views, modifiers or the breast means; None for every other one."""
+    return _MEANINGS.get(code)
+
+
+def may_stay(keyword: str, vr: str, value: object) -> bool:
+    """Tell whether one value of a kept element holds nothing but what it should.
+
+    Parameters
+    ----------
+    vr : value representation
+    value : a single value, or the bytes of a table
+    """
+    if isinstance(value, bytes):
+        return keyword == "LUTData"
+    if vr in _NUMBERS or value is None:
+        return True
+    text = str(value).strip(" \0")
+    if keyword == "CodeValue":
+        return text in _MEANINGS
+    if vr in _TEXTS:
+        return text.upper() in _TERMS
+    return vr in _PATTERNS and _PATTERNS[vr].fullmatch(text) is not None

@@ -1,0 +1,121 @@
+"""Whom exams belong to: kept encrypted, opened for the system's own objects or by an administrator, on record.
+
+One AES-256-GCM box for each exam. Its key follows from the site key by HKDF (RFC 5869), and the exam's id is
+bound into it, so that boxes cannot be exchanged.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from flask import current_app
+from sqlalchemy import select
+
+from birads_app.records import audit
+from birads_app.records.database import session, writing
+from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
+from birads_app.records.models import Exam, Role, SealedIdentity, User
+
+_NONCE = 12  # bytes
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The original UIDs of one stored image."""
+
+    sop_class: str
+    sop_uid: str
+    series_uid: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the modality's files said about patient and study; empty texts where they said nothing.
+
+    Dates are YYYYMMDD and times HHMMSS as in DICOM, names are DICOM person names.
+
+    instances : by the id of the image
+    """
+
+    patient_name: str = ""
+    patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    study_uid: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = ""
+    accession_number: str = ""
+    study_description: str = ""
+    referring_physician: str = ""
+    instances: dict[str, Instance] = field(default_factory=dict)
+
+
+def keep(exam: Exam, identity: Identity) -> None:
+    """Seal an identity into an exam that is about to be stored."""
+    exam.identity = SealedIdentity(box=_seal(identity, exam.id))
+
+
+def of(exam: Exam) -> Identity | None:
+    """The identity behind an exam, for objects that go back into its own study; None where no file had one.
+
+    Raises
+    ------
+    SiteKeyDiffers
+        It was sealed under another site key.
+    """
+    found = session().get(SealedIdentity, exam.id)
+    return None if found is None else _open(found.box, exam.id)
+
+
+def look_up(user: User, pseudonym: str) -> Identity:
+    """The identity behind a pseudonym, as the newest exam has it; the look-up is on record, also a refused one.
+
+    Raises
+    ------
+    NotAllowed
+        The account is no administrator's.
+    NotFound
+        No stored exam has this pseudonym.
+    SiteKeyDiffers
+        It was sealed under another site key.
+    """
+    allowed = user.role == Role.ADMIN
+    with writing() as current:
+        audit.add(current, user.name, "look up" if allowed else "look up refused", pseudonym)
+    if not allowed:
+        raise NotAllowed("Only an administrator may look up who a patient is.")
+    newest = select(Exam).where(Exam.pseudonym == pseudonym).order_by(Exam.created_at.desc())
+    exam = session().scalars(newest).first()
+    identity = None if exam is None else of(exam)
+    if identity is None:
+        raise NotFound(f"No stored exam has the pseudonym {pseudonym}.")
+    return identity
+
+
+def _seal(identity: Identity, exam_id: str) -> bytes:
+    nonce = os.urandom(_NONCE)
+    return nonce + _cipher().encrypt(nonce, json.dumps(asdict(identity)).encode(), exam_id.encode())
+
+
+def _open(box: bytes, exam_id: str) -> Identity:
+    try:
+        text = _cipher().decrypt(box[:_NONCE], box[_NONCE:], exam_id.encode())
+    except InvalidTag:
+        raise SiteKeyDiffers(
+            "This identity was sealed under another site key. Put back the file `site-key` or BIRADS_SITE_KEY "
+            "of the server that stored it."
+        ) from None
+    members = json.loads(text)
+    instances = {image_id: Instance(**uids) for image_id, uids in members.pop("instances").items()}
+    return Identity(**members, instances=instances)
+
+
+def _cipher() -> AESGCM:
+    key = current_app.extensions["birads_site_key"].encode()
+    return AESGCM(HKDF(SHA256(), length=32, salt=None, info=b"birads identities").derive(key))
