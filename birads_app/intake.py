@@ -108,7 +108,7 @@ def _read_all(
         name = base_name(filename)
         with _ONE_AT_A_TIME:
             try:
-                mammogram = decode(data, name)
+                mammogram = decode(data, name, current_app.extensions["birads_settings"].tomosynthesis)
                 prediction = predictor.predict(mammogram)
             except InputError as error:
                 problems.append(Problem(name, str(error), status_of(error)))

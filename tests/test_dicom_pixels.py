@@ -181,10 +181,10 @@ def test_a_syntax_that_the_pixel_data_contradicts() -> None:
         decode(forged)
 
 
-def test_12_bit_lossy_jpeg_is_refused_with_a_remedy() -> None:
-    frame = b"\xff\xd8\xff\xc1\x00\x0b\x0c\x00\x25\x00\x36\x01\x01\x11\x00\xff\xd9"
+def test_arithmetic_coded_jpeg_is_refused_with_a_remedy() -> None:
+    frame = b"\xff\xd8\xff\xc9\x00\x0b\x0c\x00\x25\x00\x36\x01\x01\x11\x00\xff\xd9"
     data = dicom_files.encapsulated(frame, dicom_files.dataset(picture()), uid.JPEGExtended12Bit)
-    with pytest.raises(UnsupportedFormat, match="12 bits is not read. Export"):
+    with pytest.raises(UnsupportedFormat, match="C9 with 12 bits is not read. Export"):
         decode(data)
 
 

@@ -4,11 +4,20 @@ The format is known from the bytes; the name only helps to word an error. DICOM 
 ``dicom_*``, every other format by ``pictures``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from birads_app.inference import dicom_file, dicom_grey, dicom_pixels, dicom_view, pictures
+from birads_app.inference import (
+    dicom_file,
+    dicom_grey,
+    dicom_pixels,
+    dicom_view,
+    dicom_volume,
+    pictures,
+    view_from_image,
+)
+from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
 
 _ACCEPTED = "Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM."
@@ -38,11 +47,13 @@ class Mammogram:
     pixels : uint16 array of shape (height, width); 0 black .. 65535 white, dense tissue bright, air dark
     source : "DICOM", "PNG", "JPEG", "TIFF", "BMP" or "PGM"
     bits : bits a stored value has in the file
-    view : "CC", "MLO", ... as the file says, else None
-    laterality : "L" or "R" as the file says, else None
+    view : "CC", "MLO", ... as the file says, else as the picture shows, else None
+    laterality : "L" or "R" likewise; a note says where they are estimated
     spacing : (row, column) distance of pixels in mm, else None
     colourfulness : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
     notes : sentences for the reader about how the file was understood
+    view_modifiers : "implant displaced", "magnification", "spot compression", as far as the file says so; such
+        a view does not stand for the whole breast
     """
 
     pixels: np.ndarray
@@ -53,15 +64,17 @@ class Mammogram:
     spacing: tuple[float, float] | None
     colourfulness: float
     notes: tuple[str, ...]
+    view_modifiers: tuple[str, ...] = ()
 
 
-def decode(data: bytes, filename: str = "") -> Mammogram:
+def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "maximum") -> Mammogram:
     """Read a mammogram.
 
     Parameters
     ----------
     data : the whole file
     filename : as the user named it; used in no decision
+    tomosynthesis : how a volume is read, as its slices' "maximum", or "refuse"
 
     Raises
     ------
@@ -80,11 +93,11 @@ def decode(data: bytes, filename: str = "") -> Mammogram:
         raise EmptyFile("The file is empty. It may not have been exported or copied completely.")
     try:
         if dicom_file.is_dicom(data):
-            return _decode_dicom(data)
+            return _completed(_decode_dicom(data, tomosynthesis))
         source = pictures.format_of(data)
         if source is None:
             raise UnsupportedFormat(_what_it_is(data, filename))
-        return _decode_picture(data, source)
+        return _completed(_decode_picture(data, source))
     except InputError:
         raise
     except MemoryError as error:
@@ -93,9 +106,14 @@ def decode(data: bytes, filename: str = "") -> Mammogram:
         raise UnreadableImage("The file contradicts itself: it is damaged. Export it again.") from error
 
 
-def _decode_dicom(data: bytes) -> Mammogram:
+def _decode_dicom(data: bytes, tomosynthesis: Tomosynthesis) -> Mammogram:
     file = dicom_file.read(data)
-    words = dicom_pixels.stored_words(file)
+    dicom_volume.flatten(file.dataset)
+    of_volume: tuple[str, ...] = ()
+    if dicom_volume.slices(file.dataset) > 1:
+        words, of_volume = dicom_volume.maximum(file, tomosynthesis)
+    else:
+        words = dicom_pixels.stored_words(file)
     pixels, notes = dicom_grey.present(file.dataset, words)
     return Mammogram(
         pixels=pixels,
@@ -105,7 +123,8 @@ def _decode_dicom(data: bytes) -> Mammogram:
         laterality=dicom_view.laterality(file.dataset),
         spacing=dicom_view.spacing(file.dataset),
         colourfulness=0.0,
-        notes=notes + dicom_view.notes(file.dataset),
+        notes=file.notes + of_volume + notes + dicom_view.notes(file.dataset),
+        view_modifiers=dicom_view.modifiers(file.dataset),
     )
 
 
@@ -120,6 +139,24 @@ def _decode_picture(data: bytes, source: str) -> Mammogram:
         spacing=None,
         colourfulness=picture.colourfulness,
         notes=picture.notes,
+    )
+
+
+def _completed(found: Mammogram) -> Mammogram:
+    """Estimate view and side from the picture where the file does not say them; a detail's would mislead."""
+    if (found.view and found.laterality) or found.view_modifiers:
+        return found
+    view, side = view_from_image.estimate(found.pixels)
+    view, side = None if found.view else view, None if found.laterality else side
+    if not (view or side):
+        return found
+    named = " ".join(part for part in (side, view) if part)
+    note = f"{named} was judged from the image; the file does not say."
+    return replace(
+        found,
+        view=found.view or view,
+        laterality=found.laterality or side,
+        notes=(*found.notes, note),
     )
 
 
