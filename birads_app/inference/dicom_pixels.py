@@ -102,10 +102,10 @@ def stored_words(file: DicomFile) -> np.ndarray:
 
 def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
     """Decode the first ``count`` frames one after another, as :func:`stored_words` does the one."""
-    if file.syntax not in _NATIVE and file.syntax not in _CODECS:
+    if file.syntax not in NATIVE and file.syntax not in CODECS:
         raise UnsupportedFormat(f"The transfer syntax {file.syntax.name} is not read. {_ADVICE}")
     expected = layout(file.dataset)
-    if file.encapsulated != (file.syntax in _CODECS):
+    if file.encapsulated != (file.syntax in CODECS):
         raise UnreadableImage(f"The pixel data is not encoded as {file.syntax.name}, as the header says.")
     if not file.encapsulated:
         return _native(file, expected, count)
@@ -116,7 +116,7 @@ def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndar
     if syntax != uid.RLELossless and not is_whole(frame):
         raise UnreadableImage("The compressed picture has no end: it was cut off. Export it again.")
     try:
-        words = _CODECS[syntax](frame, expected)
+        words = CODECS[syntax](frame, expected)
     except (RuntimeError, ValueError, OSError) as error:
         raise UnreadableImage(
             f"The pixel data ({syntax.name}) cannot be decompressed: it was cut off or is damaged. "
@@ -124,7 +124,26 @@ def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndar
         ) from error
     if words.shape != (expected.rows, expected.columns) or words.dtype.itemsize > 2:
         raise UnreadableImage("The decompressed picture has another size than the DICOM header says.")
-    return words
+    if syntax in _LOSSY and expected.high_bit == expected.bits_stored - 1:
+        words = _saturated(words, expected.bits_stored)
+    return _as_words(words)
+
+
+def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
+    """Cut what lossy compression made of the brightest and darkest values back to what ``bits`` can hold.
+
+    Where a codestream has more bits than are stored, white may have become one more than white, whose lower
+    bits are black.
+    """
+    low, high = (
+        (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
+    )
+    kind = np.iinfo(values.dtype)
+    return (
+        values
+        if (kind.min, kind.max) == (low, high)
+        else np.clip(values, max(low, kind.min), min(high, kind.max))
+    )
 
 
 def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
@@ -169,7 +188,7 @@ def _jpeg_2000(frame: memoryview, expected: Layout) -> np.ndarray:
     data = bytes(frame)
     found = get_parameters(data)
     _compare(expected, *(int(found[key]) for key in ("rows", "columns", "samples_per_pixel")))
-    return _as_words(decode_jpeg_2000(data))
+    return decode_jpeg_2000(data)
 
 
 def _jpeg_ls(frame: memoryview, expected: Layout) -> np.ndarray:
@@ -197,6 +216,7 @@ def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
 
 def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -> np.ndarray:
     container = 8 if precision <= 8 else 16
+    allocated = precision if marker == _EXTENDED else container  # GDCM picks its lossy decoder by this
     syntax = uid.JPEGLossless if marker == _LOSSLESS else uid.JPEGExtended12Bit
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(_plain_header(frame))
@@ -212,7 +232,7 @@ def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -
         gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
     )
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
-    image.SetPixelFormat(gdcm.PixelFormat(1, container, precision, precision - 1, 0))
+    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, precision, precision - 1, 0))
     words = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
     return np.frombuffer(words, f"<u{container // 8}").reshape(expected.rows, expected.columns)
 
@@ -265,13 +285,14 @@ def _compare(expected: Layout, rows: int, columns: int, components: int) -> None
         )
 
 
-_NATIVE = (
+_LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)
+NATIVE = (
     uid.ImplicitVRLittleEndian,
     uid.ExplicitVRLittleEndian,
     uid.ExplicitVRBigEndian,
     uid.DeflatedExplicitVRLittleEndian,
 )
-_CODECS: dict[str, Callable[[memoryview, Layout], np.ndarray]] = {
+CODECS: dict[str, Callable[[memoryview, Layout], np.ndarray]] = {
     uid.RLELossless: _rle,
     uid.JPEGBaseline8Bit: _jpeg,
     uid.JPEGExtended12Bit: _jpeg,
