@@ -65,7 +65,8 @@ def _judge(path: Path) -> dict[str, Any]:
     """Judge one file; the answer has either ``category`` and its companions, or ``error``."""
     try:
         data = path.read_bytes()
-        prediction = current_app.extensions["birads_models"].get().predict(decode(data, path.name))
+        mammogram = decode(data, path.name, current_app.extensions["birads_settings"].tomosynthesis)
+        prediction = current_app.extensions["birads_models"].get().predict(mammogram)
     except OSError as error:
         return {"file": str(path), "error": f"The file cannot be read: {error.strerror}."}
     except BiradsError as error:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.engine import ENGINES, PRECISIONS
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -93,6 +94,7 @@ class Settings:
     instance : folder of the database, the images and the secret key
     models : folder of model bundles
     threads : processor threads for one prediction; None means all cores
+    tomosynthesis : what becomes of a volume of slices: its "maximum" is read, or "refuse"
     max_upload_mb : size of one request's body in MiB
     secret_key : signs sessions; None means a key made once and kept in the instance folder
     deidentify : take identities out of files before they are stored
@@ -106,6 +108,9 @@ class Settings:
     engine: str = setting("BIRADS_ENGINE", "openvino", read_choice(*ENGINES))
     precision: str = setting("BIRADS_PRECISION", "bf16", read_choice(*PRECISIONS))
     threads: int | None = setting("BIRADS_THREADS", "", read_optional(read_integer(1, 1024)))
+    tomosynthesis: Tomosynthesis = setting(
+        "BIRADS_TOMOSYNTHESIS", "maximum", read_choice(*get_args(Tomosynthesis))
+    )
     max_upload_mb: int = setting("BIRADS_MAX_UPLOAD_MB", "256", read_integer(1, 65536))
     max_files: int = setting("BIRADS_MAX_FILES", "64", read_integer(1, 900))
     secret_key: str | None = setting("BIRADS_SECRET_KEY", "", read_optional(read_secret), secret=True)

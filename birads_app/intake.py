@@ -140,9 +140,10 @@ def _read_all(
 
 def _read(data: bytes, name: str) -> Incoming:
     """Read a file as it is going to be stored; raises InputError."""
+    tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
     if _deidentifies():
-        return incoming.without_identity(data, name, _pseudonyms())
-    return incoming.with_identity(data, name)
+        return incoming.without_identity(data, name, _pseudonyms(), tomosynthesis)
+    return incoming.with_identity(data, name, tomosynthesis)
 
 
 def _deidentifies() -> bool:

@@ -3,7 +3,9 @@
 import io
 from pathlib import Path
 
+import cv2
 import gdcm
+import imagecodecs
 import numpy as np
 from openjpeg.utils import encode_array as encode_jpeg_2000
 from PIL import Image
@@ -11,7 +13,17 @@ from pydicom import dcmread, dcmwrite, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
+HTJ2K = (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
 MAMMOGRAPHY = uid.DigitalMammographyXRayImageStorageForPresentation
+
+
+def picture(bits: int = 12, rows: int = 37, columns: int = 54) -> np.ndarray:
+    """Smooth shapes with grain over the whole range of ``bits``."""
+    random = np.random.default_rng(bits)
+    smooth = cv2.GaussianBlur(random.normal(size=(rows, columns)), (0, 0), 4)
+    scaled = (smooth - smooth.min()) / np.ptp(smooth) * ((1 << bits) - 1)
+    scaled[0, :2] = 0, (1 << bits) - 1
+    return scaled.astype(np.uint8 if bits <= 8 else np.uint16)
 
 
 def dataset(words: np.ndarray | None, **elements: object) -> Dataset:
@@ -51,7 +63,7 @@ def as_bytes(built: Dataset, syntax: str = uid.ExplicitVRLittleEndian) -> bytes:
     stream = io.BytesIO()
     implicit = syntax == uid.ImplicitVRLittleEndian
     little = syntax != uid.ExplicitVRBigEndian
-    if not little:
+    if not little and built.BitsAllocated == 16:
         built["PixelData"].value = np.frombuffer(built.PixelData, "<u2").astype(">u2").tobytes()
     dcmwrite(stream, built, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
     return stream.getvalue()
@@ -82,6 +94,12 @@ def compressed(words: np.ndarray, syntax: str, folder: Path, **elements: object)
         lossy = {"compression_ratios": [4.0]} if syntax == uid.JPEG2000 else {}
         frame = encode_jpeg_2000(words, bits_stored=built.BitsStored, **lossy)
         return encapsulated(frame, built, syntax)
+    if syntax in HTJ2K:
+        lossy = {"reversible": False, "level": 0.0002} if syntax == uid.HTJ2K else {}
+        return encapsulated(bytes(imagecodecs.htj2k_encode(words, **lossy)), built, syntax)
+    if words.dtype == np.uint16:
+        frame = imagecodecs.jpeg8_encode(words, level=98, bitspersample=built.BitsStored)
+        return encapsulated(bytes(frame), built, syntax)
     stream = io.BytesIO()
     Image.fromarray(words).save(stream, "JPEG", quality=98)
     return encapsulated(stream.getvalue(), built, syntax)

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from pydicom.uid import MPEG2MPML
 from birads_app.inference.predictor import ModelSource
 from birads_app.records import exams, files
 
-THREE_SLICES = dicom_bytes(dicom(breast(64, 64), sop_class=TOMOSYNTHESIS, frames=3))
+THREE_SLICES = dicom_bytes(dicom(breast(), sop_class=TOMOSYNTHESIS, frames=3))
 BAD_FILES = {
     "empty": (b"", 400, "empty"),
     "text named .dcm": (b"Dear colleague,\nthe images follow.\n", 415, ""),
@@ -37,7 +38,7 @@ BAD_FILES = {
     "DICOM cut in its header": (mammogram_dicom()[:300], 422, ""),
     "DICOM without pixels": (dicom_bytes(dicom(None)), 422, "pixel"),
     "unsupported transfer syntax": (dicom_bytes(dicom(breast(64, 64), syntax=MPEG2MPML)), 415, "ransfer"),
-    "tomosynthesis": (THREE_SLICES, 415, "omosynthesis"),
+    "tomosynthesis that lacks slices": (THREE_SLICES[:-200_000], 422, "cut off"),
     "colour photograph": (colour_photograph(), 422, ""),
     "1x1": (png(np.full((1, 1), 128, np.uint8)), 422, ""),
     "60,000x60,000": (png_that_claims(60_000, 60_000), 413, ""),
@@ -50,6 +51,17 @@ BAD_FILES = {
 @pytest.fixture
 def token(app: Flask) -> str:
     return make_token(app)
+
+
+@pytest.mark.parametrize(("setting", "status"), [("maximum", 201), ("refuse", 415)])
+def test_tomosynthesis_by_setting(
+    serving_app: Flask, client: FlaskClient, token: str, setting: str, status: int
+) -> None:
+    settings = serving_app.extensions["birads_settings"]
+    serving_app.extensions["birads_settings"] = replace(settings, tomosynthesis=setting)
+    answer = post_files(client, token, ("left cc.dcm", THREE_SLICES))
+    assert answer.status_code == status
+    assert "tomosynthesis" in answer.text
 
 
 def assert_nothing_stored(app: Flask) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import dicom_files
@@ -18,6 +19,7 @@ from pydicom.sequence import Sequence
 from birads_app.inference.decode import Mammogram, decode
 from birads_app.inference.errors import (
     EmptyFile,
+    ImageTooLarge,
     InputError,
     NotAMammogram,
     UnreadableImage,
@@ -141,13 +143,6 @@ def test_floating_point_pixels() -> None:
     assert type(error) is UnsupportedFormat and "floating point" in str(error)
 
 
-def test_tomosynthesis_by_name() -> None:
-    error = refused(
-        dicom_files.mammogram(WORDS, SOPClassUID="1.2.840.10008.5.1.4.1.1.13.1.3", NumberOfFrames=60)
-    )
-    assert type(error) is UnsupportedFormat and "tomosynthesis" in str(error)
-
-
 def test_several_frames() -> None:
     error = refused(dicom_files.mammogram(WORDS, NumberOfFrames=3))
     assert type(error) is UnsupportedFormat and "multi-frame object (3 frames)" in str(error)
@@ -180,12 +175,34 @@ def test_copies_of_mammograms_are_read(elements: dict) -> None:
     assert decode(dicom_files.mammogram(WORDS, **elements)).pixels.shape == WORDS.shape
 
 
-def test_a_deflated_file_is_not_inflated() -> None:
-    bomb = dicom_files.dataset(np.zeros((4000, 4000), np.uint16))
-    data = dicom_files.as_bytes(bomb, uid.DeflatedExplicitVRLittleEndian)
-    assert len(data) < 100_000
-    error = refused(data)
-    assert type(error) is UnsupportedFormat and "Deflated" in str(error)
+def test_a_deflated_bomb_is_inflated_so_far_and_no_further() -> None:
+    bomb = deflated(FILE, bytes(400_000_000))
+    assert len(bomb) < 1_000_000
+    error = refused(bomb)
+    assert type(error) is ImageTooLarge and "deflated file holds more than" in str(error)
+
+
+def test_a_deflated_header_of_millions_of_elements() -> None:
+    started = time.perf_counter()
+    error = refused(deflated(FILE, b"\x09\x00\x10\x00US\0\0" * 5_000_000))
+    assert type(error) is UnreadableImage and "more elements" in str(error)
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.9])
+def test_a_deflated_file_cut_off(kept: float) -> None:
+    data = dicom_files.as_bytes(dicom_files.dataset(WORDS), uid.DeflatedExplicitVRLittleEndian)
+    assert decode(data).pixels.shape == WORDS.shape
+    assert type(refused(data[: int(kept * len(data))])) is UnreadableImage
+
+
+def deflated(file: bytes, data_set: bytes) -> bytes:
+    """A file's meta elements, saying that it is deflated, before the given data set."""
+    built = dicom_files.dcmread(io.BytesIO(file))
+    whole = dicom_files.as_bytes(built, uid.DeflatedExplicitVRLittleEndian)
+    length = int.from_bytes(whole[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return whole[: 144 + length] + packer.compress(data_set) + packer.flush()
 
 
 def test_a_length_far_beyond_the_file() -> None:

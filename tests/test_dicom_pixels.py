@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import cv2
 import dicom_files
 import numpy as np
 import pytest
+from dicom_files import picture
 from pydicom import uid
 from pydicom.encaps import generate_frames
 
@@ -19,16 +19,9 @@ LOSSLESS = [
     uid.JPEGLosslessSV1,
     uid.JPEGLSLossless,
     uid.JPEG2000Lossless,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
 ]
-
-
-def picture(bits: int = 12, rows: int = 37, columns: int = 54) -> np.ndarray:
-    """Smooth shapes with grain over the whole range of ``bits``."""
-    random = np.random.default_rng(bits)
-    smooth = cv2.GaussianBlur(random.normal(size=(rows, columns)), (0, 0), 4)
-    scaled = (smooth - smooth.min()) / np.ptp(smooth) * ((1 << bits) - 1)
-    scaled[0, :2] = 0, (1 << bits) - 1
-    return scaled.astype(np.uint8 if bits <= 8 else np.uint16)
 
 
 def stored_words(data: bytes) -> np.ndarray:
@@ -59,7 +52,11 @@ def test_lossless(syntax: uid.UID, bits: int, tmp_path: Path) -> None:
     assert np.array_equal(stored_words(data), words)
 
 
-@pytest.mark.parametrize("syntax", [uid.JPEGLSNearLossless, uid.JPEG2000], ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize(
+    "syntax",
+    [uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K, uid.JPEGExtended12Bit],
+    ids=lambda syntax: syntax.name,
+)
 def test_lossy_12_bit(syntax: uid.UID, tmp_path: Path) -> None:
     words = picture(12, 128, 96)
     data = dicom_files.compressed(words, syntax, tmp_path, BitsStored=12, HighBit=11)
@@ -181,10 +178,10 @@ def test_a_syntax_that_the_pixel_data_contradicts() -> None:
         decode(forged)
 
 
-def test_12_bit_lossy_jpeg_is_refused_with_a_remedy() -> None:
-    frame = b"\xff\xd8\xff\xc1\x00\x0b\x0c\x00\x25\x00\x36\x01\x01\x11\x00\xff\xd9"
+def test_arithmetic_coded_jpeg_is_refused_with_a_remedy() -> None:
+    frame = b"\xff\xd8\xff\xc9\x00\x0b\x0c\x00\x25\x00\x36\x01\x01\x11\x00\xff\xd9"
     data = dicom_files.encapsulated(frame, dicom_files.dataset(picture()), uid.JPEGExtended12Bit)
-    with pytest.raises(UnsupportedFormat, match="12 bits is not read. Export"):
+    with pytest.raises(UnsupportedFormat, match="C9 with 12 bits is not read. Export"):
         decode(data)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from birads_app.inference.explain import covered, evidence, occlude, overlay, veil
-from birads_app.inference.preprocess import Box
+from birads_app.inference.outline import Box
 
 EVERYWHERE = np.ones((224, 224), bool)
 

@@ -52,10 +52,12 @@ def test_it_tells_category_management_model_and_disclaimer(
     assert page.count('<svg class="chart"') == 2
 
 
-def test_it_says_which_view_and_that_none_is_stated(reader: FlaskClient, exam_url: str):
+def test_it_says_which_view_and_where_it_had_to_judge_it(reader: FlaskClient, exam_url: str):
     page = reader.get(exam_url).text
     assert "L CC</h2>" in page and "Left breast, craniocaudal." in page
-    assert re.search(r"(View|, view) not stated</h2>", page)
+    assert re.search(
+        r"<li>(L|R|CC|MLO|[LR] (CC|MLO)) was judged from the image; the file does not say.</li>", page
+    )
 
 
 def test_right_and_left_hang_side_by_side(reader: FlaskClient):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from birads_app.inference.decode import Mammogram
-from birads_app.inference.preprocess import Box, find_breast, prepare, standardise
+from birads_app.inference.outline import Box, find_breast
+from birads_app.inference.preprocess import prepare, standardise
 
 TOP, LEFT, HEIGHT, WIDTH = 200, 0, 600, 400
 

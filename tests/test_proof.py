@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from birads_app.inference.outline import Box
 from birads_app.inference.predictor import Prediction
-from birads_app.inference.preprocess import Box
 from training.cli import register
 from training.proof import Proof, overlaps, peak_cell
 

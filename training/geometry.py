@@ -14,6 +14,7 @@ import numpy as np
 
 from birads_app.inference import preprocess
 from birads_app.inference.decode import Mammogram, decode
+from birads_app.inference.outline import find_breast
 from training.dataset import Example
 
 _SIDES = ("top", "bottom", "left", "right")
@@ -39,7 +40,7 @@ def measure(mammogram: Mammogram, size: int) -> np.ndarray:
     size : of the file in bytes
     """
     height, width = mammogram.pixels.shape
-    box = preprocess.find_breast(mammogram.pixels)
+    box = find_breast(mammogram.pixels)
     margins = (
         box.top / height,
         1 - (box.top + box.height) / height,

@@ -13,7 +13,8 @@ import numpy as np
 from birads_app.inference import explain, preprocess
 from birads_app.inference.calibration import softmax
 from birads_app.inference.decode import decode
-from birads_app.inference.preprocess import Box, ModelInput
+from birads_app.inference.outline import Box
+from birads_app.inference.preprocess import ModelInput
 from training.dataset import Example
 
 # As many of each kind, at so many pixels; a report of them stays well below 2 MB.

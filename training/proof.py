@@ -15,8 +15,8 @@ import numpy as np
 
 from birads_app.inference import bundle as bundles
 from birads_app.inference.decode import decode
+from birads_app.inference.outline import Box
 from birads_app.inference.predictor import Prediction, Predictor
-from birads_app.inference.preprocess import Box
 from training.config import Site, TrainConfig
 from training.evaluate import measures
 from training.heads import head

@@ -33,6 +33,9 @@ from birads_app.dicom.codestream import without_comments
 from birads_app.dicom.identity import read_identity, read_instance
 from birads_app.dicom.pseudonyms import Pseudonyms
 from birads_app.inference import dicom_file
+from birads_app.inference.dicom_file import DicomFile
+from birads_app.inference.dicom_frames import encapsulated_frames
+from birads_app.inference.dicom_volume import slices
 from birads_app.inference.errors import InputError, UnreadableImage
 from birads_app.records.identities import Identity, Instance
 
@@ -84,14 +87,19 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
         _describe(header, identity, pseudonyms)
         if not instance.sop_uid:
             header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(data).hexdigest())
-        pixels = bytes(file.pixels)
-        if file.encapsulated:
-            pixels = encapsulate([pixels if file.syntax == RLELossless else without_comments(pixels)])
-        return Deidentified(_write(header, file.syntax, pixels), header, identity, instance)
+        return Deidentified(_write(header, file.syntax, _pixels(file)), header, identity, instance)
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file makes the parser or the writer stumble over
         raise UnreadableImage("The file contradicts itself: it is damaged. Export it again.") from error
+
+
+def _pixels(file: DicomFile) -> bytes:
+    """The pixel data's value, with nothing beside the pictures."""
+    if not file.encapsulated:
+        return bytes(file.parts[0])
+    frames = map(bytes, encapsulated_frames(file.parts, slices(file.dataset)))
+    return encapsulate([frame if file.syntax == RLELossless else without_comments(frame) for frame in frames])
 
 
 def with_words(data: bytes, words: np.ndarray) -> bytes:

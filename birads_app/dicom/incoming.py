@@ -14,6 +14,7 @@ from birads_app.dicom.identity import read_identity, read_instance
 from birads_app.dicom.pseudonyms import Pseudonyms
 from birads_app.inference import dicom_file, dicom_pixels
 from birads_app.inference.decode import Mammogram, decode
+from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.errors import UnreadableImage
 from birads_app.records.identities import Identity, Instance
 
@@ -37,26 +38,28 @@ class Incoming:
     instance: Instance | None = None
 
 
-def with_identity(data: bytes, name: str) -> Incoming:
+def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "maximum") -> Incoming:
     """A file that is stored as it came; errors as :func:`birads_app.inference.decode.decode`."""
-    mammogram = decode(data, name)
+    mammogram = decode(data, name, tomosynthesis)
     if mammogram.source != "DICOM":
         return Incoming(data, mammogram)
     header = dicom_file.read(data).dataset
     return Incoming(data, mammogram, header, read_identity(header), read_instance(header))
 
 
-def without_identity(data: bytes, name: str, pseudonyms: Pseudonyms) -> Incoming:
+def without_identity(
+    data: bytes, name: str, pseudonyms: Pseudonyms, tomosynthesis: Tomosynthesis = "maximum"
+) -> Incoming:
     """A file that is stored without whom it shows; errors as :func:`birads_app.inference.decode.decode`."""
     if not dicom_file.is_dicom(data):
-        return _picture(decode(data, name))
+        return _picture(decode(data, name, tomosynthesis))
     found = deidentify(data, pseudonyms)
-    stored, mammogram = found.data, decode(found.data, name)
+    stored, mammogram = found.data, decode(found.data, name, tomosynthesis)
     marks = burned_in.find(mammogram) if _may_have_marks(found.header) else None
     if marks is not None:
         words = dicom_pixels.stored_words(dicom_file.read(stored))
         stored = with_words(stored, burned_in.blank(words, marks))
-        mammogram = decode(stored, name)
+        mammogram = decode(stored, name, tomosynthesis)
     return Incoming(stored, mammogram, found.header, found.identity, found.instance)
 
 

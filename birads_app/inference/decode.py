@@ -4,11 +4,21 @@ The format is known from the bytes; the name only helps to word an error. DICOM 
 ``dicom_*``, every other format by ``pictures``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from birads_app.inference import dicom_file, dicom_grey, dicom_pixels, dicom_view, pictures
+from birads_app.inference import (
+    dicom_file,
+    dicom_grey,
+    dicom_pixels,
+    dicom_view,
+    dicom_volume,
+    pictures,
+    view_from_image,
+    view_name,
+)
+from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
 
 _ACCEPTED = "Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM."
@@ -38,11 +48,13 @@ class Mammogram:
     pixels : uint16 array of shape (height, width); 0 black .. 65535 white, dense tissue bright, air dark
     source : "DICOM", "PNG", "JPEG", "TIFF", "BMP" or "PGM"
     bits : bits a stored value has in the file
-    view : "CC", "MLO", ... as the file says, else None
-    laterality : "L" or "R" as the file says, else None
+    view : "CC", "MLO", ... as the file or its name says, else as the picture shows, else None
+    laterality : "L" or "R" likewise; a note says where they are estimated
     spacing : (row, column) distance of pixels in mm, else None
     colourfulness : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
     notes : sentences for the reader about how the file was understood
+    view_modifiers : "implant displaced", "magnification", "spot compression", as far as the file says so; such
+        a view does not stand for the whole breast
     """
 
     pixels: np.ndarray
@@ -53,15 +65,17 @@ class Mammogram:
     spacing: tuple[float, float] | None
     colourfulness: float
     notes: tuple[str, ...]
+    view_modifiers: tuple[str, ...] = ()
 
 
-def decode(data: bytes, filename: str = "") -> Mammogram:
+def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "maximum") -> Mammogram:
     """Read a mammogram.
 
     Parameters
     ----------
     data : the whole file
-    filename : as the user named it; used in no decision
+    filename : as the user named it; tells side and view where the file itself does not
+    tomosynthesis : how a volume is read, as its slices' "maximum", or "refuse"
 
     Raises
     ------
@@ -80,11 +94,11 @@ def decode(data: bytes, filename: str = "") -> Mammogram:
         raise EmptyFile("The file is empty. It may not have been exported or copied completely.")
     try:
         if dicom_file.is_dicom(data):
-            return _decode_dicom(data)
+            return _completed(_decode_dicom(data, tomosynthesis), filename)
         source = pictures.format_of(data)
         if source is None:
             raise UnsupportedFormat(_what_it_is(data, filename))
-        return _decode_picture(data, source)
+        return _completed(_decode_picture(data, source), filename)
     except InputError:
         raise
     except MemoryError as error:
@@ -93,9 +107,14 @@ def decode(data: bytes, filename: str = "") -> Mammogram:
         raise UnreadableImage("The file contradicts itself: it is damaged. Export it again.") from error
 
 
-def _decode_dicom(data: bytes) -> Mammogram:
+def _decode_dicom(data: bytes, tomosynthesis: Tomosynthesis) -> Mammogram:
     file = dicom_file.read(data)
-    words = dicom_pixels.stored_words(file)
+    dicom_volume.flatten(file.dataset)
+    of_volume: tuple[str, ...] = ()
+    if dicom_volume.slices(file.dataset) > 1:
+        words, of_volume = dicom_volume.maximum(file, tomosynthesis)
+    else:
+        words = dicom_pixels.stored_words(file)
     pixels, notes = dicom_grey.present(file.dataset, words)
     return Mammogram(
         pixels=pixels,
@@ -105,7 +124,8 @@ def _decode_dicom(data: bytes) -> Mammogram:
         laterality=dicom_view.laterality(file.dataset),
         spacing=dicom_view.spacing(file.dataset),
         colourfulness=0.0,
-        notes=notes + dicom_view.notes(file.dataset),
+        notes=file.notes + of_volume + notes + dicom_view.notes(file.dataset),
+        view_modifiers=dicom_view.modifiers(file.dataset),
     )
 
 
@@ -120,6 +140,26 @@ def _decode_picture(data: bytes, source: str) -> Mammogram:
         spacing=None,
         colourfulness=picture.colourfulness,
         notes=picture.notes,
+    )
+
+
+def _completed(found: Mammogram, filename: str) -> Mammogram:
+    """Side and view by the file's name where its header does not say them, else by the picture."""
+    side, view = view_name.from_name(filename)
+    named = replace(found, laterality=found.laterality or side, view=found.view or view)
+    if (named.view and named.laterality) or named.view_modifiers:  # a detail's outline would mislead
+        return named
+    view, side = view_from_image.estimate(named.pixels)
+    view, side = None if named.view else view, None if named.laterality else side
+    if not (view or side):
+        return named
+    judged = " ".join(part for part in (side, view) if part)
+    note = f"{judged} was judged from the image; the file does not say."
+    return replace(
+        named,
+        view=named.view or view,
+        laterality=named.laterality or side,
+        notes=(*named.notes, note),
     )
 
 

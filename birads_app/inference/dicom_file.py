@@ -1,21 +1,25 @@
 """DICOM Part 10 files: header and encoded pixel data, with every declared length held against the bytes.
 
-The header is parsed by pydicom, the pixel data element is located here, so that nothing is inflated, copied
-or allocated before the file has been found acceptable.
+The header is parsed by pydicom, the pixel data element is located here, so that no pixel is decompressed,
+copied or allocated before the file has been found acceptable. What parsing may cost is bounded: by the bytes
+that are inflated, the number of reads, and the length of a value that is looked at.
 """
 
 import io
 import logging
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pydicom.config
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -24,7 +28,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from birads_app.inference.errors import NotAMammogram, UnreadableImage, UnsupportedFormat
+from birads_app.inference.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
+from birads_app.inference.limits import MAX_PIXELS
 
 # pydicom comments on odd values by warnings that quote them; such values are judged here, and patients'
 # data belongs neither on the console nor in the log.
@@ -38,25 +43,39 @@ _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
-_TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
+# Longer values are passed over: the longest that is used, a table of 65,536 words, has 128 KiB.
+_VALUE_MAX = 1 << 20
+_READS_MAX = 500_000  # two or three for each element, nested ones included; real headers take some thousands
+_INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # the largest picture that is read, and its header
+
+TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 # (0008,0060) *Modality* of a mammogram: of the detector, of digitised film, or of a copy of either.
 _MODALITIES = {"", "MG", "CR", "DX", "RG", "DF", "FS", "OT", "SC"}
+
+_NO_PREAMBLE_NOTE = (
+    "The file has no DICOM preamble, which is a fault of what exported it; it was read all the same."
+)
+_TWO_HEADERS_NOTE = (
+    "The file has its DICOM file header twice, a fault of what exported it; it was read all the same."
+)
 
 
 @dataclass(frozen=True)
 class DicomFile:
     """A parsed file.
 
-    dataset : all elements before the pixel data
+    dataset : all elements before the pixel data, but for very long ones
     syntax : transfer syntax
-    pixels : the pixel data's bytes; where they are encapsulated, the one frame's fragments joined
-    encapsulated : whether they were
+    parts : the pixel data's bytes; where they are encapsulated, the offset table and each fragment
+    encapsulated : whether they are
+    notes : sentences for the reader about faults that were put up with
     """
 
     dataset: Dataset
     syntax: UID
-    pixels: memoryview
+    parts: tuple[memoryview, ...]
     encapsulated: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,9 +87,21 @@ class _Element:
     start: int
 
 
+class _Header(io.BytesIO):
+    """A header's bytes, which may be read so many times and no more."""
+
+    _left = _READS_MAX
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise UnreadableImage("The DICOM header has more elements than any image's; the file is damaged.")
+        return super().read(size)
+
+
 def is_dicom(data: bytes) -> bool:
     """Tell DICOM by its prefix or, without a preamble, by a plausible first element of group 0002 or 0008."""
-    if data[128:_PREFIX_END] == b"DICM":
+    if data[128:_PREFIX_END] == b"DICM" or data[:4] == b"DICM":
         return True
     if len(data) < 16 or data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
         return False
@@ -83,28 +114,78 @@ def read(data: bytes) -> DicomFile:
     Raises
     ------
     UnsupportedFormat
-        An object or an encoding that is not read, such as tomosynthesis.
+        An object that is not read, such as one of several frames.
+    ImageTooLarge
+        A deflated file holds more than an image can.
     NotAMammogram
         The header says that it shows something else.
     UnreadableImage
         Damaged, truncated, or without pixels.
     """
-    stream = io.BytesIO(data)
-    stream.seek(_PREFIX_END if data[128:_PREFIX_END] == b"DICM" else 0)
-    meta, _ = _elements(stream, ExplicitVRLittleEndian, lambda tag: tag >> 16 != 2)
-    if stream.tell() == len(data):
+    declared, start, notes = _read_meta(data)
+    if start == len(data):
         raise UnreadableImage("The DICOM file ends after its first lines: it was cut off. Export it again.")
-    declared = str(meta.get("TransferSyntaxUID") or "").strip()
-    syntax = UID(declared) if declared else _guess_syntax(data[stream.tell() :][:6])
+    syntax = UID(declared) if declared else _guess_syntax(data[start : start + 6])
     if syntax == DeflatedExplicitVRLittleEndian:
-        raise UnsupportedFormat(f"The transfer syntax {syntax.name} is not read. Export without compression.")
-    dataset, found = _elements(stream, syntax, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
+        data, start = _inflate(memoryview(data)[start:]), 0
+    stream = _Header(data)
+    stream.seek(start)
+    dataset, found, _ = _elements(stream, syntax, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
     _check_object(dataset)
     if found is None or found.tag != _PIXEL_DATA:
         raise _without_pixels(dataset, found)
     if found.length == _UNDEFINED:
-        return DicomFile(dataset, syntax, _join_fragments(data, found.start), True)
-    return DicomFile(dataset, syntax, memoryview(data)[found.start : found.start + found.length], False)
+        return DicomFile(dataset, syntax, tuple(_items(data, found.start)), True, notes)
+    value = memoryview(data)[found.start : found.start + found.length]
+    return DicomFile(dataset, syntax, (value,), False, notes)
+
+
+def _read_meta(data: bytes) -> tuple[str, int, tuple[str, ...]]:
+    """Read the group 0002, also where faulty exporters left the preamble out or wrote it twice.
+
+    Gives the last transfer syntax that is stated, where the data set starts, and notes about faults.
+    """
+    start = _after_prefix(data, 0)
+    missing, twice = start < _PREFIX_END, False
+    declared = ""
+    while True:
+        stream = _Header(data)
+        stream.seek(start)
+        meta, _, repeated = _elements(stream, ExplicitVRLittleEndian, lambda tag: tag >> 16 != 2)
+        declared = text(meta, "TransferSyntaxUID") or declared
+        twice = twice or repeated
+        start = _after_prefix(data, stream.tell())
+        if start == stream.tell():
+            break
+        twice = True
+    faults = ((missing, _NO_PREAMBLE_NOTE), (twice, _TWO_HEADERS_NOTE))
+    return declared, start, tuple(note for applies, note in faults if applies)
+
+
+def _after_prefix(data: bytes, start: int) -> int:
+    """Where a file's meta elements begin: after preamble and prefix, after a prefix alone, or at once."""
+    for length in (_PREFIX_END, 4):
+        if data[start + length - 4 : start + length] == b"DICM":
+            return start + length
+    return start
+
+
+def _inflate(deflated: memoryview) -> bytes:
+    """Inflate a deflated data set (PS3.5 A.5), no further than an image can reach."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(deflated, _INFLATED_MAX)
+    except zlib.error as error:
+        raise UnreadableImage(
+            "The deflated file cannot be inflated: it is damaged. Export it again."
+        ) from error
+    if len(data) == _INFLATED_MAX:
+        raise ImageTooLarge(
+            f"The deflated file holds more than {_INFLATED_MAX >> 20} MiB. Send the original mammogram."
+        )
+    if not inflater.eof:
+        raise UnreadableImage("The deflated file ends early: it was cut off. Export it again.")
+    return data
 
 
 def _is_explicit(element: bytes) -> bool:
@@ -117,9 +198,12 @@ def _guess_syntax(element: bytes) -> UID:
 
 
 def _elements(
-    stream: io.BytesIO, syntax: UID, stop: Callable[[int], bool]
-) -> tuple[Dataset, _Element | None]:
-    """Parse elements until one whose tag satisfies ``stop``; give them, and where that one lies."""
+    stream: _Header, syntax: UID, stop: Callable[[int], bool]
+) -> tuple[Dataset, _Element | None, bool]:
+    """Parse elements until one whose tag satisfies ``stop``.
+
+    Gives them without values over the limit, where the last one lies, and whether an element came twice.
+    """
     found: list[_Element] = []
 
     def stop_when(tag: int, _vr: str | None, length: int) -> bool:
@@ -129,33 +213,34 @@ def _elements(
 
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
     try:
-        elements = {
-            element.tag: element for element in data_element_generator(stream, implicit, little, stop_when)
-        }
+        listed = list(data_element_generator(stream, implicit, little, stop_when, defer_size=_VALUE_MAX))
     except (EOFError, OSError, struct.error) as error:
         raise UnreadableImage("The DICOM header ends early: it was cut off. Export it again.") from error
-    for element in elements.values():
-        if isinstance(element, RawDataElement) and element.value and element.length != len(element.value):
+    size = stream.getbuffer().nbytes
+    for element in listed:
+        if isinstance(element, RawDataElement) and element.length > size - element.value_tell:
             raise UnreadableImage(
                 f"The DICOM element {element.tag} declares {element.length} bytes, but the file has only "
-                f"{len(element.value)} more: it was cut off or is damaged. Export it again."
+                f"{max(0, size - element.value_tell)} more: it was cut off or is damaged. Export it again."
             )
-    dataset = Dataset(elements)
+    dataset = Dataset({element.tag: element for element in listed if not _is_long(element)})
     dataset.set_original_encoding(implicit, little)
-    return dataset, found[0] if found else None
+    return dataset, found[0] if found else None, len({element.tag for element in listed}) < len(listed)
+
+
+def _is_long(element: RawDataElement | DataElement) -> bool:
+    """Tell whether an element that was not looked at yet is longer than any that is used."""
+    if not isinstance(element, RawDataElement):
+        return False
+    length = len(element.value or b"") if element.length == _UNDEFINED else element.length
+    return length > _VALUE_MAX
 
 
 def _check_object(dataset: Dataset) -> None:
-    """Refuse by name what is no single mammogram."""
-    kind = UID(text(dataset, "SOPClassUID"))
-    if kind == _TOMOSYNTHESIS:
-        raise UnsupportedFormat(
-            "This is a breast tomosynthesis object (many slices), which is not read yet. Send the exam's "
-            "two-dimensional or synthetic 2D images."
-        )
+    """Refuse by name what is neither a mammogram nor a volume of one breast."""
     frames = text(dataset, "NumberOfFrames")
-    if frames not in ("", "0", "1"):
-        raise UnsupportedFormat(f"This is a multi-frame object ({frames} frames). Send single images.")
+    if frames not in ("", "0", "1") and text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
+        raise UnsupportedFormat(f"This is a multi-frame object ({frames[:16]} frames). Send single images.")
     if text(dataset, "QualityControlImage").upper() == "YES":
         raise NotAMammogram("This is a quality control image, as its header says: it shows no breast.")
     modality = text(dataset, "Modality").upper()
@@ -166,12 +251,25 @@ def _check_object(dataset: Dataset) -> None:
         raise NotAMammogram(f"The header says that this image shows {part[:16]}, not a breast.")
 
 
+def value_of(dataset: Dataset, keyword: str) -> Any:
+    """An element's value; None where it is absent, or longer than any that is used."""
+    if keyword not in dataset or _is_long(dataset.get_item(keyword)):
+        return None
+    return dataset.get(keyword)
+
+
 def text(dataset: Dataset, keyword: str) -> str:
     """An element's first value as stripped text; empty where it is absent or has no value."""
-    value = dataset.get(keyword)
-    if isinstance(value, MultiValue | list):
-        value = value[0] if len(value) else None
-    return "" if value is None else str(value).strip(" \0")
+    found = value_of(dataset, keyword)
+    if isinstance(found, MultiValue | list):
+        found = found[0] if len(found) else None
+    return "" if found is None else str(found).strip(" \0")
+
+
+def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
+    """A sequence's items; none where it is absent, or no sequence."""
+    found = value_of(dataset, keyword)
+    return found if isinstance(found, DicomSequence) else ()
 
 
 def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage | UnsupportedFormat:
@@ -186,14 +284,6 @@ def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage
     kind = UID(text(dataset, "SOPClassUID")).name
     named = f" ({kind})" if kind else ""
     return UnreadableImage(f"The DICOM file has no pixels{named}. Send the images of the exam.")
-
-
-def _join_fragments(data: bytes, start: int) -> memoryview:
-    """Join the fragments of the only frame; most often there is one, which is not copied."""
-    _, *fragments = _items(data, start)
-    if len(fragments) == 1:
-        return fragments[0]
-    return memoryview(b"".join(fragments))
 
 
 def _items(data: bytes, position: int) -> Iterator[memoryview]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
-from birads_app.inference.dicom_file import text
+from birads_app.inference.dicom_file import items, text, value_of
 from birads_app.inference.dicom_pixels import Layout, layout
 
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
@@ -74,6 +74,13 @@ def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[str,
     return _look_up(np.rint(shown * _WHITE).astype(np.uint16), words), notes
 
 
+def from_dark_to_bright(dataset: Dataset, words: np.dtype) -> np.ndarray:
+    """All words of the given type in the order in which they are shown, padding first."""
+    values = _values(dataset, layout(dataset), 1 << 8 * words.itemsize)
+    brightness = -values.modality if _inverted(dataset) else values.modality
+    return np.lexsort((brightness, ~values.padding)).astype(words)
+
+
 def _values(dataset: Dataset, pixel: Layout, count: int) -> _Values:
     """Work out every word's stored value, its modality value, and whether it is padding."""
     words = _stored(np.arange(count), pixel)
@@ -132,10 +139,13 @@ def _window(values: np.ndarray, centre: float, width: float, function: str) -> n
 
 def _table(dataset: Dataset, keyword: str, values: np.ndarray) -> tuple[np.ndarray, int] | None:
     """Look values up in the first table of a LUT sequence: the result and its bits; None without a table."""
-    sequence = dataset.get(keyword)
-    if not sequence or "LUTDescriptor" not in sequence[0] or "LUTData" not in sequence[0]:
+    sequence = items(dataset, keyword)
+    descriptor, data = (
+        value_of(sequence[0], name) if sequence else None for name in ("LUTDescriptor", "LUTData")
+    )
+    if descriptor is None or data is None:
         return None
-    (entries, first, bits), data = (int(value) for value in sequence[0].LUTDescriptor), sequence[0].LUTData
+    entries, first, bits = (int(number) for number in descriptor)
     entries = entries or 1 << 16
     if isinstance(data, bytes):
         order = ">" if dataset.original_encoding[1] is False else "<"

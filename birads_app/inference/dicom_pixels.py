@@ -5,7 +5,7 @@ A decoder is asked only after the size in the codestream's own header has been h
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import gdcm
@@ -19,17 +19,17 @@ from pydicom.dataset import Dataset
 from rle.rle import decode_frame as decode_rle_frame
 
 from birads_app.inference.dicom_file import DicomFile, text
+from birads_app.inference.dicom_frames import encapsulated_frames, is_whole
 from birads_app.inference.errors import UnreadableImage, UnsupportedFormat
 from birads_app.inference.limits import check_size
 
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
 
-_END = b"\xff\xd9"  # last marker of JPEG, JPEG-LS and JPEG 2000 codestreams
 _SOS = 0xDA  # marker that ends the header of a JPEG codestream
-_NEEDED = (0xC3, 0xC4, 0xDD)  # SOF of JPEG Lossless, DHT, DRI
-_SKIPPED = (0xDB, *range(0xE0, 0xF0), 0xFE)  # DQT, APPn, COM
-_PADDING = 16  # bytes of padding after it that are put up with
+_BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS = 0xC0, 0xC1, 0xC2, 0xC3  # SOF markers of Huffman-coded frames
+_NEEDED = (_EXTENDED, _LOSSLESS, 0xC4, 0xDB, 0xDD)  # SOF, DHT, DQT, DRI
+_SKIPPED = (*range(0xE0, 0xF0), 0xFE)  # APPn, COM
 _ADVICE = "Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE."
 
 
@@ -64,29 +64,29 @@ def layout(dataset: Dataset) -> Layout:
     ImageTooLarge
         Rows times Columns is over the limit.
     """
-    rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
+    rows, columns = number(dataset, "Rows"), number(dataset, "Columns")
     check_size(columns, rows)
     colours = text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2"
-    if _number(dataset, "SamplesPerPixel", 1) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
+    if number(dataset, "SamplesPerPixel", 1) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
         raise UnsupportedFormat(
             f"The DICOM image is in colour (Photometric Interpretation {colours[:16]}). "
             "Mammograms are MONOCHROME1 or MONOCHROME2."
         )
-    allocated = _number(dataset, "BitsAllocated")
+    allocated = number(dataset, "BitsAllocated")
     if allocated not in (8, 16):
         raise UnsupportedFormat(f"The DICOM image has {allocated} bits allocated; 8 or 16 are read.")
-    stored = _number(dataset, "BitsStored", allocated)
-    high = _number(dataset, "HighBit", stored - 1)
+    stored = number(dataset, "BitsStored", allocated)
+    high = number(dataset, "HighBit", stored - 1)
     if not 1 <= stored <= high + 1 <= allocated:
         raise UnreadableImage(
             f"The DICOM header contradicts itself: bits allocated {allocated}, stored {stored}, "
             f"high bit {high}."
         )
-    return Layout(rows, columns, allocated, stored, high, _number(dataset, "PixelRepresentation", 0) == 1)
+    return Layout(rows, columns, allocated, stored, high, number(dataset, "PixelRepresentation", 0) == 1)
 
 
 def stored_words(file: DicomFile) -> np.ndarray:
-    """Decode the pixel data.
+    """Decode the one frame of a file.
 
     Returns
     -------
@@ -97,28 +97,56 @@ def stored_words(file: DicomFile) -> np.ndarray:
     UnsupportedFormat, UnreadableImage, ImageTooLarge
         As :func:`layout`; or the transfer syntax is not read; or the pixel data is damaged or truncated.
     """
-    if file.syntax not in _NATIVE and file.syntax not in _CODECS:
+    return next(frames(file, 1))
+
+
+def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
+    """Decode the first ``count`` frames one after another, as :func:`stored_words` does the one."""
+    if file.syntax not in NATIVE and file.syntax not in CODECS:
         raise UnsupportedFormat(f"The transfer syntax {file.syntax.name} is not read. {_ADVICE}")
     expected = layout(file.dataset)
-    if file.encapsulated != (file.syntax in _CODECS):
+    if file.encapsulated != (file.syntax in CODECS):
         raise UnreadableImage(f"The pixel data is not encoded as {file.syntax.name}, as the header says.")
     if not file.encapsulated:
-        return _native(file, expected)
-    if file.syntax != uid.RLELossless and _END not in bytes(file.pixels[-_PADDING:]):
+        return _native(file, expected, count)
+    return (_decompress(file.syntax, frame, expected) for frame in encapsulated_frames(file.parts, count))
+
+
+def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndarray:
+    if syntax != uid.RLELossless and not is_whole(frame):
         raise UnreadableImage("The compressed picture has no end: it was cut off. Export it again.")
     try:
-        words = _CODECS[file.syntax](file, expected)
+        words = CODECS[syntax](frame, expected)
     except (RuntimeError, ValueError, OSError) as error:
         raise UnreadableImage(
-            f"The pixel data ({file.syntax.name}) cannot be decompressed: it was cut off or is damaged. "
+            f"The pixel data ({syntax.name}) cannot be decompressed: it was cut off or is damaged. "
             "Export it again."
         ) from error
     if words.shape != (expected.rows, expected.columns) or words.dtype.itemsize > 2:
         raise UnreadableImage("The decompressed picture has another size than the DICOM header says.")
-    return words
+    if syntax in _LOSSY and expected.high_bit == expected.bits_stored - 1:
+        words = _saturated(words, expected.bits_stored)
+    return _as_words(words)
 
 
-def _number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
+    """Cut what lossy compression made of the brightest and darkest values back to what ``bits`` can hold.
+
+    Where a codestream has more bits than are stored, white may have become one more than white, whose lower
+    bits are black.
+    """
+    low, high = (
+        (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
+    )
+    kind = np.iinfo(values.dtype)
+    return (
+        values
+        if (kind.min, kind.max) == (low, high)
+        else np.clip(values, max(low, kind.min), min(high, kind.max))
+    )
+
+
+def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     """An element's value as a whole number; raises UnreadableImage where it has none."""
     value = text(dataset, keyword)
     if not value and default is not None:
@@ -129,54 +157,69 @@ def _number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
         raise UnreadableImage(f"The DICOM header has no usable {keyword}; the file is damaged.") from None
 
 
-def _native(file: DicomFile, expected: Layout) -> np.ndarray:
-    """Uncompressed words; an array over the file's own bytes."""
+def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarray]:
+    """Uncompressed words; arrays over the file's own bytes."""
     size = expected.rows * expected.columns * expected.bits_allocated // 8
-    if len(file.pixels) < size:
+    (data,) = file.parts
+    if len(data) < count * size:
         raise UnreadableImage(
-            f"The pixel data ends early: {len(file.pixels)} of {size} bytes are there. The file was cut off. "
+            f"The pixel data ends early: {len(data)} of {count * size} bytes are there. The file was cut off. "
             "Export it again."
         )
     order = ">" if file.syntax == uid.ExplicitVRBigEndian else "<"
-    words = np.frombuffer(file.pixels[:size], f"{order}u{expected.bits_allocated // 8}")
-    return words.astype(words.dtype.newbyteorder("="), copy=False).reshape(expected.rows, expected.columns)
+    for start in range(0, count * size, size):
+        words = np.frombuffer(data[start : start + size], f"{order}u{expected.bits_allocated // 8}")
+        words = words.astype(words.dtype.newbyteorder("="), copy=False)
+        yield words.reshape(expected.rows, expected.columns)
 
 
-def _rle(file: DicomFile, expected: Layout) -> np.ndarray:
+def _rle(frame: memoryview, expected: Layout) -> np.ndarray:
     count = expected.rows * expected.columns
     try:
-        frame = decode_rle_frame(bytes(file.pixels), count, expected.bits_allocated, "<")
+        words = decode_rle_frame(bytes(frame), count, expected.bits_allocated, "<")
     except (Exception, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as panic:  # the Rust decoder's panic, where there are more pixels than expected
         raise ValueError(str(panic)) from panic
-    return np.frombuffer(frame, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
+    return np.frombuffer(words, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
 
 
-def _jpeg_2000(file: DicomFile, expected: Layout) -> np.ndarray:
-    frame = bytes(file.pixels)
-    found = get_parameters(frame)
+def _jpeg_2000(frame: memoryview, expected: Layout) -> np.ndarray:
+    data = bytes(frame)
+    found = get_parameters(data)
     _compare(expected, *(int(found[key]) for key in ("rows", "columns", "samples_per_pixel")))
-    return _as_words(decode_jpeg_2000(frame))
+    return decode_jpeg_2000(data)
 
 
-def _jpeg_ls(file: DicomFile, expected: Layout) -> np.ndarray:
-    _compare(expected, *_jpeg_frame(file.pixels)[1:])
-    frame, found = jpeg_ls.decode_pixel_data(bytes(file.pixels))
-    words = np.frombuffer(frame, "<u1" if found["bits_per_sample"] <= 8 else "<u2")
+def _jpeg_ls(frame: memoryview, expected: Layout) -> np.ndarray:
+    _compare(expected, *_jpeg_frame(frame)[2:])
+    data, found = jpeg_ls.decode_pixel_data(bytes(frame))
+    words = np.frombuffer(data, "<u1" if found["bits_per_sample"] <= 8 else "<u2")
     return words.reshape(expected.rows, expected.columns)
 
 
-def _jpeg_lossless(file: DicomFile, expected: Layout) -> np.ndarray:
-    precision, *size = _jpeg_frame(file.pixels)
+def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
+    """Any JPEG by what its own frame header says: Pillow reads 8 bits, GDCM 12 bits and lossless frames."""
+    marker, precision, *size = _jpeg_frame(frame)
     _compare(expected, *size)
     if precision > expected.bits_allocated:
         raise UnreadableImage(
             f"The pixel data has {precision} bits, the header declares {expected.bits_allocated}."
         )
+    if marker == _LOSSLESS or (marker == _EXTENDED and precision == 12):
+        return _by_gdcm(frame, expected, marker, precision)
+    if precision != 8 or marker not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
+        raise UnsupportedFormat(f"JPEG of kind {marker:X} with {precision} bits is not read. {_ADVICE}")
+    with Image.open(io.BytesIO(frame), formats=("JPEG",)) as image:
+        return np.asarray(image)
+
+
+def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -> np.ndarray:
     container = 8 if precision <= 8 else 16
+    allocated = precision if marker == _EXTENDED else container  # GDCM picks its lossy decoder by this
+    syntax = uid.JPEGLossless if marker == _LOSSLESS else uid.JPEGExtended12Bit
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(_plain_header(file.pixels))
+    fragment.SetByteStringValue(_plain_header(frame))
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
@@ -188,19 +231,10 @@ def _jpeg_lossless(file: DicomFile, expected: Layout) -> np.ndarray:
     image.SetPhotometricInterpretation(
         gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
     )
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(file.syntax))))
-    image.SetPixelFormat(gdcm.PixelFormat(1, container, precision, precision - 1, 0))
-    frame = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
-    return np.frombuffer(frame, f"<u{container // 8}").reshape(expected.rows, expected.columns)
-
-
-def _jpeg(file: DicomFile, expected: Layout) -> np.ndarray:
-    precision, *size = _jpeg_frame(file.pixels)
-    if precision != 8:
-        raise UnsupportedFormat(f"Lossy JPEG with {precision} bits is not read. {_ADVICE}")
-    _compare(expected, *size)
-    with Image.open(io.BytesIO(file.pixels), formats=("JPEG",)) as image:
-        return np.asarray(image)
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
+    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, precision, precision - 1, 0))
+    words = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
+    return np.frombuffer(words, f"<u{container // 8}").reshape(expected.rows, expected.columns)
 
 
 def _as_words(values: np.ndarray) -> np.ndarray:
@@ -208,20 +242,20 @@ def _as_words(values: np.ndarray) -> np.ndarray:
     return values.view(f"u{values.dtype.itemsize}")
 
 
-def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int]:
-    """Precision, rows, columns and components from the frame header (SOF) of a JPEG or JPEG-LS stream."""
+def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int, int]:
+    """Marker, precision, rows, columns and components: the frame header (SOF) of a JPEG or JPEG-LS stream."""
     position = 2
     while position + 10 <= len(frame) and frame[position] == 0xFF:
         marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) or marker == 0xF7:
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
-            return precision, rows, columns, components
+            return marker, precision, rows, columns, components
         position += 1 if marker == 0xFF else 2 + length
     raise UnreadableImage("The compressed pixel data has no frame header; the file is damaged.")
 
 
 def _plain_header(frame: memoryview) -> bytes:
-    """A JPEG Lossless codestream whose header has nothing but what decoding needs.
+    """A JPEG codestream whose header has nothing but what decoding needs.
 
     GDCM ends the whole process where its JPEG library merely warns about a header: of bytes between segments,
     or of odd comments by other programs. The former are refused here, the latter left out.
@@ -251,13 +285,19 @@ def _compare(expected: Layout, rows: int, columns: int, components: int) -> None
         )
 
 
-_NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
-_CODECS: dict[str, Callable[[DicomFile, Layout], np.ndarray]] = {
+_LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)
+NATIVE = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+)
+CODECS: dict[str, Callable[[memoryview, Layout], np.ndarray]] = {
     uid.RLELossless: _rle,
     uid.JPEGBaseline8Bit: _jpeg,
     uid.JPEGExtended12Bit: _jpeg,
-    uid.JPEGLossless: _jpeg_lossless,
-    uid.JPEGLosslessSV1: _jpeg_lossless,
+    uid.JPEGLossless: _jpeg,
+    uid.JPEGLosslessSV1: _jpeg,
     uid.JPEGLSLossless: _jpeg_ls,
     uid.JPEGLSNearLossless: _jpeg_ls,
     uid.JPEG2000Lossless: _jpeg_2000,

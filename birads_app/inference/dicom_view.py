@@ -1,4 +1,4 @@
-"""What a DICOM header says about the view: projection, side, pixel spacing, and what is unusual about it."""
+"""What a DICOM header says about the view: projection, side, modifiers, pixel spacing, and what is unusual."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from birads_app.inference.dicom_file import text
+from birads_app.inference.dicom_file import items, text, value_of
 
 # CID 4014 View for Mammography, in SNOMED CT and in the older SNOMED RT codes that files still carry.
 _VIEW_CODES = {
@@ -32,7 +32,24 @@ _VIEW_CODES = {
     "R-1024B": "XCCM",
 }
 _VIEWS = frozenset(_VIEW_CODES.values()) | {"XCC", "CV", "AT"}
-_IMPLANT_DISPLACED = "ID"  # appended to the view by some modalities, such as CCID
+# CID 4015 View Modifier for Mammography, as far as such a view does not stand for the whole breast.
+_IMPLANT_DISPLACED, _MAGNIFICATION, _SPOT = "implant displaced", "magnification", "spot compression"
+_MODIFIER_CODES = {
+    "399209000": _IMPLANT_DISPLACED,
+    "399163009": _MAGNIFICATION,
+    "399055006": _SPOT,
+    "R-102D5": _IMPLANT_DISPLACED,
+    "R-102D6": _MAGNIFICATION,
+    "R-102D7": _SPOT,
+}
+_MODIFIER_WORDS = {
+    "displaced": _IMPLANT_DISPLACED,
+    "magnif": _MAGNIFICATION,
+    "spot": _SPOT,
+}
+_ID = "ID"  # implant displaced, appended to the view by some modalities, such as CCID
+_MAGNIFIED = 1.3  # a magnification view's factor begins here; contact views have up to 1.1
+_SQUARE = 0.02  # deviation of a pixel's height over its width that nobody sees
 _SPACINGS_MM = (0.005, 2.0)  # what can be a mammogram's pixel spacing
 
 
@@ -42,8 +59,8 @@ def view(dataset: Dataset) -> str | None:
     Some film archives have it in (0020,0020) *Patient Orientation*, which comes last.
     """
     stated = _named(text(dataset, "ViewPosition"))
-    codes = dataset.get("ViewCodeSequence") or []
-    coded = _VIEW_CODES.get(text(codes[0], "CodeValue")) if len(codes) else None
+    codes = items(dataset, "ViewCodeSequence")
+    coded = _VIEW_CODES.get(text(codes[0], "CodeValue")) if codes else None
     return stated or coded or _named(text(dataset, "PatientOrientation"))
 
 
@@ -53,7 +70,7 @@ def laterality(dataset: Dataset) -> str | None:
         stated = text(dataset, keyword).upper()
         if stated in ("L", "R", "LEFT", "RIGHT"):
             return stated[0]
-    return _side_of(dataset.get("PatientOrientation"))
+    return _side_of(value_of(dataset, "PatientOrientation"))
 
 
 def spacing(dataset: Dataset) -> tuple[float, float] | None:
@@ -63,7 +80,7 @@ def spacing(dataset: Dataset) -> tuple[float, float] | None:
     scanner's (0018,2010) *Nominal Scanned Pixel Spacing*.
     """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        pair = _pair(dataset.get(keyword))
+        pair = _pair(value_of(dataset, keyword))
         if pair is None:
             continue
         factor = _magnification(dataset) if keyword == "ImagerPixelSpacing" else 1.0
@@ -73,26 +90,65 @@ def spacing(dataset: Dataset) -> tuple[float, float] | None:
     return None
 
 
+def modifiers(dataset: Dataset) -> tuple[str, ...]:
+    """What sets the view apart from a standard one: any of "implant displaced", "magnification", "spot compression".
+
+    By the modifiers nested in the view's code, the words or the ending of (0018,5101) *View Position*, and
+    the magnification factor.
+    """
+    found = {_MODIFIER_CODES.get(text(code, "CodeValue")) for code in _modifier_codes(dataset)}
+    position = text(dataset, "ViewPosition")
+    said = " ".join([position, *(text(code, "CodeMeaning") for code in _modifier_codes(dataset))]).lower()
+    found |= {name for word, name in _MODIFIER_WORDS.items() if word in said}
+    if _named(position) and position.upper().endswith(_ID):
+        found.add(_IMPLANT_DISPLACED)
+    if _magnification(dataset) > _MAGNIFIED:
+        found.add(_MAGNIFICATION)
+    return tuple(sorted(name for name in found if name))
+
+
 def notes(dataset: Dataset) -> tuple[str, ...]:
-    """Sentences about what is unusual: an implant, a magnified or spot view, patient data burnt in."""
-    found = []
-    said = _modifiers(dataset) + " " + text(dataset, "ViewPosition").lower()
-    if text(dataset, "BreastImplantPresent").upper() == "YES" or "implant" in said:
-        found.append("The breast has an implant, as the file says; the model was not trained for implants.")
-    if "magnif" in said or _magnification(dataset) > 1.3:
-        found.append("This is a magnification view; the model knows standard views only.")
-    elif "spot" in said:
-        found.append("This is a spot compression view; the model knows standard views only.")
-    if text(dataset, "PartialView").upper() == "YES":
-        found.append("The file says that it shows only a part of the breast.")
-    if text(dataset, "BurnedInAnnotation").upper() == "YES":
-        found.append("The file says that text is burnt into the image; it may identify the patient.")
-    return tuple(found)
+    """Sentences about what is unusual: an implant, a magnified or spot view, marks, patient data burnt in."""
+    named = modifiers(dataset)
+    implant = text(dataset, "BreastImplantPresent").upper() == "YES"
+    rules = (
+        (
+            _IMPLANT_DISPLACED in named,
+            "The implant was pushed back for this view (implant displaced), as the file says; the model was "
+            "not trained for implants.",
+        ),
+        (
+            implant and _IMPLANT_DISPLACED not in named,
+            "The breast has an implant, as the file says; the model was not trained for implants.",
+        ),
+        (_MAGNIFICATION in named, "This is a magnification view; the model knows standard views only."),
+        (
+            _SPOT in named and _MAGNIFICATION not in named,
+            "This is a spot compression view; the model knows standard views only.",
+        ),
+        (
+            text(dataset, "PartialView").upper() == "YES",
+            "The file says that it shows only a part of the breast.",
+        ),
+        (
+            text(dataset, "BurnedInAnnotation").upper() == "YES",
+            "The file says that text is burnt into the image; it may identify the patient.",
+        ),
+        (
+            _has_overlay(dataset),
+            "The file has an overlay (marks kept apart from the image), which is not shown.",
+        ),
+        (
+            abs(_aspect(dataset) - 1) > _SQUARE,
+            "The image's pixels are not square; it is shown and read distorted.",
+        ),
+    )
+    return tuple(sentence for applies, sentence in rules if applies)
 
 
 def _named(value: str) -> str | None:
     """A view's abbreviation, if it is one."""
-    name = value.upper().removesuffix(_IMPLANT_DISPLACED)
+    name = value.upper().removesuffix(_ID)
     return name if name in _VIEWS else None
 
 
@@ -127,8 +183,21 @@ def _magnification(dataset: Dataset) -> float:
     return factor if 1.0 <= factor <= 5.0 else 1.0
 
 
-def _modifiers(dataset: Dataset) -> str:
-    """The meanings of the view modifiers (CID 4015), which are nested in the view's code."""
-    codes = dataset.get("ViewCodeSequence") or []
-    modifiers = codes[0].get("ViewModifierCodeSequence") or [] if len(codes) else []
-    return " ".join(text(modifier, "CodeMeaning") for modifier in modifiers).lower()
+def _modifier_codes(dataset: Dataset) -> list[Dataset]:
+    """The items of the View Modifier Code Sequence, which is nested in the view's code."""
+    return [
+        modifier
+        for code in items(dataset, "ViewCodeSequence")[:1]
+        for modifier in items(code, "ViewModifierCodeSequence")
+    ]
+
+
+def _has_overlay(dataset: Dataset) -> bool:
+    """Tell whether one of the groups 6000 to 601E describes an overlay plane, by (60xx,0010) *Overlay Rows*."""
+    return any((group, 0x0010) in dataset for group in range(0x6000, 0x6020, 2))
+
+
+def _aspect(dataset: Dataset) -> float:
+    """Height over width of a pixel: by its spacing, else by (0028,0034) *Pixel Aspect Ratio*; 1 where unknown."""
+    pair = spacing(dataset) or _pair(value_of(dataset, "PixelAspectRatio")) or (1.0, 1.0)
+    return pair[0] / pair[1] if min(pair) > 0 else 1.0

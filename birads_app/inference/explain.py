@@ -8,7 +8,7 @@ gradients, works for every head, and its numbers mean what they say.
 import cv2
 import numpy as np
 
-from birads_app.inference.preprocess import Box
+from birads_app.inference.outline import Box
 
 # A place counts as on the breast from this share of its area on.
 _LEAST_COVERED = 0.4

@@ -4,6 +4,8 @@ from birads_app.inference.errors import ImageTooLarge, UnreadableImage
 
 # Twice the largest detectors and film scans (about 60 megapixels); a 16-bit image then takes 240 MB.
 MAX_PIXELS = 120_000_000
+# 130 slices of the largest detectors; decompressing them takes some ten seconds.
+MAX_VOLUME_PIXELS = 1_000_000_000
 
 
 def check_size(width: int, height: int) -> None:
@@ -22,4 +24,13 @@ def check_size(width: int, height: int) -> None:
         raise ImageTooLarge(
             f"The file declares {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are "
             "read. Send the original mammogram, not an enlargement."
+        )
+
+
+def check_volume(width: int, height: int, slices: int) -> None:
+    """Check the declared size of a volume; raises ImageTooLarge over :data:`MAX_VOLUME_PIXELS`."""
+    if width * height * slices > MAX_VOLUME_PIXELS:
+        raise ImageTooLarge(
+            f"The file declares {slices} slices of {width} x {height} pixels; at most "
+            f"{MAX_VOLUME_PIXELS // 1_000_000} megapixels are read. Send the two-dimensional image."
         )

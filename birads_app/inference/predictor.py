@@ -14,7 +14,7 @@ from birads_app.inference.calibration import softmax
 from birads_app.inference.decode import Mammogram
 from birads_app.inference.engine import Engine, open_engine
 from birads_app.inference.errors import ModelError
-from birads_app.inference.preprocess import Box
+from birads_app.inference.outline import Box
 
 log = logging.getLogger(__name__)
 
