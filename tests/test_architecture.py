@@ -35,7 +35,7 @@ ARROWS = {
     "birads_app.intake": ("birads_app.statuses", *STORE),
     "birads_app.web": ("birads_app.web", "birads_app.logs", *TAKING_IN),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
-    "birads_app.dicom": ("birads_app.dicom", *TAKING_IN),
+    "birads_app.dicom": ("birads_app.dicom", "birads_app.web.wording", *TAKING_IN),
     "birads_app.jobs": STORE,
     "birads_app.cli": ("birads_app.cli", *TAKING_IN),
     "training": ("training", CORE),
