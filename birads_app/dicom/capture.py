@@ -61,6 +61,9 @@ def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: n
     made.BurnedInAnnotation = "YES"  # text, but none about the patient
     made.DerivationDescription = f"Heat map and probabilities by model {reading.model.name}; {DISCLAIMER}"
     made.SourceImageSequence = [_source(image)]
+    made[
+        "PixelData"
+    ].is_undefined_length = True  # highdicom leaves it to whoever writes a file; a sender needs it
     stamp(made, reading.at)
     made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
     return made
