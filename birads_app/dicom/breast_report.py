@@ -1,6 +1,6 @@
 """A radiologist's own assessment as a Breast Imaging Report (PS3.16 TID 4200), never the model's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -147,7 +147,7 @@ def _narrative(assessment: Assessment, shown: str | None) -> sr.ContainerContent
     return _container(codes.DCM.NarrativeSummary, sections)
 
 
-def _assessments(assessment: Assessment, shown: str | None) -> list[sr.ContentItem]:
+def _assessments(assessment: Assessment, shown: str | None) -> list[sr.CodeContentItem]:
     """TID 4203: a category for each breast, and one for the exam unless it only repeats its one breast's."""
     items = [_category(category, BREASTS[side]) for side, category in sorted(assessment.breasts.items())]
     if shown is None or shown not in assessment.breasts:
@@ -175,7 +175,7 @@ def _supplement(reading: Reading) -> sr.ContainerContentItem:
     return _container(codes.DCM.SupplementaryData, images)
 
 
-def _container(name: Code, items: list[sr.ContentItem]) -> sr.ContainerContentItem:
+def _container(name: Code, items: Sequence[sr.ContentItem]) -> sr.ContainerContentItem:
     container = sr.ContainerContentItem(name=name, relationship_type=_CONTAINS)
     container.ContentSequence = sr.ContentSequence(items)
     return container

@@ -55,8 +55,8 @@ def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: n
         **equipment(reading.model),
     )
     made.copy_patient_and_study_information(header)
-    made.PatientOrientation = None  # highdicom asks for one, but a page with a picture and a text has none
-    made.Laterality = None  # of the series, which shows both breasts
+    made.PatientOrientation = []  # highdicom asks for one, but a page with a picture and a text has none
+    made.Laterality = ""  # of the series, which shows both breasts
     made.ConversionType = "WSD"
     made.BurnedInAnnotation = "YES"  # text, but none about the patient
     made.DerivationDescription = f"Heat map and probabilities by model {reading.model.name}; {DISCLAIMER}"

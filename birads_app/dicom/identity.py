@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -136,7 +137,7 @@ def references(reading: Reading) -> list[Dataset]:
     return [reference(reading.study, image) for image in reading.images]
 
 
-def equipment(model: Model) -> dict[str, object]:
+def equipment(model: Model) -> dict[str, Any]:
     """What highdicom's constructors are told about this product."""
     return {
         "manufacturer": PRODUCT,

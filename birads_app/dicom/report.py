@@ -120,5 +120,5 @@ def _remarks(model: Model) -> sr.ContainerContentItem:
     """What the output is not, where every reader of the document meets it."""
     texts = [DISCLAIMER, *([DEMONSTRATION] if model.demonstration else [])]
     container = sr.ContainerContentItem(name=QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
-    container.ContentSequence = sr.ContentSequence(comment(text) for text in texts)
+    container.ContentSequence = sr.ContentSequence([comment(text) for text in texts])
     return container

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from dicomweb_client import DICOMwebClient, session_utils
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, Association
-from requests import HTTPError, RequestException, Session
+from pynetdicom import AE
+from pynetdicom.association import Association
+from requests import HTTPError, RequestException, Response, Session
 from requests.exceptions import SSLError
 
 from birads_app.inference.errors import BiradsError
@@ -27,6 +28,7 @@ _OUT_OF_RESOURCES = 0xA7  # the high byte
 _REJECTED_TRANSIENT = 2
 _WHOLE = 1 << 30  # bytes: a request is sent in one piece with its length, as every server takes it
 _LONGEST_TITLE = 16
+_GOODBYE_S = 2  # how long the answer to a release may take: all is stored by then
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 # The client library wraps each request in one that would log a traceback before SendFailed says what happened.
@@ -148,6 +150,7 @@ def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Associ
     try:
         yield association
     finally:
+        association.acse_timeout = _GOODBYE_S
         association.release()
 
 
@@ -163,8 +166,8 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 def _refusal(association: Association, node: DicomNode) -> SendFailed:
     """Why there is no association."""
-    if association.is_rejected:
-        answer = association.acceptor.primitive
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer:
         transient = answer.result == _REJECTED_TRANSIENT
         return SendFailed(
             f"{node} rejected the association: {answer.reason_str}. Check both AE titles at the destination.",
@@ -211,7 +214,8 @@ def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
         try:
             answer = client.store_instances([made])
         except HTTPError as error:
-            _judge_http(error, server)
+            assert error.response is not None  # it comes of an answer
+            _judge_http(error.response, server)
         except SSLError:
             raise SendFailed(f"{server} has a certificate that is not trusted.", False) from None
         except (ValueError, KeyError, SyntaxError):
@@ -244,10 +248,10 @@ def _session(server: DicomWeb) -> Session:
     return session
 
 
-def _judge_http(error: HTTPError, server: DicomWeb) -> None:
+def _judge_http(response: Response, server: DicomWeb) -> None:
     """Raise unless a refusal only says that the object is there (PS3.18 10.5.3)."""
-    status = error.response.status_code
-    if status == HTTPStatus.CONFLICT and _reasons(_answer(error)) == {_DUPLICATE}:
+    status = response.status_code
+    if status == HTTPStatus.CONFLICT and _reasons(_answer(response)) == {_DUPLICATE}:
         return
     retry = status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     raise SendFailed(
@@ -255,10 +259,10 @@ def _judge_http(error: HTTPError, server: DicomWeb) -> None:
     ) from None
 
 
-def _answer(error: HTTPError) -> Dataset:
+def _answer(response: Response) -> Dataset:
     """What a refusal says about the object; empty where it is not DICOM JSON."""
     try:
-        return Dataset.from_json(error.response.json())
+        return Dataset.from_json(response.json())
     except (ValueError, TypeError, AttributeError, KeyError):
         return Dataset()
 
