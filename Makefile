@@ -29,7 +29,7 @@ shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DA
 ##@ Develop
 
 .PHONY: test
-test: $(DEV) chromium ## Run all tests, the browser's too
+test: $(DEV) chromium hospital ## Run all tests, the browser's and those with a PACS too
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: lint
@@ -104,3 +104,21 @@ chromium:
 	if there >/dev/null; then exit 0; fi; \
 	if [[ "$${CI:-}" == true ]]; then echo "CI=true, but there is no chromium for the browser tests." >&2; exit 1; fi; \
 	echo "The browser tests will be skipped: no chromium here. As root: apt-get install chromium chromium-driver"
+
+# ---- the PACS of the tests and the judges of DICOM objects: Debian's, under the same rule
+
+PACS := dcmtk dicom3tools orthanc orthanc-dicomweb
+
+.PHONY: hospital
+hospital:
+	@there() { (PATH="$$PATH:/usr/sbin"; command -v storescp && command -v dciodvfy && command -v Orthanc && \
+	  ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so) &>/dev/null; }; \
+	if there; then exit 0; fi; \
+	if [[ "$$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then \
+	  echo "Installing $(PACS) for the tests with a PACS"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    $(PACS) >/dev/null || true; \
+	fi; \
+	if there; then exit 0; fi; \
+	if [[ "$${CI:-}" == true ]]; then echo "CI=true, but there is no $(PACS) for the tests with a PACS." >&2; exit 1; fi; \
+	echo "The tests with a PACS will be skipped: not all of $(PACS) are here. As root: apt-get install $(PACS)"

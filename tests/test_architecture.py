@@ -18,7 +18,7 @@ LONGEST_MODULE = 400
 # allowed. A new module of birads_app has to find its place here.
 CORE = "birads_app.inference"
 STORE = ("birads_app.config", "birads_app.records", CORE)
-TAKING_IN = ("birads_app.intake", "birads_app.samples", "birads_app.statuses", *STORE)
+TAKING_IN = ("birads_app.intake", "birads_app.wording", "birads_app.samples", "birads_app.statuses", *STORE)
 HTTP = ("birads_app.web.errors", "birads_app.web.security", "birads_app.__version__")
 ARROWS = {
     "wsgi": ("app", "birads_app.serving"),
@@ -26,6 +26,7 @@ ARROWS = {
     "birads_app": ("birads_app",),
     "birads_app.config": (CORE,),
     "birads_app.logs": (),
+    "birads_app.wording": (CORE,),
     "birads_app.samples": (),
     "birads_app.statuses": STORE,
     "birads_app.inference": (CORE,),
@@ -35,7 +36,7 @@ ARROWS = {
     "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", *STORE),
     "birads_app.web": ("birads_app.web", "birads_app.logs", *TAKING_IN),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
-    "birads_app.dicom": ("birads_app.dicom", *STORE),
+    "birads_app.dicom": ("birads_app.dicom", "birads_app.wording", *STORE),
     "birads_app.jobs": STORE,
     "birads_app.cli": ("birads_app.cli", *TAKING_IN),
     "training": ("training", CORE),

@@ -1,1 +1,1 @@
-"""DICOM beyond reading: identities taken out, objects written, and the network."""
+"""The hospital's side: identities taken out, objects with the answer written, and the network that carries them."""

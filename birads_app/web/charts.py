@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from markupsafe import Markup, escape
 
 from birads_app.inference.categories import CATEGORIES
-from birads_app.web.wording import percent
+from birads_app.wording import percent
 
 # Everything is in the drawing's own units; the page scales it to the width it has.
 WIDTH = 400

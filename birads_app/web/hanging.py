@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from birads_app.records.models import Image
-from birads_app.web.wording import VIEWS
+from birads_app.wording import VIEWS
 
 _SIDES = ("R", "L")
 

@@ -18,14 +18,14 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from birads_app import samples
+from birads_app import samples, wording
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from birads_app.inference.errors import ModelError
 from birads_app.intake import IntakeRefused, Problem, check_count, take_in
 from birads_app.records import exams, files
 from birads_app.records.models import Exam, Image
-from birads_app.web import charts, wording
+from birads_app.web import charts
 from birads_app.web.account import login_manager
 from birads_app.web.hanging import hanging
 
