@@ -1,5 +1,7 @@
 """Marks beside the breast are blanked; the breast itself stays to the last value."""
 
+from pathlib import Path
+
 import cv2
 import dicom_files
 import numpy as np
@@ -9,6 +11,7 @@ from pydicom import uid
 
 from birads_app.dicom.incoming import Incoming, without_identity
 from birads_app.dicom.pseudonyms import Pseudonyms
+from birads_app.inference import dicom_file, dicom_pixels
 from birads_app.inference.decode import decode
 
 SITE = Pseudonyms("k" * 64)
@@ -58,7 +61,7 @@ def test_a_detectors_image_that_says_no_is_left_alone() -> None:
     assert (stored(data).mammogram.pixels == decode(data).pixels).all()
 
 
-def test_what_was_compressed_and_blanked_is_uncompressed(tmp_path) -> None:
+def test_what_was_compressed_and_blanked_is_uncompressed(tmp_path: Path) -> None:
     picture, ink = labelled()
     kept = stored(dicom_files.compressed(picture, uid.RLELossless, tmp_path))
     assert uid.ExplicitVRLittleEndian.encode() in kept.data[:400]
@@ -66,7 +69,21 @@ def test_what_was_compressed_and_blanked_is_uncompressed(tmp_path) -> None:
     assert (kept.mammogram.pixels[ink] < 2 * AIR).all()
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.JPEGLSLossless])
+def test_blanking_keeps_values_of_every_encoding(syntax: str, tmp_path: Path) -> None:
+    picture, ink = labelled()
+    words, elements = picture >> 8, {"BitsStored": 8, "HighBit": 7}  # 8 bits in words of 16
+    if syntax == uid.JPEGLSLossless:
+        data = dicom_files.compressed(words, syntax, tmp_path, **elements)
+    else:
+        data = dicom_files.as_bytes(dicom_files.dataset(words, **elements), syntax)
+    kept = dicom_file.read(stored(data).data)
+    found = dicom_pixels.stored_words(kept)
+    assert found.dtype == np.uint16 and not kept.encapsulated
+    assert (found == words)[breast(HEIGHT, WIDTH) > AIR].all() and (found[ink] == AIR >> 8).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_without_marks_nothing_changes(seed: int) -> None:
     data = dicom_files.mammogram(breast(HEIGHT, WIDTH, seed))
     assert (stored(data).mammogram.pixels == decode(data).pixels).all()

@@ -103,16 +103,18 @@ def _pixels(file: DicomFile) -> bytes:
 
 
 def with_words(data: bytes, words: np.ndarray) -> bytes:
-    """The file with other stored words, uncompressed.
+    """The file with other stored words, uncompressed: explicit little endian, or big endian where it was that.
 
     Parameters
     ----------
     data : a DICOM file that :func:`deidentify` made
     words : uint8 or uint16 array of shape (rows, columns)
     """
-    header = dicom_file.read(data).dataset
-    pixels = words.astype(words.dtype.newbyteorder("<")).tobytes()
-    return _write(header, ExplicitVRLittleEndian, pixels)
+    file = dicom_file.read(data)
+    big = file.syntax == ExplicitVRBigEndian  # whose look-up tables may be bytes in that order
+    word = f"{'>' if big else '<'}u{file.dataset.BitsAllocated // 8}"  # decoders give small values in small words
+    syntax = ExplicitVRBigEndian if big else ExplicitVRLittleEndian
+    return _write(file.dataset, syntax, words.astype(word).tobytes())
 
 
 def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Dataset:
