@@ -25,7 +25,7 @@ def reader(serving_app: Flask, client: FlaskClient) -> FlaskClient:
 
 @pytest.fixture
 def exam_url(reader: FlaskClient) -> str:
-    """An exam of two images: a DICOM file that states its view, and a PNG that cannot."""
+    """An exam of two images: a DICOM file that states its view, and a PNG, which cannot."""
     files = [(io.BytesIO(mammogram_dicom()), "one.dcm"), (io.BytesIO(mammogram_png(1)), "two.png")]
     return reader.post("/upload", data={"files": files}, content_type="multipart/form-data").location
 
@@ -52,10 +52,10 @@ def test_it_tells_category_management_model_and_disclaimer(
     assert page.count('<svg class="chart"') == 2
 
 
-def test_it_says_which_view_and_that_none_is_stated(reader: FlaskClient, exam_url: str):
+def test_it_says_which_view_and_where_the_file_does_not(reader: FlaskClient, exam_url: str):
     page = reader.get(exam_url).text
     assert "L CC</h2>" in page and "Left breast, craniocaudal." in page
-    assert re.search(r"(View|, view) not stated</h2>", page)
+    assert "L CC was judged from the image; the file does not say." in page
 
 
 def test_right_and_left_hang_side_by_side(reader: FlaskClient):
