@@ -10,7 +10,7 @@ import pytest
 from tests import dicom_mutations
 from tests.dicom_mutations import Damage, Reader, damaged, try_many
 
-NUMBER = int(os.environ.get("MUTATIONS", "500"))
+NUMBER = int(os.environ.get("MUTATIONS", dicom_mutations.ORDINARY))
 
 
 @pytest.mark.slow
@@ -28,7 +28,7 @@ def test_the_files_are_good_before() -> None:
     reader = Reader()
     try:
         for name, source in {**dicom_mutations.built(), **dicom_mutations.real()}.items():
-            outcome = reader.ask(dicom_mutations._whole(source, source.body))
+            outcome = reader.ask(dicom_mutations.whole(source, source.body))
             assert outcome.name.startswith("read") or "NOT-A-BREAST" in name, (name, outcome)
     finally:
         reader.close()
