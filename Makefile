@@ -51,6 +51,10 @@ bench: $(RUNTIME) ## Measure against the plain way: serving, features, a second 
 test-docker: $(DEV) ## Do the Docker image's steps in clean virtual environments, and test the result
 	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_docker.py tests/test_docker_steps.py $(ARGS)
 
+.PHONY: dicom-table
+dicom-table: $(DEV) ## Write the tables of docs/dicom.md anew: make dicom-table [ARGS=20000], so many damaged files
+	$(BIN)/python -m tests.dicom_table $(ARGS)
+
 .PHONY: screenshots
 screenshots: $(DEV) chromium ## Take the README's pictures anew
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)

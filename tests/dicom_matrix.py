@@ -6,11 +6,11 @@ The same cells are a test (``test_dicom_matrix``) and the table of ``docs/dicom.
 from dataclasses import dataclass
 from pathlib import Path
 
-import dicom_files
 import numpy as np
 from pydicom import uid
 
 from birads_app.inference.decode import decode
+from tests import dicom_files
 
 BITS = (8, 10, 12, 14, 16)
 

@@ -57,6 +57,26 @@ def test_a_file_without_preamble_is_read() -> None:
     assert np.array_equal(decode(FILE[132:]).pixels, decode(FILE).pixels)
 
 
+META, DATA_SET = FILE[132 : FILE.index(b"\x08\x00\x16\x00")], FILE[FILE.index(b"\x08\x00\x16\x00") :]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (META + DATA_SET, "no DICOM preamble"),
+        (b"DICM" + META + DATA_SET, "no DICOM preamble"),
+        (bytes(128) + b"DICM" + META + META + DATA_SET, "header twice"),
+        (bytes(128) + b"DICM" + META + bytes(128) + b"DICM" + META + DATA_SET, "header twice"),
+        (bytes(128) + b"DICM" + META + b"DICM" + META + DATA_SET, "header twice"),
+    ],
+    ids=["no preamble", "prefix alone", "meta group twice", "file within a file", "prefix twice"],
+)
+def test_faults_of_exporters_are_put_up_with_and_noted(data: bytes, said: str) -> None:
+    found, sound = decode(data), decode(FILE)
+    assert np.array_equal(found.pixels, sound.pixels)
+    assert len(found.notes) == len(sound.notes) + 1 and said in found.notes[0]
+
+
 @pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian])
 def test_a_bare_data_set_is_read(syntax: str) -> None:
     stream = io.BytesIO()
@@ -183,10 +203,11 @@ def test_a_deflated_bomb_is_inflated_so_far_and_no_further() -> None:
 
 
 def test_a_deflated_header_of_millions_of_elements() -> None:
-    started = time.perf_counter()
-    error = refused(deflated(FILE, b"\x09\x00\x10\x00US\0\0" * 5_000_000))
+    bomb = deflated(FILE, b"\x09\x00\x10\x00US\0\0" * 5_000_000)
+    started = time.process_time()
+    error = refused(bomb)
     assert type(error) is UnreadableImage and "more elements" in str(error)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.9])
@@ -212,6 +233,14 @@ def test_a_length_far_beyond_the_file() -> None:
     assert forged != data
     error = refused(forged)
     assert type(error) is UnreadableImage and "declares 4294967280 bytes" in str(error)
+
+
+def test_a_value_of_millions_of_numbers_is_passed_over() -> None:
+    built = dicom_files.dataset(WORDS)
+    built.add_new("WindowCenter", "UT", "1\\" * 5_000_000)
+    started = time.process_time()
+    assert decode(dicom_files.as_bytes(built)).pixels.shape == WORDS.shape
+    assert time.process_time() - started < 5
 
 
 def test_a_fragment_far_beyond_the_file() -> None:

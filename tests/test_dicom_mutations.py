@@ -10,7 +10,7 @@ import pytest
 from tests import dicom_mutations
 from tests.dicom_mutations import Damage, Reader, damaged, try_many
 
-NUMBER = int(os.environ.get("MUTATIONS", "500"))
+NUMBER = int(os.environ.get("MUTATIONS", dicom_mutations.ORDINARY))
 
 
 @pytest.mark.slow
@@ -19,16 +19,15 @@ def test_every_damaged_file_ends_well() -> None:
     counts = try_many(NUMBER)
     assert counts.total() >= 0.9 * NUMBER  # hypothesis leaves out what it has tried
     assert {damage for damage, _ in counts} == set(dicom_mutations.KINDS)
-    assert {"read", "read with a warning", "UnreadableImage", "UnsupportedFormat"} <= {
-        end for _, end in counts
-    }
+    # "read" without a warning is for sound real files, which may not be here: the built ones are small.
+    assert {"read with a warning", "UnreadableImage", "UnsupportedFormat"} <= {end for _, end in counts}
 
 
 def test_the_files_are_good_before() -> None:
     reader = Reader()
     try:
         for name, source in {**dicom_mutations.built(), **dicom_mutations.real()}.items():
-            outcome = reader.ask(dicom_mutations._whole(source, source.body))
+            outcome = reader.ask(dicom_mutations.whole(source, source.body))
             assert outcome.name.startswith("read") or "NOT-A-BREAST" in name, (name, outcome)
     finally:
         reader.close()

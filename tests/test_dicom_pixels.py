@@ -1,5 +1,6 @@
 """Every transfer syntax gives back the words that were stored."""
 
+import contextlib
 from pathlib import Path
 
 import dicom_files
@@ -144,6 +145,14 @@ def test_a_damaged_header_is_unreadable_and_ends_no_process(segment: bytes, tmp_
     data = dicom_files.compressed(picture(), uid.JPEGLosslessSV1, tmp_path)
     with pytest.raises(UnreadableImage):
         decode(with_segment(data, segment))
+
+
+@pytest.mark.parametrize("precision", range(2, 17))
+def test_a_forged_precision_ends_no_process(precision: int, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(), uid.JPEGLossless, tmp_path)
+    header = data.index(b"\xff\xc3\x00\x0b") + 4
+    with contextlib.suppress(UnreadableImage):
+        decode(data[:header] + bytes([precision]) + data[header + 1 :])
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,8 @@ def test_spacing(elements: dict, spacing: tuple | None) -> None:
         ({"ViewCodeSequence": code("399162004", modifier="Spot Compression")}, "spot compression"),
         ({"BurnedInAnnotation": "YES"}, "burnt"),
         ({"PartialView": "YES"}, "part of the breast"),
+        ({"PixelAspectRatio": [1, 2]}, "not square"),
+        ({"PixelSpacing": [0.05, 0.1]}, "not square"),
     ],
 )
 def test_peculiarities_are_noted(elements: dict, said: str) -> None:
@@ -107,8 +109,43 @@ def test_peculiarities_are_noted(elements: dict, said: str) -> None:
     assert len(noted) == len(plain) + 1
 
 
+@pytest.mark.parametrize(
+    ("elements", "modifiers"),
+    [
+        ({"ViewPosition": "CC"}, ()),
+        ({"ViewPosition": "CCID"}, ("implant displaced",)),
+        ({"ViewPosition": "MLO SPOT"}, ("spot compression",)),
+        ({"ViewCodeSequence": code("399162004", modifier="Implant Displaced")}, ("implant displaced",)),
+        ({"ViewCodeSequence": code("399162004", modifier="Nipple in profile")}, ()),
+        ({"EstimatedRadiographicMagnificationFactor": 1.05}, ()),
+        (
+            {
+                "ViewCodeSequence": code("399162004", modifier="Spot Compression"),
+                "EstimatedRadiographicMagnificationFactor": 1.8,
+            },
+            ("magnification", "spot compression"),
+        ),
+    ],
+)
+def test_what_is_no_standard_view_is_named(elements: dict, modifiers: tuple) -> None:
+    assert read(**elements).view_modifiers == modifiers
+
+
+@pytest.mark.parametrize("value", ["399163009", "R-102D6"])
+def test_modifiers_go_by_their_code_too(value: str) -> None:
+    coded = code("399162004", modifier="whatever it is called")
+    coded[0].ViewModifierCodeSequence[0].CodeValue = value
+    assert read(ViewCodeSequence=coded).view_modifiers == ("magnification",)
+
+
 def test_an_ordinary_view_is_not_commented_on() -> None:
     assert (
         read(WindowCenter=128, WindowWidth=256, BreastImplantPresent="NO", BurnedInAnnotation="NO").notes
         == ()
     )
+
+
+def test_an_overlay_is_noted() -> None:
+    built = dicom_files.dataset(WORDS)
+    built.add_new((0x6002, 0x0010), "US", 16)
+    assert any("overlay" in note for note in decode(dicom_files.as_bytes(built)).notes)

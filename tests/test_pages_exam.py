@@ -25,7 +25,7 @@ def reader(serving_app: Flask, client: FlaskClient) -> FlaskClient:
 
 @pytest.fixture
 def exam_url(reader: FlaskClient) -> str:
-    """An exam of two images: a DICOM file that states its view, and a PNG that cannot."""
+    """An exam of two images: a DICOM file that states its view, and a PNG, which cannot."""
     files = [(io.BytesIO(mammogram_dicom()), "one.dcm"), (io.BytesIO(mammogram_png(1)), "two.png")]
     return reader.post("/upload", data={"files": files}, content_type="multipart/form-data").location
 

@@ -216,7 +216,9 @@ def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
 
 def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -> np.ndarray:
     container = 8 if precision <= 8 else 16
-    allocated = precision if marker == _EXTENDED else container  # GDCM picks its lossy decoder by this
+    # GDCM picks its lossy decoder by the bits allocated, and ends the process where it finds bits to clean up
+    # above those stored: so it is told that there are none.
+    depth = precision if marker == _EXTENDED else container
     syntax = uid.JPEGLossless if marker == _LOSSLESS else uid.JPEGExtended12Bit
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(_plain_header(frame))
@@ -232,7 +234,7 @@ def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -
         gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
     )
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
-    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, precision, precision - 1, 0))
+    image.SetPixelFormat(gdcm.PixelFormat(1, depth, depth, depth - 1, 0))
     words = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
     return np.frombuffer(words, f"<u{container // 8}").reshape(expected.rows, expected.columns)
 
