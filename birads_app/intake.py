@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from flask import current_app
 
+from birads_app import studies
 from birads_app.dicom import incoming
 from birads_app.dicom.identity import merge
 from birads_app.dicom.incoming import Incoming
@@ -27,6 +28,7 @@ from birads_app.records import exams, files, identities
 from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, User
 from birads_app.statuses import status_of
+from birads_app.studies import Upload
 
 _FILENAME_MAX = 200
 # An open 13-megapixel image takes some 100 MB. The threads of a worker wait for each other rather than hold one
@@ -58,7 +60,9 @@ class IntakeRefused(BiradsError):
         self.status = statuses.pop() if len(statuses) == 1 else 422
 
 
-def take_in(uploads: Iterable[tuple[str, bytes]], user: User) -> Exam:
+def take_in(
+    uploads: Iterable[tuple[str, bytes]], user: User, *, exam_id: str | None = None, partial: bool = False
+) -> Exam:
     """Read, judge and store the files of one exam.
 
     Parameters
@@ -66,30 +70,81 @@ def take_in(uploads: Iterable[tuple[str, bytes]], user: User) -> Exam:
     uploads : names and contents in the order of the exam's images; best lazy, for each content is let go
         before the next is asked for. Their number should have passed :func:`check_count` before.
     user : the reader the exam belongs to
+    exam_id : under which it is stored, so that who repeats this after a crash makes no second exam
+    partial : leave out files that cannot be used, rather than refuse them all
 
     Raises
     ------
     IntakeRefused
-        There are no files, too many, or some that cannot be used. Nothing is stored.
+        There are no files, too many, or some that cannot be used; where ``partial``, none that can. Nothing is
+        stored.
     NoModel, BundleError
         There is no model to judge them.
     """
-    predictor: Predictor = current_app.extensions["birads_models"].get()
-    exam = Exam(
-        id=uuid.uuid4().hex,
-        reader_id=user.id,
-        model=predictor.bundle.name,
-        demonstration=predictor.bundle.demonstration,
-    )
     draft = files.open_draft()
     try:
-        problems = _read_all(uploads, exam, draft, predictor)
-        if problems:
+        exam, problems = _judged(uploads, user, draft, exam_id, partial)
+        if problems and not (partial and exam.images):
             raise IntakeRefused(problems)
         check_count(len(exam.images))
         return exams.store(exam, draft, user)
     finally:
         files.discard(draft)
+
+
+def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
+    """Read, judge and store files of one exam or several, archives among them: all exams, or none.
+
+    Raises
+    ------
+    IntakeRefused, NoModel, BundleError
+        As :func:`take_in`.
+    """
+    limit = current_app.extensions["birads_settings"].max_files
+    try:
+        found = studies.unpack(uploads, limit)
+        check_count(len(found))
+        groups = studies.by_study(found)
+    except InputError as error:
+        raise IntakeRefused([Problem("", str(error), status_of(error))]) from error
+    drafts = [files.open_draft() for _ in groups]
+    taken: list[Exam] = []
+    try:
+        judged = [
+            _judged(((upload.name, upload.read()) for upload in group), user, draft)
+            for group, draft in zip(groups, drafts, strict=True)
+        ]
+        if problems := [problem for _, found_problems in judged for problem in found_problems]:
+            raise IntakeRefused(problems)
+        for (exam, _), draft in zip(judged, drafts, strict=True):
+            taken.append(exams.store(exam, draft, user))
+        return taken
+    except BaseException:
+        for exam in taken:
+            exams.delete(exam, user)
+        raise
+    finally:
+        for draft in drafts:
+            files.discard(draft)
+
+
+def _judged(
+    uploads: Iterable[tuple[str, bytes]],
+    user: User,
+    draft: Path,
+    exam_id: str | None = None,
+    partial: bool = False,
+) -> tuple[Exam, list[Problem]]:
+    """An exam that is not stored yet, its images' files in the draft, and what cannot be used."""
+    predictor: Predictor = current_app.extensions["birads_models"].get()
+    exam = Exam(
+        id=exam_id or uuid.uuid4().hex,
+        reader_id=user.id,
+        model=predictor.bundle.name,
+        demonstration=predictor.bundle.demonstration,
+        rule=predictor.bundle.exam_rule,
+    )
+    return exam, _read_all(uploads, exam, draft, predictor, partial)
 
 
 def check_count(count: int) -> None:
@@ -110,7 +165,7 @@ def base_name(filename: str) -> str:
 
 
 def _read_all(
-    uploads: Iterable[tuple[str, bytes]], exam: Exam, draft: Path, predictor: Predictor
+    uploads: Iterable[tuple[str, bytes]], exam: Exam, draft: Path, predictor: Predictor, partial: bool
 ) -> list[Problem]:
     """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
     problems: list[Problem] = []
@@ -125,7 +180,7 @@ def _read_all(
             except InputError as error:
                 problems.append(Problem(name, str(error), status_of(error)))
                 continue
-            if problems:
+            if problems and not partial:
                 continue  # nothing will be stored; the rest is read for its problems alone
             image = _image(exam, name, file, prediction)
             if identity is not None:
@@ -166,6 +221,7 @@ def _image(exam: Exam, name: str, file: Incoming, prediction: Prediction) -> Ima
         source=mammogram.source,
         view=mammogram.view,
         laterality=mammogram.laterality,
+        standard=not mammogram.view_modifiers,
         category=prediction.category,
         probabilities=prediction.probabilities,
         possible=list(prediction.possible),

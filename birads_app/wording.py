@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from birads_app.inference.exam_answer import ExamAnswer
 from birads_app.inference.prediction_set import LEVEL
 
 SIDES = {"R": "right breast", "L": "left breast"}
@@ -86,3 +87,27 @@ def range_left_open(possible: Sequence[str], probabilities: Mapping[str, float])
         f"Bracket: BI-RADS {codes}. Ranges made this way hold the true category of every image in {LEVEL:.0%} of "
         "patients like those the model was calibrated on."
     )
+
+
+def breast_title(laterality: str | None) -> str:
+    """Name a breast: ``Right breast``; images of an unknown side together are ``Side not stated``."""
+    return SIDES[laterality].capitalize() if laterality else "Side not stated"
+
+
+def not_seen(whole: ExamAnswer) -> str:
+    """Say what an exam lacks of the four standard views, and what took no part; empty where it is complete."""
+    lacking = [f"the {SIDES[side]}" for side in whole.absent]
+    lacking += [
+        f"the {SIDES[breast.laterality]}'s {' and '.join(breast.missing)}"
+        for breast in whole.breasts
+        if breast.laterality and breast.missing
+    ]
+    sentences = [f"Without {', '.join(lacking)}: what cannot be seen there is not judged."] if lacking else []
+    if whole.left_out:
+        images = (
+            "image is a special view and takes"
+            if whole.left_out == 1
+            else "images are special views and take"
+        )
+        sentences.append(f"{whole.left_out} {images} no part.")
+    return " ".join(sentences)

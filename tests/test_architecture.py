@@ -18,7 +18,14 @@ LONGEST_MODULE = 400
 # allowed. A new module of birads_app has to find its place here.
 CORE = "birads_app.inference"
 STORE = ("birads_app.config", "birads_app.records", CORE)
-TAKING_IN = ("birads_app.intake", "birads_app.wording", "birads_app.samples", "birads_app.statuses", *STORE)
+TAKING_IN = (
+    "birads_app.intake",
+    "birads_app.studies",
+    "birads_app.wording",
+    "birads_app.samples",
+    "birads_app.statuses",
+    *STORE,
+)
 HTTP = ("birads_app.web.errors", "birads_app.web.security", "birads_app.__version__")
 ARROWS = {
     "wsgi": ("app", "birads_app.serving"),
@@ -33,7 +40,8 @@ ARROWS = {
     "birads_app.migrations": STORE,
     "birads_app.records": STORE,
     "birads_app.serving": STORE,
-    "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", *STORE),
+    "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", "birads_app.studies", *STORE),
+    "birads_app.studies": ("birads_app.dicom.identity", CORE),
     "birads_app.web": ("birads_app.web", "birads_app.logs", *TAKING_IN),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
     "birads_app.dicom": ("birads_app.dicom", "birads_app.wording", *STORE),

@@ -4,6 +4,14 @@ from typing import Any
 
 from birads_app import __version__
 from birads_app.inference.categories import CATEGORIES
+from birads_app.inference.exam_answer import STANDARD_VIEWS
+
+_PROBABILITIES = {
+    "type": "object",
+    "description": "Calibrated probability of each category that the model knows; the sum is 1",
+    "propertyNames": {"enum": list(CATEGORIES)},
+    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+}
 
 _ERRORS = {
     "400": "No file, or an empty one",
@@ -43,7 +51,7 @@ def describe(script_root: str) -> dict[str, Any]:
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "`flask token create NAME`"}
             },
-            "schemas": {"Exam": _exam(), "Image": _image(), "Error": _error()},
+            "schemas": {"Exam": _exam(), "Whole": _whole(), "Image": _image(), "Error": _error()},
         },
     }
 
@@ -110,7 +118,34 @@ def _exam() -> dict[str, Any]:
         "model": {"type": "string", "description": "Name of the model that answered"},
         "demonstration": {"type": "boolean", "description": "True where the model is only a demonstration"},
         "disclaimer": {"type": "string"},
+        "exam": {
+            "description": "One answer for each breast and the exam; null where no image is a standard view",
+            "oneOf": [_reference("Whole"), {"type": "null"}],
+        },
         "images": {"type": "array", "items": _reference("Image")},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _whole() -> dict[str, Any]:
+    code = {"type": "string", "enum": list(CATEGORIES)}
+    side = {"type": ["string", "null"], "enum": ["R", "L", None], "description": "null where it is unknown"}
+    views = {"type": "array", "items": {"type": "string", "enum": list(STANDARD_VIEWS)}}
+    breast = {
+        "laterality": side,
+        "category": code,
+        "probabilities": _PROBABILITIES,
+        "missing": {**views, "description": "Standard views that the exam lacks"},
+    }
+    properties = {
+        "category": {**code, "description": "That of the more suspicious breast"},
+        "rule": {"type": "string", "description": "By which a breast's views are put together"},
+        "absent": {"type": "array", "items": {"enum": ["R", "L"]}, "description": "Sides without an image"},
+        "left_out": {"type": "integer", "description": "Special views, which take no part"},
+        "breasts": {
+            "type": "array",
+            "items": {"type": "object", "required": list(breast), "properties": breast},
+        },
     }
     return {"type": "object", "required": list(properties), "properties": properties}
 
@@ -121,13 +156,10 @@ def _image() -> dict[str, Any]:
             "type": "string",
             "description": "file-1.dcm, ... in the order of the parts; the base name as sent where identities are kept",
         },
+        "laterality": {"type": ["string", "null"], "description": "R or L; null where unknown"},
+        "view": {"type": ["string", "null"], "description": "Such as CC or MLO; null where unknown"},
         "category": {"type": "string", "enum": list(CATEGORIES), "description": "BI-RADS category"},
-        "probabilities": {
-            "type": "object",
-            "description": "Calibrated probability of each category that the model knows; the sum is 1",
-            "propertyNames": {"enum": list(CATEGORIES)},
-            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-        },
+        "probabilities": _PROBABILITIES,
         "possible": {
             "type": "array",
             "items": {"type": "string", "enum": list(CATEGORIES)},

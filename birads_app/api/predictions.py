@@ -67,13 +67,38 @@ def _to_json(exam: Exam) -> dict[str, Any]:
         "model": exam.model,
         "demonstration": exam.demonstration,
         "disclaimer": DISCLAIMER,
+        "exam": _whole_to_json(exam),
         "images": [_image_to_json(image) for image in exam.images],
+    }
+
+
+def _whole_to_json(exam: Exam) -> dict[str, Any] | None:
+    """One answer for each breast and the exam; None where no image is a standard view."""
+    whole = exams.answer(exam)
+    if whole is None:
+        return None
+    return {
+        "category": whole.category,
+        "rule": exam.rule,
+        "absent": list(whole.absent),
+        "left_out": whole.left_out,
+        "breasts": [
+            {
+                "laterality": breast.laterality,
+                "category": breast.category,
+                "probabilities": breast.probabilities,
+                "missing": list(breast.missing),
+            }
+            for breast in whole.breasts
+        ],
     }
 
 
 def _image_to_json(image: Image) -> dict[str, Any]:
     return {
         "file": image.filename,
+        "laterality": image.laterality,
+        "view": image.view,
         "category": image.category,
         "probabilities": image.probabilities,
         "possible": image.possible,

@@ -64,12 +64,14 @@ class Deidentified:
 
     data : the file to keep
     header : its header
+    notes : sentences for the reader about faults of the file as it came
     """
 
     data: bytes
     header: Dataset
     identity: Identity
     instance: Instance
+    notes: tuple[str, ...]
 
 
 def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
@@ -87,7 +89,8 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
         _describe(header, identity, pseudonyms)
         if not instance.sop_uid:
             header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(data).hexdigest())
-        return Deidentified(_write(header, file.syntax, _pixels(file)), header, identity, instance)
+        stored = _write(header, file.syntax, _pixels(file))
+        return Deidentified(stored, header, identity, instance, file.notes)
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file makes the parser or the writer stumble over

@@ -60,6 +60,7 @@ def without_identity(
         words = dicom_pixels.stored_words(dicom_file.read(stored))
         stored = with_words(stored, burned_in.blank(words, marks))
         mammogram = decode(stored, name, tomosynthesis)
+    mammogram = replace(mammogram, notes=(*found.notes, *mammogram.notes))
     return Incoming(stored, mammogram, found.header, found.identity, found.instance)
 
 

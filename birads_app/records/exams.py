@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from birads_app.inference import exam_answer
+from birads_app.inference.exam_answer import ExamAnswer, ViewAnswer
 from birads_app.records import audit, files
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
@@ -86,6 +88,14 @@ def delete(exam: Exam, who: User) -> None:
     if found is None:
         raise NotFound("There is no such exam. It may have been deleted.")
     log.info("Deleted exam %s", exam.id)
+
+
+def answer(exam: Exam) -> ExamAnswer | None:
+    """One answer for each breast and for the exam; None where it has no standard view."""
+    views = [
+        ViewAnswer(image.laterality, image.view, image.probabilities, image.standard) for image in exam.images
+    ]
+    return exam_answer.answer(views, exam.rule)
 
 
 def file(image: Image, kind: str) -> Path:

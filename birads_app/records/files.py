@@ -173,7 +173,7 @@ def sweep_orphans() -> None:
 
 def without_preamble(data: bytes) -> bytes:
     """A DICOM file with its first 128 bytes zeroed, which any program could hide in; other data as it is."""
-    if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+    if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and any(data[:_PREAMBLE]):
         return bytes(_PREAMBLE) + data[_PREAMBLE:]
     return data
 

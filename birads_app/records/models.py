@@ -120,6 +120,7 @@ class AuditEntry(Base):
 class Exam(Base):
     """Images that were uploaded together, and the model that read them.
 
+    rule : by which the views of a breast are put together (:mod:`birads_app.inference.exam_answer`)
     pseudonym : stands for the patient; None where no file is DICOM
     study_uid, exam_date : as the stored DICOM files have them; None where they have none
     identity : who the patient is, encrypted
@@ -132,6 +133,7 @@ class Exam(Base):
     reader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     model: Mapped[str] = mapped_column(String(64))
     demonstration: Mapped[bool]
+    rule: Mapped[str] = mapped_column(String(16), server_default="mean")
     pseudonym: Mapped[str | None] = mapped_column(String(16), index=True)
     study_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     exam_date: Mapped[date | None]
@@ -162,6 +164,7 @@ class Image(Base):
 
     filename : a name to show, never used as a path; the uploaded one where identities are kept in files
     source : format of the stored original, such as ``DICOM``
+    standard : False for a spot, magnification or implant-displaced view
     sop_uid, sop_class : as the stored DICOM file has them; None for pictures
     probabilities : by BI-RADS code, in the model's class order
     possible : codes of the prediction set; empty where the model promises none
@@ -177,6 +180,7 @@ class Image(Base):
     source: Mapped[str] = mapped_column(String(16))
     view: Mapped[str | None] = mapped_column(String(16))
     laterality: Mapped[str | None] = mapped_column(String(1))
+    standard: Mapped[bool] = mapped_column(server_default="1")
     category: Mapped[str] = mapped_column(String(1))
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
     possible: Mapped[list[str]] = mapped_column(JSON, server_default="[]")

@@ -1,6 +1,5 @@
 """The reading pages: worklist, upload, exam, and the images that they show."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from flask import (
@@ -17,14 +16,16 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from werkzeug.datastructures import FileStorage
 
 from birads_app import samples, wording
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from birads_app.inference.errors import ModelError
-from birads_app.intake import IntakeRefused, Problem, check_count, take_in
+from birads_app.intake import IntakeRefused, Problem, check_count, take_in_studies
 from birads_app.records import exams, files
 from birads_app.records.models import Exam, Image
+from birads_app.studies import Upload
 from birads_app.web import charts
 from birads_app.web.account import login_manager
 from birads_app.web.hanging import hanging
@@ -54,6 +55,7 @@ def _vocabulary() -> dict[str, Any]:
         "view_label": wording.view_label,
         "view_words": wording.view_words,
         "may_delete": exams.may_delete,
+        "whole_of": exams.answer,
     }
 
 
@@ -66,15 +68,20 @@ def worklist() -> str:
 
 @bp.route("/upload", methods=["GET", "POST"])
 def upload() -> ResponseReturnValue:
-    """Take in the images of one exam."""
+    """Take in the images of one exam, or of several that are sorted by study."""
     if request.method == "GET":
         return _upload_page([], 200)
-    chosen = [file for file in request.files.getlist("files") if file.filename]
-    try:
-        check_count(len(chosen))
-    except IntakeRefused as refusal:
-        return _upload_page(refusal.problems, refusal.status)
-    return _read((file.filename or "", file.read()) for file in chosen)
+    return _read([_sent(file) for file in request.files.getlist("files") if file.filename])
+
+
+def _sent(file: FileStorage) -> Upload:
+    """A file of the form, to be read from its beginning each time."""
+
+    def read() -> bytes:
+        file.stream.seek(0)
+        return file.stream.read()
+
+    return Upload(file.filename or "", read)
 
 
 @bp.post("/samples")
@@ -83,19 +90,23 @@ def try_sample() -> ResponseReturnValue:
     name = request.form.get("sample", "")
     for sample in samples.available():
         if sample.name == name:
-            return _read(sample.read())
+            return _read([Upload(shown, lambda data=data: data) for shown, data in sample.read()])  # type: ignore[misc]
     return abort(404, f"There is no sample exam named {name!r} here.")
 
 
 @bp.get("/exams/<exam_id>")
 def exam(exam_id: str) -> str:
     """Show what the model said about each image of an exam."""
+    found = exams.get(exam_id)
     return render_template(
         "reading/exam.html",
-        exam=exams.get(exam_id),
+        exam=found,
+        whole=exams.answer(found),
         bar_chart=charts.bar_chart,
         certainty=wording.certainty,
         range_left_open=wording.range_left_open,
+        breast_title=wording.breast_title,
+        not_seen=wording.not_seen,
     )
 
 
@@ -124,15 +135,19 @@ def image(exam_id: str, image_id: str, kind: str) -> Response:
     return _private(send_file(exams.file(wanted, kind)))
 
 
-def _read(uploads: Iterable[tuple[str, bytes]]) -> ResponseReturnValue:
-    """Have the files read as one exam: to its page, or back to the form with every problem listed."""
+def _read(uploads: list[Upload]) -> ResponseReturnValue:
+    """Have the files read: to the exam's page, to the list where they are several, or back with every problem."""
     try:
-        taken = take_in(uploads, current_user)
+        check_count(len(uploads))
+        taken = take_in_studies(uploads, current_user)
     except IntakeRefused as refusal:
         return _upload_page(refusal.problems, refusal.status)
     except ModelError as error:
         return _upload_page([Problem("", str(error), 503)], 503)
-    return redirect(url_for("reading.exam", exam_id=taken.id), 303)
+    if len(taken) == 1:
+        return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
+    flash(f"The files were sorted into {len(taken)} exams.")
+    return redirect(url_for("reading.worklist"), 303)
 
 
 def _upload_page(problems: list[Problem], status: int) -> tuple[str, int]:
