@@ -175,6 +175,7 @@ def _read_all(
         with _ONE_AT_A_TIME:
             try:
                 file = _read(data, name)
+                del data  # as large as the picture, and not needed while that is judged
                 identity = identity if file.identity is None else merge(identity, file.identity)
                 prediction = predictor.predict(file.mammogram)
             except InputError as error:

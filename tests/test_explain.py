@@ -11,7 +11,7 @@ EVERYWHERE = np.ones((224, 224), bool)
 
 def test_copies_hide_each_place_and_each_neighbourhood() -> None:
     maps = np.random.default_rng(0).random((3, 4, 2)).astype(np.float32) + 1
-    copies = occlude(maps)
+    copies = np.concatenate(list(occlude(maps)))
     assert copies.shape == (25, 3, 4, 2)
     assert np.array_equal(copies[0], maps)
     for place in range(12):

@@ -105,7 +105,7 @@ def test_it_learns(trained: TrainedHead, kind: str) -> None:
 
 def test_both_engines_give_its_answers(trained: TrainedHead, kind: str, tmp_path: Path) -> None:
     maps = drawn(21, MAP_SHAPE, seed=2)[0]
-    maps = np.concatenate([maps[:20], explain.occlude(maps[20])])
+    maps = np.concatenate([maps[:20], *explain.occlude(maps[20])])
     path = tmp_path / "head.pb"
     path.write_bytes(trained.freeze(MAP_SHAPE))
     expected = softmax(trained.logits(head(kind).rows(maps)))

@@ -91,7 +91,7 @@ def draw(
         mammogram = decode(example.path.read_bytes(), example.path.name)
         seen = preprocess.prepare(mammogram, reader.size)
         maps = reader.maps(seen.tensor[None])[0]
-        logits = reader.logits(explain.occlude(maps))
+        logits = explain.occluded(maps, reader.logits)
         heat = explain.evidence(logits, explain.covered(seen.inside, *maps.shape[:2]))
         probabilities = softmax(logits[:1])[0]
         named = int(probabilities.argmax())

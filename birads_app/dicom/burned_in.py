@@ -4,6 +4,9 @@ What lies outside of the breast's outline, brighter than the air and apart from 
 outline or grown together with it stays: no pixel of the breast may change.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -18,50 +21,59 @@ _OUTLINE_SIZE = 256
 _BRIGHT, _SPREADS = 0.15, 8.0
 # In pixels of the copy: letters this near belong together; so far beyond what was found is blanked as well.
 _JOINED, _MARGIN = 9, 3
-_RING = 9  # in pixels of the picture: how far around a mark the air is looked at
 
 
-def find(mammogram: Mammogram) -> np.ndarray | None:
+@dataclass(frozen=True)
+class Marks:
     """Where marks lie beside the breast.
 
-    Returns
-    -------
-    bool array of the picture's shape, True on marks and never within the breast's outline; None where there
-    are none, or where no breast stands out.
+    blocks : bool array, True for blocks of the picture that hold a mark, and none of the breast
+    side : of a block, in pixels; those at the end may reach beyond the picture
     """
-    factor = max(1, -(-max(mammogram.pixels.shape) // _SEARCH_SIZE))
-    brightest = _blocks(mammogram.pixels, factor)
+
+    blocks: np.ndarray
+    side: int
+
+
+def find(mammogram: Mammogram) -> Marks | None:
+    """Find marks beside the breast; None where there are none, or where no breast stands out."""
+    side = max(1, -(-max(mammogram.pixels.shape) // _SEARCH_SIZE))
+    brightest = _brightest(mammogram.pixels, side)
     breast = _outline(mammogram, brightest.shape)
     if breast.all() or not breast.any():
         return None
     marks = _marks(brightest, breast)
-    if not marks.any():
-        return None
-    height, width = mammogram.pixels.shape
-    return np.repeat(np.repeat(marks, factor, axis=0), factor, axis=1)[:height, :width]
+    return Marks(marks, side) if marks.any() else None
 
 
-def blank(words: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Copy stored words with the marks filled by the median of what lies around them.
+def blank(words: np.ndarray, marks: Marks) -> None:
+    """Fill the marks with the median of what lies around them.
 
     Parameters
     ----------
-    words : array of shape (rows, columns)
-    marks : bool array of the same shape, True where to blank
+    words : array of shape (rows, columns) of the picture that was searched; changed in place
     """
-    around = cv2.dilate(marks.astype(np.uint8), np.ones((_RING, _RING), np.uint8)).astype(bool) & ~marks
-    beside = words[around]
-    filled = words.copy()
-    filled[marks] = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else words.min()
-    return filled
+    around = cv2.dilate(marks.blocks.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~marks.blocks
+    beside = np.concatenate(
+        [part[chosen] for part, chosen in _rows(words, around, marks.side)] or [words[:0, 0]]
+    )
+    fill = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else words.min()
+    for part, chosen in _rows(words, marks.blocks, marks.side):
+        part[chosen] = fill
 
 
-def _blocks(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """The brightest pixel of each block; blocks at the end may reach beyond the picture."""
-    height, width = pixels.shape
-    padded = np.pad(pixels, ((0, -height % factor), (0, -width % factor)), mode="edge")
-    tall = padded.reshape(-1, factor, padded.shape[1]).max(axis=1)
-    return np.asarray(tall.reshape(tall.shape[0], -1, factor).max(axis=2))
+def _rows(words: np.ndarray, blocks: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows of blocks that hold a chosen one: their words, and which of these are chosen, bool alike."""
+    for row in np.flatnonzero(blocks.any(axis=1)):
+        part = words[row * side : (row + 1) * side]
+        chosen = np.repeat(blocks[row], side)[: words.shape[1]]
+        yield part, np.broadcast_to(chosen, part.shape)
+
+
+def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The brightest pixel of each block."""
+    tall = np.maximum.reduceat(pixels, np.arange(0, pixels.shape[0], side), axis=0)
+    return np.asarray(np.maximum.reduceat(tall, np.arange(0, pixels.shape[1], side), axis=1))
 
 
 def _outline(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:

@@ -22,11 +22,11 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
+from rle.utils import encode_pixel_data
 
 from birads_app.dicom import kept
 from birads_app.dicom.codestream import without_comments
@@ -105,19 +105,27 @@ def _pixels(file: DicomFile) -> bytes:
     return encapsulate([frame if file.syntax == RLELossless else without_comments(frame) for frame in frames])
 
 
-def with_words(data: bytes, words: np.ndarray) -> bytes:
-    """The file with other stored words, uncompressed: explicit little endian, or big endian where it was that.
+def with_words(file: DicomFile, words: np.ndarray) -> bytes:
+    """The file with other stored words, as RLE Lossless; what was big endian stays that, uncompressed.
 
     Parameters
     ----------
-    data : a DICOM file that :func:`deidentify` made
+    file : a parsed file that :func:`deidentify` made
     words : uint8 or uint16 array of shape (rows, columns)
     """
-    file = dicom_file.read(data)
-    big = file.syntax == ExplicitVRBigEndian  # whose look-up tables may be bytes in that order
-    word = f"{'>' if big else '<'}u{file.dataset.BitsAllocated // 8}"  # decoders give small values in small words
-    syntax = ExplicitVRBigEndian if big else ExplicitVRLittleEndian
-    return _write(file.dataset, syntax, words.astype(word).tobytes())
+    bits = int(file.dataset.BitsAllocated)  # decoders give small values in small words
+    if file.syntax == ExplicitVRBigEndian:  # its look-up tables may be bytes in that order
+        return _write(file.dataset, ExplicitVRBigEndian, words.astype(f">u{bits // 8}").tobytes())
+    frame = encode_pixel_data(
+        words.astype(f"<u{bits // 8}", copy=False).tobytes(),
+        rows=words.shape[0],
+        columns=words.shape[1],
+        samples_per_pixel=1,
+        bits_allocated=bits,
+        number_of_frames=1,
+        byteorder="<",
+    )
+    return _write(file.dataset, RLELossless, encapsulate([frame]))
 
 
 def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Dataset:

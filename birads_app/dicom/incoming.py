@@ -9,6 +9,7 @@ import cv2
 from pydicom.dataset import Dataset
 
 from birads_app.dicom import burned_in
+from birads_app.dicom.burned_in import Marks
 from birads_app.dicom.deidentify import deidentify, with_words
 from birads_app.dicom.identity import read_identity, read_instance
 from birads_app.dicom.pseudonyms import Pseudonyms
@@ -57,11 +58,20 @@ def without_identity(
     stored, mammogram = found.data, decode(found.data, name, tomosynthesis)
     marks = burned_in.find(mammogram) if _may_have_marks(found.header) else None
     if marks is not None:
-        words = dicom_pixels.stored_words(dicom_file.read(stored))
-        stored = with_words(stored, burned_in.blank(words, marks))
+        del mammogram  # large ones have 30 MB
+        stored = _blanked(stored, marks)
         mammogram = decode(stored, name, tomosynthesis)
     mammogram = replace(mammogram, notes=(*found.notes, *mammogram.notes))
     return Incoming(stored, mammogram, found.header, found.identity, found.instance)
+
+
+def _blanked(data: bytes, marks: Marks) -> bytes:
+    """A DICOM file without what is marked."""
+    file = dicom_file.read(data)
+    words = dicom_pixels.stored_words(file)
+    words = words if words.flags.writeable else words.copy()
+    burned_in.blank(words, marks)
+    return with_words(file, words)
 
 
 def _may_have_marks(header: Dataset) -> bool:
@@ -73,7 +83,10 @@ def _may_have_marks(header: Dataset) -> bool:
 def _picture(mammogram: Mammogram) -> Incoming:
     """A picture's grey values alone, as a PNG of 8 or 16 bits: whatever else its file held is gone."""
     marks = burned_in.find(mammogram)
-    pixels = mammogram.pixels if marks is None else burned_in.blank(mammogram.pixels, marks)
+    pixels = mammogram.pixels
+    if marks is not None:
+        pixels = pixels.copy()
+        burned_in.blank(pixels, marks)
     done, data = cv2.imencode(".png", (pixels >> 8).astype("u1") if mammogram.bits <= 8 else pixels)
     if not done:
         raise UnreadableImage("The picture cannot be stored as PNG. Export it as an 8 or 16-bit grey image.")

@@ -24,9 +24,6 @@ _ALLOWED_OPS = frozenset(
     """.split()  # noqa: SIM905 - a list this long reads better as words
 )
 
-# Maps that a head judges at a time: all 99 of a heat map at once would take 80 MB more.
-_MAPS = 25
-
 Run = Callable[[np.ndarray], np.ndarray]
 
 
@@ -46,8 +43,7 @@ class Engine:
     def logits(self, maps: np.ndarray) -> np.ndarray:
         """Logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, channels)."""
         with self._lock:
-            parts = [self._head(maps[start : start + _MAPS]) for start in range(0, len(maps), _MAPS)]
-        return np.concatenate(parts)
+            return self._head(maps)
 
 
 def open_engine(

@@ -5,6 +5,8 @@ feature map instead of the image: the backbone runs once, the head once on a bat
 gradients, works for every head, and its numbers mean what they say.
 """
 
+from collections.abc import Callable, Iterator
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,8 @@ from birads_app.inference.outline import Box
 
 # A place counts as on the breast from this share of its area on.
 _LEAST_COVERED = 0.4
+# Copies of a map that are held, and judged, at a time; the 99 of a 7 x 7 map make nine equal parts.
+_AT_ONCE = 11
 
 # From violet over orange to yellow: lightness rises evenly with the value, so that eyes that confuse red with
 # green, and a grey print, still read it. The ends are left out: the darkest could be taken for tissue, and half
@@ -23,24 +27,32 @@ _RAMP = cv2.applyColorMap(_LEVELS, cv2.COLORMAP_PLASMA).reshape(256, 3)[:, ::-1]
 _FADE = 0.015
 
 
-def occlude(maps: np.ndarray) -> np.ndarray:
+def occluded(maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What a head says of each copy that :func:`occlude` makes: (copies, classes)."""
+    return np.concatenate([logits(copies) for copies in occlude(maps)])
+
+
+def occlude(maps: np.ndarray) -> Iterator[np.ndarray]:
     """Copies of one image's feature map: as it is, each with one place hidden, each with a place and its neighbours.
 
     Parameters
     ----------
     maps : float32 array of shape (rows, columns, channels)
 
-    Returns
-    -------
-    float32 array of shape (1 + 2 * rows * columns, rows, columns, channels)
+    Yields
+    ------
+    float32 arrays of shape (n, rows, columns, channels), 1 + 2 * rows * columns in all; few at a time, because
+    all of them would take 40 MB.
     """
     rows, columns, _ = maps.shape
     row, column = np.divmod(np.arange(rows * columns), columns)
     distance = np.maximum(abs(row[:, None] - row), abs(column[:, None] - column)).reshape(-1, rows, columns)
     hidden = np.concatenate([np.zeros((1, rows, columns), bool), distance == 0, distance <= 1])
-    copies = np.repeat(maps[None], len(hidden), axis=0)
-    copies[hidden] = 0
-    return copies
+    for start in range(0, len(hidden), _AT_ONCE):
+        part = hidden[start : start + _AT_ONCE]
+        copies = np.repeat(maps[None], len(part), axis=0)
+        copies[part] = 0
+        yield copies
 
 
 def evidence(logits: np.ndarray, covered: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ class Predictor:
         seen = preprocess.prepare(mammogram, self.bundle.size)
         maps = self.engine.maps(seen.tensor[None])[0]
         rows, columns, _ = maps.shape
-        logits = self.engine.logits(explain.occlude(maps)) / self.bundle.temperature
+        logits = explain.occluded(maps, self.engine.logits) / self.bundle.temperature
         heat = explain.evidence(logits, explain.covered(seen.inside, rows, columns))
         probabilities = softmax(logits[0])
         classes = self.bundle.classes
