@@ -6,6 +6,7 @@ function judges rows in training and, frozen, images in service.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,12 +37,19 @@ class TrainedStatistics:
     about: str
     curve: tuple[tuple[float, float], ...] = ()  # it learns at once, not by epochs
 
+    @cached_property
+    def _traced(self) -> Any:
+        """The function as a graph, which takes long to make and is made once."""
+        import tensorflow as tf
+
+        return tf.function(self.score)
+
     def logits(self, rows: AnyRows) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
         import tensorflow as tf
 
         signature = tf.TensorSpec((None, rows.shape[1]), tf.float32)
-        score = tf.function(self.score).get_concrete_function(signature)
+        score = self._traced.get_concrete_function(signature)
         parts = (rows[start : start + _SCORED_AT_ONCE] for start in range(0, len(rows), _SCORED_AT_ONCE))
         return np.concatenate([score(tf.constant(np.float32(part))).numpy() for part in parts])
 
