@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from birads_app.dicom.identity import person, read_identity
 from birads_app.inference import dicom_file
-from birads_app.inference.errors import ImageTooLarge, InputError, UnreadableImage
-from birads_app.inference.view_name import from_name
+from birads_app.inference.errors import ImageTooLarge, UnreadableImage
+from birads_app.inference.view_name import from_name, without_view
 
 _ZIP = b"PK\x03\x04"
 # What burners and file managers put beside images: an index, notes, what Macs leave behind.
@@ -65,8 +65,7 @@ def by_study(uploads: Sequence[Upload]) -> list[list[Upload]]:
             studies.setdefault(of.study, []).append((upload, of))
     groups = [[upload for upload, _ in study] for study in _joined(list(studies.values()))]
     if len(groups) == 1:
-        chosen = {id(upload) for upload in [*groups[0], *others]}
-        return [[upload for upload in uploads if id(upload) in chosen]]
+        return [list(uploads)]
     return groups + _by_name(others)
 
 
@@ -87,7 +86,7 @@ def _of(upload: Upload) -> _Of | None:
             return None
         header = dicom_file.read(data).dataset
         identity = read_identity(header)
-    except InputError:
+    except Exception:  # whatever a damaged file makes the parser stumble over
         return None
     return _Of(identity.study_uid, person(identity), identity.study_date)
 
@@ -108,22 +107,10 @@ def _by_name(uploads: list[Upload]) -> list[list[Upload]]:
     told = [from_name(upload.name) for upload in uploads]
     if not uploads or not all(side and view for side, view in told) or len(set(told)) == len(told):
         return [uploads] if uploads else []
-    exams: dict[str, list[Upload]] = {}
+    exams: dict[tuple[str, ...], list[Upload]] = {}
     for upload in uploads:
-        exams.setdefault(_without_view(upload.name), []).append(upload)
+        exams.setdefault(without_view(upload.name), []).append(upload)
     return list(exams.values())
-
-
-def _without_view(name: str) -> str:
-    """What a name tells besides side and view: folder, patient, date."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    words = "".join(letter if letter.isalnum() else " " for letter in path.stem).upper().split()
-    rest = [
-        word
-        for word in words
-        if from_name(f"{word} CC.x") == (None, "CC") and from_name(word) == (None, None)
-    ]
-    return " ".join([str(path.parent), *rest])
 
 
 def _members(name: str, data: bytes, most: int) -> Iterator[Upload]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from birads_app.inference.view_name import from_name
+from birads_app.inference.view_name import from_name, without_view
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,9 @@ from birads_app.inference.view_name import from_name
 )
 def test_names_as_they_come(name: str, expected: tuple[str | None, str | None]) -> None:
     assert from_name(name) == expected
+
+
+def test_what_is_left_tells_the_exam() -> None:
+    assert without_view("cd/P102_R_DM_CC.jpg") == ("CD", "P", "102", "DM")
+    assert without_view("cd/P102_L_DM_MLO.jpg") == without_view("cd/P102_R_DM_CC.jpg")
+    assert without_view("P103 LCC.png") != without_view("P102 LCC.png")

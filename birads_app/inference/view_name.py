@@ -15,12 +15,26 @@ def from_name(filename: str) -> tuple[str | None, str | None]:
     ("L" or "R", "CC", "MLO", ...); None for each that the name does not say, or says in two ways. A lone letter
     counts as a side only beside a view.
     """
-    words = [word.upper() for word in re.split(r"[^A-Za-z]+", filename.rsplit(".", 1)[0]) if word]
+    words = _words(filename)
     joined = [found.groups() for word in words if word not in _VIEWS and (found := _JOINED.fullmatch(word))]
     views = {word for word in words if word in _VIEWS} | {view for _, view in joined}
     sides = {_SIDES[word] for word in words if word in _SIDES and (views or len(word) > 2)}
     sides |= {side[0] for side, _ in joined}
     return _only(sides), _only(views)
+
+
+def without_view(filename: str) -> tuple[str, ...]:
+    """What a name tells besides side and view, in upper case: patient, date, folder."""
+    return tuple(
+        word
+        for word in _words(filename)
+        if word not in _SIDES and word not in _VIEWS and not _JOINED.fullmatch(word)
+    )
+
+
+def _words(filename: str) -> list[str]:
+    """The runs of letters, and of digits, before the last dot."""
+    return [word.upper() for word in re.findall(r"[^\W\d_]+|\d+", filename.rsplit(".", 1)[0])]
 
 
 def _only(found: set[str]) -> str | None:
