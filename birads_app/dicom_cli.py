@@ -54,7 +54,6 @@ def receive() -> None:
             click.echo("Stopping.")
         finally:
             stop.set()
-            provider.close()
             for thread in threads:
                 thread.join()
 

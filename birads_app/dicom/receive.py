@@ -66,7 +66,7 @@ _PDU, _LONGEST_PDU = 1 << 17, 1 << 20
 
 
 class Provider:
-    """Listens in threads of its own from the start until :meth:`close`.
+    """Listens from the start; answers in :meth:`serve`, each association in threads of its own.
 
     Raises SettingsError where the port or the certificates cannot be used.
     """
@@ -103,14 +103,13 @@ class Provider:
             ) from None
 
     def serve(self) -> None:
-        """Answer peers until :meth:`close`, called in another thread, or a signal ends it."""
-        self._server.serve_forever(poll_interval=0.2)
-
-    def close(self) -> None:
-        """Listen no longer, and end what is open."""
-        self._server.shutdown()
-        for association in self._server.active_associations:
-            association.abort()
+        """Answer peers until an exception, such as that of a signal, ends it; nothing is open afterwards."""
+        try:
+            self._server.serve_forever(poll_interval=0.2)
+        finally:
+            self._server.server_close()
+            for association in self._server.active_associations:
+                association.abort()
 
     def _echo(self, event: Event) -> int:
         return _SUCCESS if self._may(event) else _NOT_AUTHORISED

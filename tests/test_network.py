@@ -1,0 +1,89 @@
+"""From a modality through the product to a PACS and back: real processes, a real Orthanc, real mammograms."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import orthanc
+from tests.dicom_tools import tool
+from tests.receiver import Receiver, real_exams, receiver, wait_until
+from tests.telltale import DATE, UID, WORD, found_in, full_of_secrets, secrets_of
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def by_c_store(server: orthanc.Orthanc) -> dict[str, str]:
+    """Settings that send results to Orthanc by C-STORE."""
+    return {
+        "BIRADS_PACS_HOST": "127.0.0.1",
+        "BIRADS_PACS_PORT": str(server.dicom_port),
+        "BIRADS_PACS_AE_TITLE": server.title,
+    }
+
+
+def by_stow(server: orthanc.Orthanc) -> dict[str, str]:
+    """Settings that send results to Orthanc by STOW-RS, and fetch from it."""
+    return {
+        "BIRADS_PACS_DICOMWEB_URL": server.dicom_web,
+        "BIRADS_PACS_DICOMWEB_USER": orthanc.USER,
+        "BIRADS_PACS_DICOMWEB_PASSWORD": orthanc.PASSWORD,
+    }
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Eight real images of two exams."""
+    return real_exams(tmp_path_factory.mktemp("real"))
+
+
+def results(server: orthanc.Orthanc, study: str) -> list[str]:
+    """The modalities of what a study has from this product."""
+    found = server.instances(study).values()
+    return sorted(tags["Modality"] for tags in found if tags["SeriesNumber"] in ("9001", "9002"))
+
+
+@contextlib.contextmanager
+def killed(receiver: Receiver) -> Iterator[None]:
+    """A receiver that is killed on leaving."""
+    process = receiver.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def images_of(receiver: Receiver) -> list[int]:
+    """How many images with a prediction each exam has."""
+    return [count for (count,) in receiver.query(
+        "SELECT count(*) FROM images WHERE category IN ('1','2','3','4','5') GROUP BY exam_id ORDER BY 1"
+    )]  # fmt: skip
+
+
+def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_killed(
+    studies: dict[str, list[Path]], models: Path, tmp_path: Path
+) -> None:
+    tool("storescu")
+    files = [path for study in studies.values() for path in study]
+    server = orthanc.Orthanc(orthanc.free_port(), orthanc.free_port())  # down for now
+    peer = receiver(tmp_path, models, **by_c_store(server))
+    with killed(peer):  # between image and result
+        assert peer.store(*files) == 0
+    assert peer.exams() == 0
+    with killed(peer):  # while the second study is judged, and there is nowhere to send the first one's results
+        wait_until(lambda: peer.query("SELECT 1 FROM deliveries WHERE attempts > 0"))
+    with peer.running():
+        wait_until(lambda: peer.exams() == 2)
+        assert images_of(peer) == [4, 4] and peer.sent() == 0
+        assert "cannot be reached" in peer.flask("dicom", "status")
+        with orthanc.serve(tmp_path, server.dicom_port, server.http_port):
+            wait_until(lambda: peer.sent() == 2)
+            assert peer.store(*files[:4]) == 0  # the same again
+            wait_until(lambda: not peer.idle())
+            wait_until(peer.idle)
+            for study in studies:
+                assert results(server, study) == ["OT"] * 4 + ["SR"]
+    assert images_of(peer) == [4, 4]
+    assert not [path.name for path in (peer.instance / "images").iterdir() if path.name.startswith(".")]
