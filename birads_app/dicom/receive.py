@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
@@ -109,7 +110,9 @@ class Provider:
         finally:
             self._server.server_close()
             for association in self._server.active_associations:
-                association.abort()
+                connection: Any = association.dul.socket
+                with suppress(OSError, AttributeError):  # it has ended meanwhile
+                    connection.socket.shutdown(socket.SHUT_RDWR)
 
     def _echo(self, event: Event) -> int:
         return _SUCCESS if self._may(event) else _NOT_AUTHORISED
