@@ -1,8 +1,10 @@
 """Studies from a DICOMweb server, by QIDO-RS and WADO-RS, into the spool."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from dicomweb_client import DICOMwebClient
 from requests import RequestException
@@ -15,6 +17,8 @@ from birads_app.records.spool import Spool
 
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored there
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
+
+Answer = dict[str, dict[str, Any]]  # DICOM JSON (PS3.18 F.2)
 
 
 class FetchFailed(BiradsError):
@@ -35,8 +39,8 @@ def find_studies(server: DicomWeb, first: str, last: str, modality: str) -> list
     """
     wanted = {"StudyDate": f"{first}-{last}", "ModalitiesInStudy": modality}
     with _one_error(server):
-        found = web_client(server).search_for_studies(search_filters=wanted, get_remaining=True)
-        return [_value(one, _STUDY) for one in found]
+        search = partial(web_client(server).search_for_studies, search_filters=wanted)
+        return list(_pages(search, _STUDY))
 
 
 def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
@@ -58,10 +62,23 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
 def _images(client: DICOMwebClient, server: DicomWeb, study: str) -> Iterator[tuple[str, str]]:
     """Series and instance of everything in the study that may be a mammogram."""
     with _one_error(server):
-        found = client.search_for_instances(study, get_remaining=True)
-        for one in found:
+        found = _pages(partial(client.search_for_instances, study), _INSTANCE)
+        for instance, one in found.items():
             if _value(one, _CLASS) in STORAGE_CLASSES:
-                yield _value(one, _SERIES), _value(one, _INSTANCE)
+                yield _value(one, _SERIES), instance
+
+
+def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
+    """All answers to a search by one of their elements: a server may give some, and more from an offset on.
+
+    One that gives the first ones again knows no offset, and gave all.
+    """
+    found: dict[str, Answer] = {}
+    while True:
+        page = {_value(one, key): one for one in search(offset=len(found))}
+        if not page.keys() - found.keys():
+            return found
+        found |= page
 
 
 def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes:
@@ -90,6 +107,6 @@ def _one_error(server: DicomWeb) -> Iterator[None]:
         raise FetchFailed(f"{server} gave an answer that is not DICOMweb's. Check the address.") from None
 
 
-def _value(found: dict[str, dict[str, list[str]]], tag: str) -> str:
-    """An element of DICOM JSON (PS3.18 F.2)."""
+def _value(found: Answer, tag: str) -> str:
+    """An element's first value."""
     return str(found[tag]["Value"][0])

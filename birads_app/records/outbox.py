@@ -85,7 +85,7 @@ def retry() -> int:
 def counts() -> dict[str, int]:
     """How many deliveries there are in each state."""
     rows = session().execute(select(Delivery.state, func.count()).group_by(Delivery.state))
-    return dict(rows.tuples().all())
+    return {str(row[0]): int(row[1]) for row in rows}
 
 
 def troubled() -> Sequence[Delivery]:
