@@ -14,7 +14,7 @@ from birads_app.dicom.known import is_own, is_stored
 from birads_app.dicom.results import destination_of, objects_of
 from birads_app.dicom.send import Destination, SendFailed, send
 from birads_app.inference import dicom_file
-from birads_app.inference.errors import BiradsError
+from birads_app.inference.errors import BiradsError, InputError
 from birads_app.intake import IntakeRefused, take_in
 from birads_app.logs import where
 from birads_app.records import audit, exams, files, outbox, users
@@ -101,11 +101,18 @@ class _New:
         self._study, self.count = study, 0
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        for data in spool().read(self._study):
-            header = dicom_file.header(data)
-            if not is_own(header) and not is_stored(dicom_file.text(header, "SOPInstanceUID")):
-                self.count += 1
-                yield f"{self.count}.dcm", data
+        for data in filter(_may_be_new, spool().read(self._study)):
+            self.count += 1
+            yield f"{self.count}.dcm", data
+
+
+def _may_be_new(data: bytes) -> bool:
+    """False for what an exam has already, and for this product's own results."""
+    try:
+        header = dicom_file.header(data)
+        return not is_own(header) and not is_stored(dicom_file.text(header, "SOPInstanceUID"))
+    except InputError:
+        return True  # whoever takes it in says what is wrong
 
 
 def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:

@@ -150,6 +150,7 @@ def real_exams(folder: Path, scale: int = 1) -> dict[str, list[Path]]:
         for name, data in sample.read():
             made = dcmread(BytesIO(data))
             made.StudyInstanceUID, made.SeriesInstanceUID = study, series
+            made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             made.PatientID = made.PatientName = sample.name
             made.StudyDate, made.Modality = "20200131", "MG"
             if scale > 1:

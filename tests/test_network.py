@@ -14,15 +14,6 @@ from tests.telltale import UID, found_in, full_of_secrets, secrets_of
 pytestmark = pytest.mark.timeout(240)
 
 
-def by_c_store(server: orthanc.Orthanc) -> dict[str, str]:
-    """Settings that send results to Orthanc by C-STORE."""
-    return {
-        "BIRADS_PACS_HOST": "127.0.0.1",
-        "BIRADS_PACS_PORT": str(server.dicom_port),
-        "BIRADS_PACS_AE_TITLE": server.title,
-    }
-
-
 def by_stow(server: orthanc.Orthanc) -> dict[str, str]:
     """Settings that send results to Orthanc by STOW-RS, and fetch from it."""
     return {
@@ -68,7 +59,7 @@ def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_kil
     tool("storescu")
     files = [path for study in studies.values() for path in study]
     server = orthanc.Orthanc(orthanc.free_port(), orthanc.free_port())  # down for now
-    peer = receiver(tmp_path, models, **by_c_store(server))
+    peer = receiver(tmp_path, models, **server.as_destination())
     with killed(peer):  # between image and result
         assert peer.store(*files) == 0
     assert peer.exams() == 0
@@ -120,7 +111,7 @@ def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(models: Path, tm
     sent.write_bytes(full_of_secrets())
     assert len(secrets_of(sent.read_bytes())) == 4
     with orthanc.serve(tmp_path) as server:
-        peer = receiver(tmp_path, models, **by_c_store(server), BIRADS_DICOM_QUIET_S="4")
+        peer = receiver(tmp_path, models, **server.as_destination(), BIRADS_DICOM_QUIET_S="4")
         with peer.running():
             assert peer.store(sent) == 0
             assert not peer.idle() and found_in(peer.instance) == []

@@ -155,3 +155,24 @@ def test_what_cannot_work_is_said_at_once(models: Path, tmp_path: Path, running:
     ):
         ended = processes.flask(running.instance, "dicom", "receive", **running.settings | change)
         assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_over_tls_a_peer_shows_who_it_is_and_a_silent_one_holds_up_nobody(
+    models: Path, tmp_path: Path
+) -> None:
+    public, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-out", public]
+        + ["-keyout", key, "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    names = {"CERTIFICATE": public, "KEY": key, "AUTHORITIES": public}
+    secure = receiver(
+        tmp_path, models, **{f"BIRADS_DICOM_TLS_{name}": str(path) for name, path in names.items()}
+    )
+    known = ["+tls", str(key), str(public), "+cf", str(public)]
+    with secure.running(), socket.create_connection(("127.0.0.1", secure.port)):
+        assert secure.echo(options=known) == 0
+        assert secure.store(image(tmp_path), options=known) == 0
+        assert secure.echo() != 0
+        assert secure.echo(options=["+tla", "-ic"]) != 0  # without a certificate

@@ -172,6 +172,7 @@ def _bound(event: Event, limit: int) -> None:
     message: Any = event.assoc.dimse.message
     if message is not None and not isinstance(message.data_set, _Bounded):
         message.data_set = _Bounded(limit, message.data_set.getvalue())
+        message.encoded_command_set = _Bounded(_LONGEST_PDU, message.encoded_command_set.getvalue())
 
 
 class _Handler(RequestHandler):
