@@ -21,7 +21,7 @@ from tests.dicom_tools import missing, tool
 from tests.orthanc import free_port
 from tests.processes import ROOT, environment, flask
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tests.dicom_tools import tool
 from tests.receiver import Receiver, real_exams, receiver, wait_until
 from tests.telltale import UID, found_in, full_of_secrets, secrets_of
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 
 def by_stow(server: orthanc.Orthanc) -> dict[str, str]:
