@@ -1,6 +1,7 @@
 """The provider: who may send, what is refused, and that nobody harms others."""
 
 import contextlib
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -155,6 +156,14 @@ def test_what_cannot_work_is_said_at_once(models: Path, tmp_path: Path, running:
     ):
         ended = processes.flask(running.instance, "dicom", "receive", **running.settings | change)
         assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_server_that_starts_beside_it_leaves_its_drafts_and_offers_the_set_up(running: Receiver) -> None:
+    draft = running.instance / "images" / f".draft-{os.getpid()}-mine"
+    draft.mkdir(parents=True)
+    started = processes.python(running.instance, "import wsgi", **running.settings)
+    assert "Open /setup" in started.stderr
+    assert draft.exists()
 
 
 def test_over_tls_a_peer_shows_who_it_is_and_a_silent_one_holds_up_nobody(

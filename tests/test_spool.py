@@ -9,11 +9,13 @@ from flask import Flask
 from birads_app import jobs
 from birads_app.dicom.capture import secondary_capture
 from birads_app.dicom.results import NoStudy, objects_of
+from birads_app.intake import take_in
 from birads_app.records import audit, database, exams, files, outbox, setup, users
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.models import Delivery, Exam, now
 from birads_app.records.spool import Spool
-from tests.factories import breast, dicom, dicom_bytes
+from tests.dicom_tools import complaints, written
+from tests.factories import breast, dicom, dicom_bytes, make_user
 from tests.readings import display, heat, reading
 
 STUDY = "1.2.3"
@@ -167,7 +169,7 @@ def exam(inside: Flask) -> Exam:
     return exams.newest().items[0]
 
 
-def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam) -> None:
+def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam, tmp_path: Path) -> None:
     outbox.enter(lambda name: "v2", uploads=True)
     (delivery,) = outbox.due()
     assert (delivery.exam_id, delivery.model_version) == (exam.id, "v1")
@@ -175,6 +177,16 @@ def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam)
     assert [made.SOPInstanceUID for made in first] == [made.SOPInstanceUID for made in again]
     assert {(made.StudyInstanceUID, str(made.PatientName)) for made in first} == {(STUDY, "Doe^Jane")}
     assert [made.Modality for made in first] == ["SR", "OT"]
+    assert not [fault for made in first for fault in complaints(written(made, tmp_path))]
+
+
+def test_what_people_uploaded_goes_back_where_a_setting_says_so(inside: Flask) -> None:
+    make_user(inside)
+    take_in([("mine.dcm", mammogram()[1])], users.by_name("reader"))
+    outbox.enter(lambda name: "v1", uploads=False)
+    assert outbox.counts() == {}
+    outbox.enter(lambda name: "v1", uploads=True)
+    assert outbox.counts() == {"waiting": 1}
 
 
 def test_waits_double_up_to_an_hour_and_survive(exam: Exam) -> None:
