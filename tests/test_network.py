@@ -1,7 +1,7 @@
 """From a modality through the product to a PACS and back: real processes, a real Orthanc, real mammograms."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -106,12 +106,15 @@ def test_what_the_pacs_has_is_fetched_once_and_answered_by_stow_rs(models: Path,
         assert "Traceback" not in refused.stderr and first not in refused.stderr
 
 
-def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(models: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", [orthanc.Orthanc.as_destination, by_stow], ids=["C-STORE", "STOW-RS"])
+def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(
+    way: Callable[[orthanc.Orthanc], dict[str, str]], models: Path, tmp_path: Path
+) -> None:
     sent = tmp_path / "sent.dcm"
     sent.write_bytes(full_of_secrets())
     assert len(secrets_of(sent.read_bytes())) == 4
     with orthanc.serve(tmp_path) as server:
-        peer = receiver(tmp_path, models, **server.as_destination(), BIRADS_DICOM_QUIET_S="4")
+        peer = receiver(tmp_path, models, **way(server), BIRADS_DICOM_QUIET_S="2")
         with peer.running():
             assert peer.store(sent) == 0
             assert not peer.idle() and found_in(peer.instance) == []
