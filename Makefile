@@ -44,7 +44,7 @@ format: $(DEV) ## Put style in order
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(RUNTIME) ## Measure against the plain way: serving, features, a second training, memory; ARGS="--only features"
+bench: $(RUNTIME) ## Measure against the plain way: serving, features, a second training, memory, a PACS; ARGS="--only features"
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m bench.bench $(ARGS)
 
 .PHONY: test-docker

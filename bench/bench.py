@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import features, memory, serving
+from bench import features, memory, pacs, serving
 from bench.figure import Figure, table
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "features": features.measure,
     "training": features.measure_trainings,
     "memory": memory.measure,
+    "pacs": pacs.measure,
 }
 
 

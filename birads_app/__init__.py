@@ -97,7 +97,7 @@ def _connect(app: Flask, settings: Settings) -> None:
 
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
-    from birads_app import api, cli
+    from birads_app import api, cli, dicom_cli
     from birads_app.web import account, errors, health, reading, security
 
     account.init_app(app)
@@ -107,3 +107,4 @@ def _register(app: Flask) -> None:
     api.init_app(app)
     errors.init_app(app)
     cli.init_app(app)
+    dicom_cli.init_app(app)

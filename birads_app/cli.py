@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """Turn an expected error into one line on stderr and exit status 1."""
     try:
         yield
@@ -111,7 +111,7 @@ def create_user(name: str, role: str, password_stdin: bool) -> None:
         password = _password_from_stdin()
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    with _one_line_errors():
+    with one_line_errors():
         users.create(name, password, role)
     click.echo(f"Created {role} {name}.")
 
@@ -128,7 +128,7 @@ def _password_from_stdin() -> str:
 @click.argument("name")
 def create_token(name: str) -> None:
     """Print a new key to the API for the account NAME; it cannot be shown again."""
-    with _one_line_errors():
+    with one_line_errors():
         click.echo(tokens.create(users.by_name(name)))
 
 
@@ -139,7 +139,7 @@ def create_token(name: str) -> None:
 def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
     """Print whom PSEUDONYM stands for; asks for the administrator's password, and is put on record."""
     password = _password_from_stdin() if password_stdin else click.prompt("Password", hide_input=True)
-    with _one_line_errors():
+    with one_line_errors():
         throttle.register(name, "console")
         user = users.authenticate(name, password)
         if user is None:
@@ -160,7 +160,7 @@ def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
 @db_group.command("upgrade")
 def upgrade() -> None:
     """Prepare the database, or bring it to this version of the product."""
-    with _one_line_errors():
+    with one_line_errors():
         migrate.upgrade()
 
 
@@ -168,5 +168,5 @@ def upgrade() -> None:
 @click.argument("message")
 def revision(message: str) -> None:
     """Draft a migration after a change of the tables (for developers)."""
-    with _one_line_errors():
+    with one_line_errors():
         migrate.revision(message)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +31,11 @@ def read_path(text: str) -> Path:
     if not text:
         raise ValueError("a path")
     return Path(text).expanduser().absolute()
+
+
+def read_text(text: str) -> str:
+    """Any text."""
+    return text
 
 
 def read_choice(*choices: str) -> Callable[[str], str]:
@@ -79,6 +85,30 @@ def read_hosts(text: str) -> tuple[str, ...]:
     return tuple(host.strip() for host in text.split(",") if host.strip())
 
 
+@dataclass(frozen=True)
+class Peer:
+    """Who may send objects: an application entity title, and the address or network that it sends from."""
+
+    title: str
+    network: IPv4Network | IPv6Network
+
+
+def read_title(text: str) -> str:
+    """An application entity title (PS3.5, AE)."""
+    if not (1 <= len(text) <= 16 and text.isascii() and text.isprintable() and "\\" not in text):
+        raise ValueError("an AE title of 1 to 16 characters")
+    return text
+
+
+def read_peers(text: str) -> tuple[Peer, ...]:
+    """Peers as TITLE@ADDRESS, parted by commas; an address may be a network such as 10.1.0.0/16."""
+    try:
+        parted = [entry.strip().rpartition("@") for entry in text.split(",") if entry.strip()]
+        return tuple(Peer(read_title(title.strip()), ip_network(address)) for title, _, address in parted)
+    except ValueError:
+        raise ValueError("TITLE@ADDRESS, parted by commas, such as MODALITY@10.1.2.3") from None
+
+
 def setting(variable: str, default: str, reader: Callable[[str], Any], secret: bool = False) -> Any:
     """Declare a field of :class:`Settings`; a secret's value never appears in a message."""
     return field(
@@ -101,6 +131,9 @@ class Settings:
     site_key : makes pseudonyms and seals identities; None means a key made once, as above
     proxy_hops : how many proxies in front are trusted to tell the client's address, scheme and host
     trusted_hosts : host names that requests may ask for; empty means any
+    dicom_* : how objects are received; with no peers nobody may send
+    pacs_* : where results go and studies are fetched; with no host and no address nowhere
+    pacs_retry_s : seconds after the first attempt that failed
     """
 
     instance: Path = setting("BIRADS_INSTANCE", "instance", read_path)
@@ -120,6 +153,27 @@ class Settings:
     session_hours: int = setting("BIRADS_SESSION_HOURS", "12", read_integer(1, 720))
     proxy_hops: int = setting("BIRADS_PROXY_HOPS", "0", read_integer(0, 10))
     trusted_hosts: tuple[str, ...] = setting("BIRADS_TRUSTED_HOSTS", "", read_hosts)
+    dicom_port: int = setting("BIRADS_DICOM_PORT", "11112", read_integer(1, 65535))
+    dicom_ae_title: str = setting("BIRADS_DICOM_AE_TITLE", "BIRADS", read_title)
+    dicom_bind: str = setting("BIRADS_DICOM_BIND", "127.0.0.1", read_text)
+    dicom_peers: tuple[Peer, ...] = setting("BIRADS_DICOM_PEERS", "", read_peers)
+    dicom_max_associations: int = setting("BIRADS_DICOM_MAX_ASSOCIATIONS", "20", read_integer(1, 1000))
+    dicom_max_object_mb: int = setting("BIRADS_DICOM_MAX_OBJECT_MB", "256", read_integer(1, 2000))
+    dicom_quiet_s: int = setting("BIRADS_DICOM_QUIET_S", "30", read_integer(1, 3600))
+    dicom_tls_certificate: Path | None = setting("BIRADS_DICOM_TLS_CERTIFICATE", "", read_optional(read_path))
+    dicom_tls_key: Path | None = setting("BIRADS_DICOM_TLS_KEY", "", read_optional(read_path))
+    dicom_tls_authorities: Path | None = setting("BIRADS_DICOM_TLS_AUTHORITIES", "", read_optional(read_path))
+    pacs_host: str = setting("BIRADS_PACS_HOST", "", read_text)
+    pacs_port: int = setting("BIRADS_PACS_PORT", "104", read_integer(1, 65535))
+    pacs_ae_title: str = setting("BIRADS_PACS_AE_TITLE", "PACS", read_title)
+    pacs_tls: bool = setting("BIRADS_PACS_TLS", "0", read_switch)
+    pacs_tls_authorities: Path | None = setting("BIRADS_PACS_TLS_AUTHORITIES", "", read_optional(read_path))
+    pacs_dicomweb_url: str = setting("BIRADS_PACS_DICOMWEB_URL", "", read_text)
+    pacs_dicomweb_user: str = setting("BIRADS_PACS_DICOMWEB_USER", "", read_text)
+    pacs_dicomweb_password: str = setting("BIRADS_PACS_DICOMWEB_PASSWORD", "", read_text, secret=True)
+    pacs_dicomweb_token: str = setting("BIRADS_PACS_DICOMWEB_TOKEN", "", read_text, secret=True)
+    pacs_uploads: bool = setting("BIRADS_PACS_UPLOADS", "0", read_switch)
+    pacs_retry_s: int = setting("BIRADS_PACS_RETRY_S", "30", read_integer(1, 3600))
     log_level: str = setting("BIRADS_LOG_LEVEL", "INFO", read_choice(*LOG_LEVELS))
 
 

@@ -14,7 +14,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 def configure_logging(level: str) -> None:
     """Send the log of the product to stderr; a handler that is there already is kept."""
-    for quoting in ("pydicom", "PIL"):  # they quote values of elements and tags
+    for quoting in ("pydicom", "PIL", "pynetdicom"):  # they quote values of elements and tags
         logging.getLogger(quoting).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
     for name in ("birads_app", "training"):

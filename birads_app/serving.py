@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 
 from birads_app.inference.errors import ModelError
 from birads_app.records import exams, files, migrate, setup
@@ -30,14 +30,21 @@ def start(app: Flask) -> None:
         if not migrate.is_current():
             log.error("The database is not prepared. Run `flask db upgrade`, then start again.")
             return
-        with _first_of_workers(Path(app.instance_path)) as first:
+        join()
+        with _first_with(Path(app.instance_path) / "web.lock") as first:
             if first:
-                files.sweep(exams.all_ids())
                 _offer_setup()
-            else:
-                files.sweep_orphans()
     _load_model(app)
     log.info("Worker %d is ready", os.getpid())
+
+
+def join() -> None:
+    """Finish what a crash interrupted, and tell other processes that this one takes exams in until it ends."""
+    with _first_with(Path(current_app.instance_path) / "serving.lock") as first:
+        if first:
+            files.sweep(exams.all_ids())
+        else:
+            files.sweep_orphans()
 
 
 def _load_model(app: Flask) -> None:
@@ -61,14 +68,14 @@ def _offer_setup() -> None:
 
 
 @contextmanager
-def _first_of_workers(instance: Path) -> Iterator[bool]:
-    """True where no other process serves this instance; the others wait until the block has ended.
+def _first_with(path: Path) -> Iterator[bool]:
+    """True where no other process holds this lock; the others wait until the block has ended.
 
-    Every serving process holds a shared lock until it ends, however it ends. Whoever gets it alone is first.
+    Every process that was here holds a shared lock until it ends, however it ends. Whoever gets it alone is first.
     """
-    with (instance / "start.lock").open("w") as turn:
+    with path.with_name("start.lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        alive = (instance / "serving.lock").open("w")
+        alive = path.open("w")
         _locks.append(alive)
         try:
             fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)

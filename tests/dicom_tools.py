@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 from typing import NoReturn
 
-import pytest
 from pydicom.dataset import Dataset
 
 REQUIRED = os.environ.get("CI") == "true"
@@ -22,6 +21,8 @@ def tool(name: str) -> str:
 
 def missing(reason: str) -> NoReturn:
     """Skip, or fail where nothing may be skipped."""
+    import pytest  # measuring needs the rest of this module, but no pytest
+
     (pytest.fail if REQUIRED else pytest.skip)(reason)
 
 

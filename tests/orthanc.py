@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import json
+import os
+import shutil
 import socket
 import subprocess
 import time
@@ -31,6 +33,14 @@ class Orthanc:
     def dicom_web(self) -> str:
         return f"http://127.0.0.1:{self.http_port}/dicom-web"
 
+    def as_destination(self) -> dict[str, str]:
+        """Settings that send results here by C-STORE."""
+        return {
+            "BIRADS_PACS_HOST": "127.0.0.1",
+            "BIRADS_PACS_PORT": str(self.dicom_port),
+            "BIRADS_PACS_AE_TITLE": self.title,
+        }
+
     def get(self, path: str) -> object:
         """Read from the REST interface."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}")
@@ -49,6 +59,12 @@ class Orthanc:
                     tags = self.get(f"/instances/{name}")["MainDicomTags"]
                     found[tags["SOPInstanceUID"]] = tags | series["MainDicomTags"]
         return found
+
+
+def is_here() -> bool:
+    """True where Orthanc, its plug-in and DCMTK are installed."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    return PLUGIN.exists() and all(shutil.which(name, path=path) for name in ("Orthanc", "storescu"))
 
 
 @contextlib.contextmanager

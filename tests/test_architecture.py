@@ -44,8 +44,21 @@ ARROWS = {
     "birads_app.studies": ("birads_app.dicom.identity", CORE),
     "birads_app.web": ("birads_app.web", "birads_app.logs", *TAKING_IN),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
-    "birads_app.dicom": ("birads_app.dicom", "birads_app.wording", *STORE),
-    "birads_app.jobs": STORE,
+    "birads_app.dicom": (
+        "birads_app.dicom",
+        "birads_app.wording",
+        "birads_app.logs",
+        "birads_app.__version__",
+        *STORE,
+    ),
+    "birads_app.jobs": ("birads_app.dicom", "birads_app.logs", *TAKING_IN),
+    "birads_app.dicom_cli": (
+        "birads_app.jobs",
+        "birads_app.dicom",
+        "birads_app.serving",
+        "birads_app.cli.one_line_errors",
+        *STORE,
+    ),
     "birads_app.cli": ("birads_app.cli", *TAKING_IN),
     "training": ("training", CORE),
 }

@@ -45,6 +45,9 @@ def test_values_are_typed() -> None:
         ("BIRADS_SECURE_COOKIES", "maybe", "1 or 0"),
         ("BIRADS_INSTANCE", "", "a path"),
         ("BIRADS_LOG_LEVEL", "LOUD", "one of DEBUG"),
+        ("BIRADS_DICOM_PEERS", "PACS", "TITLE@ADDRESS"),
+        ("BIRADS_DICOM_PEERS", "PACS@pacs.example", "TITLE@ADDRESS"),
+        ("BIRADS_DICOM_AE_TITLE", "LONGER-THAN-SIXTEEN", "an AE title"),
     ],
 )
 def test_a_wrong_value_is_told_clearly(variable: str, value: str, needed: str) -> None:
@@ -59,6 +62,14 @@ def test_a_secret_is_never_repeated() -> None:
         config.read({"BIRADS_SECRET_KEY": "too-short"})
     assert "too-short" not in caught.value.message
     assert "s" * 40 not in repr(config.read({"BIRADS_SECRET_KEY": "s" * 40}))
+
+
+def test_peers_are_titles_at_addresses() -> None:
+    peers = config.read({"BIRADS_DICOM_PEERS": "A@10.1.2.3, B@C@10.1.0.0/16,"}).dicom_peers
+    assert [(peer.title, str(peer.network)) for peer in peers] == [
+        ("A", "10.1.2.3/32"),
+        ("B@C", "10.1.0.0/16"),
+    ]
 
 
 def test_a_misspelt_variable_is_not_passed_over() -> None:

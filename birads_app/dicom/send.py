@@ -208,8 +208,7 @@ def _judge(status: int | None, node: Destination) -> None:
 
 
 def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
-    client = DICOMwebClient(server.url, session=_session(server), chunk_size=_WHOLE, timeout=server.timeout_s)
-    client.set_http_retry_params(retry=False)  # the caller's queue decides when to try again
+    client = web_client(server)
     for made in objects:  # one a request: an answer then speaks of one object
         try:
             answer = client.store_instances([made])
@@ -230,6 +229,13 @@ def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
             ) from None
         else:
             _judge_failures(answer, server)
+
+
+def web_client(server: DicomWeb) -> DICOMwebClient:
+    """A client that tries once: the caller decides when to try again; raises OSError without its certificates."""
+    client = DICOMwebClient(server.url, session=_session(server), chunk_size=_WHOLE, timeout=server.timeout_s)
+    client.set_http_retry_params(retry=False)
+    return client
 
 
 def _session(server: DicomWeb) -> Session:

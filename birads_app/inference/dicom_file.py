@@ -122,6 +122,23 @@ def read(data: bytes) -> DicomFile:
     UnreadableImage
         Damaged, truncated, or without pixels.
     """
+    data, syntax, dataset, found, notes = _parse(data)
+    _check_object(dataset)
+    if found is None or found.tag != _PIXEL_DATA:
+        raise _without_pixels(dataset, found)
+    if found.length == _UNDEFINED:
+        return DicomFile(dataset, syntax, tuple(_items(data, found.start)), True, notes)
+    value = memoryview(data)[found.start : found.start + found.length]
+    return DicomFile(dataset, syntax, (value,), False, notes)
+
+
+def header(data: bytes) -> Dataset:
+    """The elements before the pixel data of any DICOM object; raises UnreadableImage or ImageTooLarge."""
+    return _parse(data)[2]
+
+
+def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[str, ...]]:
+    """The data set's bytes, inflated; its transfer syntax, header, first element of pixels, and notes about faults."""
     declared, start, notes = _read_meta(data)
     if start == len(data):
         raise UnreadableImage("The DICOM file ends after its first lines: it was cut off. Export it again.")
@@ -131,13 +148,7 @@ def read(data: bytes) -> DicomFile:
     stream = _Header(data)
     stream.seek(start)
     dataset, found, _ = _elements(stream, syntax, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
-    _check_object(dataset)
-    if found is None or found.tag != _PIXEL_DATA:
-        raise _without_pixels(dataset, found)
-    if found.length == _UNDEFINED:
-        return DicomFile(dataset, syntax, tuple(_items(data, found.start)), True, notes)
-    value = memoryview(data)[found.start : found.start + found.length]
-    return DicomFile(dataset, syntax, (value,), False, notes)
+    return data, syntax, dataset, found, notes
 
 
 def _read_meta(data: bytes) -> tuple[str, int, tuple[str, ...]]:

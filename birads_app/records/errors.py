@@ -6,7 +6,7 @@ BiradsError
 ├── InvalidAccount      a name, role or password that no account may have
 ├── TooManyAttempts     to sign in
 ├── NotAllowed          for an account in this role
-└── SiteKeyDiffers      from the one that sealed an identity
+└── SiteKeyDiffers      from the one under which something was sealed
 """
 
 from birads_app.inference.errors import BiradsError
@@ -37,4 +37,4 @@ class NotAllowed(BiradsError):
 
 
 class SiteKeyDiffers(BiradsError):
-    """An identity was sealed under another site key than the server's."""
+    """Something was sealed under another site key than the server's."""

@@ -51,6 +51,16 @@ def get(exam_id: str) -> Exam:
     return exam
 
 
+def exists(exam_id: str) -> bool:
+    """True where the exam is recorded."""
+    return session().scalar(select(Exam.id).where(Exam.id == exam_id)) is not None
+
+
+def holds_image(*uids: str) -> bool:
+    """True where an exam has an image whose file names one of these SOP Instance UIDs."""
+    return session().scalar(select(Image.id).where(Image.sop_uid.in_(uids)).limit(1)) is not None
+
+
 def store(exam: Exam, draft: Path, who: User) -> Exam:
     """Record an exam whose images lie complete in the draft folder; on an error nothing remains of either."""
     try:

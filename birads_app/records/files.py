@@ -70,15 +70,15 @@ def write_image(
         _write(
             folder / _name(image, f"heat-{code}"), _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
         )
-    _sync(folder)
+    sync(folder)
 
 
 def publish(draft: Path, exam: Exam) -> None:
     """Give a complete draft its final name; pending until :func:`confirm` or :func:`withdraw`."""
-    _sync(draft)
+    sync(draft)
     _pending(exam).touch()
     draft.rename(_folder(exam))
-    _sync(root())
+    sync(root())
 
 
 def confirm(exam: Exam) -> None:
@@ -216,7 +216,8 @@ def _write(target: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Bring a folder's list of names through to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,26 +1,21 @@
 """Whom exams belong to: kept encrypted, opened for the system's own objects or by an administrator, on record.
 
-One AES-256-GCM box for each exam. Its key follows from the site key by HKDF (RFC 5869), and the exam's id is
-bound into it, so that boxes cannot be exchanged.
+One sealed box for each exam, bound to the exam's id.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
 from sqlalchemy import select
 
 from birads_app.records import audit
 from birads_app.records.database import session, writing
-from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
+from birads_app.records.errors import NotAllowed, NotFound
 from birads_app.records.models import Exam, Role, SealedIdentity, User
+from birads_app.records.sealing import seal, unseal
 
-_NONCE = 12  # bytes
+_PURPOSE = "birads identities"
 
 
 @dataclass(frozen=True)
@@ -99,23 +94,14 @@ def look_up(user: User, pseudonym: str) -> Identity:
 
 
 def _seal(identity: Identity, exam_id: str) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + _cipher().encrypt(nonce, json.dumps(asdict(identity)).encode(), exam_id.encode())
+    return seal(json.dumps(asdict(identity)).encode(), _site_key(), _PURPOSE, exam_id)
 
 
 def _open(box: bytes, exam_id: str) -> Identity:
-    try:
-        text = _cipher().decrypt(box[:_NONCE], box[_NONCE:], exam_id.encode())
-    except InvalidTag:
-        raise SiteKeyDiffers(
-            "This identity was sealed under another site key. Put back the file `site-key` or BIRADS_SITE_KEY "
-            "of the server that stored it."
-        ) from None
-    members = json.loads(text)
+    members = json.loads(unseal(box, _site_key(), _PURPOSE, exam_id))
     instances = {image_id: Instance(**uids) for image_id, uids in members.pop("instances").items()}
     return Identity(**members, instances=instances)
 
 
-def _cipher() -> AESGCM:
-    key = current_app.extensions["birads_site_key"].encode()
-    return AESGCM(HKDF(SHA256(), length=32, salt=None, info=b"birads identities").derive(key))
+def _site_key() -> str:
+    return str(current_app.extensions["birads_site_key"])

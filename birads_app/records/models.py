@@ -190,3 +190,24 @@ class Image(Base):
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     sop_class: Mapped[str | None] = mapped_column(String(64))
     exam: Mapped[Exam] = relationship(back_populates="images")
+
+
+class Delivery(Base):
+    """An exam's results on their way to the PACS. They are written at the moment of sending; nothing of them is here.
+
+    destination : where the last attempt went
+    model_version : tells two models of one name apart, and goes into the results
+    due_at : the next attempt, or the last one where there is none to come
+    error : why the last attempt failed; empty where none did
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (CheckConstraint("state IN ('waiting', 'sent', 'stopped')", name="state"),)
+
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True)
+    model_version: Mapped[str] = mapped_column(String(64))
+    destination: Mapped[str] = mapped_column(String(255), default="")
+    state: Mapped[str] = mapped_column(String(8), default="waiting")
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    error: Mapped[str] = mapped_column(String(500), default="")

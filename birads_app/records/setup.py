@@ -35,7 +35,7 @@ def create_administrator(name: str, password: str) -> User:
     """Create the first account and close the set-up; raises InvalidAccount, also where another was faster."""
     user = users.draft(name, password, Role.ADMIN)
     with writing() as current:
-        if current.scalar(select(exists().where(User.id.is_not(None)))):
+        if current.scalar(select(exists().where(users.a_person()))):
             raise InvalidAccount("The administrator has been created already. Sign in.")
         current.add(user)
         current.execute(delete(SetupToken))

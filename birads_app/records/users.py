@@ -6,7 +6,7 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.exc import IntegrityError
 
 from birads_app.records.database import session, writing
@@ -15,6 +15,9 @@ from birads_app.records.models import Role, User
 
 PASSWORD_MIN, PASSWORD_MAX = 12, 256
 _NAME = re.compile(r"[^\W_](?:[\w .@-]{0,62}[\w.])?")
+# The account of exams that come over the network: its name is none that a person may have, its hash is no
+# hash, so no password fits.
+NETWORK_NAME, _NO_PASSWORD = "PACS (automatic)", "!"
 # 32 MiB keep a worker's memory low when several people sign in at once; three passes make up for it.
 _HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
 
@@ -65,9 +68,26 @@ def by_session_key(key: str) -> User | None:
     return session().scalar(select(User).where(User.session_key == key))
 
 
+def network() -> User:
+    """The account that exams from the network belong to; made when it is needed first. Nobody can sign in to it."""
+    query = select(User).where(User.name == NETWORK_NAME)
+    with writing() as current:
+        user = current.scalar(query)
+        if user is None:
+            user = User(name=NETWORK_NAME, role=Role.RADIOLOGIST, password_hash=_NO_PASSWORD)
+            user.session_key = secrets.token_hex(32)
+            current.add(user)
+    return user
+
+
+def a_person() -> ColumnElement[bool]:
+    """The condition that an account is a person's."""
+    return User.password_hash != _NO_PASSWORD
+
+
 def any_exist() -> bool:
-    """True once there is an account."""
-    return bool(session().scalar(select(exists().where(User.id.is_not(None)))))
+    """True once a person has an account."""
+    return bool(session().scalar(select(exists().where(a_person()))))
 
 
 def authenticate(name: str, password: str) -> User | None:

@@ -1,0 +1,49 @@
+"""Studies a minute from a modality through the product and back into a PACS, with a real Orthanc."""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+from bench.figure import Figure
+from tests import orthanc
+from tests.receiver import real_exams, receiver, wait_until
+
+_ROUNDS = 4  # of the two sample exams
+_PATIENCE_S = 600
+
+
+def measure(options: argparse.Namespace) -> Iterator[Figure]:
+    """Send studies of four film images one after another by storescu; the time ends when the last result is stored."""
+    if not orthanc.is_here():
+        print(
+            "The part pacs is left out: as root, apt-get install dcmtk orthanc orthanc-dicomweb", flush=True
+        )
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        place = Path(name)
+        studies = [
+            paths
+            for number in range(_ROUNDS + 1)
+            for paths in real_exams(_made(place / str(number))).values()
+        ]
+        with orthanc.serve(place) as server:
+            peer = receiver(
+                place, options.models.absolute(), **server.as_destination(), BIRADS_LOG_LEVEL="INFO"
+            )
+            with peer.running():
+                for paths in studies[:2]:  # to warm up
+                    assert peer.store(*paths) == 0
+                wait_until(lambda: peer.sent() == 2, _PATIENCE_S)
+                start = perf_counter()
+                for paths in studies[2:]:
+                    assert peer.store(*paths) == 0
+                wait_until(lambda: peer.sent() == len(studies), _PATIENCE_S)
+                rate = 60 * (len(studies) - 2) / (perf_counter() - start)
+    yield Figure("studies of 4 images/min received, predicted, returned", rate, None, rate)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

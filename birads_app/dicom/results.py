@@ -1,0 +1,132 @@
+"""A stored exam -> the objects that go back into the patient's own study, and where they go."""
+
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
+
+from birads_app import __version__
+from birads_app.config import Settings, SettingsError
+from birads_app.dicom.capture import secondary_capture
+from birads_app.dicom.report import measurement_report
+from birads_app.dicom.send import Destination, DicomNode, DicomWeb, Tls
+from birads_app.dicom.study import Model, Reading, SourceImage, Study
+from birads_app.inference.errors import BiradsError
+from birads_app.records import files, identities
+from birads_app.records.identities import Identity, Instance
+from birads_app.records.models import Exam, Image
+
+
+class NoStudy(BiradsError):
+    """There is no study that an exam's results could join."""
+
+
+class DamagedPicture(BiradsError):
+    """A stored picture cannot be read."""
+
+
+def objects_of(exam: Exam, model_version: str) -> list[Dataset]:
+    """The model's report and a picture for each image; asked again, the same objects.
+
+    Raises
+    ------
+    NoStudy
+        The exam's files did not name one.
+    NotFound
+        A picture is gone, as it is while the exam is being deleted.
+    SiteKeyDiffers, DamagedPicture
+        What was kept cannot be read.
+    """
+    identity = identities.of(exam)
+    known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
+    if identity is None or not identity.study_uid or not known:
+        raise NoStudy("The exam's files name no study which its results could join.")
+    images = tuple(_source(image, identity.instances[image.id]) for image in known)
+    model = Model(exam.model, model_version, exam.demonstration, __version__)
+    reading = Reading(_study(identity), images, model, exam.created_at)
+    pictures = [
+        secondary_capture(reading, number, _display(image), _heat(image))
+        for number, image in enumerate(known)
+    ]
+    return [measurement_report(reading), *pictures]
+
+
+def destination_of(settings: Settings) -> Destination | None:
+    """Where results go: by C-STORE where a host is set, else by STOW-RS where an address is; raises SettingsError."""
+    if settings.pacs_host:
+        tls = _tls(settings) if settings.pacs_tls else None
+        return DicomNode(
+            settings.pacs_host, settings.pacs_port, settings.pacs_ae_title, settings.dicom_ae_title, tls
+        )
+    return dicom_web_of(settings)
+
+
+def dicom_web_of(settings: Settings) -> DicomWeb | None:
+    """The DICOMweb server, if there is one; raises SettingsError."""
+    if not settings.pacs_dicomweb_url:
+        return None
+    try:
+        return DicomWeb(
+            settings.pacs_dicomweb_url,
+            settings.pacs_dicomweb_user,
+            settings.pacs_dicomweb_password,
+            settings.pacs_dicomweb_token,
+            _tls(settings),
+        )
+    except ValueError as error:
+        raise SettingsError(f"BIRADS_PACS_DICOMWEB_URL cannot be used: {error}") from None
+
+
+def _tls(settings: Settings) -> Tls:
+    certificate = settings.dicom_tls_certificate
+    return Tls(settings.pacs_tls_authorities, certificate, settings.dicom_tls_key or certificate)
+
+
+def _study(identity: Identity) -> Study:
+    return Study(
+        uid=identity.study_uid,
+        patient_name=identity.patient_name,
+        patient_id=identity.patient_id,
+        issuer=identity.issuer,
+        birth_date=identity.birth_date,
+        sex=identity.sex,
+        date=identity.study_date,
+        time=identity.study_time,
+        id=identity.study_id,
+        accession=identity.accession_number,
+        description=identity.study_description,
+        referring_physician=identity.referring_physician,
+    )
+
+
+def _source(image: Image, instance: Instance) -> SourceImage:
+    return SourceImage(
+        sop_class=instance.sop_class,
+        sop_instance=instance.sop_uid,
+        series=instance.series_uid,
+        rows=image.height,
+        columns=image.width,
+        laterality=image.laterality,
+        view=image.view,
+        category=image.category,
+        probabilities=image.probabilities,
+        possible=tuple(image.possible),
+        warnings=tuple(image.warnings),
+    )
+
+
+def _display(image: Image) -> np.ndarray:
+    """What pages show, uint8 of shape (height, width)."""
+    return _picture(image, "display", cv2.IMREAD_GRAYSCALE)
+
+
+def _heat(image: Image) -> np.ndarray:
+    """The predicted category's map, uint8 RGBA."""
+    return cv2.cvtColor(_picture(image, f"heat-{image.category}", cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+
+
+def _picture(image: Image, kind: str, mode: int) -> np.ndarray:
+    data = np.frombuffer(files.path(image, kind).read_bytes(), np.uint8)
+    found = cv2.imdecode(data, mode)
+    if found is None:
+        raise DamagedPicture("A picture of the exam in the instance folder is damaged.")
+    return found

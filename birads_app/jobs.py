@@ -1,0 +1,148 @@
+"""Background work: spooled studies become exams, and their results go to the PACS. One process at a time does it."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask, current_app
+
+from birads_app.config import Settings
+from birads_app.dicom.known import is_own, is_stored
+from birads_app.dicom.results import destination_of, objects_of
+from birads_app.dicom.send import Destination, SendFailed, send
+from birads_app.inference import dicom_file
+from birads_app.inference.errors import BiradsError, InputError
+from birads_app.intake import IntakeRefused, take_in
+from birads_app.logs import where
+from birads_app.records import audit, exams, files, outbox, users
+from birads_app.records.errors import NotFound
+from birads_app.records.models import Delivery, Exam
+from birads_app.records.spool import Spool, SpooledStudy
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 1
+
+
+def spool() -> Spool:
+    """The running application's spool."""
+    return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
+
+
+def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
+    """Take studies in and deliver results, in a thread each, until told to stop."""
+    threads = [threading.Thread(target=_repeat, args=(app, step, stop)) for step in (take_in_quiet, deliver)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def take_in_quiet(quiet_s: float | None = None) -> None:
+    """Make exams of the studies that have been quiet for long enough; by default as the settings say.
+
+    What cannot be taken in for now, such as without a model, stays for the next time.
+    """
+    wait = _settings().dicom_quiet_s if quiet_s is None else quiet_s
+    for study in spool().claim(wait):
+        try:
+            _take_in(study)
+        except Exception as error:  # one study must not keep the others waiting
+            reason = str(error) if isinstance(error, BiradsError) else where(error)
+            log.error("Exam %s waits in the spool: %s", study.exam_id, reason)
+            spool().postpone(study)
+
+
+def deliver() -> None:
+    """Send the results that are due, if there is somewhere to send them."""
+    settings = _settings()
+    destination = destination_of(settings)
+    if destination is None:
+        return
+    outbox.enter(_model_version, settings.pacs_uploads)
+    for delivery in outbox.due():
+        _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
+
+
+def _repeat(app: Flask, step: Callable[[], None], stop: threading.Event) -> None:
+    """Do a step again and again; whatever happens in it, the next one follows."""
+    while not stop.is_set():
+        with app.app_context():
+            try:
+                step()
+            except Exception as error:
+                log.error("Background work failed and goes on:\n%s", where(error))
+        stop.wait(_PAUSE_S)
+
+
+def _take_in(study: SpooledStudy) -> None:
+    """Make an exam of what is new in a study, and forget the study once it is stored."""
+    if not exams.exists(study.exam_id):
+        files.withdraw(Exam(id=study.exam_id))  # what is left of an attempt that was killed
+        new = _New(study)
+        try:
+            take_in(new, users.network(), exam_id=study.exam_id, partial=True)
+        except IntakeRefused as refusal:
+            if new.count:
+                log.warning(
+                    "Exam %s is not made: none of %d objects can be used (%d)",
+                    study.exam_id, new.count, refusal.status,
+                )  # fmt: skip
+                audit.note(users.NETWORK_NAME, "refuse study", study.exam_id)
+    spool().remove(study)
+
+
+class _New:
+    """The objects of a study that no exam has yet, and that are not this product's own; ``count`` of those given."""
+
+    def __init__(self, study: SpooledStudy) -> None:
+        self._study, self.count = study, 0
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        for data in filter(_may_be_new, spool().read(self._study)):
+            self.count += 1
+            yield f"{self.count}.dcm", data
+
+
+def _may_be_new(data: bytes) -> bool:
+    """False for what an exam has already, and for this product's own results."""
+    try:
+        header = dicom_file.header(data)
+        return not is_own(header) and not is_stored(dicom_file.text(header, "SOPInstanceUID"))
+    except InputError:
+        return True  # whoever takes it in says what is wrong
+
+
+def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:
+    """Write and send one exam's results."""
+    exam_id, name = delivery.exam_id, str(destination)
+    try:
+        send(objects_of(exams.get(exam_id), delivery.model_version), destination)
+    except SendFailed as failure:
+        log.warning("Results of exam %s were not sent: %s", exam_id, failure)
+        outbox.failed(delivery, name, str(failure), wait if failure.retry else None)
+    except NotFound:
+        log.info("Exam %s is deleted; its results are not sent", exam_id)
+        outbox.failed(delivery, name, "Files of the exam are missing from the instance folder.", None)
+    except BiradsError as error:
+        log.error("Results of exam %s cannot be written: %s", exam_id, error)
+        outbox.failed(delivery, name, str(error), None)
+    except Exception as error:
+        log.error("Results of exam %s cannot be written:\n%s", exam_id, where(error))
+        outbox.failed(delivery, name, "The results cannot be written; the log says where.", None)
+    else:
+        log.info("Sent the results of exam %s", exam_id)
+        outbox.arrived(delivery, name)
+
+
+def _model_version(name: str) -> str:
+    """The digest of a bundle's manifest, which has those of all its files; "removed" where the bundle is gone."""
+    manifest = _settings().models / name / "manifest.json"
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "removed"
+
+
+def _settings() -> Settings:
+    found: Settings = current_app.extensions["birads_settings"]
+    return found

@@ -1,0 +1,101 @@
+"""Which exams' results have to go to the PACS, which have gone, and which could not.
+
+An exam has one delivery, entered after it was stored: whatever is stored and has none will get it, so that no kill
+in between loses a result.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from birads_app.records import audit, users
+from birads_app.records.database import session, writing
+from birads_app.records.models import Delivery, Exam, Image, User, now
+
+LONGEST_WAIT = timedelta(hours=1)
+_LONGEST_ERROR = 500
+
+
+def enter(version_of: Callable[[str], str], uploads: bool) -> None:
+    """Enter every exam with DICOM images that has no delivery yet.
+
+    Parameters
+    ----------
+    version_of : gives the version of a model by its name
+    uploads : also exams that people uploaded, and not only what came over the network
+    """
+    wanted = select(Exam.id, Exam.model).where(
+        Exam.id.not_in(select(Delivery.exam_id)),
+        Exam.id.in_(select(Image.exam_id).where(Image.sop_uid.is_not(None))),
+    )
+    if not uploads:
+        wanted = wanted.join(User, Exam.reader_id == User.id).where(User.name == users.NETWORK_NAME)
+    if session().execute(wanted.limit(1)).first() is None:
+        return  # no need to hold up other writers
+    with writing() as current:
+        for exam_id, model in current.execute(wanted).all():
+            current.add(Delivery(exam_id=exam_id, model_version=version_of(model)))
+
+
+def due() -> Sequence[Delivery]:
+    """The deliveries that are to be tried now, the longest waiting first."""
+    waiting = (Delivery.state == "waiting") & (Delivery.due_at <= now())
+    return session().scalars(select(Delivery).where(waiting).order_by(Delivery.due_at)).all()
+
+
+def arrived(delivery: Delivery, destination: str) -> None:
+    """Note that everything is there."""
+    with writing() as current:
+        if _note(current, delivery, state="sent", destination=destination, error=""):
+            audit.add(current, users.NETWORK_NAME, "send results", delivery.exam_id)
+
+
+def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | None) -> None:
+    """Note that an attempt failed.
+
+    Parameters
+    ----------
+    reason : a sentence without anything about the patient
+    wait : until the attempt after a first one; it doubles with each, up to an hour. None tries no more.
+    """
+    after = min(LONGEST_WAIT, (wait or LONGEST_WAIT) * 2 ** min(delivery.attempts, 20))
+    state = "stopped" if wait is None else "waiting"
+    with writing() as current:
+        _note(
+            current,
+            delivery,
+            state=state,
+            destination=destination,
+            error=reason[:_LONGEST_ERROR],
+            due_at=now() + (timedelta(0) if wait is None else after),
+        )
+
+
+def retry() -> int:
+    """Try everything that was not sent again at once; gives how many those are."""
+    with writing() as current:
+        pending = list(current.scalars(select(Delivery).where(Delivery.state != "sent")))
+        for delivery in pending:
+            delivery.state, delivery.attempts, delivery.due_at = "waiting", 0, now()
+    return len(pending)
+
+
+def counts() -> dict[str, int]:
+    """How many deliveries there are in each state."""
+    rows = session().execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
+def troubled() -> Sequence[Delivery]:
+    """The deliveries that were not sent and have failed, those that stopped first."""
+    failing = (Delivery.state != "sent") & (Delivery.error != "")
+    return session().scalars(select(Delivery).where(failing).order_by(Delivery.state, Delivery.due_at)).all()
+
+
+def _note(current: Session, delivery: Delivery, **values: object) -> bool:
+    """Change a delivery after an attempt; False where its exam has been deleted meanwhile."""
+    same = update(Delivery).where(Delivery.exam_id == delivery.exam_id)
+    changed = current.execute(same.values(attempts=Delivery.attempts + 1, **values))
+    return bool(changed.rowcount)  # type: ignore[attr-defined]

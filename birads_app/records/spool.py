@@ -1,0 +1,144 @@
+"""Objects from the network, until their study is complete: ``spool/<study>-<exam id>/<object>``.
+
+Everything is sealed, and folders and files are named by digests under the site key: whoever reads the disk learns
+nothing about a patient. A study's folder carries the id of the exam that will be made of it, so that a repeat
+after a kill makes no second one. Once claimed, its name ends with ``.quiet``, and what comes later begins another
+folder. Several processes may add at the same time.
+"""
+
+import fcntl
+import hashlib
+import hmac
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from birads_app.records.files import sync
+from birads_app.records.sealing import seal, unseal
+
+_PURPOSE = "birads spool"
+_PART, _CLAIMED = ".part-", ".quiet"
+_ABANDONED_S = 3600  # writing a part takes seconds
+
+
+@dataclass(frozen=True)
+class SpooledStudy:
+    """A study that has been quiet for long enough."""
+
+    folder: Path
+
+    @property
+    def exam_id(self) -> str:
+        """The id of the exam that it becomes."""
+        return self.folder.stem.partition("-")[2]
+
+
+@dataclass(frozen=True)
+class Spool:
+    """The spool of one instance folder; ``key`` is the site key."""
+
+    instance: Path
+    key: str = field(repr=False)
+
+    def add(self, study: str, instance: str, data: bytes) -> None:
+        """Keep an object, through to the disk; another one with the same two UIDs is replaced."""
+        study, instance = self._digest("study", study), self._digest("instance", instance)
+        box = seal(data, self.key, _PURPOSE, study)
+        handle, name = tempfile.mkstemp(prefix=_PART, dir=self._root())
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(box)
+                stream.flush()
+                os.fsync(stream.fileno())
+            with self._turn():
+                folder = self._open_folder(study)
+                part.rename(folder / instance)
+                sync(folder)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def claim(self, quiet_s: float) -> list[SpooledStudy]:
+        """The studies that nothing was added to for so many seconds; nothing will be from now on."""
+        claimed = []
+        with self._turn():
+            for folder in self._folders():
+                if _is_quiet(folder, quiet_s):
+                    claimed.append(folder.with_name(folder.name.removesuffix(_CLAIMED) + _CLAIMED))
+                    folder.rename(claimed[-1])
+        return [SpooledStudy(folder) for folder in claimed]
+
+    def postpone(self, study: SpooledStudy) -> None:
+        """Let a study be claimed again only when it has been quiet anew."""
+        os.utime(study.folder)
+
+    def read(self, study: SpooledStudy) -> Iterator[bytes]:
+        """The objects of a study in the order in which they came; raises SiteKeyDiffers."""
+        for path in sorted(study.folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+            yield unseal(path.read_bytes(), self.key, _PURPOSE, study.folder.name.partition("-")[0])
+
+    def remove(self, study: SpooledStudy) -> None:
+        """Forget a study."""
+        shutil.rmtree(study.folder)
+
+    def studies(self) -> int:
+        """How many studies are waiting."""
+        return len(self._folders())
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half written."""
+        for part in self._root().glob(f"{_PART}*"):
+            if _is_quiet(part, _ABANDONED_S):
+                part.unlink(missing_ok=True)
+
+    @contextmanager
+    def alone(self, wait: bool) -> Iterator[bool]:
+        """True where no other process works on what lies here; none will until the block has ended.
+
+        ``wait`` waits until that is so.
+        """
+        with (self._root() / ".work.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                first = True
+            except BlockingIOError:
+                first = False
+            yield first
+
+    def _open_folder(self, study: str) -> Path:
+        """The folder to which objects of a study are added."""
+        for folder in self._folders(study):
+            if folder.suffix != _CLAIMED:
+                return folder
+        folder = self._root() / f"{study}-{uuid.uuid4().hex}"
+        folder.mkdir(mode=0o700)
+        sync(self._root())
+        return folder
+
+    def _folders(self, study: str = "") -> list[Path]:
+        return sorted(self._root().glob(f"{study or '[!.]*'}-*"))
+
+    def _root(self) -> Path:
+        folder = self.instance / "spool"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One at a time, threads and processes alike."""
+        with (self._root() / ".turn.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _digest(self, kind: str, uid: str) -> str:
+        return hmac.digest(self.key.encode(), f"spool {kind}\0{uid}".encode(), hashlib.sha256).hex()[:32]
+
+
+def _is_quiet(path: Path, seconds: float) -> bool:
+    return time.time() - path.stat().st_mtime >= seconds
