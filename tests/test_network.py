@@ -53,13 +53,17 @@ def images_of(receiver: Receiver) -> list[int]:
     )]  # fmt: skip
 
 
+@pytest.mark.parametrize("way", [orthanc.Orthanc.as_destination, by_stow], ids=["C-STORE", "STOW-RS"])
 def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_killed(
-    studies: dict[str, list[Path]], models: Path, tmp_path: Path
+    way: Callable[[orthanc.Orthanc], dict[str, str]],
+    studies: dict[str, list[Path]],
+    models: Path,
+    tmp_path: Path,
 ) -> None:
     tool("storescu")
     files = [path for study in studies.values() for path in study]
     server = orthanc.Orthanc(orthanc.free_port(), orthanc.free_port())  # down for now
-    peer = receiver(tmp_path, models, **server.as_destination())
+    peer = receiver(tmp_path, models, **way(server))
     with killed(peer):  # between image and result
         assert peer.store(*files) == 0
     assert peer.exams() == 0

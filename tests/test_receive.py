@@ -4,7 +4,9 @@ import contextlib
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,45 @@ def test_half_an_object_and_a_peer_that_is_gone_leave_nothing(running: Receiver,
                 pass
     assert spooled(running) == count <= before + 1
     assert not list((running.instance / "spool").glob(".part-*"))
+
+
+def test_an_object_that_breaks_off_leaves_nothing(running: Receiver, tmp_path: Path) -> None:
+    before, path = spooled(running), image(tmp_path)
+    with cut_after(running.port, path.stat().st_size // 2) as port:
+        assert replace(running, port=port).store(path) != 0
+    assert running.echo() == 0
+    assert spooled(running) == before
+    assert not list((running.instance / "spool").glob(".part-*"))
+    assert running.store(path) == 0
+    assert spooled(running) == before + 1
+
+
+@contextlib.contextmanager
+def cut_after(port: int, count: int) -> Iterator[int]:
+    """A port from which so many bytes of one connection reach another port; then both ends are closed."""
+
+    def forward(source: socket.socket, target: socket.socket, left: float) -> None:
+        with contextlib.suppress(OSError):
+            while left > 0 and (data := source.recv(int(min(left, 4096)))):
+                target.sendall(data)
+                left -= len(data)
+            for end in (source, target):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def relay() -> None:
+        client, _ = listener.accept()
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            back = threading.Thread(target=forward, args=(server, client, float(1 << 30)))
+            back.start()
+            forward(client, server, count)
+            back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=relay)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_what_cannot_work_is_said_at_once(models: Path, tmp_path: Path, running: Receiver) -> None:

@@ -176,10 +176,11 @@ def _bound(event: Event, limit: int) -> None:
 
 
 class _Handler(RequestHandler):
-    """Sets up an association that takes no PDU of any declared length."""
+    """Sets up an association that takes no PDU of any declared length, and that nobody waits for at the end."""
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        association.dul.daemon = True  # a connection that has not ended must not keep the process from doing so
         connection: Any = association.dul.socket
         receive = connection.recv
 
