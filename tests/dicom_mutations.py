@@ -35,9 +35,8 @@ from tests.factories import breast
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "dicom"
 SECONDS, MEGABYTES = 10.0, 1024  # processor time; peak of the whole process
-ORDINARY = (
-    500  # so many are the same each time, that a run of the tests can be repeated; more are others each time
-)
+# so many are the same each time, that a run of the tests can be repeated; more are others each time
+ORDINARY = 500
 _PATIENCE = 60.0  # seconds on the clock, on a machine that does other work too
 _TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 _VRS = (

@@ -180,7 +180,7 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        association.dul.daemon = True  # a connection that has not ended must not keep the process from doing so
+        association.dul.daemon = True  # what has not ended must not keep the process from ending
         connection: Any = association.dul.socket
         receive = connection.recv
 

@@ -63,7 +63,8 @@ def _vocabulary() -> dict[str, Any]:
 def worklist() -> str:
     """List the exams, newest first."""
     listing = exams.newest(page=request.args.get("page", 1, type=int))
-    return render_template("reading/worklist.html", listing=listing, **_sample_exams())
+    taken = request.args.get("taken", type=int)  # how many exams an upload has just become
+    return render_template("reading/worklist.html", listing=listing, taken=taken, **_sample_exams())
 
 
 @bp.route("/upload", methods=["GET", "POST"])
@@ -146,8 +147,7 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
         return _upload_page([Problem("", str(error), 503)], 503)
     if len(taken) == 1:
         return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
-    flash(f"The files were sorted into {len(taken)} exams.")
-    return redirect(url_for("reading.worklist"), 303)
+    return redirect(url_for("reading.worklist", taken=len(taken)), 303)  # a flash would be lost on the script
 
 
 def _upload_page(problems: list[Problem], status: int) -> tuple[str, int]:

