@@ -1,6 +1,7 @@
 """Fixtures that all tests share: an application with an instance folder of its own, and the shipped model."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app import create_app
+from birads_app.inference import bundle as bundles
 from birads_app.inference.predictor import ModelSource
 from birads_app.records import migrate
 
@@ -74,3 +76,15 @@ def client(app: Flask) -> FlaskClient:
 def runner(app: Flask) -> FlaskCliRunner:
     """Runs commands."""
     return app.test_cli_runner()
+
+
+@pytest.fixture
+def folder(app: Flask, models: Path) -> Path:
+    """The application's folder of models, with the shipped one, which serves; commands of training are there."""
+    from training.cli import register
+
+    folder = Path(app.extensions["birads_settings"].models)
+    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
+    bundles.set_current(folder, "birads-demo")
+    register(app)
+    return folder

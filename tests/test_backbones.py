@@ -1,12 +1,9 @@
 """ResNet50, VGG16 and VGG19 make features alike; weights that are not theirs are refused with a reason."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.inference import bundle as bundles
@@ -15,7 +12,6 @@ from birads_app.inference.engine import open_graph
 from birads_app.inference.errors import ModelError
 from birads_app.inference.predictor import Predictor
 from training.backbone import NETWORKS, freeze_backbone, keras_backbone
-from training.cli import register
 from training.phantoms import write_set
 
 
@@ -33,16 +29,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for network in ("vgg16", "vgg19"):
         keras.utils.set_random_seed(1)
         keras_backbone(network, None).save_weights(folder / f"{network}.weights.h5")
-    return folder
-
-
-@pytest.fixture
-def folder(app: Flask, models: Path) -> Path:
-    """A folder of models with the shipped one, which serves."""
-    folder = Path(app.extensions["birads_settings"].models)
-    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    bundles.set_current(folder, "birads-demo")
-    register(app)
     return folder
 
 

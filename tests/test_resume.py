@@ -1,8 +1,6 @@
 """A training that was stopped goes on as if nothing had been, and says why where it cannot."""
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from test_heads import lesson_for
 
 from birads_app.inference import bundle as bundles
 from birads_app.inference.errors import BiradsError
-from training.cli import register
 from training.heads import head, neural
 from training.phantoms import write_set
 from training.promote import reserved
@@ -44,16 +41,6 @@ def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_anot
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=5, size=256).parent
-
-
-@pytest.fixture
-def folder(app: Flask, models: Path) -> Path:
-    """A folder of models with the shipped one, which serves."""
-    folder = Path(app.extensions["birads_settings"].models)
-    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    bundles.set_current(folder, "birads-demo")
-    register(app)
-    return folder
 
 
 @pytest.fixture

@@ -39,21 +39,16 @@ def cache(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def folder(app: Flask, models: Path, cache: Path) -> Path:
-    """A folder of models with the shipped one, which serves."""
-    settings = app.extensions["birads_settings"]
-    folder = Path(settings.models)
-    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    bundles.set_current(folder, "birads-demo")
-    Path(settings.instance).mkdir(parents=True, exist_ok=True)
-    (Path(settings.instance) / "cache").symlink_to(cache)
+def folder(app: Flask, folder: Path, cache: Path) -> Path:
+    """The folder of models, beside the cache that all tests share."""
+    instance = Path(app.extensions["birads_settings"].instance)
+    instance.mkdir(parents=True, exist_ok=True)
+    (instance / "cache").symlink_to(cache)
     return folder
 
 
 @pytest.fixture
-def train(app: Flask, runner: FlaskCliRunner, folder: Path):
-    register(app)
-
+def train(runner: FlaskCliRunner, folder: Path):
     def run(data: Path, *options: str, name: str = "mine", status: int = 0) -> str:
         before = sorted(folder.rglob("*"))
         quick = ("--epochs", "3", "--no-traps", "--no-images")  # tests/test_report.py has both

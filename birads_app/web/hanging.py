@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable
 
+from birads_app.inference.exam_answer import SIDES
 from birads_app.records.models import Image
 from birads_app.wording import VIEWS
-
-_SIDES = ("R", "L")
 
 
 def hanging(images: Iterable[Image]) -> list[Image]:
     """Order images by view, then right before left; what a file leaves out hangs last, in the order sent."""
     return sorted(
-        images, key=lambda image: (_place(tuple(VIEWS), image.view), _place(_SIDES, image.laterality))
+        images, key=lambda image: (_place(tuple(VIEWS), image.view), _place(SIDES, image.laterality))
     )
 
 
