@@ -59,6 +59,14 @@ dicom-table: $(DEV) ## Write the tables of docs/dicom.md anew: make dicom-table 
 screenshots: $(DEV) chromium ## Take the README's pictures anew
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)
 
+.PHONY: translations
+translations: $(RUNTIME) ## Gather the pages' text and compile every language: birads_app/translations
+	$(BIN)/pybabel -q extract -F babel.cfg -k lazy_gettext -k N_ --no-location --sort-output --omit-header \
+	  -o birads_app/translations/messages.pot .
+	$(BIN)/pybabel -q update -i birads_app/translations/messages.pot -d birads_app/translations \
+	  --no-fuzzy-matching --ignore-obsolete --omit-header
+	$(BIN)/pybabel -q compile -d birads_app/translations
+
 .PHONY: constraints
 constraints: ## Write constraints.txt anew from the versions that are installed
 	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze | tr 'A-Z_' 'a-z-' | LC_ALL=C sort; } > constraints.new

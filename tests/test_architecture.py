@@ -21,6 +21,7 @@ STORE = ("birads_app.config", "birads_app.records", CORE)
 TAKING_IN = (
     "birads_app.intake",
     "birads_app.studies",
+    "birads_app.hanging",
     "birads_app.wording",
     "birads_app.samples",
     "birads_app.statuses",
@@ -38,7 +39,8 @@ ARROWS = {
     "birads_app.statuses": STORE,
     "birads_app.inference": (CORE,),
     "birads_app.migrations": STORE,
-    "birads_app.records": STORE,
+    "birads_app.hanging": ("birads_app.wording", CORE),
+    "birads_app.records": ("birads_app.wording", "birads_app.hanging", *STORE),
     "birads_app.serving": STORE,
     "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", "birads_app.studies", *STORE),
     "birads_app.studies": ("birads_app.dicom.identity", CORE),

@@ -1,7 +1,7 @@
 """Views hang in the order that radiologists are used to."""
 
+from birads_app.hanging import hanging
 from birads_app.records.models import Image
-from birads_app.web.hanging import hanging
 
 
 def order(*views: tuple[str | None, str | None]) -> list[int]:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from birads_app import create_app
 from birads_app.records import throttle, users
 from birads_app.records.models import LoginAttempt, now
-from birads_app.web.account import safe_target
+from birads_app.web.targets import safe_target
 
 
 @pytest.fixture(autouse=True)

@@ -7,16 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from factories import PASSWORD, breast, make_user
 from flask import Flask
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from birads_app.inference.decode import Mammogram
 from birads_app.records import database, exams, files, migrate, tokens, users
 from birads_app.records.errors import InvalidAccount, NameTaken, NotFound
-from birads_app.records.models import Base, Exam, Image
+from birads_app.records.models import Base, Exam, Image, Token
 
 
 @pytest.fixture
@@ -257,3 +259,19 @@ def test_migrations_lead_to_the_tables_of_the_code(app: Flask) -> None:
 def test_the_instance_folder_is_private(app: Flask) -> None:
     assert Path(app.instance_path).stat().st_mode & 0o077 == 0
     assert (Path(app.instance_path) / "secret-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        exam = store(reader_id)
+        tokens.create(users.by_name("reader"))
+        migrate._alembic(command.downgrade, "0005")
+        migrate.upgrade()
+        database.session().expire_all()
+        found = exams.get(exam.id)
+        assert (found.category, found.certainty, found.suspicion) == ("4", 0.75, 0.75)
+        assert (found.status, found.views) == ("new", "Image 1")
+        assert len(found.images) == 1
+        assert database.session().query(Token).count() == 1
+        with pytest.raises(IntegrityError), database.writing() as current:
+            current.execute(text("UPDATE users SET role = 'king'"))

@@ -10,7 +10,7 @@ from birads_app.api.description import describe
 from birads_app.inference.categories import DISCLAIMER
 from birads_app.intake import check_count, take_in
 from birads_app.records import exams, tokens
-from birads_app.records.models import Exam, Image
+from birads_app.records.models import Exam, Image, Role
 from birads_app.web.errors import answer
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -32,6 +32,8 @@ def _authenticate() -> Response | None:
         )
         response.headers["WWW-Authenticate"] = 'Bearer realm="birads"'
         return response
+    if request.method == "POST" and user.role == Role.AUDITOR:
+        return answer(403, "The token's account may look at exams, and take none in.")
     g.api_user = user
     return None
 

@@ -14,6 +14,8 @@ import numpy as np
 PRESSING = ("1", "2", "3", "6", "0", "4", "5")
 STANDARD_VIEWS = ("CC", "MLO")
 SIDES = ("R", "L")
+# Categories that ask for tissue: what a model gives to them together is called suspicion here.
+SUSPICIOUS = ("4", "5")
 
 
 def _mean(probabilities: np.ndarray) -> np.ndarray:
@@ -82,6 +84,17 @@ class ExamAnswer:
     breasts: tuple[Breast, ...]
     absent: tuple[str, ...]
     left_out: int
+
+    @property
+    def leading(self) -> Breast:
+        """The breast that the exam's category comes from; of two, the one that is more certain of it."""
+        named = [breast for breast in self.breasts if breast.category == self.category]
+        return max(named, key=lambda breast: breast.probabilities[self.category])
+
+    @property
+    def suspicion(self) -> float:
+        """The probability of category 4 or higher in the more suspicious breast, 0..1."""
+        return max(sum(breast.probabilities.get(code, 0.0) for code in SUSPICIOUS) for breast in self.breasts)
 
 
 def combine(probabilities: Sequence[Mapping[str, float]], rule: str) -> dict[str, float]:

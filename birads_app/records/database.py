@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask, current_app, g
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 FILE_NAME = "birads.sqlite3"
@@ -55,6 +56,32 @@ def writing() -> Iterator[Session]:
     bound = engine().execution_options(birads_write=True)
     with Session(bound, expire_on_commit=False) as current, current.begin():
         yield current
+
+
+@contextmanager
+def rebuilding() -> Iterator[Connection]:
+    """A transaction that may make tables anew.
+
+    SQLite changes a table by copying it and dropping the old one, which would delete what refers to it. So
+    references are not followed meanwhile, and all of them checked before the end.
+
+    Raises
+    ------
+    sqlalchemy.exc.IntegrityError
+        A reference would lead nowhere; nothing is changed.
+    """
+    with engine().execution_options(birads_write=True).connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute("PRAGMA foreign_keys = OFF")
+        try:
+            with connection.begin():
+                yield connection
+                if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+                    raise IntegrityError(
+                        "PRAGMA foreign_key_check", None, Exception(f"{len(broken)} references")
+                    )
+        finally:
+            driver.execute("PRAGMA foreign_keys = ON")
 
 
 def _prepare(connection: Any, _record: Any) -> None:

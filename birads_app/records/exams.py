@@ -7,9 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from birads_app.inference import exam_answer
-from birads_app.inference.exam_answer import ExamAnswer, ViewAnswer
-from birads_app.records import audit, files
+from birads_app.inference.exam_answer import ExamAnswer
+from birads_app.records import audit, files, summary
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.models import Exam, Image, Role, User
@@ -63,6 +62,7 @@ def holds_image(*uids: str) -> bool:
 
 def store(exam: Exam, draft: Path, who: User) -> Exam:
     """Record an exam whose images lie complete in the draft folder; on an error nothing remains of either."""
+    summary.note(exam)
     try:
         with writing() as current:
             current.add(exam)
@@ -102,10 +102,7 @@ def delete(exam: Exam, who: User) -> None:
 
 def answer(exam: Exam) -> ExamAnswer | None:
     """One answer for each breast and for the exam; None where it has no standard view."""
-    views = [
-        ViewAnswer(image.laterality, image.view, image.probabilities, image.standard) for image in exam.images
-    ]
-    return exam_answer.answer(views, exam.rule)
+    return summary.answer(exam.images, exam.rule)
 
 
 def file(image: Image, kind: str) -> Path:

@@ -39,6 +39,6 @@ def _alembic(action: Callable[..., Any], *arguments: str, **options: bool) -> No
     """Run one of Alembic's commands inside a transaction on the application's database."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    with database.engine().execution_options(birads_write=True).begin() as connection:
+    with database.rebuilding() as connection:
         config.attributes["connection"] = connection
         action(config, *arguments, **options)

@@ -5,16 +5,37 @@ from enum import StrEnum
 from typing import Any
 
 from flask_login import UserMixin
-from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, ForeignKey, Index, MetaData, String
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
 
 class Role(StrEnum):
-    """What an account may do: read exams, or administer the product as well."""
+    """What an account may do: read exams; administer the product as well; or see everything and touch nothing."""
 
     RADIOLOGIST = "radiologist"
     ADMIN = "admin"
+    AUDITOR = "auditor"
+
+
+class Status(StrEnum):
+    """Where an exam stands: nobody has signed it, it was signed, a second look is wanted, or it could not be read."""
+
+    NEW = "new"
+    SECOND_LOOK = "second"
+    READ = "read"
+    FAILED = "failed"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -50,16 +71,23 @@ class Base(DeclarativeBase):
 
 
 class User(UserMixin, Base):
-    """An account. ``session_key`` is what the signed session cookie carries in place of the id."""
+    """An account.
+
+    session_key : what the signed session cookie carries in place of the id
+    enabled : False keeps an account's name on what it did, and its owner out
+    language : of the pages, such as ``de``; None leaves it to the browser
+    """
 
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint("role IN ('radiologist', 'admin')", name="role"),)
+    __table_args__ = (CheckConstraint("role IN ('radiologist', 'admin', 'auditor')", name="role"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(64, collation="NOCASE"), unique=True)
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str] = mapped_column(String(255))
     session_key: Mapped[str] = mapped_column(String(64), unique=True)
+    enabled: Mapped[bool] = mapped_column(server_default="1", default=True)
+    language: Mapped[str | None] = mapped_column(String(8))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     def get_id(self) -> str:
@@ -68,14 +96,19 @@ class User(UserMixin, Base):
 
 
 class Token(Base):
-    """A key to the API. Only the SHA-256 of the token is kept; tokens are random, so that suffices."""
+    """A key to the API. Only the SHA-256 of the token is kept; tokens are random, so that suffices.
+
+    name : what it is for, in its maker's words
+    """
 
     __tablename__ = "tokens"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(64), server_default="", default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     user: Mapped[User] = relationship()
 
 
@@ -105,7 +138,7 @@ class LoginAttempt(Base):
 
 
 class AuditEntry(Base):
-    """Who did what. Triggers of the database refuse every change of an entry."""
+    """Who did what, and in ``detail`` why, in that person's words. Triggers of the database refuse every change."""
 
     __tablename__ = "audit"
     __table_args__ = {"sqlite_autoincrement": True}
@@ -115,6 +148,7 @@ class AuditEntry(Base):
     who: Mapped[str] = mapped_column(String(64))
     action: Mapped[str] = mapped_column(String(32))
     subject: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[str] = mapped_column(String(500), server_default="", default="")
 
 
 class Exam(Base):
@@ -123,10 +157,26 @@ class Exam(Base):
     rule : by which the views of a breast are put together (:mod:`birads_app.inference.exam_answer`)
     pseudonym : stands for the patient; None where no file is DICOM
     study_uid, exam_date : as the stored DICOM files have them; None where they have none
+    status : a :class:`Status`
+    category, certainty : the exam's answer, and the probability of it in the breast that it comes from, 0..1;
+        None where there is no answer
+    suspicion : probability of category 4 or higher in the more suspicious breast, 0..1; None likewise
+    views : labels of the images in hanging order, such as ``R CC, L CC``
+    failure : why it could not be read; empty where it could
+    assessed, assessed_at, assessor : the last signed assessment of the whole exam; None where there is none
+    viewer, viewed_at : who has the exam open, and when that was heard of last
     identity : who the patient is, encrypted
     """
 
     __tablename__ = "exams"
+    __table_args__ = (
+        Index("ix_exams_status_created_at", "status", "created_at", "id"),
+        Index("ix_exams_suspicion", "suspicion", "id"),
+        Index("ix_exams_status_suspicion", "status", "suspicion", "id"),
+        Index("ix_exams_category_created_at", "category", "created_at", "id"),
+        Index("ix_exams_assessor_id_created_at", "assessor_id", "created_at", "id"),
+        Index("ix_exams_exam_date", "exam_date", "id"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
@@ -137,7 +187,20 @@ class Exam(Base):
     pseudonym: Mapped[str | None] = mapped_column(String(16), index=True)
     study_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     exam_date: Mapped[date | None]
-    reader: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    status: Mapped[str] = mapped_column(String(8), server_default=Status.NEW, default=Status.NEW)
+    category: Mapped[str | None] = mapped_column(String(1))
+    certainty: Mapped[float | None] = mapped_column(Float)
+    suspicion: Mapped[float | None] = mapped_column(Float)
+    views: Mapped[str] = mapped_column(String(255), server_default="", default="")
+    failure: Mapped[str] = mapped_column(String(500), server_default="", default="")
+    assessed: Mapped[str | None] = mapped_column(String(2))
+    assessed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    assessor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    viewer_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    viewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reader: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[reader_id])
+    assessor: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[assessor_id])
+    viewer: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[viewer_id])
     identity: Mapped["SealedIdentity | None"] = relationship(
         cascade="all, delete-orphan", passive_deletes=True
     )
@@ -190,6 +253,75 @@ class Image(Base):
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     sop_class: Mapped[str | None] = mapped_column(String(64))
     exam: Mapped[Exam] = relationship(back_populates="images")
+
+
+class Assessment(Base):
+    """What a radiologist concluded about an exam. Never changed: whoever thinks again adds another.
+
+    right, left : category of each breast, "0" to "6" or "4A" to "4C"; None where it was not assessed
+    overall : category of the exam
+    density : A to D; None where it was not assessed
+    findings : in the lexicon's terms (:mod:`birads_app.inference.lexicon`), each with a mark on an image
+    signed : the radiologist answers for it; it is a note to be gone on with otherwise
+    second_look : a second reader is asked for
+    model, model_category : what read the exam, and its answer at that moment
+    """
+
+    __tablename__ = "assessments"
+    __table_args__ = (
+        Index("ix_assessments_signed_at", "signed", "at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    right: Mapped[str | None] = mapped_column(String(2))
+    left: Mapped[str | None] = mapped_column(String(2))
+    overall: Mapped[str] = mapped_column(String(2))
+    density: Mapped[str | None] = mapped_column(String(1))
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    text: Mapped[str] = mapped_column(Text)
+    signed: Mapped[bool]
+    second_look: Mapped[bool]
+    model: Mapped[str] = mapped_column(String(64))
+    model_category: Mapped[str | None] = mapped_column(String(1))
+    reader: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class Outcome(Base):
+    """What became of a breast, or of the whole exam, as it was entered later; the newest entry counts.
+
+    laterality : L or R; None for the exam as a whole
+    malignant : True where cancer was proven
+    on : the day of the proof, or of the follow-up that found none
+    """
+
+    __tablename__ = "outcomes"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    laterality: Mapped[str | None] = mapped_column(String(1))
+    malignant: Mapped[bool]
+    on: Mapped[date | None]
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    entered_by: Mapped[str] = mapped_column(String(64))
+
+
+class Refusal(Base):
+    """A file that was not taken in. Nothing of it is here but why.
+
+    reason : name of the domain error, such as ``NotAMammogram``
+    """
+
+    __tablename__ = "refusals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    who: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(64))
 
 
 class Delivery(Base):

@@ -21,8 +21,9 @@ def create(user: User) -> str:
 
 
 def user_of(token: str) -> User | None:
-    """The account that a token belongs to."""
-    query = select(User).join(Token, Token.user_id == User.id).where(Token.digest == digest(token))
+    """The account that a token belongs to, unless it is switched off."""
+    query = select(User).join(Token, Token.user_id == User.id)
+    query = query.where(Token.digest == digest(token), User.enabled)
     return session().scalar(query)
 
 

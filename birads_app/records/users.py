@@ -65,7 +65,7 @@ def by_name(name: str) -> User:
 
 def by_session_key(key: str) -> User | None:
     """The account that a session cookie speaks of."""
-    return session().scalar(select(User).where(User.session_key == key))
+    return session().scalar(select(User).where(User.session_key == key, User.enabled))
 
 
 def network() -> User:
@@ -78,6 +78,12 @@ def network() -> User:
             user.session_key = secrets.token_hex(32)
             current.add(user)
     return user
+
+
+def set_language(user: User, code: str) -> None:
+    """Keep the language that somebody wants the pages in."""
+    with writing() as current:
+        current.merge(user, load=True).language = code
 
 
 def a_person() -> ColumnElement[bool]:
@@ -98,7 +104,7 @@ def authenticate(name: str, password: str) -> User | None:
         _HASHER.verify(known, password[: PASSWORD_MAX + 1])
     except (VerificationError, InvalidHashError):
         return None
-    return user
+    return user if user and user.enabled else None
 
 
 @cache

@@ -1,7 +1,5 @@
 """Set-up of the first administrator, signing in and out."""
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_required, login_user, logout_user
@@ -12,6 +10,8 @@ from wtforms.validators import EqualTo, InputRequired, Length
 from birads_app.records import audit, setup, throttle, users
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.models import User
+from birads_app.web import language
+from birads_app.web.targets import safe_target
 
 bp = Blueprint("account", __name__)
 login_manager = LoginManager()
@@ -122,23 +122,10 @@ def logout() -> ResponseReturnValue:
     return redirect(url_for("account.login"))
 
 
-def safe_target(target: str | None) -> str | None:
-    """The given address if it is a path of this site, else None.
-
-    Browsers drop tabs and line ends and take a backslash for a slash, so that both could hide another host.
-    """
-    if not target or not target.startswith("/") or target.startswith("//") or "\\" in target:
-        return None
-    if any(ord(letter) <= 32 or ord(letter) == 127 for letter in target):
-        return None
-    parts = urlsplit(target)
-    return None if parts.scheme or parts.netloc else target
-
-
 def _sign_in(user: User) -> None:
     """Begin a fresh session, on record."""
     audit.note(user.name, "sign in")
-    session.clear()
+    language.keep(user)
     session.permanent = True
     login_user(user)
 

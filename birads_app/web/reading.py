@@ -19,6 +19,7 @@ from flask_login import current_user
 from werkzeug.datastructures import FileStorage
 
 from birads_app import samples, wording
+from birads_app.hanging import hanging
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from birads_app.inference.errors import ModelError
@@ -27,19 +28,8 @@ from birads_app.records import exams, files
 from birads_app.records.models import Exam, Image
 from birads_app.studies import Upload
 from birads_app.web import charts
-from birads_app.web.account import login_manager
-from birads_app.web.hanging import hanging
 
 bp = Blueprint("reading", __name__)
-
-
-@bp.before_app_request
-def _readers_only() -> ResponseReturnValue | None:
-    """Send visitors away before their form is read: this runs ahead of the check of its token."""
-    if request.blueprint == bp.name and not current_user.is_authenticated:
-        answer: ResponseReturnValue = login_manager.unauthorized()
-        return answer
-    return None
 
 
 @bp.app_context_processor

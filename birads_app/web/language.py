@@ -1,0 +1,55 @@
+"""The language of the pages: the account's own, else this session's, else the browser's, else English."""
+
+from pathlib import Path
+
+from flask import Blueprint, Flask, abort, has_request_context, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import Babel, get_locale
+from flask_login import current_user
+
+from birads_app.records import users
+from birads_app.records.models import User
+from birads_app.web.targets import safe_target
+
+LANGUAGES = {"en": "English", "de": "Deutsch"}
+_CATALOGUES = Path(__file__).resolve().parent.parent / "translations"
+_KEY = "language"
+
+bp = Blueprint("language", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Translate all pages."""
+    Babel(app, default_translation_directories=str(_CATALOGUES), locale_selector=_select)
+    app.register_blueprint(bp)
+    app.add_template_global(get_locale)
+    app.jinja_env.globals["languages"] = LANGUAGES
+
+
+@bp.post("/language")
+def choose() -> ResponseReturnValue:
+    """Change the language, and go back to the page that asked."""
+    code = request.form.get("language", "")
+    if code not in LANGUAGES:
+        abort(400, f"There is no language {code!r} here. There are: {', '.join(LANGUAGES)}.")
+    session[_KEY] = code
+    if current_user.is_authenticated:
+        users.set_language(current_user, code)
+    return redirect(safe_target(request.form.get("next")) or url_for("reading.worklist"), 303)
+
+
+def keep(user: User) -> None:
+    """Empty the session, for a person who signs in, but for the language: the account's, else the one chosen before."""
+    chosen = user.language or session.get(_KEY)
+    session.clear()
+    if chosen in LANGUAGES:
+        session[_KEY] = chosen
+
+
+def _select() -> str | None:
+    """What Flask-Babel asks. It asks the session alone, so that pages about a broken database can be shown too."""
+    if not has_request_context() or request.path.startswith("/api/"):
+        return None  # English, in which the API's description, the log and DICOM objects are written
+    if session.get(_KEY) in LANGUAGES:
+        return str(session[_KEY])
+    return request.accept_languages.best_match(list(LANGUAGES))

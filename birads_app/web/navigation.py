@@ -1,0 +1,27 @@
+"""What the head of every page leads to."""
+
+from collections.abc import Iterator
+
+from flask import Flask, current_app
+from flask_babel import gettext as _
+
+from birads_app.web.access import may_change, may_look
+
+
+def init_app(app: Flask) -> None:
+    """Let the pages ask."""
+    app.add_template_global(sections)
+
+
+def sections() -> Iterator[tuple[str, str, str]]:
+    """(blueprint, endpoint, title) of every section that the signed-in person may see."""
+    found = [
+        ("reading", "reading.worklist", _("Exams")),
+        ("practice", "practice.overview", _("Practice")),
+        ("admin", "admin.overview", _("Administration")),
+    ]
+    if may_change("reading"):
+        found.insert(1, ("reading", "reading.upload", _("New exam")))
+    for area, endpoint, title in found:
+        if may_look(area) and endpoint in current_app.view_functions:
+            yield area, endpoint, title
