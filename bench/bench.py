@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import features, memory, pacs, serving
+from bench import features, memory, pacs, serving, worklist
 from bench.figure import Figure, table
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "training": features.measure_trainings,
     "memory": memory.measure,
     "pacs": pacs.measure,
+    "worklist": worklist.measure,
 }
 
 

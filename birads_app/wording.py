@@ -1,24 +1,29 @@
-"""How the pages put figures, views and sizes into words."""
+"""How the pages put figures, views and sizes into words, in the language of whoever reads."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from flask_babel import ngettext
 
 from birads_app.inference.exam_answer import ExamAnswer
 from birads_app.inference.prediction_set import LEVEL
 
-SIDES = {"R": "right breast", "L": "left breast"}
+SIDES = {"R": lazy("right breast"), "L": lazy("left breast")}
 VIEWS = {
-    "CC": "craniocaudal",
-    "MLO": "mediolateral oblique",
-    "ML": "mediolateral",
-    "LM": "lateromedial",
-    "LMO": "lateromedial oblique",
-    "XCCL": "exaggerated craniocaudal, lateral",
-    "XCCM": "exaggerated craniocaudal, medial",
-    "FB": "caudocranial",
-    "SIO": "superolateral to inferomedial oblique",
-    "ISO": "inferomedial to superolateral oblique",
-    "CV": "cleavage",
-    "AT": "axillary tail",
+    "CC": lazy("craniocaudal"),
+    "MLO": lazy("mediolateral oblique"),
+    "ML": lazy("mediolateral"),
+    "LM": lazy("lateromedial"),
+    "LMO": lazy("lateromedial oblique"),
+    "XCCL": lazy("exaggerated craniocaudal, lateral"),
+    "XCCM": lazy("exaggerated craniocaudal, medial"),
+    "FB": lazy("caudocranial"),
+    "SIO": lazy("superolateral to inferomedial oblique"),
+    "ISO": lazy("inferomedial to superolateral oblique"),
+    "CV": lazy("cleavage"),
+    "AT": lazy("axillary tail"),
 }
 # A first place that leads the second by less than this (in probability) is called a near tie.
 NEAR_TIE = 0.10
@@ -33,26 +38,37 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f}%"
 
 
+def age(passed: timedelta) -> str:
+    """Say how long ago something was, as roughly as a list needs it."""
+    minutes = max(0, int(passed.total_seconds() // 60))
+    if minutes < 60:
+        return ngettext("%(num)d minute", "%(num)d minutes", minutes)
+    if minutes < 48 * 60:
+        return ngettext("%(num)d hour", "%(num)d hours", minutes // 60)
+    return ngettext("%(num)d day", "%(num)d days", minutes // (24 * 60))
+
+
 def view_label(laterality: str | None, view: str | None) -> str:
     """Give the short label radiologists write on a film: ``R CC``; what the file leaves out is said."""
     if laterality and view:
         return f"{laterality} {view}"
     if laterality:
-        return f"{laterality}, view not stated"
+        return _("%(side)s, view not stated", side=laterality)
     if view:
-        return f"{view}, side not stated"
-    return "View not stated"
+        return _("%(view)s, side not stated", view=view)
+    return _("View not stated")
 
 
 def short_label(laterality: str | None, view: str | None, number: int) -> str:
     """Give what is known of side and view in as little room as possible; else the image's number, from 1."""
-    return " ".join(part for part in (laterality, view) if part) or f"Image {number}"
+    known = " ".join(part for part in (laterality, view) if part)
+    return known or _("Image %(number)d", number=number)
 
 
 def view_words(laterality: str | None, view: str | None) -> str:
     """Spell the label out: ``Right breast, craniocaudal``; empty if the file states neither."""
-    words = [SIDES.get(laterality or "", ""), VIEWS.get(view or "", "")]
-    return ", ".join(word for word in words if word).capitalize()
+    words = [str(SIDES.get(laterality or "", "")), str(VIEWS.get(view or "", ""))]
+    return _capital(", ".join(word for word in words if word))
 
 
 def certainty(probabilities: Mapping[str, float]) -> str:
@@ -61,53 +77,83 @@ def certainty(probabilities: Mapping[str, float]) -> str:
     ``probabilities`` maps a category's code to a probability in 0..1 and has at least one entry.
     """
     ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)
-    (_, first), rest = ranked[0], ranked[1:]
-    share = f"The model gives this category {percent(first)}"
-    if not rest:
-        return f"{share}."
-    second_code, second = rest[0]
-    runner_up = f"BI-RADS {second_code} follows with {percent(second)}"
+    first = ranked[0][1]
+    if len(ranked) == 1:
+        return _("The model gives this category %(share)s.", share=percent(first))
+    code, second = ranked[1]
+    values = {"share": percent(first), "code": code, "second": percent(second)}
     if first - second < NEAR_TIE:
-        return f"{share}; {runner_up}: the model hardly separates the two."
+        return _(
+            "The model gives this category %(share)s; BI-RADS %(code)s follows with %(second)s: the model hardly "
+            "separates the two.",
+            **values,
+        )
     if first < 0.5:
-        return f"{share}, less than half; {runner_up}."
+        return _(
+            "The model gives this category %(share)s, less than half; BI-RADS %(code)s follows with %(second)s.",
+            **values,
+        )
     if first < 0.8:
-        return f"{share}; {runner_up}."
-    return f"{share}; {runner_up}. A high figure is the model's preference, not a proof."
+        return _(
+            "The model gives this category %(share)s; BI-RADS %(code)s follows with %(second)s.", **values
+        )
+    return _(
+        "The model gives this category %(share)s; BI-RADS %(code)s follows with %(second)s. A high figure is the "
+        "model's preference, not a proof.",
+        **values,
+    )
 
 
 def range_left_open(possible: Sequence[str], probabilities: Mapping[str, float]) -> str:
     """Say what the set of possible categories, in rising order, promises; empty where the model promises none."""
     if not possible:
         return ""
+    level = f"{LEVEL:.0%}"
     if len(possible) == len(probabilities):
-        return f"To be right in {LEVEL:.0%} of patients the model has to leave every category open."
-    codes = f"{possible[0]} to {possible[-1]}" if len(possible) > 1 else possible[0]
-    return (
-        f"Bracket: BI-RADS {codes}. Ranges made this way hold the true category of every image in {LEVEL:.0%} of "
-        "patients like those the model was calibrated on."
+        return _(
+            "To be right in %(level)s of patients the model has to leave every category open.", level=level
+        )
+    if len(possible) == 1:
+        return _(
+            "Bracket: BI-RADS %(code)s. Ranges made this way hold the true category of every image in %(level)s of "
+            "patients like those the model was calibrated on.",
+            code=possible[0],
+            level=level,
+        )
+    return _(
+        "Bracket: BI-RADS %(first)s to %(last)s. Ranges made this way hold the true category of every image in "
+        "%(level)s of patients like those the model was calibrated on.",
+        first=possible[0],
+        last=possible[-1],
+        level=level,
     )
 
 
 def breast_title(laterality: str | None) -> str:
     """Name a breast: ``Right breast``; images of an unknown side together are ``Side not stated``."""
-    return SIDES[laterality].capitalize() if laterality else "Side not stated"
+    return _capital(str(SIDES[laterality])) if laterality else _("Side not stated")
 
 
 def not_seen(whole: ExamAnswer) -> str:
     """Say what an exam lacks of the four standard views, and what took no part; empty where it is complete."""
-    lacking = [f"the {SIDES[side]}" for side in whole.absent]
-    lacking += [
-        f"the {SIDES[breast.laterality]}'s {' and '.join(breast.missing)}"
-        for breast in whole.breasts
-        if breast.laterality and breast.missing
-    ]
-    sentences = [f"Without {', '.join(lacking)}: what cannot be seen there is not judged."] if lacking else []
-    if whole.left_out:
-        images = (
-            "image is a special view and takes"
-            if whole.left_out == 1
-            else "images are special views and take"
+    lacking = [str(SIDES[side]) for side in whole.absent]
+    lacking += [f"{breast.laterality} {view}" for breast in whole.breasts for view in breast.missing]
+    sentences = []
+    if lacking:
+        sentences.append(
+            _("Missing: %(views)s. What cannot be seen there is not judged.", views=", ".join(lacking))
         )
-        sentences.append(f"{whole.left_out} {images} no part.")
+    if whole.left_out:
+        sentences.append(
+            ngettext(
+                "%(num)d image is a special view and takes no part.",
+                "%(num)d images are special views and take no part.",
+                whole.left_out,
+            )
+        )
     return " ".join(sentences)
+
+
+def _capital(words: str) -> str:
+    """The words with a capital at the beginning, and the others as they are: other languages have more of them."""
+    return words[:1].upper() + words[1:]

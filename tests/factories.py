@@ -50,6 +50,11 @@ def post_files(client: FlaskClient, token: str, *files: tuple[str, bytes]) -> Te
     return client.post("/api/v1/predictions", data=data, headers=bearer(token))
 
 
+def deletion(exam_url: str) -> str:
+    """The address at which an exam is deleted."""
+    return f"/exams/delete?exam={exam_url.rsplit('/', 1)[-1]}"
+
+
 def breast(height: int = 640, width: int = 512, seed: int = 0) -> np.ndarray:
     """Draw something like a left breast: uint16 pixels of shape (height, width) on dark air."""
     random = np.random.default_rng(seed)

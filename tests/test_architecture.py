@@ -40,11 +40,11 @@ ARROWS = {
     "birads_app.inference": (CORE,),
     "birads_app.migrations": STORE,
     "birads_app.hanging": ("birads_app.wording", CORE),
-    "birads_app.records": ("birads_app.wording", "birads_app.hanging", *STORE),
+    "birads_app.records": ("birads_app.hanging", *STORE),
     "birads_app.serving": STORE,
     "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", "birads_app.studies", *STORE),
     "birads_app.studies": ("birads_app.dicom.identity", CORE),
-    "birads_app.web": ("birads_app.web", "birads_app.logs", *TAKING_IN),
+    "birads_app.web": ("birads_app.web", "birads_app.dicom", "birads_app.logs", *TAKING_IN),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
     "birads_app.dicom": (
         "birads_app.dicom",

@@ -95,7 +95,7 @@ def test_deleting_the_exam_deletes_its_box(app: Flask, exam: Exam) -> None:
 
 def test_deeds_are_on_record(app: Flask, client: FlaskClient, exam: Exam) -> None:
     sign_in(client)
-    client.post(f"/exams/{exam.id}/delete")
+    client.post(f"/exams/delete?exam={exam.id}")
     with app.app_context():
         assert entries() == [
             ("reader", "delete exam", exam.id),

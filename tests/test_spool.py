@@ -10,7 +10,7 @@ from birads_app import jobs
 from birads_app.dicom.capture import secondary_capture
 from birads_app.dicom.results import NoStudy, objects_of
 from birads_app.intake import take_in
-from birads_app.records import audit, database, exams, files, outbox, setup, users
+from birads_app.records import audit, database, exams, files, outbox, setup, users, worklist
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.models import Delivery, Exam, now
 from birads_app.records.spool import Spool
@@ -48,7 +48,7 @@ def inside(serving_app: Flask):
 
 def stored() -> list[int]:
     """How many images each exam has."""
-    return sorted(len(exam.images) for exam in exams.newest().items)
+    return sorted(len(exam.images) for exam in worklist.page(worklist.Query(list="all")).items)
 
 
 def test_a_study_is_taken_when_it_is_quiet_in_the_order_it_came(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_whatever_ends_in_the_middle_one_exam_comes_of_it(
     jobs.take_in_quiet(0)
     assert stored() == [2] and jobs.spool().studies() == 0
     files.sweep(exams.all_ids())
-    (exam,) = exams.newest().items
+    (exam,) = worklist.page(worklist.Query(list="all")).items
     assert [path.name for path in files.root().iterdir()] == [exam.id]
 
 
@@ -166,7 +166,7 @@ def exam(inside: Flask) -> Exam:
     spool(mammogram(PatientName="Doe^Jane"))
     jobs.take_in_quiet(0)
     outbox.enter(lambda name: "v1", uploads=False)
-    return exams.newest().items[0]
+    return worklist.page(worklist.Query(list="all")).items[0]
 
 
 def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam, tmp_path: Path) -> None:

@@ -2,10 +2,9 @@
 
 import logging
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from birads_app.inference.exam_answer import ExamAnswer
 from birads_app.records import audit, files, summary
@@ -15,32 +14,6 @@ from birads_app.records.models import Exam, Image, Role, User
 
 log = logging.getLogger(__name__)
 
-PER_PAGE = 25
-
-
-@dataclass(frozen=True)
-class Page:
-    """A stretch of the list of exams.
-
-    total : number of all exams
-    page, pages : this page's number, from 1, and how many there are, at least 1
-    """
-
-    items: list[Exam]
-    total: int
-    page: int
-    pages: int
-
-
-def newest(page: int = 1, per_page: int = PER_PAGE) -> Page:
-    """A page of the list, newest exam first; a page beyond the ends gives the nearest one."""
-    total = session().scalar(select(func.count()).select_from(Exam)) or 0
-    pages = max(1, -(-total // per_page))
-    page = min(max(1, page), pages)
-    ordered = select(Exam).order_by(Exam.created_at.desc(), Exam.id)
-    query = ordered.limit(per_page).offset((page - 1) * per_page)
-    return Page(list(session().scalars(query)), total, page, pages)
-
 
 def get(exam_id: str) -> Exam:
     """The exam with its images and reader; raises NotFound."""
@@ -48,6 +21,11 @@ def get(exam_id: str) -> Exam:
     if exam is None:
         raise NotFound("There is no such exam. It may have been deleted.")
     return exam
+
+
+def of_patient(pseudonym: str) -> bool:
+    """True where there is an exam of the patient whom a pseudonym stands for."""
+    return session().scalar(select(Exam.id).where(Exam.pseudonym == pseudonym).limit(1)) is not None
 
 
 def exists(exam_id: str) -> bool:

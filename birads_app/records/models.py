@@ -161,7 +161,7 @@ class Exam(Base):
     category, certainty : the exam's answer, and the probability of it in the breast that it comes from, 0..1;
         None where there is no answer
     suspicion : probability of category 4 or higher in the more suspicious breast, 0..1; None likewise
-    views : labels of the images in hanging order, such as ``R CC, L CC``
+    views : labels of the images in hanging order, such as ``R CC, L CC``; ``?`` is unknown
     failure : why it could not be read; empty where it could
     assessed, assessed_at, assessor : the last signed assessment of the whole exam; None where there is none
     viewer, viewed_at : who has the exam open, and when that was heard of last
@@ -171,11 +171,10 @@ class Exam(Base):
     __tablename__ = "exams"
     __table_args__ = (
         Index("ix_exams_status_created_at", "status", "created_at", "id"),
-        Index("ix_exams_suspicion", "suspicion", "id"),
         Index("ix_exams_status_suspicion", "status", "suspicion", "id"),
-        Index("ix_exams_category_created_at", "category", "created_at", "id"),
-        Index("ix_exams_assessor_id_created_at", "assessor_id", "created_at", "id"),
-        Index("ix_exams_exam_date", "exam_date", "id"),
+        Index("ix_exams_status_exam_date", "status", "exam_date", "id"),
+        Index("ix_exams_status_category", "status", "category", "created_at", "id"),
+        Index("ix_exams_status_assessor_id", "status", "assessor_id", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -8,7 +8,6 @@ from birads_app.hanging import View, hanging
 from birads_app.inference import exam_answer
 from birads_app.inference.exam_answer import ExamAnswer, ViewAnswer
 from birads_app.records.models import Exam
-from birads_app.wording import short_label
 
 
 class JudgedView(View, Protocol):
@@ -41,9 +40,7 @@ def answer(images: Sequence[JudgedView], rule: str) -> ExamAnswer | None:
 
 def summarise(images: Sequence[JudgedView], rule: str) -> Summary:
     """Sum an exam's images up."""
-    labels = [
-        short_label(image.laterality, image.view, number) for number, image in enumerate(hanging(images), 1)
-    ]
+    labels = [" ".join(filter(None, (image.laterality, image.view))) or "?" for image in hanging(images)]
     views, whole = ", ".join(labels)[:255], answer(images, rule)
     if whole is None:
         return Summary(None, None, None, views)

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -89,6 +90,12 @@ def set_language(user: User, code: str) -> None:
 def a_person() -> ColumnElement[bool]:
     """The condition that an account is a person's."""
     return User.password_hash != _NO_PASSWORD
+
+
+def readers() -> Sequence[str]:
+    """Names of all who may have assessed an exam."""
+    wanted = select(User.name).where(a_person(), User.role != Role.AUDITOR).order_by(User.name)
+    return session().scalars(wanted).all()
 
 
 def any_exist() -> bool:

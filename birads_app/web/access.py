@@ -23,6 +23,8 @@ ACCESS = {
     "admin": (_OVERSEERS, _ADMINISTRATORS),
 }
 _LOOKING = ("GET", "HEAD", "OPTIONS")
+# Sent as a form only to keep what was typed out of the address.
+_LOOKING_BY_FORM = ("reading.find",)
 
 
 def init_app(app: Flask) -> None:
@@ -52,7 +54,8 @@ def _judge() -> ResponseReturnValue | None:
         return answer
     if not may_look(area):
         abort(403, _("Your account is not meant for these pages. An administrator can change its role."))
-    if request.method not in _LOOKING and not may_change(area):
+    looking = request.method in _LOOKING or request.endpoint in _LOOKING_BY_FORM
+    if not looking and not may_change(area):
         abort(
             403, _("Your account may look at this, and change nothing. An administrator can change its role.")
         )

@@ -1,5 +1,7 @@
 """The reading pages: worklist, upload, exam, and the images that they show."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from flask import (
@@ -8,6 +10,7 @@ from flask import (
     abort,
     current_app,
     flash,
+    jsonify,
     redirect,
     render_template,
     request,
@@ -15,21 +18,29 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.datastructures import FileStorage
 
 from birads_app import samples, wording
+from birads_app.dicom.pseudonyms import Pseudonyms
 from birads_app.hanging import hanging
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.categories import CATEGORIES, DISCLAIMER
 from birads_app.inference.errors import ModelError
 from birads_app.intake import IntakeRefused, Problem, check_count, take_in_studies
-from birads_app.records import exams, files
-from birads_app.records.models import Exam, Image
+from birads_app.records import audit, exams, files, users
+from birads_app.records import worklist as records
+from birads_app.records.identities import Identity
+from birads_app.records.models import Exam, Image, now
 from birads_app.studies import Upload
-from birads_app.web import charts
+from birads_app.web import charts, listing
+from birads_app.web.tables import csv_answer
 
 bp = Blueprint("reading", __name__)
+_CHOSEN_MAX = 100
+_PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
 
 
 @bp.app_context_processor
@@ -51,10 +62,52 @@ def _vocabulary() -> dict[str, Any]:
 
 @bp.get("/")
 def worklist() -> str:
-    """List the exams, newest first."""
-    listing = exams.newest(page=request.args.get("page", 1, type=int))
-    taken = request.args.get("taken", type=int)  # how many exams an upload has just become
-    return render_template("reading/worklist.html", listing=listing, taken=taken, **_sample_exams())
+    """List the exams."""
+    query = listing.query_of(request.args)
+    listing.remember(query)
+    page = records.page(query, after=request.args.get("after"), before=request.args.get("before"))
+    return render_template(
+        "reading/worklist.html",
+        page=page,
+        query=query,
+        parameters=listing.parameters_of(query),
+        lists=records.LISTS,
+        counts=records.counts(),
+        counted=records.COUNTED,
+        holder=records.holder,
+        readers=users.readers(),
+        age=wording.age,
+        now=now,
+        taken=request.args.get("taken", type=int),  # how many exams an upload has just become
+        **_sample_exams(),
+    )
+
+
+@bp.post("/find")
+def find() -> ResponseReturnValue:
+    """Look for a patient by pseudonym or ID. The ID goes no further than here, into no address and no log."""
+    wanted = request.form.get("patient", "").strip()
+    stand_in = _pseudonyms().patient(Identity(patient_id=wanted)) if wanted else ""
+    if not exams.of_patient(stand_in):
+        stand_in = wanted.upper() if _PSEUDONYM.fullmatch(wanted.upper()) else ""
+    if wanted and not stand_in:
+        flash(_("No exam here is of a patient with this ID or pseudonym."))
+    parameters = listing.parameters_of(replace(listing.remembered(), list="all"))
+    parameters["patient"] = stand_in
+    return redirect(url_for("reading.worklist", **parameters), 303)
+
+
+@bp.get("/exams/export")
+def export() -> Response:
+    """The chosen exams as a table: CSV, or JSON."""
+    chosen = _chosen(request.args.getlist("exam"))
+    audit.note(current_user.name, "export exams", f"{len(chosen)} exams")
+    rows = [_exported(exam) for exam in chosen]
+    if request.args.get("format") == "json":
+        answer = jsonify(exams=rows)
+        answer.headers["Content-Disposition"] = 'attachment; filename="exams.json"'
+        return answer
+    return csv_answer("exams.csv", list(rows[0]), (list(row.values()) for row in rows))
 
 
 @bp.route("/upload", methods=["GET", "POST"])
@@ -101,17 +154,31 @@ def exam(exam_id: str) -> str:
     )
 
 
-@bp.route("/exams/<exam_id>/delete", methods=["GET", "POST"])
-def delete(exam_id: str) -> ResponseReturnValue:
-    """Ask first, then delete the exam with its images; for who uploaded it, and for administrators."""
-    doomed = exams.get(exam_id)
-    if not exams.may_delete(current_user, doomed):
-        abort(403, "Only who uploaded an exam, or an administrator, may delete it.")
+@bp.route("/exams/delete", methods=["GET", "POST"])
+def delete() -> ResponseReturnValue:
+    """Ask first, then delete the chosen exams with their images; for who uploaded them, and for administrators."""
+    doomed = _chosen(request.values.getlist("exam"))
+    if not all(exams.may_delete(current_user, exam) for exam in doomed):
+        abort(403, _("Only who uploaded an exam, or an administrator, may delete it."))
     if request.method == "GET":
-        return render_template("reading/delete.html", exam=doomed)
-    exams.delete(doomed, current_user)
-    flash("The exam and its images were deleted.")
-    return redirect(url_for("reading.worklist"), 303)
+        return render_template("reading/delete.html", exams=doomed)
+    for exam in doomed:
+        exams.delete(exam, current_user)
+    flash(
+        ngettext(
+            "The exam and its images were deleted.",
+            "%(num)d exams and their images were deleted.",
+            len(doomed),
+        )
+    )
+    return redirect(url_for("reading.worklist", **listing.parameters_of(listing.remembered())), 303)
+
+
+@bp.post("/exams/<exam_id>/hold")
+def hold(exam_id: str) -> ResponseReturnValue:
+    """Mark an exam as open in somebody's hands, or as closed again; the page says so every half minute."""
+    (records.release if request.form.get("release") else records.hold)(exam_id, current_user)
+    return "", 204
 
 
 @bp.get("/exams/<exam_id>/images/<image_id>/<kind>")
@@ -138,6 +205,35 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
     if len(taken) == 1:
         return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
     return redirect(url_for("reading.worklist", taken=len(taken)), 303)  # a flash would be lost on the script
+
+
+def _chosen(ids: list[str]) -> list[Exam]:
+    """The exams with these ids; answers 400 where there is none or are more than a page has."""
+    if not 1 <= len(ids) <= _CHOSEN_MAX:
+        abort(400, _("Choose 1 to %(most)d exams. Got %(number)d.", most=_CHOSEN_MAX, number=len(ids)))
+    return [exams.get(exam_id) for exam_id in ids]
+
+
+def _exported(exam: Exam) -> dict[str, Any]:
+    """One line of the exported table."""
+    return {
+        "exam": exam.id,
+        "received": exam.created_at.isoformat(timespec="seconds"),
+        "exam_date": exam.exam_date and exam.exam_date.isoformat(),
+        "pseudonym": exam.pseudonym,
+        "status": exam.status,
+        "views": exam.views,
+        "model": exam.model,
+        "model_category": exam.category,
+        "certainty": exam.certainty and round(exam.certainty, 4),
+        "assessed": exam.assessed,
+        "assessed_at": exam.assessed_at and exam.assessed_at.isoformat(timespec="seconds"),
+        "reader": exam.assessor and exam.assessor.name,
+    }
+
+
+def _pseudonyms() -> Pseudonyms:
+    return Pseudonyms(current_app.extensions["birads_site_key"])
 
 
 def _upload_page(problems: list[Problem], status: int) -> tuple[str, int]:

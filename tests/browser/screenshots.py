@@ -31,7 +31,12 @@ def main() -> None:
         exam = _fill(first, server)
         pages = {"exam": exam}
         if options.all:
-            pages |= {"exams": "/", "upload": "/upload", "delete": f"{exam}/delete", "missing": "/exams/none"}
+            pages |= {
+                "exams": "/",
+                "upload": "/upload",
+                "delete": f"/exams/delete?exam={exam.rsplit('/')[-1]}",
+                "missing": "/exams/none",
+            }
         for name, address in pages.items():
             first.goto(server.url + address)
             _take(first, options.folder, name, options.all)

@@ -17,11 +17,10 @@ depends_on = None
 _ROLES = "role IN ('radiologist', 'admin'{})"
 _INDEXES = (
     ("status_created_at", ["status", "created_at", "id"]),
-    ("suspicion", ["suspicion", "id"]),
     ("status_suspicion", ["status", "suspicion", "id"]),
-    ("category_created_at", ["category", "created_at", "id"]),
-    ("assessor_id_created_at", ["assessor_id", "created_at", "id"]),
-    ("exam_date", ["exam_date", "id"]),
+    ("status_exam_date", ["status", "exam_date", "id"]),
+    ("status_category", ["status", "category", "created_at", "id"]),
+    ("status_assessor_id", ["status", "assessor_id", "created_at", "id"]),
 )
 _EXAM_COLUMNS: tuple[tuple[str, Any, str | None], ...] = (
     ("status", sa.String(8), "new"),

@@ -1,0 +1,227 @@
+"""The list of exams: filtered, sorted and cut into pages, as fast with a million exams as with ten.
+
+Every status has an index for every order, so a page is made of the first rows of each status that is asked for;
+where a page begins is told by the row before it, and never by counting rows off. Exact numbers end at COUNTED.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+
+from birads_app.records.database import session, writing
+from birads_app.records.models import Exam, Status, User, now
+
+PER_PAGE = 25
+COUNTED = 10_000
+# An exam counts as open in somebody's hands for so long after that was heard of last.
+HELD = timedelta(seconds=90)
+
+# What a list shows, by its name; the first is shown where nothing is asked for.
+LISTS: dict[str, tuple[Status, ...]] = {
+    "waiting": (Status.NEW, Status.SECOND_LOOK),
+    "second": (Status.SECOND_LOOK,),
+    "read": (Status.READ,),
+    "failed": (Status.FAILED,),
+    "all": tuple(Status),
+}
+# What it is sorted by, and whether that falls. Exams without such a value come last; the id settles ties.
+SORTS: dict[str, tuple[str, bool]] = {
+    "newest": ("created_at", True),
+    "oldest": ("created_at", False),
+    "suspicious": ("suspicion", True),
+    "date": ("exam_date", True),
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked for.
+
+    list, sort : a key of LISTS and of SORTS
+    pseudonyms : stand-ins of patients, whole or beginnings; empty for all
+    category : the model's answer for the exam
+    reader : name of who signed the last assessment
+    since, until : days of arrival in UTC, both included
+    """
+
+    list: str = "waiting"
+    sort: str = "newest"
+    pseudonyms: tuple[str, ...] = ()
+    category: str | None = None
+    reader: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """True where not every exam of the list is meant."""
+        return self != Query(self.list, self.sort)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page of the list.
+
+    before, after : ids of the exams at its ends, where there are more on that side; else None
+    """
+
+    items: list[Exam]
+    before: str | None
+    after: str | None
+
+
+def page(
+    query: Query, *, after: str | None = None, before: str | None = None, per_page: int = PER_PAGE
+) -> Listing:
+    """The exams that follow an exam in the list, or that come before it; the list's beginning where none is named.
+
+    An exam that is not there any more counts as none.
+    """
+    anchor = _row(after or before)
+    backwards = anchor is not None and not after
+    rows = _rows(query, anchor, backwards, per_page + 1)
+    more, rows = len(rows) > per_page, rows[:per_page]
+    if backwards:
+        rows.reverse()
+    ids = [row.id for row in rows]
+    fresh = select(Exam).where(Exam.id.in_(ids)).execution_options(populate_existing=True)
+    found = session().scalars(fresh)
+    by_id = {exam.id: exam for exam in found}
+    items = [by_id[exam_id] for exam_id in ids if exam_id in by_id]
+    if not items:
+        return Listing([], None, None)
+    has_earlier = more if backwards else anchor is not None
+    has_later = True if backwards else more
+    return Listing(items, ids[0] if has_earlier else None, ids[-1] if has_later else None)
+
+
+def counts() -> dict[Status, int]:
+    """How many exams each status has; one beyond COUNTED stands for more."""
+    return {status: _count(status) for status in Status}
+
+
+def next_waiting(query: Query, user: User, after: str) -> str | None:
+    """The id of the exam that is read next: the first of the list that waits and that nobody else has open.
+
+    Parameters
+    ----------
+    after : id of the exam that was just read; the search goes on behind it, then from the list's beginning
+    """
+    waiting = replace(query, list=query.list if query.list == "second" else "waiting")
+    for start in (after, None):
+        for exam in page(waiting, after=start).items:
+            if exam.id != after and holder(exam) in (None, user.id):
+                return exam.id
+    return None
+
+
+def neighbours(query: Query, exam_id: str) -> tuple[str | None, str | None]:
+    """The ids of the exams before and behind one in the list; None at its ends."""
+    earlier = page(query, before=exam_id, per_page=1).items
+    later = page(query, after=exam_id, per_page=1).items
+    return (earlier[0].id if earlier else None), (later[0].id if later else None)
+
+
+def hold(exam_id: str, user: User) -> None:
+    """Note that somebody has an exam open, unless somebody else has."""
+    free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - HELD)
+    with writing() as current:
+        held = update(Exam).where(Exam.id == exam_id, free)
+        current.execute(held.values(viewer_id=user.id, viewed_at=now()))
+
+
+def release(exam_id: str, user: User) -> None:
+    """Note that somebody has closed an exam."""
+    with writing() as current:
+        held = update(Exam).where(Exam.id == exam_id, Exam.viewer_id == user.id)
+        current.execute(held.values(viewer_id=None, viewed_at=None))
+
+
+def holder(exam: Exam) -> int | None:
+    """The id of who has the exam open; None where nobody has."""
+    if exam.viewed_at is None or exam.viewed_at < now() - HELD:
+        return None
+    return exam.viewer_id
+
+
+def _count(status: Status) -> int:
+    some = select(Exam.id).where(Exam.status == status).limit(COUNTED + 1)
+    return session().scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def _row(exam_id: str | None) -> Any:
+    """What an exam is sorted by; None where there is no such exam."""
+    if exam_id is None:
+        return None
+    columns = (Exam.id, Exam.created_at, Exam.suspicion, Exam.exam_date)
+    return session().execute(select(*columns).where(Exam.id == exam_id)).first()
+
+
+def _rows(query: Query, anchor: Any, backwards: bool, limit: int) -> list[Any]:
+    """At most so many (id, value) rows beyond the anchor, in the list's order, or from its end backwards."""
+    name, falls = SORTS[query.sort]
+    value = getattr(Exam, name)
+    falling = falls != backwards
+    rows: list[Any] = []
+    for part in _parts(value, anchor, name, falls, backwards):
+        found: list[Any] = []
+        for status in LISTS[query.list]:
+            wanted = select(Exam.id, value.label("value")).where(
+                Exam.status == status, *part, *_filters(query)
+            )
+            found += session().execute(_ordered(wanted, value, falling).limit(limit - len(rows))).all()
+        # Rows of one part have a value all, or none has.
+        found.sort(key=lambda row: (row.value is not None and row.value, row.id), reverse=falling)
+        rows += found[: limit - len(rows)]
+    return rows
+
+
+def _parts(
+    value: Any, anchor: Any, name: str, falls: bool, backwards: bool
+) -> Sequence[tuple[ColumnElement[bool], ...]]:
+    """Conditions of the list's two parts, exams with a value and then those without, beyond the anchor."""
+    valued, empty = (value.is_not(None),), (value.is_(None),)
+    parts: list[tuple[ColumnElement[bool], ...]] = [empty, valued] if backwards else [valued, empty]
+    if anchor is None:
+        return parts
+    falling, there = falls != backwards, getattr(anchor, name)
+    further = Exam.id < anchor.id if falling else Exam.id > anchor.id
+    if there is None:
+        rest = (value.is_(None), further)
+        return [rest, valued] if backwards else [rest]
+    # The first condition leads through the index, the second settles ties.
+    near = value <= there if falling else value >= there
+    beyond = value < there if falling else value > there
+    rest = (near, or_(beyond, further))
+    return [rest] if backwards else [rest, empty]
+
+
+def _ordered(wanted: Select[Any], value: Any, falling: bool) -> Select[Any]:
+    return wanted.order_by(value.desc(), Exam.id.desc()) if falling else wanted.order_by(value, Exam.id)
+
+
+def _filters(query: Query) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if query.pseudonyms:
+        found.append(or_(*(_begins(Exam.pseudonym, text) for text in query.pseudonyms)))
+    if query.category:
+        found.append(Exam.category == query.category)
+    if query.reader:
+        found.append(Exam.assessor_id.in_(select(User.id).where(User.name == query.reader)))
+    if query.since:
+        found.append(Exam.created_at >= _midnight(query.since))
+    if query.until:
+        found.append(Exam.created_at < _midnight(query.until + timedelta(days=1)))
+    return found
+
+
+def _begins(column: Any, text: str) -> ColumnElement[bool]:
+    """A condition on the beginning of a text that SQLite finds by an index, as it does not with LIKE."""
+    return and_(column >= text, column < text + "\U0010ffff")
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
