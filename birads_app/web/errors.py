@@ -6,6 +6,8 @@ import sqlite3
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
 from flask_wtf.csrf import CSRFError
 from markupsafe import escape
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -21,16 +23,16 @@ log = logging.getLogger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MESSAGES = {
-    404: "There is no such page. It may have been deleted.",
-    405: "This address does not answer to that kind of request.",
-    500: "Something went wrong on the server. The log says where; nothing was stored.",
-    507: "The server's disk is full. Nothing was stored; the administrator has to make room first.",
+    404: lazy("There is no such page. It may have been deleted."),
+    405: lazy("This address does not answer to that kind of request."),
+    500: lazy("Something went wrong on the server. The log says where; nothing was stored."),
+    507: lazy("The server's disk is full. Nothing was stored; the administrator has to make room first."),
 }
-_EXPIRED = (
+_EXPIRED = lazy(
     "This form is no longer valid: it was open for longer than the session, or in another window somebody signed "
     "in or out since. Nothing was done. Go back, reload the page, and send the form again."
 )
-_FORWARDED_WRONGLY = (
+_FORWARDED_WRONGLY = lazy(
     "The browser came from another address than this server knows itself by, so the form was not taken. If this "
     "happens to everybody, BIRADS_PROXY_HOPS does not fit the proxy in front."
 )
@@ -93,7 +95,7 @@ def _http_error(error: HTTPException) -> Response:
     if error.response is not None or error.code is None or error.code < 400:
         return make_response(error.get_response())
     generic = error.description == type(error).description
-    message = _MESSAGES.get(error.code) if generic else None
+    message = str(_MESSAGES.get(error.code, "")) if generic else ""
     if isinstance(error, RequestEntityTooLarge):
         message = _too_large()
     response = answer(error.code, message or error.description or error.name)
@@ -106,31 +108,32 @@ def _http_error(error: HTTPException) -> Response:
 def _too_large() -> str:
     settings = current_app.extensions["birads_settings"]
     if request.max_content_length != current_app.config["MAX_CONTENT_LENGTH"]:
-        return "The form is too large."
-    return (
-        f"The upload is too large: one may have {settings.max_upload_mb} MB and {settings.max_files} "
-        "files in all. Send fewer images at a time."
+        return _("The form is too large.")
+    return _(
+        "The upload is too large: one may have %(size)d MB and %(files)d files in all. Send fewer images at a time.",
+        size=settings.max_upload_mb,
+        files=settings.max_files,
     )
 
 
 def _forged_form(error: CSRFError) -> Response:
     """Refuse a form without a valid token; whoever sends one has most often left a page open for long."""
     by_origin = "referrer" in (error.description or "")
-    return answer(400, _FORWARDED_WRONGLY if by_origin else _EXPIRED)
+    return answer(400, str(_FORWARDED_WRONGLY if by_origin else _EXPIRED))
 
 
 def _database_error(error: OperationalError) -> Response:
     """Tell a database that was not prepared from one on a full disk and one that is busy."""
     log.error("The database failed:\n%s", where(error))
     if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-        return answer(507, _MESSAGES[507])
+        return answer(507, str(_MESSAGES[507]))
     try:
         prepared = migrate.is_current()
     except SQLAlchemyError:
-        return answer(503, "The database cannot be opened. The server's log says more.")
+        return answer(503, _("The database cannot be opened. The server's log says more."))
     if not prepared:
-        return answer(503, "The database is not prepared. Run `flask db upgrade` on the server.")
-    response = answer(503, "The database is busy. Try again in a moment.")
+        return answer(503, _("The database is not prepared. Run `flask db upgrade` on the server."))
+    response = answer(503, _("The database is busy. Try again in a moment."))
     response.headers["Retry-After"] = "10"
     return response
 
@@ -140,7 +143,7 @@ def _system_error(error: OSError) -> Response:
     if error.errno not in _FULL:
         return _unexpected(error)
     log.error("The disk is full:\n%s", where(error))
-    return answer(507, _MESSAGES[507])
+    return answer(507, str(_MESSAGES[507]))
 
 
 def _unexpected(error: Exception) -> Response:
@@ -148,4 +151,4 @@ def _unexpected(error: Exception) -> Response:
     if current_app.debug:
         raise error
     log.error("Unexpected error at %s:\n%s", request.endpoint, where(error))
-    return answer(InternalServerError.code, _MESSAGES[500])
+    return answer(InternalServerError.code, str(_MESSAGES[500]))

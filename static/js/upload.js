@@ -13,13 +13,18 @@ const announce = document.getElementById("announce");
 const problems = document.getElementById("problems");
 const limit = Number(form.dataset.maxBytes) || Infinity;
 const most = Number(form.dataset.maxFiles);
+const words = JSON.parse(form.dataset.words); // in the reader's language
 
 let files = [];
 let refused = new Set(); // names of files that the server did not accept
 let busy = false;
 
+function say(name, values = {}) {
+  return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+}
+
 function size(bytes) {
-  if (bytes < 1e3) return `${bytes} bytes`;
+  if (bytes < 1e3) return `${bytes} B`;
   return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
@@ -32,16 +37,16 @@ function element(tag, text, className = "") {
 
 function row(file) {
   const item = document.createElement("li");
-  const remove = element("button", "Remove", "button-plain");
+  const remove = element("button", say("remove"), "button-plain");
   remove.type = "button";
-  remove.setAttribute("aria-label", `Remove ${file.name}`);
+  remove.setAttribute("aria-label", say("removeFile", { name: file.name }));
   remove.disabled = busy;
   remove.addEventListener("click", () => {
     files = files.filter((other) => other !== file);
     show();
     input.focus();
   });
-  const note = refused.has(file.name) ? element("span", "not accepted", "refused") : element("span", size(file.size), "quiet");
+  const note = refused.has(file.name) ? element("span", say("refused"), "refused") : element("span", size(file.size), "quiet");
   item.append(element("span", file.name, "filename"), note, remove);
   return item;
 }
@@ -50,7 +55,7 @@ function show() {
   list.replaceChildren(...files.map(row));
   clear.hidden = files.length === 0;
   clear.disabled = send.disabled = busy;
-  send.textContent = files.length > 1 ? `Read ${files.length} images` : "Read images";
+  send.textContent = files.length > 1 ? say("readMany", { number: files.length }) : say("read");
 }
 
 // A file of a chosen folder is known by its way below it: names such as 1 or IMG0001 come again and again.
@@ -85,7 +90,7 @@ function add(more) {
   files.push(...[...more].filter((file) => !known.has(`${path(file)} ${file.size} ${file.lastModified}`)));
   input.value = "";
   show();
-  announce.textContent = `${files.length} files chosen.`;
+  announce.textContent = say("chosen", { number: files.length });
 }
 
 function complain(section) {
@@ -100,7 +105,7 @@ function complain(section) {
 function problem(text) {
   const section = element("section", "", "problems");
   section.setAttribute("role", "alert");
-  section.append(element("h2", "Nothing was stored"), element("p", text));
+  section.append(element("h2", say("nothing")), element("p", text));
   complain(section);
 }
 
@@ -116,14 +121,14 @@ function report(event) {
   const percent = Math.floor((100 * event.loaded) / event.total);
   const quarter = Math.floor(percent / 25) * 25;
   bar.value = percent;
-  progressText.textContent = `${percent}% of ${size(event.total)}`;
-  const words = `${quarter} percent uploaded.`;
-  if (quarter && announce.textContent !== words) announce.textContent = words;
+  progressText.textContent = say("progress", { percent, size: size(event.total) });
+  const heard = say("heard", { percent: quarter });
+  if (quarter && announce.textContent !== heard) announce.textContent = heard;
 }
 
 function reading() {
   bar.removeAttribute("value"); // how long the model takes is not known beforehand
-  progressText.textContent = announce.textContent = "Reading the images…";
+  progressText.textContent = announce.textContent = say("reading");
 }
 
 function answered(request) {
@@ -133,7 +138,7 @@ function answered(request) {
   const section = page && page.querySelector(".problems");
   if (section) return complain(document.importNode(section, true));
   const message = page && page.getElementById("error-message");
-  problem(message ? message.textContent : `The server answered with status ${request.status}. Try again.`);
+  problem(message ? message.textContent : say("status", { status: request.status }));
 }
 
 // A session may have ended since the page was opened: ask for a fresh token before megabytes travel for nothing.
@@ -141,7 +146,7 @@ function renew(request) {
   const token = request.response && request.response.querySelector("#upload input[name=csrf_token]");
   if (request.status !== 200) return answered(request);
   if (!token) {
-    return problem("You are no longer signed in. Sign in again in another tab, then send: your files stay listed here.");
+    return problem(say("signedOut"));
   }
   form.elements.csrf_token.value = token.value;
   transfer();
@@ -151,7 +156,7 @@ function ask(method) {
   const request = new XMLHttpRequest();
   request.open(method, form.action);
   request.responseType = "document";
-  request.addEventListener("error", () => problem("The connection broke. Your files stay listed here: try again."));
+  request.addEventListener("error", () => problem(say("broken")));
   return request;
 }
 
@@ -169,10 +174,10 @@ function transfer() {
 function upload(event) {
   event.preventDefault();
   if (busy) return;
-  if (files.length === 0) return problem("No file was chosen. Choose at least one image.");
-  if (files.length > most) return problem(`${files.length} files are chosen; one upload may have ${most}. Send them in smaller parts.`);
+  if (files.length === 0) return problem(say("none"));
+  if (files.length > most) return problem(say("tooMany", { number: files.length, most }));
   const total = files.reduce((sum, file) => sum + file.size, 0);
-  if (total > limit) return problem(`The files have ${size(total)} together; this server accepts ${size(limit)}.`);
+  if (total > limit) return problem(say("tooLarge", { size: size(total), limit: size(limit) }));
   problems.replaceChildren();
   refused = new Set();
   bar.value = 0;
