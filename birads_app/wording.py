@@ -41,6 +41,8 @@ def percent(value: float) -> str:
 def age(passed: timedelta) -> str:
     """Say how long ago something was, as roughly as a list needs it."""
     minutes = max(0, int(passed.total_seconds() // 60))
+    if minutes < 1:
+        return _("just now")
     if minutes < 60:
         return ngettext("%(num)d minute", "%(num)d minutes", minutes)
     if minutes < 48 * 60:

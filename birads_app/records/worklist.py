@@ -103,15 +103,16 @@ def counts() -> dict[Status, int]:
     return {status: _count(status) for status in Status}
 
 
-def next_waiting(query: Query, user: User, after: str) -> str | None:
+def next_waiting(query: Query, user: User, after: str | None = None) -> str | None:
     """The id of the exam that is read next: the first of the list that waits and that nobody else has open.
 
     Parameters
     ----------
-    after : id of the exam that was just read; the search goes on behind it, then from the list's beginning
+    after : id of the exam that was just read; the search goes on behind it, then from the list's beginning, where
+        it begins without one
     """
     waiting = replace(query, list=query.list if query.list == "second" else "waiting")
-    for start in (after, None):
+    for start in (after, None) if after else (None,):
         for exam in page(waiting, after=start).items:
             if exam.id != after and holder(exam) in (None, user.id):
                 return exam.id

@@ -69,6 +69,7 @@ def worklist() -> str:
     return render_template(
         "reading/worklist.html",
         page=page,
+        first=records.next_waiting(query, current_user),
         query=query,
         parameters=listing.parameters_of(query),
         lists=records.LISTS,
