@@ -1,7 +1,6 @@
 """No page breaks a rule of WCAG 2.2 AA that a program can check, in either language; none is heavy or jumps about."""
 
 import pytest
-import steps
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 from server import Server
