@@ -33,8 +33,6 @@ def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC
         sop_class=MAMMOGRAPHY,
         sop_instance=f"{STUDY.uid}.1.{number}",
         series=f"{STUDY.uid}.1",
-        rows=640,
-        columns=512,
         laterality=laterality,
         view=view,
         category="4",

@@ -103,8 +103,6 @@ def _source(image: Image, instance: Instance) -> SourceImage:
         sop_class=instance.sop_class,
         sop_instance=instance.sop_uid,
         series=instance.series_uid,
-        rows=image.height,
-        columns=image.width,
         laterality=image.laterality,
         view=image.view,
         category=image.category,

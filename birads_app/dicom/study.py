@@ -55,8 +55,6 @@ class SourceImage:
     sop_class: str
     sop_instance: str
     series: str
-    rows: int
-    columns: int
     laterality: str | None
     view: str | None
     category: str
@@ -128,7 +126,6 @@ def reference(study: Study, image: SourceImage) -> Dataset:
         header.StudyDescription = study.description
     header.SOPClassUID, header.SOPInstanceUID = image.sop_class, image.sop_instance
     header.SeriesInstanceUID, header.Modality = image.series, "MG"
-    header.Rows, header.Columns = image.rows, image.columns
     return header
 
 
