@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from highdicom.sr import ComprehensiveSR
 
 from birads_app import jobs
 from birads_app.dicom.capture import secondary_capture
@@ -177,6 +178,8 @@ def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam,
     assert [made.SOPInstanceUID for made in first] == [made.SOPInstanceUID for made in again]
     assert {(made.StudyInstanceUID, str(made.PatientName)) for made in first} == {(STUDY, "Doe^Jane")}
     assert [made.Modality for made in first] == ["SR", "OT"]
+    groups = ComprehensiveSR.from_dataset(first[0]).content.get_image_measurement_groups()
+    assert [group.tracking_identifier for group in groups] == ["Exam", "Left breast", "Image 1"]
     assert not [fault for made in first for fault in complaints(written(made, tmp_path))]
 
 
