@@ -71,7 +71,8 @@ def take_in(
         before the next is asked for. Their number should have passed :func:`check_count` before.
     user : the reader the exam belongs to
     exam_id : under which it is stored, so that who repeats this after a crash makes no second exam
-    partial : leave out files that cannot be used, rather than refuse them all
+    partial : leave out files that cannot be used, rather than refuse them all; how many there may be is up to
+        who asks for it, and not to BIRADS_MAX_FILES
 
     Raises
     ------
@@ -84,9 +85,10 @@ def take_in(
     draft = files.open_draft()
     try:
         exam, problems = _judged(uploads, user, draft, exam_id, partial)
-        if problems and not (partial and exam.images):
-            raise IntakeRefused(problems)
-        check_count(len(exam.images))
+        if not (partial and exam.images):
+            if problems:
+                raise IntakeRefused(problems)
+            check_count(len(exam.images))
         return exams.store(exam, draft, user)
     finally:
         files.discard(draft)
@@ -176,8 +178,9 @@ def _read_all(
             try:
                 file = _read(data, name)
                 del data  # as large as the picture, and not needed while that is judged
-                identity = identity if file.identity is None else merge(identity, file.identity)
+                merged = identity if file.identity is None else merge(identity, file.identity)
                 prediction = predictor.predict(file.mammogram)
+                identity = merged  # only now: a file that cannot be used does not say whose the exam is
             except InputError as error:
                 problems.append(Problem(name, str(error), status_of(error)))
                 continue

@@ -25,6 +25,8 @@ from birads_app.records.spool import Spool, SpooledStudy
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1
+# Objects of one study that are taken in. Four views, each also raw, as a volume and with its projections, are some 120.
+_MOST = 300
 
 
 def spool() -> Spool:
@@ -83,7 +85,8 @@ def _take_in(study: SpooledStudy) -> None:
         files.withdraw(Exam(id=study.exam_id))  # what is left of an attempt that was killed
         new = _New(study)
         try:
-            take_in(new, users.network(), exam_id=study.exam_id, partial=True)
+            exam = take_in(new, users.network(), exam_id=study.exam_id, partial=True)
+            _tell_what_is_missing(exam, new)
         except IntakeRefused as refusal:
             if new.count:
                 log.warning(
@@ -95,15 +98,31 @@ def _take_in(study: SpooledStudy) -> None:
 
 
 class _New:
-    """The objects of a study that no exam has yet, and that are not this product's own; ``count`` of those given."""
+    """The objects of a study that no exam has yet, and that are not this product's own, up to :data:`_MOST`.
+
+    ``count`` of those given; ``cut`` is True where there were more.
+    """
 
     def __init__(self, study: SpooledStudy) -> None:
-        self._study, self.count = study, 0
+        self._study, self.count, self.cut = study, 0, False
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         for data in filter(_may_be_new, spool().read(self._study)):
+            self.cut = self.count == _MOST
+            if self.cut:
+                return
             self.count += 1
             yield f"{self.count}.dcm", data
+
+
+def _tell_what_is_missing(exam: Exam, new: _New) -> None:
+    """Note what of a study did not become part of its exam."""
+    unusable = new.count - len(exam.images)
+    if unusable:
+        log.warning("Exam %s: %d of %d objects cannot be used", exam.id, unusable, new.count)
+    if new.cut:
+        log.warning("Exam %s has the first %d objects of its study; send the others again", exam.id, _MOST)
+        audit.note(users.NETWORK_NAME, "leave out images", exam.id)
 
 
 def _may_be_new(data: bytes) -> bool:

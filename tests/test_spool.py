@@ -1,5 +1,6 @@
 """The spool and the outbox: nothing lost, nothing twice, whatever ends in the middle."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from birads_app import jobs
 from birads_app.dicom.capture import secondary_capture
 from birads_app.dicom.results import NoStudy, objects_of
 from birads_app.intake import take_in
-from birads_app.records import audit, database, exams, files, outbox, setup, users
+from birads_app.records import audit, database, exams, files, identities, outbox, setup, users
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.models import Delivery, Exam, now
 from birads_app.records.spool import Spool
@@ -136,6 +137,30 @@ def test_what_cannot_be_used_is_left_out_and_noted(inside: Flask, caplog: pytest
     assert stored() == [1] and jobs.spool().studies() == 0
     assert audit.newest(1)[0].action == "refuse study"
     assert "none of 1 objects can be used" in caplog.text and "Secretname" not in caplog.text
+
+
+def test_another_patients_picture_that_cannot_be_used_spoils_no_study(inside: Flask, caplog) -> None:
+    spool(mammogram(PatientID="OTHER", PixelData=bytes(320 * 256 * 2)), mammogram(), mammogram(seed=1))
+    jobs.take_in_quiet(0)
+    (exam,) = exams.newest().items
+    assert len(exam.images) == 2 and identities.of(exam).patient_id == "ID-4711"
+    assert "1 of 3 objects cannot be used" in caplog.text
+
+
+def test_a_study_may_have_more_images_than_an_upload(
+    inside: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = inside.extensions["birads_settings"]
+    monkeypatch.setitem(inside.extensions, "birads_settings", replace(settings, max_files=1))
+    monkeypatch.setattr(jobs, "_MOST", 2)
+    sent = [mammogram(seed=seed) for seed in range(3)]
+    spool(*sent)
+    jobs.take_in_quiet(0)
+    assert stored() == [2] and audit.newest(1)[0].action == "leave out images"
+    assert "the first 2 objects" in caplog.text
+    spool(*sent)
+    jobs.take_in_quiet(0)
+    assert stored() == [1, 2] and jobs.spool().studies() == 0
 
 
 def test_own_results_that_come_back_are_nothing_new(inside: Flask) -> None:
