@@ -1,5 +1,6 @@
 """The model's answer as a Measurement Report."""
 
+import warnings
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from birads_app.dicom.codes import ASSESSMENTS, BREASTS, SIDES
 from birads_app.dicom.report import measurement_report
 from birads_app.dicom.study import Model, Reading, Study
 from birads_app.inference.categories import DISCLAIMER
+from birads_app.logs import configure_logging
 from tests.dicom_tools import complaints, printed, written
 from tests.readings import PROBABILITIES, STUDY, VIEWS, WARNING, reading, source
 
@@ -167,6 +169,14 @@ def test_every_category_has_a_code(code: str, tmp_path: Path) -> None:
     assert f'"{code} - ' in text
     assert "Image View" not in text and "Laterality" not in text and "Possible" not in text
     assert "demonstration" not in text
+
+
+def test_a_name_without_parts_is_not_told_in_the_log() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        configure_logging("DEBUG")
+        measurement_report(reading(study=replace(STUDY, patient_name="Secretname")))
+    assert told == []
 
 
 def test_it_wants_an_image() -> None:
