@@ -24,13 +24,14 @@ from birads_app.inference import dicom_file, explain
 from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import BiradsError, InputError
 from birads_app.inference.predictor import Prediction, Predictor
-from birads_app.records import exams, files, identities
+from birads_app.records import audit, exams, files, identities
 from birads_app.records.identities import Identity
-from birads_app.records.models import Exam, Image, User
+from birads_app.records.models import Exam, Image, Status, User
 from birads_app.statuses import status_of
 from birads_app.studies import Upload
 
 _FILENAME_MAX = 200
+_FAILURE_MAX = 500
 # An open 13-megapixel image takes some 100 MB. The threads of a worker wait for each other rather than hold one
 # each: the engine uses every core for one image anyway.
 _ONE_AT_A_TIME = threading.Lock()
@@ -71,7 +72,8 @@ def take_in(
         before the next is asked for. Their number should have passed :func:`check_count` before.
     user : the reader the exam belongs to
     exam_id : under which it is stored, so that who repeats this after a crash makes no second exam
-    partial : leave out files that cannot be used, rather than refuse them all
+    partial : leave out files that cannot be used, rather than refuse them all; how many there may be is up to
+        who asks for it, and not to BIRADS_MAX_FILES
 
     Raises
     ------
@@ -84,10 +86,35 @@ def take_in(
     draft = files.open_draft()
     try:
         exam, problems = _judged(uploads, user, draft, exam_id, partial)
-        if problems and not (partial and exam.images):
-            raise IntakeRefused(problems)
-        check_count(len(exam.images))
+        if not (partial and exam.images):
+            if problems:
+                raise IntakeRefused(problems)
+            check_count(len(exam.images))
         return exams.store(exam, draft, user)
+    finally:
+        files.discard(draft)
+
+
+def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
+    """Record an exam of which nothing could be read, so that somebody sees that it came and why it is empty.
+
+    Not where its study has an exam already: what comes later is mostly no image.
+    """
+    exam = Exam(id=exam_id, reader_id=user.id, model="", demonstration=False, status=Status.FAILED)
+    exam.failure = " ".join(dict.fromkeys(problem.message for problem in refusal.problems))[:_FAILURE_MAX]
+    if identity is not None:
+        pseudonyms, plain = _pseudonyms(), not _deidentifies()
+        exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
+        exam.exam_date = _date(
+            identity.study_date if plain else pseudonyms.date(identity.study_date, identity)
+        )
+        _seal(exam, identity)
+    if exam.study_uid and exams.of_study(exam.study_uid):
+        audit.note(user.name, "refuse study", exam_id)
+        return
+    draft = files.open_draft()
+    try:
+        exams.store(exam, draft, user)
     finally:
         files.discard(draft)
 
@@ -176,8 +203,9 @@ def _read_all(
             try:
                 file = _read(data, name)
                 del data  # as large as the picture, and not needed while that is judged
-                identity = identity if file.identity is None else merge(identity, file.identity)
+                merged = identity if file.identity is None else merge(identity, file.identity)
                 prediction = predictor.predict(file.mammogram)
+                identity = merged  # only now: a file that cannot be used does not say whose the exam is
             except InputError as error:
                 problems.append(Problem(name, str(error), status_of(error)))
                 continue
@@ -189,9 +217,13 @@ def _read_all(
             overlays = _overlays(file.mammogram, prediction)
             files.write_image(draft, image, file.data, file.mammogram, overlays)
     if identity is not None:
-        exam.pseudonym = _pseudonyms().patient(identity)
-        identities.keep(exam, identity)
+        _seal(exam, identity)
     return problems
+
+
+def _seal(exam: Exam, identity: Identity) -> None:
+    exam.pseudonym = _pseudonyms().patient(identity)
+    identities.keep(exam, identity)
 
 
 def _read(data: bytes, name: str) -> Incoming:

@@ -10,21 +10,25 @@ from pathlib import Path
 from flask import Flask, current_app
 
 from birads_app.config import Settings
+from birads_app.dicom.identity import read_identity
 from birads_app.dicom.known import is_own, is_stored
 from birads_app.dicom.results import destination_of, objects_of
 from birads_app.dicom.send import Destination, SendFailed, send
 from birads_app.inference import dicom_file
 from birads_app.inference.errors import BiradsError, InputError
-from birads_app.intake import IntakeRefused, take_in
+from birads_app.intake import IntakeRefused, note_failure, take_in
 from birads_app.logs import where
 from birads_app.records import audit, exams, files, outbox, users
 from birads_app.records.errors import NotFound
+from birads_app.records.identities import Identity
 from birads_app.records.models import Delivery, Exam
 from birads_app.records.spool import Spool, SpooledStudy
 
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1
+# Objects of one study that are taken in. Four views, each also raw, as a volume and with its projections, are some 120.
+_MOST = 300
 
 
 def spool() -> Spool:
@@ -83,27 +87,53 @@ def _take_in(study: SpooledStudy) -> None:
         files.withdraw(Exam(id=study.exam_id))  # what is left of an attempt that was killed
         new = _New(study)
         try:
-            take_in(new, users.network(), exam_id=study.exam_id, partial=True)
+            exam = take_in(new, users.network(), exam_id=study.exam_id, partial=True)
+            _tell_what_is_missing(exam, new)
         except IntakeRefused as refusal:
             if new.count:
                 log.warning(
-                    "Exam %s is not made: none of %d objects can be used (%d)",
+                    "Exam %s is empty: none of %d objects can be used (%d)",
                     study.exam_id, new.count, refusal.status,
                 )  # fmt: skip
-                audit.note(users.NETWORK_NAME, "refuse study", study.exam_id)
+                note_failure(study.exam_id, new.identity, refusal, users.network())
     spool().remove(study)
 
 
 class _New:
-    """The objects of a study that no exam has yet, and that are not this product's own; ``count`` of those given."""
+    """The objects of a study that no exam has yet, and that are not this product's own, up to :data:`_MOST`.
+
+    ``count`` of those given; ``cut`` is True where there were more; ``identity`` is what the first one says.
+    """
 
     def __init__(self, study: SpooledStudy) -> None:
-        self._study, self.count = study, 0
+        self._study, self.count, self.cut = study, 0, False
+        self.identity: Identity | None = None
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         for data in filter(_may_be_new, spool().read(self._study)):
+            self.cut = self.count == _MOST
+            if self.cut:
+                return
             self.count += 1
+            self.identity = self.identity or _identity(data)
             yield f"{self.count}.dcm", data
+
+
+def _tell_what_is_missing(exam: Exam, new: _New) -> None:
+    """Note what of a study did not become part of its exam."""
+    unusable = new.count - len(exam.images)
+    if unusable:
+        log.warning("Exam %s: %d of %d objects cannot be used", exam.id, unusable, new.count)
+    if new.cut:
+        log.warning("Exam %s has the first %d objects of its study; send the others again", exam.id, _MOST)
+        audit.note(users.NETWORK_NAME, "leave out images", exam.id)
+
+
+def _identity(data: bytes) -> Identity | None:
+    try:
+        return read_identity(dicom_file.header(data))
+    except InputError:
+        return None
 
 
 def _may_be_new(data: bytes) -> bool:

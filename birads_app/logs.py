@@ -16,7 +16,8 @@ def configure_logging(level: str) -> None:
     """Send the log of the product to stderr; a handler that is there already is kept."""
     for quoting in ("pydicom", "PIL", "pynetdicom"):  # they quote values of elements and tags
         logging.getLogger(quoting).setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="pydicom")
+    for quoting in ("pydicom", "highdicom"):
+        warnings.filterwarnings("ignore", module=quoting)
     for name in ("birads_app", "training"):
         logging.getLogger(name).setLevel(level)
     if not logging.getLogger().handlers:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from birads_app.dicom.study import Model, Reading, SourceImage, Study
+from birads_app.inference import exam_answer
+from birads_app.inference.exam_answer import ViewAnswer
 from tests.factories import MAMMOGRAPHY, breast
 
 STUDY = Study(
@@ -33,8 +35,6 @@ def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC
         sop_class=MAMMOGRAPHY,
         sop_instance=f"{STUDY.uid}.1.{number}",
         series=f"{STUDY.uid}.1",
-        rows=640,
-        columns=512,
         laterality=laterality,
         view=view,
         category="4",
@@ -45,11 +45,12 @@ def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC
 
 
 def reading(**changes: object) -> Reading:
-    """Four views as a model read them; keywords replace fields."""
+    """Four views as a model read them, and the answer that comes of the images; keywords replace fields."""
     images = tuple(source(number, *sides) for number, sides in enumerate(VIEWS))
     model = Model("birads-demo", "ab" * 32, demonstration=True, software="0.1.0")
-    made = Reading(STUDY, images, model, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    return replace(made, **changes)
+    made = replace(Reading(STUDY, images, model, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)), **changes)
+    views = [ViewAnswer(one.laterality, one.view, one.probabilities, one.standard) for one in made.images]
+    return replace(made, answer=exam_answer.answer(views, exam_answer.DEFAULT_RULE))
 
 
 def display(height: int = 640, width: int = 512) -> np.ndarray:

@@ -85,6 +85,34 @@ def test_each_way_from_words_to_grey(signed: bool, polarity: str, voi: str) -> N
         assert np.abs(shown.ravel() / 65535 - expected).max() <= HALF_A_LEVEL, (rescale, padding)
 
 
+SHAPES: tuple[dict[str, object], ...] = (
+    {"PixelSpacing": [0.14, 0.07]},
+    {"ImagerPixelSpacing": [0.1, 0.15], "EstimatedRadiographicMagnificationFactor": 1.1},
+    {"NominalScannedPixelSpacing": [0.12, 0.05]},
+    {"PixelAspectRatio": [3, 4]},
+    {"PixelSpacing": [0.1, 0.1], "PixelAspectRatio": [3, 4]},
+)
+
+
+@pytest.mark.parametrize("elements", SHAPES, ids=lambda elements: "-".join(elements))
+@pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
+def test_each_statement_of_the_pixels_shape(elements: dict[str, object], polarity: str) -> None:
+    words = dicom_files.picture(12)
+    spread = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": polarity}
+    shown = decode(dicom_files.mammogram(words, **spread, **elements)).pixels / 65535
+    height, width = next(iter(elements.values()))
+    grey_levels = words / 4095 if polarity == "MONOCHROME2" else 1 - words / 4095
+    expected = enlarged(enlarged(grey_levels, height / width).T, width / height).T
+    assert np.abs(shown - expected).max() <= 2 * HALF_A_LEVEL
+
+
+def enlarged(levels: np.ndarray, times: float) -> np.ndarray:
+    """Each column at so many times as many places, linearly between the middles of its pixels."""
+    rows = round(len(levels) * max(1.0, times))
+    places = (np.arange(rows) + 0.5) * len(levels) / rows - 0.5
+    return np.stack([np.interp(places, np.arange(len(levels)), column) for column in levels.T], axis=1)
+
+
 def voi_elements(voi: str) -> dict[str, object]:
     if voi == "TABLE":
         item = Dataset()

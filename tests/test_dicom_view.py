@@ -75,7 +75,9 @@ def test_laterality(elements: dict, side: str | None) -> None:
     ("elements", "spacing"),
     [
         ({}, None),
-        ({"PixelSpacing": [0.05, 0.07]}, (0.05, 0.07)),
+        ({"PixelSpacing": [0.05, 0.0505]}, (0.05, 0.0505)),
+        ({"PixelSpacing": [0.05, 0.07]}, (0.05, 0.05)),
+        ({"PixelSpacing": [0.05, 1.5]}, None),
         ({"ImagerPixelSpacing": [0.1, 0.1]}, (0.1, 0.1)),
         ({"ImagerPixelSpacing": [0.1, 0.1], "EstimatedRadiographicMagnificationFactor": 2}, (0.05, 0.05)),
         ({"PixelSpacing": [0.08, 0.08], "ImagerPixelSpacing": [0.1, 0.1]}, (0.08, 0.08)),

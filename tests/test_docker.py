@@ -1,6 +1,7 @@
 """The Docker files without Docker: what they promise. test_docker_steps.py does what they do."""
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -59,11 +60,20 @@ def test_the_web_image_installs_no_tensorflow(dockerfile: dict[str, Stage]) -> N
     assert "--from=build-train" in str(dockerfile["train"].steps)
 
 
+def compose() -> dict[str, dict[str, Any]]:
+    """The services of compose.yaml."""
+    services: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    return services
+
+
 def test_compose_gives_no_more_rights_than_needed() -> None:
-    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    assert set(services) == set(FINAL)
-    for name, service in services.items():
-        assert service["build"]["target"] == name
+    services = compose()
+    assert {name: service["build"]["target"] for name, service in services.items()} == {
+        "web": "web",
+        "receive": "web",
+        "train": "train",
+    }
+    for service in services.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
@@ -74,7 +84,23 @@ def test_compose_gives_no_more_rights_than_needed() -> None:
     assert services["train"]["profiles"] == ["train"]
 
 
-def test_compose_sets_only_what_the_application_knows() -> None:
-    environment = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["web"]["environment"]
-    defaults = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in environment.items()}
-    config.read(defaults)
+def test_receiving_is_asked_for_and_follows_the_web_server() -> None:
+    service = compose()["receive"]
+    assert service["profiles"] == ["dicom"] and service["command"] == ["flask", "dicom", "receive"]
+    assert service["depends_on"] == {"web": {"condition": "service_healthy"}}
+    check = service["healthcheck"]["test"]  # the image's own asks the web server
+    assert check[:2] == ["CMD", "python"] and (ROOT / check[2].removeprefix("/app/")).is_file()
+
+
+@pytest.mark.parametrize("name", ["web", "receive"])
+def test_compose_sets_only_what_the_application_knows(name: str) -> None:
+    settings = config.read(defaults(name))
+    if name == "receive":
+        port = compose()[name]["ports"][0].rpartition(":")[2]
+        assert int(port) == settings.dicom_port and settings.dicom_bind == "0.0.0.0"
+
+
+def defaults(service: str) -> dict[str, str]:
+    """What a service's environment holds where nothing was set."""
+    environment = compose()[service]["environment"]
+    return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in environment.items()}

@@ -21,7 +21,9 @@ from pathlib import Path
 import pytest
 
 from tests.dockerfile import ROOT, copies, is_ignored, last, lineage, patterns, stages
+from tests.orthanc import free_port
 from tests.packages import closure, requirements
+from tests.test_docker import compose, defaults
 
 EVERYTHING = os.environ.get("CLEAN_ENVIRONMENT") == "1"
 WITH_PIP = EVERYTHING or os.environ.get("CI") == "true"
@@ -94,9 +96,18 @@ def installed_environment(target: Path, requirement_file: str) -> Path:
 def serving(web: Container) -> Iterator[None]:
     """Run the image's CMD through its ENTRYPOINT, from when it answers."""
     command = json.loads(last(lineage(stages(), "web"), "CMD") or "")
-    server = subprocess.Popen(["sh", "docker/entrypoint.sh", *command], cwd=web.app, env=web.environment)
+    with running(web, command, int(web.environment["PORT"])):
+        yield
+
+
+@contextmanager
+def running(web: Container, command: list[str], port: int, **variables: str) -> Iterator[None]:
+    """Run a command through the image's ENTRYPOINT, from when it listens at a port."""
+    server = subprocess.Popen(
+        ["sh", "docker/entrypoint.sh", *command], cwd=web.app, env=web.environment | variables
+    )
     try:
-        _wait_for(server, int(web.environment["PORT"]))
+        _wait_for(server, port)
         yield
     finally:
         server.send_signal(signal.SIGTERM)
@@ -116,9 +127,6 @@ def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
 def container(tmp_path: Path, binaries: Path) -> Container:
     data = tmp_path / "data"
     data.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     environment = {
         "PATH": f"{binaries}:/usr/bin:/bin",
         "HOME": str(tmp_path),
@@ -126,7 +134,7 @@ def container(tmp_path: Path, binaries: Path) -> Container:
         "BIRADS_INSTANCE": str(data / "instance"),
         "BIRADS_MODELS": str(data / "models"),
         "WEB_CONCURRENCY": "1",
-        "PORT": str(port),
+        "PORT": str(free_port()),
     }
     return Container(build_app(tmp_path / "app"), data, environment)
 
@@ -175,6 +183,16 @@ def test_the_container_serves_is_healthy_and_writes_to_its_volume_alone(web: Con
         assert "200" in web.run("python", "docker/healthcheck.py")
     assert sorted(web.app.rglob("*")) == before
     assert (web.data / "models" / "CURRENT").read_text() == (ROOT / "models" / "CURRENT").read_text()
+
+
+def test_the_receiver_runs_in_the_web_image_and_is_healthy_while_it_listens(web: Container) -> None:
+    service, port = compose()["receive"], free_port()
+    check = ["python", service["healthcheck"]["test"][2].removeprefix("/app/")]
+    settings = defaults("receive") | {"BIRADS_DICOM_PORT": str(port), "BIRADS_DICOM_PEERS": "PACS@10.0.0.1"}
+    with running(web, service["command"], port, **settings):
+        assert web.try_to_run(*check, **settings).returncode == 0
+    done = web.try_to_run(*check, **settings)
+    assert done.returncode == 1 and f"nobody listens at port {port}" in done.stderr
 
 
 def test_the_health_check_fails_where_nobody_answers(web: Container) -> None:

@@ -205,8 +205,11 @@ def test_a_connection_is_encrypted_and_trusts_only_known_authorities(
     with storescp(tmp_path, "+tls", str(key), str(public), "-ic") as port:
         send(objects, DicomNode("127.0.0.1", port, "ANY", tls=Tls(authorities=public), timeout_s=10))
         assert len([*tmp_path.iterdir()]) == len(objects)
-        with pytest.raises(SendFailed, match="TLS"):
+        with pytest.raises(SendFailed, match="certificate that is not trusted .self") as failure:
             send(objects, DicomNode("127.0.0.1", port, "ANY", tls=Tls(), timeout_s=5))
+        assert failure.value.retry
+        with pytest.raises(SendFailed, match="not trusted .Hostname mismatch"):
+            send(objects, DicomNode("localhost", port, "ANY", tls=Tls(authorities=public), timeout_s=5))
 
 
 def test_a_certificate_that_is_missing_is_named(objects: list[Dataset], tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 """The spool and the outbox: nothing lost, nothing twice, whatever ends in the middle."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from highdicom.sr import ComprehensiveSR
 
 from birads_app import jobs
 from birads_app.dicom.capture import secondary_capture
 from birads_app.dicom.results import NoStudy, objects_of
 from birads_app.intake import take_in
-from birads_app.records import audit, database, exams, files, outbox, setup, users, worklist
+from birads_app.records import audit, database, exams, files, identities, outbox, setup, users, worklist
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.models import Delivery, Exam, now
 from birads_app.records.spool import Spool
@@ -137,6 +139,41 @@ def test_what_cannot_be_used_is_left_out_and_noted(inside: Flask, caplog: pytest
     assert "none of 1 objects can be used" in caplog.text and "Secretname" not in caplog.text
 
 
+def test_a_study_without_anything_usable_is_listed_as_failed(inside: Flask) -> None:
+    for _ in range(2):  # sent again, it is listed once
+        spool(mammogram(Modality="US"))
+        jobs.take_in_quiet(0)
+    (exam,) = worklist.page(worklist.Query(list="failed")).items
+    assert exam.images == [] and "US" in exam.failure and exam.pseudonym and exam.study_uid
+    assert identities.of(exam).patient_id == "ID-4711"
+    jobs.deliver()
+    assert outbox.counts() == {}
+
+
+def test_another_patients_picture_that_cannot_be_used_spoils_no_study(inside: Flask, caplog) -> None:
+    spool(mammogram(PatientID="OTHER", PixelData=bytes(320 * 256 * 2)), mammogram(), mammogram(seed=1))
+    jobs.take_in_quiet(0)
+    (exam,) = worklist.page(worklist.Query(list="all")).items
+    assert len(exam.images) == 2 and identities.of(exam).patient_id == "ID-4711"
+    assert "1 of 3 objects cannot be used" in caplog.text
+
+
+def test_a_study_may_have_more_images_than_an_upload(
+    inside: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = inside.extensions["birads_settings"]
+    monkeypatch.setitem(inside.extensions, "birads_settings", replace(settings, max_files=1))
+    monkeypatch.setattr(jobs, "_MOST", 2)
+    sent = [mammogram(seed=seed) for seed in range(3)]
+    spool(*sent)
+    jobs.take_in_quiet(0)
+    assert stored() == [2] and audit.newest(1)[0].action == "leave out images"
+    assert "the first 2 objects" in caplog.text
+    spool(*sent)
+    jobs.take_in_quiet(0)
+    assert stored() == [1, 2] and jobs.spool().studies() == 0
+
+
 def test_own_results_that_come_back_are_nothing_new(inside: Flask) -> None:
     picture = secondary_capture(reading(), 0, display(), heat())
     spool((picture.SOPInstanceUID, dicom_bytes(picture)))
@@ -177,6 +214,8 @@ def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam,
     assert [made.SOPInstanceUID for made in first] == [made.SOPInstanceUID for made in again]
     assert {(made.StudyInstanceUID, str(made.PatientName)) for made in first} == {(STUDY, "Doe^Jane")}
     assert [made.Modality for made in first] == ["SR", "OT"]
+    groups = ComprehensiveSR.from_dataset(first[0]).content.get_image_measurement_groups()
+    assert [group.tracking_identifier for group in groups] == ["Exam", "Left breast", "Image 1"]
     assert not [fault for made in first for fault in complaints(written(made, tmp_path))]
 
 

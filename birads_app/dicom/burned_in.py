@@ -29,10 +29,20 @@ class Marks:
 
     blocks : bool array, True for blocks of the picture that hold a mark, and none of the breast
     side : of a block, in pixels; those at the end may reach beyond the picture
+    shape : (height, width) of the picture
     """
 
     blocks: np.ndarray
     side: int
+    shape: tuple[int, ...]
+
+    def places(self, count: int, axis: int) -> np.ndarray:
+        """Along an axis of stored words that are so many: the block that the middle of each lies in.
+
+        Words whose pixels are not square are fewer than the picture's pixels in one direction.
+        """
+        middles = (2 * np.arange(count) + 1) * self.shape[axis] // (2 * count)
+        return np.asarray(middles // self.side)
 
 
 def find(mammogram: Mammogram) -> Marks | None:
@@ -43,7 +53,7 @@ def find(mammogram: Mammogram) -> Marks | None:
     if breast.all() or not breast.any():
         return None
     marks = _marks(brightest, breast)
-    return Marks(marks, side) if marks.any() else None
+    return Marks(marks, side, mammogram.pixels.shape) if marks.any() else None
 
 
 def blank(words: np.ndarray, marks: Marks) -> None:
@@ -51,23 +61,21 @@ def blank(words: np.ndarray, marks: Marks) -> None:
 
     Parameters
     ----------
-    words : array of shape (rows, columns) of the picture that was searched; changed in place
+    words : array of shape (rows, columns), of the picture that was searched or stored for it; changed in place
     """
     around = cv2.dilate(marks.blocks.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~marks.blocks
-    beside = np.concatenate(
-        [part[chosen] for part, chosen in _rows(words, around, marks.side)] or [words[:0, 0]]
-    )
+    beside = np.concatenate([part[chosen] for part, chosen in _rows(words, around, marks)] or [words[:0, 0]])
     fill = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else words.min()
-    for part, chosen in _rows(words, marks.blocks, marks.side):
+    for part, chosen in _rows(words, marks.blocks, marks):
         part[chosen] = fill
 
 
-def _rows(words: np.ndarray, blocks: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _rows(words: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The rows of blocks that hold a chosen one: their words, and which of these are chosen, bool alike."""
+    rows, columns = (marks.places(count, axis) for axis, count in enumerate(words.shape))
     for row in np.flatnonzero(blocks.any(axis=1)):
-        part = words[row * side : (row + 1) * side]
-        chosen = np.repeat(blocks[row], side)[: words.shape[1]]
-        yield part, np.broadcast_to(chosen, part.shape)
+        part = words[slice(*np.searchsorted(rows, (row, row + 1)))]
+        yield part, np.broadcast_to(blocks[row][columns], part.shape)
 
 
 def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -42,7 +42,11 @@ VIEWS = {
     "XCCM": codes.SCT.CranioCaudalExaggeratedMedially,
 }
 
-SIDES = {"L": codes.SCT.Left, "R": codes.SCT.Right}  # CID 244 Laterality
+SIDES = {  # CID 244 Laterality
+    "L": codes.SCT.Left,
+    "R": codes.SCT.Right,
+    "B": Code("51440002", "SCT", "Right and left"),
+}
 BREASTS = {  # CID 6022 Side
     "L": codes.SCT.LeftBreast,
     "R": codes.SCT.RightBreast,

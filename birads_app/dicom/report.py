@@ -1,13 +1,18 @@
 """The model's answer as a Measurement Report (PS3.16 TID 1500), in the study of the images it speaks of."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
 import highdicom.sr as sr
 from pydicom.sr.codedict import codes
 
 from birads_app.dicom.codes import (
     ASSESSMENTS,
+    BREASTS,
     QUALITATIVE_EVALUATIONS,
     SIDES,
     VIEWS,
+    extent,
     procedure,
 )
 from birads_app.dicom.study import (
@@ -21,6 +26,7 @@ from birads_app.dicom.study import (
     stamp,
 )
 from birads_app.inference.categories import DISCLAIMER
+from birads_app.inference.exam_answer import Breast, ExamAnswer
 from birads_app.inference.prediction_set import LEVEL
 
 SERIES_NUMBER, SERIES_DESCRIPTION = 9001, "BI-RADS reader: model's report"
@@ -30,10 +36,10 @@ _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 
 
 def measurement_report(reading: Reading) -> sr.ComprehensiveSR:
-    """Write the model's answer for every image; the same reading gives the same object.
+    """Write the model's answer for the exam, each breast and every image; the same reading gives the same object.
 
-    Each image has a measurement group: the model as the algorithm, the category as a code, and the probability
-    of every category as a number from 0 to 1.
+    Each of them has a measurement group: the images it stands on, the model as the algorithm, the category as a
+    code, and, but for the exam, the probability of every category as a number from 0 to 1.
     """
     report = sr.ComprehensiveSR(
         evidence=references(reading),
@@ -59,9 +65,7 @@ def _content(reading: Reading) -> sr.MeasurementReport:
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_device(reading.model)),
         procedure_reported=procedure(image.laterality for image in reading.images),
-        imaging_measurements=[
-            _group(reading, number, image) for number, image in enumerate(reading.images, start=1)
-        ],
+        imaging_measurements=[_group(reading, part) for part in _parts(reading)],
     )
     content[0].ContentSequence.append(_remarks(reading.model))
     return content
@@ -78,24 +82,94 @@ def _device(model: Model) -> sr.ObserverContext:
     return sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=attributes)
 
 
-def _group(reading: Reading, number: int, image: SourceImage) -> sr.MeasurementsAndQualitativeEvaluations:
-    """What the model says about one image (TID 1501)."""
-    evaluations = [sr.QualitativeEvaluation(codes.DCM.AssessmentCategory, ASSESSMENTS[image.category])]
-    if image.view in VIEWS:
-        evaluations.append(sr.QualitativeEvaluation(codes.DCM.ImageView, VIEWS[image.view]))
+@dataclass(frozen=True)
+class _Part:
+    """What the model says about an image, a breast or the exam.
+
+    name : tells people what it is about
+    key : tells it from the other parts of the reading
+    side : L, R or B for both; None where it is unknown
+    view : of an image; None where it is unknown
+    """
+
+    name: str
+    key: tuple[str, ...]
+    side: str | None
+    images: Sequence[SourceImage]
+    category: str
+    comments: Sequence[str]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    view: str | None = None
+
+
+def _parts(reading: Reading) -> Iterator[_Part]:
+    """The exam, its breasts, its images."""
+    if reading.answer is not None:
+        yield _exam(reading, reading.answer)
+        yield from (_breast(reading, breast) for breast in reading.answer.breasts)
+    for number, image in enumerate(reading.images, start=1):
+        yield _Part(
+            f"Image {number}",
+            (image.sop_instance,),
+            image.laterality,
+            [image],
+            image.category,
+            _comments(image),
+            image.probabilities,
+            image.view,
+        )
+
+
+def _exam(reading: Reading, answer: ExamAnswer) -> _Part:
+    """The exam has a category, but no probabilities of its own."""
+    read = sum(len(breast.views) for breast in answer.breasts) + answer.left_out
+    comments = [
+        *(["The category of the more suspicious breast."] if len(answer.breasts) > 1 else []),
+        *(f"There is no standard view of the {BREASTS[side].meaning.lower()}." for side in answer.absent),
+        *([f"Special views that take no part: {answer.left_out}."] if answer.left_out else []),
+        *_elsewhere(read - len(reading.images)),
+    ]
+    side = extent(breast.laterality for breast in answer.breasts)
+    return _Part("Exam", ("exam",), side, reading.images, answer.category, comments)
+
+
+def _breast(reading: Reading, breast: Breast) -> _Part:
+    images = [image for image in reading.images if image.standard and image.laterality == breast.laterality]
+    comments = [
+        f"Put together from its views: {', '.join(view or 'unknown' for view in breast.views)}.",
+        *([f"Missing standard views: {', '.join(breast.missing)}."] if breast.missing else []),
+        *_elsewhere(len(breast.views) - len(images)),
+    ]
+    side = breast.laterality
+    name = BREASTS[side].meaning if side else "Breast of unknown side"
+    return _Part(name, ("breast", side or ""), side, images, breast.category, comments, breast.probabilities)
+
+
+def _elsewhere(count: int) -> list[str]:
+    """Say where an answer also stands on pictures that were uploaded beside the study's images."""
+    return [f"It also stands on images that are not in this study: {count}."] if count else []
+
+
+def _group(reading: Reading, part: _Part) -> sr.MeasurementsAndQualitativeEvaluations:
+    """What the model says about one part (TID 1501)."""
+    evaluations = [sr.QualitativeEvaluation(codes.DCM.AssessmentCategory, ASSESSMENTS[part.category])]
+    if part.view in VIEWS:
+        evaluations.append(sr.QualitativeEvaluation(codes.DCM.ImageView, VIEWS[part.view]))
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=reading.uid("tracking", image.sop_instance), identifier=f"Image {number}"
+            uid=reading.uid("tracking", *part.key), identifier=part.name
         ),
         algorithm_id=sr.AlgorithmIdentification(
             name=reading.model.name, version=reading.model.version, manufacturer=PRODUCT
         ),
-        finding_sites=[sr.FindingSite(codes.SCT.Breast, laterality=SIDES.get(image.laterality or ""))],
-        measurements=[_probability(code, value) for code, value in image.probabilities.items()],
+        finding_sites=[sr.FindingSite(codes.SCT.Breast, laterality=SIDES.get(part.side or ""))],
+        measurements=[_probability(code, value) for code, value in part.probabilities.items()],
         qualitative_evaluations=evaluations,
-        source_images=[sr.SourceImageForMeasurementGroup(image.sop_class, image.sop_instance)],
+        source_images=[
+            sr.SourceImageForMeasurementGroup(image.sop_class, image.sop_instance) for image in part.images
+        ],
     )
-    group[0].ContentSequence.extend(comment(text) for text in _comments(image))
+    group[0].ContentSequence.extend(comment(text) for text in part.comments)
     return group
 
 

@@ -11,7 +11,7 @@ from birads_app.dicom.report import measurement_report
 from birads_app.dicom.send import Destination, DicomNode, DicomWeb, Tls
 from birads_app.dicom.study import Model, Reading, SourceImage, Study
 from birads_app.inference.errors import BiradsError
-from birads_app.records import files, identities
+from birads_app.records import exams, files, identities
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.models import Exam, Image
 
@@ -42,7 +42,7 @@ def objects_of(exam: Exam, model_version: str) -> list[Dataset]:
         raise NoStudy("The exam's files name no study which its results could join.")
     images = tuple(_source(image, identity.instances[image.id]) for image in known)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
-    reading = Reading(_study(identity), images, model, exam.created_at)
+    reading = Reading(_study(identity), images, model, exam.created_at, exams.answer(exam))
     pictures = [
         secondary_capture(reading, number, _display(image), _heat(image))
         for number, image in enumerate(known)
@@ -103,14 +103,13 @@ def _source(image: Image, instance: Instance) -> SourceImage:
         sop_class=instance.sop_class,
         sop_instance=instance.sop_uid,
         series=instance.series_uid,
-        rows=image.height,
-        columns=image.width,
         laterality=image.laterality,
         view=image.view,
         category=image.category,
         probabilities=image.probabilities,
         possible=tuple(image.possible),
         warnings=tuple(image.warnings),
+        standard=image.standard,
     )
 
 

@@ -143,8 +143,15 @@ def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Associ
         }
     ):
         entity.add_requested_context(sop_class, syntax)
-    tls = (_context(node.tls), node.host) if node.tls else None
+    context = _context(node.tls) if node.tls else None
+    tls = (context, node.host) if context else None
     association = entity.associate(node.host, node.port, ae_title=node.called, tls_args=tls)
+    if context and context.distrust:
+        raise SendFailed(
+            f"{node} has a certificate that is not trusted ({context.distrust}). "
+            "Check the certificate there, and BIRADS_PACS_TLS_AUTHORITIES here.",
+            True,
+        )
     if not association.is_established:
         raise _refusal(association, node)
     try:
@@ -154,9 +161,33 @@ def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Associ
         association.release()
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+class _Socket(ssl.SSLSocket):
+    """Leaves with its context why a certificate is not trusted: pynetdicom takes that for any broken connection."""
+
+    context: "_Context"
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except ssl.SSLCertVerificationError as error:
+            self.context.distrust = error.verify_message
+            raise
+
+
+class _Context(ssl.SSLContext):
+    """Checks certificates and host names; ``distrust`` is why one was not trusted."""
+
+    distrust = ""
+    sslsocket_class = _Socket
+
+
+def _context(tls: Tls) -> _Context:
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context = ssl.create_default_context(cafile=tls.authorities)
+        if tls.authorities:
+            context.load_verify_locations(tls.authorities)
+        else:
+            context.load_default_certs()
         if tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key)
     except OSError as error:

@@ -10,6 +10,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from birads_app.inference.exam_answer import ExamAnswer
+
 PRODUCT = "BI-RADS reader"
 CHARACTER_SET = "ISO_IR 192"  # UTF-8
 
@@ -50,19 +52,19 @@ class SourceImage:
     probabilities : by code, in the model's class order, 0..1
     possible : codes of the prediction set; empty where the model promises none
     warnings : what speaks against trusting the answer, as sentences
+    standard : False for spot, magnification and implant-displaced views, which take no part in a breast's answer
     """
 
     sop_class: str
     sop_instance: str
     series: str
-    rows: int
-    columns: int
     laterality: str | None
     view: str | None
     category: str
     probabilities: Mapping[str, float] = field(hash=False)
     possible: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    standard: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Model:
 class Reading:
     """A study's images as one model read them at one moment (aware of its time zone).
 
+    answer : what is made of them for each breast and the exam; None where there is no standard view
+
     Raises ValueError where there is no image: an object without one has nothing to refer to.
     """
 
@@ -90,6 +94,7 @@ class Reading:
     images: tuple[SourceImage, ...]
     model: Model
     at: datetime
+    answer: ExamAnswer | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -128,7 +133,6 @@ def reference(study: Study, image: SourceImage) -> Dataset:
         header.StudyDescription = study.description
     header.SOPClassUID, header.SOPInstanceUID = image.sop_class, image.sop_instance
     header.SeriesInstanceUID, header.Modality = image.series, "MG"
-    header.Rows, header.Columns = image.rows, image.columns
     return header
 
 

@@ -20,6 +20,7 @@ from birads_app.inference import (
 )
 from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
+from birads_app.inference.square_pixels import square
 
 _ACCEPTED = "Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM."
 # What is sent by mistake, by its first bytes.
@@ -45,7 +46,8 @@ _OTHERS = (
 class Mammogram:
     """A picture as a reader would see it, and what its file says about it.
 
-    pixels : uint16 array of shape (height, width); 0 black .. 65535 white, dense tissue bright, air dark
+    pixels : uint16 array of shape (height, width); 0 black .. 65535 white, dense tissue bright, air dark. Pixels
+        are square, as far as a DICOM file tells their shape
     source : "DICOM", "PNG", "JPEG", "TIFF", "BMP" or "PGM"
     bits : bits a stored value has in the file
     view : "CC", "MLO", ... as the file or its name says, else as the picture shows, else None
@@ -117,7 +119,7 @@ def _decode_dicom(data: bytes, tomosynthesis: Tomosynthesis) -> Mammogram:
         words = dicom_pixels.stored_words(file)
     pixels, notes = dicom_grey.present(file.dataset, words)
     return Mammogram(
-        pixels=pixels,
+        pixels=square(pixels, dicom_view.aspect(file.dataset)),
         source="DICOM",
         bits=dicom_pixels.layout(file.dataset).bits_stored,
         view=dicom_view.view(file.dataset),

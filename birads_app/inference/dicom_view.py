@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from birads_app.inference.dicom_file import items, text, value_of
+from birads_app.inference.square_pixels import enlargement, is_plausible
 
 # CID 4014 View for Mammography, in SNOMED CT and in the older SNOMED RT codes that files still carry.
 _VIEW_CODES = {
@@ -49,7 +50,6 @@ _MODIFIER_WORDS = {
 }
 _ID = "ID"  # implant displaced, appended to the view by some modalities, such as CCID
 _MAGNIFIED = 1.3  # a magnification view's factor begins here; contact views have up to 1.1
-_SQUARE = 0.02  # deviation of a pixel's height over its width that nobody sees
 _SPACINGS_MM = (0.005, 2.0)  # what can be a mammogram's pixel spacing
 
 
@@ -74,7 +74,25 @@ def laterality(dataset: Dataset) -> str | None:
 
 
 def spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """(row, column) spacing in mm in the breast's plane.
+    """(row, column) spacing in mm in the breast's plane, once the image has square pixels; None where unknown."""
+    stated, height = _stated_spacing(dataset), aspect(dataset)
+    if stated is None or not is_plausible(height):
+        return None
+    finest = min(stated)
+    return stated if enlargement(height) == (1, 1) else (finest, finest)
+
+
+def aspect(dataset: Dataset) -> float:
+    """Height over width of a stored pixel, for :func:`birads_app.inference.square_pixels.square`.
+
+    By its spacing, else by (0028,0034) *Pixel Aspect Ratio*; 1 where unknown.
+    """
+    height, width = _stated_spacing(dataset) or _pair(value_of(dataset, "PixelAspectRatio")) or (1.0, 1.0)
+    return height / width if min(height, width) > 0 else 1.0
+
+
+def _stated_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """(row, column) spacing of the stored pixels in mm.
 
     (0028,0030) *Pixel Spacing*, else (0018,1164) *Imager Pixel Spacing* over the magnification, else the
     scanner's (0018,2010) *Nominal Scanned Pixel Spacing*.
@@ -109,7 +127,7 @@ def modifiers(dataset: Dataset) -> tuple[str, ...]:
 
 def notes(dataset: Dataset) -> tuple[str, ...]:
     """Sentences about what is unusual: an implant, a magnified or spot view, marks, patient data burnt in."""
-    named = modifiers(dataset)
+    named, height = modifiers(dataset), aspect(dataset)
     implant = text(dataset, "BreastImplantPresent").upper() == "YES"
     rules = (
         (
@@ -139,8 +157,13 @@ def notes(dataset: Dataset) -> tuple[str, ...]:
             "The file has an overlay (marks kept apart from the image), which is not shown.",
         ),
         (
-            abs(_aspect(dataset) - 1) > _SQUARE,
-            "The image's pixels are not square; it is shown and read distorted.",
+            enlargement(height) != (1, 1),
+            "The file's pixels are not square; the image was enlarged in one direction to its true shape.",
+        ),
+        (
+            not is_plausible(height),
+            "The file gives its pixels a shape that no mammogram has; the image is shown as it is stored, "
+            "perhaps distorted, and nothing in it can be measured.",
         ),
     )
     return tuple(sentence for applies, sentence in rules if applies)
@@ -195,9 +218,3 @@ def _modifier_codes(dataset: Dataset) -> list[Dataset]:
 def _has_overlay(dataset: Dataset) -> bool:
     """Tell whether one of the groups 6000 to 601E describes an overlay plane, by (60xx,0010) *Overlay Rows*."""
     return any((group, 0x0010) in dataset for group in range(0x6000, 0x6020, 2))
-
-
-def _aspect(dataset: Dataset) -> float:
-    """Height over width of a pixel: by its spacing, else by (0028,0034) *Pixel Aspect Ratio*; 1 where unknown."""
-    pair = spacing(dataset) or _pair(value_of(dataset, "PixelAspectRatio")) or (1.0, 1.0)
-    return pair[0] / pair[1] if min(pair) > 0 else 1.0

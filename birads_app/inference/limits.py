@@ -27,6 +27,15 @@ def check_size(width: int, height: int) -> None:
         )
 
 
+def check_squared(width: int, height: int) -> None:
+    """Check the size that an image has with square pixels; raises ImageTooLarge over :data:`MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise ImageTooLarge(
+            f"The file's pixels are not square; with square ones the image has {width} x {height}, and at most "
+            f"{MAX_PIXELS // 1_000_000} megapixels are read. Send an image with square pixels."
+        )
+
+
 def check_volume(width: int, height: int, slices: int) -> None:
     """Check the declared size of a volume; raises ImageTooLarge over :data:`MAX_VOLUME_PIXELS`."""
     if width * height * slices > MAX_VOLUME_PIXELS:

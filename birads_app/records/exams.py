@@ -28,6 +28,11 @@ def of_patient(pseudonym: str) -> bool:
     return session().scalar(select(Exam.id).where(Exam.pseudonym == pseudonym).limit(1)) is not None
 
 
+def of_study(study_uid: str) -> bool:
+    """True where there is an exam of this study."""
+    return session().scalar(select(Exam.id).where(Exam.study_uid == study_uid).limit(1)) is not None
+
+
 def exists(exam_id: str) -> bool:
     """True where the exam is recorded."""
     return session().scalar(select(Exam.id).where(Exam.id == exam_id)) is not None
