@@ -257,9 +257,9 @@ class Viewer {
   // Zoom, window and spacing, as far as they are known.
   #readout(view) {
     const { about, failed } = view.pyramid;
+    if (!about && !failed) return ""; // all lines at once, so that none moves
     const zoom = this.texts.zoom.replace("{number}", String(Math.round(100 * view.zoom)));
     if (failed) return [zoom, this.texts.reduced].join("\n");
-    if (!about) return zoom;
     const named = namedWindow(view.look, about);
     const whole = (number) => String(Math.round(number));
     const window = named && this.texts.window.replace("{centre}", whole(named.centre)).replace("{width}", whole(named.width));
