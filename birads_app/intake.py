@@ -4,7 +4,6 @@ What is read, judged and kept is the file without the patient's identity, unless
 identity is kept apart, sealed.
 """
 
-import threading
 import unicodedata
 import uuid
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ from birads_app.dicom.pseudonyms import Pseudonyms
 from birads_app.inference import dicom_file, explain
 from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import BiradsError, InputError
+from birads_app.inference.limits import ONE_PICTURE_AT_A_TIME
 from birads_app.inference.predictor import Prediction, Predictor
 from birads_app.records import audit, exams, files, identities
 from birads_app.records.identities import Identity
@@ -32,9 +32,6 @@ from birads_app.studies import Upload
 
 _FILENAME_MAX = 200
 _FAILURE_MAX = 500
-# An open 13-megapixel image takes some 100 MB. The threads of a worker wait for each other rather than hold one
-# each: the engine uses every core for one image anyway.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -199,7 +196,7 @@ def _read_all(
     identity: Identity | None = None
     for filename, data in uploads:
         name = base_name(filename)
-        with _ONE_AT_A_TIME:
+        with ONE_PICTURE_AT_A_TIME:  # the engine uses every core for one anyway
             try:
                 file = _read(data, name)
                 del data  # as large as the picture, and not needed while that is judged

@@ -2,6 +2,8 @@
 
 import io
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from factories import breast, deletion, dicom, dicom_bytes, make_user, mammogram_dicom, mammogram_png, sign_in
@@ -98,10 +100,23 @@ def test_every_page_of_the_demonstration_says_so(reader: FlaskClient, exam_url: 
     assert "Demonstration model." in reader.get("/login").text
 
 
-def test_the_page_without_its_images_is_light(reader: FlaskClient, exam_url: str):
-    static = ["css/site.css", "js/site.js", "js/viewer.js", "js/upload.js", "favicon.svg"]
-    weight = len(reader.get(exam_url).data) + sum(len(reader.get(f"/static/{name}").data) for name in static)
-    assert weight < 100_000
+def test_the_page_without_its_images_is_light(serving_app: Flask, reader: FlaskClient, exam_url: str):
+    page = reader.get(exam_url)
+    static = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    viewer = Path(serving_app.static_folder or "", "js", "viewer")
+    modules = [f"/static/js/viewer/{path.name}" for path in viewer.glob("*.js")]
+    weight = sum(len(reader.get(address).data) for address in {*static, *modules})
+    assert len(static) > 3 and len(page.data) + weight < 150_000
+
+
+@pytest.mark.parametrize("asked", ["0", "1"])
+def test_the_heat_map_waits_until_it_is_asked_for(
+    serving_app: Flask, reader: FlaskClient, exam_url: str, asked: str
+):
+    settings = replace(serving_app.extensions["birads_settings"], show_heat_map=asked == "1")
+    serving_app.extensions["birads_settings"] = settings
+    (control,) = re.findall(r'<input type="checkbox" class="heat-on"([^>]*)>', reader.get(exam_url).text)
+    assert ("checked" in control) == (asked == "1")
 
 
 def test_images_come_with_the_right_type(reader: FlaskClient, image_urls: list[str]):

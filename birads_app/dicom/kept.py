@@ -26,8 +26,9 @@ KEPT = _words("""
     PixelPaddingRangeLimit QualityControlImage BurnedInAnnotation RecognizableVisualFeatures
     PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing
     PixelIntensityRelationship PixelIntensityRelationshipSign RescaleIntercept RescaleSlope RescaleType
-    WindowCenter WindowWidth VOILUTFunction ModalityLUTSequence ModalityLUTType VOILUTSequence LUTDescriptor
-    LUTData PresentationLUTShape LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod
+    WindowCenter WindowWidth WindowCenterWidthExplanation VOILUTFunction ModalityLUTSequence ModalityLUTType
+    VOILUTSequence LUTDescriptor LUTExplanation LUTData PresentationLUTShape LossyImageCompression
+    LossyImageCompressionRatio LossyImageCompressionMethod
 
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence FrameContentSequence PixelMeasuresSequence
     PixelValueTransformationSequence FrameVOILUTSequence FrameAnatomySequence XRay3DFrameTypeSequence FrameType
@@ -69,7 +70,8 @@ _TERMS = frozenset(
     DISTORTED / SAMPLED / MAX_IP / PRODUCT / RESEARCH / SERVICE / TUNGSTEN / MOLYBDENUM / RHODIUM / SILVER /
     ALUMINUM / COPPER / TITANIUM / STRIP / WEDGE / BUTTERFLY / MULTIPLE / FLAT / FIXED / FOCUSED / RECIPROCATING /
     PARALLEL / CROSSED / DIRECT / SCINTILLATOR / STORAGE / FILM / AREA / SLOT / RECTANGLE / RECTANGULAR / ROUND /
-    CIRCULAR / POLYGONAL / HEXAGONAL / NORMAL / ABORTED / MANUAL / AUTOMATIC / SRT / SNM3 / SCT / 99SDM
+    CIRCULAR / POLYGONAL / HEXAGONAL / NORMAL / HARDER / SOFTER / ABORTED / MANUAL / AUTOMATIC /
+    SRT / SNM3 / SCT / 99SDM
     """.replace("\n", " ").split("/")
 ) | {""}
 _PATTERNS = {

@@ -4,6 +4,8 @@ The format is known from the bytes; the name only helps to word an error. DICOM 
 ``dicom_*``, every other format by ``pictures``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,31 +94,37 @@ def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "maxi
     NotAMammogram
         A DICOM file says that it shows something else, such as a quality control phantom.
     """
-    if not data:
-        raise EmptyFile("The file is empty. It may not have been exported or copied completely.")
+    with damage_named():
+        source = format_of(data, filename)
+        found = _decode_dicom(data, tomosynthesis) if source == "DICOM" else _decode_picture(data, source)
+        return _completed(found, filename)
+
+
+@contextmanager
+def damage_named() -> Iterator[None]:
+    """Turn whatever a damaged file makes a decoder stumble over to UnreadableImage."""
     try:
-        if dicom_file.is_dicom(data):
-            return _completed(_decode_dicom(data, tomosynthesis), filename)
-        source = pictures.format_of(data)
-        if source is None:
-            raise UnsupportedFormat(_what_it_is(data, filename))
-        return _completed(_decode_picture(data, source), filename)
+        yield
     except InputError:
         raise
     except MemoryError as error:
         raise UnreadableImage("There is not enough memory to read this file.") from error
-    except Exception as error:  # whatever a damaged file makes a decoder stumble over
+    except Exception as error:
         raise UnreadableImage("The file contradicts itself: it is damaged. Export it again.") from error
 
 
+def format_of(data: bytes, filename: str = "") -> str:
+    """Name a file's format by its first bytes; raises EmptyFile and UnsupportedFormat."""
+    if not data:
+        raise EmptyFile("The file is empty. It may not have been exported or copied completely.")
+    source = "DICOM" if dicom_file.is_dicom(data) else pictures.format_of(data)
+    if source is None:
+        raise UnsupportedFormat(_what_it_is(data, filename))
+    return source
+
+
 def _decode_dicom(data: bytes, tomosynthesis: Tomosynthesis) -> Mammogram:
-    file = dicom_file.read(data)
-    dicom_volume.flatten(file.dataset)
-    of_volume: tuple[str, ...] = ()
-    if dicom_volume.slices(file.dataset) > 1:
-        words, of_volume = dicom_volume.maximum(file, tomosynthesis)
-    else:
-        words = dicom_pixels.stored_words(file)
+    file, words, of_volume = dicom_volume.picture(data, tomosynthesis)
     pixels, notes = dicom_grey.present(file.dataset, words)
     return Mammogram(
         pixels=square(pixels, dicom_view.aspect(file.dataset)),

@@ -269,12 +269,16 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
     return dataset.get(keyword)
 
 
+def texts(dataset: Dataset, keyword: str) -> list[str]:
+    """An element's values as stripped texts; a single empty one where it is absent or has no value."""
+    found = value_of(dataset, keyword)
+    values = found if isinstance(found, MultiValue | list) else [found]
+    return ["" if value is None else str(value).strip(" \0") for value in values]
+
+
 def text(dataset: Dataset, keyword: str) -> str:
     """An element's first value as stripped text; empty where it is absent or has no value."""
-    found = value_of(dataset, keyword)
-    if isinstance(found, MultiValue | list):
-        found = found[0] if len(found) else None
-    return "" if found is None else str(found).strip(" \0")
+    return next(iter(texts(dataset, keyword)), "")
 
 
 def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:

@@ -6,14 +6,17 @@ All of it depends on nothing but the stored value, so it is worked out once for 
 words and then applied as one look-up table.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
-from birads_app.inference.dicom_file import items, text, value_of
+from birads_app.inference.dicom_file import items, text, texts, value_of
 from birads_app.inference.dicom_pixels import Layout, layout
+from birads_app.inference.grey_curve import Curve
 
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 _WHITE = 65535
@@ -45,6 +48,24 @@ class _Values:
     padding: np.ndarray
 
 
+@dataclass(frozen=True)
+class Rendering:
+    """How a picture's words are to be shown.
+
+    measured : float array (n,), what each possible word measures
+    padding : bool array (n,), True where the word stands for no measurement, which is shown black
+    curves : from what is measured to grey, at least one; the first is how the picture is shown
+    inverted : True where the curves' white is to be black
+    notes : sentences for the reader
+    """
+
+    measured: np.ndarray
+    padding: np.ndarray
+    curves: tuple[Curve, ...]
+    inverted: bool
+    notes: tuple[str, ...] = ()
+
+
 def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Turn stored words into presentation values.
 
@@ -57,21 +78,28 @@ def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[str,
     -------
     uint16 array of shape (rows, columns), 0 black .. 65535 white, air dark; and notes for the reader
     """
+    found = rendering(dataset, words)
+    shown = found.curves[0](found.measured)
+    shown = 1.0 - shown if found.inverted else shown
+    shown[found.padding] = 0.0
+    return look_up(np.rint(shown * _WHITE).astype(np.uint16), words), found.notes
+
+
+def rendering(dataset: Dataset, words: np.ndarray) -> Rendering:
+    """Say how words are to be shown; parameters as :func:`present`.
+
+    The file's tables come first, then its windows, in its order. Where the first of them cannot be used, the
+    whole range does, or the logarithm of raw values.
+    """
     values = _values(dataset, layout(dataset), 1 << 8 * words.dtype.itemsize)
-    inverted = _inverted(dataset)
-    shown = _voi(dataset, values)
+    curves = (*_tables(dataset, values), *_windows(dataset))
     notes: tuple[str, ...] = ()
-    if shown is not None and _hides(shown, values, words):
-        shown, notes = None, (_BAD_WINDOW_NOTE,)
-    if shown is None and _for_processing(dataset):
-        shown, inverted = _raw(dataset, values, words), False
-        notes = (_RAW_NOTE,)
-    elif shown is None:
-        shown = _whole_range(values, words)
-        notes = notes or (_NO_WINDOW_NOTE,)
-    shown = 1.0 - shown if inverted else shown
-    shown[values.padding] = 0.0
-    return _look_up(np.rint(shown * _WHITE).astype(np.uint16), words), notes
+    if not curves or _hides(curves[0](values.modality), values, words):
+        if _for_processing(dataset):
+            return _raw(dataset, values, words)
+        notes = (_BAD_WINDOW_NOTE if curves else _NO_WINDOW_NOTE,)
+        curves = (Curve(*span(values.modality, values.padding, words), source="range"), *curves)
+    return Rendering(values.modality, values.padding, curves, _inverted(dataset), notes)
 
 
 def from_dark_to_bright(dataset: Dataset, words: np.dtype) -> np.ndarray:
@@ -107,42 +135,46 @@ def _padding(dataset: Dataset, pixel: Layout, stored: np.ndarray) -> np.ndarray:
 
 def _modality(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
     """Apply the Modality LUT Sequence (0028,3000), else rescale."""
-    table = _table(dataset, "ModalityLUTSequence", stored)
-    if table is not None:
-        return table[0]
+    for item in items(dataset, "ModalityLUTSequence")[:1]:
+        found = _table(dataset, item, stored)
+        if found is not None:
+            first, table, _ = found
+            return table[np.clip(stored - first, 0, table.size - 1)]
     slope, intercept = _real(dataset, "RescaleSlope"), _real(dataset, "RescaleIntercept")
     return stored * (slope or 1.0) + (intercept or 0.0)
 
 
-def _voi(dataset: Dataset, values: _Values) -> np.ndarray | None:
-    """Apply the first VOI LUT, else the first window: float array (n,) 0..1; None where there is neither."""
-    table = _table(dataset, "VOILUTSequence", values.modality)
-    if table is not None:
-        looked_up, bits = table
-        return looked_up / max((1 << bits) - 1, looked_up.max())
-    centre, width = _real(dataset, "WindowCenter"), _real(dataset, "WindowWidth")
-    if centre is None or width is None or width <= 0:
-        return None
-    return _window(values.modality, centre, width, text(dataset, "VOILUTFunction").upper())
+def _tables(dataset: Dataset, values: _Values) -> Iterator[Curve]:
+    """The tables of the VOI LUT Sequence (0028,3010)."""
+    for item in items(dataset, "VOILUTSequence"):
+        found = _table(dataset, item, values.modality)
+        if found is not None:
+            first, table, bits = found
+            grey = table / max((1 << bits) - 1, table.max())
+            name = text(item, "LUTExplanation")
+            yield Curve(first, first + max(1, table.size - 1), "table", grey, "table", name)
 
 
-def _window(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
-    """Window values to 0..1 by (0028,1056) *VOI LUT Function*; LINEAR where it is absent or unknown."""
-    if function == "SIGMOID":
-        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -700, 700)))
-    if function == "LINEAR_EXACT":
-        return np.clip((values - centre) / width + 0.5, 0.0, 1.0)
-    if width <= 1:
-        return (values > centre - 0.5).astype(float)
-    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
+def _windows(dataset: Dataset) -> Iterator[Curve]:
+    """The windows, by (0028,1056) *VOI LUT Function*; LINEAR where it is absent or unknown."""
+    function = text(dataset, "VOILUTFunction").upper()
+    names = texts(dataset, "WindowCenterWidthExplanation")
+    pairs = zip(_reals(dataset, "WindowCenter"), _reals(dataset, "WindowWidth"), strict=False)
+    for number, (centre, width) in enumerate(pairs):
+        if centre is None or width is None or width <= 0:
+            continue
+        name = names[number] if number < len(names) else ""
+        if function in ("SIGMOID", "LINEAR_EXACT"):
+            shape: Literal["sigmoid", "linear"] = "sigmoid" if function == "SIGMOID" else "linear"
+            yield Curve(centre - width / 2, centre + width / 2, shape, name=name)
+        else:
+            reach = max(0.0, width - 1) / 2
+            yield Curve(centre - 0.5 - reach, centre - 0.5 + reach, name=name)
 
 
-def _table(dataset: Dataset, keyword: str, values: np.ndarray) -> tuple[np.ndarray, int] | None:
-    """Look values up in the first table of a LUT sequence: the result and its bits; None without a table."""
-    sequence = items(dataset, keyword)
-    descriptor, data = (
-        value_of(sequence[0], name) if sequence else None for name in ("LUTDescriptor", "LUTData")
-    )
+def _table(dataset: Dataset, item: Dataset, values: np.ndarray) -> tuple[int, np.ndarray, int] | None:
+    """An item of a LUT sequence: the first value that it maps, its entries as floats, and their bits; None without."""
+    descriptor, data = value_of(item, "LUTDescriptor"), value_of(item, "LUTData")
     if descriptor is None or data is None:
         return None
     entries, first, bits = (int(number) for number in descriptor)
@@ -155,7 +187,7 @@ def _table(dataset: Dataset, keyword: str, values: np.ndarray) -> tuple[np.ndarr
         return None
     if first >= 1 << 15 and values.min() < 0:  # a negative first value, written as an unsigned word
         first -= 1 << 16
-    return table[np.clip(np.rint(values).astype(np.int64) - first, 0, table.size - 1)], bits
+    return first, table, bits
 
 
 def _inverted(dataset: Dataset) -> bool:
@@ -177,21 +209,25 @@ def _hides(shown: np.ndarray, values: _Values, words: np.ndarray) -> bool:
     return bool(high - low < _FLAT)
 
 
-def _whole_range(values: _Values, words: np.ndarray) -> np.ndarray:
-    """Stretch from the smallest to the largest modality value of the unpadded picture to 0..1."""
+def span(measured: np.ndarray, padding: np.ndarray, words: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest of what the picture's unpadded words measure; 0 and 0 without such a word.
+
+    ``measured`` and ``padding`` are as in :class:`Rendering`.
+    """
     lowest, highest, _, _ = cv2.minMaxLoc(words)
     there = np.arange(int(lowest), int(highest) + 1)
-    if values.padding[there].any() or (np.diff(values.words[there]) < 0).any():
+    steps = np.diff(measured[there])
+    if padding[there].any() or not ((steps >= 0).all() or (steps <= 0).all()):
         # The extreme words may be padding or not the extreme values: see which words occur.
-        counts = cv2.calcHist([words], [0], None, [values.words.size], [0, values.words.size])
-        there = np.flatnonzero((counts.ravel() > 0) & ~values.padding)
+        counts = cv2.calcHist([words], [0], None, [measured.size], [0, measured.size])
+        there = np.flatnonzero((counts.ravel() > 0) & ~padding)
     if not there.size:
-        return 0 * values.modality
-    seen = values.modality[there]
-    return _stretch(values.modality, float(seen.min()), float(seen.max()))
+        return 0.0, 0.0
+    seen = measured[there]
+    return float(seen.min()), float(seen.max())
 
 
-def _raw(dataset: Dataset, values: _Values, words: np.ndarray) -> np.ndarray:
+def _raw(dataset: Dataset, values: _Values, words: np.ndarray) -> Rendering:
     """Show raw detector values like a film: by the logarithm of the intensity, dense tissue bright.
 
     (0028,1040) *Pixel Intensity Relationship* is taken as LIN and (0028,1041) its *Sign* as 1 (low values:
@@ -202,9 +238,9 @@ def _raw(dataset: Dataset, values: _Values, words: np.ndarray) -> np.ndarray:
     if text(dataset, "PixelIntensityRelationship").upper() != "LOG":
         intensity = np.log(np.maximum(intensity, 1.0))
     sample = _sample(words, values)
-    if not sample.size:
-        return 0 * intensity
-    return _stretch(-intensity, *np.percentile(-intensity[sample], _RAW_PERCENTILES))
+    ends = np.percentile(-intensity[sample], _RAW_PERCENTILES) if sample.size else (0.0, 0.0)
+    curve = Curve(float(ends[0]), float(ends[1]), source="raw")
+    return Rendering(-intensity, values.padding, (curve,), False, (_RAW_NOTE,))
 
 
 def _sample(words: np.ndarray, values: _Values) -> np.ndarray:
@@ -214,12 +250,7 @@ def _sample(words: np.ndarray, values: _Values) -> np.ndarray:
     return sample[~values.padding[sample]]
 
 
-def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Bring low..high to 0..1; all 0 where they are the same."""
-    return np.clip((values - low) / (high - low), 0.0, 1.0) if high > low else 0 * values
-
-
-def _look_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
+def look_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
     """Look every word up, as quickly as can be: not at all where every word stands for itself."""
     if words.dtype == np.uint16 and np.array_equal(table, np.arange(table.size)):
         return words
@@ -228,8 +259,18 @@ def _look_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
 
 def _real(dataset: Dataset, keyword: str) -> float | None:
     """An element's first value as a finite number, else None."""
+    found = _reals(dataset, keyword)
+    return found[0] if found else None
+
+
+def _reals(dataset: Dataset, keyword: str) -> list[float | None]:
+    """An element's values as finite numbers; None for one that is none."""
+    return [_number(value) for value in texts(dataset, keyword)]
+
+
+def _number(value: str) -> float | None:
     try:
-        value = float(text(dataset, keyword))
+        number = float(value)
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return number if np.isfinite(number) else None

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
-from birads_app.inference import dicom_grey
+from birads_app.inference import dicom_file, dicom_grey
 from birads_app.inference.dicom_file import TOMOSYNTHESIS, DicomFile, items, text
-from birads_app.inference.dicom_pixels import frames, layout, number
+from birads_app.inference.dicom_pixels import frames, layout, number, stored_words
 from birads_app.inference.errors import UnsupportedFormat
 from birads_app.inference.limits import check_volume
 
@@ -36,6 +36,22 @@ _MACROS = (
     ("PixelMeasuresSequence", "PixelSpacing", "PixelSpacing"),
     ("FrameAnatomySequence", "FrameLaterality", "ImageLaterality"),
 )
+
+
+def picture(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[str, ...]]:
+    """Read a file to the words of the one picture that it stands for, array of shape (rows, columns), and notes.
+
+    Raises
+    ------
+    InputError
+        As :func:`birads_app.inference.dicom_file.read`, :func:`maximum`, and
+        :func:`birads_app.inference.dicom_pixels.stored_words`.
+    """
+    file = dicom_file.read(data)
+    flatten(file.dataset)
+    if slices(file.dataset) > 1:
+        return file, *maximum(file, allowed)
+    return file, stored_words(file), ()
 
 
 def flatten(dataset: Dataset) -> None:

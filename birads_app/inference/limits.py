@@ -1,11 +1,15 @@
 """How large a picture may be, judged by what its header declares, before any memory is taken for it."""
 
+import threading
+
 from birads_app.inference.errors import ImageTooLarge, UnreadableImage
 
 # Twice the largest detectors and film scans (about 60 megapixels); a 16-bit image then takes 240 MB.
 MAX_PIXELS = 120_000_000
 # 130 slices of the largest detectors; decompressing them takes some ten seconds.
 MAX_VOLUME_PIXELS = 1_000_000_000
+# An open 13-megapixel image takes some 100 MB: the threads of a process take turns rather than hold one each.
+ONE_PICTURE_AT_A_TIME = threading.Lock()
 
 
 def check_size(width: int, height: int) -> None:

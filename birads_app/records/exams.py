@@ -33,6 +33,14 @@ def of_study(study_uid: str) -> bool:
     return session().scalar(select(Exam.id).where(Exam.study_uid == study_uid).limit(1)) is not None
 
 
+def image(exam_id: str, image_id: str) -> Image:
+    """An image of an exam; raises NotFound."""
+    found = next((each for each in get(exam_id).images if each.id == image_id), None)
+    if found is None:
+        raise NotFound("This exam has no such image.")
+    return found
+
+
 def exists(exam_id: str) -> bool:
     """True where the exam is recorded."""
     return session().scalar(select(Exam.id).where(Exam.id == exam_id)) is not None

@@ -131,10 +131,15 @@ def path(image: Image, kind: str) -> Path:
     kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.probabilities)}
     if kind not in kinds:
         raise NotFound(f"An image has no {kind!r}. There are: {', '.join(sorted(kinds))}.")
-    found = root() / image.exam_id / image.id / _name(image, kind)
+    found = folder(image) / _name(image, kind)
     if not found.is_file():
         raise NotFound("The file of this image is missing from the instance folder.")
     return found
+
+
+def folder(image: Image) -> Path:
+    """Where the files of a stored image lie."""
+    return root() / image.exam_id / image.id
 
 
 def sweep(recorded: set[str]) -> None:

@@ -36,6 +36,7 @@ from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, now
 from birads_app.studies import Upload
 from birads_app.web import charts, listing
+from birads_app.web.security import private
 from birads_app.web.tables import csv_answer
 
 bp = Blueprint("reading", __name__)
@@ -185,13 +186,8 @@ def hold(exam_id: str) -> ResponseReturnValue:
 @bp.get("/exams/<exam_id>/images/<image_id>/<kind>")
 def image(exam_id: str, image_id: str, kind: str) -> Response:
     """Deliver an image of an exam: ``display``, ``thumb``, ``heat-<category>``, or ``original`` to download."""
-    exam = exams.get(exam_id)
-    wanted = next((each for each in exam.images if each.id == image_id), None)
-    if wanted is None:
-        abort(404, "This exam has no such image.")
-    if kind == "original":
-        return _original(exam, wanted)
-    return _private(send_file(exams.file(wanted, kind)))
+    wanted = exams.image(exam_id, image_id)
+    return _original(wanted) if kind == "original" else private(send_file(exams.file(wanted, kind)))
 
 
 def _read(uploads: list[Upload]) -> ResponseReturnValue:
@@ -260,16 +256,11 @@ def _sample_exams() -> dict[str, Any]:
     return {"samples": samples.available(), "samples_credit": samples.CREDIT}
 
 
-def _original(exam: Exam, image: Image) -> Response:
+def _original(image: Image) -> Response:
     """The file as it is stored, under a name of the server's making, never shown inside the page."""
     path = exams.file(image, "original")
+    exam = image.exam
     number = hanging(exam.images).index(image) + 1  # as on the page
     name = f"exam-{exam.id[:8]}-image-{number}{path.suffix}"
     kind = files.media_type(image)
-    return _private(send_file(path, mimetype=kind, as_attachment=True, download_name=name))
-
-
-def _private(response: Response) -> Response:
-    """Let only the reader's own browser keep the image, and ask again each time whether it still may."""
-    response.headers["Cache-Control"] = "private, no-cache"
-    return response
+    return private(send_file(path, mimetype=kind, as_attachment=True, download_name=name))

@@ -34,6 +34,12 @@ def init_app(app: Flask) -> None:
     app.after_request(_complete)
 
 
+def private(response: Response) -> Response:
+    """Let only the reader's own browser keep an image, and ask again each time whether it still may."""
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
 def _complete(response: Response) -> Response:
     """Add the headers. What is not a static file may show patients and is kept by no cache."""
     for name, value in _HEADERS.items():

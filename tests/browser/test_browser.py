@@ -13,7 +13,7 @@ from server import Server
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
 CASE = next(iter(gen_cases()))
-RIGHT_CC, RIGHT_MLO = str(CASE["rcc"]), str(CASE["rmlo"])
+RIGHT_CC = str(CASE["rcc"])
 
 
 @pytest.fixture
@@ -39,11 +39,6 @@ def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
     expect(page.get_by_text("Research use only. Not a medical device")).to_be_visible()
     expect(page.get_by_role("complementary", name="Demonstration model")).to_be_visible()
     expect(page.get_by_role("img", name="The model's probability of each category")).to_be_visible()
-    heat = page.locator(".heat:visible")
-    expect(heat).to_have_count(1)
-    expect(heat).to_have_css("opacity", "0.5")
-    page.get_by_label("Opacity").fill("80")
-    expect(heat).to_have_css("opacity", "0.8")
 
     page.get_by_role("link", name="Delete exam").click()
     page.get_by_role("button", name="Delete exam").click()
@@ -51,28 +46,6 @@ def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
     expect(page.get_by_text("No exams yet")).to_be_visible()
     context.close()
     assert found == []
-
-
-def test_the_heat_map_lies_on_the_image_and_follows_the_keys(page: Page, server: Server):
-    steps.upload(page, server, RIGHT_MLO)
-    expect(page).to_have_url(EXAM_URL, timeout=60_000)
-    page.wait_for_load_state("networkidle")
-    heat, display = page.locator(".heat:visible"), page.locator(".display")
-    assert heat.bounding_box() == display.bounding_box()
-    assert heat.evaluate("image => image.naturalWidth") > 0
-    page.locator(".stage").focus()
-    page.keyboard.press("2")
-    expect(heat).to_have_attribute("data-code", "2")
-    page.keyboard.press("-")
-    expect(heat).to_have_css("opacity", "0.4")
-    page.keyboard.press("h")
-    expect(heat).to_have_count(0)
-    page.keyboard.press("h")
-    page.get_by_role("radio", name="BI-RADS 2").press("ArrowRight")
-    expect(heat).to_have_attribute("data-code", "3")
-    page.get_by_label("Enlarge").check()
-    assert heat.bounding_box() == display.bounding_box()
-    assert page.locator(".stage").evaluate("stage => stage.scrollHeight > stage.clientHeight")
 
 
 def test_refused_files_are_named_and_the_others_stay_chosen(page: Page, server: Server, text_file: str):
@@ -173,12 +146,7 @@ def test_everything_works_without_javascript(plain_page: Page, server: Server, t
     page.locator("#files").set_input_files([RIGHT_CC])
     page.get_by_role("button", name="Read images").click()
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
-    heat = page.locator(".heat:visible")
-    expect(heat).to_have_count(1)
-    page.locator(".segments input[value='1']").check()
-    expect(heat).to_have_attribute("data-code", "1")
-    page.get_by_label("Heat map", exact=True).uncheck()
-    expect(heat).to_have_count(0)
+    expect(page.locator(".display")).to_be_visible()
     page.get_by_role("link", name="Delete exam").click()
     page.get_by_role("button", name="Delete exam").click()
     expect(page.get_by_role("status").first).to_have_text("The exam and its images were deleted.")

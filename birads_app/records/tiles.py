@@ -1,0 +1,145 @@
+"""An image's grey values at full depth, in tiles, for the viewer: ``images/<exam>/<image>/tiles-1.zip``.
+
+A pyramid: the picture, and the picture halved until it is one tile. It is made from the stored original when it
+is first asked for, goes with the exam's folder, and may be removed at any time. Each tile is kept as it travels:
+rows of little-endian uint16, compressed by gzip, which every browser unpacks by itself.
+"""
+
+import fcntl
+import gzip
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from flask import current_app
+
+from birads_app.inference import grey_scale
+from birads_app.inference.grey_curve import Curve
+from birads_app.inference.grey_scale import GreyScale
+from birads_app.inference.limits import ONE_PICTURE_AT_A_TIME
+from birads_app.records import files
+from birads_app.records.errors import NotFound
+from birads_app.records.models import Image
+
+SIDE = 512
+# Counted up when what is written changes, so that older ones are not read.
+_NAME, _PART = "tiles-1.zip", "tiles-1.part"
+_DESCRIPTION = "description.json"
+_ENTRIES_MAX = 4096  # of a table: sixteen for each grey of the display
+_QUICK = 1
+
+
+def description(image: Image) -> dict[str, Any]:
+    """What the viewer has to know before it asks for a tile; makes the tiles where there are none yet.
+
+    Returns
+    -------
+    width, height in pixels; side of a tile and number of levels; spacing, ends and presets as in
+    :class:`birads_app.inference.grey_scale.GreyScale`, tables as whole numbers 0..65535
+
+    Raises
+    ------
+    NotFound
+        The image's files are gone.
+    InputError
+        The original cannot be read any more.
+    """
+    found: dict[str, Any] = json.loads(_member(image, _DESCRIPTION))
+    return found
+
+
+def tile(image: Image, level: int, row: int, column: int) -> bytes:
+    """A tile as gzip; level 0 is the whole picture. Errors as :func:`description`, NotFound for no such tile."""
+    return _member(image, f"{level}/{row}/{column}")
+
+
+def path(image: Image) -> Path:
+    """The file of all tiles; made where it is missing. Errors as :func:`description`."""
+    found = files.folder(image) / _NAME
+    if not found.exists():
+        with _only_maker(image) as part, ONE_PICTURE_AT_A_TIME:
+            if not found.exists():  # somebody else may have made it meanwhile
+                _write(part, _scale(image))
+                part.rename(found)
+                files.sync(found.parent)
+    return found
+
+
+def _member(image: Image, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(path(image)) as archive:
+            return archive.read(name)
+    except KeyError as error:
+        raise NotFound("This image has no such tile.") from error
+    except FileNotFoundError as error:
+        raise NotFound("The files of this image are gone. The exam may have been deleted.") from error
+
+
+@contextmanager
+def _only_maker(image: Image) -> Iterator[Path]:
+    """The file to write to, locked against other processes. What a crash leaves of it is written over."""
+    part = files.folder(image) / _PART
+    with part.open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield part
+
+
+def _scale(image: Image) -> GreyScale:
+    data = files.path(image, "original").read_bytes()
+    return grey_scale.read(data, current_app.extensions["birads_settings"].tomosynthesis)
+
+
+def _write(target: Path, scale: GreyScale) -> None:
+    """Write all levels and the description, through to the disk."""
+    height, width = scale.values.shape
+    with target.open("r+b") as stream:
+        stream.truncate()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            levels = 0
+            for values in _halved(scale.values):
+                for name, data in _tiles(values):
+                    archive.writestr(f"{levels}/{name}", data)
+                levels += 1
+            about = {
+                "width": width,
+                "height": height,
+                "side": SIDE,
+                "levels": levels,
+                "spacing": scale.spacing,
+                "ends": scale.ends,
+                "presets": [_as_json(preset) for preset in scale.presets],
+            }
+            archive.writestr(_DESCRIPTION, json.dumps(about))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _halved(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The picture, then halves of it by area, down to one tile."""
+    yield values
+    while max(values.shape) > SIDE:
+        height, width = values.shape
+        values = cv2.resize(values, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+        yield values
+
+
+def _tiles(values: np.ndarray) -> Iterator[tuple[str, bytes]]:
+    """Every tile of a level by ``row/column``; those at the right and lower edge are smaller."""
+    for top in range(0, values.shape[0], SIDE):
+        for left in range(0, values.shape[1], SIDE):
+            part = values[top : top + SIDE, left : left + SIDE]
+            data = gzip.compress(part.astype("<u2").tobytes(), _QUICK, mtime=0)
+            yield f"{top // SIDE}/{left // SIDE}", data
+
+
+def _as_json(curve: Curve) -> dict[str, Any]:
+    entries = curve.table.size
+    chosen = np.linspace(0, entries - 1, min(entries, _ENTRIES_MAX)).round().astype(int)
+    return asdict(curve) | {"table": np.rint(65535 * curve.table[chosen]).astype(int).tolist()}

@@ -1,0 +1,237 @@
+// One image in its cell: where it lies, and how it is drawn. Lengths are pixels of the page unless they say "image".
+
+import { Pyramid } from "./tiles.js";
+import { asOpened, colours, isAsOpened } from "./window.js";
+
+const MOST = 16; // pixels of the display that one of the image may take
+const LEAST = 0.5; // of the size that fits
+const KEPT_IN_SIGHT = 60;
+const LENS = 120;
+const LENS_ENLARGES = 3;
+
+export class View {
+  look = asOpened();
+  marks = [];
+  line = null; // the measured distance: [[x, y], [x, y]] in pixels of the image
+  cursor = null; // where a tool is moved to by keys
+  lens = null;
+  #fitted = true;
+  #due = false;
+  #table = null;
+  #tableOf = "";
+
+  // cell: the figure; changed: called after each drawing; overlay: what lies over the picture, {image, opacity} or null
+  constructor(cell, { changed, overlay }) {
+    this.cell = cell;
+    this.id = cell.dataset.image;
+    this.width = Number(cell.dataset.width);
+    this.height = Number(cell.dataset.height);
+    this.display = cell.querySelector(".display");
+    this.canvas = cell.querySelector("canvas");
+    this.context = this.canvas.getContext("2d", { alpha: false });
+    this.changed = changed;
+    this.overlay = overlay;
+    this.pyramid = new Pyramid(cell.dataset.tiles, () => this.draw());
+    this.display.addEventListener("load", () => this.draw());
+    new ResizeObserver(() => this.#resize()).observe(cell);
+  }
+
+  get shown() {
+    return this.cell.clientWidth > 0 && this.cell.checkVisibility();
+  }
+
+  // The image's pixels in one pixel of the page, the other way round, and in one of the display.
+  get zoom() {
+    return this.scale * this.density;
+  }
+
+  // Towards which side of its cell the image hangs: 0 left, 0.5 middle, 1 right.
+  get hangs() {
+    if (this.cell.closest("[data-layout=one]")) return 0.5;
+    return { left: 0, right: 1 }[this.cell.dataset.hangs] ?? 0.5;
+  }
+
+  fit() {
+    const { clientWidth: across, clientHeight: down } = this.cell;
+    this.#fitted = true;
+    if (!across || !down) return;
+    this.least = Math.min(across / this.width, down / this.height);
+    this.scale = this.least;
+    this.x = (across - this.width * this.scale) * this.hangs;
+    this.y = (down - this.height * this.scale) / 2;
+    this.draw();
+  }
+
+  // The middle of what is seen of the image: around it keys zoom, and there their tools begin.
+  get middle() {
+    const between = (from, length, room) => (Math.max(0, from) + Math.min(room, from + length)) / 2;
+    return [
+      between(this.x, this.width * this.scale, this.cell.clientWidth),
+      between(this.y, this.height * this.scale, this.cell.clientHeight),
+    ];
+  }
+
+  // Enlarge around a place of the cell.
+  zoomBy(factor, x, y) {
+    const most = MOST / this.density;
+    const scale = Math.min(most, Math.max(LEAST * this.least, this.scale * factor));
+    this.x = x - ((x - this.x) * scale) / this.scale;
+    this.y = y - ((y - this.y) * scale) / this.scale;
+    this.scale = scale;
+    this.#moved();
+  }
+
+  panBy(across, down) {
+    this.x += across;
+    this.y += down;
+    this.#moved();
+  }
+
+  // Bring a place, in shares of the image, to the middle of the cell.
+  centre(x, y) {
+    this.x = this.cell.clientWidth / 2 - x * this.width * this.scale;
+    this.y = this.cell.clientHeight / 2 - y * this.height * this.scale;
+    this.#moved();
+  }
+
+  // A place of the cell in pixels of the image, and back.
+  toImage(x, y) {
+    return [(x - this.x) / this.scale, (y - this.y) / this.scale];
+  }
+
+  toCell([x, y]) {
+    return [this.x + x * this.scale, this.y + y * this.scale];
+  }
+
+  // Millimetres between two places of the image; null where the spacing is not known.
+  millimetres([[fromX, fromY], [toX, toY]]) {
+    const spacing = this.pyramid.about?.spacing;
+    return spacing ? Math.hypot((toY - fromY) * spacing[0], (toX - fromX) * spacing[1]) : null;
+  }
+
+  draw() {
+    if (this.#due) return;
+    this.#due = true;
+    requestAnimationFrame(() => {
+      this.#due = false;
+      if (this.shown && this.scale) this.#draw();
+    });
+  }
+
+  #moved() {
+    const { clientWidth: across, clientHeight: down } = this.cell;
+    this.#fitted = false;
+    this.x = Math.min(across - KEPT_IN_SIGHT, Math.max(KEPT_IN_SIGHT - this.width * this.scale, this.x));
+    this.y = Math.min(down - KEPT_IN_SIGHT, Math.max(KEPT_IN_SIGHT - this.height * this.scale, this.y));
+    this.draw();
+  }
+
+  #resize() {
+    const { clientWidth: across, clientHeight: down } = this.cell;
+    if (!across || !down) return;
+    this.density = window.devicePixelRatio || 1;
+    const middle = this.toImage(this.canvas.clientWidth / 2, this.canvas.clientHeight / 2);
+    this.canvas.width = Math.round(across * this.density);
+    this.canvas.height = Math.round(down * this.density);
+    this.least = Math.min(across / this.width, down / this.height);
+    if (this.#fitted || !this.scale) this.fit();
+    else this.centre(middle[0] / this.width, middle[1] / this.height);
+  }
+
+  // The table of colours of the look, made anew only where that has changed.
+  get #colours() {
+    const key = JSON.stringify(this.look);
+    if (key !== this.#tableOf) [this.#table, this.#tableOf] = [colours(this.look, this.pyramid.about), key];
+    return this.#table;
+  }
+
+  #draw() {
+    const { context, canvas } = this;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    // Whole pixels of the display, so that 1:1 shows the image's own values.
+    const origin = [Math.round(this.x * this.density), Math.round(this.y * this.density)];
+    const whole = this.#picture(origin, this.zoom, [0, 0, canvas.width, canvas.height]);
+    const magnified = this.lens ? this.#magnified() : [];
+    this.cell.classList.toggle("drawn", whole.something);
+    this.cell.setAttribute("aria-busy", String(!whole.sharp));
+    this.pyramid.want([...whole.missing, ...magnified]);
+    context.setTransform(this.density, 0, 0, this.density, 0, 0);
+    this.changed(this, context);
+  }
+
+  // Draw the image from an origin at a zoom, in pixels of the display, as far as it lies in a rectangle of these.
+  // Tells whether there is something, whether it is sharp, and the tiles that are missing.
+  #picture(origin, zoom, [left, top, right, bottom]) {
+    const placed = (x, y, toX, toY) => {
+      const [fromX, fromY] = [Math.round(origin[0] + x * zoom), Math.round(origin[1] + y * zoom)];
+      return [fromX, fromY, Math.round(origin[0] + toX * zoom) - fromX, Math.round(origin[1] + toY * zoom) - fromY];
+    };
+    const all = placed(0, 0, this.width, this.height);
+    const seen = {
+      left: (left - origin[0]) / zoom, right: (right - origin[0]) / zoom,
+      top: (top - origin[1]) / zoom, bottom: (bottom - origin[1]) / zoom,
+    };
+    const done = this.#tiles(seen, zoom, placed, all);
+    const over = this.overlay(this);
+    if (over) {
+      this.context.globalAlpha = over.opacity;
+      this.context.drawImage(over.image, ...all);
+      this.context.globalAlpha = 1;
+    }
+    return done;
+  }
+
+  #tiles(seen, zoom, placed, all) {
+    const { context, pyramid, display } = this;
+    context.imageSmoothingEnabled = zoom <= 2; // beyond, the image's own pixels are to be seen
+    const arrived = display.complete && display.naturalWidth > 0;
+    if (!pyramid.about || pyramid.failed) {
+      if (arrived) context.drawImage(display, ...all);
+      return { something: arrived, sharp: pyramid.failed, missing: [] };
+    }
+    const level = pyramid.levelFor(zoom);
+    const places = pyramid.places(level, seen);
+    const missing = places.filter((place) => !pyramid.painted(place, this.#colours));
+    if (missing.length && isAsOpened(this.look) && arrived) context.drawImage(display, ...all);
+    else if (missing.length) missing.unshift(...this.#coarse(level, seen, placed));
+    for (const place of places) this.#put(place, placed);
+    return { something: true, sharp: !missing.length, missing };
+  }
+
+  // Draw what is there of coarser levels until the right one has come; give the coarsest tile where even that is missing.
+  #coarse(level, seen, placed) {
+    const last = this.pyramid.about.levels - 1;
+    for (let above = last; above > level; above -= 1) {
+      for (const place of this.pyramid.places(above, seen)) this.#put(place, placed);
+    }
+    return this.pyramid.places(last, seen).filter((place) => !this.pyramid.painted(place, this.#colours));
+  }
+
+  #put(place, placed) {
+    const tile = this.pyramid.painted(place, this.#colours);
+    if (tile) this.context.drawImage(tile, ...placed(place.left, place.top, place.right, place.bottom));
+  }
+
+  // A round lens at a place of the cell.
+  #magnified() {
+    const { context, density } = this;
+    const [x, y] = [this.lens.x * density, this.lens.y * density];
+    const reach = LENS * density;
+    const zoom = Math.min(MOST, this.zoom * LENS_ENLARGES);
+    const [imageX, imageY] = this.toImage(this.lens.x, this.lens.y);
+    context.save();
+    context.beginPath();
+    context.arc(x, y, reach, 0, 2 * Math.PI);
+    context.clip();
+    context.fillRect(x - reach, y - reach, 2 * reach, 2 * reach);
+    const origin = [Math.round(x - imageX * zoom), Math.round(y - imageY * zoom)];
+    const { missing } = this.#picture(origin, zoom, [x - reach, y - reach, x + reach, y + reach]);
+    context.restore();
+    context.lineWidth = 2 * density;
+    context.strokeStyle = "#86c7d8";
+    context.stroke();
+    return missing;
+  }
+}

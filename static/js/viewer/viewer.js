@@ -1,0 +1,272 @@
+// The viewer of an exam: its views on a light box, the tools beside, what is done to several views at once.
+//
+// The element [data-reading-room] around it carries what others say and hear:
+//   birads:mark-mode {on}          the next click in a view becomes a mark
+//   birads:marked {image, x, y}    it did; shares of the image's width and height
+//   birads:marks {marks: [{image, x, y, number, current}]}   draw these
+//   birads:show {image, x, y}      bring that place to the middle
+//   birads:settled                 all views are sharp: what else is to be loaded may come now
+
+import { Heat } from "./heat.js";
+import { listen } from "./keys.js";
+import { drawOver } from "./marks.js";
+import { Tools } from "./tools.js";
+import { View } from "./view.js";
+import { adjust, asOpened, namedWindow, presetOf } from "./window.js";
+
+const CLOSER = 1.25;
+const ARROW = 60; // pixels that an arrow pans
+const WINDOW_STEP = 0.05;
+const LAYOUTS = ["four", "two", "one"];
+
+class Viewer {
+  linked = true;
+
+  constructor(root) {
+    this.root = root;
+    this.room = root.closest("[data-reading-room]") ?? root;
+    this.texts = JSON.parse(root.dataset.texts);
+    this.number = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 });
+    this.rows = [...root.querySelectorAll(".hang-row")];
+    this.heat = new Heat(root, () => this.redraw());
+    this.startsWithHeat = this.heat.on.checked;
+    const options = { changed: (view, context) => this.#drawn(view, context), overlay: (view) => this.heat.over(view) };
+    this.views = [...root.querySelectorAll(".cell")].map((cell) => new View(cell, options));
+    [this.active] = this.views;
+    this.tools = new Tools(this);
+    this.commands = this.#commands();
+    listen(root, this.commands);
+    for (const button of root.querySelectorAll("[data-command]")) {
+      button.addEventListener("click", () => this.commands[button.dataset.command]());
+    }
+    for (const view of this.views) view.cell.addEventListener("focus", () => this.activate(view));
+    this.#hear();
+    this.arrange(root.dataset.layout);
+    this.#open();
+  }
+
+  // What follows is done to the view, and to the others where they are linked; theirs are mirrored.
+
+  pan(view, across, down) {
+    this.#together(view, (other, mirrored) => other.panBy(mirrored ? -across : across, down));
+  }
+
+  // Around a place of the view; factor: a number, or a function that gives each view's own.
+  zoom(view, factor, x = view.middle[0], y = view.middle[1]) {
+    const [shareX, shareY] = [x / view.cell.clientWidth, y / view.cell.clientHeight];
+    this.#together(view, (other, mirrored) => {
+      const { clientWidth: across, clientHeight: down } = other.cell;
+      const own = typeof factor === "function" ? factor(other) : factor;
+      if (other.shown) other.zoomBy(own, (mirrored ? 1 - shareX : shareX) * across, shareY * down);
+    });
+  }
+
+  // To one pixel of the display for each of the image.
+  zoomToPixels(view, x, y) {
+    this.zoom(view, (other) => 1 / other.zoom, x, y);
+  }
+
+  toggleZoom(view, x, y) {
+    if (view.zoom < 0.99) this.zoomToPixels(view, x, y);
+    else this.#together(view, (other) => other.fit());
+  }
+
+  adjust(view, brighter, wider) {
+    this.#together(view, (other) => adjust(other.look, brighter, wider));
+  }
+
+  activate(view) {
+    this.active = view;
+    for (const other of this.views) other.cell.classList.toggle("active", other === view);
+  }
+
+  measured(view) {
+    this.say(this.texts.measured.replace("{length}", this.length(view, view.line)));
+  }
+
+  length(view, line) {
+    const millimetres = view.millimetres(line);
+    if (millimetres !== null) return this.texts.millimetres.replace("{number}", this.number.format(millimetres));
+    const pixels = Math.hypot(line[1][0] - line[0][0], line[1][1] - line[0][1]);
+    return this.texts.pixels.replace("{number}", String(Math.round(pixels)));
+  }
+
+  marked(view, [x, y]) {
+    this.#settle();
+    const detail = { image: view.id, x: clamp(x / view.width), y: clamp(y / view.height) };
+    this.room.dispatchEvent(new CustomEvent("birads:marked", { detail, bubbles: true }));
+  }
+
+  say(words) {
+    this.root.querySelector("[data-status]").textContent = words;
+  }
+
+  redraw() {
+    for (const view of this.views ?? []) view.draw();
+  }
+
+  // Four-up shows two rows of the light box, two-up one, and one the active view alone.
+  arrange(layout) {
+    this.root.dataset.layout = layout;
+    const row = this.rows.findIndex((each) => each.contains(this.active.cell));
+    this.rows.forEach((each, index) => {
+      each.classList.remove("later");
+      each.hidden = layout === "four" ? index >> 1 !== row >> 1 : index !== row;
+    });
+    for (const view of this.views) {
+      view.cell.hidden = layout === "one" && view !== this.active;
+      view.fit();
+    }
+    this.activate(this.active);
+    this.#settle();
+  }
+
+  // The next view that can be shown; where it is on another page, that is turned to.
+  step(places) {
+    const at = this.views.indexOf(this.active);
+    this.activate(this.views[(at + places + this.views.length) % this.views.length]);
+    this.tools.choose("pan");
+    if (!this.active.shown || this.root.dataset.layout === "one") this.arrange(this.root.dataset.layout);
+    this.active.cell.focus({ preventScroll: true });
+    this.#settle();
+  }
+
+  #together(view, act) {
+    for (const other of this.linked ? this.views : [view]) {
+      act(other, other.cell.dataset.hangs !== view.cell.dataset.hangs);
+      other.draw();
+    }
+  }
+
+  #commands() {
+    const tool = (name) => () => {
+      this.tools.choose(name);
+      this.#settle();
+    };
+    const layouts = LAYOUTS.slice(LAYOUTS.indexOf(this.root.dataset.layout));
+    return {
+      fit: () => this.#together(this.active, (view) => view.fit()),
+      actual: () => this.zoomToPixels(this.active),
+      closer: () => this.zoom(this.active, CLOSER),
+      further: () => this.zoom(this.active, 1 / CLOSER),
+      invert: () => this.#changeLook((look) => (look.inverted = !look.inverted)),
+      preset: () => this.#changeLook((look) => Object.assign(look, { preset: look.preset + 1, shift: 0, stretch: 1 })),
+      window: tool("window"),
+      magnify: tool("magnify"),
+      measure: tool("measure"),
+      heat: () => this.heat.toggle(),
+      heatBefore: () => this.heat.step(-1),
+      heatNext: () => this.heat.step(1),
+      fainter: () => this.heat.fade(-2),
+      stronger: () => this.heat.fade(2),
+      layout: () => this.arrange(layouts[(layouts.indexOf(this.root.dataset.layout) + 1) % layouts.length]),
+      previous: () => this.step(-1),
+      next: () => this.step(1),
+      link: () => this.#link(),
+      leave: () => this.#leave(),
+      reset: () => this.#reset(),
+      help: () => this.root.querySelector("dialog").showModal(),
+      arrow: (across, down, event) => this.#arrow(across, down, event.shiftKey),
+      set: () => this.tools.set(),
+    };
+  }
+
+  #arrow(across, down, shift) {
+    if (this.tools.moveBy(across, down, shift)) return true;
+    if (shift) this.adjust(this.active, -down * WINDOW_STEP, across * WINDOW_STEP);
+    else this.pan(this.active, -across * ARROW, -down * ARROW);
+    return true;
+  }
+
+  #changeLook(change) {
+    this.#together(this.active, (view) => change(view.look));
+    this.#settle();
+  }
+
+  #link() {
+    this.linked = !this.linked;
+    this.say(this.linked ? this.texts.linked : this.texts.unlinked);
+    this.#settle();
+  }
+
+  #leave() {
+    for (const view of this.views) view.measuring = false;
+    this.tools.choose("pan");
+    this.#settle();
+  }
+
+  #reset() {
+    this.linked = true;
+    for (const view of this.views) {
+      view.look = asOpened();
+      view.line = null;
+      view.fit();
+    }
+    this.heat.reset(this.startsWithHeat);
+    this.#leave();
+  }
+
+  // Show on the buttons what is on.
+  #settle() {
+    const on = {
+      invert: this.active.look.inverted, link: this.linked,
+      window: this.tools.tool === "window", magnify: this.tools.tool === "magnify", measure: this.tools.tool === "measure",
+    };
+    for (const [command, pressed] of Object.entries(on)) {
+      this.root.querySelector(`[data-command=${command}]`)?.setAttribute("aria-pressed", String(pressed));
+    }
+    this.root.dataset.tool = this.tools.tool;
+  }
+
+  #hear() {
+    this.room.addEventListener("birads:mark-mode", ({ detail }) => {
+      if (detail.on !== (this.tools.tool === "mark")) this.tools.choose(detail.on ? "mark" : "pan");
+      this.#settle();
+    });
+    this.room.addEventListener("birads:marks", ({ detail }) => {
+      for (const view of this.views) view.marks = detail.marks.filter((mark) => mark.image === view.id);
+      this.redraw();
+    });
+    this.room.addEventListener("birads:show", ({ detail }) => {
+      const view = this.views.find((each) => each.id === detail.image);
+      if (!view) return;
+      this.activate(view);
+      if (!view.shown || this.root.dataset.layout === "one") this.arrange(this.root.dataset.layout);
+      view.centre(detail.x, detail.y);
+    });
+  }
+
+  // The display pictures come first, then the tiles, of the views that are seen before the others.
+  async #open() {
+    await Promise.allSettled(this.views.filter((view) => view.shown).map((view) => view.display.decode()));
+    const seen = this.views.filter((view) => view.shown);
+    await Promise.all(seen.map((view) => view.pyramid.open()));
+    await Promise.all(this.views.filter((view) => !seen.includes(view)).map((view) => view.pyramid.open()));
+  }
+
+  #drawn(view, context) {
+    drawOver(view, context, this);
+    view.cell.querySelector("[data-readout]").textContent = this.#readout(view);
+    const sharp = (each) => !each.shown || each.cell.getAttribute("aria-busy") === "false";
+    if (!this.settled && this.views.every(sharp)) {
+      this.settled = true;
+      this.room.dispatchEvent(new CustomEvent("birads:settled", { bubbles: true }));
+    }
+  }
+
+  // Zoom, window and spacing, as far as they are known.
+  #readout(view) {
+    const { about, failed } = view.pyramid;
+    if (!about && !failed) return ""; // all lines at once, so that none moves
+    const zoom = this.texts.zoom.replace("{number}", String(Math.round(100 * view.zoom)));
+    if (failed) return [zoom, this.texts.reduced].join("\n");
+    const named = namedWindow(view.look, about);
+    const whole = (number) => String(Math.round(number));
+    const window = named && this.texts.window.replace("{centre}", whole(named.centre)).replace("{width}", whole(named.width));
+    return [zoom, presetOf(view.look, about).name, window, about.spacing ? "" : this.texts.unscaled].filter(Boolean).join("\n");
+  }
+}
+
+const clamp = (share) => Math.min(1, Math.max(0, share));
+
+for (const root of document.querySelectorAll("[data-viewer]")) new Viewer(root);

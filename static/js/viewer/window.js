@@ -1,0 +1,58 @@
+// From the scale of the tiles to grey on the display: a preset's curve, moved and stretched by the reader.
+
+export const LEVELS = 65536;
+const MIN_STRETCH = 0.01;
+const MAX_STRETCH = 20;
+
+// What a reader chose: a preset by its number; the window moved by so many of its widths, and stretched.
+export const asOpened = () => ({ preset: 0, shift: 0, stretch: 1, inverted: false });
+
+export const isAsOpened = (look) =>
+  look.preset === 0 && look.shift === 0 && look.stretch === 1 && !look.inverted;
+
+export const presetOf = (look, about) => about.presets[look.preset % about.presets.length];
+
+// Move and stretch: shares of the window's width.
+export function adjust(look, brighter, wider) {
+  look.shift -= brighter * look.stretch;
+  look.stretch = Math.min(MAX_STRETCH, Math.max(MIN_STRETCH, look.stretch * Math.exp(wider)));
+}
+
+// Centre and width of the window on the scale.
+export function windowOf(look, about) {
+  const { low, high } = presetOf(look, about);
+  const width = high - low;
+  return { centre: (low + high) / 2 + look.shift * width, width: width * look.stretch };
+}
+
+// The same in the file's own values; null where these are numbers that nobody would name.
+export function namedWindow(look, about) {
+  if (!about.ends) return null;
+  const unit = (about.ends[1] - about.ends[0]) / (LEVELS - 1);
+  const { centre, width } = windowOf(look, about);
+  return { centre: about.ends[0] + unit * centre, width: Math.abs(unit * width) };
+}
+
+// The colour of each level, as four bytes of a canvas in one number.
+export function colours(look, about) {
+  const grey = greyOf(presetOf(look, about), windowOf(look, about));
+  const table = new Uint32Array(LEVELS);
+  for (let value = 0; value < LEVELS; value += 1) {
+    const level = Math.round(255 * grey(value));
+    const shown = look.inverted ? 255 - level : level;
+    table[value] = 0xff000000 | (shown << 16) | (shown << 8) | shown;
+  }
+  return table;
+}
+
+function greyOf(preset, { centre, width }) {
+  const low = centre - width / 2;
+  if (width <= 0) return (value) => (value > low ? 1 : 0);
+  if (preset.shape === "sigmoid") return (value) => 1 / (1 + Math.exp((-4 * (value - centre)) / width));
+  if (preset.shape === "linear") return (value) => Math.min(1, Math.max(0, (value - low) / width));
+  const last = preset.table.length - 1;
+  return (value) => {
+    const entry = Math.round(((value - low) / width) * last);
+    return preset.table[Math.min(last, Math.max(0, entry))] / (LEVELS - 1);
+  };
+}

@@ -1,0 +1,342 @@
+"""The viewer by keyboard, mouse and touch, judged by the pixels that it shows."""
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import chromium
+import cv2
+import factories
+import numpy as np
+import pytest
+import steps
+from playwright.sync_api import Browser, Locator, Page, expect
+from server import Server
+
+from birads_app.inference.decode import decode
+
+EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
+SPACING_MM = 0.07
+# The left breast is the mirror image of the right one: what moves both shows it.
+RIGHT = np.ascontiguousarray(factories.breast(1300, 1037, seed=5)[:, ::-1])
+
+
+def view(side: str, position: str) -> bytes:
+    """A view with three windows, the last of which shows next to nothing."""
+    dataset = factories.dicom(RIGHT if side == "R" else np.ascontiguousarray(RIGHT[:, ::-1]))
+    dataset.ImageLaterality, dataset.ViewPosition = side, position
+    dataset.WindowCenter, dataset.WindowWidth = [30000, 22000], [50000, 9000]
+    dataset.PixelSpacing = [SPACING_MM, SPACING_MM]
+    return factories.dicom_bytes(dataset)
+
+
+@pytest.fixture(scope="module")
+def reader(server: Server, browser: Browser) -> Iterator[Page]:
+    """A page of the administrator's for all tests here, on which nothing may be complained about."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    found = chromium.complaints(page)
+    steps.sign_in(page, server)
+    yield page
+    context.close()
+    assert found == []
+
+
+@pytest.fixture(scope="module")
+def exam(reader: Page, server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of an exam of four views."""
+    folder = tmp_path_factory.mktemp("views")
+    files = []
+    for name in ("R-CC", "L-CC", "R-MLO", "L-MLO"):
+        files.append(folder / f"{name}.dcm")
+        files[-1].write_bytes(view(*name.split("-")))
+    steps.upload(reader, server, *map(str, files))
+    reader.wait_for_url(EXAM_URL, timeout=60_000)
+    return reader.url
+
+
+@pytest.fixture
+def room(reader: Page, exam: str) -> Page:
+    """The exam, sharp."""
+    reader.goto(exam)
+    _settle(reader)
+    return reader
+
+
+def _settle(page: Page) -> None:
+    """Wait until every view that is shown is drawn by its tiles."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator(".cell:visible:not([aria-busy=false])")).to_have_count(0)
+
+
+def _press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+    _settle(page)
+
+
+def _cell(page: Page, label: str) -> Locator:
+    return page.locator(".cell").filter(has=page.locator("figcaption", has_text=re.compile(rf"^{label}")))
+
+
+def _shown(page: Page, label: str = "R CC") -> np.ndarray:
+    """What a view's canvas holds: uint8 array of shape (height, width, 3)."""
+    canvas = _cell(page, label).locator("canvas")
+    address = canvas.evaluate("(canvas) => canvas.toDataURL('image/png')")
+    data = np.frombuffer(base64.b64decode(address.partition(",")[2]), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def _grey(page: Page, label: str = "R CC") -> np.ndarray:
+    return _shown(page, label)[..., 0].astype(int)
+
+
+def _readout(page: Page, label: str = "R CC") -> str:
+    return _cell(page, label).locator(".readout").inner_text()
+
+
+def test_one_to_one_shows_the_image_s_own_pixels(room: Page):
+    _press(room, "z")
+    assert "Zoom 100 %" in _readout(room)
+    shown = _grey(room).astype(np.float32)[40:-120, 40:-40]
+    expected = (decode(view("R", "CC")).pixels / 257).astype(np.float32)
+    _, _, place, _ = cv2.minMaxLoc(cv2.matchTemplate(expected, shown, cv2.TM_SQDIFF))
+    found = expected[place[1] : place[1] + shown.shape[0], place[0] : place[0] + shown.shape[1]]
+    assert np.ptp(shown) > 60
+    assert np.abs(found - shown).max() <= 1
+
+
+def test_views_hang_back_to_back_and_move_together_mirrored(room: Page):
+    before = _grey(room)
+    assert before[:, -1].max() > 60 and before[:, 0].max() < 5  # the chest wall is in the middle
+    for keys in ((), ("+", "+", "+"), ("ArrowLeft", "ArrowDown"), ("z",)):
+        _press(room, *keys)
+        assert np.abs(_grey(room) - _grey(room, "L CC")[:, ::-1]).mean() < 4
+        assert np.abs(_grey(room) - _grey(room, "R MLO")).mean() < 1
+    other = _grey(room, "L CC")
+    _press(room, "y", "ArrowUp")
+    assert np.array_equal(_grey(room, "L CC"), other)
+    _press(room, "Backspace")
+    assert np.array_equal(_grey(room), before)
+
+
+def test_windows_by_keys_and_by_drag(room: Page):
+    before = _grey(room)
+    _press(room, "i")
+    inside = before > 5
+    assert np.abs(255 - before - _grey(room))[inside].max() <= 1
+    _press(room, "i", "w")
+    assert "Window 2" in _readout(room) and "Centre 22000, width 8999" in _readout(room)
+    assert np.abs(_grey(room) - before).mean() > 3
+    _press(room, "Backspace", "Shift+ArrowUp")
+    assert _grey(room).mean() > before.mean() + 1
+    _press(room, "Backspace")
+    box = _cell(room, "R CC").bounding_box()
+    assert box
+    room.mouse.move(box["x"] + 200, box["y"] + 150)
+    room.mouse.down(button="right")
+    room.mouse.move(box["x"] + 120, box["y"] + 150)
+    room.mouse.up(button="right")
+    _settle(room)
+    found = re.search(r"Centre (\d+), width (\d+)", _readout(room))
+    assert found and int(found[1]) == 30000 and int(found[2]) < 45000
+    assert "Zoom" in _readout(room, "L CC") and f"width {found[2]}" in _readout(room, "L CC")
+
+
+def test_wheel_drag_and_double_click(room: Page):
+    before, zoom = _grey(room), _readout(room)
+    box = _cell(room, "R CC").bounding_box()
+    assert box
+    room.mouse.move(box["x"] + 300, box["y"] + 150)
+    room.mouse.wheel(0, -400)
+    _settle(room)
+    near = _grey(room)
+    assert _readout(room) != zoom and np.abs(near - before).mean() > 3
+    room.mouse.down()
+    room.mouse.move(box["x"] + 250, box["y"] + 130)
+    room.mouse.up()
+    _settle(room)
+    assert np.abs(_grey(room)[: -30 - 20, :-60] - near[20:-30, 50:-10]).mean() < 2
+    room.mouse.dblclick(box["x"] + 300, box["y"] + 150)
+    _settle(room)
+    assert "Zoom 100 %" in _readout(room)
+    room.mouse.dblclick(box["x"] + 300, box["y"] + 150)
+    _settle(room)
+    assert np.array_equal(_grey(room), before)
+
+
+def test_two_fingers_zoom(room: Page):
+    box = _cell(room, "R CC").bounding_box()
+    assert box
+    x, y = box["x"] + 300, box["y"] + 150
+    session = room.context.new_cdp_session(room)
+
+    def touch(kind: str, *distances: int) -> None:
+        points = [{"x": x + distance, "y": y, "id": number} for number, distance in enumerate(distances)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    before = int(re.findall(r"\d+", _readout(room))[0])
+    touch("touchStart", -20, 20)
+    touch("touchMove", -60, 60)
+    touch("touchEnd")
+    _settle(room)
+    assert int(re.findall(r"\d+", _readout(room))[0]) == pytest.approx(3 * before, rel=0.1)
+
+
+def test_distances_are_in_millimetres(room: Page):
+    _press(room, "z", "x", " ", *["ArrowLeft"] * 10, " ")
+    expect(room.get_by_role("status").last).to_have_text(f"Distance: {100 * SPACING_MM:.0f} mm")
+    assert (_shown(room)[..., 2].astype(int) - _shown(room)[..., 0]).max() > 60  # a line in colour
+    _press(room, "Backspace")
+    assert np.ptp(_shown(room).astype(int), axis=2).max() == 0
+
+
+def test_the_lens_enlarges_what_is_under_it(room: Page):
+    before = _grey(room)
+    _press(room, "g")
+    changed = np.argwhere(_grey(room) != before)
+    assert len(changed) > 5000
+    _press(room, "ArrowLeft", "ArrowLeft")
+    moved = np.argwhere(_grey(room) != before)
+    assert moved[:, 1].min() == pytest.approx(changed[:, 1].min() - 20, abs=3)
+    _press(room, "Escape")
+    assert np.array_equal(_grey(room), before)
+
+
+def test_the_heat_map_comes_when_it_is_asked_for(room: Page):
+    def colour() -> int:
+        return int(np.ptp(_shown(room).astype(int), axis=2).sum())
+
+    assert colour() == 0
+    assert not room.get_by_label("Heat map", exact=True).is_checked()
+    _press(room, "h")
+    room.wait_for_load_state("networkidle")
+    _settle(room)
+    half = colour()
+    assert half > 0
+    shown = _shown(room)
+    _press(room, "<", "<")
+    assert 0 < colour() < half
+    _press(room, ">", ">", "]")
+    room.wait_for_load_state("networkidle")
+    _settle(room)
+    assert not np.array_equal(_shown(room), shown)
+    _press(room, "[")
+    assert np.array_equal(_shown(room), shown)
+    _press(room, "h")
+    assert colour() == 0
+
+
+def test_layouts_and_the_way_through_the_views(room: Page):
+    shown = room.locator(".cell:visible figcaption")
+    expect(shown).to_have_count(4)
+    _press(room, "v")
+    expect(shown).to_have_text([re.compile("^R CC"), re.compile("^L CC")])
+    _press(room, ".", ".")
+    expect(shown).to_have_text([re.compile("^R MLO"), re.compile("^L MLO")])
+    _press(room, "v")
+    expect(shown).to_have_text([re.compile("^R MLO")])
+    _press(room, ".")
+    expect(shown).to_have_text([re.compile("^L MLO")])
+    _press(room, ",", "v")
+    expect(shown).to_have_count(4)
+    expect(_cell(room, "R MLO")).to_have_class(re.compile(r"\bactive\b"))
+
+
+def test_keys_are_listed_and_leave_fields_alone(room: Page):
+    room.keyboard.press("?")
+    dialog = room.get_by_role("dialog", name="Keys")
+    expect(dialog).to_contain_text("magnifying glass")
+    room.keyboard.press("i")  # does nothing while the list is open
+    room.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    before = _grey(room)
+    room.evaluate("document.querySelector('.panel').prepend(document.createElement('textarea'))")
+    room.locator(".panel textarea").focus()
+    _press(room, "i", "z", "Backspace")
+    assert np.array_equal(_grey(room), before)
+    expect(room.locator(".panel textarea")).to_have_value("i")
+
+
+def test_marks_are_made_drawn_and_shown(room: Page):
+    room.evaluate(
+        """() => {
+            const room = document.querySelector("[data-reading-room]");
+            room.addEventListener("birads:marked", (event) => (window.marked = event.detail));
+            room.dispatchEvent(new CustomEvent("birads:mark-mode", { detail: { on: true } }));
+        }"""
+    )
+    cell = _cell(room, "L CC")
+    cell.click(position={"x": 60, "y": 150})
+    marked = room.evaluate("window.marked")
+    assert marked["image"] == cell.get_attribute("data-image")
+    box = cell.bounding_box()
+    assert box
+    assert marked["x"] == pytest.approx(60 / (box["height"] * 1037 / 1300), abs=0.02)
+    assert marked["y"] == pytest.approx(150 / box["height"], abs=0.02)
+    room.evaluate(
+        """(mark) => {
+            const room = document.querySelector("[data-reading-room]");
+            const marks = [{ ...mark, number: 1, current: true }];
+            room.dispatchEvent(new CustomEvent("birads:marks", { detail: { marks } }));
+        }""",
+        marked,
+    )
+    _press(room, "z")
+    room.evaluate(
+        """(mark) => document.querySelector("[data-reading-room]").dispatchEvent(
+            new CustomEvent("birads:show", { detail: mark }))""",
+        marked,
+    )
+    _settle(room)
+    ring = np.argwhere(np.ptp(_shown(room, "L CC").astype(int), axis=2) > 60)
+    assert len(ring) > 50
+    assert np.abs(ring.mean(axis=0) - np.array(_shown(room, "L CC").shape[:2]) / 2).max() < 15
+
+
+def test_without_tiles_the_display_picture_stays(reader: Page, exam: str):
+    reader.route("**/tiles", lambda route: route.fulfill(status=404, body=""))
+    reader.goto(exam)
+    _settle(reader)
+    reader.unroute("**/tiles")
+    assert "Reduced resolution" in _readout(reader)
+    assert np.ptp(_grey(reader)) > 60
+    _press(reader, "+", "+")
+    assert np.ptp(_grey(reader)) > 60
+
+
+def test_nothing_moves_while_the_page_loads(room: Page):
+    shift = room.evaluate(
+        """() => new Promise((done) => new PerformanceObserver((list) => done(
+            list.getEntries().reduce((sum, entry) => sum + entry.value, 0)
+        )).observe({ type: "layout-shift", buffered: true }) || setTimeout(() => done(0), 300))"""
+    )
+    assert shift < 0.005
+
+
+def test_without_scripts_the_pictures_hang_and_heat_maps_work(plain_page: Page, exam: str):
+    plain_page.goto(exam)
+    boxes = [each.bounding_box() for each in plain_page.locator(".display").all()]
+    assert len(boxes) == 4 and all(box and box["width"] > 300 for box in boxes)
+    heat = plain_page.locator(".heat:visible")
+    expect(heat).to_have_count(0)
+    plain_page.get_by_label("Heat map", exact=True).check()
+    plain_page.locator(".heat-code[value='2']").check()
+    expect(heat).to_have_count(4)
+    expect(heat.first).to_have_attribute("data-code", "2")
+    assert heat.first.bounding_box() == plain_page.locator(".display").first.bounding_box()
+
+
+def test_an_exam_of_one_image_fills_the_light_box(reader: Page, server: Server, tmp_path: Path):
+    path = tmp_path / "one.png"
+    path.write_bytes(factories.mammogram_png(3))
+    steps.upload(reader, server, str(path))
+    reader.wait_for_url(EXAM_URL, timeout=60_000)
+    _settle(reader)
+    box, light_box = reader.locator(".cell").bounding_box(), reader.locator(".light-box").bounding_box()
+    assert box == light_box
+    label = reader.locator("figcaption b").inner_text()
+    assert "No scale" in _readout(reader, label) and "As stored" in _readout(reader, label)
+    _press(reader, "z", "x", " ", *["ArrowLeft"] * 5, " ")
+    expect(reader.get_by_role("status").last).to_have_text("Distance: 50 px")
