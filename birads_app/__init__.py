@@ -97,7 +97,7 @@ def _connect(app: Flask, settings: Settings) -> None:
 
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
-    from birads_app import api, cli, dicom_cli
+    from birads_app import api, cli, dicom_cli, practice_cli
     from birads_app.web import access, account, errors, health, language, navigation, reading, security
 
     language.init_app(app)
@@ -111,3 +111,4 @@ def _register(app: Flask) -> None:
     errors.init_app(app)
     cli.init_app(app)
     dicom_cli.init_app(app)
+    practice_cli.init_app(app)
