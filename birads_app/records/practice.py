@@ -171,7 +171,7 @@ def lines(rows: Rows) -> Iterator[tuple[Assessment, Exam, int]]:
     """Each row's assessment, exam (without its images) and outcome; read as they are asked for."""
     joined = select(Assessment, Exam).join(Exam, Exam.id == Assessment.exam_id).order_by(Assessment.id)
     for start in range(0, len(rows), _AT_ONCE):
-        some = rows.where(np.s_[start : start + _AT_ONCE])
+        some = rows.where(np.arange(start, min(start + _AT_ONCE, len(rows))))
         outcome = dict(zip(some.id.tolist(), some.malignant.tolist(), strict=True))
         query = joined.where(Assessment.id.in_(outcome)).options(noload(Exam.images))
         for assessment, exam in session().execute(query):
