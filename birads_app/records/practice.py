@@ -176,7 +176,6 @@ def lines(rows: Rows) -> Iterator[tuple[Assessment, Exam, int]]:
         query = joined.where(Assessment.id.in_(outcome)).options(noload(Exam.images))
         for assessment, exam in session().execute(query):
             yield assessment, exam, outcome[assessment.id]
-        session().expunge_all()
 
 
 def newest(
@@ -261,4 +260,4 @@ def _readers() -> dict[int, str]:
     """Names of the accounts that signed something."""
     signed_any = select(Assessment.id).where(Assessment.reader_id == User.id, Assessment.signed).exists()
     query = select(User.id, User.name).where(signed_any).order_by(User.name)
-    return dict(session().execute(query).tuples().all())
+    return dict(session().execute(query).all())

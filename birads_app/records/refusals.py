@@ -20,4 +20,4 @@ def by_reason(first: date | None = None, last: date | None = None) -> dict[str, 
     """Files refused in a period, by the name of the domain error, most frequent first."""
     count = func.count()
     query = select(Refusal.reason, count).where(*within(Refusal.at, first, last)).group_by(Refusal.reason)
-    return dict(session().execute(query.order_by(count.desc(), Refusal.reason)).tuples().all())
+    return dict(session().execute(query.order_by(count.desc(), Refusal.reason)).all())

@@ -143,5 +143,6 @@ def upper_end(points: Sequence[Point], least: float) -> float:
 
 def _drawing(width: float, height: float, title: str, body: str, kind: str = "plot") -> Markup:
     return Markup(
-        f'<svg class="{kind}" role="img" viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(title)}">{body}</svg>'
+        f'<svg class="{kind}" role="img" viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(title)}">'
+        f"{body}</svg>"
     )
