@@ -15,7 +15,8 @@ from birads_app.practice.drift import State
 from birads_app.practice.export import Exported
 from birads_app.practice.export import export as write
 from birads_app.practice.figures import Figure
-from birads_app.records import outcomes, practice, users
+from birads_app.records import outcomes, practice, readings, users
+from birads_app.records.readings import Filters
 
 CONSOLE = "console"  # whoever may use the server's console
 practice_group = AppGroup("practice", help="How readers, model and outcomes agree.")
@@ -32,8 +33,8 @@ def init_app(app: Flask) -> None:
 def status(model: str | None) -> None:
     """Print the figures of all signed exams; the exit status is 1 where the model's calibration has changed."""
     with one_line_errors():
-        signed = practice.signed()
-    found = audit(signed, signed.chosen(practice.Filters(model=model)))
+        signed = readings.signed()
+    found = audit(signed, signed.chosen(Filters(model=model)))
     for line in _lines(found):
         click.echo(line)
     if found.drift.state == State.ALARM:

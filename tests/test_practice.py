@@ -11,10 +11,10 @@ from signed import signed
 
 from birads_app.practice.audit import Audit, audit
 from birads_app.records import audit as record
-from birads_app.records import practice, refusals
+from birads_app.records import readings, refusals
 from birads_app.records.database import writing
 from birads_app.records.models import Assessment, Exam, Outcome, Role
-from birads_app.records.practice import Filters
+from birads_app.records.readings import Filters
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def readers(app: Flask) -> Flask:
 
 def audited(app: Flask, **filters: object) -> Audit:
     with app.app_context():
-        found = practice.signed()
+        found = readings.signed()
         return audit(found, found.chosen(Filters(**filters)))  # type: ignore[arg-type]
 
 

@@ -26,8 +26,8 @@ from birads_app.practice.drift import WINDOW
 from birads_app.practice.figures import ENOUGH, rate_of
 from birads_app.practice.outcome_table import Plan, Problem
 from birads_app.records import audit as record
-from birads_app.records import outcomes, practice, refusals
-from birads_app.records.practice import Filters
+from birads_app.records import outcomes, practice, readings, refusals
+from birads_app.records.readings import Filters, Rows
 from birads_app.web import practice_charts as charts
 from birads_app.web import practice_words as words
 from birads_app.web.practice_charts import Point
@@ -38,16 +38,12 @@ bp = Blueprint("practice", __name__, url_prefix="/practice")
 _MONTHS = 24
 # Bytes of a table that the page takes; it comes back with the form that confirms it.
 _TABLE_MAX = 400_000
-_ROW = (
-    "signed_at", "exam", "pseudonym", "reader", "overall", "right", "left", "density",
-    "model", "model_category", "suspicion", "outcome",
-)  # fmt: skip
 
 
 @bp.get("/")
 def overview() -> str:
     """Show how readers, model and outcomes agree."""
-    filters, signed = _filters(), practice.signed()
+    filters, signed = _filters(), readings.signed()
     found = audit(signed, signed.chosen(filters))
     return render_template(
         "practice/overview.html",
@@ -66,7 +62,7 @@ def overview() -> str:
 @bp.get("/exams.csv")
 def exams_table() -> ResponseReturnValue:
     """Download the signed assessments that the filters leave."""
-    signed = practice.signed()
+    signed = readings.signed()
     rows = signed.chosen(_filters())
     record.note(current_user.name, "export assessments", str(len(rows)))
     return _download(_lines(rows), "exams.csv")
@@ -75,7 +71,7 @@ def exams_table() -> ResponseReturnValue:
 @bp.get("/figures.csv")
 def figures_table() -> ResponseReturnValue:
     """Download the figures that the page shows."""
-    signed = practice.signed()
+    signed = readings.signed()
     return _download(tables.figures(audit(signed, signed.chosen(_filters()))), "figures.csv")
 
 
@@ -202,14 +198,10 @@ def _refused(filters: Filters) -> dict[str, Any]:
     }
 
 
-def _lines(rows: practice.Rows) -> Iterator[Sequence[object]]:
-    yield _ROW
-    for assessment, exam, outcome in practice.lines(rows):
-        yield (
-            assessment.at.isoformat(timespec="seconds"), exam.id, exam.pseudonym, assessment.reader.name,
-            assessment.overall, assessment.right, assessment.left, assessment.density, assessment.model,
-            assessment.model_category, exam.suspicion, {1: "malignant", 0: "benign"}.get(outcome),
-        )  # fmt: skip
+def _lines(rows: Rows) -> Iterator[Sequence[object]]:
+    yield (*practice.LINE, "outcome")
+    for values, outcome in practice.lines(rows):
+        yield (*values, {1: "malignant", 0: "benign"}.get(outcome))
 
 
 def _download(rows: Iterable[Sequence[object]], name: str) -> Response:
