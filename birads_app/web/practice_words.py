@@ -146,7 +146,7 @@ def drift(audit: Audit) -> str:
     if found.state == State.STEADY:
         return _(
             "The calibration of “%(model)s” is steady: between the newest %(window)s exams and the %(earlier)s before, "
-            "its errors differ by %(change)s standard deviations.",
+            "found less expected differs by %(change)s standard deviations.",
             **values,
         )
     if found.state == State.WATCH:
@@ -157,6 +157,6 @@ def drift(audit: Audit) -> str:
         )
     return _(
         "The calibration of “%(model)s” has changed: between the newest %(window)s exams and the %(earlier)s before, "
-        "its errors differ by %(change)s standard deviations. Chance does that once in 370 times.",
+        "found less expected differs by %(change)s standard deviations. Chance does that once in some 400 times.",
         **values,
     )
