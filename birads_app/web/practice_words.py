@@ -152,11 +152,11 @@ def drift(audit: Audit) -> str:
     if found.state == State.WATCH:
         return _(
             "The calibration of “%(model)s” may be changing: between the newest %(window)s exams and the %(earlier)s "
-            "before, its errors differ by %(change)s standard deviations. Chance does that once in 22 times.",
+            "before, its errors differ by %(change)s standard deviations. Chance goes beyond 2 once in 22 looks.",
             **values,
         )
     return _(
         "The calibration of “%(model)s” has changed: between the newest %(window)s exams and the %(earlier)s before, "
-        "found less expected differs by %(change)s standard deviations. Chance does that once in some 400 times.",
+        "found less expected differs by %(change)s standard deviations. Chance goes beyond 3 once in some 400 looks.",
         **values,
     )
