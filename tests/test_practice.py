@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import date
 
 import pytest
 from factories import make_user, sign_in
@@ -19,8 +20,7 @@ from birads_app.records.readings import Filters
 
 @pytest.fixture
 def readers(app: Flask) -> Flask:
-    for name in ("reader", "anna"):
-        make_user(app, name)
+    make_user(app)
     return app
 
 
@@ -38,6 +38,7 @@ def test_the_newest_signed_assessment_counts(readers: Flask) -> None:
     found = audited(readers)
     assert (found.exams, found.matrix[4, 4], found.matrix.sum()) == (1, 1, 1)
     assert [part.title for part in found.by_month] == ["2026-04"]
+    make_user(readers, "anna")
     signed(readers, "2", "4", exam=exam, reader="anna", at="2026-04-02")
     found = audited(readers)
     assert (found.exams, found.matrix[2, 4]) == (1, 1)
@@ -46,11 +47,9 @@ def test_the_newest_signed_assessment_counts(readers: Flask) -> None:
 
 
 def test_filters_leave_what_they_say(readers: Flask) -> None:
-    from datetime import date
-
     signed(readers, "1", at="2026-01-31T23:59:59")
     signed(readers, "2", at="2026-02-01", model="other")
-    signed(readers, "3", at="2026-04-30", reader="anna")
+    signed(readers, "3", at="2026-04-30")
     assert audited(readers, first=date(2026, 2, 1)).exams == 2
     assert audited(readers, last=date(2026, 1, 31)).exams == 1
     assert audited(readers, model="other").matrix[2, 1] == 1
@@ -149,8 +148,8 @@ def test_tables_hold_what_the_filters_leave_and_run_no_formula(readers: Flask, c
         assert record.newest(1)[0].action == "export assessments"
 
 
-def test_an_auditor_sees_and_enters_nothing(readers: Flask, client: FlaskClient) -> None:
-    make_user(readers, "auditor", Role.AUDITOR)
+def test_an_auditor_sees_and_enters_nothing(app: Flask, client: FlaskClient) -> None:
+    make_user(app, "auditor", Role.AUDITOR)
     sign_in(client, "auditor")
     page = client.get("/practice/")
     assert page.status_code == 200 and "/practice/outcomes" not in page.text

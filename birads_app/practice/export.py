@@ -62,9 +62,10 @@ def export(
     ExportRefused
         The folder holds something, cannot be written, or no image has a label.
     """
-    draft = folder.with_name(f".{folder.name}.draft")
+    folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportRefused(f"{folder} is there already and not empty. Name a new folder.")
+    draft = folder.with_name(f".{folder.name}.draft")
     try:
         shutil.rmtree(draft, ignore_errors=True)  # of an export that was killed
         draft.mkdir(parents=True)
