@@ -1,7 +1,9 @@
 """Composition root: the web application with the training commands joined to its command line."""
 
 from birads_app import create_app
-from training.cli import register
+from birads_app.practice_cli import export
+from training.cli import dataset, register
 
 app = create_app()
+dataset.add_command(export)
 register(app)

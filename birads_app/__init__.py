@@ -97,7 +97,7 @@ def _connect(app: Flask, settings: Settings) -> None:
 
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
-    from birads_app import api, cli, dicom_cli
+    from birads_app import api, cli, dicom_cli, practice_cli
     from birads_app.web import (
         access,
         account,
@@ -105,6 +105,7 @@ def _register(app: Flask) -> None:
         health,
         language,
         navigation,
+        practice,
         reading,
         security,
         viewing,
@@ -114,6 +115,7 @@ def _register(app: Flask) -> None:
     account.init_app(app)
     app.register_blueprint(reading.bp)
     app.register_blueprint(viewing.bp)
+    app.register_blueprint(practice.bp)
     access.init_app(app)
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token
@@ -122,3 +124,4 @@ def _register(app: Flask) -> None:
     errors.init_app(app)
     cli.init_app(app)
     dicom_cli.init_app(app)
+    practice_cli.init_app(app)

@@ -24,7 +24,7 @@ from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import BiradsError, InputError
 from birads_app.inference.limits import ONE_PICTURE_AT_A_TIME
 from birads_app.inference.predictor import Prediction, Predictor
-from birads_app.records import audit, exams, files, identities
+from birads_app.records import audit, exams, files, identities, refusals
 from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, Status, User
 from birads_app.statuses import status_of
@@ -130,6 +130,7 @@ def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         check_count(len(found))
         groups = studies.by_study(found)
     except InputError as error:
+        refusals.note(user.name, error)
         raise IntakeRefused([Problem("", str(error), status_of(error))]) from error
     drafts = [files.open_draft() for _ in groups]
     taken: list[Exam] = []
@@ -168,7 +169,7 @@ def _judged(
         demonstration=predictor.bundle.demonstration,
         rule=predictor.bundle.exam_rule,
     )
-    return exam, _read_all(uploads, exam, draft, predictor, partial)
+    return exam, _read_all(uploads, exam, user, draft, predictor, partial)
 
 
 def check_count(count: int) -> None:
@@ -189,7 +190,12 @@ def base_name(filename: str) -> str:
 
 
 def _read_all(
-    uploads: Iterable[tuple[str, bytes]], exam: Exam, draft: Path, predictor: Predictor, partial: bool
+    uploads: Iterable[tuple[str, bytes]],
+    exam: Exam,
+    user: User,
+    draft: Path,
+    predictor: Predictor,
+    partial: bool,
 ) -> list[Problem]:
     """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
     problems: list[Problem] = []
@@ -204,6 +210,7 @@ def _read_all(
                 prediction = predictor.predict(file.mammogram)
                 identity = merged  # only now: a file that cannot be used does not say whose the exam is
             except InputError as error:
+                refusals.note(user.name, error)
                 problems.append(Problem(name, str(error), status_of(error)))
                 continue
             if problems and not partial:

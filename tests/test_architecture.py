@@ -30,7 +30,7 @@ TAKING_IN = (
 HTTP = ("birads_app.web.errors", "birads_app.web.security", "birads_app.__version__")
 ARROWS = {
     "wsgi": ("app", "birads_app.serving"),
-    "app": ("birads_app.create_app", "training.cli"),
+    "app": ("birads_app.create_app", "birads_app.practice_cli.export", "training.cli"),
     "birads_app": ("birads_app",),
     "birads_app.config": (CORE,),
     "birads_app.logs": (),
@@ -43,8 +43,16 @@ ARROWS = {
     "birads_app.records": ("birads_app.hanging", *STORE),
     "birads_app.serving": STORE,
     "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", "birads_app.studies", *STORE),
+    "birads_app.practice": ("birads_app.practice", "birads_app.dicom", "birads_app.hanging", *STORE),
+    "birads_app.practice_cli": ("birads_app.practice", "birads_app.cli.one_line_errors", *STORE),
     "birads_app.studies": ("birads_app.dicom.identity", CORE),
-    "birads_app.web": ("birads_app.web", "birads_app.dicom", "birads_app.logs", *TAKING_IN),
+    "birads_app.web": (
+        "birads_app.web",
+        "birads_app.dicom",
+        "birads_app.practice",
+        "birads_app.logs",
+        *TAKING_IN,
+    ),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
     "birads_app.dicom": (
         "birads_app.dicom",

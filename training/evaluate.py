@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from birads_app.inference.agreement import quadratic_kappa
 from birads_app.inference.prediction_set import LEVEL
 from training import audit, operating
 from training.bootstrap import Draws, Figure, figure, figures, ratio
@@ -147,7 +148,7 @@ def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
         "precision": _macro(ratio(right, named, 0), occurs),
         "recall": _macro(ratio(right, true, 0), occurs),
         "f1": _macro(ratio(2 * right, true + named, 0), occurs),
-        "kappa": _quadratic_kappa(matrices, true, named, total),
+        "kappa": quadratic_kappa(matrices),
     }
 
 
@@ -170,14 +171,3 @@ def prediction_sets(sets: np.ndarray, labels: np.ndarray, draws: Draws) -> Predi
 
 def _macro(values: np.ndarray, occurs: np.ndarray) -> np.ndarray:
     return np.asarray((values * occurs).sum(axis=1) / occurs.sum(axis=1))
-
-
-def _quadratic_kappa(
-    matrices: np.ndarray, true: np.ndarray, named: np.ndarray, total: np.ndarray
-) -> np.ndarray:
-    """Cohen's kappa with quadratic weights over the categories' order; 0 where chance alone agrees fully."""
-    steps = np.arange(matrices.shape[1])
-    weights = (steps[:, None] - steps[None]) ** 2
-    observed = (matrices * weights).sum(axis=(1, 2))
-    expected = (true[:, :, None] * named[:, None] * weights).sum(axis=(1, 2)) / total
-    return np.where(expected > 0, 1 - ratio(observed, expected, 0), 0.0)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from birads_app.inference.agreement import BINS, bin_of
 from training.bootstrap import Draws, Figure, figure
-
-BINS = 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, draws: Draws) -> 
     """
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((sure * BINS).astype(int), BINS - 1)
+    place = bin_of(sure)
     gaps = draws.sums(place, BINS, right - sure)
     squares = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
     everywhere = np.zeros(len(labels), int)

@@ -1,0 +1,156 @@
+"""Read exams -> a folder that ``flask train --data`` takes as it is: images, and ``labels.csv``.
+
+An image's label is what the reader named for its breast. Images go out as they are stored, without identity; one
+that was stored with it loses it on the way.
+"""
+
+import csv
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flask import current_app
+
+from birads_app.dicom.incoming import without_identity
+from birads_app.dicom.pseudonyms import Pseudonyms
+from birads_app.hanging import hanging
+from birads_app.inference import dicom_file
+from birads_app.inference.errors import BiradsError, InputError
+from birads_app.records import audit, exams
+from birads_app.records.errors import NotFound
+from birads_app.records.models import Assessment, Exam, Image
+
+TABLE = "labels.csv"
+_COLUMNS = ("path", "birads", "patient", "view", "side", "density")
+
+
+class ExportRefused(BiradsError):
+    """The folder cannot take the exams."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of the images.
+
+    categories : images by the reader's category, subdivisions of 4 together
+    left_out : images by why they are not in the folder
+    """
+
+    exams: int
+    patients: int
+    categories: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def export(
+    folder: Path, assessments: Sequence[Assessment], who: str, progress: Callable[[], None]
+) -> Exported:
+    """Write the images of assessed exams with their labels: the whole folder, or nothing.
+
+    Parameters
+    ----------
+    folder : to be made, or empty
+    assessments : one for each exam
+    who : to be named on record
+    progress : called after each exam
+
+    Raises
+    ------
+    ExportRefused
+        The folder holds something, cannot be written, or no image has a label.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ExportRefused(f"{folder} is there already and not empty. Name a new folder.")
+    draft = folder.with_name(f".{folder.name}.draft")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)  # of an export that was killed
+        draft.mkdir(parents=True)
+        found = _write(draft, assessments, progress)
+        if not found.categories:
+            raise ExportRefused("No read exam has an image with a label: nothing was written.")
+        draft.rename(folder)
+    except OSError as error:
+        raise ExportRefused(
+            f"{folder} cannot be written: {error.strerror}. Nothing is left of it."
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    audit.note(who, "export data set", str(found.exams))
+    return found
+
+
+def label(assessment: Assessment, laterality: str | None) -> str | None:
+    """What the reader named for the breast that an image shows, such as ``4A``; None where that is not certain.
+
+    An image whose side is unknown has a label where no breast was named otherwise than the whole exam.
+    """
+    breasts = {"R": assessment.right, "L": assessment.left}
+    if laterality in breasts:
+        return breasts[laterality]
+    return assessment.overall if {*breasts.values()} <= {None, assessment.overall} else None
+
+
+def _write(draft: Path, assessments: Sequence[Assessment], progress: Callable[[], None]) -> Exported:
+    read, categories, left_out = 0, Counter[str](), Counter[str]()
+    patients: set[str] = set()
+    with (draft / TABLE).open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(_COLUMNS)
+        for assessment in assessments:
+            with suppress(NotFound):  # it was deleted meanwhile
+                exam = exams.get(assessment.exam_id)
+                rows = list(_images(draft, exam, assessment, left_out))
+                table.writerows(rows)
+                categories.update(row[1][0] for row in rows)
+                patients.update(row[2] for row in rows)
+                read += bool(rows)
+            progress()
+    return Exported(read, len(patients), categories, left_out)
+
+
+def _images(draft: Path, exam: Exam, assessment: Assessment, left_out: Counter[str]) -> list[tuple[str, ...]]:
+    """Write an exam's images; give their lines of the table."""
+    rows: list[tuple[str, ...]] = []
+    patient = exam.pseudonym or f"exam-{exam.id}"
+    for number, image in enumerate(hanging(exam.images), 1):
+        birads = label(assessment, image.laterality)
+        if birads is None or not image.standard:
+            left_out["without a label" if image.standard else "special views"] += 1
+            continue
+        try:
+            name, data = _anonymous(exam, image)
+        except (NotFound, InputError):
+            left_out["unreadable"] += 1
+            continue
+        path = Path("images", exam.id, f"{number}{name}")
+        (draft / path).parent.mkdir(parents=True, exist_ok=True)
+        (draft / path).write_bytes(data)
+        rows.append(
+            (
+                path.as_posix(),
+                birads,
+                patient,
+                image.view or "",
+                image.laterality or "",
+                assessment.density or "",
+            )
+        )
+    return rows
+
+
+def _anonymous(exam: Exam, image: Image) -> tuple[str, bytes]:
+    """How the file's name ends, and its bytes without whom it shows."""
+    path = exams.file(image, "original")
+    data = path.read_bytes()
+    if image.source == "DICOM":
+        header = dicom_file.header(data)
+        removed = dicom_file.text(header, "PatientIdentityRemoved") == "YES"
+        if removed and dicom_file.text(header, "PatientID") == exam.pseudonym:
+            return path.suffix, data
+    pseudonyms = Pseudonyms(current_app.extensions["birads_site_key"])
+    suffix = path.suffix if image.source == "DICOM" else ".png"
+    return suffix, without_identity(data, "", pseudonyms).data

@@ -1,0 +1,23 @@
+"""Files that were not taken in: counted by reason, for a quality gate that refuses much wants looking at."""
+
+from datetime import date
+
+from sqlalchemy import func, select
+
+from birads_app.inference.errors import InputError
+from birads_app.records.database import session, writing
+from birads_app.records.models import Refusal
+from birads_app.records.periods import within
+
+
+def note(who: str, error: InputError) -> None:
+    """Count a file that was refused; neither its name nor what it held is kept."""
+    with writing() as current:
+        current.add(Refusal(who=who, reason=type(error).__name__))
+
+
+def by_reason(first: date | None = None, last: date | None = None) -> dict[str, int]:
+    """Files refused in a period, by the name of the domain error, most frequent first."""
+    count = func.count()
+    query = select(Refusal.reason, count).where(*within(Refusal.at, first, last)).group_by(Refusal.reason)
+    return dict(session().execute(query.order_by(count.desc(), Refusal.reason)).all())
