@@ -16,6 +16,7 @@ _STATUSES: tuple[tuple[type[core.BiradsError], int], ...] = (
     (records.NotAllowed, 403),
     (records.SiteKeyDiffers, 503),
     (records.InvalidAccount, 422),
+    (records.InvalidAssessment, 422),
     (core.BiradsError, 500),
 )
 

@@ -6,6 +6,7 @@ BiradsError
 ├── InvalidAccount      a name, role or password that no account may have
 ├── TooManyAttempts     to sign in
 ├── NotAllowed          for an account in this role
+├── InvalidAssessment   with terms that there are not, or of what the exam does not show
 └── SiteKeyDiffers      from the one under which something was sealed
 """
 
@@ -34,6 +35,10 @@ class TooManyAttempts(BiradsError):
 
 class NotAllowed(BiradsError):
     """The account's role does not include this."""
+
+
+class InvalidAssessment(BiradsError):
+    """The exam cannot be assessed so."""
 
 
 class SiteKeyDiffers(BiradsError):
