@@ -6,12 +6,15 @@ from pydicom.dataset import Dataset
 
 from birads_app import __version__
 from birads_app.config import Settings, SettingsError
+from birads_app.dicom.breast_report import Assessment, breast_report
 from birads_app.dicom.capture import secondary_capture
 from birads_app.dicom.report import measurement_report
 from birads_app.dicom.send import Destination, DicomNode, DicomWeb, Tls
 from birads_app.dicom.study import Model, Reading, SourceImage, Study
 from birads_app.inference.errors import BiradsError
-from birads_app.records import files, identities
+from birads_app.records import files, findings, identities
+from birads_app.records import models as records
+from birads_app.records.assessments import breasts_of
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.models import Exam, Image
 
@@ -36,18 +39,38 @@ def objects_of(exam: Exam, model_version: str) -> list[Dataset]:
     SiteKeyDiffers, DamagedPicture
         What was kept cannot be read.
     """
+    reading, known = _reading(exam, model_version)
+    pictures = [
+        secondary_capture(reading, number, _display(image), _heat(image))
+        for number, image in enumerate(known)
+    ]
+    return [measurement_report(reading), *pictures]
+
+
+def report_of(exam: Exam, model_version: str, assessment: records.Assessment) -> Dataset:
+    """A radiologist's report on the exam; asked again, the same object. Raises NoStudy and SiteKeyDiffers."""
+    kept = [findings.from_json(finding) for finding in assessment.findings]
+    concluded = Assessment(
+        reader=assessment.reader.name,
+        at=assessment.at,
+        overall=assessment.overall,
+        breasts=breasts_of(assessment),
+        density=assessment.density,
+        findings="\n\n".join(filter(None, (findings.in_english(kept), assessment.text))),
+        signed=assessment.signed,
+    )
+    return breast_report(_reading(exam, model_version)[0], concluded)
+
+
+def _reading(exam: Exam, model_version: str) -> tuple[Reading, list[Image]]:
+    """What objects about an exam have to know, and those of its images that a study has; raises NoStudy."""
     identity = identities.of(exam)
     known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
     if identity is None or not identity.study_uid or not known:
         raise NoStudy("The exam's files name no study which its results could join.")
     images = tuple(_source(image, identity.instances[image.id]) for image in known)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
-    reading = Reading(_study(identity), images, model, exam.created_at)
-    pictures = [
-        secondary_capture(reading, number, _display(image), _heat(image))
-        for number, image in enumerate(known)
-    ]
-    return [measurement_report(reading), *pictures]
+    return Reading(_study(identity), images, model, exam.created_at), known
 
 
 def destination_of(settings: Settings) -> Destination | None:
