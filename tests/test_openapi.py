@@ -75,7 +75,7 @@ def test_signed_assessments_are_as_described_newest_first(serving_app: Flask, cl
             0.5,
             1.0,
         )
-        breasts = {"R": "2", "L": "4C"}
+        breasts = {"L": "4C"}
         for draft in (Draft(breasts, "B", [mass], "Text.", True, True), Draft(), Draft(breasts, signed=True)):
             assessments.add(created.json["id"], reader, draft)
     found = client.get(created.location, headers=bearer(token)).json
