@@ -98,11 +98,22 @@ def _connect(app: Flask, settings: Settings) -> None:
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
     from birads_app import api, cli, dicom_cli
-    from birads_app.web import access, account, errors, health, language, navigation, reading, security
+    from birads_app.web import (
+        access,
+        account,
+        assessing,
+        errors,
+        health,
+        language,
+        navigation,
+        reading,
+        security,
+    )
 
     language.init_app(app)
     account.init_app(app)
     app.register_blueprint(reading.bp)
+    app.register_blueprint(assessing.bp)
     access.init_app(app)
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token

@@ -11,6 +11,7 @@ _STATUSES: tuple[tuple[type[core.BiradsError], int], ...] = (
     (core.InputError, 422),
     (core.ModelError, 503),
     (records.NotFound, 404),
+    (records.NoStudy, 404),
     (records.NameTaken, 409),
     (records.TooManyAttempts, 429),
     (records.NotAllowed, 403),

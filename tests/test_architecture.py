@@ -45,6 +45,7 @@ ARROWS = {
     "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", "birads_app.studies", *STORE),
     "birads_app.studies": ("birads_app.dicom.identity", CORE),
     "birads_app.web": ("birads_app.web", "birads_app.logs", *TAKING_IN),
+    "birads_app.web.dicom_package": ("birads_app.dicom.results", *STORE),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
     "birads_app.dicom": (
         "birads_app.dicom",

@@ -9,12 +9,12 @@ from sqlalchemy import select
 
 from birads_app import jobs
 from birads_app.dicom.capture import secondary_capture
-from birads_app.dicom.results import NoStudy, objects_of, report_of
+from birads_app.dicom.results import objects_of, report_of
 from birads_app.dicom.send import DicomNode
 from birads_app.intake import take_in
 from birads_app.records import assessments, audit, database, exams, files, outbox, setup, users
 from birads_app.records.assessments import Draft
-from birads_app.records.errors import SiteKeyDiffers
+from birads_app.records.errors import NoStudy, SiteKeyDiffers
 from birads_app.records.findings import Finding
 from birads_app.records.models import Delivery, Exam, now
 from birads_app.records.spool import Spool

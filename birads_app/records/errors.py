@@ -7,6 +7,7 @@ BiradsError
 ├── TooManyAttempts     to sign in
 ├── NotAllowed          for an account in this role
 ├── InvalidAssessment   with terms that there are not, or of what the exam does not show
+├── NoStudy             that an exam's results could join
 └── SiteKeyDiffers      from the one under which something was sealed
 """
 
@@ -39,6 +40,10 @@ class NotAllowed(BiradsError):
 
 class InvalidAssessment(BiradsError):
     """The exam cannot be assessed so."""
+
+
+class NoStudy(BiradsError):
+    """There is no study that an exam's results could join."""
 
 
 class SiteKeyDiffers(BiradsError):
