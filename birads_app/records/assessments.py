@@ -121,11 +121,18 @@ def next_waiting(user: User, after: Exam) -> str | None:
 
     A second look is not offered to who asked for it.
     """
-    mine = or_(Exam.assessor_id.is_(None), Exam.assessor_id != user.id)
     free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - HELD)
-    waiting = or_(Exam.status == Status.NEW, (Exam.status == Status.SECOND_LOOK) & mine)
-    query = select(Exam.id).where(waiting, free, Exam.id != after.id).order_by(Exam.created_at, Exam.id)
-    return session().scalar(query.limit(1))
+    waiting = select(Exam.created_at, Exam.id).where(free, Exam.id != after.id).limit(1)
+    # One query for each status: so each reads the first row of an index, however many exams have been read.
+    oldest = [
+        session().execute(waiting.where(of_status).order_by(Exam.created_at, Exam.id)).first()
+        for of_status in (
+            Exam.status == Status.NEW,
+            (Exam.status == Status.SECOND_LOOK) & (Exam.assessor_id != user.id),
+        )
+    ]
+    found = min((tuple(row) for row in oldest if row), default=None)
+    return str(found[1]) if found else None
 
 
 def as_json(assessment: Assessment) -> dict[str, Any]:

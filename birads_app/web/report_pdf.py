@@ -29,7 +29,7 @@ from birads_app.web.translating import say
 
 _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
-_MARGIN = 16 * mm
+_MARGIN, _PADDING = 16 * mm, 6  # Platypus pads its frames with so many points
 _WIDTH = A4[0] - 2 * _MARGIN
 _QUIET, _EDGE, _AMBER, _MARK = (
     HexColor("#555555"),
@@ -42,7 +42,7 @@ _IN_A_ROW, _PIXELS, _HEIGHT, _RADIUS = 4, 700, 58 * mm, 2.4 * mm
 
 _TEXT = ParagraphStyle("text", fontName=_PLAIN, fontSize=9, leading=12.5)
 _SMALL = ParagraphStyle("small", _TEXT, fontSize=8, leading=11)
-_CAPTION = ParagraphStyle("caption", _SMALL, alignment=TA_CENTER, textColor=_QUIET)
+_CAPTION = ParagraphStyle("caption", _SMALL, textColor=_QUIET)
 _TITLE = ParagraphStyle("title", _TEXT, fontName=_BOLD, fontSize=16, leading=20)
 _HEADING = ParagraphStyle(
     "heading", _TEXT, fontName=_BOLD, fontSize=10.5, leading=14, spaceBefore=8, spaceAfter=2
@@ -57,8 +57,8 @@ def draw(report: Report) -> bytes:
     document = SimpleDocTemplate(
         stream,
         pagesize=A4,
-        leftMargin=_MARGIN,
-        rightMargin=_MARGIN,
+        leftMargin=_MARGIN - _PADDING,
+        rightMargin=_MARGIN - _PADDING,
         topMargin=14 * mm,
         bottomMargin=18 * mm,
         title=_("Mammography report"),
@@ -236,7 +236,7 @@ def _facts(facts: list[tuple[str, str]]) -> Flowable:
 
 
 def _described(one: Described) -> str:
-    said = "".join(f"; {_safe(label)}: {_safe(term)}" for label, term in one.said)
+    said = "".join(f"; {_safe(label)}:&nbsp;{_safe(term)}" for label, term in one.said)
     return f'<font name="{_BOLD}">{one.number}</font>&nbsp; {_safe(one.kind)}{said}'
 
 
