@@ -135,7 +135,7 @@ def test_a_form_that_cannot_be_is_refused_with_the_reason(
         ({"row": "1", "finding-1-clock": "3"}, "Say what kind of finding number 1 is"),
         (mass | {"finding-1-size": "big"}, "A size in millimetres is a whole number"),
         (mass | mark, "0 to 1"),
-        (mass | {"finding-1-morphology": "rim"}, "no descriptor of this kind"),
+        (mass | {"finding-1-shape": "square"}, "no shape"),
     ):
         answer = send(reader, url, action="save", **fields)
         assert answer.status_code == 422 and message in answer.text
@@ -143,8 +143,12 @@ def test_a_form_that_cannot_be_is_refused_with_the_reason(
         assert not assessments.history(found(serving_app, url))
 
 
-def test_an_empty_row_is_no_finding(serving_app: Flask, reader: FlaskClient, url: str) -> None:
-    send(reader, url, action="save", row=["1", "2"], **{"finding-2-kind": "skin-lesion"})
+def test_a_row_that_is_empty_or_removed_is_no_finding(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    fields = {"finding-2-kind": "skin-lesion", "finding-3-kind": "mass", "finding-3-removed": "on"}
+    fields |= {"finding-2-shape": "oval"}  # of the kind that was chosen before
+    send(reader, url, action="save", row=["1", "2", "3"], **fields)
     with serving_app.app_context():
         (made,) = assessments.history(found(serving_app, url))
         assert made.findings == [{"kind": "skin-lesion"}]

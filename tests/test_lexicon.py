@@ -1,5 +1,7 @@
 """The lexicon agrees with itself, with the categories, and with the codes that reports are written in."""
 
+from pathlib import Path
+
 from birads_app.dicom.codes import ASSESSMENTS as CODED
 from birads_app.dicom.codes import COMPOSITIONS
 from birads_app.inference import lexicon
@@ -23,6 +25,12 @@ def test_a_name_means_one_thing_and_a_term_is_in_one_group() -> None:
         assert all(lexicon.DESCRIPTORS[one.code] is one for one in kind.descriptors)
     for descriptor in lexicon.DESCRIPTORS.values():
         assert len(descriptor.terms) == sum(map(len, descriptor.groups.values()))
+
+
+def test_the_form_shows_every_kind_its_descriptors() -> None:
+    rules = (Path(__file__).parent.parent / "static/css/assessment.css").read_text()
+    for kind in lexicon.KINDS.values():
+        assert (f'[data-kinds~="{kind.code}"]' in rules) == bool(kind.descriptors)
 
 
 def test_it_has_the_fifth_editions_terms() -> None:

@@ -82,7 +82,7 @@ def kinds_with(descriptor: Descriptor) -> str:
 
 def read(form: "MultiDict[str, str]") -> Draft:
     """The assessment that was sent; raises InvalidAssessment."""
-    rows = [_row(form, number) for number in form.getlist("row")]
+    rows = [_row(form, number) for number in form.getlist("row") if f"finding-{number}-removed" not in form]
     return Draft(
         breasts={side: form[f"category-{side}"] for side in SIDES if form.get(f"category-{side}")},
         density=form.get("density") or None,
@@ -105,7 +105,7 @@ def _finding(row: Mapping[str, Any], number: int) -> Finding:
         raise InvalidAssessment(f"Say what kind of finding number {number} is, or remove it.")
     return Finding(
         kind=row["kind"],
-        descriptors={name: row[name] for name in DESCRIPTORS if row[name]},
+        descriptors=_descriptors(row),
         associated=row["associated"],
         side=row["side"] or None,
         region=row["region"] or None,
@@ -116,6 +116,12 @@ def _finding(row: Mapping[str, Any], number: int) -> Finding:
         x=_fraction(row["x"]),
         y=_fraction(row["y"]),
     )
+
+
+def _descriptors(row: Mapping[str, Any]) -> dict[str, str]:
+    """What was said of what the kind of finding has; the form still carries what was said before the kind changed."""
+    kind = KINDS.get(row["kind"])
+    return {each.code: row[each.code] for each in kind.descriptors if row[each.code]} if kind else {}
 
 
 def _whole(text: str, what: str) -> int | None:

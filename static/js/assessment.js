@@ -160,26 +160,14 @@ function makeFindings(form, say) {
     tell("marks", { marks });
   }
 
-  /** Show the descriptors of the row's kind alone, and send no others. */
-  function fit(row) {
-    const kind = row.querySelector("select").value;
-    for (const choice of row.querySelectorAll("[data-kinds]")) {
-      const fits = choice.dataset.kinds.split(" ").includes(kind);
-      choice.hidden = !fits;
-      choice.querySelector("select").disabled = !fits;
-    }
-  }
-
   function prepare(row) {
     for (const hidden of row.querySelectorAll(".needs-script")) hidden.hidden = false;
     row.querySelector("select").required = true;
-    row.querySelector("select").addEventListener("change", () => fit(row));
     row.addEventListener("focusin", () => { if (current !== row) { current = row; draw(); } });
     field(row, "image").addEventListener("change", () => move(row, "", ""));
     field(row, "mark").addEventListener("click", () => mark(row));
     field(row, "show").addEventListener("click", () => tell("show", place(row)));
     field(row, "remove").addEventListener("click", () => remove(row));
-    fit(row);
   }
 
   function add() {

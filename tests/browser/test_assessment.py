@@ -101,6 +101,7 @@ def test_it_works_without_scripts(plain_page: Page, server: Server, files: list[
     here = take_in(page, server, files)
     for side in ("Right", "Left"):
         page.get_by_role("group", name=f"{side} breast").get_by_role("radio", name="BI-RADS 3,").check()
+    page.locator("summary", has_text="Add a finding").click()
     page.get_by_label("Kind").select_option("asymmetry")
     page.get_by_label("Type of asymmetry").select_option("focal")
     page.get_by_role("button", name="Sign and open next").click()
