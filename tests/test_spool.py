@@ -18,6 +18,7 @@ from birads_app.records.errors import NoStudy, SiteKeyDiffers
 from birads_app.records.findings import Finding
 from birads_app.records.models import Delivery, Exam, now
 from birads_app.records.spool import Spool
+from tests import orthanc
 from tests.dicom_tools import complaints, printed, written
 from tests.factories import breast, dicom, dicom_bytes, make_user
 from tests.readings import display, heat, reading
@@ -215,9 +216,7 @@ def test_what_stopped_is_told_and_started_again(exam: Exam, app: Flask) -> None:
     assert outbox.counts() == {"sent": 1} and outbox.retry() == 0
 
 
-def test_each_signed_assessment_goes_once_as_a_report(
-    exam: Exam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path) -> None:
     outbox.arrived(_only(exam), "PACS")
     mass = Finding("mass", {"margin": "spiculated"}, side="L", clock=2, size_mm=12)
     signed = Draft({"L": "4B"}, "C", (mass,), "Seen on both views.", signed=True)
@@ -228,16 +227,17 @@ def test_each_signed_assessment_goes_once_as_a_report(
     reports = outbox.due()
     assert [report.assessment_id for report in reports] == [1, 3]
     assert outbox.counts() == {"sent": 1, "waiting": 2}
-    sent: list[str] = []
-    monkeypatch.setattr(
-        jobs, "send", lambda objects, to: sent.extend(made.SOPInstanceUID for made in objects)
-    )
-    for report in reports:
-        jobs._deliver(report, DicomNode("pacs", 104, "PACS"), timedelta(seconds=1))
-    assert outbox.counts() == {"sent": 3} and len(set(sent)) == 2
-    assert [entry.action for entry in audit.newest(2)] == ["send report"] * 2
+    with orthanc.serve(tmp_path) as server:
+        for report in reports * 2:
+            jobs._deliver(
+                report, DicomNode("127.0.0.1", server.dicom_port, server.title), timedelta(seconds=1)
+            )
+        there = server.instances(STUDY)
+    assert outbox.counts() == {"sent": 3}
+    assert audit.newest(1)[0].action == "send report"
+    assert [tags["SeriesNumber"] for tags in there.values()] == ["9003"] * 2
     made = report_of(exam, "v1", assessments.get(exam.id, 1))
-    assert made.SOPInstanceUID == sent[0] and str(made.PatientName) == "Doe^Jane"
+    assert made.SOPInstanceUID in there and str(made.PatientName) == "Doe^Jane"
     path = written(made, tmp_path)
     assert not complaints(path)
     assert "1. Mass. Margin: Spiculated; Side: Left breast; Clock position: 2; Size: 12 mm" in printed(path)

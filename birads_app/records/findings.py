@@ -83,7 +83,7 @@ def words(finding: Finding, say: Callable[..., str] = str) -> Iterator[tuple[str
     if finding.depth:
         yield say(N_("Depth")), say(lexicon.DEPTHS[finding.depth])
     if finding.size_mm:
-        yield say(N_("Size")), f"{finding.size_mm}\N{NO-BREAK SPACE}mm"
+        yield say(N_("Size")), f"{finding.size_mm} mm"
     for feature in finding.associated:
         yield say(N_("Associated feature")), say(lexicon.ASSOCIATED[feature])
 

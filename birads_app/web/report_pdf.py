@@ -236,7 +236,7 @@ def _facts(facts: list[tuple[str, str]]) -> Flowable:
 
 
 def _described(one: Described) -> str:
-    said = "".join(f"; {_safe(label)}:&nbsp;{_safe(term)}" for label, term in one.said)
+    said = "".join(f"; {_whole(label)}:&nbsp;{_whole(term)}" for label, term in one.said)
     return f'<font name="{_BOLD}">{one.number}</font>&nbsp; {_safe(one.kind)}{said}'
 
 
@@ -262,6 +262,11 @@ def _small(image: Image) -> bytes:
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=88)
     return stream.getvalue()
+
+
+def _whole(text: str) -> str:
+    """Words that stay on one line."""
+    return _safe(text).replace(" ", "&nbsp;")
 
 
 def _safe(text: str) -> str:
