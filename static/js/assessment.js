@@ -103,7 +103,8 @@ function assessment(panel) {
     if (!keys.checked || document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && target.closest("a, button, summary")) return; // they have an Enter of their own
     if (event.repeat && event.key === "Enter") return;
-    if (act(event.key.length === 1 ? event.key.toLowerCase() : event.key)) event.preventDefault();
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if ((key.length === 1 || key === "Enter") && act(key)) event.preventDefault(); // others, such as Shift, end nothing
   }
 
   const keys = form.querySelector("[data-keys]");
@@ -161,7 +162,6 @@ function makeFindings(form, say) {
   }
 
   function prepare(row) {
-    for (const hidden of row.querySelectorAll(".needs-script")) hidden.hidden = false;
     row.querySelector("select").required = true;
     row.addEventListener("focusin", () => { if (current !== row) { current = row; draw(); } });
     field(row, "image").addEventListener("change", () => move(row, "", ""));

@@ -61,7 +61,7 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
         page.keyboard.press(key)
     expect(page.get_by_text("Left breast: choose a category before you sign.")).to_be_visible()
     expect(page).to_have_url(EXAM_URL)
-    for key in ("l", "2", "d", "c", "m"):
+    for key in ("l", "2", "d", "Shift+C", "m"):
         page.keyboard.press(key)
     page.evaluate(MARKED, [images[1], 0.25, 0.5])
     row = page.locator("[data-finding]")

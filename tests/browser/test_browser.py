@@ -68,7 +68,7 @@ def test_the_heat_map_lies_on_the_image_and_follows_the_keys(page: Page, server:
     page.keyboard.press("h")
     expect(heat).to_have_count(0)
     page.keyboard.press("h")
-    page.get_by_role("radio", name="BI-RADS 2").press("ArrowRight")
+    page.locator(".viewer").get_by_role("radio", name="BI-RADS 2").press("ArrowRight")
     expect(heat).to_have_attribute("data-code", "3")
     page.get_by_label("Enlarge").check()
     assert heat.bounding_box() == display.bounding_box()
