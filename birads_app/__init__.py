@@ -101,6 +101,7 @@ def _register(app: Flask) -> None:
     from birads_app.web import (
         access,
         account,
+        assessing,
         errors,
         health,
         language,
@@ -116,6 +117,7 @@ def _register(app: Flask) -> None:
     app.register_blueprint(reading.bp)
     app.register_blueprint(viewing.bp)
     app.register_blueprint(practice.bp)
+    app.register_blueprint(assessing.bp)
     access.init_app(app)
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token

@@ -125,6 +125,7 @@ class Settings:
     models : folder of model bundles
     threads : processor threads for one prediction; None means all cores
     tomosynthesis : what becomes of a volume of slices: its "maximum" is read, or "refuse"
+    show_opinion : show what the model says before a reader asks for it
     show_heat_map : lay the heat map over the images before a reader asks for it
     max_upload_mb : size of one request's body in MiB
     secret_key : signs sessions; None means a key made once and kept in the instance folder
@@ -145,6 +146,7 @@ class Settings:
     tomosynthesis: Tomosynthesis = setting(
         "BIRADS_TOMOSYNTHESIS", "maximum", read_choice(*get_args(Tomosynthesis))
     )
+    show_opinion: bool = setting("BIRADS_SHOW_OPINION", "1", read_switch)
     show_heat_map: bool = setting("BIRADS_SHOW_HEAT_MAP", "0", read_switch)
     max_upload_mb: int = setting("BIRADS_MAX_UPLOAD_MB", "256", read_integer(1, 65536))
     max_files: int = setting("BIRADS_MAX_FILES", "64", read_integer(1, 900))

@@ -101,10 +101,11 @@ def status() -> None:
         counts, troubled = outbox.counts(), outbox.troubled()
     click.echo(f"Studies that are not exams yet: {jobs.spool().studies()}")
     for state, title in (("waiting", "to be sent"), ("stopped", "stopped"), ("sent", "sent")):
-        click.echo(f"Results {title}: {counts.get(state, 0)}")
+        click.echo(f"Results and reports {title}: {counts.get(state, 0)}")
     for delivery in troubled:
         when = "" if delivery.state == "stopped" else f", again at {delivery.due_at:%Y-%m-%d %H:%M:%S} UTC"
-        click.echo(f"\nExam {delivery.exam_id}: {delivery.state} after {delivery.attempts} attempts{when}")
+        what = "Exam" if delivery.assessment_id is None else "Report on exam"
+        click.echo(f"\n{what} {delivery.exam_id}: {delivery.state} after {delivery.attempts} attempts{when}")
         click.echo(f"  {delivery.error}")
     if counts.get("stopped"):
         click.echo("\nOnce the reason is gone, `flask dicom retry` sends them again.")

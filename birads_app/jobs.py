@@ -1,6 +1,5 @@
 """Background work: spooled studies become exams, and their results go to the PACS. One process at a time does it."""
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -8,17 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask, current_app
+from pydicom.dataset import Dataset
 
 from birads_app.config import Settings
 from birads_app.dicom.identity import read_identity
 from birads_app.dicom.known import is_own, is_stored
-from birads_app.dicom.results import destination_of, objects_of
+from birads_app.dicom.results import destination_of, objects_of, report_of
 from birads_app.dicom.send import Destination, SendFailed, send
 from birads_app.inference import dicom_file
+from birads_app.inference.bundle import version
 from birads_app.inference.errors import BiradsError, InputError
 from birads_app.intake import IntakeRefused, note_failure, take_in
 from birads_app.logs import where
-from birads_app.records import audit, exams, files, outbox, users
+from birads_app.records import assessments, audit, exams, files, outbox, users
 from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
 from birads_app.records.models import Delivery, Exam
@@ -146,10 +147,10 @@ def _may_be_new(data: bytes) -> bool:
 
 
 def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:
-    """Write and send one exam's results."""
+    """Write and send one exam's results, or one report on it."""
     exam_id, name = delivery.exam_id, str(destination)
     try:
-        send(objects_of(exams.get(exam_id), delivery.model_version), destination)
+        send(_objects(delivery), destination)
     except SendFailed as failure:
         log.warning("Results of exam %s were not sent: %s", exam_id, failure)
         outbox.failed(delivery, name, str(failure), wait if failure.retry else None)
@@ -167,10 +168,17 @@ def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> N
         outbox.arrived(delivery, name)
 
 
+def _objects(delivery: Delivery) -> list[Dataset]:
+    """What a delivery consists of."""
+    exam = exams.get(delivery.exam_id)
+    if delivery.assessment_id is None:
+        return objects_of(exam, delivery.model_version)
+    assessment = assessments.get(exam.id, delivery.assessment_id)
+    return [report_of(exam, delivery.model_version, assessment)]
+
+
 def _model_version(name: str) -> str:
-    """The digest of a bundle's manifest, which has those of all its files; "removed" where the bundle is gone."""
-    manifest = _settings().models / name / "manifest.json"
-    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "removed"
+    return version(_settings().models, name)
 
 
 def _settings() -> Settings:

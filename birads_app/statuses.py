@@ -11,11 +11,13 @@ _STATUSES: tuple[tuple[type[core.BiradsError], int], ...] = (
     (core.InputError, 422),
     (core.ModelError, 503),
     (records.NotFound, 404),
+    (records.NoStudy, 404),
     (records.NameTaken, 409),
     (records.TooManyAttempts, 429),
     (records.NotAllowed, 403),
     (records.SiteKeyDiffers, 503),
     (records.InvalidAccount, 422),
+    (records.InvalidAssessment, 422),
     (core.BiradsError, 500),
 )
 

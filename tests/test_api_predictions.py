@@ -23,7 +23,16 @@ def token(app: Flask) -> str:
 def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
     answer = post_files(client, token, ("left cc.dcm", mammogram_dicom()), ("other.png", mammogram_png(1)))
     assert answer.status_code == 201
-    assert set(answer.json) == {"id", "created_at", "model", "demonstration", "disclaimer", "exam", "images"}
+    assert set(answer.json) == {
+        "id",
+        "created_at",
+        "model",
+        "demonstration",
+        "disclaimer",
+        "exam",
+        "images",
+        "assessments",
+    }
     assert answer.location == f"{URL}/{answer.json['id']}"
     first, second = answer.json["images"]
     assert (first["file"], second["file"]) == ("file-1.dcm", "file-2.png")

@@ -11,6 +11,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from birads_app.api.description import describe
+from birads_app.records import assessments, users
+from birads_app.records.assessments import Draft
+from birads_app.records.findings import Finding
 
 SPECIFICATION = describe("")
 
@@ -51,6 +54,35 @@ def test_answers_are_as_described(serving_app: Flask, client: FlaskClient) -> No
     ):
         check("Error", answer.json)
         assert str(answer.status_code) in responses
+
+
+def test_signed_assessments_are_as_described_newest_first(serving_app: Flask, client: FlaskClient) -> None:
+    token = make_token(serving_app)
+    created = post_files(client, token, ("a.png", mammogram_png()))
+    (image,) = created.json["images"]
+    with serving_app.app_context():
+        reader = users.by_name("robot")
+        mass = Finding(
+            "mass",
+            {"shape": "oval"},
+            ["skin-retraction"],
+            "L",
+            "central",
+            3,
+            "middle",
+            9,
+            image["id"],
+            0.5,
+            1.0,
+        )
+        breasts = {"L": "4C"}
+        for draft in (Draft(breasts, "B", [mass], "Text.", True, True), Draft(), Draft(breasts, signed=True)):
+            assessments.add(created.json["id"], reader, draft)
+    found = client.get(created.location, headers=bearer(token)).json
+    check("Exam", found)
+    assert [one["text"] for one in found["assessments"]] == ["", "Text."]
+    assert found["assessments"][1]["findings"] == [mass.as_json()]
+    assert found["assessments"][0]["category"] == "4C"
 
 
 def test_it_knows_where_it_is_mounted(app: Flask) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from birads_app.inference.decode import Mammogram
 from birads_app.records import database, exams, files, migrate, tokens, users
 from birads_app.records.errors import InvalidAccount, NameTaken, NotFound
-from birads_app.records.models import Base, Exam, Image, Token
+from birads_app.records.models import Base, Delivery, Exam, Image, Token
 
 
 @pytest.fixture
@@ -248,6 +248,8 @@ def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, reader_id: int) -
     with app.app_context():
         exam = store(reader_id)
         tokens.create(users.by_name("reader"))
+        with database.writing() as current:
+            current.add(Delivery(exam_id=exam.id, model_version="v1", error="Down."))
         migrate._alembic(command.downgrade, "0005")
         migrate.upgrade()
         database.session().expire_all()
@@ -256,5 +258,7 @@ def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, reader_id: int) -
         assert (found.status, found.views) == ("new", "?")
         assert len(found.images) == 1
         assert database.session().query(Token).count() == 1
+        (delivery,) = database.session().query(Delivery)
+        assert (delivery.exam_id, delivery.assessment_id, delivery.error) == (exam.id, None, "Down.")
         with pytest.raises(IntegrityError), database.writing() as current:
             current.execute(text("UPDATE users SET role = 'king'"))

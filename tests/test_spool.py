@@ -7,16 +7,32 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from highdicom.sr import ComprehensiveSR
+from sqlalchemy import select
 
 from birads_app import jobs
 from birads_app.dicom.capture import secondary_capture
-from birads_app.dicom.results import NoStudy, objects_of
+from birads_app.dicom.results import objects_of, report_of
+from birads_app.dicom.send import DicomNode
 from birads_app.intake import take_in
-from birads_app.records import audit, database, exams, files, identities, outbox, setup, users, worklist
-from birads_app.records.errors import SiteKeyDiffers
+from birads_app.records import (
+    assessments,
+    audit,
+    database,
+    exams,
+    files,
+    identities,
+    outbox,
+    setup,
+    users,
+    worklist,
+)
+from birads_app.records.assessments import Draft
+from birads_app.records.errors import NoStudy, SiteKeyDiffers
+from birads_app.records.findings import Finding
 from birads_app.records.models import Delivery, Exam, now
 from birads_app.records.spool import Spool
-from tests.dicom_tools import complaints, written
+from tests import orthanc
+from tests.dicom_tools import complaints, printed, written
 from tests.factories import breast, dicom, dicom_bytes, make_user
 from tests.readings import display, heat, reading
 
@@ -250,6 +266,45 @@ def test_what_stopped_is_told_and_started_again(exam: Exam, app: Flask) -> None:
     assert outbox.counts() == {"sent": 1} and outbox.retry() == 0
 
 
+def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path) -> None:
+    outbox.arrived(_only(exam), "PACS")
+    mass = Finding("mass", {"margin": "spiculated"}, side="L", clock=2, size_mm=12)
+    signed = Draft({"L": "4B"}, "C", (mass,), "Seen on both views.", signed=True)
+    for draft in (signed, Draft({"L": "2"}), signed):
+        assessments.add(exam.id, exam.reader, draft)
+    for _ in range(2):
+        outbox.enter(lambda name: "v1", uploads=False)
+    reports = outbox.due()
+    assert [report.assessment_id for report in reports] == [1, 3]
+    assert outbox.counts() == {"sent": 1, "waiting": 2}
+    with orthanc.serve(tmp_path) as server:
+        for report in reports * 2:
+            jobs._deliver(
+                report, DicomNode("127.0.0.1", server.dicom_port, server.title), timedelta(seconds=1)
+            )
+        there = server.instances(STUDY)
+    assert outbox.counts() == {"sent": 3}
+    assert audit.newest(1)[0].action == "send report"
+    assert [tags["SeriesNumber"] for tags in there.values()] == ["9003"] * 2
+    made = report_of(exam, "v1", assessments.get(exam.id, 1))
+    assert made.SOPInstanceUID in there and str(made.PatientName) == "Doe^Jane"
+    path = written(made, tmp_path)
+    assert not complaints(path)
+    assert "1. Mass. Margin: Spiculated; Side: Left breast; Clock position: 2; Size: 12 mm" in printed(path)
+
+
+def test_a_report_that_fails_says_so_and_is_tried_again(exam: Exam, app: Flask) -> None:
+    outbox.arrived(_only(exam), "PACS")
+    assessments.add(exam.id, exam.reader, Draft({"L": "1"}, signed=True))
+    outbox.enter(lambda name: "v1", uploads=False)
+    (report,) = outbox.due()
+    outbox.failed(report, "PACS", "Down.", timedelta(seconds=30))
+    said = app.test_cli_runner().invoke(args=["dicom", "status"]).output
+    assert f"Report on exam {exam.id}: waiting" in said
+    assert "Results and reports sent: 1" in said
+    assert outbox.retry() == 1 and outbox.due()[0].assessment_id == 1
+
+
 def test_a_deleted_exam_has_no_results(exam: Exam) -> None:
     (delivery,) = outbox.due()
     exams.delete(exam, exam.reader)
@@ -265,6 +320,4 @@ def test_an_exam_of_no_study_says_so(inside: Flask) -> None:
 def _only(exam: Exam) -> Delivery:
     """The exam's delivery as it is now."""
     with database.writing() as current:
-        found = current.get(Delivery, exam.id)
-        assert found is not None
-        return found
+        return current.scalars(select(Delivery).where(Delivery.exam_id == exam.id)).one()

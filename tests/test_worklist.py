@@ -128,6 +128,23 @@ def test_an_exam_that_somebody_else_has_open_is_not_the_next(filled: Flask) -> N
     assert worklist.next_waiting(Query(), reader, last.id) == first.id  # from the beginning again
 
 
+def test_a_second_look_is_not_for_who_asked_for_it(filled: Flask) -> None:
+    reader, colleague = users.by_name("reader"), users.by_name("colleague")
+    with database.writing() as current:
+        current.execute(
+            text("UPDATE exams SET assessor_id = :id WHERE status = 'second'"), {"id": reader.id}
+        )
+    first = worklist.page(Query("second")).items[0]
+    assert worklist.next_waiting(Query("second"), reader) is None
+    assert worklist.next_waiting(Query("second"), colleague) == first.id
+
+
+def test_the_previous_exam_is_the_one_before_in_the_order(filled: Flask) -> None:
+    everything = [exam.id for exam in worklist.page(Query("all"), per_page=100).items]
+    assert worklist.previous(Query(), everything[1]) == everything[0]
+    assert worklist.previous(Query(), everything[0]) is None
+
+
 def test_pages_show_lists_filters_and_counts(filled: Flask, client: FlaskClient) -> None:
     sign_in(client)
     page = client.get("/").text

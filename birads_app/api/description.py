@@ -5,6 +5,18 @@ from typing import Any
 from birads_app import __version__
 from birads_app.inference.categories import CATEGORIES
 from birads_app.inference.exam_answer import STANDARD_VIEWS
+from birads_app.inference.lexicon import (
+    ASSESSMENTS,
+    ASSOCIATED,
+    CLOCK,
+    DENSITIES,
+    DEPTHS,
+    DESCRIPTORS,
+    KINDS,
+    LARGEST_MM,
+    REGIONS,
+    SIDES,
+)
 
 _PROBABILITIES = {
     "type": "object",
@@ -51,7 +63,13 @@ def describe(script_root: str) -> dict[str, Any]:
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "`flask token create NAME`"}
             },
-            "schemas": {"Exam": _exam(), "Whole": _whole(), "Image": _image(), "Error": _error()},
+            "schemas": {
+                "Exam": _exam(),
+                "Whole": _whole(),
+                "Image": _image(),
+                "Assessment": _assessment(),
+                "Error": _error(),
+            },
         },
     }
 
@@ -123,6 +141,11 @@ def _exam() -> dict[str, Any]:
             "oneOf": [_reference("Whole"), {"type": "null"}],
         },
         "images": {"type": "array", "items": _reference("Image")},
+        "assessments": {
+            "type": "array",
+            "items": _reference("Assessment"),
+            "description": "What radiologists signed, newest first",
+        },
     }
     return {"type": "object", "required": list(properties), "properties": properties}
 
@@ -152,6 +175,7 @@ def _whole() -> dict[str, Any]:
 
 def _image() -> dict[str, Any]:
     properties = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "file": {
             "type": "string",
             "description": "file-1.dcm, ... in the order of the parts; the base name as sent where identities are kept",
@@ -169,6 +193,54 @@ def _image() -> dict[str, Any]:
         "warnings": {"type": "array", "items": {"type": "string"}},
     }
     return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _assessment() -> dict[str, Any]:
+    category = {"enum": list(ASSESSMENTS)}
+    properties = {
+        "reader": {"type": "string", "description": "Name of the radiologist's account"},
+        "at": {"type": "string", "format": "date-time"},
+        "signed": {"type": "boolean"},
+        "category": {"enum": [*ASSESSMENTS, None], "description": "That of the more pressing breast"},
+        "breasts": {
+            "type": "object",
+            "propertyNames": {"enum": list(SIDES)},
+            "additionalProperties": category,
+        },
+        "density": {"enum": [*DENSITIES, None]},
+        "findings": {"type": "array", "items": _finding()},
+        "text": {"type": "string"},
+        "second_look": {"type": "boolean", "description": "A second reader is asked for"},
+    }
+    return _closed(properties, required=list(properties))
+
+
+def _finding() -> dict[str, Any]:
+    fraction = {"type": "number", "minimum": 0, "maximum": 1}
+    descriptors = {code: {"enum": list(descriptor.terms)} for code, descriptor in DESCRIPTORS.items()}
+    properties = {
+        "kind": {"enum": list(KINDS)},
+        "descriptors": _closed(descriptors, required=[]),
+        "associated": {"type": "array", "items": {"enum": list(ASSOCIATED)}},
+        "side": {"enum": list(SIDES)},
+        "region": {"enum": list(REGIONS)},
+        "clock": {"type": "integer", "minimum": min(CLOCK), "maximum": max(CLOCK)},
+        "depth": {"enum": list(DEPTHS)},
+        "size_mm": {"type": "integer", "minimum": 1, "maximum": LARGEST_MM},
+        "image": {"type": "string", "description": "`id` of the image with the mark"},
+        "x": {**fraction, "description": "From the image's left edge"},
+        "y": {**fraction, "description": "From the image's upper edge"},
+    }
+    return _closed(properties, required=["kind"])
+
+
+def _closed(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": False,
+    }
 
 
 def _error() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
 from birads_app.api.description import describe
 from birads_app.inference.categories import DISCLAIMER
 from birads_app.intake import check_count, take_in
-from birads_app.records import exams, tokens
+from birads_app.records import assessments, exams, tokens
 from birads_app.records.models import Exam, Image, Role
 from birads_app.web.errors import answer
 
@@ -71,6 +71,9 @@ def _to_json(exam: Exam) -> dict[str, Any]:
         "disclaimer": DISCLAIMER,
         "exam": _whole_to_json(exam),
         "images": [_image_to_json(image) for image in exam.images],
+        "assessments": [
+            assessments.as_json(assessment) for assessment in assessments.history(exam) if assessment.signed
+        ],
     }
 
 
@@ -98,6 +101,7 @@ def _whole_to_json(exam: Exam) -> dict[str, Any] | None:
 
 def _image_to_json(image: Image) -> dict[str, Any]:
     return {
+        "id": image.id,
         "file": image.filename,
         "laterality": image.laterality,
         "view": image.view,

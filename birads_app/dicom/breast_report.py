@@ -106,8 +106,8 @@ def _signature(assessment: Assessment) -> Dataset:
 
 
 def _person(name: str) -> str:
-    """A name as DICOM writes it: one without carets is a family name."""
-    return name if "^" in name else f"{name}^"
+    """A name as DICOM writes it, up to 64 letters: one without carets is a family name."""
+    return name if "^" in name else f"{name[:63]}^"
 
 
 def _content(reading: Reading, assessment: Assessment) -> sr.ContainerContentItem:

@@ -1,31 +1,39 @@
 """A stored exam -> the objects that go back into the patient's own study, and where they go."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
 from birads_app import __version__
 from birads_app.config import Settings, SettingsError
+from birads_app.dicom.breast_report import Assessment, breast_report
 from birads_app.dicom.capture import secondary_capture
+from birads_app.dicom.identity import read_identity, read_instance
 from birads_app.dicom.report import measurement_report
 from birads_app.dicom.send import Destination, DicomNode, DicomWeb, Tls
 from birads_app.dicom.study import Model, Reading, SourceImage, Study
+from birads_app.inference import dicom_file
 from birads_app.inference.errors import BiradsError
-from birads_app.records import exams, files, identities
+from birads_app.records import exams, files, findings, identities
+from birads_app.records import models as records
+from birads_app.records.assessments import breasts_of
+from birads_app.records.errors import NoStudy
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.models import Exam, Image
-
-
-class NoStudy(BiradsError):
-    """There is no study that an exam's results could join."""
 
 
 class DamagedPicture(BiradsError):
     """A stored picture cannot be read."""
 
 
-def objects_of(exam: Exam, model_version: str) -> list[Dataset]:
+def objects_of(exam: Exam, model_version: str, whose: Identity | None = None) -> list[Dataset]:
     """The model's report and a picture for each image; asked again, the same objects.
+
+    Parameters
+    ----------
+    whose : patient and study; the exam's own unless given
 
     Raises
     ------
@@ -36,18 +44,50 @@ def objects_of(exam: Exam, model_version: str) -> list[Dataset]:
     SiteKeyDiffers, DamagedPicture
         What was kept cannot be read.
     """
-    identity = identities.of(exam)
-    known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
-    if identity is None or not identity.study_uid or not known:
-        raise NoStudy("The exam's files name no study which its results could join.")
-    images = tuple(_source(image, identity.instances[image.id]) for image in known)
-    model = Model(exam.model, model_version, exam.demonstration, __version__)
-    reading = Reading(_study(identity), images, model, exam.created_at, exams.answer(exam))
+    reading, known = _reading(exam, model_version, whose)
     pictures = [
         secondary_capture(reading, number, _display(image), _heat(image))
         for number, image in enumerate(known)
     ]
     return [measurement_report(reading), *pictures]
+
+
+def report_of(
+    exam: Exam, model_version: str, assessment: records.Assessment, whose: Identity | None = None
+) -> Dataset:
+    """A radiologist's report on the exam; parameters and errors as of :func:`objects_of`."""
+    kept = [findings.from_json(finding) for finding in assessment.findings]
+    concluded = Assessment(
+        reader=assessment.reader.name,
+        at=assessment.at,
+        overall=assessment.overall,
+        breasts=breasts_of(assessment),
+        density=assessment.density,
+        findings="\n\n".join(filter(None, (findings.in_english(kept), assessment.text))),
+        signed=assessment.signed,
+    )
+    return breast_report(_reading(exam, model_version, whose)[0], concluded)
+
+
+def as_stored(exam: Exam) -> Identity:
+    """Patient and study as the headers of the stored files have them: a pseudonym, where names were removed."""
+    found, instances = Identity(), {}
+    for image in exam.images:
+        if image.sop_uid:
+            header = dicom_file.header(files.path(image, "original").read_bytes())
+            found, instances[image.id] = read_identity(header), read_instance(header)
+    return replace(found, instances=instances)
+
+
+def _reading(exam: Exam, model_version: str, whose: Identity | None) -> tuple[Reading, list[Image]]:
+    """What objects about an exam have to know, and those of its images that a study has; raises NoStudy."""
+    identity = whose or identities.of(exam)
+    known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
+    if identity is None or not identity.study_uid or not known:
+        raise NoStudy("The exam's files name no study which its results could join.")
+    images = tuple(_source(image, identity.instances[image.id]) for image in known)
+    model = Model(exam.model, model_version, exam.demonstration, __version__)
+    return Reading(_study(identity), images, model, exam.created_at, exams.answer(exam)), known
 
 
 def destination_of(settings: Settings) -> Destination | None:

@@ -154,6 +154,12 @@ def list_names(models: Path) -> list[str]:
     return sorted(manifest.parent.name for manifest in models.glob(f"[!.]*/{MANIFEST}"))
 
 
+def version(models: Path, name: str) -> str:
+    """The digest of a bundle's manifest, which has those of all its files; "removed" where the bundle is gone."""
+    manifest = models / name / MANIFEST
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "removed"
+
+
 def current_name(models: Path) -> str:
     """Name of the model that serves; raises NoModel when none was promoted, BundleError as :func:`promoted`."""
     history = promoted(models)

@@ -7,7 +7,9 @@ classes comes from its bundle alone.
 
 from dataclasses import dataclass
 
-DISCLAIMER = (
+from birads_app.inference.translatable import N_
+
+DISCLAIMER = N_(
     "Research use only. "
     "Not a medical device: do not make patient management decisions from this output alone."
 )
@@ -35,51 +37,51 @@ class Category:
 _ALL = (
     Category(
         "0",
-        "Incomplete",
-        "These images alone do not allow an assessment.",
-        "Recall for additional views or ultrasound, or obtain prior mammograms for comparison.",
+        N_("Incomplete"),
+        N_("These images alone do not allow an assessment."),
+        N_("Recall for additional views or ultrasound, or obtain prior mammograms for comparison."),
         "#76808c",
     ),
     Category(
         "1",
-        "Negative",
-        "No finding to report: symmetric breasts without mass, distortion or suspicious calcification.",
-        "Routine screening.",
+        N_("Negative"),
+        N_("No finding to report: symmetric breasts without mass, distortion or suspicious calcification."),
+        N_("Routine screening."),
         "#3a9f7d",
     ),
     Category(
         "2",
-        "Benign",
-        "A finding is described that is certainly benign.",
-        "Routine screening.",
+        N_("Benign"),
+        N_("A finding is described that is certainly benign."),
+        N_("Routine screening."),
         "#2f7fc2",
     ),
     Category(
         "3",
-        "Probably benign",
-        "A finding with a likelihood of malignancy of at most 2%, expected not to change.",
-        "Follow-up at a short interval, usually six months.",
+        N_("Probably benign"),
+        N_("A finding with a likelihood of malignancy of at most 2%, expected not to change."),
+        N_("Follow-up at a short interval, usually six months."),
         "#b58a00",
     ),
     Category(
         "4",
-        "Suspicious",
-        "A finding with a likelihood of malignancy above 2% and below 95%.",
-        "Tissue diagnosis.",
+        N_("Suspicious"),
+        N_("A finding with a likelihood of malignancy above 2% and below 95%."),
+        N_("Tissue diagnosis."),
         "#cb4e12",
     ),
     Category(
         "5",
-        "Highly suggestive of malignancy",
-        "A finding with a likelihood of malignancy of at least 95%.",
-        "Tissue diagnosis.",
+        N_("Highly suggestive of malignancy"),
+        N_("A finding with a likelihood of malignancy of at least 95%."),
+        N_("Tissue diagnosis."),
         "#d2304a",
     ),
     Category(
         "6",
-        "Known biopsy-proven malignancy",
-        "The cancer in these images was proven by biopsy before.",
-        "Surgical excision where clinically appropriate.",
+        N_("Known biopsy-proven malignancy"),
+        N_("The cancer in these images was proven by biopsy before."),
+        N_("Surgical excision where clinically appropriate."),
         "#9a50c8",
     ),
 )

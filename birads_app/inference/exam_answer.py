@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# From the least to the most pressing, as the overall assessment of an exam follows the worst finding.
-PRESSING = ("1", "2", "3", "6", "0", "4", "5")
+# From the least to the most pressing, as the overall assessment of an exam follows the worst finding. A 4 that is not
+# divided may be any of its divisions; it stands behind the one that asks for less.
+PRESSING = ("1", "2", "3", "6", "0", "4A", "4", "4B", "4C", "5")
 STANDARD_VIEWS = ("CC", "MLO")
 SIDES = ("R", "L")
 # Categories that ask for tissue: what a model gives to them together is called suspicion here.

@@ -6,6 +6,8 @@ BiradsError
 ├── InvalidAccount      a name, role or password that no account may have
 ├── TooManyAttempts     to sign in
 ├── NotAllowed          for an account in this role
+├── InvalidAssessment   with terms that there are not, or of what the exam does not show
+├── NoStudy             that an exam's results could join
 └── SiteKeyDiffers      from the one under which something was sealed
 """
 
@@ -34,6 +36,14 @@ class TooManyAttempts(BiradsError):
 
 class NotAllowed(BiradsError):
     """The account's role does not include this."""
+
+
+class InvalidAssessment(BiradsError):
+    """The exam cannot be assessed so."""
+
+
+class NoStudy(BiradsError):
+    """There is no study that an exam's results could join."""
 
 
 class SiteKeyDiffers(BiradsError):

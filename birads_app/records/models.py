@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -258,9 +259,9 @@ class Assessment(Base):
     """What a radiologist concluded about an exam. Never changed: whoever thinks again adds another.
 
     right, left : category of each breast, "0" to "6" or "4A" to "4C"; None where it was not assessed
-    overall : category of the exam
+    overall : category of the exam, that of the more pressing breast; empty in a note that names none yet
     density : A to D; None where it was not assessed
-    findings : in the lexicon's terms (:mod:`birads_app.inference.lexicon`), each with a mark on an image
+    findings : as :meth:`birads_app.records.findings.Finding.as_json` gives them
     signed : the radiologist answers for it; it is a note to be gone on with otherwise
     second_look : a second reader is asked for
     model, model_category : what read the exam, and its answer at that moment
@@ -324,8 +325,11 @@ class Refusal(Base):
 
 
 class Delivery(Base):
-    """An exam's results on their way to the PACS. They are written at the moment of sending; nothing of them is here.
+    """A model's results, or a radiologist's report, on the way to the PACS.
 
+    They are written at the moment of sending; nothing of them is here.
+
+    assessment_id : of the assessment that the report is about; None for the model's results
     destination : where the last attempt went
     model_version : tells two models of one name apart, and goes into the results
     due_at : the next attempt, or the last one where there is none to come
@@ -333,9 +337,16 @@ class Delivery(Base):
     """
 
     __tablename__ = "deliveries"
-    __table_args__ = (CheckConstraint("state IN ('waiting', 'sent', 'stopped')", name="state"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'sent', 'stopped')", name="state"),
+        Index("ix_deliveries_results", "exam_id", unique=True, sqlite_where=text("assessment_id IS NULL")),
+    )
 
-    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    assessment_id: Mapped[int | None] = mapped_column(
+        ForeignKey("assessments.id", ondelete="CASCADE"), unique=True
+    )
     model_version: Mapped[str] = mapped_column(String(64))
     destination: Mapped[str] = mapped_column(String(255), default="")
     state: Mapped[str] = mapped_column(String(8), default="waiting")

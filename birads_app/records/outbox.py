@@ -1,42 +1,62 @@
-"""Which exams' results have to go to the PACS, which have gone, and which could not.
+"""What has to go to the PACS, what has gone, and what could not: models' results and radiologists' reports.
 
-An exam has one delivery, entered after it was stored: whatever is stored and has none will get it, so that no kill
-in between loses a result.
+An exam has one delivery of results, and each signed assessment one of its report. They are entered after it was
+stored: whatever is stored and has none will get it, so that no kill in between loses anything.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit, users
 from birads_app.records.database import session, writing
-from birads_app.records.models import Delivery, Exam, Image, User, now
+from birads_app.records.models import Assessment, Delivery, Exam, Image, User, now
 
 LONGEST_WAIT = timedelta(hours=1)
 _LONGEST_ERROR = 500
 
 
 def enter(version_of: Callable[[str], str], uploads: bool) -> None:
-    """Enter every exam with DICOM images that has no delivery yet.
+    """Enter every exam with DICOM images, and every signed assessment of one, that has no delivery yet.
 
     Parameters
     ----------
     version_of : gives the version of a model by its name
     uploads : also exams that people uploaded, and not only what came over the network
     """
-    wanted = select(Exam.id, Exam.model).where(
-        Exam.id.not_in(select(Delivery.exam_id)),
-        Exam.id.in_(select(Image.exam_id).where(Image.sop_uid.is_not(None))),
+    results = _of_studies(select(Exam.id, Exam.model), uploads).where(
+        Exam.id.not_in(select(Delivery.exam_id).where(Delivery.assessment_id.is_(None)))
     )
-    if not uploads:
-        wanted = wanted.join(User, Exam.reader_id == User.id).where(User.name == users.NETWORK_NAME)
-    if session().execute(wanted.limit(1)).first() is None:
-        return  # no need to hold up other writers
-    with writing() as current:
-        for exam_id, model in current.execute(wanted).all():
-            current.add(Delivery(exam_id=exam_id, model_version=version_of(model)))
+    reports = _of_studies(
+        select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads
+    ).where(
+        Assessment.signed,
+        Assessment.id.not_in(select(Delivery.assessment_id).where(Delivery.assessment_id.is_not(None))),
+    )
+    for wanted in (results, reports):
+        if session().execute(wanted.limit(1)).first() is None:
+            continue  # no need to hold up other writers
+        with writing() as current:
+            for exam_id, model, *assessment in current.execute(wanted.order_by(Exam.created_at)).all():
+                entered = Delivery(exam_id=exam_id, model_version=version_of(model))
+                entered.assessment_id = assessment[0] if assessment else None
+                current.add(entered)
+
+
+def _of_studies(query: Select, uploads: bool) -> Select:
+    """What of a query is about exams with DICOM images, and came over the network unless uploads count too."""
+    query = query.where(Exam.id.in_(select(Image.exam_id).where(Image.sop_uid.is_not(None))))
+    if uploads:
+        return query
+    return query.join(User, Exam.reader_id == User.id).where(User.name == users.NETWORK_NAME)
+
+
+def model_version(exam: Exam) -> str | None:
+    """The version of the model that the exam's results were entered with; None where they were not."""
+    results = (Delivery.exam_id == exam.id) & Delivery.assessment_id.is_(None)
+    return session().scalar(select(Delivery.model_version).where(results))
 
 
 def due() -> Sequence[Delivery]:
@@ -49,7 +69,8 @@ def arrived(delivery: Delivery, destination: str) -> None:
     """Note that everything is there."""
     with writing() as current:
         if _note(current, delivery, state="sent", destination=destination, error=""):
-            audit.add(current, users.NETWORK_NAME, "send results", delivery.exam_id)
+            deed = "send results" if delivery.assessment_id is None else "send report"
+            audit.add(current, users.NETWORK_NAME, deed, delivery.exam_id)
 
 
 def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | None) -> None:
@@ -96,6 +117,6 @@ def troubled() -> Sequence[Delivery]:
 
 def _note(current: Session, delivery: Delivery, **values: object) -> bool:
     """Change a delivery after an attempt; False where its exam has been deleted meanwhile."""
-    same = update(Delivery).where(Delivery.exam_id == delivery.exam_id)
+    same = update(Delivery).where(Delivery.id == delivery.id)
     changed = current.execute(same.values(attempts=Delivery.attempts + 1, **values))
     return bool(changed.rowcount)  # type: ignore[attr-defined]

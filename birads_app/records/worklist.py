@@ -106,6 +106,8 @@ def counts() -> dict[Status, int]:
 def next_waiting(query: Query, user: User, after: str | None = None) -> str | None:
     """The id of the exam that is read next: the first of the list that waits and that nobody else has open.
 
+    A second look is not offered to who asked for it.
+
     Parameters
     ----------
     after : id of the exam that was just read; the search goes on behind it, then from the list's beginning, where
@@ -114,16 +116,16 @@ def next_waiting(query: Query, user: User, after: str | None = None) -> str | No
     waiting = replace(query, list=query.list if query.list == "second" else "waiting")
     for start in (after, None) if after else (None,):
         for exam in page(waiting, after=start).items:
-            if exam.id != after and holder(exam) in (None, user.id):
+            asked_for_it = exam.status == Status.SECOND_LOOK and exam.assessor_id == user.id
+            if exam.id != after and holder(exam) in (None, user.id) and not asked_for_it:
                 return exam.id
     return None
 
 
-def neighbours(query: Query, exam_id: str) -> tuple[str | None, str | None]:
-    """The ids of the exams before and behind one in the list; None at its ends."""
-    earlier = page(query, before=exam_id, per_page=1).items
-    later = page(query, after=exam_id, per_page=1).items
-    return (earlier[0].id if earlier else None), (later[0].id if later else None)
+def previous(query: Query, exam_id: str) -> str | None:
+    """The id of the exam before one in the list's order, whatever its status; None at the beginning."""
+    found = page(replace(query, list="all"), before=exam_id, per_page=1).items
+    return found[0].id if found else None
 
 
 def hold(exam_id: str, user: User) -> None:

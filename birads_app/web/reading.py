@@ -36,6 +36,7 @@ from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, now
 from birads_app.studies import Upload
 from birads_app.web import charts, listing
+from birads_app.web.opinion import doubts
 from birads_app.web.security import private
 from birads_app.web.tables import csv_answer
 
@@ -143,16 +144,20 @@ def try_sample() -> ResponseReturnValue:
 @bp.get("/exams/<exam_id>")
 def exam(exam_id: str) -> str:
     """Show what the model said about each image of an exam."""
-    found = exams.get(exam_id)
+    found, query = exams.get(exam_id), listing.remembered()
+    whole = exams.answer(found)
     return render_template(
         "reading/exam.html",
         exam=found,
-        whole=exams.answer(found),
+        whole=whole,
+        doubts=doubts(found, whole),
+        previous=records.previous(query, found.id),
+        following=records.next_waiting(query, current_user, found.id),
+        holder=records.holder(found),
         bar_chart=charts.bar_chart,
         certainty=wording.certainty,
         range_left_open=wording.range_left_open,
         breast_title=wording.breast_title,
-        not_seen=wording.not_seen,
     )
 
 

@@ -1,0 +1,188 @@
+"""Assessments: what radiologists concluded about exams. They are added to, never changed; the newest signed one counts.
+
+Two people may assess one exam at once: each assessment is one short transaction, so both stand, in their order.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from birads_app.inference.exam_answer import PRESSING, SIDES
+from birads_app.inference.lexicon import ASSESSMENTS, DENSITIES
+from birads_app.records import audit
+from birads_app.records.database import session, writing
+from birads_app.records.errors import InvalidAssessment, NotFound
+from birads_app.records.findings import Finding
+from birads_app.records.models import Assessment, Exam, Status, User, now
+
+log = logging.getLogger(__name__)
+
+LONGEST_TEXT, MOST_FINDINGS = 4000, 20
+# Who has an exam's page open is heard of more often than this.
+HELD = timedelta(seconds=90)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An assessment that is to be added.
+
+    breasts : category of each breast that is assessed, by R and L
+    density : A to D; None where it is not assessed
+    signed : the reader answers for it; it is a note otherwise, which may lack anything
+    second_look : a second reader is asked for
+    """
+
+    breasts: Mapping[str, str] = field(default_factory=dict)
+    density: str | None = None
+    findings: Sequence[Finding] = ()
+    text: str = ""
+    signed: bool = False
+    second_look: bool = False
+
+    @property
+    def overall(self) -> str:
+        """The category of the more pressing breast; empty where none has one."""
+        return max(self.breasts.values(), key=PRESSING.index, default="")
+
+
+def offered(exam: Exam) -> tuple[str, ...]:
+    """The breasts that can be assessed: those with images; both where an image's side, or every image, is missing."""
+    shown = {image.laterality for image in exam.images}
+    return SIDES if None in shown or not shown else tuple(side for side in SIDES if side in shown)
+
+
+def lacking(exam: Exam, breasts: Mapping[str, str]) -> tuple[str, ...]:
+    """The breasts that still need a category before the exam can be signed."""
+    shown = {image.laterality for image in exam.images} - {None}
+    needed = tuple(side for side in SIDES if side in shown) or (() if breasts else SIDES)
+    return tuple(side for side in needed if side not in breasts)
+
+
+def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
+    """Add an assessment; a signed one changes where its exam stands.
+
+    Raises
+    ------
+    NotFound
+        There is no such exam.
+    InvalidAssessment
+        It names what there is not, or is signed without what a signature needs. Nothing is stored.
+    """
+    with writing() as current:
+        exam = current.get(Exam, exam_id)
+        if exam is None:
+            raise NotFound("There is no such exam. It may have been deleted.")
+        _check(draft, exam)
+        made = _record(exam, reader, draft)
+        current.add(made)
+        if draft.signed:
+            _settle(exam, made)
+        audit.add(current, reader.name, "sign assessment" if draft.signed else "save assessment", exam.id)
+    log.info("Exam %s has a further assessment, %s", exam_id, "signed" if draft.signed else "not signed")
+    return get(exam_id, made.id)
+
+
+def get(exam_id: str, assessment_id: int) -> Assessment:
+    """One assessment of an exam; raises NotFound."""
+    found = session().scalar(
+        select(Assessment).where(Assessment.exam_id == exam_id, Assessment.id == assessment_id)
+    )
+    if found is None:
+        raise NotFound("This exam has no such assessment.")
+    return found
+
+
+def history(exam: Exam) -> Sequence[Assessment]:
+    """All assessments of an exam, newest first."""
+    query = select(Assessment).where(Assessment.exam_id == exam.id).order_by(Assessment.id.desc())
+    return session().scalars(query).all()
+
+
+def newest(exam: Exam, reader: User | None = None) -> Assessment | None:
+    """The assessment that counts: the last signed one, else the last; of one reader, the last. None where none is."""
+    found = history(exam)
+    if reader is not None:
+        return next((each for each in found if each.reader_id == reader.id), None)
+    return next((each for each in found if each.signed), found[0] if found else None)
+
+
+def signed_meanwhile(exam: Exam, reader: User, seen: int) -> Assessment | None:
+    """What somebody else signed after assessment number ``seen``, the last that the reader's page showed."""
+    others = (each for each in history(exam) if each.signed and each.reader_id != reader.id)
+    return next((each for each in others if each.id > seen), None)
+
+
+def as_json(assessment: Assessment) -> dict[str, Any]:
+    """An assessment for programs."""
+    return {
+        "reader": assessment.reader.name,
+        "at": assessment.at.isoformat(timespec="seconds"),
+        "signed": assessment.signed,
+        "category": assessment.overall or None,
+        "breasts": breasts_of(assessment),
+        "density": assessment.density,
+        "findings": assessment.findings,
+        "text": assessment.text,
+        "second_look": assessment.second_look,
+    }
+
+
+def breasts_of(assessment: Assessment) -> dict[str, str]:
+    """The category of each breast that was assessed, by R and L."""
+    return {
+        side: category
+        for side, category in zip(SIDES, (assessment.right, assessment.left), strict=True)
+        if category
+    }
+
+
+def _record(exam: Exam, reader: User, draft: Draft) -> Assessment:
+    return Assessment(
+        exam_id=exam.id,
+        reader_id=reader.id,
+        at=now(),
+        right=draft.breasts.get("R"),
+        left=draft.breasts.get("L"),
+        overall=draft.overall,
+        density=draft.density,
+        findings=[finding.as_json() for finding in draft.findings],
+        text=draft.text.strip(),
+        signed=draft.signed,
+        second_look=draft.second_look,
+        model=exam.model,
+        model_category=exam.category,
+    )
+
+
+def _settle(exam: Exam, signed: Assessment) -> None:
+    """Note on the exam that it was assessed, and whether it still waits."""
+    exam.status = Status.SECOND_LOOK if signed.second_look else Status.READ
+    exam.assessed, exam.assessed_at, exam.assessor_id = signed.overall, signed.at, signed.reader_id
+
+
+def _check(draft: Draft, exam: Exam) -> None:
+    """Refuse what names what there is not, and a signature under something unfinished."""
+    for side, category in draft.breasts.items():
+        _among("breast to assess in this exam", [side], offered(exam))
+        _among("assessment category", [category], ASSESSMENTS if exam.images else ("0",))
+    _among("breast density", {draft.density} - {None}, DENSITIES)
+    images = {finding.image for finding in draft.findings} - {None}
+    _among("image of this exam", images, [image.id for image in exam.images])
+    if len(draft.text) > LONGEST_TEXT or len(draft.findings) > MOST_FINDINGS:
+        raise InvalidAssessment(
+            f"An assessment has up to {LONGEST_TEXT} letters and {MOST_FINDINGS} findings. "
+            f"Got {len(draft.text)} and {len(draft.findings)}."
+        )
+    if draft.signed and (missing := lacking(exam, draft.breasts)):
+        raise InvalidAssessment(f"Before it is signed, {' and '.join(missing)} needs a category.")
+
+
+def _among(what: str, got: Iterable[object], allowed: Iterable[str]) -> None:
+    known = list(allowed)
+    for value in got:
+        if value not in known:
+            raise InvalidAssessment(f"There is no {what} {value!r}. There are: {', '.join(known)}.")

@@ -1,0 +1,105 @@
+"""Findings of an assessment: in the lexicon's terms, each with a place in the breast and a mark on an image."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from birads_app.inference import lexicon
+from birads_app.inference.translatable import N_
+from birads_app.records.errors import InvalidAssessment
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding; codes are those of :mod:`birads_app.inference.lexicon`, None is what was not said.
+
+    descriptors : by the descriptor's code, the term's
+    associated : codes of associated features
+    side : R or L
+    clock : 1 to 12
+    size_mm : the largest extent, 1 to 300
+    image : id of the image with the mark
+    x, y : the mark, as fractions of the image's width and height from its upper left corner, 0..1
+
+    Raises InvalidAssessment where one of these is none that may be.
+    """
+
+    kind: str
+    descriptors: Mapping[str, str] = field(default_factory=dict)
+    associated: Sequence[str] = ()
+    side: str | None = None
+    region: str | None = None
+    clock: int | None = None
+    depth: str | None = None
+    size_mm: int | None = None
+    image: str | None = None
+    x: float | None = None
+    y: float | None = None
+
+    def __post_init__(self) -> None:
+        _check("kind of finding", self.kind, lexicon.KINDS)
+        said = {descriptor.code: descriptor for descriptor in lexicon.KINDS[self.kind].descriptors}
+        for name, term in self.descriptors.items():
+            _check("descriptor of this kind of finding", name, said)
+            _check(said[name].label.lower(), term, said[name].terms)
+        for feature in self.associated:
+            _check("associated feature", feature, lexicon.ASSOCIATED)
+        _check("side", self.side, lexicon.SIDES, None)
+        _check("region", self.region, lexicon.REGIONS, None)
+        _check("clock position", self.clock, lexicon.CLOCK, None)
+        _check("depth", self.depth, lexicon.DEPTHS, None)
+        _check("size in millimetres", self.size_mm, range(1, lexicon.LARGEST_MM + 1), None)
+        self._check_mark()
+
+    def _check_mark(self) -> None:
+        """A mark has both coordinates, within an image."""
+        marked = [value for value in (self.x, self.y) if value is not None]
+        if marked and (len(marked) == 1 or self.image is None):
+            raise InvalidAssessment("A mark needs an image and both coordinates. Got only part of that.")
+        if not all(0 <= value <= 1 for value in marked):
+            raise InvalidAssessment(f"A mark lies within its image, 0 to 1. Got {self.x}, {self.y}.")
+
+    def as_json(self) -> dict[str, Any]:
+        """What records keep: everything that was said."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, {}, (), [])}
+
+
+def from_json(members: Mapping[str, Any]) -> Finding:
+    """A finding as it was kept."""
+    return Finding(**members)
+
+
+def words(finding: Finding, say: Callable[..., str] = str) -> Iterator[tuple[str, str]]:
+    """What was said about a finding beside its kind: (label, term), translated by ``say``."""
+    for name, term in finding.descriptors.items():
+        descriptor = lexicon.DESCRIPTORS[name]
+        yield say(descriptor.label), say(descriptor.terms[term])
+    if finding.side:
+        yield say(N_("Side")), say(lexicon.SIDES[finding.side])
+    if finding.region:
+        yield say(N_("Region")), say(lexicon.REGIONS[finding.region])
+    if finding.clock:
+        yield say(N_("Clock position")), str(finding.clock)
+    if finding.depth:
+        yield say(N_("Depth")), say(lexicon.DEPTHS[finding.depth])
+    if finding.size_mm:
+        yield say(N_("Size")), f"{finding.size_mm} mm"
+    for feature in finding.associated:
+        yield say(N_("Associated feature")), say(lexicon.ASSOCIATED[feature])
+
+
+def in_english(findings: Sequence[Finding]) -> str:
+    """All findings as lines of text, for objects that have no language but English."""
+    lines = []
+    for number, finding in enumerate(findings, start=1):
+        said = "; ".join(f"{label}: {term}" for label, term in words(finding))
+        title = lexicon.KINDS[finding.kind].label
+        lines.append(f"{number}. {title}. {said}." if said else f"{number}. {title}.")
+    return "\n".join(lines)
+
+
+def _check(what: str, got: object, *allowed: Collection[object] | None) -> None:
+    """Refuse what is none of the allowed; None among them stands for itself."""
+    known = [value for group in allowed for value in ([None] if group is None else group)]
+    if got not in known:
+        raise InvalidAssessment(f"There is no {what} {got!r}. Reload the page and choose again.")

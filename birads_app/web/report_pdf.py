@@ -1,0 +1,280 @@
+"""A report as PDF on A4: the same content as its page, in a font that has Latin, Greek and Cyrillic letters."""
+
+import html
+import io
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask_babel import format_date, format_datetime, get_locale, ngettext
+from flask_babel import gettext as _
+from PIL import Image as Picture
+from reportlab.lib.colors import HexColor, black
+from reportlab.lib.enums import TA_CENTER
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+
+from birads_app.inference import lexicon
+from birads_app.inference.categories import DISCLAIMER, Category
+from birads_app.records import exams
+from birads_app.records.models import Image
+from birads_app.web.reports import Described, Report
+from birads_app.web.translating import say
+
+_FONTS = Path(__file__).parent / "fonts"
+_PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
+_MARGIN, _PADDING = 16 * mm, 6  # Platypus pads its frames with so many points
+_WIDTH = A4[0] - 2 * _MARGIN
+_QUIET, _EDGE, _AMBER, _MARK = (
+    HexColor("#555555"),
+    HexColor("#7a858f"),
+    HexColor("#8a5a00"),
+    HexColor("#ffd84d"),
+)
+# Pictures: so many in a row, so many pixels and points high at most, and the marks' radius.
+_IN_A_ROW, _PIXELS, _HEIGHT, _RADIUS = 4, 700, 58 * mm, 2.4 * mm
+
+_TEXT = ParagraphStyle("text", fontName=_PLAIN, fontSize=9, leading=12.5)
+_SMALL = ParagraphStyle("small", _TEXT, fontSize=8, leading=11)
+_CAPTION = ParagraphStyle("caption", _SMALL, textColor=_QUIET)
+_TITLE = ParagraphStyle("title", _TEXT, fontName=_BOLD, fontSize=16, leading=20)
+_HEADING = ParagraphStyle(
+    "heading", _TEXT, fontName=_BOLD, fontSize=10.5, leading=14, spaceBefore=8, spaceAfter=2
+)
+_CATEGORY = ParagraphStyle("category", _TEXT, fontName=_BOLD, fontSize=14, leading=19)
+
+
+def draw(report: Report) -> bytes:
+    """Draw the report: one page, more where the text is long."""
+    _register_fonts()
+    stream = io.BytesIO()
+    document = SimpleDocTemplate(
+        stream,
+        pagesize=A4,
+        leftMargin=_MARGIN - _PADDING,
+        rightMargin=_MARGIN - _PADDING,
+        topMargin=14 * mm,
+        bottomMargin=18 * mm,
+        title=_("Mammography report"),
+        lang=str(get_locale() or "en"),
+        invariant=1,  # the same report gives the same bytes
+    )
+
+    def foot(canvas: Any, _document: Any) -> None:
+        _foot(canvas, report.assessment.signed)
+
+    document.build(list(_content(report)), onFirstPage=foot, onLaterPages=foot)
+    return stream.getvalue()
+
+
+class _Picture(Flowable):
+    """A view with the numbers of the findings that are marked on it."""
+
+    def __init__(self, image: Image, marks: list[Described], width: float) -> None:
+        super().__init__()
+        scale = min(width / image.width, _HEIGHT / image.height)
+        self.width, self.height = image.width * scale, image.height * scale
+        self._image, self._marks = image, marks
+
+    def draw(self) -> None:
+        """Draw at the canvas's origin, as Platypus asks."""
+        self.canv.drawImage(ImageReader(io.BytesIO(_small(self._image))), 0, 0, self.width, self.height)
+        for mark in self._marks:
+            x, y = (mark.finding.x or 0) * self.width, (1 - (mark.finding.y or 0)) * self.height
+            for colour, line in ((black, 2.2), (_MARK, 1.0)):
+                self.canv.setStrokeColor(colour)
+                self.canv.setLineWidth(line)
+                self.canv.circle(x, y, _RADIUS)
+            self._number(str(mark.number), x, y)
+
+    def _number(self, number: str, x: float, y: float) -> None:
+        """The number beside the ring, on the side where there is room, on a dark ground."""
+        width = pdfmetrics.stringWidth(number, _BOLD, 8) + 3
+        left = x + _RADIUS + 1 if x + _RADIUS + 1 + width < self.width else x - _RADIUS - 1 - width
+        self.canv.setFillColor(black)
+        self.canv.rect(left, y - 4, width, 9, stroke=0, fill=1)
+        self.canv.setFillColor(_MARK)
+        self.canv.setFont(_BOLD, 8)
+        self.canv.drawString(left + 1.5, y - 2.5, number)
+
+
+def _content(report: Report) -> Iterator[Flowable]:
+    yield from _head(report)
+    yield from _assessment(report)
+    yield from _pictures(report)
+    yield Spacer(0, 6)
+    yield Paragraph(_signature(report), _TEXT)
+    yield Spacer(0, 8)
+    yield _model(report)
+
+
+def _head(report: Report) -> Iterator[Flowable]:
+    exam = report.exam
+    patient = (
+        _("Patient %(pseudonym)s", pseudonym=exam.pseudonym)
+        if exam.pseudonym
+        else _("The files name no patient")
+    )
+    title = [Paragraph(_safe(_("Mammography report")), _TITLE), Paragraph(_safe(patient), _TEXT)]
+    mark = [] if report.assessment.signed else [_preliminary()]
+    yield Table(
+        [[title, mark]],
+        [_WIDTH - 55 * mm, 55 * mm],
+        style=[
+            ("LEFTPADDING", (0, 0), (0, 0), 0),
+            ("LINEBELOW", (0, 0), (-1, 0), 1, _EDGE),
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ],
+    )
+    yield Spacer(0, 4)
+    facts = [(_("Received"), f"{format_datetime(exam.created_at, 'd MMM y, HH:mm')} UTC")]
+    if exam.exam_date:
+        facts.insert(0, (_("Exam date, as in the stored files"), format_date(exam.exam_date, "d MMM y")))
+    facts += [(_("Views"), exam.views or _("none")), (_("Exam number"), exam.id[:8])]
+    yield _facts(facts)
+
+
+def _preliminary() -> Flowable:
+    style = ParagraphStyle("preliminary", _TEXT, textColor=_AMBER, alignment=TA_CENTER)
+    text = f'<font name="{_BOLD}">{_safe(_("PRELIMINARY"))}</font> {_safe(_("not signed"))}'
+    return Table([[Paragraph(text, style)]], style=[("BOX", (0, 0), (-1, -1), 1.2, _AMBER)])
+
+
+def _assessment(report: Report) -> Iterator[Flowable]:
+    made, overall = report.assessment, report.overall
+    yield Paragraph(_safe(_("Assessment")), _HEADING)
+    if overall:
+        yield Paragraph(_named(overall), _CATEGORY)
+        yield Paragraph(
+            _safe(_("Usual management: %(management)s", management=say(overall.management))), _TEXT
+        )
+    else:
+        yield Paragraph(_safe(_("No category has been given yet.")), _TEXT)
+    yield Spacer(0, 3)
+    facts = [(title, f"BI-RADS {category.code}, {say(category.title)}") for title, category in report.breasts]
+    if made.density:
+        facts.append((_("Breast density"), f"{made.density}, {say(lexicon.DENSITIES[made.density])}"))
+    if facts:
+        yield _facts(facts)
+    if report.findings:
+        yield Paragraph(_safe(_("Findings")), _HEADING)
+        yield from (Paragraph(_described(one), _TEXT) for one in report.findings)
+    for paragraph in filter(None, made.text.split("\n")):
+        yield Paragraph(_safe(paragraph), ParagraphStyle("said", _TEXT, spaceBefore=3))
+    if made.second_look:
+        yield Paragraph(_safe(_("A second look by another reader is asked for.")), _HEADING)
+
+
+def _pictures(report: Report) -> Iterator[Flowable]:
+    column = _WIDTH / _IN_A_ROW
+    cells = [
+        [
+            _Picture(image, report.marks(image), column - 4 * mm),
+            Paragraph(_safe(report.label(image)), _CAPTION),
+        ]
+        for image in report.images
+    ]
+    for first in range(0, len(cells), _IN_A_ROW):
+        row = cells[first : first + _IN_A_ROW]
+        yield Spacer(0, 6)
+        yield Table([row], [column] * len(row), hAlign="LEFT", style=[("LEFTPADDING", (0, 0), (-1, -1), 0)])
+
+
+def _signature(report: Report) -> str:
+    made = report.assessment
+    values = {"name": made.reader.name, "when": f"{format_datetime(made.at, 'd MMM y, HH:mm')} UTC"}
+    if made.signed:
+        who = _("Signed by %(name)s on %(when)s.", **values)
+    else:
+        who = _("Noted by %(name)s on %(when)s; not signed.", **values)
+    count = ngettext(
+        "This is the only assessment of the exam.", "The exam has %(num)s assessments.", report.count
+    )
+    return _safe(f"{who} {count}")
+
+
+def _model(report: Report) -> Flowable:
+    """What the model said, in a box of its own."""
+    exam = report.exam
+    texts = [Paragraph(_safe(_("What the model said; not part of the assessment")), _HEADING)]
+    if report.model:
+        category = lexicon.ASSESSMENTS[report.model.category]
+        texts.append(Paragraph(f"{_named(category)}. {_safe(report.certainty)}", _SMALL))
+    else:
+        texts.append(Paragraph(_safe(_("The model gave no answer for the exam.")), _SMALL))
+    if exam.demonstration:
+        name = _("Demonstration model %(name)s, whose answers are often wrong.", name=exam.model)
+    else:
+        name = _("Model %(name)s.", name=exam.model)
+    texts.append(Paragraph(_safe(f"{name} {say(DISCLAIMER)}"), _SMALL))
+    box = [("BOX", (0, 0), (-1, -1), 0.8, _EDGE, None, (3, 2)), ("BOTTOMPADDING", (0, 0), (-1, -1), 6)]
+    return KeepTogether([Table([[texts]], [_WIDTH], style=box)])
+
+
+def _facts(facts: list[tuple[str, str]]) -> Flowable:
+    """Labels and what they are for, one a line."""
+    rows = [
+        [
+            Paragraph(_safe(label), ParagraphStyle("label", _TEXT, textColor=_QUIET)),
+            Paragraph(_safe(value), _TEXT),
+        ]
+        for label, value in facts
+    ]
+    tight = [
+        ("LEFTPADDING", (0, 0), (0, -1), 0),
+        ("TOPPADDING", (0, 0), (-1, -1), 0),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 1),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ]
+    return Table(rows, [58 * mm, _WIDTH - 58 * mm], style=tight)
+
+
+def _described(one: Described) -> str:
+    said = "".join(f"; {_whole(label)}:&nbsp;{_whole(term)}" for label, term in one.said)
+    return f'<font name="{_BOLD}">{one.number}</font>&nbsp; {_safe(one.kind)}{said}'
+
+
+def _named(category: Category) -> str:
+    return _safe(f"BI-RADS {category.code}, {say(category.title)}")
+
+
+def _foot(canvas: Any, signed: bool) -> None:
+    """The page's number, and on a note that it is one."""
+    canvas.setFont(_PLAIN, 7.5)
+    canvas.setFillColor(_QUIET)
+    canvas.drawString(_MARGIN, 10 * mm, say(DISCLAIMER))
+    canvas.drawRightString(A4[0] - _MARGIN, 10 * mm, str(canvas.getPageNumber()))
+    if not signed:
+        canvas.setFillColor(_AMBER)
+        canvas.drawRightString(A4[0] - _MARGIN, 14 * mm, _("PRELIMINARY"))
+
+
+def _small(image: Image) -> bytes:
+    """What pages show of an image as a JPEG of a size that paper needs."""
+    with Picture.open(exams.file(image, "display")) as picture:
+        picture.thumbnail((_PIXELS, _PIXELS))
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=88)
+    return stream.getvalue()
+
+
+def _whole(text: str) -> str:
+    """Words that stay on one line."""
+    return _safe(text).replace(" ", "&nbsp;")
+
+
+def _safe(text: str) -> str:
+    """Text for a paragraph, which reads tags."""
+    return html.escape(text, quote=False)
+
+
+@cache
+def _register_fonts() -> None:
+    for name in (_PLAIN, _BOLD):
+        pdfmetrics.registerFont(TTFont(name, _FONTS / f"{name}.ttf"))

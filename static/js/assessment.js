@@ -1,0 +1,230 @@
+// The assessment by keyboard, and findings that are marked on the images. The form works without any of this.
+const CATEGORIES = /^[0-6]$/;
+const KEYS_STORE = "birads-assessment-keys";
+
+/** Put words into a text of the page's: "{breast}: BI-RADS {category}". */
+function fill(text, words) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => words[name]);
+}
+
+function assessment(panel) {
+  const form = panel.querySelector("form");
+  const said = form.querySelector("[data-said]");
+  const breasts = [...form.querySelectorAll("[data-side]:is(fieldset)")];
+  let aimed = breasts;
+  let pending = ""; // what the key before has begun: a 4 that may be divided, or the density
+
+  function say(text, missing = false) {
+    said.textContent = text;
+    said.classList.toggle("missing", missing);
+  }
+
+  const breastName = (breast) => breast.querySelector("legend").firstChild.textContent.trim();
+  const chosen = (breast) => breast.querySelector("input:checked");
+
+  function describe() {
+    for (const breast of breasts) {
+      breast.querySelector("[data-words]").textContent = chosen(breast)?.parentElement.title ?? "";
+    }
+  }
+
+  function aim(side) {
+    const found = breasts.filter((breast) => side === "" || breast.dataset.side === side);
+    if (found.length) aimed = found;
+    for (const breast of breasts) breast.classList.toggle("aimed", aimed.includes(breast));
+  }
+
+  function choose(category) {
+    for (const breast of aimed) breast.querySelector(`input[value="${category}"]`).checked = true;
+    describe();
+    say(aimed.map((breast) => fill(form.dataset.chosen, { breast: breastName(breast), category })).join(". "));
+  }
+
+  function chooseDensity(density) {
+    form.querySelector(`[name=density][value="${density}"]`).checked = true;
+    say(fill(form.dataset.density, { density }));
+  }
+
+  /** Sign, unless a breast has no category yet. */
+  function sign() {
+    const missing = breasts.find((breast) => !chosen(breast));
+    if (!missing) return form.requestSubmit(form.querySelector("[data-sign]"));
+    aim(missing.dataset.side);
+    say(fill(form.dataset.missing, { breast: breastName(missing) }), true);
+    missing.scrollIntoView({ block: "nearest" });
+    return undefined;
+  }
+
+  /** What the key before has begun, ended by this one; false where it is another key's matter. */
+  function finish(key) {
+    const begun = pending;
+    pending = "";
+    if (begun === "4" && /^[abc]$/.test(key)) choose(`4${key.toUpperCase()}`);
+    else if (begun === "d" && /^[abcd]$/.test(key)) chooseDensity(key.toUpperCase());
+    else return false;
+    return true;
+  }
+
+  const follow = (relation) => document.querySelector(`a[rel="${relation}"]`)?.click();
+  const findings = makeFindings(form, say);
+  const actions = {
+    r: () => aim("R"),
+    l: () => aim("L"),
+    b: () => aim(""),
+    d: () => { pending = "d"; },
+    m: () => findings.mark(),
+    t: () => form.elements.text.focus(),
+    s: () => form.requestSubmit(form.querySelector("[data-save]")),
+    n: () => follow("next"),
+    p: () => follow("prev"),
+    Enter: sign,
+  };
+
+  function act(key) {
+    if (finish(key)) return true;
+    if (CATEGORIES.test(key)) {
+      choose(key);
+      if (key === "4") pending = "4";
+      return true;
+    }
+    if (!Object.hasOwn(actions, key)) return false;
+    actions[key]();
+    return true;
+  }
+
+  function press(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    const target = event.target;
+    if (isField(target)) {
+      if (event.key === "Escape") target.blur();
+      else if (event.key === "Enter" && target.matches("input")) event.preventDefault();
+      return;
+    }
+    if (!keys.checked || document.querySelector("dialog[open]")) return;
+    if (event.key === "Enter" && target.closest("a, button, summary")) return; // they have an Enter of their own
+    if (event.repeat && event.key === "Enter") return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if ((key.length === 1 || key === "Enter") && act(key)) event.preventDefault(); // others, such as Shift, end nothing
+  }
+
+  const keys = form.querySelector("[data-keys]");
+  keys.checked = localStorage.getItem(KEYS_STORE) !== "off";
+  keys.addEventListener("change", () => localStorage.setItem(KEYS_STORE, keys.checked ? "on" : "off"));
+  form.querySelector("[data-sign]").addEventListener("click", (event) => {
+    if (breasts.every(chosen)) return;
+    event.preventDefault();
+    sign();
+  });
+  form.addEventListener("change", describe);
+  document.addEventListener("keydown", press);
+  aim("");
+  describe();
+}
+
+/** True where keys are text, or choose in a list. */
+function isField(target) {
+  return target.matches("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=range])");
+}
+
+/** The form's findings, and their marks on the images that the viewer shows. */
+function makeFindings(form, say) {
+  const room = document.querySelector("[data-reading-room]") ?? document.documentElement;
+  const list = form.querySelector("[data-findings]");
+  const blank = form.parentElement.querySelector("[data-blank]");
+  const tools = list.querySelector(":scope > .finding-tools");
+  let current = null;
+  let made = 1000; // numbers of fields only; what people see is counted anew
+
+  const rows = () => [...list.querySelectorAll("[data-finding]")];
+  const field = (row, name) => row.querySelector(`[data-${name}]`);
+  const tell = (name, detail) => room.dispatchEvent(new CustomEvent(`birads:${name}`, { detail }));
+  const isMarked = (row) => field(row, "x").value !== "" && field(row, "image").value !== "";
+
+  function place(row) {
+    return {
+      image: field(row, "image").value,
+      x: Number(field(row, "x").value),
+      y: Number(field(row, "y").value),
+    };
+  }
+
+  function draw() {
+    const marks = [];
+    for (const [index, row] of rows().entries()) {
+      field(row, "number").textContent = index + 1;
+      row.classList.toggle("current", row === current);
+      if (isMarked(row)) marks.push({ ...place(row), number: index + 1, current: row === current });
+      const image = field(row, "image").selectedOptions[0]?.text;
+      field(row, "mark-state").textContent = isMarked(row) ? fill(form.dataset.marked, { image }) : form.dataset.unmarked;
+      field(row, "show").hidden = !isMarked(row);
+    }
+    tell("marks", { marks });
+  }
+
+  function prepare(row) {
+    row.querySelector("select").required = true;
+    row.addEventListener("focusin", () => { if (current !== row) { current = row; draw(); } });
+    field(row, "image").addEventListener("change", () => move(row, "", ""));
+    field(row, "mark").addEventListener("click", () => mark(row));
+    field(row, "show").addEventListener("click", () => tell("show", place(row)));
+    field(row, "remove").addEventListener("click", () => remove(row));
+  }
+
+  function add() {
+    made += 1;
+    const copy = document.createElement("template");
+    copy.innerHTML = blank.innerHTML.replaceAll("NUMBER", made);
+    const row = copy.content.querySelector("[data-finding]");
+    tools.before(row);
+    prepare(row);
+    current = row;
+    return row;
+  }
+
+  function remove(row) {
+    row.remove();
+    if (current === row) current = null;
+    draw();
+    tools.querySelector("button").focus();
+  }
+
+  function move(row, x, y) {
+    field(row, "x").value = x;
+    field(row, "y").value = y;
+    draw();
+  }
+
+  /** Let the next click on an image set a row's mark; of a new row where none is given. */
+  let waiting = null;
+  function mark(row = null) {
+    waiting = row;
+    tell("mark-mode", { on: true });
+    say(form.dataset.mark);
+  }
+
+  function marked({ image, x, y }) {
+    const row = waiting ?? add();
+    waiting = null;
+    current = row;
+    field(row, "image").value = image;
+    const side = field(row, "image").selectedOptions[0]?.dataset.side;
+    if (side) row.querySelector('select[name$="-side"]').value = side;
+    move(row, x.toFixed(4), y.toFixed(4));
+    say("");
+    row.querySelector("select").focus();
+  }
+
+  list.querySelector("[data-spare]")?.remove();
+  for (const row of rows()) prepare(row);
+  tools.querySelector("[data-add]").addEventListener("click", () => {
+    add().querySelector("select").focus();
+    draw();
+  });
+  tools.querySelector("[data-add-marked]").addEventListener("click", () => mark());
+  room.addEventListener("birads:marked", (event) => marked(event.detail));
+  draw();
+  return { mark };
+}
+
+const panel = document.getElementById("assessment");
+if (panel?.querySelector("form")) assessment(panel);
