@@ -67,6 +67,10 @@ translations: $(RUNTIME) ## Gather the pages' text and compile every language: b
 	  --no-fuzzy-matching --ignore-obsolete --omit-header
 	$(BIN)/pybabel -q compile -d birads_app/translations
 
+.PHONY: first-view
+first-view: $(DEV) chromium ## Measure how soon the images of a large exam are seen
+	$(BIN)/python tests/browser/first_view.py $(ARGS)
+
 .PHONY: constraints
 constraints: ## Write constraints.txt anew from the versions that are installed
 	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze | tr 'A-Z_' 'a-z-' | LC_ALL=C sort; } > constraints.new

@@ -12,10 +12,12 @@ import re
 import sys
 import tempfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from statistics import median
 
 import chromium
+import pydicom
 import steps
 from playwright.sync_api import Browser, Page
 from server import ROOT, Server, serve
@@ -102,10 +104,6 @@ def _exam(browser: Browser, server: Server, folder: Path) -> str:
 
 
 def _labelled(data: bytes, side: str, view: str) -> bytes:
-    from io import BytesIO
-
-    import pydicom
-
     dataset = pydicom.dcmread(BytesIO(data))
     dataset.ImageLaterality, dataset.ViewPosition = side, view
     stream = BytesIO()

@@ -23,6 +23,7 @@ export class Tools {
     this.tool = this.tool === tool ? "pan" : tool;
     for (const view of this.#room.views) {
       view.lens = view.cursor = null;
+      view.measuring = false;
       view.draw();
     }
     const view = this.#room.active;

@@ -1,7 +1,7 @@
 // The viewer of an exam: its views on a light box, the tools beside, what is done to several views at once.
 //
 // The element [data-reading-room] around it carries what others say and hear:
-//   birads:mark-mode {on}          the next click in a view becomes a mark
+//   birads:mark-mode {on}          the next click in a view becomes a mark; off is also told when Escape leaves it
 //   birads:marked {image, x, y}    it did; shares of the image's width and height
 //   birads:marks {marks: [{image, x, y, number, current}]}   draw these
 //   birads:show {image, x, y}      bring that place to the middle
@@ -93,8 +93,7 @@ class Viewer {
 
   marked(view, [x, y]) {
     this.#settle();
-    const detail = { image: view.id, x: clamp(x / view.width), y: clamp(y / view.height) };
-    this.room.dispatchEvent(new CustomEvent("birads:marked", { detail, bubbles: true }));
+    this.#tell("birads:marked", { image: view.id, x: clamp(x / view.width), y: clamp(y / view.height) });
   }
 
   say(words) {
@@ -190,9 +189,10 @@ class Viewer {
   }
 
   #leave() {
-    for (const view of this.views) view.measuring = false;
+    const marking = this.tools.tool === "mark";
     this.tools.choose("pan");
     this.#settle();
+    if (marking) this.#tell("birads:mark-mode", { on: false });
   }
 
   #reset() {
@@ -216,6 +216,10 @@ class Viewer {
       this.root.querySelector(`[data-command=${command}]`)?.setAttribute("aria-pressed", String(pressed));
     }
     this.root.dataset.tool = this.tools.tool;
+  }
+
+  #tell(name, detail) {
+    this.room.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
   #hear() {
@@ -250,7 +254,7 @@ class Viewer {
     const sharp = (each) => !each.shown || each.cell.getAttribute("aria-busy") === "false";
     if (!this.settled && this.views.every(sharp)) {
       this.settled = true;
-      this.room.dispatchEvent(new CustomEvent("birads:settled", { bubbles: true }));
+      this.#tell("birads:settled");
     }
   }
 
