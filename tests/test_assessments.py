@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -13,7 +12,7 @@ from birads_app.records import assessments, audit, database, exams, users
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import InvalidAssessment, NotFound
 from birads_app.records.findings import Finding, from_json, words
-from birads_app.records.models import Assessment, Exam, Image, Role, Status, User, now
+from birads_app.records.models import Assessment, Exam, Image, Role, Status, User
 
 BOTH = {"R": "1", "L": "4A"}
 

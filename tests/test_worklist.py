@@ -131,9 +131,7 @@ def test_an_exam_that_somebody_else_has_open_is_not_the_next(filled: Flask) -> N
 def test_a_second_look_is_not_for_who_asked_for_it(filled: Flask) -> None:
     reader, colleague = users.by_name("reader"), users.by_name("colleague")
     with database.writing() as current:
-        current.execute(
-            text("UPDATE exams SET assessor_id = :id WHERE status = 'second'"), {"id": reader.id}
-        )
+        current.execute(text("UPDATE exams SET assessor_id = :id WHERE status = 'second'"), {"id": reader.id})
     first = worklist.page(Query("second")).items[0]
     assert worklist.next_waiting(Query("second"), reader) is None
     assert worklist.next_waiting(Query("second"), colleague) == first.id

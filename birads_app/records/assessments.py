@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from birads_app.inference.exam_answer import PRESSING, SIDES
 from birads_app.inference.lexicon import ASSESSMENTS, DENSITIES

@@ -50,6 +50,7 @@ def _vocabulary() -> dict[str, Any]:
     """Give every template the field's words, and the model that serves."""
     return {
         "serving": _serving(),
+        "show_opinion": current_app.extensions["birads_settings"].show_opinion,
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
         "hanging": hanging,
@@ -58,7 +59,6 @@ def _vocabulary() -> dict[str, Any]:
         "view_label": wording.view_label,
         "view_words": wording.view_words,
         "may_delete": exams.may_delete,
-        "whole_of": exams.answer,
     }
 
 

@@ -62,11 +62,11 @@ def _first_pages(browser: Browser, server: Server, folder: Path, everything: boo
 def _fill(page: Page, server: Server) -> str:
     """Take in the two sample exams and a single view; give the address of the exam to show."""
     steps.upload(page, server, str(next(iter(gen_cases()))["rmlo"]))
-    expect(page.locator(".reading")).to_have_count(1, timeout=60_000)
+    expect(page.locator(".cell")).to_have_count(1, timeout=60_000)
     for number in (1, 2):
         page.goto(f"{server.url}/")
         page.get_by_role("button", name=f"Try film exam {number}").click()
-        expect(page.locator(".reading")).to_have_count(4, timeout=90_000)
+        expect(page.locator(".cell")).to_have_count(4, timeout=90_000)
     return page.url.removeprefix(server.url)
 
 

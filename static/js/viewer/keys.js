@@ -6,7 +6,7 @@ const KEYS = {
   v: "layout", ",": "previous", ".": "next", y: "link", Escape: "leave", Backspace: "reset", "?": "help",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const TYPED_IN = "input:not([type=radio], [type=checkbox], [type=range], [type=button], [type=submit]), textarea, select, [contenteditable]";
+export const TYPED_IN = "input:not([type=radio], [type=checkbox], [type=range], [type=button], [type=submit]), textarea, select, [contenteditable]";
 const TAKES_ARROWS = "input, select, textarea, summary, [role=listbox], [role=radiogroup]";
 
 // commands: functions by the names above, and arrow(across, down, event) and set(), which tell whether they did anything

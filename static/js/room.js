@@ -1,0 +1,30 @@
+// The reading room beyond viewer and form: others see that this exam is open here, and `o` opens the model's opinion.
+import { TYPED_IN } from "./viewer/keys.js";
+
+const room = document.querySelector("[data-reading-room]");
+const opinion = room.querySelector("[data-opinion]");
+const EVERY_MS = 30_000;
+
+// Tells the server that the exam is open here, or was closed; should it fail, the next one may arrive.
+function tell(release) {
+  const body = new FormData();
+  body.set("csrf_token", room.dataset.token);
+  if (release) body.set("release", "1");
+  return fetch(room.dataset.hold, { method: "POST", body, keepalive: true }).catch(() => {});
+}
+
+if (room.dataset.hold) {
+  tell();
+  setInterval(() => document.hidden || tell(), EVERY_MS);
+  window.addEventListener("pagehide", () => tell(true));
+  window.addEventListener("pageshow", (event) => event.persisted && tell());
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
+  if (event.target.closest(TYPED_IN) || document.querySelector("dialog[open]")) return;
+  if (event.key.toLowerCase() !== "o" || !opinion) return;
+  opinion.open = !opinion.open;
+  if (opinion.open) opinion.scrollIntoView({ block: "nearest" });
+  event.preventDefault();
+});
