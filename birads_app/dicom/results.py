@@ -11,6 +11,7 @@ from birads_app.dicom.report import measurement_report
 from birads_app.dicom.send import Destination, DicomNode, DicomWeb, Tls
 from birads_app.dicom.study import Model, Reading, SourceImage, Study
 from birads_app.inference.errors import BiradsError
+from birads_app.inference.translatable import say
 from birads_app.records import exams, files, identities
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.models import Exam, Image
@@ -39,7 +40,7 @@ def objects_of(exam: Exam, model_version: str) -> list[Dataset]:
     identity = identities.of(exam)
     known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
     if identity is None or not identity.study_uid or not known:
-        raise NoStudy("The exam's files name no study which its results could join.")
+        raise NoStudy(say("The exam's files name no study which its results could join."))
     images = tuple(_source(image, identity.instances[image.id]) for image in known)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
     reading = Reading(_study(identity), images, model, exam.created_at, exams.answer(exam))
@@ -127,5 +128,5 @@ def _picture(image: Image, kind: str, mode: int) -> np.ndarray:
     data = np.frombuffer(files.path(image, kind).read_bytes(), np.uint8)
     found = cv2.imdecode(data, mode)
     if found is None:
-        raise DamagedPicture("A picture of the exam in the instance folder is damaged.")
+        raise DamagedPicture(say("A picture of the exam in the instance folder is damaged."))
     return found
