@@ -24,6 +24,7 @@ from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import BiradsError, InputError
 from birads_app.inference.limits import ONE_PICTURE_AT_A_TIME
 from birads_app.inference.predictor import Prediction, Predictor
+from birads_app.inference.translatable import Sentence, say, together
 from birads_app.records import audit, exams, files, identities, refusals
 from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, Status, User
@@ -45,14 +46,16 @@ class Problem:
     @property
     def sentence(self) -> str:
         """The message with the file's name before it."""
-        return f"{self.filename}: {self.message}" if self.filename else self.message
+        if not self.filename:
+            return self.message
+        return say("%(file)s: %(problem)s", file=self.filename, problem=self.message)
 
 
 class IntakeRefused(BiradsError):
     """An upload is not taken in; ``problems`` tells of each file that is to blame."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(problem.sentence for problem in problems))
+        super().__init__(together((problem.sentence for problem in problems), "\n"))
         self.problems = problems
         statuses = {problem.status for problem in problems}
         self.status = statuses.pop() if len(statuses) == 1 else 422
@@ -98,7 +101,7 @@ def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused
     Not where its study has an exam already: what comes later is mostly no image.
     """
     exam = Exam(id=exam_id, reader_id=user.id, model="", demonstration=False, status=Status.FAILED)
-    exam.failure = " ".join(dict.fromkeys(problem.message for problem in refusal.problems))[:_FAILURE_MAX]
+    exam.failure = _in_short(problem.message for problem in refusal.problems)
     if identity is not None:
         pseudonyms, plain = _pseudonyms(), not _deidentifies()
         exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
@@ -116,6 +119,15 @@ def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused
         files.discard(draft)
 
 
+def _in_short(messages: Iterable[str]) -> Sentence:
+    """Each message once, as many as there is room for in the list of exams."""
+    kept: list[str] = []
+    for message in dict.fromkeys(messages):
+        if not kept or sum(map(len, kept)) + len(message) <= _FAILURE_MAX:
+            kept.append(message)
+    return together(kept)
+
+
 def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
     """Read, judge and store files of one exam or several, archives among them: all exams, or none.
 
@@ -131,7 +143,7 @@ def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         groups = studies.by_study(found)
     except InputError as error:
         refusals.note(user.name, error)
-        raise IntakeRefused([Problem("", str(error), status_of(error))]) from error
+        raise IntakeRefused([Problem("", error.sentence, status_of(error))]) from error
     drafts = [files.open_draft() for _ in groups]
     taken: list[Exam] = []
     try:
@@ -176,9 +188,13 @@ def check_count(count: int) -> None:
     """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
     limit = current_app.extensions["birads_settings"].max_files
     if count == 0:
-        raise IntakeRefused([Problem("", "No file was received. Choose at least one image.", 400)])
+        raise IntakeRefused([Problem("", say("No file was received. Choose at least one image."), 400)])
     if count > limit:
-        message = f"{count} files were received; one upload may have {limit}. Send them in smaller parts."
+        message = say(
+            "%(count)d files were received; one upload may have %(limit)d. Send them in smaller parts.",
+            count=count,
+            limit=limit,
+        )
         raise IntakeRefused([Problem("", message, 413)])
 
 
@@ -211,7 +227,7 @@ def _read_all(
                 identity = merged  # only now: a file that cannot be used does not say whose the exam is
             except InputError as error:
                 refusals.note(user.name, error)
-                problems.append(Problem(name, str(error), status_of(error)))
+                problems.append(Problem(name, error.sentence, status_of(error)))
                 continue
             if problems and not partial:
                 continue  # nothing will be stored; the rest is read for its problems alone

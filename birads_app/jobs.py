@@ -17,6 +17,7 @@ from birads_app.dicom.send import Destination, SendFailed, send
 from birads_app.inference import dicom_file
 from birads_app.inference.bundle import version
 from birads_app.inference.errors import BiradsError, InputError
+from birads_app.inference.translatable import say
 from birads_app.intake import IntakeRefused, note_failure, take_in
 from birads_app.logs import where
 from birads_app.records import assessments, audit, exams, files, outbox, users
@@ -153,16 +154,16 @@ def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> N
         send(_objects(delivery), destination)
     except SendFailed as failure:
         log.warning("Results of exam %s were not sent: %s", exam_id, failure)
-        outbox.failed(delivery, name, str(failure), wait if failure.retry else None)
+        outbox.failed(delivery, name, failure.sentence, wait if failure.retry else None)
     except NotFound:
         log.info("Exam %s is deleted; its results are not sent", exam_id)
-        outbox.failed(delivery, name, "Files of the exam are missing from the instance folder.", None)
+        outbox.failed(delivery, name, say("Files of the exam are missing from the instance folder."), None)
     except BiradsError as error:
         log.error("Results of exam %s cannot be written: %s", exam_id, error)
-        outbox.failed(delivery, name, str(error), None)
+        outbox.failed(delivery, name, error.sentence, None)
     except Exception as error:
         log.error("Results of exam %s cannot be written:\n%s", exam_id, where(error))
-        outbox.failed(delivery, name, "The results cannot be written; the log says where.", None)
+        outbox.failed(delivery, name, say("The results cannot be written; the log says where."), None)
     else:
         log.info("Sent the results of exam %s", exam_id)
         outbox.arrived(delivery, name)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from birads_app.dicom.identity import person, read_identity
 from birads_app.inference import dicom_file
 from birads_app.inference.errors import ImageTooLarge, UnreadableImage
+from birads_app.inference.translatable import say
 from birads_app.inference.view_name import from_name, without_view
 
 _ZIP = b"PK\x03\x04"
@@ -118,9 +119,18 @@ def _members(name: str, data: bytes, most: int) -> Iterator[Upload]:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = [member for member in archive.infolist() if _may_be_image(member)]
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise UnreadableImage(f"The archive {name} is damaged. Pack the images again.") from error
+        raise UnreadableImage(
+            say("The archive %(name)s is damaged. Pack the images again.", name=name)
+        ) from error
     if len(members) > most:
-        raise ImageTooLarge(f"The archive {name} holds {len(members)} files; {most} may come together.")
+        raise ImageTooLarge(
+            say(
+                "The archive %(name)s holds %(count)d files; %(most)d may come together.",
+                name=name,
+                count=len(members),
+                most=most,
+            )
+        )
     for member in members:
         yield Upload(member.filename, lambda member=member: _read(archive, name, member))  # type: ignore[misc]
 
@@ -134,11 +144,15 @@ def _may_be_image(member: zipfile.ZipInfo) -> bool:
 def _read(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> bytes:
     """A member's bytes, never more than its header declares."""
     if member.flag_bits & 1:
-        raise UnreadableImage(f"The archive {name} is encrypted. Pack the images without a password.")
+        raise UnreadableImage(
+            say("The archive %(name)s is encrypted. Pack the images without a password.", name=name)
+        )
     if member.file_size > _FILE_MAX:
-        raise ImageTooLarge(f"A file in the archive {name} has more than 1 GiB unpacked.")
+        raise ImageTooLarge(say("A file in the archive %(name)s has more than 1 GiB unpacked.", name=name))
     try:
         with archive.open(member) as stream:
             return stream.read(member.file_size)
     except Exception as error:  # zipfile's errors, or those of whatever packed it: zlib, lzma, bz2
-        raise UnreadableImage(f"A file in the archive {name} is damaged. Pack the images again.") from error
+        raise UnreadableImage(
+            say("A file in the archive %(name)s is damaged. Pack the images again.", name=name)
+        ) from error

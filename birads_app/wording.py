@@ -9,6 +9,7 @@ from flask_babel import ngettext
 
 from birads_app.inference.exam_answer import ExamAnswer
 from birads_app.inference.prediction_set import LEVEL
+from birads_app.inference.translatable import Sentence
 
 SIDES = {"R": lazy("right breast"), "L": lazy("left breast")}
 VIEWS = {
@@ -27,6 +28,17 @@ VIEWS = {
 }
 # A first place that leads the second by less than this (in probability) is called a near tie.
 NEAR_TIE = 0.10
+
+
+def translated(text: str) -> str:
+    """Say what the core says in the reader's language; text that no catalogue has stays as it is."""
+    if not isinstance(text, Sentence):
+        return _(text) if text else ""  # what gettext gives for no text is a catalogue's header
+    values = {
+        name: translated(value) if isinstance(value, Sentence) else value
+        for name, value in text.values.items()
+    }
+    return str(Sentence(_(text.template), values))
 
 
 def percent(value: float) -> str:

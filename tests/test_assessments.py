@@ -164,7 +164,7 @@ def test_what_cannot_be_is_refused_whole(anna: User) -> None:
         (Draft(text="x" * 4001), "up to 4000 letters"),
         (Draft(findings=[Finding("mass")] * 21), "20 findings"),
         (Draft(findings=[Finding("mass", image="f" * 32)]), "no image of this exam"),
-        (Draft({"R": "1"}, signed=True), "L needs a category"),
+        (Draft({"R": "1"}, signed=True), "each breast needs a category. Missing: L"),
     ):
         with pytest.raises(InvalidAssessment, match=message):
             assessments.add(exam.id, anna, draft)

@@ -37,6 +37,7 @@ from birads_app.inference.dicom_file import DicomFile
 from birads_app.inference.dicom_frames import encapsulated_frames
 from birads_app.inference.dicom_volume import slices
 from birads_app.inference.errors import InputError, UnreadableImage
+from birads_app.inference.translatable import Sentence, say
 from birads_app.records.identities import Identity, Instance
 
 _METHOD = "PS3.15 Basic Profile; dates moved by patient"
@@ -71,7 +72,7 @@ class Deidentified:
     header: Dataset
     identity: Identity
     instance: Instance
-    notes: tuple[str, ...]
+    notes: tuple[Sentence, ...]
 
 
 def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
@@ -94,7 +95,7 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file makes the parser or the writer stumble over
-        raise UnreadableImage("The file contradicts itself: it is damaged. Export it again.") from error
+        raise UnreadableImage(say("The file contradicts itself: it is damaged. Export it again.")) from error
 
 
 def _pixels(file: DicomFile) -> bytes:

@@ -13,6 +13,7 @@ from birads_app.dicom.known import is_stored
 from birads_app.dicom.receive import STORAGE_CLASSES
 from birads_app.dicom.send import DicomWeb, web_client
 from birads_app.inference.errors import BiradsError
+from birads_app.inference.translatable import say
 from birads_app.records.spool import Spool
 
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored there
@@ -96,15 +97,27 @@ def _one_error(server: DicomWeb) -> Iterator[None]:
     try:
         yield
     except RequestException as error:
-        answer = error.response
-        said = (
-            f"answered with HTTP status {answer.status_code}" if answer is not None else "cannot be reached"
-        )
-        raise FetchFailed(f"{server} {said}. Check address, user and password.") from None
+        if error.response is None:
+            said = say("%(server)s cannot be reached. Check address, user and password.", server=str(server))
+        else:
+            said = say(
+                "%(server)s answered with HTTP status %(status)d. Check address, user and password.",
+                server=str(server),
+                status=error.response.status_code,
+            )
+        raise FetchFailed(said) from None
     except OSError as error:
-        raise FetchFailed(f"{server} or its certificates cannot be used: {error.strerror}.") from None
+        raise FetchFailed(
+            say(
+                "%(server)s or its certificates cannot be used: %(reason)s.",
+                server=str(server),
+                reason=str(error.strerror),
+            )
+        ) from None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, SyntaxError):
-        raise FetchFailed(f"{server} gave an answer that is not DICOMweb's. Check the address.") from None
+        raise FetchFailed(
+            say("%(server)s gave an answer that is not DICOMweb's. Check the address.", server=str(server))
+        ) from None
 
 
 def _value(found: Answer, tag: str) -> str:

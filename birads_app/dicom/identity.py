@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 
 from birads_app.inference.dicom_file import text
 from birads_app.inference.errors import InputError
+from birads_app.inference.translatable import say
 from birads_app.records.identities import Identity, Instance
 
 _KEYWORDS = {
@@ -70,8 +71,10 @@ def merge(known: Identity | None, other: Identity) -> Identity:
     issuers = {known.issuer, other.issuer} - {""}
     if len(issuers) > 1 or person(known)[2] != person(other)[2]:
         raise TwoPatients(
-            "Its Patient ID is another than that of the files before it: an exam is of one patient. "
-            "Send each patient's images apart."
+            say(
+                "Its Patient ID is another than that of the files before it: an exam is of one patient. "
+                "Send each patient's images apart."
+            )
         )
     return known
 

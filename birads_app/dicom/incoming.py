@@ -17,6 +17,7 @@ from birads_app.inference import dicom_file, dicom_pixels
 from birads_app.inference.decode import Mammogram, decode
 from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.errors import UnreadableImage
+from birads_app.inference.translatable import say
 from birads_app.records.identities import Identity, Instance
 
 _DETECTOR_IMAGES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1")
@@ -89,5 +90,7 @@ def _picture(mammogram: Mammogram) -> Incoming:
         burned_in.blank(pixels, marks)
     done, data = cv2.imencode(".png", (pixels >> 8).astype("u1") if mammogram.bits <= 8 else pixels)
     if not done:
-        raise UnreadableImage("The picture cannot be stored as PNG. Export it as an 8 or 16-bit grey image.")
+        raise UnreadableImage(
+            say("The picture cannot be stored as PNG. Export it as an 8 or 16-bit grey image.")
+        )
     return Incoming(data.tobytes(), replace(mammogram, pixels=pixels, source="PNG"))

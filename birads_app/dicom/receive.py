@@ -23,6 +23,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from birads_app.config import Peer, Settings, SettingsError
 from birads_app.inference import dicom_file
 from birads_app.inference.errors import InputError
+from birads_app.inference.translatable import say
 from birads_app.logs import where
 from birads_app.records.spool import Spool
 
@@ -129,7 +130,7 @@ class Provider:
             header = dicom_file.header(data)
             study, instance = (dicom_file.text(header, key) for key in ("StudyInstanceUID", "SOPInstanceUID"))
             if not (study and instance):
-                raise InputError("It names neither study nor instance.")
+                raise InputError(say("It names neither study nor instance."))
         except Exception as error:  # whatever a damaged object makes the parser stumble over
             log.warning("Refused an object from %s: %s", _name(event.assoc), type(error).__name__)
             return _NOT_UNDERSTOOD

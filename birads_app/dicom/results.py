@@ -16,6 +16,7 @@ from birads_app.dicom.send import Destination, DicomNode, DicomWeb, Tls
 from birads_app.dicom.study import Model, Reading, SourceImage, Study
 from birads_app.inference import dicom_file
 from birads_app.inference.errors import BiradsError
+from birads_app.inference.translatable import say
 from birads_app.records import exams, files, findings, identities
 from birads_app.records import models as records
 from birads_app.records.assessments import breasts_of
@@ -84,7 +85,7 @@ def _reading(exam: Exam, model_version: str, whose: Identity | None) -> tuple[Re
     identity = whose or identities.of(exam)
     known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
     if identity is None or not identity.study_uid or not known:
-        raise NoStudy("The exam's files name no study which its results could join.")
+        raise NoStudy(say("The exam's files name no study which its results could join."))
     images = tuple(_source(image, identity.instances[image.id]) for image in known)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
     return Reading(_study(identity), images, model, exam.created_at, exams.answer(exam)), known
@@ -167,5 +168,5 @@ def _picture(image: Image, kind: str, mode: int) -> np.ndarray:
     data = np.frombuffer(files.path(image, kind).read_bytes(), np.uint8)
     found = cv2.imdecode(data, mode)
     if found is None:
-        raise DamagedPicture("A picture of the exam in the instance folder is damaged.")
+        raise DamagedPicture(say("A picture of the exam in the instance folder is damaged."))
     return found

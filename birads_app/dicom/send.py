@@ -19,6 +19,7 @@ from requests import HTTPError, RequestException, Response, Session
 from requests.exceptions import SSLError
 
 from birads_app.inference.errors import BiradsError
+from birads_app.inference.translatable import say
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 # C-STORE statuses (PS3.4 B.2.3 and PS3.7 C.4, C.5)
@@ -38,8 +39,8 @@ logging.getLogger("retrying").setLevel(logging.ERROR)
 class SendFailed(BiradsError):
     """Objects did not arrive, or not all; ``retry`` is True where the same attempt may succeed later."""
 
-    def __init__(self, message: str, retry: bool) -> None:
-        super().__init__(message)
+    def __init__(self, sentence: str, retry: bool) -> None:
+        super().__init__(sentence)
         self.retry = retry
 
 
@@ -148,8 +149,12 @@ def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Associ
     association = entity.associate(node.host, node.port, ae_title=node.called, tls_args=tls)
     if context and context.distrust:
         raise SendFailed(
-            f"{node} has a certificate that is not trusted ({context.distrust}). "
-            "Check the certificate there, and BIRADS_PACS_TLS_AUTHORITIES here.",
+            say(
+                "%(node)s has a certificate that is not trusted (%(reason)s). "
+                "Check the certificate there, and BIRADS_PACS_TLS_AUTHORITIES here.",
+                node=str(node),
+                reason=context.distrust,
+            ),
             True,
         )
     if not association.is_established:
@@ -191,7 +196,10 @@ def _context(tls: Tls) -> _Context:
         if tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key)
     except OSError as error:
-        raise SendFailed(f"The TLS certificates of the destination cannot be read: {error}.", False) from None
+        raise SendFailed(
+            say("The TLS certificates of the destination cannot be read: %(reason)s.", reason=str(error)),
+            False,
+        ) from None
     return context
 
 
@@ -201,13 +209,21 @@ def _refusal(association: Association, node: DicomNode) -> SendFailed:
     if association.is_rejected and answer:
         transient = answer.result == _REJECTED_TRANSIENT
         return SendFailed(
-            f"{node} rejected the association: {answer.reason_str}. Check both AE titles at the destination.",
+            say(
+                "%(node)s rejected the association: %(reason)s. Check both AE titles at the destination.",
+                node=str(node),
+                reason=answer.reason_str,
+            ),
             transient,
         )
     if association.rejected_contexts:
-        return SendFailed(f"{node} does not store objects of these classes.", False)
+        return SendFailed(say("%(node)s does not store objects of these classes.", node=str(node)), False)
     return SendFailed(
-        f"{node} cannot be reached, or ended the association. Check host, port, TLS, and that it runs.", True
+        say(
+            "%(node)s cannot be reached, or ended the association. Check host, port, TLS, and that it runs.",
+            node=str(node),
+        ),
+        True,
     )
 
 
@@ -222,7 +238,14 @@ def _as_accepted(made: Dataset, association: Association, node: DicomNode) -> Da
     if own in syntaxes or (syntaxes and not own.is_compressed):
         return made
     if not syntaxes:
-        raise SendFailed(f"{node} does not store objects of the class {made.SOPClassUID.name}.", False)
+        raise SendFailed(
+            say(
+                "%(node)s does not store objects of the class %(sop_class)s.",
+                node=str(node),
+                sop_class=made.SOPClassUID.name,
+            ),
+            False,
+        )
     plain = copy.deepcopy(made)
     plain.decompress(generate_instance_uid=False)
     return plain
@@ -231,11 +254,18 @@ def _as_accepted(made: Dataset, association: Association, node: DicomNode) -> Da
 def _judge(status: int | None, node: Destination) -> None:
     """Raise unless a status says that the object is there."""
     if status is None:
-        raise SendFailed(f"{node} ended the association before it answered.", True)
+        raise SendFailed(say("%(node)s ended the association before it answered.", node=str(node)), True)
     if status in (_SUCCESS, _DUPLICATE, *_WARNINGS):
         return
     retry = status == _PROCESSING_FAILURE or status >> 8 == _OUT_OF_RESOURCES
-    raise SendFailed(f"{node} refused an object with status {status:04X}; its log says why.", retry)
+    raise SendFailed(
+        say(
+            "%(node)s refused an object with status %(status)s; its log says why.",
+            node=str(node),
+            status=f"{status:04X}",
+        ),
+        retry,
+    )
 
 
 def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
@@ -247,16 +277,29 @@ def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
             assert error.response is not None  # it comes of an answer
             _judge_http(error.response, server)
         except SSLError:
-            raise SendFailed(f"{server} has a certificate that is not trusted.", False) from None
+            raise SendFailed(
+                say("%(server)s has a certificate that is not trusted.", server=str(server)), False
+            ) from None
         except (ValueError, KeyError, SyntaxError):
             raise SendFailed(
-                f"{server} gave an answer that is not DICOMweb's. Check the address.", False
+                say(
+                    "%(server)s gave an answer that is not DICOMweb's. Check the address.", server=str(server)
+                ),
+                False,
             ) from None
         except RequestException as error:
-            raise SendFailed(f"{server} cannot be reached: {type(error).__name__}.", True) from None
+            raise SendFailed(
+                say(
+                    "%(server)s cannot be reached: %(reason)s.",
+                    server=str(server),
+                    reason=type(error).__name__,
+                ),
+                True,
+            ) from None
         except OSError as error:
             raise SendFailed(
-                f"The TLS certificates of the destination cannot be read: {error}.", False
+                say("The TLS certificates of the destination cannot be read: %(reason)s.", reason=str(error)),
+                False,
             ) from None
         else:
             _judge_failures(answer, server)
@@ -292,7 +335,12 @@ def _judge_http(response: Response, server: DicomWeb) -> None:
         return
     retry = status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     raise SendFailed(
-        f"{server} refused an object with HTTP status {status}; its log says why.", retry
+        say(
+            "%(server)s refused an object with HTTP status %(status)d; its log says why.",
+            server=str(server),
+            status=status,
+        ),
+        retry,
     ) from None
 
 

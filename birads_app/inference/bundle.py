@@ -18,6 +18,7 @@ from typing import Any
 from birads_app.inference import preprocess
 from birads_app.inference.errors import BundleError, NoModel
 from birads_app.inference.exam_answer import DEFAULT_RULE, RULES
+from birads_app.inference.translatable import say
 
 SCHEMA = 1
 BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
@@ -113,7 +114,7 @@ def write(
     """
     target = models / check_name(name)
     if target.exists():
-        raise BundleError(f"There is already a model named {name}. Choose another --name.")
+        raise BundleError(say("There is already a model named %(name)s. Choose another --name.", name=name))
     models.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
     try:
@@ -143,8 +144,11 @@ def check_name(name: str) -> str:
     """Give the name back if it can be a bundle's; raise BundleError otherwise."""
     if not _NAME.fullmatch(name):
         raise BundleError(
-            f"{name!r} cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores, "
-            "beginning with a letter or digit."
+            say(
+                "%(name)s cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores, "
+                "beginning with a letter or digit.",
+                name=repr(name),
+            )
         )
     return name
 
@@ -165,8 +169,10 @@ def current_name(models: Path) -> str:
     history = promoted(models)
     if not history:
         raise NoModel(
-            "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, "
-            "or promote one with `flask models promote NAME`."
+            say(
+                "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, "
+                "or promote one with `flask models promote NAME`."
+            )
         )
     return check_name(history[-1])
 
@@ -179,7 +185,10 @@ def promoted(models: Path) -> list[str]:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(
-            f"{models / 'CURRENT'} cannot be read. Remove it, then `flask models promote NAME`."
+            say(
+                "%(file)s cannot be read. Remove it, then `flask models promote NAME`.",
+                file=str(models / "CURRENT"),
+            )
         ) from error
 
 
@@ -203,7 +212,7 @@ def roll_back(models: Path) -> str:
     """
     history = promoted(models)
     if len(history) < 2:
-        raise NoModel("There is no earlier model to go back to.")
+        raise NoModel(say("There is no earlier model to go back to."))
     load(models / check_name(history[-2]))
     _replace_history(models, history[:-1])
     return history[-2]
@@ -215,19 +224,29 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
         raise BundleError(
-            f"There is no model named {path.name}. `flask models list` shows those there are."
+            say(
+                "There is no model named %(name)s. `flask models list` shows those there are.", name=path.name
+            )
         ) from None
     except (ValueError, OSError) as error:
         raise BundleError(
-            f"The manifest of model {path.name} is damaged. Restore the folder or retrain."
+            say("The manifest of model %(name)s is damaged. Restore the folder or retrain.", name=path.name)
         ) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
         raise BundleError(
-            f"The manifest of model {path.name} names no schema. Restore the folder or retrain."
+            say(
+                "The manifest of model %(name)s names no schema. Restore the folder or retrain.",
+                name=path.name,
+            )
         )
     if manifest["schema"] > SCHEMA:
         raise BundleError(
-            f"Model {path.name} has schema {manifest['schema']}, this program reads up to {SCHEMA}. Update the program."
+            say(
+                "Model %(name)s has schema %(schema)d, this program reads up to %(supported)d. Update the program.",
+                name=path.name,
+                schema=manifest["schema"],
+                supported=SCHEMA,
+            )
         )
     _check_entries(path.name, manifest)
     return manifest
@@ -253,10 +272,17 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError):
         complete, version = False, None
     if not complete:
-        raise BundleError(f"The manifest of model {name} is incomplete. Restore the folder or retrain.")
+        raise BundleError(
+            say("The manifest of model %(name)s is incomplete. Restore the folder or retrain.", name=name)
+        )
     if version != preprocess.VERSION:
         raise BundleError(
-            f"Model {name} was made with preprocessing {version}, this program has {preprocess.VERSION}. Retrain it."
+            say(
+                "Model %(name)s was made with preprocessing %(version)s, this program has %(supported)d. Retrain it.",
+                name=name,
+                version=version,
+                supported=preprocess.VERSION,
+            )
         )
 
 
@@ -264,15 +290,28 @@ def _verify_file(file: Path, expected: Any) -> None:
     """Compare a file's size and SHA-256 with the manifest's."""
     model = file.parent.name
     if not file.is_file() or not isinstance(expected, dict):
-        raise BundleError(f"Model {model} lacks {file.name}. Restore the folder or retrain.")
+        raise BundleError(
+            say("Model %(model)s lacks %(file)s. Restore the folder or retrain.", model=model, file=file.name)
+        )
     try:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise BundleError(f"{file.name} of model {model} cannot be read: {error.strerror}.") from error
+        raise BundleError(
+            say(
+                "%(file)s of model %(model)s cannot be read: %(reason)s.",
+                file=file.name,
+                model=model,
+                reason=str(error.strerror),
+            )
+        ) from error
     if digest != expected.get("sha256"):
         raise BundleError(
-            f"{file.name} of model {model} was changed or damaged. Restore the folder or retrain."
+            say(
+                "%(file)s of model %(model)s was changed or damaged. Restore the folder or retrain.",
+                file=file.name,
+                model=model,
+            )
         )
 
 

@@ -23,24 +23,26 @@ from birads_app.inference import (
 from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
 from birads_app.inference.square_pixels import square
+from birads_app.inference.translatable import Sentence, say, together
 
-_ACCEPTED = "Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM."
+_ACCEPTED = say("Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM.")
+_NO_DICOM = say("Its name ends in .dcm, but it holds no DICOM.")
 # What is sent by mistake, by its first bytes.
 _OTHERS = (
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive or an office document; unpack it and send the images in it"),
-    (b"\x1f\x8b", "a gzip archive; unpack it and send the images in it"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it and send the images in it"),
-    (b"Rar!", "a RAR archive; unpack it and send the images in it"),
-    (b"GIF8", "a GIF picture"),
-    (b"RIFF", "a RIFF file, such as WebP or AVI"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture outside of DICOM"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture outside of DICOM"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"P6", "a colour picture (PPM)"),
-    (b"P3", "a colour picture (PPM)"),
-    (b"MZ", "a Windows program"),
-    (b"\x7fELF", "a program"),
+    (b"%PDF", say("This is a PDF document.")),
+    (b"PK\x03\x04", say("This is a ZIP archive or an office document; unpack it and send the images in it.")),
+    (b"\x1f\x8b", say("This is a gzip archive; unpack it and send the images in it.")),
+    (b"7z\xbc\xaf\x27\x1c", say("This is a 7-Zip archive; unpack it and send the images in it.")),
+    (b"Rar!", say("This is a RAR archive; unpack it and send the images in it.")),
+    (b"GIF8", say("This is a GIF picture.")),
+    (b"RIFF", say("This is a RIFF file, such as WebP or AVI.")),
+    (b"\x00\x00\x00\x0cjP  ", say("This is a JPEG 2000 picture outside of DICOM.")),
+    (b"\xff\x4f\xff\x51", say("This is a JPEG 2000 picture outside of DICOM.")),
+    (b"\x93NUMPY", say("This is a NumPy array.")),
+    (b"P6", say("This is a colour picture (PPM).")),
+    (b"P3", say("This is a colour picture (PPM).")),
+    (b"MZ", say("This is a Windows program.")),
+    (b"\x7fELF", say("This is a program.")),
 )
 
 
@@ -68,7 +70,7 @@ class Mammogram:
     laterality: str | None
     spacing: tuple[float, float] | None
     colourfulness: float
-    notes: tuple[str, ...]
+    notes: tuple[Sentence, ...]
     view_modifiers: tuple[str, ...] = ()
 
 
@@ -108,15 +110,15 @@ def damage_named() -> Iterator[None]:
     except InputError:
         raise
     except MemoryError as error:
-        raise UnreadableImage("There is not enough memory to read this file.") from error
-    except Exception as error:
-        raise UnreadableImage("The file contradicts itself: it is damaged. Export it again.") from error
+        raise UnreadableImage(say("There is not enough memory to read this file.")) from error
+    except Exception as error:  # whatever a damaged file makes a decoder stumble over
+        raise UnreadableImage(say("The file contradicts itself: it is damaged. Export it again.")) from error
 
 
 def format_of(data: bytes, filename: str = "") -> str:
     """Name a file's format by its first bytes; raises EmptyFile and UnsupportedFormat."""
     if not data:
-        raise EmptyFile("The file is empty. It may not have been exported or copied completely.")
+        raise EmptyFile(say("The file is empty. It may not have been exported or copied completely."))
     source = "DICOM" if dicom_file.is_dicom(data) else pictures.format_of(data)
     if source is None:
         raise UnsupportedFormat(_what_it_is(data, filename))
@@ -164,7 +166,7 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
     if not (view or side):
         return named
     judged = " ".join(part for part in (side, view) if part)
-    note = f"{judged} was judged from the image; the file does not say."
+    note = say("%(judged)s was judged from the image; the file does not say.", judged=judged)
     return replace(
         named,
         view=named.view or view,
@@ -173,14 +175,18 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
     )
 
 
-def _what_it_is(data: bytes, filename: str) -> str:
-    """Name what was sent instead of a picture."""
+def _what_it_is(data: bytes, filename: str) -> Sentence:
+    """Name what was sent instead of a picture, and what is read."""
     called_dicom = filename.lower().endswith((".dcm", ".dicom"))
-    named = " Its name ends in .dcm, but it holds no DICOM." if called_dicom else ""
+    return together([_kind(data), _ACCEPTED, *([_NO_DICOM] if called_dicom else [])])
+
+
+def _kind(data: bytes) -> Sentence:
     for start, what in _OTHERS:
         if data.startswith(start):
-            return f"This is {what}. {_ACCEPTED}{named}"
+            return what
     head = data[:512]
     printable = sum(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
-    what = "This is a text file" if printable > 0.95 * len(head) else "The file's format is not known"
-    return f"{what}. {_ACCEPTED}{named}"
+    if printable > 0.95 * len(head):
+        return say("This is a text file.")
+    return say("The file's format is not known.")

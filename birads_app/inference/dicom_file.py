@@ -30,6 +30,7 @@ from pydicom.uid import (
 
 from birads_app.inference.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
 from birads_app.inference.limits import MAX_PIXELS
+from birads_app.inference.translatable import Sentence, say
 
 # pydicom comments on odd values by warnings that quote them; such values are judged here, and patients'
 # data belongs neither on the console nor in the log.
@@ -52,10 +53,10 @@ TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 # (0008,0060) *Modality* of a mammogram: of the detector, of digitised film, or of a copy of either.
 _MODALITIES = {"", "MG", "CR", "DX", "RG", "DF", "FS", "OT", "SC"}
 
-_NO_PREAMBLE_NOTE = (
+_NO_PREAMBLE_NOTE = say(
     "The file has no DICOM preamble, which is a fault of what exported it; it was read all the same."
 )
-_TWO_HEADERS_NOTE = (
+_TWO_HEADERS_NOTE = say(
     "The file has its DICOM file header twice, a fault of what exported it; it was read all the same."
 )
 
@@ -75,7 +76,7 @@ class DicomFile:
     syntax: UID
     parts: tuple[memoryview, ...]
     encapsulated: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ class _Header(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise UnreadableImage("The DICOM header has more elements than any image's; the file is damaged.")
+            raise UnreadableImage(
+                say("The DICOM header has more elements than any image's; the file is damaged.")
+            )
         return super().read(size)
 
 
@@ -137,11 +140,13 @@ def header(data: bytes) -> Dataset:
     return _parse(data)[2]
 
 
-def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[str, ...]]:
+def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Sentence, ...]]:
     """The data set's bytes, inflated; its transfer syntax, header, first element of pixels, and notes about faults."""
     declared, start, notes = _read_meta(data)
     if start == len(data):
-        raise UnreadableImage("The DICOM file ends after its first lines: it was cut off. Export it again.")
+        raise UnreadableImage(
+            say("The DICOM file ends after its first lines: it was cut off. Export it again.")
+        )
     syntax = UID(declared) if declared else _guess_syntax(data[start : start + 6])
     if syntax == DeflatedExplicitVRLittleEndian:
         data, start = _inflate(memoryview(data)[start:]), 0
@@ -151,7 +156,7 @@ def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[str
     return data, syntax, dataset, found, notes
 
 
-def _read_meta(data: bytes) -> tuple[str, int, tuple[str, ...]]:
+def _read_meta(data: bytes) -> tuple[str, int, tuple[Sentence, ...]]:
     """Read the group 0002, also where faulty exporters left the preamble out or wrote it twice.
 
     Gives the last transfer syntax that is stated, where the data set starts, and notes about faults.
@@ -188,14 +193,17 @@ def _inflate(deflated: memoryview) -> bytes:
         data = inflater.decompress(deflated, _INFLATED_MAX)
     except zlib.error as error:
         raise UnreadableImage(
-            "The deflated file cannot be inflated: it is damaged. Export it again."
+            say("The deflated file cannot be inflated: it is damaged. Export it again.")
         ) from error
     if len(data) == _INFLATED_MAX:
         raise ImageTooLarge(
-            f"The deflated file holds more than {_INFLATED_MAX >> 20} MiB. Send the original mammogram."
+            say(
+                "The deflated file holds more than %(mebibytes)d MiB. Send the original mammogram.",
+                mebibytes=_INFLATED_MAX >> 20,
+            )
         )
     if not inflater.eof:
-        raise UnreadableImage("The deflated file ends early: it was cut off. Export it again.")
+        raise UnreadableImage(say("The deflated file ends early: it was cut off. Export it again."))
     return data
 
 
@@ -226,13 +234,18 @@ def _elements(
     try:
         listed = list(data_element_generator(stream, implicit, little, stop_when, defer_size=_VALUE_MAX))
     except (EOFError, OSError, struct.error) as error:
-        raise UnreadableImage("The DICOM header ends early: it was cut off. Export it again.") from error
+        raise UnreadableImage(say("The DICOM header ends early: it was cut off. Export it again.")) from error
     size = stream.getbuffer().nbytes
     for element in listed:
         if isinstance(element, RawDataElement) and element.length > size - element.value_tell:
             raise UnreadableImage(
-                f"The DICOM element {element.tag} declares {element.length} bytes, but the file has only "
-                f"{max(0, size - element.value_tell)} more: it was cut off or is damaged. Export it again."
+                say(
+                    "The DICOM element %(tag)s declares %(length)d bytes, but the file has only "
+                    "%(left)d more: it was cut off or is damaged. Export it again.",
+                    tag=str(element.tag),
+                    length=element.length,
+                    left=max(0, size - element.value_tell),
+                )
             )
     dataset = Dataset({element.tag: element for element in listed if not _is_long(element)})
     dataset.set_original_encoding(implicit, little)
@@ -251,15 +264,24 @@ def _check_object(dataset: Dataset) -> None:
     """Refuse by name what is neither a mammogram nor a volume of one breast."""
     frames = text(dataset, "NumberOfFrames")
     if frames not in ("", "0", "1") and text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
-        raise UnsupportedFormat(f"This is a multi-frame object ({frames[:16]} frames). Send single images.")
+        raise UnsupportedFormat(
+            say("This is a multi-frame object (%(frames)s frames). Send single images.", frames=frames[:16])
+        )
     if text(dataset, "QualityControlImage").upper() == "YES":
-        raise NotAMammogram("This is a quality control image, as its header says: it shows no breast.")
+        raise NotAMammogram(say("This is a quality control image, as its header says: it shows no breast."))
     modality = text(dataset, "Modality").upper()
     if modality not in _MODALITIES and "Rows" in dataset:
-        raise NotAMammogram(f"The header says that the modality is {modality[:16]}, not MG (mammography).")
+        raise NotAMammogram(
+            say(
+                "The header says that the modality is %(modality)s, not MG (mammography).",
+                modality=modality[:16],
+            )
+        )
     part = text(dataset, "BodyPartExamined").upper()
     if modality != "MG" and part and "BREAST" not in part:
-        raise NotAMammogram(f"The header says that this image shows {part[:16]}, not a breast.")
+        raise NotAMammogram(
+            say("The header says that this image shows %(part)s, not a breast.", part=part[:16])
+        )
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
@@ -290,15 +312,20 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage | UnsupportedFormat:
     """The error that fits a file without the element (7FE0,0010) *Pixel Data*."""
     if found is not None and found.tag in _FLOAT_PIXEL_DATA:
-        return UnsupportedFormat("The DICOM file has floating point pixels, which no mammogram has.")
+        return UnsupportedFormat(say("The DICOM file has floating point pixels, which no mammogram has."))
     if "Rows" in dataset and found is None:
         return UnreadableImage(
-            "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without "
-            "pixels. Export it again."
+            say(
+                "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without "
+                "pixels. Export it again."
+            )
         )
     kind = UID(text(dataset, "SOPClassUID")).name
-    named = f" ({kind})" if kind else ""
-    return UnreadableImage(f"The DICOM file has no pixels{named}. Send the images of the exam.")
+    if not kind:
+        return UnreadableImage(say("The DICOM file has no pixels. Send the images of the exam."))
+    return UnreadableImage(
+        say("The DICOM file has no pixels (%(kind)s). Send the images of the exam.", kind=kind)
+    )
 
 
 def _items(data: bytes, position: int) -> Iterator[memoryview]:
@@ -315,8 +342,12 @@ def _items(data: bytes, position: int) -> Iterator[memoryview]:
         position += 8
         if tag != _ITEM or length > len(data) - position:
             raise UnreadableImage(
-                f"The compressed pixel data declares a part of {length} bytes where "
-                f"{len(data) - position} are left: the file was cut off or is damaged. Export it again."
+                say(
+                    "The compressed pixel data declares a part of %(length)d bytes where "
+                    "%(left)d are left: the file was cut off or is damaged. Export it again.",
+                    length=length,
+                    left=len(data) - position,
+                )
             )
         yield view[position : position + length]
         position += length

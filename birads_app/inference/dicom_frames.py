@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from birads_app.inference.errors import UnreadableImage
+from birads_app.inference.translatable import say
 
 _END = b"\xff\xd9"  # last marker of JPEG, JPEG-LS and JPEG 2000 codestreams
 _PADDING = 16  # bytes of padding after it that are put up with
@@ -32,8 +33,13 @@ def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryv
         groups = _by_offsets(table, fragments) or _by_ends(fragments)
     if len(groups) != count or not fragments:
         raise UnreadableImage(
-            f"The header declares {count} frames, but the pixel data has {len(fragments)} parts that make up "
-            f"{len(groups) if fragments else 0}: the file is damaged. Export it again."
+            say(
+                "The header declares %(count)d frames, but the pixel data has %(fragments)d parts that make up "
+                "%(groups)d: the file is damaged. Export it again.",
+                count=count,
+                fragments=len(fragments),
+                groups=len(groups) if fragments else 0,
+            )
         )
     return [group[0] if len(group) == 1 else memoryview(b"".join(group)) for group in groups]
 

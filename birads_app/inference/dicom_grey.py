@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from birads_app.inference.dicom_file import items, text, texts, value_of
 from birads_app.inference.dicom_pixels import Layout, layout
 from birads_app.inference.grey_curve import Curve
+from birads_app.inference.translatable import Sentence, say
 
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 _WHITE = 65535
@@ -26,12 +27,12 @@ _FLAT = 0.02
 # Without a window, raw detector values are stretched between these percentiles of their logarithm.
 _RAW_PERCENTILES = (1.0, 99.9)
 
-_RAW_NOTE = (
+_RAW_NOTE = say(
     "The image is FOR PROCESSING (raw detector values). It was shown by its logarithm, which cannot replace "
     "the manufacturer's processing: send the FOR PRESENTATION image where there is one."
 )
-_NO_WINDOW_NOTE = "The file has no window; the whole range of its values was used."
-_BAD_WINDOW_NOTE = "The file's window hides the picture; the whole range of its values was used instead."
+_NO_WINDOW_NOTE = say("The file has no window; the whole range of its values was used.")
+_BAD_WINDOW_NOTE = say("The file's window hides the picture; the whole range of its values was used instead.")
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ class Rendering:
     padding: np.ndarray
     curves: tuple[Curve, ...]
     inverted: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
 
 
-def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[Sentence, ...]]:
     """Turn stored words into presentation values.
 
     Parameters
@@ -93,7 +94,7 @@ def rendering(dataset: Dataset, words: np.ndarray) -> Rendering:
     """
     values = _values(dataset, layout(dataset), 1 << 8 * words.dtype.itemsize)
     curves = (*_tables(dataset, values), *_windows(dataset))
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
     if not curves or _hides(curves[0](values.modality), values, words):
         if _for_processing(dataset):
             return _raw(dataset, values, words)

@@ -22,6 +22,7 @@ from birads_app.inference.dicom_file import DicomFile, text
 from birads_app.inference.dicom_frames import encapsulated_frames, is_whole
 from birads_app.inference.errors import UnreadableImage, UnsupportedFormat
 from birads_app.inference.limits import check_size
+from birads_app.inference.translatable import say
 
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
@@ -30,7 +31,7 @@ _SOS = 0xDA  # marker that ends the header of a JPEG codestream
 _BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS = 0xC0, 0xC1, 0xC2, 0xC3  # SOF markers of Huffman-coded frames
 _NEEDED = (_EXTENDED, _LOSSLESS, 0xC4, 0xDB, 0xDD)  # SOF, DHT, DQT, DRI
 _SKIPPED = (*range(0xE0, 0xF0), 0xFE)  # APPn, COM
-_ADVICE = "Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE."
+_ADVICE = say("Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE.")
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,28 @@ def layout(dataset: Dataset) -> Layout:
     colours = text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2"
     if number(dataset, "SamplesPerPixel", 1) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
         raise UnsupportedFormat(
-            f"The DICOM image is in colour (Photometric Interpretation {colours[:16]}). "
-            "Mammograms are MONOCHROME1 or MONOCHROME2."
+            say(
+                "The DICOM image is in colour (Photometric Interpretation %(colours)s). "
+                "Mammograms are MONOCHROME1 or MONOCHROME2.",
+                colours=colours[:16],
+            )
         )
     allocated = number(dataset, "BitsAllocated")
     if allocated not in (8, 16):
-        raise UnsupportedFormat(f"The DICOM image has {allocated} bits allocated; 8 or 16 are read.")
+        raise UnsupportedFormat(
+            say("The DICOM image has %(allocated)d bits allocated; 8 or 16 are read.", allocated=allocated)
+        )
     stored = number(dataset, "BitsStored", allocated)
     high = number(dataset, "HighBit", stored - 1)
     if not 1 <= stored <= high + 1 <= allocated:
         raise UnreadableImage(
-            f"The DICOM header contradicts itself: bits allocated {allocated}, stored {stored}, "
-            f"high bit {high}."
+            say(
+                "The DICOM header contradicts itself: bits allocated %(allocated)d, stored %(stored)d, "
+                "high bit %(high)d.",
+                allocated=allocated,
+                stored=stored,
+                high=high,
+            )
         )
     return Layout(rows, columns, allocated, stored, high, number(dataset, "PixelRepresentation", 0) == 1)
 
@@ -103,10 +114,18 @@ def stored_words(file: DicomFile) -> np.ndarray:
 def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
     """Decode the first ``count`` frames one after another, as :func:`stored_words` does the one."""
     if file.syntax not in NATIVE and file.syntax not in CODECS:
-        raise UnsupportedFormat(f"The transfer syntax {file.syntax.name} is not read. {_ADVICE}")
+        raise UnsupportedFormat(
+            say(
+                "The transfer syntax %(syntax)s is not read. %(advice)s",
+                syntax=file.syntax.name,
+                advice=_ADVICE,
+            )
+        )
     expected = layout(file.dataset)
     if file.encapsulated != (file.syntax in CODECS):
-        raise UnreadableImage(f"The pixel data is not encoded as {file.syntax.name}, as the header says.")
+        raise UnreadableImage(
+            say("The pixel data is not encoded as %(syntax)s, as the header says.", syntax=file.syntax.name)
+        )
     if not file.encapsulated:
         return _native(file, expected, count)
     return (_decompress(file.syntax, frame, expected) for frame in encapsulated_frames(file.parts, count))
@@ -114,16 +133,19 @@ def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
 
 def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndarray:
     if syntax != uid.RLELossless and not is_whole(frame):
-        raise UnreadableImage("The compressed picture has no end: it was cut off. Export it again.")
+        raise UnreadableImage(say("The compressed picture has no end: it was cut off. Export it again."))
     try:
         words = CODECS[syntax](frame, expected)
     except (RuntimeError, ValueError, OSError) as error:
         raise UnreadableImage(
-            f"The pixel data ({syntax.name}) cannot be decompressed: it was cut off or is damaged. "
-            "Export it again."
+            say(
+                "The pixel data (%(syntax)s) cannot be decompressed: it was cut off or is damaged. "
+                "Export it again.",
+                syntax=syntax.name,
+            )
         ) from error
     if words.shape != (expected.rows, expected.columns) or words.dtype.itemsize > 2:
-        raise UnreadableImage("The decompressed picture has another size than the DICOM header says.")
+        raise UnreadableImage(say("The decompressed picture has another size than the DICOM header says."))
     if syntax in _LOSSY and expected.high_bit == expected.bits_stored - 1:
         words = _saturated(words, expected.bits_stored)
     return _as_words(words)
@@ -154,7 +176,9 @@ def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     try:
         return int(value)
     except ValueError:
-        raise UnreadableImage(f"The DICOM header has no usable {keyword}; the file is damaged.") from None
+        raise UnreadableImage(
+            say("The DICOM header has no usable %(keyword)s; the file is damaged.", keyword=keyword)
+        ) from None
 
 
 def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarray]:
@@ -163,8 +187,12 @@ def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarra
     (data,) = file.parts
     if len(data) < count * size:
         raise UnreadableImage(
-            f"The pixel data ends early: {len(data)} of {count * size} bytes are there. The file was cut off. "
-            "Export it again."
+            say(
+                "The pixel data ends early: %(given)d of %(needed)d bytes are there. The file was cut off. "
+                "Export it again.",
+                given=len(data),
+                needed=count * size,
+            )
         )
     order = ">" if file.syntax == uid.ExplicitVRBigEndian else "<"
     for start in range(0, count * size, size):
@@ -204,12 +232,23 @@ def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
     _compare(expected, *size)
     if precision > expected.bits_allocated:
         raise UnreadableImage(
-            f"The pixel data has {precision} bits, the header declares {expected.bits_allocated}."
+            say(
+                "The pixel data has %(precision)d bits, the header declares %(allocated)d.",
+                precision=precision,
+                allocated=expected.bits_allocated,
+            )
         )
     if marker == _LOSSLESS or (marker == _EXTENDED and precision == 12):
         return _by_gdcm(frame, expected, marker, precision)
     if precision != 8 or marker not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
-        raise UnsupportedFormat(f"JPEG of kind {marker:X} with {precision} bits is not read. {_ADVICE}")
+        raise UnsupportedFormat(
+            say(
+                "JPEG of kind %(kind)s with %(precision)d bits is not read. %(advice)s",
+                kind=f"{marker:X}",
+                precision=precision,
+                advice=_ADVICE,
+            )
+        )
     with Image.open(io.BytesIO(frame), formats=("JPEG",)) as image:
         return np.asarray(image)
 
@@ -253,7 +292,7 @@ def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int, int]:
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
             return marker, precision, rows, columns, components
         position += 1 if marker == 0xFF else 2 + length
-    raise UnreadableImage("The compressed pixel data has no frame header; the file is damaged.")
+    raise UnreadableImage(say("The compressed pixel data has no frame header; the file is damaged."))
 
 
 def _plain_header(frame: memoryview) -> bytes:
@@ -275,15 +314,22 @@ def _plain_header(frame: memoryview) -> bytes:
         if marker in _NEEDED:
             kept.append(bytes(frame[position : position + 2 + length]))
         position += 2 + length
-    raise UnreadableImage("The header of the compressed pixel data is damaged. Export the file again.")
+    raise UnreadableImage(say("The header of the compressed pixel data is damaged. Export the file again."))
 
 
 def _compare(expected: Layout, rows: int, columns: int, components: int) -> None:
     """Hold a codestream's size against the header's."""
     if (rows, columns, components) != (expected.rows, expected.columns, 1):
         raise UnreadableImage(
-            f"The compressed picture has {columns} x {rows} pixels and {components} components, the DICOM "
-            f"header declares {expected.columns} x {expected.rows} and 1. The file is damaged."
+            say(
+                "The compressed picture has %(columns)d x %(rows)d pixels and %(components)d components, the DICOM "
+                "header declares %(expected_columns)d x %(expected_rows)d and 1. The file is damaged.",
+                columns=columns,
+                rows=rows,
+                components=components,
+                expected_columns=expected.columns,
+                expected_rows=expected.rows,
+            )
         )
 
 

@@ -8,6 +8,7 @@ from pydicom.multival import MultiValue
 
 from birads_app.inference.dicom_file import items, text, value_of
 from birads_app.inference.square_pixels import enlargement, is_plausible
+from birads_app.inference.translatable import Sentence, say
 
 # CID 4014 View for Mammography, in SNOMED CT and in the older SNOMED RT codes that files still carry.
 _VIEW_CODES = {
@@ -125,45 +126,51 @@ def modifiers(dataset: Dataset) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name))
 
 
-def notes(dataset: Dataset) -> tuple[str, ...]:
+def notes(dataset: Dataset) -> tuple[Sentence, ...]:
     """Sentences about what is unusual: an implant, a magnified or spot view, marks, patient data burnt in."""
     named, height = modifiers(dataset), aspect(dataset)
     implant = text(dataset, "BreastImplantPresent").upper() == "YES"
     rules = (
         (
             _IMPLANT_DISPLACED in named,
-            "The implant was pushed back for this view (implant displaced), as the file says; the model was "
-            "not trained for implants.",
+            say(
+                "The implant was pushed back for this view (implant displaced), as the file says; the model was "
+                "not trained for implants."
+            ),
         ),
         (
             implant and _IMPLANT_DISPLACED not in named,
-            "The breast has an implant, as the file says; the model was not trained for implants.",
+            say("The breast has an implant, as the file says; the model was not trained for implants."),
         ),
-        (_MAGNIFICATION in named, "This is a magnification view; the model knows standard views only."),
+        (_MAGNIFICATION in named, say("This is a magnification view; the model knows standard views only.")),
         (
             _SPOT in named and _MAGNIFICATION not in named,
-            "This is a spot compression view; the model knows standard views only.",
+            say("This is a spot compression view; the model knows standard views only."),
         ),
         (
             text(dataset, "PartialView").upper() == "YES",
-            "The file says that it shows only a part of the breast.",
+            say("The file says that it shows only a part of the breast."),
         ),
         (
             text(dataset, "BurnedInAnnotation").upper() == "YES",
-            "The file says that text is burnt into the image; it may identify the patient.",
+            say("The file says that text is burnt into the image; it may identify the patient."),
         ),
         (
             _has_overlay(dataset),
-            "The file has an overlay (marks kept apart from the image), which is not shown.",
+            say("The file has an overlay (marks kept apart from the image), which is not shown."),
         ),
         (
             enlargement(height) != (1, 1),
-            "The file's pixels are not square; the image was enlarged in one direction to its true shape.",
+            say(
+                "The file's pixels are not square; the image was enlarged in one direction to its true shape."
+            ),
         ),
         (
             not is_plausible(height),
-            "The file gives its pixels a shape that no mammogram has; the image is shown as it is stored, "
-            "perhaps distorted, and nothing in it can be measured.",
+            say(
+                "The file gives its pixels a shape that no mammogram has; the image is shown as it is stored, "
+                "perhaps distorted, and nothing in it can be measured."
+            ),
         ),
     )
     return tuple(sentence for applies, sentence in rules if applies)

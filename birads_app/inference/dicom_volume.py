@@ -15,15 +15,16 @@ from birads_app.inference.dicom_file import TOMOSYNTHESIS, DicomFile, items, tex
 from birads_app.inference.dicom_pixels import frames, layout, number, stored_words
 from birads_app.inference.errors import UnsupportedFormat
 from birads_app.inference.limits import check_volume
+from birads_app.inference.translatable import N_, Sentence, say
 
 Tomosynthesis = Literal["maximum", "refuse"]
 
-_NOTE = (
-    "This is a tomosynthesis volume. The brightest value of its {count} slices at each place was read, which "
+_NOTE = N_(
+    "This is a tomosynthesis volume. The brightest value of its %(count)d slices at each place was read, which "
     "the model was not trained for: send the two-dimensional or synthetic 2D image where there is one."
 )
-_REFUSAL = (
-    "This is a breast tomosynthesis volume of {count} slices, which is not read here (BIRADS_TOMOSYNTHESIS is "
+_REFUSAL = N_(
+    "This is a breast tomosynthesis volume of %(count)d slices, which is not read here (BIRADS_TOMOSYNTHESIS is "
     "refuse). Send the exam's two-dimensional or synthetic 2D images."
 )
 # Where an element of a single image lies in an enhanced object (PS3.3 C.7.6.16): macro, element, our name.
@@ -38,7 +39,7 @@ _MACROS = (
 )
 
 
-def picture(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[str, ...]]:
+def picture(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Sentence, ...]]:
     """Read a file to the words of the one picture that it stands for, array of shape (rows, columns), and notes.
 
     Raises
@@ -71,7 +72,7 @@ def slices(dataset: Dataset) -> int:
     return max(1, number(dataset, "NumberOfFrames", 1))
 
 
-def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[str, ...]]:
+def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[Sentence, ...]]:
     """Give each place's brightest word: array of shape (rows, columns) as stored, and a note.
 
     One slice at a time is held decoded.
@@ -85,7 +86,7 @@ def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[
     """
     count = slices(file.dataset)
     if allowed == "refuse":
-        raise UnsupportedFormat(_REFUSAL.format(count=count))
+        raise UnsupportedFormat(say(_REFUSAL, count=count))
     pixel = layout(file.dataset)
     check_volume(pixel.columns, pixel.rows, count)
     decoded = frames(file, count)
@@ -96,4 +97,4 @@ def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[
     brightest = cv2.LUT(words, rank)
     for words in decoded:
         np.maximum(brightest, cv2.LUT(words, rank), out=brightest)
-    return cv2.LUT(brightest, order), (_NOTE.format(count=count),)
+    return cv2.LUT(brightest, order), (say(_NOTE, count=count),)

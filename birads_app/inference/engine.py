@@ -10,6 +10,7 @@ import numpy as np
 
 from birads_app.inference.bundle import BACKBONE, HEAD, Bundle
 from birads_app.inference.errors import BundleError
+from birads_app.inference.translatable import say
 
 ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
@@ -72,7 +73,11 @@ def open_engine(
         return Engine(backbone, open_graph(bundle.path / HEAD, engine, "f32", threads))
     except ValueError as error:
         raise BundleError(
-            f"The graphs of model {bundle.name} cannot be read: {error}. Retrain it."
+            say(
+                "The graphs of model %(name)s cannot be read: %(reason)s. Retrain it.",
+                name=bundle.name,
+                reason=str(error),
+            )
         ) from error
 
 

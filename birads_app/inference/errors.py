@@ -14,7 +14,14 @@ BiradsError
 
 
 class BiradsError(Exception):
-    """Root of the domain's errors; ``str(error)`` is fit to be shown to the user."""
+    """Root of the domain's errors; ``str(error)`` is fit to be shown to the user.
+
+    sentence : the same, made with :func:`birads_app.inference.translatable.say` so that it can be translated
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class InputError(BiradsError):

@@ -3,6 +3,7 @@
 import threading
 
 from birads_app.inference.errors import ImageTooLarge, UnreadableImage
+from birads_app.inference.translatable import say
 
 # Twice the largest detectors and film scans (about 60 megapixels); a 16-bit image then takes 240 MB.
 MAX_PIXELS = 120_000_000
@@ -23,11 +24,22 @@ def check_size(width: int, height: int) -> None:
         There are more than :data:`MAX_PIXELS` pixels.
     """
     if width < 1 or height < 1:
-        raise UnreadableImage(f"The file declares a picture of {width} x {height} pixels, which is none.")
+        raise UnreadableImage(
+            say(
+                "The file declares a picture of %(width)d x %(height)d pixels, which is none.",
+                width=width,
+                height=height,
+            )
+        )
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(
-            f"The file declares {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are "
-            "read. Send the original mammogram, not an enlargement."
+            say(
+                "The file declares %(width)d x %(height)d pixels; at most %(megapixels)d megapixels are "
+                "read. Send the original mammogram, not an enlargement.",
+                width=width,
+                height=height,
+                megapixels=MAX_PIXELS // 1_000_000,
+            )
         )
 
 
@@ -35,8 +47,13 @@ def check_squared(width: int, height: int) -> None:
     """Check the size that an image has with square pixels; raises ImageTooLarge over :data:`MAX_PIXELS`."""
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(
-            f"The file's pixels are not square; with square ones the image has {width} x {height}, and at most "
-            f"{MAX_PIXELS // 1_000_000} megapixels are read. Send an image with square pixels."
+            say(
+                "The file's pixels are not square; with square ones the image has %(width)d x %(height)d, and at most "
+                "%(megapixels)d megapixels are read. Send an image with square pixels.",
+                width=width,
+                height=height,
+                megapixels=MAX_PIXELS // 1_000_000,
+            )
         )
 
 
@@ -44,6 +61,12 @@ def check_volume(width: int, height: int, slices: int) -> None:
     """Check the declared size of a volume; raises ImageTooLarge over :data:`MAX_VOLUME_PIXELS`."""
     if width * height * slices > MAX_VOLUME_PIXELS:
         raise ImageTooLarge(
-            f"The file declares {slices} slices of {width} x {height} pixels; at most "
-            f"{MAX_VOLUME_PIXELS // 1_000_000} megapixels are read. Send the two-dimensional image."
+            say(
+                "The file declares %(slices)d slices of %(width)d x %(height)d pixels; at most "
+                "%(megapixels)d megapixels are read. Send the two-dimensional image.",
+                slices=slices,
+                width=width,
+                height=height,
+                megapixels=MAX_VOLUME_PIXELS // 1_000_000,
+            )
         )

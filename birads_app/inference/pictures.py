@@ -9,6 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from birads_app.inference.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
 from birads_app.inference.limits import MAX_PIXELS, check_size
+from birads_app.inference.translatable import Sentence, say
 
 # Pillow refuses bombs at twice this size, and warns above it; check_size() refuses them first.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -47,7 +48,7 @@ class Picture:
     pixels: np.ndarray
     bits: int
     colourfulness: float
-    notes: tuple[str, ...]
+    notes: tuple[Sentence, ...]
 
 
 def format_of(data: bytes) -> str | None:
@@ -80,14 +81,22 @@ def read(data: bytes, source: str) -> Picture:
             return _grey(image)
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(
-            f"The file declares more than {MAX_PIXELS // 1_000_000} megapixels. Send the original mammogram, "
-            "not an enlargement."
+            say(
+                "The file declares more than %(megapixels)d megapixels. Send the original mammogram, "
+                "not an enlargement.",
+                megapixels=MAX_PIXELS // 1_000_000,
+            )
         ) from error
     except UnidentifiedImageError as error:
-        raise UnreadableImage(f"The {source} file's header is damaged. Export it again.") from error
+        raise UnreadableImage(
+            say("The %(source)s file's header is damaged. Export it again.", source=source)
+        ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadableImage(
-            f"The {source} file cannot be decoded: it was cut off or is damaged. Export it again."
+            say(
+                "The %(source)s file cannot be decoded: it was cut off or is damaged. Export it again.",
+                source=source,
+            )
         ) from error
 
 
@@ -111,14 +120,14 @@ def _check_single_page(image: Image.Image) -> None:
     except EOFError:
         image.seek(0)
         return
-    raise UnsupportedFormat("The TIFF file has several pages. Save every view as a file of its own.")
+    raise UnsupportedFormat(say("The TIFF file has several pages. Save every view as a file of its own."))
 
 
 def _check_planes(image: Image.Image) -> None:
     """Refuse what Pillow reads wrongly without a word: colours of 16 bits, each in a plane of its own."""
     tags = image.tag_v2  # type: ignore[attr-defined]
     if tags.get(_PLANES) == _APART and max(tags.get(_BITS, (8,))) > 8:
-        raise UnsupportedFormat("The TIFF file keeps colours of 16 bits apart. Save the image in grey.")
+        raise UnsupportedFormat(say("The TIFF file keeps colours of 16 bits apart. Save the image in grey."))
 
 
 def _grey(image: Image.Image) -> Picture:
@@ -130,11 +139,11 @@ def _grey(image: Image.Image) -> Picture:
         return _deep(np.asarray(image), inverted=white_is_zero)
     if mode in ("1", "L"):
         return Picture(_widen(np.asarray(image.convert("L"))), 1 if mode == "1" else 8, 0.0, ())
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
     if "A" in mode or "transparency" in image.info:
         layer = image.convert("RGBA")
         if np.asarray(layer)[..., 3].min() < 255:
-            notes = ("The picture has transparent parts; they were taken as black.",)
+            notes = (say("The picture has transparent parts; they were taken as black."),)
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
     rgb = image if mode == "RGB" else image.convert("RGB")
     return Picture(_widen(np.asarray(rgb.convert("L"))), 8, colourfulness(np.asarray(rgb)), notes)
@@ -152,9 +161,14 @@ def _deep(values: np.ndarray, inverted: bool) -> Picture:
     words = values.astype(np.uint16)
     top = int(words.max())
     bits = next((bits for bits in _PARTIAL_BITS if 255 < top < 1 << bits), 16)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
     if bits < 16:
-        notes = (f"The file's values fill {bits} of 16 bits; it was read as an image of {bits} bits.",)
+        notes = (
+            say(
+                "The file's values fill %(bits)d of 16 bits; it was read as an image of %(bits)d bits.",
+                bits=bits,
+            ),
+        )
         words = (words * (_WHITE / ((1 << bits) - 1))).astype(np.uint16)
     return Picture(_WHITE - words if inverted else words, bits, 0.0, notes)
 
@@ -164,8 +178,15 @@ def _stretched(values: np.ndarray, inverted: bool) -> Picture:
     bits = 8 * values.dtype.itemsize
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
-        raise UnreadableImage("The picture has values that are no numbers. Export whole numbers of 16 bits.")
+        raise UnreadableImage(
+            say("The picture has values that are no numbers. Export whole numbers of 16 bits.")
+        )
     low, high = float(values.min()), float(values.max())
     pixels = ((values - low) * (_WHITE / (high - low) if high > low else 0.0)).astype(np.uint16)
-    note = f"The file has {bits}-bit values from {low:g} to {high:g}; they were stretched to the grey scale."
+    note = say(
+        "The file has %(bits)d-bit values from %(low)s to %(high)s; they were stretched to the grey scale.",
+        bits=bits,
+        low=f"{low:g}",
+        high=f"{high:g}",
+    )
     return Picture(_WHITE - pixels if inverted else pixels, bits, 0.0, (note,))

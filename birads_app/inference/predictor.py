@@ -15,6 +15,7 @@ from birads_app.inference.decode import Mammogram
 from birads_app.inference.engine import Engine, open_engine
 from birads_app.inference.errors import ModelError
 from birads_app.inference.outline import Box
+from birads_app.inference.translatable import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Prediction:
     flipped: bool
     model: str
     demonstration: bool
-    warnings: tuple[str, ...]
+    warnings: tuple[Sentence, ...]
     inside: np.ndarray
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import NotAMammogram
+from birads_app.inference.translatable import Sentence, say
 
 _SIZE = 256  # longer side of the measured copy, in pixels
 # Grey levels are stretched so that air is 0 and the brightest tissue 1: film has a base that is not black,
@@ -71,7 +72,7 @@ class _Look:
     clipped: float
 
 
-def check(mammogram: Mammogram) -> tuple[str, ...]:
+def check(mammogram: Mammogram) -> tuple[Sentence, ...]:
     """Judge whether the model may judge.
 
     Returns
@@ -86,38 +87,52 @@ def check(mammogram: Mammogram) -> tuple[str, ...]:
     height, width = mammogram.pixels.shape
     if min(height, width) < _SMALLEST_SIDE:
         raise NotAMammogram(
-            f"The picture has only {width} x {height} pixels; at least {_SMALLEST_SIDE} a side are needed."
+            say(
+                "The picture has only %(width)d x %(height)d pixels; at least %(needed)d a side are needed.",
+                width=width,
+                height=height,
+                needed=_SMALLEST_SIDE,
+            )
         )
     if max(height, width) > _STRIP * min(height, width):
         raise NotAMammogram(
-            f"The picture is a narrow strip of {width} x {height} pixels, which shows no breast."
+            say(
+                "The picture is a narrow strip of %(width)d x %(height)d pixels, which shows no breast.",
+                width=width,
+                height=height,
+            )
         )
     if mammogram.colourfulness > _COLOURFUL:
-        raise NotAMammogram("The picture is in colour, as no mammogram is. Send the original image.")
+        raise NotAMammogram(say("The picture is in colour, as no mammogram is. Send the original image."))
     grey = _shrink(mammogram.pixels)
     look = _measure(grey)
     if look.contrast < _CONTRAST:
-        raise NotAMammogram("The picture is empty: nearly all of its pixels have the same brightness.")
+        raise NotAMammogram(say("The picture is empty: nearly all of its pixels have the same brightness."))
     reason = _objection(look)
-    inverted = bool(reason) and _is_plain_mammogram(_measure(1.0 - grey))
+    inverted = reason is not None and _is_plain_mammogram(_measure(1.0 - grey))
     if reason and not inverted:
-        raise NotAMammogram(f"This does not look like a mammogram: {reason}. Send the original image.")
+        raise NotAMammogram(
+            say("This does not look like a mammogram: %(reason)s. Send the original image.", reason=reason)
+        )
     return _warnings(mammogram, look, inverted)
 
 
-def _objection(look: _Look) -> str:
-    """Why the picture cannot be a mammogram; empty if it can."""
+def _objection(look: _Look) -> Sentence | None:
+    """Why the picture cannot be a mammogram; None if it can."""
     if look.roughness > _NOISE:
-        return "it is noise"
+        return say("it is noise")
     rules = (
-        (look.roughness > _ROUGH, "it is full of fine lines or dots, like text, a drawing or a test pattern"),
-        (look.background > _BACKGROUND, "it has no dark background, as air around a breast is"),
-        (look.air < _AIR, "there is no quiet, dark air beside the breast"),
-        (look.outline < _OUTLINE, "there is no outline in it, only a gradual change of brightness"),
-        (look.largest < _LARGEST, "it has several bright regions instead of one breast"),
-        (look.entropy < _ENTROPY, "its bright region is flat, without the texture of tissue"),
+        (
+            look.roughness > _ROUGH,
+            say("it is full of fine lines or dots, like text, a drawing or a test pattern"),
+        ),
+        (look.background > _BACKGROUND, say("it has no dark background, as air around a breast is")),
+        (look.air < _AIR, say("there is no quiet, dark air beside the breast")),
+        (look.outline < _OUTLINE, say("there is no outline in it, only a gradual change of brightness")),
+        (look.largest < _LARGEST, say("it has several bright regions instead of one breast")),
+        (look.entropy < _ENTROPY, say("its bright region is flat, without the texture of tissue")),
     )
-    return next((reason for applies, reason in rules if applies), "")
+    return next((reason for applies, reason in rules if applies), None)
 
 
 def _is_plain_mammogram(look: _Look) -> bool:
@@ -125,29 +140,43 @@ def _is_plain_mammogram(look: _Look) -> bool:
     return not _objection(look) and look.background <= _GREY_BACKGROUND
 
 
-def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[str, ...]:
+def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[Sentence, ...]:
     height, width = mammogram.pixels.shape
     rules = (
         (
             inverted,
-            "The picture seems to be inverted (dark breast on a bright background): the answer is worthless.",
+            say(
+                "The picture seems to be inverted (dark breast on a bright background): the answer is worthless."
+            ),
         ),
         (
             max(height, width) < _FEW_PIXELS,
-            f"Low resolution ({width} x {height} pixels): small calcifications cannot be seen.",
+            say(
+                "Low resolution (%(width)d x %(height)d pixels): small calcifications cannot be seen.",
+                width=width,
+                height=height,
+            ),
         ),
-        (mammogram.colourfulness > _TINTED, "The picture has coloured parts, such as marks drawn into it."),
-        (look.contrast < _LOW_CONTRAST, "Low contrast: the picture uses a small part of the grey scale."),
+        (
+            mammogram.colourfulness > _TINTED,
+            say("The picture has coloured parts, such as marks drawn into it."),
+        ),
+        (
+            look.contrast < _LOW_CONTRAST,
+            say("Low contrast: the picture uses a small part of the grey scale."),
+        ),
         (
             not inverted and look.background > _GREY_BACKGROUND,
-            "The background is brighter than air usually is; make sure that this is a mammogram.",
+            say("The background is brighter than air usually is; make sure that this is a mammogram."),
         ),
-        (look.clipped > _CLIPPED, "Bright parts are saturated: details in dense tissue are lost."),
+        (look.clipped > _CLIPPED, say("Bright parts are saturated: details in dense tissue are lost.")),
         (
             not inverted and not look.touches,
-            "The breast touches no edge of the picture: it has a margin, or parts of the breast are cut off.",
+            say(
+                "The breast touches no edge of the picture: it has a margin, or parts of the breast are cut off."
+            ),
         ),
-        (max(height, width) > _LONG * min(height, width), "The picture is unusually long and narrow."),
+        (max(height, width) > _LONG * min(height, width), say("The picture is unusually long and narrow.")),
     )
     return tuple(sentence for applies, sentence in rules if applies)
 

@@ -19,6 +19,7 @@ from birads_app.dicom.pseudonyms import Pseudonyms
 from birads_app.hanging import hanging
 from birads_app.inference import dicom_file
 from birads_app.inference.errors import BiradsError, InputError
+from birads_app.inference.translatable import say
 from birads_app.records import audit, exams
 from birads_app.records.errors import NotFound
 from birads_app.records.models import Assessment, Exam, Image
@@ -64,18 +65,24 @@ def export(
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExportRefused(f"{folder} is there already and not empty. Name a new folder.")
+        raise ExportRefused(
+            say("%(folder)s is there already and not empty. Name a new folder.", folder=str(folder))
+        )
     draft = folder.with_name(f".{folder.name}.draft")
     try:
         shutil.rmtree(draft, ignore_errors=True)  # of an export that was killed
         draft.mkdir(parents=True)
         found = _write(draft, assessments, progress)
         if not found.categories:
-            raise ExportRefused("No read exam has an image with a label: nothing was written.")
+            raise ExportRefused(say("No read exam has an image with a label: nothing was written."))
         draft.rename(folder)
     except OSError as error:
         raise ExportRefused(
-            f"{folder} cannot be written: {error.strerror}. Nothing is left of it."
+            say(
+                "%(folder)s cannot be written: %(reason)s. Nothing is left of it.",
+                folder=str(folder),
+                reason=str(error.strerror),
+            )
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from birads_app.inference.exam_answer import PRESSING, SIDES
 from birads_app.inference.lexicon import ASSESSMENTS, DENSITIES
+from birads_app.inference.translatable import say
 from birads_app.records import audit
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAssessment, NotFound
@@ -75,7 +76,7 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
     with writing() as current:
         exam = current.get(Exam, exam_id)
         if exam is None:
-            raise NotFound("There is no such exam. It may have been deleted.")
+            raise NotFound(say("There is no such exam. It may have been deleted."))
         _check(draft, exam)
         made = _record(exam, reader, draft)
         current.add(made)
@@ -92,7 +93,7 @@ def get(exam_id: str, assessment_id: int) -> Assessment:
         select(Assessment).where(Assessment.exam_id == exam_id, Assessment.id == assessment_id)
     )
     if found is None:
-        raise NotFound("This exam has no such assessment.")
+        raise NotFound(say("This exam has no such assessment."))
     return found
 
 
@@ -174,15 +175,32 @@ def _check(draft: Draft, exam: Exam) -> None:
     _among("image of this exam", images, [image.id for image in exam.images])
     if len(draft.text) > LONGEST_TEXT or len(draft.findings) > MOST_FINDINGS:
         raise InvalidAssessment(
-            f"An assessment has up to {LONGEST_TEXT} letters and {MOST_FINDINGS} findings. "
-            f"Got {len(draft.text)} and {len(draft.findings)}."
+            say(
+                "An assessment has up to %(letters)d letters and %(findings)d findings. Got %(text)d and %(found)d.",
+                letters=LONGEST_TEXT,
+                findings=MOST_FINDINGS,
+                text=len(draft.text),
+                found=len(draft.findings),
+            )
         )
     if draft.signed and (missing := lacking(exam, draft.breasts)):
-        raise InvalidAssessment(f"Before it is signed, {' and '.join(missing)} needs a category.")
+        raise InvalidAssessment(
+            say(
+                "Before it is signed, each breast needs a category. Missing: %(sides)s.",
+                sides=", ".join(missing),
+            )
+        )
 
 
 def _among(what: str, got: Iterable[object], allowed: Iterable[str]) -> None:
     known = list(allowed)
     for value in got:
         if value not in known:
-            raise InvalidAssessment(f"There is no {what} {value!r}. There are: {', '.join(known)}.")
+            raise InvalidAssessment(
+                say(
+                    "There is no %(what)s %(value)s. There are: %(known)s.",
+                    what=what,
+                    value=repr(value),
+                    known=", ".join(known),
+                )
+            )

@@ -12,6 +12,7 @@ BiradsError
 """
 
 from birads_app.inference.errors import BiradsError
+from birads_app.inference.translatable import say
 
 
 class NotFound(BiradsError):
@@ -30,7 +31,10 @@ class TooManyAttempts(BiradsError):
     """Signing in failed too often; ``wait`` tells for how many seconds to wait."""
 
     def __init__(self, wait: int) -> None:
-        super().__init__(f"Too many attempts to sign in. Wait {-(-wait // 60)} minutes, then try again.")
+        minutes = -(-wait // 60)
+        super().__init__(
+            say("Too many attempts to sign in. Wait %(minutes)d minutes, then try again.", minutes=minutes)
+        )
         self.wait = wait
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from birads_app.inference.exam_answer import ExamAnswer
+from birads_app.inference.translatable import say
 from birads_app.records import audit, files, summary
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
@@ -19,7 +20,7 @@ def get(exam_id: str) -> Exam:
     """The exam with its images and reader; raises NotFound."""
     exam = session().scalar(select(Exam).where(Exam.id == exam_id))
     if exam is None:
-        raise NotFound("There is no such exam. It may have been deleted.")
+        raise NotFound(say("There is no such exam. It may have been deleted."))
     return exam
 
 
@@ -37,7 +38,7 @@ def image(exam_id: str, image_id: str) -> Image:
     """An image of an exam; raises NotFound."""
     found = next((each for each in get(exam_id).images if each.id == image_id), None)
     if found is None:
-        raise NotFound("This exam has no such image.")
+        raise NotFound(say("This exam has no such image."))
     return found
 
 
@@ -87,7 +88,7 @@ def delete(exam: Exam, who: User) -> None:
         raise
     shutil.rmtree(aside, ignore_errors=True)
     if found is None:
-        raise NotFound("There is no such exam. It may have been deleted.")
+        raise NotFound(say("There is no such exam. It may have been deleted."))
     log.info("Deleted exam %s", exam.id)
 
 

@@ -16,6 +16,7 @@ from flask import current_app
 
 from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import BiradsError
+from birads_app.inference.translatable import say
 from birads_app.records.errors import NotFound
 from birads_app.records.models import Exam, Image
 
@@ -130,10 +131,16 @@ def path(image: Image, kind: str) -> Path:
     """
     kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.probabilities)}
     if kind not in kinds:
-        raise NotFound(f"An image has no {kind!r}. There are: {', '.join(sorted(kinds))}.")
+        raise NotFound(
+            say(
+                "An image has no %(kind)s. There are: %(kinds)s.",
+                kind=repr(kind),
+                kinds=", ".join(sorted(kinds)),
+            )
+        )
     found = folder(image) / _name(image, kind)
     if not found.is_file():
-        raise NotFound("The file of this image is missing from the instance folder.")
+        raise NotFound(say("The file of this image is missing from the instance folder."))
     return found
 
 
@@ -195,7 +202,7 @@ def encode_small(pixels: np.ndarray, longest: int) -> bytes:
 def _encode(suffix: str, picture: np.ndarray, *options: int) -> bytes:
     done, data = cv2.imencode(suffix, picture, list(options))
     if not done:
-        raise BiradsError("The picture could not be encoded for display.")
+        raise BiradsError(say("The picture could not be encoded for display."))
     return data.tobytes()
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from birads_app.inference import lexicon
-from birads_app.inference.translatable import N_
+from birads_app.inference.translatable import N_, say
 from birads_app.records.errors import InvalidAssessment
 
 
@@ -55,9 +55,11 @@ class Finding:
         """A mark has both coordinates, within an image."""
         marked = [value for value in (self.x, self.y) if value is not None]
         if marked and (len(marked) == 1 or self.image is None):
-            raise InvalidAssessment("A mark needs an image and both coordinates. Got only part of that.")
+            raise InvalidAssessment(say("A mark needs an image and both coordinates. Got only part of that."))
         if not all(0 <= value <= 1 for value in marked):
-            raise InvalidAssessment(f"A mark lies within its image, 0 to 1. Got {self.x}, {self.y}.")
+            raise InvalidAssessment(
+                say("A mark lies within its image, 0 to 1. Got %(x)s, %(y)s.", x=str(self.x), y=str(self.y))
+            )
 
     def as_json(self) -> dict[str, Any]:
         """What records keep: everything that was said."""
@@ -69,23 +71,23 @@ def from_json(members: Mapping[str, Any]) -> Finding:
     return Finding(**members)
 
 
-def words(finding: Finding, say: Callable[..., str] = str) -> Iterator[tuple[str, str]]:
-    """What was said about a finding beside its kind: (label, term), translated by ``say``."""
+def words(finding: Finding, put: Callable[..., str] = str) -> Iterator[tuple[str, str]]:
+    """What was said about a finding beside its kind: (label, term), as ``put`` says them."""
     for name, term in finding.descriptors.items():
         descriptor = lexicon.DESCRIPTORS[name]
-        yield say(descriptor.label), say(descriptor.terms[term])
+        yield put(descriptor.label), put(descriptor.terms[term])
     if finding.side:
-        yield say(N_("Side")), say(lexicon.SIDES[finding.side])
+        yield put(N_("Side")), put(lexicon.SIDES[finding.side])
     if finding.region:
-        yield say(N_("Region")), say(lexicon.REGIONS[finding.region])
+        yield put(N_("Region")), put(lexicon.REGIONS[finding.region])
     if finding.clock:
-        yield say(N_("Clock position")), str(finding.clock)
+        yield put(N_("Clock position")), str(finding.clock)
     if finding.depth:
-        yield say(N_("Depth")), say(lexicon.DEPTHS[finding.depth])
+        yield put(N_("Depth")), put(lexicon.DEPTHS[finding.depth])
     if finding.size_mm:
-        yield say(N_("Size")), f"{finding.size_mm} mm"
+        yield put(N_("Size")), f"{finding.size_mm} mm"
     for feature in finding.associated:
-        yield say(N_("Associated feature")), say(lexicon.ASSOCIATED[feature])
+        yield put(N_("Associated feature")), put(lexicon.ASSOCIATED[feature])
 
 
 def in_english(findings: Sequence[Finding]) -> str:
@@ -102,4 +104,6 @@ def _check(what: str, got: object, *allowed: Collection[object] | None) -> None:
     """Refuse what is none of the allowed; None among them stands for itself."""
     known = [value for group in allowed for value in ([None] if group is None else group)]
     if got not in known:
-        raise InvalidAssessment(f"There is no {what} {got!r}. Reload the page and choose again.")
+        raise InvalidAssessment(
+            say("There is no %(what)s %(got)s. Reload the page and choose again.", what=what, got=repr(got))
+        )

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from flask import current_app
 from sqlalchemy import select
 
+from birads_app.inference.translatable import say
 from birads_app.records import audit
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotAllowed, NotFound
@@ -84,12 +85,12 @@ def look_up(user: User, pseudonym: str) -> Identity:
     with writing() as current:
         audit.add(current, user.name, "look up" if allowed else "look up refused", pseudonym)
     if not allowed:
-        raise NotAllowed("Only an administrator may look up who a patient is.")
+        raise NotAllowed(say("Only an administrator may look up who a patient is."))
     newest = select(Exam).where(Exam.pseudonym == pseudonym).order_by(Exam.created_at.desc())
     exam = session().scalars(newest).first()
     identity = None if exam is None else of(exam)
     if identity is None:
-        raise NotFound(f"No stored exam has the pseudonym {pseudonym}.")
+        raise NotFound(say("No stored exam has the pseudonym %(pseudonym)s.", pseudonym=pseudonym))
     return identity
 
 

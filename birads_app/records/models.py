@@ -21,6 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
+from birads_app.records.sentences import SentenceList, SentenceText
+
 
 class Role(StrEnum):
     """What an account may do: read exams; administer the product as well; or see everything and touch nothing."""
@@ -192,7 +194,7 @@ class Exam(Base):
     certainty: Mapped[float | None] = mapped_column(Float)
     suspicion: Mapped[float | None] = mapped_column(Float)
     views: Mapped[str] = mapped_column(String(255), server_default="", default="")
-    failure: Mapped[str] = mapped_column(String(500), server_default="", default="")
+    failure: Mapped[str] = mapped_column(SentenceText(500), server_default="", default="")
     assessed: Mapped[str | None] = mapped_column(String(2))
     assessed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     assessor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -231,6 +233,7 @@ class Image(Base):
     sop_uid, sop_class : as the stored DICOM file has them; None for pictures
     probabilities : by BI-RADS code, in the model's class order
     possible : codes of the prediction set; empty where the model promises none
+    warnings : sentences (:mod:`birads_app.inference.translatable`)
     width, height : of the original in pixels
     """
 
@@ -247,7 +250,7 @@ class Image(Base):
     category: Mapped[str] = mapped_column(String(1))
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
     possible: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
-    warnings: Mapped[list[str]] = mapped_column(JSON)
+    warnings: Mapped[list[str]] = mapped_column(SentenceList)
     width: Mapped[int]
     height: Mapped[int]
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
@@ -352,4 +355,4 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(String(8), default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
-    error: Mapped[str] = mapped_column(String(500), default="")
+    error: Mapped[str] = mapped_column(SentenceText(500), default="")

@@ -15,7 +15,6 @@ from birads_app.records.database import session, writing
 from birads_app.records.models import Assessment, Delivery, Exam, Image, User, now
 
 LONGEST_WAIT = timedelta(hours=1)
-_LONGEST_ERROR = 500
 
 
 def enter(version_of: Callable[[str], str], uploads: bool) -> None:
@@ -89,7 +88,7 @@ def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | 
             delivery,
             state=state,
             destination=destination,
-            error=reason[:_LONGEST_ERROR],
+            error=reason,
             due_at=now() + (timedelta(0) if wait is None else after),
         )
 

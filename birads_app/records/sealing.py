@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from birads_app.inference.translatable import say
 from birads_app.records.errors import SiteKeyDiffers
 
 _NONCE = 12  # bytes
@@ -27,8 +28,10 @@ def unseal(box: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
         return _cipher(site_key, purpose).decrypt(box[:_NONCE], box[_NONCE:], belongs_to.encode())
     except InvalidTag:
         raise SiteKeyDiffers(
-            "This was sealed under another site key. Put back the file `site-key` or BIRADS_SITE_KEY "
-            "of the server that stored it."
+            say(
+                "This was sealed under another site key. Put back the file `site-key` or BIRADS_SITE_KEY "
+                "of the server that stored it."
+            )
         ) from None
 
 

@@ -5,6 +5,7 @@ import secrets
 
 from sqlalchemy import delete, exists, select
 
+from birads_app.inference.translatable import say
 from birads_app.records import users
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount
@@ -36,7 +37,7 @@ def create_administrator(name: str, password: str) -> User:
     user = users.draft(name, password, Role.ADMIN)
     with writing() as current:
         if current.scalar(select(exists().where(users.a_person()))):
-            raise InvalidAccount("The administrator has been created already. Sign in.")
+            raise InvalidAccount(say("The administrator has been created already. Sign in."))
         current.add(user)
         current.execute(delete(SetupToken))
     return user

@@ -24,6 +24,7 @@ from birads_app.inference import grey_scale
 from birads_app.inference.grey_curve import Curve
 from birads_app.inference.grey_scale import GreyScale
 from birads_app.inference.limits import ONE_PICTURE_AT_A_TIME
+from birads_app.inference.translatable import say
 from birads_app.records import files
 from birads_app.records.errors import NotFound
 from birads_app.records.models import Image
@@ -77,9 +78,9 @@ def _member(image: Image, name: str) -> bytes:
         with zipfile.ZipFile(path(image)) as archive:
             return archive.read(name)
     except KeyError as error:
-        raise NotFound("This image has no such tile.") from error
+        raise NotFound(say("This image has no such tile.")) from error
     except FileNotFoundError as error:
-        raise NotFound("The files of this image are gone. The exam may have been deleted.") from error
+        raise NotFound(say("The files of this image are gone. The exam may have been deleted.")) from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.exc import IntegrityError
 
+from birads_app.inference.translatable import say
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount, NameTaken, NotFound
 from birads_app.records.models import Role, User
@@ -38,7 +39,9 @@ def create(name: str, password: str, role: str) -> User:
         with writing() as current:
             current.add(user)
     except IntegrityError:
-        raise NameTaken(f"There is already an account named {name}. Choose another name.") from None
+        raise NameTaken(
+            say("There is already an account named %(name)s. Choose another name.", name=name)
+        ) from None
     return user
 
 
@@ -46,13 +49,19 @@ def draft(name: str, password: str, role: str) -> User:
     """Make an account that is not stored yet; raises InvalidAccount."""
     if not _NAME.fullmatch(name):
         raise InvalidAccount(
-            "A name has up to 64 letters, digits, spaces, dots, hyphens, underscores and @, "
-            "and begins with a letter or digit."
+            say(
+                "A name has up to 64 letters, digits, spaces, dots, hyphens, underscores and @, "
+                "and begins with a letter or digit."
+            )
         )
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise InvalidAccount(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
+        raise InvalidAccount(
+            say("A password has %(least)d to %(most)d characters.", least=PASSWORD_MIN, most=PASSWORD_MAX)
+        )
     if role not in list(Role):
-        raise InvalidAccount(f"A role has to be one of {', '.join(Role)}. Got {role!r}.")
+        raise InvalidAccount(
+            say("A role has to be one of %(roles)s. Got %(role)s.", roles=", ".join(Role), role=repr(role))
+        )
     return User(name=name, role=role, password_hash=_HASHER.hash(password), session_key=secrets.token_hex(32))
 
 
@@ -60,7 +69,7 @@ def by_name(name: str) -> User:
     """The account with this name; raises NotFound."""
     user = session().scalar(select(User).where(User.name == name))
     if user is None:
-        raise NotFound(f"There is no account named {name}.")
+        raise NotFound(say("There is no account named %(name)s.", name=name))
     return user
 
 

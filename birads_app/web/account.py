@@ -12,6 +12,7 @@ from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.models import User
 from birads_app.web import language
 from birads_app.web.targets import safe_target
+from birads_app.wording import translated
 
 bp = Blueprint("account", __name__)
 login_manager = LoginManager()
@@ -82,7 +83,7 @@ def setup_page() -> ResponseReturnValue:
     try:
         user = setup.create_administrator(form.name.data, form.password.data)
     except InvalidAccount as error:
-        form.form_errors.append(str(error))
+        form.form_errors.append(translated(error.sentence))
         return _form_page("account/setup.html", form, 422)
     _sign_in(user)
     return redirect(url_for("reading.worklist"))
@@ -102,7 +103,7 @@ def login() -> ResponseReturnValue:
     try:
         throttle.register(form.name.data, address)
     except TooManyAttempts as error:
-        form.form_errors.append(str(error))
+        form.form_errors.append(translated(error.sentence))
         return *_form_page("account/login.html", form, 429), {"Retry-After": str(error.wait)}
     user = users.authenticate(form.name.data, form.password.data)
     if user is None:

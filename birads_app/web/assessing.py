@@ -13,7 +13,6 @@ from birads_app.inference import lexicon
 from birads_app.records import assessments, exams, worklist
 from birads_app.records.models import Assessment, Exam
 from birads_app.web import assessment_form, listing, reports
-from birads_app.web.translating import say
 
 bp = Blueprint("assessing", __name__)
 
@@ -23,7 +22,6 @@ def _vocabulary() -> dict[str, Any]:
     """Give every template the lexicon, and what the exam's page shows of assessments."""
     return {
         "lexicon": lexicon,
-        "say": say,
         "assessment_panel": assessment_form.panel,
         "breasts_of": assessments.breasts_of,
         "described": reports.described,

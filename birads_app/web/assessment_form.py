@@ -10,12 +10,13 @@ from werkzeug.datastructures import MultiDict
 from birads_app.hanging import hanging
 from birads_app.inference.exam_answer import SIDES
 from birads_app.inference.lexicon import DESCRIPTORS, KINDS, Descriptor, Kind
+from birads_app.inference.translatable import Sentence, say
 from birads_app.records import assessments
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import InvalidAssessment
 from birads_app.records.findings import Finding
 from birads_app.records.models import Assessment, Exam, Image
-from birads_app.web.translating import say
+from birads_app.wording import translated
 
 # A row of the form without scripts is filled in or left empty; with them rows are added and removed.
 _EMPTY: dict[str, Any] = {"kind": ""}
@@ -64,7 +65,9 @@ def said_items(terms: Mapping[str, str | Kind] | Sequence[int]) -> list[tuple[st
     """(code, words) of terms, in the reader's language; numbers stand for themselves."""
     if not isinstance(terms, Mapping):
         return [(str(number), str(number)) for number in terms]
-    return [(code, say(term.label if isinstance(term, Kind) else term)) for code, term in terms.items()]
+    return [
+        (code, translated(term.label if isinstance(term, Kind) else term)) for code, term in terms.items()
+    ]
 
 
 def said_groups(descriptor: Descriptor) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -99,16 +102,18 @@ def _row(form: "MultiDict[str, str]", number: str) -> dict[str, Any]:
 
 def _finding(row: Mapping[str, Any], number: int) -> Finding:
     if not row["kind"]:
-        raise InvalidAssessment(f"Say what kind of finding number {number} is, or remove it.")
+        raise InvalidAssessment(
+            say("Say what kind of finding number %(number)d is, or remove it.", number=number)
+        )
     return Finding(
         kind=row["kind"],
         descriptors=_descriptors(row),
         associated=row["associated"],
         side=row["side"] or None,
         region=row["region"] or None,
-        clock=_whole(row["clock"], "A clock position"),
+        clock=_whole(row["clock"], say("A clock position")),
         depth=row["depth"] or None,
-        size_mm=_whole(row["size"], "A size in millimetres"),
+        size_mm=_whole(row["size"], say("A size in millimetres")),
         image=row["image"] or None,
         x=_fraction(row["x"]),
         y=_fraction(row["y"]),
@@ -121,15 +126,19 @@ def _descriptors(row: Mapping[str, Any]) -> dict[str, str]:
     return {each.code: row[each.code] for each in kind.descriptors if row[each.code]} if kind else {}
 
 
-def _whole(text: str, what: str) -> int | None:
+def _whole(text: str, what: Sentence) -> int | None:
     try:
         return int(text) if text else None
     except ValueError:
-        raise InvalidAssessment(f"{what} is a whole number. Got {text[:20]!r}.") from None
+        raise InvalidAssessment(
+            say("%(what)s is a whole number. Got %(text)s.", what=what, text=repr(text[:20]))
+        ) from None
 
 
 def _fraction(text: str) -> float | None:
     try:
         return round(float(text), 4) if text else None
     except ValueError:
-        raise InvalidAssessment(f"A mark's place is a number. Got {text[:20]!r}.") from None
+        raise InvalidAssessment(
+            say("A mark's place is a number. Got %(text)s.", text=repr(text[:20]))
+        ) from None

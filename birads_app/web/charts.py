@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 
+from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
 from birads_app.inference.categories import CATEGORIES
-from birads_app.wording import percent
+from birads_app.wording import percent, translated
 
 # Everything is in the drawing's own units; the page scales it to the width it has.
 WIDTH = 400
@@ -34,7 +35,7 @@ def bar_chart(
     for code, value in probabilities.items():
         if not 0.0 <= value <= 1.0:
             raise ValueError(f"A probability has to be within 0 and 1. Got {value!r} for category {code}.")
-    bottom = ROW * len(probabilities)
+    bottom, title = ROW * len(probabilities), _("The model's probability of each category")
     rows = "".join(
         _row(code, value, ROW * index, code == predicted)
         for index, (code, value) in enumerate(probabilities.items())
@@ -42,7 +43,7 @@ def bar_chart(
     return Markup(
         f'<svg class="chart" role="img" viewBox="{-MARGIN} 0 {WIDTH + MARGIN} {bottom + AXIS}"'
         f' aria-labelledby="{escape(chart_id)}-title {escape(chart_id)}-desc">'
-        f'<title id="{escape(chart_id)}-title">The model\'s probability of each category</title>'
+        f'<title id="{escape(chart_id)}-title">{escape(title)}</title>'
         f'<desc id="{escape(chart_id)}-desc">{escape(describe(probabilities))}</desc>'
         f"{_axis(bottom)}{rows}{_bracket(list(probabilities), possible)}</svg>"
     )
@@ -61,7 +62,7 @@ def _row(code: str, value: float, top: float, emphasised: bool) -> str:
     return (
         f'<g class="chart-row{" chart-row-predicted" if emphasised else ""}">'
         f'<text class="chart-label" x="0" y="{top + LABEL}"><tspan class="chart-code">{escape(code)}</tspan>'
-        f' <tspan class="chart-title" dx="4">{escape(category.title)}</tspan></text>'
+        f' <tspan class="chart-title" dx="4">{escape(translated(category.title))}</tspan></text>'
         f'<text class="chart-figure" x="{WIDTH}" y="{top + LABEL}" text-anchor="end">'
         f"{escape(percent(value))}</text>"
         f'<rect class="chart-track" {bar} width="{WIDTH}"/>'

@@ -18,6 +18,7 @@ from birads_app.intake import IntakeRefused
 from birads_app.logs import where
 from birads_app.records import migrate
 from birads_app.statuses import status_of
+from birads_app.wording import translated
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +81,14 @@ def _page(status: int, message: str) -> str:
 
 def _intake_refused(error: IntakeRefused) -> Response:
     problems = [{"file": problem.filename, "error": problem.message} for problem in error.problems]
-    return answer(error.status, str(error), problems=problems)
+    return answer(error.status, translated(error.sentence), problems=problems)
 
 
 def _domain_error(error: BiradsError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.warning("Answered %d: %s", status, error)
-    return answer(status, str(error))
+    return answer(status, translated(error.sentence))
 
 
 def _http_error(error: HTTPException) -> Response:

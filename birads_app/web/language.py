@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 
+from birads_app import wording
 from birads_app.records import users
 from birads_app.records.models import User
 from birads_app.web.targets import safe_target
@@ -23,6 +24,7 @@ def init_app(app: Flask) -> None:
     Babel(app, default_translation_directories=str(_CATALOGUES), locale_selector=_select)
     app.register_blueprint(bp)
     app.add_template_global(get_locale)
+    app.add_template_filter(wording.translated)
     app.jinja_env.globals["languages"] = LANGUAGES
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from birads_app.hanging import hanging
 from birads_app.inference.exam_answer import ExamAnswer
 from birads_app.records.models import Exam
-from birads_app.wording import not_seen, short_label
+from birads_app.wording import not_seen, short_label, translated
 
 
 @dataclass(frozen=True)
@@ -30,5 +30,6 @@ def doubts(exam: Exam, whole: ExamAnswer | None) -> list[Doubt]:
             by_text.setdefault(warning, []).append(short_label(image.laterality, image.view, number))
     everywhere = len(exam.images)
     return found + [
-        Doubt(text, () if len(views) == everywhere > 1 else tuple(views)) for text, views in by_text.items()
+        Doubt(translated(text), () if len(views) == everywhere > 1 else tuple(views))
+        for text, views in by_text.items()
     ]

@@ -25,7 +25,7 @@ from birads_app.inference.categories import DISCLAIMER, Category
 from birads_app.records import exams
 from birads_app.records.models import Image
 from birads_app.web.reports import Described, Report
-from birads_app.web.translating import say
+from birads_app.wording import translated
 
 _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
@@ -152,14 +152,17 @@ def _assessment(report: Report) -> Iterator[Flowable]:
     if overall:
         yield Paragraph(_named(overall), _CATEGORY)
         yield Paragraph(
-            _safe(_("Usual management: %(management)s", management=say(overall.management))), _TEXT
+            _safe(_("Usual management: %(management)s", management=translated(overall.management))), _TEXT
         )
     else:
         yield Paragraph(_safe(_("No category has been given yet.")), _TEXT)
     yield Spacer(0, 3)
-    facts = [(title, f"BI-RADS {category.code}, {say(category.title)}") for title, category in report.breasts]
+    facts = [
+        (title, f"BI-RADS {category.code}, {translated(category.title)}")
+        for title, category in report.breasts
+    ]
     if made.density:
-        facts.append((_("Breast density"), f"{made.density}, {say(lexicon.DENSITIES[made.density])}"))
+        facts.append((_("Breast density"), f"{made.density}, {translated(lexicon.DENSITIES[made.density])}"))
     if facts:
         yield _facts(facts)
     if report.findings:
@@ -212,7 +215,7 @@ def _model(report: Report) -> Flowable:
         name = _("Demonstration model %(name)s, whose answers are often wrong.", name=exam.model)
     else:
         name = _("Model %(name)s.", name=exam.model)
-    texts.append(Paragraph(_safe(f"{name} {say(DISCLAIMER)}"), _SMALL))
+    texts.append(Paragraph(_safe(f"{name} {translated(DISCLAIMER)}"), _SMALL))
     box = [("BOX", (0, 0), (-1, -1), 0.8, _EDGE, None, (3, 2)), ("BOTTOMPADDING", (0, 0), (-1, -1), 6)]
     return KeepTogether([Table([[texts]], [_WIDTH], style=box)])
 
@@ -241,14 +244,14 @@ def _described(one: Described) -> str:
 
 
 def _named(category: Category) -> str:
-    return _safe(f"BI-RADS {category.code}, {say(category.title)}")
+    return _safe(f"BI-RADS {category.code}, {translated(category.title)}")
 
 
 def _foot(canvas: Any, signed: bool) -> None:
     """The page's number, and on a note that it is one."""
     canvas.setFont(_PLAIN, 7.5)
     canvas.setFillColor(_QUIET)
-    canvas.drawString(_MARGIN, 10 * mm, say(DISCLAIMER))
+    canvas.drawString(_MARGIN, 10 * mm, translated(DISCLAIMER))
     canvas.drawRightString(A4[0] - _MARGIN, 10 * mm, str(canvas.getPageNumber()))
     if not signed:
         canvas.setFillColor(_AMBER)

@@ -15,7 +15,7 @@ from birads_app.records import assessments, exams, findings
 from birads_app.records.errors import NotFound
 from birads_app.records.findings import Finding
 from birads_app.records.models import Assessment, Exam, Image
-from birads_app.web.translating import say
+from birads_app.wording import translated
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Report:
     def breasts(self) -> list[tuple[str, Category]]:
         """(title, category) of each breast that was assessed."""
         found = assessments.breasts_of(self.assessment)
-        return [(say(lexicon.SIDES[side]), lexicon.ASSESSMENTS[code]) for side, code in found.items()]
+        return [(translated(lexicon.SIDES[side]), lexicon.ASSESSMENTS[code]) for side, code in found.items()]
 
     @property
     def overall(self) -> Category | None:
@@ -89,7 +89,9 @@ def described(assessment: Assessment) -> list[Described]:
     """An assessment's findings in words."""
     kept = [findings.from_json(finding) for finding in assessment.findings]
     return [
-        Described(number, say(lexicon.KINDS[one.kind].label), list(findings.words(one, say)), one)
+        Described(
+            number, translated(lexicon.KINDS[one.kind].label), list(findings.words(one, translated)), one
+        )
         for number, one in enumerate(kept, start=1)
     ]
 
