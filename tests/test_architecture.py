@@ -42,9 +42,17 @@ ARROWS = {
     "birads_app.hanging": ("birads_app.wording", CORE),
     "birads_app.records": ("birads_app.wording", "birads_app.hanging", *STORE),
     "birads_app.serving": STORE,
+    "birads_app.promoting": STORE,
+    "birads_app.trainings": STORE,
     "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", "birads_app.studies", *STORE),
     "birads_app.studies": ("birads_app.dicom.identity", CORE),
-    "birads_app.web": ("birads_app.web", "birads_app.logs", *TAKING_IN),
+    "birads_app.web": (
+        "birads_app.web",
+        "birads_app.logs",
+        "birads_app.promoting",
+        "birads_app.trainings",
+        *TAKING_IN,
+    ),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
     "birads_app.dicom": (
         "birads_app.dicom",
@@ -63,9 +71,11 @@ ARROWS = {
     ),
     "birads_app.cli": ("birads_app.cli", *TAKING_IN),
     "training": ("training", CORE),
+    "training.models_cli": ("training", "birads_app.promoting", CORE),
 }
 
 WEB_STACK = {"flask", "flask_login", "flask_wtf", "wtforms", "werkzeug", "jinja2", "sqlalchemy", "alembic"}
+COMMANDS = {"training.cli", "training.models_cli", "training.console"}
 HEAVY = {"tensorflow", "keras", "openvino", "sklearn", "imblearn"}
 RUNS_CODE_WHEN_LOADED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 CALLS_HOME = {"openvino.tools", "openvino_telemetry", "nncf"}
@@ -146,7 +156,7 @@ def wrong_arrows(module: Module) -> Iterator[str]:
 
 
 def web_in_core_or_training(module: Module) -> Iterator[str]:
-    offline = under(module.name, CORE) or (under(module.name, "training") and module.name != "training.cli")
+    offline = under(module.name, CORE) or (under(module.name, "training") and module.name not in COMMANDS)
     for found in imports(module):
         template = found.target.startswith("jinja2.") and module.name == "training.report_page"
         if offline and found.target.partition(".")[0] in WEB_STACK and not template:

@@ -29,6 +29,8 @@ BACKBONE_WEIGHTS = click.option(
     "a Keras .h5 file without top, for resnet50 whole or up to conv4.",
 )
 
+REASON = click.option("--reason", default="", help="Why; kept in the audit list.")
+
 Command = Callable[..., Any]
 
 
@@ -37,6 +39,12 @@ def train(command: Command) -> Command:
     return _with(
         command,
         click.option("--data", type=DATA, help=DATA_HELP),
+        click.option(
+            "--phantoms",
+            type=click.IntRange(1, 10_000),
+            metavar="PATIENTS",
+            help="In place of --data: learn from synthetic mammograms of so many patients, as a first try.",
+        ),
         click.option("--name", required=True, help="Name of the new model: letters, digits, - and _."),
         click.option(
             "--resume",
@@ -138,6 +146,11 @@ def train(command: Command) -> Command:
             default=False,
             show_default=True,
             help="Let the new model serve at once.",
+        ),
+        click.option(
+            "--progress",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Keep this JSON file up to date about how far it is.",
         ),
     )
 
