@@ -4,6 +4,7 @@ BiradsError
 ├── NotFound
 ├── NameTaken
 ├── InvalidAccount      a name, role or password that no account may have
+├── LastAdministrator   nobody would be left who may change anything
 ├── TooManyAttempts     to sign in
 ├── NotAllowed          for an account in this role
 └── SiteKeyDiffers      from the one under which something was sealed
@@ -22,6 +23,10 @@ class NameTaken(BiradsError):
 
 class InvalidAccount(BiradsError):
     """No account may have this name, role or password."""
+
+
+class LastAdministrator(BiradsError):
+    """Nobody would be left who may change anything."""
 
 
 class TooManyAttempts(BiradsError):
