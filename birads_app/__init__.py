@@ -42,7 +42,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     given = dict(config or {})
     ours = {name: given.pop(name) for name in list(given) if name.startswith("BIRADS_")}
-    settings = configuration.read({**os.environ, **ours})
+    environment = {**os.environ, **ours}
+    settings = configuration.read(environment)
     configure_logging(settings.log_level)
     app = Flask(
         "birads_app",
@@ -52,6 +53,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         instance_path=str(settings.instance),
     )
     app.extensions["birads_settings"] = settings
+    app.extensions["birads_environment"] = environment
     _configure(app, settings)
     app.config.update(given)
     _connect(app, settings)
@@ -98,11 +100,24 @@ def _connect(app: Flask, settings: Settings) -> None:
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
     from birads_app import api, cli, dicom_cli
-    from birads_app.web import access, account, errors, health, language, navigation, reading, security
+    from birads_app.web import (
+        access,
+        account,
+        admin,
+        errors,
+        health,
+        language,
+        model_card,
+        navigation,
+        own_account,
+        reading,
+        security,
+    )
 
     language.init_app(app)
     account.init_app(app)
-    app.register_blueprint(reading.bp)
+    for pages in (reading, model_card, own_account, admin):
+        app.register_blueprint(pages.bp)
     access.init_app(app)
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token

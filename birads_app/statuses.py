@@ -14,6 +14,7 @@ _STATUSES: tuple[tuple[type[core.BiradsError], int], ...] = (
     (records.NotFound, 404),
     (records.NameTaken, 409),
     (records.LastAdministrator, 409),
+    (records.TrainingRefused, 409),
     (records.TooManyAttempts, 429),
     (records.NotAllowed, 403),
     (records.SiteKeyDiffers, 503),

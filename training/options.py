@@ -29,6 +29,17 @@ BACKBONE_WEIGHTS = click.option(
     "a Keras .h5 file without top, for resnet50 whole or up to conv4.",
 )
 
+# As training.heads has them, which is not imported before a command runs.
+HEADS = (
+    "dense",
+    "cnn-lstm",
+    "conv-transformer",
+    "knn",
+    "svm",
+    "logistic-regression",
+    "random-forest",
+    "decision-tree",
+)
 REASON = click.option("--reason", default="", help="Why; kept in the audit list.")
 
 Command = Callable[..., Any]
@@ -70,13 +81,14 @@ def train(command: Command) -> Command:
             "--head",
             default="dense",
             show_default=True,
-            help="Kind of head to learn: dense, cnn-lstm, conv-transformer, knn, svm, logistic-regression, "
-            "random-forest or decision-tree.",
+            metavar="|".join(HEADS),
+            help="Kind of head to learn.",
         ),
         click.option(
             "--loss",
             default="cross-entropy",
             show_default=True,
+            metavar="cross-entropy|ordinal",
             help="What dense, cnn-lstm and conv-transformer learn by: cross-entropy, or ordinal, which minds how far "
             "the named category lies from the true one.",
         ),

@@ -7,6 +7,7 @@ BiradsError
 ├── LastAdministrator   nobody would be left who may change anything
 ├── TooManyAttempts     to sign in
 ├── NotAllowed          for an account in this role
+├── TrainingRefused     a training cannot be started, stopped or gone on with as asked
 └── SiteKeyDiffers      from the one under which something was sealed
 """
 
@@ -39,6 +40,10 @@ class TooManyAttempts(BiradsError):
 
 class NotAllowed(BiradsError):
     """The account's role does not include this."""
+
+
+class TrainingRefused(BiradsError):
+    """A training cannot be started, stopped or gone on with as asked."""
 
 
 class SiteKeyDiffers(BiradsError):
