@@ -40,6 +40,8 @@ _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _NICENESS = 10  # readers come first
 _PATIENCE_S = 5.0
 _TAIL_BYTES, _TAIL_LINES = 16_384, 40
+# What TensorFlow says about the machine whenever it starts.
+_NOISE = re.compile(r"[IWE]\d{4} \d\d:|WARNING: All log messages before absl")
 _FOLDERS_SHOWN = 200
 
 
@@ -324,11 +326,12 @@ def _read(training_id: str) -> Training:
 
 
 def _tail(path: Path) -> str:
-    """The last lines of a log."""
+    """The last lines of a log, without TensorFlow's own."""
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         text = stream.read().decode("utf-8", "replace")
-    return "\n".join(text.splitlines()[-_TAIL_LINES:])
+    lines = [line for line in text.splitlines() if not _NOISE.match(line)]
+    return "\n".join(lines[-_TAIL_LINES:])
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -59,11 +59,7 @@ def find(search: Search, before: int | None = None, limit: int = PER_PAGE) -> Se
     However many there are, an index leads to the page: entries are in the order of their time, and pages are
     told apart by where the one before ended, not by a number.
     """
-    query = _matching(search).order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)
-    end = session().get(AuditEntry, before) if before is not None else None
-    if end is not None:
-        query = query.where(tuple_(AuditEntry.at, AuditEntry.id) < (end.at, end.id))
-    return session().scalars(query).all()
+    return session().scalars(paged(search, before, limit)).all()
 
 
 def all_of(search: Search) -> Iterator[AuditEntry]:
@@ -81,6 +77,15 @@ def actions() -> Sequence[str]:
     while (action := session().scalar(query.where(AuditEntry.action > (found or [""])[-1]))) is not None:
         found.append(action)
     return found
+
+
+def paged(search: Search, before: int | None, limit: int) -> Select[AuditEntry]:
+    """The query for a page."""
+    query = _matching(search).order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)
+    end = session().get(AuditEntry, before) if before is not None else None
+    if end is None:
+        return query
+    return query.where(tuple_(AuditEntry.at, AuditEntry.id) < (end.at, end.id))
 
 
 def _matching(search: Search) -> Select[AuditEntry]:

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, Length
 
 from birads_app.config import Settings
 from birads_app.inference.errors import BiradsError
@@ -23,7 +23,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 class ReasonForm(FlaskForm):
     """Asks why something is done; what is answered goes into the audit list."""
 
-    reason = TextAreaField(_l("Reason"), validators=[InputRequired(), Length(max=500)])
+    reason = TextAreaField(_l("Reason"), validators=[DataRequired(), Length(max=500)])
 
 
 def settings() -> Settings:

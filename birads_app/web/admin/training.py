@@ -24,27 +24,29 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from birads_app import trainings
 from birads_app.inference.errors import BiradsError
-from birads_app.statuses import status_of
 from birads_app.trainings import Standing, State, Training
 from birads_app.web.access import may_change
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 from birads_app.web.admin.curves import losses
 
 # The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
-KNOBS: dict[str, LazyString] = {
-    "head": _l("Head"),
-    "resampling": _l("Resampling"),
-    "split": _l("Split by"),
-    "folds": _l("Folds of a cross-validation; 0 holds one part out"),
-    "classes": _l("Categories to learn, such as 1,3,4,5; empty for all"),
-    "patient_pattern": _l("Regular expression that finds the patient in a file’s path"),
-    "loss": _l("Loss"),
-    "fine_tune": _l("Let the backbone learn on from this stage, such as conv5; empty for not"),
-    "epochs": _l("Epochs at most"),
-    "test_share": _l("Share of the images kept for the evaluation"),
-    "seed": _l("Seed"),
-    "traps": _l("Lay traps: file geometry alone, shuffled labels"),
-    "images": _l("Show test images in the report"),
+KNOBS: dict[str, tuple[LazyString, LazyString | str]] = {
+    "head": (_l("Head"), _l("What is learned on top of the features.")),
+    "resampling": (_l("Resampling"), _l("smote-train balances the training part alone.")),
+    "split": (_l("Split by"), _l("What stays on one side; by image leaks.")),
+    "folds": (_l("Folds"), _l("Of a cross-validation; 0 holds one part out.")),
+    "classes": (_l("Categories"), _l("For instance 1,3,4,5; empty for all found.")),
+    "patient_pattern": (
+        _l("Pattern of patients"),
+        _l("Regular expression that finds the patient in a path."),
+    ),
+    "loss": (_l("Loss"), _l("For heads that are networks.")),
+    "fine_tune": (_l("Fine-tune from stage"), _l("For instance conv5; empty leaves the backbone as it is.")),
+    "epochs": (_l("Epochs"), _l("At most; it stops earlier where nothing is gained.")),
+    "test_share": (_l("Test share"), _l("Of the images, kept for the evaluation.")),
+    "seed": (_l("Seed"), _l("The same seed gives the same model.")),
+    "traps": (_l("Lay traps: file geometry alone, and shuffled labels"), ""),
+    "images": (_l("Show test images in the report"), ""),
 }
 FIRST = ("head", "resampling", "split", "folds")
 _PHANTOMS, _FOLDER = "phantoms", "folder"
@@ -80,7 +82,7 @@ def overview() -> ResponseReturnValue:
         training = _start(form)
     except BiradsError as error:
         form.form_errors.append(str(error))
-        return _list_page(form, max(422, status_of(error)) if status_of(error) >= 500 else status_of(error))
+        return _list_page(form, 422)
     return redirect(url_for("admin.training", training_id=training.id), 303)
 
 
@@ -174,26 +176,23 @@ def _as_option(value: Any) -> str:
 def _form() -> FlaskForm:
     """The form with a field for each knob, made from the command's own options."""
     known = trainings.options()
-    knobs = {name: _field(known[name], label) for name, label in KNOBS.items()}
+    knobs = {name: _field(known[name], *words) for name, words in KNOBS.items()}
     made: FlaskForm = type("TrainingForm", (StartForm,), knobs)()
     return made
 
 
-def _field(option: Any, label: LazyString) -> Field:
+def _field(option: Any, label: LazyString, hint: LazyString | str) -> Field:
     """A field that takes what the option takes."""
-    kind, default = option.type, option.default
+    kind, options = option.type, {"default": option.default, "description": hint}
     if option.is_flag:
-        return BooleanField(label, default=default)
+        return BooleanField(label, **options)
     if choices := trainings.choices(option):
-        return SelectField(label, choices=choices, default=default)
+        return SelectField(label, choices=choices, **options)
     if isinstance(kind, click.FloatRange):
-        return FloatField(
-            label, default=default, validators=[InputRequired(), NumberRange(kind.min, kind.max)]
-        )
+        return FloatField(label, [InputRequired(), NumberRange(kind.min, kind.max)], **options)
     if isinstance(kind, click.IntRange | click.types.IntParamType):
-        least = getattr(kind, "min", 0)
-        return IntegerField(label, default=default, validators=[InputRequired(), NumberRange(least)])
-    return StringField(label, default=default or "", validators=[Length(max=200)])
+        return IntegerField(label, [InputRequired(), NumberRange(getattr(kind, "min", 0))], **options)
+    return StringField(label, [Length(max=200)], **options)
 
 
 def _now(standing: Standing) -> dict[str, Any]:
