@@ -256,6 +256,7 @@ class _Turn:
         """Start ``flask train`` in a session of its own, with low priority and these settings."""
         self._note({"id": training.id})
         progress = _folder(training) / "progress.json"
+        progress.unlink(missing_ok=True)
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "train"]
         with (_folder(training) / "log.txt").open("ab") as log:
             process = subprocess.Popen(
