@@ -123,7 +123,7 @@ def folders() -> list[str]:
 def data_folder(text: str) -> str:
     """The folder or table that somebody names, resolved; raises TrainingRefused outside of what is allowed."""
     roots = _settings().training_roots
-    path = Path(text).expanduser().absolute().resolve()
+    path = Path(text).absolute().resolve()
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         allowed = ", ".join(map(str, roots)) or "none; BIRADS_TRAINING_ROOTS names them"
         raise TrainingRefused(
@@ -155,8 +155,8 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
     source = [f"--data={data}"] if data else []
     with _Turn() as turn:
         _keep(training)
+        audit.note(who, "start training", name)
         turn.launch(training, [*source, *arguments])
-    audit.note(who, "start training", name)
     return training
 
 
@@ -165,8 +165,8 @@ def resume(training: Training, who: str) -> None:
     if not standing(training).resumable:
         raise TrainingRefused(f"The training of {training.name} cannot go on. Start a new one.")
     with _Turn() as turn:
+        audit.note(who, "resume training", training.name)
         turn.launch(training, ["--resume"])
-    audit.note(who, "resume training", training.name)
 
 
 def stop(training: Training, who: str) -> None:
@@ -201,31 +201,41 @@ def running() -> Training | None:
     return get(runs["id"]) if runs and "id" in runs else None
 
 
+def newest(limit: int) -> list[tuple[Training, Standing]]:
+    """The last trainings and how each stands, newest first."""
+    found: list[tuple[Training, Standing]] = []
+    names: set[str] = set()
+    for training in listing()[:limit]:
+        found.append((training, _standing(training, last=training.name not in names)))
+        names.add(training.name)
+    return found
+
+
 def standing(training: Training) -> Standing:
     """How a training stands."""
+    named_so = (one for one in listing() if one.name == training.name)
+    return _standing(training, last=next(named_so).id == training.id)
+
+
+def _standing(training: Training, last: bool) -> Standing:
+    """How it stands; what lies under the model's name belongs to the ``last`` training of it."""
     log = _tail(_folder(training) / "log.txt")
-    state, error = _state(training, log)
+    state, error = _state(training, last, log)
     left = Path(current_app.instance_path) / "training" / training.name / "settings.json"
-    ended = state in (State.STOPPED, State.FAILED)
-    resumable = ended and left.is_file() and _is_newest(training)
+    resumable = last and state in (State.STOPPED, State.FAILED) and left.is_file()
     return Standing(state, error, resumable, _json(_folder(training) / "progress.json"), log)
 
 
-def _state(training: Training, log: str) -> tuple[State, str]:
+def _state(training: Training, last: bool, log: str) -> tuple[State, str]:
     """Where it stands, and why where it failed. Nobody waits for the process, so what it left has to tell."""
     if (_running() or {}).get("id") == training.id:
         return State.RUNNING, ""
-    if _is_newest(training) and (_settings().models / training.name / bundles.MANIFEST).is_file():
+    if last and (_settings().models / training.name / bundles.MANIFEST).is_file():
         return State.FINISHED, ""
-    last = next((line for line in reversed(log.splitlines()) if line.strip()), "")
-    if not last.startswith("Error: ") or last.startswith("Error: Interrupted."):
+    line = next((line for line in reversed(log.splitlines()) if line.strip()), "")
+    if not line.startswith("Error: ") or line.startswith("Error: Interrupted."):
         return State.STOPPED, ""
-    return State.FAILED, last.removeprefix("Error: ")
-
-
-def _is_newest(training: Training) -> bool:
-    """True where no later training is of a model of the same name."""
-    return next(one.id for one in listing() if one.name == training.name) == training.id
+    return State.FAILED, line.removeprefix("Error: ")
 
 
 def _argument(name: str, value: str) -> str:

@@ -90,6 +90,8 @@ def test_a_folder_outside_is_refused_by_name(app: Flask, admin: FlaskClient, tmp
         ({"name": "--resume"}, "cannot be a model's name"),
         ({"name": "taken"}, "already a model named"),
         ({"head": "forest"}, "Not a valid choice"),
+        ({"source": "folder", "data": "/x\0"}, "Invalid input"),
+        ({"classes": "1\0"}, "Invalid input"),
         ({"epochs": "0"}, "Number must be at least 1"),
         ({"test_share": "0.9"}, "between 0.05 and 0.5"),
     ],

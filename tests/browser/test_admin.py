@@ -59,7 +59,9 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
     start_training(page, server, "first-try")
     sentence = page.locator("#sentence")
     expect(sentence).to_have_text("Starting…")
-    expect(sentence).to_contain_text("Drawing synthetic patients", timeout=60_000)  # the page follows by itself
+    expect(sentence).to_contain_text(
+        "Drawing synthetic patients", timeout=60_000
+    )  # the page follows by itself
     while not (tmp_path / "instance" / "training" / "first-try" / "settings.json").exists():
         page.wait_for_timeout(100)  # until there is something to go on with
     page.get_by_role("link", name="Stop").click()

@@ -20,7 +20,7 @@ from wtforms import (
     SelectField,
     StringField,
 )
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
 from birads_app import trainings
 from birads_app.inference.errors import BiradsError
@@ -50,6 +50,9 @@ KNOBS: dict[str, tuple[LazyString, LazyString | str]] = {
 }
 FIRST = ("head", "resampling", "split", "folds")
 _PHANTOMS, _FOLDER = "phantoms", "folder"
+_SHOWN = 50
+# Arguments of a program end at this character.
+_NO_NUL = Regexp(r"[^\0]*\Z")
 
 
 class StartForm(FlaskForm):
@@ -69,7 +72,7 @@ class StartForm(FlaskForm):
         default=50,
         validators=[Optional(), NumberRange(1, 10_000)],
     )
-    data = StringField(_l("Folder"), validators=[Length(max=1000)])
+    data = StringField(_l("Folder"), validators=[Length(max=1000), _NO_NUL], render_kw={"list": "folders"})
 
 
 @bp.route("/trainings", methods=["GET", "POST"], endpoint="trainings")
@@ -140,13 +143,12 @@ def resume(training_id: str) -> ResponseReturnValue:
 
 
 def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
-    found = trainings.listing()
     page = render_template(
         "admin/trainings.html",
         form=form,
         possible=trainings.possible(),
         folders=trainings.folders(),
-        listing=[(one, trainings.standing(one)) for one in found[:50]],
+        listing=trainings.newest(_SHOWN),
         running=trainings.running(),
         first=FIRST,
         more=[name for name in KNOBS if name not in FIRST],
@@ -192,7 +194,7 @@ def _field(option: Any, label: LazyString, hint: LazyString | str) -> Field:
         return FloatField(label, [InputRequired(), NumberRange(kind.min, kind.max)], **options)
     if isinstance(kind, click.IntRange | click.types.IntParamType):
         return IntegerField(label, [InputRequired(), NumberRange(getattr(kind, "min", 0))], **options)
-    return StringField(label, [Length(max=200)], **options)
+    return StringField(label, [Length(max=200), _NO_NUL], **options)
 
 
 def _now(standing: Standing) -> dict[str, Any]:
