@@ -27,6 +27,7 @@ COPY templates/ templates/
 COPY static/ static/
 COPY models/ models/
 COPY docker/ docker/
+COPY docs/settings.md docs/settings.md
 RUN python -m compileall -q app.py wsgi.py birads_app training
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

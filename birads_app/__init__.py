@@ -42,7 +42,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     given = dict(config or {})
     ours = {name: given.pop(name) for name in list(given) if name.startswith("BIRADS_")}
-    settings = configuration.read({**os.environ, **ours})
+    environment = {**os.environ, **ours}
+    settings = configuration.read(environment)
     configure_logging(settings.log_level)
     app = Flask(
         "birads_app",
@@ -52,6 +53,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         instance_path=str(settings.instance),
     )
     app.extensions["birads_settings"] = settings
+    app.extensions["birads_environment"] = environment
     _configure(app, settings)
     app.config.update(given)
     _connect(app, settings)
@@ -101,11 +103,14 @@ def _register(app: Flask) -> None:
     from birads_app.web import (
         access,
         account,
+        admin,
         assessing,
         errors,
         health,
         language,
+        model_card,
         navigation,
+        own_account,
         practice,
         reading,
         security,
@@ -114,10 +119,8 @@ def _register(app: Flask) -> None:
 
     language.init_app(app)
     account.init_app(app)
-    app.register_blueprint(reading.bp)
-    app.register_blueprint(viewing.bp)
-    app.register_blueprint(practice.bp)
-    app.register_blueprint(assessing.bp)
+    for pages in (reading, viewing, assessing, practice, model_card, own_account, admin):
+        app.register_blueprint(pages.bp)
     access.init_app(app)
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token

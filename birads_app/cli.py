@@ -107,13 +107,63 @@ def _as_text(answer: dict[str, Any]) -> str:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_user(name: str, role: str, password_stdin: bool) -> None:
     """Create an account."""
-    if password_stdin:
-        password = _password_from_stdin()
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = _new_password(password_stdin)
     with one_line_errors():
         users.create(name, password, role)
     click.echo(f"Created {role} {name}.")
+
+
+@user_group.command("list")
+def list_users() -> None:
+    """List the accounts with their roles."""
+    with one_line_errors():
+        for user in users.everybody():
+            click.echo(f"{user.name}\t{user.role}\t{'on' if user.enabled else 'off'}")
+
+
+@user_group.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+def change_role(name: str, role: str) -> None:
+    """Give an account another role."""
+    with one_line_errors():
+        users.change_role(users.by_name(name), role)
+    click.echo(f"{name} is {role} now.")
+
+
+@user_group.command("disable")
+@click.argument("name")
+def disable_user(name: str) -> None:
+    """Keep an account's owner out from now on; what the account did stays under its name."""
+    with one_line_errors():
+        users.switch_off(users.by_name(name))
+    click.echo(f"{name} cannot sign in any more.")
+
+
+@user_group.command("enable")
+@click.argument("name")
+def enable_user(name: str) -> None:
+    """Let an account's owner sign in again."""
+    with one_line_errors():
+        users.switch_on(users.by_name(name))
+    click.echo(f"{name} can sign in again.")
+
+
+@user_group.command("password")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def reset_password(name: str, password_stdin: bool) -> None:
+    """Set an account's password and end its sessions."""
+    with one_line_errors():
+        user = users.by_name(name)
+        users.set_password(user, _new_password(password_stdin))
+    click.echo(f"{name} has a new password; all sessions of the account have ended.")
+
+
+def _new_password(from_stdin: bool) -> str:
+    if from_stdin:
+        return _password_from_stdin()
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
 def _password_from_stdin() -> str:
@@ -126,10 +176,11 @@ def _password_from_stdin() -> str:
 
 @token_group.command("create")
 @click.argument("name")
-def create_token(name: str) -> None:
+@click.option("--for", "purpose", default="", help="What it is for, to tell it from others.")
+def create_token(name: str, purpose: str) -> None:
     """Print a new key to the API for the account NAME; it cannot be shown again."""
     with one_line_errors():
-        click.echo(tokens.create(users.by_name(name)))
+        click.echo(tokens.create(users.by_name(name), purpose))
 
 
 @patient_group.command("lookup")

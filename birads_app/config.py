@@ -19,6 +19,8 @@ import click
 from birads_app.inference.dicom_volume import Tomosynthesis
 from birads_app.inference.engine import ENGINES, PRECISIONS
 
+# Variables whose value is made once and kept in a file of the instance folder where they are not set.
+KEPT_KEYS = {"BIRADS_SECRET_KEY": "secret-key", "BIRADS_SITE_KEY": "site-key"}
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -109,6 +111,11 @@ def read_peers(text: str) -> tuple[Peer, ...]:
         raise ValueError("TITLE@ADDRESS, parted by commas, such as MODALITY@10.1.2.3") from None
 
 
+def read_folders(text: str) -> tuple[Path, ...]:
+    """Folders parted by colons."""
+    return tuple(read_path(folder.strip()) for folder in text.split(":") if folder.strip())
+
+
 def setting(variable: str, default: str, reader: Callable[[str], Any], secret: bool = False) -> Any:
     """Declare a field of :class:`Settings`; a secret's value never appears in a message."""
     return field(
@@ -136,6 +143,7 @@ class Settings:
     dicom_* : how objects are received; with no peers nobody may send
     pacs_* : where results go and studies are fetched; with no host and no address nowhere
     pacs_retry_s : seconds after the first attempt that failed
+    training_roots : folders inside of which the browser may start a training
     """
 
     instance: Path = setting("BIRADS_INSTANCE", "instance", read_path)
@@ -178,6 +186,7 @@ class Settings:
     pacs_dicomweb_token: str = setting("BIRADS_PACS_DICOMWEB_TOKEN", "", read_text, secret=True)
     pacs_uploads: bool = setting("BIRADS_PACS_UPLOADS", "0", read_switch)
     pacs_retry_s: int = setting("BIRADS_PACS_RETRY_S", "30", read_integer(1, 3600))
+    training_roots: tuple[Path, ...] = setting("BIRADS_TRAINING_ROOTS", "", read_folders)
     log_level: str = setting("BIRADS_LOG_LEVEL", "INFO", read_choice(*LOG_LEVELS))
 
 
@@ -211,12 +220,12 @@ def _read_one(
 
 def secret_key(settings: Settings) -> str:
     """The key that signs sessions: the given one, or one made once in the instance folder; raises SettingsError."""
-    return _key(settings, settings.secret_key, "secret-key")
+    return _key(settings, settings.secret_key, KEPT_KEYS["BIRADS_SECRET_KEY"])
 
 
 def site_key(settings: Settings) -> str:
     """The key of pseudonyms and sealed identities; found like :func:`secret_key`."""
-    return _key(settings, settings.site_key, "site-key")
+    return _key(settings, settings.site_key, KEPT_KEYS["BIRADS_SITE_KEY"])
 
 
 def _key(settings: Settings, given: str | None, name: str) -> str:

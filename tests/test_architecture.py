@@ -42,6 +42,8 @@ ARROWS = {
     "birads_app.hanging": ("birads_app.wording", CORE),
     "birads_app.records": ("birads_app.hanging", *STORE),
     "birads_app.serving": STORE,
+    "birads_app.promoting": STORE,
+    "birads_app.trainings": STORE,
     "birads_app.intake": ("birads_app.dicom", "birads_app.statuses", "birads_app.studies", *STORE),
     "birads_app.practice": ("birads_app.practice", "birads_app.dicom", "birads_app.hanging", *STORE),
     "birads_app.practice_cli": ("birads_app.practice", "birads_app.cli.one_line_errors", *STORE),
@@ -51,6 +53,8 @@ ARROWS = {
         "birads_app.dicom",
         "birads_app.practice",
         "birads_app.logs",
+        "birads_app.promoting",
+        "birads_app.trainings",
         *TAKING_IN,
     ),
     "birads_app.api": ("birads_app.api", *HTTP, *TAKING_IN),
@@ -71,9 +75,11 @@ ARROWS = {
     ),
     "birads_app.cli": ("birads_app.cli", *TAKING_IN),
     "training": ("training", CORE),
+    "training.models_cli": ("training", "birads_app.promoting", CORE),
 }
 
 WEB_STACK = {"flask", "flask_login", "flask_wtf", "wtforms", "werkzeug", "jinja2", "sqlalchemy", "alembic"}
+COMMANDS = {"training.cli", "training.models_cli", "training.console"}
 HEAVY = {"tensorflow", "keras", "openvino", "sklearn", "imblearn"}
 RUNS_CODE_WHEN_LOADED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 CALLS_HOME = {"openvino.tools", "openvino_telemetry", "nncf"}
@@ -154,7 +160,7 @@ def wrong_arrows(module: Module) -> Iterator[str]:
 
 
 def web_in_core_or_training(module: Module) -> Iterator[str]:
-    offline = under(module.name, CORE) or (under(module.name, "training") and module.name != "training.cli")
+    offline = under(module.name, CORE) or (under(module.name, "training") and module.name not in COMMANDS)
     for found in imports(module):
         template = found.target.startswith("jinja2.") and module.name == "training.report_page"
         if offline and found.target.partition(".")[0] in WEB_STACK and not template:

@@ -14,7 +14,7 @@ from birads_app.inference import bundle as bundles
 from birads_app.inference.errors import BiradsError
 from training.heads import head, neural
 from training.phantoms import write_set
-from training.promote import reserved
+from training.reserve import reserved
 from training.work import Work
 
 OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")

@@ -22,8 +22,8 @@ from birads_app.inference.predictor import Predictor
 from training import heads, recipe
 from training.cli import register
 from training.phantoms import write_set
-from training.promote import reserved
 from training.reading import Reader
+from training.reserve import reserved
 
 
 @pytest.fixture(scope="session")

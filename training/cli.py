@@ -4,77 +4,25 @@ Each command translates options to a call and an error to one line. Nothing heav
 command runs, because the web application imports this module at start.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 from flask.cli import AppGroup
 
 from training import options
+from training.console import one_line_errors, settings, site, work_of
+from training.models_cli import models, promoted
 
 if TYPE_CHECKING:
-    from training.config import Site, TrainConfig
-    from training.work import Work
+    from training.config import TrainConfig
 
 
 def register(app: Flask) -> None:
     """Join the training commands to ``app.cli``."""
     for command in (train, dataset, reproduce, models, phantoms, prove):
         app.cli.add_command(command)
-
-
-@contextmanager
-def _one_line_errors(name: str = "") -> Iterator[None]:
-    """Turn an expected error into one line on stderr and exit status 1; ``name`` is that of a new model."""
-    from birads_app.inference.errors import BiradsError
-
-    try:
-        yield
-    except BiradsError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        raise click.ClickException(f"{error.strerror or error}{where}. No model was written.") from error
-    except KeyboardInterrupt as error:
-        raise click.ClickException(_interrupted(name)) from error
-
-
-def _interrupted(name: str) -> str:
-    """What an interrupt left, and how to go on."""
-    if name and (Path(_settings().models) / name).exists():
-        return f"Interrupted. There is a whole model {name}; `flask models list` shows what serves."
-    line = "Interrupted. No model was written and the one that serves is unchanged."
-    if name and _work(name).there:
-        line += f" To go on: flask train --resume --name {name}"
-    return line
-
-
-def _settings() -> Any:
-    """The application's settings, which the factory leaves among the extensions."""
-    return current_app.extensions["birads_settings"]
-
-
-def _site() -> "Site":
-    from training.config import Site
-
-    settings = _settings()
-    return Site(
-        models=Path(settings.models),
-        cache=Path(settings.instance) / "cache",
-        engine=settings.engine,
-        precision=settings.precision,
-        work=Path(settings.instance) / "training",
-    )
-
-
-def _work(name: str) -> "Work":
-    from birads_app.inference.bundle import check_name
-    from training.work import Work
-
-    return Work(Path(_settings().instance) / "training" / check_name(name))
 
 
 # A lone command needs the application context as those of AppGroup have it.
@@ -85,33 +33,41 @@ _commands = AppGroup("training")
 @options.train
 def train(
     data: Path | None,
+    phantoms: int | None,
     name: str,
     resume: bool,
     recipe: str,
     beside: tuple[Path, ...],
     promote: bool,
+    progress: Path | None,
     **knobs: Any,
 ) -> None:
     """Train a model on labelled mammograms and write it as a bundle."""
-    _check_usage(data, recipe, resume, knobs)
-    with _one_line_errors(name):
+    from training.progress import written_to
+
+    _check_usage(data, phantoms, recipe, resume, knobs)
+    with one_line_errors(name), written_to(progress):
         if resume:
             _go_on(name, promote)
         elif recipe == "shipped":
             _train_shipped(Path(data or ""), name, beside)
         else:
-            _train_head(_config(Path(data or ""), name, knobs), promote)
+            _train_head(_config(data or _phantom_set(phantoms or 0), name, knobs), promote)
         if promote:
-            _promote(name)
+            promoted(name)
         elif _may_serve(name):
             click.echo(f"The model does not serve yet: flask models promote {name}")
 
 
-def _check_usage(data: Path | None, recipe: str, resume: bool, knobs: dict[str, Any]) -> None:
+def _check_usage(
+    data: Path | None, phantoms: int | None, recipe: str, resume: bool, knobs: dict[str, Any]
+) -> None:
     """Raise UsageError for options that would not be heeded, and for data that are not named."""
-    if resume and (given := _given("data", "recipe", "beside", *knobs)):
+    if resume and (given := _given("data", "phantoms", "recipe", "beside", *knobs)):
         raise click.UsageError(f"--resume goes on with the settings there were and takes no {given}.")
-    if not resume and data is None:
+    if data and phantoms:
+        raise click.UsageError("Give --data or --phantoms, not both.")
+    if not (resume or data or (phantoms and recipe != "shipped")):
         raise click.UsageError("Missing option '--data'.")
     if recipe != "shipped" and (given := _given("beside")):
         raise click.UsageError(f"{given} belongs to --recipe shipped.")
@@ -130,23 +86,35 @@ def _go_on(name: str, promote: bool) -> None:
     """Go on with an interrupted training; one that was killed after its last step only has to be told so."""
     from training.config import TrainConfig
 
-    work = _work(name)
-    if work.folder.exists() and (Path(_settings().models) / name).exists():
+    work = work_of(name)
+    if work.folder.exists() and (Path(settings().models) / name).exists():
         work.remove()
         click.echo(f"The training of {name} had finished and the model is written; nothing is left to do.")
         return
-    settings = work.settings()
-    if settings.pop("recipe", None) == "shipped":
-        _train_shipped(Path(settings["data"]), name, tuple(map(Path, settings["beside"])))
+    asked = work.settings()
+    if asked.pop("recipe", None) == "shipped":
+        _train_shipped(Path(asked["data"]), name, tuple(map(Path, asked["beside"])))
     else:
-        _train_head(TrainConfig.read(settings), promote, resume=True)
+        _train_head(TrainConfig.read(asked), promote, resume=True)
+
+
+def _phantom_set(patients: int) -> Path:
+    """A set of so many synthetic patients in the cache, written where it is not there yet."""
+    from training.phantoms import write_set
+    from training.progress import steps
+
+    folder = site().cache / "phantoms" / f"{patients}-patients"
+    if not folder.exists():
+        with steps("phantoms", patients, "patient") as bar:
+            write_set(folder, patients, seed=0, progress=lambda _: bar.step())
+    return folder
 
 
 def _train_shipped(data: Path, name: str, beside: tuple[Path, ...]) -> None:
     """Make the shipped model; its knobs stay as the recipe has them, so that it can be made again."""
     from training.shipped import ShippedConfig, train_shipped
 
-    train_shipped(data, name, _site(), _work(name).folder, ShippedConfig(), beside)
+    train_shipped(data, name, site(), work_of(name).folder, ShippedConfig(), beside)
 
 
 def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> None:
@@ -154,7 +122,7 @@ def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> N
         raise click.UsageError("--promote takes --resampling smote-train and --split patient.")
     from training.recipe import train as run
 
-    click.echo(run(config, _site(), say=click.echo, resume=resume).summary)
+    click.echo(run(config, site(), say=click.echo, resume=resume).summary)
 
 
 def _config(data: Path, name: str, knobs: dict[str, Any]) -> "TrainConfig":
@@ -170,10 +138,9 @@ def _config(data: Path, name: str, knobs: dict[str, Any]) -> "TrainConfig":
 
 
 def _may_serve(name: str) -> bool:
-    from training import protocol
-    from training.promote import find
+    from birads_app.inference.promotion import find, objection
 
-    return not protocol.objection(find(Path(_settings().models), name).manifest)
+    return not objection(find(Path(settings().models), name).manifest)
 
 
 def _codes(listed: str | None) -> tuple[str, ...]:
@@ -213,9 +180,9 @@ def check_dataset(
     from training.reading import Reader
     from training.survey import survey
 
-    with _one_line_errors():
+    with one_line_errors():
         found = listing(data, _codes(classes), patient_pattern)
-        seen = list(Reader(_site().cache).read(found.dataset.examples))
+        seen = list(Reader(site().cache).read(found.dataset.examples))
         report = survey(data, found, seen, smote_neighbours)
         for line in report.lines():
             click.echo(line)
@@ -232,99 +199,16 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **k
     from training.reproduce import reproduce as run
     from training.reproduce_table import lines, page
 
-    with _one_line_errors():
+    with one_line_errors():
         config = _config(data, "reproduction", {"classes": classes, **knobs})
         if out:
             out.mkdir(parents=True, exist_ok=True)
-        found = run(config, _codes(heads), _site(), say=lambda line: click.echo(line, err=True))
+        found = run(config, _codes(heads), site(), say=lambda line: click.echo(line, err=True))
         for line in lines(found):
             click.echo(line)
         if out:
             _write(out / "reproduction.json", _json(found.as_dict()))
             _write(out / "reproduction.html", page(found))
-
-
-@_commands.group("models", cls=AppGroup)
-def models() -> None:
-    """List, show, verify and promote model bundles."""
-
-
-@models.command("list")
-def list_models() -> None:
-    """List the bundles; the star marks the one that serves."""
-    from training.promote import overview
-
-    with _one_line_errors():
-        for line in overview(Path(_settings().models)):
-            click.echo(line)
-
-
-@models.command("show")
-@click.argument("name")
-def show(name: str) -> None:
-    """Print a model's card."""
-    from training.promote import card
-
-    with _one_line_errors():
-        click.echo(card(Path(_settings().models), name))
-
-
-@models.command("verify")
-@click.argument("name")
-def verify(name: str) -> None:
-    """Check a bundle's checksums and run it once."""
-    with _one_line_errors():
-        click.echo(_verified(name))
-
-
-@models.command("compare")
-@options.comparison
-def compare(data: Path, bundles: tuple[Path, ...]) -> None:
-    """Measure demonstration models side by side on the patients that their recipe holds out."""
-    from training.shipped import ShippedConfig
-    from training.shipped import compare as run
-
-    with _one_line_errors():
-        click.echo(run(data, bundles, _site(), ShippedConfig()))
-
-
-@models.command("promote")
-@click.argument("name")
-@click.option(
-    "--override-protocol",
-    is_flag=True,
-    help="Let it serve though it leaks or was trained to be compared with; that is put on record.",
-)
-def promote_model(name: str, override_protocol: bool) -> None:
-    """Let a model serve, after verifying it; running workers pick it up."""
-    with _one_line_errors():
-        _promote(name, override_protocol)
-
-
-@models.command("rollback")
-def rollback() -> None:
-    """Let the model serve that served before."""
-    from training.promote import roll_back
-
-    with _one_line_errors():
-        settings = _settings()
-        name = roll_back(Path(settings.models), settings.engine, settings.precision)
-        click.echo(f"{name} serves again.")
-
-
-def _verified(name: str) -> str:
-    from training.promote import verify as run
-
-    settings = _settings()
-    return run(Path(settings.models), name, settings.engine, settings.precision)
-
-
-def _promote(name: str, override: bool = False) -> None:
-    from training.promote import promote as run
-
-    settings = _settings()
-    run(Path(settings.models), name, settings.engine, settings.precision, override=override)
-    click.echo(f"{name} serves now.")
 
 
 @_commands.command("phantoms")
@@ -342,18 +226,10 @@ def phantoms(
 ) -> None:
     """Write a labelled set of synthetic mammograms, a folder per category, with truth.csv."""
     from training.phantoms import write_set
+    from training.progress import steps
 
-    with _one_line_errors(), _bar(patients, "phantoms") as step:
-        write_set(directory, patients, seed, format=file_format, size=size, progress=step)
-
-
-@contextmanager
-def _bar(total: int, title: str) -> Iterator[Callable[..., None]]:
-    """A progress bar as a callback; silent where stderr is no terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=title, unit="patient", disable=None) as bar:
-        yield lambda *_: bar.update()
+    with one_line_errors(), steps("phantoms", patients, "patient") as bar:
+        write_set(directory, patients, seed, format=file_format, size=size, progress=lambda _: bar.step())
 
 
 @_commands.command("prove")
@@ -365,8 +241,8 @@ def prove(train_patients: int, test_patients: int, seed: int, head: str) -> None
     """Show on phantoms that the method learns where there is something to learn."""
     from training.proof import prove as run
 
-    with _one_line_errors():
-        proof = run(_site(), head, train_patients, test_patients, seed, say=click.echo)
+    with one_line_errors():
+        proof = run(site(), head, train_patients, test_patients, seed, say=click.echo)
     click.echo(proof.summary)
     if not proof.held:
         raise SystemExit(1)

@@ -3,8 +3,7 @@
 BiradsError
 └── TrainingError            training cannot go on
     ├── DatasetError         the folder of images cannot be learned from
-    ├── NameTaken            another model, or a training that runs now, has the name
-    └── NotForService        the model was trained to be compared with, not to serve
+    └── NameTaken            another model, or a training that runs now, has the name
 """
 
 from birads_app.inference.errors import BiradsError
@@ -20,7 +19,3 @@ class DatasetError(TrainingError):
 
 class NameTaken(TrainingError):
     """The name of the new model is in use."""
-
-
-class NotForService(TrainingError):
-    """The model was trained by a protocol whose models must not serve."""

@@ -15,6 +15,7 @@ import numpy as np
 from birads_app.inference import preprocess
 from birads_app.inference.decode import Mammogram, decode
 from birads_app.inference.outline import find_breast
+from training import progress
 from training.dataset import Example
 
 _SIDES = ("top", "bottom", "left", "right")
@@ -63,8 +64,6 @@ def read(examples: Sequence[Example], root: Path) -> np.ndarray:
     InputError, OSError
         A file cannot be read any more, or the folder cannot be written.
     """
-    from tqdm import tqdm
-
     kept = Geometries(root)
 
     def work(example: Example) -> tuple[str, np.ndarray]:
@@ -76,12 +75,12 @@ def read(examples: Sequence[Example], root: Path) -> np.ndarray:
     found = np.empty((len(examples), len(NAMES)), np.float32)
     with (
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        tqdm(total=len(examples), desc="geometry", unit="image", disable=None) as bar,
+        progress.steps("geometry", len(examples), "image") as bar,
     ):
         for row, (digest, values) in enumerate(pool.map(work, examples)):
             kept.put(digest, values)
             found[row] = values
-            bar.update()
+            bar.step()
     return found
 
 

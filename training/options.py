@@ -29,6 +29,19 @@ BACKBONE_WEIGHTS = click.option(
     "a Keras .h5 file without top, for resnet50 whole or up to conv4.",
 )
 
+# As training.heads has them, which is not imported before a command runs.
+HEADS = (
+    "dense",
+    "cnn-lstm",
+    "conv-transformer",
+    "knn",
+    "svm",
+    "logistic-regression",
+    "random-forest",
+    "decision-tree",
+)
+REASON = click.option("--reason", default="", help="Why; kept in the audit list.")
+
 Command = Callable[..., Any]
 
 
@@ -37,6 +50,12 @@ def train(command: Command) -> Command:
     return _with(
         command,
         click.option("--data", type=DATA, help=DATA_HELP),
+        click.option(
+            "--phantoms",
+            type=click.IntRange(1, 10_000),
+            metavar="PATIENTS",
+            help="In place of --data: learn from synthetic mammograms of so many patients, as a first try.",
+        ),
         click.option("--name", required=True, help="Name of the new model: letters, digits, - and _."),
         click.option(
             "--resume",
@@ -62,13 +81,14 @@ def train(command: Command) -> Command:
             "--head",
             default="dense",
             show_default=True,
-            help="Kind of head to learn: dense, cnn-lstm, conv-transformer, knn, svm, logistic-regression, "
-            "random-forest or decision-tree.",
+            metavar="|".join(HEADS),
+            help="Kind of head to learn.",
         ),
         click.option(
             "--loss",
             default="cross-entropy",
             show_default=True,
+            metavar="cross-entropy|ordinal",
             help="What dense, cnn-lstm and conv-transformer learn by: cross-entropy, or ordinal, which minds how far "
             "the named category lies from the true one.",
         ),
@@ -138,6 +158,11 @@ def train(command: Command) -> Command:
             default=False,
             show_default=True,
             help="Let the new model serve at once.",
+        ),
+        click.option(
+            "--progress",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Keep this JSON file up to date about how far it is.",
         ),
     )
 

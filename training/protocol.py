@@ -7,7 +7,7 @@ but ``smote-train`` by patient are there to be compared with; some of them leak,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -169,18 +169,6 @@ def leak(chosen: Protocol, dealt: Dealt, unknown: bool) -> Leak:
         both.update(np.intersect1d(learned, dealt.patients[parts.test]).tolist())
     synthetic = sum(int((parts.test >= dealt.real).sum()) for parts in dealt.splits)
     return Leak(len(both), synthetic, chosen.resampling == "smote-all", unknown)
-
-
-def objection(manifest: dict[str, Any]) -> str:
-    """Why a model must not be promoted, from its manifest; empty where nothing speaks against it."""
-    found = manifest.get("protocol")
-    if not isinstance(found, dict) or found.get("may_serve", True):
-        return ""
-    leaks = " It leaks: its figures are too good." if manifest.get("leaks") else ""
-    return (
-        f"was trained to be compared with ({found.get('title')}).{leaks} Only models of the protocol "
-        "smote-train, split by patient, may be promoted."
-    )
 
 
 def _ratio(test_share: float) -> str:

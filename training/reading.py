@@ -20,7 +20,7 @@ import numpy as np
 from birads_app.inference import preprocess, quality
 from birads_app.inference.decode import decode
 from birads_app.inference.errors import InputError
-from training import looks
+from training import looks, progress
 from training.dataset import Example
 from training.ledger import Ledger
 
@@ -133,20 +133,18 @@ class _Found:
 
 def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) -> Iterator[_Found]:
     """Results in order, a bounded number ahead of the consumer."""
-    from tqdm import tqdm
-
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     waiting: deque[Future[_Found]] = deque()
     try:
-        with tqdm(total=len(examples), desc="images", unit="image", disable=None) as bar:
+        with progress.steps("images", len(examples), "image") as bar:
             for example in examples:
                 waiting.append(pool.submit(work, example))
                 if len(waiting) >= _IN_FLIGHT:
                     yield waiting.popleft().result()
-                    bar.update()
+                    bar.step()
             while waiting:
                 yield waiting.popleft().result()
-                bar.update()
+                bar.step()
     finally:
         pool.shutdown(cancel_futures=True)
 

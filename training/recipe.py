@@ -20,7 +20,7 @@ import numpy as np
 from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
 from birads_app.inference.errors import ModelError
-from training import breasts, dataset, extractor, protocol, resampling, traps, tune
+from training import breasts, dataset, extractor, progress, protocol, resampling, traps, tune
 from training.config import SHIPPED, Site, TrainConfig
 from training.errors import DatasetError
 from training.extractor import Extractor
@@ -29,7 +29,7 @@ from training.heads import Head, Lesson, TrainedHead, head
 from training.heads.lesson import ORDINAL
 from training.heads.neural import TrainedNetwork
 from training.outcome import Answers, Outcome, Scale, Trained
-from training.promote import reserved
+from training.reserve import reserved
 from training.rows import AnyRows, Part
 from training.split import Split
 from training.survey import Survey, survey
@@ -312,7 +312,8 @@ def _cross_validate(
     for number, parts in enumerate(material.dealt.splits, 1):
         say(f"fold {number} of {config.folds}")
         fold = replace(material, split=parts, fold=number)
-        trained, _ = _fit(config, kind, fold)
+        with progress.part(f"fold {number}"):
+            trained, _ = _fit(config, kind, fold)
         found.append(_answer(fold, trained, _scale(fold, trained)))
     columns = zip(*(vars(one).values() for one in found), strict=True)
     return Answers(*(np.concatenate(column) for column in columns))
@@ -362,6 +363,7 @@ def _answer_shuffled(
         material.dealt, material.dealt.splits[0], len(material.classes), config.seed + number
     )
     shuffled = replace(material, dealt=dealt, split=parts, fold=-number)
-    trained, _ = _fit(config, kind, shuffled)
+    with progress.part("shuffled labels"):
+        trained, _ = _fit(config, kind, shuffled)
     rows, labels = shuffled.part(parts.test)
     return softmax(trained.logits(rows)), labels

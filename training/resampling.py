@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training import progress
 from training.errors import DatasetError
 from training.rows import AnyRows, Joined, Scratch, folder_of
 
@@ -118,11 +119,9 @@ def _make(
     rows: AnyRows, labels: np.ndarray, missing: np.ndarray, neighbours: int, most: int, seed: int
 ) -> tuple[Scratch, tuple[Block, ...]]:
     """Write the synthetic rows, category by category."""
-    from tqdm import tqdm
-
     made = Scratch(rows.shape[1], rows.dtype, folder_of(rows))
     blocks: list[Block] = []
-    with tqdm(total=int(missing.sum()), desc="SMOTE", unit="row", disable=None) as bar:
+    with progress.steps("SMOTE", int(missing.sum()), "row") as bar:
         for label in np.flatnonzero(missing):
             # Each category starts from the seed, as imbalanced-learn has it.
             for step, (real, count) in enumerate(
@@ -132,7 +131,7 @@ def _make(
                 start = len(rows) + len(made)
                 made.append(synthetic)
                 blocks.append(Block(real, start, start + count))
-                bar.update(count)
+                bar.step(count)
     return made, tuple(blocks)
 
 

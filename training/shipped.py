@@ -33,7 +33,7 @@ from training.config import Site
 from training.fine_tune import CONV4, FineTuning, Part, Schedule
 from training.freeze import freeze
 from training.heads import DenseHead
-from training.promote import reserved
+from training.reserve import reserved
 from training.shipped_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, Material, Source
 from training.work import Work
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from birads_app.inference.preprocess import standardise
-from training import fine_tune, rebuild
+from training import fine_tune, progress, rebuild
 from training.augment import augmented
 from training.backbone import NETWORKS, freeze_backbone, keras_backbone
 from training.config import TrainConfig
@@ -155,8 +155,6 @@ class _Tuning:
 
     def learn(self, kept_at: Path | None) -> tuple[checkpoint.Curve, int]:
         """Train to the end. The curve begins with the loss before the first epoch, which no training loss goes with."""
-        from tqdm import tqdm
-
         # What changes: the weights that learn, and the states of the generators of random numbers.
         random = [one for one in self.head.model.variables if "seed_generator" in one.path]
         changing = SimpleNamespace(variables=[*self.variables, *random])
@@ -164,15 +162,14 @@ class _Tuning:
         if not curve:
             curve, kept = [(float("nan"), self._validate())], self._weights()
         total = self.config.fine_tune_epochs
-        with tqdm(total=total, initial=len(curve) - 1, desc="fine-tuning", unit="epoch", disable=None) as bar:
+        with progress.steps("fine-tuning", total, "epoch", done=len(curve) - 1) as bar:
             while not self._finished(curve):
                 curve.append((self._epoch(len(curve)), self._validate()))
                 if neural.best(curve) == len(curve) - 1:
                     kept = self._weights()
                 if kept_at:
                     checkpoint.save(kept_at, changing, self.optimizer, curve, kept)
-                bar.set_postfix(validation_loss=f"{curve[-1][1]:.3f}")
-                bar.update()
+                bar.step(curve=curve)
         for variable, value in zip(self.variables, kept, strict=True):
             variable.assign(halved(value))
         return curve, neural.best(curve)

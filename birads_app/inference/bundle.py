@@ -200,6 +200,14 @@ def set_current(models: Path, name: str) -> None:
         _replace_history(models, [*history, name])
 
 
+def previous(models: Path) -> str:
+    """Name of the model that served before; raises NoModel where nothing was promoted before the current one."""
+    history = promoted(models)
+    if len(history) < 2:
+        raise NoModel(say("There is no earlier model to go back to."))
+    return check_name(history[-2])
+
+
 def roll_back(models: Path) -> str:
     """Let the model before the current one serve again, and give its name.
 
@@ -210,12 +218,10 @@ def roll_back(models: Path) -> str:
     BundleError
         The model before is damaged or gone; the current one goes on serving.
     """
-    history = promoted(models)
-    if len(history) < 2:
-        raise NoModel(say("There is no earlier model to go back to."))
-    load(models / check_name(history[-2]))
-    _replace_history(models, history[:-1])
-    return history[-2]
+    name = previous(models)
+    load(models / name)
+    _replace_history(models, promoted(models)[:-1])
+    return name
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

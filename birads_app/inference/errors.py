@@ -9,7 +9,8 @@ BiradsError
 │   └── NotAMammogram        readable, but not a picture the model may judge
 └── ModelError               the model that should answer
     ├── NoModel              none is there (HTTP 503)
-    └── BundleError          a bundle is damaged, incomplete or of a newer schema
+    ├── BundleError          a bundle is damaged, incomplete or of a newer schema
+    └── NotForService        the model was trained to be compared with, not to serve (HTTP 409)
 """
 
 
@@ -58,3 +59,7 @@ class NoModel(ModelError):
 
 class BundleError(ModelError):
     """A model bundle is damaged, incomplete or of an unknown schema."""
+
+
+class NotForService(ModelError):
+    """The model was trained by a protocol whose models must not serve."""

@@ -36,6 +36,11 @@ def engine() -> Engine:
     return found
 
 
+def exists() -> bool:
+    """True where there is a database; asking does not make one."""
+    return Path(current_app.instance_path, FILE_NAME).is_file()
+
+
 def session() -> Session:
     """The session for reading that lasts as long as the request.
 

@@ -4,10 +4,12 @@ BiradsError
 ├── NotFound
 ├── NameTaken
 ├── InvalidAccount      a name, role or password that no account may have
+├── LastAdministrator   nobody would be left who may change anything
 ├── TooManyAttempts     to sign in
 ├── NotAllowed          for an account in this role
 ├── InvalidAssessment   with terms that there are not, or of what the exam does not show
 ├── NoStudy             that an exam's results could join
+├── TrainingRefused     a training cannot be started, stopped or gone on with as asked
 └── SiteKeyDiffers      from the one under which something was sealed
 """
 
@@ -25,6 +27,10 @@ class NameTaken(BiradsError):
 
 class InvalidAccount(BiradsError):
     """No account may have this name, role or password."""
+
+
+class LastAdministrator(BiradsError):
+    """Nobody would be left who may change anything."""
 
 
 class TooManyAttempts(BiradsError):
@@ -48,6 +54,10 @@ class InvalidAssessment(BiradsError):
 
 class NoStudy(BiradsError):
     """There is no study that an exam's results could join."""
+
+
+class TrainingRefused(BiradsError):
+    """A training cannot be started, stopped or gone on with as asked."""
 
 
 class SiteKeyDiffers(BiradsError):

@@ -144,7 +144,13 @@ class AuditEntry(Base):
     """Who did what, and in ``detail`` why, in that person's words. Triggers of the database refuse every change."""
 
     __tablename__ = "audit"
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (
+        Index("ix_audit_at", "at"),
+        Index("ix_audit_who_at", "who", "at"),
+        Index("ix_audit_action_at", "action", "at"),
+        Index("ix_audit_subject_at", "subject", "at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -2,20 +2,25 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from birads_app.inference.translatable import say
+from birads_app.records import audit
 from birads_app.records.database import session, writing
-from birads_app.records.errors import InvalidAccount, NameTaken, NotFound
+from birads_app.records.errors import InvalidAccount, LastAdministrator, NameTaken, NotFound
 from birads_app.records.models import Role, User
 
 PASSWORD_MIN, PASSWORD_MAX = 12, 256
+# Who stands in the audit list for what is done by a command on the server.
+CONSOLE = "console"
 _NAME = re.compile(r"[^\W_](?:[\w .@-]{0,62}[\w.])?")
 # The account of exams that come over the network: its name is none that a person may have, its hash is no
 # hash, so no password fits.
@@ -24,8 +29,8 @@ NETWORK_NAME, _NO_PASSWORD = "PACS (automatic)", "!"
 _HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
 
 
-def create(name: str, password: str, role: str) -> User:
-    """Create an account.
+def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
+    """Create an account, on record; ``by`` is the name of who does it.
 
     Raises
     ------
@@ -38,6 +43,7 @@ def create(name: str, password: str, role: str) -> User:
     try:
         with writing() as current:
             current.add(user)
+            audit.add(current, by, "create account", name, role)
     except IntegrityError:
         raise NameTaken(
             say("There is already an account named %(name)s. Choose another name.", name=name)
@@ -54,15 +60,50 @@ def draft(name: str, password: str, role: str) -> User:
                 "and begins with a letter or digit."
             )
         )
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise InvalidAccount(
-            say("A password has %(least)d to %(most)d characters.", least=PASSWORD_MIN, most=PASSWORD_MAX)
-        )
-    if role not in list(Role):
-        raise InvalidAccount(
-            say("A role has to be one of %(roles)s. Got %(role)s.", roles=", ".join(Role), role=repr(role))
-        )
-    return User(name=name, role=role, password_hash=_HASHER.hash(password), session_key=secrets.token_hex(32))
+    _check_role(role)
+    return User(name=name, role=role, password_hash=_hash(password), session_key=_session_key())
+
+
+def change_role(user: User, role: str, by: str = CONSOLE) -> None:
+    """Give an account another role; raises InvalidAccount for none, LastAdministrator for who must stay one."""
+    _check_role(role)
+    with _changing(user, by, "change role", f"{user.role} to {role}") as (current, kept):
+        kept.role = role
+        _leave_an_administrator(current)
+
+
+def switch_off(user: User, by: str = CONSOLE) -> None:
+    """Keep the owner out from now on, whoever is signed in included; raises LastAdministrator."""
+    with _changing(user, by, "switch account off") as (current, kept):
+        kept.enabled, kept.session_key = False, _session_key()
+        _leave_an_administrator(current)
+
+
+def switch_on(user: User, by: str = CONSOLE) -> None:
+    """Let the owner sign in again."""
+    with _changing(user, by, "switch account on") as (_, kept):
+        kept.enabled = True
+
+
+def set_password(user: User, password: str, by: str = CONSOLE) -> User:
+    """Change the password and end all sessions; raises InvalidAccount for one that nobody may have."""
+    hashed = _hash(password)
+    with _changing(user, by, "set password") as (_, kept):
+        kept.password_hash, kept.session_key = hashed, _session_key()
+    return kept
+
+
+def everybody() -> Sequence[User]:
+    """The accounts of people, by name."""
+    return session().scalars(select(User).where(a_person()).order_by(User.name)).all()
+
+
+def by_id(user_id: int) -> User:
+    """A person's account; raises NotFound."""
+    user = session().scalar(select(User).where(User.id == user_id, a_person()))
+    if user is None:
+        raise NotFound(say("There is no such account."))
+    return user
 
 
 def by_name(name: str) -> User:
@@ -85,7 +126,7 @@ def network() -> User:
         user = current.scalar(query)
         if user is None:
             user = User(name=NETWORK_NAME, role=Role.RADIOLOGIST, password_hash=_NO_PASSWORD)
-            user.session_key = secrets.token_hex(32)
+            user.session_key = _session_key()
             current.add(user)
     return user
 
@@ -94,6 +135,11 @@ def set_language(user: User, code: str) -> None:
     """Keep the language that somebody wants the pages in."""
     with writing() as current:
         current.merge(user, load=True).language = code
+
+
+def name_on_record(name: str) -> str:
+    """The name as its account has it, or a word for none: what is typed in vain may be a password."""
+    return session().scalar(select(User.name).where(User.name == name)) or "unknown account"
 
 
 def a_person() -> ColumnElement[bool]:
@@ -127,3 +173,42 @@ def authenticate(name: str, password: str) -> User | None:
 def _decoy() -> str:
     """The hash of a password that nobody has."""
     return _HASHER.hash(secrets.token_hex(32))
+
+
+@contextmanager
+def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tuple[Session, User]]:
+    """A transaction with the account in it, and the change on record."""
+    with writing() as current:
+        kept = current.merge(user, load=True)
+        yield current, kept
+        audit.add(current, by, action, user.name, detail)
+
+
+def _leave_an_administrator(current: Session) -> None:
+    """Raise LastAdministrator where this transaction would leave nobody who may change anything."""
+    current.flush()
+    if not current.scalar(select(exists().where(a_person(), User.enabled, User.role == Role.ADMIN))):
+        raise LastAdministrator(
+            say(
+                "This is the only administrator who can sign in. Make another account an administrator first."
+            )
+        )
+
+
+def _check_role(role: str) -> None:
+    if role not in list(Role):
+        raise InvalidAccount(
+            say("A role has to be one of %(roles)s. Got %(role)s.", roles=", ".join(Role), role=repr(role))
+        )
+
+
+def _hash(password: str) -> str:
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise InvalidAccount(
+            say("A password has %(least)d to %(most)d characters.", least=PASSWORD_MIN, most=PASSWORD_MAX)
+        )
+    return _HASHER.hash(password)
+
+
+def _session_key() -> str:
+    return secrets.token_hex(32)

@@ -20,6 +20,8 @@ ACCESS = {
     "viewing": (_EVERYBODY, _READERS),
     "assessing": (_EVERYBODY, _READERS),
     "practice": (_EVERYBODY, _READERS),
+    "models": (_EVERYBODY, _ADMINISTRATORS),
+    "own_account": (_EVERYBODY, _EVERYBODY),
     "admin": (_OVERSEERS, _ADMINISTRATORS),
 }
 _LOOKING = ("GET", "HEAD", "OPTIONS")

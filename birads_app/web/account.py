@@ -107,6 +107,7 @@ def login() -> ResponseReturnValue:
         return *_form_page("account/login.html", form, 429), {"Retry-After": str(error.wait)}
     user = users.authenticate(form.name.data, form.password.data)
     if user is None:
+        audit.note(users.name_on_record(form.name.data), "sign in refused")
         form.form_errors.append("Name and password do not match.")
         return _form_page("account/login.html", form, 401)
     throttle.forget(form.name.data, address)

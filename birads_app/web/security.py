@@ -41,9 +41,9 @@ def private(response: Response) -> Response:
 
 
 def _complete(response: Response) -> Response:
-    """Add the headers. What is not a static file may show patients and is kept by no cache."""
+    """Add the headers that no view has set itself. What is not a static file may show patients: no cache keeps it."""
     for name, value in _HEADERS.items():
-        response.headers[name] = value
+        response.headers.setdefault(name, value)
     if request.endpoint != "static" and not response.cache_control.private:
         response.headers["Cache-Control"] = "no-store"
     if current_app.config["SESSION_COOKIE_SECURE"]:

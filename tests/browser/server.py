@@ -34,12 +34,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[Server]:
-    """Serve from a fresh instance inside ``folder``; stopped on leaving."""
+def serve(folder: Path, **settings: str) -> Iterator[Server]:
+    """Serve from a fresh instance inside ``folder``, with more settings where given; stopped on leaving."""
     port = _free_port()
     console = folder / "console.txt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BIRADS_")}
     environment |= {"BIRADS_INSTANCE": str(folder / "instance"), "HOST": "127.0.0.1", "PORT": str(port)}
+    environment |= settings
     with console.open("w") as output:
         options = {"cwd": ROOT, "env": environment, "stdout": output, "stderr": subprocess.STDOUT}
         subprocess.run(

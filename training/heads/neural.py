@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from training import progress
 from training.freeze import freeze
 from training.heads import checkpoint
 from training.heads.lesson import ORDINAL, Lesson
@@ -184,21 +185,18 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
 
 def _train(model: Any, lesson: Lesson) -> tuple[checkpoint.Curve, list[np.ndarray]]:
     """Train, from a checkpoint where there is one; gives the losses of each epoch and the best weights."""
-    from tqdm import tqdm
-
     curve, kept = checkpoint.Curve(), model.get_weights()
     if lesson.checkpoint:
         model.optimizer.build(model.trainable_variables)
         curve, kept = checkpoint.restore(lesson.checkpoint, model, model.optimizer)
-    with tqdm(total=lesson.epochs, initial=len(curve), desc="head", unit="epoch", disable=None) as bar:
+    with progress.steps("head", lesson.epochs, "epoch", done=len(curve)) as bar:
         while not _finished(curve, lesson):
             curve.append(_epoch(model, lesson, len(curve)))
             if best(curve) == len(curve) - 1:
                 kept = model.get_weights()
             if lesson.checkpoint:
                 checkpoint.save(lesson.checkpoint, model, model.optimizer, curve, kept)
-            bar.set_postfix(validation_loss=f"{curve[-1][1]:.3f}")
-            bar.update()
+            bar.step(curve=curve)
     return curve, kept
 
 

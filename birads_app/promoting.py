@@ -1,0 +1,61 @@
+"""Promote and roll back as people do it, with the reason on record; the page and the command share this way."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import current_app
+
+from birads_app.config import Settings
+from birads_app.inference import bundle as bundles
+from birads_app.inference import promotion
+from birads_app.records import audit, database, migrate
+from birads_app.records.users import CONSOLE
+
+
+def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool = False) -> None:
+    """Verify a model, which takes seconds, then let it serve.
+
+    Parameters
+    ----------
+    override : let it serve though its protocol forbids; that is put on record as well
+
+    Raises
+    ------
+    BundleError, NotForService
+        It is not fit to serve, and nothing changes.
+    """
+    settings = _settings()
+    objection = promotion.check(settings.models, name, settings.engine, settings.precision, override=override)
+    with _on_record(who, "promote against protocol" if objection else "promote model", name, reason):
+        promotion.promote(settings.models, name, objection)
+
+
+def roll_back(who: str = CONSOLE, reason: str = "") -> str:
+    """Verify the model that served before, let it serve again, and give its name.
+
+    Raises
+    ------
+    NoModel, BundleError
+        There is none, or it is damaged; the current one goes on serving.
+    """
+    settings = _settings()
+    name = bundles.previous(settings.models)
+    promotion.verify(settings.models, name, settings.engine, settings.precision)
+    with _on_record(who, "roll back to model", name, reason):
+        return promotion.roll_back(settings.models)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["birads_settings"]
+    return settings
+
+
+@contextmanager
+def _on_record(who: str, action: str, name: str, reason: str) -> Iterator[None]:
+    """Do it and write it down, both or neither; on a machine that only trains there is no list to write to."""
+    if not (database.exists() and migrate.is_current()):
+        yield
+        return
+    with database.writing() as current:
+        audit.add(current, who, action, name, reason)
+        yield

@@ -1,0 +1,123 @@
+"""What lies on the disk, told without walking through millions of files."""
+
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import current_app
+from sqlalchemy import func, select
+
+from birads_app.records import files
+from birads_app.records.database import FILE_NAME, session
+from birads_app.records.models import Assessment, Base, Exam, Image
+
+_SAMPLED = 200
+_FILES_MAX = 20_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a folder or a kind of file takes.
+
+    whole : False where there are more files than were looked at
+    """
+
+    bytes: int
+    files: int
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What takes room.
+
+    kinds : bytes of all images' files by kind, such as ``original`` or ``heat``; an estimate from ``sampled``
+        images where these are not all
+    folders : by name
+    free, total : bytes of the disk that the instance folder is on
+    """
+
+    exams: int
+    images: int
+    assessments: int
+    database: int
+    kinds: dict[str, int]
+    sampled: int
+    folders: dict[str, Size]
+    free: int
+    total: int
+
+
+def measure() -> Storage:
+    """Measure; takes a fraction of a second whatever there is."""
+    instance = Path(current_app.instance_path)
+    settings = current_app.extensions["birads_settings"]
+    images = _count(Image)
+    kinds, sampled = _kinds(images)
+    disk = shutil.disk_usage(instance)
+    return Storage(
+        exams=_count(Exam),
+        images=images,
+        assessments=_count(Assessment),
+        database=sum(path.stat().st_size for path in instance.glob(f"{FILE_NAME}*")),
+        kinds=kinds,
+        sampled=sampled,
+        folders={
+            "spool": _size(instance / "spool"),
+            "trainings": _size(instance / "trainings", instance / "training"),
+            "cache": _size(instance / "cache"),
+            "models": _size(settings.models),
+        },
+        free=disk.free,
+        total=disk.total,
+    )
+
+
+def _count(table: type[Base]) -> int:
+    return session().scalar(select(func.count()).select_from(table)) or 0
+
+
+def _kinds(images: int) -> tuple[dict[str, int], int]:
+    """Bytes of each kind of file, from all images or from a number drawn at random, and how many those were.
+
+    Ids are random, so those that follow a random one are a random sample.
+    """
+    query = select(Image.exam_id, Image.id).order_by(Image.id).limit(_SAMPLED)
+    if images > _SAMPLED:
+        drawn = session().execute(query.where(Image.id >= secrets.token_hex(16))).all()
+        drawn = [*drawn, *session().execute(query.limit(_SAMPLED - len(drawn) or 1)).all()][:_SAMPLED]
+    else:
+        drawn = list(session().execute(query).all())
+    seen: Counter[str] = Counter()
+    for exam_id, image_id in drawn:
+        folder = files.root() / exam_id / image_id
+        for path, size in _files(folder):
+            first = path.relative_to(folder).parts[0]
+            seen[first.partition(".")[0].partition("-")[0]] += size
+    share = images / len(drawn) if drawn else 0
+    return {kind: round(size * share) for kind, size in seen.most_common()}, len(drawn)
+
+
+def _size(*folders: Path) -> Size:
+    """What is in the folders, as far as it is looked at."""
+    total = count = 0
+    for folder in folders:
+        for _, size in _files(folder):
+            total, count = total + size, count + 1
+            if count == _FILES_MAX:
+                return Size(total, count, whole=False)
+    return Size(total, count)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Every file below a folder with its size; what vanishes meanwhile is passed over."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            with suppress(OSError):
+                yield path, path.stat().st_size

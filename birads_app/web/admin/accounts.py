@@ -1,0 +1,152 @@
+"""Accounts: who may sign in, in which role."""
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, SelectChoice, SelectField, StringField
+from wtforms.validators import EqualTo, InputRequired, Length
+
+from birads_app.inference.errors import BiradsError
+from birads_app.records import users
+from birads_app.records.models import Role, User
+from birads_app.statuses import status_of
+from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
+from birads_app.web.own_account import sign_in_again
+
+ROLES: dict[str, LazyString] = {
+    Role.RADIOLOGIST: _l("Radiologist"),
+    Role.ADMIN: _l("Administrator"),
+    Role.AUDITOR: _l("Auditor"),
+}
+
+
+class RoleForm(FlaskForm):
+    """Gives an account a role."""
+
+    role = SelectField(_l("Role"), choices=[SelectChoice(*one) for one in ROLES.items()])
+
+
+class NewPasswordForm(FlaskForm):
+    """Sets a password."""
+
+    password = PasswordField(
+        _l("Password (at least %(count)s characters)", count=users.PASSWORD_MIN),
+        validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
+    )
+    confirm = PasswordField(
+        _l("Password again"),
+        validators=[InputRequired(), EqualTo("password", _l("The two passwords differ."))],
+    )
+
+
+class CreateForm(RoleForm, NewPasswordForm):
+    """Creates an account."""
+
+    name = StringField(_l("Name"), validators=[InputRequired(), Length(max=64)])
+
+
+@bp.route("/accounts", methods=["GET", "POST"])
+def accounts() -> ResponseReturnValue:
+    """List the accounts, and create one."""
+    form = CreateForm()
+    status = 422 if form.is_submitted() else 200
+    if form.validate_on_submit():
+        try:
+            users.create(form.name.data.strip(), form.password.data, form.role.data, current_user.name)
+        except BiradsError as error:
+            form.form_errors.append(str(error))
+            status = status_of(error)
+        else:
+            flash(_("The account %(name)s was created.", name=form.name.data.strip()))
+            return redirect(url_for("admin.accounts"), 303)
+    page = render_template("admin/accounts.html", form=form, people=users.everybody(), roles=ROLES)
+    return page, status
+
+
+@bp.get("/accounts/<int:user_id>")
+def account(user_id: int) -> ResponseReturnValue:
+    """Show an account with all that can be changed about it."""
+    return _account_page(users.by_id(user_id))
+
+
+@bp.post("/accounts/<int:user_id>/role")
+def change_role(user_id: int) -> ResponseReturnValue:
+    """Give the account another role."""
+    user, form = users.by_id(user_id), RoleForm()
+    if not form.validate_on_submit():
+        return _account_page(user, role=form)
+    try:
+        users.change_role(user, form.role.data, current_user.name)
+    except BiradsError as error:
+        form.form_errors.append(str(error))
+        return _account_page(user, role=form, status=status_of(error))
+    return _done(_("The role of %(name)s was changed.", name=user.name))
+
+
+@bp.post("/accounts/<int:user_id>/password")
+def set_password(user_id: int) -> ResponseReturnValue:
+    """Set the account's password and end its sessions; who does it to herself stays."""
+    user, form = users.by_id(user_id), NewPasswordForm()
+    if not form.validate_on_submit():
+        return _account_page(user, password=form)
+    changed = users.set_password(user, form.password.data, current_user.name)
+    if changed.id == current_user.id:
+        sign_in_again(changed)
+    return _done(_("%(name)s has a new password; all sessions of the account have ended.", name=user.name))
+
+
+@bp.route("/accounts/<int:user_id>/off", methods=["GET", "POST"])
+def switch_off(user_id: int) -> ResponseReturnValue:
+    """Ask first, then keep the owner out."""
+    user = users.by_id(user_id)
+    texts = {
+        "title": _("Switch off the account %(name)s?", name=user.name),
+        "text": _(
+            "Nobody can sign in with it any more, and its API tokens stop working. What it did stays under its name."
+        ),
+        "action": _("Switch off"),
+        "back": url_for("admin.account", user_id=user.id),
+        "danger": True,
+    }
+    form = FlaskForm()
+    if not confirmed(form):
+        return confirm_page(form, **texts)
+    try:
+        users.switch_off(user, current_user.name)
+    except BiradsError as error:
+        return confirm_page(form, error, **texts)
+    return _done(_("The account %(name)s is switched off.", name=user.name))
+
+
+@bp.post("/accounts/<int:user_id>/on")
+def switch_on(user_id: int) -> ResponseReturnValue:
+    """Let the owner in again."""
+    user = users.by_id(user_id)
+    users.switch_on(user, current_user.name)
+    return _done(_("The account %(name)s is switched on.", name=user.name))
+
+
+def _done(message: str) -> ResponseReturnValue:
+    flash(message)
+    return redirect(url_for("admin.accounts"), 303)
+
+
+def _account_page(
+    user: User,
+    role: RoleForm | None = None,
+    password: NewPasswordForm | None = None,
+    status: int | None = None,
+) -> tuple[str, int]:
+    """The page of one account; the form that was sent keeps its errors."""
+    page = render_template(
+        "admin/account.html",
+        person=user,
+        roles=ROLES,
+        role=role or RoleForm(formdata=None, role=user.role),
+        password=password or NewPasswordForm(formdata=None),
+    )
+    return page, status or (200 if request.method == "GET" else 422)

@@ -1,0 +1,78 @@
+"""What the pages of the administration share: their address, their tabs, and the form that asks for a reason."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, current_app, render_template
+from flask_babel import format_decimal
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import TextAreaField
+from wtforms.validators import DataRequired, Length
+
+from birads_app.config import Settings
+from birads_app.inference.errors import BiradsError
+from birads_app.statuses import status_of
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+class ReasonForm(FlaskForm):
+    """Asks why something is done; what is answered goes into the audit list."""
+
+    reason = TextAreaField(_l("Reason"), validators=[DataRequired(), Length(max=500)])
+
+
+def settings() -> Settings:
+    """The application's settings."""
+    found: Settings = current_app.extensions["birads_settings"]
+    return found
+
+
+def confirmed(form: FlaskForm) -> bool:
+    """True where a page that asks first was sent; its form may hold no more than its token."""
+    return bool(form.validate_on_submit())
+
+
+def confirm_page(form: FlaskForm, error: BiradsError | None = None, **texts: Any) -> tuple[str, int]:
+    """The page that asks first.
+
+    Parameters
+    ----------
+    error : what went wrong when it was sent
+    texts : ``title``, ``text``, ``action``, ``back`` (an address), and whether it is a ``danger``
+    """
+    if error:
+        form.form_errors.append(str(error))
+    status = status_of(error) if error else 422 if form.errors else 200
+    return render_template("admin/confirm.html", form=form, **texts), status
+
+
+@bp.context_processor
+def _tabs() -> dict[str, Any]:
+    """Give the pages of the administration their tabs."""
+    return {"tabs": list(_sections()), "size": size}
+
+
+def _sections() -> Iterator[tuple[str, str]]:
+    yield "overview", _("Overview")
+    yield "models", _("Models")
+    yield "trainings", _("Training")
+    yield "accounts", _("Accounts")
+    yield "tokens", _("API tokens")
+    yield "audit_list", _("Audit list")
+    yield "settings_page", _("Settings")
+    yield "storage_page", _("Storage")
+
+
+def size(count: int) -> str:
+    """A number of bytes in words, with two digits or more: 1,234,567 is 1.2 MB."""
+    step = 0
+    scaled = float(count)
+    while scaled >= 999.5 and step < len(_UNITS) - 1:
+        scaled, step = scaled / 1000, step + 1
+    digits = "#,##0.#" if scaled < 9.95 and step else "#,##0"
+    return f"{format_decimal(scaled, format=digits)} {_UNITS[step]}"

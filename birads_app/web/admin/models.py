@@ -1,0 +1,145 @@
+"""Models: which there are, their figures side by side, and which of them serves."""
+
+from flask import Response, abort, flash, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from wtforms import BooleanField
+
+from birads_app import promoting
+from birads_app.inference import bundle as bundles
+from birads_app.inference import promotion
+from birads_app.inference.errors import BiradsError, BundleError, ModelError
+from birads_app.inference.evaluation import Figure, Measured, measured
+from birads_app.web.admin.blueprint import ReasonForm, bp, confirm_page, settings
+
+# The report is a page of its own with its style inside; it may run nothing, load nothing and send nothing.
+_REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+)
+_COMPARED_MAX = 8
+
+
+class OverrideForm(ReasonForm):
+    """Promotes a model that its protocol keeps from serving."""
+
+    override = BooleanField(_l("Let it serve all the same"))
+
+
+@bp.get("/models")
+def models() -> str:
+    """List the models."""
+    return render_template(
+        "admin/models.html",
+        listing=promotion.listing(settings().models),
+        before=_before(),
+        report=bundles.REPORT,
+    )
+
+
+@bp.get("/models/compare")
+def compare() -> str:
+    """Show the figures of the chosen models side by side."""
+    names = request.args.getlist("name")[:_COMPARED_MAX]
+    rows: list[Measured] = []
+    silent: list[str] = []
+    for name in names:
+        found = measured(_bundle(name))
+        rows += found
+        silent += [] if found else [name]
+    columns = {name: [getattr(row, name) for row in rows] for name in ("f1", "kappa", "accuracy", "ece")}
+    return render_template(
+        "admin/compare.html",
+        names=names,
+        rows=rows,
+        silent=silent,
+        axes={name: _axis(figures) for name, figures in columns.items()},
+    )
+
+
+@bp.get("/models/<name>/report")
+def report(name: str) -> Response:
+    """Show the training's report as it is kept in the bundle."""
+    bundle = _bundle(name)
+    if bundles.REPORT not in bundle.manifest["files"]:
+        abort(404, _("%(name)s has no report.", name=name))
+    response = send_file((bundle.path / bundles.REPORT).absolute(), mimetype="text/html")
+    response.headers["Content-Security-Policy"] = _REPORT_POLICY
+    return response
+
+
+@bp.route("/models/<name>/promote", methods=["GET", "POST"])
+def promote(name: str) -> ResponseReturnValue:
+    """Ask for the reason, then let the model serve."""
+    objection = promotion.objection(_bundle(name).manifest)
+    form = OverrideForm() if objection else ReasonForm()
+    texts = {
+        "title": _("Let %(name)s serve?", name=name),
+        "text": _(
+            "It is checked first, and answers from the next exam on. Exams that were read before stay as they are."
+        ),
+        "action": _("Promote"),
+        "busy": _("Checking the model…"),
+        "back": url_for("admin.models"),
+        "objection": objection,
+        "danger": bool(objection),
+    }
+    if not form.validate_on_submit():
+        return confirm_page(form, **texts)
+    if objection and not form.override.data:
+        form.override.errors = [_("Tick this if it shall serve although it must not.")]
+        return confirm_page(form, **texts)
+    try:
+        promoting.promote(name, current_user.name, form.reason.data.strip(), override=bool(objection))
+    except BiradsError as error:
+        return confirm_page(form, error, **texts)
+    flash(_("%(name)s serves now.", name=name))
+    return redirect(url_for("admin.models"), 303)
+
+
+@bp.route("/models/rollback", methods=["GET", "POST"])
+def roll_back() -> ResponseReturnValue:
+    """Ask for the reason, then let the model serve that served before."""
+    before, form = _before(), ReasonForm()
+    if before is None:
+        abort(404, _("There is no earlier model to go back to."))
+    texts = {
+        "title": _("Go back to %(name)s?", name=before),
+        "text": _("It is checked first, and answers from the next exam on."),
+        "action": _("Roll back"),
+        "busy": _("Checking the model…"),
+        "back": url_for("admin.models"),
+        "danger": True,
+    }
+    if not form.validate_on_submit():
+        return confirm_page(form, **texts)
+    try:
+        name = promoting.roll_back(current_user.name, form.reason.data.strip())
+    except BiradsError as error:
+        return confirm_page(form, error, **texts)
+    flash(_("%(name)s serves again.", name=name))
+    return redirect(url_for("admin.models"), 303)
+
+
+def _bundle(name: str) -> bundles.Bundle:
+    """The model; one that is not there answers 404."""
+    try:
+        return promotion.find(settings().models, name)
+    except BundleError as error:
+        if not (settings().models / name / bundles.MANIFEST).is_file():
+            abort(404, _("There is no model named %(name)s.", name=name))
+        raise error
+
+
+def _before() -> str | None:
+    """The model to which a roll-back goes."""
+    try:
+        return bundles.previous(settings().models)
+    except ModelError:
+        return None
+
+
+def _axis(figures: list[Figure]) -> tuple[float, float]:
+    """The ends of the scale on which a column's intervals are drawn."""
+    return min([0.0, *(one.low for one in figures)]), max([1e-9, *(one.high for one in figures)])

@@ -1,0 +1,92 @@
+"""Settings, each with where it comes from, and what takes room on the disk."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from flask import current_app, render_template
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
+
+from birads_app.config import KEPT_KEYS, Settings
+from birads_app.records.storage import Storage, measure
+from birads_app.web.admin.blueprint import bp
+from birads_app.web.model_card import inline
+
+# The page that lists the settings is where each is told, so it is read from there.
+_PAGE = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
+_ROW = re.compile(r"^\| `(BIRADS_\w+)` \| .*? \| (.*) \|$", re.MULTILINE)
+_ACCOUNT_IN_ADDRESS = re.compile(r"//[^/@]*@")
+_MEASURED_EVERY_S = 60
+
+ENVIRONMENT, DEFAULT, FILE = _l("environment"), _l("default"), _l("file in the instance folder")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A setting as the page shows it.
+
+    value, default : as one would write them in the environment; a secret's is never here
+    source : where the value comes from
+    about : what it does
+    """
+
+    variable: str
+    value: str
+    default: str
+    secret: bool
+    source: LazyString
+    about: Markup
+
+
+@bp.get("/settings")
+def settings_page() -> str:
+    """Show every setting with its value and where that comes from."""
+    return render_template("admin/settings.html", settings=list(_shown()), given=ENVIRONMENT)
+
+
+@bp.get("/storage")
+def storage_page() -> str:
+    """Show what takes room."""
+    return render_template("admin/storage.html", storage=storage())
+
+
+def storage() -> Storage:
+    """What takes room, measured anew after a minute."""
+    kept: tuple[float, Storage] | None = current_app.extensions.get("birads_storage")
+    if kept is None or time.monotonic() - kept[0] > _MEASURED_EVERY_S:
+        kept = (time.monotonic(), measure())
+        current_app.extensions["birads_storage"] = kept
+    return kept[1]
+
+
+def _shown() -> Iterator[Shown]:
+    environment, about = current_app.extensions["birads_environment"], _descriptions()
+    for item in fields(Settings):
+        variable, default = item.metadata["variable"], item.metadata["default"]
+        given = variable in environment
+        secret = item.metadata["secret"]
+        source = ENVIRONMENT if given else FILE if variable in KEPT_KEYS else DEFAULT
+        value = environment.get(variable, default).strip()
+        yield Shown(
+            variable=variable,
+            value="" if secret else _ACCOUNT_IN_ADDRESS.sub("//…@", value),
+            default=default,
+            secret=secret and bool(value or variable in KEPT_KEYS),
+            source=source,
+            about=about.get(variable, Markup("")),
+        )
+
+
+@cache
+def _descriptions() -> dict[str, Markup]:
+    """What each setting does, from the documentation; nothing where that was not installed."""
+    try:
+        page = _PAGE.read_text("utf-8")
+    except OSError:
+        return {}
+    return {variable: inline(text) for variable, text in _ROW.findall(page)}

@@ -1,0 +1,53 @@
+// The page of a training follows it while it runs; the form shows what belongs to the chosen source.
+const EVERY = 2000;
+
+function follow(root) {
+  const [sentence, steps, charts, drawings, log] = ["sentence", "steps", "charts", "drawings", "log"].map((id) =>
+    document.getElementById(id),
+  );
+
+  function show(now) {
+    if (sentence.textContent !== now.sentence) sentence.textContent = now.sentence;
+    steps.max = now.total || 1;
+    steps.value = now.done;
+    const drawn = Object.values(now.charts);
+    charts.hidden = drawn.length === 0;
+    drawings.innerHTML = drawn.join("");
+    if (log.textContent === now.log) return;
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+    log.textContent = now.log;
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }
+
+  async function look() {
+    try {
+      const answer = await fetch(root.dataset.address, { headers: { Accept: "application/json" } });
+      if (answer.redirected) return location.reload(); // signed out meanwhile
+      if (answer.ok) {
+        const now = await answer.json();
+        show(now);
+        if (now.state !== "running") return location.reload();
+      }
+    } catch {
+      // The server is being restarted; the training is not.
+    }
+    setTimeout(look, EVERY);
+  }
+
+  log.scrollTop = log.scrollHeight;
+  setTimeout(look, EVERY);
+}
+
+function choose(form) {
+  function show() {
+    const chosen = form.elements.source.value;
+    for (const part of form.querySelectorAll("[data-source]")) part.hidden = part.dataset.source !== chosen;
+  }
+  form.addEventListener("change", show);
+  show();
+}
+
+const watched = document.querySelector("#training[data-address]");
+if (watched) follow(watched);
+const form = document.querySelector(".training-form");
+if (form) choose(form);

@@ -1,0 +1,93 @@
+"""The administrator's way from a training to a model that serves, and back, in a real browser."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import chromium
+import pytest
+import steps
+from playwright.sync_api import Browser, Page, expect
+from server import ROOT, Server, serve
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder of models of the test's own, with the shipped one."""
+    shipped = ROOT / "models"
+    shutil.copytree(shipped / "birads-demo", tmp_path / "models" / "birads-demo", copy_function=os.link)
+    shutil.copy(shipped / "CURRENT", tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def admin(tmp_path: Path, models: Path, browser: Browser) -> Iterator[tuple[Page, Server]]:
+    """A page of the administrator's, on which nothing may be complained about."""
+    with serve(tmp_path, BIRADS_MODELS=str(models)) as server:
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        found = chromium.complaints(page)
+        steps.set_up(page, server)
+        yield page, server
+        context.close()
+    assert found == []
+
+
+def start_training(page: Page, server: Server, name: str) -> None:
+    """Fill the form for the smallest training that means something."""
+    page.goto(f"{server.url}/admin/trainings")
+    page.get_by_label("Name of the new model").fill(name)
+    page.get_by_label("Synthetic patients").fill("8")
+    page.get_by_text("More to choose").click()
+    page.get_by_label("Categories").fill("1,3,5")
+    page.get_by_label("Lay traps").uncheck()
+    page.get_by_label("Show test images").uncheck()
+    page.get_by_role("button", name="Start").click()
+
+
+def give_reason(page: Page, reason: str, action: str) -> None:
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name=action).click()
+
+
+@pytest.mark.slow
+def test_train_watch_stop_go_on_compare_promote_and_roll_back(
+    admin: tuple[Page, Server], models: Path, tmp_path: Path
+):
+    page, server = admin
+    start_training(page, server, "first-try")
+    sentence = page.locator("#sentence")
+    expect(sentence).to_have_text("Starting…")
+    expect(sentence).to_contain_text(
+        "Drawing synthetic patients", timeout=60_000
+    )  # the page follows by itself
+    while not (tmp_path / "instance" / "training" / "first-try" / "settings.json").exists():
+        page.wait_for_timeout(100)  # until there is something to go on with
+    page.get_by_role("link", name="Stop").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(sentence).to_contain_text("was stopped before it had finished", timeout=30_000)
+    assert [path.name for path in models.iterdir() if path.is_dir()] == ["birads-demo"]
+
+    page.get_by_role("button", name="Go on").click()
+    expect(sentence).to_have_text("The training has finished and the model is written.", timeout=120_000)
+    expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
+    page.get_by_role("link", name="Report").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("first-try")
+    page.go_back()
+
+    page.get_by_role("link", name="Compare with the model that serves").click()
+    expect(page.locator("tbody th")).to_contain_text(["first-try", "birads-demo"])
+    page.get_by_role("link", name="Back to the models").click()
+
+    page.get_by_role("link", name="Promote first-try").click()
+    give_reason(page, "Knows our own cases", "Promote")
+    expect(page.get_by_role("status")).to_have_text("first-try serves now.", timeout=60_000)
+    page.get_by_role("link", name="Roll back to birads-demo").click()
+    give_reason(page, "Too few cases after all", "Roll back")
+    expect(page.get_by_role("status")).to_have_text("birads-demo serves again.", timeout=60_000)
+    assert (models / "CURRENT").read_text() == "birads-demo\n"
+
+    page.goto(f"{server.url}/admin/audit?subject=first-try")
+    for words in ("start training", "promote model", "Knows our own cases"):
+        expect(page.get_by_role("cell", name=words).first).to_be_visible()
