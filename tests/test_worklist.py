@@ -178,7 +178,9 @@ def test_chosen_exams_are_exported(filled: Flask, client: FlaskClient) -> None:
     with database.writing() as current:
         current.execute(text("UPDATE exams SET views = '=1+1' WHERE id = :id"), {"id": chosen[0]})
     asked = "&".join(f"exam={exam_id}" for exam_id in chosen)
-    rows = list(csv.DictReader(io.StringIO(client.get(f"/exams/export?format=csv&{asked}").text)))
+    rows = list(
+        csv.DictReader(io.StringIO(client.get(f"/exams/export?format=csv&{asked}").data.decode("utf-8-sig")))
+    )
     assert [row["exam"] for row in rows] == chosen
     assert rows[0]["views"] == "'=1+1"  # no spreadsheet runs it
     assert {row["assessed"] for row in rows} == {"4A"}

@@ -16,7 +16,6 @@ from birads_app.records import outcomes
 from birads_app.records.outcomes import Entry
 
 COLUMNS = ("exam", "pseudonym", "exam_date", "laterality", "outcome", "date")
-TEMPLATE = ",".join(COLUMNS) + "\r\n"
 _MALIGNANT = {"malignant": True, "benign": False}
 _SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
 

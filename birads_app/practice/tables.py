@@ -1,8 +1,6 @@
-"""Tables to take along, as CSV: the signed assessments, and the figures."""
+"""The figures as a table to take along."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,15 +9,6 @@ from birads_app.practice.figures import Figure
 from birads_app.practice.reliability import Reliability
 
 FIGURES = ("figure", "of", "exams", "value", "low", "high")
-_RUNS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def written(rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Lines of a CSV. A cell that a spreadsheet would run as a formula gets an apostrophe before it."""
-    for row in rows:
-        line = io.StringIO(newline="")
-        csv.writer(line).writerow([_harmless(cell) for cell in row])
-        yield line.getvalue()
 
 
 def figures(audit: Audit) -> Iterator[Sequence[object]]:
@@ -68,18 +57,6 @@ def _figure(name: str, of: str, figure: Figure) -> Sequence[object]:
     return name, of, figure.exams, *map(_number, (figure.value, figure.low, figure.high))
 
 
-def _number(value: float) -> str:
-    """Four decimals; empty for what cannot be told."""
-    return f"{value:.4f}" if np.isfinite(value) else ""
-
-
-def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_RUNS) and not _is_number(cell) else cell
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _number(value: float) -> float | None:
+    """Four decimals; None for what cannot be told."""
+    return round(float(value), 4) if np.isfinite(value) else None

@@ -1,6 +1,6 @@
 """The audit of practice: its page, its tables to take along, and the entry of outcomes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,7 +12,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -30,6 +29,7 @@ from birads_app.records import outcomes, practice, readings, refusals
 from birads_app.records.readings import Filters, Rows
 from birads_app.web import practice_charts as charts
 from birads_app.web import practice_words as words
+from birads_app.web.csv_download import download
 from birads_app.web.practice_charts import Point
 
 bp = Blueprint("practice", __name__, url_prefix="/practice")
@@ -65,14 +65,14 @@ def exams_table() -> ResponseReturnValue:
     signed = readings.signed()
     rows = signed.chosen(_filters())
     record.note(current_user.name, "export assessments", str(len(rows)))
-    return _download(_lines(rows), "exams.csv")
+    return _download(_lines(rows), "exams")
 
 
 @bp.get("/figures.csv")
 def figures_table() -> ResponseReturnValue:
     """Download the figures that the page shows."""
     signed = readings.signed()
-    return _download(tables.figures(audit(signed, signed.chosen(_filters()))), "figures.csv")
+    return _download(tables.figures(audit(signed, signed.chosen(_filters()))), "figures")
 
 
 @bp.get("/outcomes")
@@ -84,7 +84,7 @@ def enter_outcomes() -> str:
 @bp.get("/outcomes/template.csv")
 def outcomes_template() -> Response:
     """Download a table of outcomes without a line in it."""
-    return _file([outcome_table.TEMPLATE], "outcomes.csv")
+    return download("outcomes", outcome_table.COLUMNS, ())
 
 
 @bp.post("/outcomes")
@@ -204,11 +204,6 @@ def _lines(rows: Rows) -> Iterator[Sequence[object]]:
         yield (*values, {1: "malignant", 0: "benign"}.get(outcome))
 
 
-def _download(rows: Iterable[Sequence[object]], name: str) -> Response:
-    return _file(tables.written(rows), name)
-
-
-def _file(content: Iterable[str], name: str) -> Response:
-    """A CSV that is written while it is sent."""
-    headers = {"Content-Disposition": f"attachment; filename={name}"}
-    return Response(stream_with_context(iter(content)), mimetype="text/csv", headers=headers)
+def _download(rows: Iterator[Sequence[object]], name: str) -> Response:
+    header = [str(column) for column in next(rows)]
+    return download(name, header, rows)

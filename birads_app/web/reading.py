@@ -36,9 +36,9 @@ from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, now
 from birads_app.studies import Upload
 from birads_app.web import charts, listing
+from birads_app.web.csv_download import download
 from birads_app.web.opinion import doubts
 from birads_app.web.security import private
-from birads_app.web.tables import csv_answer
 
 bp = Blueprint("reading", __name__)
 _CHOSEN_MAX = 100
@@ -110,7 +110,7 @@ def export() -> Response:
         answer = jsonify(exams=rows)
         answer.headers["Content-Disposition"] = 'attachment; filename="exams.json"'
         return answer
-    return csv_answer("exams.csv", list(rows[0]), (list(row.values()) for row in rows))
+    return download("exams", list(rows[0]), (list(row.values()) for row in rows))
 
 
 @bp.route("/upload", methods=["GET", "POST"])
