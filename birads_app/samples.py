@@ -10,6 +10,8 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from birads_app.inference.translatable import N_
+
 CREDIT = "CBIS-DDSM, The Cancer Imaging Archive, CC BY 3.0"
 
 
@@ -31,8 +33,8 @@ class SampleExam:
 SAMPLES = {
     "film-1": SampleExam(
         name="film-1",
-        title="Film exam 1",
-        assessment="Radiologist: right 3, left 3; both benign.",
+        title=N_("Film exam 1"),
+        assessment=N_("Radiologist: right 3, left 3; both benign."),
         paths=(
             ("film-1-right-cc.dcm", "cases/sfm-benign-0/1-132.dcm"),
             ("film-1-left-cc.dcm", "cases/sfm-benign-0/1-130.dcm"),
@@ -42,8 +44,8 @@ SAMPLES = {
     ),
     "film-2": SampleExam(
         name="film-2",
-        title="Film exam 2",
-        assessment="Radiologist: right 3, benign; left 5, malignant.",
+        title=N_("Film exam 2"),
+        assessment=N_("Radiologist: right 3, benign; left 5, malignant."),
         paths=(
             ("film-2-right-cc.dcm", "cases/sfm-malign-0/1-282.dcm"),
             ("film-2-left-cc.dcm", "cases/sfm-malign-0/1-280.dcm"),

@@ -35,7 +35,7 @@ ARROWS = {
     "birads_app.config": (CORE,),
     "birads_app.logs": (),
     "birads_app.wording": (CORE,),
-    "birads_app.samples": (),
+    "birads_app.samples": (CORE,),
     "birads_app.statuses": STORE,
     "birads_app.inference": (CORE,),
     "birads_app.migrations": STORE,

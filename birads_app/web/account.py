@@ -2,6 +2,8 @@
 
 from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
 from flask_login import LoginManager, current_user, login_required, login_user, logout_user
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
@@ -24,22 +26,23 @@ _FORM_MAX_BYTES = 64 * 1024
 class SetupForm(FlaskForm):
     """Creates the first administrator."""
 
-    token = StringField("Set-up token", validators=[InputRequired(), Length(max=100)])
-    name = StringField("Name", validators=[InputRequired(), Length(max=64)])
+    token = StringField(lazy("Set-up token"), validators=[InputRequired(), Length(max=100)])
+    name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
     password = PasswordField(
-        f"Password (at least {users.PASSWORD_MIN} characters)",
+        lazy("Password (at least %(least)d characters)", least=users.PASSWORD_MIN),
         validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
     )
     confirm = PasswordField(
-        "Password again", validators=[InputRequired(), EqualTo("password", "The two passwords differ.")]
+        lazy("Password again"),
+        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
     )
 
 
 class LoginForm(FlaskForm):
     """Signs in."""
 
-    name = StringField("Name", validators=[InputRequired(), Length(max=64)])
-    password = PasswordField("Password", validators=[InputRequired(), Length(max=users.PASSWORD_MAX)])
+    name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
+    password = PasswordField(lazy("Password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)])
 
 
 def init_app(app: Flask) -> None:
@@ -78,7 +81,7 @@ def setup_page() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _form_page("account/setup.html", form)
     if not setup.accepts(form.token.data):
-        form.form_errors.append("This is not the token that the server printed when it was started last.")
+        form.form_errors.append(_("This is not the token that the server printed when it was started last."))
         return _form_page("account/setup.html", form, 403)
     try:
         user = setup.create_administrator(form.name.data, form.password.data)
@@ -108,7 +111,7 @@ def login() -> ResponseReturnValue:
     user = users.authenticate(form.name.data, form.password.data)
     if user is None:
         audit.note(users.name_on_record(form.name.data), "sign in refused")
-        form.form_errors.append("Name and password do not match.")
+        form.form_errors.append(_("Name and password do not match."))
         return _form_page("account/login.html", form, 401)
     throttle.forget(form.name.data, address)
     _sign_in(user)

@@ -5,6 +5,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, abort, has_request_context, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
+from flask_babel import gettext as _
 from flask_login import current_user
 
 from birads_app import wording
@@ -33,7 +34,14 @@ def choose() -> ResponseReturnValue:
     """Change the language, and go back to the page that asked."""
     code = request.form.get("language", "")
     if code not in LANGUAGES:
-        abort(400, f"There is no language {code!r} here. There are: {', '.join(LANGUAGES)}.")
+        abort(
+            400,
+            _(
+                "There is no language %(code)s here. There are: %(known)s.",
+                code=repr(code),
+                known=", ".join(LANGUAGES),
+            ),
+        )
     session[_KEY] = code
     if current_user.is_authenticated:
         users.set_language(current_user, code)

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from birads_app.inference import promotion
 from birads_app.inference.errors import BundleError
+from birads_app.wording import translated
 
 bp = Blueprint("models", __name__, url_prefix="/models")
 
@@ -20,7 +21,7 @@ def card(name: str) -> str:
     try:
         text = promotion.card(models, name)
     except BundleError as error:
-        abort(404, str(error))
+        abort(404, translated(error.sentence))
     return render_template("models/card.html", name=name, card=rendered(text))
 
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from flask_login import current_user, login_user
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
@@ -14,6 +14,7 @@ from birads_app.records import throttle, tokens, users
 from birads_app.records.models import User
 from birads_app.statuses import status_of
 from birads_app.web import language
+from birads_app.wording import translated
 
 bp = Blueprint("own_account", __name__, url_prefix="/account")
 
@@ -25,22 +26,22 @@ class PasswordForm(FlaskForm):
     """Changes one's own password."""
 
     current = PasswordField(
-        _l("Current password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)]
+        lazy("Current password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)]
     )
     password = PasswordField(
-        _l("New password (at least %(count)s characters)", count=users.PASSWORD_MIN),
+        lazy("New password (at least %(count)s characters)", count=users.PASSWORD_MIN),
         validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
     )
     confirm = PasswordField(
-        _l("New password again"),
-        validators=[InputRequired(), EqualTo("password", _l("The two passwords differ."))],
+        lazy("New password again"),
+        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
     )
 
 
 class TokenForm(FlaskForm):
     """Makes a key to the API."""
 
-    name = StringField(_l("What it is for"), validators=[InputRequired(), Length(max=tokens.NAME_MAX)])
+    name = StringField(lazy("What it is for"), validators=[InputRequired(), Length(max=tokens.NAME_MAX)])
 
 
 @bp.get("")
@@ -64,7 +65,7 @@ def change_password() -> ResponseReturnValue:
         throttle.forget(user.name, _HERE)
         changed = users.set_password(user, form.password.data, user.name)
     except BiradsError as error:
-        form.form_errors.append(str(error))
+        form.form_errors.append(translated(error.sentence))
         return _page(form, TokenForm(formdata=None), status_of(error))
     sign_in_again(changed)
     flash(_("Your password was changed. Everywhere else you have been signed out."))

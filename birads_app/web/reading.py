@@ -138,7 +138,7 @@ def try_sample() -> ResponseReturnValue:
     for sample in samples.available():
         if sample.name == name:
             return _read([Upload(shown, lambda data=data: data) for shown, data in sample.read()])  # type: ignore[misc]
-    return abort(404, f"There is no sample exam named {name!r} here.")
+    return abort(404, _("There is no sample exam named %(name)s here.", name=repr(name)))
 
 
 @bp.get("/exams/<exam_id>")

@@ -4,7 +4,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectChoice, SelectField, StringField
@@ -16,37 +16,38 @@ from birads_app.records.models import Role, User
 from birads_app.statuses import status_of
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 from birads_app.web.own_account import sign_in_again
+from birads_app.wording import translated
 
 ROLES: dict[str, LazyString] = {
-    Role.RADIOLOGIST: _l("Radiologist"),
-    Role.ADMIN: _l("Administrator"),
-    Role.AUDITOR: _l("Auditor"),
+    Role.RADIOLOGIST: lazy("Radiologist"),
+    Role.ADMIN: lazy("Administrator"),
+    Role.AUDITOR: lazy("Auditor"),
 }
 
 
 class RoleForm(FlaskForm):
     """Gives an account a role."""
 
-    role = SelectField(_l("Role"), choices=[SelectChoice(*one) for one in ROLES.items()])
+    role = SelectField(lazy("Role"), choices=[SelectChoice(*one) for one in ROLES.items()])
 
 
 class NewPasswordForm(FlaskForm):
     """Sets a password."""
 
     password = PasswordField(
-        _l("Password (at least %(count)s characters)", count=users.PASSWORD_MIN),
+        lazy("Password (at least %(count)s characters)", count=users.PASSWORD_MIN),
         validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
     )
     confirm = PasswordField(
-        _l("Password again"),
-        validators=[InputRequired(), EqualTo("password", _l("The two passwords differ."))],
+        lazy("Password again"),
+        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
     )
 
 
 class CreateForm(RoleForm, NewPasswordForm):
     """Creates an account."""
 
-    name = StringField(_l("Name"), validators=[InputRequired(), Length(max=64)])
+    name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
 
 
 @bp.route("/accounts", methods=["GET", "POST"])
@@ -58,7 +59,7 @@ def accounts() -> ResponseReturnValue:
         try:
             users.create(form.name.data.strip(), form.password.data, form.role.data, current_user.name)
         except BiradsError as error:
-            form.form_errors.append(str(error))
+            form.form_errors.append(translated(error.sentence))
             status = status_of(error)
         else:
             flash(_("The account %(name)s was created.", name=form.name.data.strip()))
@@ -82,7 +83,7 @@ def change_role(user_id: int) -> ResponseReturnValue:
     try:
         users.change_role(user, form.role.data, current_user.name)
     except BiradsError as error:
-        form.form_errors.append(str(error))
+        form.form_errors.append(translated(error.sentence))
         return _account_page(user, role=form, status=status_of(error))
     return _done(_("The role of %(name)s was changed.", name=user.name))
 

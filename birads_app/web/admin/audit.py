@@ -5,7 +5,7 @@ from datetime import date
 
 from flask import Response, abort, render_template, request
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from wtforms import DateField, Form, StringField
 from wtforms.validators import Length, Optional
@@ -21,11 +21,11 @@ _COLUMNS = ("time (UTC)", "who", "action", "subject", "detail")
 class SearchForm(Form):
     """Finds entries; it is sent in the address, so that a search can be kept."""
 
-    who = StringField(_l("Who"), validators=[Length(max=64)])
-    action = StringField(_l("What"), validators=[Length(max=32)])
-    subject = StringField(_l("Exam, pseudonym, model or account"), validators=[Length(max=64)])
-    first = DateField(_l("From"), validators=[Optional()])
-    last = DateField(_l("To"), validators=[Optional()])
+    who = StringField(lazy("Who"), validators=[Length(max=64)])
+    action = StringField(lazy("What"), validators=[Length(max=32)])
+    subject = StringField(lazy("Exam, pseudonym, model or account"), validators=[Length(max=64)])
+    first = DateField(lazy("From"), validators=[Optional()])
+    last = DateField(lazy("To"), validators=[Optional()])
 
 
 @bp.get("/audit")

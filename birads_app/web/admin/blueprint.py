@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, current_app, render_template
 from flask_babel import format_decimal
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
 from wtforms.validators import DataRequired, Length
@@ -14,6 +14,7 @@ from wtforms.validators import DataRequired, Length
 from birads_app.config import Settings
 from birads_app.inference.errors import BiradsError
 from birads_app.statuses import status_of
+from birads_app.wording import translated
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -23,7 +24,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 class ReasonForm(FlaskForm):
     """Asks why something is done; what is answered goes into the audit list."""
 
-    reason = TextAreaField(_l("Reason"), validators=[DataRequired(), Length(max=500)])
+    reason = TextAreaField(lazy("Reason"), validators=[DataRequired(), Length(max=500)])
 
 
 def settings() -> Settings:
@@ -46,7 +47,7 @@ def confirm_page(form: FlaskForm, error: BiradsError | None = None, **texts: Any
     texts : ``title``, ``text``, ``action``, ``back`` (an address), and whether it is a ``danger``
     """
     if error:
-        form.form_errors.append(str(error))
+        form.form_errors.append(translated(error.sentence))
     status = status_of(error) if error else 422 if form.errors else 200
     return render_template("admin/confirm.html", form=form, **texts), status
 

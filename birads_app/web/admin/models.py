@@ -3,7 +3,7 @@
 from flask import Response, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from wtforms import BooleanField
 
@@ -24,7 +24,7 @@ _COMPARED_MAX = 8
 class OverrideForm(ReasonForm):
     """Promotes a model that its protocol keeps from serving."""
 
-    override = BooleanField(_l("Let it serve all the same"))
+    override = BooleanField(lazy("Let it serve all the same"))
 
 
 @bp.get("/models")

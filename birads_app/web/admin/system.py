@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import current_app, render_template
 from flask_babel import LazyString
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from markupsafe import Markup
 
 from birads_app.config import KEPT_KEYS, Settings
@@ -23,7 +23,7 @@ _ROW = re.compile(r"^\| `(BIRADS_\w+)` \| .*? \| (.*) \|$", re.MULTILINE)
 _ACCOUNT_IN_ADDRESS = re.compile(r"//[^/@]*@")
 _MEASURED_EVERY_S = 60
 
-ENVIRONMENT, DEFAULT, FILE = _l("environment"), _l("default"), _l("file in the instance folder")
+ENVIRONMENT, DEFAULT, FILE = lazy("environment"), lazy("default"), lazy("file in the instance folder")
 
 
 @dataclass(frozen=True)

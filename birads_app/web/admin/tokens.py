@@ -5,7 +5,7 @@ from typing import Any
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField
@@ -19,7 +19,7 @@ from birads_app.web.own_account import TokenForm
 class AnyTokenForm(TokenForm):
     """Makes a token for one of the accounts."""
 
-    account = SelectField(_l("Account"), coerce=int)
+    account = SelectField(lazy("Account"), coerce=int)
 
 
 @bp.route("/tokens", methods=["GET", "POST"])

@@ -7,7 +7,7 @@ from flask import abort, flash, jsonify, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import (
@@ -28,25 +28,29 @@ from birads_app.trainings import Standing, State, Training
 from birads_app.web.access import may_change
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 from birads_app.web.admin.curves import losses
+from birads_app.wording import translated
 
 # The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
 KNOBS: dict[str, tuple[LazyString, LazyString | str]] = {
-    "head": (_l("Head"), _l("What is learned on top of the features.")),
-    "resampling": (_l("Resampling"), _l("smote-train balances the training part alone.")),
-    "split": (_l("Split by"), _l("What stays on one side; by image leaks.")),
-    "folds": (_l("Folds"), _l("Of a cross-validation; 0 holds one part out.")),
-    "classes": (_l("Categories"), _l("For instance 1,3,4,5; empty for all found.")),
+    "head": (lazy("Head"), lazy("What is learned on top of the features.")),
+    "resampling": (lazy("Resampling"), lazy("smote-train balances the training part alone.")),
+    "split": (lazy("Split by"), lazy("What stays on one side; by image leaks.")),
+    "folds": (lazy("Folds"), lazy("Of a cross-validation; 0 holds one part out.")),
+    "classes": (lazy("Categories"), lazy("For instance 1,3,4,5; empty for all found.")),
     "patient_pattern": (
-        _l("Pattern of patients"),
-        _l("Regular expression that finds the patient in a path."),
+        lazy("Pattern of patients"),
+        lazy("Regular expression that finds the patient in a path."),
     ),
-    "loss": (_l("Loss"), _l("For heads that are networks.")),
-    "fine_tune": (_l("Fine-tune from stage"), _l("For instance conv5; empty leaves the backbone as it is.")),
-    "epochs": (_l("Epochs"), _l("At most; it stops earlier where nothing is gained.")),
-    "test_share": (_l("Test share"), _l("Of the images, kept for the evaluation.")),
-    "seed": (_l("Seed"), _l("The same seed gives the same model.")),
-    "traps": (_l("Lay traps: file geometry alone, and shuffled labels"), ""),
-    "images": (_l("Show test images in the report"), ""),
+    "loss": (lazy("Loss"), lazy("For heads that are networks.")),
+    "fine_tune": (
+        lazy("Fine-tune from stage"),
+        lazy("For instance conv5; empty leaves the backbone as it is."),
+    ),
+    "epochs": (lazy("Epochs"), lazy("At most; it stops earlier where nothing is gained.")),
+    "test_share": (lazy("Test share"), lazy("Of the images, kept for the evaluation.")),
+    "seed": (lazy("Seed"), lazy("The same seed gives the same model.")),
+    "traps": (lazy("Lay traps: file geometry alone, and shuffled labels"), ""),
+    "images": (lazy("Show test images in the report"), ""),
 }
 FIRST = ("head", "resampling", "split", "folds")
 _PHANTOMS, _FOLDER = "phantoms", "folder"
@@ -58,21 +62,21 @@ _NO_NUL = Regexp(r"[^\0]*\Z")
 class StartForm(FlaskForm):
     """What every training needs; :func:`_form` adds the knobs."""
 
-    name = StringField(_l("Name of the new model"), validators=[InputRequired(), Length(max=64)])
+    name = StringField(lazy("Name of the new model"), validators=[InputRequired(), Length(max=64)])
     source = RadioField(
-        _l("Learn from"),
+        lazy("Learn from"),
         choices=[
-            SelectChoice(_PHANTOMS, _l("Synthetic images")),
-            SelectChoice(_FOLDER, _l("A folder on the server")),
+            SelectChoice(_PHANTOMS, lazy("Synthetic images")),
+            SelectChoice(_FOLDER, lazy("A folder on the server")),
         ],
         default=_PHANTOMS,
     )
     phantoms = IntegerField(
-        _l("Synthetic patients, four images each"),
+        lazy("Synthetic patients, four images each"),
         default=50,
         validators=[Optional(), NumberRange(1, 10_000)],
     )
-    data = StringField(_l("Folder"), validators=[Length(max=1000), _NO_NUL], render_kw={"list": "folders"})
+    data = StringField(lazy("Folder"), validators=[Length(max=1000), _NO_NUL], render_kw={"list": "folders"})
 
 
 @bp.route("/trainings", methods=["GET", "POST"], endpoint="trainings")
@@ -84,7 +88,7 @@ def overview() -> ResponseReturnValue:
     try:
         training = _start(form)
     except BiradsError as error:
-        form.form_errors.append(str(error))
+        form.form_errors.append(translated(error.sentence))
         return _list_page(form, 422)
     return redirect(url_for("admin.training", training_id=training.id), 303)
 
