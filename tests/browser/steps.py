@@ -19,10 +19,10 @@ def set_up(page: Page, server: Server) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Exams")
 
 
-def sign_in(page: Page, server: Server) -> None:
-    """Sign in as the administrator."""
+def sign_in(page: Page, server: Server, name: str = NAME) -> None:
+    """Sign in, as the administrator unless another is named."""
     page.goto(f"{server.url}/login")
-    page.locator("[name=name]").fill(NAME)
+    page.locator("[name=name]").fill(name)
     page.locator("[name=password]").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Exams")

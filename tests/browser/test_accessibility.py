@@ -1,12 +1,49 @@
-"""No page breaks a rule of WCAG 2.2 AA that a program can check, in either language; none is heavy or jumps about."""
+"""No page breaks a rule of WCAG 2.2 AA that a program can check; none is heavy, and none jumps about."""
+
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
+import steps
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from mammograms import gen_cases
+from playwright.sync_api import Browser, Page, Response, expect
 from server import Server
 
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without images
+MOST_SHIFT = 0.02  # cumulative layout shift; 0.1 is called good (web.dev)
+SHIFT = """() => new Promise((done) => {
+    let sum = 0;
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => done(sum), 50);
+})"""
+PAGES = {
+    "worklist": "/",
+    "an empty list": "/?list=failed",
+    "upload": "/upload",
+    "exam": "{exam}",
+    "delete": "/exams/delete?exam={id}",
+    "report": "{exam}/report",
+    "practice": "/practice/",
+    "outcomes": "/practice/outcomes",
+    "model card": "/models/birads-demo",
+    "own account": "/account",
+    "administration": "/admin/",
+    "models": "/admin/models",
+    "comparison": "/admin/models/compare?name=birads-demo",
+    "promotion": "/admin/models/birads-demo/promote",
+    "trainings": "/admin/trainings",
+    "accounts": "/admin/accounts",
+    "an account": "/admin/accounts/1",
+    "tokens": "/admin/tokens",
+    "audit list": "/admin/audit",
+    "settings": "/admin/settings",
+    "storage": "/admin/storage",
+    "an error": "/exams/none",
+}
 
 
 def violations(page: Page) -> list[str]:
@@ -19,8 +56,76 @@ def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", ["/", "/?list=all", "/upload", "/exams/none"])
-def test_axe_finds_nothing(page: Page, server: Server, path: str) -> None:
-    page.goto(server.url + path)
+@pytest.fixture(scope="module")
+def exam(server: Server, browser: Browser) -> Iterator[str]:
+    """The address of a signed exam of four views."""
+    page = browser.new_context().new_page()
+    steps.sign_in(page, server)
+    steps.upload(
+        page, server, *(str(next(iter(gen_cases()))[view]) for view in ("rcc", "lcc", "rmlo", "lmlo"))
+    )
+    expect(page).to_have_url(re.compile(r"/exams/[0-9a-f]{32}$"), timeout=90_000)
+    address = page.url.removeprefix(server.url)
+    page.wait_for_load_state()  # a page hears keys once its scripts are there
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Signed.", exact=False).first).to_be_visible()
+    page.context.close()
+    yield address
+
+
+def weighed(page: Page) -> Callable[[], int]:
+    """Count from now on the bytes of what is no image and no tile; call it for the sum, which begins anew."""
+    answers: list[Response] = []
+    page.on("response", answers.append)
+
+    def weight() -> int:
+        kinds = ("document", "stylesheet", "script", "fetch", "xhr")
+        bodies = [
+            len(answer.body())
+            for answer in answers
+            if answer.request.resource_type in kinds and "/tiles/" not in answer.url and answer.status == 200
+        ]
+        answers.clear()
+        return sum(bodies)
+
+    return weight
+
+
+def test_every_page_keeps_the_rules(page: Page, server: Server, exam: str) -> None:
+    weight = weighed(page)
+    complaints: list[str] = []
+    for name, path in PAGES.items():
+        page.goto(server.url + path.format(exam=exam, id=exam.rsplit("/", 1)[-1]))
+        page.wait_for_load_state("networkidle")
+        complaints += [f"{name}: {line}" for line in violations(page)]
+        if (heavy := weight()) > HEAVIEST:
+            complaints.append(f"{name}: {heavy} bytes without images")
+        if (shift := page.evaluate(SHIFT)) > MOST_SHIFT:
+            complaints.append(f"{name}: layout shift {shift:.3f}")
+    assert complaints == []
+
+
+def test_what_opens_on_the_exam_s_page_keeps_them_too(page: Page, server: Server, exam: str) -> None:
+    page.goto(server.url + exam)
     page.wait_for_load_state("networkidle")
+    for key in ("h", "m", "?"):
+        page.keyboard.press(key)
     assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Deutsch").click()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    assert violations(page) == []
+    page.get_by_role("button", name="English").click()
+
+
+def test_visitors_pages_keep_them(fresh_server: Server, browser: Browser) -> None:
+    page = browser.new_context().new_page()
+    page.goto(f"{fresh_server.url}/setup")
+    assert violations(page) == []
+    steps.set_up(page, fresh_server)
+    assert violations(page) == []  # a list without exams
+    page.context.clear_cookies()
+    page.goto(f"{fresh_server.url}/login")
+    assert violations(page) == []
+    page.context.close()

@@ -47,7 +47,7 @@ def test_one_key_and_enter_sign_a_normal_exam_and_open_the_next(page: Page, serv
     assert page.url != first
     page.goto(first)
     expect(page.get_by_text("Signed by you on")).to_be_visible()
-    waiting = page.get_by_role("link", name="Next exam").get_attribute("href")
+    waiting = page.get_by_role("link", name="Next", exact=True).get_attribute("href")
     page.keyboard.press("n")
     expect(page).to_have_url(server.url + waiting)
 
