@@ -1,8 +1,8 @@
 // What every page gains from scripts; each page works without them.
-for (const element of document.querySelectorAll(".needs-script")) element.hidden = false;
 
-// The server writes UTC; show the reader's own time and keep UTC as the tip.
-const local = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+// The server writes UTC; show the reader's own time, in her language, and keep UTC as the tip.
+const language = document.documentElement.lang;
+const local = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.dateTime);
   if (Number.isNaN(moment.getTime())) continue;

@@ -188,7 +188,6 @@ function upload(event) {
   request.send();
 }
 
-drop.classList.add("scripted");
 input.required = false;
 form.addEventListener("submit", upload);
 input.addEventListener("change", () => add(input.files));

@@ -77,7 +77,7 @@ def exam(server: Server, browser: Browser) -> Iterator[str]:
 def weighed(page: Page) -> Callable[[], int]:
     """Count from now on the bytes of what is no image and no tile; call it for the sum, which begins anew."""
     answers: list[Response] = []
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))
 
     def weight() -> int:
         kinds = ("document", "stylesheet", "script", "fetch", "xhr")
