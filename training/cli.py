@@ -288,6 +288,19 @@ def compare(data: Path, bundles: tuple[Path, ...]) -> None:
         click.echo(run(data, bundles, _site(), ShippedConfig()))
 
 
+@models.command("familiarity")
+@options.familiarity
+def familiarity(name: str, data: Path) -> None:
+    """Let a demonstration model tell which images are unlike those it learned from; prints what that notes."""
+    from training.promote import find
+    from training.shipped_far import fit
+
+    with _one_line_errors():
+        site = _site()
+        click.echo(fit(find(site.models, name).path, data, site))
+        click.echo("An application that serves this model tells so from its next start on.")
+
+
 @models.command("promote")
 @click.argument("name")
 @click.option(
