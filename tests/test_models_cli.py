@@ -58,7 +58,7 @@ def test_list_goes_on_past_a_damaged_model(folder, run) -> None:
 
 
 def test_show_prints_the_card(folder, run) -> None:
-    assert run("show", "first").strip() == (folder / "first" / "README.md").read_text("utf-8").strip()
+    assert run("show", "first").strip() == bundles.load(folder / "first").card.strip()
     assert "no model named third" in run("show", "third", status=1)
 
 

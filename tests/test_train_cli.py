@@ -89,6 +89,9 @@ def test_it_works(train, phantoms, folder) -> None:
 
     evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
     assert f"{evaluation['figures']['f1']['value']:.3f}" in bundle.card
+    known, tried = (sum(evaluation["parts"][part]["images"].values()) for part in ("training", "validation"))
+    assert (evaluation["familiarity"]["known"], evaluation["familiarity"]["tried"]) == (known, tried)
+    assert bundle.familiarity is not None and len(bundle.familiarity.known) == known
     assert np.sum(evaluation["confusion"]) == evaluation["images"]
     assert "Research use only" in bundle.card and evaluation["warning"] == ""
 
