@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from bench import exam, plain, worker
 from bench.figure import Figure, take_turns
 from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.decode import decode
 from birads_app.inference.predictor import Predictor
 
@@ -15,7 +16,7 @@ REQUIRED_MB = 500.0
 
 def measure(options: argparse.Namespace) -> Iterator[Figure]:
     """All figures of the model that serves."""
-    bundle = bundles.load(options.models / bundles.current_name(options.models))
+    bundle = bundles.load(options.models / history.current_name(options.models))
     dicom = exam.large_dicom()
     memory = worker.measure(dicom, options.models, images=options.rounds)
     predictor = Predictor.load(bundle, "openvino", options.precision)

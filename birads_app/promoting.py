@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from flask import current_app
 
 from birads_app.config import Settings
-from birads_app.inference import bundle as bundles
-from birads_app.inference import promotion
+from birads_app.inference import history, promotion
 from birads_app.records import audit, database, migrate
 from birads_app.records.users import CONSOLE
 
@@ -39,7 +38,7 @@ def roll_back(who: str = CONSOLE, reason: str = "") -> str:
         There is none, or it is damaged; the current one goes on serving.
     """
     settings = _settings()
-    name = bundles.previous(settings.models)
+    name = history.previous(settings.models)
     promotion.verify(settings.models, name, settings.engine, settings.precision)
     with _on_record(who, "roll back to model", name, reason):
         return promotion.roll_back(settings.models)

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app import create_app
-from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.predictor import ModelSource
 from birads_app.records import migrate
 
@@ -85,6 +85,6 @@ def folder(app: Flask, models: Path) -> Path:
 
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    bundles.set_current(folder, "birads-demo")
+    history.set_current(folder, "birads-demo")
     register(app)
     return folder

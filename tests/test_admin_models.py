@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app.inference import bundle as bundles
-from birads_app.inference import evaluation
+from birads_app.inference import evaluation, history
 from birads_app.records import audit
 from birads_app.records.models import Role
 from birads_app.web.model_card import rendered
@@ -58,11 +58,11 @@ def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_re
     assert admin.post(address, data={"override": "y"}).status_code == 422
     refused = admin.post(address, data={"reason": "to try"})
     assert refused.status_code == 422 and "Tick this" in refused.text
-    assert bundles.current_name(folder) == "birads-demo"
+    assert history.current_name(folder) == "birads-demo"
 
     done = admin.post(address, data={"reason": "to try", "override": "y"}, follow_redirects=True)
     assert "second serves now." in done.text
-    assert bundles.current_name(folder) == "second"
+    assert history.current_name(folder) == "second"
     assert last_entry(app) == ("anna", "promote against protocol", "second", "to try")
     assert "although it was trained to be compared with" in admin.get("/models/second").text
 
@@ -84,7 +84,7 @@ def test_a_damaged_model_is_told_and_changes_nothing(admin: FlaskClient, folder:
     (second / bundles.HEAD).write_bytes(b"spoilt")
     assert "head.pb of model second was changed or damaged" in admin.get("/admin/models").text
     assert admin.post("/admin/models/second/promote", data={"reason": "x"}).status_code == 503
-    assert bundles.current_name(folder) == "birads-demo"
+    assert history.current_name(folder) == "birads-demo"
 
 
 def test_figures_stand_side_by_side(admin: FlaskClient, folder: Path, second: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from birads_app.inference import bundle as bundles
-from birads_app.inference import explain
+from birads_app.inference import explain, history
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.calibration import softmax
 from birads_app.inference.engine import open_engine, open_graph
@@ -18,7 +18,7 @@ from training.phantoms import patients
 @pytest.fixture(scope="module")
 def bundle(models: Path) -> Bundle:
     """The shipped model."""
-    return bundles.load(models / bundles.current_name(models))
+    return bundles.load(models / history.current_name(models))
 
 
 @pytest.fixture(scope="module")

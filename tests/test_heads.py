@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.inference import bundle as bundles
-from birads_app.inference import explain, preprocess
+from birads_app.inference import explain, history, preprocess
 from birads_app.inference.calibration import softmax
 from birads_app.inference.engine import open_graph
 from tests.conftest import ROOT
@@ -240,7 +240,7 @@ def test_it_is_promoted(kind: str, taught, app: Flask, runner: FlaskCliRunner) -
     shutil.copytree(taught[kind][0], folder / kind, copy_function=os.link)
     result = runner.invoke(args=["models", "promote", kind])
     assert result.exit_code == 0 and f"{kind} serves now" in result.output, result.output
-    assert bundles.current_name(folder) == kind
+    assert history.current_name(folder) == kind
 
 
 def test_networks_learn_by_the_ordinal_loss() -> None:

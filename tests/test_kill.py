@@ -15,6 +15,7 @@ from forks import Forks
 from processes import ROOT, environment
 
 from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.calibration import softmax
 from birads_app.inference.decode import decode
 from birads_app.inference.engine import open_engine, open_graph
@@ -35,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
     """A folder with an instance and the shipped model, which serves."""
     place = tmp_path_factory.mktemp("kill")
     shutil.copytree(models / "birads-demo", place / "models" / "birads-demo", copy_function=os.link)
-    bundles.set_current(place / "models", "birads-demo")
+    history.set_current(place / "models", "birads-demo")
     return place
 
 
@@ -127,7 +128,7 @@ def test_ten_kills_and_as_many_resumptions_give_the_same_model(
         else:  # while it learns, or writes the model
             first = work / "fold-0.npz"
             kills += killed(forks, command(phantoms, name), lasts / 3 * random.random(), after=first)
-        assert bundles.current_name(place / "models") == "birads-demo"
+        assert history.current_name(place / "models") == "birads-demo"
         midway += any(work.glob("*.npz"))
         status = run(forks, "train", "--resume", "--name", name)
         if status and "There is no interrupted training" in forks.output:

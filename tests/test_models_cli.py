@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from training.cli import register
 
 
@@ -18,7 +19,7 @@ def folder(app: Flask, models: Path) -> Path:
     folder = Path(app.extensions["birads_settings"].models)
     for name in ("first", "second"):
         shutil.copytree(models / "birads-demo", folder / name, copy_function=os.link)
-    bundles.set_current(folder, "first")
+    history.set_current(folder, "first")
     return folder
 
 
@@ -58,7 +59,7 @@ def test_list_goes_on_past_a_damaged_model(folder, run) -> None:
 
 
 def test_show_prints_the_card(folder, run) -> None:
-    assert run("show", "first").strip() == (folder / "first" / "README.md").read_text("utf-8").strip()
+    assert run("show", "first").strip() == bundles.load(folder / "first").card.strip()
     assert "no model named third" in run("show", "third", status=1)
 
 
@@ -71,14 +72,14 @@ def test_a_damaged_model_is_not_promoted(folder, run, file) -> None:
     damage(folder / "second" / file)
     assert file.split(".")[0].replace("README", "README.md") in run("verify", "second", status=1)
     assert "second" in run("promote", "second", status=1)
-    assert bundles.current_name(folder) == "first"
+    assert history.current_name(folder) == "first"
 
 
 def test_promote_and_roll_back(folder, run) -> None:
     assert "second serves now" in run("promote", "second")
-    assert bundles.current_name(folder) == "second"
+    assert history.current_name(folder) == "second"
     assert "first serves again" in run("rollback")
-    assert bundles.current_name(folder) == "first"
+    assert history.current_name(folder) == "first"
     assert "no earlier model" in run("rollback", status=1)
 
 
@@ -86,7 +87,7 @@ def test_roll_back_to_a_damaged_model_changes_nothing(folder, run) -> None:
     run("promote", "second")
     damage(folder / "first" / "head.pb")
     run("rollback", status=1)
-    assert bundles.current_name(folder) == "second"
+    assert history.current_name(folder) == "second"
 
 
 @pytest.mark.parametrize("name", ["../first", "..", "a/b", ""])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.decode import Mammogram
 from birads_app.inference.errors import BundleError, NoModel, NotAMammogram
 from birads_app.inference.predictor import ModelSource, Predictor
@@ -39,7 +40,7 @@ def predictor(models: Path) -> Predictor:
 @pytest.fixture
 def folder(models: Path, tmp_path: Path) -> Path:
     """A folder with the shipped model twice, the first promoted."""
-    shipped = models / bundles.current_name(models)
+    shipped = models / history.current_name(models)
     parts = {name: (shipped / name).read_bytes() for name in (bundles.BACKBONE, bundles.HEAD)}
     manifest = bundles.load(shipped).manifest
     for name in ("first", "second"):
@@ -52,7 +53,7 @@ def folder(models: Path, tmp_path: Path) -> Path:
             head=parts[bundles.HEAD],
             evaluation={},
         )
-    bundles.set_current(tmp_path, "first")
+    history.set_current(tmp_path, "first")
     return tmp_path
 
 
@@ -109,9 +110,9 @@ def test_a_promotion_is_followed_without_a_restart(folder: Path) -> None:
     source = ModelSource(folder)
     first = source.get()
     assert source.get() is first
-    bundles.set_current(folder, "second")
+    history.set_current(folder, "second")
     assert source.get().bundle.name == "second"
-    bundles.roll_back(folder)
+    history.roll_back(folder)
     assert source.get().bundle.name == "first"
 
 
@@ -127,7 +128,7 @@ def test_nobody_waits_while_a_newcomer_is_loaded(folder: Path, monkeypatch: pyte
         return load(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Predictor, "load", load_slowly)
-    bundles.set_current(folder, "second")
+    history.set_current(folder, "second")
     first_to_ask = threading.Thread(target=source.get)
     first_to_ask.start()
     assert loading.wait(30)
@@ -142,7 +143,7 @@ def test_a_broken_newcomer_leaves_the_loaded_model_serving(
 ) -> None:
     source = ModelSource(folder)
     source.get()
-    bundles.set_current(folder, "second")
+    history.set_current(folder, "second")
     (folder / "second" / bundles.HEAD).write_bytes(b"damaged")
     assert source.get().bundle.name == "first"
     assert "Keeping model first" in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.errors import ModelError
 from tests.nearest import Nearest
 from training.backbone import keras_resnet50
@@ -36,7 +36,7 @@ def run(app: Flask, runner: FlaskCliRunner, models: Path):
     register(app)
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    bundles.set_current(folder, "birads-demo")
+    history.set_current(folder, "birads-demo")
 
     def invoke(*arguments: str, status: int = 0) -> str:
         result = runner.invoke(args=["reproduce", *arguments])

@@ -11,6 +11,7 @@ from flask.testing import FlaskCliRunner
 from test_heads import lesson_for
 
 from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.errors import BiradsError
 from training.heads import head, neural
 from training.phantoms import write_set
@@ -54,7 +55,7 @@ def flask(runner: FlaskCliRunner, folder: Path):
         result = runner.invoke(args=arguments)
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output
-        assert bundles.current_name(folder) == "birads-demo"
+        assert history.current_name(folder) == "birads-demo"
         assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
         return result.output
 

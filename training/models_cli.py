@@ -75,6 +75,19 @@ def compare(data: Path, bundles: tuple[Path, ...]) -> None:
         click.echo(run(data, bundles, site(), ShippedConfig()))
 
 
+@models.command("familiarity")
+@options.familiarity
+def familiarity(name: str, data: Path) -> None:
+    """Let a demonstration model tell which images are unlike those it learned from; prints what that notes."""
+    from birads_app.inference.promotion import find
+    from training.shipped_far import fit
+
+    with one_line_errors():
+        here = site()
+        click.echo(fit(find(here.models, name).path, data, here))
+        click.echo("An application that serves this model tells so from its next start on.")
+
+
 @models.command("promote")
 @click.argument("name")
 @click.option(

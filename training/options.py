@@ -229,6 +229,15 @@ def _with(command: Command, *decorators: Callable[[Command], Command]) -> Comman
     return command
 
 
+def familiarity(command: Command) -> Command:
+    """Options of ``flask models familiarity``."""
+    return _with(
+        command,
+        click.argument("name"),
+        click.option("--data", type=DATA, required=True, help="Folder with the public sets it learned from."),
+    )
+
+
 def comparison(command: Command) -> Command:
     """Options of ``flask models compare``."""
     return _with(

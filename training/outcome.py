@@ -12,6 +12,7 @@ from birads_app.inference import prediction_set, preprocess
 from training import breasts, pictures, protocol, record, report, report_page, resampling
 from training.evaluate import Evaluation, evaluate
 from training.extractor import Extractor
+from training.far import Far
 from training.features import Features
 from training.heads import Head, TrainedHead
 from training.split import Split
@@ -82,12 +83,13 @@ class Outcome:
     notes: tuple[str, ...]
     checked: Survey
     traps: Traps | None
+    far: Far
 
     def write(self, models: Path) -> Trained:
         """Measure, and write the bundle with its card and report; raises BundleError, OSError."""
         evaluation = self._evaluate()
         known = record.record(
-            self.config, self._facts(), evaluation, self._together(), self.checked, self.traps
+            self.config, self._facts(), evaluation, self._together(), self.checked, self.traps, self.far
         )
         path = bundles.write(
             models,
@@ -98,6 +100,7 @@ class Outcome:
             head=self.trained.freeze(self.features.map_shape),
             evaluation=known,
             report=report_page.page(known, self._pictures() if self.config.images else ()),
+            known=self.far.familiarity,
         )
         return Trained(path, evaluation, report.summary(known))
 

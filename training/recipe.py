@@ -1,7 +1,7 @@
 """The recipe of ``flask train``, top to bottom; what can be turned stands in :mod:`training.config`.
 
     dataset -> features -> split by patient -> resampling (training part only) -> head
-    -> backbone and head together (where asked for) -> calibration (validation patients)
+    -> backbone and head together (where asked for) -> calibration, what is unlike the rest (validation patients)
     -> evaluation (test patients) -> bundle
 
 Other protocols, to compare with, are in :mod:`training.protocol`.
@@ -20,7 +20,7 @@ import numpy as np
 from birads_app.inference import prediction_set
 from birads_app.inference.calibration import fit_temperature, softmax
 from birads_app.inference.errors import ModelError
-from training import breasts, dataset, extractor, progress, protocol, resampling, traps, tune
+from training import breasts, dataset, extractor, far, progress, protocol, resampling, traps, tune
 from training.config import SHIPPED, Site, TrainConfig
 from training.errors import DatasetError
 from training.extractor import Extractor
@@ -118,6 +118,7 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume
             notes=notes,
             checked=checked,
             traps=laid,
+            far=far.fit(material.features, material.split, kind),
         )
         written = outcome.write(target)
         if work:

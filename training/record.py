@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from training import provenance
 from training.breasts import Together
 from training.evaluate import Evaluation
+from training.far import Far
 from training.protocol import Leak, Protocol
 from training.report import patient_warning
 from training.survey import Survey
@@ -65,6 +66,7 @@ def record(
     together: Together | None,
     checked: Survey,
     traps: Traps | None,
+    far: Far,
 ) -> Record:
     """Join what is known; ``together`` is None where no breast has two test images, ``traps`` where none were laid."""
     return {
@@ -77,6 +79,7 @@ def record(
         "warning": patient_warning(facts.unknown, facts.images),
         "breasts": together.as_dict() if together else None,
         "traps": traps.as_dict() if traps else None,
+        "familiarity": far.as_dict(),
         "parts": _parts(facts),
         "all_images": facts.images,
         "all_patients": facts.everyone,

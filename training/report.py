@@ -74,6 +74,7 @@ def card(record: Mapping[str, Any]) -> str:
         f"temperature scaling, Brier score {told(before['brier'])} and {told(after['brier'])}.",
         prediction_sets(record),
         breasts(record),
+        familiarity(record),
         traps(record),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -107,6 +108,7 @@ def summary(record: Mapping[str, Any]) -> str:
         f"{record['temperature']:.2f}.",
         prediction_sets(record),
         breasts(record),
+        familiarity(record),
         traps(record),
         "True category (rows) and named category (columns):",
         *_grid(record["classes"], record["confusion"]),
@@ -171,6 +173,19 @@ def breasts(record: Mapping[str, Any]) -> str:
         f"with two views or more. Their {found['images']} single views: {told(by_view['accuracy'])} and "
         f"{told(by_view['kappa'])}."
     )
+
+
+def familiarity(record: Mapping[str, Any]) -> str:
+    """How many held-out images are called unlike the others, in a sentence or two."""
+    found = record["familiarity"]
+    share = "99 in 100" if found["tried"] >= 100 else "all"
+    tried = (
+        f"A warning says where an image is further from the {found['known']} that the model learned from than {share} "
+        f"of the validation patients' {found['tried']}"
+    )
+    if not found["images"]:
+        return f"{tried}."
+    return f"{tried}; so are {found['flagged']} of the {found['images']} test images."
 
 
 def traps(record: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ def page(record: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
         recipe=report.recipe(record).replace("`", "").split("\n\n"),
         sets=report.prediction_sets(record),
         breasts=report.breasts(record).replace("`", ""),
+        familiarity=report.familiarity(record),
         traps=report.traps(record),
         groups={
             "Named rightly": [picture for picture in pictures if picture.right],

@@ -17,7 +17,7 @@ import numpy as np
 from birads_app.inference import bundle as bundles
 from birads_app.inference import prediction_set, preprocess
 from birads_app.inference.engine import open_graph
-from training import shipped_data, shipped_report
+from training import shipped_data, shipped_far, shipped_report
 from training.backbone import freeze_backbone, keras_resnet50
 from training.candidates import (
     Candidate,
@@ -88,7 +88,7 @@ def train_shipped(
         served = calibrated(name, in_parts(maps, logits), material)
         ours, *others = _measured([served, *compared], data, site, config, material)
         facts = _facts(run, material, config, served)
-        return bundles.write(
+        written = bundles.write(
             site.models,
             name,
             manifest=_manifest(facts, config),
@@ -101,6 +101,8 @@ def train_shipped(
                 "history": facts["history"],
             },
         )
+        shipped_far.fit(written, data, site)
+    return written
 
 
 def compare(data: Path, paths: Sequence[Path], site: Site, config: ShippedConfig) -> str:

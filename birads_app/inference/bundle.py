@@ -1,7 +1,8 @@
 """A model on disk: a folder that describes itself, is checked before it is read, and holds no code.
 
 ``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
-(frozen graphs, float16 weights), ``evaluation.json``, and where there is one ``report.html``.
+(frozen graphs, float16 weights), ``evaluation.json``, and where there are such ``report.html``,
+``familiarity.npz`` (arrays) and ``familiarity.md``, which belongs to the card.
 ``models/CURRENT`` lists the names that were promoted, oldest first; the last line serves.
 """
 
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from birads_app.inference import preprocess
-from birads_app.inference.errors import BundleError, NoModel
+from birads_app.inference import familiarity, preprocess
+from birads_app.inference.errors import BundleError
 from birads_app.inference.exam_answer import DEFAULT_RULE, RULES
+from birads_app.inference.familiarity import Familiarity
 from birads_app.inference.translatable import say
 
 SCHEMA = 1
@@ -28,8 +30,9 @@ BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
     "evaluation.json",
     "manifest.json",
 )
-REPORT = "report.html"
+REPORT, FAMILIARITY, FAMILIARITY_CARD = "report.html", "familiarity.npz", "familiarity.md"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
+_OPTIONAL = (REPORT, FAMILIARITY, FAMILIARITY_CARD)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -43,6 +46,8 @@ class Bundle:
     threshold : of the prediction sets (:mod:`birads_app.inference.prediction_set`); None where it has none
     exam_rule : by which a breast's views are put together (:mod:`birads_app.inference.exam_answer`)
     demonstration : True where the model only shows what the product does
+    familiarity : tells which images are unlike those it learned from; None where it cannot
+    card : the model card, Markdown
     """
 
     path: Path
@@ -56,6 +61,7 @@ class Bundle:
     head: str
     demonstration: bool
     card: str
+    familiarity: Familiarity | None
 
 
 def load(path: Path) -> Bundle:
@@ -67,8 +73,8 @@ def load(path: Path) -> Bundle:
         A file is missing or changed, or the manifest is of a newer schema, unreadable or incomplete.
     """
     manifest = _read_manifest(path)
-    optional = (REPORT,) if REPORT in manifest["files"] else ()
-    for file in (*_FILES, *optional):
+    held = tuple(file for file in _OPTIONAL if file in manifest["files"])
+    for file in (*_FILES, *held):
         _verify_file(path / file, manifest["files"].get(file))
     sets = manifest.get("prediction_set")
     return Bundle(
@@ -82,7 +88,10 @@ def load(path: Path) -> Bundle:
         exam_rule=manifest.get("exam_rule", DEFAULT_RULE),
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
-        card=(path / CARD).read_text("utf-8"),
+        card="\n".join(
+            (path / file).read_text("utf-8") for file in (CARD, FAMILIARITY_CARD) if file in manifest["files"]
+        ),
+        familiarity=_familiarity(path / FAMILIARITY) if FAMILIARITY in held else None,
     )
 
 
@@ -96,6 +105,7 @@ def write(
     head: bytes,
     evaluation: dict[str, Any],
     report: str | None = None,
+    known: Familiarity | None = None,
 ) -> Path:
     """Write a bundle whole or not at all.
 
@@ -106,6 +116,7 @@ def write(
         whatever else should be kept (``prediction_set {level, threshold}``, ``exam_rule``, ``created``,
         ``backbone``, ``training``); ``schema``, ``name`` and ``files`` are filled in
     report : the page ``report.html``, if there is one
+    known : what tells which images are unlike those it learned from
 
     Raises
     ------
@@ -124,11 +135,9 @@ def write(
             CARD: card.encode(),
             EVALUATION: _to_json(evaluation),
             **({REPORT: report.encode()} if report is not None else {}),
+            **({FAMILIARITY: known.to_bytes()} if known is not None else {}),
         }
-        files = {
-            file: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-            for file, data in contents.items()
-        }
+        files = {file: _entry(data) for file, data in contents.items()}
         contents[MANIFEST] = _to_json({"schema": SCHEMA, "name": name, **manifest, "files": files})
         for file, data in contents.items():
             _write_synced(draft / file, data)
@@ -138,6 +147,32 @@ def write(
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return target
+
+
+def add_familiarity(path: Path, known: Familiarity, section: str, figures: dict[str, Any]) -> None:
+    """Let an existing bundle tell which images are unlike those it learned from, in place of what it had.
+
+    The bundle is whole at every moment: files count once the manifest names them.
+
+    Parameters
+    ----------
+    section : of the card, Markdown
+    figures : what the manifest keeps under ``familiarity``
+
+    Raises
+    ------
+    BundleError
+        The bundle is missing or damaged.
+    """
+    manifest = load(path).manifest
+    contents = {FAMILIARITY: known.to_bytes(), FAMILIARITY_CARD: section.encode()}
+    others = {file: entry for file, entry in manifest["files"].items() if file not in contents}
+    if others != manifest["files"]:
+        replace(path / MANIFEST, _to_json({**manifest, "files": others}))
+    for file, data in contents.items():
+        replace(path / file, data)
+    files = {**others, **{file: _entry(data) for file, data in contents.items()}}
+    replace(path / MANIFEST, _to_json({**manifest, "familiarity": figures, "files": files}))
 
 
 def check_name(name: str) -> str:
@@ -162,66 +197,6 @@ def version(models: Path, name: str) -> str:
     """The digest of a bundle's manifest, which has those of all its files; "removed" where the bundle is gone."""
     manifest = models / name / MANIFEST
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "removed"
-
-
-def current_name(models: Path) -> str:
-    """Name of the model that serves; raises NoModel when none was promoted, BundleError as :func:`promoted`."""
-    history = promoted(models)
-    if not history:
-        raise NoModel(
-            say(
-                "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, "
-                "or promote one with `flask models promote NAME`."
-            )
-        )
-    return check_name(history[-1])
-
-
-def promoted(models: Path) -> list[str]:
-    """Names in the order of their promotion; the last one serves. Raises BundleError where they cannot be read."""
-    try:
-        return (models / "CURRENT").read_text("utf-8").split()
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(
-            say(
-                "%(file)s cannot be read. Remove it, then `flask models promote NAME`.",
-                file=str(models / "CURRENT"),
-            )
-        ) from error
-
-
-def set_current(models: Path, name: str) -> None:
-    """Verify a bundle and let it serve from now on; atomic for every reader."""
-    load(models / check_name(name))
-    history = promoted(models)
-    if history[-1:] != [name]:
-        _replace_history(models, [*history, name])
-
-
-def previous(models: Path) -> str:
-    """Name of the model that served before; raises NoModel where nothing was promoted before the current one."""
-    history = promoted(models)
-    if len(history) < 2:
-        raise NoModel(say("There is no earlier model to go back to."))
-    return check_name(history[-2])
-
-
-def roll_back(models: Path) -> str:
-    """Let the model before the current one serve again, and give its name.
-
-    Raises
-    ------
-    NoModel
-        Nothing was promoted before the current model.
-    BundleError
-        The model before is damaged or gone; the current one goes on serving.
-    """
-    name = previous(models)
-    load(models / name)
-    _replace_history(models, promoted(models)[:-1])
-    return name
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -321,18 +296,32 @@ def _verify_file(file: Path, expected: Any) -> None:
         )
 
 
-def _replace_history(models: Path, names: list[str]) -> None:
-    """Replace CURRENT in one step."""
-    handle, draft = tempfile.mkstemp(prefix=".CURRENT-", dir=models)
+def _familiarity(file: Path) -> Familiarity:
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write("".join(f"{name}\n" for name in names))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, models / "CURRENT")
+        return familiarity.read(file.read_bytes())
+    except ValueError as error:
+        name = file.parent.name
+        raise BundleError(
+            say("Model %(name)s has a damaged %(file)s. Retrain.", name=name, file=file.name)
+        ) from error
+
+
+def _entry(data: bytes) -> dict[str, Any]:
+    """What the manifest says about a file."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file, or replace it, in one step."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        _write_synced(draft, data)
+        draft.chmod(0o644)
+        draft.replace(path)
     except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from birads_app.inference import bundle as bundles
-from birads_app.inference import explain, prediction_set, preprocess, quality
+from birads_app.inference import explain, familiarity, history, prediction_set, preprocess, quality
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.calibration import softmax
 from birads_app.inference.decode import Mammogram
@@ -81,9 +81,15 @@ class Predictor:
             flipped=seen.flipped,
             model=self.bundle.name,
             demonstration=self.bundle.demonstration,
-            warnings=warnings,
+            warnings=warnings + self._strange(maps),
             inside=seen.inside,
         )
+
+    def _strange(self, maps: np.ndarray) -> tuple[Sentence, ...]:
+        """A warning where an image is unlike those the model learned from; none where the bundle cannot tell."""
+        known = self.bundle.familiarity
+        far = known is not None and known.far(familiarity.average(maps)[None])[0]
+        return (familiarity.WARNING,) if far else ()
 
     def _possible(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """The prediction set of one image; empty where the bundle has no threshold."""
@@ -138,7 +144,7 @@ class ModelSource:
 
     def _load(self) -> Predictor:
         try:
-            name = bundles.current_name(self._models)
+            name = history.current_name(self._models)
             return Predictor.load(bundles.load(self._models / name), *self._options)
         except ModelError as error:
             if self._predictor is None:

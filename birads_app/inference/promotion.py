@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.calibration import softmax
 from birads_app.inference.engine import open_engine
@@ -42,7 +43,7 @@ class Listed:
 
 def listing(models: Path) -> list[Listed]:
     """All models by name; files that did not change since they were verified are not read again."""
-    serving = bundles.promoted(models)[-1:]
+    serving = history.promoted(models)[-1:]
     return [_listed(models, name, [name] == serving) for name in bundles.list_names(models)]
 
 
@@ -154,7 +155,7 @@ def promote(models: Path, name: str, overridden: str = "") -> None:
     with _turn(models):
         if overridden:
             _record_override(models, name, overridden)
-        bundles.set_current(models, name)
+        history.set_current(models, name)
 
 
 def roll_back(models: Path) -> str:
@@ -166,7 +167,7 @@ def roll_back(models: Path) -> str:
         There is none, or it is damaged; the current one goes on serving.
     """
     with _turn(models):
-        return bundles.roll_back(models)
+        return history.roll_back(models)
 
 
 def card(models: Path, name: str) -> str:

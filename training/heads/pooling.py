@@ -15,6 +15,11 @@ def pooled(maps: np.ndarray) -> np.ndarray:
     return np.concatenate([maps.mean(axis=(1, 2)), maps.max(axis=(1, 2))], axis=1)
 
 
+def averages(rows: np.ndarray, channels: int) -> np.ndarray:
+    """The averages, (n, channels), among pooled rows, (n, 2 * channels)."""
+    return rows[:, :channels]
+
+
 def pooled_in_graph(maps: Any) -> Any:
     """:func:`pooled` as operations of a graph."""
     import tensorflow as tf

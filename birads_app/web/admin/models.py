@@ -9,7 +9,7 @@ from wtforms import BooleanField
 
 from birads_app import promoting
 from birads_app.inference import bundle as bundles
-from birads_app.inference import promotion
+from birads_app.inference import history, promotion
 from birads_app.inference.errors import BiradsError, BundleError, ModelError
 from birads_app.inference.evaluation import Figure, Measured, measured
 from birads_app.web.admin.blueprint import ReasonForm, bp, confirm_page, settings
@@ -135,7 +135,7 @@ def _bundle(name: str) -> bundles.Bundle:
 def _before() -> str | None:
     """The model to which a roll-back goes."""
     try:
-        return bundles.previous(settings().models)
+        return history.previous(settings().models)
     except ModelError:
         return None
 

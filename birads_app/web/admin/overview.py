@@ -3,7 +3,7 @@
 from flask import render_template
 
 from birads_app import trainings
-from birads_app.inference import bundle as bundles
+from birads_app.inference import history
 from birads_app.inference.errors import ModelError
 from birads_app.records import audit, tokens, users
 from birads_app.web.admin.blueprint import bp, settings
@@ -26,6 +26,6 @@ def overview() -> str:
 
 def _current() -> str | None:
     try:
-        return bundles.current_name(settings().models)
+        return history.current_name(settings().models)
     except ModelError:
         return None
