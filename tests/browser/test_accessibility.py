@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
+import pages
 import pytest
 import steps
 from axe_playwright_python.sync_playwright import Axe
@@ -20,30 +21,6 @@ SHIFT = """() => new Promise((done) => {
     }).observe({ type: "layout-shift", buffered: true });
     setTimeout(() => done(sum), 50);
 })"""
-PAGES = {
-    "worklist": "/",
-    "an empty list": "/?list=failed",
-    "upload": "/upload",
-    "exam": "{exam}",
-    "delete": "/exams/delete?exam={id}",
-    "report": "{exam}/report",
-    "practice": "/practice/",
-    "outcomes": "/practice/outcomes",
-    "model card": "/models/birads-demo",
-    "own account": "/account",
-    "administration": "/admin/",
-    "models": "/admin/models",
-    "comparison": "/admin/models/compare?name=birads-demo",
-    "promotion": "/admin/models/birads-demo/promote",
-    "trainings": "/admin/trainings",
-    "accounts": "/admin/accounts",
-    "an account": "/admin/accounts/1",
-    "tokens": "/admin/tokens",
-    "audit list": "/admin/audit",
-    "settings": "/admin/settings",
-    "storage": "/admin/storage",
-    "an error": "/exams/none",
-}
 
 
 def violations(page: Page) -> list[str]:
@@ -95,8 +72,8 @@ def weighed(page: Page) -> Callable[[], int]:
 def test_every_page_keeps_the_rules(page: Page, server: Server, exam: str) -> None:
     weight = weighed(page)
     complaints: list[str] = []
-    for name, path in PAGES.items():
-        page.goto(server.url + path.format(exam=exam, id=exam.rsplit("/", 1)[-1]))
+    for name in pages.ADDRESSES:
+        page.goto(server.url + pages.address(name, exam))
         page.wait_for_load_state("networkidle")
         complaints += [f"{name}: {line}" for line in violations(page)]
         if (heavy := weight()) > HEAVIEST:
