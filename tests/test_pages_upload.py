@@ -40,7 +40,7 @@ def test_it_leads_to_the_exam(serving_app: Flask, reader: FlaskClient):
 
 def test_two_files_of_one_name_are_two_images(serving_app: Flask, reader: FlaskClient):
     answer = _send(reader, (mammogram_png(1), "same.png"), (mammogram_png(2), "same.png"))
-    assert reader.get(answer.location).text.count('class="reading"') == 2
+    assert reader.get(answer.location).text.count('<figure class="cell"') == 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_sample_exam_goes_the_way_of_uploads(serving_app: Flask, reader: Flask
     answer = reader.post("/samples", data={"sample": "film-2"})
     assert answer.status_code == 303
     page = reader.get(answer.location).text
-    assert page.count('class="reading"') == 4
+    assert page.count('<figure class="cell"') == 4
     assert "file-4.dcm" in page
 
 

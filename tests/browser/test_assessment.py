@@ -89,7 +89,6 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
 
 def test_keys_can_be_switched_off(page: Page, server: Server, files: list[str]):
     take_in(page, server, files)
-    page.locator(".assessment-keys summary").click()
     page.get_by_label("Assess by keyboard").uncheck()
     page.reload()
     page.keyboard.press("1")
