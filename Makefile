@@ -44,7 +44,7 @@ format: $(DEV) ## Put style in order
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(RUNTIME) ## Measure against the plain way: serving, features, a second training, memory, a PACS; ARGS="--only features"
+bench: $(RUNTIME) ## Measure against the plain way: serving, features, a second training, memory, a PACS, the worklist; ARGS="--only features"
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m bench.bench $(ARGS)
 
 .PHONY: test-docker
@@ -56,7 +56,7 @@ dicom-table: $(DEV) ## Write the tables of docs/dicom.md anew: make dicom-table 
 	$(BIN)/python -m tests.dicom_table $(ARGS)
 
 .PHONY: screenshots
-screenshots: $(DEV) chromium ## Take the README's pictures anew
+screenshots: $(DEV) chromium ## Take the documents' pictures anew
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)
 
 .PHONY: translations

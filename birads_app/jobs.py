@@ -29,6 +29,7 @@ from birads_app.records.spool import Spool, SpooledStudy
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1
+_ENTERED = "birads_entered"  # up to where exams and assessments are entered for delivery
 # Objects of one study that are taken in. Four views, each also raw, as a volume and with its projections, are some 120.
 _MOST = 300
 
@@ -67,9 +68,18 @@ def deliver() -> None:
     destination = destination_of(settings)
     if destination is None:
         return
-    outbox.enter(_model_version, settings.pacs_uploads)
+    _enter(settings)
     for delivery in outbox.due():
         _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
+
+
+def _enter(settings: Settings) -> None:
+    """Enter what is new since the last time; nothing is looked through where nothing has come."""
+    state = current_app.extensions.setdefault(_ENTERED, {})
+    newest = (outbox.newest(), settings.pacs_uploads)
+    if state.get("newest") != newest:
+        outbox.enter(_model_version, settings.pacs_uploads)
+        state["newest"] = newest
 
 
 def _repeat(app: Flask, step: Callable[[], None], stop: threading.Event) -> None:

@@ -17,8 +17,8 @@ from birads_app.practice.export import export as write
 from birads_app.practice.figures import Figure
 from birads_app.records import outcomes, practice, readings, users
 from birads_app.records.readings import Filters
+from birads_app.records.users import CONSOLE
 
-CONSOLE = "console"  # whoever may use the server's console
 practice_group = AppGroup("practice", help="How readers, model and outcomes agree.")
 _DATE = click.DateTime(["%Y-%m-%d"])
 

@@ -29,19 +29,23 @@ def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool =
         promotion.promote(settings.models, name, objection)
 
 
-def roll_back(who: str = CONSOLE, reason: str = "") -> str:
+def roll_back(who: str = CONSOLE, reason: str = "", name: str | None = None) -> str:
     """Verify the model that served before, let it serve again, and give its name.
+
+    Parameters
+    ----------
+    name : of the model that is meant; whichever served before without it
 
     Raises
     ------
     NoModel, BundleError
-        There is none, or it is damaged; the current one goes on serving.
+        There is none, it is damaged, or another one than meant; the current one goes on serving.
     """
     settings = _settings()
-    name = history.previous(settings.models)
+    name = name or history.previous(settings.models)
     promotion.verify(settings.models, name, settings.engine, settings.precision)
     with _on_record(who, "roll back to model", name, reason):
-        return promotion.roll_back(settings.models)
+        return promotion.roll_back(settings.models, name)
 
 
 def _settings() -> Settings:

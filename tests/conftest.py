@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app import create_app
 from birads_app.inference import history
 from birads_app.inference.predictor import ModelSource
-from birads_app.records import migrate
+from birads_app.records import database, migrate, users
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,12 +51,28 @@ def config(tmp_path: Path) -> dict[str, object]:
     }
 
 
-@pytest.fixture
-def app(config: dict[str, object]) -> Iterator[Flask]:
-    """The application without a model, with an empty database."""
-    app = create_app(config)
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_in_no_time() -> None:
+    """Hash passwords with little memory and one pass: hundreds of tests sign somebody in."""
+    users._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that all migrations have been applied to, to be copied."""
+    folder = tmp_path_factory.mktemp("empty")
+    app = create_app({"BIRADS_INSTANCE": str(folder), "BIRADS_MODELS": str(folder)})
     with app.app_context():
         migrate.upgrade()
+        database.engine().dispose()
+    return folder / database.FILE_NAME
+
+
+@pytest.fixture
+def app(config: dict[str, object], _empty_database: Path) -> Iterator[Flask]:
+    """The application without a model, with an empty database."""
+    app = create_app(config)
+    shutil.copy(_empty_database, app.instance_path)
     yield app
 
 

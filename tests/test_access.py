@@ -5,7 +5,7 @@ from factories import bearer, make_token, make_user, post_files, sign_in
 from flask import Flask
 from flask.testing import FlaskClient
 
-from birads_app.records import users
+from birads_app.records import database, users
 from birads_app.records.database import writing
 from birads_app.records.models import Role, User
 from birads_app.web.access import ACCESS
@@ -57,6 +57,24 @@ def test_an_account_that_is_switched_off_is_out_at_once(app: Flask, client: Flas
     assert client.get("/").status_code == 302
     assert sign_in(client).status_code == 401
     assert client.get("/api/v1/predictions/none", headers=bearer(token)).status_code == 401
+
+
+def test_a_visitor_may_not_send_much(app: Flask, client: FlaskClient) -> None:
+    make_user(app)
+    assert client.post("/language", data={"language": "de", "next": "x" * 100_000}).status_code == 413
+
+
+def test_a_change_of_an_account_keeps_what_was_changed_meanwhile(app: Flask) -> None:
+    make_user(app)
+    make_user(app, "chief", Role.ADMIN)
+    with app.app_context():
+        stale = users.by_name("reader")
+        users.switch_off(users.by_name("reader"))
+        users.set_password(stale, "another quiet password")
+        users.set_language(stale, "de")
+        database.session().expire_all()
+        found = users.by_name("reader")
+        assert (found.enabled, found.language) == (False, "de")
 
 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/upload"])

@@ -64,7 +64,7 @@ def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_re
     assert "second serves now." in done.text
     assert history.current_name(folder) == "second"
     assert last_entry(app) == ("anna", "promote against protocol", "second", "to try")
-    assert "although it was trained to be compared with" in admin.get("/models/second").text
+    assert "against its protocol. It was trained to be compared with" in admin.get("/models/second").text
 
     assert admin.post("/admin/models/rollback", data={"reason": " "}).status_code == 422
     done = admin.post("/admin/models/rollback", data={"reason": "enough"}, follow_redirects=True)

@@ -153,7 +153,7 @@ def test_strange_pictures_get_past_the_quality_check() -> None:
 def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monkeypatch) -> None:
     bundles.add_familiarity(bundle, known, "## first\n", {})
     assert bundles.load(bundle).card.endswith("\n## first\n")
-    replace, left = bundles._replace, 0
+    replace, left = bundles.replace, 0
 
     def stop(path: Path, data: bytes) -> None:
         nonlocal left
@@ -162,7 +162,7 @@ def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monke
             raise KeyboardInterrupt
         replace(path, data)
 
-    monkeypatch.setattr(bundles, "_replace", stop)
+    monkeypatch.setattr(bundles, "replace", stop)
     for writes in range(4):
         left = 4
         bundles.add_familiarity(bundle, known, "## again\n", {})

@@ -184,6 +184,13 @@ def test_deleting_asks_first(reader: FlaskClient, exam_url: str, image_urls: lis
     assert reader.post(deletion(exam_url)).status_code == 404
 
 
+def test_nothing_but_a_form_deletes(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+    assert reader.head(deletion(exam_url)).status_code == 200
+    assert reader.get(exam_url).status_code == 200
+    twice = f"{deletion(exam_url)}&exam={exam_url.rsplit('/', 1)[-1]}"
+    assert reader.post(twice).status_code == 303
+
+
 def test_only_who_uploaded_it_or_an_administrator_deletes_an_exam(
     serving_app: Flask, exam_url: str, image_urls: list[str]
 ):

@@ -159,6 +159,21 @@ def test_pages_show_lists_filters_and_counts(filled: Flask, client: FlaskClient)
         assert answer.status_code == 400 and wrong.split("=")[0] in answer.text
 
 
+def test_the_end_of_time_is_a_day_like_any_other(filled: Flask, client: FlaskClient) -> None:
+    sign_in(client)
+    assert client.get("/?list=all&until=9999-12-31").status_code == 200
+    exam = worklist.page(Query("all")).items[0]
+    assert client.get(f"/exams/{exam.id}").status_code == 200
+
+
+def test_the_next_exam_is_found_behind_many_that_others_hold(filled: Flask) -> None:
+    reader, colleague = users.by_name("reader"), users.by_name("colleague")
+    waiting = worklist.page(Query(), per_page=100).items
+    for exam in waiting[:-1]:
+        worklist.hold(exam.id, colleague)
+    assert worklist.next_waiting(Query(), reader) == waiting[-1].id
+
+
 def test_a_patient_is_found_by_id_which_is_in_no_address(filled: Flask, client: FlaskClient) -> None:
     sign_in(client, "auditor")
     known = Pseudonyms(filled.extensions["birads_site_key"]).patient(Identity(patient_id="4711"))

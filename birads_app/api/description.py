@@ -28,6 +28,7 @@ _PROBABILITIES = {
 _ERRORS = {
     "400": "No file, or an empty one",
     "401": "No token, or one that is not known",
+    "403": "The token's account may look at exams, and take none in",
     "404": "There is no such exam",
     "413": "Too many bytes, too many files, or an image with too many pixels",
     "415": "The body is not multipart/form-data, or a file is of a format that is not read",
@@ -98,7 +99,7 @@ def _create() -> dict[str, Any]:
                 "headers": {"Location": {"description": "Address of the exam", "schema": {"type": "string"}}},
                 "content": _json("Exam"),
             },
-            **_errors("400", "401", "413", "415", "422", "503", "507"),
+            **_errors("400", "401", "403", "413", "415", "422", "503", "507"),
         },
     }
 

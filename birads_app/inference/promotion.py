@@ -18,7 +18,7 @@ from birads_app.inference import history
 from birads_app.inference.bundle import Bundle
 from birads_app.inference.calibration import softmax
 from birads_app.inference.engine import open_engine
-from birads_app.inference.errors import BundleError, NotForService
+from birads_app.inference.errors import BundleError, NoModel, NotForService
 from birads_app.inference.translatable import say
 
 # Beside CURRENT: one JSON line for each promotion against a model's protocol.
@@ -51,7 +51,7 @@ def _listed(models: Path, name: str, serves: bool) -> Listed:
     try:
         bundle = find(models, name)
     except BundleError as error:
-        return Listed(name, None, str(error), "", serves)
+        return Listed(name, None, error.sentence, "", serves)
     return Listed(name, bundle, "", objection(bundle.manifest), serves)
 
 
@@ -81,10 +81,16 @@ def objection(manifest: dict[str, Any]) -> str:
     found = manifest.get("protocol")
     if not isinstance(found, dict) or found.get("may_serve", True):
         return ""
-    leaks = " It leaks: its figures are too good." if manifest.get("leaks") else ""
-    return (
-        f"was trained to be compared with ({found.get('title')}).{leaks} Only models of the protocol "
-        "smote-train, split by patient, may be promoted."
+    if manifest.get("leaks"):
+        return say(
+            "It was trained to be compared with (%(title)s). It leaks: its figures are too good. Only models of the "
+            "protocol smote-train, split by patient, may be promoted.",
+            title=str(found.get("title")),
+        )
+    return say(
+        "It was trained to be compared with (%(title)s). Only models of the protocol smote-train, split by patient, "
+        "may be promoted.",
+        title=str(found.get("title")),
     )
 
 
@@ -142,7 +148,7 @@ def check(models: Path, name: str, engine: str, precision: str, *, override: boo
     if found and not override:
         raise NotForService(
             say(
-                "%(name)s %(objection)s An administrator may insist: --override-protocol.",
+                "%(name)s must not serve. %(objection)s An administrator may insist: --override-protocol.",
                 name=name,
                 objection=found,
             )
@@ -158,22 +164,30 @@ def promote(models: Path, name: str, overridden: str = "") -> None:
         history.set_current(models, name)
 
 
-def roll_back(models: Path) -> str:
-    """Let the model serve again that served before, and give its name; verify it first.
+def roll_back(models: Path, expected: str) -> str:
+    """Let the model serve again that served before, and give its name; its files are checked first.
+
+    Parameters
+    ----------
+    expected : name of the model that is meant
 
     Raises
     ------
     NoModel, BundleError
-        There is none, or it is damaged; the current one goes on serving.
+        There is none, it is damaged, or another one than expected; the current one goes on serving.
     """
     with _turn(models):
+        if history.previous(models) != expected:
+            raise NoModel(
+                say("%(name)s is not the model before any more. Look again, then decide.", name=expected)
+            )
         return history.roll_back(models)
 
 
 def card(models: Path, name: str) -> str:
     """A model's card, with a line for each time it was promoted against its protocol."""
     lines = [
-        f"**Promoted on {entry['at']} although it {entry['objection']}**"
+        f"**Promoted on {entry['at']} against its protocol. {entry['objection']}**"
         for entry in _overrides(models)
         if entry["name"] == name
     ]

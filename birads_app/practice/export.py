@@ -98,7 +98,8 @@ def label(assessment: Assessment, laterality: str | None) -> str | None:
     breasts = {"R": assessment.right, "L": assessment.left}
     if laterality in breasts:
         return breasts[laterality]
-    return assessment.overall if {*breasts.values()} <= {None, assessment.overall} else None
+    certain = {*breasts.values()} <= {None, assessment.overall}
+    return (assessment.overall or None) if certain else None
 
 
 def _write(draft: Path, assessments: Sequence[Assessment], progress: Callable[[], None]) -> Exported:

@@ -6,11 +6,11 @@ Two people may assess one exam at once: each assessment is one short transaction
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
+from birads_app.inference.categories import Category
 from birads_app.inference.exam_answer import PRESSING, SIDES
 from birads_app.inference.lexicon import ASSESSMENTS, DENSITIES
 from birads_app.inference.translatable import say
@@ -23,8 +23,6 @@ from birads_app.records.models import Assessment, Exam, Status, User, now
 log = logging.getLogger(__name__)
 
 LONGEST_TEXT, MOST_FINDINGS = 4000, 20
-# Who has an exam's page open is heard of more often than this.
-HELD = timedelta(seconds=90)
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,11 @@ def offered(exam: Exam) -> tuple[str, ...]:
     """The breasts that can be assessed: those with images; both where an image's side, or every image, is missing."""
     shown = {image.laterality for image in exam.images}
     return SIDES if None in shown or not shown else tuple(side for side in SIDES if side in shown)
+
+
+def choices(exam: Exam) -> dict[str, Category]:
+    """The categories that an exam may be given: without images it is incomplete."""
+    return ASSESSMENTS if exam.images else {"0": ASSESSMENTS["0"]}
 
 
 def lacking(exam: Exam, breasts: Mapping[str, str]) -> tuple[str, ...]:
@@ -169,7 +172,7 @@ def _check(draft: Draft, exam: Exam) -> None:
     """Refuse what names what there is not, and a signature under something unfinished."""
     for side, category in draft.breasts.items():
         _among("breast to assess in this exam", [side], offered(exam))
-        _among("assessment category", [category], ASSESSMENTS if exam.images else ("0",))
+        _among("assessment category", [category], choices(exam))
     _among("breast density", {draft.density} - {None}, DENSITIES)
     images = {finding.image for finding in draft.findings} - {None}
     _among("image of this exam", images, [image.id for image in exam.images])

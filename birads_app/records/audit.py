@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import Session
@@ -95,11 +95,7 @@ def _matching(search: Search) -> Select[AuditEntry]:
         if wanted:
             query = query.where(column == wanted)
     if search.first:
-        query = query.where(AuditEntry.at >= _midnight(search.first))
+        query = query.where(AuditEntry.at >= datetime.combine(search.first, time(), UTC))
     if search.last:
-        query = query.where(AuditEntry.at < _midnight(search.last + timedelta(days=1)))
+        query = query.where(AuditEntry.at <= datetime.combine(search.last, time.max, UTC))
     return query
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

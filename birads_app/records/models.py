@@ -183,7 +183,9 @@ class Exam(Base):
         Index("ix_exams_status_suspicion", "status", "suspicion", "id"),
         Index("ix_exams_status_exam_date", "status", "exam_date", "id"),
         Index("ix_exams_status_category", "status", "category", "created_at", "id"),
+        Index("ix_exams_status_category_suspicion", "status", "category", "suspicion", "id"),
         Index("ix_exams_status_assessor_id", "status", "assessor_id", "created_at", "id"),
+        Index("ix_exams_status_assessor_id_suspicion", "status", "assessor_id", "suspicion", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -6,8 +6,9 @@ stored: whatever is stored and has none will get it, so that no kill in between 
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import cache
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, exists, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit, users
@@ -15,6 +16,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.models import Assessment, Delivery, Exam, Image, User, now
 
 LONGEST_WAIT = timedelta(hours=1)
+_AT_ONCE = 500
 
 
 def enter(version_of: Callable[[str], str], uploads: bool) -> None:
@@ -25,28 +27,31 @@ def enter(version_of: Callable[[str], str], uploads: bool) -> None:
     version_of : gives the version of a model by its name
     uploads : also exams that people uploaded, and not only what came over the network
     """
-    results = _of_studies(select(Exam.id, Exam.model), uploads).where(
-        Exam.id.not_in(select(Delivery.exam_id).where(Delivery.assessment_id.is_(None)))
-    )
-    reports = _of_studies(
-        select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads
-    ).where(
-        Assessment.signed,
-        Assessment.id.not_in(select(Delivery.assessment_id).where(Delivery.assessment_id.is_not(None))),
-    )
-    for wanted in (results, reports):
-        if session().execute(wanted.limit(1)).first() is None:
-            continue  # no need to hold up other writers
-        with writing() as current:
-            for exam_id, model, *assessment in current.execute(wanted.order_by(Exam.created_at)).all():
-                entered = Delivery(exam_id=exam_id, model_version=version_of(model))
-                entered.assessment_id = assessment[0] if assessment else None
-                current.add(entered)
+    versions = cache(version_of)
+    none_yet = ~exists().where(Delivery.exam_id == Exam.id, Delivery.assessment_id.is_(None))
+    not_yet = ~exists().where(Delivery.assessment_id == Assessment.id)
+    results = _of_studies(select(Exam.id, Exam.model), uploads).where(none_yet)
+    reports = _of_studies(select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads)
+    for wanted in (results, reports.where(Assessment.signed, not_yet)):
+        while session().execute(wanted.limit(1)).first() is not None:  # no need to hold up other writers
+            with writing() as current:
+                for exam_id, model, *assessment in current.execute(wanted.limit(_AT_ONCE)).all():
+                    entered = Delivery(exam_id=exam_id, model_version=versions(model))
+                    entered.assessment_id = assessment[0] if assessment else None
+                    current.add(entered)
+
+
+def newest() -> tuple[object, ...]:
+    """What changes with every exam that is stored and every assessment that is added, told by indexes alone."""
+    newest_exam = select(func.max(Exam.created_at)).scalar_subquery()
+    last_row = select(func.max(literal_column("exams.rowid"))).select_from(Exam).scalar_subquery()
+    last_assessment = select(func.max(Assessment.id)).scalar_subquery()
+    return tuple(session().execute(select(newest_exam, last_row, last_assessment)).one())
 
 
 def _of_studies(query: Select, uploads: bool) -> Select:
     """What of a query is about exams with DICOM images, and came over the network unless uploads count too."""
-    query = query.where(Exam.id.in_(select(Image.exam_id).where(Image.sop_uid.is_not(None))))
+    query = query.where(exists().where(Image.exam_id == Exam.id, Image.sop_uid.is_not(None)))
     if uploads:
         return query
     return query.join(User, Exam.reader_id == User.id).where(User.name == users.NETWORK_NAME)
@@ -59,9 +64,9 @@ def model_version(exam: Exam) -> str | None:
 
 
 def due() -> Sequence[Delivery]:
-    """The deliveries that are to be tried now, the longest waiting first."""
+    """Some of the deliveries that are to be tried now, the longest waiting first."""
     waiting = (Delivery.state == "waiting") & (Delivery.due_at <= now())
-    return session().scalars(select(Delivery).where(waiting).order_by(Delivery.due_at)).all()
+    return session().scalars(select(Delivery).where(waiting).order_by(Delivery.due_at).limit(_AT_ONCE)).all()
 
 
 def arrived(delivery: Delivery, destination: str) -> None:

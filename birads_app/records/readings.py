@@ -137,7 +137,13 @@ class _Known:
     patient: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     suspicion: np.ndarray = field(default_factory=lambda: np.zeros(0))
     every: tuple[Rows, ...] = ()
-    rows: Rows = field(default_factory=lambda: Rows(*repeat(np.zeros(0, int), len(fields(Rows)))))
+    rows: Rows = field(default_factory=lambda: _none())
+
+
+def _none() -> Rows:
+    """No rows, of the types that rows have."""
+    empty = Rows(*repeat(np.zeros(0, int), len(fields(Rows))))
+    return replace(empty, day=np.zeros(0, "datetime64[D]"), suspicion=np.zeros(0))
 
 
 def signed() -> Signed:

@@ -8,7 +8,7 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -134,7 +134,7 @@ def network() -> User:
 def set_language(user: User, code: str) -> None:
     """Keep the language that somebody wants the pages in."""
     with writing() as current:
-        current.merge(user, load=True).language = code
+        current.execute(update(User).where(User.id == user.id).values(language=code))
 
 
 def name_on_record(name: str) -> str:
@@ -179,7 +179,9 @@ def _decoy() -> str:
 def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tuple[Session, User]]:
     """A transaction with the account in it, and the change on record."""
     with writing() as current:
-        kept = current.merge(user, load=True)
+        kept = current.get(User, user.id)  # as it is now, whatever has changed since the request began
+        if kept is None:
+            raise NotFound(say("There is no such account."))
         yield current, kept
         audit.add(current, by, action, user.name, detail)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, update
 
 from birads_app.records.database import session, writing
 from birads_app.records.models import Exam, Status, User, now
@@ -114,11 +114,12 @@ def next_waiting(query: Query, user: User, after: str | None = None) -> str | No
         it begins without one
     """
     waiting = replace(query, list=query.list if query.list == "second" else "waiting")
+    others = or_(Exam.status != Status.SECOND_LOOK, Exam.assessor_id.is_distinct_from(user.id))
+    free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - HELD)
     for start in (after, None) if after else (None,):
-        for exam in page(waiting, after=start).items:
-            asked_for_it = exam.status == Status.SECOND_LOOK and exam.assessor_id == user.id
-            if exam.id != after and holder(exam) in (None, user.id) and not asked_for_it:
-                return exam.id
+        rows = _rows(waiting, _row(start), False, 1, free, others, Exam.id != (after or ""))
+        if rows:
+            return str(rows[0].id)
     return None
 
 
@@ -163,18 +164,21 @@ def _row(exam_id: str | None) -> Any:
     return session().execute(select(*columns).where(Exam.id == exam_id)).first()
 
 
-def _rows(query: Query, anchor: Any, backwards: bool, limit: int) -> list[Any]:
+def _rows(
+    query: Query, anchor: Any, backwards: bool, limit: int, *conditions: ColumnElement[bool]
+) -> list[Any]:
     """At most so many (id, value) rows beyond the anchor, in the list's order, or from its end backwards."""
     name, falls = SORTS[query.sort]
     value = getattr(Exam, name)
     falling = falls != backwards
     rows: list[Any] = []
+    conditions = (*conditions, *_filters(query))
+    # The sign keeps SQLite from walking through a status where it had better begin with the patient's few exams.
+    of_status = literal_column("+exams.status") if query.pseudonyms else Exam.status
     for part in _parts(value, anchor, name, falls, backwards):
         found: list[Any] = []
         for status in LISTS[query.list]:
-            wanted = select(Exam.id, value.label("value")).where(
-                Exam.status == status, *part, *_filters(query)
-            )
+            wanted = select(Exam.id, value.label("value")).where(of_status == status, *part, *conditions)
             found += session().execute(_ordered(wanted, value, falling).limit(limit - len(rows))).all()
         # Rows of one part have a value all, or none has.
         found.sort(key=lambda row: (row.value is not None and row.value, row.id), reverse=falling)
@@ -209,22 +213,19 @@ def _ordered(wanted: Select[Any], value: Any, falling: bool) -> Select[Any]:
 def _filters(query: Query) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if query.pseudonyms:
-        found.append(or_(*(_begins(Exam.pseudonym, text) for text in query.pseudonyms)))
+        of_patient = or_(*(_begins(Exam.pseudonym, text) for text in query.pseudonyms))
+        found.append(Exam.id.in_(select(Exam.id).where(of_patient)))
     if query.category:
         found.append(Exam.category == query.category)
     if query.reader:
-        found.append(Exam.assessor_id.in_(select(User.id).where(User.name == query.reader)))
+        found.append(Exam.assessor_id == select(User.id).where(User.name == query.reader).scalar_subquery())
     if query.since:
-        found.append(Exam.created_at >= _midnight(query.since))
+        found.append(Exam.created_at >= datetime.combine(query.since, time(), UTC))
     if query.until:
-        found.append(Exam.created_at < _midnight(query.until + timedelta(days=1)))
+        found.append(Exam.created_at <= datetime.combine(query.until, time.max, UTC))
     return found
 
 
 def _begins(column: Any, text: str) -> ColumnElement[bool]:
     """A condition on the beginning of a text that SQLite finds by an index, as it does not with LIKE."""
     return and_(column >= text, column < text + "\U0010ffff")
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

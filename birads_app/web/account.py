@@ -54,7 +54,7 @@ def init_app(app: Flask) -> None:
 @bp.before_app_request
 def _small_forms_only() -> None:
     """Bound what visitors may send; this runs ahead of the check of the form's token, which reads the body."""
-    if request.blueprint == bp.name:
+    if request.blueprint in (bp.name, language.bp.name):
         request.max_content_length = _FORM_MAX_BYTES
 
 

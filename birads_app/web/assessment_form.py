@@ -8,6 +8,7 @@ from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from birads_app.hanging import hanging
+from birads_app.inference.categories import Category
 from birads_app.inference.exam_answer import SIDES
 from birads_app.inference.lexicon import DESCRIPTORS, KINDS, Descriptor, Kind
 from birads_app.inference.translatable import Sentence, say
@@ -27,6 +28,7 @@ class Panel:
     """What the exam's page shows of its assessments.
 
     sides : breasts to assess
+    categories : those that may be chosen
     images : in hanging order
     mine : the signed-in reader's own last assessment, which fills the form; None where there is none
     findings : of the form's rows, the last one empty
@@ -35,6 +37,7 @@ class Panel:
     """
 
     sides: Sequence[str]
+    categories: Mapping[str, Category]
     images: Sequence[Image]
     mine: Assessment | None
     findings: Sequence[Mapping[str, Any]]
@@ -53,6 +56,7 @@ def panel(exam: Exam) -> Panel:
     mine = assessments.newest(exam, current_user)
     return Panel(
         sides=assessments.offered(exam),
+        categories=assessments.choices(exam),
         images=hanging(exam.images),
         mine=mine,
         findings=[*(mine.findings if mine else ()), _EMPTY],

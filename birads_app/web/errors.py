@@ -47,6 +47,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _forged_form)
     app.register_error_handler(OperationalError, _database_error)
     app.register_error_handler(OSError, _system_error)
+    app.register_error_handler(OverflowError, _no_such_number)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -137,6 +138,11 @@ def _database_error(error: OperationalError) -> Response:
     response = answer(503, _("The database is busy. Try again in a moment."))
     response.headers["Retry-After"] = "10"
     return response
+
+
+def _no_such_number(error: OverflowError) -> Response:
+    """An address with a number that no record can have, for it does not fit the database."""
+    return answer(404, str(_MESSAGES[404]))
 
 
 def _system_error(error: OSError) -> Response:

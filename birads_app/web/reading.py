@@ -1,6 +1,7 @@
 """The reading pages: worklist, upload, exam, and the images that they show."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,7 @@ from birads_app.inference.errors import ModelError
 from birads_app.intake import IntakeRefused, Problem, check_count, take_in_studies
 from birads_app.records import audit, exams, files, users
 from birads_app.records import worklist as records
+from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
 from birads_app.records.models import Exam, Image, now
 from birads_app.studies import Upload
@@ -66,8 +68,8 @@ def _vocabulary() -> dict[str, Any]:
 def worklist() -> str:
     """List the exams."""
     query = listing.query_of(request.args)
-    listing.remember(query)
     page = records.page(query, after=request.args.get("after"), before=request.args.get("before"))
+    listing.remember(query)
     return render_template(
         "reading/worklist.html",
         page=page,
@@ -116,7 +118,7 @@ def export() -> Response:
 @bp.route("/upload", methods=["GET", "POST"])
 def upload() -> ResponseReturnValue:
     """Take in the images of one exam, or of several that are sorted by study."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _upload_page([], 200)
     return _read([_sent(file) for file in request.files.getlist("files") if file.filename])
 
@@ -143,7 +145,7 @@ def try_sample() -> ResponseReturnValue:
 
 @bp.get("/exams/<exam_id>")
 def exam(exam_id: str) -> str:
-    """Show what the model said about each image of an exam."""
+    """Show an exam: its images, the assessment, the model's opinion."""
     found, query = exams.get(exam_id), listing.remembered()
     whole = exams.answer(found)
     return render_template(
@@ -167,10 +169,11 @@ def delete() -> ResponseReturnValue:
     doomed = _chosen(request.values.getlist("exam"))
     if not all(exams.may_delete(current_user, exam) for exam in doomed):
         abort(403, _("Only who uploaded an exam, or an administrator, may delete it."))
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("reading/delete.html", exams=doomed)
     for exam in doomed:
-        exams.delete(exam, current_user)
+        with suppress(NotFound):  # somebody else has deleted it meanwhile
+            exams.delete(exam, current_user)
     flash(
         ngettext(
             "The exam and its images were deleted.",
@@ -213,7 +216,7 @@ def _chosen(ids: list[str]) -> list[Exam]:
     """The exams with these ids; answers 400 where there is none or are more than a page has."""
     if not 1 <= len(ids) <= _CHOSEN_MAX:
         abort(400, _("Choose 1 to %(most)d exams. Got %(number)d.", most=_CHOSEN_MAX, number=len(ids)))
-    return [exams.get(exam_id) for exam_id in ids]
+    return [exams.get(exam_id) for exam_id in dict.fromkeys(ids)]
 
 
 def _exported(exam: Exam) -> dict[str, Any]:

@@ -14,13 +14,16 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+_AT_ONCE = 2000
 _ROLES = "role IN ('radiologist', 'admin'{})"
 _INDEXES = (
     ("status_created_at", ["status", "created_at", "id"]),
     ("status_suspicion", ["status", "suspicion", "id"]),
     ("status_exam_date", ["status", "exam_date", "id"]),
     ("status_category", ["status", "category", "created_at", "id"]),
+    ("status_category_suspicion", ["status", "category", "suspicion", "id"]),
     ("status_assessor_id", ["status", "assessor_id", "created_at", "id"]),
+    ("status_assessor_id_suspicion", ["status", "assessor_id", "suspicion", "id"]),
 )
 _EXAM_COLUMNS: tuple[tuple[str, Any, str | None], ...] = (
     ("status", sa.String(8), "new"),
@@ -45,11 +48,11 @@ def upgrade() -> None:
             table.add_column(sa.Column(name, kind, nullable=default is None, server_default=default))
         for column in ("assessor_id", "viewer_id"):
             table.create_foreign_key(op.f(f"fk_exams_{column}_users"), "users", [column], ["id"])
-    for name, columns in _INDEXES:
-        op.create_index(f"ix_exams_{name}", "exams", columns)
     _create_assessments()
     _create_outcomes()
     _summarise_exams()
+    for name, columns in _INDEXES:
+        op.create_index(f"ix_exams_{name}", "exams", columns)
 
 
 def _change_accounts() -> None:
@@ -126,17 +129,21 @@ def _create_outcomes() -> None:
 
 
 def _summarise_exams() -> None:
-    """Enter into the exams that are there what the worklist shows of them."""
-    bind = op.get_bind()
-    exams = sa.table(
-        "exams", *(sa.column(name) for name in ("id", "category", "certainty", "suspicion", "views"))
-    )
+    """Enter into the exams that are there what the worklist shows of them, some at a time."""
+    bind, last = op.get_bind(), ""
+    names = ("id", "rule", "category", "certainty", "suspicion", "views")
+    exams = sa.table("exams", *(sa.column(name) for name in names))
     images = sa.text(
-        "SELECT i.exam_id, e.rule, i.laterality, i.view, i.standard, i.probabilities FROM images i "
-        "JOIN exams e ON e.id = i.exam_id ORDER BY i.exam_id, i.position"
+        "SELECT exam_id, laterality, view, standard, probabilities FROM images "
+        "WHERE exam_id BETWEEN :first AND :last ORDER BY exam_id, position"
     ).columns(probabilities=sa.JSON, standard=sa.Boolean)
-    for (exam_id, rule), rows in groupby(bind.execute(images).all(), key=lambda row: row[:2]):
-        bind.execute(exams.update().where(exams.c.id == exam_id).values(asdict(summarise(list(rows), rule))))
+    some = sa.select(exams.c.id, exams.c.rule).order_by(exams.c.id).limit(_AT_ONCE)
+    while rules := dict(tuple(row) for row in bind.execute(some.where(exams.c.id > last))):
+        first, last = min(rules), max(rules)
+        rows = bind.execute(images, {"first": first, "last": last}).all()
+        for exam_id, of_exam in groupby(rows, key=lambda row: row.exam_id):
+            summary = asdict(summarise(list(of_exam), rules[exam_id]))
+            bind.execute(exams.update().where(exams.c.id == exam_id).values(summary))
 
 
 def downgrade() -> None:

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
-from wtforms import BooleanField
+from wtforms import BooleanField, HiddenField
 
 from birads_app import promoting
 from birads_app.inference import bundle as bundles
@@ -19,6 +19,12 @@ _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 )
 _COMPARED_MAX = 8
+
+
+class RollBackForm(ReasonForm):
+    """Goes back to the model that was shown, and to no other."""
+
+    before = HiddenField()
 
 
 class OverrideForm(ReasonForm):
@@ -101,9 +107,10 @@ def promote(name: str) -> ResponseReturnValue:
 @bp.route("/models/rollback", methods=["GET", "POST"])
 def roll_back() -> ResponseReturnValue:
     """Ask for the reason, then let the model serve that served before."""
-    before, form = _before(), ReasonForm()
+    before, form = _before(), RollBackForm()
     if before is None:
         abort(404, _("There is no earlier model to go back to."))
+    form.before.data = form.before.data or before
     texts = {
         "title": _("Go back to %(name)s?", name=before),
         "text": _("It is checked first, and answers from the next exam on."),
@@ -115,7 +122,7 @@ def roll_back() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return confirm_page(form, **texts)
     try:
-        name = promoting.roll_back(current_user.name, form.reason.data.strip())
+        name = promoting.roll_back(current_user.name, form.reason.data.strip(), form.before.data)
     except BiradsError as error:
         return confirm_page(form, error, **texts)
     flash(_("%(name)s serves again.", name=name))
