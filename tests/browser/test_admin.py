@@ -8,6 +8,7 @@ from pathlib import Path
 import chromium
 import pytest
 import steps
+from axe import violations
 from playwright.sync_api import Browser, Page, expect
 from server import ROOT, Server, serve
 
@@ -70,10 +71,13 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
     assert [path.name for path in models.iterdir() if path.is_dir()] == ["birads-demo"]
 
     page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("link", name="Stop")).to_be_visible()
+    assert violations(page) == []  # while it runs
     expect(sentence).to_have_text("The training has finished and the model is written.", timeout=120_000)
     expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
     page.get_by_role("link", name="Report").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first-try")
+    assert violations(page) == []
     page.go_back()
 
     page.get_by_role("link", name="Compare with the model that serves").click()
@@ -84,6 +88,7 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
     give_reason(page, "Knows our own cases", "Promote")
     expect(page.get_by_role("status")).to_have_text("first-try serves now.", timeout=60_000)
     page.get_by_role("link", name="Roll back to birads-demo").click()
+    assert violations(page) == []
     give_reason(page, "Too few cases after all", "Roll back")
     expect(page.get_by_role("status")).to_have_text("birads-demo serves again.", timeout=60_000)
     assert (models / "CURRENT").read_text() == "birads-demo\n"
