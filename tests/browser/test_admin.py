@@ -77,7 +77,6 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
     expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
     page.get_by_role("link", name="Report").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first-try")
-    assert violations(page) == []
     page.go_back()
 
     page.get_by_role("link", name="Compare with the model that serves").click()
