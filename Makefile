@@ -49,11 +49,11 @@ bench: $(RUNTIME) ## Measure against the plain way: serving, features, a second 
 
 .PHONY: test-docker
 test-docker: $(DEV) ## Do the Docker image's steps in clean virtual environments, and test the result
-	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_docker.py tests/test_docker_steps.py $(ARGS)
+	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/project/test_docker.py tests/project/test_docker_steps.py $(ARGS)
 
 .PHONY: dicom-table
 dicom-table: $(DEV) ## Write the tables of docs/dicom.md anew: make dicom-table [ARGS=20000], so many damaged files
-	$(BIN)/python -m tests.dicom_table $(ARGS)
+	$(BIN)/python -m tests.support.dicom_table $(ARGS)
 
 .PHONY: screenshots
 screenshots: $(DEV) chromium ## Take the documents' pictures anew

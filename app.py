@@ -1,8 +1,8 @@
 """Composition root: the web application with the training commands joined to its command line."""
 
 from birads_app import create_app
-from birads_app.practice_cli import export
-from training.cli import dataset, register
+from birads_app.cli.practice_commands import export
+from training.cli.commands import dataset, register
 
 app = create_app()
 dataset.add_command(export)

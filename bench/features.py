@@ -13,11 +13,11 @@ import numpy as np
 from bench import pictures, plain
 from bench.figure import Figure, take_turns
 from training.config import SHIPPED, Site, TrainConfig
-from training.dataset import read_folder
-from training.extractor import Extractor, from_bundle
-from training.features import extract
+from training.data.dataset import read_folder
+from training.features.extract import extract
+from training.features.extractor import Extractor, from_bundle
 from training.heads import DenseHead
-from training.recipe import train
+from training.pipeline.train import train
 
 REQUIRED_FEATURES, REQUIRED_TRAINING = 3.5, 10.0
 FILES, ROUNDS = 256, 3

@@ -51,11 +51,11 @@ def _in_child(count: int) -> Memory:
 def run(count: int) -> Memory:
     """Write rows to a store, then resample, train the dense head for an epoch, and answer, as a recipe does."""
     from training.config import TrainConfig
-    from training.features import Features
+    from training.engine.quiet_keras import import_keras
+    from training.features.extract import Features
+    from training.features.feature_store import FeatureStore
     from training.heads import head
-    from training.quiet import import_keras
-    from training.recipe import measure as answer
-    from training.store import FeatureStore
+    from training.pipeline.train import measure as answer
 
     import_keras()
     base = peak_mb("self")
@@ -75,7 +75,7 @@ def run(count: int) -> Memory:
 
 def _dataset(count: int):
     """Two images of each patient, categories as uneven as they are in practice."""
-    from training.dataset import Dataset, Example
+    from training.data.dataset import Dataset, Example
 
     codes = np.random.default_rng(0).choice(list(CLASSES), -(-count // 2), p=SHARES)
     return Dataset(

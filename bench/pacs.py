@@ -8,7 +8,7 @@ from time import perf_counter
 
 from bench.figure import Figure
 from tests import orthanc
-from tests.receiver import real_exams, receiver, wait_until
+from tests.support.receiver import real_exams, receiver, wait_until
 
 _ROUNDS = 4  # of the two sample exams
 _PATIENCE_S = 600

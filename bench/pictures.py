@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.phantoms import write_set
+from training.phantoms.generate import write_set
 
 # Phantoms take longer to draw than their shade does to change; each patient has four images.
 _PATIENTS, _IMAGES = 10, 40

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from bench import exam, plain, worker
 from bench.figure import Figure, take_turns
-from birads_app.inference import bundle as bundles
-from birads_app.inference import history
-from birads_app.inference.decode import decode
-from birads_app.inference.predictor import Predictor
+from birads_app.imaging.decode import decode
+from birads_app.model import bundle as bundles
+from birads_app.model import history
+from birads_app.model.predictor import Predictor
 
 REQUIRED_RATIO = 3.0
 REQUIRED_MB = 500.0

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from bench.figure import Figure
 from birads_app import create_app
 from birads_app.records import database, migrate, users
-from birads_app.records.models import Exam, Image, Role, Status, now
+from birads_app.records.schema import Exam, Image, Role, Status, now
 
 EXAMS, PART, ROUNDS = 1_000_000, 50_000, 25
 LIST_MS, EXAM_MS = 100, 150

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from birads_app.config import Settings
 
-__version__ = "0.1.0"
-
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -87,7 +85,7 @@ def _configure(app: Flask, settings: Settings) -> None:
 def _connect(app: Flask, settings: Settings) -> None:
     """Attach the site key, and the database and the model, which are not opened before their first use."""
     from birads_app.config import site_key
-    from birads_app.inference.predictor import ModelSource
+    from birads_app.model.predictor import ModelSource
     from birads_app.records import database
 
     app.extensions["birads_site_key"] = site_key(settings)
@@ -99,27 +97,28 @@ def _connect(app: Flask, settings: Settings) -> None:
 
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
-    from birads_app import api, cli, dicom_cli, practice_cli
+    from birads_app import api
+    from birads_app.cli import commands, dicom_commands, practice_commands
     from birads_app.web import (
         access,
-        account,
         admin,
-        assessing,
+        assessment,
         errors,
         health,
         language,
+        login,
         model_card,
         navigation,
-        own_account,
-        practice,
+        practice_pages,
+        profile,
         reading,
         security,
-        viewing,
+        viewer,
     )
 
     language.init_app(app)
-    account.init_app(app)
-    for pages in (reading, viewing, assessing, practice, model_card, own_account, admin):
+    login.init_app(app)
+    for pages in (reading, viewer, assessment, practice_pages, model_card, profile, admin):
         app.register_blueprint(pages.bp)
     access.init_app(app)
     navigation.init_app(app)
@@ -127,6 +126,6 @@ def _register(app: Flask) -> None:
     app.register_blueprint(health.bp)
     api.init_app(app)
     errors.init_app(app)
-    cli.init_app(app)
-    dicom_cli.init_app(app)
-    practice_cli.init_app(app)
+    commands.init_app(app)
+    dicom_commands.init_app(app)
+    practice_commands.init_app(app)

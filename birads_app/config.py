@@ -16,8 +16,8 @@ from typing import Any, get_args
 
 import click
 
-from birads_app.inference.dicom_volume import Tomosynthesis
-from birads_app.inference.engine import ENGINES, PRECISIONS
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.model.engine import ENGINES, PRECISIONS
 
 # Variables whose value is made once and kept in a file of the instance folder where they are not set.
 KEPT_KEYS = {"BIRADS_SECRET_KEY": "secret-key", "BIRADS_SITE_KEY": "site-key"}

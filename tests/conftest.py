@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app import create_app
-from birads_app.inference import history
-from birads_app.inference.predictor import ModelSource
+from birads_app.model import history
+from birads_app.model.predictor import ModelSource
 from birads_app.records import database, migrate, users
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,7 +98,7 @@ def runner(app: Flask) -> FlaskCliRunner:
 @pytest.fixture
 def folder(app: Flask, models: Path) -> Path:
     """The application's folder of models, with the shipped one, which serves; commands of training are there."""
-    from training.cli import register
+    from training.cli.commands import register
 
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)

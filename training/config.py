@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.engine.fit_arguments import CROSS_ENTROPY
 from training.errors import TrainingError
-from training.heads.lesson import CROSS_ENTROPY
 
 # The bundle that comes with the product, whose backbone makes the features unless another is asked for.
 SHIPPED = "birads-demo"

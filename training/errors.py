@@ -6,7 +6,7 @@ BiradsError
     └── NameTaken            another model, or a training that runs now, has the name
 """
 
-from birads_app.inference.errors import BiradsError
+from birads_app.terms.errors import BiradsError
 
 
 class TrainingError(BiradsError):

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from birads_app import __version__
-from birads_app.inference.categories import CATEGORIES
-from birads_app.inference.exam_answer import STANDARD_VIEWS
-from birads_app.inference.lexicon import (
+from birads_app.model.aggregation import STANDARD_VIEWS
+from birads_app.terms.categories import CATEGORIES
+from birads_app.terms.lexicon import (
     ASSESSMENTS,
     ASSOCIATED,
     CLOCK,
@@ -17,6 +16,7 @@ from birads_app.inference.lexicon import (
     REGIONS,
     SIDES,
 )
+from birads_app.version import __version__
 
 _PROBABILITIES = {
     "type": "object",

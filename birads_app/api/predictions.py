@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
 
 from birads_app.api.description import describe
-from birads_app.inference.categories import DISCLAIMER
-from birads_app.intake import check_count, take_in
+from birads_app.intake.ingest import check_count, take_in
 from birads_app.records import assessments, exams, tokens
-from birads_app.records.models import Exam, Image, Role
+from birads_app.records.schema import Exam, Image, Role
+from birads_app.terms.categories import DISCLAIMER
 from birads_app.web.errors import answer
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")

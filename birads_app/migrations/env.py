@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from birads_app.records.models import Base, UtcDateTime
+from birads_app.records.schema import Base, UtcDateTime
 
 
 def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:

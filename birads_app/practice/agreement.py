@@ -6,8 +6,8 @@ the matrix, but kappa, which counts steps between categories, leaves them out.
 
 import numpy as np
 
-from birads_app.inference.agreement import quadratic_kappa, quadratic_weights
-from birads_app.practice.figures import Figure, linearised
+from birads_app.model.metrics import quadratic_kappa, quadratic_weights
+from birads_app.practice.estimates import Figure, linearised
 
 CATEGORIES = 7
 FIRST, LAST = 1, 5

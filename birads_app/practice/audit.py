@@ -12,9 +12,9 @@ import numpy as np
 
 from birads_app.practice import agreement
 from birads_app.practice.drift import Drift, drift
-from birads_app.practice.figures import Figure, count, rate
-from birads_app.practice.reliability import Reliability, reliability
-from birads_app.records.readings import NONE, Rows, Signed
+from birads_app.practice.estimates import Figure, count, rate
+from birads_app.practice.local_calibration import Reliability, reliability
+from birads_app.records.signed_assessments import NONE, Rows, Signed
 
 _RECALLED, _TISSUE = (0, 4, 5), (4, 5)
 _PROVEN = 6

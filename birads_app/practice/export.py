@@ -14,15 +14,15 @@ from pathlib import Path
 
 from flask import current_app
 
-from birads_app.dicom.incoming import without_identity
-from birads_app.dicom.pseudonyms import Pseudonyms
-from birads_app.hanging import hanging
-from birads_app.inference import dicom_file
-from birads_app.inference.errors import BiradsError, InputError
-from birads_app.inference.translatable import say
-from birads_app.records import audit, exams
+from birads_app.deid.prepare import without_identity
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.dicom import parser
+from birads_app.records import audit_log, exams
 from birads_app.records.errors import NotFound
-from birads_app.records.models import Assessment, Exam, Image
+from birads_app.records.schema import Assessment, Exam, Image
+from birads_app.terms.errors import BiradsError, InputError
+from birads_app.terms.hanging import hanging
+from birads_app.terms.messages import say
 
 TABLE = "labels.csv"
 _COLUMNS = ("path", "birads", "patient", "view", "side", "density")
@@ -86,7 +86,7 @@ def export(
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    audit.note(who, "export data set", str(found.exams))
+    audit_log.note(who, "export data set", str(found.exams))
     return found
 
 
@@ -155,9 +155,9 @@ def _anonymous(exam: Exam, image: Image) -> tuple[str, bytes]:
     path = exams.file(image, "original")
     data = path.read_bytes()
     if image.source == "DICOM":
-        header = dicom_file.header(data)
-        removed = dicom_file.text(header, "PatientIdentityRemoved") == "YES"
-        if removed and dicom_file.text(header, "PatientID") == exam.pseudonym:
+        header = parser.header(data)
+        removed = parser.text(header, "PatientIdentityRemoved") == "YES"
+        if removed and parser.text(header, "PatientID") == exam.pseudonym:
             return path.suffix, data
     pseudonyms = Pseudonyms(current_app.extensions["birads_site_key"])
     suffix = path.suffix if image.source == "DICOM" else ".png"

@@ -10,15 +10,16 @@ from typing import Any
 
 from sqlalchemy import select
 
-from birads_app.inference.categories import Category
-from birads_app.inference.exam_answer import PRESSING, SIDES
-from birads_app.inference.lexicon import ASSESSMENTS, DENSITIES
-from birads_app.inference.translatable import say
-from birads_app.records import audit
+from birads_app.model.aggregation import PRESSING
+from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAssessment, NotFound
 from birads_app.records.findings import Finding
-from birads_app.records.models import Assessment, Exam, Status, User, now
+from birads_app.records.schema import Assessment, Exam, Status, User, now
+from birads_app.terms.categories import Category
+from birads_app.terms.lexicon import ASSESSMENTS, DENSITIES
+from birads_app.terms.messages import say
+from birads_app.terms.views import SIDES
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Draft:
 def offered(exam: Exam) -> tuple[str, ...]:
     """The breasts that can be assessed: those with images; both where an image's side, or every image, is missing."""
     shown = {image.laterality for image in exam.images}
-    return SIDES if None in shown or not shown else tuple(side for side in SIDES if side in shown)
+    return tuple(SIDES) if None in shown or not shown else tuple(side for side in SIDES if side in shown)
 
 
 def choices(exam: Exam) -> dict[str, Category]:
@@ -62,7 +63,7 @@ def choices(exam: Exam) -> dict[str, Category]:
 def lacking(exam: Exam, breasts: Mapping[str, str]) -> tuple[str, ...]:
     """The breasts that still need a category before the exam can be signed."""
     shown = {image.laterality for image in exam.images} - {None}
-    needed = tuple(side for side in SIDES if side in shown) or (() if breasts else SIDES)
+    needed = tuple(side for side in SIDES if side in shown) or (() if breasts else tuple(SIDES))
     return tuple(side for side in needed if side not in breasts)
 
 
@@ -85,7 +86,7 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
         current.add(made)
         if draft.signed:
             _settle(exam, made)
-        audit.add(current, reader.name, "sign assessment" if draft.signed else "save assessment", exam.id)
+        audit_log.add(current, reader.name, "sign assessment" if draft.signed else "save assessment", exam.id)
     log.info("Exam %s has a further assessment, %s", exam_id, "signed" if draft.signed else "not signed")
     return get(exam_id, made.id)
 

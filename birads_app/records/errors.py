@@ -13,8 +13,8 @@ BiradsError
 └── SiteKeyDiffers      from the one under which something was sealed
 """
 
-from birads_app.inference.errors import BiradsError
-from birads_app.inference.translatable import say
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import say
 
 
 class NotFound(BiradsError):

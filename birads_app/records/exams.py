@@ -6,12 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from birads_app.inference.exam_answer import ExamAnswer
-from birads_app.inference.translatable import say
-from birads_app.records import audit, files, summary
+from birads_app.model.aggregation import ExamAnswer
+from birads_app.records import audit_log, files, summary
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
-from birads_app.records.models import Exam, Image, Role, User
+from birads_app.records.schema import Exam, Image, Role, User
+from birads_app.terms.messages import say
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
         with writing() as current:
             current.add(exam)
             current.flush()
-            audit.add(current, who.name, "store exam", exam.id)
+            audit_log.add(current, who.name, "store exam", exam.id)
             files.publish(draft, exam)
     except BaseException:
         files.withdraw(exam)
@@ -82,7 +82,7 @@ def delete(exam: Exam, who: User) -> None:
             found = current.get(Exam, exam.id)
             if found is not None:
                 current.delete(found)
-                audit.add(current, who.name, "delete exam", exam.id)
+                audit_log.add(current, who.name, "delete exam", exam.id)
     except BaseException:
         files.put_back(exam, aside)
         raise

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from flask import current_app
 
-from birads_app.inference.decode import Mammogram
-from birads_app.inference.errors import BiradsError
-from birads_app.inference.translatable import say
+from birads_app.imaging.decode import Mammogram
 from birads_app.records.errors import NotFound
-from birads_app.records.models import Exam, Image
+from birads_app.records.schema import Exam, Image
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import say
 
 DISPLAY_MAX, THUMB_MAX = 2048, 160
 _JPEG_QUALITY = 93

@@ -4,14 +4,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from birads_app.inference import lexicon
-from birads_app.inference.translatable import N_, say
 from birads_app.records.errors import InvalidAssessment
+from birads_app.terms import lexicon
+from birads_app.terms.messages import N_, say
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding; codes are those of :mod:`birads_app.inference.lexicon`, None is what was not said.
+    """One finding; codes are those of :mod:`birads_app.terms.lexicon`, None is what was not said.
 
     descriptors : by the descriptor's code, the term's
     associated : codes of associated features

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from flask import current_app
 from sqlalchemy import select
 
-from birads_app.inference.translatable import say
-from birads_app.records import audit
+from birads_app.records import audit_log
 from birads_app.records.database import session, writing
+from birads_app.records.encryption import seal, unseal
 from birads_app.records.errors import NotAllowed, NotFound
-from birads_app.records.models import Exam, Role, SealedIdentity, User
-from birads_app.records.sealing import seal, unseal
+from birads_app.records.schema import Exam, Role, SealedIdentity, User
+from birads_app.terms.messages import say
 
 _PURPOSE = "birads identities"
 
@@ -83,7 +83,7 @@ def look_up(user: User, pseudonym: str) -> Identity:
     """
     allowed = user.role == Role.ADMIN
     with writing() as current:
-        audit.add(current, user.name, "look up" if allowed else "look up refused", pseudonym)
+        audit_log.add(current, user.name, "look up" if allowed else "look up refused", pseudonym)
     if not allowed:
         raise NotAllowed(say("Only an administrator may look up who a patient is."))
     newest = select(Exam).where(Exam.pseudonym == pseudonym).order_by(Exam.created_at.desc())

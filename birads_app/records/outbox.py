@@ -11,9 +11,9 @@ from functools import cache
 from sqlalchemy import Select, exists, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit, users
+from birads_app.records import audit_log, users
 from birads_app.records.database import session, writing
-from birads_app.records.models import Assessment, Delivery, Exam, Image, User, now
+from birads_app.records.schema import Assessment, Delivery, Exam, Image, User, now
 
 LONGEST_WAIT = timedelta(hours=1)
 _AT_ONCE = 500
@@ -74,7 +74,7 @@ def arrived(delivery: Delivery, destination: str) -> None:
     with writing() as current:
         if _note(current, delivery, state="sent", destination=destination, error=""):
             deed = "send results" if delivery.assessment_id is None else "send report"
-            audit.add(current, users.NETWORK_NAME, deed, delivery.exam_id)
+            audit_log.add(current, users.NETWORK_NAME, deed, delivery.exam_id)
 
 
 def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | None) -> None:

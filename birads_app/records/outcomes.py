@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from sqlalchemy import select, tuple_
 
-from birads_app.records import audit
+from birads_app.records import audit_log
 from birads_app.records.database import session, writing
-from birads_app.records.models import Exam, Outcome
+from birads_app.records.schema import Exam, Outcome
 
 _AT_ONCE = 400  # parameters of a statement; SQLite takes some thousand
 
@@ -69,7 +69,7 @@ def enter(entries: Sequence[Entry], who: str) -> None:
             outcome = Outcome(exam_id=entry.exam_id, laterality=entry.laterality, malignant=entry.malignant)
             outcome.on, outcome.entered_by = entry.on, who
             current.add(outcome)
-        audit.add(current, who, "enter outcomes", str(len(entries)))
+        audit_log.add(current, who, "enter outcomes", str(len(entries)))
 
 
 def _parts(items: Iterable[T]) -> Iterator[list[T]]:

@@ -4,10 +4,10 @@ from datetime import date
 
 from sqlalchemy import func, select
 
-from birads_app.inference.errors import InputError
 from birads_app.records.database import session, writing
-from birads_app.records.models import Refusal
 from birads_app.records.periods import within
+from birads_app.records.schema import Refusal
+from birads_app.terms.errors import InputError
 
 
 def note(who: str, error: InputError) -> None:

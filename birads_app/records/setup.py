@@ -5,12 +5,12 @@ import secrets
 
 from sqlalchemy import delete, exists, select
 
-from birads_app.inference.translatable import say
-from birads_app.records import audit, users
+from birads_app.records import audit_log, users
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount
-from birads_app.records.models import Role, SetupToken, User
+from birads_app.records.schema import Role, SetupToken, User
 from birads_app.records.tokens import digest
+from birads_app.terms.messages import say
 
 
 def is_open() -> bool:
@@ -39,6 +39,6 @@ def create_administrator(name: str, password: str) -> User:
         if current.scalar(select(exists().where(users.a_person()))):
             raise InvalidAccount(say("The administrator has been created already. Sign in."))
         current.add(user)
-        audit.add(current, user.name, "create account", user.name, user.role)
+        audit_log.add(current, user.name, "create account", user.name, user.role)
         current.execute(delete(SetupToken))
     return user

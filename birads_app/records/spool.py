@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from birads_app.records.encryption import seal, unseal
 from birads_app.records.files import sync
-from birads_app.records.sealing import seal, unseal
 
 _PURPOSE = "birads spool"
 _PART, _CLAIMED = ".part-", ".quiet"

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from birads_app.hanging import View, hanging
-from birads_app.inference import exam_answer
-from birads_app.inference.exam_answer import ExamAnswer, ViewAnswer
-from birads_app.records.models import Exam
+from birads_app.model import aggregation
+from birads_app.model.aggregation import ExamAnswer, ViewAnswer
+from birads_app.records.schema import Exam
+from birads_app.terms.hanging import View, hanging
 
 
 class JudgedView(View, Protocol):
@@ -22,7 +22,7 @@ class JudgedView(View, Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """The columns of :class:`birads_app.records.models.Exam` of the same names."""
+    """The columns of :class:`birads_app.records.schema.Exam` of the same names."""
 
     category: str | None
     certainty: float | None
@@ -35,7 +35,7 @@ def answer(images: Sequence[JudgedView], rule: str) -> ExamAnswer | None:
     views = [
         ViewAnswer(image.laterality, image.view, image.probabilities, image.standard) for image in images
     ]
-    return exam_answer.answer(views, rule)
+    return aggregation.answer(views, rule)
 
 
 def summarise(images: Sequence[JudgedView], rule: str) -> Summary:

@@ -20,14 +20,14 @@ import cv2
 import numpy as np
 from flask import current_app
 
-from birads_app.inference import grey_scale
-from birads_app.inference.grey_curve import Curve
-from birads_app.inference.grey_scale import GreyScale
-from birads_app.inference.limits import ONE_PICTURE_AT_A_TIME
-from birads_app.inference.translatable import say
+from birads_app.imaging import grayscale_range
+from birads_app.imaging.grayscale_range import GreyScale
+from birads_app.imaging.limits import ONE_PICTURE_AT_A_TIME
+from birads_app.imaging.voi_lut import Curve
 from birads_app.records import files
 from birads_app.records.errors import NotFound
-from birads_app.records.models import Image
+from birads_app.records.schema import Image
+from birads_app.terms.messages import say
 
 SIDE = 512
 # Counted up when what is written changes, so that older ones are not read.
@@ -43,7 +43,7 @@ def description(image: Image) -> dict[str, Any]:
     Returns
     -------
     width, height in pixels; side of a tile and number of levels; spacing, ends and presets as in
-    :class:`birads_app.inference.grey_scale.GreyScale`, tables as whole numbers 0..65535
+    :class:`birads_app.imaging.grayscale_range.GreyScale`, tables as whole numbers 0..65535
 
     Raises
     ------
@@ -94,7 +94,7 @@ def _only_maker(image: Image) -> Iterator[Path]:
 
 def _scale(image: Image) -> GreyScale:
     data = files.path(image, "original").read_bytes()
-    return grey_scale.read(data, current_app.extensions["birads_settings"].tomosynthesis)
+    return grayscale_range.read(data, current_app.extensions["birads_settings"].tomosynthesis)
 
 
 def _write(target: Path, scale: GreyScale) -> None:

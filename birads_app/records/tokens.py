@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from sqlalchemy import or_, select, update
 
-from birads_app.inference.translatable import say
-from birads_app.records import audit
+from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
-from birads_app.records.models import Token, User, now
+from birads_app.records.schema import Token, User, now
 from birads_app.records.users import CONSOLE
+from birads_app.terms.messages import say
 
 # Lets people and secret scanners recognise what they have found.
 _PREFIX = "birads_"
@@ -32,7 +32,7 @@ def create(user: User, name: str = "", by: str = CONSOLE) -> str:
     token = _PREFIX + secrets.token_urlsafe(32)
     with writing() as current:
         current.add(Token(user_id=user.id, name=name[:NAME_MAX], digest=digest(token)))
-        audit.add(current, by, "create token", user.name, name)
+        audit_log.add(current, by, "create token", user.name, name)
     return token
 
 
@@ -54,7 +54,7 @@ def revoke(token: Token, by: str) -> None:
     """Let a token open nothing any more."""
     with writing() as current:
         current.delete(current.merge(token, load=True))
-        audit.add(current, by, "revoke token", token.user.name, token.name)
+        audit_log.add(current, by, "revoke token", token.user.name, token.name)
 
 
 def user_of(token: str) -> User | None:

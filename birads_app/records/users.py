@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from birads_app.inference.translatable import say
-from birads_app.records import audit
+from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount, LastAdministrator, NameTaken, NotFound
-from birads_app.records.models import Role, User
+from birads_app.records.schema import Role, User
+from birads_app.terms.messages import say
 
 PASSWORD_MIN, PASSWORD_MAX = 12, 256
 # Who stands in the audit list for what is done by a command on the server.
@@ -43,7 +43,7 @@ def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
     try:
         with writing() as current:
             current.add(user)
-            audit.add(current, by, "create account", name, role)
+            audit_log.add(current, by, "create account", name, role)
     except IntegrityError:
         raise NameTaken(
             say("There is already an account named %(name)s. Choose another name.", name=name)
@@ -183,7 +183,7 @@ def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tu
         if kept is None:
             raise NotFound(say("There is no such account."))
         yield current, kept
-        audit.add(current, by, action, user.name, detail)
+        audit_log.add(current, by, action, user.name, detail)
 
 
 def _leave_an_administrator(current: Session) -> None:

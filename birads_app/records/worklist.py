@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, update
 
 from birads_app.records.database import session, writing
-from birads_app.records.models import Exam, Status, User, now
+from birads_app.records.schema import Exam, Status, User, now
 
 PER_PAGE = 25
 COUNTED = 10_000

@@ -7,17 +7,17 @@ from typing import Any
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from birads_app.hanging import hanging
-from birads_app.inference.categories import Category
-from birads_app.inference.exam_answer import SIDES
-from birads_app.inference.lexicon import DESCRIPTORS, KINDS, Descriptor, Kind
-from birads_app.inference.translatable import Sentence, say
 from birads_app.records import assessments
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import InvalidAssessment
 from birads_app.records.findings import Finding
-from birads_app.records.models import Assessment, Exam, Image
-from birads_app.wording import translated
+from birads_app.records.schema import Assessment, Exam, Image
+from birads_app.terms.categories import Category
+from birads_app.terms.hanging import hanging
+from birads_app.terms.lexicon import DESCRIPTORS, KINDS, Descriptor, Kind
+from birads_app.terms.messages import Sentence, say
+from birads_app.terms.views import SIDES
+from birads_app.web.wording import translated
 
 # A row of the form without scripts is filled in or left empty; with them rows are added and removed.
 _EMPTY: dict[str, Any] = {"kind": ""}

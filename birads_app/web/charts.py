@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
-from birads_app.inference.categories import CATEGORIES
-from birads_app.wording import percent, translated
+from birads_app.terms.categories import CATEGORIES
+from birads_app.web.wording import percent, translated
 
 # Everything is in the drawing's own units; the page scales it to the width it has.
 WIDTH = 400

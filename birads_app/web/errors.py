@@ -13,12 +13,12 @@ from markupsafe import escape
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge, SecurityError
 
-from birads_app.inference.errors import BiradsError
-from birads_app.intake import IntakeRefused
+from birads_app.intake.ingest import IntakeRefused
 from birads_app.logs import where
 from birads_app.records import migrate
-from birads_app.statuses import status_of
-from birads_app.wording import translated
+from birads_app.terms.errors import BiradsError
+from birads_app.web.http_status import status_of
+from birads_app.web.wording import translated
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
-from birads_app.inference.errors import ModelError
 from birads_app.records import migrate
+from birads_app.terms.errors import ModelError
 
 bp = Blueprint("health", __name__)
 log = logging.getLogger(__name__)

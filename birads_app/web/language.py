@@ -8,10 +8,10 @@ from flask_babel import Babel, get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from birads_app import wording
 from birads_app.records import users
-from birads_app.records.models import User
-from birads_app.web.targets import safe_target
+from birads_app.records.schema import User
+from birads_app.web import wording
+from birads_app.web.safe_redirect import safe_target
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 _CATALOGUES = Path(__file__).resolve().parent.parent / "translations"

@@ -4,9 +4,9 @@ from flask import Blueprint, abort, current_app, render_template
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from birads_app.inference import promotion
-from birads_app.inference.errors import BundleError
-from birads_app.wording import translated
+from birads_app.model import registry
+from birads_app.terms.errors import BundleError
+from birads_app.web.wording import translated
 
 bp = Blueprint("models", __name__, url_prefix="/models")
 
@@ -19,7 +19,7 @@ def card(name: str) -> str:
     """Show what a model is, what it learned from, and how good it is."""
     models = current_app.extensions["birads_settings"].models
     try:
-        text = promotion.card(models, name)
+        text = registry.card(models, name)
     except BundleError as error:
         abort(404, translated(error.sentence))
     return render_template("models/card.html", name=name, card=rendered(text))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from birads_app.practice.figures import Figure
-from birads_app.practice.reliability import Reliability
+from birads_app.practice.estimates import Figure
+from birads_app.practice.local_calibration import Reliability
 
 # In the drawing's own units; the page scales it to the width it has.
 WIDTH = 560

@@ -24,22 +24,22 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.datastructures import FileStorage
 
-from birads_app import samples, wording
-from birads_app.dicom.pseudonyms import Pseudonyms
-from birads_app.hanging import hanging
-from birads_app.inference.bundle import Bundle
-from birads_app.inference.categories import CATEGORIES, DISCLAIMER
-from birads_app.inference.errors import ModelError
-from birads_app.intake import IntakeRefused, Problem, check_count, take_in_studies
-from birads_app.records import audit, exams, files, users
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.intake import samples
+from birads_app.intake.ingest import IntakeRefused, Problem, check_count, take_in_studies
+from birads_app.intake.study_grouping import Upload
+from birads_app.model.bundle import Bundle
+from birads_app.records import audit_log, exams, files, users
 from birads_app.records import worklist as records
 from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
-from birads_app.records.models import Exam, Image, now
-from birads_app.studies import Upload
-from birads_app.web import charts, listing
+from birads_app.records.schema import Exam, Image, now
+from birads_app.terms.categories import CATEGORIES, DISCLAIMER
+from birads_app.terms.errors import ModelError
+from birads_app.terms.hanging import hanging
+from birads_app.web import charts, wording, worklist_query
+from birads_app.web.caveats import doubts
 from birads_app.web.csv_download import download
-from birads_app.web.opinion import doubts
 from birads_app.web.security import private
 
 bp = Blueprint("reading", __name__)
@@ -67,15 +67,15 @@ def _vocabulary() -> dict[str, Any]:
 @bp.get("/")
 def worklist() -> str:
     """List the exams."""
-    query = listing.query_of(request.args)
+    query = worklist_query.query_of(request.args)
     page = records.page(query, after=request.args.get("after"), before=request.args.get("before"))
-    listing.remember(query)
+    worklist_query.remember(query)
     return render_template(
         "reading/worklist.html",
         page=page,
         first=records.next_waiting(query, current_user),
         query=query,
-        parameters=listing.parameters_of(query),
+        parameters=worklist_query.parameters_of(query),
         lists=records.LISTS,
         counts=records.counts(),
         counted=records.COUNTED,
@@ -97,7 +97,7 @@ def find() -> ResponseReturnValue:
         stand_in = wanted.upper() if _PSEUDONYM.fullmatch(wanted.upper()) else ""
     if wanted and not stand_in:
         flash(_("No exam here is of a patient with this ID or pseudonym."))
-    parameters = listing.parameters_of(replace(listing.remembered(), list="all"))
+    parameters = worklist_query.parameters_of(replace(worklist_query.remembered(), list="all"))
     parameters["patient"] = stand_in
     return redirect(url_for("reading.worklist", **parameters), 303)
 
@@ -106,7 +106,7 @@ def find() -> ResponseReturnValue:
 def export() -> Response:
     """The chosen exams as a table: CSV, or JSON."""
     chosen = _chosen(request.args.getlist("exam"))
-    audit.note(current_user.name, "export exams", f"{len(chosen)} exams")
+    audit_log.note(current_user.name, "export exams", f"{len(chosen)} exams")
     rows = [_exported(exam) for exam in chosen]
     if request.args.get("format") == "json":
         answer = jsonify(exams=rows)
@@ -146,7 +146,7 @@ def try_sample() -> ResponseReturnValue:
 @bp.get("/exams/<exam_id>")
 def exam(exam_id: str) -> str:
     """Show an exam: its images, the assessment, the model's opinion."""
-    found, query = exams.get(exam_id), listing.remembered()
+    found, query = exams.get(exam_id), worklist_query.remembered()
     whole = exams.answer(found)
     return render_template(
         "reading/exam.html",
@@ -181,7 +181,9 @@ def delete() -> ResponseReturnValue:
             len(doomed),
         )
     )
-    return redirect(url_for("reading.worklist", **listing.parameters_of(listing.remembered())), 303)
+    return redirect(
+        url_for("reading.worklist", **worklist_query.parameters_of(worklist_query.remembered())), 303
+    )
 
 
 @bp.post("/exams/<exam_id>/hold")

@@ -20,12 +20,12 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from birads_app.inference import lexicon
-from birads_app.inference.categories import DISCLAIMER, Category
 from birads_app.records import exams
-from birads_app.records.models import Image
-from birads_app.web.reports import Described, Report
-from birads_app.wording import translated
+from birads_app.records.schema import Image
+from birads_app.terms import lexicon
+from birads_app.terms.categories import DISCLAIMER, Category
+from birads_app.web.report_content import Described, Report
+from birads_app.web.wording import translated
 
 _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"

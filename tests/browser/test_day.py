@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import chromium
-import factories
 import steps
 from playwright.sync_api import Browser, Page, expect
 from pypdf import PdfReader
 from server import Server
+
+from tests.support import factories
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
 READER, AUDITOR = "anna", "otto"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import chromium
 import cv2
-import factories
 import numpy as np
 import pytest
 import steps
 from playwright.sync_api import Browser, Locator, Page, expect
 from server import Server
 
-from birads_app.inference.decode import decode
+from birads_app.imaging.decode import decode
+from tests.support import factories
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
 SPACING_MM = 0.07

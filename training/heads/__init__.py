@@ -6,12 +6,12 @@ serves without it. Nothing outside of its module knows which kind it is.
 
 from collections.abc import Callable
 
+from training.engine.fit_arguments import CROSS_ENTROPY, LOSSES, ORDINAL, Head, Lesson, TrainedHead
 from training.errors import TrainingError
 from training.heads.cnn_lstm import CnnLstmHead
 from training.heads.conv_transformer import ConvTransformerHead
 from training.heads.dense import DenseHead
 from training.heads.knn import KnnHead
-from training.heads.lesson import CROSS_ENTROPY, LOSSES, ORDINAL, Head, Lesson, TrainedHead
 from training.heads.logistic_regression import LogisticRegressionHead
 from training.heads.svm import SvmHead
 from training.heads.trees import DecisionTreeHead, RandomForestHead

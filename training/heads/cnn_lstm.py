@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from training.heads import neural
-from training.heads.lesson import Lesson
+from training.engine import fit as neural
+from training.engine.fit_arguments import Lesson
 
 _CHANNELS = 64
 _UNITS = 64

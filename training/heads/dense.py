@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from training.heads import neural, pooling
-from training.heads.lesson import Lesson
+from training.engine import fit as neural
+from training.engine.fit_arguments import Lesson
+from training.heads import pooling
 
 
 class DenseHead:

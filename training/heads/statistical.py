@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from birads_app.inference.calibration import fit_temperature, softmax
-from training.freeze import freeze
-from training.heads import neural, pooling
-from training.heads.lesson import Lesson
-from training.heads.neural import halved
-from training.rows import AnyRows
+from birads_app.model.calibration import fit_temperature, softmax
+from training.data.feature_arrays import AnyRows
+from training.engine import fit as neural
+from training.engine.fit import halved
+from training.engine.fit_arguments import Lesson
+from training.engine.freeze import freeze
+from training.heads import pooling
 
 # Takes and gives tensors: rows (n, features) -> logits (n, classes).
 Score = Callable[[Any], Any]

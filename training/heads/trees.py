@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from training.engine.fit import halved
+from training.engine.fit_arguments import Lesson
 from training.heads import pooling
-from training.heads.lesson import Lesson
-from training.heads.neural import halved
 from training.heads.statistical import (
     Scaling,
     Score,

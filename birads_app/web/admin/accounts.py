@@ -10,13 +10,13 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.inference.errors import BiradsError
 from birads_app.records import users
-from birads_app.records.models import Role, User
-from birads_app.statuses import status_of
+from birads_app.records.schema import Role, User
+from birads_app.terms.errors import BiradsError
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
-from birads_app.web.own_account import sign_in_again
-from birads_app.wording import translated
+from birads_app.web.http_status import status_of
+from birads_app.web.profile import sign_in_again
+from birads_app.web.wording import translated
 
 ROLES: dict[str, LazyString] = {
     Role.RADIOLOGIST: lazy("Radiologist"),

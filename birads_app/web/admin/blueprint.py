@@ -12,9 +12,9 @@ from wtforms import TextAreaField
 from wtforms.validators import DataRequired, Length
 
 from birads_app.config import Settings
-from birads_app.inference.errors import BiradsError
-from birads_app.statuses import status_of
-from birads_app.wording import translated
+from birads_app.terms.errors import BiradsError
+from birads_app.web.http_status import status_of
+from birads_app.web.wording import translated
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 

@@ -7,11 +7,11 @@ from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from wtforms import BooleanField, HiddenField
 
-from birads_app import promoting
-from birads_app.inference import bundle as bundles
-from birads_app.inference import history, promotion
-from birads_app.inference.errors import BiradsError, BundleError, ModelError
-from birads_app.inference.evaluation import Figure, Measured, measured
+from birads_app.model import bundle as bundles
+from birads_app.model import history, registry
+from birads_app.model.evaluation import Figure, Measured, measured
+from birads_app.services import promotion as promoting
+from birads_app.terms.errors import BiradsError, BundleError, ModelError
 from birads_app.web.admin.blueprint import ReasonForm, bp, confirm_page, settings
 
 # The report is a page of its own with its style inside; it may run nothing, load nothing and send nothing.
@@ -38,7 +38,7 @@ def models() -> str:
     """List the models."""
     return render_template(
         "admin/models.html",
-        listing=promotion.listing(settings().models),
+        listing=registry.listing(settings().models),
         before=_before(),
         report=bundles.REPORT,
     )
@@ -78,7 +78,7 @@ def report(name: str) -> Response:
 @bp.route("/models/<name>/promote", methods=["GET", "POST"])
 def promote(name: str) -> ResponseReturnValue:
     """Ask for the reason, then let the model serve."""
-    objection = promotion.objection(_bundle(name).manifest)
+    objection = registry.objection(_bundle(name).manifest)
     form = OverrideForm() if objection else ReasonForm()
     texts = {
         "title": _("Let %(name)s serve?", name=name),
@@ -132,7 +132,7 @@ def roll_back() -> ResponseReturnValue:
 def _bundle(name: str) -> bundles.Bundle:
     """The model; one that is not there answers 404."""
     try:
-        return promotion.find(settings().models, name)
+        return registry.find(settings().models, name)
     except BundleError as error:
         if not (settings().models / name / bundles.MANIFEST).is_file():
             abort(404, _("There is no model named %(name)s.", name=name))

@@ -2,10 +2,10 @@
 
 from flask import render_template
 
-from birads_app import trainings
-from birads_app.inference import history
-from birads_app.inference.errors import ModelError
-from birads_app.records import audit, tokens, users
+from birads_app.model import history
+from birads_app.records import audit_log, tokens, users
+from birads_app.services import training_runs
+from birads_app.terms.errors import ModelError
 from birads_app.web.admin.blueprint import bp, settings
 from birads_app.web.admin.system import storage
 
@@ -16,11 +16,11 @@ def overview() -> str:
     return render_template(
         "admin/overview.html",
         current=_current(),
-        training=trainings.running(),
+        training=training_runs.running(),
         people=users.everybody(),
         tokens=len(tokens.listing()),
         storage=storage(),
-        entries=audit.find(audit.Search(), limit=8),
+        entries=audit_log.find(audit_log.Search(), limit=8),
     )
 
 

@@ -1,0 +1,223 @@
+"""The commands ``flask predict``, ``flask user``, ``flask token``, ``flask patient`` and ``flask db``."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+from sqlalchemy.exc import OperationalError
+
+from birads_app.imaging.decode import decode
+from birads_app.records import identities, migrate, rate_limit, tokens, users
+from birads_app.records.schema import Role
+from birads_app.terms.categories import CATEGORIES
+from birads_app.terms.errors import BiradsError
+
+user_group = AppGroup("user", help="Manage accounts.")
+token_group = AppGroup("token", help="Manage keys to the API.")
+patient_group = AppGroup("patient", help="Look up who is behind a pseudonym.")
+db_group = AppGroup("db", help="Manage the database.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application."""
+    for command in (predict, user_group, token_group, patient_group, db_group):
+        app.cli.add_command(command)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn an expected error into one line on stderr and exit status 1."""
+    try:
+        yield
+    except BiradsError as error:
+        raise click.ClickException(str(error)) from error
+    except OperationalError as error:
+        if migrate.is_current():
+            raise click.ClickException(f"The database cannot be used: {error.orig}") from error
+        raise click.ClickException("The database is not prepared. Run `flask db upgrade`.") from error
+
+
+@click.command()
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_context
+@with_appcontext
+def predict(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Judge images and print the answers; nothing is stored.
+
+    The exit status is 1 if any file could not be judged.
+    """
+    failed = False
+    for path in paths:
+        answer = _judge(path)
+        failed = failed or "error" in answer
+        click.echo(json.dumps(answer, ensure_ascii=False) if as_json else _as_text(answer))
+    context.exit(1 if failed else 0)
+
+
+def _judge(path: Path) -> dict[str, Any]:
+    """Judge one file; the answer has either ``category`` and its companions, or ``error``."""
+    try:
+        data = path.read_bytes()
+        mammogram = decode(data, path.name, current_app.extensions["birads_settings"].tomosynthesis)
+        prediction = current_app.extensions["birads_models"].get().predict(mammogram)
+    except OSError as error:
+        return {"file": str(path), "error": f"The file cannot be read: {error.strerror}."}
+    except BiradsError as error:
+        return {"file": str(path), "error": str(error)}
+    return {
+        "file": str(path),
+        "category": prediction.category,
+        "probabilities": {code: round(value, 6) for code, value in prediction.probabilities.items()},
+        "possible": list(prediction.possible),
+        "model": prediction.model,
+        "warnings": list(prediction.warnings),
+    }
+
+
+def _as_text(answer: dict[str, Any]) -> str:
+    """Lines for people: the file, the category in words, the probabilities, the warnings."""
+    if "error" in answer:
+        return f"{answer['file']}\n  not judged: {answer['error']}"
+    code = answer["category"]
+    chances = "  ".join(f"{known} {chance:4.0%}" for known, chance in answer["probabilities"].items())
+    lines = [
+        answer["file"],
+        f"  BI-RADS {code}, {CATEGORIES[code].title}   (model {answer['model']})",
+        f"  {chances}",
+        *([f"  possible: {', '.join(answer['possible'])}"] if answer["possible"] else []),
+    ]
+    return "\n".join([*lines, *(f"  warning: {warning}" for warning in answer["warnings"])])
+
+
+@user_group.command("create")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.RADIOLOGIST.value,
+    show_default=True,
+)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def create_user(name: str, role: str, password_stdin: bool) -> None:
+    """Create an account."""
+    password = _new_password(password_stdin)
+    with one_line_errors():
+        users.create(name, password, role)
+    click.echo(f"Created {role} {name}.")
+
+
+@user_group.command("list")
+def list_users() -> None:
+    """List the accounts with their roles."""
+    with one_line_errors():
+        for user in users.everybody():
+            click.echo(f"{user.name}\t{user.role}\t{'on' if user.enabled else 'off'}")
+
+
+@user_group.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+def change_role(name: str, role: str) -> None:
+    """Give an account another role."""
+    with one_line_errors():
+        users.change_role(users.by_name(name), role)
+    click.echo(f"{name} is {role} now.")
+
+
+@user_group.command("disable")
+@click.argument("name")
+def disable_user(name: str) -> None:
+    """Keep an account's owner out from now on; what the account did stays under its name."""
+    with one_line_errors():
+        users.switch_off(users.by_name(name))
+    click.echo(f"{name} cannot sign in any more.")
+
+
+@user_group.command("enable")
+@click.argument("name")
+def enable_user(name: str) -> None:
+    """Let an account's owner sign in again."""
+    with one_line_errors():
+        users.switch_on(users.by_name(name))
+    click.echo(f"{name} can sign in again.")
+
+
+@user_group.command("password")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def reset_password(name: str, password_stdin: bool) -> None:
+    """Set an account's password and end its sessions."""
+    with one_line_errors():
+        user = users.by_name(name)
+        users.set_password(user, _new_password(password_stdin))
+    click.echo(f"{name} has a new password; all sessions of the account have ended.")
+
+
+def _new_password(from_stdin: bool) -> str:
+    if from_stdin:
+        return _password_from_stdin()
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _password_from_stdin() -> str:
+    """The first line of standard input."""
+    try:
+        return sys.stdin.buffer.readline().decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.ClickException("The password on standard input is not UTF-8 text.") from None
+
+
+@token_group.command("create")
+@click.argument("name")
+@click.option("--for", "purpose", default="", help="What it is for, to tell it from others.")
+def create_token(name: str, purpose: str) -> None:
+    """Print a new key to the API for the account NAME; it cannot be shown again."""
+    with one_line_errors():
+        click.echo(tokens.create(users.by_name(name), purpose))
+
+
+@patient_group.command("lookup")
+@click.argument("pseudonym")
+@click.option("--as", "name", required=True, metavar="NAME", help="An administrator's account.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
+    """Print whom PSEUDONYM stands for; asks for the administrator's password, and is put on record."""
+    password = _password_from_stdin() if password_stdin else click.prompt("Password", hide_input=True)
+    with one_line_errors():
+        rate_limit.register(name, "console")
+        user = users.authenticate(name, password)
+        if user is None:
+            raise click.ClickException("Name and password do not match.")
+        rate_limit.forget(name, "console")
+        found = identities.look_up(user, pseudonym.strip().upper())
+    for title, value in (
+        ("Name", found.patient_name),
+        ("Patient ID", found.patient_id),
+        ("Issuer", found.issuer),
+        ("Born", found.birth_date),
+        ("Newest exam", found.study_date),
+        ("Accession number", found.accession_number),
+    ):
+        click.echo(f"{title + ':':<18}{value or 'not stated'}")
+
+
+@db_group.command("upgrade")
+def upgrade() -> None:
+    """Prepare the database, or bring it to this version of the product."""
+    with one_line_errors():
+        migrate.upgrade()
+
+
+@db_group.command("revision")
+@click.argument("message")
+def revision(message: str) -> None:
+    """Draft a migration after a change of the tables (for developers)."""
+    with one_line_errors():
+        migrate.revision(message)

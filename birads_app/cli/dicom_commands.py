@@ -1,0 +1,123 @@
+"""The commands ``flask dicom``: receive, fetch, status, retry."""
+
+import signal
+import threading
+from datetime import datetime
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from birads_app.cli.commands import one_line_errors
+from birads_app.config import Settings, SettingsError
+from birads_app.records import audit_log, outbox, users
+from birads_app.services import startup
+
+# What speaks to the network is imported when it is needed: web workers never do.
+
+dicom_group = AppGroup("dicom", help="Receive studies from modalities and the PACS, and send results back.")
+_DATE = click.DateTime(["%Y-%m-%d", "%Y%m%d"])
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application."""
+    app.cli.add_command(dicom_group)
+
+
+@dicom_group.command("receive")
+def receive() -> None:
+    """Receive studies until stopped, make exams of them, and send the results to the PACS."""
+    from birads_app.pacs import worker
+    from birads_app.pacs.results import destination_of
+    from birads_app.pacs.storage_scp import Provider
+
+    settings, stop = _settings(), threading.Event()
+    if not settings.dicom_peers:
+        raise SettingsError("Nobody may send: name the peers in BIRADS_DICOM_PEERS, as TITLE@ADDRESS.")
+    destination = destination_of(settings)
+    with one_line_errors():
+        users.network()
+    spool = worker.spool()
+    provider = Provider(settings, spool)
+    startup.join()
+    with spool.alone(wait=True):
+        spool.sweep()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        click.echo(
+            f"{settings.dicom_ae_title} listens at {settings.dicom_bind}:{settings.dicom_port}; "
+            f"results go to {destination or 'nobody'}."
+        )
+        threads = worker.start(current_app._get_current_object(), stop)  # type: ignore[attr-defined]
+        try:
+            provider.serve()
+        except KeyboardInterrupt:
+            click.echo("Stopping.")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+@dicom_group.command("fetch")
+@click.option("--study", metavar="UID", help="Study Instance UID.")
+@click.option("--from", "first", type=_DATE, help="First study date, with --to.")
+@click.option("--to", "last", type=_DATE, help="Last study date.")
+@click.option("--modality", default="MG", show_default=True, help="A modality of the studies, with --from.")
+def fetch(study: str | None, first: datetime | None, last: datetime | None, modality: str) -> None:
+    """Fetch studies from the DICOMweb server and make exams of them; images that an exam has are left out."""
+    from birads_app.pacs import dicomweb_client as fetching
+    from birads_app.pacs import worker
+    from birads_app.pacs.results import dicom_web_of
+
+    server = dicom_web_of(_settings())
+    if server is None:
+        raise SettingsError("There is no server to ask: set BIRADS_PACS_DICOMWEB_URL.")
+    if bool(study) == bool(first and last):
+        raise click.UsageError("Say either --study UID, or --from DATE and --to DATE.")
+    with one_line_errors():
+        startup.join()
+        spool = worker.spool()
+        if first and last:
+            found = fetching.find_studies(server, f"{first:%Y%m%d}", f"{last:%Y%m%d}", modality)
+        else:
+            found = [study or ""]
+        audit_log.note(users.NETWORK_NAME, "fetch studies", str(len(found)))
+        counts = [fetching.fetch_study(server, one, spool) for one in found]
+        click.echo(f"Fetched {sum(counts)} images of {sum(map(bool, counts))} studies.")
+        with spool.alone(wait=False) as alone:
+            if alone:
+                worker.take_in_quiet(0)
+                worker.deliver()
+            else:
+                click.echo("They become exams in `flask dicom receive`, which runs.")
+
+
+@dicom_group.command("status")
+def status() -> None:
+    """Show what waits to be taken in or sent, and why results were not sent."""
+    from birads_app.pacs import worker
+
+    with one_line_errors():
+        counts, troubled = outbox.counts(), outbox.troubled()
+    click.echo(f"Studies that are not exams yet: {worker.spool().studies()}")
+    for state, title in (("waiting", "to be sent"), ("stopped", "stopped"), ("sent", "sent")):
+        click.echo(f"Results and reports {title}: {counts.get(state, 0)}")
+    for delivery in troubled:
+        when = "" if delivery.state == "stopped" else f", again at {delivery.due_at:%Y-%m-%d %H:%M:%S} UTC"
+        what = "Exam" if delivery.assessment_id is None else "Report on exam"
+        click.echo(f"\n{what} {delivery.exam_id}: {delivery.state} after {delivery.attempts} attempts{when}")
+        click.echo(f"  {delivery.error}")
+    if counts.get("stopped"):
+        click.echo("\nOnce the reason is gone, `flask dicom retry` sends them again.")
+
+
+@dicom_group.command("retry")
+def retry() -> None:
+    """Send results that did not arrive again, now; `flask dicom receive` does it."""
+    with one_line_errors():
+        click.echo(f"To be sent again: {outbox.retry()}")
+
+
+def _settings() -> Settings:
+    found: Settings = current_app.extensions["birads_settings"]
+    return found

@@ -1,0 +1,129 @@
+"""The commands ``flask practice`` and ``flask dataset export``."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from flask import Flask
+from flask.cli import AppGroup, with_appcontext
+
+from birads_app.cli.commands import one_line_errors
+from birads_app.practice import outcome_table
+from birads_app.practice.audit import Audit, audit
+from birads_app.practice.drift import State
+from birads_app.practice.estimates import Figure
+from birads_app.practice.export import Exported
+from birads_app.practice.export import export as write
+from birads_app.records import outcomes, practice_queries, signed_assessments, users
+from birads_app.records.signed_assessments import Filters
+from birads_app.records.users import CONSOLE
+
+practice_group = AppGroup("practice", help="How readers, model and outcomes agree.")
+_DATE = click.DateTime(["%Y-%m-%d"])
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application."""
+    app.cli.add_command(practice_group)
+
+
+@practice_group.command("status")
+@click.option("--model", metavar="NAME", help="Only what was read with this model.")
+def status(model: str | None) -> None:
+    """Print the figures of all signed exams; the exit status is 1 where the model's calibration has changed."""
+    with one_line_errors():
+        signed = signed_assessments.signed()
+    found = audit(signed, signed.chosen(Filters(model=model)))
+    for line in _lines(found):
+        click.echo(line)
+    if found.drift.state == State.ALARM:
+        raise SystemExit(1)
+
+
+def _lines(found: Audit) -> list[str]:
+    drift = found.drift
+    lines = [
+        f"Signed exams: {found.exams} of {found.patients} patients",
+        f"Kappa of reader and model: {_figure(found.whole.kappa)}",
+        f"Recall rate: {_figure(found.whole.recall)}",
+        f"PPV at 4 or higher: {_figure(found.reader.ppv)}",
+    ]
+    if drift.state == State.TOO_FEW:
+        return [
+            *lines,
+            f"Calibration of {found.drift_model or 'the model'}: {drift.exams} exams, too few to tell",
+        ]
+    word = {State.ALARM: "HAS CHANGED", State.WATCH: "may be changing", State.STEADY: "is steady"}[
+        drift.state
+    ]
+    return [
+        *lines,
+        f"Calibration of {found.drift_model} {word}: t = {drift.change:.1f} between the newest exams and those before",
+    ]
+
+
+def _figure(figure: Figure) -> str:
+    if not figure.telling:
+        return f"{figure.exams} exams, too few to tell"
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), {figure.exams} exams"
+
+
+@practice_group.command("import")
+@click.argument("table", metavar="FILE", type=click.File("rb"))
+@click.option("--check", is_flag=True, help="Only say what would be entered.")
+def import_outcomes(table: BinaryIO, check: bool) -> None:
+    """Enter outcomes from a CSV: every line of it, or none where one cannot be used."""
+    with one_line_errors():
+        plan = outcome_table.plan(table.read())
+        for problem in plan.problems:
+            click.echo(f"line {problem.line}: {problem.message}", err=True)
+        if plan.problems:
+            raise click.ClickException("Nothing was entered. Correct these lines and try again.")
+        if not check and plan.entries:
+            outcomes.enter(plan.entries, CONSOLE)
+    verb = "would be entered" if check else "were entered"
+    click.echo(
+        f"{len(plan.entries)} outcomes {verb}, {plan.malignant} of them malignant; {plan.replaced} replace another "
+        f"one, {plan.known} were known."
+    )
+
+
+@click.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--from", "first", type=_DATE, help="First day of assessment.")
+@click.option("--to", "last", type=_DATE, help="Last day of assessment.")
+@click.option("--reader", metavar="NAME", help="Only this reader's assessments.")
+@click.option(
+    "--signed-only/--with-drafts",
+    default=True,
+    show_default=True,
+    help="Leave out assessments that are not signed.",
+)
+@with_appcontext
+def export(
+    folder: Path, first: datetime | None, last: datetime | None, reader: str | None, signed_only: bool
+) -> None:
+    """Write read exams, with the readers' categories as labels, into FOLDER for `flask train --data FOLDER`."""
+    with one_line_errors():
+        chosen = practice_queries.newest(
+            first.date() if first else None,
+            last.date() if last else None,
+            users.by_name(reader).id if reader else None,
+            drafts=not signed_only,
+        )
+        with click.progressbar(length=len(chosen), label="exams") as bar:
+            found = write(folder, chosen, CONSOLE, lambda: bar.update(1))
+    for line in _report(folder, found):
+        click.echo(line)
+
+
+def _report(folder: Path, found: Exported) -> list[str]:
+    images = ", ".join(f"{count} of BI-RADS {code}" for code, count in sorted(found.categories.items()))
+    lines = [f"{folder}: {found.exams} exams of {found.patients} patients; images: {images}."]
+    lines += [f"Left out, {reason}: {count} images." for reason, count in sorted(found.left_out.items())]
+    few = [code for code, count in sorted(found.categories.items()) if count < 2]
+    if few:
+        others = ",".join(code for code in sorted(found.categories) if code not in few)
+        lines.append(f"Too few images to learn BI-RADS {', '.join(few)}: flask train --classes {others}.")
+    return [*lines, f"To learn from it: flask train --data {folder} --name NAME"]

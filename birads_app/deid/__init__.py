@@ -1,0 +1,1 @@
+"""De-identification of files on their way in."""

@@ -1,0 +1,109 @@
+"""Labels, marks and text in the pixels beside the breast: found, and blanked.
+
+What lies outside of the breast's outline, brighter than the air and apart from tissue, goes. Text inside of the
+outline or grown together with it stays: no pixel of the breast may change.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from birads_app.imaging.decode import Mammogram
+from birads_app.model import occlusion, preprocess
+
+# The longer side of the copy that is searched, in pixels; each of its pixels is the brightest of its block.
+_SEARCH_SIZE = 1024
+_OUTLINE_SIZE = 256
+# Brighter than the air by this share of the way from the air to the breast's bright parts, and by so many times
+# the air's own spread (half of what lies between its 25th and 75th percentile): film base and its grain are not.
+_BRIGHT, _SPREADS = 0.15, 8.0
+# In pixels of the copy: letters this near belong together; so far beyond what was found is blanked as well.
+_JOINED, _MARGIN = 9, 3
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Where marks lie beside the breast.
+
+    blocks : bool array, True for blocks of the picture that hold a mark, and none of the breast
+    side : of a block, in pixels; those at the end may reach beyond the picture
+    shape : (height, width) of the picture
+    """
+
+    blocks: np.ndarray
+    side: int
+    shape: tuple[int, ...]
+
+    def places(self, count: int, axis: int) -> np.ndarray:
+        """Along an axis of stored words that are so many: the block that the middle of each lies in.
+
+        Words whose pixels are not square are fewer than the picture's pixels in one direction.
+        """
+        middles = (2 * np.arange(count) + 1) * self.shape[axis] // (2 * count)
+        return np.asarray(middles // self.side)
+
+
+def find(mammogram: Mammogram) -> Marks | None:
+    """Find marks beside the breast; None where there are none, or where no breast stands out."""
+    side = max(1, -(-max(mammogram.pixels.shape) // _SEARCH_SIZE))
+    brightest = _brightest(mammogram.pixels, side)
+    breast = _outline(mammogram, brightest.shape)
+    if breast.all() or not breast.any():
+        return None
+    marks = _marks(brightest, breast)
+    return Marks(marks, side, mammogram.pixels.shape) if marks.any() else None
+
+
+def blank(words: np.ndarray, marks: Marks) -> None:
+    """Fill the marks with the median of what lies around them.
+
+    Parameters
+    ----------
+    words : array of shape (rows, columns), of the picture that was searched or stored for it; changed in place
+    """
+    around = cv2.dilate(marks.blocks.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~marks.blocks
+    beside = np.concatenate([part[chosen] for part, chosen in _rows(words, around, marks)] or [words[:0, 0]])
+    fill = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else words.min()
+    for part, chosen in _rows(words, marks.blocks, marks):
+        part[chosen] = fill
+
+
+def _rows(words: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows of blocks that hold a chosen one: their words, and which of these are chosen, bool alike."""
+    rows, columns = (marks.places(count, axis) for axis, count in enumerate(words.shape))
+    for row in np.flatnonzero(blocks.any(axis=1)):
+        part = words[slice(*np.searchsorted(rows, (row, row + 1)))]
+        yield part, np.broadcast_to(blocks[row][columns], part.shape)
+
+
+def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The brightest pixel of each block."""
+    tall = np.maximum.reduceat(pixels, np.arange(0, pixels.shape[0], side), axis=0)
+    return np.asarray(np.maximum.reduceat(tall, np.arange(0, pixels.shape[1], side), axis=1))
+
+
+def _outline(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:
+    """The breast with a rim around it, bool array of the given shape; all True where none stands out."""
+    found = preprocess.prepare(mammogram, _OUTLINE_SIZE)
+    veil = occlusion.veil(found.inside, found.box, found.flipped, mammogram.pixels.shape, max(shape))
+    enlarged = cv2.resize(veil, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged > 0)
+
+
+def _marks(brightest: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """Bright regions that do not touch the breast, with a margin; bool array."""
+    outside = brightest[~breast].astype(np.float32)
+    quarter, air, three = np.percentile(outside, (25, 50, 75))
+    white = float(np.percentile(brightest[breast], 95))
+    level = air + max(_BRIGHT * (white - air), _SPREADS * (three - quarter) / 2)
+    bright = ((brightest > level) & ~breast).astype(np.uint8)
+    joined = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((_JOINED, _JOINED), np.uint8))
+    count, labels = cv2.connectedComponents(joined)
+    near = cv2.dilate(breast.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    touching = np.zeros(count, bool)
+    touching[labels[near]] = True
+    touching[0] = True
+    grown = cv2.dilate((~touching[labels]).astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
+    return np.asarray(grown.astype(bool) & ~breast)

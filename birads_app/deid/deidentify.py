@@ -1,0 +1,264 @@
+"""DICOM file -> the same image without whom it shows: PS3.15 Annex E, Basic Profile.
+
+The profile's table (edition 2024b) and its dummy values come from the package dicom-anonymizer, which applies it
+to the outermost elements alone; here it holds at every depth. Beyond the profile, what the table does not name
+is removed as well unless :mod:`birads_app.deid.allowlist` has it. Options of the profile: Retain Longitudinal
+Temporal Information with Modified Dates, Retain Patient Characteristics (the age, under 90).
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from dicomanonymizer import simpledicomanonymizer as library
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
+from rle.utils import encode_pixel_data
+
+from birads_app.deid import allowlist
+from birads_app.deid.codestream import without_comments
+from birads_app.deid.identity import read_identity, read_instance
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.dicom import parser
+from birads_app.imaging.dicom.encapsulation import encapsulated_frames
+from birads_app.imaging.dicom.parser import DicomFile
+from birads_app.imaging.dicom.tomosynthesis import slices
+from birads_app.records.identities import Identity, Instance
+from birads_app.terms.errors import InputError, UnreadableImage
+from birads_app.terms.messages import Sentence, say
+
+_METHOD = "PS3.15 Basic Profile; dates moved by patient"
+# CID 7050.
+_METHOD_CODES = (
+    ("113100", "Basic Application Confidentiality Profile"),
+    ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    ("113108", "Retain Patient Characteristics Option"),
+)
+# The table's actions by what is made of them here.
+_REMOVED = {
+    library.delete,
+    library.delete_or_empty,
+    library.delete_or_replace,
+    library.delete_or_empty_or_replace,
+}
+_REPLACED_UID = {library.replace_UID, library.delete_or_empty_or_replace_UID}
+
+Action = Callable[[Dataset, tuple[int, int]], None]
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """A file without identity, and the identity.
+
+    data : the file to keep
+    header : its header
+    notes : sentences for the reader about faults of the file as it came
+    """
+
+    data: bytes
+    header: Dataset
+    identity: Identity
+    instance: Instance
+    notes: tuple[Sentence, ...]
+
+
+def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
+    """Take the identity out of a DICOM file; transfer syntax and encoded pixels stay, less comments.
+
+    Raises
+    ------
+    InputError
+        As :func:`birads_app.imaging.dicom.parser.read`, whose checks a file has to pass first.
+    """
+    try:
+        file = parser.read(data)
+        identity, instance = read_identity(file.dataset), read_instance(file.dataset)
+        header = _clean(file.dataset, identity, pseudonyms)
+        _describe(header, identity, pseudonyms)
+        if not instance.sop_uid:
+            header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(data).hexdigest())
+        stored = _write(header, file.syntax, _pixels(file))
+        return Deidentified(stored, header, identity, instance, file.notes)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes the parser or the writer stumble over
+        raise UnreadableImage(say("The file contradicts itself: it is damaged. Export it again.")) from error
+
+
+def _pixels(file: DicomFile) -> bytes:
+    """The pixel data's value, with nothing beside the pictures."""
+    if not file.encapsulated:
+        return bytes(file.parts[0])
+    frames = map(bytes, encapsulated_frames(file.parts, slices(file.dataset)))
+    return encapsulate([frame if file.syntax == RLELossless else without_comments(frame) for frame in frames])
+
+
+def with_words(file: DicomFile, words: np.ndarray) -> bytes:
+    """The file with other stored words, as RLE Lossless; what was big endian stays that, uncompressed.
+
+    Parameters
+    ----------
+    file : a parsed file that :func:`deidentify` made
+    words : uint8 or uint16 array of shape (rows, columns)
+    """
+    bits = int(file.dataset.BitsAllocated)  # decoders give small values in small words
+    if file.syntax == ExplicitVRBigEndian:  # its look-up tables may be bytes in that order
+        return _write(file.dataset, ExplicitVRBigEndian, words.astype(f">u{bits // 8}").tobytes())
+    frame = encode_pixel_data(
+        words.astype(f"<u{bits // 8}", copy=False).tobytes(),
+        rows=words.shape[0],
+        columns=words.shape[1],
+        samples_per_pixel=1,
+        bits_allocated=bits,
+        number_of_frames=1,
+        byteorder="<",
+    )
+    return _write(file.dataset, RLELossless, encapsulate([frame]))
+
+
+def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Dataset:
+    """A new data set of what may stay, at every depth."""
+    cleaned = Dataset()
+    for element in _elements(dataset):
+        found = _cleaned(element, dataset, identity, pseudonyms)
+        if found is not None:
+            cleaned.add(found)
+    cleaned.set_original_encoding(*dataset.original_encoding)
+    return cleaned
+
+
+def _elements(dataset: Dataset) -> Iterator[DataElement]:
+    """The elements that can be read and have a name; private ones have none."""
+    for tag in list(dataset.keys()):
+        if tag.is_private:
+            continue
+        try:
+            element = dataset[tag]
+        except Exception:  # noqa: S112  # nothing of an element that cannot be read is needed
+            continue
+        if element.keyword:
+            yield element
+
+
+def _cleaned(
+    element: DataElement, parent: Dataset, identity: Identity, pseudonyms: Pseudonyms
+) -> DataElement | None:
+    """What stays of an element; None where it is removed."""
+    keyword, action = element.keyword, _actions().get((element.tag.group, element.tag.element))
+    if keyword in allowlist.DATES:
+        date = pseudonyms.date(str(element.value or "")[:8], identity)
+        return DataElement(element.tag, dictionary_VR(element.tag), date)
+    if keyword in allowlist.EMPTIED:
+        vr = dictionary_VR(element.tag)
+        return DataElement(element.tag, vr, [] if vr == "SQ" else "")
+    if element.VR == "SQ" and (keyword in allowlist.KEPT or action in _REPLACED_UID):
+        items = [_clean(item, identity, pseudonyms) for item in element.value]
+        return DataElement(element.tag, "SQ", [item for item in items if _is_whole(item)])
+    if keyword == "CodeMeaning":
+        known = allowlist.meaning(parser.text(parent, "CodeValue"))
+        return None if known is None else DataElement(element.tag, "LO", known)
+    if keyword in allowlist.KEPT:
+        return _checked(element)
+    if action is None or action in _REMOVED or element.VR == "SQ":
+        return None
+    return _with_other_uids(element, pseudonyms) if element.VR == "UI" else _dummy(element, action)
+
+
+def _is_whole(item: Dataset) -> bool:
+    """False for an item of a sequence that has lost what made it one."""
+    return len(item) > 0 and ("CodingSchemeDesignator" not in item or "CodeValue" in item)
+
+
+def _checked(element: DataElement) -> DataElement | None:
+    """A kept element without values that it should not have; they become empty, so that the others keep their place."""
+    if isinstance(element.value, bytes | bytearray):
+        return element if allowlist.may_stay(element.keyword, element.VR, bytes(element.value)) else None
+    values = element.value if element.VM > 1 else [element.value]
+    fine = [allowlist.may_stay(element.keyword, element.VR, value) for value in values]
+    if all(fine):
+        return element
+    if element.VM <= 1 or element.VR != "CS":
+        return None
+    return DataElement(
+        element.tag, "CS", [value if ok else "" for value, ok in zip(values, fine, strict=True)]
+    )
+
+
+def _with_other_uids(element: DataElement, pseudonyms: Pseudonyms) -> DataElement:
+    """An element whose UIDs are replaced, each always by the same one."""
+    values = [element.value] if element.VM <= 1 else list(element.value)
+    replaced = [pseudonyms.uid(str(value)) for value in values if value]
+    return DataElement(element.tag, "UI", replaced[0] if len(replaced) == 1 else replaced)
+
+
+def _dummy(element: DataElement, action: Action) -> DataElement | None:
+    """What the library puts in an element's place; None where it knows nothing for it."""
+    holder = Dataset()
+    holder.add(element)
+    try:
+        action(holder, (element.tag.group, element.tag.element))
+    except NotImplementedError:
+        return None
+    found: DataElement | None = holder.get(element.tag)
+    return found
+
+
+def _describe(header: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> None:
+    """Say who the patient is now, and what was done."""
+    header.PatientName = header.PatientID = pseudonyms.patient(identity)
+    header.PatientBirthDate = ""
+    header.setdefault("PixelRepresentation", 0)
+    header.PatientIdentityRemoved = "YES"
+    header.DeidentificationMethod = _METHOD
+    header.DeidentificationMethodCodeSequence = [_code(*code) for code in _METHOD_CODES]
+    header.LongitudinalTemporalInformationModified = "MODIFIED"
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
+def _write(header: Dataset, syntax: UID, pixels: bytes) -> bytes:
+    """A Part 10 file with a preamble of zeros."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(parser.text(header, "SOPClassUID") or SecondaryCaptureImageStorage)
+    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+    meta.TransferSyntaxUID = syntax
+    whole = Dataset()
+    whole.update(header)
+    whole.file_meta = meta
+    whole.set_original_encoding(*header.original_encoding)
+    word = "OB" if syntax.is_compressed or header.get("BitsAllocated") == 8 else "OW"
+    whole.add(DataElement(0x7FE00010, word, pixels + bytes(len(pixels) % 2)))
+    whole["PixelData"].is_undefined_length = syntax.is_encapsulated
+    stream = io.BytesIO()
+    dcmwrite(
+        stream,
+        whole,
+        implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian,
+        enforce_file_format=True,
+    )
+    return stream.getvalue()
+
+
+@cache
+def _actions() -> dict[tuple[int, ...], Action]:
+    """The profile's table: what is done with an element."""
+    actions: dict[tuple[int, ...], Action] = library.initialize_actions_2024b()
+    return actions

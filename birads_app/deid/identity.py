@@ -1,0 +1,86 @@
+"""Who a DICOM file is about, as its header says."""
+
+import re
+from dataclasses import replace
+
+from pydicom.dataset import Dataset
+
+from birads_app.imaging.dicom.parser import text
+from birads_app.records.identities import Identity, Instance
+from birads_app.terms.errors import InputError
+from birads_app.terms.messages import say
+
+_KEYWORDS = {
+    "patient_name": "PatientName",
+    "patient_id": "PatientID",
+    "issuer": "IssuerOfPatientID",
+    "birth_date": "PatientBirthDate",
+    "sex": "PatientSex",
+    "study_uid": "StudyInstanceUID",
+    "study_date": "StudyDate",
+    "study_time": "StudyTime",
+    "study_id": "StudyID",
+    "accession_number": "AccessionNumber",
+    "study_description": "StudyDescription",
+    "referring_physician": "ReferringPhysicianName",
+}
+# CBIS-DDSM gives each image of a patient an ID of its own: P_00173_RIGHT_CC.
+_VIEW_IN_ID = re.compile(r"(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?$")
+
+
+class TwoPatients(InputError):
+    """The files of one exam name different patients."""
+
+
+def read_identity(dataset: Dataset) -> Identity:
+    """Patient and study of a header; elements that cannot be read count as empty."""
+    said = {name: _said(dataset, keyword) for name, keyword in _KEYWORDS.items()}
+    return Identity(**said, instances={})
+
+
+def read_instance(dataset: Dataset) -> Instance:
+    """The UIDs of a header's image."""
+    return Instance(*(_said(dataset, key) for key in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")))
+
+
+def person(identity: Identity) -> tuple[str, ...]:
+    """What tells a patient from others: the ID with its issuer, else name and birth date, else the study."""
+    if identity.patient_id:
+        return "id", identity.issuer, _VIEW_IN_ID.sub(r"\1", identity.patient_id)
+    if identity.patient_name:
+        return "name", identity.patient_name, identity.birth_date
+    return "study", identity.study_uid
+
+
+def merge(known: Identity | None, other: Identity) -> Identity:
+    """The identity of an exam that has a further file.
+
+    Files without a patient ID say nothing about who it is; among others the first one counts.
+
+    Raises
+    ------
+    TwoPatients
+        Patient ID or its issuer differ.
+    """
+    if known is None:
+        return other
+    if not known.patient_id and other.patient_id:
+        return replace(other, instances=known.instances)
+    if not other.patient_id:
+        return known
+    issuers = {known.issuer, other.issuer} - {""}
+    if len(issuers) > 1 or person(known)[2] != person(other)[2]:
+        raise TwoPatients(
+            say(
+                "Its Patient ID is another than that of the files before it: an exam is of one patient. "
+                "Send each patient's images apart."
+            )
+        )
+    return known
+
+
+def _said(dataset: Dataset, keyword: str) -> str:
+    try:
+        return text(dataset, keyword)
+    except Exception:  # whatever a damaged element makes the parser stumble over
+        return ""

@@ -1,0 +1,1 @@
+"""DICOM objects that carry results: structured reports and secondary captures."""

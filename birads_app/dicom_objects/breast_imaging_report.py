@@ -1,0 +1,185 @@
+"""A radiologist's own assessment as a Breast Imaging Report (PS3.16 TID 4200), never the model's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import highdicom.sr as sr
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.valuerep import DT
+
+from birads_app.dicom_objects.codes import ASSESSMENTS, BREASTS, COMPOSITIONS, extent, procedure
+from birads_app.dicom_objects.context import PRODUCT, Reading, equipment, make_uid, references, stamp
+
+SERIES_NUMBER, SERIES_DESCRIPTION = 9003, "Breast imaging report"
+NOT_STATED = "not stated"
+
+_CONTAINS = sr.RelationshipTypeValues.CONTAINS
+_MODIFIER = sr.RelationshipTypeValues.HAS_CONCEPT_MOD
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a radiologist concluded.
+
+    reader : the radiologist's name, as text or as DICOM writes names (family^given)
+    organization : whose report it is
+    at : when it was concluded, aware of its time zone
+    overall : category of the exam, "0" to "6" or "4A" to "4C"
+    breasts : category of each breast that was assessed on its own, by L and R
+    density : A to D; None where it was not assessed
+    findings : free text
+    signed : True where the radiologist answers for it; it is preliminary otherwise
+
+    Raises ValueError where a category, side or density is not one of these, or the reader has no name.
+    """
+
+    reader: str
+    at: datetime
+    overall: str
+    breasts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    density: str | None = None
+    findings: str = ""
+    signed: bool = False
+    organization: str = ""
+
+    def __post_init__(self) -> None:
+        for category in (self.overall, *self.breasts.values()):
+            _check("An assessment category", category, ASSESSMENTS)
+        for side in self.breasts:
+            _check("A breast", side, ("L", "R"))
+        if self.density is not None:
+            _check("A breast density", self.density, COMPOSITIONS)
+        if not self.reader.strip():
+            raise ValueError("A report needs its reader's name. Got none.")
+
+
+def breast_report(reading: Reading, assessment: Assessment) -> sr.EnhancedSR:
+    """Write the assessment of a reading's images; the same reader and moment give the same UIDs.
+
+    The narrative (TID 4202) has the breast composition (TID 4205), the findings and the assessment of each breast
+    and of the exam (TID 4203); the supplementary data refer to the images.
+    """
+    # Not Reading.uid: the report is the radiologist's, whatever model was shown beside the images.
+    images = sorted(image.sop_instance for image in reading.images)
+    parts = (reading.study.uid, *images)
+    report = sr.EnhancedSR(
+        evidence=references(reading),
+        content=_content(reading, assessment),
+        series_instance_uid=make_uid("breast report series", *parts),
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+        sop_instance_uid=make_uid("breast report", *parts, *_occasion(assessment)),
+        instance_number=1,
+        is_complete=assessment.signed,
+        is_final=assessment.signed,
+        **equipment(reading.model)
+        | {"manufacturer_model_name": PRODUCT, "software_versions": reading.model.software},
+    )
+    if assessment.signed:
+        report.VerificationFlag = "VERIFIED"
+        report.VerifyingObserverSequence = [_signature(assessment)]
+    stamp(report, assessment.at)
+    return report
+
+
+def _occasion(assessment: Assessment) -> tuple[str, ...]:
+    """What tells one report on the same images from the next."""
+    return assessment.reader, assessment.at.astimezone(UTC).isoformat(), str(assessment.signed)
+
+
+def _check(what: str, got: str, allowed: Mapping[str, Code] | tuple[str, ...]) -> None:
+    if got not in allowed:
+        raise ValueError(f"{what} has to be one of {', '.join(allowed)}. Got {got!r}.")
+
+
+def _signature(assessment: Assessment) -> Dataset:
+    """Who verified the report, for whom and when."""
+    signature = Dataset()
+    signature.VerifyingObserverName = _person(assessment.reader)
+    signature.VerifyingOrganization = assessment.organization or NOT_STATED
+    signature.VerificationDateTime = DT(assessment.at.astimezone().strftime("%Y%m%d%H%M%S%z"))
+    signature.VerifyingObserverIdentificationCodeSequence = []
+    return signature
+
+
+def _person(name: str) -> str:
+    """A name as DICOM writes it, up to 64 letters: one without carets is a family name."""
+    return name if "^" in name else f"{name[:63]}^"
+
+
+def _content(reading: Reading, assessment: Assessment) -> sr.ContainerContentItem:
+    """TID 4200"""
+    shown = [image.laterality for image in reading.images]
+    report = sr.ContainerContentItem(name=codes.DCM.BreastImagingReport, template_id="4200")
+    report.ContentSequence = sr.ContentSequence(
+        [
+            *sr.LanguageOfContentItemAndDescendants(sr.templates.DEFAULT_LANGUAGE),
+            *_observer(assessment),
+            _code(codes.DCM.ProcedureReported, procedure(shown), _MODIFIER),
+            _narrative(assessment, extent(shown)),
+            _supplement(reading),
+        ]
+    )
+    return report
+
+
+def _observer(assessment: Assessment) -> sr.ObservationContext:
+    person = sr.PersonObserverIdentifyingAttributes(
+        name=_person(assessment.reader), organization_name=assessment.organization or None
+    )
+    context = sr.ObserverContext(observer_type=codes.DCM.Person, observer_identifying_attributes=person)
+    return sr.ObservationContext(observer_person_context=context)
+
+
+def _narrative(assessment: Assessment, shown: str | None) -> sr.ContainerContentItem:
+    """TID 4202, with a section (CID 6052) for everything that was said."""
+    sections = []
+    if assessment.density:
+        composition = _code(codes.SCT.BreastComposition, COMPOSITIONS[assessment.density])
+        sections.append(_container(codes.SCT.BreastComposition, [composition]))
+    if assessment.findings.strip():
+        text = sr.TextContentItem(codes.DCM.Finding, assessment.findings.strip(), _CONTAINS)
+        sections.append(_container(codes.LN.Findings, [text]))
+    sections.append(_container(codes.DCM.OverallAssessment, _assessments(assessment, shown)))
+    return _container(codes.DCM.NarrativeSummary, sections)
+
+
+def _assessments(assessment: Assessment, shown: str | None) -> list[sr.CodeContentItem]:
+    """TID 4203: a category for each breast, and one for the exam unless it only repeats its one breast's."""
+    items = [_category(category, BREASTS[side]) for side, category in sorted(assessment.breasts.items())]
+    if shown is None or shown not in assessment.breasts:
+        items.append(_category(assessment.overall, BREASTS.get(shown or "")))
+    elif assessment.breasts[shown] != assessment.overall:
+        items.append(_category(assessment.overall, None))
+    return items
+
+
+def _category(category: str, breast: Code | None) -> sr.CodeContentItem:
+    item = _code(codes.DCM.AssessmentCategory, ASSESSMENTS[category])
+    if breast:
+        item.ContentSequence = sr.ContentSequence([_code(codes.SCT.Laterality, breast, _MODIFIER)])
+    return item
+
+
+def _supplement(reading: Reading) -> sr.ContainerContentItem:
+    """The images that were assessed."""
+    images = [
+        sr.ImageContentItem(
+            codes.DCM.SourceOfMeasurement, image.sop_class, image.sop_instance, relationship_type=_CONTAINS
+        )
+        for image in reading.images
+    ]
+    return _container(codes.DCM.SupplementaryData, images)
+
+
+def _container(name: Code, items: Sequence[sr.ContentItem]) -> sr.ContainerContentItem:
+    container = sr.ContainerContentItem(name=name, relationship_type=_CONTAINS)
+    container.ContentSequence = sr.ContentSequence(items)
+    return container
+
+
+def _code(name: Code, value: Code, relation: sr.RelationshipTypeValues = _CONTAINS) -> sr.CodeContentItem:
+    return sr.CodeContentItem(name=name, value=value, relationship_type=relation)

@@ -1,0 +1,164 @@
+"""What a written object has to know: whose study it joins, which images it speaks of, which model read them."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from birads_app.model.aggregation import ExamAnswer
+
+PRODUCT = "BI-RADS reader"
+CHARACTER_SET = "ISO_IR 192"  # UTF-8
+
+_NAMESPACE = uuid.UUID("6f0f0d57-5b0c-4d53-9f0b-9a4c1c7a3e52")
+_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Patient and study as the images' own headers name them; texts are empty where a header is silent.
+
+    birth_date, date : YYYYMMDD
+    time : HHMMSS, with or without a fraction
+    sex : M, F or O
+    """
+
+    uid: str
+    patient_name: str = ""
+    patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    date: str = ""
+    time: str = ""
+    id: str = ""
+    accession: str = ""
+    description: str = ""
+    referring_physician: str = ""
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """An image of the study, and what the model says about it.
+
+    laterality : L or R; view : such as CC or MLO; None where they are not known
+    category : code of the most probable category, "0" to "6"
+    probabilities : by code, in the model's class order, 0..1
+    possible : codes of the prediction set; empty where the model promises none
+    warnings : what speaks against trusting the answer, as sentences
+    standard : False for spot, magnification and implant-displaced views, which take no part in a breast's answer
+    """
+
+    sop_class: str
+    sop_instance: str
+    series: str
+    laterality: str | None
+    view: str | None
+    category: str
+    probabilities: Mapping[str, float] = field(hash=False)
+    possible: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    standard: bool = True
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model that read the images.
+
+    version : what tells two models of one name apart, such as the bundle's digest; at most 64 characters
+    software : the product's version
+    """
+
+    name: str
+    version: str
+    demonstration: bool
+    software: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A study's images as one model read them at one moment (aware of its time zone).
+
+    answer : what is made of them for each breast and the exam; None where there is no standard view
+
+    Raises ValueError where there is no image: an object without one has nothing to refer to.
+    """
+
+    study: Study
+    images: tuple[SourceImage, ...]
+    model: Model
+    at: datetime
+    answer: ExamAnswer | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise ValueError("A reading needs at least one image of the study. Got none.")
+
+    def uid(self, kind: str, *parts: str) -> UID:
+        """A UID that belongs to these images and this model: asked again, it is the same."""
+        images = sorted(image.sop_instance for image in self.images)
+        return make_uid(kind, self.study.uid, self.model.name, self.model.version, *images, *parts)
+
+
+def make_uid(*parts: str) -> UID:
+    """A UID that the same parts always give again: 2.25 and a UUID as a decimal number (PS3.5 B.2)."""
+    name = "\n".join(parts)
+    return UID(f"2.25.{uuid.uuid5(_NAMESPACE, name).int}")
+
+
+def reference(study: Study, image: SourceImage) -> Dataset:
+    """The part of an image's header that objects referring to it take over.
+
+    Dates, times and a sex that the standard does not allow are left out: they would make the object invalid.
+    """
+    header = Dataset()
+    header.SpecificCharacterSet = CHARACTER_SET
+    header.PatientName, header.PatientID = study.patient_name, study.patient_id
+    if study.issuer:
+        header.IssuerOfPatientID = study.issuer
+    header.PatientBirthDate = study.birth_date if _DATE.fullmatch(study.birth_date) else ""
+    header.PatientSex = study.sex if study.sex in ("M", "F", "O") else ""
+    header.StudyInstanceUID, header.StudyID = study.uid, study.id
+    header.StudyDate = study.date if _DATE.fullmatch(study.date) else ""
+    header.StudyTime = study.time if _TIME.fullmatch(study.time) else ""
+    header.AccessionNumber = study.accession
+    header.ReferringPhysicianName = study.referring_physician
+    if study.description:
+        header.StudyDescription = study.description
+    header.SOPClassUID, header.SOPInstanceUID = image.sop_class, image.sop_instance
+    header.SeriesInstanceUID, header.Modality = image.series, "MG"
+    return header
+
+
+def references(reading: Reading) -> list[Dataset]:
+    """:func:`reference` of every image."""
+    return [reference(reading.study, image) for image in reading.images]
+
+
+def equipment(model: Model) -> dict[str, Any]:
+    """What highdicom's constructors are told about this product."""
+    return {
+        "manufacturer": PRODUCT,
+        "manufacturer_model_name": model.name,
+        "software_versions": [model.software, model.version],
+        "specific_character_set": CHARACTER_SET,
+    }
+
+
+def stamp(made: Dataset, at: datetime) -> None:
+    """Date an object by what it tells and not by the clock, so that the same reading gives the same object.
+
+    DICOM's dates are local; ``at`` is brought to the server's time zone.
+    """
+    local = at.astimezone()
+    date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S")
+    made.InstanceCreationDate = made.ContentDate = date
+    made.InstanceCreationTime = made.ContentTime = time
+    for helper in made.get("ContributingEquipmentSequence", []):  # highdicom names itself, and the moment
+        helper.ContributionDateTime = date + time

@@ -1,0 +1,198 @@
+"""The model's answer as a Measurement Report (PS3.16 TID 1500), in the study of the images it speaks of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import highdicom.sr as sr
+from pydicom.sr.codedict import codes
+
+from birads_app.dicom_objects.codes import (
+    ASSESSMENTS,
+    BREASTS,
+    QUALITATIVE_EVALUATIONS,
+    SIDES,
+    VIEWS,
+    extent,
+    procedure,
+)
+from birads_app.dicom_objects.context import (
+    PRODUCT,
+    Model,
+    Reading,
+    SourceImage,
+    equipment,
+    make_uid,
+    references,
+    stamp,
+)
+from birads_app.model.aggregation import Breast, ExamAnswer
+from birads_app.model.conformal import LEVEL
+from birads_app.terms.categories import DISCLAIMER
+
+SERIES_NUMBER, SERIES_DESCRIPTION = 9001, "BI-RADS reader: model's report"
+DEMONSTRATION = "The model is a demonstration: it shows how the product works and reads no better than that."
+
+_CONTAINS = sr.RelationshipTypeValues.CONTAINS
+
+
+def measurement_report(reading: Reading) -> sr.ComprehensiveSR:
+    """Write the model's answer for the exam, each breast and every image; the same reading gives the same object.
+
+    Each of them has a measurement group: the images it stands on, the model as the algorithm, the category as a
+    code, and, but for the exam, the probability of every category as a number from 0 to 1.
+    """
+    report = sr.ComprehensiveSR(
+        evidence=references(reading),
+        content=_content(reading),
+        series_instance_uid=reading.uid("report series"),
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+        sop_instance_uid=reading.uid("report"),
+        instance_number=1,
+        is_complete=True,
+        **equipment(reading.model),
+    )
+    stamp(report, reading.at)
+    return report
+
+
+def comment(text: str) -> sr.TextContentItem:
+    """A sentence as a content item."""
+    return sr.TextContentItem(name=codes.DCM.Comment, value=text, relationship_type=_CONTAINS)
+
+
+def _content(reading: Reading) -> sr.MeasurementReport:
+    content = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=_device(reading.model)),
+        procedure_reported=procedure(image.laterality for image in reading.images),
+        imaging_measurements=[_group(reading, part) for part in _parts(reading)],
+    )
+    content[0].ContentSequence.append(_remarks(reading.model))
+    return content
+
+
+def _device(model: Model) -> sr.ObserverContext:
+    """The observer is this product and nobody else."""
+    attributes = sr.DeviceObserverIdentifyingAttributes(
+        uid=make_uid("device", model.software, model.name, model.version),
+        name=PRODUCT,
+        manufacturer_name=PRODUCT,
+        model_name=model.name,
+    )
+    return sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=attributes)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What the model says about an image, a breast or the exam.
+
+    name : tells people what it is about
+    key : tells it from the other parts of the reading
+    side : L, R or B for both; None where it is unknown
+    view : of an image; None where it is unknown
+    """
+
+    name: str
+    key: tuple[str, ...]
+    side: str | None
+    images: Sequence[SourceImage]
+    category: str
+    comments: Sequence[str]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    view: str | None = None
+
+
+def _parts(reading: Reading) -> Iterator[_Part]:
+    """The exam, its breasts, its images."""
+    if reading.answer is not None:
+        yield _exam(reading, reading.answer)
+        yield from (_breast(reading, breast) for breast in reading.answer.breasts)
+    for number, image in enumerate(reading.images, start=1):
+        yield _Part(
+            f"Image {number}",
+            (image.sop_instance,),
+            image.laterality,
+            [image],
+            image.category,
+            _comments(image),
+            image.probabilities,
+            image.view,
+        )
+
+
+def _exam(reading: Reading, answer: ExamAnswer) -> _Part:
+    """The exam has a category, but no probabilities of its own."""
+    read = sum(len(breast.views) for breast in answer.breasts) + answer.left_out
+    comments = [
+        *(["The category of the more suspicious breast."] if len(answer.breasts) > 1 else []),
+        *(f"There is no standard view of the {BREASTS[side].meaning.lower()}." for side in answer.absent),
+        *([f"Special views that take no part: {answer.left_out}."] if answer.left_out else []),
+        *_elsewhere(read - len(reading.images)),
+    ]
+    side = extent(breast.laterality for breast in answer.breasts)
+    return _Part("Exam", ("exam",), side, reading.images, answer.category, comments)
+
+
+def _breast(reading: Reading, breast: Breast) -> _Part:
+    images = [image for image in reading.images if image.standard and image.laterality == breast.laterality]
+    comments = [
+        f"Put together from its views: {', '.join(view or 'unknown' for view in breast.views)}.",
+        *([f"Missing standard views: {', '.join(breast.missing)}."] if breast.missing else []),
+        *_elsewhere(len(breast.views) - len(images)),
+    ]
+    side = breast.laterality
+    name = BREASTS[side].meaning if side else "Breast of unknown side"
+    return _Part(name, ("breast", side or ""), side, images, breast.category, comments, breast.probabilities)
+
+
+def _elsewhere(count: int) -> list[str]:
+    """Say where an answer also stands on pictures that were uploaded beside the study's images."""
+    return [f"It also stands on images that are not in this study: {count}."] if count else []
+
+
+def _group(reading: Reading, part: _Part) -> sr.MeasurementsAndQualitativeEvaluations:
+    """What the model says about one part (TID 1501)."""
+    evaluations = [sr.QualitativeEvaluation(codes.DCM.AssessmentCategory, ASSESSMENTS[part.category])]
+    if part.view in VIEWS:
+        evaluations.append(sr.QualitativeEvaluation(codes.DCM.ImageView, VIEWS[part.view]))
+    group = sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=reading.uid("tracking", *part.key), identifier=part.name
+        ),
+        algorithm_id=sr.AlgorithmIdentification(
+            name=reading.model.name, version=reading.model.version, manufacturer=PRODUCT
+        ),
+        finding_sites=[sr.FindingSite(codes.SCT.Breast, laterality=SIDES.get(part.side or ""))],
+        measurements=[_probability(code, value) for code, value in part.probabilities.items()],
+        qualitative_evaluations=evaluations,
+        source_images=[
+            sr.SourceImageForMeasurementGroup(image.sop_class, image.sop_instance) for image in part.images
+        ],
+    )
+    group[0].ContentSequence.extend(comment(text) for text in part.comments)
+    return group
+
+
+def _probability(code: str, value: float) -> sr.Measurement:
+    """How probable a category is: a number whose modifier names the category."""
+    measurement = sr.Measurement(name=codes.DCM.Probability, value=float(value), unit=codes.UCUM.NoUnits)
+    category = sr.CodeContentItem(
+        name=codes.DCM.AssessmentCategory,
+        value=ASSESSMENTS[code],
+        relationship_type=sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    measurement[0].ContentSequence = sr.ContentSequence([category])
+    return measurement
+
+
+def _comments(image: SourceImage) -> list[str]:
+    held = f"Possible categories with {LEVEL:.0%} confidence: {', '.join(image.possible)}."
+    return [*([held] if image.possible else []), *(f"Warning: {text}" for text in image.warnings)]
+
+
+def _remarks(model: Model) -> sr.ContainerContentItem:
+    """What the output is not, where every reader of the document meets it."""
+    texts = [DISCLAIMER, *([DEMONSTRATION] if model.demonstration else [])]
+    container = sr.ContainerContentItem(name=QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+    container.ContentSequence = sr.ContentSequence([comment(text) for text in texts])
+    return container

@@ -1,0 +1,159 @@
+"""The answer as a picture, for viewers that show only pictures: the image under its heat map, the chart beside it."""
+
+import textwrap
+
+import cv2
+import numpy as np
+from highdicom.sc import SCImage
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import RLELossless
+
+from birads_app.dicom_objects.context import PRODUCT, Model, Reading, SourceImage, equipment, reference, stamp
+from birads_app.model.conformal import LEVEL
+from birads_app.terms.categories import CATEGORIES, DISCLAIMER
+from birads_app.web.wording import percent, view_label
+
+SERIES_NUMBER, SERIES_DESCRIPTION = 9002, "BI-RADS reader: heat maps"
+
+_LONGEST = 1344  # pixels of the mammogram's longer side
+_PANEL, _HEIGHT, _MARGIN = (
+    640,
+    1100,
+    32,
+)  # the text's column: width and least height, and what stays free around it
+_BANNER = 56
+_OPACITY = 0.5  # as the pages lay a map over the image
+_PAPER, _INK, _QUIET, _TRACK, _ALARM = "#000000", "#ffffff", "#b4bcc6", "#333a42", "#ffd23f"
+
+
+def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: np.ndarray) -> SCImage:
+    """Write one image's answer as a picture; all pictures of a reading are one series.
+
+    Parameters
+    ----------
+    number : of the image in ``reading.images``, from 0
+    pixels, heat : as :func:`draw` takes them
+    """
+    image = reading.images[number]
+    header = reference(reading.study, image)
+    made = SCImage.from_ref_dataset(
+        header,
+        pixel_array=draw(image, reading.model, pixels, heat),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("A", "F"),
+        series_instance_uid=reading.uid("capture series"),
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+        sop_instance_uid=reading.uid("capture", image.sop_instance),
+        instance_number=number + 1,
+        transfer_syntax_uid=RLELossless,
+        **equipment(reading.model),
+    )
+    made.copy_patient_and_study_information(header)
+    made.PatientOrientation = []  # highdicom asks for one, but a page with a picture and a text has none
+    made.Laterality = ""  # of the series, which shows both breasts
+    made.ConversionType = "WSD"
+    made.BurnedInAnnotation = "YES"  # text, but none about the patient
+    made.DerivationDescription = f"Heat map and probabilities by model {reading.model.name}; {DISCLAIMER}"
+    made.SourceImageSequence = [_source(image)]
+    made[
+        "PixelData"
+    ].is_undefined_length = True  # highdicom leaves it to whoever writes a file; a sender needs it
+    stamp(made, reading.at)
+    made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
+    return made
+
+
+def draw(image: SourceImage, model: Model, pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Lay out picture, chart and warnings.
+
+    Parameters
+    ----------
+    pixels : uint8 array of shape (height, width), as pages show the image
+    heat : uint8 RGBA array of the same aspect ratio: the predicted category's map
+
+    Returns
+    -------
+    uint8 RGB array, at most 2048 pixels a side
+    """
+    left = _overlaid(pixels, heat)
+    height = max(left.shape[0], _HEIGHT)
+    page = Pillow.new("RGB", (left.shape[1] + _PANEL, height + _BANNER), _PAPER)
+    page.paste(Pillow.fromarray(left), (0, _BANNER + (height - left.shape[0]) // 2))
+    pen = ImageDraw.Draw(page)
+    # Over the whole width: no part of the page is without it.
+    pen.rectangle((0, 0, page.width, _BANNER), fill=_ALARM)
+    pen.text((_MARGIN, 12), "NOT A MEDICAL DEVICE - RESEARCH USE ONLY", fill=_PAPER, font=_font(28))
+    _panel(pen, image, model, left.shape[1] + _MARGIN, _BANNER + _MARGIN)
+    return np.asarray(page)
+
+
+def _overlaid(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """The image as RGB with the map over it, as large as the page shows it."""
+    scale = _LONGEST / max(pixels.shape)
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    grey = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    veil = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    alpha = veil[..., 3:] * (_OPACITY / 255)
+    return np.rint(grey[..., None] * (1 - alpha) + veil[..., :3] * alpha).astype(np.uint8)
+
+
+def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y: int) -> None:
+    """The column of text from top to bottom; what does not fit is cut off below, the warnings' end first."""
+    category = CATEGORIES[image.category]
+    y = _write(pen, x, y, view_label(image.laterality, image.view), 30, _QUIET)
+    y = _write(pen, x, y, f"BI-RADS {image.category}: {category.title}", 36, _INK)
+    if image.possible:
+        held = f"Possible with {LEVEL:.0%} confidence: {', '.join(image.possible)}"
+        y = _write(pen, x, y, held, 24, _INK)
+    y = _chart(pen, image, x, y + 24)
+    y = _write(pen, x, y, "Colours: places that speak for this category", 20, _QUIET) + 12
+    y = _write(pen, x, y, DISCLAIMER, 24, _ALARM)
+    kind = "Demonstration model" if model.demonstration else "Model"
+    y = _write(pen, x, y, f"{kind} {model.name}, {PRODUCT} {model.software}", 20, _QUIET) + 12
+    for text in image.warnings:
+        y = _write(pen, x, y, f"Warning: {text}", 20, _INK)
+
+
+def _chart(pen: ImageDraw.ImageDraw, image: SourceImage, x: int, y: int) -> int:
+    """A bar for each category, its name and figure above it; gives the next free line."""
+    width = _PANEL - 2 * _MARGIN
+    for code, value in image.probabilities.items():
+        ink = _INK if code == image.category else _QUIET
+        pen.text((x, y), f"{code}  {CATEGORIES[code].title}", fill=ink, font=_font(24))
+        pen.text((x + width, y), percent(value), fill=ink, font=_font(24), anchor="ra")
+        pen.rectangle((x, y + 34, x + width, y + 52), fill=_TRACK)
+        pen.rectangle((x, y + 34, x + max(2, round(width * value)), y + 52), fill=CATEGORIES[code].colour)
+        y += 76
+    return y + 8
+
+
+def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colour: str) -> int:
+    """A paragraph; gives the next free line."""
+    lines = textwrap.wrap(text, width=round((_PANEL - 2 * _MARGIN) / (0.52 * size)))
+    for line in lines:
+        pen.text((x, y), line, fill=colour, font=_font(size))
+        y += round(1.35 * size)
+    return y + 8
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The typeface that Pillow brings along: the same picture on every machine."""
+    return ImageFont.load_default(size)
+
+
+def _source(image: SourceImage) -> Dataset:
+    """The image that the picture was made from."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.sop_class, image.sop_instance
+    purpose = Dataset()
+    code = codes.DCM.SourceImageForImageProcessingOperation
+    purpose.CodeValue, purpose.CodingSchemeDesignator = code.value, code.scheme_designator
+    purpose.CodeMeaning = code.meaning
+    item.PurposeOfReferenceCodeSequence = [purpose]
+    return item

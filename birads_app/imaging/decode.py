@@ -1,0 +1,194 @@
+"""The bytes of a file -> a grey picture with all that the file says about it.
+
+The format is known from the bytes; the name only helps to word an error. DICOM is read by the modules
+``dicom_*``, every other format by ``pictures``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from birads_app.imaging import raster, view_estimation, view_filename
+from birads_app.imaging.dicom import (
+    grayscale,
+    parser,
+    pixel_data,
+)
+from birads_app.imaging.dicom import (
+    tomosynthesis as dicom_volume,
+)
+from birads_app.imaging.dicom import (
+    view as dicom_view,
+)
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.imaging.resample import square
+from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
+from birads_app.terms.messages import Sentence, say, together
+
+_ACCEPTED = say("Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM.")
+_NO_DICOM = say("Its name ends in .dcm, but it holds no DICOM.")
+# What is sent by mistake, by its first bytes.
+_OTHERS = (
+    (b"%PDF", say("This is a PDF document.")),
+    (b"PK\x03\x04", say("This is a ZIP archive or an office document; unpack it and send the images in it.")),
+    (b"\x1f\x8b", say("This is a gzip archive; unpack it and send the images in it.")),
+    (b"7z\xbc\xaf\x27\x1c", say("This is a 7-Zip archive; unpack it and send the images in it.")),
+    (b"Rar!", say("This is a RAR archive; unpack it and send the images in it.")),
+    (b"GIF8", say("This is a GIF picture.")),
+    (b"RIFF", say("This is a RIFF file, such as WebP or AVI.")),
+    (b"\x00\x00\x00\x0cjP  ", say("This is a JPEG 2000 picture outside of DICOM.")),
+    (b"\xff\x4f\xff\x51", say("This is a JPEG 2000 picture outside of DICOM.")),
+    (b"\x93NUMPY", say("This is a NumPy array.")),
+    (b"P6", say("This is a colour picture (PPM).")),
+    (b"P3", say("This is a colour picture (PPM).")),
+    (b"MZ", say("This is a Windows program.")),
+    (b"\x7fELF", say("This is a program.")),
+)
+
+
+@dataclass(frozen=True)
+class Mammogram:
+    """A picture as a reader would see it, and what its file says about it.
+
+    pixels : uint16 array of shape (height, width); 0 black .. 65535 white, dense tissue bright, air dark. Pixels
+        are square, as far as a DICOM file tells their shape
+    source : "DICOM", "PNG", "JPEG", "TIFF", "BMP" or "PGM"
+    bits : bits a stored value has in the file
+    view : "CC", "MLO", ... as the file or its name says, else as the picture shows, else None
+    laterality : "L" or "R" likewise; a note says where they are estimated
+    spacing : (row, column) distance of pixels in mm, else None
+    colourfulness : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
+    notes : sentences for the reader about how the file was understood
+    view_modifiers : "implant displaced", "magnification", "spot compression", as far as the file says so; such
+        a view does not stand for the whole breast
+    """
+
+    pixels: np.ndarray
+    source: str
+    bits: int
+    view: str | None
+    laterality: str | None
+    spacing: tuple[float, float] | None
+    colourfulness: float
+    notes: tuple[Sentence, ...]
+    view_modifiers: tuple[str, ...] = ()
+
+
+def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "maximum") -> Mammogram:
+    """Read a mammogram.
+
+    Parameters
+    ----------
+    data : the whole file
+    filename : as the user named it; tells side and view where the file itself does not
+    tomosynthesis : how a volume is read, as its slices' "maximum", or "refuse"
+
+    Raises
+    ------
+    EmptyFile
+        There are no bytes.
+    UnsupportedFormat
+        The format, the transfer syntax or the kind of DICOM object is not read.
+    UnreadableImage
+        The file is damaged, truncated or has no pixels.
+    ImageTooLarge
+        It declares more pixels than are read.
+    NotAMammogram
+        A DICOM file says that it shows something else, such as a quality control phantom.
+    """
+    with damage_named():
+        source = format_of(data, filename)
+        found = _decode_dicom(data, tomosynthesis) if source == "DICOM" else _decode_picture(data, source)
+        return _completed(found, filename)
+
+
+@contextmanager
+def damage_named() -> Iterator[None]:
+    """Turn whatever a damaged file makes a decoder stumble over to UnreadableImage."""
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise UnreadableImage(say("There is not enough memory to read this file.")) from error
+    except Exception as error:  # whatever a damaged file makes a decoder stumble over
+        raise UnreadableImage(say("The file contradicts itself: it is damaged. Export it again.")) from error
+
+
+def format_of(data: bytes, filename: str = "") -> str:
+    """Name a file's format by its first bytes; raises EmptyFile and UnsupportedFormat."""
+    if not data:
+        raise EmptyFile(say("The file is empty. It may not have been exported or copied completely."))
+    source = "DICOM" if parser.is_dicom(data) else raster.format_of(data)
+    if source is None:
+        raise UnsupportedFormat(_what_it_is(data, filename))
+    return source
+
+
+def _decode_dicom(data: bytes, tomosynthesis: Tomosynthesis) -> Mammogram:
+    file, words, of_volume = dicom_volume.picture(data, tomosynthesis)
+    pixels, notes = grayscale.present(file.dataset, words)
+    return Mammogram(
+        pixels=square(pixels, dicom_view.aspect(file.dataset)),
+        source="DICOM",
+        bits=pixel_data.layout(file.dataset).bits_stored,
+        view=dicom_view.view(file.dataset),
+        laterality=dicom_view.laterality(file.dataset),
+        spacing=dicom_view.spacing(file.dataset),
+        colourfulness=0.0,
+        notes=file.notes + of_volume + notes + dicom_view.notes(file.dataset),
+        view_modifiers=dicom_view.modifiers(file.dataset),
+    )
+
+
+def _decode_picture(data: bytes, source: str) -> Mammogram:
+    picture = raster.read(data, source)
+    return Mammogram(
+        pixels=picture.pixels,
+        source=source,
+        bits=picture.bits,
+        view=None,
+        laterality=None,
+        spacing=None,
+        colourfulness=picture.colourfulness,
+        notes=picture.notes,
+    )
+
+
+def _completed(found: Mammogram, filename: str) -> Mammogram:
+    """Side and view by the file's name where its header does not say them, else by the picture."""
+    side, view = view_filename.from_name(filename)
+    named = replace(found, laterality=found.laterality or side, view=found.view or view)
+    if (named.view and named.laterality) or named.view_modifiers:  # a detail's outline would mislead
+        return named
+    view, side = view_estimation.estimate(named.pixels)
+    view, side = None if named.view else view, None if named.laterality else side
+    if not (view or side):
+        return named
+    judged = " ".join(part for part in (side, view) if part)
+    note = say("%(judged)s was judged from the image; the file does not say.", judged=judged)
+    return replace(
+        named,
+        view=named.view or view,
+        laterality=named.laterality or side,
+        notes=(*named.notes, note),
+    )
+
+
+def _what_it_is(data: bytes, filename: str) -> Sentence:
+    """Name what was sent instead of a picture, and what is read."""
+    called_dicom = filename.lower().endswith((".dcm", ".dicom"))
+    return together([_kind(data), _ACCEPTED, *([_NO_DICOM] if called_dicom else [])])
+
+
+def _kind(data: bytes) -> Sentence:
+    for start, what in _OTHERS:
+        if data.startswith(start):
+            return what
+    head = data[:512]
+    printable = sum(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
+    if printable > 0.95 * len(head):
+        return say("This is a text file.")
+    return say("The file's format is not known.")

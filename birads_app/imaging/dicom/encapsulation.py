@@ -1,0 +1,72 @@
+"""Encapsulated pixel data -> one codestream for each frame (PS3.5 A.4)."""
+
+import struct
+from collections.abc import Sequence
+from itertools import pairwise
+
+from birads_app.terms.errors import UnreadableImage
+from birads_app.terms.messages import say
+
+_END = b"\xff\xd9"  # last marker of JPEG, JPEG-LS and JPEG 2000 codestreams
+_PADDING = 16  # bytes of padding after it that are put up with
+
+
+def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryview]:
+    """Join fragments to frames; a frame of one fragment, as most are, is not copied.
+
+    Parameters
+    ----------
+    parts : the offset table, which may be empty, and the fragments
+    count : number of frames that the header declares
+
+    Raises
+    ------
+    UnreadableImage
+        The fragments make up another number of frames.
+    """
+    table, *fragments = parts or (memoryview(b""),)
+    if count == 1:
+        groups = [fragments]
+    elif len(fragments) == count:
+        groups = [[fragment] for fragment in fragments]
+    else:
+        groups = _by_offsets(table, fragments) or _by_ends(fragments)
+    if len(groups) != count or not fragments:
+        raise UnreadableImage(
+            say(
+                "The header declares %(count)d frames, but the pixel data has %(fragments)d parts that make up "
+                "%(groups)d: the file is damaged. Export it again.",
+                count=count,
+                fragments=len(fragments),
+                groups=len(groups) if fragments else 0,
+            )
+        )
+    return [group[0] if len(group) == 1 else memoryview(b"".join(group)) for group in groups]
+
+
+def is_whole(frame: memoryview) -> bool:
+    """Tell whether a codestream ends as JPEG, JPEG-LS and JPEG 2000 do."""
+    return _END in bytes(frame[-_PADDING:])
+
+
+def _by_offsets(table: memoryview, fragments: list[memoryview]) -> list[list[memoryview]]:
+    """Group fragments by the Basic Offset Table; none where it is empty or points at no fragment."""
+    starts, position = {}, 0
+    for index, fragment in enumerate(fragments):
+        starts[position] = index
+        position += 8 + len(fragment)
+    offsets = [offset for (offset,) in struct.iter_unpack("<I", table[: len(table) // 4 * 4])]
+    if not offsets or offsets != sorted(offsets) or not starts.keys() >= set(offsets):
+        return []
+    first = [starts[offset] for offset in offsets]
+    return [fragments[this:following] for this, following in pairwise([*first, len(fragments)])]
+
+
+def _by_ends(fragments: list[memoryview]) -> list[list[memoryview]]:
+    """Group fragments by the ends of codestreams."""
+    groups: list[list[memoryview]] = [[]]
+    for fragment in fragments:
+        groups[-1].append(fragment)
+        if is_whole(fragment):
+            groups.append([])
+    return groups if groups[-1] else groups[:-1]

@@ -1,0 +1,277 @@
+"""Stored words -> presentation values, by the standard's order of operations (PS3.4 N.2, PS3.3 C.8.11).
+
+padding -> modality LUT -> VOI LUT or window -> polarity -> 0..65535
+
+All of it depends on nothing but the stored value, so it is worked out once for each of the at most 65,536
+words and then applied as one look-up table.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
+
+from birads_app.imaging.dicom.parser import items, text, texts, value_of
+from birads_app.imaging.dicom.pixel_data import Layout, layout
+from birads_app.imaging.voi_lut import Curve
+from birads_app.terms.messages import Sentence, say
+
+_FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
+_WHITE = 65535
+# A window that leaves less than this share of the grey scale between the 1st and 99th percentile of the
+# picture hides it (measured on real mammograms: at least 0.3).
+_FLAT = 0.02
+# Without a window, raw detector values are stretched between these percentiles of their logarithm.
+_RAW_PERCENTILES = (1.0, 99.9)
+
+_RAW_NOTE = say(
+    "The image is FOR PROCESSING (raw detector values). It was shown by its logarithm, which cannot replace "
+    "the manufacturer's processing: send the FOR PRESENTATION image where there is one."
+)
+_NO_WINDOW_NOTE = say("The file has no window; the whole range of its values was used.")
+_BAD_WINDOW_NOTE = say("The file's window hides the picture; the whole range of its values was used instead.")
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What each possible word means.
+
+    words : int array (n,), the stored value of every word 0..n-1
+    modality : float array (n,), the same after the modality LUT
+    padding : bool array (n,), True where the word stands for no measurement
+    """
+
+    words: np.ndarray
+    modality: np.ndarray
+    padding: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How a picture's words are to be shown.
+
+    measured : float array (n,), what each possible word measures
+    padding : bool array (n,), True where the word stands for no measurement, which is shown black
+    curves : from what is measured to grey, at least one; the first is how the picture is shown
+    inverted : True where the curves' white is to be black
+    notes : sentences for the reader
+    """
+
+    measured: np.ndarray
+    padding: np.ndarray
+    curves: tuple[Curve, ...]
+    inverted: bool
+    notes: tuple[Sentence, ...] = ()
+
+
+def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[Sentence, ...]]:
+    """Turn stored words into presentation values.
+
+    Parameters
+    ----------
+    dataset : the image's header
+    words : uint8 or uint16 array of shape (rows, columns), as stored
+
+    Returns
+    -------
+    uint16 array of shape (rows, columns), 0 black .. 65535 white, air dark; and notes for the reader
+    """
+    found = rendering(dataset, words)
+    shown = found.curves[0](found.measured)
+    shown = 1.0 - shown if found.inverted else shown
+    shown[found.padding] = 0.0
+    return look_up(np.rint(shown * _WHITE).astype(np.uint16), words), found.notes
+
+
+def rendering(dataset: Dataset, words: np.ndarray) -> Rendering:
+    """Say how words are to be shown; parameters as :func:`present`.
+
+    The file's tables come first, then its windows, in its order. Where the first of them cannot be used, the
+    whole range does, or the logarithm of raw values.
+    """
+    values = _values(dataset, layout(dataset), 1 << 8 * words.dtype.itemsize)
+    curves = (*_tables(dataset, values), *_windows(dataset))
+    notes: tuple[Sentence, ...] = ()
+    if not curves or _hides(curves[0](values.modality), values, words):
+        if _for_processing(dataset):
+            return _raw(dataset, values, words)
+        notes = (_BAD_WINDOW_NOTE if curves else _NO_WINDOW_NOTE,)
+        curves = (Curve(*span(values.modality, values.padding, words), source="range"), *curves)
+    return Rendering(values.modality, values.padding, curves, _inverted(dataset), notes)
+
+
+def from_dark_to_bright(dataset: Dataset, words: np.dtype) -> np.ndarray:
+    """All words of the given type in the order in which they are shown, padding first."""
+    values = _values(dataset, layout(dataset), 1 << 8 * words.itemsize)
+    brightness = -values.modality if _inverted(dataset) else values.modality
+    return np.lexsort((brightness, ~values.padding)).astype(words)
+
+
+def _values(dataset: Dataset, pixel: Layout, count: int) -> _Values:
+    """Work out every word's stored value, its modality value, and whether it is padding."""
+    words = _stored(np.arange(count), pixel)
+    return _Values(words, _modality(dataset, words), _padding(dataset, pixel, words))
+
+
+def _stored(words: np.ndarray, pixel: Layout) -> np.ndarray:
+    """Cut the used bits out of words and give them their sign."""
+    size = 1 << pixel.bits_stored
+    stored = (words >> (pixel.high_bit + 1 - pixel.bits_stored)) & (size - 1)
+    return np.where(stored >= size // 2, stored - size, stored) if pixel.signed else stored
+
+
+def _padding(dataset: Dataset, pixel: Layout, stored: np.ndarray) -> np.ndarray:
+    """True where (0028,0120) *Pixel Padding Value* .. (0028,0121) *Pixel Padding Range Limit* says so."""
+    value, limit = _real(dataset, "PixelPaddingValue"), _real(dataset, "PixelPaddingRangeLimit")
+    if value is None:
+        return np.zeros(stored.shape, bool)
+    bounds = np.array([value, value if limit is None else limit]).astype(np.int64)
+    if pixel.signed:  # some writers give the limits as unsigned words
+        bounds = np.where(bounds >= 1 << 15, bounds - (1 << 16), bounds)
+    return (stored >= bounds.min()) & (stored <= bounds.max())
+
+
+def _modality(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
+    """Apply the Modality LUT Sequence (0028,3000), else rescale."""
+    for item in items(dataset, "ModalityLUTSequence")[:1]:
+        found = _table(dataset, item, stored)
+        if found is not None:
+            first, table, _ = found
+            return table[np.clip(stored - first, 0, table.size - 1)]
+    slope, intercept = _real(dataset, "RescaleSlope"), _real(dataset, "RescaleIntercept")
+    return stored * (slope or 1.0) + (intercept or 0.0)
+
+
+def _tables(dataset: Dataset, values: _Values) -> Iterator[Curve]:
+    """The tables of the VOI LUT Sequence (0028,3010)."""
+    for item in items(dataset, "VOILUTSequence"):
+        found = _table(dataset, item, values.modality)
+        if found is not None:
+            first, table, bits = found
+            grey = table / max((1 << bits) - 1, table.max())
+            name = text(item, "LUTExplanation")
+            yield Curve(first, first + max(1, table.size - 1), "table", grey, "table", name)
+
+
+def _windows(dataset: Dataset) -> Iterator[Curve]:
+    """The windows, by (0028,1056) *VOI LUT Function*; LINEAR where it is absent or unknown."""
+    function = text(dataset, "VOILUTFunction").upper()
+    names = texts(dataset, "WindowCenterWidthExplanation")
+    pairs = zip(_reals(dataset, "WindowCenter"), _reals(dataset, "WindowWidth"), strict=False)
+    for number, (centre, width) in enumerate(pairs):
+        if centre is None or width is None or width <= 0:
+            continue
+        name = names[number] if number < len(names) else ""
+        if function in ("SIGMOID", "LINEAR_EXACT"):
+            shape: Literal["sigmoid", "linear"] = "sigmoid" if function == "SIGMOID" else "linear"
+            yield Curve(centre - width / 2, centre + width / 2, shape, name=name)
+        else:
+            reach = max(0.0, width - 1) / 2
+            yield Curve(centre - 0.5 - reach, centre - 0.5 + reach, name=name)
+
+
+def _table(dataset: Dataset, item: Dataset, values: np.ndarray) -> tuple[int, np.ndarray, int] | None:
+    """An item of a LUT sequence: the first value that it maps, its entries as floats, and their bits; None without."""
+    descriptor, data = value_of(item, "LUTDescriptor"), value_of(item, "LUTData")
+    if descriptor is None or data is None:
+        return None
+    entries, first, bits = (int(number) for number in descriptor)
+    entries = entries or 1 << 16
+    if isinstance(data, bytes):
+        order = ">" if dataset.original_encoding[1] is False else "<"
+        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * entries else "u1")
+    table = np.atleast_1d(np.asarray(data, float))[:entries]
+    if not table.size or not 1 <= bits <= 16:
+        return None
+    if first >= 1 << 15 and values.min() < 0:  # a negative first value, written as an unsigned word
+        first -= 1 << 16
+    return first, table, bits
+
+
+def _inverted(dataset: Dataset) -> bool:
+    monochrome_1 = text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1"
+    return monochrome_1 or text(dataset, "PresentationLUTShape").upper() == "INVERSE"
+
+
+def _for_processing(dataset: Dataset) -> bool:
+    intent = text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING"
+    return intent or text(dataset, "SOPClassUID") == _FOR_PROCESSING_CLASS
+
+
+def _hides(shown: np.ndarray, values: _Values, words: np.ndarray) -> bool:
+    """Tell whether a window leaves next to nothing of a picture that is not constant itself."""
+    sample = _sample(words, values)
+    if not sample.size or sample.min() == sample.max():
+        return False
+    low, high = np.percentile(shown[sample], (1, 99))
+    return bool(high - low < _FLAT)
+
+
+def span(measured: np.ndarray, padding: np.ndarray, words: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest of what the picture's unpadded words measure; 0 and 0 without such a word.
+
+    ``measured`` and ``padding`` are as in :class:`Rendering`.
+    """
+    lowest, highest, _, _ = cv2.minMaxLoc(words)
+    there = np.arange(int(lowest), int(highest) + 1)
+    steps = np.diff(measured[there])
+    if padding[there].any() or not ((steps >= 0).all() or (steps <= 0).all()):
+        # The extreme words may be padding or not the extreme values: see which words occur.
+        counts = cv2.calcHist([words], [0], None, [measured.size], [0, measured.size])
+        there = np.flatnonzero((counts.ravel() > 0) & ~padding)
+    if not there.size:
+        return 0.0, 0.0
+    seen = measured[there]
+    return float(seen.min()), float(seen.max())
+
+
+def _raw(dataset: Dataset, values: _Values, words: np.ndarray) -> Rendering:
+    """Show raw detector values like a film: by the logarithm of the intensity, dense tissue bright.
+
+    (0028,1040) *Pixel Intensity Relationship* is taken as LIN and (0028,1041) its *Sign* as 1 (low values:
+    little radiation came through) where they are absent.
+    """
+    little_is_low = (_real(dataset, "PixelIntensityRelationshipSign") or 1) > 0
+    intensity = values.modality if little_is_low else values.modality.max() - values.modality
+    if text(dataset, "PixelIntensityRelationship").upper() != "LOG":
+        intensity = np.log(np.maximum(intensity, 1.0))
+    sample = _sample(words, values)
+    ends = np.percentile(-intensity[sample], _RAW_PERCENTILES) if sample.size else (0.0, 0.0)
+    curve = Curve(float(ends[0]), float(ends[1]), source="raw")
+    return Rendering(-intensity, values.padding, (curve,), False, (_RAW_NOTE,))
+
+
+def _sample(words: np.ndarray, values: _Values) -> np.ndarray:
+    """Every so many unpadded words, about 100,000 of them."""
+    step = max(1, int((words.size / 100_000) ** 0.5))
+    sample = words[::step, ::step].ravel()
+    return sample[~values.padding[sample]]
+
+
+def look_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Look every word up, as quickly as can be: not at all where every word stands for itself."""
+    if words.dtype == np.uint16 and np.array_equal(table, np.arange(table.size)):
+        return words
+    return cv2.LUT(words, table)
+
+
+def _real(dataset: Dataset, keyword: str) -> float | None:
+    """An element's first value as a finite number, else None."""
+    found = _reals(dataset, keyword)
+    return found[0] if found else None
+
+
+def _reals(dataset: Dataset, keyword: str) -> list[float | None]:
+    """An element's values as finite numbers; None for one that is none."""
+    return [_number(value) for value in texts(dataset, keyword)]
+
+
+def _number(value: str) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None

@@ -1,0 +1,353 @@
+"""DICOM Part 10 files: header and encoded pixel data, with every declared length held against the bytes.
+
+The header is parsed by pydicom, the pixel data element is located here, so that no pixel is decompressed,
+copied or allocated before the file has been found acceptable. What parsing may cost is bounded: by the bytes
+that are inflated, the number of reads, and the length of a value that is looked at.
+"""
+
+import io
+import logging
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pydicom.config
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import data_element_generator
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from birads_app.imaging.limits import MAX_PIXELS
+from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
+from birads_app.terms.messages import Sentence, say
+
+# pydicom comments on odd values by warnings that quote them; such values are judged here, and patients'
+# data belongs neither on the console nor in the log.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module="pydicom")
+
+_PREFIX_END = 132  # 128 bytes of preamble, "DICM"
+_PIXEL_DATA = 0x7FE00010
+_FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+
+# Longer values are passed over: the longest that is used, a table of 65,536 words, has 128 KiB.
+_VALUE_MAX = 1 << 20
+_READS_MAX = 500_000  # two or three for each element, nested ones included; real headers take some thousands
+_INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # the largest picture that is read, and its header
+
+TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
+# (0008,0060) *Modality* of a mammogram: of the detector, of digitised film, or of a copy of either.
+_MODALITIES = {"", "MG", "CR", "DX", "RG", "DF", "FS", "OT", "SC"}
+
+_NO_PREAMBLE_NOTE = say(
+    "The file has no DICOM preamble, which is a fault of what exported it; it was read all the same."
+)
+_TWO_HEADERS_NOTE = say(
+    "The file has its DICOM file header twice, a fault of what exported it; it was read all the same."
+)
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """A parsed file.
+
+    dataset : all elements before the pixel data, but for very long ones
+    syntax : transfer syntax
+    parts : the pixel data's bytes; where they are encapsulated, the offset table and each fragment
+    encapsulated : whether they are
+    notes : sentences for the reader about faults that were put up with
+    """
+
+    dataset: Dataset
+    syntax: UID
+    parts: tuple[memoryview, ...]
+    encapsulated: bool
+    notes: tuple[Sentence, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Element:
+    """Where the value of an element lies in the file."""
+
+    tag: int
+    length: int
+    start: int
+
+
+class _Header(io.BytesIO):
+    """A header's bytes, which may be read so many times and no more."""
+
+    _left = _READS_MAX
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise UnreadableImage(
+                say("The DICOM header has more elements than any image's; the file is damaged.")
+            )
+        return super().read(size)
+
+
+def is_dicom(data: bytes) -> bool:
+    """Tell DICOM by its prefix or, without a preamble, by a plausible first element of group 0002 or 0008."""
+    if data[128:_PREFIX_END] == b"DICM" or data[:4] == b"DICM":
+        return True
+    if len(data) < 16 or data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
+        return False
+    return _is_explicit(data) or int.from_bytes(data[4:8], "little") <= 256
+
+
+def read(data: bytes) -> DicomFile:
+    """Parse a file and find its pixel data.
+
+    Raises
+    ------
+    UnsupportedFormat
+        An object that is not read, such as one of several frames.
+    ImageTooLarge
+        A deflated file holds more than an image can.
+    NotAMammogram
+        The header says that it shows something else.
+    UnreadableImage
+        Damaged, truncated, or without pixels.
+    """
+    data, syntax, dataset, found, notes = _parse(data)
+    _check_object(dataset)
+    if found is None or found.tag != _PIXEL_DATA:
+        raise _without_pixels(dataset, found)
+    if found.length == _UNDEFINED:
+        return DicomFile(dataset, syntax, tuple(_items(data, found.start)), True, notes)
+    value = memoryview(data)[found.start : found.start + found.length]
+    return DicomFile(dataset, syntax, (value,), False, notes)
+
+
+def header(data: bytes) -> Dataset:
+    """The elements before the pixel data of any DICOM object; raises UnreadableImage or ImageTooLarge."""
+    return _parse(data)[2]
+
+
+def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Sentence, ...]]:
+    """The data set's bytes, inflated; its transfer syntax, header, first element of pixels, and notes about faults."""
+    declared, start, notes = _read_meta(data)
+    if start == len(data):
+        raise UnreadableImage(
+            say("The DICOM file ends after its first lines: it was cut off. Export it again.")
+        )
+    syntax = UID(declared) if declared else _guess_syntax(data[start : start + 6])
+    if syntax == DeflatedExplicitVRLittleEndian:
+        data, start = _inflate(memoryview(data)[start:]), 0
+    stream = _Header(data)
+    stream.seek(start)
+    dataset, found, _ = _elements(stream, syntax, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
+    return data, syntax, dataset, found, notes
+
+
+def _read_meta(data: bytes) -> tuple[str, int, tuple[Sentence, ...]]:
+    """Read the group 0002, also where faulty exporters left the preamble out or wrote it twice.
+
+    Gives the last transfer syntax that is stated, where the data set starts, and notes about faults.
+    """
+    start = _after_prefix(data, 0)
+    missing, twice = start < _PREFIX_END, False
+    declared = ""
+    while True:
+        stream = _Header(data)
+        stream.seek(start)
+        meta, _, repeated = _elements(stream, ExplicitVRLittleEndian, lambda tag: tag >> 16 != 2)
+        declared = text(meta, "TransferSyntaxUID") or declared
+        twice = twice or repeated
+        start = _after_prefix(data, stream.tell())
+        if start == stream.tell():
+            break
+        twice = True
+    faults = ((missing, _NO_PREAMBLE_NOTE), (twice, _TWO_HEADERS_NOTE))
+    return declared, start, tuple(note for applies, note in faults if applies)
+
+
+def _after_prefix(data: bytes, start: int) -> int:
+    """Where a file's meta elements begin: after preamble and prefix, after a prefix alone, or at once."""
+    for length in (_PREFIX_END, 4):
+        if data[start + length - 4 : start + length] == b"DICM":
+            return start + length
+    return start
+
+
+def _inflate(deflated: memoryview) -> bytes:
+    """Inflate a deflated data set (PS3.5 A.5), no further than an image can reach."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(deflated, _INFLATED_MAX)
+    except zlib.error as error:
+        raise UnreadableImage(
+            say("The deflated file cannot be inflated: it is damaged. Export it again.")
+        ) from error
+    if len(data) == _INFLATED_MAX:
+        raise ImageTooLarge(
+            say(
+                "The deflated file holds more than %(mebibytes)d MiB. Send the original mammogram.",
+                mebibytes=_INFLATED_MAX >> 20,
+            )
+        )
+    if not inflater.eof:
+        raise UnreadableImage(say("The deflated file ends early: it was cut off. Export it again."))
+    return data
+
+
+def _is_explicit(element: bytes) -> bool:
+    """Tell whether an element's fifth and sixth byte spell a value representation."""
+    return element[4:6].isalpha() and element[4:6].isupper()
+
+
+def _guess_syntax(element: bytes) -> UID:
+    return ExplicitVRLittleEndian if _is_explicit(element) else ImplicitVRLittleEndian
+
+
+def _elements(
+    stream: _Header, syntax: UID, stop: Callable[[int], bool]
+) -> tuple[Dataset, _Element | None, bool]:
+    """Parse elements until one whose tag satisfies ``stop``.
+
+    Gives them without values over the limit, where the last one lies, and whether an element came twice.
+    """
+    found: list[_Element] = []
+
+    def stop_when(tag: int, _vr: str | None, length: int) -> bool:
+        if stop(tag):
+            found.append(_Element(int(tag), length, stream.tell()))
+        return bool(found)
+
+    implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+    try:
+        listed = list(data_element_generator(stream, implicit, little, stop_when, defer_size=_VALUE_MAX))
+    except (EOFError, OSError, struct.error) as error:
+        raise UnreadableImage(say("The DICOM header ends early: it was cut off. Export it again.")) from error
+    size = stream.getbuffer().nbytes
+    for element in listed:
+        if isinstance(element, RawDataElement) and element.length > size - element.value_tell:
+            raise UnreadableImage(
+                say(
+                    "The DICOM element %(tag)s declares %(length)d bytes, but the file has only "
+                    "%(left)d more: it was cut off or is damaged. Export it again.",
+                    tag=str(element.tag),
+                    length=element.length,
+                    left=max(0, size - element.value_tell),
+                )
+            )
+    dataset = Dataset({element.tag: element for element in listed if not _is_long(element)})
+    dataset.set_original_encoding(implicit, little)
+    return dataset, found[0] if found else None, len({element.tag for element in listed}) < len(listed)
+
+
+def _is_long(element: RawDataElement | DataElement) -> bool:
+    """Tell whether an element that was not looked at yet is longer than any that is used."""
+    if not isinstance(element, RawDataElement):
+        return False
+    length = len(element.value or b"") if element.length == _UNDEFINED else element.length
+    return length > _VALUE_MAX
+
+
+def _check_object(dataset: Dataset) -> None:
+    """Refuse by name what is neither a mammogram nor a volume of one breast."""
+    frames = text(dataset, "NumberOfFrames")
+    if frames not in ("", "0", "1") and text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
+        raise UnsupportedFormat(
+            say("This is a multi-frame object (%(frames)s frames). Send single images.", frames=frames[:16])
+        )
+    if text(dataset, "QualityControlImage").upper() == "YES":
+        raise NotAMammogram(say("This is a quality control image, as its header says: it shows no breast."))
+    modality = text(dataset, "Modality").upper()
+    if modality not in _MODALITIES and "Rows" in dataset:
+        raise NotAMammogram(
+            say(
+                "The header says that the modality is %(modality)s, not MG (mammography).",
+                modality=modality[:16],
+            )
+        )
+    part = text(dataset, "BodyPartExamined").upper()
+    if modality != "MG" and part and "BREAST" not in part:
+        raise NotAMammogram(
+            say("The header says that this image shows %(part)s, not a breast.", part=part[:16])
+        )
+
+
+def value_of(dataset: Dataset, keyword: str) -> Any:
+    """An element's value; None where it is absent, or longer than any that is used."""
+    if keyword not in dataset or _is_long(dataset.get_item(keyword)):
+        return None
+    return dataset.get(keyword)
+
+
+def texts(dataset: Dataset, keyword: str) -> list[str]:
+    """An element's values as stripped texts; a single empty one where it is absent or has no value."""
+    found = value_of(dataset, keyword)
+    values = found if isinstance(found, MultiValue | list) else [found]
+    return ["" if value is None else str(value).strip(" \0") for value in values]
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """An element's first value as stripped text; empty where it is absent or has no value."""
+    return next(iter(texts(dataset, keyword)), "")
+
+
+def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
+    """A sequence's items; none where it is absent, or no sequence."""
+    found = value_of(dataset, keyword)
+    return found if isinstance(found, DicomSequence) else ()
+
+
+def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage | UnsupportedFormat:
+    """The error that fits a file without the element (7FE0,0010) *Pixel Data*."""
+    if found is not None and found.tag in _FLOAT_PIXEL_DATA:
+        return UnsupportedFormat(say("The DICOM file has floating point pixels, which no mammogram has."))
+    if "Rows" in dataset and found is None:
+        return UnreadableImage(
+            say(
+                "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without "
+                "pixels. Export it again."
+            )
+        )
+    kind = UID(text(dataset, "SOPClassUID")).name
+    if not kind:
+        return UnreadableImage(say("The DICOM file has no pixels. Send the images of the exam."))
+    return UnreadableImage(
+        say("The DICOM file has no pixels (%(kind)s). Send the images of the exam.", kind=kind)
+    )
+
+
+def _items(data: bytes, position: int) -> Iterator[memoryview]:
+    """The items of encapsulated pixel data: the offset table, then the fragments.
+
+    Raises UnreadableImage where an item reaches beyond the file.
+    """
+    view = memoryview(data)
+    while position + 8 <= len(data):
+        group, element, length = struct.unpack_from("<HHI", data, position)
+        tag = group << 16 | element
+        if tag == _DELIMITER:
+            return
+        position += 8
+        if tag != _ITEM or length > len(data) - position:
+            raise UnreadableImage(
+                say(
+                    "The compressed pixel data declares a part of %(length)d bytes where "
+                    "%(left)d are left: the file was cut off or is damaged. Export it again.",
+                    length=length,
+                    left=len(data) - position,
+                )
+            )
+        yield view[position : position + length]
+        position += length

@@ -1,0 +1,356 @@
+"""The pixel data of a DICOM file -> stored words, by one fixed decoder per transfer syntax.
+
+A decoder is asked only after the size in the codestream's own header has been held against Rows and Columns.
+"""
+
+import io
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import gdcm
+import jpeg_ls
+import numpy as np
+from openjpeg.utils import decode as decode_jpeg_2000
+from openjpeg.utils import get_parameters
+from PIL import Image
+from pydicom import uid
+from pydicom.dataset import Dataset
+from rle.rle import decode_frame as decode_rle_frame
+
+from birads_app.imaging.dicom.encapsulation import encapsulated_frames, is_whole
+from birads_app.imaging.dicom.parser import DicomFile, text
+from birads_app.imaging.limits import check_size
+from birads_app.terms.errors import UnreadableImage, UnsupportedFormat
+from birads_app.terms.messages import say
+
+gdcm.Trace.WarningOff()
+gdcm.Trace.ErrorOff()
+
+_SOS = 0xDA  # marker that ends the header of a JPEG codestream
+_BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS = 0xC0, 0xC1, 0xC2, 0xC3  # SOF markers of Huffman-coded frames
+_NEEDED = (_EXTENDED, _LOSSLESS, 0xC4, 0xDB, 0xDD)  # SOF, DHT, DQT, DRI
+_SKIPPED = (*range(0xE0, 0xF0), 0xFE)  # APPn, COM
+_ADVICE = say("Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE.")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Module Image Pixel: how a stored value lies in its word.
+
+    rows, columns : size in pixels
+    bits_allocated : 8 or 16, size of a word
+    bits_stored : 1..bits_allocated, used bits of a word
+    high_bit : number of the highest used bit
+    signed : two's complement
+    """
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+
+
+def layout(dataset: Dataset) -> Layout:
+    """Read and check the module Image Pixel.
+
+    Raises
+    ------
+    UnsupportedFormat
+        The picture is in colour or has words of other than 8 or 16 bits.
+    UnreadableImage
+        Elements are missing or contradict each other.
+    ImageTooLarge
+        Rows times Columns is over the limit.
+    """
+    rows, columns = number(dataset, "Rows"), number(dataset, "Columns")
+    check_size(columns, rows)
+    colours = text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2"
+    if number(dataset, "SamplesPerPixel", 1) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UnsupportedFormat(
+            say(
+                "The DICOM image is in colour (Photometric Interpretation %(colours)s). "
+                "Mammograms are MONOCHROME1 or MONOCHROME2.",
+                colours=colours[:16],
+            )
+        )
+    allocated = number(dataset, "BitsAllocated")
+    if allocated not in (8, 16):
+        raise UnsupportedFormat(
+            say("The DICOM image has %(allocated)d bits allocated; 8 or 16 are read.", allocated=allocated)
+        )
+    stored = number(dataset, "BitsStored", allocated)
+    high = number(dataset, "HighBit", stored - 1)
+    if not 1 <= stored <= high + 1 <= allocated:
+        raise UnreadableImage(
+            say(
+                "The DICOM header contradicts itself: bits allocated %(allocated)d, stored %(stored)d, "
+                "high bit %(high)d.",
+                allocated=allocated,
+                stored=stored,
+                high=high,
+            )
+        )
+    return Layout(rows, columns, allocated, stored, high, number(dataset, "PixelRepresentation", 0) == 1)
+
+
+def stored_words(file: DicomFile) -> np.ndarray:
+    """Decode the one frame of a file.
+
+    Returns
+    -------
+    uint8 or uint16 array of shape (rows, columns): the words as they are stored, with unused bits
+
+    Raises
+    ------
+    UnsupportedFormat, UnreadableImage, ImageTooLarge
+        As :func:`layout`; or the transfer syntax is not read; or the pixel data is damaged or truncated.
+    """
+    return next(frames(file, 1))
+
+
+def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
+    """Decode the first ``count`` frames one after another, as :func:`stored_words` does the one."""
+    if file.syntax not in NATIVE and file.syntax not in CODECS:
+        raise UnsupportedFormat(
+            say(
+                "The transfer syntax %(syntax)s is not read. %(advice)s",
+                syntax=file.syntax.name,
+                advice=_ADVICE,
+            )
+        )
+    expected = layout(file.dataset)
+    if file.encapsulated != (file.syntax in CODECS):
+        raise UnreadableImage(
+            say("The pixel data is not encoded as %(syntax)s, as the header says.", syntax=file.syntax.name)
+        )
+    if not file.encapsulated:
+        return _native(file, expected, count)
+    return (_decompress(file.syntax, frame, expected) for frame in encapsulated_frames(file.parts, count))
+
+
+def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndarray:
+    if syntax != uid.RLELossless and not is_whole(frame):
+        raise UnreadableImage(say("The compressed picture has no end: it was cut off. Export it again."))
+    try:
+        words = CODECS[syntax](frame, expected)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UnreadableImage(
+            say(
+                "The pixel data (%(syntax)s) cannot be decompressed: it was cut off or is damaged. "
+                "Export it again.",
+                syntax=syntax.name,
+            )
+        ) from error
+    if words.shape != (expected.rows, expected.columns) or words.dtype.itemsize > 2:
+        raise UnreadableImage(say("The decompressed picture has another size than the DICOM header says."))
+    if syntax in _LOSSY and expected.high_bit == expected.bits_stored - 1:
+        words = _saturated(words, expected.bits_stored)
+    return _as_words(words)
+
+
+def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
+    """Cut what lossy compression made of the brightest and darkest values back to what ``bits`` can hold.
+
+    Where a codestream has more bits than are stored, white may have become one more than white, whose lower
+    bits are black.
+    """
+    low, high = (
+        (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
+    )
+    kind = np.iinfo(values.dtype)
+    return (
+        values
+        if (kind.min, kind.max) == (low, high)
+        else np.clip(values, max(low, kind.min), min(high, kind.max))
+    )
+
+
+def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+    """An element's value as a whole number; raises UnreadableImage where it has none."""
+    value = text(dataset, keyword)
+    if not value and default is not None:
+        return default
+    try:
+        return int(value)
+    except ValueError:
+        raise UnreadableImage(
+            say("The DICOM header has no usable %(keyword)s; the file is damaged.", keyword=keyword)
+        ) from None
+
+
+def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarray]:
+    """Uncompressed words; arrays over the file's own bytes."""
+    size = expected.rows * expected.columns * expected.bits_allocated // 8
+    (data,) = file.parts
+    if len(data) < count * size:
+        raise UnreadableImage(
+            say(
+                "The pixel data ends early: %(given)d of %(needed)d bytes are there. The file was cut off. "
+                "Export it again.",
+                given=len(data),
+                needed=count * size,
+            )
+        )
+    order = ">" if file.syntax == uid.ExplicitVRBigEndian else "<"
+    for start in range(0, count * size, size):
+        words = np.frombuffer(data[start : start + size], f"{order}u{expected.bits_allocated // 8}")
+        words = words.astype(words.dtype.newbyteorder("="), copy=False)
+        yield words.reshape(expected.rows, expected.columns)
+
+
+def _rle(frame: memoryview, expected: Layout) -> np.ndarray:
+    count = expected.rows * expected.columns
+    try:
+        words = decode_rle_frame(bytes(frame), count, expected.bits_allocated, "<")
+    except (Exception, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as panic:  # the Rust decoder's panic, where there are more pixels than expected
+        raise ValueError(str(panic)) from panic
+    return np.frombuffer(words, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
+
+
+def _jpeg_2000(frame: memoryview, expected: Layout) -> np.ndarray:
+    data = bytes(frame)
+    found = get_parameters(data)
+    _compare(expected, *(int(found[key]) for key in ("rows", "columns", "samples_per_pixel")))
+    return decode_jpeg_2000(data)
+
+
+def _jpeg_ls(frame: memoryview, expected: Layout) -> np.ndarray:
+    _compare(expected, *_jpeg_frame(frame)[2:])
+    data, found = jpeg_ls.decode_pixel_data(bytes(frame))
+    words = np.frombuffer(data, "<u1" if found["bits_per_sample"] <= 8 else "<u2")
+    return words.reshape(expected.rows, expected.columns)
+
+
+def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
+    """Any JPEG by what its own frame header says: Pillow reads 8 bits, GDCM 12 bits and lossless frames."""
+    marker, precision, *size = _jpeg_frame(frame)
+    _compare(expected, *size)
+    if precision > expected.bits_allocated:
+        raise UnreadableImage(
+            say(
+                "The pixel data has %(precision)d bits, the header declares %(allocated)d.",
+                precision=precision,
+                allocated=expected.bits_allocated,
+            )
+        )
+    if marker == _LOSSLESS or (marker == _EXTENDED and precision == 12):
+        return _by_gdcm(frame, expected, marker, precision)
+    if precision != 8 or marker not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
+        raise UnsupportedFormat(
+            say(
+                "JPEG of kind %(kind)s with %(precision)d bits is not read. %(advice)s",
+                kind=f"{marker:X}",
+                precision=precision,
+                advice=_ADVICE,
+            )
+        )
+    with Image.open(io.BytesIO(frame), formats=("JPEG",)) as image:
+        return np.asarray(image)
+
+
+def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -> np.ndarray:
+    container = 8 if precision <= 8 else 16
+    # GDCM picks its lossy decoder by the bits allocated, and ends the process where it finds bits to clean up
+    # above those stored: so it is told that there are none.
+    depth = precision if marker == _EXTENDED else container
+    syntax = uid.JPEGLossless if marker == _LOSSLESS else uid.JPEGExtended12Bit
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(_plain_header(frame))
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((expected.columns, expected.rows, 1))
+    image.SetDataElement(element)
+    image.SetPhotometricInterpretation(
+        gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
+    )
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
+    image.SetPixelFormat(gdcm.PixelFormat(1, depth, depth, depth - 1, 0))
+    words = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
+    return np.frombuffer(words, f"<u{container // 8}").reshape(expected.rows, expected.columns)
+
+
+def _as_words(values: np.ndarray) -> np.ndarray:
+    """Signed or unsigned samples of up to 16 bits as words of the same size."""
+    return values.view(f"u{values.dtype.itemsize}")
+
+
+def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int, int]:
+    """Marker, precision, rows, columns and components: the frame header (SOF) of a JPEG or JPEG-LS stream."""
+    position = 2
+    while position + 10 <= len(frame) and frame[position] == 0xFF:
+        marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) or marker == 0xF7:
+            precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
+            return marker, precision, rows, columns, components
+        position += 1 if marker == 0xFF else 2 + length
+    raise UnreadableImage(say("The compressed pixel data has no frame header; the file is damaged."))
+
+
+def _plain_header(frame: memoryview) -> bytes:
+    """A JPEG codestream whose header has nothing but what decoding needs.
+
+    GDCM ends the whole process where its JPEG library merely warns about a header: of bytes between segments,
+    or of odd comments by other programs. The former are refused here, the latter left out.
+    """
+    kept, position = [bytes(frame[:2])], 2
+    while position + 4 <= len(frame) and frame[position] == 0xFF:
+        marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker == _SOS:
+            return b"".join((*kept, frame[position:]))
+        if length < 2 or not (marker in _NEEDED or marker in _SKIPPED):
+            break
+        if marker in _NEEDED:
+            kept.append(bytes(frame[position : position + 2 + length]))
+        position += 2 + length
+    raise UnreadableImage(say("The header of the compressed pixel data is damaged. Export the file again."))
+
+
+def _compare(expected: Layout, rows: int, columns: int, components: int) -> None:
+    """Hold a codestream's size against the header's."""
+    if (rows, columns, components) != (expected.rows, expected.columns, 1):
+        raise UnreadableImage(
+            say(
+                "The compressed picture has %(columns)d x %(rows)d pixels and %(components)d components, the DICOM "
+                "header declares %(expected_columns)d x %(expected_rows)d and 1. The file is damaged.",
+                columns=columns,
+                rows=rows,
+                components=components,
+                expected_columns=expected.columns,
+                expected_rows=expected.rows,
+            )
+        )
+
+
+_LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)
+NATIVE = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+)
+CODECS: dict[str, Callable[[memoryview, Layout], np.ndarray]] = {
+    uid.RLELossless: _rle,
+    uid.JPEGBaseline8Bit: _jpeg,
+    uid.JPEGExtended12Bit: _jpeg,
+    uid.JPEGLossless: _jpeg,
+    uid.JPEGLosslessSV1: _jpeg,
+    uid.JPEGLSLossless: _jpeg_ls,
+    uid.JPEGLSNearLossless: _jpeg_ls,
+    uid.JPEG2000Lossless: _jpeg_2000,
+    uid.JPEG2000: _jpeg_2000,
+    uid.HTJ2KLossless: _jpeg_2000,
+    uid.HTJ2KLosslessRPCL: _jpeg_2000,
+    uid.HTJ2K: _jpeg_2000,
+}

@@ -1,0 +1,100 @@
+"""Breast tomosynthesis, a volume of slices -> one picture: each place's brightest value along the slices.
+
+A maximum intensity projection keeps calcifications and dense tissue, and adds up the overlap that slices
+take apart. It is not the manufacturer's synthetic 2D image, which is an ordinary image and is read as one.
+"""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
+
+from birads_app.imaging.dicom import grayscale, parser
+from birads_app.imaging.dicom.parser import TOMOSYNTHESIS, DicomFile, items, text
+from birads_app.imaging.dicom.pixel_data import frames, layout, number, stored_words
+from birads_app.imaging.limits import check_volume
+from birads_app.terms.errors import UnsupportedFormat
+from birads_app.terms.messages import N_, Sentence, say
+
+Tomosynthesis = Literal["maximum", "refuse"]
+
+_NOTE = N_(
+    "This is a tomosynthesis volume. The brightest value of its %(count)d slices at each place was read, which "
+    "the model was not trained for: send the two-dimensional or synthetic 2D image where there is one."
+)
+_REFUSAL = N_(
+    "This is a breast tomosynthesis volume of %(count)d slices, which is not read here (BIRADS_TOMOSYNTHESIS is "
+    "refuse). Send the exam's two-dimensional or synthetic 2D images."
+)
+# Where an element of a single image lies in an enhanced object (PS3.3 C.7.6.16): macro, element, our name.
+_MACROS = (
+    ("FrameVOILUTSequence", "WindowCenter", "WindowCenter"),
+    ("FrameVOILUTSequence", "WindowWidth", "WindowWidth"),
+    ("FrameVOILUTSequence", "VOILUTFunction", "VOILUTFunction"),
+    ("PixelValueTransformationSequence", "RescaleSlope", "RescaleSlope"),
+    ("PixelValueTransformationSequence", "RescaleIntercept", "RescaleIntercept"),
+    ("PixelMeasuresSequence", "PixelSpacing", "PixelSpacing"),
+    ("FrameAnatomySequence", "FrameLaterality", "ImageLaterality"),
+)
+
+
+def picture(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Sentence, ...]]:
+    """Read a file to the words of the one picture that it stands for, array of shape (rows, columns), and notes.
+
+    Raises
+    ------
+    InputError
+        As :func:`birads_app.imaging.dicom.parser.read`, :func:`maximum`, and
+        :func:`birads_app.imaging.dicom.pixel_data.stored_words`.
+    """
+    file = parser.read(data)
+    flatten(file.dataset)
+    if slices(file.dataset) > 1:
+        return file, *maximum(file, allowed)
+    return file, stored_words(file), ()
+
+
+def flatten(dataset: Dataset) -> None:
+    """Bring what an enhanced object says for all frames, or else for the first, to where single images have it."""
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in items(dataset, keyword)[:1]:
+            for macro, element, name in _MACROS:
+                for item in items(group, macro)[:1]:
+                    if element in item and not text(dataset, name):
+                        setattr(dataset, name, item[element].value)
+
+
+def slices(dataset: Dataset) -> int:
+    """How many slices a tomosynthesis volume has; 1 for any other object, and for a synthetic 2D image."""
+    if text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
+        return 1
+    return max(1, number(dataset, "NumberOfFrames", 1))
+
+
+def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[Sentence, ...]]:
+    """Give each place's brightest word: array of shape (rows, columns) as stored, and a note.
+
+    One slice at a time is held decoded.
+
+    Raises
+    ------
+    UnsupportedFormat
+        The setting says that volumes are refused.
+    ImageTooLarge
+        There are too many slices.
+    """
+    count = slices(file.dataset)
+    if allowed == "refuse":
+        raise UnsupportedFormat(say(_REFUSAL, count=count))
+    pixel = layout(file.dataset)
+    check_volume(pixel.columns, pixel.rows, count)
+    decoded = frames(file, count)
+    words = next(decoded)
+    order = grayscale.from_dark_to_bright(file.dataset, words.dtype)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    brightest = cv2.LUT(words, rank)
+    for words in decoded:
+        np.maximum(brightest, cv2.LUT(words, rank), out=brightest)
+    return cv2.LUT(brightest, order), (say(_NOTE, count=count),)

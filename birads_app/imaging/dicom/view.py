@@ -1,0 +1,227 @@
+"""What a DICOM header says about the view: projection, side, modifiers, pixel spacing, and what is unusual."""
+
+import re
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from birads_app.imaging.dicom.parser import items, text, value_of
+from birads_app.imaging.resample import enlargement, is_plausible
+from birads_app.terms.messages import Sentence, say
+
+# CID 4014 View for Mammography, in SNOMED CT and in the older SNOMED RT codes that files still carry.
+_VIEW_CODES = {
+    "399260004": "ML",
+    "399352003": "LM",
+    "399368009": "MLO",
+    "399099002": "LMO",
+    "399162004": "CC",
+    "399196006": "FB",
+    "399188001": "SIO",
+    "441555000": "ISO",
+    "399192008": "XCCL",
+    "399101009": "XCCM",
+    "R-10224": "ML",
+    "R-10228": "LM",
+    "R-10226": "MLO",
+    "R-10230": "LMO",
+    "R-10242": "CC",
+    "R-10244": "FB",
+    "R-102D0": "SIO",
+    "R-40AAA": "ISO",
+    "R-1024A": "XCCL",
+    "R-1024B": "XCCM",
+}
+_VIEWS = frozenset(_VIEW_CODES.values()) | {"XCC", "CV", "AT"}
+# CID 4015 View Modifier for Mammography, as far as such a view does not stand for the whole breast.
+_IMPLANT_DISPLACED, _MAGNIFICATION, _SPOT = "implant displaced", "magnification", "spot compression"
+_MODIFIER_CODES = {
+    "399209000": _IMPLANT_DISPLACED,
+    "399163009": _MAGNIFICATION,
+    "399055006": _SPOT,
+    "R-102D5": _IMPLANT_DISPLACED,
+    "R-102D6": _MAGNIFICATION,
+    "R-102D7": _SPOT,
+}
+_MODIFIER_WORDS = {
+    "displaced": _IMPLANT_DISPLACED,
+    "magnif": _MAGNIFICATION,
+    "spot": _SPOT,
+}
+_ID = "ID"  # implant displaced, appended to the view by some modalities, such as CCID
+_MAGNIFIED = 1.3  # a magnification view's factor begins here; contact views have up to 1.1
+_SPACINGS_MM = (0.005, 2.0)  # what can be a mammogram's pixel spacing
+
+
+def view(dataset: Dataset) -> str | None:
+    """The projection by (0018,5101) *View Position*, else (0054,0220) *View Code Sequence*.
+
+    Some film archives have it in (0020,0020) *Patient Orientation*, which comes last.
+    """
+    stated = _named(text(dataset, "ViewPosition"))
+    codes = items(dataset, "ViewCodeSequence")
+    coded = _VIEW_CODES.get(text(codes[0], "CodeValue")) if codes else None
+    return stated or coded or _named(text(dataset, "PatientOrientation"))
+
+
+def laterality(dataset: Dataset) -> str | None:
+    """The side by (0020,0062) *Image Laterality*, else (0020,0060) *Laterality*, else Patient Orientation."""
+    for keyword in ("ImageLaterality", "Laterality"):
+        stated = text(dataset, keyword).upper()
+        if stated in ("L", "R", "LEFT", "RIGHT"):
+            return stated[0]
+    return _side_of(value_of(dataset, "PatientOrientation"))
+
+
+def spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """(row, column) spacing in mm in the breast's plane, once the image has square pixels; None where unknown."""
+    stated, height = _stated_spacing(dataset), aspect(dataset)
+    if stated is None or not is_plausible(height):
+        return None
+    finest = min(stated)
+    return stated if enlargement(height) == (1, 1) else (finest, finest)
+
+
+def aspect(dataset: Dataset) -> float:
+    """Height over width of a stored pixel, for :func:`birads_app.imaging.resample.square`.
+
+    By its spacing, else by (0028,0034) *Pixel Aspect Ratio*; 1 where unknown.
+    """
+    height, width = _stated_spacing(dataset) or _pair(value_of(dataset, "PixelAspectRatio")) or (1.0, 1.0)
+    return height / width if min(height, width) > 0 else 1.0
+
+
+def _stated_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """(row, column) spacing of the stored pixels in mm.
+
+    (0028,0030) *Pixel Spacing*, else (0018,1164) *Imager Pixel Spacing* over the magnification, else the
+    scanner's (0018,2010) *Nominal Scanned Pixel Spacing*.
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        pair = _pair(value_of(dataset, keyword))
+        if pair is None:
+            continue
+        factor = _magnification(dataset) if keyword == "ImagerPixelSpacing" else 1.0
+        row, column = pair[0] / factor, pair[1] / factor
+        if all(_SPACINGS_MM[0] <= value <= _SPACINGS_MM[1] for value in (row, column)):
+            return row, column
+    return None
+
+
+def modifiers(dataset: Dataset) -> tuple[str, ...]:
+    """What sets the view apart from a standard one: any of "implant displaced", "magnification", "spot compression".
+
+    By the modifiers nested in the view's code, the words or the ending of (0018,5101) *View Position*, and
+    the magnification factor.
+    """
+    found = {_MODIFIER_CODES.get(text(code, "CodeValue")) for code in _modifier_codes(dataset)}
+    position = text(dataset, "ViewPosition")
+    said = " ".join([position, *(text(code, "CodeMeaning") for code in _modifier_codes(dataset))]).lower()
+    found |= {name for word, name in _MODIFIER_WORDS.items() if word in said}
+    if _named(position) and position.upper().endswith(_ID):
+        found.add(_IMPLANT_DISPLACED)
+    if _magnification(dataset) > _MAGNIFIED:
+        found.add(_MAGNIFICATION)
+    return tuple(sorted(name for name in found if name))
+
+
+def notes(dataset: Dataset) -> tuple[Sentence, ...]:
+    """Sentences about what is unusual: an implant, a magnified or spot view, marks, patient data burnt in."""
+    named, height = modifiers(dataset), aspect(dataset)
+    implant = text(dataset, "BreastImplantPresent").upper() == "YES"
+    rules = (
+        (
+            _IMPLANT_DISPLACED in named,
+            say(
+                "The implant was pushed back for this view (implant displaced), as the file says; the model was "
+                "not trained for implants."
+            ),
+        ),
+        (
+            implant and _IMPLANT_DISPLACED not in named,
+            say("The breast has an implant, as the file says; the model was not trained for implants."),
+        ),
+        (_MAGNIFICATION in named, say("This is a magnification view; the model knows standard views only.")),
+        (
+            _SPOT in named and _MAGNIFICATION not in named,
+            say("This is a spot compression view; the model knows standard views only."),
+        ),
+        (
+            text(dataset, "PartialView").upper() == "YES",
+            say("The file says that it shows only a part of the breast."),
+        ),
+        (
+            text(dataset, "BurnedInAnnotation").upper() == "YES",
+            say("The file says that text is burnt into the image; it may identify the patient."),
+        ),
+        (
+            _has_overlay(dataset),
+            say("The file has an overlay (marks kept apart from the image), which is not shown."),
+        ),
+        (
+            enlargement(height) != (1, 1),
+            say(
+                "The file's pixels are not square; the image was enlarged in one direction to its true shape."
+            ),
+        ),
+        (
+            not is_plausible(height),
+            say(
+                "The file gives its pixels a shape that no mammogram has; the image is shown as it is stored, "
+                "perhaps distorted, and nothing in it can be measured."
+            ),
+        ),
+    )
+    return tuple(sentence for applies, sentence in rules if applies)
+
+
+def _named(value: str) -> str | None:
+    """A view's abbreviation, if it is one."""
+    name = value.upper().removesuffix(_ID)
+    return name if name in _VIEWS else None
+
+
+def _side_of(orientation: object) -> str | None:
+    """The side by the direction of the image's columns.
+
+    In an oblique view, going to the feet is going to the body's middle; in a craniocaudal view the lateral
+    side is on top by convention. So columns that run to the patient's left (L, FL, HR) show the right breast.
+    """
+    parts = orientation if isinstance(orientation, MultiValue) else []
+    down = str(parts[1]).upper() if len(parts) == 2 else ""
+    if not re.fullmatch("[AP]?[HF]?[AP]?[LR]", down):
+        return None
+    to_left = down.endswith("L") != ("H" in down)
+    return "R" if to_left else "L"
+
+
+def _pair(value: object) -> tuple[float, float] | None:
+    try:
+        row, column = (float(part) for part in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return None
+    return (row, column) if np.isfinite([row, column]).all() else None
+
+
+def _magnification(dataset: Dataset) -> float:
+    """(0018,1114) *Estimated Radiographic Magnification Factor*; 1 where it is absent or impossible."""
+    try:
+        factor = float(text(dataset, "EstimatedRadiographicMagnificationFactor"))
+    except ValueError:
+        return 1.0
+    return factor if 1.0 <= factor <= 5.0 else 1.0
+
+
+def _modifier_codes(dataset: Dataset) -> list[Dataset]:
+    """The items of the View Modifier Code Sequence, which is nested in the view's code."""
+    return [
+        modifier
+        for code in items(dataset, "ViewCodeSequence")[:1]
+        for modifier in items(code, "ViewModifierCodeSequence")
+    ]
+
+
+def _has_overlay(dataset: Dataset) -> bool:
+    """Tell whether one of the groups 6000 to 601E describes an overlay plane, by (60xx,0010) *Overlay Rows*."""
+    return any((group, 0x0010) in dataset for group in range(0x6000, 0x6020, 2))

@@ -1,0 +1,72 @@
+"""The bytes of a file -> its grey values at full depth, before any window, with the curves to show them by.
+
+What :mod:`decode` gives is one rendering of them: windows that a reader chooses reach what that one cut off.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from birads_app.imaging import raster
+from birads_app.imaging.decode import damage_named, format_of
+from birads_app.imaging.dicom import grayscale, view
+from birads_app.imaging.dicom import tomosynthesis as dicom_volume
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.imaging.resample import square
+from birads_app.imaging.voi_lut import Curve
+
+_TOP = 65535
+
+
+@dataclass(frozen=True)
+class GreyScale:
+    """A picture before any window.
+
+    values : uint16 array of shape (height, width), linear in what was measured; larger is brighter, padding 0
+    ends : what 0 and 65535 stand for in the file's own values, after the modality LUT; None where these are
+        numbers that nobody would name
+    presets : curves over 0..65535; by the first the picture looks as :func:`decode.decode` gives it
+    spacing : (row, column) distance of pixels in mm, else None
+    """
+
+    values: np.ndarray
+    ends: tuple[float, float] | None
+    presets: tuple[Curve, ...]
+    spacing: tuple[float, float] | None
+
+
+def read(data: bytes, tomosynthesis: Tomosynthesis = "maximum") -> GreyScale:
+    """Read a file's grey values; parameters and errors as :func:`birads_app.imaging.decode.decode`."""
+    with damage_named():
+        source = format_of(data)
+        if source != "DICOM":
+            return _of_picture(raster.read(data, source))
+        file, words, _ = dicom_volume.picture(data, tomosynthesis)
+        return replace(_of_words(file.dataset, words), spacing=view.spacing(file.dataset))
+
+
+def _of_picture(picture: raster.Picture) -> GreyScale:
+    ends = (0.0, float((1 << picture.bits) - 1)) if picture.bits <= 16 else None  # others were stretched
+    return GreyScale(picture.pixels, ends, (Curve(0.0, _TOP, source="picture"),), None)
+
+
+def _of_words(dataset: Dataset, words: np.ndarray) -> GreyScale:
+    """Lay the range of values that are present over 0..65535, above the padding's 0 where there is any."""
+    found = grayscale.rendering(dataset, words)
+    sign = -1.0 if found.inverted else 1.0
+    brightness = sign * found.measured
+    low, high = grayscale.span(brightness, found.padding, words)
+    first = 1.0 if found.padding.any() else 0.0
+    factor = (_TOP - first) / (high - low) if high > low else 1.0
+    offset = first - factor * low
+    scale = np.rint(np.clip(factor * brightness + offset, first, _TOP)).astype(np.uint16)
+    scale[found.padding] = 0
+    curves = [curve.turned() if found.inverted else curve for curve in found.curves]
+    presets = [curve.moved(factor, offset) for curve in curves]
+    if all(curve.source != "range" for curve in presets):
+        presets.append(Curve(first, _TOP, source="range"))
+    own = [sign * (value - offset) / factor for value in (0, _TOP)]
+    raw = presets[0].source == "raw"
+    values = square(grayscale.look_up(scale, words), view.aspect(dataset))
+    return GreyScale(values, None if raw else (own[0], own[1]), tuple(presets), None)

@@ -1,0 +1,72 @@
+"""How large a picture may be, judged by what its header declares, before any memory is taken for it."""
+
+import threading
+
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage
+from birads_app.terms.messages import say
+
+# Twice the largest detectors and film scans (about 60 megapixels); a 16-bit image then takes 240 MB.
+MAX_PIXELS = 120_000_000
+# 130 slices of the largest detectors; decompressing them takes some ten seconds.
+MAX_VOLUME_PIXELS = 1_000_000_000
+# An open 13-megapixel image takes some 100 MB: the threads of a process take turns rather than hold one each.
+ONE_PICTURE_AT_A_TIME = threading.Lock()
+
+
+def check_size(width: int, height: int) -> None:
+    """Check a declared size in pixels.
+
+    Raises
+    ------
+    UnreadableImage
+        A side is zero or negative.
+    ImageTooLarge
+        There are more than :data:`MAX_PIXELS` pixels.
+    """
+    if width < 1 or height < 1:
+        raise UnreadableImage(
+            say(
+                "The file declares a picture of %(width)d x %(height)d pixels, which is none.",
+                width=width,
+                height=height,
+            )
+        )
+    if width * height > MAX_PIXELS:
+        raise ImageTooLarge(
+            say(
+                "The file declares %(width)d x %(height)d pixels; at most %(megapixels)d megapixels are "
+                "read. Send the original mammogram, not an enlargement.",
+                width=width,
+                height=height,
+                megapixels=MAX_PIXELS // 1_000_000,
+            )
+        )
+
+
+def check_squared(width: int, height: int) -> None:
+    """Check the size that an image has with square pixels; raises ImageTooLarge over :data:`MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise ImageTooLarge(
+            say(
+                "The file's pixels are not square; with square ones the image has %(width)d x %(height)d, and at most "
+                "%(megapixels)d megapixels are read. Send an image with square pixels.",
+                width=width,
+                height=height,
+                megapixels=MAX_PIXELS // 1_000_000,
+            )
+        )
+
+
+def check_volume(width: int, height: int, slices: int) -> None:
+    """Check the declared size of a volume; raises ImageTooLarge over :data:`MAX_VOLUME_PIXELS`."""
+    if width * height * slices > MAX_VOLUME_PIXELS:
+        raise ImageTooLarge(
+            say(
+                "The file declares %(slices)d slices of %(width)d x %(height)d pixels; at most "
+                "%(megapixels)d megapixels are read. Send the two-dimensional image.",
+                slices=slices,
+                width=width,
+                height=height,
+                megapixels=MAX_VOLUME_PIXELS // 1_000_000,
+            )
+        )

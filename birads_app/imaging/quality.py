@@ -1,0 +1,252 @@
+"""Is this a picture that the model may judge? Refusals with their reason, and warnings.
+
+A mammogram is grey, smooth at the scale of the whole picture, and shows one large textured bright region
+with a skin line in front of dark, quiet air. Each of these is one number, measured on a copy of at most 256
+pixels a side. The thresholds' comments give the range over 1,243 real mammograms (a contrast set's
+low-energy images, digitised film, two detectors' exports) and over pictures that are none. They keep out
+accidents; they do not tell a mammogram from another radiograph of soft tissue.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from birads_app.imaging.decode import Mammogram
+from birads_app.terms.errors import NotAMammogram
+from birads_app.terms.messages import Sentence, say
+
+_SIZE = 256  # longer side of the measured copy, in pixels
+# Grey levels are stretched so that air is 0 and the brightest tissue 1: film has a base that is not black,
+# and at least a fifth of every real mammogram was air.
+_AIR_PERCENTILE, _WHITE_PERCENTILE = 5.0, 99.5
+_DARK = 0.12  # stretched level under which a place may be air
+_EDGE, _QUIET = 0.15, 0.02  # change of the stretched level per pixel: of an outline, and within air
+_TOUCHES = 2  # pixels of the copy from the edge
+
+# Refusals.                              real mammograms      what is refused
+_SMALLEST_SIDE = 100  # px               from 131             icons, 1 x 1
+_STRIP = 10.0  # longer over shorter     up to 3.1            scan lines, rulers
+_COLOURFUL = 0.08  #                     0                    colour photographs from 0.18
+_CONTRAST = 0.03  #                      from 0.42            constant pictures up to 0.01
+_ROUGH = 0.12  #                         up to 0.072          text from 0.28, white noise from 0.7
+_NOISE = 0.6  #                                               (tells noise from text)
+_BACKGROUND = 0.25  #                    up to 0.15           most photographs; white pages 0.9
+_AIR = 0.10  #                           from 0.14            landscapes, crops without air: 0 to 0.1
+_LARGEST = 0.35  #                       from 0.49            rows of bars and discs up to 0.3
+_ENTROPY = 3.05  # bit of 6              from 3.17            drawn discs, steps, silhouettes up to 2.97
+_OUTLINE = 0.002  #                      from 0.004           ramps and gradients 0
+
+# Warnings.
+_FEW_PIXELS = 800  # px, longer side: calcifications are lost
+_TINTED = 0.003
+_LOW_CONTRAST = 0.35  # of the grey scale
+_GREY_BACKGROUND = 0.11  # real detectors 0, film up to 0.10 but for one scan of 0.15
+_CLIPPED = 0.02  # share of the picture at white
+_LONG = 3.2  # longer over shorter side
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is measured; shares are of the picture unless said otherwise.
+
+    contrast : range of the grey scale in use, 0..1
+    roughness : mean squared step between neighbours over that of white noise, 0 smooth .. 1 noise
+    background : the darkest fifth's brightest level over white, 0..1
+    air : dark places without structure
+    largest : the largest bright region, as a share of all that is no air
+    entropy : of 64 grey levels inside of that region without its grain, bit; 0 where it has no inside
+    outline : places with a strong edge
+    touches : whether that region reaches the picture's edge
+    clipped : pixels at full white
+    """
+
+    contrast: float
+    roughness: float
+    background: float
+    air: float
+    largest: float
+    entropy: float
+    outline: float
+    touches: bool
+    clipped: float
+
+
+def check(mammogram: Mammogram) -> tuple[Sentence, ...]:
+    """Judge whether the model may judge.
+
+    Returns
+    -------
+    Warnings as sentences; none if there is nothing to say.
+
+    Raises
+    ------
+    NotAMammogram
+        With the reason, and what to send instead.
+    """
+    height, width = mammogram.pixels.shape
+    if min(height, width) < _SMALLEST_SIDE:
+        raise NotAMammogram(
+            say(
+                "The picture has only %(width)d x %(height)d pixels; at least %(needed)d a side are needed.",
+                width=width,
+                height=height,
+                needed=_SMALLEST_SIDE,
+            )
+        )
+    if max(height, width) > _STRIP * min(height, width):
+        raise NotAMammogram(
+            say(
+                "The picture is a narrow strip of %(width)d x %(height)d pixels, which shows no breast.",
+                width=width,
+                height=height,
+            )
+        )
+    if mammogram.colourfulness > _COLOURFUL:
+        raise NotAMammogram(say("The picture is in colour, as no mammogram is. Send the original image."))
+    grey = _shrink(mammogram.pixels)
+    look = _measure(grey)
+    if look.contrast < _CONTRAST:
+        raise NotAMammogram(say("The picture is empty: nearly all of its pixels have the same brightness."))
+    reason = _objection(look)
+    inverted = reason is not None and _is_plain_mammogram(_measure(1.0 - grey))
+    if reason and not inverted:
+        raise NotAMammogram(
+            say("This does not look like a mammogram: %(reason)s. Send the original image.", reason=reason)
+        )
+    return _warnings(mammogram, look, inverted)
+
+
+def _objection(look: _Look) -> Sentence | None:
+    """Why the picture cannot be a mammogram; None if it can."""
+    if look.roughness > _NOISE:
+        return say("it is noise")
+    rules = (
+        (
+            look.roughness > _ROUGH,
+            say("it is full of fine lines or dots, like text, a drawing or a test pattern"),
+        ),
+        (look.background > _BACKGROUND, say("it has no dark background, as air around a breast is")),
+        (look.air < _AIR, say("there is no quiet, dark air beside the breast")),
+        (look.outline < _OUTLINE, say("there is no outline in it, only a gradual change of brightness")),
+        (look.largest < _LARGEST, say("it has several bright regions instead of one breast")),
+        (look.entropy < _ENTROPY, say("its bright region is flat, without the texture of tissue")),
+    )
+    return next((reason for applies, reason in rules if applies), None)
+
+
+def _is_plain_mammogram(look: _Look) -> bool:
+    """Without any doubt about its background; photographs turned to their negative often have some."""
+    return not _objection(look) and look.background <= _GREY_BACKGROUND
+
+
+def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[Sentence, ...]:
+    height, width = mammogram.pixels.shape
+    rules = (
+        (
+            inverted,
+            say(
+                "The picture seems to be inverted (dark breast on a bright background): the answer is worthless."
+            ),
+        ),
+        (
+            max(height, width) < _FEW_PIXELS,
+            say(
+                "Low resolution (%(width)d x %(height)d pixels): small calcifications cannot be seen.",
+                width=width,
+                height=height,
+            ),
+        ),
+        (
+            mammogram.colourfulness > _TINTED,
+            say("The picture has coloured parts, such as marks drawn into it."),
+        ),
+        (
+            look.contrast < _LOW_CONTRAST,
+            say("Low contrast: the picture uses a small part of the grey scale."),
+        ),
+        (
+            not inverted and look.background > _GREY_BACKGROUND,
+            say("The background is brighter than air usually is; make sure that this is a mammogram."),
+        ),
+        (look.clipped > _CLIPPED, say("Bright parts are saturated: details in dense tissue are lost.")),
+        (
+            not inverted and not look.touches,
+            say(
+                "The breast touches no edge of the picture: it has a margin, or parts of the breast are cut off."
+            ),
+        ),
+        (max(height, width) > _LONG * min(height, width), say("The picture is unusually long and narrow.")),
+    )
+    return tuple(sentence for applies, sentence in rules if applies)
+
+
+def _shrink(pixels: np.ndarray) -> np.ndarray:
+    """A float32 copy 0..1 of at most 256 pixels a side; rows and columns are skipped first, for speed."""
+    factor = max(pixels.shape) / _SIZE
+    step = max(1, int(factor / 2))
+    coarse = np.ascontiguousarray(pixels[::step, ::step])
+    if step < factor:
+        size = tuple(max(1, round(side * step / factor)) for side in coarse.shape[::-1])
+        coarse = cv2.resize(coarse, size, interpolation=cv2.INTER_AREA)
+    return coarse.astype(np.float32) / 65535.0
+
+
+def _measure(grey: np.ndarray) -> _Look:
+    """Measure a shrunk picture, float32 array of shape (h, w) 0..1."""
+    darkest, low, fifth, high = np.percentile(grey, (0.5, _AIR_PERCENTILE, 20.0, _WHITE_PERCENTILE))
+    level = np.clip((grey - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
+    across, down = (
+        cv2.Sobel(level, cv2.CV_32F, 1, 0, scale=0.25),
+        cv2.Sobel(level, cv2.CV_32F, 0, 1, scale=0.25),
+    )
+    step = cv2.magnitude(across, down)
+    dark = cv2.GaussianBlur(level, (5, 5), 0) < _DARK
+    region, share = _largest_region(level, dark)
+    return _Look(
+        contrast=float(high - darkest),
+        roughness=_roughness(level),
+        background=float(fifth / max(high, 1e-6)),
+        air=float((dark & (step <= _QUIET)).mean()),
+        largest=share,
+        entropy=_entropy(cv2.medianBlur(level, 5), region),
+        outline=float((step > _EDGE).mean()),
+        touches=_touches_edge(region),
+        clipped=float((grey >= 0.999).mean()),
+    )
+
+
+def _roughness(level: np.ndarray) -> float:
+    steps = np.square(np.diff(level, axis=0)).mean() + np.square(np.diff(level, axis=1)).mean()
+    return float(steps / max(4.0 * level.var(), 1e-9))
+
+
+def _largest_region(level: np.ndarray, dark: np.ndarray) -> tuple[np.ndarray, float]:
+    """The largest connected region apart from air: bool array, and its share of all that is no air."""
+    count, labels, sizes, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8), connectivity=4)
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    outside = np.zeros(count, bool)
+    outside[edge] = True
+    outside[0] = False
+    solid = (~outside[labels]).astype(np.uint8)
+    opened = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    count, labels, sizes, _ = cv2.connectedComponentsWithStats(opened)
+    if count < 2:
+        return np.zeros(level.shape, bool), 0.0
+    largest = 1 + int(sizes[1:, cv2.CC_STAT_AREA].argmax())
+    return labels == largest, float(sizes[largest, cv2.CC_STAT_AREA] / max(1, int(solid.sum())))
+
+
+def _entropy(level: np.ndarray, region: np.ndarray) -> float:
+    """Entropy of the grey levels inside of a region, away from its rim, in bit."""
+    inside = level[cv2.erode(region.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)]
+    if inside.size < 50:
+        return 0.0
+    shares = np.histogram(inside, 64, (0.0, 1.0))[0] / inside.size
+    shares = shares[shares > 0]
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _touches_edge(region: np.ndarray) -> bool:
+    inner = region[_TOUCHES:-_TOUCHES, _TOUCHES:-_TOUCHES]
+    return bool(region.sum() > inner.sum())

@@ -1,0 +1,192 @@
+"""PNG, JPEG, TIFF, BMP and PGM -> grey pixels, with how colourful they were."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from birads_app.imaging.limits import MAX_PIXELS, check_size
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
+from birads_app.terms.messages import Sentence, say
+
+# Pillow refuses bombs at twice this size, and warns above it; check_size() refuses them first.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", module="PIL")  # it quotes tags of damaged files
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"BM", "BMP"),
+    (b"P5", "PGM"),
+    (b"P2", "PGM"),
+)
+_PILLOW_NAMES = {"PGM": "PPM"}
+_WHITE = 65535
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
+_BITS, _PLANES, _APART = 258, 284, 2
+# Scanners and converters write 10, 12 or 14 bits into 16 without saying so.
+_PARTIAL_BITS = (10, 12, 14)
+_SAMPLES = 1_000_000  # pixels that are enough to judge colour
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and what its file tells.
+
+    pixels : uint16 array of shape (height, width), 0 black .. 65535 white
+    bits : bits of a stored value
+    colourfulness : 0 grey .. 1
+    """
+
+    pixels: np.ndarray
+    bits: int
+    colourfulness: float
+    notes: tuple[Sentence, ...]
+
+
+def format_of(data: bytes) -> str | None:
+    """Name the format by the first bytes; None if it is none that is read."""
+    name = next((name for magic, name in _MAGIC if data.startswith(magic)), None)
+    if name == "PGM" and not data[2:3].isspace():
+        return None
+    return name
+
+
+def read(data: bytes, source: str) -> Picture:
+    """Read a picture of a known format.
+
+    Raises
+    ------
+    UnreadableImage
+        Damaged or truncated.
+    UnsupportedFormat
+        Several pages, or 16-bit colours in planes.
+    ImageTooLarge
+        More pixels than are read.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=(_PILLOW_NAMES.get(source, source),)) as image:
+            check_size(image.width, image.height)
+            if source == "TIFF":
+                _check_single_page(image)
+                _check_planes(image)
+            image.load()
+            return _grey(image)
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge(
+            say(
+                "The file declares more than %(megapixels)d megapixels. Send the original mammogram, "
+                "not an enlargement.",
+                megapixels=MAX_PIXELS // 1_000_000,
+            )
+        ) from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(
+            say("The %(source)s file's header is damaged. Export it again.", source=source)
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnreadableImage(
+            say(
+                "The %(source)s file cannot be decoded: it was cut off or is damaged. Export it again.",
+                source=source,
+            )
+        ) from error
+
+
+def colourfulness(rgb: np.ndarray) -> float:
+    """Spread between the channels relative to the brightness: 0 grey .. 1 pure colours.
+
+    Parameters
+    ----------
+    rgb : uint8 array of shape (height, width, 3)
+    """
+    step = max(1, int((rgb.shape[0] * rgb.shape[1] / _SAMPLES) ** 0.5))
+    red, green, blue = np.moveaxis(rgb[::step, ::step].astype(np.int16), 2, 0)
+    brightest = np.maximum(np.maximum(red, green), blue)
+    spread = brightest - np.minimum(np.minimum(red, green), blue)
+    return float(spread.sum(dtype=np.int64) / max(1, int(brightest.sum(dtype=np.int64))))
+
+
+def _check_single_page(image: Image.Image) -> None:
+    try:
+        image.seek(1)
+    except EOFError:
+        image.seek(0)
+        return
+    raise UnsupportedFormat(say("The TIFF file has several pages. Save every view as a file of its own."))
+
+
+def _check_planes(image: Image.Image) -> None:
+    """Refuse what Pillow reads wrongly without a word: colours of 16 bits, each in a plane of its own."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    if tags.get(_PLANES) == _APART and max(tags.get(_BITS, (8,))) > 8:
+        raise UnsupportedFormat(say("The TIFF file keeps colours of 16 bits apart. Save the image in grey."))
+
+
+def _grey(image: Image.Image) -> Picture:
+    """Turn a loaded picture into 16-bit grey."""
+    white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    ImageOps.exif_transpose(image, in_place=True)
+    mode = image.mode
+    if mode in ("I", "F") or mode.startswith("I;"):
+        return _deep(np.asarray(image), inverted=white_is_zero)
+    if mode in ("1", "L"):
+        return Picture(_widen(np.asarray(image.convert("L"))), 1 if mode == "1" else 8, 0.0, ())
+    notes: tuple[Sentence, ...] = ()
+    if "A" in mode or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        if np.asarray(layer)[..., 3].min() < 255:
+            notes = (say("The picture has transparent parts; they were taken as black."),)
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
+    rgb = image if mode == "RGB" else image.convert("RGB")
+    return Picture(_widen(np.asarray(rgb.convert("L"))), 8, colourfulness(np.asarray(rgb)), notes)
+
+
+def _widen(grey: np.ndarray) -> np.ndarray:
+    """uint8 0..255 -> uint16 0..65535."""
+    return grey.astype(np.uint16) * np.uint16(257)
+
+
+def _deep(values: np.ndarray, inverted: bool) -> Picture:
+    """Pictures of 16 bits and more: whole 16-bit values as they are, all others stretched to their range."""
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > _WHITE:
+        return _stretched(values, inverted)
+    words = values.astype(np.uint16)
+    top = int(words.max())
+    bits = next((bits for bits in _PARTIAL_BITS if 255 < top < 1 << bits), 16)
+    notes: tuple[Sentence, ...] = ()
+    if bits < 16:
+        notes = (
+            say(
+                "The file's values fill %(bits)d of 16 bits; it was read as an image of %(bits)d bits.",
+                bits=bits,
+            ),
+        )
+        words = (words * (_WHITE / ((1 << bits) - 1))).astype(np.uint16)
+    return Picture(_WHITE - words if inverted else words, bits, 0.0, notes)
+
+
+def _stretched(values: np.ndarray, inverted: bool) -> Picture:
+    """Signed, 32-bit or floating point values by their range."""
+    bits = 8 * values.dtype.itemsize
+    values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise UnreadableImage(
+            say("The picture has values that are no numbers. Export whole numbers of 16 bits.")
+        )
+    low, high = float(values.min()), float(values.max())
+    pixels = ((values - low) * (_WHITE / (high - low) if high > low else 0.0)).astype(np.uint16)
+    note = say(
+        "The file has %(bits)d-bit values from %(low)s to %(high)s; they were stretched to the grey scale.",
+        bits=bits,
+        low=f"{low:g}",
+        high=f"{high:g}",
+    )
+    return Picture(_WHITE - pixels if inverted else pixels, bits, 0.0, (note,))

@@ -1,0 +1,89 @@
+"""Which view a picture shows, judged by the picture alone: for files that do not say it.
+
+The side is where the chest wall is: images hang so that a left breast has it on the left. Scanned films were
+often turned over, so the side is judged only where nothing but the breast stands out from empty air, as in a
+detector's image without labels. An oblique view is told from a craniocaudal one by the pectoral muscle: a
+bright triangle in the upper corner at the chest wall. ``docs/dicom.md`` has how often each is right.
+"""
+
+import cv2
+import numpy as np
+
+from birads_app.imaging.segmentation import breast_mask, chest_wall_right, shrink_for_search
+
+_SIZE = 64  # side of the square that the breast's box is brought to, in pixels
+_HEIGHTS, _WIDTHS = (0.3, 0.45, 0.6, 0.8), (0.15, 0.25, 0.35, 0.5)  # of triangles that are tried, in sides
+_INSIDE, _BESIDE = 0.9, (1.1, 1.7)  # within a triangle, and beyond its edge, in its own size
+_FEWEST = 12  # pixels that are compared
+# Contrast over a triangle's edge at the top less this share of that at the bottom, where no muscle is.
+_BOTTOM_SHARE = 0.6
+_OBLIQUE, _CRANIOCAUDAL = 0.25, 0.02  # above, below: the view is clear
+_EMPTY, _EMPTY_LEVELS = 0.99, 1  # share of the air that is as dark as can be, and its levels of 255
+_MARGIN = 15  # pixels around the breast that may glow
+_WALL = (
+    0.4  # how much taller the breast is along the chest wall than on the other side, in heights of its box
+)
+
+
+def estimate(pixels: np.ndarray) -> tuple[str | None, str | None]:
+    """Judge the view, "CC" or "MLO", and the side, "L" or "R"; None for what is not clear.
+
+    Parameters
+    ----------
+    pixels : uint16 array of shape (height, width), air dark
+    """
+    small = shrink_for_search(pixels)
+    mask = breast_mask(small)
+    if not mask.any():
+        return None, None
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    right = chest_wall_right(mask[box])
+    turned = np.s_[:, ::-1] if right else np.s_[:, :]
+    breast, inside = small[box][turned], mask[box][turned]
+    if not _has_wall(inside):
+        return None, None
+    side = ("R" if right else "L") if _stands_alone(small, mask) else None
+    return _view(breast, inside), side
+
+
+def _stands_alone(small: np.ndarray, mask: np.ndarray) -> bool:
+    """Tell whether the air around the breast is empty: no label, no frame, no film base."""
+    air = small[cv2.dilate(mask.astype(np.uint8), np.ones((_MARGIN, _MARGIN), np.uint8)) == 0]
+    darkest = np.percentile(small, 1)
+    return bool(air.size) and bool((air <= darkest + _EMPTY_LEVELS).mean() >= _EMPTY)
+
+
+def _has_wall(inside: np.ndarray) -> bool:
+    """Tell whether the left edge of the breast's box is clearly the chest wall."""
+    margin = max(1, inside.shape[1] // 10)
+    return bool(inside[:, :margin].mean() - inside[:, -margin:].mean() > _WALL)
+
+
+def _view(breast: np.ndarray, inside: np.ndarray) -> str | None:
+    """The view of a breast whose chest wall is on the left: uint8 array and mask of its box."""
+    size = (_SIZE, _SIZE)
+    grey = cv2.resize(
+        cv2.GaussianBlur(breast.astype(np.float32), (5, 5), 0), size, interpolation=cv2.INTER_AREA
+    )
+    tissue = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+    low, high = np.percentile(grey[tissue], (2, 98))
+    grey = np.clip((grey - low) / max(high - low, 1.0), 0, 1)
+    muscle = _triangle(grey, tissue) - _BOTTOM_SHARE * _triangle(grey[::-1], tissue[::-1])
+    if muscle > _OBLIQUE:
+        return "MLO"
+    return "CC" if muscle < _CRANIOCAUDAL else None
+
+
+def _triangle(grey: np.ndarray, tissue: np.ndarray) -> float:
+    """How much brighter a triangle in the upper left corner is than the tissue beside it; -1 without tissue."""
+    y, x = np.mgrid[0:_SIZE, 0:_SIZE] / _SIZE
+    best = -1.0
+    for height in _HEIGHTS:
+        for width in _WIDTHS:
+            distance = x / width + y / height
+            within = tissue & (distance < _INSIDE)
+            beside = tissue & (distance > _BESIDE[0]) & (distance < _BESIDE[1]) & (y < height)
+            if min(within.sum(), beside.sum()) >= _FEWEST:
+                best = max(best, float(grey[within].mean() - grey[beside].mean()))
+    return best

@@ -1,1 +1,0 @@
-"""The core: from a file's bytes to a calibrated answer with its map. No web, no database, no training."""

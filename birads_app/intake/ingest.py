@@ -1,0 +1,317 @@
+"""The one way of an upload, for pages and API alike: all files are read and judged, then all or none kept.
+
+What is read, judged and kept is the file without the patient's identity, unless a setting says otherwise; the
+identity is kept apart, sealed.
+"""
+
+import unicodedata
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from flask import current_app
+
+from birads_app.deid import prepare
+from birads_app.deid.identity import merge
+from birads_app.deid.prepare import Incoming
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.decode import Mammogram
+from birads_app.imaging.dicom import parser
+from birads_app.imaging.limits import ONE_PICTURE_AT_A_TIME
+from birads_app.intake import study_grouping
+from birads_app.intake.study_grouping import Upload
+from birads_app.model import occlusion
+from birads_app.model.predictor import Prediction, Predictor
+from birads_app.records import audit_log, exams, files, identities, refusals
+from birads_app.records.identities import Identity
+from birads_app.records.schema import Exam, Image, Status, User
+from birads_app.terms.errors import BiradsError, InputError
+from birads_app.terms.messages import Sentence, say, together
+from birads_app.web.http_status import status_of
+
+_FILENAME_MAX = 200
+_FAILURE_MAX = 500
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why one file is refused; ``filename`` is empty where the upload as a whole is meant."""
+
+    filename: str
+    message: str
+    status: int
+
+    @property
+    def sentence(self) -> str:
+        """The message with the file's name before it."""
+        if not self.filename:
+            return self.message
+        return say("%(file)s: %(problem)s", file=self.filename, problem=self.message)
+
+
+class IntakeRefused(BiradsError):
+    """An upload is not taken in; ``problems`` tells of each file that is to blame."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(together((problem.sentence for problem in problems), "\n"))
+        self.problems = problems
+        statuses = {problem.status for problem in problems}
+        self.status = statuses.pop() if len(statuses) == 1 else 422
+
+
+def take_in(
+    uploads: Iterable[tuple[str, bytes]], user: User, *, exam_id: str | None = None, partial: bool = False
+) -> Exam:
+    """Read, judge and store the files of one exam.
+
+    Parameters
+    ----------
+    uploads : names and contents in the order of the exam's images; best lazy, for each content is let go
+        before the next is asked for. Their number should have passed :func:`check_count` before.
+    user : the reader the exam belongs to
+    exam_id : under which it is stored, so that who repeats this after a crash makes no second exam
+    partial : leave out files that cannot be used, rather than refuse them all; how many there may be is up to
+        who asks for it, and not to BIRADS_MAX_FILES
+
+    Raises
+    ------
+    IntakeRefused
+        There are no files, too many, or some that cannot be used; where ``partial``, none that can. Nothing is
+        stored.
+    NoModel, BundleError
+        There is no model to judge them.
+    """
+    draft = files.open_draft()
+    try:
+        exam, problems = _judged(uploads, user, draft, exam_id, partial)
+        if not (partial and exam.images):
+            if problems:
+                raise IntakeRefused(problems)
+            check_count(len(exam.images))
+        return exams.store(exam, draft, user)
+    finally:
+        files.discard(draft)
+
+
+def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
+    """Record an exam of which nothing could be read, so that somebody sees that it came and why it is empty.
+
+    Not where its study has an exam already: what comes later is mostly no image.
+    """
+    exam = Exam(id=exam_id, reader_id=user.id, model="", demonstration=False, status=Status.FAILED)
+    exam.failure = _in_short(problem.message for problem in refusal.problems)
+    if identity is not None:
+        pseudonyms, plain = _pseudonyms(), not _deidentifies()
+        exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
+        exam.exam_date = _date(
+            identity.study_date if plain else pseudonyms.date(identity.study_date, identity)
+        )
+        _seal(exam, identity)
+    if exam.study_uid and exams.of_study(exam.study_uid):
+        audit_log.note(user.name, "refuse study", exam_id)
+        return
+    draft = files.open_draft()
+    try:
+        exams.store(exam, draft, user)
+    finally:
+        files.discard(draft)
+
+
+def _in_short(messages: Iterable[str]) -> Sentence:
+    """Each message once, as many as there is room for in the list of exams."""
+    kept: list[str] = []
+    for message in dict.fromkeys(messages):
+        if not kept or sum(map(len, kept)) + len(message) <= _FAILURE_MAX:
+            kept.append(message)
+    return together(kept)
+
+
+def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
+    """Read, judge and store files of one exam or several, archives among them: all exams, or none.
+
+    Raises
+    ------
+    IntakeRefused, NoModel, BundleError
+        As :func:`take_in`.
+    """
+    limit = current_app.extensions["birads_settings"].max_files
+    try:
+        found = study_grouping.unpack(uploads, limit)
+        check_count(len(found))
+        groups = study_grouping.by_study(found)
+    except InputError as error:
+        refusals.note(user.name, error)
+        raise IntakeRefused([Problem("", error.sentence, status_of(error))]) from error
+    drafts = [files.open_draft() for _ in groups]
+    taken: list[Exam] = []
+    try:
+        judged = [
+            _judged(((upload.name, upload.read()) for upload in group), user, draft)
+            for group, draft in zip(groups, drafts, strict=True)
+        ]
+        if problems := [problem for _, found_problems in judged for problem in found_problems]:
+            raise IntakeRefused(problems)
+        for (exam, _), draft in zip(judged, drafts, strict=True):
+            taken.append(exams.store(exam, draft, user))
+        return taken
+    except BaseException:
+        for exam in taken:
+            exams.delete(exam, user)
+        raise
+    finally:
+        for draft in drafts:
+            files.discard(draft)
+
+
+def _judged(
+    uploads: Iterable[tuple[str, bytes]],
+    user: User,
+    draft: Path,
+    exam_id: str | None = None,
+    partial: bool = False,
+) -> tuple[Exam, list[Problem]]:
+    """An exam that is not stored yet, its images' files in the draft, and what cannot be used."""
+    predictor: Predictor = current_app.extensions["birads_models"].get()
+    exam = Exam(
+        id=exam_id or uuid.uuid4().hex,
+        reader_id=user.id,
+        model=predictor.bundle.name,
+        demonstration=predictor.bundle.demonstration,
+        rule=predictor.bundle.exam_rule,
+    )
+    return exam, _read_all(uploads, exam, user, draft, predictor, partial)
+
+
+def check_count(count: int) -> None:
+    """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
+    limit = current_app.extensions["birads_settings"].max_files
+    if count == 0:
+        raise IntakeRefused([Problem("", say("No file was received. Choose at least one image."), 400)])
+    if count > limit:
+        message = say(
+            "%(count)d files were received; one upload may have %(limit)d. Send them in smaller parts.",
+            count=count,
+            limit=limit,
+        )
+        raise IntakeRefused([Problem("", message, 413)])
+
+
+def base_name(filename: str) -> str:
+    """The last part of an uploaded file's name, printable and not too long; shown, never used as a path."""
+    name = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    name = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C").strip()
+    return name[:_FILENAME_MAX] or "unnamed"
+
+
+def _read_all(
+    uploads: Iterable[tuple[str, bytes]],
+    exam: Exam,
+    user: User,
+    draft: Path,
+    predictor: Predictor,
+    partial: bool,
+) -> list[Problem]:
+    """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
+    problems: list[Problem] = []
+    identity: Identity | None = None
+    for filename, data in uploads:
+        name = base_name(filename)
+        with ONE_PICTURE_AT_A_TIME:  # the engine uses every core for one anyway
+            try:
+                file = _read(data, name)
+                del data  # as large as the picture, and not needed while that is judged
+                merged = identity if file.identity is None else merge(identity, file.identity)
+                prediction = predictor.predict(file.mammogram)
+                identity = merged  # only now: a file that cannot be used does not say whose the exam is
+            except InputError as error:
+                refusals.note(user.name, error)
+                problems.append(Problem(name, error.sentence, status_of(error)))
+                continue
+            if problems and not partial:
+                continue  # nothing will be stored; the rest is read for its problems alone
+            image = _image(exam, name, file, prediction)
+            if identity is not None:
+                identity = _with_instance(identity, image, file)
+            overlays = _overlays(file.mammogram, prediction)
+            files.write_image(draft, image, file.data, file.mammogram, overlays)
+    if identity is not None:
+        _seal(exam, identity)
+    return problems
+
+
+def _seal(exam: Exam, identity: Identity) -> None:
+    exam.pseudonym = _pseudonyms().patient(identity)
+    identities.keep(exam, identity)
+
+
+def _read(data: bytes, name: str) -> Incoming:
+    """Read a file as it is going to be stored; raises InputError."""
+    tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
+    if _deidentifies():
+        return prepare.without_identity(data, name, _pseudonyms(), tomosynthesis)
+    return prepare.with_identity(data, name, tomosynthesis)
+
+
+def _deidentifies() -> bool:
+    return bool(current_app.extensions["birads_settings"].deidentify)
+
+
+def _pseudonyms() -> Pseudonyms:
+    return Pseudonyms(current_app.extensions["birads_site_key"])
+
+
+def _image(exam: Exam, name: str, file: Incoming, prediction: Prediction) -> Image:
+    """Add one judged image to the exam."""
+    mammogram, position = file.mammogram, len(exam.images)
+    height, width = mammogram.pixels.shape
+    image = Image(
+        id=uuid.uuid4().hex,
+        position=position,
+        # In the order of the upload: a name that somebody gave a file may be the patient's.
+        filename=f"file-{position + 1}.{files.suffix(mammogram.source)}" if _deidentifies() else name,
+        source=mammogram.source,
+        view=mammogram.view,
+        laterality=mammogram.laterality,
+        standard=not mammogram.view_modifiers,
+        category=prediction.category,
+        probabilities=prediction.probabilities,
+        possible=list(prediction.possible),
+        warnings=list(prediction.warnings),
+        width=width,
+        height=height,
+    )
+    if file.header is not None:
+        image.sop_class = parser.text(file.header, "SOPClassUID")[:64] or None
+        image.sop_uid = parser.text(file.header, "SOPInstanceUID")[:64] or None
+        exam.study_uid = exam.study_uid or parser.text(file.header, "StudyInstanceUID")[:64] or None
+        exam.exam_date = exam.exam_date or _date(parser.text(file.header, "StudyDate"))
+    exam.images.append(image)
+    return image
+
+
+def _date(text: str) -> date | None:
+    """A date of DICOM, YYYYMMDD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _with_instance(identity: Identity, image: Image, file: Incoming) -> Identity:
+    """The identity with the UIDs that an image had; pictures had none."""
+    if file.instance is None:
+        return identity
+    return replace(identity, instances={**identity.instances, image.id: file.instance})
+
+
+def _overlays(mammogram: Mammogram, prediction: Prediction) -> dict[str, np.ndarray]:
+    """Every category's map as a picture of shape (height, width, 4)."""
+    height, width = mammogram.pixels.shape
+    box, flipped, shape = prediction.box, prediction.flipped, (height, width)
+    veil = occlusion.veil(prediction.inside, box, flipped, shape)
+    return {
+        code: occlusion.overlay(heat, box, flipped, shape, veil) for code, heat in prediction.maps.items()
+    }

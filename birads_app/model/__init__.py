@@ -1,0 +1,1 @@
+"""Mammogram to prediction: bundles, engines, calibration, heat maps."""

@@ -1,0 +1,131 @@
+"""From the answers to single views to one for each breast, and one for the exam.
+
+A breast's probabilities are pooled from those of its views by the rule in the model's bundle
+(:mod:`training.evaluation.per_breast` chooses it). The exam's category is that of the more suspicious breast (the
+index breast), in the order of the BI-RADS final assessment.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from birads_app.terms.views import SIDES
+
+# From the least to the most pressing, as the overall assessment of an exam follows the worst finding. A 4 that is not
+# divided may be any of its divisions; it stands behind the one that asks for less.
+PRESSING = ("1", "2", "3", "6", "0", "4A", "4", "4B", "4C", "5")
+STANDARD_VIEWS = ("CC", "MLO")
+# Categories that ask for tissue: what a model gives to them together is called suspicion here.
+SUSPICIOUS = ("4", "5")
+
+
+def _mean(probabilities: np.ndarray) -> np.ndarray:
+    return np.asarray(probabilities.mean(axis=0))
+
+
+def _product(probabilities: np.ndarray) -> np.ndarray:
+    logs = np.log(np.maximum(probabilities, 1e-9)).mean(axis=0)
+    weights = np.exp(logs - logs.max())
+    return np.asarray(weights / weights.sum())
+
+
+def _worst(probabilities: np.ndarray) -> np.ndarray:
+    expected = probabilities @ np.arange(probabilities.shape[1])
+    return np.asarray(probabilities[int(expected.argmax())])
+
+
+# float (views, classes), classes in rising order of suspicion -> float (classes,). The mean is the linear, the
+# product the logarithmic pool of opinions (Genest and Zidek, Statistical Science 1, 1986).
+RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"mean": _mean, "product": _product, "worst": _worst}
+DEFAULT_RULE = "mean"
+
+
+@dataclass(frozen=True)
+class ViewAnswer:
+    """One image's answer.
+
+    laterality, view : ``"L"`` or ``"R"``, and ``"CC"``, ``"MLO"``, ...; None where unknown
+    probabilities : by category, calibrated
+    standard : False for spot, magnification and implant-displaced views, which take no part
+    """
+
+    laterality: str | None
+    view: str | None
+    probabilities: Mapping[str, float]
+    standard: bool = True
+
+
+@dataclass(frozen=True)
+class Breast:
+    """One breast's answer.
+
+    laterality : None for images whose side is unknown, taken together
+    views : those it comes from; None for one that is unknown
+    missing : standard views that the exam lacks
+    """
+
+    laterality: str | None
+    category: str
+    probabilities: dict[str, float]
+    views: tuple[str | None, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExamAnswer:
+    """The exam's answer.
+
+    category : of the more suspicious breast
+    breasts : right, left, then unknown; those alone of which there is an image
+    absent : sides without any standard image
+    left_out : images that took no part
+    """
+
+    category: str
+    breasts: tuple[Breast, ...]
+    absent: tuple[str, ...]
+    left_out: int
+
+    @property
+    def leading(self) -> Breast:
+        """The breast that the exam's category comes from; of two, the one that is more certain of it."""
+        named = [breast for breast in self.breasts if breast.category == self.category]
+        return max(named, key=lambda breast: breast.probabilities[self.category])
+
+    @property
+    def suspicion(self) -> float:
+        """The probability of category 4 or higher in the more suspicious breast, 0..1."""
+        return max(sum(breast.probabilities.get(code, 0.0) for code in SUSPICIOUS) for breast in self.breasts)
+
+
+def combine(probabilities: Sequence[Mapping[str, float]], rule: str) -> dict[str, float]:
+    """One breast's probabilities from those of its views, at least one; raises KeyError for an unknown rule."""
+    codes = list(probabilities[0])
+    values = np.array([[one[code] for code in codes] for one in probabilities])
+    return dict(zip(codes, RULES[rule](values).tolist(), strict=True))
+
+
+def answer(views: Sequence[ViewAnswer], rule: str) -> ExamAnswer | None:
+    """Put an exam's views together; None where not one of them is a standard view."""
+    standard = [view for view in views if view.standard]
+    breasts = tuple(
+        _breast(side, images, rule)
+        for side in (*SIDES, None)
+        if (images := [view for view in standard if view.laterality == side])
+    )
+    if not breasts:
+        return None
+    known = {breast.laterality for breast in breasts}
+    absent = tuple(side for side in SIDES if side not in known) if None not in known else ()
+    category = max((breast.category for breast in breasts), key=PRESSING.index)
+    return ExamAnswer(category, breasts, absent, len(views) - len(standard))
+
+
+def _breast(laterality: str | None, images: Sequence[ViewAnswer], rule: str) -> Breast:
+    probabilities = combine([image.probabilities for image in images], rule)
+    shown = {image.view for image in images}
+    missing = tuple(view for view in STANDARD_VIEWS if view not in shown) if None not in shown else ()
+    category = max(probabilities, key=probabilities.__getitem__)
+    views = tuple(image.view for image in images)
+    return Breast(laterality, category, probabilities, views, missing if laterality else ())

@@ -1,0 +1,337 @@
+"""A model on disk: a folder that describes itself, is checked before it is read, and holds no code.
+
+``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
+(frozen graphs, float16 weights), ``evaluation.json``, and where there are such ``report.html``,
+``familiarity.npz`` (arrays) and ``familiarity.md``, which belongs to the card.
+``models/CURRENT`` lists the names that were promoted, oldest first; the last line serves.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from birads_app.model import ood as familiarity
+from birads_app.model import preprocess
+from birads_app.model.aggregation import DEFAULT_RULE, RULES
+from birads_app.model.ood import Familiarity
+from birads_app.terms.errors import BundleError
+from birads_app.terms.messages import say
+
+SCHEMA = 1
+BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
+    "backbone.pb",
+    "head.pb",
+    "README.md",
+    "evaluation.json",
+    "manifest.json",
+)
+REPORT, FAMILIARITY, FAMILIARITY_CARD = "report.html", "familiarity.npz", "familiarity.md"
+_FILES = (BACKBONE, HEAD, CARD, EVALUATION)
+_OPTIONAL = (REPORT, FAMILIARITY, FAMILIARITY_CARD)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model bundle.
+
+    classes : BI-RADS codes in the order of the head's logits
+    size : side of the square input in pixels
+    temperature : what logits are divided by before the softmax
+    threshold : of the prediction sets (:mod:`birads_app.model.conformal`); None where it has none
+    exam_rule : by which a breast's views are put together (:mod:`birads_app.model.aggregation`)
+    demonstration : True where the model only shows what the product does
+    familiarity : tells which images are unlike those it learned from; None where it cannot
+    card : the model card, Markdown
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    name: str
+    classes: tuple[str, ...]
+    size: int
+    temperature: float
+    threshold: float | None
+    exam_rule: str
+    head: str
+    demonstration: bool
+    card: str
+    familiarity: Familiarity | None
+
+
+def load(path: Path) -> Bundle:
+    """Verify a bundle's files against its manifest, then read it.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or changed, or the manifest is of a newer schema, unreadable or incomplete.
+    """
+    manifest = _read_manifest(path)
+    held = tuple(file for file in _OPTIONAL if file in manifest["files"])
+    for file in (*_FILES, *held):
+        _verify_file(path / file, manifest["files"].get(file))
+    sets = manifest.get("prediction_set")
+    return Bundle(
+        path=path,
+        manifest=manifest,
+        name=path.name,
+        classes=tuple(manifest["classes"]),
+        size=int(manifest["preprocessing"]["size"]),
+        temperature=float(manifest["temperature"]),
+        threshold=float(sets["threshold"]) if sets else None,
+        exam_rule=manifest.get("exam_rule", DEFAULT_RULE),
+        head=str(manifest["head"]["kind"]),
+        demonstration=bool(manifest["demonstration"]),
+        card="\n".join(
+            (path / file).read_text("utf-8") for file in (CARD, FAMILIARITY_CARD) if file in manifest["files"]
+        ),
+        familiarity=_familiarity(path / FAMILIARITY) if FAMILIARITY in held else None,
+    )
+
+
+def write(
+    models: Path,
+    name: str,
+    *,
+    manifest: dict[str, Any],
+    card: str,
+    backbone: bytes,
+    head: bytes,
+    evaluation: dict[str, Any],
+    report: str | None = None,
+    known: Familiarity | None = None,
+) -> Path:
+    """Write a bundle whole or not at all.
+
+    Parameters
+    ----------
+    models : the folder of bundles; made where it is missing
+    manifest : ``classes, demonstration, preprocessing {version, size}, head {kind, ...}, temperature``, and
+        whatever else should be kept (``prediction_set {level, threshold}``, ``exam_rule``, ``created``,
+        ``backbone``, ``training``); ``schema``, ``name`` and ``files`` are filled in
+    report : the page ``report.html``, if there is one
+    known : what tells which images are unlike those it learned from
+
+    Raises
+    ------
+    BundleError
+        The name cannot be a folder's, or is taken.
+    """
+    target = models / check_name(name)
+    if target.exists():
+        raise BundleError(say("There is already a model named %(name)s. Choose another --name.", name=name))
+    models.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
+    try:
+        contents = {
+            BACKBONE: backbone,
+            HEAD: head,
+            CARD: card.encode(),
+            EVALUATION: _to_json(evaluation),
+            **({REPORT: report.encode()} if report is not None else {}),
+            **({FAMILIARITY: known.to_bytes()} if known is not None else {}),
+        }
+        files = {file: _entry(data) for file, data in contents.items()}
+        contents[MANIFEST] = _to_json({"schema": SCHEMA, "name": name, **manifest, "files": files})
+        for file, data in contents.items():
+            _write_synced(draft / file, data)
+        draft.chmod(0o755)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return target
+
+
+def add_familiarity(path: Path, known: Familiarity, section: str, figures: dict[str, Any]) -> None:
+    """Let an existing bundle tell which images are unlike those it learned from, in place of what it had.
+
+    The bundle is whole at every moment: files count once the manifest names them.
+
+    Parameters
+    ----------
+    section : of the card, Markdown
+    figures : what the manifest keeps under ``familiarity``
+
+    Raises
+    ------
+    BundleError
+        The bundle is missing or damaged.
+    """
+    manifest = load(path).manifest
+    contents = {FAMILIARITY: known.to_bytes(), FAMILIARITY_CARD: section.encode()}
+    others = {file: entry for file, entry in manifest["files"].items() if file not in contents}
+    if others != manifest["files"]:
+        replace(path / MANIFEST, _to_json({**manifest, "files": others}))
+    for file, data in contents.items():
+        replace(path / file, data)
+    files = {**others, **{file: _entry(data) for file, data in contents.items()}}
+    replace(path / MANIFEST, _to_json({**manifest, "familiarity": figures, "files": files}))
+
+
+def check_name(name: str) -> str:
+    """Give the name back if it can be a bundle's; raise BundleError otherwise."""
+    if not _NAME.fullmatch(name):
+        raise BundleError(
+            say(
+                "%(name)s cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores, "
+                "beginning with a letter or digit.",
+                name=repr(name),
+            )
+        )
+    return name
+
+
+def list_names(models: Path) -> list[str]:
+    """Names of all bundles in the folder, sorted; verified or not."""
+    return sorted(manifest.parent.name for manifest in models.glob(f"[!.]*/{MANIFEST}"))
+
+
+def version(models: Path, name: str) -> str:
+    """The digest of a bundle's manifest, which has those of all its files; "removed" where the bundle is gone."""
+    manifest = models / name / MANIFEST
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "removed"
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Read the manifest and check that this program understands it."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    except FileNotFoundError:
+        raise BundleError(
+            say(
+                "There is no model named %(name)s. `flask models list` shows those there are.", name=path.name
+            )
+        ) from None
+    except (ValueError, OSError) as error:
+        raise BundleError(
+            say("The manifest of model %(name)s is damaged. Restore the folder or retrain.", name=path.name)
+        ) from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+        raise BundleError(
+            say(
+                "The manifest of model %(name)s names no schema. Restore the folder or retrain.",
+                name=path.name,
+            )
+        )
+    if manifest["schema"] > SCHEMA:
+        raise BundleError(
+            say(
+                "Model %(name)s has schema %(schema)d, this program reads up to %(supported)d. Update the program.",
+                name=path.name,
+                schema=manifest["schema"],
+                supported=SCHEMA,
+            )
+        )
+    _check_entries(path.name, manifest)
+    return manifest
+
+
+def _check_entries(name: str, manifest: dict[str, Any]) -> None:
+    """Check the entries that serving depends on."""
+    try:
+        classes = manifest["classes"]
+        complete = (
+            isinstance(manifest["files"], dict)
+            and isinstance(classes, list)
+            and len(classes) > 1
+            and all(code in {"0", "1", "2", "3", "4", "5", "6"} for code in classes)
+            and float(manifest["temperature"]) > 0
+            and int(manifest["preprocessing"]["size"]) >= 32
+            and isinstance(manifest["head"]["kind"], str)
+            and isinstance(manifest["demonstration"], bool)
+            and 0 <= float((manifest.get("prediction_set") or {"threshold": 1})["threshold"]) <= 1
+            and manifest.get("exam_rule", DEFAULT_RULE) in RULES
+        )
+        version = manifest["preprocessing"]["version"]
+    except (KeyError, TypeError, ValueError):
+        complete, version = False, None
+    if not complete:
+        raise BundleError(
+            say("The manifest of model %(name)s is incomplete. Restore the folder or retrain.", name=name)
+        )
+    if version != preprocess.VERSION:
+        raise BundleError(
+            say(
+                "Model %(name)s was made with preprocessing %(version)s, this program has %(supported)d. Retrain it.",
+                name=name,
+                version=version,
+                supported=preprocess.VERSION,
+            )
+        )
+
+
+def _verify_file(file: Path, expected: Any) -> None:
+    """Compare a file's size and SHA-256 with the manifest's."""
+    model = file.parent.name
+    if not file.is_file() or not isinstance(expected, dict):
+        raise BundleError(
+            say("Model %(model)s lacks %(file)s. Restore the folder or retrain.", model=model, file=file.name)
+        )
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(
+            say(
+                "%(file)s of model %(model)s cannot be read: %(reason)s.",
+                file=file.name,
+                model=model,
+                reason=str(error.strerror),
+            )
+        ) from error
+    if digest != expected.get("sha256"):
+        raise BundleError(
+            say(
+                "%(file)s of model %(model)s was changed or damaged. Restore the folder or retrain.",
+                file=file.name,
+                model=model,
+            )
+        )
+
+
+def _familiarity(file: Path) -> Familiarity:
+    try:
+        return familiarity.read(file.read_bytes())
+    except ValueError as error:
+        name = file.parent.name
+        raise BundleError(
+            say("Model %(name)s has a damaged %(file)s. Retrain.", name=name, file=file.name)
+        ) from error
+
+
+def _entry(data: bytes) -> dict[str, Any]:
+    """What the manifest says about a file."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file, or replace it, in one step."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        _write_synced(draft, data)
+        draft.chmod(0o644)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _to_json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

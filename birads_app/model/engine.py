@@ -1,0 +1,130 @@
+"""The graphs that serve: OpenVINO by default, TensorFlow as the other, both from one copy of the weights."""
+
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birads_app.model.bundle import BACKBONE, HEAD, Bundle
+from birads_app.terms.errors import BundleError
+from birads_app.terms.messages import say
+
+ENGINES = ("openvino", "tensorflow")
+PRECISIONS = ("f32", "bf16")
+
+# What a frozen backbone or head may consist of. A graph with anything else, such as file access, is not run.
+_ALLOWED_OPS = frozenset(
+    """
+    Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims Fill
+    FusedBatchNormV3 GatherV2 Greater Identity Log MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad
+    Placeholder Pow Prod RealDiv Relu Reshape Rsqrt Shape Sigmoid Slice Softmax Split Sqrt Square
+    SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Tile TopKV2 Transpose Unpack ZerosLike
+    """.split()  # noqa: SIM905 - a list this long reads better as words
+)
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+class Engine:
+    """Runs one bundle's backbone and head; may be called from several threads."""
+
+    def __init__(self, backbone: Run, head: Run) -> None:
+        self._backbone = backbone
+        self._head = head
+        self._lock = threading.Lock()
+
+    def maps(self, batch: np.ndarray) -> np.ndarray:
+        """Feature maps, float32 (n, 7, 7, channels) at 224 pixels, from inputs, float32 (n, size, size, 3)."""
+        with self._lock:
+            return self._backbone(batch)
+
+    def logits(self, maps: np.ndarray) -> np.ndarray:
+        """Logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, channels)."""
+        with self._lock:
+            return self._head(maps)
+
+
+def open_engine(
+    bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+) -> Engine:
+    """Compile a verified bundle.
+
+    Parameters
+    ----------
+    engine : ``openvino`` or ``tensorflow``
+    precision : ``f32`` or ``bf16`` for OpenVINO's backbone (a processor without bfloat16 uses float32); heads
+        and TensorFlow always compute in float32
+    threads : processor threads to use; all cores when None
+
+    Raises
+    ------
+    BundleError
+        A graph cannot be read or holds operations that a model does not need.
+    """
+    if engine not in ENGINES or precision not in PRECISIONS:
+        raise ValueError(
+            f"engine has to be one of {ENGINES}, precision one of {PRECISIONS}. Got {engine}, {precision}."
+        )
+    try:
+        backbone = open_graph(bundle.path / BACKBONE, engine, precision, threads)
+        return Engine(backbone, open_graph(bundle.path / HEAD, engine, "f32", threads))
+    except ValueError as error:
+        raise BundleError(
+            say(
+                "The graphs of model %(name)s cannot be read: %(reason)s. Retrain it.",
+                name=bundle.name,
+                reason=str(error),
+            )
+        ) from error
+
+
+def open_graph(
+    graph: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+) -> Run:
+    """Compile one frozen graph, with parameters as in :func:`open_engine`; ValueError where it is none."""
+    try:
+        return _tensorflow(graph) if engine == "tensorflow" else _openvino(graph, precision, threads)
+    except (RuntimeError, KeyError, StopIteration) as error:
+        raise ValueError(f"{graph.name} is no graph of a model") from error
+
+
+def _openvino(graph: Path, precision: str, threads: int | None) -> Run:
+    # Importing OpenVINO reports the import to an analytics service, unless its reporter cannot be found.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    core = openvino.Core()
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    compiled = core.compile_model(core.read_model(graph), "CPU", options)
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return np.array(compiled(np.ascontiguousarray(batch, np.float32))[0])
+
+    return run
+
+
+def _tensorflow(graph: Path) -> Run:
+    import tensorflow as tf
+
+    try:
+        definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
+    except Exception as error:  # protobuf's DecodeError; protobuf is TensorFlow's dependency, not ours
+        raise ValueError(f"{graph.name} is no graph of a model") from error
+    strange = sorted({node.op for node in definition.node} - _ALLOWED_OPS)
+    if strange or definition.library.function:
+        raise ValueError(
+            f"{graph.name} holds operations that no model needs: {', '.join(strange) or 'functions'}"
+        )
+    source = next(node.name for node in definition.node if node.op == "Placeholder")
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    function = wrapped.prune(f"{source}:0", "output:0")
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return np.asarray(function(tf.constant(batch, tf.float32)).numpy())
+
+    return run

@@ -1,0 +1,162 @@
+"""One mammogram in, one answer out."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from birads_app.imaging import quality
+from birads_app.imaging.decode import Mammogram
+from birads_app.imaging.segmentation import Box
+from birads_app.model import bundle as bundles
+from birads_app.model import conformal, history, occlusion, ood, preprocess
+from birads_app.model.bundle import Bundle
+from birads_app.model.calibration import softmax
+from birads_app.model.engine import Engine, open_engine
+from birads_app.terms.errors import ModelError
+from birads_app.terms.messages import Sentence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The model's answer for one image.
+
+    category : code of the most probable category
+    probabilities : calibrated, by code in the bundle's class order; sum 1
+    possible : codes of neighbouring categories among which the true one lies as often as the bundle promises
+        (:mod:`birads_app.model.conformal`); empty where it promises nothing
+    maps : by code, float32 array of shape (7, 7): what the place says for the category, in log odds
+        above the average place (:func:`birads_app.model.occlusion.evidence`)
+    box : the square of the image that the maps cover; may reach outside of the image
+    flipped : True where the maps belong to the mirror image
+    warnings : what speaks against trusting the answer, as sentences
+    inside : bool array of shape (size, size) over the box, mirrored as the maps; True where the breast is
+    """
+
+    category: str
+    probabilities: dict[str, float]
+    possible: tuple[str, ...]
+    maps: dict[str, np.ndarray]
+    box: Box
+    flipped: bool
+    model: str
+    demonstration: bool
+    warnings: tuple[Sentence, ...]
+    inside: np.ndarray
+
+
+class Predictor:
+    """A loaded model."""
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self.engine = engine
+
+    @classmethod
+    def load(
+        cls, bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+    ) -> "Predictor":
+        """Compile a verified bundle; parameters as in :func:`birads_app.model.engine.open_engine`."""
+        return cls(bundle, open_engine(bundle, engine, precision, threads))
+
+    def predict(self, mammogram: Mammogram) -> Prediction:
+        """Judge one image; raises NotAMammogram where it must not be judged."""
+        warnings = mammogram.notes + quality.check(mammogram)
+        seen = preprocess.prepare(mammogram, self.bundle.size)
+        maps = self.engine.maps(seen.tensor[None])[0]
+        rows, columns, _ = maps.shape
+        logits = occlusion.occluded(maps, self.engine.logits) / self.bundle.temperature
+        heat = occlusion.evidence(logits, occlusion.covered(seen.inside, rows, columns))
+        probabilities = softmax(logits[0])
+        classes = self.bundle.classes
+        return Prediction(
+            category=classes[int(probabilities.argmax())],
+            probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
+            possible=self._possible(probabilities),
+            maps=dict(zip(classes, heat, strict=True)),
+            box=seen.box,
+            flipped=seen.flipped,
+            model=self.bundle.name,
+            demonstration=self.bundle.demonstration,
+            warnings=warnings + self._strange(maps),
+            inside=seen.inside,
+        )
+
+    def _strange(self, maps: np.ndarray) -> tuple[Sentence, ...]:
+        """A warning where an image is unlike those the model learned from; none where the bundle cannot tell."""
+        known = self.bundle.familiarity
+        far = known is not None and known.far(ood.average(maps)[None])[0]
+        return (ood.WARNING,) if far else ()
+
+    def _possible(self, probabilities: np.ndarray) -> tuple[str, ...]:
+        """The prediction set of one image; empty where the bundle has no threshold."""
+        if self.bundle.threshold is None:
+            return ()
+        held = conformal.possible(probabilities[None], self.bundle.threshold)[0]
+        return tuple(code for code, inside in zip(self.bundle.classes, held, strict=True) if inside)
+
+
+class ModelSource:
+    """Gives the model that serves now, and follows promotions without a restart.
+
+    While one thread loads a newcomer the others are given the model before it.
+    """
+
+    def __init__(
+        self, models: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+    ):
+        self._models = models
+        self._options = (engine, precision, threads)
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int] | None = None
+        self._predictor: Predictor | None = None
+
+    def get(self) -> Predictor:
+        """The current predictor.
+
+        Raises
+        ------
+        NoModel, BundleError
+            No model was promoted, or it cannot be read and none was loaded before. With one loaded, a broken
+            newcomer is logged and the loaded one goes on serving.
+        """
+        seen, loaded = self._seen, self._predictor  # in this order: the model is set before what was seen
+        if loaded is not None and seen == self._state():
+            return loaded
+        if not self._lock.acquire(blocking=loaded is None):
+            assert loaded is not None
+            return loaded  # another thread is loading the newcomer, which takes seconds
+        try:
+            return self._follow()
+        finally:
+            self._lock.release()
+
+    def _follow(self) -> Predictor:
+        """Load what CURRENT names, or keep what is loaded. One thread at a time."""
+        state = self._state()
+        if self._predictor is None or self._seen != state:
+            self._predictor = self._load()
+            self._seen = state
+        return self._predictor
+
+    def _load(self) -> Predictor:
+        try:
+            name = history.current_name(self._models)
+            return Predictor.load(bundles.load(self._models / name), *self._options)
+        except ModelError as error:
+            if self._predictor is None:
+                raise
+            log.error("Keeping model %s: %s", self._predictor.bundle.name, error)
+            return self._predictor
+
+    def _state(self) -> tuple[int, int] | None:
+        """Identity of the CURRENT file; it changes with every promotion."""
+        try:
+            status = (self._models / "CURRENT").stat()
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_ino

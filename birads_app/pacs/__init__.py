@@ -1,0 +1,1 @@
+"""The hospital's network: receive, fetch and send DICOM objects."""

@@ -1,0 +1,125 @@
+"""Studies from a DICOMweb server, by QIDO-RS and WADO-RS, into the spool."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from dicomweb_client import DICOMwebClient
+from requests import RequestException
+
+from birads_app.pacs.duplicates import is_stored
+from birads_app.pacs.sender import DicomWeb, web_client
+from birads_app.pacs.storage_scp import STORAGE_CLASSES
+from birads_app.records.spool import Spool
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import say
+
+_ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored there
+_STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
+
+Answer = dict[str, dict[str, Any]]  # DICOM JSON (PS3.18 F.2)
+
+
+class FetchFailed(BiradsError):
+    """A server does not give what it was asked for."""
+
+
+def find_studies(server: DicomWeb, first: str, last: str, modality: str) -> list[str]:
+    """The UIDs of the studies of some days.
+
+    Parameters
+    ----------
+    first, last : (0008,0020) *Study Date*, YYYYMMDD, both inclusive
+    modality : one that the study has, such as MG
+
+    Raises
+    ------
+    FetchFailed
+    """
+    wanted = {"StudyDate": f"{first}-{last}", "ModalitiesInStudy": modality}
+    with _one_error(server):
+        search = partial(web_client(server).search_for_studies, search_filters=wanted)
+        return list(_pages(search, _STUDY))
+
+
+def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
+    """Put the images of a study that no exam has into the spool; gives how many those are.
+
+    Raises
+    ------
+    FetchFailed
+        What came before it stays in the spool; asked again, the same objects take the same places.
+    """
+    client, count = web_client(server), 0
+    for series, instance in list(_images(client, server, study)):
+        if not is_stored(instance):
+            spool.add(study, instance, _retrieve(client, server, (study, series, instance)))
+            count += 1
+    return count
+
+
+def _images(client: DICOMwebClient, server: DicomWeb, study: str) -> Iterator[tuple[str, str]]:
+    """Series and instance of everything in the study that may be a mammogram."""
+    with _one_error(server):
+        found = _pages(partial(client.search_for_instances, study), _INSTANCE)
+        for instance, one in found.items():
+            if _value(one, _CLASS) in STORAGE_CLASSES:
+                yield _value(one, _SERIES), instance
+
+
+def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
+    """All answers to a search by one of their elements: a server may give some, and more from an offset on.
+
+    One that gives the first ones again knows no offset, and gave all.
+    """
+    found: dict[str, Answer] = {}
+    while True:
+        page = {_value(one, key): one for one in search(offset=len(found))}
+        if not page.keys() - found.keys():
+            return found
+        found |= page
+
+
+def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes:
+    """An object as a file."""
+    with _one_error(server):
+        got = client.retrieve_instance(*uids, media_types=_ANY_SYNTAX)
+        stream = io.BytesIO()
+        got.save_as(stream, enforce_file_format=True)
+        return stream.getvalue()
+
+
+@contextmanager
+def _one_error(server: DicomWeb) -> Iterator[None]:
+    """Turn what the library and the network raise into FetchFailed, without the UIDs in their addresses."""
+    try:
+        yield
+    except RequestException as error:
+        if error.response is None:
+            said = say("%(server)s cannot be reached. Check address, user and password.", server=str(server))
+        else:
+            said = say(
+                "%(server)s answered with HTTP status %(status)d. Check address, user and password.",
+                server=str(server),
+                status=error.response.status_code,
+            )
+        raise FetchFailed(said) from None
+    except OSError as error:
+        raise FetchFailed(
+            say(
+                "%(server)s or its certificates cannot be used: %(reason)s.",
+                server=str(server),
+                reason=str(error.strerror),
+            )
+        ) from None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, SyntaxError):
+        raise FetchFailed(
+            say("%(server)s gave an answer that is not DICOMweb's. Check the address.", server=str(server))
+        ) from None
+
+
+def _value(found: Answer, tag: str) -> str:
+    """An element's first value."""
+    return str(found[tag]["Value"][0])

@@ -1,0 +1,172 @@
+"""A stored exam -> the objects that go back into the patient's own study, and where they go."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
+
+from birads_app.config import Settings, SettingsError
+from birads_app.deid.identity import read_identity, read_instance
+from birads_app.dicom_objects.breast_imaging_report import Assessment, breast_report
+from birads_app.dicom_objects.context import Model, Reading, SourceImage, Study
+from birads_app.dicom_objects.measurement_report import measurement_report
+from birads_app.dicom_objects.secondary_capture import secondary_capture
+from birads_app.imaging.dicom import parser
+from birads_app.pacs.sender import Destination, DicomNode, DicomWeb, Tls
+from birads_app.records import exams, files, findings, identities
+from birads_app.records import schema as records
+from birads_app.records.assessments import breasts_of
+from birads_app.records.errors import NoStudy
+from birads_app.records.identities import Identity, Instance
+from birads_app.records.schema import Exam, Image
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import say
+from birads_app.version import __version__
+
+
+class DamagedPicture(BiradsError):
+    """A stored picture cannot be read."""
+
+
+def objects_of(exam: Exam, model_version: str, whose: Identity | None = None) -> list[Dataset]:
+    """The model's report and a picture for each image; asked again, the same objects.
+
+    Parameters
+    ----------
+    whose : patient and study; the exam's own unless given
+
+    Raises
+    ------
+    NoStudy
+        The exam's files did not name one.
+    NotFound
+        A picture is gone, as it is while the exam is being deleted.
+    SiteKeyDiffers, DamagedPicture
+        What was kept cannot be read.
+    """
+    reading, known = _reading(exam, model_version, whose)
+    pictures = [
+        secondary_capture(reading, number, _display(image), _heat(image))
+        for number, image in enumerate(known)
+    ]
+    return [measurement_report(reading), *pictures]
+
+
+def report_of(
+    exam: Exam, model_version: str, assessment: records.Assessment, whose: Identity | None = None
+) -> Dataset:
+    """A radiologist's report on the exam; parameters and errors as of :func:`objects_of`."""
+    kept = [findings.from_json(finding) for finding in assessment.findings]
+    concluded = Assessment(
+        reader=assessment.reader.name,
+        at=assessment.at,
+        overall=assessment.overall,
+        breasts=breasts_of(assessment),
+        density=assessment.density,
+        findings="\n\n".join(filter(None, (findings.in_english(kept), assessment.text))),
+        signed=assessment.signed,
+    )
+    return breast_report(_reading(exam, model_version, whose)[0], concluded)
+
+
+def as_stored(exam: Exam) -> Identity:
+    """Patient and study as the headers of the stored files have them: a pseudonym, where names were removed."""
+    found, instances = Identity(), {}
+    for image in exam.images:
+        if image.sop_uid:
+            header = parser.header(files.path(image, "original").read_bytes())
+            found, instances[image.id] = read_identity(header), read_instance(header)
+    return replace(found, instances=instances)
+
+
+def _reading(exam: Exam, model_version: str, whose: Identity | None) -> tuple[Reading, list[Image]]:
+    """What objects about an exam have to know, and those of its images that a study has; raises NoStudy."""
+    identity = whose or identities.of(exam)
+    known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
+    if identity is None or not identity.study_uid or not known:
+        raise NoStudy(say("The exam's files name no study which its results could join."))
+    images = tuple(_source(image, identity.instances[image.id]) for image in known)
+    model = Model(exam.model, model_version, exam.demonstration, __version__)
+    return Reading(_study(identity), images, model, exam.created_at, exams.answer(exam)), known
+
+
+def destination_of(settings: Settings) -> Destination | None:
+    """Where results go: by C-STORE where a host is set, else by STOW-RS where an address is; raises SettingsError."""
+    if settings.pacs_host:
+        tls = _tls(settings) if settings.pacs_tls else None
+        return DicomNode(
+            settings.pacs_host, settings.pacs_port, settings.pacs_ae_title, settings.dicom_ae_title, tls
+        )
+    return dicom_web_of(settings)
+
+
+def dicom_web_of(settings: Settings) -> DicomWeb | None:
+    """The DICOMweb server, if there is one; raises SettingsError."""
+    if not settings.pacs_dicomweb_url:
+        return None
+    try:
+        return DicomWeb(
+            settings.pacs_dicomweb_url,
+            settings.pacs_dicomweb_user,
+            settings.pacs_dicomweb_password,
+            settings.pacs_dicomweb_token,
+            _tls(settings),
+        )
+    except ValueError as error:
+        raise SettingsError(f"BIRADS_PACS_DICOMWEB_URL cannot be used: {error}") from None
+
+
+def _tls(settings: Settings) -> Tls:
+    certificate = settings.dicom_tls_certificate
+    return Tls(settings.pacs_tls_authorities, certificate, settings.dicom_tls_key or certificate)
+
+
+def _study(identity: Identity) -> Study:
+    return Study(
+        uid=identity.study_uid,
+        patient_name=identity.patient_name,
+        patient_id=identity.patient_id,
+        issuer=identity.issuer,
+        birth_date=identity.birth_date,
+        sex=identity.sex,
+        date=identity.study_date,
+        time=identity.study_time,
+        id=identity.study_id,
+        accession=identity.accession_number,
+        description=identity.study_description,
+        referring_physician=identity.referring_physician,
+    )
+
+
+def _source(image: Image, instance: Instance) -> SourceImage:
+    return SourceImage(
+        sop_class=instance.sop_class,
+        sop_instance=instance.sop_uid,
+        series=instance.series_uid,
+        laterality=image.laterality,
+        view=image.view,
+        category=image.category,
+        probabilities=image.probabilities,
+        possible=tuple(image.possible),
+        warnings=tuple(image.warnings),
+        standard=image.standard,
+    )
+
+
+def _display(image: Image) -> np.ndarray:
+    """What pages show, uint8 of shape (height, width)."""
+    return _picture(image, "display", cv2.IMREAD_GRAYSCALE)
+
+
+def _heat(image: Image) -> np.ndarray:
+    """The predicted category's map, uint8 RGBA."""
+    return cv2.cvtColor(_picture(image, f"heat-{image.category}", cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+
+
+def _picture(image: Image, kind: str, mode: int) -> np.ndarray:
+    data = np.frombuffer(files.path(image, kind).read_bytes(), np.uint8)
+    found = cv2.imdecode(data, mode)
+    if found is None:
+        raise DamagedPicture(say("A picture of the exam in the instance folder is damaged."))
+    return found

@@ -1,0 +1,243 @@
+"""Objects from the network: a provider of Verification and Storage that puts what comes into the spool.
+
+pynetdicom speaks the protocol. Beyond it, a peer can neither fill the memory nor hold up others: what one message
+and one PDU may have is bounded, every read has a time limit, and no address has more than half of the associations.
+"""
+
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
+from ipaddress import ip_address
+from typing import Any
+
+import pydicom.uid as uids
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from birads_app.config import Peer, Settings, SettingsError
+from birads_app.imaging.dicom import parser
+from birads_app.logs import where
+from birads_app.records.spool import Spool
+from birads_app.terms.errors import InputError
+from birads_app.terms.messages import say
+
+log = logging.getLogger(__name__)
+
+STORAGE_CLASSES = (
+    uids.DigitalMammographyXRayImageStorageForPresentation,
+    uids.DigitalMammographyXRayImageStorageForProcessing,
+    uids.BreastTomosynthesisImageStorage,
+    uids.DigitalXRayImageStorageForPresentation,
+    uids.DigitalXRayImageStorageForProcessing,
+    uids.ComputedRadiographyImageStorage,
+    uids.SecondaryCaptureImageStorage,
+    uids.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uids.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
+# All that are read; of those that a peer offers in one context, its own order decides.
+TRANSFER_SYNTAXES = (
+    uids.ExplicitVRLittleEndian,
+    uids.ImplicitVRLittleEndian,
+    uids.JPEGLosslessSV1,
+    uids.JPEGLossless,
+    uids.JPEGLSLossless,
+    uids.JPEG2000Lossless,
+    uids.HTJ2KLossless,
+    uids.HTJ2KLosslessRPCL,
+    uids.RLELossless,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
+    uids.JPEGBaseline8Bit,
+    uids.JPEGExtended12Bit,
+    uids.JPEGLSNearLossless,
+    uids.JPEG2000,
+    uids.HTJ2K,
+)
+# C-STORE statuses (PS3.4 B.2.3, PS3.7 C.5)
+_SUCCESS, _NOT_AUTHORISED, _OUT_OF_RESOURCES, _NOT_UNDERSTOOD = 0x0000, 0x0124, 0xA700, 0xC000
+# Seconds that a peer may be silent: before it has introduced itself, and afterwards.
+_INTRODUCTION_S, _SILENCE_S = 15, 60
+# Bytes. Data comes in PDUs of the size that we ask for; an association's request may be longer, but not by much.
+_PDU, _LONGEST_PDU = 1 << 17, 1 << 20
+
+
+class Provider:
+    """Listens from the start; answers in :meth:`serve`, each association in threads of its own.
+
+    Raises SettingsError where the port or the certificates cannot be used.
+    """
+
+    def __init__(self, settings: Settings, spool: Spool) -> None:
+        self._peers, self._spool = settings.dicom_peers, spool
+        entity = AE(ae_title=settings.dicom_ae_title)
+        entity.maximum_associations = settings.dicom_max_associations
+        entity.maximum_pdu_size = _PDU
+        entity.acse_timeout, entity.network_timeout = _INTRODUCTION_S, _SILENCE_S
+        entity.require_called_aet = True
+        entity.require_calling_aet = sorted({peer.title for peer in self._peers})
+        entity.add_supported_context(Verification)
+        for storage in STORAGE_CLASSES:
+            entity.add_supported_context(storage, list(TRANSFER_SYNTAXES))
+        handlers: list[Any] = [
+            (evt.EVT_C_ECHO, self._echo),
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_PDU_RECV, _bound, [settings.dicom_max_object_mb << 20]),
+        ]
+        address = settings.dicom_bind, settings.dicom_port
+        try:
+            self._server = entity.make_server(
+                address,
+                ssl_context=_tls(settings),
+                evt_handlers=handlers,
+                server_class=_Server,
+                request_handler=_Handler,
+                peers=settings.dicom_peers,
+            )
+        except OSError as error:
+            raise SettingsError(
+                f"Cannot listen at {address[0]}:{address[1]}: {error.strerror}. Look at BIRADS_DICOM_BIND and _PORT."
+            ) from None
+
+    def serve(self) -> None:
+        """Answer peers until an exception, such as that of a signal, ends it; nothing is open afterwards."""
+        try:
+            self._server.serve_forever(poll_interval=0.2)
+        finally:
+            self._server.server_close()
+            for association in self._server.active_associations:
+                connection: Any = association.dul.socket
+                with suppress(OSError, AttributeError):  # it has ended meanwhile
+                    connection.socket.shutdown(socket.SHUT_RDWR)
+
+    def _echo(self, event: Event) -> int:
+        return _SUCCESS if self._may(event) else _NOT_AUTHORISED
+
+    def _store(self, event: Event) -> int:
+        """Answer an object: success once it lies safely in the spool."""
+        if not self._may(event):
+            return _NOT_AUTHORISED
+        if getattr(getattr(event.request, "DataSet", None), "overflowed", False):
+            log.warning("Refused an object over BIRADS_DICOM_MAX_OBJECT_MB from %s", _name(event.assoc))
+            return _OUT_OF_RESOURCES
+        data = event.encoded_dataset()
+        try:
+            header = parser.header(data)
+            study, instance = (parser.text(header, key) for key in ("StudyInstanceUID", "SOPInstanceUID"))
+            if not (study and instance):
+                raise InputError(say("It names neither study nor instance."))
+        except Exception as error:  # whatever a damaged object makes the parser stumble over
+            log.warning("Refused an object from %s: %s", _name(event.assoc), type(error).__name__)
+            return _NOT_UNDERSTOOD
+        try:
+            self._spool.add(study, instance, data)
+        except OSError as error:
+            log.error("The spool cannot be written:\n%s", where(error))
+            return _OUT_OF_RESOURCES
+        return _SUCCESS
+
+    def _may(self, event: Event) -> bool:
+        """True where the title is that of a peer at this address; each by itself was looked at before."""
+        requestor = event.assoc.requestor
+        return any(
+            peer.title == requestor.ae_title.strip() and ip_address(requestor.address) in peer.network
+            for peer in self._peers
+        )
+
+
+class _Bounded(BytesIO):
+    """A message's data, up to a limit; what goes beyond it is let go."""
+
+    overflowed = False
+
+    def __init__(self, limit: int, start: bytes) -> None:
+        super().__init__()
+        self._limit = limit
+        self.write(start)
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() + len(data) > self._limit:
+            self.overflowed = True
+            self.seek(0)
+            self.truncate()
+        return len(data) if self.overflowed else super().write(data)
+
+
+def _bound(event: Event, limit: int) -> None:
+    """Keep the message that is arriving from growing beyond a limit."""
+    message: Any = event.assoc.dimse.message
+    if message is not None and not isinstance(message.data_set, _Bounded):
+        message.data_set = _Bounded(limit, message.data_set.getvalue())
+        message.encoded_command_set = _Bounded(_LONGEST_PDU, message.encoded_command_set.getvalue())
+
+
+class _Handler(RequestHandler):
+    """Sets up an association that takes no PDU of any declared length, and that nobody waits for at the end."""
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        association.dul.daemon = True  # what has not ended must not keep the process from ending
+        connection: Any = association.dul.socket
+        receive = connection.recv
+
+        def receive_bounded(size: int) -> bytearray:
+            if size > _LONGEST_PDU:
+                raise OSError(f"A PDU of {size} bytes is declared.")
+            return receive(size)
+
+        connection.recv = receive_bounded
+        return association
+
+
+class _Server(ThreadedAssociationServer):
+    """Closes connections from elsewhere, and waits for no handshake before it takes the next one."""
+
+    daemon_threads = True
+
+    def __init__(self, *given: Any, peers: Sequence[Peer], **more: Any) -> None:
+        self._peers = peers
+        super().__init__(*given, **more)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Take a connection; a handshake comes with its first read, in a thread of its own."""
+        listening: Any = self.socket
+        connection, address = listening.accept()
+        connection.settimeout(_SILENCE_S)
+        if self.ssl_context:
+            connection = self.ssl_context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """True for a peer's address that has not its share of associations yet."""
+        host = client_address[0]
+        if not any(ip_address(host) in peer.network for peer in self._peers):
+            log.warning("Closed a connection from %s, which is no peer's address", host)
+            return False
+        same = sum(association.requestor.address == host for association in self.active_associations)
+        return same < max(1, self.ae.maximum_associations // 2)
+
+
+def _name(association: Association) -> str:
+    return f"{association.requestor.ae_title}@{association.requestor.address}"
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """What connections are encrypted with, if they are."""
+    if settings.dicom_tls_certificate is None:
+        return None
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.dicom_tls_certificate, settings.dicom_tls_key)
+        if settings.dicom_tls_authorities:
+            context.load_verify_locations(settings.dicom_tls_authorities)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        raise SettingsError(f"The files of BIRADS_DICOM_TLS_* cannot be read: {error}.") from None
+    return context

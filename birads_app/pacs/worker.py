@@ -1,0 +1,197 @@
+"""Background work: spooled studies become exams, and their results go to the PACS. One process at a time does it."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask, current_app
+from pydicom.dataset import Dataset
+
+from birads_app.config import Settings
+from birads_app.deid.identity import read_identity
+from birads_app.imaging.dicom import parser
+from birads_app.intake.ingest import IntakeRefused, note_failure, take_in
+from birads_app.logs import where
+from birads_app.model.bundle import version
+from birads_app.pacs.duplicates import is_own, is_stored
+from birads_app.pacs.results import destination_of, objects_of, report_of
+from birads_app.pacs.sender import Destination, SendFailed, send
+from birads_app.records import assessments, audit_log, exams, files, outbox, users
+from birads_app.records.errors import NotFound
+from birads_app.records.identities import Identity
+from birads_app.records.schema import Delivery, Exam
+from birads_app.records.spool import Spool, SpooledStudy
+from birads_app.terms.errors import BiradsError, InputError
+from birads_app.terms.messages import say
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 1
+_ENTERED = "birads_entered"  # up to where exams and assessments are entered for delivery
+# Objects of one study that are taken in. Four views, each also raw, as a volume and with its projections, are some 120.
+_MOST = 300
+
+
+def spool() -> Spool:
+    """The running application's spool."""
+    return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
+
+
+def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
+    """Take studies in and deliver results, in a thread each, until told to stop."""
+    threads = [threading.Thread(target=_repeat, args=(app, step, stop)) for step in (take_in_quiet, deliver)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def take_in_quiet(quiet_s: float | None = None) -> None:
+    """Make exams of the studies that have been quiet for long enough; by default as the settings say.
+
+    What cannot be taken in for now, such as without a model, stays for the next time.
+    """
+    wait = _settings().dicom_quiet_s if quiet_s is None else quiet_s
+    for study in spool().claim(wait):
+        try:
+            _take_in(study)
+        except Exception as error:  # one study must not keep the others waiting
+            reason = str(error) if isinstance(error, BiradsError) else where(error)
+            log.error("Exam %s waits in the spool: %s", study.exam_id, reason)
+            spool().postpone(study)
+
+
+def deliver() -> None:
+    """Send the results that are due, if there is somewhere to send them."""
+    settings = _settings()
+    destination = destination_of(settings)
+    if destination is None:
+        return
+    _enter(settings)
+    for delivery in outbox.due():
+        _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
+
+
+def _enter(settings: Settings) -> None:
+    """Enter what is new since the last time; nothing is looked through where nothing has come."""
+    state = current_app.extensions.setdefault(_ENTERED, {})
+    newest = (outbox.newest(), settings.pacs_uploads)
+    if state.get("newest") != newest:
+        outbox.enter(_model_version, settings.pacs_uploads)
+        state["newest"] = newest
+
+
+def _repeat(app: Flask, step: Callable[[], None], stop: threading.Event) -> None:
+    """Do a step again and again; whatever happens in it, the next one follows."""
+    while not stop.is_set():
+        with app.app_context():
+            try:
+                step()
+            except Exception as error:
+                log.error("Background work failed and goes on:\n%s", where(error))
+        stop.wait(_PAUSE_S)
+
+
+def _take_in(study: SpooledStudy) -> None:
+    """Make an exam of what is new in a study, and forget the study once it is stored."""
+    if not exams.exists(study.exam_id):
+        files.withdraw(Exam(id=study.exam_id))  # what is left of an attempt that was killed
+        new = _New(study)
+        try:
+            exam = take_in(new, users.network(), exam_id=study.exam_id, partial=True)
+            _tell_what_is_missing(exam, new)
+        except IntakeRefused as refusal:
+            if new.count:
+                log.warning(
+                    "Exam %s is empty: none of %d objects can be used (%d)",
+                    study.exam_id, new.count, refusal.status,
+                )  # fmt: skip
+                note_failure(study.exam_id, new.identity, refusal, users.network())
+    spool().remove(study)
+
+
+class _New:
+    """The objects of a study that no exam has yet, and that are not this product's own, up to :data:`_MOST`.
+
+    ``count`` of those given; ``cut`` is True where there were more; ``identity`` is what the first one says.
+    """
+
+    def __init__(self, study: SpooledStudy) -> None:
+        self._study, self.count, self.cut = study, 0, False
+        self.identity: Identity | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        for data in filter(_may_be_new, spool().read(self._study)):
+            self.cut = self.count == _MOST
+            if self.cut:
+                return
+            self.count += 1
+            self.identity = self.identity or _identity(data)
+            yield f"{self.count}.dcm", data
+
+
+def _tell_what_is_missing(exam: Exam, new: _New) -> None:
+    """Note what of a study did not become part of its exam."""
+    unusable = new.count - len(exam.images)
+    if unusable:
+        log.warning("Exam %s: %d of %d objects cannot be used", exam.id, unusable, new.count)
+    if new.cut:
+        log.warning("Exam %s has the first %d objects of its study; send the others again", exam.id, _MOST)
+        audit_log.note(users.NETWORK_NAME, "leave out images", exam.id)
+
+
+def _identity(data: bytes) -> Identity | None:
+    try:
+        return read_identity(parser.header(data))
+    except InputError:
+        return None
+
+
+def _may_be_new(data: bytes) -> bool:
+    """False for what an exam has already, and for this product's own results."""
+    try:
+        header = parser.header(data)
+        return not is_own(header) and not is_stored(parser.text(header, "SOPInstanceUID"))
+    except InputError:
+        return True  # whoever takes it in says what is wrong
+
+
+def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:
+    """Write and send one exam's results, or one report on it."""
+    exam_id, name = delivery.exam_id, str(destination)
+    try:
+        send(_objects(delivery), destination)
+    except SendFailed as failure:
+        log.warning("Results of exam %s were not sent: %s", exam_id, failure)
+        outbox.failed(delivery, name, failure.sentence, wait if failure.retry else None)
+    except NotFound:
+        log.info("Exam %s is deleted; its results are not sent", exam_id)
+        outbox.failed(delivery, name, say("Files of the exam are missing from the instance folder."), None)
+    except BiradsError as error:
+        log.error("Results of exam %s cannot be written: %s", exam_id, error)
+        outbox.failed(delivery, name, error.sentence, None)
+    except Exception as error:
+        log.error("Results of exam %s cannot be written:\n%s", exam_id, where(error))
+        outbox.failed(delivery, name, say("The results cannot be written; the log says where."), None)
+    else:
+        log.info("Sent the results of exam %s", exam_id)
+        outbox.arrived(delivery, name)
+
+
+def _objects(delivery: Delivery) -> list[Dataset]:
+    """What a delivery consists of."""
+    exam = exams.get(delivery.exam_id)
+    if delivery.assessment_id is None:
+        return objects_of(exam, delivery.model_version)
+    assessment = assessments.get(exam.id, delivery.assessment_id)
+    return [report_of(exam, delivery.model_version, assessment)]
+
+
+def _model_version(name: str) -> str:
+    return version(_settings().models, name)
+
+
+def _settings() -> Settings:
+    found: Settings = current_app.extensions["birads_settings"]
+    return found

@@ -1,0 +1,39 @@
+"""AES-256-GCM boxes: a nonce and a ciphertext, bound to what they belong to, so that they cannot be exchanged.
+
+Each purpose has a key of its own, which follows from the site key by HKDF (RFC 5869).
+"""
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from birads_app.records.errors import SiteKeyDiffers
+from birads_app.terms.messages import say
+
+_NONCE = 12  # bytes
+
+
+def seal(data: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
+    """Put data, at most 2 GiB, into a box that only the same three words open again."""
+    nonce = os.urandom(_NONCE)
+    return nonce + _cipher(site_key, purpose).encrypt(nonce, data, belongs_to.encode())
+
+
+def unseal(box: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
+    """What :func:`seal` was given; raises SiteKeyDiffers where that was with other words."""
+    try:
+        return _cipher(site_key, purpose).decrypt(box[:_NONCE], box[_NONCE:], belongs_to.encode())
+    except InvalidTag:
+        raise SiteKeyDiffers(
+            say(
+                "This was sealed under another site key. Put back the file `site-key` or BIRADS_SITE_KEY "
+                "of the server that stored it."
+            )
+        ) from None
+
+
+def _cipher(site_key: str, purpose: str) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), length=32, salt=None, info=purpose.encode()).derive(site_key.encode()))

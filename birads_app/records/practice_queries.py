@@ -1,0 +1,67 @@
+"""Signed assessments as tables and training want them, and what was taken in."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import numpy as np
+from sqlalchemy import func, select
+
+from birads_app.records.database import session
+from birads_app.records.periods import within
+from birads_app.records.schema import Assessment, Exam, Image, User
+from birads_app.records.signed_assessments import Rows
+
+_AT_ONCE = 500
+
+# The columns of :func:`lines`.
+LINE = {
+    "signed_at": Assessment.at,
+    "exam": Exam.id,
+    "pseudonym": Exam.pseudonym,
+    "reader": User.name,
+    "overall": Assessment.overall,
+    "right": Assessment.right,
+    "left": Assessment.left,
+    "density": Assessment.density,
+    "model": Assessment.model,
+    "model_category": Assessment.model_category,
+    "suspicion": Exam.suspicion,
+}
+
+
+def lines(rows: Rows) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """The values of :data:`LINE` and the outcome of each row, read as they are asked for."""
+    joined = select(Assessment.id, *LINE.values()).join(Exam, Exam.id == Assessment.exam_id)
+    joined = joined.join(User, User.id == Assessment.reader_id).order_by(Assessment.id)
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows.where(np.arange(start, min(start + _AT_ONCE, len(rows))))
+        outcome = dict(zip(some.id.tolist(), some.malignant.tolist(), strict=True))
+        for number, *values in session().execute(joined.where(Assessment.id.in_(outcome))):
+            yield tuple(values), outcome[number]
+
+
+def newest(
+    first: date | None = None, last: date | None = None, reader: int | None = None, *, drafts: bool = False
+) -> list[Assessment]:
+    """The newest assessment of each exam, in their order; parameters as in :class:`Filters`.
+
+    Parameters
+    ----------
+    drafts : let assessments count that are not signed
+    """
+    chosen = select(func.max(Assessment.id)).group_by(Assessment.exam_id)
+    if not drafts:
+        chosen = chosen.where(Assessment.signed)
+    if reader is not None:
+        chosen = chosen.where(Assessment.reader_id == reader)
+    query = select(Assessment).where(Assessment.id.in_(chosen), *within(Assessment.at, first, last))
+    return list(session().scalars(query.order_by(Assessment.id)))
+
+
+def images_taken(first: date | None = None, last: date | None = None) -> int:
+    """Images that were taken in during a period and are still here."""
+    query = select(func.count()).select_from(Image)
+    if first or last:
+        query = query.where(Image.exam_id.in_(select(Exam.id).where(*within(Exam.created_at, first, last))))
+    return session().scalar(query) or 0

@@ -1,0 +1,366 @@
+"""The tables. A change here needs a migration: ``flask db revision`` drafts it."""
+
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any
+
+from flask_login import UserMixin
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+from birads_app.records.message_columns import SentenceList, SentenceText
+
+
+class Role(StrEnum):
+    """What an account may do: read exams; administer the product as well; or see everything and touch nothing."""
+
+    RADIOLOGIST = "radiologist"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+
+
+class Status(StrEnum):
+    """Where an exam stands: nobody has signed it, it was signed, a second look is wanted, or it could not be read."""
+
+    NEW = "new"
+    SECOND_LOOK = "second"
+    READ = "read"
+    FAILED = "failed"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Moments in UTC; SQLite itself keeps no time zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """This moment in UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Every table; names of constraints are fixed so that migrations can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class User(UserMixin, Base):
+    """An account.
+
+    session_key : what the signed session cookie carries in place of the id
+    enabled : False keeps an account's name on what it did, and its owner out
+    language : of the pages, such as ``de``; None leaves it to the browser
+    """
+
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("role IN ('radiologist', 'admin', 'auditor')", name="role"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64, collation="NOCASE"), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    session_key: Mapped[str] = mapped_column(String(64), unique=True)
+    enabled: Mapped[bool] = mapped_column(server_default="1", default=True)
+    language: Mapped[str | None] = mapped_column(String(8))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the session."""
+        return self.session_key
+
+
+class Token(Base):
+    """A key to the API. Only the SHA-256 of the token is kept; tokens are random, so that suffices.
+
+    name : what it is for, in its maker's words
+    """
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(64), server_default="", default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    user: Mapped[User] = relationship()
+
+
+class SetupToken(Base):
+    """The SHA-256 of the token that lets one person create the first administrator. At most one row, id 1."""
+
+    __tablename__ = "setup_token"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class LoginAttempt(Base):
+    """An attempt to sign in that failed, or that is being checked right now."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (
+        Index("ix_login_attempts_name_at", "name", "at"),
+        Index("ix_login_attempts_address_at", "address", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64, collation="NOCASE"))
+    address: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+
+
+class AuditEntry(Base):
+    """Who did what, and in ``detail`` why, in that person's words. Triggers of the database refuse every change."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_at", "at"),
+        Index("ix_audit_who_at", "who", "at"),
+        Index("ix_audit_action_at", "action", "at"),
+        Index("ix_audit_subject_at", "subject", "at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    who: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[str] = mapped_column(String(500), server_default="", default="")
+
+
+class Exam(Base):
+    """Images that were uploaded together, and the model that read them.
+
+    rule : by which the views of a breast are put together (:mod:`birads_app.model.aggregation`)
+    pseudonym : stands for the patient; None where no file is DICOM
+    study_uid, exam_date : as the stored DICOM files have them; None where they have none
+    status : a :class:`Status`
+    category, certainty : the exam's answer, and the probability of it in the breast that it comes from, 0..1;
+        None where there is no answer
+    suspicion : probability of category 4 or higher in the more suspicious breast, 0..1; None likewise
+    views : labels of the images in hanging order, such as ``R CC, L CC``; ``?`` is unknown
+    failure : why it could not be read; empty where it could
+    assessed, assessed_at, assessor : the last signed assessment of the whole exam; None where there is none
+    viewer, viewed_at : who has the exam open, and when that was heard of last
+    identity : who the patient is, encrypted
+    """
+
+    __tablename__ = "exams"
+    __table_args__ = (
+        Index("ix_exams_status_created_at", "status", "created_at", "id"),
+        Index("ix_exams_status_suspicion", "status", "suspicion", "id"),
+        Index("ix_exams_status_exam_date", "status", "exam_date", "id"),
+        Index("ix_exams_status_category", "status", "category", "created_at", "id"),
+        Index("ix_exams_status_category_suspicion", "status", "category", "suspicion", "id"),
+        Index("ix_exams_status_assessor_id", "status", "assessor_id", "created_at", "id"),
+        Index("ix_exams_status_assessor_id_suspicion", "status", "assessor_id", "suspicion", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    model: Mapped[str] = mapped_column(String(64))
+    demonstration: Mapped[bool]
+    rule: Mapped[str] = mapped_column(String(16), server_default="mean")
+    pseudonym: Mapped[str | None] = mapped_column(String(16), index=True)
+    study_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    exam_date: Mapped[date | None]
+    status: Mapped[str] = mapped_column(String(8), server_default=Status.NEW, default=Status.NEW)
+    category: Mapped[str | None] = mapped_column(String(1))
+    certainty: Mapped[float | None] = mapped_column(Float)
+    suspicion: Mapped[float | None] = mapped_column(Float)
+    views: Mapped[str] = mapped_column(String(255), server_default="", default="")
+    failure: Mapped[str] = mapped_column(SentenceText(500), server_default="", default="")
+    assessed: Mapped[str | None] = mapped_column(String(2))
+    assessed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    assessor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    viewer_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    viewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reader: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[reader_id])
+    assessor: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[assessor_id])
+    viewer: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[viewer_id])
+    identity: Mapped["SealedIdentity | None"] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True
+    )
+    images: Mapped[list["Image"]] = relationship(
+        back_populates="exam",
+        order_by="Image.position",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+
+
+class SealedIdentity(Base):
+    """What :mod:`birads_app.records.identities` keeps of an exam: nonce and ciphertext."""
+
+    __tablename__ = "identities"
+
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True)
+    box: Mapped[bytes]
+
+
+class Image(Base):
+    """One view of an exam with its prediction.
+
+    filename : a name to show, never used as a path; the uploaded one where identities are kept in files
+    source : format of the stored original, such as ``DICOM``
+    standard : False for a spot, magnification or implant-displaced view
+    sop_uid, sop_class : as the stored DICOM file has them; None for pictures
+    probabilities : by BI-RADS code, in the model's class order
+    possible : codes of the prediction set; empty where the model promises none
+    warnings : sentences (:mod:`birads_app.terms.messages`)
+    width, height : of the original in pixels
+    """
+
+    __tablename__ = "images"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int]
+    filename: Mapped[str] = mapped_column(String(255))
+    source: Mapped[str] = mapped_column(String(16))
+    view: Mapped[str | None] = mapped_column(String(16))
+    laterality: Mapped[str | None] = mapped_column(String(1))
+    standard: Mapped[bool] = mapped_column(server_default="1")
+    category: Mapped[str] = mapped_column(String(1))
+    probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
+    possible: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    warnings: Mapped[list[str]] = mapped_column(SentenceList)
+    width: Mapped[int]
+    height: Mapped[int]
+    sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    sop_class: Mapped[str | None] = mapped_column(String(64))
+    exam: Mapped[Exam] = relationship(back_populates="images")
+
+
+class Assessment(Base):
+    """What a radiologist concluded about an exam. Never changed: whoever thinks again adds another.
+
+    right, left : category of each breast, "0" to "6" or "4A" to "4C"; None where it was not assessed
+    overall : category of the exam, that of the more pressing breast; empty in a note that names none yet
+    density : A to D; None where it was not assessed
+    findings : as :meth:`birads_app.records.findings.Finding.as_json` gives them
+    signed : the radiologist answers for it; it is a note to be gone on with otherwise
+    second_look : a second reader is asked for
+    model, model_category : what read the exam, and its answer at that moment
+    """
+
+    __tablename__ = "assessments"
+    __table_args__ = (
+        Index("ix_assessments_signed_at", "signed", "at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    right: Mapped[str | None] = mapped_column(String(2))
+    left: Mapped[str | None] = mapped_column(String(2))
+    overall: Mapped[str] = mapped_column(String(2))
+    density: Mapped[str | None] = mapped_column(String(1))
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    text: Mapped[str] = mapped_column(Text)
+    signed: Mapped[bool]
+    second_look: Mapped[bool]
+    model: Mapped[str] = mapped_column(String(64))
+    model_category: Mapped[str | None] = mapped_column(String(1))
+    reader: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class Outcome(Base):
+    """What became of a breast, or of the whole exam, as it was entered later; the newest entry counts.
+
+    laterality : L or R; None for the exam as a whole
+    malignant : True where cancer was proven
+    on : the day of the proof, or of the follow-up that found none
+    """
+
+    __tablename__ = "outcomes"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    laterality: Mapped[str | None] = mapped_column(String(1))
+    malignant: Mapped[bool]
+    on: Mapped[date | None]
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    entered_by: Mapped[str] = mapped_column(String(64))
+
+
+class Refusal(Base):
+    """A file that was not taken in. Nothing of it is here but why.
+
+    reason : name of the domain error, such as ``NotAMammogram``
+    """
+
+    __tablename__ = "refusals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    who: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(64))
+
+
+class Delivery(Base):
+    """A model's results, or a radiologist's report, on the way to the PACS.
+
+    They are written at the moment of sending; nothing of them is here.
+
+    assessment_id : of the assessment that the report is about; None for the model's results
+    destination : where the last attempt went
+    model_version : tells two models of one name apart, and goes into the results
+    due_at : the next attempt, or the last one where there is none to come
+    error : why the last attempt failed; empty where none did
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'sent', 'stopped')", name="state"),
+        Index("ix_deliveries_results", "exam_id", unique=True, sqlite_where=text("assessment_id IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), index=True)
+    assessment_id: Mapped[int | None] = mapped_column(
+        ForeignKey("assessments.id", ondelete="CASCADE"), unique=True
+    )
+    model_version: Mapped[str] = mapped_column(String(64))
+    destination: Mapped[str] = mapped_column(String(255), default="")
+    state: Mapped[str] = mapped_column(String(8), default="waiting")
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    error: Mapped[str] = mapped_column(SentenceText(500), default="")

@@ -1,0 +1,1 @@
+"""Operations that pages and commands share: promotion, training runs, start-up."""

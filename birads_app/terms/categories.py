@@ -1,0 +1,89 @@
+"""BI-RADS assessment categories in the words that pages, commands and model cards share.
+
+The names and the management follow the usual reading of the BI-RADS atlas, 5th edition; the sentences are
+this project's own. The dictionary's order is the order of the categories, but the order of a model's
+classes comes from its bundle alone.
+"""
+
+from dataclasses import dataclass
+
+from birads_app.terms.messages import N_
+
+DISCLAIMER = N_(
+    "Research use only. "
+    "Not a medical device: do not make patient management decisions from this output alone."
+)
+
+
+@dataclass(frozen=True)
+class Category:
+    """One assessment category.
+
+    code : "0" to "6"
+    title : the category's name, without its number
+    description : what the reader means by it
+    management : what usually follows
+    colour : "#rrggbb", at least 3:1 against white paper and against the dark pages; the code stands beside it always,
+        for hues alone do not tell seven categories apart
+    """
+
+    code: str
+    title: str
+    description: str
+    management: str
+    colour: str
+
+
+_ALL = (
+    Category(
+        "0",
+        N_("Incomplete"),
+        N_("These images alone do not allow an assessment."),
+        N_("Recall for additional views or ultrasound, or obtain prior mammograms for comparison."),
+        "#76808c",
+    ),
+    Category(
+        "1",
+        N_("Negative"),
+        N_("No finding to report: symmetric breasts without mass, distortion or suspicious calcification."),
+        N_("Routine screening."),
+        "#3a9f7d",
+    ),
+    Category(
+        "2",
+        N_("Benign"),
+        N_("A finding is described that is certainly benign."),
+        N_("Routine screening."),
+        "#2f7fc2",
+    ),
+    Category(
+        "3",
+        N_("Probably benign"),
+        N_("A finding with a likelihood of malignancy of at most 2%, expected not to change."),
+        N_("Follow-up at a short interval, usually six months."),
+        "#b58a00",
+    ),
+    Category(
+        "4",
+        N_("Suspicious"),
+        N_("A finding with a likelihood of malignancy above 2% and below 95%."),
+        N_("Tissue diagnosis."),
+        "#cb4e12",
+    ),
+    Category(
+        "5",
+        N_("Highly suggestive of malignancy"),
+        N_("A finding with a likelihood of malignancy of at least 95%."),
+        N_("Tissue diagnosis."),
+        "#d2304a",
+    ),
+    Category(
+        "6",
+        N_("Known biopsy-proven malignancy"),
+        N_("The cancer in these images was proven by biopsy before."),
+        N_("Surgical excision where clinically appropriate."),
+        "#9a50c8",
+    ),
+)
+
+CATEGORIES: dict[str, Category] = {category.code: category for category in _ALL}

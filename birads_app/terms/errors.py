@@ -1,0 +1,65 @@
+"""What can go wrong in the core. Each message says what was received and what to do.
+
+BiradsError
+├── InputError               the file that was given
+│   ├── EmptyFile
+│   ├── UnsupportedFormat    a format, transfer syntax or object that is not read (HTTP 415)
+│   ├── UnreadableImage      the right format, but damaged or without pixels
+│   ├── ImageTooLarge        more pixels or bytes than the limit (HTTP 413)
+│   └── NotAMammogram        readable, but not a picture the model may judge
+└── ModelError               the model that should answer
+    ├── NoModel              none is there (HTTP 503)
+    ├── BundleError          a bundle is damaged, incomplete or of a newer schema
+    └── NotForService        the model was trained to be compared with, not to serve (HTTP 409)
+"""
+
+
+class BiradsError(Exception):
+    """Root of the domain's errors; ``str(error)`` is fit to be shown to the user.
+
+    sentence : the same, made with :func:`birads_app.terms.messages.say` so that it can be translated
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class InputError(BiradsError):
+    """The given file cannot be used."""
+
+
+class EmptyFile(InputError):
+    """The file has no bytes."""
+
+
+class UnsupportedFormat(InputError):
+    """The file's format, transfer syntax or object type is not read."""
+
+
+class UnreadableImage(InputError):
+    """The format is known, but the file is damaged, truncated or has no pixels."""
+
+
+class ImageTooLarge(InputError):
+    """The file has more bytes or pixels than are accepted."""
+
+
+class NotAMammogram(InputError):
+    """The picture can be read, but the model must not judge it."""
+
+
+class ModelError(BiradsError):
+    """The model cannot answer."""
+
+
+class NoModel(ModelError):
+    """There is no model to serve."""
+
+
+class BundleError(ModelError):
+    """A model bundle is damaged, incomplete or of an unknown schema."""
+
+
+class NotForService(ModelError):
+    """The model was trained by a protocol whose models must not serve."""

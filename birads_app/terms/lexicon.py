@@ -1,0 +1,184 @@
+"""The terms of mammography in BI-RADS, 5th edition, as data: findings, where they lie, densities, assessments.
+
+Terms are the standard's; what surrounds them is this project's own. Codes are what records keep, labels what people
+read. They are marked for translation, which whoever shows them does.
+"""
+
+from dataclasses import dataclass, replace
+
+from birads_app.terms.categories import CATEGORIES, Category
+from birads_app.terms.messages import N_
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """One thing that is said about a finding, such as its shape.
+
+    groups : label of a group of terms (empty where there is but one) -> terms: code -> label
+    """
+
+    code: str
+    label: str
+    groups: dict[str, dict[str, str]]
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """All terms, code -> label."""
+        return {code: label for terms in self.groups.values() for code, label in terms.items()}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of finding, and what is said about it."""
+
+    code: str
+    label: str
+    descriptors: tuple[Descriptor, ...] = ()
+
+
+_SHAPE = Descriptor(
+    "shape",
+    N_("Shape"),
+    {"": {"oval": N_("Oval"), "round": N_("Round"), "irregular": N_("Irregular")}},
+)
+_MARGIN = Descriptor(
+    "margin",
+    N_("Margin"),
+    {
+        "": {
+            "circumscribed": N_("Circumscribed"),
+            "obscured": N_("Obscured"),
+            "microlobulated": N_("Microlobulated"),
+            "indistinct": N_("Indistinct"),
+            "spiculated": N_("Spiculated"),
+        }
+    },
+)
+_MASS_DENSITY = Descriptor(
+    "density",
+    N_("Density of the mass"),
+    {
+        "": {
+            "high": N_("High density"),
+            "equal": N_("Equal density"),
+            "low": N_("Low density"),
+            "fat": N_("Fat-containing"),
+        }
+    },
+)
+_MORPHOLOGY = Descriptor(
+    "morphology",
+    N_("Morphology"),
+    {
+        N_("Typically benign"): {
+            "skin": N_("Skin"),
+            "vascular": N_("Vascular"),
+            "coarse": N_("Coarse or “popcorn-like”"),
+            "rod": N_("Large rod-like"),
+            "round": N_("Round"),
+            "rim": N_("Rim"),
+            "dystrophic": N_("Dystrophic"),
+            "milk": N_("Milk of calcium"),
+            "suture": N_("Suture"),
+        },
+        N_("Suspicious morphology"): {
+            "amorphous": N_("Amorphous"),
+            "coarse-heterogeneous": N_("Coarse heterogeneous"),
+            "fine-pleomorphic": N_("Fine pleomorphic"),
+            "fine-linear": N_("Fine linear or fine-linear branching"),
+        },
+    },
+)
+_DISTRIBUTION = Descriptor(
+    "distribution",
+    N_("Distribution"),
+    {
+        "": {
+            "diffuse": N_("Diffuse"),
+            "regional": N_("Regional"),
+            "grouped": N_("Grouped"),
+            "linear": N_("Linear"),
+            "segmental": N_("Segmental"),
+        }
+    },
+)
+_ASYMMETRY = Descriptor(
+    "type",
+    N_("Type of asymmetry"),
+    {
+        "": {
+            "asymmetry": N_("Asymmetry"),
+            "global": N_("Global asymmetry"),
+            "focal": N_("Focal asymmetry"),
+            "developing": N_("Developing asymmetry"),
+        }
+    },
+)
+
+_KINDS = (
+    Kind("mass", N_("Mass"), (_SHAPE, _MARGIN, _MASS_DENSITY)),
+    Kind("calcifications", N_("Calcifications"), (_MORPHOLOGY, _DISTRIBUTION)),
+    Kind("distortion", N_("Architectural distortion")),
+    Kind("asymmetry", N_("Asymmetries"), (_ASYMMETRY,)),
+    Kind("lymph-node", N_("Intramammary lymph node")),
+    Kind("skin-lesion", N_("Skin lesion")),
+    Kind("dilated-duct", N_("Solitary dilated duct")),
+)
+KINDS: dict[str, Kind] = {kind.code: kind for kind in _KINDS}
+
+# Every descriptor once: one name means one thing, whichever kind of finding it is said about.
+DESCRIPTORS: dict[str, Descriptor] = {
+    descriptor.code: descriptor for kind in _KINDS for descriptor in kind.descriptors
+}
+
+ASSOCIATED: dict[str, str] = {
+    "skin-retraction": N_("Skin retraction"),
+    "nipple-retraction": N_("Nipple retraction"),
+    "skin-thickening": N_("Skin thickening"),
+    "trabecular-thickening": N_("Trabecular thickening"),
+    "axillary-adenopathy": N_("Axillary adenopathy"),
+    "distortion": N_("Architectural distortion"),
+    "calcifications": N_("Calcifications"),
+}
+
+SIDES: dict[str, str] = {"R": N_("Right breast"), "L": N_("Left breast")}
+REGIONS: dict[str, str] = {
+    "upper-outer": N_("Upper outer quadrant"),
+    "upper-inner": N_("Upper inner quadrant"),
+    "lower-outer": N_("Lower outer quadrant"),
+    "lower-inner": N_("Lower inner quadrant"),
+    "central": N_("Central"),
+    "subareolar": N_("Subareolar"),
+    "axillary-tail": N_("Axillary tail"),
+}
+CLOCK = tuple(range(1, 13))
+DEPTHS: dict[str, str] = {
+    "anterior": N_("Anterior third"),
+    "middle": N_("Middle third"),
+    "posterior": N_("Posterior third"),
+}
+LARGEST_MM = 300
+
+DENSITIES: dict[str, str] = {
+    "A": N_("The breasts are almost entirely fatty"),
+    "B": N_("There are scattered areas of fibroglandular density"),
+    "C": N_("The breasts are heterogeneously dense, which may obscure small masses"),
+    "D": N_("The breasts are extremely dense, which lowers the sensitivity of mammography"),
+}
+
+
+def _assessments() -> dict[str, Category]:
+    """The categories, with 4 divided; the divisions share its description and management."""
+    found = dict(CATEGORIES)
+    suspicious = found.pop("4")
+    for code, title in (
+        ("4", suspicious.title),
+        ("4A", N_("Low suspicion for malignancy")),
+        ("4B", N_("Moderate suspicion for malignancy")),
+        ("4C", N_("High suspicion for malignancy")),
+    ):
+        found[code] = replace(suspicious, code=code, title=title)
+    return {code: found[code] for code in sorted(found)}
+
+
+ASSESSMENTS: dict[str, Category] = _assessments()

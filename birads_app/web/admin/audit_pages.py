@@ -1,0 +1,71 @@
+"""The audit list: who did what, found again, and taken away as a table."""
+
+from dataclasses import asdict
+from datetime import date
+
+from flask import Response, abort, render_template, request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from flask_login import current_user
+from wtforms import DateField, Form, StringField
+from wtforms.validators import Length, Optional
+
+from birads_app.records import audit_log
+from birads_app.records.audit_log import Search
+from birads_app.web.admin.blueprint import bp
+from birads_app.web.csv_download import download
+
+_COLUMNS = ("time (UTC)", "who", "action", "subject", "detail")
+
+
+class SearchForm(Form):
+    """Finds entries; it is sent in the address, so that a search can be kept."""
+
+    who = StringField(lazy("Who"), validators=[Length(max=64)])
+    action = StringField(lazy("What"), validators=[Length(max=32)])
+    subject = StringField(lazy("Exam, pseudonym, model or account"), validators=[Length(max=64)])
+    first = DateField(lazy("From"), validators=[Optional()])
+    last = DateField(lazy("To"), validators=[Optional()])
+
+
+@bp.get("/audit")
+def audit_list() -> tuple[str, int]:
+    """Search the list, a page at a time."""
+    form = SearchForm(request.args)
+    valid = form.validate()
+    found = audit_log.find(_search(form), request.args.get("before", type=int)) if valid else []
+    page = render_template(
+        "admin/audit.html",
+        form=form,
+        entries=found,
+        older=found[-1].id if len(found) == audit_log.PER_PAGE else None,
+        searched={key: value for key, value in request.args.items() if value and key in form._fields},
+        actions=audit_log.actions(),
+    )
+    return page, 200 if valid else 422
+
+
+@bp.get("/audit.csv")
+def export_audit() -> Response:
+    """Give all entries found as a table; that somebody took them is an entry itself."""
+    form = SearchForm(request.args)
+    if not form.validate():
+        abort(422, _("This search cannot be understood. Go back and correct it."))
+    search = _search(form)
+    asked = "; ".join(f"{key}: {value}" for key, value in asdict(search).items() if value)
+    audit_log.note(current_user.name, "export audit list", detail=asked)
+    rows = (
+        (entry.at.isoformat(timespec="seconds"), entry.who, entry.action, entry.subject, entry.detail)
+        for entry in audit_log.all_of(search)
+    )
+    return download(f"audit-{date.today().isoformat()}", _COLUMNS, rows)
+
+
+def _search(form: SearchForm) -> Search:
+    return Search(
+        who=(form.who.data or "").strip(),
+        action=(form.action.data or "").strip(),
+        subject=(form.subject.data or "").strip(),
+        first=form.first.data,
+        last=form.last.data,
+    )

@@ -1,0 +1,254 @@
+"""Training in the browser: start, watch, stop, go on."""
+
+from typing import Any
+
+import click
+from flask import abort, flash, jsonify, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    Field,
+    FloatField,
+    IntegerField,
+    RadioField,
+    SelectChoice,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
+
+from birads_app.services import training_runs
+from birads_app.services.training_runs import Standing, State, Training
+from birads_app.terms.errors import BiradsError
+from birads_app.web.access import may_change
+from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
+from birads_app.web.admin.curves import losses
+from birads_app.web.wording import translated
+
+# The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
+KNOBS: dict[str, tuple[LazyString, LazyString | str]] = {
+    "head": (lazy("Head"), lazy("What is learned on top of the features.")),
+    "resampling": (lazy("Resampling"), lazy("smote-train balances the training part alone.")),
+    "split": (lazy("Split by"), lazy("What stays on one side; by image leaks.")),
+    "folds": (lazy("Folds"), lazy("Of a cross-validation; 0 holds one part out.")),
+    "classes": (lazy("Categories"), lazy("For instance 1,3,4,5; empty for all found.")),
+    "patient_pattern": (
+        lazy("Pattern of patients"),
+        lazy("Regular expression that finds the patient in a path."),
+    ),
+    "loss": (lazy("Loss"), lazy("For heads that are networks.")),
+    "fine_tune": (
+        lazy("Fine-tune from stage"),
+        lazy("For instance conv5; empty leaves the backbone as it is."),
+    ),
+    "epochs": (lazy("Epochs"), lazy("At most; it stops earlier where nothing is gained.")),
+    "test_share": (lazy("Test share"), lazy("Of the images, kept for the evaluation.")),
+    "seed": (lazy("Seed"), lazy("The same seed gives the same model.")),
+    "traps": (lazy("Lay traps: file geometry alone, and shuffled labels"), ""),
+    "images": (lazy("Show test images in the report"), ""),
+}
+FIRST = ("head", "resampling", "split", "folds")
+_PHANTOMS, _FOLDER = "phantoms", "folder"
+_SHOWN = 50
+# Arguments of a program end at this character.
+_NO_NUL = Regexp(r"[^\0]*\Z")
+
+
+class StartForm(FlaskForm):
+    """What every training needs; :func:`_form` adds the knobs."""
+
+    name = StringField(lazy("Name of the new model"), validators=[InputRequired(), Length(max=64)])
+    source = RadioField(
+        lazy("Learn from"),
+        choices=[
+            SelectChoice(_PHANTOMS, lazy("Synthetic images")),
+            SelectChoice(_FOLDER, lazy("A folder on the server")),
+        ],
+        default=_PHANTOMS,
+    )
+    phantoms = IntegerField(
+        lazy("Synthetic patients, four images each"),
+        default=50,
+        validators=[Optional(), NumberRange(1, 10_000)],
+    )
+    data = StringField(lazy("Folder"), validators=[Length(max=1000), _NO_NUL], render_kw={"list": "folders"})
+
+
+@bp.route("/trainings", methods=["GET", "POST"], endpoint="trainings")
+def overview() -> ResponseReturnValue:
+    """List the trainings, and start one."""
+    form = _form() if training_runs.possible() and may_change("admin") else None
+    if form is None or not form.validate_on_submit():
+        return _list_page(form, 422 if form and form.errors else 200)
+    try:
+        training = _start(form)
+    except BiradsError as error:
+        form.form_errors.append(translated(error.sentence))
+        return _list_page(form, 422)
+    return redirect(url_for("admin.training", training_id=training.id), 303)
+
+
+@bp.get("/trainings/<training_id>")
+def training(training_id: str) -> str:
+    """Show how a training stands."""
+    found = training_runs.get(training_id)
+    standing = training_runs.standing(found)
+    return render_template(
+        "admin/training.html",
+        training=found,
+        standing=standing,
+        now=_now(standing),
+        knobs=KNOBS,
+        state_words=_state_words(),
+    )
+
+
+@bp.get("/trainings/<training_id>/progress")
+def progress(training_id: str) -> ResponseReturnValue:
+    """Tell how a training stands, for the page that watches it."""
+    return jsonify(_now(training_runs.standing(training_runs.get(training_id))))
+
+
+@bp.route("/trainings/<training_id>/stop", methods=["GET", "POST"])
+def stop(training_id: str) -> ResponseReturnValue:
+    """Ask first, then stop it."""
+    found = training_runs.get(training_id)
+    texts = {
+        "title": _("Stop the training of %(name)s?", name=found.name),
+        "text": _("What it has learned is kept, and it can go on later from there."),
+        "action": _("Stop"),
+        "busy": _("Stopping…"),
+        "back": url_for("admin.training", training_id=found.id),
+        "danger": True,
+    }
+    form = FlaskForm()
+    if not confirmed(form):
+        return confirm_page(form, **texts)
+    try:
+        training_runs.stop(found, current_user.name)
+    except BiradsError as error:
+        return confirm_page(form, error, **texts)
+    flash(_("The training of %(name)s was stopped.", name=found.name))
+    return redirect(url_for("admin.training", training_id=found.id), 303)
+
+
+@bp.post("/trainings/<training_id>/resume")
+def resume(training_id: str) -> ResponseReturnValue:
+    """Go on with a training that was stopped."""
+    if not training_runs.possible():
+        abort(409, _("Training is not installed on this server."))
+    training_runs.resume(training_runs.get(training_id), current_user.name)
+    return redirect(url_for("admin.training", training_id=training_id), 303)
+
+
+def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
+    page = render_template(
+        "admin/trainings.html",
+        form=form,
+        possible=training_runs.possible(),
+        folders=training_runs.folders(),
+        listing=training_runs.newest(_SHOWN),
+        running=training_runs.running(),
+        first=FIRST,
+        more=[name for name in KNOBS if name not in FIRST],
+        state_words=_state_words(),
+    )
+    return page, status
+
+
+def _start(form: Any) -> Training:
+    """Start what the form asks for."""
+    chosen = {name: _as_option(form[name].data) for name in KNOBS}
+    data = None
+    if form.source.data == _FOLDER:
+        data = training_runs.data_folder(form.data.data.strip())
+    else:
+        chosen["phantoms"] = str(form.phantoms.data or form.phantoms.default)
+    return training_runs.start(form.name.data.strip(), data, chosen, current_user.name)
+
+
+def _as_option(value: Any) -> str:
+    """A field's value as an option has it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value).strip()
+
+
+def _form() -> FlaskForm:
+    """The form with a field for each knob, made from the command's own options."""
+    known = training_runs.options()
+    knobs = {name: _field(known[name], *words) for name, words in KNOBS.items()}
+    made: FlaskForm = type("TrainingForm", (StartForm,), knobs)()
+    return made
+
+
+def _field(option: Any, label: LazyString, hint: LazyString | str) -> Field:
+    """A field that takes what the option takes."""
+    kind, options = option.type, {"default": option.default, "description": hint}
+    if option.is_flag:
+        return BooleanField(label, **options)
+    if choices := training_runs.choices(option):
+        return SelectField(label, choices=choices, **options)
+    if isinstance(kind, click.FloatRange):
+        return FloatField(label, [InputRequired(), NumberRange(kind.min, kind.max)], **options)
+    if isinstance(kind, click.IntRange | click.types.IntParamType):
+        return IntegerField(label, [InputRequired(), NumberRange(getattr(kind, "min", 0))], **options)
+    return StringField(label, [Length(max=200), _NO_NUL], **options)
+
+
+def _now(standing: Standing) -> dict[str, Any]:
+    """How a training stands, as the page's script takes it."""
+    told = standing.progress
+    curves = told.get("curves", {})
+    return {
+        "state": standing.state,
+        "sentence": _sentence(standing),
+        "done": told.get("done", 0),
+        "total": told.get("total", 0),
+        "charts": {task: losses(curve) for task, curve in curves.items()},
+        "log": standing.log,
+    }
+
+
+def _state_words() -> dict[str, str]:
+    return {
+        State.RUNNING: _("running"),
+        State.FINISHED: _("finished"),
+        State.STOPPED: _("stopped"),
+        State.FAILED: _("failed"),
+    }
+
+
+def _sentence(standing: Standing) -> str:
+    """What it does now, or how it ended."""
+    if standing.state == State.FINISHED:
+        return _("The training has finished and the model is written.")
+    if standing.state == State.FAILED:
+        return standing.error
+    if standing.state == State.STOPPED:
+        return _("The training was stopped before it had finished. No model was written.")
+    told = standing.progress
+    if not told:
+        return _("Starting…")
+    place = {"task": _task(told["task"]), "done": told["done"], "total": told["total"]}
+    if told["part"]:
+        return _("%(task)s, %(part)s: %(done)s of %(total)s", part=told["part"], **place)
+    return _("%(task)s: %(done)s of %(total)s", **place)
+
+
+def _task(task: str) -> str:
+    """A task of the training in the words of the pages."""
+    words = {
+        "phantoms": _("Drawing synthetic patients"),
+        "images": _("Reading images"),
+        "geometry": _("Looking at file geometry"),
+        "SMOTE": _("Balancing the categories"),
+        "head": _("Learning, epochs"),
+        "fine-tuning": _("Fine-tuning, epochs"),
+    }
+    return words.get(task, task)

@@ -1,0 +1,121 @@
+"""Assessing an exam, and the reports on it: a page that prints, PDF, JSON, DICOM objects."""
+
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+
+from birads_app.records import assessments, exams, worklist
+from birads_app.records.schema import Assessment, Exam
+from birads_app.terms import lexicon
+from birads_app.web import assessment_form, report_content, worklist_query
+
+bp = Blueprint("assessing", __name__)
+
+
+@bp.app_context_processor
+def _vocabulary() -> dict[str, Any]:
+    """Give every template the lexicon, and what the exam's page shows of assessments."""
+    return {
+        "lexicon": lexicon,
+        "assessment_panel": assessment_form.panel,
+        "breasts_of": assessments.breasts_of,
+        "described": report_content.described,
+        "said_items": assessment_form.said_items,
+        "said_groups": assessment_form.said_groups,
+        "kinds_with": assessment_form.kinds_with,
+    }
+
+
+@bp.post("/exams/<exam_id>/assessments")
+def assess(exam_id: str) -> ResponseReturnValue:
+    """Add an assessment; after signing, open the exam that is read next.
+
+    What cannot be signed yet is kept as a note, so that nothing that was entered is lost.
+    """
+    exam = exams.get(exam_id)
+    draft = assessment_form.read(request.form)
+    missing = assessments.lacking(exam, draft.breasts) if draft.signed else ()
+    signed = draft.signed and not missing
+    assessments.add(exam.id, current_user, replace(draft, signed=signed))
+    other = assessments.signed_meanwhile(exam, current_user, request.form.get("seen", 0, type=int))
+    if missing:
+        flash(
+            ngettext(
+                "Not signed: a breast has no category yet. What you entered is kept as a note.",
+                "Not signed: both breasts have no category yet. What you entered is kept as a note.",
+                len(missing),
+            )
+        )
+    if other:
+        flash(
+            _(
+                "%(name)s assessed this exam at %(time)s UTC; both assessments are kept.",
+                name=other.reader.name,
+                time=f"{other.at:%H:%M}",
+            )
+        )
+    return _after(exam, signed, stay=bool(missing or other))
+
+
+def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
+    """To the next exam after a signature, unless there is something to be seen here."""
+    here = url_for("reading.exam", exam_id=exam.id, _anchor="assessment")
+    if not signed:
+        flash(_("Saved as a note. It is not signed."))
+        return redirect(here, 303)
+    if stay:
+        flash(_("Signed."))
+        return redirect(here, 303)
+    following = worklist.next_waiting(worklist_query.remembered(), current_user, exam.id)
+    if following is None:
+        flash(_("Signed. No other exam waits."))
+        return redirect(url_for("reading.worklist"), 303)
+    flash(_("Signed. This is the next exam."))
+    return redirect(url_for("reading.exam", exam_id=following), 303)
+
+
+@bp.get("/exams/<exam_id>/report")
+def report(exam_id: str) -> str:
+    """Show the report as it prints."""
+    return render_template("reading/report.html", report=_report(exam_id))
+
+
+@bp.get("/exams/<exam_id>/report.pdf")
+def report_pdf(exam_id: str) -> Response:
+    """The report as PDF."""
+    from birads_app.web.report_pdf import draw  # what it draws with is large, and asked for now and then
+
+    return _download(draw(_report(exam_id)), "application/pdf", f"report-{exam_id[:8]}.pdf")
+
+
+@bp.get("/exams/<exam_id>/report.json")
+def report_json(exam_id: str) -> Response:
+    """The report for programs."""
+    return jsonify(report_content.as_json(_report(exam_id)))
+
+
+@bp.get("/exams/<exam_id>/dicom")
+def dicom(exam_id: str) -> Response:
+    """The model's results and the signed reports as DICOM objects, of the patient as the stored files name her."""
+    from birads_app.web.dicom_package import pack  # what it writes with is large, and asked for now and then
+
+    return _download(pack(exams.get(exam_id)), "application/zip", f"exam-{exam_id[:8]}.zip")
+
+
+def _report(exam_id: str) -> report_content.Report:
+    """The report on the assessment that the address names, or on the one that counts."""
+    exam = exams.get(exam_id)
+    wanted = request.args.get("assessment", type=int)
+    found: Assessment | None = assessments.get(exam.id, wanted) if wanted else None
+    return report_content.of(exam, found)
+
+
+def _download(data: bytes, kind: str, name: str) -> Response:
+    response = Response(data, mimetype=kind)
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response

@@ -1,0 +1,35 @@
+"""What speaks against trusting the model's answer to an exam."""
+
+from dataclasses import dataclass
+
+from birads_app.model.aggregation import ExamAnswer
+from birads_app.records.schema import Exam
+from birads_app.terms.hanging import hanging
+from birads_app.web.wording import not_seen, short_label, translated
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One reason.
+
+    text : a sentence
+    views : labels of the images that it is about; empty where it is about the whole exam
+    """
+
+    text: str
+    views: tuple[str, ...] = ()
+
+
+def doubts(exam: Exam, whole: ExamAnswer | None) -> list[Doubt]:
+    """What the exam lacks, and the warnings of its images, each once with the views that it is about."""
+    missing = not_seen(whole) if whole else ""
+    found = [Doubt(missing)] if missing else []
+    by_text: dict[str, list[str]] = {}
+    for number, image in enumerate(hanging(exam.images), 1):
+        for warning in image.warnings:
+            by_text.setdefault(warning, []).append(short_label(image.laterality, image.view, number))
+    everywhere = len(exam.images)
+    return found + [
+        Doubt(translated(text), () if len(views) == everywhere > 1 else tuple(views))
+        for text, views in by_text.items()
+    ]

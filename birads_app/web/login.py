@@ -1,0 +1,140 @@
+"""Set-up of the first administrator, signing in and out."""
+
+from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from flask_login import LoginManager, current_user, login_required, login_user, logout_user
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, StringField
+from wtforms.validators import EqualTo, InputRequired, Length
+
+from birads_app.records import audit_log, rate_limit, setup, users
+from birads_app.records.errors import InvalidAccount, TooManyAttempts
+from birads_app.records.schema import User
+from birads_app.web import language
+from birads_app.web.safe_redirect import safe_target
+from birads_app.web.wording import translated
+
+bp = Blueprint("account", __name__)
+login_manager = LoginManager()
+
+# Visitors may send these forms, so they are not let fill the disk with them.
+_FORM_MAX_BYTES = 64 * 1024
+
+
+class SetupForm(FlaskForm):
+    """Creates the first administrator."""
+
+    token = StringField(lazy("Set-up token"), validators=[InputRequired(), Length(max=100)])
+    name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
+    password = PasswordField(
+        lazy("Password (at least %(least)d characters)", least=users.PASSWORD_MIN),
+        validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
+    )
+    confirm = PasswordField(
+        lazy("Password again"),
+        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
+    )
+
+
+class LoginForm(FlaskForm):
+    """Signs in."""
+
+    name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
+    password = PasswordField(lazy("Password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)])
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages, and let Flask-Login know the accounts."""
+    login_manager.init_app(app)
+    app.register_blueprint(bp)
+
+
+@bp.before_app_request
+def _small_forms_only() -> None:
+    """Bound what visitors may send; this runs ahead of the check of the form's token, which reads the body."""
+    if request.blueprint in (bp.name, language.bp.name):
+        request.max_content_length = _FORM_MAX_BYTES
+
+
+@login_manager.user_loader
+def _load(key: str) -> User | None:
+    return users.by_session_key(key)
+
+
+@login_manager.unauthorized_handler
+def _send_to_login() -> ResponseReturnValue:
+    """Lead a visitor to the page that lets them in."""
+    if setup.is_open():
+        return redirect(url_for("account.setup"))
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("account.login", next=None if wanted == "/" else wanted))
+
+
+@bp.route("/setup", endpoint="setup", methods=["GET", "POST"])
+def setup_page() -> ResponseReturnValue:
+    """Create the administrator; gone once there is an account."""
+    if not setup.is_open():
+        abort(404)
+    form = SetupForm()
+    if not form.validate_on_submit():
+        return _form_page("account/setup.html", form)
+    if not setup.accepts(form.token.data):
+        form.form_errors.append(_("This is not the token that the server printed when it was started last."))
+        return _form_page("account/setup.html", form, 403)
+    try:
+        user = setup.create_administrator(form.name.data, form.password.data)
+    except InvalidAccount as error:
+        form.form_errors.append(translated(error.sentence))
+        return _form_page("account/setup.html", form, 422)
+    _sign_in(user)
+    return redirect(url_for("reading.worklist"))
+
+
+@bp.route("/login", methods=["GET", "POST"])
+def login() -> ResponseReturnValue:
+    """Sign in."""
+    if setup.is_open():
+        return redirect(url_for("account.setup"))
+    if current_user.is_authenticated:
+        return redirect(url_for("reading.worklist"))
+    form = LoginForm()
+    if not form.validate_on_submit():
+        return _form_page("account/login.html", form)
+    address = request.remote_addr or ""
+    try:
+        rate_limit.register(form.name.data, address)
+    except TooManyAttempts as error:
+        form.form_errors.append(translated(error.sentence))
+        return *_form_page("account/login.html", form, 429), {"Retry-After": str(error.wait)}
+    user = users.authenticate(form.name.data, form.password.data)
+    if user is None:
+        audit_log.note(users.name_on_record(form.name.data), "sign in refused")
+        form.form_errors.append(_("Name and password do not match."))
+        return _form_page("account/login.html", form, 401)
+    rate_limit.forget(form.name.data, address)
+    _sign_in(user)
+    return redirect(safe_target(request.args.get("next")) or url_for("reading.worklist"))
+
+
+@bp.post("/logout")
+@login_required
+def logout() -> ResponseReturnValue:
+    """Sign out."""
+    logout_user()
+    session.clear()
+    return redirect(url_for("account.login"))
+
+
+def _sign_in(user: User) -> None:
+    """Begin a fresh session, on record."""
+    audit_log.note(user.name, "sign in")
+    language.keep(user)
+    session.permanent = True
+    login_user(user)
+
+
+def _form_page(template: str, form: FlaskForm, status: int | None = None) -> tuple[str, int]:
+    """Show a form; one with mistakes answers 422."""
+    return render_template(template, form=form), status or (422 if form.errors else 200)

@@ -1,0 +1,209 @@
+"""The audit of practice: its page, its tables to take along, and the entry of outcomes."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+
+from birads_app.practice import csv_export, outcome_table
+from birads_app.practice.audit import Audit, audit
+from birads_app.practice.drift import WINDOW
+from birads_app.practice.estimates import ENOUGH, rate_of
+from birads_app.practice.outcome_table import Plan, Problem
+from birads_app.records import audit_log as record
+from birads_app.records import outcomes, practice_queries, refusals, signed_assessments
+from birads_app.records.signed_assessments import Filters, Rows
+from birads_app.web import practice_charts as charts
+from birads_app.web import practice_wording as words
+from birads_app.web.csv_download import download
+from birads_app.web.practice_charts import Point
+
+bp = Blueprint("practice", __name__, url_prefix="/practice")
+
+# Of the months, the last ones are drawn.
+_MONTHS = 24
+# Bytes of a table that the page takes; it comes back with the form that confirms it.
+_TABLE_MAX = 400_000
+
+
+@bp.get("/")
+def overview() -> str:
+    """Show how readers, model and outcomes agree."""
+    filters, signed = _filters(), signed_assessments.signed()
+    found = audit(signed, signed.chosen(filters))
+    return render_template(
+        "practice/overview.html",
+        audit=found,
+        signed=signed,
+        filters=filters,
+        chosen={name: value for name, value in request.args.items() if value},
+        words=words,
+        window=WINDOW,
+        enough=ENOUGH,
+        **_charts(found),
+        **_refused(filters),
+    )
+
+
+@bp.get("/exams.csv")
+def exams_table() -> ResponseReturnValue:
+    """Download the signed assessments that the filters leave."""
+    signed = signed_assessments.signed()
+    rows = signed.chosen(_filters())
+    record.note(current_user.name, "export assessments", str(len(rows)))
+    return _download(_lines(rows), "exams")
+
+
+@bp.get("/figures.csv")
+def figures_table() -> ResponseReturnValue:
+    """Download the figures that the page shows."""
+    signed = signed_assessments.signed()
+    return _download(csv_export.figures(audit(signed, signed.chosen(_filters()))), "figures")
+
+
+@bp.get("/outcomes")
+def enter_outcomes() -> str:
+    """Ask for a table of outcomes."""
+    return render_template("practice/outcomes.html", plan=None)
+
+
+@bp.get("/outcomes/template.csv")
+def outcomes_template() -> Response:
+    """Download a table of outcomes without a line in it."""
+    return download("outcomes", outcome_table.COLUMNS, ())
+
+
+@bp.post("/outcomes")
+def check_outcomes() -> ResponseReturnValue:
+    """Show what a table would enter, and what is wrong with it."""
+    sent = request.files.get("table")
+    data = sent.read(_TABLE_MAX + 1) if sent else b""
+    if not data:
+        return _outcomes_page(_refuse(_("No table was received. Choose a CSV file.")), "")
+    if len(data) > _TABLE_MAX:
+        return _outcomes_page(
+            _refuse(
+                _("The table is too long for this page. Enter it on the server: flask practice import FILE.")
+            ),
+            "",
+        )
+    plan = outcome_table.plan(data)
+    return _outcomes_page(plan, "" if plan.problems else data.decode("utf-8-sig"))
+
+
+@bp.post("/outcomes/enter")
+def confirm_outcomes() -> ResponseReturnValue:
+    """Enter a table that was looked at, if it still can be entered as a whole."""
+    text = request.form.get("table", "")
+    plan = outcome_table.plan(text.encode())
+    if plan.problems:
+        return _outcomes_page(plan, "")
+    outcomes.enter(plan.entries, current_user.name)
+    flash(ngettext("%(num)s outcome was entered.", "%(num)s outcomes were entered.", len(plan.entries)))
+    return redirect(url_for("practice.overview"), 303)
+
+
+def _outcomes_page(plan: Plan, text: str) -> tuple[str, int]:
+    page = render_template("practice/outcomes.html", plan=plan, text=text, words=words)
+    return page, 422 if plan.problems else 200
+
+
+def _refuse(message: str) -> Plan:
+    return Plan(problems=(Problem(0, message),))
+
+
+def _filters() -> Filters:
+    """What the address asks for."""
+    first, last = _day("from"), _day("to")
+    if first and last and first > last:
+        abort(400, _("The first day, %(first)s, lies after the last one.", first=first.isoformat()))
+    reader = request.args.get("reader", "")
+    if reader and not reader.isdecimal():
+        abort(400, _("“%(given)s” is no reader.", given=reader))
+    return Filters(first, last, int(reader) if reader else None, request.args.get("model") or None)
+
+
+def _day(name: str) -> date | None:
+    given = request.args.get(name, "")
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError:
+        abort(400, _("“%(given)s” is no date. Write it as 2026-03-31.", given=given))
+
+
+def _charts(found: Audit) -> dict[str, Any]:
+    """The page's drawings; None where there is nothing to draw."""
+    months = found.by_month[-_MONTHS:]
+    if not months:
+        return {"kappa_chart": None, "recall_chart": None, "diagrams": []}
+    kappas = [Point(words.month(part.title), part.kappa) for part in months]
+    recalls = [Point(words.month(part.title), part.recall) for part in months]
+    end = charts.upper_end(recalls, 0.2)
+    return {
+        "months": months,
+        "kappa_chart": charts.over_time(
+            kappas,
+            1,
+            [(at / 4, words.decimal(at / 4)) for at in range(5)],
+            _("Kappa of reader and model, by month"),
+        ),
+        "recall_chart": charts.over_time(
+            recalls,
+            end,
+            [(end * at / 2, words.percent(end * at / 2)) for at in range(3)],
+            _("Recall rate, by month"),
+        ),
+        "diagrams": list(_diagrams(found)),
+    }
+
+
+def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
+    """Reliability against readers and outcomes, each with its words."""
+    for reliability, title, up in (
+        (found.against_readers, _("Against the readers"), _("Read as 4 or 5")),
+        (found.against_outcomes, _("Against the outcomes"), _("Malignant")),
+    ):
+        drawn = reliability and charts.reliability_diagram(
+            reliability, _("The model’s probability of 4 or higher"), up, title
+        )
+        yield {"title": title, "up": up, "found": reliability, "chart": drawn}
+
+
+def _refused(filters: Filters) -> dict[str, Any]:
+    """What the quality gate and the reading of files refused in the days that are asked for."""
+    counts = refusals.by_reason(filters.first, filters.last)
+    shown = [(words.reason(name), count, words.number(count)) for name, count in counts.items()]
+    refused = sum(counts.values())
+    files = refused + practice_queries.images_taken(filters.first, filters.last)
+    chart = charts.bars(shown, _("Refused files by reason")) if shown else None
+    return {
+        "refused": refused,
+        "files": files,
+        "refusal_chart": chart,
+        "refused_share": rate_of(refused, files),
+    }
+
+
+def _lines(rows: Rows) -> Iterator[Sequence[object]]:
+    yield (*practice_queries.LINE, "outcome")
+    for values, outcome in practice_queries.lines(rows):
+        yield (*values, {1: "malignant", 0: "benign"}.get(outcome))
+
+
+def _download(rows: Iterator[Sequence[object]], name: str) -> Response:
+    header = [str(column) for column in next(rows)]
+    return download(name, header, rows)

@@ -1,0 +1,107 @@
+"""What everybody may change about their own account: the password, and keys to the API."""
+
+from flask import Blueprint, flash, redirect, render_template, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from flask_login import current_user, login_user
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, StringField
+from wtforms.validators import EqualTo, InputRequired, Length
+
+from birads_app.records import rate_limit, tokens, users
+from birads_app.records.schema import User
+from birads_app.terms.errors import BiradsError
+from birads_app.web import language
+from birads_app.web.http_status import status_of
+from birads_app.web.wording import translated
+
+bp = Blueprint("own_account", __name__, url_prefix="/account")
+
+# What the throttle counts attempts at the current password under, beside those to sign in.
+_HERE = "account page"
+
+
+class PasswordForm(FlaskForm):
+    """Changes one's own password."""
+
+    current = PasswordField(
+        lazy("Current password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)]
+    )
+    password = PasswordField(
+        lazy("New password (at least %(count)s characters)", count=users.PASSWORD_MIN),
+        validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
+    )
+    confirm = PasswordField(
+        lazy("New password again"),
+        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
+    )
+
+
+class TokenForm(FlaskForm):
+    """Makes a key to the API."""
+
+    name = StringField(lazy("What it is for"), validators=[InputRequired(), Length(max=tokens.NAME_MAX)])
+
+
+@bp.get("")
+def page() -> ResponseReturnValue:
+    """Show one's account."""
+    return _page(PasswordForm(), TokenForm())
+
+
+@bp.post("/password")
+def change_password() -> ResponseReturnValue:
+    """Change the password; every other session of the account ends."""
+    form = PasswordForm()
+    if not form.validate_on_submit():
+        return _page(form, TokenForm(formdata=None), 422)
+    try:
+        rate_limit.register(current_user.name, _HERE)
+        user = users.authenticate(current_user.name, form.current.data)
+        if user is None:
+            form.current.errors = [_("This is not your current password.")]
+            return _page(form, TokenForm(formdata=None), 422)
+        rate_limit.forget(user.name, _HERE)
+        changed = users.set_password(user, form.password.data, user.name)
+    except BiradsError as error:
+        form.form_errors.append(translated(error.sentence))
+        return _page(form, TokenForm(formdata=None), status_of(error))
+    sign_in_again(changed)
+    flash(_("Your password was changed. Everywhere else you have been signed out."))
+    return redirect(url_for("own_account.page"), 303)
+
+
+@bp.post("/tokens")
+def create_token() -> ResponseReturnValue:
+    """Make a token, which is shown this once."""
+    form = TokenForm()
+    if not form.validate_on_submit():
+        return _page(PasswordForm(formdata=None), form, 422)
+    made = tokens.create(current_user, form.name.data.strip(), current_user.name)
+    return _page(PasswordForm(formdata=None), TokenForm(formdata=None), made=made)
+
+
+@bp.route("/tokens/<int:token_id>/revoke", methods=["GET", "POST"])
+def revoke_token(token_id: int) -> ResponseReturnValue:
+    """Ask first, then revoke one of one's own tokens."""
+    token, form = tokens.get(token_id, current_user), FlaskForm()
+    if not form.validate_on_submit():
+        return render_template("account/revoke.html", form=form, token=token)
+    tokens.revoke(token, current_user.name)
+    flash(_("The token was revoked."))
+    return redirect(url_for("own_account.page"), 303)
+
+
+def sign_in_again(user: User) -> None:
+    """Begin a fresh session after all of the account's have ended."""
+    language.keep(user)
+    session.permanent = True
+    login_user(user)
+
+
+def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str = "") -> tuple[str, int]:
+    listing = tokens.listing(current_user)
+    return render_template(
+        "account/own.html", password=password, token=token, listing=listing, made=made
+    ), status

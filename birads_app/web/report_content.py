@@ -1,0 +1,120 @@
+"""What a report on an assessment has: the same for the page, the PDF and JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext as _
+
+from birads_app.model.aggregation import ExamAnswer
+from birads_app.records import assessments, exams, findings
+from birads_app.records.errors import NotFound
+from birads_app.records.findings import Finding
+from birads_app.records.schema import Assessment, Exam, Image
+from birads_app.terms import lexicon
+from birads_app.terms.categories import DISCLAIMER, Category
+from birads_app.terms.hanging import hanging
+from birads_app.web import wording
+from birads_app.web.wording import translated
+
+
+@dataclass(frozen=True)
+class Described:
+    """A finding in words: its number on the pictures, from 1, its kind, and (label, term) of what was said."""
+
+    number: int
+    kind: str
+    said: Sequence[tuple[str, str]]
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report.
+
+    images : in hanging order
+    findings : in the order in which they were entered
+    count : of all assessments of the exam
+    model : the model's answer; None where it had none
+    """
+
+    exam: Exam
+    assessment: Assessment
+    images: Sequence[Image]
+    findings: Sequence[Described]
+    count: int
+    model: ExamAnswer | None
+
+    @property
+    def breasts(self) -> list[tuple[str, Category]]:
+        """(title, category) of each breast that was assessed."""
+        found = assessments.breasts_of(self.assessment)
+        return [(translated(lexicon.SIDES[side]), lexicon.ASSESSMENTS[code]) for side, code in found.items()]
+
+    @property
+    def overall(self) -> Category | None:
+        """The exam's category; None in a note that names none."""
+        return lexicon.ASSESSMENTS.get(self.assessment.overall)
+
+    def marks(self, image: Image) -> list[Described]:
+        """The findings that are marked on an image."""
+        return [one for one in self.findings if one.finding.image == image.id and one.finding.x is not None]
+
+    def label(self, image: Image) -> str:
+        """The picture's short name."""
+        return wording.short_label(image.laterality, image.view, self.images.index(image) + 1)
+
+    @property
+    def certainty(self) -> str:
+        """How certain the model is of its category, in words; empty where it has none."""
+        return wording.certainty(self.model.leading.probabilities) if self.model else ""
+
+
+def of(exam: Exam, assessment: Assessment | None = None) -> Report:
+    """The report on an assessment; without one on that which counts. Raises NotFound where there is none."""
+    chosen = assessment or assessments.newest(exam)
+    if chosen is None:
+        raise NotFound(_("Nobody has assessed this exam yet, so there is no report."))
+    return Report(
+        exam=exam,
+        assessment=chosen,
+        images=hanging(exam.images),
+        findings=described(chosen),
+        count=len(assessments.history(exam)),
+        model=exams.answer(exam),
+    )
+
+
+def described(assessment: Assessment) -> list[Described]:
+    """An assessment's findings in words."""
+    kept = [findings.from_json(finding) for finding in assessment.findings]
+    return [
+        Described(
+            number, translated(lexicon.KINDS[one.kind].label), list(findings.words(one, translated)), one
+        )
+        for number, one in enumerate(kept, start=1)
+    ]
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report for programs: codes, no translated words."""
+    exam = report.exam
+    return {
+        "exam": exam.id,
+        "received_at": exam.created_at.isoformat(timespec="seconds"),
+        "exam_date": exam.exam_date.isoformat() if exam.exam_date else None,
+        "pseudonym": exam.pseudonym,
+        "images": [
+            {"id": image.id, "laterality": image.laterality, "view": image.view} for image in report.images
+        ],
+        "preliminary": not report.assessment.signed,
+        "assessment": assessments.as_json(report.assessment),
+        "assessments": report.count,
+        "model": {
+            "name": exam.model,
+            "demonstration": exam.demonstration,
+            "category": exam.category,
+            "probability": exam.certainty,
+            "disclaimer": DISCLAIMER,
+        },
+    }

@@ -1,0 +1,57 @@
+"""What the viewer of an exam's images asks for: each image's grey values in tiles, and how to show them."""
+
+import gzip
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from birads_app.records import exams, tiles
+from birads_app.terms.hanging import light_box
+from birads_app.web.security import private
+
+bp = Blueprint("viewing", __name__, url_prefix="/exams/<exam_id>/images/<image_id>/tiles")
+
+
+@bp.app_context_processor
+def _viewer() -> dict[str, Any]:
+    """What the viewer's template needs."""
+    settings = current_app.extensions["birads_settings"]
+    return {"light_box": light_box, "show_heat_map": settings.show_heat_map}
+
+
+@bp.get("")
+def description(exam_id: str, image_id: str) -> Response:
+    """Tell size, levels, spacing and presets of an image, in the reader's language."""
+    about = tiles.description(exams.image(exam_id, image_id))
+    numbers: dict[str, int] = {}
+    for preset in about["presets"]:
+        source = preset.pop("source")
+        numbers[source] = numbers.get(source, 0) + 1
+        preset["name"] = preset["name"][:32] or _words(source, numbers[source])
+    return private(jsonify(about))
+
+
+@bp.get("/<int:level>/<int:row>/<int:column>")
+def tile(exam_id: str, image_id: str, level: int, row: int, column: int) -> AnyResponse:
+    """Deliver a tile: little-endian uint16, row by row."""
+    data = tiles.tile(exams.image(exam_id, image_id), level, row, column)
+    if "gzip" in request.accept_encodings:
+        response = Response(data, mimetype="application/octet-stream", headers={"Content-Encoding": "gzip"})
+    else:
+        response = Response(gzip.decompress(data), mimetype="application/octet-stream")
+    response.vary.add("Accept-Encoding")
+    response.add_etag()
+    return private(response).make_conditional(request)
+
+
+def _words(source: str, number: int) -> str:
+    """Name what shows an image where its file does not."""
+    return {
+        "window": _("Window %(number)s", number=number),
+        "table": _("Curve %(number)s", number=number),
+        "range": _("Whole range"),
+        "raw": _("Raw values"),
+        "picture": _("As stored"),
+    }[source]

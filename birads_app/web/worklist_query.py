@@ -1,0 +1,68 @@
+"""The worklist's address: what its parameters ask for, and back. The session remembers the last list for reading on."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from flask import abort, session
+from flask_babel import gettext as _
+
+from birads_app.records.worklist import LISTS, SORTS, Query
+from birads_app.terms.categories import CATEGORIES
+
+_KEY = "worklist"
+
+
+def query_of(parameters: Mapping[str, str]) -> Query:
+    """Read an address; answers 400 where a parameter has a value that it cannot have."""
+    return Query(
+        list=_one_of(LISTS, "list", parameters.get("list") or Query.list),
+        sort=_one_of(SORTS, "sort", parameters.get("sort") or Query.sort),
+        pseudonyms=tuple(filter(None, [parameters.get("patient", "").strip().upper()[:16]])),
+        category=_one_of(CATEGORIES, "category", parameters["category"])
+        if parameters.get("category")
+        else None,
+        reader=parameters.get("reader", "").strip()[:64] or None,
+        since=_day("since", parameters.get("since", "")),
+        until=_day("until", parameters.get("until", "")),
+    )
+
+
+def parameters_of(query: Query) -> dict[str, Any]:
+    """The parameters that ask for the same, without those that are not needed."""
+    found = {
+        "list": query.list if query.list != Query.list else "",
+        "sort": query.sort if query.sort != Query.sort else "",
+        "patient": "".join(query.pseudonyms),
+        "category": query.category,
+        "reader": query.reader,
+        "since": query.since and query.since.isoformat(),
+        "until": query.until and query.until.isoformat(),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def remember(query: Query) -> None:
+    """Keep in which list somebody reads."""
+    session[_KEY] = parameters_of(query)
+
+
+def remembered() -> Query:
+    """The list that was looked at last."""
+    return query_of(session.get(_KEY, {}))
+
+
+def _one_of(known: Mapping[str, object], name: str, value: str) -> str:
+    if value not in known:
+        abort(400, _("%(name)s has to be one of %(known)s. Got %(value)r.",
+                     name=name, known=", ".join(known), value=value[:40]))  # fmt: skip
+    return value
+
+
+def _day(name: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        abort(
+            400, _("%(name)s has to be a day such as 2026-01-31. Got %(value)r.", name=name, value=text[:40])
+        )

@@ -1,0 +1,116 @@
+"""POST and GET /api/v1/predictions with the shipped model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from birads_app.records import exams
+from tests.support.factories import bearer, make_token, mammogram_dicom, mammogram_png, post_files, sign_in
+
+pytestmark = pytest.mark.usefixtures("serving_app")
+URL = "/api/v1/predictions"
+
+
+@pytest.fixture
+def token(app: Flask) -> str:
+    return make_token(app)
+
+
+def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
+    answer = post_files(client, token, ("left cc.dcm", mammogram_dicom()), ("other.png", mammogram_png(1)))
+    assert answer.status_code == 201
+    assert set(answer.json) == {
+        "id",
+        "created_at",
+        "model",
+        "demonstration",
+        "disclaimer",
+        "exam",
+        "images",
+        "assessments",
+    }
+    assert answer.location == f"{URL}/{answer.json['id']}"
+    first, second = answer.json["images"]
+    assert (first["file"], second["file"]) == ("file-1.dcm", "file-2.png")
+    for image in (first, second):
+        assert sum(image["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert image["category"] == max(image["probabilities"], key=image["probabilities"].get)
+        assert isinstance(image["warnings"], list)
+
+
+def test_it_names_the_possible_categories_where_the_model_promises_them(
+    app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = app.extensions["birads_models"].get()
+    sent = ("a.png", mammogram_png())
+    (image,) = post_files(client, token, sent).json["images"]
+    assert image["category"] in image["possible"]
+    monkeypatch.setattr(predictor, "bundle", replace(predictor.bundle, threshold=None))
+    assert post_files(client, token, sent).json["images"][0]["possible"] == []
+    monkeypatch.setattr(predictor, "bundle", replace(predictor.bundle, threshold=1.0))
+    created = post_files(client, token, sent)
+    assert created.json["images"][0]["possible"] == list(predictor.bundle.classes)
+    assert client.get(created.location, headers=bearer(token)).json == created.json
+    monkeypatch.setattr(predictor, "bundle", replace(predictor.bundle, threshold=0.0))
+    (image,) = post_files(client, token, sent).json["images"]
+    assert image["possible"] == [image["category"]]
+
+
+def test_it_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str) -> None:
+    exam_id = post_files(client, token, ("left.dcm", mammogram_dicom())).json["id"]
+    with app.app_context():
+        exam = exams.get(exam_id)
+        assert exam.reader.name == "robot"
+        (image,) = exam.images
+        assert (image.view, image.laterality, image.source) == ("CC", "L", "DICOM")
+        assert exams.file(image, "original").read_bytes()[:132] == bytes(128) + b"DICM"
+        for kind in ["display", *(f"heat-{code}" for code in image.probabilities)]:
+            assert exams.file(image, kind).stat().st_size > 100
+
+
+def test_it_can_be_fetched_again(client: FlaskClient, token: str) -> None:
+    sent = post_files(client, token, ("a.png", mammogram_png()))
+    fetched = client.get(sent.location, headers=bearer(token))
+    assert fetched.status_code == 200
+    assert fetched.json == sent.json
+    assert client.get(f"{URL}/{'0' * 32}", headers=bearer(token)).status_code == 404
+
+
+def test_classes_keep_the_models_order(client: FlaskClient, token: str, models: Path) -> None:
+    name = (models / "CURRENT").read_text().split()[-1]
+    classes = json.loads((models / name / "manifest.json").read_text())["classes"]
+    text = post_files(client, token, ("a.png", mammogram_png())).text
+    positions = [text.index(f'"{code}":') for code in classes]
+    assert positions == sorted(positions)
+
+
+def test_two_files_of_one_name_are_two_images(client: FlaskClient, token: str) -> None:
+    answer = post_files(client, token, ("same.png", mammogram_png(1)), ("same.png", mammogram_png(2)))
+    assert answer.status_code == 201
+    first, second = answer.json["images"]
+    assert (first["file"], second["file"]) == ("file-1.png", "file-2.png")
+    assert first["probabilities"] != second["probabilities"]
+
+
+def test_names_are_neutral_or_base_names(
+    app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = ("../../etc/pass\u202ewd.png", mammogram_png())
+    assert post_files(client, token, sent).json["images"][0]["file"] == "file-1.png"
+    kept = replace(app.extensions["birads_settings"], deidentify=False)
+    monkeypatch.setitem(app.extensions, "birads_settings", kept)
+    assert post_files(client, token, sent).json["images"][0]["file"] == "passwd.png"
+
+
+def test_a_session_is_no_token(app: Flask, client: FlaskClient, token: str) -> None:
+    assert sign_in(client, "robot").status_code == 302
+    assert client.get(f"{URL}/{'0' * 32}").status_code == 401
+
+
+def test_probabilities_keep_any_order(app: Flask) -> None:
+    with app.app_context():
+        assert list(app.json.loads(app.json.dumps({"5": 0.1, "1": 0.9}))) == ["5", "1"]

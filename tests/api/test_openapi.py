@@ -1,0 +1,96 @@
+"""The description of the interface is valid, and true."""
+
+import json
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from birads_app.api.description import describe
+from birads_app.records import assessments, users
+from birads_app.records.assessments import Draft
+from birads_app.records.findings import Finding
+from tests.support.factories import bearer, make_token, mammogram_png, post_files
+
+SPECIFICATION = describe("")
+
+
+def check(name: str, answer: object) -> None:
+    """Hold an answer against a schema of the description."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": SPECIFICATION["components"]}
+    Draft202012Validator(schema).validate(answer)
+
+
+def test_it_is_valid_and_public(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/openapi.json")
+    assert answer.json == json.loads(json.dumps(SPECIFICATION))
+    validate(answer.json)
+
+
+def test_it_lists_exactly_the_routes(app: Flask) -> None:
+    routes = {
+        (rule.rule.removeprefix("/api/v1").replace("<", "{").replace(">", "}"), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("api.")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert routes == {(path, method) for path, item in SPECIFICATION["paths"].items() for method in item}
+
+
+def test_answers_are_as_described(serving_app: Flask, client: FlaskClient) -> None:
+    token = make_token(serving_app)
+    created = post_files(client, token, ("a.png", mammogram_png()))
+    check("Exam", created.json)
+    check("Exam", client.get(created.location, headers=bearer(token)).json)
+    responses = SPECIFICATION["paths"]["/predictions"]["post"]["responses"]
+    for answer in (
+        post_files(client, token, ("a.png", b""), ("b.txt", b"text")),
+        post_files(client, "wrong", ("a.png", b"")),
+        post_files(client, token, *[("a.png", b"")] * 100),
+        client.post("/api/v1/predictions", headers=bearer(token)),
+    ):
+        check("Error", answer.json)
+        assert str(answer.status_code) in responses
+
+
+def test_signed_assessments_are_as_described_newest_first(serving_app: Flask, client: FlaskClient) -> None:
+    token = make_token(serving_app)
+    created = post_files(client, token, ("a.png", mammogram_png()))
+    (image,) = created.json["images"]
+    with serving_app.app_context():
+        reader = users.by_name("robot")
+        mass = Finding(
+            "mass",
+            {"shape": "oval"},
+            ["skin-retraction"],
+            "L",
+            "central",
+            3,
+            "middle",
+            9,
+            image["id"],
+            0.5,
+            1.0,
+        )
+        breasts = {"L": "4C"}
+        for draft in (Draft(breasts, "B", [mass], "Text.", True, True), Draft(), Draft(breasts, signed=True)):
+            assessments.add(created.json["id"], reader, draft)
+    found = client.get(created.location, headers=bearer(token)).json
+    check("Exam", found)
+    assert [one["text"] for one in found["assessments"]] == ["", "Text."]
+    assert found["assessments"][1]["findings"] == [mass.as_json()]
+    assert found["assessments"][0]["category"] == "4C"
+
+
+def test_it_knows_where_it_is_mounted(app: Flask) -> None:
+    answer = app.test_client().get("/api/v1/openapi.json", environ_overrides={"SCRIPT_NAME": "/reader"})
+    assert answer.json["servers"] == [{"url": "/reader/api/v1"}]
+
+
+@pytest.mark.parametrize("path", sorted(SPECIFICATION["paths"]))
+def test_the_documentation_speaks_of_every_path(path: str) -> None:
+    docs = Path(__file__).parent.parent.parent / "docs" / "api.md"
+    assert f"/api/v1{path}" in docs.read_text("utf-8")

@@ -1,0 +1,62 @@
+"""``flask user``, ``flask token`` and ``flask db``, as they are typed in the project's folder."""
+
+from pathlib import Path
+
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app import create_app
+from birads_app.records import tokens, users
+from tests.support.factories import PASSWORD
+from tests.support.processes import flask
+
+
+def test_from_nothing_to_a_token(tmp_path: Path) -> None:
+    assert flask(tmp_path, "db", "upgrade").returncode == 0
+    created = flask(
+        tmp_path,
+        "user",
+        "create",
+        "robot",
+        "--role",
+        "radiologist",
+        "--password-stdin",
+        stdin=PASSWORD + "\n",
+    )
+    assert created.returncode == 0, created.stderr
+    token = flask(tmp_path, "token", "create", "robot")
+    assert token.returncode == 0
+    app = create_app({"BIRADS_INSTANCE": str(tmp_path)})
+    with app.app_context():
+        user = tokens.user_of(token.stdout.removesuffix("\n"))
+        assert user is not None
+        assert (user.name, user.role) == ("robot", "radiologist")
+        assert users.authenticate("robot", PASSWORD) is not None
+
+
+def test_an_unprepared_database_is_told(config: dict[str, object]) -> None:
+    runner = create_app(config).test_cli_runner()
+    result = runner.invoke(args=["user", "create", "x", "--password-stdin"], input=PASSWORD)
+    assert result.exit_code == 1
+    assert result.output == "Error: The database is not prepared. Run `flask db upgrade`.\n"
+
+
+def test_mistakes_are_told_in_one_line(app: Flask, runner: FlaskCliRunner) -> None:
+    create = ["user", "create", "ada", "--password-stdin"]
+    assert runner.invoke(args=create, input="short\n").output.startswith("Error: A password has 12 to")
+    not_text = runner.invoke(args=create, input=b"\xff\xfe and eleven more\n")
+    assert not_text.output == "Error: The password on standard input is not UTF-8 text.\n"
+    assert runner.invoke(args=create, input=PASSWORD).exit_code == 0
+    again = runner.invoke(args=create, input=PASSWORD)
+    assert (again.exit_code, "already an account" in again.output) == (1, True)
+    assert (
+        runner.invoke(args=["token", "create", "nobody"]).output
+        == "Error: There is no account named nobody.\n"
+    )
+    assert runner.invoke(args=[*create, "--role", "king"], input=PASSWORD).exit_code == 2
+
+
+def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path) -> None:
+    result = flask(tmp_path, "db", "upgrade", BIRADS_ENGINE="torch")
+    assert result.returncode == 1
+    assert result.stderr == "Error: BIRADS_ENGINE has to be one of openvino, tensorflow. Got 'torch'.\n"

@@ -1,0 +1,74 @@
+"""``flask predict FILE...``"""
+
+import json
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from tests.support.factories import colour_photograph, mammogram_dicom, mammogram_png
+from tests.support.processes import flask
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with two good files and two bad ones."""
+    for name, data in {
+        "left.dcm": mammogram_dicom(),
+        "right.png": mammogram_png(1),
+        "photograph.jpg": colour_photograph(),
+        "empty.png": b"",
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def test_it_prints_one_object_a_line(serving_app: Flask, runner: FlaskCliRunner, images: Path) -> None:
+    files = [str(images / "left.dcm"), str(images / "right.png")]
+    result = runner.invoke(args=["predict", *files, "--json"])
+    assert result.exit_code == 0, result.output
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["file"] for answer in answers] == files
+    for answer in answers:
+        assert set(answer) == {"file", "category", "probabilities", "possible", "model", "warnings"}
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert answer["category"] in answer["probabilities"]
+
+
+def test_one_bad_file_spoils_the_exit_status_alone(
+    serving_app: Flask, runner: FlaskCliRunner, images: Path
+) -> None:
+    names = ["photograph.jpg", "left.dcm", "empty.png", "missing.dcm", ""]
+    result = runner.invoke(args=["predict", *(str(images / name) for name in names), "--json"])
+    assert result.exit_code == 1
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert ["error" in answer for answer in answers] == [True, False, True, True, True]
+    assert set(answers[0]) == {"file", "error"}
+    assert "No such file" in answers[3]["error"]
+
+
+def test_it_speaks_to_people_too(serving_app: Flask, runner: FlaskCliRunner, images: Path) -> None:
+    result = runner.invoke(args=["predict", str(images / "left.dcm"), str(images / "empty.png")])
+    assert result.exit_code == 1
+    assert "BI-RADS" in result.output
+    assert "not judged:" in result.output
+
+
+def test_it_says_how_to_get_a_model(runner: FlaskCliRunner, images: Path) -> None:
+    result = runner.invoke(args=["predict", str(images / "left.dcm"), "--json"])
+    assert result.exit_code == 1
+    assert "flask train" in json.loads(result.stdout)["error"]
+
+
+def test_it_needs_a_file(runner: FlaskCliRunner) -> None:
+    assert runner.invoke(args=["predict"]).exit_code == 2
+
+
+def test_it_needs_no_database(images: Path, models: Path, tmp_path: Path) -> None:
+    result = flask(
+        tmp_path / "fresh", "predict", str(images / "left.dcm"), "--json", BIRADS_MODELS=str(models)
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["category"]
+    assert not list((tmp_path / "fresh").glob("*.sqlite3"))

@@ -1,0 +1,96 @@
+"""``flask models``: what serves changes after a check, in one step, and back again."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.model import bundle as bundles
+from birads_app.model import history
+from training.cli.commands import register
+
+
+@pytest.fixture
+def folder(app: Flask, models: Path) -> Path:
+    """A folder with two whole models, of which the first serves."""
+    folder = Path(app.extensions["birads_settings"].models)
+    for name in ("first", "second"):
+        shutil.copytree(models / "birads-demo", folder / name, copy_function=os.link)
+    history.set_current(folder, "first")
+    return folder
+
+
+@pytest.fixture
+def run(app: Flask, runner: FlaskCliRunner):
+    register(app)
+
+    def invoke(*arguments: str, status: int = 0) -> str:
+        result = runner.invoke(args=["models", *arguments])
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        return result.output
+
+    return invoke
+
+
+def damage(file: Path) -> None:
+    """Change a bundle's file without touching the shipped one behind the link."""
+    data = file.read_bytes()
+    file.unlink()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def test_list_marks_the_one_that_serves(folder, run) -> None:
+    one, two = run("list").splitlines()
+    assert one.startswith("* first ") and two.startswith("  second ")
+    assert "BI-RADS 1 2 3 4 5" in one and "demonstration" in one
+
+
+def test_list_says_how_to_get_a_model(run) -> None:
+    assert "flask train --data" in run("list")
+
+
+def test_list_goes_on_past_a_damaged_model(folder, run) -> None:
+    damage(folder / "first" / "README.md")
+    assert "DAMAGED" in run("list").splitlines()[0]
+
+
+def test_show_prints_the_card(folder, run) -> None:
+    assert run("show", "first").strip() == bundles.load(folder / "first").card.strip()
+    assert "no model named third" in run("show", "third", status=1)
+
+
+def test_verify_runs_the_model(folder, run) -> None:
+    assert "second is whole" in run("verify", "second")
+
+
+@pytest.mark.parametrize("file", ["README.md", "head.pb", "manifest.json"])
+def test_a_damaged_model_is_not_promoted(folder, run, file) -> None:
+    damage(folder / "second" / file)
+    assert file.split(".")[0].replace("README", "README.md") in run("verify", "second", status=1)
+    assert "second" in run("promote", "second", status=1)
+    assert history.current_name(folder) == "first"
+
+
+def test_promote_and_roll_back(folder, run) -> None:
+    assert "second serves now" in run("promote", "second")
+    assert history.current_name(folder) == "second"
+    assert "first serves again" in run("rollback")
+    assert history.current_name(folder) == "first"
+    assert "no earlier model" in run("rollback", status=1)
+
+
+def test_roll_back_to_a_damaged_model_changes_nothing(folder, run) -> None:
+    run("promote", "second")
+    damage(folder / "first" / "head.pb")
+    run("rollback", status=1)
+    assert history.current_name(folder) == "second"
+
+
+@pytest.mark.parametrize("name", ["../first", "..", "a/b", ""])
+def test_a_name_cannot_leave_the_folder(folder, run, name) -> None:
+    for command in ("show", "verify", "promote"):
+        assert "cannot be a model's name" in run(command, name, status=1)

@@ -1,0 +1,111 @@
+"""Marks beside the breast are blanked; the breast itself stays to the last value."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pydicom import uid
+
+from birads_app.deid.prepare import Incoming, without_identity
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.decode import decode
+from birads_app.imaging.dicom import parser, pixel_data
+from tests.support import dicom_files
+from tests.support.factories import breast, png
+
+SITE = Pseudonyms("k" * 64)
+HEIGHT, WIDTH = 960, 768
+AIR = 655  # of the drawn breast
+
+
+def labelled(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A left breast with a name in the corner, and where the name is."""
+    picture = breast(HEIGHT, WIDTH, seed)
+    ink = np.zeros(picture.shape, np.uint8)
+    cv2.putText(ink, "DOE JANE", (430, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 240, 5)
+    cv2.putText(ink, "17.02.1933", (480, 920), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 120, 2)
+    assert (picture[ink > 0] == AIR).all()
+    return np.maximum(picture, ink.astype(np.uint16) * 250), ink > 100
+
+
+def stored(data: bytes) -> Incoming:
+    return without_identity(data, "", SITE)
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"BurnedInAnnotation": "YES"},
+        {},
+        {"SOPClassUID": uid.SecondaryCaptureImageStorage, "BurnedInAnnotation": "NO"},
+        {"BurnedInAnnotation": "YES", "PhotometricInterpretation": "MONOCHROME1"},
+    ],
+)
+def test_text_beside_the_breast_goes_and_the_breast_stays(elements: dict[str, str]) -> None:
+    picture, ink = labelled()
+    words = 65535 - picture if "PhotometricInterpretation" in elements else picture
+    kept = stored(dicom_files.mammogram(words, WindowCenter="32768", WindowWidth="65536", **elements))
+    assert (kept.mammogram.pixels == decode(kept.data).pixels).all()  # what was judged is what is stored
+    shown = kept.mammogram.pixels.astype(int)
+    before = decode(
+        dicom_files.mammogram(words, WindowCenter="32768", WindowWidth="65536", **elements)
+    ).pixels
+    assert (shown[ink] < 2 * AIR).all()
+    assert (shown == before)[(breast(HEIGHT, WIDTH) > AIR)].all()
+
+
+def test_a_detectors_image_that_says_no_is_left_alone() -> None:
+    picture, _ = labelled()
+    data = dicom_files.mammogram(picture, BurnedInAnnotation="NO")
+    assert (stored(data).mammogram.pixels == decode(data).pixels).all()
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.JPEGLSLossless])
+def test_what_was_blanked_is_compressed_without_loss(syntax: str, tmp_path: Path) -> None:
+    picture, ink = labelled()
+    compressed = syntax == uid.JPEGLSLossless
+    data = dicom_files.compressed(picture, syntax, tmp_path) if compressed else dicom_files.mammogram(picture)
+    kept = stored(data)
+    assert parser.read(kept.data).syntax == uid.RLELossless
+    assert len(kept.data) < picture.nbytes
+    assert (kept.mammogram.pixels[ink] < 2 * AIR).all()
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.JPEGLSLossless])
+def test_blanking_keeps_values_of_every_encoding(syntax: str, tmp_path: Path) -> None:
+    picture, ink = labelled()
+    words, elements = picture >> 8, {"BitsStored": 8, "HighBit": 7}  # 8 bits in words of 16
+    if syntax == uid.JPEGLSLossless:
+        data = dicom_files.compressed(words, syntax, tmp_path, **elements)
+    else:
+        data = dicom_files.as_bytes(dicom_files.dataset(words, **elements), syntax)
+    kept = parser.read(stored(data).data)
+    found = pixel_data.stored_words(kept)
+    assert found.dtype == np.uint16 and kept.encapsulated == (syntax != uid.ExplicitVRBigEndian)
+    assert (found == words)[breast(HEIGHT, WIDTH) > AIR].all() and (found[ink] == AIR >> 8).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_marks_nothing_changes(seed: int) -> None:
+    data = dicom_files.mammogram(breast(HEIGHT, WIDTH, seed))
+    assert (stored(data).mammogram.pixels == decode(data).pixels).all()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_pictures_are_kept_as_grey_png_of_their_depth(bits: int) -> None:
+    picture, ink = labelled()
+    given = (picture >> 8).astype(np.uint8) if bits == 8 else picture
+    kept = stored(png(given))
+    pixels = cv2.imdecode(np.frombuffer(kept.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (pixels.dtype, pixels.shape) == (given.dtype, given.shape)
+    assert (pixels == given)[breast(HEIGHT, WIDTH) > AIR].all()
+    assert (pixels[ink] <= 2 * given.min()).all()
+    assert (decode(kept.data).pixels == kept.mammogram.pixels).all()
+
+
+def test_a_mark_that_touches_the_breast_stays() -> None:
+    picture = breast(HEIGHT, WIDTH)
+    cv2.line(picture, (300, HEIGHT // 2), (WIDTH - 1, HEIGHT // 2), 60000, 9)
+    data = dicom_files.mammogram(picture)
+    assert (stored(data).mammogram.pixels == decode(data).pixels).all()

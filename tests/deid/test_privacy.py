@@ -1,0 +1,123 @@
+"""After an upload nothing of the patient's identity is left on the disk or in the log, but in its sealed box."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydicom import dcmread
+
+from birads_app.deid.prepare import without_identity
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.decode import decode
+from birads_app.records import exams, files, identities
+from birads_app.records.schema import Exam
+from tests.support import dicom_files
+from tests.support.factories import breast, dicom, dicom_bytes, make_token, post_files
+from tests.support.telltale import DATE, UID, WORD, found_in, full_of_secrets, secret_pictures, secrets_of
+
+REAL = sorted((Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom").glob("*.dcm"))
+
+
+@pytest.fixture
+def token(serving_app: Flask) -> str:
+    return make_token(serving_app)
+
+
+def upload(app: Flask, client: FlaskClient, token: str, *sent: tuple[str, bytes]) -> Exam:
+    answer = post_files(client, token, *sent)
+    assert answer.status_code == 201, answer.text
+    with app.app_context():
+        return exams.get(answer.json["id"])
+
+
+def test_no_secret_is_found_after_an_upload(
+    app: Flask, client: FlaskClient, token: str, config: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    sent = full_of_secrets()
+    assert len(secrets_of(sent)) == 4
+    exam = upload(app, client, token, (f"{WORD}-{DATE}.dcm", sent), *secret_pictures())
+    refused = post_files(client, token, (f"{WORD}.dcm", dicom_files.mammogram(breast(64, 48), Modality=WORD)))
+    assert refused.status_code == 422 and WORD in refused.text  # told to who sent it, and nobody else
+    instance = Path(config["BIRADS_INSTANCE"])
+    assert sum(path.suffix in (".dcm", ".png") for path in instance.rglob("original.*")) == 4
+    assert (instance / "birads.sqlite3").stat().st_size and found_in(instance) == []
+    assert secrets_of(caplog.text.encode()) == []
+    with app.app_context():
+        kept = identities.of(exam)
+    assert kept is not None and (kept.patient_id, kept.study_date, kept.study_uid) == (WORD, DATE, f"{UID}.7")
+    assert secrets_of(json.dumps(client.get(f"/api/v1/predictions/{exam.id}").text).encode()) == []
+
+
+def test_identity_is_kept_where_a_site_wants_it(
+    app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(app.extensions["birads_settings"], deidentify=False)
+    monkeypatch.setitem(app.extensions, "birads_settings", settings)
+    data = full_of_secrets()
+    exam = upload(app, client, token, ("left.dcm", data))
+    with app.app_context():
+        assert files.path(exam.images[0], "original").read_bytes() == bytes(128) + data[128:]
+    assert (exam.study_uid, exam.images[0].filename) == (f"{UID}.7", "left.dcm")
+
+
+def test_a_patient_has_one_pseudonym_and_one_shift(app: Flask, client: FlaskClient, token: str) -> None:
+    uploads = [
+        upload(app, client, token, ("a.dcm", full_of_secrets(seed, StudyDate=day, StudyInstanceUID=uid)))
+        for seed, (day, uid) in enumerate([("20200131", "1.2.3"), ("20210131", "1.2.4")])
+    ]
+    first, second = uploads
+    assert first.pseudonym == second.pseudonym
+    assert first.exam_date and second.exam_date and (second.exam_date - first.exam_date).days == 366
+    assert first.study_uid != second.study_uid
+    with app.app_context():
+        header = dcmread(files.path(first.images[0], "original"))
+    assert (header.PatientID, header.StudyInstanceUID) == (first.pseudonym, first.study_uid)
+    assert (header.SOPInstanceUID, header.SOPClassUID) == (first.images[0].sop_uid, first.images[0].sop_class)
+    other = upload(app, client, token, ("a.dcm", full_of_secrets(PatientID="another")))
+    assert other.pseudonym != first.pseudonym
+
+
+def test_two_patients_are_no_exam(app: Flask, client: FlaskClient, token: str) -> None:
+    one, two = (full_of_secrets(PatientID=patient) for patient in ("1", "2"))
+    answer = post_files(client, token, ("one.dcm", one), ("two.dcm", two))
+    assert answer.status_code == 422
+    (problem,) = answer.json["problems"]
+    assert problem["file"] == "two.dcm" and "one patient" in problem["error"]
+    with app.app_context():
+        assert len(exams.all_ids()) == 0
+
+
+def test_files_without_an_id_may_be_together_with_any(app: Flask, client: FlaskClient, token: str) -> None:
+    nobody = dicom(breast(seed=1))
+    nobody.PatientID = nobody.PatientName = ""
+    alone = upload(app, client, token, ("a.dcm", dicom_bytes(nobody)))
+    exam = upload(app, client, token, ("a.dcm", dicom_bytes(nobody)), ("b.dcm", full_of_secrets()))
+    with app.app_context():
+        kept = identities.of(exam)
+    assert kept is not None and kept.patient_id == WORD
+    assert set(kept.instances) == {image.id for image in exam.images}
+    assert alone.pseudonym and alone.pseudonym != exam.pseudonym
+
+
+def test_pictures_alone_have_no_identity(app: Flask, client: FlaskClient, token: str) -> None:
+    exam = upload(app, client, token, *secret_pictures())
+    assert exam.pseudonym is None and {image.source for image in exam.images} == {"PNG"}
+    with app.app_context():
+        assert identities.of(exam) is None
+
+
+@pytest.mark.skipif(not REAL, reason="needs the real files in ../shared/data/dicom")
+def test_real_files_keep_their_picture_and_lose_their_names() -> None:
+    for path in REAL:
+        data = path.read_bytes()
+        given, kept = dcmread(path, stop_before_pixels=True), without_identity(data, "", Pseudonyms("k" * 32))
+        for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SOPInstanceUID", "StudyDescription"):
+            assert str(given.get(keyword, "absent")).encode() not in kept.data
+        seen, before = kept.mammogram, decode(data)
+        assert (seen.view, seen.laterality, seen.spacing) == (before.view, before.laterality, before.spacing)
+        assert seen.pixels.shape == before.pixels.shape

@@ -1,0 +1,184 @@
+"""The model's answer as a Measurement Report."""
+
+import warnings
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import highdicom.sr as sr
+import pytest
+from pydicom import dcmread
+from pydicom.sr.codedict import codes
+
+from birads_app.dicom_objects.codes import ASSESSMENTS, BREASTS, SIDES
+from birads_app.dicom_objects.context import Model, Reading, Study
+from birads_app.dicom_objects.measurement_report import measurement_report
+from birads_app.logs import configure_logging
+from birads_app.terms.categories import DISCLAIMER
+from tests.support.dicom_tools import complaints, printed, written
+from tests.support.readings import PROBABILITIES, STUDY, VIEWS, WARNING, reading, source
+
+PLAIN = Model("birads-2", "1", demonstration=False, software="0.1.0")
+
+
+def test_it_writes_a_report_that_validators_accept_and_print(tmp_path: Path) -> None:
+    path = written(measurement_report(reading()), tmp_path)
+    assert not complaints(path)
+    text = printed(path)
+    assert "Müller^Anna (F, 1960-02-03, #P-4711:HOSPITAL)" in text
+    groups = 1 + 2 + len(VIEWS)  # the exam, its breasts, its images
+    assert text.count('"Measurement Group"') == text.count('"Algorithm Name")="birads-demo"') == groups
+    assert text.count('"Assessment Category")=(397144001,SCT,"4 - Suspicious")') == 2 * groups - 1
+    assert '"Probability")="0.25" (1,UCUM,"no units")' in text
+    assert '"Image View")=(399368009,SCT,"medio-lateral oblique")' in text
+    assert '"Possible categories with 90% confidence: 3, 4."' in text
+    assert WARNING in text and DISCLAIMER in text and "demonstration" in text
+    assert '"Observer Type")=(121007,DCM,"Device")' in text
+
+
+def test_the_same_numbers_and_images_are_read_back(tmp_path: Path) -> None:
+    given = reading()
+    read = sr.ComprehensiveSR.from_dataset(dcmread(written(measurement_report(given), tmp_path)))
+    groups = read.content.get_image_measurement_groups()
+    for group, image in zip(groups[3:], given.images, strict=True):
+        assert group.source_images[0].referenced_sop_instance_uid == image.sop_instance
+        assert [item.value for item in group.get_measurements(codes.DCM.Probability)] == [
+            *PROBABILITIES.values()
+        ]
+        assert (
+            group.finding_sites[0].laterality == {"L": codes.SCT.Left, "R": codes.SCT.Right}[image.laterality]
+        )
+    evidence = {instance for _, _, instance, _ in read.get_evidence()}
+    assert evidence == {image.sop_instance for image in given.images}
+
+
+def answers(given: Reading, folder: Path) -> dict[str, tuple[Any, list[str]]]:
+    """The groups of the exam and its breasts by name, with their comments, from a report that validators accept."""
+    path = written(measurement_report(given), folder)
+    assert not complaints(path)
+    groups = sr.ComprehensiveSR.from_dataset(dcmread(path)).content.get_image_measurement_groups()
+    found = {}
+    for group in groups[: -len(given.images)]:
+        said = [item.value for item in group[0].ContentSequence if item.name == codes.DCM.Comment]
+        found[group.tracking_identifier] = group, said
+    return found
+
+
+def images_of(group: Any) -> list[str]:
+    return [image.referenced_sop_instance_uid for image in group.source_images]
+
+
+def test_each_breast_and_the_exam_have_their_answer(tmp_path: Path) -> None:
+    given = reading()
+    found = answers(given, tmp_path)
+    assert list(found) == ["Exam", "Right breast", "Left breast"]
+    exam, said = found["Exam"]
+    assert images_of(exam) == [image.sop_instance for image in given.images]
+    assert exam.get_qualitative_evaluations()[0].value == ASSESSMENTS["4"] and not exam.get_measurements()
+    assert exam.finding_sites[0].laterality == SIDES["B"]
+    assert said == ["The category of the more suspicious breast."]
+    for breast in given.answer.breasts:
+        group, said = found[BREASTS[breast.laterality].meaning]
+        assert images_of(group) == [
+            image.sop_instance for image in given.images if image.laterality == breast.laterality
+        ]
+        measured = [item.value for item in group.get_measurements(codes.DCM.Probability)]
+        assert measured == pytest.approx([*breast.probabilities.values()])
+        assert group.finding_sites[0].laterality == SIDES[breast.laterality]
+        assert said == ["Put together from its views: CC, MLO."]
+
+
+def test_what_is_missing_and_what_takes_no_part_is_said(tmp_path: Path) -> None:
+    special = replace(source(1, view="ML"), standard=False)
+    given = reading(images=(source(0), special))
+    found = answers(given, tmp_path)
+    assert list(found) == ["Exam", "Right breast"]
+    assert images_of(found["Right breast"][0]) == [given.images[0].sop_instance]
+    assert found["Right breast"][1] == ["Put together from its views: CC.", "Missing standard views: MLO."]
+    lacking = "There is no standard view of the left breast."
+    assert found["Exam"][1] == [lacking, "Special views that take no part: 1."]
+
+
+def test_an_answer_that_stands_on_pictures_beside_the_study_says_so(tmp_path: Path) -> None:
+    whole = reading()
+    found = answers(replace(whole, images=whole.images[:1]), tmp_path)
+    note = "It also stands on images that are not in this study: {}."
+    assert note.format(3) in found["Exam"][1] and note.format(1) in found["Right breast"][1]
+    assert images_of(found["Left breast"][0]) == []
+
+
+def test_images_of_unknown_side_and_special_views_alone_are_reported_too(tmp_path: Path) -> None:
+    unknown = answers(reading(images=(source(laterality=None, view=None),)), tmp_path)
+    assert unknown["Breast of unknown side"][1] == ["Put together from its views: unknown."]
+    assert not unknown["Exam"][0].finding_sites[0].laterality
+    assert answers(reading(images=(replace(source(), standard=False),)), tmp_path) == {}
+
+
+def test_it_joins_the_images_study() -> None:
+    report = measurement_report(reading())
+    assert (report.StudyInstanceUID, report.PatientID, report.AccessionNumber) == (STUDY.uid, "P-4711", "A-1")
+    assert (report.StudyDate, report.StudyDescription) == ("20250102", "Screening")
+    assert report.SeriesInstanceUID != reading().images[0].series
+
+
+def test_the_same_reading_gives_the_same_bytes(tmp_path: Path) -> None:
+    first = written(measurement_report(reading()), tmp_path).read_bytes()
+    assert written(measurement_report(reading()), tmp_path).read_bytes() == first
+
+
+def test_the_order_of_the_images_and_the_moment_do_not_change_the_uid() -> None:
+    given = reading()
+    later = reading(images=given.images[::-1], at=given.at + timedelta(days=1))
+    assert measurement_report(given).SOPInstanceUID == measurement_report(later).SOPInstanceUID
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"model": PLAIN}, {"images": (source(),)}, {"study": Study(uid="1.2.3")}],
+    ids=["model", "images", "study"],
+)
+def test_another_reading_gets_other_uids(changes: dict[str, object]) -> None:
+    one, other = measurement_report(reading()), measurement_report(reading(**changes))
+    assert one.SOPInstanceUID != other.SOPInstanceUID
+    assert one.SeriesInstanceUID != other.SeriesInstanceUID
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        Study(uid="1.2.3"),
+        Study(
+            uid="1.2.3", birth_date="1960-02-03", sex="W", date="unknown", time="25:00", patient_name="Ä^Ö"
+        ),
+        Study(uid="1.2.3", birth_date="19601399", sex="female", date="20251301", time="2460"),
+    ],
+    ids=["silent", "wrong", "impossible"],
+)
+def test_a_header_with_gaps_and_faults_still_gives_a_valid_report(study: Study, tmp_path: Path) -> None:
+    assert not complaints(written(measurement_report(reading(study=study)), tmp_path))
+
+
+@pytest.mark.parametrize("code", ["0", "2", "6"])
+def test_every_category_has_a_code(code: str, tmp_path: Path) -> None:
+    image = source(laterality=None, view=None)
+    image = type(image)(**vars(image) | {"category": code, "probabilities": {code: 1.0}, "possible": ()})
+    path = written(measurement_report(reading(images=(image,), model=PLAIN)), tmp_path)
+    assert not complaints(path)
+    text = printed(path)
+    assert f'"{code} - ' in text
+    assert "Image View" not in text and "Laterality" not in text and "Possible" not in text
+    assert "demonstration" not in text
+
+
+def test_a_name_without_parts_is_not_told_in_the_log() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        configure_logging("DEBUG")
+        measurement_report(reading(study=replace(STUDY, patient_name="Secretname")))
+    assert told == []
+
+
+def test_it_wants_an_image() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        reading(images=())

@@ -1,0 +1,40 @@
+"""Damaged files end as a mammogram or a named refusal: in ten seconds, in a gigabyte, and never otherwise.
+
+500 are tried; ``MUTATIONS=20000`` in the environment tries as many, as a nightly run should.
+"""
+
+import os
+
+import pytest
+
+from tests.support import dicom_mutations
+from tests.support.dicom_mutations import Damage, Reader, damaged, try_many
+
+NUMBER = int(os.environ.get("MUTATIONS", dicom_mutations.ORDINARY))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + NUMBER // 5)
+def test_every_damaged_file_ends_well() -> None:
+    counts = try_many(NUMBER)
+    assert counts.total() >= 0.9 * NUMBER  # hypothesis leaves out what it has tried
+    assert {damage for damage, _ in counts} == set(dicom_mutations.KINDS)
+    # "read" without a warning is for sound real files, which may not be here: the built ones are small.
+    assert {"read with a warning", "UnreadableImage", "UnsupportedFormat"} <= {end for _, end in counts}
+
+
+def test_the_files_are_good_before() -> None:
+    reader = Reader()
+    try:
+        for name, source in {**dicom_mutations.built(), **dicom_mutations.real()}.items():
+            outcome = reader.ask(dicom_mutations.whole(source, source.body))
+            assert outcome.name.startswith("read") or "NOT-A-BREAST" in name, (name, outcome)
+    finally:
+        reader.close()
+
+
+def test_real_files_are_among_them() -> None:
+    if not dicom_mutations.real():
+        pytest.skip("The real files of ../shared/data/dicom are not here.")
+    name = sorted(dicom_mutations.real())[0]
+    assert len(damaged(Damage(name, "cut off", 1000, 0, 0))) == 1000

@@ -1,0 +1,230 @@
+"""Every transfer syntax gives back the words that were stored."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import uid
+from pydicom.encaps import generate_frames
+
+from birads_app.imaging.decode import decode
+from birads_app.imaging.dicom import parser, pixel_data
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
+from tests.support import dicom_files
+from tests.support.dicom_files import picture
+
+LOSSLESS = [
+    uid.RLELossless,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEG2000Lossless,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+]
+
+
+def stored_words(data: bytes) -> np.ndarray:
+    return pixel_data.stored_words(parser.read(data))
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian]
+)
+@pytest.mark.parametrize("bits", [12, 16])
+def test_uncompressed(syntax: str, bits: int) -> None:
+    words = picture(bits)
+    data = dicom_files.as_bytes(dicom_files.dataset(words), syntax)
+    assert np.array_equal(stored_words(data), words)
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian])
+def test_uncompressed_bytes(syntax: str) -> None:
+    words = picture(8)
+    assert np.array_equal(stored_words(dicom_files.as_bytes(dicom_files.dataset(words), syntax)), words)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
+def test_lossless(syntax: uid.UID, bits: int, tmp_path: Path) -> None:
+    words = picture(bits)
+    data = dicom_files.compressed(words, syntax, tmp_path, BitsStored=bits, HighBit=bits - 1)
+    assert np.array_equal(stored_words(data), words)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K, uid.JPEGExtended12Bit],
+    ids=lambda syntax: syntax.name,
+)
+def test_lossy_12_bit(syntax: uid.UID, tmp_path: Path) -> None:
+    words = picture(12, 128, 96)
+    data = dicom_files.compressed(words, syntax, tmp_path, BitsStored=12, HighBit=11)
+    assert np.abs(stored_words(data).astype(int) - words).max() <= 40  # 1 % of the range
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit], ids=lambda syntax: syntax.name
+)
+def test_lossy_jpeg(syntax: uid.UID, tmp_path: Path) -> None:
+    words = picture(8, 128, 96)
+    data = dicom_files.compressed(words, syntax, tmp_path)
+    assert np.abs(stored_words(data).astype(int) - words).max() <= 6
+
+
+@pytest.mark.parametrize("fragments", [2, 5])
+def test_a_frame_in_fragments_is_joined(fragments: int, tmp_path: Path) -> None:
+    words = picture(12)
+    frame = dicom_files.encode_jpeg_2000(words, bits_stored=12)
+    built = dicom_files.dataset(words, BitsStored=12, HighBit=11)
+    data = dicom_files.encapsulated(frame, built, uid.JPEG2000Lossless, fragments)
+    assert np.array_equal(stored_words(data), words)
+
+
+@pytest.mark.parametrize("syntax", [*LOSSLESS, uid.ExplicitVRLittleEndian], ids=lambda syntax: syntax.name)
+def test_signed_values_keep_their_order(syntax: uid.UID, tmp_path: Path) -> None:
+    words = (picture(12).astype(np.int32) - 2048).astype(np.int16)
+    if syntax == uid.ExplicitVRLittleEndian:
+        data = dicom_files.mammogram(words)
+    else:
+        data = dicom_files.compressed(words, syntax, tmp_path)
+    pixels = decode(data).pixels.astype(float)
+    expected = (words - words.min()) * (65535 / np.ptp(words.astype(int)))
+    assert np.abs(pixels - expected).max() <= 0.51
+
+
+def test_bits_above_the_stored_ones_are_ignored() -> None:
+    words = picture(12)
+    overlaid = words | 0xA000
+    plain = decode(dicom_files.mammogram(words, BitsStored=12, HighBit=11))
+    assert np.array_equal(
+        decode(dicom_files.mammogram(overlaid, BitsStored=12, HighBit=11)).pixels, plain.pixels
+    )
+    assert plain.bits == 12
+
+
+def test_bits_may_lie_high_in_the_word() -> None:
+    words = picture(12)
+    shifted = (words << 4).astype(np.uint16)
+    high = decode(dicom_files.mammogram(shifted, BitsStored=12, HighBit=15))
+    low = decode(dicom_files.mammogram(words, BitsStored=12, HighBit=11))
+    assert np.array_equal(high.pixels, low.pixels)
+
+
+@pytest.mark.parametrize("syntax", [*LOSSLESS, uid.JPEGBaseline8Bit], ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.7])
+def test_a_cut_codestream_is_unreadable(syntax: uid.UID, kept: float, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(8, 200, 200), syntax, tmp_path)
+    start = data.index(b"\xe0\x7f\x10\x00")
+    with pytest.raises(UnreadableImage):
+        decode(data[: start + 20 + int(kept * (len(data) - start - 20))])
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize(("rows", "columns"), [(38, 54), (37, 52), (370, 540), (3, 5)])
+def test_a_forged_size_is_unreadable(syntax: uid.UID, rows: int, columns: int, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(), syntax, tmp_path)
+    built = dicom_files.dcmread(dicom_files.io.BytesIO(data))
+    built.Rows, built.Columns = rows, columns
+    with pytest.raises(UnreadableImage):
+        decode(dicom_files.as_bytes(built, syntax))
+
+
+def with_segment(data: bytes, segment: bytes) -> bytes:
+    """A JPEG file in DICOM with more bytes right after the start of its codestream."""
+    built = dicom_files.dcmread(dicom_files.io.BytesIO(data))
+    frame = next(generate_frames(built.PixelData, number_of_frames=1))
+    return dicom_files.encapsulated(frame[:2] + segment + frame[2:], built, built.file_meta.TransferSyntaxUID)
+
+
+@pytest.mark.parametrize(
+    "segment", [b"stray", b"\xff\xc3\0\1", b"\xff\x01\0\3\0", b"\xff\xc1\0\3\0", b"\xff\xe0\xff\xff"]
+)
+def test_a_damaged_header_is_unreadable_and_ends_no_process(segment: bytes, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(), uid.JPEGLosslessSV1, tmp_path)
+    with pytest.raises(UnreadableImage):
+        decode(with_segment(data, segment))
+
+
+@pytest.mark.parametrize("precision", range(2, 17))
+def test_a_forged_precision_ends_no_process(precision: int, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(), uid.JPEGLossless, tmp_path)
+    header = data.index(b"\xff\xc3\x00\x0b") + 4
+    with contextlib.suppress(UnreadableImage):
+        decode(data[:header] + bytes([precision]) + data[header + 1 :])
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xe0\0\x10JFIF\0\x09\x09\0\0\1\0\1\0\0",  # a version that the library warns of
+        b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x07",  # a colour transform that does not exist
+        b"\xff\xfe\0\x07hello",
+        b"\xff\xff\xff",  # fill bytes
+    ],
+)
+def test_comments_of_other_programs_are_skipped(segment: bytes, tmp_path: Path) -> None:
+    data = dicom_files.compressed(picture(), uid.JPEGLosslessSV1, tmp_path)
+    assert np.array_equal(stored_words(with_segment(data, segment)), picture())
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.MPEG2MPML, uid.MPEG4HP41, uid.HEVCMP51, uid.UID("1.2.840.113619.5.2")]
+)
+def test_a_foreign_transfer_syntax_is_named(syntax: uid.UID) -> None:
+    data = dicom_files.encapsulated(b"\0" * 64, dicom_files.dataset(picture()), syntax)
+    with pytest.raises(UnsupportedFormat, match=r"transfer syntax .* is not read\. Export"):
+        decode(data)
+
+
+def test_a_syntax_that_the_pixel_data_contradicts() -> None:
+    built = dicom_files.dataset(picture())
+    built.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    data = dicom_files.as_bytes(built)
+    forged = data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0")
+    with pytest.raises(UnreadableImage, match="not encoded as RLE Lossless"):
+        decode(forged)
+
+
+def test_arithmetic_coded_jpeg_is_refused_with_a_remedy() -> None:
+    frame = b"\xff\xd8\xff\xc9\x00\x0b\x0c\x00\x25\x00\x36\x01\x01\x11\x00\xff\xd9"
+    data = dicom_files.encapsulated(frame, dicom_files.dataset(picture()), uid.JPEGExtended12Bit)
+    with pytest.raises(UnsupportedFormat, match="C9 with 12 bits is not read. Export"):
+        decode(data)
+
+
+@pytest.mark.parametrize("colours", ["RGB", "PALETTE COLOR", "YBR_FULL_422"])
+def test_colour_is_refused(colours: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=colours):
+        decode(dicom_files.mammogram(picture(), PhotometricInterpretation=colours))
+    with pytest.raises(UnsupportedFormat, match="in colour"):
+        decode(dicom_files.mammogram(picture(), SamplesPerPixel=3))
+
+
+def test_60000_by_60000_is_refused_before_memory_is_taken() -> None:
+    with pytest.raises(ImageTooLarge, match="60000 x 60000"):
+        decode(dicom_files.mammogram(picture(), Rows=60_000, Columns=60_000))
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"Rows": 0},
+        {"Rows": None},
+        {"BitsAllocated": None},
+        {"BitsStored": 17},
+        {"BitsStored": 12, "HighBit": 10},
+        {"BitsStored": 0},
+        {"Rows": 38},
+    ],
+)
+def test_a_contradictory_header_is_unreadable(elements: dict) -> None:
+    with pytest.raises(UnreadableImage):
+        decode(dicom_files.mammogram(picture(), **elements))
+
+
+@pytest.mark.parametrize("bits", [1, 32])
+def test_words_of_other_sizes_are_not_read(bits: int) -> None:
+    with pytest.raises(UnsupportedFormat, match=f"{bits} bits allocated"):
+        decode(dicom_files.mammogram(picture(), BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1))

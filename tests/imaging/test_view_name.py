@@ -1,0 +1,35 @@
+"""Side and view by a file's name."""
+
+import pytest
+
+from birads_app.imaging.view_filename import from_name, without_view
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("2013_BC000541_ CC_L.jpg", ("L", "CC")),
+        ("P102_R_DM_MLO.jpg", ("R", "MLO")),
+        ("A_1123_RIGHT_CC.png", ("R", "CC")),
+        ("Calc-Test_P_00038_LEFT_MLO.dcm", ("L", "MLO")),
+        ("PH0001_L_CC.png", ("L", "CC")),
+        ("film-1-right-cc.dcm", ("R", "CC")),
+        ("RMLO.png", ("R", "MLO")),
+        ("patient 12 LCC (2).tif", ("L", "CC")),
+        ("LM.png", (None, "LM")),  # the view from the side of the breast, not a left one
+        ("left.png", ("L", None)),
+        ("L. Miller.png", (None, None)),  # a lone letter may be anything
+        ("R_L_CC.png", (None, "CC")),
+        ("CC_MLO_R.png", ("R", None)),
+        ("scan0001.png", (None, None)),
+        ("", (None, None)),
+    ],
+)
+def test_names_as_they_come(name: str, expected: tuple[str | None, str | None]) -> None:
+    assert from_name(name) == expected
+
+
+def test_what_is_left_tells_the_exam() -> None:
+    assert without_view("cd/P102_R_DM_CC.jpg") == ("CD", "P", "102", "DM")
+    assert without_view("cd/P102_L_DM_MLO.jpg") == without_view("cd/P102_R_DM_CC.jpg")
+    assert without_view("P103 LCC.png") != without_view("P102 LCC.png")

@@ -1,0 +1,92 @@
+"""What happens between the bytes of an upload and a stored exam."""
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from birads_app.intake.ingest import IntakeRefused, Problem, base_name, take_in
+from birads_app.records import exams, files, users
+from birads_app.records.schema import User
+from birads_app.terms.errors import BiradsError
+from tests.support.factories import make_user, mammogram_png
+
+
+@pytest.fixture
+def reader(app: Flask) -> User:
+    make_user(app)
+    with app.app_context():
+        return users.by_name("reader")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("left cc.dcm", "left cc.dcm"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\left.dcm", "left.dcm"),
+        ("a\r\nSet-Cookie: x\0.png", "aSet-Cookie: x.png"),
+        ("gnp.\u202etfel", "gnp.tfel"),
+        ("Mammographie_früh.png", "Mammographie_früh.png"),
+        ("", "unnamed"),
+        ("folder/", "unnamed"),
+        ("x" * 5000, "x" * 200),
+    ],
+)
+def test_names_are_reduced_to_what_can_be_shown(given: str, kept: str) -> None:
+    assert base_name(given) == kept
+
+
+def test_no_files_are_no_exam(serving_app: Flask, reader: User) -> None:
+    with serving_app.app_context(), pytest.raises(IntakeRefused) as refused:
+        take_in(iter([]), reader)
+    assert refused.value.status == 400
+
+
+def test_different_statuses_are_answered_as_unprocessable() -> None:
+    both = [Problem("a", "is empty.", 400), Problem("b", "is a text.", 415)]
+    assert IntakeRefused(both).status == 422
+    assert IntakeRefused(both[1:]).status == 415
+    assert str(IntakeRefused(both)) == "a: is empty.\nb: is a text."
+
+
+def test_nothing_remains_where_the_disk_fails(
+    serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "publish", fail)
+    with serving_app.app_context():
+        with pytest.raises(OSError, match="No space"):
+            take_in([("a.png", mammogram_png())], reader)
+        assert len(exams.all_ids()) == 0
+        assert list(files.root().iterdir()) == []
+
+
+def test_nothing_remains_where_the_database_fails(
+    serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = files.publish
+
+    def publish_then_fail(*given: object) -> None:
+        publish(*given)  # type: ignore[arg-type]
+        raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(files, "publish", publish_then_fail)
+    with serving_app.app_context():
+        with pytest.raises(OperationalError):
+            take_in([("a.png", mammogram_png())], reader)
+        assert len(exams.all_ids()) == 0
+        assert list(files.root().iterdir()) == []
+
+
+def test_every_domain_error_has_a_status() -> None:
+    from birads_app.web.http_status import status_of
+
+    def descend(kind: type[BiradsError]) -> list[type[BiradsError]]:
+        return [kind, *(deeper for child in kind.__subclasses__() for deeper in descend(child))]
+
+    statuses = {kind.__name__: status_of(kind.__new__(kind)) for kind in descend(BiradsError)[1:]}
+    assert statuses["UnsupportedFormat"] == 415
+    assert statuses["NoModel"] == statuses["BundleError"] == 503
+    assert {statuses[name] for name in ("UnreadableImage", "NotAMammogram")} == {422}

@@ -1,0 +1,179 @@
+"""Any files -> the exams they belong to."""
+
+import io
+import zipfile
+
+import pytest
+from flask import Flask
+
+from birads_app.intake.ingest import IntakeRefused, take_in_studies
+from birads_app.intake.study_grouping import Upload, by_study, unpack
+from birads_app.records import exams, files, users
+from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
+from tests.support import dicom_files
+from tests.support.factories import breast, make_user, mammogram_png
+
+
+def upload(name: str, data: bytes = b"x") -> Upload:
+    return Upload(name, lambda: data)
+
+
+def dicom(study: str = "1.2.3", patient: str = "A", **elements: object) -> bytes:
+    return dicom_files.mammogram(
+        breast(320, 256), StudyInstanceUID=study, PatientID=patient, StudyDate="20240102", **elements
+    )
+
+
+def packed(*members: tuple[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def names(groups: list[list[Upload]]) -> list[list[str]]:
+    return [[one.name for one in group] for group in groups]
+
+
+def test_dicom_files_are_sorted_by_study() -> None:
+    sent = [
+        upload("a1", dicom("1.1")),
+        upload("b1", dicom("1.2", "B")),
+        upload("a2", dicom("1.1")),
+        upload("b2", dicom("1.2", "B")),
+    ]
+    assert names(by_study(sent)) == [["a1", "a2"], ["b1", "b2"]]
+
+
+def test_an_archive_that_gives_each_image_a_study_means_one_exam() -> None:
+    sent = [upload(str(number), dicom(f"1.{number}")) for number in range(1, 4)]
+    sent.append(upload("other", dicom("1.9", "B")))
+    assert names(by_study(sent)) == [["1", "2", "3"], ["other"]]
+
+
+def test_other_files_go_with_the_only_study() -> None:
+    sent = [upload("cover.png"), upload("a", dicom()), upload("broken.dcm", dicom()[:300])]
+    assert names(by_study(sent)) == [["cover.png", "a", "broken.dcm"]]
+    several = [*sent, upload("b1", dicom("1.9", "B"))]
+    assert names(by_study(several)) == [["a"], ["b1"], ["cover.png", "broken.dcm"]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (["L_CC.png", "R_CC.png"], [["L_CC.png", "R_CC.png"]]),
+        (
+            ["P1_L_CC.png", "P2_L_CC.png", "P1_R_MLO.png"],
+            [["P1_L_CC.png", "P1_R_MLO.png"], ["P2_L_CC.png"]],
+        ),
+        (["x/LCC.png", "y/LCC.png"], [["x/LCC.png"], ["y/LCC.png"]]),
+        (["1.png", "2.png", "L_CC.png"], [["1.png", "2.png", "L_CC.png"]]),
+        ([], []),
+    ],
+)
+def test_pictures_are_parted_where_their_names_leave_no_doubt(
+    sent: list[str], expected: list[list[str]]
+) -> None:
+    assert names(by_study([upload(name) for name in sent])) == expected
+
+
+def test_archives_are_unpacked_without_what_is_no_image() -> None:
+    data = packed(
+        ("DICOMDIR", b"index"),
+        ("IMAGES/1", b"one"),
+        ("IMAGES/readme.txt", b"text"),
+        ("__MACOSX/IMAGES/._1", b"fork"),
+        (".hidden", b"hidden"),
+        ("IMAGES/2.dcm", b"two"),
+    )
+    found = unpack([upload("plain.png", b"plain"), upload("cd.zip", data)], 10)
+    assert [(one.name, one.read()) for one in found] == [
+        ("plain.png", b"plain"),
+        ("IMAGES/1", b"one"),
+        ("IMAGES/2.dcm", b"two"),
+    ]
+    assert found[1].read() == b"one"  # again
+
+
+def test_archives_that_cannot_be_used_say_why() -> None:
+    with pytest.raises(UnreadableImage, match=r"cd\.zip is damaged"):
+        unpack([upload("cd.zip", b"PK\x03\x04 and nothing more")], 10)
+    with pytest.raises(ImageTooLarge, match="holds 3 files; 2"):
+        unpack([upload("cd.zip", packed(("1", b""), ("2", b""), ("3", b"")))], 2)
+    data = bytearray(packed(("1.dcm", b"content " * 100)))
+    data[40] ^= 0xFF
+    (damaged,) = unpack([upload("cd.zip", bytes(data))], 10)
+    with pytest.raises(UnreadableImage, match="damaged"):
+        damaged.read()
+
+
+def test_a_member_is_never_longer_than_it_says() -> None:
+    """What is declared bounds what is read, and what is declared is bounded."""
+    data = bytearray(packed(("1.dcm", bytes(1 << 20))))
+    directory = data.rindex(b"PK\x01\x02")
+    data[directory + 24 : directory + 28] = (2 << 30).to_bytes(4, "little")
+    (bomb,) = unpack([upload("bomb.zip", bytes(data))], 10)
+    with pytest.raises(InputError, match="more than 1 GiB"):
+        bomb.read()
+
+
+@pytest.fixture
+def reader(app: Flask):
+    make_user(app)
+    with app.app_context():
+        return users.by_name("reader")
+
+
+def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader) -> None:
+    sent = packed(
+        ("a/1", dicom("1.1", ViewPosition="CC", ImageLaterality="L")),
+        ("a/2", dicom("1.1", ViewPosition="MLO", ImageLaterality="L")),
+        ("b/1", dicom("1.2", "B", ViewPosition="CC", ImageLaterality="R")),
+    )
+    with serving_app.app_context():
+        taken = take_in_studies([upload("cd.zip", sent)], reader)
+        assert [len(exam.images) for exam in taken] == [2, 1]
+        assert len({exam.pseudonym for exam in taken}) == 2
+        first, second = (exams.answer(exam) for exam in taken)
+        assert first is not None and second is not None
+        assert (first.breasts[0].views, first.absent) == (("CC", "MLO"), ("R",))
+        assert second.breasts[0].missing == ("MLO",)
+
+
+def test_one_bad_file_keeps_all_exams_out(serving_app: Flask, reader) -> None:
+    sent = [upload("a", dicom("1.1")), upload("b", dicom("1.2", "B")), upload("text.png", b"no picture")]
+    with serving_app.app_context():
+        with pytest.raises(IntakeRefused) as refused:
+            take_in_studies(sent, reader)
+        assert [problem.filename for problem in refused.value.problems] == ["text.png"]
+        assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
+
+
+def test_a_failing_disk_keeps_all_exams_out(
+    serving_app: Flask, reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, calls = files.publish, []
+
+    def fail_late(*given: object) -> None:
+        calls.append(given)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        publish(*given)
+
+    monkeypatch.setattr(files, "publish", fail_late)
+    with serving_app.app_context():
+        with pytest.raises(OSError, match="No space"):
+            take_in_studies([upload("a", dicom("1.1")), upload("b", dicom("1.2", "B"))], reader)
+        assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
+
+
+def test_what_can_be_used_is_kept_where_that_is_asked_for(serving_app: Flask, reader) -> None:
+    from birads_app.intake.ingest import take_in
+
+    with serving_app.app_context():
+        sent = [("a.png", mammogram_png()), ("b.png", b"text"), ("c.png", mammogram_png(1))]
+        exam = take_in(iter(sent), reader, exam_id="0" * 32, partial=True)
+        assert (exam.id, len(exam.images)) == ("0" * 32, 2)
+        with pytest.raises(IntakeRefused):
+            take_in(iter([("b.png", b"text")]), reader, partial=True)

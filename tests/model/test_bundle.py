@@ -1,0 +1,189 @@
+"""A bundle is written whole, checked before it is read, and refused with a reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from birads_app.model import bundle, history, preprocess
+from birads_app.terms.errors import BundleError, NoModel
+
+MANIFEST = {
+    "classes": ["1", "2", "3", "4", "5"],
+    "demonstration": False,
+    "preprocessing": {"version": preprocess.VERSION, "size": 224},
+    "head": {"kind": "dense"},
+    "temperature": 1.5,
+}
+
+
+def write(models: Path, name: str = "first", **changes: object) -> Path:
+    """A bundle whose graphs are not graphs: bundles are checked, not run."""
+    return bundle.write(
+        models,
+        name,
+        manifest={**MANIFEST, **changes},
+        card="# card\n",
+        backbone=b"backbone",
+        head=b"head",
+        evaluation={"accuracy": 0.5},
+        report="<p>report</p>",
+    )
+
+
+def change_manifest(path: Path, **changes: object) -> None:
+    """Edit a written bundle's manifest."""
+    file = path / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def test_it_reads_what_was_written(tmp_path: Path) -> None:
+    loaded = bundle.load(write(tmp_path))
+    assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), 224)
+    assert (loaded.temperature, loaded.head, loaded.demonstration) == (1.5, "dense", False)
+    assert loaded.card == "# card\n" and loaded.threshold is None
+
+
+def test_it_knows_the_rule_for_a_breast(tmp_path: Path) -> None:
+    path = write(tmp_path, exam_rule="worst")
+    assert bundle.load(path).exam_rule == "worst"
+    change_manifest(path, exam_rule="loudest")
+    with pytest.raises(BundleError, match="incomplete"):
+        bundle.load(path)
+
+
+def test_it_knows_the_threshold_of_the_prediction_sets(tmp_path: Path) -> None:
+    path = write(tmp_path, prediction_set={"level": 0.9, "threshold": 0.75})
+    assert bundle.load(path).threshold == 0.75
+    for damaged in ({"level": 0.9}, {"threshold": 2}, {"threshold": None}, "0.9"):
+        change_manifest(path, prediction_set=damaged)
+        with pytest.raises(BundleError, match="incomplete"):
+            bundle.load(path)
+
+
+def test_an_older_bundle_without_a_report_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["files"]["report.html"]
+    (path / "report.html").unlink()
+    change_manifest(path, files=manifest["files"])
+    assert bundle.load(path).name == "first"
+
+
+@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
+def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
+    path = write(tmp_path)
+    (path / file).write_bytes((path / file).read_bytes() + b" ")
+    with pytest.raises(BundleError, match=f"{file} of model first was changed"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
+def test_it_refuses_a_missing_file(tmp_path: Path, file: str) -> None:
+    path = write(tmp_path)
+    (path / file).unlink()
+    with pytest.raises(BundleError, match=f"lacks {file}"):
+        bundle.load(path)
+
+
+def test_it_refuses_a_missing_model(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no model named ghost"):
+        bundle.load(tmp_path / "ghost")
+
+
+def test_it_refuses_a_newer_schema(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    change_manifest(path, schema=bundle.SCHEMA + 1)
+    with pytest.raises(BundleError, match="Update the program"):
+        bundle.load(path)
+
+
+def test_it_refuses_another_preprocessing(tmp_path: Path) -> None:
+    path = write(tmp_path, preprocessing={"version": preprocess.VERSION + 1, "size": 224})
+    with pytest.raises(BundleError, match="Retrain"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": "1"}', '{"schema": 1}'])
+def test_it_refuses_a_damaged_manifest(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path)
+    (path / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match="Restore the folder or retrain"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"classes": ["1"]}, {"classes": ["1", "x"]}, {"temperature": 0}, {"head": {}}, {"demonstration": "yes"}],
+)
+def test_it_refuses_an_incomplete_manifest(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = write(tmp_path, **changes)
+    with pytest.raises(BundleError, match="incomplete"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "-x", "a" * 65, "ä"])
+def test_it_refuses_a_name_that_is_no_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BundleError, match="cannot be a model's name"):
+        write(tmp_path, name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_refuses_a_taken_name(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    before = (path / "manifest.json").read_bytes()
+    with pytest.raises(BundleError, match="already a model named first"):
+        write(tmp_path, temperature=2.0)
+    assert (path / "manifest.json").read_bytes() == before
+
+
+def test_it_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write(tmp_path, unwritable=object())
+    assert not list(tmp_path.iterdir())
+
+
+def test_promotion_is_remembered_and_undone(tmp_path: Path) -> None:
+    with pytest.raises(NoModel, match="flask models promote"):
+        history.current_name(tmp_path)
+    write(tmp_path, "first")
+    write(tmp_path, "second")
+    assert bundle.list_names(tmp_path) == ["first", "second"]
+    history.set_current(tmp_path, "first")
+    history.set_current(tmp_path, "second")
+    history.set_current(tmp_path, "second")
+    assert history.promoted(tmp_path) == ["first", "second"]
+    assert history.roll_back(tmp_path) == "first"
+    assert history.current_name(tmp_path) == "first"
+    with pytest.raises(NoModel, match="no earlier model"):
+        history.roll_back(tmp_path)
+
+
+def test_a_damaged_model_is_not_promoted(tmp_path: Path) -> None:
+    history.set_current(tmp_path, write(tmp_path, "first").name)
+    (write(tmp_path, "second") / "head.pb").write_bytes(b"other")
+    with pytest.raises(BundleError):
+        history.set_current(tmp_path, "second")
+    assert history.current_name(tmp_path) == "first"
+
+
+def test_rollback_to_a_damaged_model_changes_nothing(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        history.set_current(tmp_path, write(tmp_path, name).name)
+    (tmp_path / "first" / "head.pb").unlink()
+    with pytest.raises(BundleError):
+        history.roll_back(tmp_path)
+    assert history.current_name(tmp_path) == "second"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"../elsewhere\n", b".hidden\n"])
+def test_a_damaged_list_of_promotions_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "CURRENT").write_bytes(content)
+    with pytest.raises(BundleError):
+        history.current_name(tmp_path)
+
+
+def test_a_list_of_promotions_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "CURRENT").mkdir()
+    with pytest.raises(BundleError, match="Remove it, then"):
+        history.current_name(tmp_path)

@@ -1,0 +1,90 @@
+"""Both engines give the same answer from one copy of the weights, and refuse what is no model's graph."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birads_app.model import bundle as bundles
+from birads_app.model import history, occlusion
+from birads_app.model.bundle import Bundle
+from birads_app.model.calibration import softmax
+from birads_app.model.engine import open_engine, open_graph
+from birads_app.model.preprocess import standardise
+from training.engine.freeze import freeze
+from training.phantoms.generate import patients
+
+
+@pytest.fixture(scope="module")
+def bundle(models: Path) -> Bundle:
+    """The shipped model."""
+    return bundles.load(models / history.current_name(models))
+
+
+@pytest.fixture(scope="module")
+def inputs() -> np.ndarray:
+    """Standardised phantoms, (4, 224, 224, 3)."""
+    squares = np.zeros((4, 224, 224), np.uint8)
+    for square, (_, image) in zip(squares, patients(1, seed=3, size=224), strict=True):
+        square[:, : image.pixels.shape[1]] = image.pixels >> 4
+    return standardise(squares)
+
+
+def probabilities(bundle: Bundle, inputs: np.ndarray, engine: str, precision: str) -> np.ndarray:
+    running = open_engine(bundle, engine, precision)
+    return softmax(running.logits(running.maps(inputs)), bundle.temperature)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 0.001), ("bf16", 0.02)])
+def test_the_engines_agree(bundle: Bundle, inputs: np.ndarray, precision: str, tolerance: float) -> None:
+    reference = probabilities(bundle, inputs, "tensorflow", "f32")
+    assert np.abs(probabilities(bundle, inputs, "openvino", precision) - reference).max() < tolerance
+    assert np.ptp(reference, axis=0).max() > 0.01  # different images, different answers
+
+
+def test_maps_have_a_place_for_each_32_pixels(bundle: Bundle, inputs: np.ndarray) -> None:
+    running = open_engine(bundle)
+    maps = running.maps(inputs)
+    assert maps.shape == (4, 7, 7, 2048)
+    assert occlusion.occluded(maps[0], running.logits).shape == (99, 5)
+
+
+def test_an_unknown_engine_is_named(bundle: Bundle) -> None:
+    with pytest.raises(ValueError, match="Got onnx"):
+        open_engine(bundle, "onnx")
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_it_refuses_bytes_that_are_no_graph(tmp_path: Path, engine: str) -> None:
+    graph = tmp_path / "head.pb"
+    graph.write_bytes(b"\x00garbage" * 100)
+    with pytest.raises(ValueError, match=r"head\.pb is no graph of a model"):
+        open_graph(graph, engine)
+
+
+def test_it_refuses_a_graph_that_touches_files(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def read(maps: tf.Tensor) -> tf.Tensor:
+        content = tf.io.read_file(tf.constant("/etc/hostname"))
+        return maps + tf.cast(tf.strings.length(content), tf.float32)
+
+    graph = tmp_path / "head.pb"
+    graph.write_bytes(freeze(read, (None, 2), "maps"))
+    with pytest.raises(ValueError, match="ReadFile"):
+        open_graph(graph, "tensorflow")
+    with pytest.raises(ValueError):
+        open_graph(graph, "openvino")
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_a_frozen_function_computes_what_it_did(tmp_path: Path, engine: str) -> None:
+    import tensorflow as tf
+
+    weights = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float16)
+    variable = tf.Variable(weights.astype(np.float32))
+    graph = tmp_path / "head.pb"
+    graph.write_bytes(freeze(lambda maps: tf.nn.relu(maps @ variable), (None, 20), "maps"))
+    rows = np.random.default_rng(1).normal(size=(3, 20)).astype(np.float32)
+    expected = np.maximum(rows @ weights.astype(np.float32), 0)
+    assert open_graph(graph, engine, "f32")(rows) == pytest.approx(expected, abs=1e-4)

@@ -1,0 +1,131 @@
+"""Maps show where a probability comes from, and lie over the right place of the image."""
+
+import numpy as np
+import pytest
+
+from birads_app.imaging.segmentation import Box
+from birads_app.model.occlusion import covered, evidence, occlude, overlay, veil
+
+EVERYWHERE = np.ones((224, 224), bool)
+
+
+def test_copies_hide_each_place_and_each_neighbourhood() -> None:
+    maps = np.random.default_rng(0).random((3, 4, 2)).astype(np.float32) + 1
+    copies = np.concatenate(list(occlude(maps)))
+    assert copies.shape == (25, 3, 4, 2)
+    assert np.array_equal(copies[0], maps)
+    for place in range(12):
+        row, column = divmod(place, 4)
+        alone, around = ((copies[number] == 0).all(axis=-1) for number in (1 + place, 13 + place))
+        assert alone.sum() == 1
+        assert alone[row, column]
+        expected = np.zeros((3, 4), bool)
+        expected[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
+        assert np.array_equal(around, expected)
+
+
+def test_evidence_is_the_fall_of_the_log_odds() -> None:
+    probabilities = np.full((9, 2), 0.5)
+    probabilities[0] = 0.7, 0.3
+    probabilities[1:] = probabilities[0]
+    probabilities[1] = 0.2, 0.8  # the first place alone
+    probabilities[7] = 0.9, 0.1  # the third place with its neighbours
+    heat = evidence(np.log(probabilities), np.ones((2, 2), bool))
+    first = 2 / 3 * (np.log(0.7 / 0.3) - np.log(0.2 / 0.8))
+    third = 1 / 3 * (np.log(0.3 / 0.7) - np.log(0.1 / 0.9))
+    weights = np.array([[[first, 0], [-third, 0]], [[-first, 0], [third, 0]]])
+    expected = np.clip(weights - weights.mean(axis=(1, 2), keepdims=True), 0, None)
+    assert heat == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_category_named_without_evidence_still_has_a_map() -> None:
+    logits = np.tile([1.0, 0.0], (9, 1))
+    logits[1:] += [1.0, 0.0]  # hiding anything favours the first category, but the fourth place least
+    logits[4] -= [0.5, 0.0]
+    heat = evidence(logits, np.ones((2, 2), bool))[0]
+    assert heat.argmax() == 3
+    assert heat[1, 1] > 0
+
+
+def test_a_model_that_is_sure_still_points() -> None:
+    logits = np.tile([100.0, 0.0, -50.0], (9, 1))
+    logits[2] = 80.0, 0.0, -50.0
+    assert evidence(logits, np.ones((2, 2), bool))[0].argmax() == 1
+
+
+def test_places_beside_the_breast_do_not_count() -> None:
+    inside = np.zeros((224, 224), bool)
+    inside[:, :100] = True
+    places = covered(inside, 7, 7)
+    assert places[:, :3].all()
+    assert not places[:, 3:].any()
+    logits = np.random.default_rng(0).normal(size=(99, 2))
+    heat = evidence(logits, places)
+    assert (heat[:, places] > 0).any()
+    assert not heat[:, ~places].any()
+
+
+def drawn(
+    heat: np.ndarray,
+    box: Box,
+    flipped: bool,
+    shape: tuple[int, int],
+    inside: np.ndarray = EVERYWHERE,
+) -> np.ndarray:
+    """The map over the image, at most 500 pixels high."""
+    return overlay(heat, box, flipped, shape, veil(inside, box, flipped, shape, longest=500))
+
+
+def test_the_peak_lies_where_the_map_says() -> None:
+    heat = np.zeros((7, 7), np.float32)
+    heat[1, 5] = 0.4
+    picture = drawn(heat, Box(100, 50, 700, 700), False, (1000, 800))
+    assert picture.shape == (500, 400, 4)
+    row, column = np.unravel_index(picture[..., 3].argmax(), (500, 400))
+    assert abs(row - (100 + 150) / 2) < 12
+    assert abs(column - (50 + 550) / 2) < 12
+
+
+def test_a_flipped_map_is_turned_back() -> None:
+    heat = np.zeros((7, 7), np.float32)
+    heat[3, 0] = 0.4
+    picture = drawn(heat, Box(0, -200, 1000, 1000), True, (1000, 800))
+    _, column = np.unravel_index(picture[..., 3].argmax(), picture.shape[:2])
+    assert column > 350
+
+
+def test_an_empty_map_is_transparent() -> None:
+    picture = drawn(np.zeros((7, 7), np.float32), Box(0, 0, 90, 90), False, (90, 60))
+    assert picture.shape == (90, 60, 4)
+    assert picture[..., 3].max() == 0
+
+
+@pytest.mark.parametrize("box", [Box(-300, -400, 900, 900), Box(500, 300, 900, 900), Box(0, 0, 5, 5)])
+def test_a_box_that_reaches_out_of_the_image_is_cut(box: Box) -> None:
+    assert drawn(np.ones((7, 7), np.float32), box, False, (600, 400)).shape == (500, 333, 4)
+
+
+def test_a_map_stays_on_the_breast_and_fades_towards_the_skin() -> None:
+    inside = np.zeros((224, 224), bool)
+    inside[:, :112] = True
+    picture = drawn(np.ones((7, 7), np.float32), Box(0, 0, 400, 400), False, (400, 400), inside)
+    alpha = picture[200, :, 3].astype(int)
+    assert (alpha[:180] == 255).all()
+    assert (alpha[201:] == 0).all()
+    assert np.abs(np.diff(alpha)).max() < 40
+
+
+def test_a_map_fades_where_the_model_saw_no_further_but_not_at_the_image_s_edge() -> None:
+    heat = np.ones((7, 7), np.float32)
+    alpha = drawn(heat, Box(0, 0, 400, 400), False, (400, 480))[200, :, 3].astype(int)
+    assert alpha[0] == 255 and alpha[399] < 40
+    assert np.abs(np.diff(alpha)).max() < 40
+
+
+def test_the_colours_grow_lighter_evenly() -> None:
+    heat = np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7)
+    picture = drawn(heat, Box(0, 0, 400, 400), False, (400, 400)).astype(float)
+    lightness = picture[..., :3] @ [0.2126, 0.7152, 0.0722]
+    order = np.argsort(picture[..., 3], axis=None)
+    assert (np.diff(lightness.ravel()[order]) > -12).all()
+    assert lightness.ravel()[order[-1]] - lightness.ravel()[order[0]] > 120

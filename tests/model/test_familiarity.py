@@ -1,0 +1,242 @@
+"""An image unlike those that a model learned from is told: by what distance, from which patients, and safely."""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.imaging import quality
+from birads_app.imaging.decode import Mammogram
+from birads_app.model import bundle as bundles
+from birads_app.model import ood
+from birads_app.model.predictor import Predictor
+from birads_app.terms.errors import BundleError
+from training import heads
+from training.data.dataset import Dataset, Example
+from training.data.split import Split
+from training.evaluation import ood_fit, ood_test_images
+from training.evaluation.ood_test_images import ALTERED, DRAWN, drawings
+from training.features.extract import Features
+from training.phantoms.generate import WHITE, patients
+from training.presets import demonstration_data, demonstration_ood
+
+RANDOM = np.random.default_rng(1)
+SCALE = np.geomspace(0.2, 5, 40)
+TRAINING = RANDOM.gamma(4, SCALE, (60, 40)).astype(np.float32)
+HELD_OUT = RANDOM.gamma(4, SCALE, (120, 40)).astype(np.float32)
+STRANGE = RANDOM.gamma(4, SCALE[::-1], (20, 40)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def known() -> ood.Familiarity:
+    return ood.fit(TRAINING, HELD_OUT)
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def as_mammogram(pixels: np.ndarray) -> Mammogram:
+    return Mammogram(pixels, "PNG", 16, None, None, None, 0.0, ())
+
+
+def phantom(seed: int) -> Mammogram:
+    _, image = next(patients(1, seed))
+    return as_mammogram((image.pixels.astype(np.uint32) * 65535 // WHITE).astype(np.uint16))
+
+
+@pytest.fixture
+def bundle(models: Path, tmp_path: Path) -> Path:
+    """A copy of the shipped bundle as it was before bundles told strange images; the large files are linked."""
+    path = shutil.copytree(models / "birads-demo", tmp_path / "models" / "old", copy_function=os.link)
+    change_manifest(path, lambda manifest: manifest["files"].pop(bundles.FAMILIARITY, None))
+    change_manifest(path, lambda manifest: manifest["files"].pop(bundles.FAMILIARITY_CARD, None))
+    for file in (bundles.FAMILIARITY, bundles.FAMILIARITY_CARD):
+        (path / file).unlink(missing_ok=True)
+    return path
+
+
+def change_manifest(path: Path, change) -> None:
+    """Edit the manifest, but not the shipped one behind the link."""
+    file = path / bundles.MANIFEST
+    manifest = json.loads(file.read_text())
+    change(manifest)
+    file.unlink()
+    file.write_text(json.dumps(manifest))
+
+
+def test_the_distance_is_that_to_the_nearest_known_image_in_its_short_form(known) -> None:
+    mean = unit(TRAINING).mean(axis=0)
+    _, _, axes = np.linalg.svd(unit(TRAINING) - mean, full_matrices=False)
+    short = mean + (unit(TRAINING) - mean) @ axes[:32].T @ axes[:32]
+    plain = np.linalg.norm(unit(STRANGE)[:, None] - short[None], axis=2).min(axis=1)
+    np.testing.assert_allclose(known.distances(STRANGE), plain, rtol=2e-3)
+    np.testing.assert_allclose(known.distances(7 * STRANGE), plain, rtol=2e-3)  # brightness does not count
+
+
+def test_what_is_far_is_told_by_held_out_images_alone(known) -> None:
+    np.testing.assert_allclose(known.tried, np.sort(known.distances(HELD_OUT)), rtol=1e-6)
+    assert known.far(HELD_OUT).mean() <= 0.01
+    assert known.far(STRANGE).all() and not known.far(TRAINING).any()
+    assert known.distances(TRAINING).mean() < known.tried[0]  # a threshold of their own would be far too low
+    between = np.sort(known.exceeded(HELD_OUT))
+    assert between[0] == 0 and between[-1] == 1 - 1 / len(HELD_OUT)
+
+
+def test_the_file_gives_the_same_answers(known) -> None:
+    again = ood.read(known.to_bytes())
+    np.testing.assert_array_equal(again.distances(STRANGE), known.distances(STRANGE))
+    np.testing.assert_array_equal(again.tried, known.tried)
+
+
+@pytest.mark.parametrize("name", ["mean", "axes", "known", "tried"])
+@pytest.mark.parametrize("change", ["missing", "cut", "pickled"])
+def test_a_file_of_something_else_is_refused(known, name: str, change: str) -> None:
+    arrays = {key: getattr(known, key) for key in ("mean", "axes", "known", "tried")}
+    whole = arrays.pop(name)
+    if change == "cut":
+        arrays[name] = whole[..., :0]
+    if change == "pickled":
+        arrays[name] = np.array([{}], object)
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    with pytest.raises(ValueError, match="arrays"):
+        ood.read(stream.getvalue())
+    with pytest.raises(ValueError, match="arrays"):
+        ood.read(known.to_bytes()[:-30])
+
+
+@pytest.mark.parametrize("kind", heads.HEADS)
+def test_every_head_knows_real_training_images_only(kind: str) -> None:
+    maps = RANDOM.gamma(2, 1, (30, 2, 2, 8)).astype(np.float16).astype(np.float32)
+    head = heads.head(kind)
+    examples = tuple(Example(Path(f"{n}.png"), "1", str(n), True) for n in range(30))
+    features = Features(Dataset(examples), head.rows(maps), (2, 2, 8), (), 0)
+    # Rows from 30 on are synthetic.
+    split = Split(np.r_[0:20, 30:50], np.r_[20:25, 50:55], np.arange(25, 30), ())
+    found = ood_fit.fit(features, split, head)
+    assert (found.known, found.tried, found.images) == (20, 5, 5)
+    expected = ood.fit(maps[:20].mean(axis=(1, 2)), maps[20:25].mean(axis=(1, 2)))
+    np.testing.assert_allclose(found.familiarity.tried, expected.tried, rtol=1e-2)
+
+
+def test_an_older_bundle_answers_and_says_nothing(bundle: Path) -> None:
+    loaded = bundles.load(bundle)
+    assert loaded.familiarity is None and "unlike" not in loaded.card
+    (head,) = drawings(DRAWN["drawn heads"], 1, 0)
+    assert ood.WARNING not in Predictor.load(loaded).predict(as_mammogram(head)).warnings
+
+
+def test_the_shipped_model_warns_of_other_body_parts_and_not_of_what_it_learned_from(models: Path) -> None:
+    predictor = Predictor.load(bundles.load(models / "birads-demo"))
+    for draw in DRAWN.values():
+        (picture,) = drawings(draw, 1, 0)
+        assert ood.WARNING in predictor.predict(as_mammogram(picture)).warnings
+    learned = phantom(predictor.bundle.manifest["training"]["phantom_seed"])
+    assert ood.WARNING not in predictor.predict(learned).warnings
+
+
+def test_strange_pictures_get_past_the_quality_check() -> None:
+    for draw in DRAWN.values():
+        one, two = drawings(draw, 2, 0)
+        quality.check(as_mammogram(one))
+        assert not np.array_equal(one, two)
+    pixels = phantom(3).pixels
+    assert ALTERED.keys() and all(alter(pixels).dtype == np.uint16 for alter in ALTERED.values())
+    np.testing.assert_array_equal(ood_test_images.upside_down(ood_test_images.upside_down(pixels)), pixels)
+
+
+def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monkeypatch) -> None:
+    bundles.add_familiarity(bundle, known, "## first\n", {})
+    assert bundles.load(bundle).card.endswith("\n## first\n")
+    replace, left = bundles.replace, 0
+
+    def stop(path: Path, data: bytes) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        replace(path, data)
+
+    monkeypatch.setattr(bundles, "replace", stop)
+    for writes in range(4):
+        left = 4
+        bundles.add_familiarity(bundle, known, "## again\n", {})
+        left = writes
+        with pytest.raises(KeyboardInterrupt):
+            bundles.add_familiarity(bundle, known, f"## {writes}\n", {})
+        bundles.load(bundle)
+    left = 4
+    bundles.add_familiarity(bundle, known, "## last\n", {"known": 60})
+    assert bundles.load(bundle).card.endswith("\n## last\n")
+    assert bundles.load(bundle).manifest["familiarity"] == {"known": 60}
+    for file in (bundles.FAMILIARITY, bundles.FAMILIARITY_CARD):
+        data = (bundle / file).read_bytes()
+        (bundle / file).write_bytes(data + b" ")
+        with pytest.raises(BundleError, match=f"{file} of model old was changed"):
+            bundles.load(bundle)
+        (bundle / file).write_bytes(data)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Public sets in small: phantoms under their folders' names."""
+    folders = {
+        "cdd-cesm-low-energy": [f"Birads{code}" for code in "12345"],
+        "ddsm-thumbnails": ["normal", "benign", "cancer"],
+        "kau-bcmd-sample": ["Birads1", "Birads3"],
+    }
+    images = [phantom(seed).pixels >> 8 for seed in range(4)]
+    for number, (source, labels) in enumerate(folders.items()):
+        for label in labels:
+            (tmp_path / "data" / source / label).mkdir(parents=True)
+            for patient in range(4):
+                name = f"P_{label[-1]}{number}{patient:03d}_LEFT_CC.png"
+                picture = np.roll(images[patient], 3 * len(label) + number, axis=0)
+                cv2.imwrite(str(tmp_path / "data" / source / label / name), picture.astype(np.uint8))
+    return tmp_path / "data"
+
+
+def test_the_command_fits_what_a_bundle_learned_from(
+    app: Flask, runner: FlaskCliRunner, folder: Path, data: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(demonstration_ood, "_PATIENTS", 1)
+    monkeypatch.setattr(demonstration_ood, "_DRAWINGS", 2)
+    path, command = folder / "birads-demo", ["models", "familiarity", "birads-demo", "--data", str(data)]
+    refused = runner.invoke(args=command)
+    assert refused.exit_code == 1 and "learned from other images: of CDD-CESM" in refused.output
+    knobs = bundles.load(path).manifest["training"]
+    sets = demonstration_data.read(
+        data, 32, validation=knobs["validation"], test=knobs["test"], seed=knobs["seed"]
+    )
+    images = {
+        name: [len(part.training), len(part.validation), len(part.test)] for name, part in sets.parts.items()
+    }
+    change_manifest(path, lambda manifest: manifest["training"].update(images=images, phantom_patients=1))
+    done = runner.invoke(args=command)
+    assert done.exit_code == 0, done.output
+    bundle = bundles.load(path)
+    learned = sum(parts[0] for parts in images.values()) + 4
+    tried = sum(parts[1] for parts in images.values())
+    assert bundle.familiarity is not None
+    assert (len(bundle.familiarity.known), len(bundle.familiarity.tried)) == (learned, tried)
+    assert (
+        "## Images unlike those it learned from" in bundle.card
+        and "| drawn heads | 2 | 2 (100 %)" in bundle.card
+    )
+    change_manifest(path, lambda manifest: manifest["training"].pop("phantom_seed"))
+    assert "was not made by the recipe" in runner.invoke(args=command).output
+
+
+def test_the_documented_table_is_the_shipped_cards(models: Path) -> None:
+    card = bundles.load(models / "birads-demo").card
+    table = [line for line in card.splitlines() if line.startswith(("| negatives |", "| KAU-BCMD, never"))]
+    told = (models.parent / "docs" / "evaluation.md").read_text("utf-8")
+    assert len(table) == 2 and all(line in told for line in table)

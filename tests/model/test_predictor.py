@@ -1,0 +1,157 @@
+"""One image in, one answer out; a promotion is followed, a broken newcomer is not."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birads_app.imaging.decode import Mammogram
+from birads_app.model import bundle as bundles
+from birads_app.model import history
+from birads_app.model.predictor import ModelSource, Predictor
+from birads_app.terms.errors import BundleError, NoModel, NotAMammogram
+from training.phantoms.generate import WHITE, patients
+
+
+def mammograms(seed: int = 5) -> list[Mammogram]:
+    """The four views of a phantom patient."""
+    return [
+        Mammogram(
+            (image.pixels.astype(np.uint32) * 65535 // WHITE).astype(np.uint16),
+            "PNG",
+            12,
+            image.view,
+            image.laterality,
+            None,
+            0.0,
+            (),
+        )
+        for _, image in patients(1, seed=seed)
+    ]
+
+
+@pytest.fixture(scope="module")
+def predictor(models: Path) -> Predictor:
+    return ModelSource(models).get()
+
+
+@pytest.fixture
+def folder(models: Path, tmp_path: Path) -> Path:
+    """A folder with the shipped model twice, the first promoted."""
+    shipped = models / history.current_name(models)
+    parts = {name: (shipped / name).read_bytes() for name in (bundles.BACKBONE, bundles.HEAD)}
+    manifest = bundles.load(shipped).manifest
+    for name in ("first", "second"):
+        bundles.write(
+            tmp_path,
+            name,
+            manifest=manifest,
+            card="",
+            backbone=parts[bundles.BACKBONE],
+            head=parts[bundles.HEAD],
+            evaluation={},
+        )
+    history.set_current(tmp_path, "first")
+    return tmp_path
+
+
+def test_it_answers(predictor: Predictor) -> None:
+    prediction = predictor.predict(mammograms()[0])
+    assert list(prediction.probabilities) == list(predictor.bundle.classes)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    assert prediction.category == max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+    assert set(prediction.maps) == set(predictor.bundle.classes)
+    for heat in prediction.maps.values():
+        assert heat.shape == (7, 7)
+        assert heat.min() >= 0
+        assert np.isfinite(heat).all()
+
+
+def test_every_image_gives_its_own_answer(predictor: Predictor) -> None:
+    answers = [tuple(predictor.predict(image).probabilities.values()) for image in mammograms()]
+    assert len(set(answers)) == 4
+
+
+def test_the_same_image_gives_the_same_answer(predictor: Predictor) -> None:
+    image = mammograms()[1]
+    first, second = predictor.predict(image), predictor.predict(image)
+    assert first.probabilities == second.probabilities
+
+
+def test_it_refuses_what_is_no_mammogram(predictor: Predictor) -> None:
+    noise = np.random.default_rng(0).integers(0, 65536, (600, 500)).astype(np.uint16)
+    with pytest.raises(NotAMammogram):
+        predictor.predict(Mammogram(noise, "PNG", 16, None, None, None, 0.0, ()))
+
+
+def test_notes_of_the_file_become_warnings(predictor: Predictor) -> None:
+    image = mammograms()[0]
+    noted = Mammogram(**{**vars(image), "notes": ("The window was missing.",)})
+    assert "The window was missing." in predictor.predict(noted).warnings
+
+
+def test_no_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NoModel, match="flask train"):
+        ModelSource(tmp_path).get()
+
+
+def test_a_model_that_arrives_later_is_found(folder: Path) -> None:
+    (folder / "CURRENT").rename(folder / "aside")
+    source = ModelSource(folder)
+    with pytest.raises(NoModel):
+        source.get()
+    (folder / "aside").rename(folder / "CURRENT")
+    assert source.get().bundle.name == "first"
+
+
+def test_a_promotion_is_followed_without_a_restart(folder: Path) -> None:
+    source = ModelSource(folder)
+    first = source.get()
+    assert source.get() is first
+    history.set_current(folder, "second")
+    assert source.get().bundle.name == "second"
+    history.roll_back(folder)
+    assert source.get().bundle.name == "first"
+
+
+def test_nobody_waits_while_a_newcomer_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ModelSource(folder)
+    source.get()
+    loading, go_on = threading.Event(), threading.Event()
+    load = Predictor.load
+
+    def load_slowly(*given: object) -> Predictor:
+        loading.set()
+        assert go_on.wait(30)
+        return load(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "load", load_slowly)
+    history.set_current(folder, "second")
+    first_to_ask = threading.Thread(target=source.get)
+    first_to_ask.start()
+    assert loading.wait(30)
+    assert source.get().bundle.name == "first"
+    go_on.set()
+    first_to_ask.join()
+    assert source.get().bundle.name == "second"
+
+
+def test_a_broken_newcomer_leaves_the_loaded_model_serving(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = ModelSource(folder)
+    source.get()
+    history.set_current(folder, "second")
+    (folder / "second" / bundles.HEAD).write_bytes(b"damaged")
+    assert source.get().bundle.name == "first"
+    assert "Keeping model first" in caplog.text
+    shutil.rmtree(folder / "second")
+    assert source.get().predict(mammograms()[0]).model == "first"
+
+
+def test_a_broken_model_at_the_start_is_said(folder: Path) -> None:
+    (folder / "first" / bundles.BACKBONE).write_bytes(b"damaged")
+    with pytest.raises(BundleError, match="changed or damaged"):
+        ModelSource(folder).get()

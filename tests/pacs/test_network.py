@@ -1,0 +1,129 @@
+"""From a modality through the product to a PACS and back: real processes, a real Orthanc, real mammograms."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import orthanc, processes
+from tests.support.dicom_tools import tool
+from tests.support.receiver import Receiver, real_exams, receiver, wait_until
+from tests.support.telltale import UID, found_in, full_of_secrets, secrets_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+
+def by_stow(server: orthanc.Orthanc) -> dict[str, str]:
+    """Settings that send results to Orthanc by STOW-RS, and fetch from it."""
+    return {
+        "BIRADS_PACS_DICOMWEB_URL": server.dicom_web,
+        "BIRADS_PACS_DICOMWEB_USER": orthanc.USER,
+        "BIRADS_PACS_DICOMWEB_PASSWORD": orthanc.PASSWORD,
+    }
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Eight real images of two exams."""
+    return real_exams(tmp_path_factory.mktemp("real"))
+
+
+def results(server: orthanc.Orthanc, study: str) -> list[str]:
+    """The modalities of what a study has from this product."""
+    found = server.instances(study).values()
+    return sorted(tags["Modality"] for tags in found if tags["SeriesNumber"] in ("9001", "9002"))
+
+
+@contextlib.contextmanager
+def killed(receiver: Receiver) -> Iterator[None]:
+    """A receiver that is killed on leaving."""
+    process = receiver.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def images_of(receiver: Receiver) -> list[int]:
+    """How many images with a prediction each exam has."""
+    return [count for (count,) in receiver.query(
+        "SELECT count(*) FROM images WHERE category IN ('1','2','3','4','5') GROUP BY exam_id ORDER BY 1"
+    )]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", [orthanc.Orthanc.as_destination, by_stow], ids=["C-STORE", "STOW-RS"])
+def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_killed(
+    way: Callable[[orthanc.Orthanc], dict[str, str]],
+    studies: dict[str, list[Path]],
+    models: Path,
+    tmp_path: Path,
+) -> None:
+    tool("storescu")
+    files = [path for study in studies.values() for path in study]
+    server = orthanc.Orthanc(orthanc.free_port(), orthanc.free_port())  # down for now
+    peer = receiver(tmp_path, models, **way(server))
+    with killed(peer):  # between image and result
+        assert peer.store(*files) == 0
+    assert peer.exams() == 0
+    with killed(
+        peer
+    ):  # while the second study is judged, and there is nowhere to send the first one's results
+        wait_until(lambda: peer.query("SELECT 1 FROM deliveries WHERE attempts > 0"))
+    with peer.running():
+        wait_until(lambda: peer.exams() == 2)
+        assert images_of(peer) == [4, 4] and peer.sent() == 0
+        assert "cannot be reached" in peer.flask("dicom", "status")
+        with orthanc.serve(tmp_path, server.dicom_port, server.http_port):
+            wait_until(lambda: peer.sent() == 2)
+            assert peer.store(*files[:4]) == 0  # the same again
+            wait_until(lambda: not peer.idle())
+            wait_until(peer.idle)
+            for study in studies:
+                assert results(server, study) == ["OT"] * 4 + ["SR"]
+    assert images_of(peer) == [4, 4]
+    assert not [path.name for path in (peer.instance / "images").iterdir() if path.name.startswith(".")]
+
+
+def test_what_the_pacs_has_is_fetched_once_and_answered_by_stow_rs(models: Path, tmp_path: Path) -> None:
+    studies = real_exams(tmp_path, scale=4)
+    with orthanc.serve(tmp_path) as server:
+        ours = receiver(tmp_path, models, **by_stow(server))
+        pacs = Receiver(tmp_path, server.dicom_port, {})
+        for paths in studies.values():
+            assert pacs.store(*paths, called=server.title) == 0
+        days = ["--from", "2020-01-01", "--to", "2020-02-01"]
+        assert "Fetched 0 images" in ours.flask("dicom", "fetch", "--from", "20200201", "--to", "20200202")
+        assert "Fetched 8 images of 2 studies" in ours.flask("dicom", "fetch", *days)
+        assert images_of(ours) == [4, 4] and ours.sent() == 2
+        for study, paths in studies.items():
+            assert results(server, study) == ["OT"] * 4 + ["SR"]
+            assert len(server.instances(study)) == len(paths) + 5
+        # What has been read is not fetched again; of what was sent back nothing new comes.
+        (first, *_) = studies
+        said = ours.flask("dicom", "fetch", "--study", first)
+        assert "Fetched 4 images" in said and ours.exams() == 2 and ours.idle()
+        ours = ours.having(BIRADS_PACS_DICOMWEB_PASSWORD="guess")
+        refused = processes.flask(ours.instance, "dicom", "fetch", "--study", first, **ours.settings)
+        assert refused.returncode == 1 and "HTTP status 401" in refused.stderr
+        assert "Traceback" not in refused.stderr and first not in refused.stderr
+
+
+@pytest.mark.parametrize("way", [orthanc.Orthanc.as_destination, by_stow], ids=["C-STORE", "STOW-RS"])
+def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(
+    way: Callable[[orthanc.Orthanc], dict[str, str]], models: Path, tmp_path: Path
+) -> None:
+    sent = tmp_path / "sent.dcm"
+    sent.write_bytes(full_of_secrets())
+    assert len(secrets_of(sent.read_bytes())) == 4
+    with orthanc.serve(tmp_path) as server:
+        peer = receiver(tmp_path, models, **way(server), BIRADS_DICOM_QUIET_S="2")
+        with peer.running():
+            assert peer.store(sent) == 0
+            assert not peer.idle() and found_in(peer.instance) == []
+            wait_until(lambda: peer.exams() and found_in(peer.instance) == [])
+            wait_until(peer.sent)
+        assert results(server, f"{UID}.7") == ["OT", "SR"]
+    assert found_in(peer.instance) == [] and secrets_of(peer.log.read_bytes()) == []
+    assert secrets_of(peer.flask("dicom", "status").encode()) == []

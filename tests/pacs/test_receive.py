@@ -1,0 +1,228 @@
+"""The provider: who may send, what is refused, and that nobody harms others."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom.uid import RawDataStorage, generate_uid
+from pynetdicom import AE
+
+from birads_app.imaging.dicom.parser import TOMOSYNTHESIS
+from birads_app.pacs.storage_scp import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from tests.support import processes
+from tests.support.dicom_matrix import ROWS
+from tests.support.dicom_tools import tool
+from tests.support.factories import MAMMOGRAPHY, breast, dicom, dicom_bytes
+from tests.support.receiver import Receiver, receiver, wait_until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Receiver]:
+    """One receiver for all tests of this module, which lets studies lie."""
+    made = receiver(
+        tmp_path_factory.mktemp("receive"), models,
+        BIRADS_DICOM_QUIET_S="3600", BIRADS_DICOM_MAX_OBJECT_MB="1", BIRADS_DICOM_MAX_ASSOCIATIONS="20",
+    )  # fmt: skip
+    with made.running():
+        yield made
+
+
+def image(folder: Path, height: int = 320, **elements: object) -> Path:
+    """A mammogram of a study of its own, as a file."""
+    built = dicom(breast(height, 256))
+    built.StudyInstanceUID, built.SeriesInstanceUID = generate_uid(), generate_uid()
+    for keyword, value in elements.items():
+        setattr(built, keyword, value)
+    path = folder / f"{built.SOPInstanceUID}.dcm"
+    path.write_bytes(dicom_bytes(built))
+    return path
+
+
+def spooled(running: Receiver) -> int:
+    """How many objects lie in the spool."""
+    return len(list((running.instance / "spool").glob("*-*/*")))
+
+
+def test_a_peer_is_answered_and_its_object_lies_sealed(running: Receiver, tmp_path: Path) -> None:
+    before, path = spooled(running), image(tmp_path)
+    assert running.echo() == 0
+    for _ in range(2):  # the same again takes the same place
+        assert running.store(path) == 0
+        assert spooled(running) == before + 1
+    for found in (running.instance / "spool").glob("*-*/*"):
+        assert b"Secretname" not in found.read_bytes() and b"DICM" not in found.read_bytes()
+
+
+def test_nobody_else_is(running: Receiver, tmp_path: Path) -> None:
+    before, path = spooled(running), image(tmp_path)
+    assert running.echo(title="STRANGER") != 0
+    assert running.echo(called="WRONG") != 0
+    assert running.store(path, title="STRANGER") != 0
+    assert running.store(path, title="OTHER") != 0  # a peer, but at another address
+    assert spooled(running) == before
+
+
+def test_an_object_over_the_limit_is_refused_and_a_small_one_then_taken(
+    running: Receiver, tmp_path: Path
+) -> None:
+    before = spooled(running)
+    large, small = image(tmp_path, height=4096), image(tmp_path)
+    assert large.stat().st_size > 1 << 20
+    assert running.store(large) != 0
+    assert spooled(running) == before
+    running.store(large, small, options=["-nh"])  # in one association
+    assert spooled(running) == before + 1
+
+
+def test_objects_of_no_study_are_refused(running: Receiver, tmp_path: Path) -> None:
+    before = spooled(running)
+    assert running.store(image(tmp_path, StudyInstanceUID="")) != 0
+    assert running.store(image(tmp_path, SOPClassUID=RawDataStorage)) != 0
+    assert spooled(running) == before
+
+
+def test_whatever_is_read_is_received() -> None:
+    assert set(TRANSFER_SYNTAXES) == {row.syntax for row in ROWS}
+    assert {MAMMOGRAPHY, TOMOSYNTHESIS} <= set(STORAGE_CLASSES)
+
+
+def associations(running: Receiver, count: int, address: str) -> list:
+    """So many open associations from an address."""
+    entity = AE("MODALITY")
+    entity.add_requested_context(MAMMOGRAPHY)
+    return [
+        entity.associate("127.0.0.1", running.port, ae_title="BIRADS", bind_address=(address, 0))
+        for _ in range(count)
+    ]
+
+
+def test_fifty_associations_of_one_peer_leave_room_for_others(running: Receiver, tmp_path: Path) -> None:
+    opened = associations(running, 50, "127.0.0.2")
+    try:
+        assert sum(one.is_established for one in opened) == 10  # half of all
+        assert running.echo() == 0
+        assert running.store(image(tmp_path)) == 0
+    finally:
+        for one in opened:
+            one.abort()
+    wait_until(lambda: _again(running, "127.0.0.2"))
+
+
+def _again(running: Receiver, address: str) -> bool:
+    """True where a further association is taken."""
+    (one,) = associations(running, 1, address)
+    taken = one.is_established
+    one.abort()
+    return taken
+
+
+def test_half_an_object_and_a_peer_that_is_gone_leave_nothing(running: Receiver, tmp_path: Path) -> None:
+    before, path = spooled(running), image(tmp_path)
+    process = subprocess.Popen(
+        [tool("storescu"), "-aet", "MODALITY", "-aec", "BIRADS", "--abort", "127.0.0.1", str(running.port), path],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    process.wait(30)
+    count = spooled(running)
+    (one,) = associations(running, 1, "127.0.0.3")
+    raw = one.dul.socket.socket
+    command = bytes.fromhex("04000000007a") + bytes(40)  # a P-DATA PDU that is announced and then not sent
+    raw.sendall(command)
+    assert running.echo() == 0
+    raw.close()
+    with socket.create_connection(("127.0.0.1", running.port)) as silent:
+        silent.sendall(b"\x01\x00\xff\xff\xff\xff" + bytes(64))  # 4 GiB announced
+        assert running.echo() == 0
+        silent.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            while silent.recv(4096):  # it is closed, not waited for
+                pass
+    assert spooled(running) == count <= before + 1
+    assert not list((running.instance / "spool").glob(".part-*"))
+
+
+def test_an_object_that_breaks_off_leaves_nothing(running: Receiver, tmp_path: Path) -> None:
+    before, path = spooled(running), image(tmp_path)
+    with cut_after(running.port, path.stat().st_size // 2) as port:
+        assert replace(running, port=port).store(path) != 0
+    assert running.echo() == 0
+    assert spooled(running) == before
+    assert not list((running.instance / "spool").glob(".part-*"))
+    assert running.store(path) == 0
+    assert spooled(running) == before + 1
+
+
+@contextlib.contextmanager
+def cut_after(port: int, count: int) -> Iterator[int]:
+    """A port from which so many bytes of one connection reach another port; then both ends are closed."""
+
+    def forward(source: socket.socket, target: socket.socket, left: float) -> None:
+        with contextlib.suppress(OSError):
+            while left > 0 and (data := source.recv(int(min(left, 4096)))):
+                target.sendall(data)
+                left -= len(data)
+            for end in (source, target):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def relay() -> None:
+        client, _ = listener.accept()
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            back = threading.Thread(target=forward, args=(server, client, float(1 << 30)))
+            back.start()
+            forward(client, server, count)
+            back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=relay)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_what_cannot_work_is_said_at_once(models: Path, tmp_path: Path, running: Receiver) -> None:
+    for change, said in (
+        ({"BIRADS_DICOM_PEERS": ""}, "BIRADS_DICOM_PEERS"),
+        ({"BIRADS_DICOM_TLS_CERTIFICATE": str(tmp_path / "lost.pem")}, "BIRADS_DICOM_TLS_"),
+        ({"BIRADS_PACS_DICOMWEB_URL": "pacs"}, "BIRADS_PACS_DICOMWEB_URL"),
+        ({}, f"Cannot listen at 127.0.0.1:{running.port}"),
+    ):
+        ended = processes.flask(running.instance, "dicom", "receive", **running.settings | change)
+        assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_server_that_starts_beside_it_leaves_its_drafts_and_offers_the_set_up(running: Receiver) -> None:
+    draft = running.instance / "images" / f".draft-{os.getpid()}-mine"
+    draft.mkdir(parents=True)
+    started = processes.python(running.instance, "import wsgi", **running.settings)
+    assert "Open /setup" in started.stderr
+    assert draft.exists()
+
+
+def test_over_tls_a_peer_shows_who_it_is_and_a_silent_one_holds_up_nobody(
+    models: Path, tmp_path: Path
+) -> None:
+    public, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-out", public]
+        + ["-keyout", key, "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    names = {"CERTIFICATE": public, "KEY": key, "AUTHORITIES": public}
+    secure = receiver(
+        tmp_path, models, **{f"BIRADS_DICOM_TLS_{name}": str(path) for name, path in names.items()}
+    )
+    known = ["+tls", str(key), str(public), "+cf", str(public)]
+    with secure.running(), socket.create_connection(("127.0.0.1", secure.port)):
+        assert secure.echo(options=known) == 0
+        assert secure.store(image(tmp_path), options=known) == 0
+        assert secure.echo() != 0
+        assert secure.echo(options=["+tla", "-ic"]) != 0  # without a certificate

@@ -1,0 +1,307 @@
+"""Objects to a PACS: Orthanc and DCMTK's storescp as the other side."""
+
+import contextlib
+import http.server
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from birads_app.dicom_objects.breast_imaging_report import breast_report
+from birads_app.dicom_objects.context import Study
+from birads_app.dicom_objects.measurement_report import measurement_report
+from birads_app.dicom_objects.secondary_capture import secondary_capture
+from birads_app.pacs.sender import DicomNode, DicomWeb, SendFailed, Tls, send
+from tests.dicom_objects.test_breast_report import SIGNED
+from tests.support import orthanc
+from tests.support.dicom_tools import complaints, tool
+from tests.support.readings import STUDY, display, heat, reading
+
+KINDS = {"SR": ["9001", "9003"], "OT": ["9002"]}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[orthanc.Orthanc]:
+    """One Orthanc for all tests of this module."""
+    with orthanc.serve(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running
+
+
+def written(study: Study = STUDY) -> list[Dataset]:
+    """An object of each kind."""
+    given = reading(study=study)
+    picture = secondary_capture(given, 0, display(), heat())
+    return [measurement_report(given), picture, breast_report(given, SIGNED)]
+
+
+@pytest.fixture(scope="module")
+def objects() -> list[Dataset]:
+    """Objects of one study."""
+    return written()
+
+
+def node(server: orthanc.Orthanc, **changes: object) -> DicomNode:
+    """Orthanc as a C-STORE destination."""
+    settings = {"host": "127.0.0.1", "port": server.dicom_port, "called": server.title, "timeout_s": 20}
+    return DicomNode(**settings | changes)
+
+
+def web(server: orthanc.Orthanc, **changes: object) -> DicomWeb:
+    """Orthanc as a STOW-RS destination."""
+    settings = {"url": server.dicom_web, "user": orthanc.USER, "password": orthanc.PASSWORD}
+    return DicomWeb(**settings | changes)
+
+
+@pytest.mark.parametrize("destination", [node, web], ids=["C-STORE", "STOW-RS"])
+def test_the_objects_arrive_once_in_their_study(destination: object, server: orthanc.Orthanc) -> None:
+    study = replace(STUDY, uid=f"{STUDY.uid}.{destination is web:d}")
+    objects = written(study)
+    for _ in range(2):
+        send(objects, destination(server))
+        found = server.instances(study.uid)
+        assert set(found) == {made.SOPInstanceUID for made in objects}
+    for kind, numbers in KINDS.items():
+        assert sorted(tags["SeriesNumber"] for tags in found.values() if tags["Modality"] == kind) == numbers
+
+
+def test_nothing_to_send_needs_no_destination() -> None:
+    send([], DicomNode("127.0.0.1", orthanc.free_port(), "NOBODY"))
+
+
+def test_a_destination_that_is_down_is_worth_a_retry(objects: list[Dataset]) -> None:
+    port = orthanc.free_port()
+    for destination in (DicomNode("127.0.0.1", port, "PACS"), DicomWeb(f"http://127.0.0.1:{port}/dicom-web")):
+        with pytest.raises(SendFailed, match="cannot be reached") as failure:
+            send(objects, destination)
+        assert failure.value.retry
+
+
+def test_what_was_down_gets_the_objects_later(objects: list[Dataset], tmp_path: Path) -> None:
+    with orthanc.serve(tmp_path) as first:
+        send(objects[:1], node(first))
+    with pytest.raises(SendFailed):
+        send(objects, node(first))
+    with orthanc.serve(tmp_path, first.dicom_port, first.http_port) as again:
+        send(objects, node(again))
+        assert len(again.instances(STUDY.uid)) == len(objects)
+
+
+def test_a_wrong_title_is_not_worth_a_retry(server: orthanc.Orthanc, objects: list[Dataset]) -> None:
+    with pytest.raises(SendFailed, match="WRONG at 127.0.0.1:.* rejected .*AE title") as failure:
+        send(objects, node(server, called="WRONG"))
+    assert not failure.value.retry
+
+
+def test_wrong_credentials_are_not_worth_a_retry(server: orthanc.Orthanc, objects: list[Dataset]) -> None:
+    for change in ({"password": "guess"}, {"user": "", "token": "guess"}):
+        with pytest.raises(SendFailed, match="HTTP status 401") as failure:
+            send(objects, web(server, **change))
+        assert not failure.value.retry and "guess" not in str(failure.value)
+
+
+def test_an_address_that_is_no_dicomweb_is_not_worth_a_retry(
+    server: orthanc.Orthanc, objects: list[Dataset]
+) -> None:
+    with pytest.raises(SendFailed) as failure:
+        send(objects, web(server, url=server.dicom_web.replace("dicom-web", "elsewhere")))
+    assert not failure.value.retry
+
+
+def _wait_for(port: int) -> None:
+    """Return once somebody listens."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise AssertionError("storescp does not listen.")
+
+
+@contextlib.contextmanager
+def storescp(folder: Path, *options: str) -> Iterator[int]:
+    """DCMTK's receiver, which writes into ``folder``; gives its port."""
+    port = orthanc.free_port()
+    process = subprocess.Popen(
+        [tool("storescp"), *options, "-od", folder, str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_provider_without_compression_gets_plain_pixels(objects: list[Dataset], tmp_path: Path) -> None:
+    picture = objects[1]
+    with storescp(tmp_path, "+xi") as port:
+        send([picture], DicomNode("127.0.0.1", port, "ANY", timeout_s=10))
+    (path,) = tmp_path.glob("SC*")
+    got = dcmread(path)
+    assert got.file_meta.TransferSyntaxUID.name == "Implicit VR Little Endian"
+    assert got.SOPInstanceUID == picture.SOPInstanceUID
+    assert (got.pixel_array == picture.pixel_array).all()
+    assert not complaints(path)
+
+
+@pytest.mark.parametrize("option", ["--abort-after", "--abort-during"])
+def test_a_provider_that_breaks_off_is_worth_a_retry(
+    option: str, objects: list[Dataset], tmp_path: Path
+) -> None:
+    with storescp(tmp_path, option) as port, pytest.raises(SendFailed) as failure:
+        send(objects, DicomNode("127.0.0.1", port, "ANY", timeout_s=10))
+    assert failure.value.retry
+
+
+def test_a_class_that_nobody_stores_is_not_worth_a_retry(objects: list[Dataset], tmp_path: Path) -> None:
+    profile = tmp_path / "only-echo.cfg"
+    profile.write_text(
+        "[[TransferSyntaxes]]\n[Plain]\nTransferSyntax1 = LittleEndianImplicit\n"
+        "[[PresentationContexts]]\n[Echo]\nPresentationContext1 = VerificationSOPClass\\Plain\n"
+        "[[Profiles]]\n[Default]\nPresentationContexts = Echo\n"
+    )
+    with storescp(tmp_path, "-xf", str(profile), "Default") as port, pytest.raises(SendFailed) as failure:
+        send(objects, DicomNode("127.0.0.1", port, "ANY", timeout_s=10))
+    assert not failure.value.retry and "does not store" in str(failure.value)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that signs itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        + [
+            "-out",
+            paths[0],
+            "-keyout",
+            paths[1],
+            "-subj",
+            "/CN=test",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return paths
+
+
+def test_a_connection_is_encrypted_and_trusts_only_known_authorities(
+    certificate: tuple[Path, Path], objects: list[Dataset], tmp_path: Path
+) -> None:
+    public, key = certificate
+    with storescp(tmp_path, "+tls", str(key), str(public), "-ic") as port:
+        send(objects, DicomNode("127.0.0.1", port, "ANY", tls=Tls(authorities=public), timeout_s=10))
+        assert len([*tmp_path.iterdir()]) == len(objects)
+        with pytest.raises(SendFailed, match="certificate that is not trusted .self") as failure:
+            send(objects, DicomNode("127.0.0.1", port, "ANY", tls=Tls(), timeout_s=5))
+        assert failure.value.retry
+        with pytest.raises(SendFailed, match="not trusted .Hostname mismatch"):
+            send(objects, DicomNode("localhost", port, "ANY", tls=Tls(authorities=public), timeout_s=5))
+
+
+def test_a_certificate_that_is_missing_is_named(objects: list[Dataset], tmp_path: Path) -> None:
+    lost = Tls(authorities=tmp_path / "lost.pem")
+    for destination in (
+        DicomNode("127.0.0.1", 104, "ANY", tls=lost),
+        DicomWeb("https://127.0.0.1/dicom-web", tls=lost),
+    ):
+        with pytest.raises(
+            SendFailed, match=r"certificates.*lost\.pem|certificates.*No such file"
+        ) as failure:
+            send(objects, destination)
+        assert not failure.value.retry
+
+
+@contextlib.contextmanager
+def answering(status: int, body: bytes, kind: str = "application/dicom+json") -> Iterator[str]:
+    """A server that gives every request one answer; gives its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def failed(reason: int) -> bytes:
+    """The body of an answer about one object that was not stored."""
+    return json.dumps(
+        {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [reason]}}]}}
+    ).encode()
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"{}"), (202, b"{}"), (409, failed(0x0111))])
+def test_a_server_that_has_the_object_is_served(status: int, body: bytes, objects: list[Dataset]) -> None:
+    with answering(status, body) as url:
+        send(objects, DicomWeb(url))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "retry"),
+    [
+        (200, failed(0xA700), True),
+        (202, failed(0xC000), False),
+        (400, b"", False),
+        (409, b"what?", False),
+        (409, failed(0xA900), False),
+        (429, b"", True),
+        (503, b"", True),
+        (200, b"<html>", False),
+    ],
+)
+def test_a_server_that_refuses_says_whether_to_try_again(
+    status: int, body: bytes, retry: bool, objects: list[Dataset]
+) -> None:
+    with answering(status, body) as url, pytest.raises(SendFailed) as failure:
+        send(objects, DicomWeb(url))
+    assert failure.value.retry == retry
+
+
+def test_a_page_in_place_of_an_answer_is_not_taken_for_success(objects: list[Dataset]) -> None:
+    with answering(200, b"<html><p>Sign in", "application/xml") as url, pytest.raises(SendFailed) as failure:
+        send(objects, DicomWeb(url))
+    assert not failure.value.retry
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DicomNode("pacs", 104, "A" * 17),
+        lambda: DicomNode("pacs", 104, "PACS", calling=" "),
+        lambda: DicomWeb("pacs/dicom-web"),
+        lambda: DicomWeb("https://user:secret@pacs/dicom-web"),
+    ],
+)
+def test_a_destination_that_cannot_be_is_refused_without_its_secrets(make: object) -> None:
+    with pytest.raises(ValueError, match="AE title|DICOMweb") as refusal:
+        make()
+    assert "secret" not in str(refusal.value)
+
+
+def test_secrets_stay_out_of_what_is_printed() -> None:
+    destination = DicomWeb("https://pacs/dicom-web", user="u", password="hidden", token="hidden")
+    assert "hidden" not in f"{destination} {destination!r}"

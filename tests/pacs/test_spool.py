@@ -1,0 +1,323 @@
+"""The spool and the outbox: nothing lost, nothing twice, whatever ends in the middle."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from highdicom.sr import ComprehensiveSR
+from sqlalchemy import select
+
+from birads_app.dicom_objects.secondary_capture import secondary_capture
+from birads_app.intake.ingest import take_in
+from birads_app.pacs import worker
+from birads_app.pacs.results import objects_of, report_of
+from birads_app.pacs.sender import DicomNode
+from birads_app.records import (
+    assessments,
+    audit_log,
+    database,
+    exams,
+    files,
+    identities,
+    outbox,
+    setup,
+    users,
+    worklist,
+)
+from birads_app.records.assessments import Draft
+from birads_app.records.errors import NoStudy, SiteKeyDiffers
+from birads_app.records.findings import Finding
+from birads_app.records.schema import Delivery, Exam, now
+from birads_app.records.spool import Spool
+from tests.support import orthanc
+from tests.support.dicom_tools import complaints, printed, written
+from tests.support.factories import breast, dicom, dicom_bytes, make_user
+from tests.support.readings import display, heat, reading
+
+STUDY = "1.2.3"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def mammogram(study: str = STUDY, seed: int = 0, **elements: object) -> tuple[str, bytes]:
+    """A SOP Instance UID and its file."""
+    built = dicom(breast(320, 256, seed))
+    built.StudyInstanceUID, built.SeriesInstanceUID = study, f"{study}.1"
+    for keyword, value in elements.items():
+        setattr(built, keyword, value)
+    return str(built.SOPInstanceUID), dicom_bytes(built)
+
+
+def spool(*objects: tuple[str, bytes], study: str = STUDY) -> None:
+    for uid, data in objects:
+        worker.spool().add(study, uid, data)
+
+
+@pytest.fixture
+def inside(serving_app: Flask):
+    """The application with its model, entered."""
+    with serving_app.app_context():
+        yield serving_app
+
+
+def stored() -> list[int]:
+    """How many images each exam has."""
+    return sorted(len(exam.images) for exam in worklist.page(worklist.Query(list="all")).items)
+
+
+def test_a_study_is_taken_when_it_is_quiet_in_the_order_it_came(tmp_path: Path) -> None:
+    made = Spool(tmp_path, "k" * 32)
+    for number in range(3):
+        made.add(STUDY, f"{STUDY}.{number}", f"object {number}".encode())
+    made.add("4.5.6", "4.5.6.1", b"other")
+    assert made.claim(quiet_s=60) == [] and made.studies() == 2
+    study = next(one for one in made.claim(0) if len(list(made.read(one))) == 3)
+    assert list(made.read(study)) == [b"object 0", b"object 1", b"object 2"]
+    made.add(STUDY, f"{STUDY}.3", b"late")  # begins another exam
+    assert len(list(made.read(study))) == 3 and made.studies() == 3
+    made.remove(study)
+    assert {found.exam_id for found in made.claim(0)}.isdisjoint({study.exam_id})
+    with pytest.raises(SiteKeyDiffers):
+        list(Spool(tmp_path, "other key").read(made.claim(0)[0]))
+
+
+def test_a_study_that_has_to_wait_waits_as_long_as_one_that_is_new(tmp_path: Path) -> None:
+    made = Spool(tmp_path, "k" * 32)
+    made.add(STUDY, "1", b"object")
+    (study,) = made.claim(0)
+    made.postpone(study)
+    assert made.claim(60) == [] and made.claim(0) == [study]
+
+
+def test_only_one_process_works_on_it(tmp_path: Path) -> None:
+    made = Spool(tmp_path, "k" * 32)
+    with made.alone(wait=True) as first, made.alone(wait=False) as second:
+        assert first and not second
+
+
+@pytest.mark.parametrize(
+    "place",
+    [(files, "publish"), (files, "confirm"), (exams, "get"), (audit_log, "add"), (Spool, "remove")],
+    ids=["publish", "confirm", "stored", "audit", "remove"],
+)
+def test_whatever_ends_in_the_middle_one_exam_comes_of_it(
+    place: tuple[object, str], inside: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool(mammogram(seed=1), mammogram(seed=2))
+
+    def end(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, end)
+        patch.setattr(files, "withdraw", lambda exam: None)  # a process that is killed cleans nothing up
+        patch.setattr(files, "discard", lambda draft: None)
+        with pytest.raises(Killed):
+            worker.take_in_quiet(0)
+    worker.take_in_quiet(0)
+    assert stored() == [2] and worker.spool().studies() == 0
+    files.sweep(exams.all_ids())
+    (exam,) = worklist.page(worklist.Query(list="all")).items
+    assert [path.name for path in files.root().iterdir()] == [exam.id]
+
+
+def test_a_folder_that_was_published_and_not_recorded_is_made_anew(
+    inside: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool(mammogram())
+    (study,) = worker.spool().claim(0)
+    (files.root() / study.exam_id / "rest").mkdir(parents=True)
+    worker.take_in_quiet(0)
+    assert stored() == [1] and not (files.root() / study.exam_id / "rest").exists()
+
+
+def test_the_same_again_is_no_exam_and_new_images_are_a_further_one(inside: Flask) -> None:
+    first, second = mammogram(seed=1), mammogram(seed=2)
+    for sent, then in (([first], [1]), ([first], [1]), ([first, second], [1, 1]), ([second, first], [1, 1])):
+        spool(*sent)
+        worker.take_in_quiet(0)
+        assert stored() == then and worker.spool().studies() == 0
+
+
+def test_what_cannot_be_used_is_left_out_and_noted(inside: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    text = mammogram(Modality="US")
+    spool(text, mammogram())
+    worker.take_in_quiet(0)
+    assert stored() == [1]
+    spool(text)
+    worker.take_in_quiet(0)
+    assert stored() == [1] and worker.spool().studies() == 0
+    assert audit_log.newest(1)[0].action == "refuse study"
+    assert "none of 1 objects can be used" in caplog.text and "Secretname" not in caplog.text
+
+
+def test_a_study_without_anything_usable_is_listed_as_failed(inside: Flask) -> None:
+    for _ in range(2):  # sent again, it is listed once
+        spool(mammogram(Modality="US"))
+        worker.take_in_quiet(0)
+    (exam,) = worklist.page(worklist.Query(list="failed")).items
+    assert exam.images == [] and "US" in exam.failure and exam.pseudonym and exam.study_uid
+    assert identities.of(exam).patient_id == "ID-4711"
+    worker.deliver()
+    assert outbox.counts() == {}
+
+
+def test_another_patients_picture_that_cannot_be_used_spoils_no_study(inside: Flask, caplog) -> None:
+    spool(mammogram(PatientID="OTHER", PixelData=bytes(320 * 256 * 2)), mammogram(), mammogram(seed=1))
+    worker.take_in_quiet(0)
+    (exam,) = worklist.page(worklist.Query(list="all")).items
+    assert len(exam.images) == 2 and identities.of(exam).patient_id == "ID-4711"
+    assert "1 of 3 objects cannot be used" in caplog.text
+
+
+def test_a_study_may_have_more_images_than_an_upload(
+    inside: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = inside.extensions["birads_settings"]
+    monkeypatch.setitem(inside.extensions, "birads_settings", replace(settings, max_files=1))
+    monkeypatch.setattr(worker, "_MOST", 2)
+    sent = [mammogram(seed=seed) for seed in range(3)]
+    spool(*sent)
+    worker.take_in_quiet(0)
+    assert stored() == [2] and audit_log.newest(1)[0].action == "leave out images"
+    assert "the first 2 objects" in caplog.text
+    spool(*sent)
+    worker.take_in_quiet(0)
+    assert stored() == [1, 2] and worker.spool().studies() == 0
+
+
+def test_own_results_that_come_back_are_nothing_new(inside: Flask) -> None:
+    picture = secondary_capture(reading(), 0, display(), heat())
+    spool((picture.SOPInstanceUID, dicom_bytes(picture)))
+    worker.take_in_quiet(0)
+    assert stored() == [] and not audit_log.newest()
+
+
+def test_without_a_model_a_study_waits(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    with app.app_context():
+        spool(mammogram())
+        worker.take_in_quiet(0)
+        assert worker.spool().studies() == 1 and "waits in the spool" in caplog.text
+
+
+def test_nobody_signs_in_as_the_network_and_the_set_up_stays_open(app: Flask) -> None:
+    with app.app_context():
+        assert users.network().id == users.network().id
+        assert users.authenticate(users.NETWORK_NAME, "!") is None
+        assert setup.is_open()
+        assert setup.create_administrator("anna", "correct horse battery").role == "admin"
+        assert not setup.is_open()
+
+
+@pytest.fixture
+def exam(inside: Flask) -> Exam:
+    """An exam that came over the network, entered into the outbox."""
+    spool(mammogram(PatientName="Doe^Jane"))
+    worker.take_in_quiet(0)
+    outbox.enter(lambda name: "v1", uploads=False)
+    return worklist.page(worklist.Query(list="all")).items[0]
+
+
+def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam, tmp_path: Path) -> None:
+    outbox.enter(lambda name: "v2", uploads=True)
+    (delivery,) = outbox.due()
+    assert (delivery.exam_id, delivery.model_version) == (exam.id, "v1")
+    first, again = objects_of(exam, "v1"), objects_of(exam, "v1")
+    assert [made.SOPInstanceUID for made in first] == [made.SOPInstanceUID for made in again]
+    assert {(made.StudyInstanceUID, str(made.PatientName)) for made in first} == {(STUDY, "Doe^Jane")}
+    assert [made.Modality for made in first] == ["SR", "OT"]
+    groups = ComprehensiveSR.from_dataset(first[0]).content.get_image_measurement_groups()
+    assert [group.tracking_identifier for group in groups] == ["Exam", "Left breast", "Image 1"]
+    assert not [fault for made in first for fault in complaints(written(made, tmp_path))]
+
+
+def test_what_people_uploaded_goes_back_where_a_setting_says_so(inside: Flask) -> None:
+    make_user(inside)
+    take_in([("mine.dcm", mammogram()[1])], users.by_name("reader"))
+    outbox.enter(lambda name: "v1", uploads=False)
+    assert outbox.counts() == {}
+    outbox.enter(lambda name: "v1", uploads=True)
+    assert outbox.counts() == {"waiting": 1}
+
+
+def test_waits_double_up_to_an_hour_and_survive(exam: Exam) -> None:
+    waits = []
+    for _ in range(12):
+        outbox.failed(_only(exam), "PACS", "Down.", timedelta(seconds=30))
+        waits.append(round((_only(exam).due_at - now()).total_seconds()))
+    assert waits[:3] == [30, 60, 120] and waits[-1] == 3600
+    assert not outbox.due() and outbox.counts() == {"waiting": 1}
+    assert [found.error for found in outbox.troubled()] == ["Down."]
+    assert outbox.retry() == 1 and len(outbox.due()) == 1
+
+
+def test_what_stopped_is_told_and_started_again(exam: Exam, app: Flask) -> None:
+    outbox.failed(_only(exam), "PACS", "Wrong title.", None)
+    assert not outbox.due()
+    runner = app.test_cli_runner()
+    said = runner.invoke(args=["dicom", "status"]).output
+    assert f"Exam {exam.id}: stopped" in said and "Wrong title." in said and "flask dicom retry" in said
+    assert "To be sent again: 1" in runner.invoke(args=["dicom", "retry"]).output
+    outbox.arrived(_only(exam), "PACS")
+    assert outbox.counts() == {"sent": 1} and outbox.retry() == 0
+
+
+def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path) -> None:
+    outbox.arrived(_only(exam), "PACS")
+    mass = Finding("mass", {"margin": "spiculated"}, side="L", clock=2, size_mm=12)
+    signed = Draft({"L": "4B"}, "C", (mass,), "Seen on both views.", signed=True)
+    for draft in (signed, Draft({"L": "2"}), signed):
+        assessments.add(exam.id, exam.reader, draft)
+    for _ in range(2):
+        outbox.enter(lambda name: "v1", uploads=False)
+    reports = outbox.due()
+    assert [report.assessment_id for report in reports] == [1, 3]
+    assert outbox.counts() == {"sent": 1, "waiting": 2}
+    with orthanc.serve(tmp_path) as server:
+        for report in reports * 2:
+            worker._deliver(
+                report, DicomNode("127.0.0.1", server.dicom_port, server.title), timedelta(seconds=1)
+            )
+        there = server.instances(STUDY)
+    assert outbox.counts() == {"sent": 3}
+    assert audit_log.newest(1)[0].action == "send report"
+    assert [tags["SeriesNumber"] for tags in there.values()] == ["9003"] * 2
+    made = report_of(exam, "v1", assessments.get(exam.id, 1))
+    assert made.SOPInstanceUID in there and str(made.PatientName) == "Doe^Jane"
+    path = written(made, tmp_path)
+    assert not complaints(path)
+    assert "1. Mass. Margin: Spiculated; Side: Left breast; Clock position: 2; Size: 12 mm" in printed(path)
+
+
+def test_a_report_that_fails_says_so_and_is_tried_again(exam: Exam, app: Flask) -> None:
+    outbox.arrived(_only(exam), "PACS")
+    assessments.add(exam.id, exam.reader, Draft({"L": "1"}, signed=True))
+    outbox.enter(lambda name: "v1", uploads=False)
+    (report,) = outbox.due()
+    outbox.failed(report, "PACS", "Down.", timedelta(seconds=30))
+    said = app.test_cli_runner().invoke(args=["dicom", "status"]).output
+    assert f"Report on exam {exam.id}: waiting" in said
+    assert "Results and reports sent: 1" in said
+    assert outbox.retry() == 1 and outbox.due()[0].assessment_id == 1
+
+
+def test_a_deleted_exam_has_no_results(exam: Exam) -> None:
+    (delivery,) = outbox.due()
+    exams.delete(exam, exam.reader)
+    outbox.arrived(delivery, "PACS")
+    assert outbox.counts() == {} and audit_log.newest(1)[0].action == "delete exam"
+
+
+def test_an_exam_of_no_study_says_so(inside: Flask) -> None:
+    with pytest.raises(NoStudy):
+        objects_of(Exam(id="f" * 32, images=[]), "v1")
+
+
+def _only(exam: Exam) -> Delivery:
+    """The exam's delivery as it is now."""
+    with database.writing() as current:
+        return current.scalars(select(Delivery).where(Delivery.exam_id == exam.id)).one()

@@ -1,0 +1,129 @@
+"""Outcomes come from a table: looked at first, then entered as a whole or not at all."""
+
+import io
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from birads_app.practice import outcome_table
+from birads_app.records import audit_log, outcomes
+from birads_app.records.database import session
+from birads_app.records.schema import Exam, Outcome
+from tests.support.factories import make_user, sign_in
+from tests.support.signed import signed
+
+HEADER = ",".join(outcome_table.COLUMNS) + "\r\n"
+
+
+@pytest.fixture
+def exam(app: Flask) -> str:
+    make_user(app)
+    return signed(app, "4", pseudonym="P-AAAA-0001", change=_on_first_of_march)
+
+
+def _on_first_of_march(exam: Exam, _: object) -> None:
+    exam.exam_date = date(2026, 3, 1)
+
+
+def entered(app: Flask) -> list[tuple[str | None, bool, date | None]]:
+    with app.app_context():
+        return [(one.laterality, one.malignant, one.on) for one in session().scalars(select(Outcome))]
+
+
+def problems(app: Flask, text: str) -> list[tuple[int, str]]:
+    with app.test_request_context():
+        return [(one.line, one.message) for one in outcome_table.plan(text.encode()).problems]
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("{exam},,,L,perhaps,", "“perhaps” is no outcome"),
+        ("{exam},,,X,benign,", "“X” is no side"),
+        ("{exam},,,,benign,31.12.2025", "is no date"),
+        ("{exam},,,,benign,2999-01-01", "still to come"),
+        ("abc,,,,benign,", "no such exam"),
+        (",P-AAAA-0001,2026-03-02,,benign,", "no such exam"),
+        (",P-AAAA-0001,,,benign,", "which exam"),
+        (",P-TWIN,2026-03-01,,benign,", "2 exams have this pseudonym"),
+        ("{exam}", "is no outcome"),
+        ('"{exam}', "no table"),
+    ],
+)
+def test_each_wrong_line_is_named(app: Flask, exam: str, line: str, word: str) -> None:
+    for _ in range(2):
+        signed(app, "1", pseudonym="P-TWIN", change=_on_first_of_march)
+    found = problems(app, HEADER + line.format(exam=exam))
+    assert len(found) == 1 and word in found[0][1] and found[0][0] in (1, 2)
+
+
+def test_a_table_that_is_none_is_told(app: Flask) -> None:
+    for text, word in (("", "outcome"), ("outcome\nbenign", "which exam"), ("exam,outcome\n", "no line")):
+        assert word in problems(app, text)[0][1]
+    with app.test_request_context():
+        assert outcome_table.plan(b"\xff\xfe\x00").problems
+
+
+def test_a_breast_is_spoken_of_once(app: Flask, exam: str) -> None:
+    text = f"exam;laterality;outcome\n{exam};L;benign\n{exam};R;benign\n{exam};left;malignant\n"
+    assert problems(app, text) == [(4, "Line 2 speaks of the same breast already.")]
+
+
+def test_it_is_shown_then_entered_once(app: Flask, client: FlaskClient, exam: str) -> None:
+    sign_in(client)
+    text = (
+        "\ufeffPseudonym,Exam date,Outcome,Laterality,Date\nP-AAAA-0001,2026-03-01,Malignant,L,2026-03-20\n"
+    )
+    shown = send(client, text)
+    assert shown.status_code == 200 and "malignant: 1" in shown.text and entered(app) == []
+    hidden = re.search(r'name="table" value="([^"]*)"', shown.text)
+    assert hidden and client.post("/practice/outcomes/enter", data={"table": hidden[1]}).status_code == 303
+    assert entered(app) == [("L", True, date(2026, 3, 20))]
+    with app.app_context():
+        (entry,) = audit_log.newest(1)
+    assert (entry.who, entry.action, entry.subject) == ("reader", "enter outcomes", "1")
+    again = send(client, text).text
+    assert "Known already, and left as they are: 1" in again and 'name="table" value' not in again
+    other = send(client, text.replace("Malignant", "benign")).text
+    assert "Replacing an earlier entry: 1" in other
+
+
+def send(client: FlaskClient, text: str) -> TestResponse:
+    data = {"table": (io.BytesIO(text.encode()), "outcomes.csv")}
+    return client.post("/practice/outcomes", data=data)
+
+
+def test_all_or_nothing(app: Flask, client: FlaskClient, exam: str) -> None:
+    sign_in(client)
+    text = f"exam,outcome\n{exam},benign\nabc,<script>\n"
+    for answer in (send(client, text), client.post("/practice/outcomes/enter", data={"table": text})):
+        assert answer.status_code == 422 and "Line 3" in answer.text and "<script>" not in answer.text
+    assert "No table was received" in client.post("/practice/outcomes").text
+    assert "too long" in send(client, "x" * 400_001).text
+    assert entered(app) == []
+    assert client.get("/practice/outcomes/template.csv").data.decode("utf-8-sig") == HEADER
+
+
+def test_the_database_takes_all_or_nothing(app: Flask, exam: str) -> None:
+    entries = [outcomes.Entry(exam, "L", True, None), outcomes.Entry("missing", "L", True, None)]
+    with app.app_context(), pytest.raises(Exception, match="FOREIGN KEY"):
+        outcomes.enter(entries, "reader")
+    assert entered(app) == []
+
+
+def test_the_command(app: Flask, runner: FlaskCliRunner, exam: str, tmp_path: Path) -> None:
+    table = tmp_path / "outcomes.csv"
+    table.write_text(f"exam,outcome\n{exam},benign\nabc,benign\n")
+    refused = runner.invoke(args=["practice", "import", str(table)])
+    assert refused.exit_code == 1 and "line 3" in refused.output and entered(app) == []
+    table.write_text(f"exam,outcome\n{exam},benign\n")
+    assert "1 outcomes would be" in runner.invoke(args=["practice", "import", "--check", str(table)]).output
+    assert entered(app) == []
+    assert "1 outcomes were entered" in runner.invoke(args=["practice", "import", str(table)]).output
+    assert entered(app) == [(None, False, None)]

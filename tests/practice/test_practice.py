@@ -1,0 +1,170 @@
+"""What counts in the audit of practice, and its pages."""
+
+import csv
+import io
+from datetime import date
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+
+from birads_app.practice.audit import Audit, audit
+from birads_app.records import audit_log as record
+from birads_app.records import refusals, signed_assessments
+from birads_app.records.database import writing
+from birads_app.records.schema import Assessment, Exam, Outcome, Role
+from birads_app.records.signed_assessments import Filters
+from tests.support.factories import make_user, sign_in
+from tests.support.signed import signed
+
+
+@pytest.fixture
+def readers(app: Flask) -> Flask:
+    make_user(app)
+    return app
+
+
+def audited(app: Flask, **filters: object) -> Audit:
+    with app.app_context():
+        found = signed_assessments.signed()
+        return audit(found, found.chosen(Filters(**filters)))  # type: ignore[arg-type]
+
+
+def test_the_newest_signed_assessment_counts(readers: Flask) -> None:
+    exam = signed(readers, "1", "4")
+    signed(readers, "5", "4", exam=exam, at="2026-03-11", is_signed=False)
+    assert audited(readers).matrix[1, 4] == 1
+    signed(readers, "4B", "4", exam=exam, at="2026-04-01")  # in another month
+    found = audited(readers)
+    assert (found.exams, found.matrix[4, 4], found.matrix.sum()) == (1, 1, 1)
+    assert [part.title for part in found.by_month] == ["2026-04"]
+    make_user(readers, "anna")
+    signed(readers, "2", "4", exam=exam, reader="anna", at="2026-04-02")
+    found = audited(readers)
+    assert (found.exams, found.matrix[2, 4]) == (1, 1)
+    assert [(part.title, part.exams) for part in found.by_reader] == [("anna", 1), ("reader", 1)]
+    assert audited(readers, reader=1).matrix[4, 4] == 1
+
+
+def test_filters_leave_what_they_say(readers: Flask) -> None:
+    signed(readers, "1", at="2026-01-31T23:59:59")
+    signed(readers, "2", at="2026-02-01", model="other")
+    signed(readers, "3", at="2026-04-30")
+    assert audited(readers, first=date(2026, 2, 1)).exams == 2
+    assert audited(readers, last=date(2026, 1, 31)).exams == 1
+    assert audited(readers, model="other").matrix[2, 1] == 1
+    assert audited(readers, model="missing").exams == audited(readers, reader=99).exams == 0
+    assert [(part.title, part.exams) for part in audited(readers).by_month] == [
+        ("2026-01", 1), ("2026-02", 1), ("2026-03", 0), ("2026-04", 1),
+    ]  # fmt: skip
+
+
+def test_recall_and_ppv_by_hand(readers: Flask) -> None:
+    for read, named, malignant in (
+        ("0", "4", True), ("1", "1", True), ("2", "5", False), ("4A", "4", True), ("4C", "1", False),
+        ("5", "5", True), ("6", "5", True), ("1", "2", None),
+    ):  # fmt: skip
+        signed(readers, read, named, malignant=malignant)
+    found = audited(readers)
+    assert (found.whole.recall.exams, found.whole.recall.value) == (7, pytest.approx(4 / 7))
+    assert (found.outcomes, found.malignant) == (6, 4)
+    assert (found.reader.ppv.exams, found.reader.ppv.value) == (3, pytest.approx(2 / 3))
+    assert (found.reader.sensitivity.value, found.reader.specificity.value) == (3 / 4, 1 / 2)
+    assert (found.model.ppv.exams, found.model.ppv.value) == (4, 3 / 4)
+    assert found.whole.same.value == pytest.approx(3 / 8)
+    assert found.against_readers is not None and found.against_readers.found.exams == 6  # neither 0 nor 6
+
+
+def test_of_a_breasts_outcomes_the_newest_counts_and_the_worse_breast(readers: Flask) -> None:
+    exam = signed(readers, "4")
+    for laterality, malignant, known in (
+        ("R", True, 1), (None, False, 0), ("L", True, 1), ("L", False, 0), (None, True, 1), ("L", False, 1),
+    ):  # fmt: skip
+        with readers.app_context(), writing() as current:
+            entry = Outcome(exam_id=exam, laterality=laterality, malignant=malignant, entered_by="x")
+            current.add(entry)
+        assert audited(readers).malignant == known
+
+
+def test_exams_of_one_patient_count_together_and_deleted_ones_not(readers: Flask) -> None:
+    first, _, _ = (signed(readers, "1", pseudonym=pseudonym) for pseudonym in ("P-1", "P-1", None))
+    assert (audited(readers).exams, audited(readers).patients) == (3, 2)
+    with readers.app_context(), writing() as current:
+        current.delete(current.get(Exam, first))
+    assert audited(readers).exams == 2
+
+
+def test_the_page_says_what_is_too_few_and_what_is_wrong(readers: Flask, client: FlaskClient) -> None:
+    sign_in(client)
+    assert "Nothing is signed yet" in client.get("/practice/").text
+    for _ in range(12):
+        signed(readers, "1", None, suspicion=None)
+    page = client.get("/practice/").text
+    assert "12 exams: too few to tell" in page and "style=" not in page
+    assert "No signed exam fits" in client.get("/practice/?from=2027-01-01").text
+    for query in ("from=yesterday", "reader=anna", "from=2026-02-02&to=2026-02-01"):
+        assert client.get(f"/practice/?{query}").status_code == 400
+    assert client.get("/practice/?from=0001-01-01&to=9999-12-31&reader=99999999999").status_code == 200
+
+
+def test_the_page_draws_and_warns_of_drift(
+    readers: Flask, client: FlaskClient, runner: FlaskCliRunner
+) -> None:
+    exam = signed(readers, "4", "4", malignant=True)
+    with readers.app_context(), writing() as current:
+        rows = [(n, "5" if n >= 400 and n % 3 == 0 else "1") for n in range(600)]
+        for n, read in rows:
+            one = {"id": f"{n:032x}", "reader_id": 1, "model": "m", "demonstration": False, "suspicion": 0.1}
+            current.add(Exam(**one, assessor_id=1, assessed=read))
+            current.flush()
+            said = {"overall": read, "model": "m", "model_category": "1", "signed": True}
+            current.add(
+                Assessment(exam_id=one["id"], reader_id=1, findings=[], text="", second_look=False, **said)
+            )
+    sign_in(client)
+    page = client.get("/practice/").text
+    assert "The calibration of “m” has changed" in page and "66 were" in page
+    assert page.count("<svg") > 4 and "style=" not in page
+    status = runner.invoke(args=["practice", "status"])
+    assert status.exit_code == 1 and "HAS CHANGED" in status.output and exam not in status.output
+
+
+def test_tables_hold_what_the_filters_leave_and_run_no_formula(readers: Flask, client: FlaskClient) -> None:
+    def spoil(exam: Exam, assessment: Assessment) -> None:
+        exam.pseudonym, assessment.right, assessment.left = "=1+1", "1", "4A"
+
+    exam = signed(readers, "4A", "3", malignant=False, change=spoil)
+    signed(readers, "1", model="other")
+    sign_in(client)
+    answer = client.get("/practice/exams.csv?model=birads-demo")
+    (row,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert (row["exam"], row["pseudonym"], row["reader"]) == (exam, "'=1+1", "reader")
+    assert (row["overall"], row["right"], row["left"]) == ("4A", "1", "4A")
+    assert (row["model_category"], row["suspicion"], row["outcome"]) == ("3", "0.1", "benign")
+    figures = list(
+        csv.DictReader(io.StringIO(client.get("/practice/figures.csv").text.removeprefix("\ufeff")))
+    )
+    assert {"kappa", "recall rate", "PPV at 4 or higher"} <= {line["figure"] for line in figures}
+    with readers.app_context():
+        assert record.newest(1)[0].action == "export assessments"
+
+
+def test_an_auditor_sees_and_enters_nothing(app: Flask, client: FlaskClient) -> None:
+    make_user(app, "auditor", Role.AUDITOR)
+    sign_in(client, "auditor")
+    page = client.get("/practice/")
+    assert page.status_code == 200 and "/practice/outcomes" not in page.text
+    assert client.post("/practice/outcomes").status_code == 403
+    assert client.post("/practice/outcomes/enter").status_code == 403
+
+
+def test_refused_files_are_counted_by_reason(serving_app: Flask, client: FlaskClient) -> None:
+    make_user(serving_app)
+    sign_in(client)
+    data = {"files": [(io.BytesIO(b"Secretname"), "Secretname.dcm"), (io.BytesIO(b""), "b.png")]}
+    assert client.post("/upload", data=data).status_code == 422
+    with serving_app.app_context():
+        assert refusals.by_reason() == {"EmptyFile": 1, "UnsupportedFormat": 1}
+    page = client.get("/practice/").text
+    assert "Format or kind of object that is not read" in page and "Secretname" not in page

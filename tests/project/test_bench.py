@@ -1,0 +1,38 @@
+"""`make bench` runs, on a few files and rows."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from bench import features, memory, pictures
+from bench.figure import Figure, table
+from training.data.dataset import read_folder
+from training.data.loader import Reader
+from training.data.perceptual_hash import near
+from training.features.extractor import from_bundle
+
+
+def test_rows_in_a_store_are_written_resampled_and_learned_from() -> None:
+    found = memory.run(600)
+    assert 0 < found.base_mb <= found.peak_mb
+
+
+def test_files_become_rows_and_no_two_look_alike(tmp_path: Path, models: Path) -> None:
+    files = pictures.write(tmp_path, 60)
+    examples = read_folder(files).examples
+    assert len(examples) == 60 and all(example.known for example in examples)
+    seen = list(Reader(tmp_path / "cache").read(examples))
+    assert not any(one.reason for one in seen)
+    looks = np.array([np.frombuffer(one.look, np.uint8) for one in seen])
+    assert not list(near(looks))
+    options = argparse.Namespace(models=models, precision="bf16")
+    features._ours(files, tmp_path, from_bundle(models / "birads-demo", "openvino", "bf16"), options)()
+
+
+def test_what_is_not_met_is_said() -> None:
+    figures = [Figure("fast", 2, 8, 4, least=3), Figure("slow", 2, 4, 2, least=3), Figure("told", 1, None, 1)]
+    figures += [Figure("small", 5, None, 5, most=5), Figure("large", 6, None, 6, most=5)]
+    assert [one.met for one in figures] == [True, False, True, True, False]
+    lines = list(table(figures))
+    assert [line.endswith("NOT MET") for line in lines] == [False, False, True, False, False, True]

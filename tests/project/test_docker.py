@@ -1,0 +1,106 @@
+"""The Docker files without Docker: what they promise. test_docker_steps.py does what they do."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from birads_app import config
+from tests.support.dockerfile import ROOT, Stage, copies, is_ignored, last, lineage, patterns, stages
+
+FINAL = ("web", "train")
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> dict[str, Stage]:
+    return stages()
+
+
+def test_the_web_image_is_the_default_and_every_stage_has_a_pinned_base(dockerfile: dict[str, Stage]) -> None:
+    assert list(dockerfile)[-1] == "web"
+    assert re.search(r"ARG PYTHON_IMAGE=python:3\.11\.\d+-slim-\w+\n", (ROOT / "Dockerfile").read_text())
+    assert all(
+        stage.parent in dockerfile or stage.parent == "${PYTHON_IMAGE}" for stage in dockerfile.values()
+    )
+
+
+@pytest.mark.parametrize("target", FINAL)
+def test_the_image_runs_without_rights(dockerfile: dict[str, Stage], target: str) -> None:
+    user = last(lineage(dockerfile, target), "USER")
+    assert user and user.partition(":")[0] not in {"root", "0"}
+
+
+def test_the_web_image_is_watched(dockerfile: dict[str, Stage]) -> None:
+    check = last(lineage(dockerfile, "web"), "HEALTHCHECK")
+    assert check and "/app/docker/healthcheck.py" in check
+
+
+def test_what_is_copied_exists_and_is_let_through(dockerfile: dict[str, Stage]) -> None:
+    for stage in dockerfile.values():
+        for sources, _ in copies(list(stage.steps)):
+            for source in sources:
+                assert (ROOT / source).exists(), f"{source} does not exist"
+                assert not is_ignored(source.rstrip("/"), patterns()), f"{source} is in .dockerignore"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["instance/birads.sqlite3", ".env", ".git/config", ".venv/bin/python", "tests/conftest.py", "scan.dcm",
+     "training-data/1/a.png", "birads_app/__pycache__/config.cpython-311.pyc", "models/.draft/head.pb"],
+)  # fmt: skip
+def test_what_must_stay_outside_is_kept_out(path: str) -> None:
+    assert is_ignored(path, patterns())
+
+
+def test_the_web_image_installs_no_tensorflow(dockerfile: dict[str, Stage]) -> None:
+    installs = re.findall(r"pip install ([^&|;]+)", str(lineage(dockerfile, "build-web")))
+    assert [re.split(r"['\"]", line)[0].strip() for line in installs] == ["-r requirements-web.txt"]
+    assert "--from=build-web" in str(dockerfile["web"].steps)
+    assert "--from=build-train" in str(dockerfile["train"].steps)
+
+
+def compose() -> dict[str, dict[str, Any]]:
+    """The services of compose.yaml."""
+    services: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    return services
+
+
+def test_compose_gives_no_more_rights_than_needed() -> None:
+    services = compose()
+    assert {name: service["build"]["target"] for name, service in services.items()} == {
+        "web": "web",
+        "receive": "web",
+        "train": "train",
+    }
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "privileged" not in service
+        assert any(volume.startswith("data:/data") for volume in service["volumes"])
+    assert services["web"]["ports"][0].startswith("127.0.0.1:")
+    assert services["web"]["healthcheck"]["test"][0] == "CMD"
+    assert services["train"]["profiles"] == ["train"]
+
+
+def test_receiving_is_asked_for_and_follows_the_web_server() -> None:
+    service = compose()["receive"]
+    assert service["profiles"] == ["dicom"] and service["command"] == ["flask", "dicom", "receive"]
+    assert service["depends_on"] == {"web": {"condition": "service_healthy"}}
+    check = service["healthcheck"]["test"]  # the image's own asks the web server
+    assert check[:2] == ["CMD", "python"] and (ROOT / check[2].removeprefix("/app/")).is_file()
+
+
+@pytest.mark.parametrize("name", ["web", "receive"])
+def test_compose_sets_only_what_the_application_knows(name: str) -> None:
+    settings = config.read(defaults(name))
+    if name == "receive":
+        port = compose()[name]["ports"][0].rpartition(":")[2]
+        assert int(port) == settings.dicom_port and settings.dicom_bind == "0.0.0.0"
+
+
+def defaults(service: str) -> dict[str, str]:
+    """What a service's environment holds where nothing was set."""
+    environment = compose()[service]["environment"]
+    return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in environment.items()}

@@ -1,0 +1,59 @@
+"""What gunicorn serves with."""
+
+import runpy
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "gunicorn.conf.py"
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    monkeypatch.chdir(tmp_path)  # no .env of the developer
+    for name in ("HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    return runpy.run_path(str(CONFIGURATION))
+
+
+def test_it_listens_to_this_machine_alone_on_port_8000(settings: dict[str, Any]) -> None:
+    assert settings["bind"] == "127.0.0.1:8000"
+
+
+def test_it_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"HOST": "0.0.0.0", "PORT": "81", "WEB_CONCURRENCY": "3", "WEB_THREADS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    settings = runpy.run_path(str(CONFIGURATION))
+    assert (settings["bind"], settings["workers"], settings["threads"]) == ("0.0.0.0:81", 3, 2)
+
+
+def test_it_never_loads_the_application_before_the_fork(settings: dict[str, Any]) -> None:
+    assert settings["preload_app"] is False
+
+
+def test_the_access_log_holds_no_query_referrer_or_account(settings: dict[str, Any]) -> None:
+    atoms = ("%(q)s", "%(r)s", "%(f)s", "%(u)s", "%(a)s", "}i")
+    assert not any(atom in settings["access_log_format"] for atom in atoms)
+
+
+def test_nobody_writes_lines_into_the_access_log(settings: dict[str, Any]) -> None:
+    environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/", "SERVER_PROTOCOL": "HTTP/1.1"}
+    answer = SimpleNamespace(status="404", headers=[], sent=0)
+    logger = settings["logger_class"](Config())
+    for path, written in (
+        ("/exams/0f8b", "/exams/0f8b"),
+        ('/a\nGET "/b" caf\xe9', "/a%0AGET%20%22/b%22%20caf%E9"),
+    ):
+        atoms = logger.atoms(
+            answer, SimpleNamespace(headers=[]), {**environ, "PATH_INFO": path}, timedelta(0)
+        )
+        assert atoms["U"] == written
+
+
+def test_it_opens_no_control_socket(settings: dict[str, Any]) -> None:
+    assert settings["control_socket_disable"] is True

@@ -1,0 +1,137 @@
+"""Settings from the environment, and the page that lists them."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from birads_app import config, create_app
+from birads_app.config import Settings, SettingsError
+
+DOCS = Path(__file__).parent.parent.parent / "docs" / "settings.md"
+
+
+def test_defaults_are_valid() -> None:
+    settings = config.read({})
+    assert settings.engine == "openvino"
+    assert settings.instance == Path.cwd() / "instance"
+    assert settings.secret_key is None
+
+
+def test_values_are_typed() -> None:
+    settings = config.read(
+        {
+            "BIRADS_THREADS": "3",
+            "BIRADS_SECURE_COOKIES": "yes",
+            "BIRADS_TRUSTED_HOSTS": "a.example, b.example",
+            "BIRADS_MODELS": "~/models",
+        }
+    )
+    assert settings.threads == 3
+    assert settings.secure_cookies is True
+    assert settings.trusted_hosts == ("a.example", "b.example")
+    assert settings.models == Path.home() / "models"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "needed"),
+    [
+        ("BIRADS_ENGINE", "torch", "one of openvino, tensorflow"),
+        ("BIRADS_PRECISION", "int8", "one of f32, bf16"),
+        ("BIRADS_THREADS", "-1", "a whole number from 1 to"),
+        ("BIRADS_MAX_UPLOAD_MB", "lots", "a whole number from 1 to"),
+        ("BIRADS_MAX_UPLOAD_MB", "²", "a whole number from 1 to"),
+        ("BIRADS_SECURE_COOKIES", "maybe", "1 or 0"),
+        ("BIRADS_INSTANCE", "", "a path"),
+        ("BIRADS_LOG_LEVEL", "LOUD", "one of DEBUG"),
+        ("BIRADS_DICOM_PEERS", "PACS", "TITLE@ADDRESS"),
+        ("BIRADS_DICOM_PEERS", "PACS@pacs.example", "TITLE@ADDRESS"),
+        ("BIRADS_DICOM_AE_TITLE", "LONGER-THAN-SIXTEEN", "an AE title"),
+    ],
+)
+def test_a_wrong_value_is_told_clearly(variable: str, value: str, needed: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        config.read({variable: value})
+    assert caught.value.message.startswith(f"{variable} has to be {needed}")
+    assert caught.value.message.endswith(f"Got {value!r}.")
+
+
+def test_a_secret_is_never_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        config.read({"BIRADS_SECRET_KEY": "too-short"})
+    assert "too-short" not in caught.value.message
+    assert "s" * 40 not in repr(config.read({"BIRADS_SECRET_KEY": "s" * 40}))
+
+
+def test_peers_are_titles_at_addresses() -> None:
+    peers = config.read({"BIRADS_DICOM_PEERS": "A@10.1.2.3, B@C@10.1.0.0/16,"}).dicom_peers
+    assert [(peer.title, str(peer.network)) for peer in peers] == [
+        ("A", "10.1.2.3/32"),
+        ("B@C", "10.1.0.0/16"),
+    ]
+
+
+def test_a_misspelt_variable_is_not_passed_over() -> None:
+    with pytest.raises(SettingsError, match="BIRADS_MODEL is not a setting"):
+        config.read({"BIRADS_MODEL": "x"})
+
+
+def test_the_key_is_made_once_and_shared(config: dict[str, object]) -> None:
+    first, second = create_app(config), create_app(config)
+    assert first.secret_key == second.secret_key
+    assert len(str(first.secret_key)) == 64
+
+
+def test_a_given_key_is_used(config: dict[str, object]) -> None:
+    assert create_app({**config, "BIRADS_SECRET_KEY": "k" * 32}).secret_key == "k" * 32
+
+
+def test_an_unusable_instance_folder_is_told(config: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="BIRADS_INSTANCE"):
+        create_app({**config, "BIRADS_INSTANCE": str(tmp_path / "file" / "below")})
+
+
+def test_a_proxy_is_trusted_only_when_told(config: dict[str, object]) -> None:
+    forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
+    for hops, expected in (("0", "127.0.0.1 http"), ("1", "192.0.2.1 https")):
+        app = create_app({**config, "BIRADS_PROXY_HOPS": hops})
+
+        @app.get("/who")
+        def who() -> str:
+            from flask import request
+
+            return f"{request.remote_addr} {request.scheme}"
+
+        assert app.test_client().get("/who", headers=forged).text == expected
+
+
+def test_only_trusted_hosts_are_served(config: dict[str, object]) -> None:
+    client = create_app({**config, "BIRADS_TRUSTED_HOSTS": "reader.example"}).test_client()
+    assert client.get("/healthz", base_url="http://reader.example").status_code == 200
+    assert client.get("/healthz", base_url="http://evil.example").status_code == 400
+
+
+def test_the_documentation_lists_exactly_these() -> None:
+    table = dict(re.findall(r"^\| `(BIRADS_\w+)` \| (.*?) \|", DOCS.read_text("utf-8"), re.MULTILINE))
+    code = {item.metadata["variable"]: item.metadata["default"] for item in fields(Settings)}
+    documented = {name: re.sub("`|^none$", "", default) for name, default in table.items()}
+    assert documented == code
+
+
+def test_the_documentation_lists_what_gunicorn_reads() -> None:
+    configuration = (DOCS.parent.parent / "gunicorn.conf.py").read_text("utf-8")
+    table = set(re.findall(r"^\| `([A-Z]+[A-Z_]*)` \|", DOCS.read_text("utf-8"), re.MULTILINE))
+    read = set(re.findall(r"""environ\.get\(["'](\w+)""", configuration))
+    assert {name for name in table if not name.startswith("BIRADS_")} == read
+
+
+def test_the_environment_is_read_in_one_place_alone() -> None:
+    package = DOCS.parent.parent / "birads_app"
+    readers = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"os\.(environ|getenv)", path.read_text("utf-8"))
+    ]
+    assert readers == ["__init__.py"]

@@ -1,0 +1,214 @@
+"""Assessments: added and never changed, valid, in order, and with what they do to the exam."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from birads_app.records import assessments, audit_log, database, exams, users
+from birads_app.records.assessments import Draft
+from birads_app.records.errors import InvalidAssessment, NotFound
+from birads_app.records.findings import Finding, from_json, words
+from birads_app.records.schema import Assessment, Exam, Image, Role, Status, User
+
+BOTH = {"R": "1", "L": "4A"}
+
+
+@pytest.fixture
+def inside(app: Flask) -> Iterator[Flask]:
+    """The application with two readers, entered."""
+    with app.app_context():
+        with database.writing() as current:
+            for name in ("anna", "berta"):  # nobody signs in here, so no password is worth its time
+                current.add(User(name=name, role=Role.RADIOLOGIST, password_hash="!", session_key=name))
+        yield app
+
+
+@pytest.fixture
+def anna(inside: Flask) -> User:
+    return users.by_name("anna")
+
+
+@pytest.fixture
+def berta(inside: Flask) -> User:
+    return users.by_name("berta")
+
+
+def stored(number: int = 0, sides: str = "RL", **columns: object) -> Exam:
+    """A recorded exam with an image of each side; ``?`` is an unknown one."""
+    reader = users.by_name("anna")
+    exam = Exam(id=f"{number:032}", reader_id=reader.id, model="m", demonstration=False, **columns)
+    for position, side in enumerate(sides):
+        exam.images.append(
+            Image(
+                id=f"{number:016}{position:016}", position=position, filename="a", source="PNG",
+                view="CC", laterality=None if side == "?" else side, category="2",
+                probabilities={"2": 1.0}, possible=[], warnings=[], width=10, height=20,
+            )
+        )  # fmt: skip
+    with database.writing() as current:
+        current.add(exam)
+    return exams.get(exam.id)
+
+
+def test_a_signed_assessment_settles_the_exam(anna: User) -> None:
+    exam = stored(category="3")
+    made = assessments.add(exam.id, anna, Draft(BOTH, "B", text=" As before. ", signed=True))
+    assert (made.right, made.left, made.overall, made.density) == ("1", "4A", "4A", "B")
+    assert (made.text, made.model, made.model_category, made.reader.name) == ("As before.", "m", "3", "anna")
+    database.session().expire_all()
+    found = exams.get(exam.id)
+    assert (found.status, found.assessed, found.assessor_id) == (Status.READ, "4A", anna.id)
+    assert found.assessed_at == made.at
+    entry = audit_log.newest(1)[0]
+    assert (entry.who, entry.action, entry.subject) == ("anna", "sign assessment", exam.id)
+
+
+def test_a_note_changes_no_status_and_may_lack_anything(anna: User) -> None:
+    exam = stored()
+    assert assessments.add(exam.id, anna, Draft(text="To be gone on with.")).overall == ""
+    database.session().expire_all()
+    assert exams.get(exam.id).status == Status.NEW and exams.get(exam.id).assessed is None
+
+
+def test_a_second_look_is_settled_by_another_or_taken_back(anna: User, berta: User) -> None:
+    exam = stored()
+    for reader, wanted, status in (
+        (anna, True, Status.SECOND_LOOK),
+        (berta, False, Status.READ),
+        (berta, True, Status.SECOND_LOOK),
+        (berta, False, Status.READ),
+    ):
+        assessments.add(exam.id, reader, Draft(BOTH, signed=True, second_look=wanted))
+        database.session().expire_all()
+        assert exams.get(exam.id).status == status
+
+
+def test_nothing_is_changed_afterwards(anna: User) -> None:
+    exam = stored()
+    assessments.add(exam.id, anna, Draft(BOTH, signed=True))
+    with (
+        pytest.raises((IntegrityError, OperationalError), match="only added to"),
+        database.writing() as current,
+    ):
+        current.execute(update(Assessment).values(overall="1"))
+    assessments.add(exam.id, anna, Draft({"R": "1", "L": "1"}))
+    newest, oldest = assessments.history(exam)
+    assert (oldest.overall, newest.overall) == ("4A", "1")
+    assert assessments.newest(exam) is oldest  # what is signed counts
+    assert assessments.newest(exam, anna) is newest
+    with database.writing() as current:
+        current.execute(delete(Exam).where(Exam.id == exam.id))
+    assert not assessments.history(exam)
+
+
+def test_two_who_sign_at_once_lose_nothing(inside: Flask, anna: User, berta: User) -> None:
+    exam = stored()
+    together, rounds = threading.Barrier(2), 10
+
+    def sign(reader: User) -> None:
+        with inside.app_context():
+            for number in range(rounds):
+                together.wait()
+                assessments.add(exam.id, reader, Draft(BOTH, text=f"{number}", signed=True))
+
+    threads = [threading.Thread(target=sign, args=(reader,)) for reader in (anna, berta)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = assessments.history(exam)[::-1]
+    for reader in (anna, berta):
+        assert [each.text for each in found if each.reader_id == reader.id] == [*map(str, range(rounds))]
+    assert [each.at for each in found] == sorted(each.at for each in found)
+    database.session().expire_all()
+    last = exams.get(exam.id)
+    assert (last.assessor_id, last.assessed_at) == (found[-1].reader_id, found[-1].at)
+    assert assessments.signed_meanwhile(exam, anna, seen=0).reader_id == berta.id
+    assert assessments.signed_meanwhile(exam, anna, seen=found[-1].id) is None
+
+
+def test_breasts_with_images_are_offered_and_needed(inside: Flask) -> None:
+    for number, (sides, offered, drafts) in enumerate(
+        (
+            ("RL", ("R", "L"), {"R": ("L",), "": ("R", "L")}),
+            ("L", ("L",), {"L": (), "": ("L",)}),
+            ("R?", ("R", "L"), {"L": ("R",), "R": ()}),
+            ("?", ("R", "L"), {"L": (), "": ("R", "L")}),
+        )
+    ):
+        exam = stored(number, sides)
+        assert assessments.offered(exam) == offered
+        for given, lacking in drafts.items():
+            assert assessments.lacking(exam, dict.fromkeys(given, "1")) == lacking
+
+
+def test_an_exam_that_could_not_be_read_is_incomplete_and_nothing_else(anna: User) -> None:
+    exam = stored(sides="", status=Status.FAILED)
+    with pytest.raises(InvalidAssessment):
+        assessments.add(exam.id, anna, Draft(BOTH, signed=True))
+    assessments.add(exam.id, anna, Draft({"R": "0", "L": "0"}, signed=True))
+    database.session().expire_all()
+    assert exams.get(exam.id).status == Status.READ
+
+
+def test_what_cannot_be_is_refused_whole(anna: User) -> None:
+    exam = stored()
+    for draft, message in (
+        (Draft({"R": "7"}), "no assessment category '7'"),
+        (Draft({"B": "1"}), "no breast to assess in this exam 'B'"),
+        (Draft(density="E"), "no breast density 'E'"),
+        (Draft(text="x" * 4001), "up to 4000 letters"),
+        (Draft(findings=[Finding("mass")] * 21), "20 findings"),
+        (Draft(findings=[Finding("mass", image="f" * 32)]), "no image of this exam"),
+        (Draft({"R": "1"}, signed=True), "each breast needs a category. Missing: L"),
+    ):
+        with pytest.raises(InvalidAssessment, match=message):
+            assessments.add(exam.id, anna, draft)
+    assert not assessments.history(exam) and not audit_log.newest()
+    with pytest.raises(NotFound):
+        assessments.add("f" * 32, anna, Draft())
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"kind": "tumour"},
+        {"kind": "mass", "descriptors": {"morphology": "rim"}},
+        {"kind": "mass", "descriptors": {"shape": "square"}},
+        {"kind": "mass", "associated": ["pain"]},
+        {"kind": "mass", "side": "B"},
+        {"kind": "mass", "clock": 13},
+        {"kind": "mass", "depth": "deep"},
+        {"kind": "mass", "size_mm": 0},
+        {"kind": "mass", "x": 0.5, "y": 0.5},
+        {"kind": "mass", "image": "i", "x": 0.5},
+        {"kind": "mass", "image": "i", "x": 0.5, "y": 1.01},
+    ],
+)
+def test_a_finding_is_in_the_lexicons_terms_and_inside_its_image(members: dict[str, object]) -> None:
+    with pytest.raises(InvalidAssessment):
+        Finding(**members)
+
+
+def test_a_finding_is_kept_and_put_in_words() -> None:
+    finding = Finding(
+        "calcifications",
+        {"morphology": "amorphous"},
+        ["skin-retraction"],
+        "R",
+        "central",
+        image="i",
+        x=0.25,
+        y=1.0,
+    )
+    assert from_json(finding.as_json()) == finding
+    assert dict(words(finding)) == {
+        "Morphology": "Amorphous",
+        "Side": "Right breast",
+        "Region": "Central",
+        "Associated feature": "Skin retraction",
+    }

@@ -1,0 +1,137 @@
+"""Sealed identities, who may open them, and the list of who did what."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from test_records import store as store_images
+
+from birads_app import create_app
+from birads_app.records import audit_log, database, exams, identities, users
+from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
+from birads_app.records.identities import Identity, Instance
+from birads_app.records.schema import Exam, Role, SealedIdentity
+from tests.support.factories import PASSWORD, make_user, sign_in
+
+PSEUDONYM = "P-7F3K-9Q2X"
+JANE = Identity(
+    patient_name="Doe^Jané",
+    patient_id="ID-4711",
+    study_uid="1.2.3",
+    instances={"a" * 32: Instance("1.2.840.10008.5.1.4.1.1.1.2", "1.2.3.4", "1.2.3.5")},
+)
+
+
+@pytest.fixture
+def exam(app: Flask) -> Exam:
+    """An exam of Jane's."""
+    make_user(app)
+    make_user(app, "anna", Role.ADMIN)
+    with app.app_context():
+        found = store_images(users.by_name("reader").id)
+        with database.writing() as current:
+            stored = current.get(Exam, found.id)
+            assert stored is not None
+            stored.pseudonym = PSEUDONYM
+            identities.keep(stored, JANE)
+        return found
+
+
+def entries() -> list[tuple[str, str, str]]:
+    return [(entry.who, entry.action, entry.subject) for entry in audit_log.newest()]
+
+
+def test_an_identity_comes_back_whole_and_lies_sealed(app: Flask, exam: Exam, config: dict[str, str]) -> None:
+    with app.app_context():
+        assert identities.of(exam) == JANE
+    for path in Path(config["BIRADS_INSTANCE"]).glob("birads.sqlite3*"):
+        content = path.read_bytes()
+        assert b"Doe" not in content and b"4711" not in content
+
+
+def test_an_administrator_looks_it_up_on_record(app: Flask, exam: Exam) -> None:
+    with app.app_context():
+        assert identities.look_up(users.by_name("anna"), PSEUDONYM).patient_id == "ID-4711"
+        assert entries()[0] == ("anna", "look up", PSEUDONYM)
+        with pytest.raises(NotFound):
+            identities.look_up(users.by_name("anna"), "P-0000-0000")
+
+
+def test_nobody_else_does_and_that_is_on_record(app: Flask, exam: Exam) -> None:
+    with app.app_context():
+        with pytest.raises(NotAllowed):
+            identities.look_up(users.by_name("reader"), PSEUDONYM)
+        assert entries()[0] == ("reader", "look up refused", PSEUDONYM)
+
+
+def test_boxes_open_with_their_own_key_and_for_their_own_exam_alone(
+    app: Flask, exam: Exam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        with database.writing() as current:
+            box = current.get(SealedIdentity, exam.id)
+            assert box is not None
+            other = Exam(id="f" * 32, reader_id=exam.reader_id, model="m", demonstration=True)
+            other.identity = SealedIdentity(box=box.box)
+            current.add(other)
+        with pytest.raises(SiteKeyDiffers):
+            identities.of(other)
+        monkeypatch.setitem(app.extensions, "birads_site_key", "another key")
+        with pytest.raises(SiteKeyDiffers, match="site-key"):
+            identities.of(exam)
+
+
+def test_deleting_the_exam_deletes_its_box(app: Flask, exam: Exam) -> None:
+    with app.app_context():
+        exams.delete(exams.get(exam.id), exam.reader)
+        assert identities.of(exam) is None
+        with pytest.raises(NotFound):
+            identities.look_up(users.by_name("anna"), PSEUDONYM)
+
+
+def test_deeds_are_on_record(app: Flask, client: FlaskClient, exam: Exam) -> None:
+    sign_in(client)
+    client.post(f"/exams/delete?exam={exam.id}")
+    with app.app_context():
+        assert entries()[:3] == [
+            ("reader", "delete exam", exam.id),
+            ("reader", "sign in", ""),
+            ("reader", "store exam", exam.id),
+        ]
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET who = 'x'", "DELETE FROM audit"])
+def test_the_list_is_only_added_to(app: Flask, exam: Exam, change: str) -> None:
+    with app.app_context():
+        before = entries()
+        with pytest.raises(IntegrityError, match="only added to"), database.writing() as current:
+            current.execute(text(change))
+        assert entries() == before
+
+
+def test_the_command_asks_for_an_administrators_password(
+    app: Flask, runner: FlaskCliRunner, exam: Exam
+) -> None:
+    def look_up(name: str, password: str = PASSWORD):
+        arguments = ["patient", "lookup", PSEUDONYM.lower(), "--as", name, "--password-stdin"]
+        return runner.invoke(args=arguments, input=f"{password}\n")
+
+    answer = look_up("anna")
+    assert answer.exit_code == 0 and "Doe^Jané" in answer.output and "ID-4711" in answer.output
+    for name, password in (("anna", "not the password"), ("reader", PASSWORD), ("nobody", PASSWORD)):
+        refused = look_up(name, password)
+        assert refused.exit_code == 1 and "4711" not in refused.output
+
+
+def test_the_site_key_is_made_once_for_the_owner_alone(app: Flask, config: dict[str, str]) -> None:
+    path = Path(config["BIRADS_INSTANCE"]) / "site-key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert create_app(config).extensions["birads_site_key"] == path.read_text().strip()
+    given = create_app({**config, "BIRADS_SITE_KEY": "s" * 40})
+    assert given.extensions["birads_site_key"] == "s" * 40
+    assert "s" * 40 not in repr(given.extensions["birads_settings"])
+    assert replace(given.extensions["birads_settings"]).deidentify

@@ -1,0 +1,264 @@
+"""Exams and accounts in the database, and image files beside it."""
+
+import subprocess
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from birads_app.imaging.decode import Mammogram
+from birads_app.records import database, exams, files, migrate, tokens, users
+from birads_app.records.errors import InvalidAccount, NameTaken, NotFound
+from birads_app.records.schema import Base, Delivery, Exam, Image, Token
+from tests.support.factories import PASSWORD, breast, make_user
+
+
+@pytest.fixture
+def reader_id(app: Flask) -> int:
+    make_user(app)
+    with app.app_context():
+        return users.by_name("reader").id
+
+
+def store(reader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None = None) -> Exam:
+    """Store an exam of one image."""
+    pixels = breast(200, 160) if pixels is None else pixels
+    exam = Exam(id=exam_id, reader_id=reader_id, model="m", demonstration=True)
+    height, width = pixels.shape
+    image = Image(
+        id="a" * 31 + exam_id[-1],
+        position=0,
+        filename="left.dcm",
+        source="PNG",
+        category="4",
+        probabilities={"4": 0.75, "1": 0.25},
+        warnings=["The image is small."],
+        width=width,
+        height=height,
+    )
+    exam.images.append(image)
+    mammogram = Mammogram(pixels, "PNG", 16, None, None, None, 0.0, ())
+    draft = files.open_draft()
+    heat = np.zeros((50, 40, 4), np.uint8)
+    heat[10, 20] = (255, 128, 0, 200)
+    files.write_image(draft, image, b"the file", mammogram, {"4": heat, "1": heat})
+    return exams.store(exam, draft, users.by_name("reader"))
+
+
+def test_an_exam_is_kept(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        store(reader_id)
+    with app.app_context():
+        exam = exams.get("e" * 32)
+        assert exam.reader.name == "reader"
+        assert exam.created_at.tzinfo is not None
+        (image,) = exam.images
+        assert list(image.probabilities.items()) == [("4", 0.75), ("1", 0.25)]
+        assert image.warnings == ["The image is small."]
+        assert exams.file(image, "original").read_bytes() == b"the file"
+        assert exams.file(image, "original").suffix == ".png"
+        heat = cv2.imread(str(exams.file(image, "heat-4")), cv2.IMREAD_UNCHANGED)
+        assert heat[10, 20].tolist() == [0, 128, 255, 200]  # OpenCV gives blue first
+
+
+def test_display_is_bounded_and_true(app: Flask, reader_id: int) -> None:
+    ramp = np.tile(np.linspace(0, 65535, 3000).astype(np.uint16), (1500, 1))
+    with app.app_context():
+        (image,) = store(reader_id, pixels=ramp).images
+        shown = cv2.imread(str(exams.file(image, "display")), cv2.IMREAD_UNCHANGED)
+        small = cv2.imread(str(exams.file(image, "thumb")), cv2.IMREAD_UNCHANGED)
+    assert small.shape == (80, 160)
+    assert shown.shape == (1024, 2048)
+    assert np.abs(shown[500].astype(int) - np.linspace(0, 255, 2048)).max() < 4
+
+
+@pytest.mark.parametrize("kind", ["heat-5", "../original", "heat-../display", "", "original.png"])
+def test_no_other_file_can_be_asked_for(app: Flask, reader_id: int, kind: str) -> None:
+    with app.app_context():
+        (image,) = store(reader_id).images
+        with pytest.raises(NotFound):
+            exams.file(image, kind)
+
+
+def test_deleting_removes_everything(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        exam = store(reader_id)
+        exams.delete(exam, exam.reader)
+        assert list(files.root().iterdir()) == []
+        assert database.session().query(Image).count() == 0
+        with pytest.raises(NotFound):
+            exams.get(exam.id)
+        with pytest.raises(NotFound):
+            exams.delete(exam, exam.reader)
+
+
+def test_a_failed_delete_changes_nothing(app: Flask, reader_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with app.app_context():
+        exam = store(reader_id)
+        with monkeypatch.context() as patch:
+            patch.setattr("sqlalchemy.orm.Session.delete", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                exams.delete(exam, exam.reader)
+        assert exams.file(exams.get(exam.id).images[0], "original").exists()
+
+
+def test_what_a_crash_left_is_swept(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        kept, gone = store(reader_id, "b" * 32), store(reader_id, "c" * 32)
+        files.open_draft()
+        files.set_aside(kept)
+        exams.delete(gone, gone.reader)
+        (files.root() / ".removed-ffff").mkdir()
+        files.sweep(exams.all_ids())
+        assert [entry.name for entry in files.root().iterdir()] == [kept.id]
+
+
+def test_a_killed_process_s_draft_goes_and_a_living_one_s_stays(app: Flask) -> None:
+    with app.app_context():
+        mine = files.open_draft()
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        orphan = files.root() / f".draft-{gone.pid}-abcdefgh"
+        orphan.mkdir()
+        files.sweep_orphans()
+        assert mine.exists() and not orphan.exists()
+
+
+def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        kept, lost = store(reader_id, "b" * 32), Exam(id="c" * 32)
+        draft = files.open_draft()
+        (draft / "original.dcm").write_bytes(b"of a patient")
+        files.publish(draft, lost)
+        (files.root() / f".pending-{kept.id}").touch()  # a crash between recording and confirming
+        files.sweep(exams.all_ids())
+        assert [entry.name for entry in files.root().iterdir()] == [kept.id]
+
+
+def test_two_may_delete_the_same_exam_at_once(app: Flask, reader_id: int) -> None:
+    outcomes: list[str] = []
+    ready = threading.Barrier(4)
+
+    def remove() -> None:
+        with app.app_context():
+            exam = exams.get("e" * 32)
+            ready.wait()
+            try:
+                exams.delete(exam, exam.reader)
+                outcomes.append("deleted")
+            except Exception as error:
+                outcomes.append(type(error).__name__)
+
+    with app.app_context():
+        store(reader_id)
+        threads = [threading.Thread(target=remove) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == ["NotFound"] * 3 + ["deleted"]
+        assert list(files.root().iterdir()) == []
+
+
+def test_accounts_are_checked(app: Flask) -> None:
+    with app.app_context():
+        users.create("Ada", PASSWORD, "admin")
+        with pytest.raises(NameTaken):
+            users.create("ADA", PASSWORD, "admin")
+        unfit = (("x y", PASSWORD, "king"), ("", PASSWORD, "admin"), ("x", "1234", "admin"))
+        for name, password, role in unfit:
+            with pytest.raises(InvalidAccount):
+                users.create(name, password, role)
+        assert users.authenticate("ada", PASSWORD).name == "Ada"
+        assert users.authenticate("ada", PASSWORD + " ") is None
+        stored = users.by_name("ada").password_hash
+    assert stored.startswith("$argon2id$")
+
+
+def test_tokens_are_stored_hashed(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        token = tokens.create(users.by_name("reader"))
+        assert tokens.user_of(token).name == "reader"
+        assert tokens.user_of(token[:-1]) is None
+        dump = "".join(map(str, database.session().execute(text("SELECT * FROM tokens")).all()))
+    assert token not in dump
+
+
+def test_the_database_runs_as_it_should(app: Flask) -> None:
+    with app.app_context():
+        pragmas = {
+            name: database.session().execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "foreign_keys", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 15_000}
+
+
+def test_many_writers_wait_for_each_other(app: Flask, reader_id: int) -> None:
+    errors: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            with app.app_context():
+                for _ in range(20):
+                    tokens.create(users.by_name("reader"))
+        except BaseException as error:
+            errors.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(6)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert errors == []
+    with app.app_context():
+        assert database.session().execute(text("SELECT count(*) FROM tokens")).scalar() == 120
+
+
+def test_a_read_sees_what_was_just_written(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        assert len(exams.all_ids()) == 0
+        store(reader_id)
+        assert len(exams.all_ids()) == 1
+
+
+def test_migrations_lead_to_the_tables_of_the_code(app: Flask) -> None:
+    with app.app_context():
+        assert migrate.is_current()
+        with database.engine().connect() as connection:
+            compared = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(compared, Base.metadata) == []
+        migrate.upgrade()
+        assert set(inspect(database.engine()).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+
+
+def test_the_instance_folder_is_private(app: Flask) -> None:
+    assert Path(app.instance_path).stat().st_mode & 0o077 == 0
+    assert (Path(app.instance_path) / "secret-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, reader_id: int) -> None:
+    with app.app_context():
+        exam = store(reader_id)
+        tokens.create(users.by_name("reader"))
+        with database.writing() as current:
+            current.add(Delivery(exam_id=exam.id, model_version="v1", error="Down."))
+        migrate._alembic(command.downgrade, "0005")
+        migrate.upgrade()
+        database.session().expire_all()
+        found = exams.get(exam.id)
+        assert (found.category, found.certainty, found.suspicion) == ("4", 0.75, 0.75)
+        assert (found.status, found.views) == ("new", "?")
+        assert len(found.images) == 1
+        assert database.session().query(Token).count() == 1
+        (delivery,) = database.session().query(Delivery)
+        assert (delivery.exam_id, delivery.assessment_id, delivery.error) == (exam.id, None, "Down.")
+        with pytest.raises(IntegrityError), database.writing() as current:
+            current.execute(text("UPDATE users SET role = 'king'"))

@@ -1,0 +1,32 @@
+"""Training opens no connection of its own; that a web worker opens none is held in test_serving."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import python
+from training.phantoms.generate import write_set
+
+TRAIN = """
+import sys
+from tests.support.closed_network import close
+close()
+from wsgi import app
+result = app.test_cli_runner().invoke(
+    args=["train", "--data", sys.argv[1], "--name", "mine", "--epochs", "2", "--promote"]
+)
+print(result.output)
+sys.exit(result.exit_code)
+"""
+
+
+@pytest.mark.slow
+def test_training_opens_no_connection(models: Path, tmp_path: Path) -> None:
+    data = write_set(tmp_path / "phantoms", 8, seed=4, size=256).parent
+    shutil.copytree(models, tmp_path / "models")
+    result = python(tmp_path / "instance", TRAIN, str(data), BIRADS_MODELS=str(tmp_path / "models"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "mine serves now" in result.stdout
+    assert "OUTBOUND" not in result.stdout
+    assert "LOOKUP" not in result.stdout

@@ -1,0 +1,48 @@
+"""What is installed, and what the requirement files say should be."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_NAME = re.compile(r"[\w.-]+")
+
+
+def requirements(file: str) -> dict[str, str]:
+    """Read name -> version from a requirement file and those it includes; names in normal form."""
+    found: dict[str, str] = {}
+    for line in (ROOT / file).read_text().splitlines():
+        line = line.partition("#")[0].strip()
+        if line.startswith("-r "):
+            found |= requirements(line[3:].strip())
+        elif line and not line.startswith("-"):
+            name, separator, version = line.partition("==")
+            assert separator and version, f"{file}: {line} is not pinned"
+            found[normal(name)] = version
+    return found
+
+
+def closure(names: set[str]) -> set[str]:
+    """Add what the named packages bring along, as far as it is installed here."""
+    todo, seen = set(names), set()
+    while todo:
+        name = todo.pop()
+        try:
+            needed = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        seen.add(name)
+        todo |= {normal(_NAME.match(line)[0]) for line in needed if "extra ==" not in line} - seen
+    return seen
+
+
+def licences(name: str) -> list[str]:
+    """A distribution's licence expression, the first line of its licence field, and its classifiers."""
+    about = metadata.metadata(name)
+    stated = [about.get("License-Expression", ""), about.get("License", "").partition("\n")[0]]
+    return stated + [line for line in about.get_all("Classifier", []) if line.startswith("License")]
+
+
+def normal(name: str) -> str:
+    """A distribution's name in lower case with hyphens."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,45 @@
+"""Run the product in processes of its own, as users do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def environment(instance: Path, **more: str) -> dict[str, str]:
+    """The environment of a process that keeps its records in the given folder.
+
+    ``CI`` is left out: libraries that report their use keep quiet where they see it.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("BIRADS_") and name != "CI"
+    }
+    return {**kept, "BIRADS_INSTANCE": str(instance), "PYTHONWARNINGS": "ignore", **more}
+
+
+def flask(instance: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a ``flask`` command in the project's folder."""
+    command = [sys.executable, "-m", "flask", *arguments]
+    return _run(command, instance, stdin, more)
+
+
+def python(instance: Path, code: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a piece of Python in the project's folder."""
+    return _run([sys.executable, "-c", code, *arguments], instance, "", more)
+
+
+def _run(
+    command: list[str], instance: Path, stdin: str, more: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(instance, **more),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )

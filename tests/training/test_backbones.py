@@ -1,0 +1,90 @@
+"""ResNet50, VGG16 and VGG19 make features alike; weights that are not theirs are refused with a reason."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskCliRunner
+
+from birads_app.imaging.decode import decode
+from birads_app.model import bundle as bundles
+from birads_app.model.engine import open_graph
+from birads_app.model.predictor import Predictor
+from birads_app.terms.errors import ModelError
+from training.engine.backbone import NETWORKS, freeze_backbone, keras_backbone
+from training.phantoms.generate import write_set
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=5, size=256).parent
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of random weights, by network."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("weights")
+    for network in ("vgg16", "vgg19"):
+        keras.utils.set_random_seed(1)
+        keras_backbone(network, None).save_weights(folder / f"{network}.weights.h5")
+    return folder
+
+
+@pytest.fixture
+def flask(runner: FlaskCliRunner, folder: Path):
+    def run(*arguments: str, status: int = 0) -> str:
+        result = runner.invoke(args=arguments)
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        return result.output
+
+    return run
+
+
+@pytest.mark.parametrize("network", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_a_frozen_network_gives_what_keras_gives(network: str, engine: str, weights: Path, tmp_path) -> None:
+    model = keras_backbone(network, weights / f"{network}.weights.h5", 64)
+    path = tmp_path / "backbone.pb"
+    path.write_bytes(freeze_backbone(model, 64))
+    image = np.random.default_rng(0).normal(0, 60, (2, 64, 64, 3)).astype(np.float32)
+    expected = np.asarray(model(image, training=False))
+    found = open_graph(path, engine, "f32")(image)
+    assert found.shape == (2, 2, 2, 512) and expected.max() > 0
+    np.testing.assert_allclose(found, expected, atol=1e-2 * expected.max())
+
+
+def test_vgg_trains_serves_and_explains(flask, folder: Path, phantoms: Path, weights: Path) -> None:
+    options = ("--classes", "1,3", "--epochs", "3", "--no-traps", "--head", "conv-transformer")
+    file = str(weights / "vgg16.weights.h5")
+    output = flask(
+        "train", "--data", str(phantoms), "--name", "mine", "--backbone", "vgg16", "--backbone-weights", file,
+        *options, "--promote",
+    )  # fmt: skip
+    assert "mine serves now" in output
+    bundle = bundles.load(folder / "mine")
+    assert bundle.manifest["backbone"] == {"network": "VGG16", "weights": "weights file vgg16.weights.h5"}
+    assert bundle.manifest["training"]["backbone"] == "vgg16"
+    assert "VGG16" in bundle.card
+    image = next(phantoms.glob("Birads3/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.maps["3"].shape == (7, 7) and np.isfinite(answer.maps["3"]).all()
+
+
+def test_vgg_has_no_shipped_weights(flask, phantoms: Path) -> None:
+    output = flask("train", "--data", str(phantoms), "--name", "mine", "--backbone", "vgg19", status=1)
+    assert "No weights of vgg19 are shipped" in output and "--backbone-weights imagenet" in output
+
+
+def test_an_unknown_network_names_those_there_are() -> None:
+    with pytest.raises(ModelError, match=f"{', '.join(NETWORKS)}.*'vgg17'"):
+        keras_backbone("vgg17", None)
+
+
+@pytest.mark.parametrize(("network", "file"), [("vgg16", "vgg19"), ("vgg19", "vgg16"), ("resnet50", "vgg16")])
+def test_weights_of_another_network_are_refused(network: str, file: str, weights: Path) -> None:
+    with pytest.raises(ModelError, match=f"does not hold the weights of Keras' {NETWORKS[network].title}"):
+        keras_backbone(network, weights / f"{file}.weights.h5")

@@ -1,0 +1,281 @@
+"""One contract for every kind of head: it learns, it serves what it learned in a process of its own, it explains."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.model import bundle as bundles
+from birads_app.model import history, occlusion, preprocess
+from birads_app.model.calibration import softmax
+from birads_app.model.engine import open_graph
+from tests.conftest import ROOT
+from training.cli.commands import register
+from training.config import SHIPPED, Site, TrainConfig
+from training.data import dataset
+from training.engine.freeze import freeze
+from training.errors import TrainingError
+from training.heads import HEADS, Lesson, TrainedHead, head
+from training.phantoms.generate import write_set
+from training.pipeline import train
+
+MAP_SHAPE = (4, 4, 32)
+CLASSES = 3
+NETWORKS = ["dense", "cnn-lstm", "conv-transformer"]
+
+# What a serving process does with each bundle that it is given; prints what came out.
+SERVE = """
+import json, sys
+from pathlib import Path
+from birads_app.inference import bundle as bundles
+from birads_app.inference.decode import decode
+from birads_app.inference.predictor import Predictor
+
+def served(path):
+    predictor = Predictor.load(bundles.load(Path(path)), "openvino", "f32")
+    answers = [predictor.predict(decode(Path(name).read_bytes(), name)) for name in images]
+    return [(answer.probabilities, {code: heat.tolist() for code, heat in answer.maps.items()}) for answer in answers]
+
+paths, images = json.load(sys.stdin)
+found = {kind: served(path) for kind, path in paths.items()}
+json.dump([found, "tensorflow" in sys.modules], sys.stdout)
+"""
+
+
+def drawn(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Maps in which one channel a category is raised at one place, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(count) % CLASSES)
+    maps = np.abs(rng.normal(0, 0.3, (count, *shape))).astype(np.float32)
+    maps[np.arange(count), rng.integers(0, shape[0], count), rng.integers(0, shape[1], count), labels] += 8
+    return maps.astype(np.float16).astype(np.float32), labels  # as feature maps come out of the cache
+
+
+def lesson_for(
+    kind: str, shape: tuple[int, int, int] = MAP_SHAPE, count: int = 180, **knobs: object
+) -> Lesson:
+    """Two thirds to learn from, one third to validate."""
+    maps, labels = drawn(count, shape, seed=0)
+    rows, kept = head(kind).rows(maps), 2 * count // 3
+    lesson = Lesson(
+        rows=rows[:kept],
+        labels=labels[:kept],
+        validation_rows=rows[kept:],
+        validation_labels=labels[kept:],
+        classes=CLASSES,
+        map_shape=shape,
+        seed=0,
+        epochs=40,
+        patience=10,
+        batch_size=30,
+        learning_rate=3e-3,
+        dropout=0.2,
+        loss="cross-entropy",
+    )
+    return replace(lesson, **knobs)
+
+
+@pytest.fixture(scope="module", params=list(HEADS))
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def trained(kind: str) -> TrainedHead:
+    return head(kind).fit(lesson_for(kind))
+
+
+def test_it_learns(trained: TrainedHead, kind: str) -> None:
+    maps, labels = drawn(90, MAP_SHAPE, seed=1)
+    logits = trained.logits(head(kind).rows(maps))
+    assert logits.shape == (90, CLASSES) and logits.dtype == np.float32
+    assert (logits.argmax(axis=1) == labels).mean() > 0.85
+    assert bool(trained.curve) is (kind in NETWORKS)
+    assert trained.about.endswith(".") and trained.facts["validation_loss"] < np.log(CLASSES)
+
+
+def test_both_engines_give_its_answers(trained: TrainedHead, kind: str, tmp_path: Path) -> None:
+    maps = drawn(21, MAP_SHAPE, seed=2)[0]
+    maps = np.concatenate([maps[:20], *occlusion.occlude(maps[20])])
+    path = tmp_path / "head.pb"
+    path.write_bytes(trained.freeze(MAP_SHAPE))
+    expected = softmax(trained.logits(head(kind).rows(maps)))
+    assert np.ptp(expected, axis=0).max() > 0.3
+    for engine in ("openvino", "tensorflow"):
+        np.testing.assert_allclose(softmax(open_graph(path, engine, "f32")(maps)), expected, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory) -> Path:
+    """Sixty small phantoms of fifteen patients."""
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 15, seed=5, size=128).parent
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Site:
+    """A folder of models with a small shipped backbone: three convolutions with fixed weights."""
+    folder = tmp_path_factory.mktemp("site")
+    random, size, widths = np.random.default_rng(0), 64, (3, 8, 16, MAP_SHAPE[2])
+    kernels = [
+        random.normal(0, (9 * inputs) ** -0.5, (3, 3, inputs, outputs)).astype(np.float32)
+        for inputs, outputs in zip(widths, widths[1:], strict=False)
+    ]
+    kernels[0] -= kernels[0].mean(axis=(0, 1, 2))  # answers to what stands out, not to grey
+
+    def maps_of(images: Any) -> Any:
+        import tensorflow as tf
+
+        for kernel, stride in zip(kernels, (4, 2, 2), strict=True):
+            images = tf.nn.relu(tf.nn.conv2d(images, kernel, stride, "SAME"))
+        return images / 20
+
+    def logits_of(maps: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.reduce_mean(maps, [1, 2])[:, :CLASSES]
+
+    bundles.write(
+        folder,
+        SHIPPED,
+        manifest={
+            "classes": ["1", "3", "5"],
+            "demonstration": True,
+            "preprocessing": {"version": preprocess.VERSION, "size": size},
+            "head": {"kind": "none"},
+            "temperature": 1.0,
+        },
+        card="",
+        backbone=freeze(maps_of, (None, size, size, 3), "image"),
+        head=freeze(logits_of, (None, *MAP_SHAPE), "maps"),
+        evaluation={},
+    )
+    return Site(models=folder, cache=tmp_path_factory.mktemp("cache"), precision="f32")
+
+
+@pytest.fixture(scope="module")
+def taught(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
+    """By kind of head: the bundle that the recipe wrote, and what the head itself says about all images."""
+    found = {}
+    for kind in HEADS:
+        config = TrainConfig(
+            data=str(phantoms),
+            name=kind,
+            head=kind,
+            epochs=12,
+            classes=("1", "3", "5"),
+            traps=False,
+            images=False,
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            learned = _recorded(patch, kind)
+            path = train.train(config, site, print).path
+        images = train.find(config, print).dataset
+        source = train.open_backbone(config, site)
+        features = train.read(config, site, source, head(kind), images, print)
+        logits = learned[-1].logits(features.rows)
+        found[kind] = (path, softmax(logits, bundles.load(path).temperature))
+    return found
+
+
+def _recorded(patch: pytest.MonkeyPatch, kind: str) -> list[TrainedHead]:
+    """What heads of this kind learn from now on; they learn as ever."""
+    learned: list[TrainedHead] = []
+    fit: Callable[..., TrainedHead] = HEADS[kind].fit  # type: ignore[attr-defined]
+
+    def fit_and_keep(self: Any, *given: Any) -> TrainedHead:
+        learned.append(fit(self, *given))
+        return learned[-1]
+
+    patch.setattr(HEADS[kind], "fit", fit_and_keep)
+    return learned
+
+
+@pytest.fixture(scope="module")
+def served(taught, phantoms: Path) -> dict[str, Any]:
+    """By kind of head: the answers of a fresh process, which has the bundles alone and no TensorFlow."""
+    found = dataset.read(phantoms, ("1", "3", "5")).dataset
+    asked = json.dumps(
+        [{k: str(path) for k, (path, _) in taught.items()}, [str(one.path) for one in found.examples]]
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", SERVE], input=asked, capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    answers, loaded_tensorflow = json.loads(result.stdout)
+    assert not loaded_tensorflow
+    return answers
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_a_fresh_process_gives_the_same_answers(kind: str, taught, served) -> None:
+    """As near as half precision allows, through which rows pass in training on their way into the cache."""
+    expected = taught[kind][1]
+    given = np.array([list(probabilities.values()) for probabilities, _ in served[kind]])
+    assert [*served[kind][0][0]] == ["1", "3", "5"]
+    spread = np.ptp(expected, axis=0).max()
+    assert spread > 0.05
+    np.testing.assert_allclose(given, expected, atol=0.05 * spread)
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_its_maps_show_where_an_answer_comes_from(kind: str, served) -> None:
+    heat = np.array([list(maps.values()) for _, maps in served[kind]])
+    assert heat.shape[1:] == (CLASSES, *MAP_SHAPE[:2])
+    assert np.isfinite(heat).all() and heat.min() >= 0
+    assert heat.max() > 0
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_it_is_promoted(kind: str, taught, app: Flask, runner: FlaskCliRunner) -> None:
+    register(app)
+    folder = Path(app.extensions["birads_settings"].models)
+    shutil.copytree(taught[kind][0], folder / kind, copy_function=os.link)
+    result = runner.invoke(args=["models", "promote", kind])
+    assert result.exit_code == 0 and f"{kind} serves now" in result.output, result.output
+    assert history.current_name(folder) == kind
+
+
+def test_networks_learn_by_the_ordinal_loss() -> None:
+    maps, labels = drawn(90, MAP_SHAPE, seed=1)
+    taught = head("dense", "ordinal").fit(lesson_for("dense", loss="ordinal"))
+    assert (taught.logits(head("dense").rows(maps)).argmax(axis=1) == labels).mean() > 0.85
+    assert taught.facts["loss"] == "ordinal" and "ordinal loss" in taught.about
+    assert [kind for kind in HEADS if head(kind).network] == NETWORKS
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HEADS if kind not in NETWORKS[1:]])
+def test_the_same_seed_gives_the_same_head(kind: str) -> None:
+    lesson = lesson_for(kind, epochs=2)
+    one, two = (head(kind).fit(lesson).logits(lesson.validation_rows) for _ in range(2))
+    np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_learned_with_names_what_can() -> None:
+    with pytest.raises(TrainingError, match="dense.*cnn-lstm.*'svmm'"):
+        head("svmm")
+    with pytest.raises(TrainingError, match="cross-entropy, ordinal.*'hinge'"):
+        head("dense", "hinge")
+    with pytest.raises(TrainingError, match="knn cannot.*dense, cnn-lstm, conv-transformer"):
+        head("knn", "ordinal")
+
+
+def test_the_best_epoch_stays() -> None:
+    lesson = lesson_for("dense", epochs=12, patience=3)
+    taught = head("dense").fit(lesson)
+    probabilities = softmax(taught.logits(lesson.validation_rows))
+    truth = probabilities[np.arange(len(lesson.validation_labels)), lesson.validation_labels]
+    assert taught.facts["validation_loss"] == pytest.approx(-np.log(truth).mean(), abs=2e-3)
+    assert taught.facts["best_epoch"] <= taught.facts["epochs"] <= 12
+    validation = [loss for _, loss in taught.curve]
+    assert len(validation) == taught.facts["epochs"]
+    assert int(np.argmin(validation)) + 1 == taught.facts["best_epoch"]
+    assert 0 < taught.curve[-1][0] < taught.curve[0][0]

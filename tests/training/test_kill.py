@@ -1,0 +1,142 @@
+"""``flask train``, killed at any moment, goes on with ``--resume`` and ends with the model it would have made."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birads_app.imaging.decode import decode
+from birads_app.model import bundle as bundles
+from birads_app.model import history
+from birads_app.model.calibration import softmax
+from birads_app.model.engine import open_engine, open_graph
+from birads_app.model.preprocess import prepare
+from tests.support.forks import Forks
+from tests.support.processes import ROOT, environment
+from training.phantoms.generate import write_set
+
+KILLS = 10
+IMPORTS = 4.0  # seconds; within them a process that was not forked has not begun to train
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("kill") / "phantoms", 8, seed=5, size=256).parent
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    """A folder with an instance and the shipped model, which serves."""
+    place = tmp_path_factory.mktemp("kill")
+    shutil.copytree(models / "birads-demo", place / "models" / "birads-demo", copy_function=os.link)
+    history.set_current(place / "models", "birads-demo")
+    return place
+
+
+@pytest.fixture(scope="module")
+def forks(place: Path) -> Iterator[Forks]:
+    forks = Forks(place / "instance", place / "models")
+    yield forks
+    forks.close()
+
+
+def command(phantoms: Path, name: str) -> list[str]:
+    options = ["--classes", "1,3,5", "--epochs", "20", "--no-traps"]
+    return ["train", "--data", str(phantoms), "--name", name, *options]
+
+
+def killed_while_importing(place: Path, arguments: list[str], seconds: float) -> bool:
+    """A process of its own, killed; True where it was still running."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flask", *arguments],
+        cwd=ROOT,
+        env=environment(place / "instance", BIRADS_MODELS=str(place / "models")),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return process.wait() == -signal.SIGKILL
+
+
+def killed(forks: Forks, arguments: list[str], seconds: float, after: Path | None = None) -> bool:
+    """A forked process, killed so long after its start, or after a file is there; True where it still ran."""
+    child = forks.start(*arguments)
+    while after and not after.exists() and not forks.ended(0.01):
+        pass
+    if not forks.ended(seconds):
+        os.kill(child, signal.SIGKILL)
+    return forks.status() == -signal.SIGKILL
+
+
+def run(forks: Forks, *arguments: str) -> int:
+    forks.start(*arguments)
+    return forks.status()
+
+
+def forget_features(place: Path) -> None:
+    shutil.rmtree(place / "instance" / "cache", ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def maps(place: Path, phantoms: Path) -> np.ndarray:
+    """Feature maps of one image of each category, from the backbone that all these models share."""
+    shipped = bundles.load(place / "models" / "birads-demo")
+    images = [next(phantoms.glob(f"Birads{code}/*.png")) for code in "135"]
+    prepared = [prepare(decode(image.read_bytes(), image.name), shipped.size) for image in images]
+    return open_engine(shipped).maps(np.stack([one.tensor for one in prepared]))
+
+
+def probabilities(place: Path, name: str, maps: np.ndarray) -> np.ndarray:
+    bundle, models = bundles.load(place / "models" / name), place / "models"
+    files = bundle.manifest["files"]
+    assert files["backbone.pb"] == bundles.load(models / "birads-demo").manifest["files"]["backbone.pb"]
+    return softmax(open_graph(bundle.path / "head.pb", precision="f32")(maps), bundle.temperature)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ten_kills_and_as_many_resumptions_give_the_same_model(
+    forks: Forks, place: Path, phantoms: Path, maps: np.ndarray
+) -> None:
+    assert run(forks, *command(phantoms, "first")) == 0, forks.output
+    forget_features(place)
+    began = time.monotonic()
+    assert run(forks, *command(phantoms, "whole")) == 0, forks.output
+    lasts = time.monotonic() - began
+    expected = probabilities(place, "whole", maps)
+    assert np.ptp(expected, axis=0).max() > 0.05  # they are no constants
+
+    random = np.random.default_rng(20)
+    kills = midway = 0
+    for number in range(KILLS):
+        name, work = f"killed-{number}", place / "instance" / "training" / f"killed-{number}"
+        forget_features(place)
+        if number == 0:
+            kills += killed_while_importing(place, command(phantoms, name), IMPORTS * random.random())
+        elif number % 2:  # at any moment
+            kills += killed(forks, command(phantoms, name), lasts * (number + random.random()) / KILLS)
+        else:  # while it learns, or writes the model
+            first = work / "fold-0.npz"
+            kills += killed(forks, command(phantoms, name), lasts / 3 * random.random(), after=first)
+        assert history.current_name(place / "models") == "birads-demo"
+        midway += any(work.glob("*.npz"))
+        status = run(forks, "train", "--resume", "--name", name)
+        if status and "There is no interrupted training" in forks.output:
+            # Killed before anything was kept; or the kill came too late.
+            assert (place / "models" / name).exists() or run(forks, *command(phantoms, name)) == 0
+        else:
+            assert status == 0, forks.output
+        np.testing.assert_allclose(probabilities(place, name, maps), expected, atol=1e-4)
+    assert kills >= KILLS - 3 and midway >= 3, (kills, midway)
+    assert not [path.name for path in (place / "models").iterdir() if path.name.startswith(".")]
+    assert not list((place / "instance" / "training").iterdir())

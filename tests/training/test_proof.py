@@ -1,0 +1,82 @@
+"""The proof lays maps back over images, and fails where its figures are missed."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.imaging.segmentation import Box
+from birads_app.model.predictor import Prediction
+from training.cli.commands import register
+from training.phantoms.check import Proof, overlaps, peak_cell
+
+
+def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -> Prediction:
+    """An answer that points at one place, over the square from (10, 20) with a side of 70 pixels."""
+    heat = np.zeros((7, 7), np.float32)
+    heat[row, column] = height
+    maps = {"3": np.ones((7, 7), np.float32), "5": heat}
+    return Prediction(
+        "5",
+        {"3": 0.2, "5": 0.8},
+        (),
+        maps,
+        Box(10, 20, 70, 70),
+        flipped,
+        "m",
+        False,
+        (),
+        np.ones((9, 9), bool),
+    )
+
+
+def test_the_peak_lies_where_the_map_of_the_named_category_is_highest() -> None:
+    assert peak_cell(answer(2, 6)) == Box(30, 80, 10, 10)
+
+
+def test_a_mirrored_map_is_mirrored_back() -> None:
+    assert peak_cell(answer(2, 6, flipped=True)) == Box(30, 20, 10, 10)
+
+
+def test_a_flat_map_points_nowhere() -> None:
+    assert peak_cell(answer(0, 0, height=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (Box(0, 0, 11, 11), True),
+        (Box(12, 12, 2, 2), True),
+        (Box(0, 0, 10, 30), False),
+        (Box(10, 20, 10, 10), False),
+    ],
+)
+def test_boxes_overlap_when_they_share_a_pixel(other: Box, expected: bool) -> None:
+    assert overlaps(Box(10, 10, 10, 10), other) is expected
+    assert overlaps(other, Box(10, 10, 10, 10)) is expected
+
+
+@pytest.mark.parametrize(("f1", "overlap", "held"), [(0.9, 0.85, True), (0.89, 1, False), (1, 0.84, False)])
+def test_both_figures_have_to_reach_their_thresholds(f1: float, overlap: float, held: bool) -> None:
+    assert Proof(f1, overlap, 400, 240).held is held
+
+
+def test_an_unknown_head_is_named_before_anything_is_drawn(app: Flask, runner: FlaskCliRunner) -> None:
+    register(app)
+    result = runner.invoke(args=["prove", "--head", "forest"])
+    assert result.exit_code == 1 and "--head has to be one of" in result.output
+    assert "Writing phantoms" not in result.output
+
+
+def test_too_few_patients_prove_nothing(app: Flask, runner: FlaskCliRunner, models: Path) -> None:
+    register(app)
+    folder = Path(app.extensions["birads_settings"].models)
+    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
+    result = runner.invoke(args=["prove", "--train-patients", "10", "--test-patients", "5"])
+    assert "macro-F1 on other patients (20 images)" in result.output, result.output
+    assert result.exit_code == (0 if "The proof holds." in result.output else 1)
+    assert [path.name for path in folder.iterdir()] == ["birads-demo"]

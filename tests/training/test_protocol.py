@@ -1,0 +1,127 @@
+"""Protocols: who stands on both sides, what leaks, and what may serve."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.nearest import Nearest
+from training.config import TrainConfig
+from training.data import protocol
+from training.data.dataset import Dataset, Example
+from training.data.split import folds
+from training.errors import DatasetError, TrainingError
+from training.evaluation.evaluate import evaluate
+from training.features.extract import Features
+from training.pipeline import train
+
+CONFIG = TrainConfig(data="data", name="m", replicates=50)
+
+
+def nothing_to_learn(patients: int = 60, each: int = 3, width: int = 24) -> Features:
+    """Random rows: those of one patient resemble each other, and no category resembles itself."""
+    rng = np.random.default_rng(1)
+    own = np.repeat(rng.normal(size=(patients, width)), each, axis=0)
+    rows = (own + 0.3 * rng.normal(size=own.shape)).astype(np.float32)
+    codes = rng.choice(list("134"), len(rows), p=[0.6, 0.25, 0.15])
+    examples = (
+        Example(Path(f"{n}.png"), str(code), f"P{n // each}", known=True) for n, code in enumerate(codes)
+    )
+    return Features(Dataset(tuple(examples)), rows, (1, 1, width), (), 0)
+
+
+def dealt(features: Features, **knobs: object) -> tuple[protocol.Dealt, protocol.Leak]:
+    config = replace(CONFIG, **knobs)
+    usable = features.dataset
+    found = protocol.deal(config, features.rows, usable.labels, usable.patients, usable.classes)
+    return found, protocol.leak(protocol.of(config), found, unknown=False)
+
+
+@pytest.mark.parametrize("resampling", ["none", "smote-train"])
+@pytest.mark.parametrize("count", [0, 4])
+def test_a_split_by_patient_does_not_leak(resampling: str, count: int) -> None:
+    _, leak = dealt(nothing_to_learn(), resampling=resampling, folds=count)
+    assert leak.leaks is False and not leak.sentence and leak.patients == leak.synthetic == 0
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_a_split_by_image_leaks_where_patients_have_several(count: int) -> None:
+    _, leak = dealt(nothing_to_learn(), split="image", folds=count)
+    assert leak.leaks is True and leak.patients > 10 and not leak.synthetic
+    assert "test patients also have images in the training part" in leak.sentence
+    assert dealt(nothing_to_learn(patients=180, each=1), split="image", folds=count)[1].leaks is False
+
+
+@pytest.mark.parametrize("split", protocol.SPLITS)
+def test_resampling_before_the_split_leaks(split: str) -> None:
+    features = nothing_to_learn()
+    found, leak = dealt(features, resampling="smote-all", split=split)
+    assert leak.leaks is True and leak.synthetic > 10 and "before the split" in leak.sentence
+    assert len(np.unique(np.bincount(found.labels))) == 1 and len(found.rows) > found.real == 180
+    assert np.array_equal(found.rows[:180], features.rows)
+    assert set(found.patients) == set(features.dataset.patients)
+    every = np.concatenate([found.final.training, found.final.validation, found.final.test])
+    assert sorted(every) == list(range(len(found.rows)))
+
+
+def test_where_patients_are_unknown_no_leak_is_denied() -> None:
+    features = nothing_to_learn()
+    _, leak = dealt(features)
+    assert replace(leak, unknown=True).leaks is None
+    assert replace(leak, unknown=True, patients=1).leaks is True
+
+
+def test_folds_hold_every_image_once_and_keep_patients_apart() -> None:
+    features = nothing_to_learn()
+    patients = np.array(features.dataset.patients)
+    splits = folds(patients, features.dataset.labels, 5, 0.15, seed=0)
+    assert sorted(np.concatenate([parts.test for parts in splits])) == list(range(180))
+    for parts in splits:
+        sides = [set(patients[part]) for part in (parts.training, parts.validation, parts.test)]
+        assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+        assert 0.1 < len(parts.validation) / 180 < 0.25
+    with pytest.raises(DatasetError, match="60 patients, too few for 61 parts"):
+        folds(patients, features.dataset.labels, 61, 0.15, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [({"resampling": "smote"}, "--resampling"), ({"split": "exam"}, "--split"), ({"folds": 1}, "--folds")],
+)
+def test_an_unknown_choice_is_named(knobs: dict, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        protocol.of(replace(CONFIG, **knobs))
+
+
+def test_only_the_honest_protocol_with_resampling_may_serve() -> None:
+    may = {
+        (resampling, split)
+        for resampling in protocol.RESAMPLINGS
+        for split in protocol.SPLITS
+        if protocol.of(replace(CONFIG, resampling=resampling, split=split)).may_serve
+    }
+    assert may == {("smote-train", "patient")}
+    assert str(protocol.of(CONFIG)) == "smote-train, split by patient, holdout 80:20"
+    assert str(protocol.of(replace(CONFIG, folds=5))) == "smote-train, split by patient, cross-validation 5"
+
+
+def test_the_leak_shown_on_purpose() -> None:
+    """With nothing to learn, the honest figure is chance, and the paper's module 1 looks like knowledge."""
+    features = nothing_to_learn()
+    f1 = {}
+    for resampling, split in (("smote-all", "image"), ("smote-train", "patient")):
+        config = replace(CONFIG, resampling=resampling, split=split, folds=3)
+        answers, leak = train.measure(config, Nearest(), features)
+        found = evaluate(
+            answers.raw,
+            answers.calibrated,
+            answers.labels,
+            answers.patients,
+            features.dataset.classes,
+            replicates=200,
+        )
+        assert leak.leaks is (split == "image")
+        f1[split] = found.figures["f1"]
+    assert f1["patient"].value < 0.42
+    assert f1["image"].low > f1["patient"].high and f1["image"].value > f1["patient"].value + 0.2

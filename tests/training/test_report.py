@@ -1,0 +1,162 @@
+"""``report.html``, the card and ``evaluation.json`` of one training say the same, and all that was asked."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birads_app.imaging.decode import decode
+from birads_app.model import bundle as bundles
+from birads_app.model.predictor import Predictor
+from training.config import Site, TrainConfig
+from training.data import smote
+from training.phantoms.generate import write_set
+from training.pipeline import train
+from training.pipeline.result import Trained
+from training.report.svg import rounded
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KAU = ROOT.parent / "shared" / "data" / "kau-bcmd-sample"
+
+
+@pytest.fixture(scope="module")
+def site(models: Path, tmp_path_factory) -> Site:
+    folder = tmp_path_factory.mktemp("reports")
+    return Site(models=models, cache=folder / "cache", target=folder / "models")
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory) -> Path:
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=3, size=256).parent
+
+
+@pytest.fixture(scope="module")
+def trained(site: Site, phantoms: Path) -> Trained:
+    """One training with everything."""
+    config = TrainConfig(data=str(phantoms), name="whole", epochs=2, test_share=0.3, replicates=300)
+    return train.train(config, site, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def known(trained: Trained) -> dict:
+    return json.loads((trained.path / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def page(trained: Trained) -> str:
+    return (trained.path / "report.html").read_text("utf-8")
+
+
+def test_every_key_is_documented_and_every_documented_key_is_there(known) -> None:
+    text = (ROOT / "docs" / "evaluation.md").read_text("utf-8").split("## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == set(known)
+
+
+def test_every_figure_has_an_interval(known) -> None:
+    figures = [
+        known[key] for key in ("accuracy", "macro_precision", "macro_recall", "macro_f1", "quadratic_kappa")
+    ]
+    for group in ("figures", "recall_of", "auc_of", "screening"):
+        figures += known[group].values()
+    figures += [known[when][name] for when in ("before", "after") for name in ("ece", "brier")]
+    figures += [known["prediction_sets"][name] for name in ("coverage", "patients", "mean_size")]
+    figures += [
+        *known["traps"]["geometry"]["figures"].values(),
+        *known["traps"]["shuffled"]["figures"].values(),
+    ]
+    for figure in figures:
+        assert set(figure) == {"value", "low", "high"} and figure["low"] <= figure["high"]
+    assert len(known["learning_curve"]) == 2 and len(known["traps"]["shuffled"]["kappas"]) == 5
+    assert known["settings"]["seed"] == 0 and known["versions"]["keras"]
+
+
+def test_page_and_card_say_what_the_file_says(known, page, trained) -> None:
+    card = (trained.path / "README.md").read_text("utf-8")
+    for figure in (*known["figures"].values(), *known["screening"].values(), known["before"]["ece"]):
+        told = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+        assert told in card and told in trained.summary
+        assert told in page or f"{figure['low']:.3f} to {figure['high']:.3f}" in page
+    for warning in known["warnings"]:
+        assert f"**{warning}**" in card and warning in trained.summary
+        assert page.index(warning) < page.index("<h2>")
+    for name, version in known["versions"].items():
+        assert name in page and version in page
+    for setting in known["settings"]:
+        assert f">{setting}<" in page
+
+
+def test_the_page_stands_by_itself_and_names_no_patient_and_no_file(page, phantoms) -> None:
+    assert len(page.encode()) < 2_000_000
+    assert "<script" not in page and "http" not in page and "style=" not in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert not re.search(r"PH\d{4}", page) and ".png" not in page
+    assert page.count("<svg") == 5
+
+
+def test_it_shows_images_named_rightly_and_wrongly_with_maps(page, known) -> None:
+    shown = re.findall(r"True (\d), named <strong>(\d)</strong>", page)
+    right = sum(true == named for true, named in shown)
+    correct = int(np.trace(known["confusion"]))
+    assert right == min(6, correct) and len(shown) - right == min(6, known["images"] - correct)
+    assert page.count("data:image/jpeg;base64,") == 2 * len(shown)
+
+
+def test_the_class_balance_is_what_the_head_learned_from(known) -> None:
+    before, after = known["resampling"]["before"], known["resampling"]["after"]
+    assert before == known["parts"]["training"]["images"]
+    labels = np.repeat(np.arange(len(before)), list(before.values()))
+    rows = np.random.default_rng(0).random((len(labels), 3), np.float32)
+    balanced = smote.balance(rows, labels, list(before), neighbours=2, seed=0)
+    assert np.bincount(balanced.labels).tolist() == list(after.values())
+
+
+def test_the_bundle_is_whole_and_its_answers_carry_the_sets(trained, known, phantoms) -> None:
+    bundle = bundles.load(trained.path)
+    assert bundle.threshold == known["threshold"]
+    image = next(phantoms.glob("Birads4/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert answer.category in answer.possible and set(answer.possible) <= set(bundle.classes)
+    (trained.path / "report.html").write_text((trained.path / "report.html").read_text() + " ")
+    with pytest.raises(bundles.BundleError, match=r"report\.html of model whole was changed"):
+        bundles.load(trained.path)
+
+
+def test_images_and_traps_can_be_left_out(site, phantoms) -> None:
+    config = TrainConfig(
+        data=str(phantoms),
+        name="bare",
+        head="knn",
+        traps=False,
+        images=False,
+        classes=("1", "5"),
+        replicates=100,
+    )
+    path = train.train(config, site, lambda line: None).path
+    page, known = (path / "report.html").read_text(), json.loads((path / "evaluation.json").read_text())
+    assert "data:image" not in page and known["traps"] is None
+    assert "No traps were laid" in page and "no learning curve" in page
+
+
+@pytest.mark.skipif(not KAU.is_dir(), reason="needs ../shared/data/kau-bcmd-sample")
+def test_a_real_set_whose_files_tell_the_categories_is_told_at_the_top(site) -> None:
+    config = TrainConfig(data=str(KAU), name="kau", head="knn", images=False, replicates=300)
+    trained = train.train(config, site, lambda line: None)
+    page = (trained.path / "report.html").read_text("utf-8")
+    card = (trained.path / "README.md").read_text("utf-8")
+    known = json.loads((trained.path / "evaluation.json").read_text())
+    assert known["warnings"][0].startswith("WARNING: file geometry alone")
+    assert known["warnings"][0] == known["traps"]["geometry"]["warning"]
+    for text in (page, card, trained.summary):
+        assert "WARNING: file geometry alone" in text
+    assert not re.search(r"BC\d{6}", page)
+
+
+@pytest.mark.parametrize(
+    ("most", "last"), [(1, 1), (0.37, 0.4), (2.9, 3), (100, 100), (12345, 12500), (7, 8), (9.99, 10)]
+)
+def test_axes_end_at_round_numbers(most: float, last: float) -> None:
+    ticks = rounded(most)
+    assert ticks[0][0] == 0 and ticks[-1][0] == pytest.approx(last) and 2 <= len(ticks) <= 6

@@ -1,0 +1,183 @@
+"""A training that was stopped goes on as if nothing had been, and says why where it cannot."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+from test_heads import lesson_for
+
+from birads_app.model import bundle as bundles
+from birads_app.model import history
+from birads_app.terms.errors import BiradsError
+from training.engine import fit
+from training.heads import head
+from training.phantoms.generate import write_set
+from training.pipeline.name_lock import reserved
+from training.pipeline.run_directory import Work
+
+OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
+
+
+def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(tmp_path: Path) -> None:
+    lesson, path = lesson_for("dense", count=60, epochs=4), tmp_path / "network.npz"
+    whole = head("dense").fit(lesson)
+    half = replace(lesson, epochs=2, checkpoint=path)
+    head("dense").fit(half)
+    assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
+    contents = [path.read_bytes(), path.read_bytes()[:5000], b"", b"no archive"]
+    other = replace(lesson_for("dense", (2, 2, 8), 60, epochs=1), checkpoint=tmp_path / "other.npz")
+    head("dense").fit(other)
+    contents.append((tmp_path / "other.npz").read_bytes())
+    for content in contents:
+        path.write_bytes(content)
+        taught = head("dense").fit(replace(half, epochs=4))
+        np.testing.assert_allclose(taught.curve, whole.curve, atol=1e-6)
+        rows = lesson.validation_rows
+        np.testing.assert_allclose(taught.logits(rows), whole.logits(rows), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=5, size=256).parent
+
+
+@pytest.fixture
+def work(app: Flask) -> Path:
+    return Path(app.extensions["birads_settings"].instance) / "training"
+
+
+@pytest.fixture
+def flask(runner: FlaskCliRunner, folder: Path):
+    def run(*arguments: str, status: int = 0) -> str:
+        result = runner.invoke(args=arguments)
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        assert history.current_name(folder) == "birads-demo"
+        assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+        return result.output
+
+    return run
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """Interrupt the epoch that is the so-many-th of all."""
+    real, calls = fit._epoch, iter(range(1000))
+
+    def epoch(*arguments: object) -> tuple[float, float]:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(fit, "_epoch", epoch)
+
+
+def figures(folder: Path, name: str) -> dict[str, object]:
+    evaluation = json.loads((folder / name / "evaluation.json").read_text())
+    return {key: evaluation[key] for key in ("confusion", "figures", "before", "after")}
+
+
+def test_it_goes_on_in_every_part_of_a_cross_validation(
+    flask, folder: Path, work: Path, phantoms: Path
+) -> None:
+    flask("train", "--data", str(phantoms), "--name", "whole", *OPTIONS)
+    assert not (work / "whole").exists()
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 2)
+        output = flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
+        assert "To go on: flask train --resume --name cut" in output
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 5)  # two epochs of the model itself, three of the first fold
+        assert "To go on: " in flask("train", "--resume", "--name", "cut", status=1)
+    assert sorted(path.name for path in (work / "cut").glob("*.npz")) == ["fold-0.npz", "fold-1.npz"]
+
+    moved = phantoms.rename(phantoms.with_name("moved"))
+    assert "There is no folder" in flask("train", "--resume", "--name", "cut", status=1)
+    moved.rename(phantoms)
+    image = next((phantoms / "Birads1").iterdir())
+    content = image.read_bytes()
+    image.unlink()
+    assert "learned from other images" in flask("train", "--resume", "--name", "cut", status=1)
+    image.write_bytes(content)
+
+    flask("train", "--resume", "--name", "cut")
+    assert not (work / "cut").exists()
+    assert figures(folder, "cut") == figures(folder, "whole")
+    manifests = [bundles.load(folder / name).manifest for name in ("cut", "whole")]
+    assert manifests[0]["head"] == manifests[1]["head"]
+    assert manifests[0]["temperature"] == pytest.approx(manifests[1]["temperature"], rel=1e-5)
+
+
+def test_without_resume_it_begins_anew_and_says_what_would_have_been(flask, work: Path, phantoms) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 1)
+        flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
+    kept = work / "cut" / "fold-0.npz"
+    assert kept.exists()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "_epoch", lambda *_: pytest.fail() if kept.exists() else _interrupt())
+        output = flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
+    assert "flask train --resume --name cut would have gone on" in output
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Path, phantoms: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Work, "remove", lambda self: _interrupt() if self.there else None)
+        output = flask(
+            "train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], OPTIONS[-1], status=1
+        )
+    assert "There is a whole model done" in output
+    assert (work / "done").exists() and bundles.load(folder / "done")
+    assert "had finished and the model is written" in flask("train", "--resume", "--name", "done")
+    assert not (work / "done").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "line"),
+    [
+        (("--name", "x", "--resume"), 1, "no interrupted training of a model named x"),
+        (("--name", "../x", "--resume"), 1, "cannot be a model's name"),
+        (("--name", "x", "--resume", "--epochs", "3", "--head", "knn"), 2, "takes no --epochs, --head"),
+        (("--name", "x", "--resume", "--recipe", "head"), 2, "takes no --recipe"),
+        (("--name", "x"), 2, "Missing option '--data'"),
+    ],
+)
+def test_what_cannot_be_resumed_is_said(flask, options, status, line) -> None:
+    assert line in flask("train", *options, status=status)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"classes": 1}', '{"classes": [], "knob": 1}'])
+def test_damaged_settings_are_said(flask, work: Path, content: str) -> None:
+    (work / "x").mkdir(parents=True)
+    (work / "x" / "settings.json").write_text(content)
+    assert "Train anew, without --resume" in flask("train", "--resume", "--name", "x", status=1)
+
+
+def test_the_shipped_recipe_is_resumed_by_name_too(flask, work: Path, tmp_path: Path) -> None:
+    output = flask("train", "--recipe", "shipped", "--data", str(tmp_path), "--name", "x", status=1)
+    assert "The shipped model's recipe needs the folder" in output
+    assert "The shipped model's recipe needs" in flask("train", "--resume", "--name", "x", status=1)
+
+
+def test_what_killed_trainings_left_among_the_models_is_swept(tmp_path: Path) -> None:
+    for left in (".dead-abcdefgh", ".alive-abcdefgh", ".dead-b-abcdefgh", ".backup-20260101"):
+        (tmp_path / left).mkdir()
+    (tmp_path / ".dead.lock").touch()
+    with reserved(tmp_path, "alive"), reserved(tmp_path, "other"):
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {
+            ".alive.lock",
+            ".other.lock",
+            ".alive-abcdefgh",
+            ".dead-b-abcdefgh",
+            ".backup-20260101",
+        }
+        with pytest.raises(BiradsError, match="Another training"), reserved(tmp_path, "alive"):
+            pass

@@ -1,0 +1,112 @@
+"""What scikit-learn trained judges the same as arrays in a graph."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+
+from birads_app.model.calibration import softmax
+from training.engine.fit import halved
+from training.heads import knn, logistic_regression, svm, trees
+from training.heads.statistical import Score, TrainedStatistics, principal, scaling
+
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    """Rows of three categories of four; the second has none."""
+    rng = np.random.default_rng(0)
+    return (
+        rng.normal(size=(90, 12)) * 3 + 5 + 3 * (np.arange(90) % 3 == np.arange(12)[:, None] % 3).T
+    ).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def labels() -> np.ndarray:
+    return np.array([0, 2, 3])[np.arange(90) % 3]
+
+
+@pytest.fixture(scope="module")
+def others() -> np.ndarray:
+    return np.random.default_rng(1).normal(5, 3, (40, 12)).astype(np.float32)
+
+
+def judged(score: Score, rows: np.ndarray) -> np.ndarray:
+    return TrainedStatistics(score, {}, "").logits(rows)
+
+
+def filled(probabilities: np.ndarray) -> np.ndarray:
+    """With a column of nothing for the category that no row has."""
+    return np.insert(probabilities, 1, 0.0, axis=1)
+
+
+def test_scaled_rows_have_mean_0_and_deviation_1(rows: np.ndarray) -> None:
+    scaled = scaling(rows)(rows)
+    assert np.abs(scaled.mean(axis=0)).max() < 0.01
+    assert np.abs(scaled.std(axis=0) - 1).max() < 0.01
+
+
+def test_principal_components_keep_distances(rows: np.ndarray) -> None:
+    full, short = scaling(rows)(rows), principal(rows, seed=0)(rows)
+    assert np.linalg.norm(short[1:] - short[0], axis=1) == pytest.approx(
+        np.linalg.norm(full[1:] - full[0], axis=1), rel=1e-2
+    )
+
+
+def test_neighbours_vote_as_in_scikit_learn(rows, labels, others) -> None:
+    scale = principal(rows, seed=0)
+    kept = halved(scale(rows))
+    model = KNeighborsClassifier(7, weights=knn.votes, algorithm="brute").fit(kept, labels)
+    served = softmax(judged(knn.score_of(scale, kept, labels, 7, CLASSES), others))
+    np.testing.assert_allclose(served, filled(model.predict_proba(scale(others))), atol=2e-3)
+
+
+def test_a_row_that_is_its_own_neighbour_is_judged_by_itself(rows, labels) -> None:
+    scale = principal(rows, seed=0)
+    kept = np.repeat(halved(scale(rows)), 5, axis=0)
+    served = softmax(judged(knn.score_of(scale, kept, np.repeat(labels, 5), 5, CLASSES), rows))
+    assert (served.argmax(axis=1) == labels).all() and np.isfinite(served).all()
+
+
+def test_machines_decide_as_in_scikit_learn(rows, labels, others) -> None:
+    scale = principal(rows, seed=0)
+    kept = halved(scale(rows))
+    machines = [
+        SVC(C=1.0, gamma=0.05).fit(kept, labels == category) if category != 1 else None
+        for category in range(CLASSES)
+    ]
+    served = judged(svm.score_of(scale, *svm.machine_arrays(machines, kept), 0.05), others)
+    for category in (0, 2, 3):
+        expected = machines[category].decision_function(scale(others))
+        np.testing.assert_allclose(served[:, category], expected, atol=1e-3)
+    assert (served[:, 1] == -1).all()
+
+
+@pytest.mark.parametrize("present", [(0, 2, 3), (2, 3)])
+def test_regressions_answer_as_in_scikit_learn(rows, labels, others, present) -> None:
+    scale = scaling(rows)
+    used = np.isin(labels, present)
+    model = LogisticRegression(C=0.1).fit(scale(rows[used]), labels[used])
+    score = logistic_regression.score_of(scale, *logistic_regression.coefficients(model, CLASSES))
+    served = softmax(judged(score, others))
+    np.testing.assert_allclose(served[:, present], model.predict_proba(scale(others)), atol=2e-3)
+
+
+def test_forests_answer_as_in_scikit_learn(rows, labels, others) -> None:
+    scale = scaling(rows)
+    model = RandomForestClassifier(20, random_state=0).fit(scale(rows), labels)
+    nodes = trees.nodes_of(model.estimators_, model.classes_, CLASSES, prior=0.0)
+    served = softmax(judged(trees.score_of(scale, nodes), others))
+    np.testing.assert_allclose(served, filled(model.predict_proba(scale(others))), atol=2e-3)
+
+
+def test_a_leaf_with_few_rows_is_less_sure(rows, labels) -> None:
+    model = RandomForestClassifier(1, bootstrap=False, random_state=0).fit(scaling(rows)(rows), labels)
+    (tree,) = model.estimators_
+    nodes = trees.nodes_of([tree], model.classes_, CLASSES, prior=1.0)
+    leaves = tree.tree_.children_left < 0
+    counts = tree.tree_.n_node_samples[leaves]
+    assert nodes.shares[leaves].max(axis=1) == pytest.approx((counts + 1) / (counts + CLASSES), abs=1e-3)

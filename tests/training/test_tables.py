@@ -1,0 +1,142 @@
+"""``--data`` as a table: of files, of DICOM instances, of exams."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from training.data.dataset import listing, read
+from training.errors import DatasetError
+
+
+def fill(folder: Path, *names: str) -> None:
+    """Put files of different content into a folder; nothing decodes them here."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+
+
+def dicom(path: Path, instance: str, accession: str, side: str = "", patient: str = "") -> None:
+    """Write a header without pixels."""
+    header = Dataset()
+    header.SOPInstanceUID, header.AccessionNumber = instance, accession
+    header.ImageLaterality, header.PatientID, header.ViewPosition = side, patient, "CC"
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    header.file_meta.MediaStorageSOPInstanceUID = instance
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    fill(tmp_path, "a/1.png", "a/2.png", "b/1.png", "b/2.png")
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        "\ufeffPath,BI-RADS,Patient ID,View,Side,Density,Study Date\n"
+        "a/1.png,1,Anna,CC,L,B,2020-01-31\n"
+        "a\\2.png,BI-RADS 1,Anna,MLO,L,B,\n"
+        "b/1.png,4A,Berta,,,,\n"
+        "b/2.png,4.0,,,,,\n",
+        "utf-8",
+    )
+    return table
+
+
+def test_a_table_of_files(table: Path) -> None:
+    found = read(table).dataset
+    assert [example.category for example in found.examples] == ["1", "1", "4", "4"]
+    assert found.patients[:3] == ("Anna", "Anna", "Berta")
+    assert [example.known for example in found.examples] == [True, True, True, False]
+    first = found.examples[0]
+    assert (first.view, first.side, first.density, first.date) == ("CC", "L", "B", "2020-01-31")
+    assert read(table, ("1", "4")).dataset == found
+
+
+def test_a_folder_without_categories_may_hold_the_table(table: Path) -> None:
+    assert read(table.parent).dataset.examples == read(table).dataset.examples
+    shutil.copy(table, table.with_name("more.csv"))
+    with pytest.raises(DatasetError, match="several tables of labels: labels.csv, more.csv"):
+        read(table.parent)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("c/9.png,1", "line 6: there is no file c/9.png"),
+        ("b/2.png,3", "line 6: b/2.png has another category in line 5"),
+        (",1", "line 6: no path"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(table: Path, row: str, problem: str) -> None:
+    with table.open("a") as stream:
+        stream.write(row + ",,,,,\n")
+    with pytest.raises(DatasetError, match=problem):
+        read(table)
+
+
+@pytest.mark.parametrize("label", ["7", "-1", "", "benign", "4D", "3.5"])
+def test_labels_outside_0_to_6_are_named(table: Path, label: str) -> None:
+    table.write_text(table.read_text("utf-8").replace("4A", label), "utf-8")
+    with pytest.raises(DatasetError, match=f"line 4: '{label}' is no BI-RADS category"):
+        read(table)
+
+
+def test_a_file_listed_twice_counts_once(table: Path) -> None:
+    with table.open("a") as stream:
+        stream.write("b/2.png,4.0,,,,,\n")
+    found = listing(table)
+    assert len(found.dataset.examples) == 4
+    assert found.notes == ("labels.csv, line 6: b/2.png is listed twice.",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"path,patient\n", "no column birads"), (b"birads,view\n", "which images"), (b"\xff\xfe\x00", "UTF-8")],
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=message):
+        read(tmp_path / "t.csv")
+
+
+def test_dicom_files_joined_by_instance(tmp_path: Path) -> None:
+    for number in range(5):
+        dicom(tmp_path / "in" / f"{number}.dcm", f"1.2.{number}", "", patient=f"P{number // 2}")
+    (tmp_path / "labels.csv").write_text(
+        "SOPInstanceUID,birads\n1.2.0,2\n1.2.1,2\n1.2.2,5\n1.2.3,5\n", "utf-8"
+    )
+    found = listing(tmp_path)
+    assert [(e.category, e.patient, e.view) for e in found.dataset.examples] == [
+        ("2", "P0", "CC"), ("2", "P0", "CC"), ("5", "P1", "CC"), ("5", "P1", "CC")
+    ]  # fmt: skip
+    assert "1 DICOM files have no row" in found.notes[0] and not found.problems
+
+
+def test_dicom_files_joined_by_exam_and_side(tmp_path: Path) -> None:
+    for exam in ("A1", "A2"):
+        for side in "LR":
+            dicom(tmp_path / exam / f"{side}.dcm", f"1.{ord(side)}.{exam[1]}", exam, side, patient=exam)
+    table = tmp_path / "labels.csv"
+    table.write_text("accession_number,side,birads\nA1,L,1\nA1,right,4\nA2,,1\n", "utf-8")
+    found = {str(e.path.relative_to(tmp_path)): e.category for e in listing(table).dataset.examples}
+    assert found == {"A1/L.dcm": "1", "A1/R.dcm": "4", "A2/L.dcm": "1", "A2/R.dcm": "1"}
+    with table.open("a") as stream:
+        stream.write("A9,,4\n")
+    assert listing(table).problems[0] == "labels.csv, line 5: no DICOM file has A9."
+
+
+def test_a_pattern_of_the_users_own(tmp_path: Path) -> None:
+    fill(tmp_path, "1/case-07/left.png", "1/case-08/left.png", "4/case-07/right.png", "4/P1_L_x.png")
+    assert read(tmp_path, pattern=r"case-(\d+)").dataset.patients == ("07", "08", "P1", "07")
+    assert "case-07" in read(tmp_path, pattern=r"case-\d+").dataset.patients
+    with pytest.raises(DatasetError, match="--patient-pattern is no regular expression"):
+        read(tmp_path, pattern="case-(")
+
+
+def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no folder and no table"):
+        listing(tmp_path / "nothing")

@@ -1,0 +1,353 @@
+"""``flask train`` from a folder of images to a model that answers, and what stops it."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.imaging.decode import decode
+from birads_app.model import bundle as bundles
+from birads_app.model import history
+from birads_app.model.predictor import Predictor
+from training import heads
+from training.cli.commands import register
+from training.data.loader import Reader
+from training.phantoms.generate import write_set
+from training.pipeline import train as recipe
+from training.pipeline.name_lock import reserved
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory) -> Path:
+    """Forty small phantoms of ten patients."""
+    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 10, seed=5, size=256).parent
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """One cache for all tests, so that each image passes the backbone once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def folder(app: Flask, folder: Path, cache: Path) -> Path:
+    """The folder of models, beside the cache that all tests share."""
+    instance = Path(app.extensions["birads_settings"].instance)
+    instance.mkdir(parents=True, exist_ok=True)
+    (instance / "cache").symlink_to(cache)
+    return folder
+
+
+@pytest.fixture
+def train(runner: FlaskCliRunner, folder: Path):
+    def run(data: Path, *options: str, name: str = "mine", status: int = 0) -> str:
+        before = sorted(folder.rglob("*"))
+        quick = ("--epochs", "3", "--no-traps", "--no-images")  # tests/training/test_report.py has both
+        arguments = ["train", "--data", str(data), "--name", name, *quick, *options]
+        result = runner.invoke(args=arguments)
+        assert result.exit_code == status, result.output
+        if status:
+            assert "Traceback" not in result.output
+            assert result.output.strip().splitlines()[-1].startswith("Error: ")
+            assert sorted(folder.rglob("*")) == before
+            assert history.current_name(folder) == "birads-demo"
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def copies(phantoms: Path, tmp_path: Path) -> Path:
+    """A copy of the phantoms to spoil."""
+    return shutil.copytree(phantoms, tmp_path / "copies")
+
+
+def test_it_works(train, phantoms, folder) -> None:
+    output = train(phantoms)
+    assert "40 images can be used" in output
+    assert "F1 (macro)" in output and "flask models promote mine" in output
+    assert "WARNING" not in output
+    assert history.current_name(folder) == "birads-demo"
+    bundle = bundles.load(folder / "mine")
+    assert bundle.classes == ("1", "2", "3", "4", "5") and not bundle.demonstration
+    assert (folder / "mine" / "backbone.pb").read_bytes() == (folder / "birads-demo/backbone.pb").read_bytes()
+    assert bundle.manifest["training"]["epochs"] == 3
+    image = next(phantoms.glob("Birads5/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.maps["5"].shape == (7, 7)
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+    evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
+    assert f"{evaluation['figures']['f1']['value']:.3f}" in bundle.card
+    known, tried = (sum(evaluation["parts"][part]["images"].values()) for part in ("training", "validation"))
+    assert (evaluation["familiarity"]["known"], evaluation["familiarity"]["tried"]) == (known, tried)
+    assert bundle.familiarity is not None and len(bundle.familiarity.known) == known
+    assert np.sum(evaluation["confusion"]) == evaluation["images"]
+    assert "Research use only" in bundle.card and evaluation["warning"] == ""
+
+    output = train(phantoms, "--promote", name="again")
+    assert "40 from the cache" in output and "again serves now" in output
+    assert history.current_name(folder) == "again"
+    again = json.loads((folder / "again" / "evaluation.json").read_text())
+    assert again["confusion"] == evaluation["confusion"]
+
+
+def test_chosen_categories_without_smote(train, phantoms, folder) -> None:
+    train(phantoms, "--classes", "1,5", "--resampling", "none")
+    assert bundles.load(folder / "mine").classes == ("1", "5")
+
+
+def test_a_protocol_that_leaks_says_so_and_serves_only_by_order(train, phantoms, folder, runner) -> None:
+    options = ("--classes", "1,5", "--resampling", "smote-all", "--split", "image")
+    output = train(phantoms, *options)
+    assert "THIS PROTOCOL LEAKS" in output and "flask models promote" not in output
+    bundle = bundles.load(folder / "mine")
+    evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
+    assert bundle.manifest["leaks"] is True and evaluation["leaks"] is True
+    assert evaluation["protocol"] == "smote-all, split by image, holdout 80:20"
+    assert "THIS PROTOCOL LEAKS" in bundle.card and "not to be promoted" in bundle.card
+    assert ", LEAKS " in runner.invoke(args=["models", "list"]).output
+
+    refused = runner.invoke(args=["models", "promote", "mine"])
+    assert refused.exit_code == 1 and "It leaks" in refused.output and "Traceback" not in refused.output
+    assert history.current_name(folder) == "birads-demo" and not (folder / "OVERRIDES").exists()
+    assert runner.invoke(args=["models", "promote", "mine", "--override-protocol"]).exit_code == 0
+    assert history.current_name(folder) == "mine"
+    assert json.loads((folder / "OVERRIDES").read_text())["name"] == "mine"
+    assert "**Promoted on " in runner.invoke(args=["models", "show", "mine"]).output
+
+    result = runner.invoke(
+        args=["train", "--data", str(phantoms), "--name", "x", "--promote", "--split", "image"]
+    )
+    assert result.exit_code == 2 and "--promote takes" in result.output
+
+
+def test_cross_validation_measures_on_every_image(train, phantoms, folder) -> None:
+    output = train(phantoms, "--classes", "1,5", "--folds", "3")
+    evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
+    assert evaluation["images"] == len([*phantoms.glob("Birads[15]/*.png")]) and evaluation["leaks"] is False
+    assert (
+        "cross-validation 3" in output
+        and "3 models that each leave out" in bundles.load(folder / "mine").card
+    )
+
+
+def test_files_that_cannot_be_used_are_listed_and_left_out(train, copies, folder) -> None:
+    (copies / "Birads1" / "PH9999_L_CC.png").write_bytes(b"")
+    (copies / "Birads2" / "PH9998_L_CC.dcm").write_text("not a picture")
+    photograph = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    cv2.imwrite(str(copies / "Birads3" / "PH9997_L_CC.png"), photograph)
+    picture = next((copies / "Birads1").glob("PH0*"))
+    shutil.copy(picture, copies / "Birads5" / "PH9996_L_CC.png")
+    other = next((copies / "Birads2").glob("PH0*"))
+    shutil.copy(other, copies / "Birads2" / "PH9995_L_CC.png")
+    output = train(copies)
+    assert "39 images can be used" in output and "6 files were left out" in output
+    assert output.count("The same picture lies in the folders of categories 1 and 5") == 2
+    assert "PH9995_L_CC.png: A copy of " in output
+    for name in ("PH9999_L_CC.png", "PH9998_L_CC.dcm", "PH9997_L_CC.png"):
+        assert f"{name}: " in output
+    listed = json.loads((folder / "mine" / "evaluation.json").read_text())["left_out"]
+    assert len(listed) == 6
+
+
+def test_unknown_patients_are_said_loudly(train, copies, folder) -> None:
+    (copies / "truth.csv").unlink()
+    for number, path in enumerate(sorted(copies.glob("*/*.png"))):
+        path.rename(path.with_name(f"image{number}.png"))
+    output = train(copies)
+    assert "WARNING: the patients of 40 of 40 images could not be told" in output
+    bundle = bundles.load(folder / "mine")
+    assert "WARNING: the patients of 40 of 40" in bundle.card
+    assert bundle.manifest["training"]["patients_known"] is False
+    assert "40 of 40" in json.loads((folder / "mine" / "evaluation.json").read_text())["warning"]
+
+
+def test_unreadable_files_alone_are_an_error(train, tmp_path) -> None:
+    for category in ("1", "2"):
+        (tmp_path / "bad" / category).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "bad" / category / f"{number}.png").write_text(f"{category}{number}")
+    assert "None of the 6 files can be used" in train(tmp_path / "bad", status=1)
+
+
+def test_one_category_is_an_error(train, copies) -> None:
+    for other in "2345":
+        shutil.rmtree(copies / f"Birads{other}")
+    assert "only category 1" in train(copies, status=1)
+
+
+def test_a_category_with_one_image_is_an_error_that_names_the_way_out(train, copies) -> None:
+    for path in sorted((copies / "Birads3").iterdir())[1:]:
+        path.unlink()
+    assert "--classes 1,2,4,5" in train(copies, status=1)
+
+
+def test_a_folder_that_is_no_category_is_named(train, copies) -> None:
+    (copies / "normal").mkdir()
+    assert "'normal'" in train(copies, status=1)
+
+
+@pytest.mark.parametrize("name", ["a/b", "../mine", "..", ".mine", "", "a b"])
+def test_a_name_that_is_no_folder_is_refused(train, phantoms, name) -> None:
+    assert "cannot be a model's name" in train(phantoms, name=name, status=1)
+
+
+def test_a_name_in_use_is_refused(train, phantoms) -> None:
+    assert "already a model named birads-demo" in train(phantoms, name="birads-demo", status=1)
+
+
+def test_two_trainings_of_one_name_do_not_meet(train, phantoms, folder) -> None:
+    with reserved(folder, "mine"):
+        assert "Another training of a model named mine" in train(phantoms, status=1)
+    with reserved(folder, "mine"):
+        pass
+
+
+def cached(output: str) -> int:
+    """How many images a training says it found in the cache."""
+    return int(re.search(r"\((\d+) from the cache\)", output)[1])
+
+
+def test_a_full_disk_is_one_clear_line_and_the_next_run_goes_on(train, copies, cache) -> None:
+    """The second batch of sixteen rows of 8 kB does not fit."""
+    shutil.rmtree(cache / "features", ignore_errors=True)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        output = train(copies, status=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large (" in output and ".f16). No model was written." in output
+    assert cached(train(copies)) == 16
+
+
+@pytest.fixture
+def small_disk(cache, tmp_path):
+    """A disk of 300 kB in the place of the cache, and how to make it larger."""
+
+    def mount(*options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(disk)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not shutil.which("mount") or not mount("-o", "size=300k"):
+        pytest.skip("mounting a small disk takes root")
+    link = tmp_path / "instance" / "cache"
+    link.unlink()
+    link.symlink_to(disk)
+    try:
+        yield lambda: mount("-o", "remount,size=64m")
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_disk_without_space_is_one_clear_line_and_the_next_run_goes_on(train, copies, small_disk) -> None:
+    output = train(copies, status=1)
+    assert "No space left on device (" in output and "No model was written." in output
+    assert small_disk()
+    assert "40 images can be used" in train(copies)
+
+
+def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms, cache) -> None:
+    """A real signal, while the second batch of sixteen rows of 8 kB is written."""
+    shutil.rmtree(cache / "features", ignore_errors=True)
+    over = threading.Event()
+
+    def interrupt() -> None:
+        while not over.wait(0.005):
+            if any(file.stat().st_size > 16 * 8192 for file in cache.glob("features/*-pooled-4096/*.f16")):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    try:
+        output = train(phantoms, status=1)
+    finally:
+        over.set()
+        waiting.join()
+    assert "Interrupted" in output
+    assert 16 <= cached(train(phantoms)) <= 40
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [(Reader, "read"), (recipe.protocol, "deal"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
+)
+def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, step, interrupt)
+    assert "Interrupted" in train(phantoms, status=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        (("--head", "knn"), "neighbours"),
+        (("--head", "cnn-lstm", "--loss", "ordinal"), "best_epoch"),
+    ],
+    ids=["knn", "cnn-lstm"],
+)
+def test_other_heads_train_and_serve(train, phantoms, folder, options, fact) -> None:
+    output = train(phantoms, *options, "--promote")
+    assert "mine serves now" in output
+    bundle = bundles.load(folder / "mine")
+    assert bundle.head == options[1] and fact in bundle.manifest["head"]
+    assert f"the `{options[1]}` head" in bundle.card and "The head: " in bundle.card
+    image = next(phantoms.glob("Birads5/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.maps["5"].shape == (7, 7)
+
+
+def test_a_loss_that_a_head_cannot_learn_with_is_refused_before_anything_is_read(train, phantoms) -> None:
+    assert "knn cannot learn with --loss ordinal" in train(
+        phantoms, "--head", "knn", "--loss", "ordinal", status=1
+    )
+
+
+def test_an_unknown_head_names_those_there_are(train, phantoms) -> None:
+    assert "--head has to be one of" in train(phantoms, "--head", "forest", status=1)
+
+
+def test_without_the_shipped_backbone_it_says_what_else_there_is(app, runner, phantoms) -> None:
+    register(app)
+    result = runner.invoke(args=["train", "--data", str(phantoms), "--name", "mine"])
+    assert result.exit_code == 1 and "train with --backbone-weights imagenet" in result.output
+
+
+@pytest.mark.parametrize("content", [None, b"not an h5 file"])
+def test_a_wrong_weights_file_is_one_clear_line(train, phantoms, tmp_path, content) -> None:
+    path = tmp_path / "weights.h5"
+    if content is not None:
+        path.write_bytes(content)
+    assert "weights" in train(phantoms, "--backbone-weights", str(path), status=1)
+
+
+def test_weights_of_keras_make_another_backbone(train, phantoms, folder, tmp_path) -> None:
+    """ResNet50 with weights of a file; VGG, whose maps have other channels, is in test_backbones.py."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+    model.save_weights(tmp_path / "random.weights.h5")
+    train(phantoms, "--classes", "1,5", "--backbone-weights", str(tmp_path / "random.weights.h5"))
+    bundle = bundles.load(folder / "mine")
+    assert bundle.manifest["backbone"]["weights"] == "weights file random.weights.h5"
+    assert (folder / "mine" / "backbone.pb").read_bytes() != (folder / "birads-demo/backbone.pb").read_bytes()

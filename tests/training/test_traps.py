@@ -1,0 +1,131 @@
+"""Traps catch file geometry that tells the categories, and truth that leaks past shuffled labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from tests.support.factories import breast
+from training.data.dataset import Example
+from training.data.protocol import Dealt
+from training.data.split import Split, by_patient
+from training.evaluation import metadata_baseline, sanity_checks
+
+
+def dealt(labels: np.ndarray, patients: np.ndarray, rows: np.ndarray | None = None) -> Dealt:
+    """A deal by patient without resampling."""
+    parts = by_patient(patients, labels, "12", validation=0.2, test=0.3, seed=0)
+    rows = np.zeros((len(labels), 1)) if rows is None else rows
+    return Dealt(rows, labels, patients, len(labels), (parts,), parts, ())
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Callable[[bool], list[Example]]:
+    """Writes 60 pictures of 30 patients; those of category 2 lie in a wider black frame, or not."""
+    folder = tmp_path_factory.mktemp("files")
+
+    def write(telling: bool) -> list[Example]:
+        examples = []
+        for number in range(60):
+            category = "12"[number // 2 % 2]
+            picture = (breast(200, 160, seed=number) >> 8).astype(np.uint8)
+            framed = np.pad(picture, 40 if telling and category == "2" else 4)
+            path = folder / f"{telling}{number}.png"
+            cv2.imwrite(str(path), framed)
+            examples.append(Example(path, category, f"P{number // 2:02d}", True))
+        return examples
+
+    return write
+
+
+def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.Geometry:
+    """The trap for a model that is right so often."""
+    labels = np.array(["12".index(example.category) for example in examples])
+    deal = dealt(labels, np.array([example.patient for example in examples]))
+    truth = labels[deal.final.test]
+    lucky = np.random.default_rng(0).random(len(truth)) < right
+    named = np.where(lucky, truth, 1 - truth)
+    return sanity_checks.by_geometry(examples, deal, named, 2, cache, replicates=500, seed=0)
+
+
+def test_margins_that_tell_the_categories_are_caught(files, tmp_path) -> None:
+    found = judged(files(True), 0.8, tmp_path)
+    assert found.figures["f1"].value > 0.95
+    assert found.warning.startswith("WARNING: file geometry alone") and found.images == 20
+    assert {name for name, _ in found.tells} <= set(metadata_baseline.NAMES)
+
+
+def test_geometry_that_tells_nothing_is_not_held_against_a_good_model(files, tmp_path) -> None:
+    found = judged(files(False), 1.0, tmp_path)
+    assert not found.warning and found.ahead["f1"].low > 0
+
+
+def test_a_model_that_is_no_better_than_geometry_is_told_so(files, tmp_path) -> None:
+    assert "not clearly more" in judged(files(False), 0.5, tmp_path).warning
+
+
+def test_geometry_is_measured_once(files, tmp_path, monkeypatch) -> None:
+    examples = files(True)
+    first = metadata_baseline.read(examples, tmp_path)
+    monkeypatch.setattr(metadata_baseline, "decode", lambda *_: pytest.fail("decoded again"))
+    assert np.array_equal(metadata_baseline.read(examples, tmp_path), first)
+    row = dict(zip(metadata_baseline.NAMES, first[2], strict=True))  # of category 2
+    assert (row["image height"], row["image width"], row["bits a pixel"]) == (280, 240, 8)
+    assert row["file size"] == examples[2].path.stat().st_size
+    assert row["black at the left"] == 1 and row["left margin"] == pytest.approx(40 / 240, abs=0.02)
+
+
+def blobs(seed: int) -> tuple[np.ndarray, Dealt]:
+    """Patients whose rows part the categories perfectly, each with images of both, in the order of categories."""
+    rng = np.random.default_rng(seed)
+    patients = np.repeat([f"P{number:03d}" for number in range(60)], 4)
+    labels = np.tile([0, 0, 1, 1], 60)
+    rows = rng.normal(size=(240, 5)) + 4 * labels[:, None]
+    return labels, dealt(labels, patients, rows)
+
+
+def answers(deal: Dealt, parts: Split) -> tuple[np.ndarray, np.ndarray]:
+    model = LogisticRegression().fit(deal.rows[parts.training], deal.labels[parts.training])
+    return model.predict_proba(deal.rows[parts.test]), deal.labels[parts.test]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_shuffled_labels_end_at_chance(seed: int) -> None:
+    _, deal = blobs(seed)
+    shuffles = [
+        sanity_checks.shuffle(deal, deal.final, 2, 100 * seed + number)
+        for number in range(sanity_checks.SHUFFLES)
+    ]
+    found = sanity_checks.by_shuffling([answers(*shuffled) for shuffled in shuffles])
+    assert not found.warning and len(found.kappas) == sanity_checks.SHUFFLES
+
+
+def test_truth_that_survives_the_shuffling_is_caught() -> None:
+    _, deal = blobs(0)
+    found = sanity_checks.by_shuffling([answers(deal, deal.final)] * sanity_checks.SHUFFLES)
+    assert "WARNING: heads that learned from shuffled labels" in found.warning
+    assert found.figures["kappa"].value > 0.9
+
+
+def test_shuffling_keeps_numbers_and_the_test_part_and_forgets_the_order_within_patients() -> None:
+    labels, deal = blobs(0)
+    agree = []
+    for seed in range(50):
+        shuffled, parts = sanity_checks.shuffle(deal, deal.final, 2, seed)
+        assert np.array_equal(shuffled.labels[parts.test], labels[parts.test])
+        for part in (parts.training, parts.validation):
+            assert shuffled.labels[part].sum() == labels[part].sum()
+        agree.append((shuffled.labels[parts.training] == labels[parts.training]).mean())
+    assert np.mean(agree) == pytest.approx(0.5, abs=0.03)
+
+
+def test_large_parts_are_thinned_but_keep_every_category() -> None:
+    labels = np.r_[np.zeros(9000, int), np.ones(40, int)]
+    patients = np.array([f"P{number // 4:05d}" for number in range(len(labels))])
+    deal = dealt(labels, patients)
+    _, parts = sanity_checks.shuffle(deal, deal.final, 2, 0)
+    counts = np.bincount(labels[parts.training])
+    assert len(parts.training) < 1000 and counts[1] == (labels[deal.final.training] == 1).sum()

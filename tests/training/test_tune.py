@@ -1,0 +1,180 @@
+"""The backbone learns on with a network head, from a stage on, and goes on where it was stopped."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_heads import lesson_for
+
+from birads_app.imaging.decode import decode
+from birads_app.model import bundle as bundles
+from birads_app.model.engine import open_engine, open_graph
+from birads_app.model.predictor import Predictor
+from birads_app.model.preprocess import standardise
+from birads_app.terms.errors import ModelError
+from training.config import Site, TrainConfig
+from training.engine import finetune, rebuild
+from training.engine.backbone import freeze_backbone, keras_backbone
+from training.engine.fit import TrainedNetwork
+from training.errors import TrainingError
+from training.heads import head
+from training.phantoms.generate import write_set
+from training.pipeline import train
+
+SIZE = 64
+CONFIG = TrainConfig("", "", backbone_weights="file", fine_tune="conv5", fine_tune_epochs=3)
+
+
+def squares() -> tuple[np.ndarray, np.ndarray]:
+    """Twenty-four pictures, dark, with a bright upper or a bright left half, and which of these they are."""
+    rng, labels = np.random.default_rng(0), np.arange(24) % 3
+    pictures = rng.integers(0, 90, (24, SIZE, SIZE)).astype(np.uint8)
+    pictures[labels == 1, : SIZE // 2] += 120
+    pictures[labels == 2, :, : SIZE // 2] += 120
+    return pictures.reshape(24, -1), labels
+
+
+def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.Lesson]:
+    """A network with random weights and a head that has learned from it for one epoch."""
+    import keras
+
+    pictures, labels = squares()
+    keras.utils.set_random_seed(0)
+    backbone = keras_backbone(network, None, SIZE)
+    maps = np.asarray(backbone(standardise(pictures.reshape(-1, SIZE, SIZE)), training=False))
+    kind = head("dense")
+    lesson = replace(
+        lesson_for("dense", count=30, epochs=1, batch_size=16),
+        map_shape=maps.shape[1:],
+        rows=kind.rows(maps),
+        labels=labels,
+        validation_rows=kind.rows(maps),
+        validation_labels=labels,
+    )
+    return backbone, kind.fit(lesson), finetune.Lesson(pictures, labels, np.arange(16), np.arange(16, 24))
+
+
+def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> None:
+    backbone, taught, lesson = start()
+    before = {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
+    fast = replace(CONFIG, fine_tune_rate=1e-4, fine_tune_epochs=2)
+    graph, tuned = finetune.tune(backbone, taught, fast, lesson, None)
+    told = tuned.facts["fine_tuning"]
+    assert told["best_epoch"] > 0 and min(told["validation_loss"]) < told["validation_loss"][0]
+    changed = {
+        path.split("/")[0] for path, old in before.items() if not np.array_equal(old, _now(backbone)[path])
+    }
+    assert changed and all(layer.startswith("conv5_") and layer.endswith("_conv") for layer in changed)
+    assert "fine_tuning" not in taught.facts and "from stage conv5 on" in tuned.about
+
+    (tmp_path / "backbone.pb").write_bytes(graph)
+    (tmp_path / "head.pb").write_bytes(tuned.freeze(backbone.output.shape[1:]))
+    images = standardise(squares()[0].reshape(-1, SIZE, SIZE)[16:])
+    served = open_graph(tmp_path / "head.pb", precision="f32")(
+        open_graph(tmp_path / "backbone.pb", precision="f32")(images)
+    )
+    shifted = served - served.max(axis=1, keepdims=True)
+    loss = -(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))[
+        np.arange(8), lesson.labels[16:]
+    ].mean()
+    assert loss == pytest.approx(min(told["validation_loss"]), abs=2e-2)
+
+
+def _now(backbone: object) -> dict[str, np.ndarray]:
+    return {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
+
+
+def test_it_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    two = replace(CONFIG, fine_tune="block5", fine_tune_epochs=2, fine_tune_rate=1e-4)
+    one, path = replace(two, fine_tune_epochs=1), tmp_path / "tuning.npz"
+    told = []
+    for config, kept_at in ((two, None), (one, path), (two, path)):
+        backbone, taught, lesson = start("vgg16")
+        _, tuned = finetune.tune(backbone, taught, config, lesson, kept_at)
+        told.append(tuned.facts["fine_tuning"])
+    whole, half, gone_on = told
+    assert half["epochs"] == 1 and gone_on["epochs"] == 2
+    np.testing.assert_allclose(gone_on["validation_loss"], whole["validation_loss"], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"fine_tune": "block5"}, "conv1, conv2, conv3, conv4, conv5 with --backbone resnet50. Got 'block5'"),
+        ({"backbone": "vgg16", "fine_tune": "conv5"}, "block5 with --backbone vgg16"),
+        ({"head": "knn"}, "these can: dense, cnn-lstm, conv-transformer"),
+        ({"folds": 5}, "takes no --folds"),
+        ({"resampling": "smote-all"}, "synthetic rows have no image"),
+    ],
+)
+def test_what_cannot_be_fine_tuned_is_said_before_anything_is_read(changes, line) -> None:
+    config = replace(CONFIG, **changes)
+    with pytest.raises(TrainingError, match=line):
+        finetune.check(config, head(config.head))
+
+
+def test_weights_that_end_before_the_stage_are_refused() -> None:
+    backbone, other = keras_backbone("vgg16", None, SIZE), keras_backbone("vgg19", None, SIZE)
+    with pytest.raises(TrainingError, match="end before stage conv5"):
+        finetune._free(backbone, other, "conv5")
+
+
+def test_the_shipped_backbone_becomes_a_keras_network_again(models: Path, tmp_path: Path) -> None:
+    shipped = bundles.load(models / "birads-demo")
+    graph = (shipped.path / bundles.BACKBONE).read_bytes()
+    maps = open_engine(shipped, precision="f32").maps
+    model = rebuild.keras_model(graph, shipped.size, maps)
+    image = np.random.default_rng(3).normal(0, 60, (1, shipped.size, shipped.size, 3)).astype(np.float32)
+    expected = maps(image)
+    np.testing.assert_allclose(np.asarray(model(image)), expected, atol=1e-3 * expected.max())
+    (tmp_path / "again.pb").write_bytes(freeze_backbone(model, shipped.size))
+    np.testing.assert_allclose(open_graph(tmp_path / "again.pb", precision="f32")(image), expected, atol=1e-3)
+    with pytest.raises(ModelError, match="no plain ResNet50"):  # another network than the one that is run
+        rebuild.keras_model(graph, shipped.size, lambda images: maps(images[:, ::-1]))
+
+
+def test_a_graph_of_another_network_is_refused() -> None:
+    graph = freeze_backbone(keras_backbone("vgg16", None, SIZE), SIZE)
+    with pytest.raises(ModelError, match="Give --backbone-weights imagenet"):
+        rebuild.keras_model(graph, SIZE, lambda images: images)
+
+
+@pytest.mark.slow
+def test_flask_train_fine_tunes_the_shipped_backbone_and_resumes(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_set(tmp_path / "phantoms", 12, seed=5, size=256).parent
+    site = Site(models, tmp_path / "cache", target=tmp_path / "models", work=tmp_path / "work")
+    config = TrainConfig(
+        str(data), "whole", classes=("1", "3"), epochs=2, fine_tune="conv5", fine_tune_epochs=2, traps=False
+    )
+    lines: list[str] = []
+    whole = train.train(config, site, lines.append)
+    bundle = bundles.load(whole.path)
+    assert bundle.manifest["backbone"]["fine_tuned"]["from"] == "conv5"
+    assert "fine-tuned from stage conv5 on" in bundle.card and "SMOTE makes rows, not images" in bundle.card
+    image = next(data.glob("Birads3/*.png"))
+    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1) and answer.maps["3"].shape == (7, 7)
+
+    cut, real = replace(config, name="cut"), finetune._Tuning._epoch
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(
+            finetune._Tuning, "_epoch", lambda run, number: real(run, 1) if number == 1 else _interrupt()
+        )
+        train.train(cut, site, lines.append)
+    assert (tmp_path / "work" / "cut" / "fine-tuning.npz").exists() and not (
+        tmp_path / "models" / "cut"
+    ).exists()
+    again = bundles.load(train.train(cut, site, lines.append, resume=True).path)
+    assert not (tmp_path / "work" / "cut").exists()
+    found = [one.manifest["backbone"]["fine_tuned"] for one in (again, bundle)]
+    np.testing.assert_allclose(*(one.pop("validation_loss") for one in found), atol=1e-4)
+    figures = [json.loads((one.path / "evaluation.json").read_text())["figures"] for one in (again, bundle)]
+    assert found[0] == found[1] and figures[0] == figures[1]
+
+
+def _interrupt() -> float:
+    raise KeyboardInterrupt

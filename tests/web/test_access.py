@@ -1,0 +1,89 @@
+"""Who may see and who may change what."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from birads_app.records import database, users
+from birads_app.records.database import writing
+from birads_app.records.schema import Role, User
+from birads_app.web.access import ACCESS
+from tests.support.factories import bearer, make_token, make_user, post_files, sign_in
+
+
+def as_role(app: Flask, client: FlaskClient, role: str) -> None:
+    make_user(app, role=role)
+    sign_in(client)
+
+
+def test_every_page_is_judged_or_known_to_need_no_account(app: Flask) -> None:
+    open_to_all = {None, "account", "language", "health", "api"}
+    assert set(app.blueprints) | {None} <= set(ACCESS) | open_to_all
+
+
+def test_a_visitor_is_sent_to_sign_in(app: Flask, client: FlaskClient) -> None:
+    make_user(app)
+    for path in ("/", "/upload"):
+        assert "/login" in client.get(path).location
+
+
+def test_an_auditor_looks_and_touches_nothing(app: Flask, client: FlaskClient) -> None:
+    as_role(app, client, Role.AUDITOR)
+    page = client.get("/")
+    assert page.status_code == 200
+    assert b'href="/upload"' not in page.data
+    for path in ("/upload", "/samples"):
+        assert client.post(path).status_code == 403
+    assert client.post("/logout").status_code == 302
+
+
+def test_an_auditors_token_takes_no_exam_in(app: Flask, client: FlaskClient) -> None:
+    make_user(app, "robot", Role.AUDITOR)
+    with app.app_context():
+        from birads_app.records import tokens
+
+        token = tokens.create(users.by_name("robot"))
+    assert post_files(client, token, ("a.png", b"")).status_code == 403
+    assert client.get("/api/v1/predictions/none", headers=bearer(token)).status_code == 404
+
+
+def test_an_account_that_is_switched_off_is_out_at_once(app: Flask, client: FlaskClient) -> None:
+    token = make_token(app)
+    as_role(app, client, Role.RADIOLOGIST)
+    assert client.get("/").status_code == 200
+    with app.app_context(), writing() as current:
+        for user in current.query(User):
+            user.enabled = False
+    assert client.get("/").status_code == 302
+    assert sign_in(client).status_code == 401
+    assert client.get("/api/v1/predictions/none", headers=bearer(token)).status_code == 401
+
+
+def test_a_visitor_may_not_send_much(app: Flask, client: FlaskClient) -> None:
+    make_user(app)
+    assert client.post("/language", data={"language": "de", "next": "x" * 100_000}).status_code == 413
+
+
+def test_a_change_of_an_account_keeps_what_was_changed_meanwhile(app: Flask) -> None:
+    make_user(app)
+    make_user(app, "chief", Role.ADMIN)
+    with app.app_context():
+        stale = users.by_name("reader")
+        users.switch_off(users.by_name("reader"))
+        users.set_password(stale, "another quiet password")
+        users.set_language(stale, "de")
+        database.session().expire_all()
+        found = users.by_name("reader")
+        assert (found.enabled, found.language) == (False, "de")
+
+
+@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/upload"])
+def test_the_language_is_kept_with_the_account(app: Flask, client: FlaskClient, target: str) -> None:
+    as_role(app, client, Role.RADIOLOGIST)
+    answer = client.post("/language", data={"language": "de", "next": target})
+    assert answer.location == (target if target == "/upload" else "/")
+    assert b'<html lang="de">' in client.get("/").data
+    client.post("/logout")
+    sign_in(client)
+    assert b'<html lang="de">' in client.get("/").data
+    assert client.post("/language", data={"language": "xx"}).status_code == 400

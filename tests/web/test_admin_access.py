@@ -1,0 +1,70 @@
+"""Who may see the pages of the administration, and who may change something there."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+
+from birads_app.records import tokens, users
+from birads_app.records.schema import Role
+from tests.support.factories import make_user, sign_in
+
+
+def addresses(app: Flask, method: str) -> list[str]:
+    """Every address of the administration that takes this method, with parts that need not exist."""
+    parts = {"user_id": 1, "token_id": 1, "name": "birads-demo", "training_id": "none"}
+
+    def filled(rule: Rule) -> str:
+        return app.url_map.bind("localhost").build(rule.endpoint, {key: parts[key] for key in rule.arguments})
+
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("admin.")]
+    return [filled(rule) for rule in rules if method in (rule.methods or ())]
+
+
+@pytest.fixture
+def session(app: Flask, client: FlaskClient):
+    def begin(role: str) -> FlaskClient:
+        make_user(app, "somebody", Role.ADMIN)
+        with app.app_context():
+            tokens.create(users.by_name("somebody"))
+        make_user(app, role=role)
+        sign_in(client)
+        return client
+
+    return begin
+
+
+@pytest.fixture
+def folder(folder: Path) -> Path:
+    """The shipped model, which does not serve: that would take time for nothing."""
+    (folder / "CURRENT").unlink()
+    return folder
+
+
+def test_an_auditor_sees_every_page_and_changes_nothing(app: Flask, folder, session) -> None:
+    client = session(Role.AUDITOR)
+    for address in addresses(app, "GET"):
+        # There is no training, no report in the shipped bundle, and no model to go back to.
+        gone = any(part in address for part in ("/none", "/report", "/rollback"))
+        assert client.get(address).status_code in ((404,) if gone else (200,)), address
+    for address in addresses(app, "POST"):
+        assert client.post(address).status_code == 403, address
+    assert b'type="submit">Create' not in client.get("/admin/accounts").data
+
+
+def test_a_radiologist_sees_the_card_alone(app: Flask, folder, session) -> None:
+    client = session(Role.RADIOLOGIST)
+    for method in ("GET", "POST"):
+        for address in addresses(app, method):
+            assert client.open(address, method=method).status_code == 403, address
+    assert client.get("/models/birads-demo").status_code == 200
+    assert client.get("/models/nothing").status_code == 404
+    assert b'href="/admin' not in client.get("/models/birads-demo").data
+
+
+def test_a_visitor_signs_in_first(app: Flask, client: FlaskClient) -> None:
+    make_user(app)
+    for address in [*addresses(app, "GET"), "/models/birads-demo", "/account"]:
+        assert "/login" in client.get(address).location

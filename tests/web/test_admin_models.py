@@ -1,0 +1,114 @@
+"""Models in the browser: figures side by side, cards, reports, and which of them serves."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+
+from birads_app.model import bundle as bundles
+from birads_app.model import evaluation, history
+from birads_app.records import audit_log
+from birads_app.records.schema import Role
+from birads_app.web.model_card import rendered
+from tests.support.factories import make_user, sign_in
+
+
+@pytest.fixture
+def admin(app: Flask, serving_app: Flask, client: FlaskClient) -> FlaskClient:
+    make_user(app, "anna", Role.ADMIN)
+    sign_in(client, "anna")
+    return client
+
+
+@pytest.fixture
+def second(folder: Path) -> Path:
+    """Another model, which may only be compared with, and has a report."""
+    shipped = bundles.load(folder / "birads-demo")
+    record = json.loads((shipped.path / bundles.EVALUATION).read_text())["CDD-CESM"]
+    figures = {"figures": record["figures"], "after": record["after"], "images": 4, "patients": 2}
+    kept = {key: shipped.manifest[key] for key in ("classes", "preprocessing", "head", "temperature")}
+    about = {"title": "smote-all, split by image", "may_serve": False}
+    return bundles.write(
+        folder,
+        "second",
+        manifest={**kept, "demonstration": False, "protocol": about, "leaks": True},
+        card="# second\n\n| a | b |\n|---|---|\n| <script>x</script> | [go](javascript:x) |\n",
+        backbone=(shipped.path / bundles.BACKBONE).read_bytes(),
+        head=(shipped.path / bundles.HEAD).read_bytes(),
+        evaluation={**figures, "leaks": True},
+        report="<!doctype html><style>p { color: red }</style><p>told</p>",
+    )
+
+
+def last_entry(app: Flask) -> tuple[str, str, str, str]:
+    with app.app_context():
+        (entry,) = audit_log.newest(1)
+        return entry.who, entry.action, entry.subject, entry.detail
+
+
+def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_reason(
+    app: Flask, admin: FlaskClient, folder: Path, second: Path
+) -> None:
+    address = "/admin/models/second/promote"
+    assert "It leaks: its figures are too good." in admin.get(address).text
+    assert admin.post(address, data={"override": "y"}).status_code == 422
+    refused = admin.post(address, data={"reason": "to try"})
+    assert refused.status_code == 422 and "Tick this" in refused.text
+    assert history.current_name(folder) == "birads-demo"
+
+    done = admin.post(address, data={"reason": "to try", "override": "y"}, follow_redirects=True)
+    assert "second serves now." in done.text
+    assert history.current_name(folder) == "second"
+    assert last_entry(app) == ("anna", "promote against protocol", "second", "to try")
+    assert "against its protocol. It was trained to be compared with" in admin.get("/models/second").text
+
+    assert admin.post("/admin/models/rollback", data={"reason": " "}).status_code == 422
+    done = admin.post("/admin/models/rollback", data={"reason": "enough"}, follow_redirects=True)
+    assert "birads-demo serves again." in done.text
+    assert last_entry(app) == ("anna", "roll back to model", "birads-demo", "enough")
+    assert admin.post("/admin/models/rollback", data={"reason": "once more"}).status_code == 404
+
+
+def test_the_command_writes_the_same_entry(app: Flask, folder: Path, runner: FlaskCliRunner) -> None:
+    shutil.copytree(folder / "birads-demo", folder / "copy", copy_function=os.link)
+    result = runner.invoke(args=["models", "promote", "copy", "--reason", "newer"])
+    assert result.exit_code == 0, result.output
+    assert last_entry(app) == ("console", "promote model", "copy", "newer")
+
+
+def test_a_damaged_model_is_told_and_changes_nothing(admin: FlaskClient, folder: Path, second: Path) -> None:
+    (second / bundles.HEAD).write_bytes(b"spoilt")
+    assert "head.pb of model second was changed or damaged" in admin.get("/admin/models").text
+    assert admin.post("/admin/models/second/promote", data={"reason": "x"}).status_code == 503
+    assert history.current_name(folder) == "birads-demo"
+
+
+def test_figures_stand_side_by_side(admin: FlaskClient, folder: Path, second: Path) -> None:
+    shipped, other = (evaluation.measured(bundles.load(folder / name)) for name in ("birads-demo", "second"))
+    assert [one.images_of for one in shipped] == ["CDD-CESM", "KAU-BCMD"]
+    assert [(one.images_of, one.leaks) for one in other] == [("", True)]
+    page = admin.get("/admin/models/compare?name=birads-demo&name=second").text
+    kappa = shipped[0].kappa
+    assert f"<b>{kappa.value:.2f}</b>" in page and f"{kappa.low:.2f} to {kappa.high:.2f}" in page
+    assert "CDD-CESM" in page and "leaks: too good" in page and "4 images of 2 patients" in page
+    assert admin.get("/admin/models/compare?name=nothing").status_code == 404
+
+
+def test_a_report_can_run_nothing_and_load_nothing(admin: FlaskClient, second: Path) -> None:
+    answer = admin.get("/admin/models/second/report")
+    assert "told" in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "sandbox" in policy and "script-src" not in policy
+    assert admin.get("/admin/models/birads-demo/report").status_code == 404
+    assert admin.get("/admin/models/..%2Fsecond/report").status_code == 404
+
+
+def test_a_card_is_rendered_without_what_could_do_harm(admin: FlaskClient, second: Path) -> None:
+    page = admin.get("/models/second").text
+    assert "<table>" in page and "&lt;script&gt;x&lt;/script&gt;" in page
+    assert 'href="javascript' not in page and page.count("<h1>") == 1
+    assert "<img" not in rendered("![far](https://elsewhere.example/x.png)")

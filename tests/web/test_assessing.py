@@ -1,0 +1,252 @@
+"""The assessment on an exam's page, and its reports, by the way that browsers go."""
+
+import io
+import json
+import re
+import zipfile
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from pydicom import dcmread
+from pypdf import PdfReader
+from werkzeug.test import TestResponse
+
+from birads_app.api.description import describe
+from birads_app.records import assessments, exams, users
+from birads_app.records.assessments import Draft
+from birads_app.records.schema import Exam, Role
+from birads_app.terms.categories import DISCLAIMER
+from tests.support.dicom_tools import complaints, printed
+from tests.support.factories import breast, dicom, dicom_bytes, make_user, mammogram_png, sign_in
+
+TEXT = "Seen on both views <b>&</b> Größe, ελληνικά, кириллица."
+
+
+@pytest.fixture
+def reader(serving_app: Flask, client: FlaskClient) -> FlaskClient:
+    make_user(serving_app)
+    sign_in(client)
+    return client
+
+
+def upload(client: FlaskClient, *seeds: int) -> str:
+    """Take in an exam with a view of the right and one of the left breast; gives its address."""
+    files = []
+    for side, seed in zip("RL", seeds, strict=False):
+        made = dicom(breast(320, 256, seed))
+        made.ImageLaterality, made.StudyInstanceUID, made.StudyDate = side, f"1.2.{seeds[0]}", "20200131"
+        made.SeriesInstanceUID, made.Modality = f"1.2.{seeds[0]}.1", "MG"
+        files.append((io.BytesIO(dicom_bytes(made)), f"{side}.dcm"))
+    return client.post("/upload", data={"files": files}).location
+
+
+@pytest.fixture
+def url(reader: FlaskClient) -> str:
+    return upload(reader, 1, 2)
+
+
+def found(app: Flask, url: str) -> Exam:
+    with app.app_context():
+        return exams.get(url.rsplit("/", 1)[-1])
+
+
+def send(client: FlaskClient, url: str, **fields: object) -> TestResponse:
+    return client.post(f"{url}/assessments", data=fields)
+
+
+def full(app: Flask, url: str) -> dict[str, object]:
+    """A form with everything in it."""
+    (image, _) = found(app, url).images
+    finding = {
+        "kind": "mass", "shape": "irregular", "margin": "spiculated", "associated": ["skin-retraction"], "side": "R",
+        "region": "upper-outer", "clock": "10", "depth": "middle", "size": "14", "image": image.id,
+        "x": "0.25", "y": "0.5",
+    }  # fmt: skip
+    return {
+        "category-R": "4B", "category-L": "2", "density": "C", "text": TEXT, "action": "sign", "row": ["7"],
+        **{f"finding-7-{name}": value for name, value in finding.items()},
+    }  # fmt: skip
+
+
+def test_signing_opens_the_exam_that_waits_and_then_the_list(reader: FlaskClient, url: str) -> None:
+    other = upload(reader, 3, 4)
+    both = {"category-R": "1", "category-L": "1", "action": "sign"}
+    assert send(reader, url, **both).location == other
+    assert send(reader, other, **both).location == "/"
+    assert "No other exam waits" in reader.get("/").text
+
+
+def test_what_was_sent_fills_the_form_again(serving_app: Flask, reader: FlaskClient, url: str) -> None:
+    sent = full(serving_app, url) | {"action": "save", "second_look": "yes"}
+    assert send(reader, url, **sent).location == f"{url}#assessment"
+    page = reader.get(url).text
+    assert "Saved as a note" in page
+    for field in (
+        r'name="category-R" value="4B" checked',
+        r'name="category-L" value="2" checked',
+        r'name="density" value="C" checked',
+        r'value="irregular" selected',
+        r'value="10" selected',
+        r'name="finding-1-x" value="0.25"',
+        r'name="finding-1-size" min="1" max="300" step="1" value="14"',
+        r'value="skin-retraction" checked',
+        r'name="second_look" value="yes" checked',
+        r"&lt;b&gt;&amp;&lt;/b&gt; Größe",
+    ):
+        assert re.search(field, page), field
+    with serving_app.app_context():
+        assert exams.get(url.rsplit("/", 1)[-1]).status == "new"
+
+
+def test_a_signature_that_lacks_a_category_is_kept_as_a_note(reader: FlaskClient, url: str) -> None:
+    assert (
+        send(reader, url, **{"category-R": "1", "text": "kept", "action": "sign"}).location
+        == f"{url}#assessment"
+    )
+    page = reader.get(url).text
+    assert "Not signed: a breast has no category yet" in page and "kept</textarea>" in page
+
+
+def test_two_who_assess_one_exam_are_told_and_both_stand(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    make_user(serving_app, "berta")
+    seen = re.search(r'name="seen" value="(\d+)"', reader.get(url).text)[1]
+    other = serving_app.test_client()
+    sign_in(other, "berta")
+    both = {"category-R": "2", "category-L": "2", "action": "sign", "seen": seen}
+    send(other, url, **both)
+    assert send(reader, url, **both, text="Mine.").location == f"{url}#assessment"
+    page = reader.get(url).text
+    assert re.search(r"berta assessed this exam at \d\d:\d\d UTC; both assessments are kept.", page)
+    assert re.findall(r"<p><b>(\w+)</b>, <time", page) == ["reader", "berta"]
+    assert "2 assessments so far" in page
+
+
+def test_a_form_that_cannot_be_is_refused_with_the_reason(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    mass = {"row": "1", "finding-1-kind": "mass"}
+    mark = {"finding-1-image": "x", "finding-1-x": "nan", "finding-1-y": "0"}
+    for fields, message in (
+        ({"category-R": "9"}, "no assessment category"),
+        ({"row": "1", "finding-1-clock": "3"}, "Say what kind of finding number 1 is"),
+        (mass | {"finding-1-size": "big"}, "A size in millimetres is a whole number"),
+        (mass | mark, "0 to 1"),
+        (mass | {"finding-1-shape": "square"}, "no shape"),
+    ):
+        answer = send(reader, url, action="save", **fields)
+        assert answer.status_code == 422 and message in answer.text
+    with serving_app.app_context():
+        assert not assessments.history(found(serving_app, url))
+
+
+def test_a_row_that_is_empty_or_removed_is_no_finding(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    fields = {"finding-2-kind": "skin-lesion", "finding-3-kind": "mass", "finding-3-removed": "on"}
+    fields |= {"finding-2-shape": "oval"}  # of the kind that was chosen before
+    send(reader, url, action="save", row=["1", "2", "3"], **fields)
+    with serving_app.app_context():
+        (made,) = assessments.history(found(serving_app, url))
+        assert made.findings == [{"kind": "skin-lesion"}]
+
+
+def test_an_auditor_sees_the_reports_and_assesses_nothing(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    send(reader, url, **full(serving_app, url))
+    make_user(serving_app, "watcher", Role.AUDITOR)
+    auditor = serving_app.test_client()
+    sign_in(auditor, "watcher")
+    page = auditor.get(url).text
+    assert "assessment-form" not in page and "1 assessment so far" in page
+    for kind in ("report", "report.pdf", "report.json"):
+        assert auditor.get(f"{url}/{kind}").status_code == 200
+    assert send(auditor, url, action="save").status_code == 403
+    assert serving_app.test_client().get(f"{url}/report").status_code == 302
+
+
+def test_the_report_says_everything_on_one_page(serving_app: Flask, reader: FlaskClient, url: str) -> None:
+    send(reader, url, **full(serving_app, url))
+    page = reader.get(f"{url}/report").text
+    pdf = PdfReader(io.BytesIO(reader.get(f"{url}/report.pdf").data))
+    assert len(pdf.pages) == 1
+    drawn = " ".join(pdf.pages[0].extract_text().replace("\xa0", " ").split())
+    shown = " ".join(
+        re.sub(r"<[^>]+>", "", page).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").split()
+    )
+    for text in (
+        found(serving_app, url).pseudonym, "R CC, L CC", "BI-RADS 4B", "Moderate suspicion for malignancy",
+        "Usual management: Tissue diagnosis.", "BI-RADS 2", "Benign", "heterogeneously dense", "Shape: Irregular",
+        "Region: Upper outer quadrant", "Clock position: 10", "Associated feature: Skin retraction", TEXT,
+        "Signed by reader on", "the only assessment", "What the model said", "The model gives this category",
+        "Demonstration model birads-demo", DISCLAIMER,
+    ):  # fmt: skip
+        assert text in drawn, text
+        assert text in shown.replace("\xa0", " "), text
+    assert "PRELIMINARY" not in drawn + shown
+    assert page.count('class="report-mark"') == 1
+    assert len(pdf.pages[0].images) == 2
+    assert reader.get(f"{url}/report.pdf").data == reader.get(f"{url}/report.pdf").data
+
+
+def test_a_note_s_report_is_preliminary_and_a_long_text_has_room(reader: FlaskClient, url: str) -> None:
+    assert reader.get(f"{url}/report").status_code == 404
+    send(reader, url, action="save", text="word " * 800)
+    assert "PRELIMINARY" in reader.get(f"{url}/report").text
+    pdf = PdfReader(io.BytesIO(reader.get(f"{url}/report.pdf").data))
+    assert len(pdf.pages) == 2 and all("PRELIMINARY" in page.extract_text() for page in pdf.pages)
+    assert "No category has been given yet" in pdf.pages[0].extract_text()
+
+
+def test_the_report_is_on_the_assessment_that_counts_unless_one_is_named(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    send(reader, url, **full(serving_app, url))
+    send(reader, url, action="save", text="Later.")
+    report = reader.get(f"{url}/report.json").json
+    schemas = {"$ref": "#/components/schemas/Assessment", "components": describe("")["components"]}
+    Draft202012Validator(schemas).validate(report["assessment"])
+    assert report["assessment"]["category"] == "4B" and not report["preliminary"]
+    assert report["assessments"] == 2 and report["model"]["name"] == "birads-demo"
+    json.dumps(report)
+    with serving_app.app_context():
+        note = assessments.history(found(serving_app, url))[0].id
+    assert reader.get(f"{url}/report.json?assessment={note}").json["preliminary"]
+    assert reader.get(f"{url}/report.json?assessment=999").status_code == 404
+
+
+def test_the_dicom_objects_are_about_the_pseudonym_and_valid(
+    serving_app: Flask, reader: FlaskClient, url: str, tmp_path
+) -> None:
+    send(reader, url, **full(serving_app, url))
+    exam = found(serving_app, url)
+    with zipfile.ZipFile(io.BytesIO(reader.get(f"{url}/dicom").data)) as archive:
+        archive.extractall(tmp_path / "zip")
+    paths = sorted((tmp_path / "zip").iterdir())
+    assert [path.stem for path in paths] == ["model-picture-1", "model-picture-2", "model-report", "report-1"]
+    for path in paths:
+        made = dcmread(path)
+        assert (made.StudyInstanceUID, made.PatientID) == (exam.study_uid, exam.pseudonym)
+        assert b"Secretname" not in path.read_bytes()
+        assert not complaints(path)
+    assert "Margin: Spiculated" in printed(paths[-1])
+
+
+def test_pictures_have_no_study_that_objects_could_join(reader: FlaskClient) -> None:
+    picture = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png()), "a.png")]}).location
+    answer = reader.get(f"{picture}/dicom")
+    assert answer.status_code == 404 and "name no study" in answer.text
+    assert f"{picture}/dicom" not in reader.get(picture).text
+
+
+def test_a_report_speaks_the_readers_language(serving_app: Flask, reader: FlaskClient, url: str) -> None:
+    with serving_app.app_context():
+        assessments.add(url.rsplit("/", 1)[-1], users.by_name("reader"), Draft(density="A"))
+    reader.post("/language", data={"language": "de"})
+    assert 'lang="de"' in reader.get(f"{url}/report").text
+    pdf = PdfReader(io.BytesIO(reader.get(f"{url}/report.pdf").data))
+    assert pdf.trailer["/Root"]["/Lang"] == "de"

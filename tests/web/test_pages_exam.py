@@ -1,0 +1,224 @@
+"""The page of an exam, its images, the list, and deleting."""
+
+import html
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image as Picture
+
+from birads_app.records import exams
+from birads_app.records.schema import Role
+from birads_app.terms.categories import CATEGORIES, DISCLAIMER
+from tests.support.factories import (
+    breast,
+    deletion,
+    dicom,
+    dicom_bytes,
+    make_user,
+    mammogram_dicom,
+    mammogram_png,
+    sign_in,
+)
+
+POLICY = "default-src 'self'"
+
+
+@pytest.fixture
+def reader(serving_app: Flask, client: FlaskClient) -> FlaskClient:
+    make_user(serving_app)
+    sign_in(client)
+    return client
+
+
+@pytest.fixture
+def exam_url(reader: FlaskClient) -> str:
+    """An exam of two images: a DICOM file that states its view, and a PNG, which cannot."""
+    files = [(io.BytesIO(mammogram_dicom()), "one.dcm"), (io.BytesIO(mammogram_png(1)), "two.png")]
+    return reader.post("/upload", data={"files": files}, content_type="multipart/form-data").location
+
+
+@pytest.fixture
+def image_urls(serving_app: Flask, exam_url: str) -> list[str]:
+    with serving_app.app_context():
+        exam = exams.get(exam_url.rsplit("/", 1)[-1])
+        return [f"{exam_url}/images/{image.id}" for image in exam.images]
+
+
+def test_it_tells_category_management_model_and_disclaimer(
+    serving_app: Flask, reader: FlaskClient, exam_url: str
+):
+    page = reader.get(exam_url).text
+    with serving_app.app_context():
+        exam = exams.get(exam_url.rsplit("/", 1)[-1])
+        codes = [image.category for image in exam.images]
+        assert f"<b>{exam.model}</b>" in page
+    for code in codes:
+        assert CATEGORIES[code].title in page
+        assert CATEGORIES[code].management.split("'")[0] in page
+    assert DISCLAIMER in page
+    assert page.count('<svg class="chart"') == 2
+
+
+def test_it_says_which_view_and_where_it_had_to_judge_it(reader: FlaskClient, exam_url: str):
+    page = reader.get(exam_url).text
+    assert "<b>L CC</b>" in page and "Left breast, craniocaudal" in page
+    judged = r"</b> (L|R|CC|MLO|[LR] (CC|MLO)) was judged from the image; the file does not say.</li>"
+    assert re.search(judged, page)
+
+
+def test_right_and_left_hang_side_by_side(reader: FlaskClient):
+    files = []
+    for seed, (side, view) in enumerate([("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO")]):
+        dataset = dicom(breast(seed=seed))
+        dataset.ImageLaterality, dataset.ViewPosition = side, view
+        files.append((io.BytesIO(dicom_bytes(dataset)), f"{seed}.dcm"))
+    page = reader.get(reader.post("/upload", data={"files": files}).location).text
+    assert re.findall(r"<figcaption><b>([RL] (?:CC|MLO))</b>", page) == ["R CC", "L CC", "R MLO", "L MLO"]
+    assert re.findall(r"file-(\d)\.dcm, ", page) == ["3", "1", "4", "2"]
+    first = re.search(r'href="([^"]+/original)"', page)
+    assert first and "image-1.dcm" in reader.get(first[1]).headers["Content-Disposition"]
+
+
+def test_it_lists_every_warning_once(serving_app: Flask, reader: FlaskClient, exam_url: str):
+    page = html.unescape(reader.get(exam_url).text)
+    with serving_app.app_context():
+        images = exams.get(exam_url.rsplit("/", 1)[-1]).images
+    warnings = {warning for image in images for warning in image.warnings}
+    assert warnings
+    doubts = page[page.index('id="doubts-title"') :]
+    assert all(doubts[: doubts.index("</section>")].count(warning) == 1 for warning in warnings)
+
+
+def test_the_page_needs_neither_inline_script_nor_style(reader: FlaskClient, exam_url: str):
+    for url in ("/", "/upload", exam_url, deletion(exam_url)):
+        answer = reader.get(url)
+        assert "style=" not in answer.text and "<style" not in answer.text
+        assert not re.search(r"<script(?![^>]* src=)", answer.text)
+        assert not re.search(r"\son[a-z]+=", answer.text)
+        assert POLICY in answer.headers["Content-Security-Policy"]
+
+
+def test_every_page_of_the_demonstration_says_so(reader: FlaskClient, exam_url: str):
+    for url in ("/", "/upload", exam_url, deletion(exam_url), "/exams/none"):
+        assert "Demonstration model." in reader.get(url).text
+    reader.post("/logout")
+    assert "Demonstration model." in reader.get("/login").text
+
+
+def test_the_page_without_its_images_is_light(serving_app: Flask, reader: FlaskClient, exam_url: str):
+    page = reader.get(exam_url)
+    static = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    viewer = Path(serving_app.static_folder or "", "js", "viewer")
+    modules = [f"/static/js/viewer/{path.name}" for path in viewer.glob("*.js")]
+    weight = sum(len(reader.get(address).data) for address in {*static, *modules})
+    assert len(static) > 3 and len(page.data) + weight < 150_000
+
+
+@pytest.mark.parametrize("asked", ["0", "1"])
+def test_the_heat_map_waits_until_it_is_asked_for(
+    serving_app: Flask, reader: FlaskClient, exam_url: str, asked: str
+):
+    settings = replace(serving_app.extensions["birads_settings"], show_heat_map=asked == "1")
+    serving_app.extensions["birads_settings"] = settings
+    (control,) = re.findall(r'<input type="checkbox" class="heat-on"([^>]*)>', reader.get(exam_url).text)
+    assert ("checked" in control) == (asked == "1")
+
+
+def test_images_come_with_the_right_type(reader: FlaskClient, image_urls: list[str]):
+    display = reader.get(f"{image_urls[0]}/display")
+    heat = reader.get(f"{image_urls[0]}/heat-4")
+    assert display.mimetype == "image/jpeg" and heat.mimetype == "image/png"
+    shown, laid_over = Picture.open(io.BytesIO(display.data)), Picture.open(io.BytesIO(heat.data))
+    assert laid_over.mode == "RGBA"
+    assert shown.width / shown.height == pytest.approx(laid_over.width / laid_over.height, rel=0.01)
+    for answer in (display, heat):
+        assert answer.cache_control.private and answer.cache_control.no_cache
+
+
+def test_the_list_shows_each_image_small(reader: FlaskClient, image_urls: list[str]):
+    page = reader.get("/").text
+    for url in image_urls:
+        assert f'src="{url}/thumb"' in page
+        thumb = Picture.open(io.BytesIO(reader.get(f"{url}/thumb").data))
+        assert max(thumb.size) == 160 and thumb.mode == "L"
+
+
+def test_an_image_is_not_sent_twice(reader: FlaskClient, image_urls: list[str]):
+    tag = reader.get(f"{image_urls[0]}/display").headers["ETag"]
+    again = reader.get(f"{image_urls[0]}/display", headers={"If-None-Match": tag})
+    assert again.status_code == 304
+
+
+def test_the_original_is_a_download_under_the_server_s_name(reader: FlaskClient, image_urls: list[str]):
+    first, second = (reader.get(f"{url}/original") for url in image_urls)
+    assert re.fullmatch(
+        r"attachment; filename=exam-[0-9a-f]{8}-image-1\.dcm", first.headers["Content-Disposition"]
+    )
+    assert first.mimetype == "application/dicom" and second.mimetype == "image/png"
+    assert second.data == mammogram_png(1)
+    assert first.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("kind", ["heat-0", "heat-9", "preview", "..%2foriginal"])
+def test_other_kinds_are_not_found(reader: FlaskClient, image_urls: list[str], kind: str):
+    assert reader.get(f"{image_urls[0]}/{kind}").status_code == 404
+
+
+def test_an_image_belongs_to_its_exam(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+    other = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png(2)), "three.png")]}).location
+    assert reader.get(image_urls[0].replace(exam_url, other) + "/display").status_code == 404
+
+
+def test_visitors_see_nothing(serving_app: Flask, exam_url: str, image_urls: list[str]):
+    visitor = serving_app.test_client()
+    for url in ("/", "/upload", exam_url, deletion(exam_url), f"{image_urls[0]}/display"):
+        assert visitor.get(url).status_code == 302
+    for url in ("/upload", "/samples", deletion(exam_url)):
+        assert visitor.post(url).status_code == 302
+
+
+def test_deleting_asks_first(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+    question = reader.get(deletion(exam_url))
+    assert "cannot be undone" in question.text and "received" in question.text
+    assert reader.get(exam_url).status_code == 200
+    answer = reader.post(deletion(exam_url), follow_redirects=True)
+    assert "The exam and its images were deleted." in answer.text and "No exams yet" in answer.text
+    for url in (exam_url, f"{image_urls[0]}/display", deletion(exam_url)):
+        assert reader.get(url).status_code == 404
+    assert reader.post(deletion(exam_url)).status_code == 404
+
+
+def test_nothing_but_a_form_deletes(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+    assert reader.head(deletion(exam_url)).status_code == 200
+    assert reader.get(exam_url).status_code == 200
+    twice = f"{deletion(exam_url)}&exam={exam_url.rsplit('/', 1)[-1]}"
+    assert reader.post(twice).status_code == 303
+
+
+def test_only_who_uploaded_it_or_an_administrator_deletes_an_exam(
+    serving_app: Flask, exam_url: str, image_urls: list[str]
+):
+    make_user(serving_app, "colleague")
+    make_user(serving_app, "chief", Role.ADMIN)
+    colleague, chief = serving_app.test_client(), serving_app.test_client()
+    sign_in(colleague, "colleague")
+    sign_in(chief, "chief")
+    for answer in (colleague.get(deletion(exam_url)), colleague.post(deletion(exam_url))):
+        assert answer.status_code == 403
+        assert "Only who uploaded an exam, or an administrator, may delete it." in answer.text
+    assert colleague.get(f"{image_urls[0]}/display").status_code == 200
+    assert deletion(exam_url) not in colleague.get(exam_url).text
+    assert deletion(exam_url) in chief.get(exam_url).text
+    assert chief.post(deletion(exam_url)).status_code == 303
+    assert colleague.get(exam_url).status_code == 404
+
+
+def test_deleting_needs_the_form_s_token(serving_app: Flask, reader: FlaskClient, exam_url: str):
+    serving_app.config["WTF_CSRF_ENABLED"] = True
+    assert reader.post(deletion(exam_url)).status_code == 400
+    assert reader.get(exam_url).status_code == 200

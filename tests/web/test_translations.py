@@ -1,0 +1,74 @@
+"""Every language is complete, agrees with the text of the pages, and is compiled."""
+
+import io
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+from babel.messages import Catalog, Message
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.mofile import read_mo, write_mo
+from babel.messages.pofile import read_po
+
+from birads_app.web.language import LANGUAGES
+from tests.support.packages import ROOT
+
+FOLDER = ROOT / "birads_app" / "translations"
+OTHERS = [code for code in LANGUAGES if code != "en"]
+KEYWORDS = {**DEFAULT_KEYWORDS, "lazy": None, "lazy_gettext": None, "N_": None, "say": None}
+
+
+@cache
+def said() -> Catalog:
+    """All text that the product says, as `make translations` gathers it."""
+    catalog = Catalog()
+    for folder, method in (("birads_app", "python"), ("templates", "jinja2")):
+        suffix = ".py" if method == "python" else ".html"
+        found = extract_from_dir(str(ROOT / folder), [(f"**{suffix}", method)], keywords=KEYWORDS)
+        for name, line, text, comments, context in found:
+            catalog.add(text, None, [(name, line)], auto_comments=comments, context=context)
+    return catalog
+
+
+def catalogue(code: str) -> Catalog:
+    with (FOLDER / code / "LC_MESSAGES" / "messages.po").open("rb") as stream:
+        return read_po(stream, locale=code)
+
+
+def messages(catalog: Catalog) -> Iterator[Message]:
+    return (message for message in catalog if message.id)
+
+
+def key(message: Message) -> str:
+    """The text, in the singular where there is a plural."""
+    return message.id if isinstance(message.id, str) else message.id[0]
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_nothing_is_left_untranslated(code: str) -> None:
+    known = catalogue(code)
+    translated = {key(message) for message in messages(known) if message.string and all(message.string)}
+    texts = {key(message) for message in messages(said())}
+    assert not texts - translated, f"Run make translations, then translate: {texts - translated}"
+    assert not translated - texts, f"Run make translations; nothing says this any more: {translated - texts}"
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_placeholders_are_those_of_the_text(code: str) -> None:
+    known = catalogue(code)
+    assert [(message.id, errors) for message in known if (errors := list(message.check(known)))] == []
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_what_is_compiled_is_what_is_written(code: str) -> None:
+    written = io.BytesIO()
+    write_mo(written, catalogue(code))
+    compiled = (FOLDER / code / "LC_MESSAGES" / "messages.mo").read_bytes()
+    assert {key(m): m.string for m in messages(read_mo(io.BytesIO(compiled)))} == {
+        key(m): m.string for m in messages(read_mo(io.BytesIO(written.getvalue())))
+    }
+
+
+def test_it_finds_the_text_of_pages_and_core() -> None:
+    texts = {key(message) for message in messages(said())}
+    assert {"Sign in", "Probably benign", "Signed. This is the next exam."} <= texts

@@ -1,0 +1,66 @@
+"""What the training commands share: one line for an error, and where a training runs by the settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from flask import current_app
+
+if TYPE_CHECKING:
+    from training.config import Site
+    from training.pipeline.run_directory import Work
+
+
+@contextmanager
+def one_line_errors(name: str = "") -> Iterator[None]:
+    """Turn an expected error into one line on stderr and exit status 1; ``name`` is that of a new model."""
+    from birads_app.terms.errors import BiradsError
+
+    try:
+        yield
+    except BiradsError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise click.ClickException(f"{error.strerror or error}{where}. No model was written.") from error
+    except KeyboardInterrupt as error:
+        raise click.ClickException(_interrupted(name)) from error
+
+
+def _interrupted(name: str) -> str:
+    """What an interrupt left, and how to go on."""
+    if name and (Path(settings().models) / name).exists():
+        return f"Interrupted. There is a whole model {name}; `flask models list` shows what serves."
+    line = "Interrupted. No model was written and the one that serves is unchanged."
+    if name and work_of(name).there:
+        line += f" To go on: flask train --resume --name {name}"
+    return line
+
+
+def settings() -> Any:
+    """The application's settings, which the factory leaves among the extensions."""
+    return current_app.extensions["birads_settings"]
+
+
+def site() -> "Site":
+    """Where a training runs."""
+    from training.config import Site
+
+    chosen = settings()
+    return Site(
+        models=Path(chosen.models),
+        cache=Path(chosen.instance) / "cache",
+        engine=chosen.engine,
+        precision=chosen.precision,
+        work=Path(chosen.instance) / "training",
+    )
+
+
+def work_of(name: str) -> "Work":
+    """The work folder of a training; raises BundleError for a name that is none."""
+    from birads_app.model.bundle import check_name
+    from training.pipeline.run_directory import Work
+
+    return Work(Path(settings().instance) / "training" / check_name(name))

@@ -1,0 +1,120 @@
+"""The commands ``flask models``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from flask.cli import AppGroup
+
+from training.cli import options
+from training.cli.console import one_line_errors, settings, site
+
+if TYPE_CHECKING:
+    from birads_app.model.registry import Listed
+
+
+@click.group("models", cls=AppGroup)
+def models() -> None:
+    """List, show, verify and promote model bundles."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the bundles; the star marks the one that serves."""
+    from birads_app.model.registry import listing
+
+    with one_line_errors():
+        found = listing(Path(settings().models))
+    if not found:
+        click.echo("There are no models. Train one: flask train --data DIR --name NAME")
+    width = max((len(one.name) for one in found), default=0)
+    for one in found:
+        click.echo(f"{'*' if one.serves else ' '} {one.name:{width}}  {_line(one)}")
+
+
+def _line(one: "Listed") -> str:
+    """What ``flask models list`` says of a model."""
+    if one.bundle is None:
+        return f"DAMAGED: {one.damage}"
+    kind = ", demonstration" if one.bundle.demonstration else ""
+    if one.objection:
+        kind += ", LEAKS" if one.bundle.manifest.get("leaks") else ", to be compared with"
+    created = one.bundle.manifest.get("created", "")
+    return f"BI-RADS {' '.join(one.bundle.classes)}, {one.bundle.head} head{kind} {created}".rstrip()
+
+
+@models.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a model's card."""
+    from birads_app.model.registry import card
+
+    with one_line_errors():
+        click.echo(card(Path(settings().models), name))
+
+
+@models.command("verify")
+@click.argument("name")
+def verify(name: str) -> None:
+    """Check a bundle's checksums and run it once."""
+    from birads_app.model.registry import verify as run
+
+    with one_line_errors():
+        chosen = settings()
+        click.echo(run(Path(chosen.models), name, chosen.engine, chosen.precision))
+
+
+@models.command("compare")
+@options.comparison
+def compare(data: Path, bundles: tuple[Path, ...]) -> None:
+    """Measure demonstration models side by side on the patients that their recipe holds out."""
+    from training.presets.demonstration import ShippedConfig
+    from training.presets.demonstration import compare as run
+
+    with one_line_errors():
+        click.echo(run(data, bundles, site(), ShippedConfig()))
+
+
+@models.command("familiarity")
+@options.familiarity
+def familiarity(name: str, data: Path) -> None:
+    """Let a demonstration model tell which images are unlike those it learned from; prints what that notes."""
+    from birads_app.model.registry import find
+    from training.presets.demonstration_ood import fit
+
+    with one_line_errors():
+        here = site()
+        click.echo(fit(find(here.models, name).path, data, here))
+        click.echo("An application that serves this model tells so from its next start on.")
+
+
+@models.command("promote")
+@click.argument("name")
+@click.option(
+    "--override-protocol",
+    is_flag=True,
+    help="Let it serve though it leaks or was trained to be compared with; that is put on record.",
+)
+@options.REASON
+def promote_model(name: str, override_protocol: bool, reason: str) -> None:
+    """Let a model serve, after verifying it; running workers pick it up."""
+    with one_line_errors():
+        promoted(name, reason, override_protocol)
+
+
+@models.command("rollback")
+@options.REASON
+def rollback(reason: str) -> None:
+    """Let the model serve that served before."""
+    from birads_app.services.promotion import roll_back
+
+    with one_line_errors():
+        click.echo(f"{roll_back(reason=reason)} serves again.")
+
+
+def promoted(name: str, reason: str = "", override: bool = False) -> None:
+    """Promote a model, and say so."""
+    from birads_app.services.promotion import promote as run
+
+    run(name, reason=reason, override=override)
+    click.echo(f"{name} serves now.")

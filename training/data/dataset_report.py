@@ -1,0 +1,188 @@
+"""``flask dataset check``, and a part of every training: what is in a data set, and what is wrong with it."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.data.dataset import Example, Listing
+from training.data.loader import Seen
+from training.data.perceptual_hash import near
+from training.report.text import patient_warning
+
+# As many lines of one kind are shown on the screen; the JSON has all.
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Files that show the same picture.
+
+    bits : in which the perceptual hashes differ, of 256; None where the files are the same byte for byte
+    """
+
+    files: tuple[str, ...]
+    patients: tuple[str, ...]
+    categories: tuple[str, ...]
+    bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a check found.
+
+    counts : listed images of each category
+    unknown : images whose patient could not be told
+    mixed : patients with images of several categories, and these
+    views : images of each view and side, where known
+    refused : files that cannot be read or are no mammograms, and why
+    small : categories too small for SMOTE's neighbours, and their images
+    problems : lines for which training refuses the set
+    """
+
+    data: str
+    counts: dict[str, int]
+    patients: int
+    unknown: int
+    mixed: dict[str, tuple[str, ...]]
+    views: dict[str, int]
+    refused: tuple[tuple[str, str], ...]
+    copies: tuple[Alike, ...]
+    near: tuple[Alike, ...]
+    small: dict[str, int]
+    neighbours: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "images": sum(self.counts.values()), "warnings": list(self.warnings)}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on what makes figures untrue or a training poor, without the problems."""
+        return tuple(sentence for sentence in self._warnings() if sentence)
+
+    def _warnings(self) -> Iterator[str]:
+        images = sum(self.counts.values())
+        yield patient_warning(self.unknown, images)
+        across = sum(len(set(pair.patients)) > 1 for pair in (*self.copies, *self.near))
+        if across:
+            yield (
+                f"WARNING: {across} groups of equal or nearly equal pictures are said to be of different "
+                "patients. A split by patient cannot keep them apart."
+            )
+        torn = sum(len(set(pair.categories)) > 1 for pair in (*self.copies, *self.near))
+        if torn:
+            yield f"WARNING: {torn} groups of equal or nearly equal pictures have different categories."
+        for code, count in self.small.items():
+            yield (
+                f"WARNING: category {code} has {count} image{'' if count == 1 else 's'}, too few for SMOTE "
+                f"with {self.neighbours} neighbours; it needs {self.neighbours + 1} in the training part."
+            )
+
+    def lines(self) -> Iterator[str]:
+        """The report for the screen."""
+        width = max(5, *(len(str(count)) for count in self.counts.values())) if self.counts else 5
+        yield f"{self.data}: {sum(self.counts.values())} images of {self.patients} patients"
+        yield "BI-RADS  images"
+        yield from (f"{code:>7}  {count:>{width}}" for code, count in self.counts.items())
+        if self.views:
+            yield "Views: " + ", ".join(f"{view} {count}" for view, count in self.views.items())
+        yield from _listed(
+            "patients in several categories",
+            [f"{patient}: {', '.join(codes)}" for patient, codes in self.mixed.items()],
+        )
+        yield from _listed("files that cannot be used", [f"{file}: {why}" for file, why in self.refused])
+        yield from _listed("groups of copies", [" = ".join(group.files) for group in self.copies])
+        yield from _listed(
+            "pairs that look nearly the same",
+            [f"{' ~ '.join(pair.files)} ({pair.bits} of 256 bits differ)" for pair in self.near],
+        )
+        yield from self.notes
+        yield from self.warnings
+        yield from (f"PROBLEM: {problem}" for problem in self.problems)
+        yield "Training would refuse this set." if self.problems else "Training would take this set."
+
+
+def survey(data: Path, found: Listing, seen: Sequence[Seen], neighbours: int) -> Survey:
+    """Put together what the files of a data set hold.
+
+    Parameters
+    ----------
+    found : as :func:`training.data.dataset.listing` gives it
+    seen : its examples in their order, as :class:`training.data.loader.Reader` gives them
+    neighbours : rows that SMOTE leans on
+    """
+    examples = found.dataset.examples
+    base = data if data.is_dir() else data.parent
+    usable = [one for one in seen if not one.reason]
+    first = list({one.digest: one for one in reversed(usable)}.values())[::-1]
+    pairs = near(np.array([np.frombuffer(one.look, np.uint8) for one in first]))
+    alike = tuple(_alike([first[a].example, first[b].example], base, bits) for a, b, bits in pairs)
+    counts = Counter(example.category for example in examples)
+    left = Counter(one.example.category for one in usable)
+    problems = list(found.problems)
+    if examples and not usable:
+        problems.append(f"None of the {len(examples)} files can be used.")
+    return Survey(
+        data=str(data),
+        counts=dict(sorted(counts.items())),
+        patients=len({example.patient for example in examples}),
+        unknown=sum(not example.known for example in examples),
+        mixed=_mixed(examples),
+        views=_views(examples),
+        refused=tuple((_name(one.example, base), one.reason) for one in seen if one.reason),
+        copies=_copies(usable, base),
+        near=alike,
+        small={code: left[code] for code in sorted(counts) if left[code] <= neighbours},
+        neighbours=neighbours,
+        problems=tuple(problems),
+        notes=found.notes,
+    )
+
+
+def _copies(usable: Sequence[Seen], base: Path) -> tuple[Alike, ...]:
+    groups: dict[bytes, list[Example]] = defaultdict(list)
+    for one in usable:
+        groups[one.digest].append(one.example)
+    return tuple(_alike(group, base) for group in groups.values() if len(group) > 1)
+
+
+def _alike(group: Sequence[Example], base: Path, bits: int | None = None) -> Alike:
+    return Alike(
+        tuple(_name(example, base) for example in group),
+        tuple(example.patient for example in group),
+        tuple(example.category for example in group),
+        bits,
+    )
+
+
+def _mixed(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
+    """Patients with images of several categories."""
+    codes: dict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        codes[example.patient].add(example.category)
+    return {patient: tuple(sorted(found)) for patient, found in sorted(codes.items()) if len(found) > 1}
+
+
+def _views(examples: Sequence[Example]) -> dict[str, int]:
+    named = (f"{example.side} {example.view}".strip() for example in examples)
+    return dict(sorted(Counter(name for name in named if name).items()))
+
+
+def _name(example: Example, base: Path) -> str:
+    """The file as it is called below the data."""
+    return Path(os.path.relpath(example.path, base)).as_posix()
+
+
+def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
+    if entries:
+        yield f"{len(entries)} {title}:"
+        yield from (f"  {entry}" for entry in entries[:_SHOWN])
+        if len(entries) > _SHOWN:
+            yield f"  and {len(entries) - _SHOWN} more (--out FILE lists all)"

@@ -1,0 +1,176 @@
+"""How a figure comes about: what is resampled, when, and who may stand on both sides of the split.
+
+One table of choices: resampling ``none``, ``smote-all`` (before the split) or ``smote-train`` (the training
+part alone), times a split by ``patient`` or by ``image``, times one held-out part or cross-validation. All
+but ``smote-train`` by patient are there to be compared with; some of them leak, and every output says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.data import smote as resampling
+from training.data import split
+from training.data.feature_arrays import AnyRows
+from training.data.split import Split
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
+
+RESAMPLINGS = ("none", "smote-all", "smote-train")
+SPLITS = ("patient", "image")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One choice of each.
+
+    test_share : share of the images held out; of no effect with folds
+    folds : number of parts of a cross-validation; 0 for one held-out part
+    """
+
+    resampling: str
+    split: str
+    test_share: float
+    folds: int
+
+    def __str__(self) -> str:
+        held = f"cross-validation {self.folds}" if self.folds else f"holdout {_ratio(self.test_share)}"
+        return f"{self.resampling}, split by {self.split}, {held}"
+
+    @property
+    def may_serve(self) -> bool:
+        """True for the one protocol whose models may be promoted without further ado."""
+        return self.resampling == "smote-train" and self.split == "patient"
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """Rows after the resampling that comes before the split, and the parts they belong to.
+
+    rows, labels, patients : m of each; synthetic rows follow the ``real`` first ones and count for the patient
+        of the nearest real row of their category
+    splits : one, or one for each fold
+    final : the parts from which the model itself learns; its test part is empty after a cross-validation
+    """
+
+    rows: AnyRows
+    labels: np.ndarray
+    patients: np.ndarray
+    real: int
+    splits: tuple[Split, ...]
+    final: Split
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What lies on both sides of a split.
+
+    patients : test patients who also have images in the training or validation part
+    synthetic : synthetic rows in the test parts
+    resampled_first : True where synthetic rows were made before the split
+    unknown : True where the patients of some images could not be told
+    """
+
+    patients: int
+    synthetic: int
+    resampled_first: bool
+    unknown: bool
+
+    @property
+    def leaks(self) -> bool | None:
+        """None where nothing is known to leak but patients could not be told."""
+        if self.patients or self.resampled_first:
+            return True
+        return None if self.unknown else False
+
+    @property
+    def sentence(self) -> str:
+        """What every output carries; empty where nothing is known to leak."""
+        reasons = []
+        if self.resampled_first:
+            reasons.append(
+                f"synthetic rows were made before the split ({self.synthetic} of them are in the test part), "
+                "so the test part holds mixtures of training images"
+            )
+        if self.patients:
+            reasons.append(f"{self.patients} test patients also have images in the training part")
+        return f"THIS PROTOCOL LEAKS: {'; and '.join(reasons)}. The figures are too good." if reasons else ""
+
+
+def of(config: "TrainConfig") -> Protocol:
+    """The protocol that a configuration asks for; raises TrainingError where there is no such one."""
+    for option, value, known in (
+        ("resampling", config.resampling, RESAMPLINGS),
+        ("split", config.split, SPLITS),
+    ):
+        if value not in known:
+            raise TrainingError(f"--{option} has to be one of {', '.join(known)}. Got {value!r}.")
+    if config.folds == 1 or config.folds < 0:
+        raise TrainingError(f"--folds has to be 0 (hold one part out) or at least 2. Got {config.folds}.")
+    return Protocol(config.resampling, config.split, config.test_share, config.folds)
+
+
+def deal(
+    config: "TrainConfig",
+    rows: AnyRows,
+    labels: np.ndarray,
+    patients: Sequence[str],
+    classes: Sequence[str],
+) -> Dealt:
+    """Resample where the protocol resamples first, then split.
+
+    Parameters
+    ----------
+    rows : float (n, features), array-like
+    labels : int array of shape (n,), index of the category in ``classes``
+    patients : n ids
+
+    Raises
+    ------
+    DatasetError
+        There are too few rows or patients.
+    TrainingError
+        There is no such protocol.
+    """
+    chosen = of(config)
+    owners, real = np.asarray(patients), len(rows)
+    notes: tuple[str, ...] = ()
+    if chosen.resampling == "smote-all":
+        balanced = resampling.balance(
+            rows, labels, classes, neighbours=config.smote_neighbours, seed=config.seed
+        )
+        rows, labels, notes = balanced.rows, balanced.labels, balanced.notes
+        owners = resampling.owners(balanced, owners)
+    groups = owners if chosen.split == "patient" else np.arange(len(rows))
+    if chosen.folds:
+        splits = split.folds(groups, labels, chosen.folds, config.validation_share, config.seed)
+        final = split.without_test(groups, labels, config.validation_share, config.seed)
+        return Dealt(rows, labels, owners, real, splits, final, notes)
+    parts = split.by_patient(
+        groups,
+        labels,
+        classes,
+        validation=config.validation_share,
+        test=config.test_share,
+        seed=config.seed,
+    )
+    return Dealt(rows, labels, owners, real, (parts,), parts, notes + parts.notes)
+
+
+def leak(chosen: Protocol, dealt: Dealt, unknown: bool) -> Leak:
+    """Measure what lies on both sides."""
+    both: set[str] = set()
+    for parts in dealt.splits:
+        learned = dealt.patients[np.concatenate([parts.training, parts.validation])]
+        both.update(np.intersect1d(learned, dealt.patients[parts.test]).tolist())
+    synthetic = sum(int((parts.test >= dealt.real).sum()) for parts in dealt.splits)
+    return Leak(len(both), synthetic, chosen.resampling == "smote-all", unknown)
+
+
+def _ratio(test_share: float) -> str:
+    return f"{round(100 * (1 - test_share))}:{round(100 * test_share)}"

@@ -1,0 +1,174 @@
+"""SMOTE, on the training part alone unless a leak is to be shown.
+
+Synthetic Minority Over-sampling Technique (Chawla et al., JAIR 16, 2002): new rows of a rare category lie
+between a real row and one of its nearest neighbours. Rows of validation and test stay real, because a
+synthetic row made before the split is a copy, thinly veiled, of rows on both sides.
+
+Memory does not grow with the number of rows. Real rows stay where they are, synthetic ones go into a file
+that is gone with the process. A category with very many rows is dealt into random blocks, and neighbours are
+sought within a block: in a crowd of thousands the nearest of a random part is little further than the nearest.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training import progress
+from training.data.feature_arrays import AnyRows, Joined, Scratch, folder_of
+from training.errors import DatasetError
+
+# Numbers in the rows that imbalanced-learn is given, and asked for, at a time; it needs about 30 bytes for each.
+# So many make 1,024 pooled rows. Whole maps, of 100,352 numbers a row, come in blocks of 256.
+_NUMBERS, _LEAST_ROWS = 2**22, 256
+
+
+@dataclass(frozen=True)
+class Block:
+    """Real rows that neighbours were sought among, int (k,), and the synthetic rows between them, start to stop."""
+
+    real: np.ndarray
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Rows with as many of each category.
+
+    rows : float (m, features), array-like: the real rows first and in order, then the synthetic ones
+    labels : int (m,)
+    blocks : where the synthetic rows come from
+    notes : sentences about what was adapted
+    """
+
+    rows: AnyRows
+    labels: np.ndarray
+    blocks: tuple[Block, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def balance(
+    rows: AnyRows, labels: np.ndarray, classes: Sequence[str], *, neighbours: int, seed: int
+) -> Balanced:
+    """Raise every category to the size of the largest one.
+
+    Parameters
+    ----------
+    rows : float (n, features), array-like, the training part alone
+    labels : int array of shape (n,), index of the category in ``classes``
+    neighbours : how many nearest rows a synthetic one may lean on; fewer where a category is small
+
+    Raises
+    ------
+    DatasetError
+        A category has fewer than two rows, between which nothing can be made.
+    OSError
+        The disk is too full for the synthetic rows.
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    for code, count in zip(classes, counts, strict=True):
+        if count < 2:
+            raise DatasetError(
+                f"Category {code} has {count} training image{'' if count == 1 else 's'}; SMOTE needs two. "
+                f"Add patients of category {code}, leave it out with --classes, or train with --resampling none."
+            )
+    missing = counts.max() - counts
+    if not missing.any():
+        return Balanced(rows, labels)
+    fewest = int(counts.min())
+    used = min(neighbours, fewest - 1)
+    notes: tuple[str, ...] = (
+        () if used == neighbours else (_few(classes[int(counts.argmin())], fewest, used),)
+    )
+    most = max(_LEAST_ROWS, _NUMBERS // rows.shape[1])
+    crowded = [
+        code for code, count, lack in zip(classes, counts, missing, strict=True) if lack and count > most
+    ]
+    if crowded:
+        notes += (_many(crowded, most),)
+    made, blocks = _make(rows, labels, missing, used, most, seed)
+    more = np.repeat(np.arange(len(classes)), missing).astype(labels.dtype)
+    return Balanced(Joined(rows, made), np.concatenate([labels, more]), blocks, notes)
+
+
+def balanced_counts(counts: Sequence[int]) -> tuple[int, ...]:
+    """How many rows of each category :func:`balance` makes of so many."""
+    return (max(counts),) * len(counts)
+
+
+def owners(balanced: Balanced, patients: np.ndarray) -> np.ndarray:
+    """Patients of all rows, (m,): of a synthetic row, the patient of the nearest real one of its block.
+
+    Parameters
+    ----------
+    patients : of the real rows, (n,)
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    found = np.concatenate([patients, np.empty(len(balanced.rows) - len(patients), patients.dtype)])
+    for block in balanced.blocks:
+        known = NearestNeighbors(n_neighbors=1).fit(balanced.rows[block.real].astype(np.float32))
+        made = balanced.rows[block.start : block.stop].astype(np.float32)
+        found[block.start : block.stop] = patients[block.real[known.kneighbors(made)[1][:, 0]]]
+    return found
+
+
+def _make(
+    rows: AnyRows, labels: np.ndarray, missing: np.ndarray, neighbours: int, most: int, seed: int
+) -> tuple[Scratch, tuple[Block, ...]]:
+    """Write the synthetic rows, category by category."""
+    made = Scratch(rows.shape[1], rows.dtype, folder_of(rows))
+    blocks: list[Block] = []
+    with progress.steps("SMOTE", int(missing.sum()), "row") as bar:
+        for label in np.flatnonzero(missing):
+            # Each category starts from the seed, as imbalanced-learn has it.
+            for step, (real, count) in enumerate(
+                _shares(np.flatnonzero(labels == label), int(missing[label]), most, seed)
+            ):
+                synthetic = _smote(rows[real].astype(np.float32), count, neighbours, seed + step)
+                start = len(rows) + len(made)
+                made.append(synthetic)
+                blocks.append(Block(real, start, start + count))
+                bar.step(count)
+    return made, tuple(blocks)
+
+
+def _shares(own: np.ndarray, missing: int, most: int, seed: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Deal a category's rows into blocks, and what it lacks among these, at most ``most`` of either at a time."""
+    parts = [own]
+    if len(own) > most:
+        shuffled = np.random.default_rng(seed).permutation(own)
+        parts = [np.sort(part) for part in np.array_split(shuffled, -(-len(own) // most))]
+    ends = np.rint(np.cumsum([len(part) for part in parts]) / len(own) * missing).astype(int)
+    for part, share in zip(parts, np.diff(ends, prepend=0), strict=True):
+        for start in range(0, int(share), most):
+            yield part, min(most, int(share) - start)
+
+
+def _smote(rows: np.ndarray, count: int, neighbours: int, seed: int) -> np.ndarray:
+    """``count`` synthetic rows between ``rows``, float32 (n, features), of one category."""
+    from imblearn.over_sampling import SMOTE
+
+    # It wants a second category; one row stands for that and is left alone.
+    labels = np.append(np.ones(len(rows), int), 0)
+    smote = SMOTE(sampling_strategy={1: len(rows) + count}, k_neighbors=neighbours, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the second category, which stays small
+        more, _ = smote.fit_resample(np.concatenate([rows, rows[:1]]), labels)
+    return np.asarray(more[-count:])
+
+
+def _few(code: str, fewest: int, used: int) -> str:
+    return (
+        f"Category {code} has only {fewest} training images: SMOTE leans on {used} "
+        f"neighbour{'' if used == 1 else 's'} instead of the usual number, and its rows differ little."
+    )
+
+
+def _many(codes: Sequence[str], most: int) -> str:
+    return (
+        f"Categories with more than {most} training images to add to ({', '.join(codes)}) were dealt into random "
+        "blocks of at most so many, and SMOTE sought neighbours within a block."
+    )

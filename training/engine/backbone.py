@@ -1,0 +1,136 @@
+"""The Keras networks behind the features: where their weights come from, and how they are frozen.
+
+All take what :mod:`birads_app.model.preprocess` gives: Keras prepares images for VGG as for ResNet50.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from birads_app.terms.errors import ModelError
+from training.engine.freeze import freeze
+
+# Side of the square input of a backbone that comes without a bundle, in pixels.
+SIZE = 224
+
+
+@dataclass(frozen=True)
+class Network:
+    """A kind of backbone.
+
+    title : the name of its function in ``keras.applications``
+    kernels : number of its convolutions
+    stages : names that its layers begin with, early ones first
+    """
+
+    title: str
+    kernels: int
+    stages: tuple[str, ...]
+
+
+_BLOCKS = tuple(f"block{number}" for number in range(1, 6))
+NETWORKS = {
+    "resnet50": Network("ResNet50", 53, tuple(f"conv{number}" for number in range(1, 6))),
+    "vgg16": Network("VGG16", 13, _BLOCKS),
+    "vgg19": Network("VGG19", 16, _BLOCKS),
+}
+# Convolutions of ResNet50 up to conv4_block6_out.
+_CONV4_KERNELS = 43
+
+
+def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
+    """Build a network without its top.
+
+    Parameters
+    ----------
+    network : a key of :data:`NETWORKS`
+    weights : ``"imagenet"`` (Keras downloads them), the path of a Keras ``.h5`` file with the weights of the
+        network without top, or None for random ones. A file of ResNet50 that ends with stage conv4 will do: see
+        :func:`_to_conv4`
+    size : side of the square input in pixels; any where None
+
+    Raises
+    ------
+    ModelError
+        There is no such network, or the weights are out of reach or do not fit it.
+    """
+    import keras
+
+    if network not in NETWORKS:
+        raise ModelError(f"--backbone has to be one of {', '.join(NETWORKS)}. Got {network!r}.")
+    known = NETWORKS[network]
+    make, options = getattr(keras.applications, known.title), {"input_shape": (size, size, 3)}
+    if weights != "imagenet":
+        model = make(include_top=False, weights=None, **options)
+        return model if weights is None else _load(model, known, Path(weights))
+    try:
+        return make(include_top=False, weights="imagenet", **options)
+    except Exception as error:  # Keras raises bare Exception when a download fails
+        raise ModelError(
+            f"The ImageNet weights of {known.title} could not be downloaded. Give a file with --backbone-weights "
+            "PATH, or train on the shipped backbone: --backbone resnet50 --backbone-weights shipped."
+        ) from error
+
+
+def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
+    """:func:`keras_backbone` for ResNet50, from which the shipped model is made."""
+    return keras_backbone("resnet50", weights, size)
+
+
+def _load(model: Any, network: Network, path: Path) -> Any:
+    """The network with the weights of a file, cut after conv4 where the file ends there; or what is wrong."""
+    if not path.is_file():
+        raise ModelError(
+            f"There is no weights file at {path}. Give the path of a Keras .h5 file of {network.title}."
+        )
+    try:
+        kernels = _kernels(path)
+        partial = network.title == "ResNet50" and kernels == _CONV4_KERNELS
+        if kernels != network.kernels and not partial:  # Keras passes over what it does not find
+            raise ValueError
+        low = _up_to_conv4(model) if partial else model
+        low.load_weights(str(path))
+    except (ValueError, OSError, KeyError) as error:
+        raise ModelError(
+            f"{path.name} does not hold the weights of Keras' {network.title} without top. Give a file such as "
+            f"{network.title.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5."
+        ) from error
+    return _to_conv4(low) if partial else model
+
+
+def _kernels(path: Path) -> int:
+    """Number of convolution kernels in a file of weights; raises OSError where it is no HDF5."""
+    import h5py
+
+    kernels: list[str] = []
+
+    def count(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.ndim == 4:
+            kernels.append(name)
+
+    with h5py.File(path) as file:
+        file.visititems(count)
+    return len(kernels)
+
+
+def _up_to_conv4(model: Any) -> Any:
+    import keras
+
+    return keras.Model(model.input, model.get_layer("conv4_block6_out").output)
+
+
+def _to_conv4(low: Any) -> Any:
+    """Maps of conv4 in the shape that whole networks have: (n, size/32, size/32, 2048).
+
+    Each place holds the averages, then the maxima, of 2 x 2 places of conv4's 1024 channels, so that the
+    average and the maximum over all places, which heads look at, stay what they were.
+    """
+    import keras
+
+    pooled = [pool(2)(low.output) for pool in (keras.layers.AveragePooling2D, keras.layers.MaxPooling2D)]
+    return keras.Model(low.input, keras.layers.Concatenate()(pooled))
+
+
+def freeze_backbone(model: Any, size: int) -> bytes:
+    """Freeze a Keras backbone: ``image`` (n, size, size, 3) -> maps (n, size/32, size/32, channels)."""
+    return freeze(lambda image: model(image, training=False), (None, size, size, 3), "image")

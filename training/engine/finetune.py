@@ -1,0 +1,222 @@
+"""``flask train --fine-tune``: the late stages of the backbone learn on, together with a network head.
+
+The head has learned on features of the backbone as it was. Then images, drawn anew and changed at random in
+each epoch, train both at a small rate. Batch normalisation stays as it is: its moments would follow a few
+images. The epoch with the least loss on the validation patients stays; so does the beginning, where no epoch
+is better. SMOTE makes rows, not images: categories are balanced by drawing the images of rare ones more often.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from birads_app.model.preprocess import standardise
+from training import progress
+from training.config import TrainConfig
+from training.data.augment import augmented
+from training.data.dataset import Example
+from training.data.feature_arrays import AnyRows, Scratch
+from training.data.loader import Reader
+from training.engine import checkpoint, fit, multitask, rebuild
+from training.engine.backbone import NETWORKS, freeze_backbone, keras_backbone
+from training.engine.fit import TrainedNetwork, halved
+from training.engine.fit_arguments import Head
+from training.errors import DatasetError, TrainingError
+from training.features.extractor import Extractor
+from training.heads import NETWORKS as HEADS
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Images to learn from.
+
+    squares : uint8 (n, size * size), array-like, prepared pictures
+    labels : int (n,)
+    training, validation : int (m,), places in them
+    """
+
+    squares: AnyRows
+    labels: np.ndarray
+    training: np.ndarray
+    validation: np.ndarray
+
+
+def check(config: TrainConfig, kind: Head) -> None:
+    """Raise TrainingError where the configuration asks for a fine-tuning that cannot be."""
+    if not config.fine_tune:
+        return
+    stages = NETWORKS[config.backbone].stages
+    if config.fine_tune not in stages:
+        raise TrainingError(
+            f"--fine-tune has to be one of {', '.join(stages)} with --backbone {config.backbone}. "
+            f"Got {config.fine_tune!r}."
+        )
+    if not kind.network:
+        raise TrainingError(
+            f"A backbone cannot be fine-tuned with the head {config.head}; these can: {HEADS}."
+        )
+    if config.folds:
+        raise TrainingError("--fine-tune takes no --folds: each fold would need a backbone of its own.")
+    if config.resampling == "smote-all":
+        raise TrainingError("--fine-tune takes no --resampling smote-all: synthetic rows have no image.")
+
+
+def notes(config: TrainConfig) -> tuple[str, ...]:
+    """What the card says about balance."""
+    if config.resampling == "none":
+        return ()
+    return (
+        "SMOTE makes rows, not images: while the backbone was fine-tuned, images of rare categories were drawn "
+        "more often instead, so that all categories were seen equally often.",
+    )
+
+
+def open_network(config: TrainConfig, source: Extractor) -> Any:
+    """The backbone as a Keras network; raises ModelError where it is no plain ResNet50 of a bundle."""
+    if config.backbone_weights == "shipped":
+        return rebuild.keras_model(source.graph, source.size, source.maps)
+    return keras_backbone(config.backbone, config.backbone_weights, source.size)
+
+
+def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyRows:
+    """Prepared pictures, uint8 (n, size * size), on the disk; raises DatasetError for one that cannot be read."""
+    squares = Scratch(size * size, np.dtype(np.uint8), cache)
+    for seen in Reader(cache).read(examples, size, lambda digest: True):
+        if seen.grey is None:
+            raise DatasetError(f"{seen.example.path} has changed during the training: {seen.reason}")
+        squares.append(seen.grey.reshape(1, -1))
+    return squares
+
+
+def tune(
+    backbone: Any, head: TrainedNetwork, config: TrainConfig, lesson: Lesson, kept_at: Path | None
+) -> tuple[bytes, TrainedNetwork]:
+    """Train on, and give the frozen backbone and the head; both models are changed.
+
+    Parameters
+    ----------
+    backbone : Keras network, images -> maps
+    kept_at : checkpoint to go on from
+
+    Raises
+    ------
+    TrainingError
+        The network has no such stage.
+    """
+    run = _Tuning(backbone, head, config, lesson)
+    curve, best = run.learn(kept_at)
+    told = {
+        "from": config.fine_tune,
+        "epochs": len(curve) - 1,
+        "best_epoch": best,
+        "validation_loss": [round(reached, 4) for _, reached in curve],
+    }
+    about = (
+        f"{head.about} Then the backbone, from stage {config.fine_tune} on, and the head learned together for "
+        f"{len(curve) - 1} epochs at the rate {config.fine_tune_rate:g}, from images that were moved, turned, mirrored "
+        "and re-exposed at random, with batch normalisation as it was. "
+        + (
+            f"Epoch {best}, whose loss on the validation patients was the least, is kept."
+            if best
+            else "No epoch lowered the loss on the validation patients, so both are as they were before."
+        )
+    )
+    size = backbone.input.shape[1]
+    facts = {**head.facts, "fine_tuning": told}
+    tuned = TrainedNetwork(head.model, head.rows_of, facts, about, head.curve)
+    return freeze_backbone(backbone, size), tuned
+
+
+class _Tuning:
+    def __init__(self, backbone: Any, head: TrainedNetwork, config: TrainConfig, lesson: Lesson) -> None:
+        import keras
+
+        self.config, self.lesson = config, lesson
+        self.backbone, self.head = backbone, head
+        self.size = backbone.input.shape[1]
+        _free(backbone, head.model, str(config.fine_tune))
+        self.variables = backbone.trainable_variables + head.model.trainable_variables
+        self.optimizer = keras.optimizers.AdamW(config.fine_tune_rate, weight_decay=1e-3)
+        self.losses = fit.loss_of(config.loss, each=True)
+        self.step = multitask.training_step(
+            lambda images: self.logits(images, training=True), self.variables, self.optimizer, self.losses
+        )
+        counts = np.bincount(lesson.labels[lesson.training])
+        rarity = 1 / counts[lesson.labels[lesson.training]]
+        self.weights = np.ones(len(rarity)) if config.resampling == "none" else rarity
+
+    def logits(self, images: Any, training: bool) -> Any:
+        """Images (n, size, size, 3) -> logits (n, classes), as operations of a graph."""
+        maps = self.backbone(images, training=training)
+        return self.head.model(self.head.rows_of(maps), training=training)
+
+    def learn(self, kept_at: Path | None) -> tuple[checkpoint.Curve, int]:
+        """Train to the end. The curve begins with the loss before the first epoch, which no training loss goes with."""
+        # What changes: the weights that learn, and the states of the generators of random numbers.
+        random = [one for one in self.head.model.variables if "seed_generator" in one.path]
+        changing = SimpleNamespace(variables=[*self.variables, *random])
+        curve, kept = checkpoint.restore(kept_at, changing, self.optimizer) if kept_at else ([], [])
+        if not curve:
+            curve, kept = [(float("nan"), self._validate())], self._weights()
+        total = self.config.fine_tune_epochs
+        with progress.steps("fine-tuning", total, "epoch", done=len(curve) - 1) as bar:
+            while not self._finished(curve):
+                curve.append((self._epoch(len(curve)), self._validate()))
+                if fit.best(curve) == len(curve) - 1:
+                    kept = self._weights()
+                if kept_at:
+                    checkpoint.save(kept_at, changing, self.optimizer, curve, kept)
+                bar.step(curve=curve)
+        for variable, value in zip(self.variables, kept, strict=True):
+            variable.assign(halved(value))
+        return curve, fit.best(curve)
+
+    def _finished(self, curve: checkpoint.Curve) -> bool:
+        waited = len(curve) - 1 - fit.best(curve)
+        return len(curve) > self.config.fine_tune_epochs or waited >= self.config.fine_tune_patience
+
+    def _epoch(self, number: int) -> float:
+        """One pass over as many images as there are to learn from; gives the mean training loss."""
+        rng = np.random.default_rng([self.config.seed, number])
+        order = multitask.draw(self.weights, len(self.weights), rng)
+
+        def load(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            chosen = self.lesson.training[places]
+            return augmented(self._squares(chosen), rng), self.lesson.labels[chosen]
+
+        parts = list(multitask.batches(order, self.config.batch_size))
+        return multitask.one_pass(self.step, parts, load, str(number))
+
+    def _validate(self) -> float:
+        """Mean loss of the validation images as they are."""
+        found = []
+        for chosen in multitask.batches(self.lesson.validation, self.config.batch_size):
+            logits = self.logits(standardise(self._squares(chosen)), training=False)
+            found.append(np.asarray(self.losses(self.lesson.labels[chosen], logits)))
+        return float(np.concatenate(found).mean())
+
+    def _squares(self, chosen: np.ndarray) -> np.ndarray:
+        return np.asarray(self.lesson.squares[chosen]).reshape(-1, self.size, self.size)
+
+    def _weights(self) -> list[np.ndarray]:
+        return [np.asarray(variable) for variable in self.variables]
+
+
+def _free(backbone: Any, head: Any, stage: str) -> None:
+    """Let learn what belongs to a stage or comes after it, and the head; batch normalisation stays."""
+    import keras
+
+    begins = [place for place, layer in enumerate(backbone.layers) if layer.name.startswith(f"{stage}_")]
+    if not begins:
+        raise TrainingError(
+            f"The backbone's weights end before stage {stage}. Name an earlier one: --fine-tune."
+        )
+    for place, layer in enumerate(backbone.layers):
+        layer.trainable = place >= begins[0] and not isinstance(layer, keras.layers.BatchNormalization)
+    for layer in head.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False

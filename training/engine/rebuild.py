@@ -1,0 +1,69 @@
+"""The Keras ResNet50 of a frozen graph, so that a bundle's backbone can learn on.
+
+Constants of the graph are named after the layers they come from. Whether all found their place is tried with
+an image: both networks have to give the same maps.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from birads_app.terms.errors import ModelError
+from training.engine.backbone import keras_backbone
+
+# What a graph calls the weights of a convolution and of a batch normalisation, in the order of Keras' weights.
+_CONVOLUTION = ("convolution", "Reshape")
+_NORMALISATION = ("Cast_2", "Cast_3", "Cast", "Cast_1")  # gamma, beta, mean, variance
+# "resnet50_1/conv2_block1_1_bn_1/Cast_2/ReadVariableOp/resource": the layer's name, perhaps numbered, then the use.
+_NAME = re.compile(r"[^/]+/([^/]+?)(?:_\d+)?/([^/]+)/ReadVariableOp/resource(?:/float16)?")
+
+
+def keras_model(graph: bytes, size: int, maps: Any) -> Any:
+    """ResNet50 with the weights of a frozen graph.
+
+    Parameters
+    ----------
+    maps : what runs the graph: float32 (n, size, size, 3) -> maps
+
+    Raises
+    ------
+    ModelError
+        The graph is no plain ResNet50.
+    """
+    found = _weights(graph)
+    model = keras_backbone("resnet50", None, size)
+    try:
+        for layer in model.layers:
+            if layer.weights:
+                uses = _CONVOLUTION if len(layer.weights) == 2 else _NORMALISATION
+                layer.set_weights([found[layer.name, use] for use in uses])
+    except (KeyError, ValueError) as error:
+        raise _no_resnet() from error
+    image = np.random.default_rng(0).normal(0, 60, (1, size, size, 3)).astype(np.float32)
+    expected = maps(image)
+    # The engine may compute in bfloat16.
+    if not np.abs(np.asarray(model(image, training=False)) - expected).max() < 0.1 * np.abs(expected).max():
+        raise _no_resnet()
+    return model
+
+
+def _weights(graph: bytes) -> dict[tuple[str, str], np.ndarray]:
+    """Constants by layer and use."""
+    import tensorflow as tf
+    from tensorflow.python.framework import tensor_util
+
+    found = {}
+    for node in tf.compat.v1.GraphDef.FromString(graph).node:
+        named = _NAME.fullmatch(node.name)
+        if named and node.op == "Const":
+            values = tensor_util.MakeNdarray(node.attr["value"].tensor)
+            found[named.group(1), named.group(2)] = values.astype(np.float32)
+    return found
+
+
+def _no_resnet() -> ModelError:
+    return ModelError(
+        "The shipped backbone is no plain ResNet50, which alone can be fine-tuned from a bundle. Give "
+        "--backbone-weights imagenet, or --backbone-weights PATH of a Keras .h5 file."
+    )

@@ -1,0 +1,1 @@
+"""Figures with confidence intervals, sanity checks and model comparison."""

@@ -1,0 +1,59 @@
+"""What tells a model's images from strange ones: fitted to what it learned from, tried on held-out patients."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from birads_app.model import ood as familiarity
+from birads_app.model.ood import Familiarity
+from training.data.split import Split
+from training.features.extract import Features
+from training.heads import Head
+from training.heads.pooling import averages
+
+# Images of a part that are used at most: enough to know a source by, and few in the file.
+_MOST, _AT_ONCE = 4000, 256
+
+
+@dataclass(frozen=True)
+class Far:
+    """What tells strange images, and how many of the test images it calls so.
+
+    known, tried : training and validation images behind it
+    flagged, images : test images that are called strange, and all of them
+    """
+
+    familiarity: Familiarity
+    known: int
+    tried: int
+    flagged: int
+    images: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As evaluation.json has it."""
+        return {name: value for name, value in asdict(self).items() if name != "familiarity"}
+
+
+def fit(features: Features, split: Split, kind: Head) -> Far:
+    """Learn from the training images, and from no synthetic row; the validation patients set what is too far."""
+    parts = (split.training, split.validation, split.test)
+    training, validation, test = (_averages(features, part, kind) for part in parts)
+    found = familiarity.fit(training, validation)
+    flagged = int(found.far(test).sum()) if len(test) else 0
+    return Far(found, len(training), len(validation), flagged, len(test))
+
+
+def _averages(features: Features, part: np.ndarray, kind: Head) -> np.ndarray:
+    """The channels' averages, float32 (n, channels), of real images of a part; at most 4,000, evenly spaced."""
+    real = part[part < len(features.rows)]
+    chosen = real[np.unique(np.linspace(0, len(real), min(len(real), _MOST), endpoint=False).astype(int))]
+    found = np.empty((len(chosen), features.map_shape[2]), np.float32)
+    for start in range(0, len(chosen), _AT_ONCE):
+        rows = np.asarray(features.rows[chosen[start : start + _AT_ONCE]], np.float32)
+        found[start : start + _AT_ONCE] = (
+            familiarity.average(rows.reshape(-1, *features.map_shape))
+            if kind.whole
+            else averages(rows, features.map_shape[2])
+        )
+    return found

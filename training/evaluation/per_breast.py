@@ -1,0 +1,114 @@
+"""One answer for each breast: by which rule, and how good beside the answers to single views."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from birads_app.imaging.view_filename import from_name
+from birads_app.model.aggregation import DEFAULT_RULE, RULES
+from training.data.dataset import Example
+from training.evaluation.bootstrap import Draws, Figure, figures
+from training.evaluation.evaluate import confusions, measures
+
+# With fewer breasts of two views or more there is nothing to choose a rule by.
+_ENOUGH = 10
+_LEAST = 1e-9
+
+
+@dataclass(frozen=True)
+class Together:
+    """How good the answers to breasts are of which there are two images or more.
+
+    by_breast, by_view : accuracy, macro F1, quadratic kappa, ... of the rule's answers, and of those to single images
+    """
+
+    rule: str
+    breasts: int
+    images: int
+    by_breast: dict[str, Figure]
+    by_view: dict[str, Figure]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``evaluation.json``."""
+        return asdict(self)
+
+
+def side(example: Example) -> str:
+    """``"L"`` or ``"R"`` by the image's table or header, else by its name; empty where none says."""
+    stated = example.side[:1].upper()
+    return stated if stated in ("L", "R") else from_name(example.path.name)[0] or ""
+
+
+def choose(probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.ndarray]) -> str:
+    """The rule with the least negative log-likelihood of the breasts' true categories.
+
+    Parameters
+    ----------
+    probabilities : (n, classes), calibrated, of the validation images
+    labels : int (n,)
+    breasts : as :func:`group` gives them
+    """
+    if len(breasts) < _ENOUGH:
+        return DEFAULT_RULE
+    losses = {}
+    for rule in RULES:
+        answers, truth = _answers(probabilities, labels, breasts, rule)
+        losses[rule] = -np.log(np.maximum(answers[np.arange(len(truth)), truth], _LEAST)).mean()
+    return min(losses, key=losses.__getitem__)
+
+
+def group(patients: Sequence[str] | np.ndarray, sides: Sequence[str] | np.ndarray) -> list[np.ndarray]:
+    """The breasts of which there are two images or more, each as the places of its images, int (views,)."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for place, (patient, side) in enumerate(zip(patients, sides, strict=True)):
+        if side:
+            found.setdefault((str(patient), str(side)), []).append(place)
+    return [np.array(places) for places in found.values() if len(places) > 1]
+
+
+def measure(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    patients: Sequence[str] | np.ndarray,
+    sides: Sequence[str] | np.ndarray,
+    rule: str,
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Together | None:
+    """Answers to breasts beside answers to their single images; None where no breast has two images.
+
+    A breast's true category is the most suspicious of its images'.
+
+    Parameters
+    ----------
+    probabilities : (n, classes), calibrated, of the test images
+    labels : int (n,), index of the true category
+    patients, sides : n of each, as :func:`side` gives the latter
+    """
+    breasts = group(patients, sides)
+    if not breasts:
+        return None
+    owners, images = np.asarray(patients), np.concatenate(breasts)
+    answers, truth = _answers(probabilities, labels, breasts, rule)
+
+    def measured(found: np.ndarray, true: np.ndarray, whose: np.ndarray) -> dict[str, Figure]:
+        return figures(measures(confusions(found, true, Draws.of(whose, replicates, seed))))
+
+    return Together(
+        rule,
+        len(breasts),
+        len(images),
+        measured(answers, truth, owners[[places[0] for places in breasts]]),
+        measured(probabilities[images], labels[images], owners[images]),
+    )
+
+
+def _answers(
+    probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.ndarray], rule: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (breasts, classes) by the rule, and the true categories, int (breasts,)."""
+    answers = np.stack([RULES[rule](probabilities[places]) for places in breasts])
+    return answers, np.array([labels[places].max() for places in breasts])

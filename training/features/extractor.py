@@ -1,0 +1,96 @@
+"""The network that turns images into feature maps: the shipped one, or one of Keras."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from birads_app.model import bundle as bundles
+from birads_app.model import engine as engines
+from birads_app.terms.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A compiled backbone.
+
+    graph : the frozen graph, as the new bundle will carry it
+    size : side of the square input in pixels
+    maps : float32 (n, size, size, 3) -> float32 (n, rows, columns, channels)
+    origin : what the new bundle's manifest says about the backbone
+    """
+
+    graph: bytes
+    size: int
+    maps: engines.Run
+    origin: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The network and where its weights come from, in a few words."""
+        weights = self.origin.get("weights") or f"weights of model {self.origin.get('taken_from')}"
+        tuned = self.origin.get("fine_tuned")
+        more = f", fine-tuned from stage {tuned['from']} on" if tuned else ""
+        return f"{self.origin.get('network', 'ResNet50')}, {weights}{more}"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the graph."""
+        return hashlib.sha256(self.graph).hexdigest()
+
+
+def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
+    """The backbone of an existing bundle, usually the shipped one.
+
+    Raises
+    ------
+    ModelError
+        The bundle is missing or damaged.
+    """
+    if not path.is_dir():
+        raise ModelError(
+            f"There is no shipped model {path.name} in {path.parent}, and so no shipped backbone. Restore "
+            "the folder, or train with --backbone-weights imagenet or --backbone-weights PATH."
+        )
+    bundle = bundles.load(path)
+    run = engines.open_engine(bundle, engine, precision)
+    origin = {**bundle.manifest.get("backbone", {}), "taken_from": bundle.name}
+    return Extractor((path / bundles.BACKBONE).read_bytes(), bundle.size, run.maps, origin)
+
+
+def from_keras(network: str, weights: str, cache: Path, engine: str, precision: str) -> Extractor:
+    """A network of Keras, frozen the way bundles carry it.
+
+    Parameters
+    ----------
+    network : a key of :data:`training.engine.backbone.NETWORKS`
+    weights : ``"imagenet"``, which downloads, or the path of a Keras ``.h5`` file without top
+
+    Raises
+    ------
+    ModelError
+        The weights are out of reach or do not fit.
+    """
+    from training.engine.backbone import NETWORKS, SIZE, freeze_backbone, keras_backbone
+    from training.engine.quiet_keras import import_keras
+
+    import_keras()
+    graph = freeze_backbone(keras_backbone(network, weights), SIZE)
+    title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
+    origin = {"network": NETWORKS[network].title, "weights": title}
+    return from_graph(graph, SIZE, origin, cache, engine, precision)
+
+
+def from_graph(
+    graph: bytes, size: int, origin: dict[str, Any], cache: Path, engine: str, precision: str
+) -> Extractor:
+    """Compile a frozen graph; ``cache`` is where it lies for that moment."""
+    os.makedirs(cache, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        path = Path(folder) / bundles.BACKBONE
+        path.write_bytes(graph)
+        run = engines.open_graph(path, engine, precision)
+    return Extractor(graph, size, run, origin)

@@ -1,0 +1,115 @@
+"""Rows of features on disk, so that the next training on the same images starts at once.
+
+A folder for each kind of rows and all they depend on, with
+
+    rows-00000.f16, rows-00001.f16, ...   rows one after another, each file full before the next
+    index.sqlite                          the SHA-256 of each row's image, in the order of the rows
+
+A row counts once its digest is in the index, where it is entered after the row has reached the disk; what a
+kill leaves behind it is overwritten. Trainings that run at the same time take turns to append.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from birads_app.model import preprocess
+from training.data.feature_arrays import Rows, gather
+from training.data.key_value_cache import Ledger
+
+DTYPE = np.dtype("<f2")
+# Of one file: few enough files for a million images, small enough to copy and to map.
+_FILE_BYTES = 2**29
+
+
+class FeatureStore:
+    """Rows of one kind from one backbone, by the SHA-256 of the image file.
+
+    Every method raises OSError where the folder cannot be read or written.
+    """
+
+    def __init__(self, folder: Path, width: int, file_bytes: int = _FILE_BYTES) -> None:
+        """Open or make the store of rows of ``width`` numbers in ``folder``."""
+        self.folder, self.width = folder, width
+        self._index = Ledger(folder / "index.sqlite")
+        self._row_bytes = width * DTYPE.itemsize
+        self._each = max(1, file_bytes // self._row_bytes)
+
+    def holds(self, digest: bytes) -> bool:
+        """True where there is a row of this image."""
+        return self._index.number(digest) is not None
+
+    def add(self, digests: Sequence[bytes], rows: np.ndarray) -> None:
+        """Keep rows (n, width) of n images, rounded to float16; those that are there already stay."""
+        halved = np.asarray(rows, DTYPE)
+        self._index.append(digests, lambda first, new: self._write(first, halved[new]))
+
+    def rows(self, digests: Sequence[bytes]) -> "StoredRows":
+        """The rows of n images, float16 (n, width); raises KeyError for one that is not held."""
+        numbers = np.empty(len(digests), np.int64)
+        for place, digest in enumerate(digests):
+            number = self._index.number(digest)
+            if number is None:
+                raise KeyError(digest.hex())
+            numbers[place] = number
+        return StoredRows(self, numbers)
+
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        """Rows by their numbers, int (n,); gives float16 (n, width)."""
+        found = np.empty((len(numbers), self.width), DTYPE)
+        files = numbers // self._each
+        for file in np.unique(files):
+            chosen = files == file
+            found[chosen] = gather(self._path(file), DTYPE, self.width, numbers[chosen] % self._each)
+        return found
+
+    def _write(self, first: int, rows: np.ndarray) -> None:
+        """Write rows from number ``first`` on, and see them on the disk."""
+        while len(rows):
+            file, place = divmod(first, self._each)
+            part = rows[: self._each - place]
+            handle = os.open(self._path(file), os.O_WRONLY | os.O_CREAT, 0o666)
+            try:
+                _write_at(handle, part.tobytes(), place * self._row_bytes)
+                os.fdatasync(handle)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self._path(file))) from error
+            finally:
+                os.close(handle)
+            first, rows = first + len(part), rows[len(part) :]
+
+    def _path(self, file: int) -> Path:
+        return self.folder / f"rows-{file:05d}.f16"
+
+
+class StoredRows(Rows):
+    """Rows of a store, in any order; they stay on the disk until they are asked for."""
+
+    def __init__(self, store: FeatureStore, numbers: np.ndarray) -> None:
+        """Take the rows with these ``numbers``, int (n,)."""
+        self._store, self._numbers = store, numbers
+        self.shape, self.dtype, self.folder = (len(numbers), store.width), DTYPE, store.folder
+
+    def _gather(self, indices: np.ndarray) -> np.ndarray:
+        return self._store.read(self._numbers[indices])
+
+
+def folder(cache: Path, rows: str, backbone: str, size: int, engine: str, precision: str) -> Path:
+    """Where rows of one kind belong: everything they depend on but the image is in the name.
+
+    Parameters
+    ----------
+    rows : name of the kind of rows
+    backbone : SHA-256 of its graph
+    size : side of the square input in pixels
+    """
+    return cache / "features" / f"{backbone[:16]}-v{preprocess.VERSION}-{size}-{engine}-{precision}-{rows}"
+
+
+def _write_at(handle: int, data: bytes, offset: int) -> None:
+    """All of the data; the system may take less at once."""
+    while data:
+        written = os.pwrite(handle, data, offset)
+        data, offset = data[written:], offset + written

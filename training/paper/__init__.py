@@ -1,0 +1,1 @@
+"""The method's paper: its protocols reproduced beside the honest one."""

@@ -1,0 +1,1 @@
+"""Phantoms: synthetic mammograms with known findings."""

@@ -1,0 +1,232 @@
+"""Findings of the BI-RADS lexicon, drawn into a phantom; the finding's form alone defines the category.
+
+Whatever the category, the centre is drawn from the same region and the diameter from the same range, 1/6 to
+1/4 of the breast's depth. All masses share one range of contrast, and so do all calcifications. So
+brightness, size and place define no category. What they still tell belongs to the form: spicules reach beyond
+the core, calcifications are whiter than masses and strewn a little wider.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.phantoms.anatomy import Anatomy
+from training.phantoms.shapes import Patch
+
+# Kinds of finding by category, in the words of the BI-RADS Atlas, 5th edition (mammography lexicon).
+KINDS: dict[str, tuple[str, ...]] = {
+    "1": (),
+    "2": ("coarse calcifications", "fat-containing mass"),
+    "3": ("circumscribed mass",),
+    "4": ("irregular mass", "microlobulated mass", "amorphous calcifications"),
+    "5": ("spiculated mass", "fine linear branching calcifications"),
+}
+
+# Half the side of the square that a finding may fill, in radii: the longest spicule fits.
+_REACH = 2.6
+# Calcifications are strewn over this many radii, whatever their form.
+_SPREAD = 1.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A finding before it is drawn; both views of a breast share it.
+
+    kind : a value of :data:`KINDS`
+    radius : as a share of the breast's depth
+    depth, offset : place: share of the breast's depth from the chest wall, and across by view (-1..1)
+    contrast : grey over the surroundings, 0..1 of its range
+    seed : of the finding's form
+    """
+
+    kind: str
+    radius: float
+    depth: float
+    offset: dict[str, float]
+    contrast: float
+    seed: int
+
+
+def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) -> Plan | None:
+    """Plan the finding of a breast; None for category 1. The draws are the same ones for every category."""
+    choice, radius, depth, cc, mlo, contrast = rng.uniform(size=6)
+    seed = int(rng.integers(2**31))
+    kinds = KINDS[category]
+    if not kinds:
+        return None
+    return Plan(
+        kind=kind or kinds[int(choice * len(kinds))],
+        radius=0.085 + 0.04 * radius,
+        depth=0.35 + 0.35 * depth,
+        offset={"CC": 2 * cc - 1, "MLO": 2 * mlo - 1},
+        contrast=contrast,
+        seed=seed,
+    )
+
+
+def draw_finding(grey: np.ndarray, anatomy: Anatomy, plan: Plan, view: str) -> tuple[int, int, int, int]:
+    """Draw the finding into ``grey`` in place; returns its box (top, left, height, width) in pixels."""
+    radius = plan.radius * anatomy.depth
+    row, column = _place(anatomy, plan, view, radius)
+    angle = float(np.arctan2(anatomy.nipple[0] - row, anatomy.nipple[1] - column))
+    half = int(np.ceil(_REACH * radius))
+    patch = Patch(radius, half, angle, np.random.default_rng([plan.seed, len(view)]))
+    return _lay(grey, anatomy, _FORMS[plan.kind](patch), plan.contrast, round(row), round(column))
+
+
+def _place(anatomy: Anatomy, plan: Plan, view: str, radius: float) -> tuple[float, float]:
+    """The spot nearest to the planned one with room for the finding: clear of skin, muscle and edge."""
+    height, width = anatomy.room.shape
+    wanted_row = anatomy.nipple[0] + plan.offset[view] * 0.22 * height
+    wanted_column = plan.depth * anatomy.depth
+    step = 4
+    rows = np.arange(0, height, step, dtype=np.float32)[:, None]
+    columns = np.arange(0, width, step, dtype=np.float32)[None, :]
+    clear = (anatomy.room[::step, ::step] > 1.7 * radius) & (columns > 1.7 * radius)
+    distance = np.hypot(rows - wanted_row, columns - wanted_column)
+    best = int(np.argmin(np.where(clear, distance, np.inf)))
+    return float(best // columns.size * step), float(best % columns.size * step)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What a finding changes, each float32 of the patch's shape, 0..1: soft tissue, fat, calcium."""
+
+    tissue: np.ndarray | None = None
+    fat: np.ndarray | None = None
+    calcium: np.ndarray | None = None
+
+
+def _circumscribed(patch: Patch) -> _Layers:
+    return _Layers(tissue=patch.filled(patch.oval()))
+
+
+def _fat_containing(patch: Patch) -> _Layers:
+    """An oil cyst: fat within a thin rim."""
+    border = patch.oval()
+    outer, inner = patch.filled(border), patch.filled(border * 0.84)
+    return _Layers(tissue=outer - inner, fat=inner)
+
+
+def _microlobulated(patch: Patch) -> _Layers:
+    """An oval whose border is a row of small lobes."""
+    count = int(patch.rng.integers(8, 11))
+    turns = (np.arange(count) + patch.rng.uniform(-0.2, 0.2, count)) * 2 * np.pi / count
+    border = patch.oval(0.78)
+    row, column = (np.round(patch.half + 0.4 * patch.radius * f(turns)).astype(int) for f in (np.sin, np.cos))
+    reach = border[row, column]
+    points = np.stack([reach * np.cos(turns), reach * np.sin(turns)], axis=1)
+    lobes = patch.spots(points, patch.radius * patch.rng.uniform(0.26, 0.38, count), np.ones(count))
+    return _Layers(tissue=np.maximum(patch.filled(border), lobes))
+
+
+def _irregular(patch: Patch) -> _Layers:
+    return _Layers(tissue=patch.filled(patch.angular(patch.oval(), 0.5)))
+
+
+def _spiculated(patch: Patch) -> _Layers:
+    """A small uneven core with lines that radiate from it and taper."""
+    rng, radius = patch.rng, patch.radius
+    layer = np.zeros(patch.rho.shape, np.uint8)
+    count = int(rng.integers(24, 36))
+    turns = (np.arange(count) + rng.uniform(-0.5, 0.5, count)) * 2 * np.pi / count
+    for turn, length, bend, level in zip(
+        turns,
+        radius * rng.uniform(1.3, 2.4, count),
+        rng.uniform(-0.25, 0.25, count),
+        rng.uniform(0.45, 0.95, count),
+        strict=True,
+    ):
+        along = np.linspace(0.3 * radius, length, 7)
+        bent = turn + bend * (along / length) ** 2
+        width = np.maximum(0.11 * radius * (1 - along / length) ** 0.8, 0.35)
+        centre = np.stack([np.cos(bent), np.sin(bent)], axis=1) * along[:, None]
+        normal = np.stack([-np.sin(bent), np.cos(bent)], axis=1) * width[:, None]
+        patch.polygon(layer, np.concatenate([centre + normal, (centre - normal)[::-1]]), level)
+    core = patch.filled(patch.angular(patch.oval(0.8), 0.25))
+    return _Layers(tissue=np.maximum(core, layer.astype(np.float32) / 255))
+
+
+def _coarse(patch: Patch) -> _Layers:
+    """Popcorn: a few large dense lumps, each of several knobs."""
+    rng, radius = patch.rng, patch.radius
+    count, knobs = int(rng.integers(3, 6)), 6
+    lumps = np.repeat(patch.within(count, 0.9 * _SPREAD), knobs, axis=0)
+    points = lumps + rng.normal(0, 0.16 * radius, lumps.shape)
+    radii = radius * rng.uniform(0.15, 0.28, len(points))
+    return _Layers(calcium=patch.spots(points, radii, rng.uniform(0.85, 1.0, len(points))))
+
+
+def _amorphous(patch: Patch) -> _Layers:
+    """A cluster of many small hazy grains."""
+    count = int(patch.rng.integers(50, 75))
+    points = patch.within(count, _SPREAD)
+    radii = patch.rng.uniform(0.7, 1.3, count) * max(0.065 * patch.radius, 0.8)
+    return _Layers(calcium=patch.spots(points, radii, patch.rng.uniform(0.6, 1.0, count)))
+
+
+def _branching(patch: Patch) -> _Layers:
+    """Thin broken lines that fork, as casts of a duct and its branches."""
+    rng, radius = patch.rng, patch.radius
+    layer = np.zeros(patch.rho.shape, np.uint8)
+    thickness = max(0.075 * radius, 1.4)
+    for start in patch.within(int(rng.integers(5, 8)), 0.75 * _SPREAD):
+        stem = patch.angle + np.pi + rng.normal(0, 0.35)
+        fork = start + 0.55 * radius * rng.uniform(0.6, 1.2) * np.array([np.cos(stem), np.sin(stem)])
+        _dashes(patch, layer, start, fork, thickness)
+        for side in (-1, 1):
+            turn = stem + side * rng.uniform(0.35, 0.75)
+            end = fork + radius * rng.uniform(0.6, 1.0) * np.array([np.cos(turn), np.sin(turn)])
+            _dashes(patch, layer, fork, end, thickness)
+    return _Layers(calcium=layer.astype(np.float32) / 255)
+
+
+def _dashes(patch: Patch, layer: np.ndarray, start: np.ndarray, end: np.ndarray, thickness: float) -> None:
+    """A line from start to end with one gap and a slight bend."""
+    rng = patch.rng
+    direction = (end - start) / np.hypot(*(end - start))
+    normal = np.array([-direction[1], direction[0]]) * thickness / 2
+    middle = (start + end) / 2 + normal * rng.uniform(-2, 2)
+    gap = rng.uniform(0.35, 0.65)
+    level = rng.uniform(0.75, 1.0)
+    for first, last in ((0.0, gap - 0.06), (gap + 0.06, 1.0)):
+        t = np.linspace(first, last, 5)[:, None]
+        line = (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
+        patch.polygon(layer, np.concatenate([line + normal, (line - normal)[::-1]]), level)
+
+
+_FORMS: dict[str, Callable[[Patch], _Layers]] = {
+    "coarse calcifications": _coarse,
+    "fat-containing mass": _fat_containing,
+    "circumscribed mass": _circumscribed,
+    "irregular mass": _irregular,
+    "microlobulated mass": _microlobulated,
+    "amorphous calcifications": _amorphous,
+    "spiculated mass": _spiculated,
+    "fine linear branching calcifications": _branching,
+}
+
+
+def _lay(
+    grey: np.ndarray, anatomy: Anatomy, layers: _Layers, contrast: float, row: int, column: int
+) -> tuple[int, int, int, int]:
+    """Blend the layers, centred on (row, column), into the breast; returns the box of what was changed."""
+    present = [layer for layer in (layers.tissue, layers.fat, layers.calcium) if layer is not None]
+    changed = np.maximum.reduce(present)
+    half = changed.shape[0] // 2
+    top, left = max(row - half, 0), max(column - half, 0)
+    bottom, right = min(row + half + 1, grey.shape[0]), min(column + half + 1, grey.shape[1])
+    here = (slice(top, bottom), slice(left, right))
+    there = (slice(top - row + half, bottom - row + half), slice(left - column + half, right - column + half))
+    window, inside = grey[here], anatomy.inside[here]
+    around = float((window * changed[there]).sum() / changed[there].sum())
+    if layers.fat is not None:
+        window += 0.85 * layers.fat[there] * (0.16 - window)
+    if layers.tissue is not None:
+        tissue = layers.tissue[there] * inside
+        window += tissue * (0.55 * (around - window) + 0.24 + 0.12 * contrast)
+    if layers.calcium is not None:
+        window += layers.calcium[there] * inside * (0.45 + 0.2 * contrast)
+    rows, columns = np.nonzero(changed[there] * inside > 0.05)
+    return top + int(rows.min()), left + int(columns.min()), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1

@@ -1,0 +1,181 @@
+"""Sets of phantoms: synthetic patients with labelled mammograms, for tests and a first try of training.
+
+A patient has four images: both breasts, each in CC and MLO. A breast has one category, and its finding shows
+in both of its views. Categories differ by the morphology of the finding and by nothing else
+(:mod:`training.phantoms.findings` says how), so a set proves whether a method learns where there is something
+to learn. It says nothing about real patients.
+"""
+
+import csv
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from training.errors import TrainingError
+from training.phantoms.anatomy import DENSITIES, VIEWS, draw_habitus
+from training.phantoms.dicom import encode_dicom
+from training.phantoms.image import CATEGORIES, LATERALITIES, WHITE, Finding, Phantom, PhantomError, phantom
+
+__all__ = [
+    "COLUMNS",
+    "WHITE",
+    "Finding",
+    "FolderInUse",
+    "Phantom",
+    "PhantomError",
+    "patients",
+    "phantom",
+    "write_set",
+]
+
+# truth.csv has one row an image, its path relative to the table. Category 1 leaves finding and box empty;
+# were there several findings, their values would be joined by semicolons in each of these columns.
+COLUMNS = (
+    "path",
+    "birads",
+    "patient",
+    "view",
+    "side",
+    "density",
+    "finding",
+    "top",
+    "left",
+    "height",
+    "width",
+)
+# Share of women by density, after the BI-RADS Atlas, 5th edition (10, 40, 40 and 10 per cent).
+_DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
+
+
+class FolderInUse(TrainingError):
+    """The folder that a set should be written to already holds something."""
+
+
+def patients(
+    count: int, seed: int, size: int = 512, weights: Mapping[str, float] | None = None
+) -> Iterator[tuple[str, Phantom]]:
+    """Draw ``count`` patients of four images each: (patient id, phantom), in a fixed order for a seed.
+
+    The breasts are dealt evenly over the categories "1".."5", or by ``weights`` (category -> share).
+
+    Raises
+    ------
+    PhantomError
+        The count or the seed is negative, a share is not positive, or its category is none of "1".."5".
+    """
+    if count < 0 or seed < 0:
+        raise PhantomError(f"Number of patients and seed cannot be negative. Got {count} and {seed}.")
+    deal = _deal(2 * count, seed, weights)
+    return (
+        (f"PH{number + 1:04d}", image)
+        for number in range(count)
+        for image in _images(number, seed, size, deal[2 * number : 2 * number + 2])
+    )
+
+
+def _images(number: int, seed: int, size: int, categories: list[str]) -> Iterator[Phantom]:
+    """The four images of one patient; ``categories`` are those of the left and the right breast."""
+    rng = np.random.default_rng([seed, 1, number])
+    habitus, density = draw_habitus(rng), str(rng.choice(DENSITIES, p=_DENSITY_SHARES))
+    for side, (laterality, category) in enumerate(zip(LATERALITIES, categories, strict=True)):
+        for view in VIEWS:
+            same_breast = np.random.default_rng([seed, 2, number, side])
+            yield phantom(same_breast, category, view, laterality, density, size, habitus=habitus)
+
+
+def _deal(count: int, seed: int, weights: Mapping[str, float] | None) -> list[str]:
+    """Categories of ``count`` breasts in a random order, in numbers as close to the shares as they come."""
+    shares = dict(weights) if weights is not None else dict.fromkeys(CATEGORIES, 1.0)
+    if not shares or any(category not in CATEGORIES or not share > 0 for category, share in shares.items()):
+        raise PhantomError(
+            f"Give positive shares to categories among {', '.join(CATEGORIES)}. Got {shares!r}."
+        )
+    ends = np.cumsum(list(shares.values())) / sum(shares.values())
+    places = np.searchsorted(ends, (np.arange(count) + 0.5) / max(count, 1))
+    dealt = np.array(list(shares))[places]
+    return [str(category) for category in np.random.default_rng([seed, 0]).permutation(dealt)]
+
+
+def write_set(
+    directory: Path,
+    patients: int,
+    seed: int,
+    format: Literal["png", "dicom"] = "png",
+    size: int = 512,
+    progress: Callable[[int], object] | None = None,
+) -> Path:
+    """Write a labelled set, laid out as ``flask train --data`` takes it; the same seed gives the same bytes.
+
+    Folders ``Birads1`` .. ``Birads5`` hold the images (``PH0001_L_CC.png``: patient, side, view), truth.csv
+    the labels and boxes. PNGs have 8 bits, DICOM files 12. The set appears whole or not at all.
+
+    Parameters
+    ----------
+    directory : absent or empty
+    patients : number of patients, four images each
+    size : height of the images in pixels
+    progress : called after each patient with the number of patients written
+
+    Returns
+    -------
+    Path of truth.csv.
+
+    Raises
+    ------
+    FolderInUse
+        The directory is not empty, or no directory.
+    PhantomError
+        The number of patients is not positive, or the format is unknown.
+    """
+    if patients < 1 or format not in ("png", "dicom"):
+        raise PhantomError(f"A set has one patient or more, as png or dicom. Got {patients} as {format!r}.")
+    directory = Path(directory).absolute()
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise FolderInUse(f"{directory} is not empty. Name a new folder for the phantoms.")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        _write(unfinished, patients, seed, format, size, progress or (lambda _: None))
+        unfinished.chmod(0o755)
+        os.replace(unfinished, directory)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return directory / "truth.csv"
+
+
+def _write(
+    folder: Path, count: int, seed: int, format: str, size: int, progress: Callable[[int], object]
+) -> None:
+    """Write images and table into an empty folder."""
+    with (folder / "truth.csv").open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for number, (patient, image) in enumerate(patients(count, seed, size), start=1):
+            extension = "png" if format == "png" else "dcm"
+            name = f"Birads{image.category}/{patient}_{image.laterality}_{image.view}.{extension}"
+            data = _encode_png(image) if format == "png" else encode_dicom(image, patient, seed)
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+            table.writerow(_row(name, patient, image))
+            if number % 4 == 0:
+                progress(number // 4)
+
+
+def _encode_png(image: Phantom) -> bytes:
+    """8-bit greyscale PNG."""
+    grey = (image.pixels >> 4).astype(np.uint8)
+    return cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def _row(name: str, patient: str, image: Phantom) -> list[str]:
+    """One row of truth.csv."""
+    kinds = ";".join(finding.kind for finding in image.findings)
+    boxes = [";".join(str(finding.box[side]) for finding in image.findings) for side in range(4)]
+    return [name, image.category, patient, image.view, image.laterality, image.density, kinds, *boxes]

@@ -1,0 +1,135 @@
+"""One phantom: a synthetic mammogram with a finding of the BI-RADS lexicon, and the truth about it.
+
+Anatomy, density and acquisition are drawn alike for every category, and so are the finding's place, size and
+contrast: the morphology of the finding is all that tells categories apart.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from training.errors import TrainingError
+from training.phantoms.anatomy import ASPECT, DENSITIES, VIEWS, Habitus, draw_anatomy, draw_habitus
+from training.phantoms.findings import KINDS, draw_finding, draw_plan
+
+LATERALITIES = ("L", "R")
+CATEGORIES = tuple(KINDS)
+# Grey levels of a phantom: 12 bits, as full-field detectors present them.
+WHITE = 4095
+_MIN_SIZE = 64
+
+
+class PhantomError(TrainingError, ValueError):
+    """What was asked for is nothing a phantom can show."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding: its kind, and its box (top, left, height, width) in pixels, with spicules or cluster."""
+
+    kind: str
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A synthetic mammogram and the truth about it.
+
+    pixels : uint16 array of shape (height, width), 0 air .. 4095 white (MONOCHROME2, for presentation)
+    """
+
+    pixels: np.ndarray
+    category: str
+    view: str
+    laterality: str
+    density: str
+    findings: tuple[Finding, ...]
+
+
+def phantom(
+    rng: np.random.Generator,
+    category: str,
+    view: str,
+    laterality: str,
+    density: str,
+    size: int = 512,
+    *,
+    kind: str | None = None,
+    habitus: Habitus | None = None,
+    film_label: bool = False,
+) -> Phantom:
+    """Draw one image. Two calls with generators of the same seed draw the two views of one breast.
+
+    Parameters
+    ----------
+    rng : the only source of chance
+    category, view, laterality, density : "1".."5", "CC" or "MLO", "L" or "R", "A".."D"
+    size : height in pixels, at least 64; the width is 0.8 of it
+    kind : one of the category's :data:`~training.phantoms.findings.KINDS`; drawn if None
+    habitus : the patient's build; drawn if None
+    film_label : burn a label of view and side into the air, as film scans have it
+
+    Raises
+    ------
+    PhantomError
+        An argument is not one of those above.
+    """
+    _check(category, view, laterality, density, size, kind)
+    plan = draw_plan(rng, category, kind)
+    habitus = habitus or draw_habitus(rng)
+    rng = np.random.default_rng([int(rng.integers(2**31)), VIEWS.index(view)])
+    anatomy = draw_anatomy(rng, habitus, view, density, size)
+    grey = anatomy.grey.copy()
+    findings: tuple[Finding, ...] = ()
+    if plan is not None:
+        findings = (Finding(plan.kind, draw_finding(grey, anatomy, plan, view)),)
+    pixels = np.zeros((size, round(size * ASPECT)), np.uint16)
+    pixels[:, : grey.shape[1]] = _acquire(rng, grey, anatomy.inside, habitus)
+    if laterality == "R":
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+        findings = tuple(_mirror(finding, pixels) for finding in findings)
+    if film_label:
+        _burn_label(pixels, f"{laterality} {view}", left=laterality == "R")
+    return Phantom(pixels, category, view, laterality, density, findings)
+
+
+def _check(category: str, view: str, laterality: str, density: str, size: int, kind: str | None) -> None:
+    for name, value, known in (
+        ("category", category, CATEGORIES),
+        ("view", view, VIEWS),
+        ("laterality", laterality, LATERALITIES),
+        ("density", density, DENSITIES),
+    ):
+        if value not in known:
+            raise PhantomError(f"The {name} of a phantom has to be one of {', '.join(known)}. Got {value!r}.")
+    if size < _MIN_SIZE:
+        raise PhantomError(f"A phantom is at least {_MIN_SIZE} pixels high. Got {size}.")
+    if kind is not None and kind not in KINDS[category]:
+        raise PhantomError(f"A finding of category {category} is one of {KINDS[category]}. Got {kind!r}.")
+
+
+def _acquire(rng: np.random.Generator, grey: np.ndarray, inside: np.ndarray, habitus: Habitus) -> np.ndarray:
+    """Gain, quantum noise and gamma of the acquisition; air stays black. Gives uint16, 0..4095."""
+    noise = rng.standard_normal(grey.shape, dtype=np.float32)
+    noisy = np.clip(grey * habitus.gain + 0.012 * noise * inside, 0, 1)
+    curve = np.linspace(0, 1, WHITE + 1) ** habitus.gamma * WHITE
+    return np.take(np.round(curve).astype(np.uint16), (noisy * WHITE + 0.5).astype(np.uint16))
+
+
+def _mirror(finding: Finding, pixels: np.ndarray) -> Finding:
+    top, left, height, width = finding.box
+    return Finding(finding.kind, (top, pixels.shape[1] - left - width, height, width))
+
+
+def _burn_label(pixels: np.ndarray, text: str, left: bool) -> None:
+    """Write view and side into the upper corner away from the chest wall, in place."""
+    scale = pixels.shape[0] / 700
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 2)
+    margin = round(0.02 * pixels.shape[0])
+    column = margin if left else pixels.shape[1] - width - margin
+    letters = np.zeros(pixels.shape, np.uint8)
+    cv2.putText(
+        letters, text, (column, margin + height), cv2.FONT_HERSHEY_SIMPLEX, scale, (1,), 2, cv2.LINE_8
+    )
+    pixels[letters > 0] = round(0.9 * WHITE)

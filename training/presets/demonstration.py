@@ -1,0 +1,267 @@
+"""The recipe of the shipped model, from top to bottom.
+
+ResNet50 starts from ImageNet weights up to stage conv4; stage conv5, for which no such weights are at hand,
+and the paper's dense head start from chance. Both are trained on two public sets and phantoms, split by
+patient, with labels taken as the sets of categories they leave open.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birads_app.model import bundle as bundles
+from birads_app.model import conformal, preprocess
+from birads_app.model.engine import open_graph
+from training.config import Site
+from training.engine.backbone import freeze_backbone, keras_resnet50
+from training.engine.freeze import freeze
+from training.engine.multitask import CONV4, FineTuning, Part, Schedule
+from training.heads import DenseHead
+from training.pipeline.name_lock import reserved
+from training.pipeline.run_directory import Work
+from training.presets import demonstration_card, demonstration_data, demonstration_ood
+from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, Material, Source
+from training.presets.model_comparison import (
+    Candidate,
+    Figures,
+    calibrated,
+    in_parts,
+    measure,
+    of_bundle,
+    of_logistic_regression,
+    table,
+)
+
+log = logging.getLogger(__name__)
+
+_IMAGENET = "weights/resnet50_keras_v1_c4_exact.weights.h5"
+
+
+@dataclass(frozen=True)
+class ShippedConfig:
+    """The knobs of the shipped model; saved inside the bundle."""
+
+    size: int = 224
+    seed: int = 7
+    validation: float = 0.15
+    test: float = 0.25
+    phantom_patients: int = 250
+    phantom_seed: int = 20_000  # far from the seeds that tests and `flask prove` use
+    # How often each source is drawn. Real BI-RADS labels are few and tell most; phantoms hold 1 and 2 apart.
+    shares: dict[str, float] = field(default_factory=lambda: {CESM: 0.35, DDSM: 0.4, PHANTOMS: 0.25})
+    dropout: float = 0.5
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+def train_shipped(
+    data: Path, name: str, site: Site, work: Path, config: ShippedConfig, beside: Sequence[Path] = ()
+) -> Path:
+    """Train, measure and write the shipped model; a run that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    data : folder with the public sets and the ImageNet weights
+    work : folder for checkpoints and feature maps of this run; removed by the user when no longer wanted
+    beside : other bundles that the card compares with
+
+    Raises
+    ------
+    DatasetError, ModelError
+        A set is missing, the name is taken, or a bundle to compare with cannot be used.
+    """
+    with reserved(site.models, name):
+        settings = {"data": str(data.resolve()), "beside": [str(path.resolve()) for path in beside]}
+        Work(work).keep({"recipe": "shipped", **settings})
+        material = _read(data, config)
+        compared = [of_bundle(path, site, config.size) for path in beside]
+        run = fine_tune(data, work, config, material)
+        backbone, head = _serving_graphs(run, config, work)
+        maps, logits = (
+            open_graph(graph, site.engine, precision)
+            for graph, precision in ((backbone, site.precision), (head, "f32"))
+        )
+        served = calibrated(name, in_parts(maps, logits), material)
+        ours, *others = _measured([served, *compared], data, site, config, material)
+        facts = _facts(run, material, config, served)
+        written = bundles.write(
+            site.models,
+            name,
+            manifest=_manifest(facts, config),
+            card=demonstration_card.card(name, facts, ours, others),
+            backbone=backbone.read_bytes(),
+            head=head.read_bytes(),
+            evaluation={
+                **ours.as_dict(),
+                "beside": {one.title: one.as_dict() for one in others},
+                "history": facts["history"],
+            },
+        )
+        demonstration_ood.fit(written, data, site)
+    return written
+
+
+def compare(data: Path, paths: Sequence[Path], site: Site, config: ShippedConfig) -> str:
+    """Bundles, and logistic regression, on the held-out patients: a Markdown table; raises as training does."""
+    material = _read(data, config)
+    candidates = [of_bundle(path, site, config.size) for path in paths]
+    return table(_measured(candidates, data, site, config, material))
+
+
+def _read(data: Path, config: ShippedConfig) -> Material:
+    return demonstration_data.read(
+        data, config.size, validation=config.validation, test=config.test, seed=config.seed
+    )
+
+
+def _measured(
+    candidates: Sequence[Candidate], data: Path, site: Site, config: ShippedConfig, material: Material
+) -> list[Figures]:
+    """The candidates' figures, then those of logistic regression on frozen features."""
+    plain = of_logistic_regression(data / _IMAGENET, site, material, config.seed)
+    return [measure(one, material) for one in (*candidates, plain)]
+
+
+def fine_tune(data: Path, work: Path, config: ShippedConfig, material: Material) -> FineTuning:
+    """Train, or go on; gives the run with its last weights."""
+    import keras
+
+    phantoms = demonstration_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
+    conv4 = _conv4(data, work, config)
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    real = [(material.sources[name], material.parts[name]) for name in (CESM, DDSM)]
+    training = [(source, parts.training) for source, parts in real]
+    run = FineTuning(
+        _imagenet_backbone(data, config),
+        _head(config),
+        conv4,
+        _part([*training, (phantoms, np.arange(len(phantoms.labels)))], config),
+        _part([(source, parts.validation) for source, parts in real], config),
+        config.schedule,
+        work,
+    )
+    run.run()
+    return run
+
+
+def _imagenet_backbone(data: Path, config: ShippedConfig) -> Any:
+    """ResNet50 with ImageNet weights up to conv4."""
+    import keras
+
+    backbone = keras_resnet50(None, config.size)
+    keras.Model(backbone.input, backbone.get_layer(CONV4).output).load_weights(data / _IMAGENET)
+    return backbone
+
+
+def _conv4(data: Path, work: Path, config: ShippedConfig) -> Callable[[np.ndarray], np.ndarray]:
+    """The ImageNet stages, compiled for speed."""
+    import keras
+
+    backbone = _imagenet_backbone(data, config)
+    low = keras.Model(backbone.input, backbone.get_layer(CONV4).output)
+    work.mkdir(parents=True, exist_ok=True)
+    graph = work / "conv4.pb"
+    graph.write_bytes(freeze_backbone(low, config.size))
+    return open_graph(graph)
+
+
+def _head(config: ShippedConfig) -> Any:
+    """Maps -> logits of the categories, by pooling and the paper's dense layers; and of the places.
+
+    Features are pooled three ways: their average, their maximum, and their average over the places that look
+    like findings (attention, after Ilse et al., Attention-based Deep Multiple Instance Learning, ICML 2018, with
+    weights that outlines teach).
+    """
+    import keras
+
+    layers, side = keras.layers, config.size // 32
+    maps = keras.Input((side, side, 2048))
+    places = layers.Flatten()(layers.Conv2D(1, 1, dtype="float32")(maps))
+    attended = layers.Dot(1)([layers.Softmax()(places), layers.Reshape((side * side, 2048))(maps)])
+    pooled = layers.Concatenate()(
+        [layers.GlobalAveragePooling2D()(maps), layers.GlobalMaxPooling2D()(maps), attended]
+    )
+    for width in DenseHead.widths:
+        pooled = layers.Dense(width, activation="relu")(pooled)
+        pooled = layers.BatchNormalization()(pooled)
+        pooled = layers.Dropout(config.dropout)(pooled)
+    return keras.Model(maps, [layers.Dense(len(CLASSES), dtype="float32")(pooled), places])
+
+
+def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: ShippedConfig) -> Part:
+    """Some images of several sources together."""
+    columns = [
+        (
+            source.squares,
+            source.possible,
+            source.weights(config.shares[source.name]),
+            source.outlines,
+            source.outlined,
+        )
+        for source, _ in chosen
+    ]
+    parts = [[column[rows] for column in each] for each, (_, rows) in zip(columns, chosen, strict=True)]
+    return Part(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _serving_graphs(run: FineTuning, config: ShippedConfig, work: Path) -> tuple[Path, Path]:
+    """Backbone and head, frozen in float32 arithmetic, as files in the work folder."""
+    import keras
+
+    keras.mixed_precision.set_global_policy("float32")
+    backbone, head = keras_resnet50(None, config.size), _head(config)
+    backbone.set_weights(run.backbone.get_weights())
+    head.set_weights(run.head.get_weights())
+    maps = head.input.shape
+    frozen = (
+        freeze_backbone(backbone, config.size),
+        freeze(lambda x: head(x, training=False)[0], maps, "maps"),
+    )
+    paths = work / bundles.BACKBONE, work / bundles.HEAD
+    for path, graph in zip(paths, frozen, strict=True):
+        path.write_bytes(graph)
+    return paths
+
+
+def _facts(run: FineTuning, material: Material, config: ShippedConfig, served: Candidate) -> dict[str, Any]:
+    """What the card and the manifest tell besides the figures."""
+    images = {
+        name: [len(part.training), len(part.validation), len(part.test)]
+        for name, part in material.parts.items()
+    }
+    images[PHANTOMS] = [4 * config.phantom_patients, 0, 0]
+    images[KAU] = [0, 0, len(material.sources[KAU].labels)]
+    ddsm = material.sources[DDSM].patients
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "size": config.size,
+        "temperature": served.temperature,
+        "threshold": served.threshold,
+        "rule": served.rule,
+        "images": images,
+        "ddsm_patients": len({ddsm[row] for row in material.parts[DDSM].test}),
+        "history": run.state["history"],
+    }
+
+
+def _manifest(facts: dict[str, Any], config: ShippedConfig) -> dict[str, Any]:
+    return {
+        "classes": list(CLASSES),
+        "demonstration": True,
+        "preprocessing": {"version": preprocess.VERSION, "size": config.size},
+        "head": {"kind": "dense"},
+        "temperature": facts["temperature"],
+        "prediction_set": {"level": conformal.LEVEL, "threshold": facts["threshold"]},
+        "exam_rule": facts["rule"],
+        "created": facts["created"],
+        "backbone": {
+            "network": "ResNet50",
+            "weights": "fine-tuned from ImageNet up to conv4 on mammograms and phantoms",
+        },
+        "training": {**asdict(config), "images": facts["images"]},
+    }

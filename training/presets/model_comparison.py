@@ -1,0 +1,237 @@
+"""Models beside each other on the patients whom the shipped model's recipe holds out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birads_app.model import bundle as bundles
+from birads_app.model import conformal
+from birads_app.model.aggregation import DEFAULT_RULE
+from birads_app.model.calibration import fit_temperature, softmax
+from birads_app.model.engine import open_engine
+from birads_app.model.preprocess import standardise
+from birads_app.terms.errors import ModelError
+from training.config import Site, TrainConfig
+from training.engine.fit_arguments import Lesson
+from training.evaluation import per_breast as breasts
+from training.evaluation.bootstrap import Draws, Figure, figure
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.roc import area
+from training.features import extractor
+from training.heads.logistic_regression import LogisticRegressionHead
+from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, Material, Source
+from training.report.text import FIGURE_NAMES, markdown_table
+
+_AT_ONCE = 32
+# Squares uint8 (n, size, size) -> logits (n, 5).
+Judge = Callable[[np.ndarray], np.ndarray]
+PARTIAL_NAMES = {
+    "within": "Named category is one the label leaves open",
+    "within_constant": "The same, always naming the one category that most labels leave open",
+    "auc_cancer_normal": "AUC of P(4 or 5), cancer against normal",
+    "auc_cancer_benign": "AUC of P(4 or 5), cancer against benign",
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One source's held-out images with the model's logits.
+
+    rows : indices of the images in the source
+    logits : float32 array (n, 5)
+    """
+
+    source: Source
+    rows: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """n labels as the source gives them."""
+        return np.array(self.source.labels)[self.rows]
+
+    @property
+    def patients(self) -> list[str]:
+        """n patient ids."""
+        return [self.source.patients[row] for row in self.rows]
+
+    @property
+    def sides(self) -> list[str]:
+        """n sides."""
+        return [self.source.sides[row] for row in self.rows]
+
+    @property
+    def categories(self) -> np.ndarray:
+        """int (n,), each label's place in CLASSES; ValueError where one is no category."""
+        return np.array([CLASSES.index(label) for label in self.labels])
+
+
+def exact(answers: Answers, temperature: float, threshold: float | None = None) -> Evaluation:
+    """Figures on a source whose labels are BI-RADS categories; of prediction sets too, where there is a threshold."""
+    calibrated = softmax(answers.logits, temperature)
+    return evaluate(
+        softmax(answers.logits),
+        calibrated,
+        answers.categories,
+        answers.patients,
+        CLASSES,
+        None if threshold is None else conformal.possible(calibrated, threshold),
+    )
+
+
+def partial(answers: Answers, temperature: float) -> dict[str, Figure]:
+    """Figures on a source whose labels are normal, benign or cancer."""
+    probabilities = softmax(answers.logits, temperature)
+    labels, suspicious = answers.labels, probabilities[:, 3:].sum(axis=1)
+    allowed = answers.source.possible[answers.rows]
+    within = allowed[np.arange(len(labels)), probabilities.argmax(axis=1)]
+    constant = int(allowed.sum(axis=0).argmax())
+    draws = Draws.of(answers.patients)
+    figures = {"within": draws.share(within), "within_constant": draws.share(allowed[:, constant])}
+    for other in ("normal", "benign"):
+        among = np.isin(labels, ("cancer", other))
+        figures[f"auc_cancer_{other}"] = figure(area(draws, suspicious, labels == "cancer", among))
+    return figures
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that can judge prepared images.
+
+    temperature : what its logits are divided by
+    threshold : of its prediction sets; None where it promises none
+    rule : by which a breast's views are put together
+    """
+
+    title: str
+    judge: Judge
+    temperature: float
+    threshold: float | None = None
+    rule: str = DEFAULT_RULE
+
+    def answers(self, source: Source, rows: np.ndarray) -> Answers:
+        """Its logits of some images."""
+        return Answers(source, rows, self.judge(source.squares[rows]))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One candidate's figures, source by source."""
+
+    title: str
+    cesm: Evaluation
+    breasts: breasts.Together | None
+    ddsm: dict[str, Figure]
+    kau: Evaluation
+
+    def as_dict(self) -> dict[str, Any]:
+        """As evaluation.json has them."""
+        ddsm = {key: asdict(figure) for key, figure in self.ddsm.items()}
+        together = self.breasts.as_dict() if self.breasts else None
+        return {CESM: {**self.cesm.as_dict(), "breasts": together}, DDSM: ddsm, KAU: self.kau.as_dict()}
+
+
+def in_parts(maps: Judge, logits: Judge) -> Judge:
+    """Judge squares with a backbone and a head, few at a time."""
+
+    def judge(squares: np.ndarray) -> np.ndarray:
+        parts = (squares[start : start + _AT_ONCE] for start in range(0, len(squares), _AT_ONCE))
+        return np.concatenate([logits(maps(standardise(part))) for part in parts])
+
+    return judge
+
+
+def calibrated(title: str, judge: Judge, material: Material) -> Candidate:
+    """A candidate as the validation patients want it: temperature by both sets, the rest by CDD-CESM."""
+    raw = Candidate(title, judge, temperature=1.0)
+    answers = [raw.answers(material.sources[name], material.parts[name].validation) for name in (CESM, DDSM)]
+    possible = np.concatenate([answer.source.possible[answer.rows] for answer in answers])
+    temperature = fit_temperature(np.concatenate([answer.logits for answer in answers]), possible)
+    known = answers[0]
+    probabilities, labels = softmax(known.logits, temperature), known.categories
+    threshold = conformal.fit_threshold(probabilities, labels, known.patients)
+    rule = breasts.choose(probabilities, labels, breasts.group(known.patients, known.sides))
+    return Candidate(title, judge, temperature, threshold, rule)
+
+
+def of_bundle(path: Path, site: Site, size: int) -> Candidate:
+    """A bundle as it serves; raises ModelError for one with other categories or another input."""
+    bundle = bundles.load(path)
+    if bundle.classes != CLASSES or bundle.size != size:
+        raise ModelError(
+            f"{bundle.name} names categories {', '.join(bundle.classes)} at {bundle.size} pixels; only models "
+            f"of {', '.join(CLASSES)} at {size} pixels can be compared here."
+        )
+    engine = open_engine(bundle, site.engine, site.precision)
+    return Candidate(bundle.name, in_parts(engine.maps, engine.logits), bundle.temperature)
+
+
+def of_logistic_regression(weights: Path, site: Site, material: Material, seed: int) -> Candidate:
+    """Logistic regression on pooled features of the frozen ImageNet stages, learned from CDD-CESM alone."""
+    frozen = extractor.from_keras("resnet50", str(weights), site.cache, site.engine, site.precision)
+    head, source, parts = LogisticRegressionHead(), material.sources[CESM], material.parts[CESM]
+    rows = in_parts(frozen.maps, head.rows)(source.squares)
+    labels = np.array([CLASSES.index(label) for label in source.labels])
+    knobs = TrainConfig(data="", name="")
+    trained = head.fit(
+        Lesson(
+            rows=rows[parts.training],
+            labels=labels[parts.training],
+            validation_rows=rows[parts.validation],
+            validation_labels=labels[parts.validation],
+            classes=len(CLASSES),
+            map_shape=(0, 0, 0),  # no matter to a head on pooled rows
+            seed=seed,
+            epochs=knobs.epochs,
+            patience=knobs.patience,
+            batch_size=knobs.batch_size,
+            learning_rate=knobs.learning_rate,
+            dropout=knobs.dropout,
+            loss=knobs.loss,
+        )
+    )
+    judge = in_parts(frozen.maps, lambda maps: trained.logits(head.rows(maps)))
+    return calibrated("logistic regression", judge, material)
+
+
+def measure(candidate: Candidate, material: Material) -> Figures:
+    """A candidate's figures on the test patients, and on all of KAU-BCMD."""
+    cesm, ddsm = (
+        candidate.answers(material.sources[name], material.parts[name].test) for name in (CESM, DDSM)
+    )
+    kau = candidate.answers(material.sources[KAU], np.arange(len(material.sources[KAU].labels)))
+    return Figures(
+        candidate.title,
+        exact(cesm, candidate.temperature, candidate.threshold),
+        breasts.measure(
+            softmax(cesm.logits, candidate.temperature),
+            cesm.categories,
+            cesm.patients,
+            cesm.sides,
+            candidate.rule,
+        ),
+        partial(ddsm, candidate.temperature),
+        exact(kau, candidate.temperature),
+    )
+
+
+def table(candidates: Sequence[Figures]) -> str:
+    """All candidates' figures on the same patients, as a Markdown table."""
+    rows = [
+        *(
+            [f"CDD-CESM: {FIGURE_NAMES[name]}", *(str(one.cesm.figures[name]) for one in candidates)]
+            for name in candidates[0].cesm.figures
+        ),
+        *(
+            [f"DDSM: {title}", *(str(one.ddsm[name]) for one in candidates)]
+            for name, title in PARTIAL_NAMES.items()
+        ),
+        *(
+            [f"KAU-BCMD: {FIGURE_NAMES[name]}", *(str(one.kau.figures[name]) for one in candidates)]
+            for name in ("accuracy", "kappa")
+        ),
+    ]
+    return markdown_table(["figure (95 % interval)", *(one.title for one in candidates)], rows)

@@ -1,0 +1,1 @@
+"""Model card, evaluation record and report page."""
