@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from birads_app.imaging.decode import Mammogram
-from birads_app.model import occlusion, preprocess
+from birads_app.imaging.segmentation import breast_mask, breast_square
 
 # The longer side of the copy that is searched, in pixels; each of its pixels is the brightest of its block.
 _SEARCH_SIZE = 1024
@@ -86,9 +86,9 @@ def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
 
 def _outline(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:
     """The breast with a rim around it, bool array of the given shape; all True where none stands out."""
-    found = preprocess.prepare(mammogram, _OUTLINE_SIZE)
-    veil = occlusion.veil(found.inside, found.box, found.flipped, mammogram.pixels.shape, max(shape))
-    enlarged = cv2.resize(veil, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    square = breast_square(mammogram.pixels, _OUTLINE_SIZE)
+    mask = breast_mask(square.mask, square.box, square.flipped, mammogram.pixels.shape, max(shape))
+    enlarged = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged > 0)
 
 

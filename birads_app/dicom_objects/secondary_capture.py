@@ -98,9 +98,9 @@ def _overlaid(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     scale = _LONGEST / max(pixels.shape)
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     grey = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    veil = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    alpha = veil[..., 3:] * (_OPACITY / 255)
-    return np.rint(grey[..., None] * (1 - alpha) + veil[..., :3] * alpha).astype(np.uint8)
+    colours = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    alpha = colours[..., 3:] * (_OPACITY / 255)
+    return np.rint(grey[..., None] * (1 - alpha) + colours[..., :3] * alpha).astype(np.uint8)
 
 
 def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y: int) -> None:

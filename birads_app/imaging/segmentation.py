@@ -1,19 +1,21 @@
-"""Where the breast is in a picture: its outline, its box, and the side of the chest wall."""
+"""Breast segmentation: mask, bounding box, and side of the chest wall."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-# Working size of the search for the breast, in pixels: enough to see the outline, fast at any size.
+# Longer side of the image that is segmented, in pixels: enough for the breast's contour, and fast.
 _SEARCH_SIZE = 256
-# At the search size, in pixels: what is thinner than a thread is no breast; the rim of skin that is kept around
-# the mask; the thickest frame of a scanned film.
+# In pixels at the search size: structures narrower than a thread are removed, the mask is dilated by a rim to keep
+# the skin, and the frame of a scanned film is at most this wide.
 _THREAD, _RIM, _FRAME = 11, 7, 12
-# Air is darker than this share of the range between the picture's 1st and 99th percentile: less where the
-# darkest level fills much of the picture without any noise, as a detector's does and a film's base does not.
+# Air is darker than this share of the range between the image's 1st and 99th percentile. The share is smaller if the
+# darkest level fills much of the image without noise, as with detectors; the base of a film is noisy.
 _AIR_SHARE_FILM, _AIR_SHARE_DETECTOR = 0.16, 0.03
 _NOISELESS_LEVELS, _NOISELESS_AREA = 2, 0.12
+# Width over which a mask in image coordinates fades towards the skin, as a share of the square's side.
+_FADE = 0.015
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,50 @@ class Box:
     width: int
 
 
+@dataclass(frozen=True)
+class BreastSquare:
+    """The breast scaled to fit a square, with the chest wall on the left and padding below and on the right.
+
+    breast : bounding box of the breast in the image
+    tissue : float32 array of shape (height, width), the longer of them ``size``; 1 on the breast, 0 beside it,
+        values between them along its edge
+    flipped : True if the image was mirrored to bring the chest wall to the left
+    size : side of the square in pixels
+    """
+
+    breast: Box
+    tissue: np.ndarray
+    flipped: bool
+    size: int
+
+    @property
+    def box(self) -> Box:
+        """The square in image coordinates; its padding may reach outside of the image."""
+        side = max(self.breast.height, self.breast.width)
+        left = self.breast.left + self.breast.width - side if self.flipped else self.breast.left
+        return Box(self.breast.top, left, side, side)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Breast mask, bool array of shape (size, size)."""
+        return self.pad(self.tissue > 0)
+
+    def crop(self, pixels: np.ndarray) -> np.ndarray:
+        """Crop an image to the breast, scale it to the shape of ``tissue`` and mirror it if ``flipped``."""
+        top, left, height, width = self.breast.top, self.breast.left, self.breast.height, self.breast.width
+        crop = pixels[top : top + height, left : left + width]
+        shrinks = self.size < max(crop.shape)
+        shape = self.tissue.shape[::-1]
+        scaled = cv2.resize(crop, shape, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        return np.asarray(scaled[:, ::-1] if self.flipped else scaled)
+
+    def pad(self, cropped: np.ndarray) -> np.ndarray:
+        """Pad an array of the shape of ``tissue`` with zeros to the square."""
+        return np.pad(cropped, ((0, self.size - cropped.shape[0]), (0, self.size - cropped.shape[1])))
+
+
 def find_breast(pixels: np.ndarray) -> Box:
-    """Give the bounding box of the breast: the largest bright region that is no label, line or frame.
+    """Return the bounding box of the breast: the largest bright region that is not a label, line or frame.
 
     Parameters
     ----------
@@ -35,16 +79,16 @@ def find_breast(pixels: np.ndarray) -> Box:
 
     Returns
     -------
-    Box inside the image; the whole image where nothing stands out from the background.
+    Box inside the image; the whole image if nothing stands out from the background.
     """
-    return outline(pixels)[0]
+    return segment_breast(pixels)[0]
 
 
-def outline(pixels: np.ndarray) -> tuple[Box, np.ndarray]:
-    """The breast's box, and in it a coarse float32 mask: 1 for tissue and a rim around it, 0 for the rest."""
+def segment_breast(pixels: np.ndarray) -> tuple[Box, np.ndarray]:
+    """Return the breast's bounding box and a coarse float32 mask of that box: 1 on tissue and a rim of skin, else 0."""
     height, width = pixels.shape
     small = shrink_for_search(pixels)
-    mask = breast_mask(small)
+    mask = coarse_mask(small)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return Box(0, 0, height, width), np.ones((1, 1), np.float32)
@@ -58,8 +102,84 @@ def outline(pixels: np.ndarray) -> tuple[Box, np.ndarray]:
     return Box(top, left, bottom - top, right - left), rim
 
 
+def breast_square(pixels: np.ndarray, size: int) -> BreastSquare:
+    """Segment the breast and fit it into a square of the given size.
+
+    Parameters
+    ----------
+    pixels : uint16 array of shape (height, width), air dark
+    size : side of the square in pixels
+    """
+    breast, mask = segment_breast(pixels)
+    scale = size / max(breast.height, breast.width)
+    shape = (max(1, round(breast.width * scale)), max(1, round(breast.height * scale)))
+    tissue = np.asarray(cv2.resize(mask, shape, interpolation=cv2.INTER_LINEAR))
+    flipped = chest_wall_right(tissue)
+    return BreastSquare(breast, tissue[:, ::-1] if flipped else tissue, flipped, size)
+
+
+def breast_mask(
+    mask: np.ndarray, box: Box, flipped: bool, shape: tuple[int, ...], longest: int = 640
+) -> np.ndarray:
+    """Return the breast mask in image coordinates, fading to 0 at the skin.
+
+    Parameters
+    ----------
+    mask : bool array of shape (size, size), as :attr:`BreastSquare.mask`
+    box : the square of the image that ``mask`` covers
+    flipped : True if ``mask`` belongs to the mirrored image
+    shape : (height, width) of the image in pixels
+    longest : longer side of the result in pixels, at most the image's
+
+    Returns
+    -------
+    float32 array with the image's aspect ratio, 0 beside the breast .. 1 on it
+    """
+    scale = min(1.0, longest / max(shape))
+    height, width = (max(1, round(side * scale)) for side in shape)
+    canvas = place_square(mask.astype(np.float32), box, flipped, (height, width), scale, cv2.INTER_LINEAR)
+    sigma = max(1.0, _FADE * box.height * scale)
+    blurred = cv2.GaussianBlur(canvas, (0, 0), sigma, None, 0, cv2.BORDER_REPLICATE)
+    return np.clip(2 * blurred - 1, 0, 1)
+
+
+def place_square(
+    square: np.ndarray, box: Box, flipped: bool, shape: tuple[int, ...], scale: float, interpolation: int
+) -> np.ndarray:
+    """Resample an array that covers the box to image coordinates.
+
+    Parameters
+    ----------
+    square : float32 array of shape (n, n) over ``box``
+    flipped : True if ``square`` belongs to the mirrored image
+    shape : (height, width) of the result in pixels
+    scale : pixels of the result per pixel of the image
+    interpolation : one of OpenCV's flags
+
+    Returns
+    -------
+    float32 array of the given shape, 0 outside of the box
+    """
+    if flipped:
+        square = square[:, ::-1]
+    side = max(1, round(box.height * scale))
+    canvas = np.zeros(shape, np.float32)
+    enlarged = cv2.resize(square, (side, side), interpolation=interpolation)
+    _paste(canvas, enlarged, round(box.top * scale), round(box.left * scale))
+    return canvas
+
+
+def _paste(canvas: np.ndarray, square: np.ndarray, top: int, left: int) -> None:
+    """Copy the part of the square that lies on the canvas."""
+    height, width = canvas.shape
+    first_row, first_column = max(0, -top), max(0, -left)
+    part = square[first_row : height - top, first_column : width - left]
+    row, column = max(0, top), max(0, left)
+    canvas[row : row + part.shape[0], column : column + part.shape[1]] = part
+
+
 def shrink_for_search(pixels: np.ndarray) -> np.ndarray:
-    """Reduce to the search size as uint8, skipping rows and columns first: outlines need no averaging."""
+    """Reduce to the search size as uint8, skipping rows and columns first: the search needs no averaging."""
     factor = max(pixels.shape) / _SEARCH_SIZE
     step = max(1, int(factor / 2))
     coarse = pixels[::step, ::step]
@@ -70,24 +190,24 @@ def shrink_for_search(pixels: np.ndarray) -> np.ndarray:
     return (coarse >> 8).astype(np.uint8)
 
 
-def breast_mask(small: np.ndarray) -> np.ndarray:
-    """Boolean mask of the breast in a uint8 picture at search size."""
+def coarse_mask(small: np.ndarray) -> np.ndarray:
+    """Return the boolean breast mask of a uint8 image at search size."""
     blurred = cv2.GaussianBlur(small, (5, 5), 0)
     mask = (blurred > _background_threshold(blurred)).astype(np.uint8)
-    # Cut what hangs on by a thread: film labels that touch the breast, scratches, a bright film edge.
+    # Opening separates film labels that touch the breast, scratches and a bright film edge from it.
     opened = cv2.morphologyEx(_without_frame(mask), cv2.MORPH_OPEN, _disc(_THREAD))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
     if count < 2:
         return np.zeros(small.shape, bool)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    outlines, _ = cv2.findContours(
+    contours, _ = cv2.findContours(
         (labels == largest).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
-    return cv2.drawContours(np.zeros(small.shape, np.uint8), outlines, -1, 1, cv2.FILLED).astype(bool)
+    return cv2.drawContours(np.zeros(small.shape, np.uint8), contours, -1, 1, cv2.FILLED).astype(bool)
 
 
 def _without_frame(mask: np.ndarray) -> np.ndarray:
-    """Clear bright rows and columns at the edges that end after a few pixels: the frame of a scanned film."""
+    """Clear the frame of a scanned film: bright rows and columns along the edges that end after a few pixels."""
     cleared = mask.copy()
     for view in (cleared, cleared[::-1], cleared.T, cleared.T[::-1]):
         share = view[: 2 * _FRAME].mean(axis=1)
@@ -99,11 +219,11 @@ def _without_frame(mask: np.ndarray) -> np.ndarray:
 
 
 def _background_threshold(blurred: np.ndarray) -> float:
-    """Grey level that parts air from tissue.
+    """Return the grey level that separates air from tissue.
 
-    Otsu's threshold (N. Otsu, IEEE Trans. SMC 9, 1979) parts dense from fatty tissue as gladly as tissue
-    from air; applied once more to what lies below it, it finds the skin line. Kept within a share of the
-    range over the darkest level, so that a fatty breast stays whole and a film's base counts as air.
+    Otsu's threshold (N. Otsu, IEEE Trans. SMC 9, 1979) may separate dense from fatty tissue instead; applied again
+    to the pixels below it, it finds the skin line. It is limited to a share of the range above the darkest level,
+    so that fatty tissue is kept and the base of a film counts as air.
     """
     first, _ = cv2.threshold(blurred, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     below = blurred[blurred <= first]
@@ -120,6 +240,6 @@ def _disc(diameter: int) -> np.ndarray:
 
 
 def chest_wall_right(inside: np.ndarray) -> bool:
-    """True where the breast is taller along the right edge of its box than along the left one."""
+    """Return True if the breast is taller along the right edge of its box than along the left one."""
     margin = max(1, inside.shape[1] // 10)
     return float(inside[:, -margin:].mean()) > float(inside[:, :margin].mean())

@@ -9,7 +9,7 @@ bright triangle in the upper corner at the chest wall. ``docs/dicom.md`` has how
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import breast_mask, chest_wall_right, shrink_for_search
+from birads_app.imaging.segmentation import chest_wall_right, coarse_mask, shrink_for_search
 
 _SIZE = 64  # side of the square that the breast's box is brought to, in pixels
 _HEIGHTS, _WIDTHS = (0.3, 0.45, 0.6, 0.8), (0.15, 0.25, 0.35, 0.5)  # of triangles that are tried, in sides
@@ -33,7 +33,7 @@ def estimate(pixels: np.ndarray) -> tuple[str | None, str | None]:
     pixels : uint16 array of shape (height, width), air dark
     """
     small = shrink_for_search(pixels)
-    mask = breast_mask(small)
+    mask = coarse_mask(small)
     if not mask.any():
         return None, None
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

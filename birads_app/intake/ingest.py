@@ -21,6 +21,7 @@ from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.limits import ONE_PICTURE_AT_A_TIME
+from birads_app.imaging.segmentation import breast_mask
 from birads_app.intake import study_grouping
 from birads_app.intake.study_grouping import Upload
 from birads_app.model import occlusion
@@ -311,7 +312,8 @@ def _overlays(mammogram: Mammogram, prediction: Prediction) -> dict[str, np.ndar
     """Every category's map as a picture of shape (height, width, 4)."""
     height, width = mammogram.pixels.shape
     box, flipped, shape = prediction.box, prediction.flipped, (height, width)
-    veil = occlusion.veil(prediction.inside, box, flipped, shape)
+    mask = breast_mask(prediction.inside, box, flipped, shape)
     return {
-        code: occlusion.overlay(heat, box, flipped, shape, veil) for code, heat in prediction.maps.items()
+        code: occlusion.render_heat_map(heat, box, flipped, shape, mask)
+        for code, heat in prediction.maps.items()
     }

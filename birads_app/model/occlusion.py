@@ -1,8 +1,8 @@
-"""Where an answer comes from: hide each place of the feature map in turn and see which categories fall.
+"""Heat maps by occlusion: hide each cell of the feature map in turn and measure which categories lose probability.
 
-Occlusion (Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014) on the last
+Occlusion (Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014) of the last
 feature map instead of the image: the backbone runs once, the head once on a batch of copies. It needs no
-gradients, works for every head, and its numbers mean what they say.
+gradients and works for every head.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,30 +10,28 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import Box
+from birads_app.imaging.segmentation import Box, place_square
 
-# A place counts as on the breast from this share of its area on.
+# Smallest share of a cell's area that must lie on the breast.
 _LEAST_COVERED = 0.4
-# Copies of a map that are held, and judged, at a time; the 99 of a 7 x 7 map make nine equal parts.
-_AT_ONCE = 11
+# Copies of a feature map per batch; the 99 of a 7 x 7 map make nine full batches.
+_BATCH_SIZE = 11
 
-# From violet over orange to yellow: lightness rises evenly with the value, so that eyes that confuse red with
-# green, and a grey print, still read it. The ends are left out: the darkest could be taken for tissue, and half
-# transparent over black the brightest turns green.
+# From violet through orange to yellow: lightness rises evenly with the value, so that the map can be read with
+# red-green colour blindness and in a grey print. The ends are left out: the darkest colours resemble tissue, and
+# the brightest turn green when half transparent over black.
 _FIRST_COLOUR, _LAST_COLOUR = 70, 235
 _LEVELS = np.linspace(_FIRST_COLOUR, _LAST_COLOUR, 256).astype(np.uint8).reshape(256, 1)
 _RAMP = cv2.applyColorMap(_LEVELS, cv2.COLORMAP_PLASMA).reshape(256, 3)[:, ::-1]  # RGB
-# How far a map fades towards the skin, and towards the edge of what the model saw, as a share of that square.
-_FADE = 0.015
 
 
-def occluded(maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """What a head says of each copy that :func:`occlude` makes: (copies, classes)."""
+def occluded_logits(maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the head's logits for every copy of :func:`occlude`, shape (copies, classes)."""
     return np.concatenate([logits(copies) for copies in occlude(maps)])
 
 
 def occlude(maps: np.ndarray) -> Iterator[np.ndarray]:
-    """Copies of one image's feature map: as it is, each with one place hidden, each with a place and its neighbours.
+    """Yield copies of one image's feature map: unchanged, then one cell hidden, then a cell and its neighbours hidden.
 
     Parameters
     ----------
@@ -41,63 +39,63 @@ def occlude(maps: np.ndarray) -> Iterator[np.ndarray]:
 
     Yields
     ------
-    float32 arrays of shape (n, rows, columns, channels), 1 + 2 * rows * columns in all; few at a time, because
-    all of them would take 40 MB.
+    float32 arrays of shape (n, rows, columns, channels), 1 + 2 * rows * columns copies in all; in batches, because
+    together they would take 40 MB.
     """
     rows, columns, _ = maps.shape
     row, column = np.divmod(np.arange(rows * columns), columns)
     distance = np.maximum(abs(row[:, None] - row), abs(column[:, None] - column)).reshape(-1, rows, columns)
     hidden = np.concatenate([np.zeros((1, rows, columns), bool), distance == 0, distance <= 1])
-    for start in range(0, len(hidden), _AT_ONCE):
-        part = hidden[start : start + _AT_ONCE]
+    for start in range(0, len(hidden), _BATCH_SIZE):
+        part = hidden[start : start + _BATCH_SIZE]
         copies = np.repeat(maps[None], len(part), axis=0)
         copies[part] = 0
         yield copies
 
 
-def evidence(logits: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """What each place says for each category: how far the category's log odds fall without it.
+def weight_of_evidence(logits: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Return the weight of evidence of each cell for each category: the drop of its log odds when the cell is hidden.
 
-    The weight of evidence (Robnik-Sikonja and Kononenko, IEEE Trans. Knowledge and Data Engineering 20, 2008):
-    unlike a difference of probabilities it does not vanish where the model is sure. The place alone counts two
-    thirds and the place with its neighbours one, so that a finding larger than a place is seen as well. Each
-    place is compared with the breast's average one, since hiding anything at all favours the categories that
-    the model names without evidence. Places below the average or beside the breast count 0.
+    Unlike a difference of probabilities, the weight of evidence (Robnik-Sikonja and Kononenko, IEEE Trans. Knowledge
+    and Data Engineering 20, 2008) does not vanish at high confidence. Hiding the cell alone is weighted by two thirds
+    and hiding it with its neighbours by one third, so that findings larger than a cell are seen as well. The average
+    over the breast is subtracted, because hiding any cell favours the categories that the model predicts without
+    evidence. Cells below the average or outside of the breast are 0.
 
     Parameters
     ----------
-    logits : array of shape (1 + 2 * rows * columns, classes) for :func:`occlude`'s copies, divided by the
+    logits : array of shape (1 + 2 * rows * columns, classes) for the copies of :func:`occlude`, divided by the
         temperature
-    covered : bool array of shape (rows, columns), True where the breast is
+    cells : bool array of shape (rows, columns), True on the breast, as :func:`breast_cells`
 
     Returns
     -------
-    float32 array of shape (classes, rows, columns), natural log units from 0
+    float32 array of shape (classes, rows, columns), in units of the natural logarithm, at least 0
     """
     odds = _log_odds(np.asarray(logits, np.float64))
     alone, around = np.split(odds[0] - odds[1:], 2)
-    weight = ((2 * alone + around) / 3).T.reshape(-1, *covered.shape)
-    average = weight[:, covered].mean(axis=1) if covered.any() else np.zeros(len(weight))
-    return np.ascontiguousarray(np.clip(weight - average[:, None, None], 0, None) * covered, np.float32)
+    weight = ((2 * alone + around) / 3).T.reshape(-1, *cells.shape)
+    average = weight[:, cells].mean(axis=1) if cells.any() else np.zeros(len(weight))
+    return np.ascontiguousarray(np.clip(weight - average[:, None, None], 0, None) * cells, np.float32)
 
 
 def _log_odds(logits: np.ndarray) -> np.ndarray:
-    """Each class's logit less the log of the sum of the others' exponentials, (n, classes)."""
+    """Return each class's logit minus the log of the sum of the others' exponentials, shape (n, classes)."""
     classes = logits.shape[1]
     others = np.stack([np.delete(logits, number, axis=1) for number in range(classes)], axis=1)
     highest = others.max(axis=2)
     return np.asarray(logits - highest - np.log(np.exp(others - highest[..., None]).sum(axis=2)))
 
 
-def covered(inside: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Which places of a feature map lie on the breast, at least by a part.
+def breast_cells(inside: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Return the cells of a feature map that lie on the breast.
 
-    What is hidden in the padding beside it changes an answer too, by what the network learned about edges,
-    but it is no place to look at.
+    Hiding cells of the padding changes the prediction as well, since the network responds to edges, but they show no
+    tissue.
 
     Parameters
     ----------
-    inside : bool array of shape (size, size)
+    inside : breast mask, bool array of shape (size, size)
 
     Returns
     -------
@@ -107,74 +105,26 @@ def covered(inside: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return np.asarray(shares >= _LEAST_COVERED)
 
 
-def veil(
-    inside: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], longest: int = 640
+def render_heat_map(
+    heat: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], mask: np.ndarray
 ) -> np.ndarray:
-    """Where on the image a map may show: on the breast, fading to nothing at the skin.
+    """Render a weight-of-evidence map as an overlay in image coordinates.
 
     Parameters
     ----------
-    inside : bool array of shape (size, size), True where the breast is
-    box : the square of the image that ``inside`` covers
-    flipped : True where the model saw the mirror image
-    shape : (height, width) of the image in pixels
-    longest : the longer side of the result in pixels
-
-    Returns
-    -------
-    float32 array with the image's aspect ratio, 0 where no map shows .. 1 where it shows fully
-    """
-    scale = min(1.0, longest / max(shape))
-    height, width = (max(1, round(side * scale)) for side in shape)
-    canvas = _laid_over(inside.astype(np.float32), box, flipped, (height, width), scale, cv2.INTER_LINEAR)
-    blurred = cv2.GaussianBlur(
-        canvas, (0, 0), max(1.0, _FADE * box.height * scale), None, 0, cv2.BORDER_REPLICATE
-    )
-    return np.clip(2 * blurred - 1, 0, 1)
-
-
-def overlay(
-    heat: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int], veil: np.ndarray
-) -> np.ndarray:
-    """Draw a map as a picture to lay over the image.
-
-    Parameters
-    ----------
-    heat : float32 array of shape (rows, columns), values from 0; scaled to its own maximum
+    heat : float32 array of shape (rows, columns), at least 0; scaled to its maximum
     box : the square of the image that the map covers
-    flipped : True where the model saw the mirror image
+    flipped : True if the map belongs to the mirrored image
     shape : (height, width) of the image in pixels
-    veil : of :func:`veil`; its size is the result's
+    mask : breast mask of the result's shape, as :func:`birads_app.imaging.segmentation.breast_mask`
 
     Returns
     -------
-    uint8 RGBA array, transparent where nothing speaks for the category and beside the breast
+    uint8 RGBA array, transparent beside the breast and where the evidence is 0
     """
     peak = float(heat.max())
     relative = (heat / peak if peak > 0 else heat).astype(np.float32)
-    scale = max(veil.shape) / max(shape)
-    canvas = np.clip(_laid_over(relative, box, flipped, veil.shape, scale, cv2.INTER_CUBIC), 0, 1)
-    levels, alpha = (np.rint(255 * part).astype(np.uint8) for part in (canvas, canvas * veil))
+    scale = max(mask.shape) / max(shape)
+    canvas = np.clip(place_square(relative, box, flipped, mask.shape, scale, cv2.INTER_CUBIC), 0, 1)
+    levels, alpha = (np.rint(255 * part).astype(np.uint8) for part in (canvas, canvas * mask))
     return np.dstack([_RAMP[levels], alpha])
-
-
-def _laid_over(
-    square: np.ndarray, box: Box, flipped: bool, shape: tuple[int, ...], scale: float, interpolation: int
-) -> np.ndarray:
-    """Enlarge what covers the box and lay it on an empty canvas of the given shape."""
-    if flipped:
-        square = square[:, ::-1]
-    side = max(1, round(box.height * scale))
-    canvas = np.zeros(shape, np.float32)
-    enlarged = cv2.resize(square, (side, side), interpolation=interpolation)
-    _paste(canvas, enlarged, round(box.top * scale), round(box.left * scale))
-    return canvas
-
-
-def _paste(canvas: np.ndarray, square: np.ndarray, top: int, left: int) -> None:
-    """Copy the part of the square that lies on the canvas."""
-    height, width = canvas.shape
-    first_row, first_column = max(0, -top), max(0, -left)
-    part = square[first_row : height - top, first_column : width - left]
-    row, column = max(0, top), max(0, left)
-    canvas[row : row + part.shape[0], column : column + part.shape[1]] = part

@@ -30,7 +30,7 @@ class Prediction:
     possible : codes of neighbouring categories among which the true one lies as often as the bundle promises
         (:mod:`birads_app.model.conformal`); empty where it promises nothing
     maps : by code, float32 array of shape (7, 7): what the place says for the category, in log odds
-        above the average place (:func:`birads_app.model.occlusion.evidence`)
+        above the average place (:func:`birads_app.model.occlusion.weight_of_evidence`)
     box : the square of the image that the maps cover; may reach outside of the image
     flipped : True where the maps belong to the mirror image
     warnings : what speaks against trusting the answer, as sentences
@@ -69,8 +69,8 @@ class Predictor:
         seen = preprocess.prepare(mammogram, self.bundle.size)
         maps = self.engine.maps(seen.tensor[None])[0]
         rows, columns, _ = maps.shape
-        logits = occlusion.occluded(maps, self.engine.logits) / self.bundle.temperature
-        heat = occlusion.evidence(logits, occlusion.covered(seen.inside, rows, columns))
+        logits = occlusion.occluded_logits(maps, self.engine.logits) / self.bundle.temperature
+        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.inside, rows, columns))
         probabilities = softmax(logits[0])
         classes = self.bundle.classes
         return Prediction(

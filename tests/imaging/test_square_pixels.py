@@ -12,6 +12,7 @@ from birads_app.imaging.decode import Mammogram, decode
 from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.imaging.resample import square
+from birads_app.imaging.segmentation import breast_mask
 from birads_app.model import occlusion
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.terms.errors import ImageTooLarge
@@ -111,7 +112,8 @@ def heat(predictor: Predictor, mammogram: Mammogram) -> np.ndarray:
     """How strongly each place of the image is coloured for the likeliest category."""
     found = predictor.predict(mammogram)
     place = found.box, found.flipped, mammogram.pixels.shape
-    return occlusion.overlay(found.maps[found.category], *place, occlusion.veil(found.inside, *place))[..., 3]
+    mask = breast_mask(found.inside, *place)
+    return occlusion.render_heat_map(found.maps[found.category], *place, mask)[..., 3]
 
 
 def centre(weights: np.ndarray) -> list[float]:

@@ -46,7 +46,7 @@ def test_maps_have_a_place_for_each_32_pixels(bundle: Bundle, inputs: np.ndarray
     running = open_engine(bundle)
     maps = running.maps(inputs)
     assert maps.shape == (4, 7, 7, 2048)
-    assert occlusion.occluded(maps[0], running.logits).shape == (99, 5)
+    assert occlusion.occluded_logits(maps[0], running.logits).shape == (99, 5)
 
 
 def test_an_unknown_engine_is_named(bundle: Bundle) -> None:

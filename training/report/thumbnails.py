@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from birads_app.imaging.decode import decode
-from birads_app.imaging.segmentation import Box
+from birads_app.imaging.segmentation import Box, breast_mask
 from birads_app.model import occlusion, preprocess
 from birads_app.model.calibration import softmax
 from birads_app.model.preprocess import ModelInput
@@ -91,8 +91,8 @@ def draw(
         mammogram = decode(example.path.read_bytes(), example.path.name)
         seen = preprocess.prepare(mammogram, reader.size)
         maps = reader.maps(seen.tensor[None])[0]
-        logits = occlusion.occluded(maps, reader.logits)
-        heat = occlusion.evidence(logits, occlusion.covered(seen.inside, *maps.shape[:2]))
+        logits = occlusion.occluded_logits(maps, reader.logits)
+        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.inside, *maps.shape[:2]))
         probabilities = softmax(logits[:1])[0]
         named = int(probabilities.argmax())
         plain = preprocess.prepare(mammogram, _SIZE)
@@ -108,8 +108,8 @@ def draw(
 def _blended(seen: ModelInput, heat: np.ndarray) -> np.ndarray:
     """The picture with a map over it, uint8 RGB."""
     square, shape = Box(0, 0, _SIZE, _SIZE), (_SIZE, _SIZE)
-    veil = occlusion.veil(seen.inside, square, False, shape)
-    over = occlusion.overlay(heat, square, False, shape, veil).astype(np.float32)
+    mask = breast_mask(seen.inside, square, False, shape)
+    over = occlusion.render_heat_map(heat, square, False, shape, mask).astype(np.float32)
     alpha = over[..., 3:] / 255 * _OPACITY
     return np.rint(seen.grey[..., None] * (1 - alpha) + over[..., :3] * alpha).astype(np.uint8)
 

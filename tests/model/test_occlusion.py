@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from birads_app.imaging.segmentation import Box
-from birads_app.model.occlusion import covered, evidence, occlude, overlay, veil
+from birads_app.imaging.segmentation import Box, breast_mask
+from birads_app.model.occlusion import breast_cells, occlude, render_heat_map, weight_of_evidence
 
 EVERYWHERE = np.ones((224, 224), bool)
 
@@ -30,7 +30,7 @@ def test_evidence_is_the_fall_of_the_log_odds() -> None:
     probabilities[1:] = probabilities[0]
     probabilities[1] = 0.2, 0.8  # the first place alone
     probabilities[7] = 0.9, 0.1  # the third place with its neighbours
-    heat = evidence(np.log(probabilities), np.ones((2, 2), bool))
+    heat = weight_of_evidence(np.log(probabilities), np.ones((2, 2), bool))
     first = 2 / 3 * (np.log(0.7 / 0.3) - np.log(0.2 / 0.8))
     third = 1 / 3 * (np.log(0.3 / 0.7) - np.log(0.1 / 0.9))
     weights = np.array([[[first, 0], [-third, 0]], [[-first, 0], [third, 0]]])
@@ -42,7 +42,7 @@ def test_a_category_named_without_evidence_still_has_a_map() -> None:
     logits = np.tile([1.0, 0.0], (9, 1))
     logits[1:] += [1.0, 0.0]  # hiding anything favours the first category, but the fourth place least
     logits[4] -= [0.5, 0.0]
-    heat = evidence(logits, np.ones((2, 2), bool))[0]
+    heat = weight_of_evidence(logits, np.ones((2, 2), bool))[0]
     assert heat.argmax() == 3
     assert heat[1, 1] > 0
 
@@ -50,17 +50,17 @@ def test_a_category_named_without_evidence_still_has_a_map() -> None:
 def test_a_model_that_is_sure_still_points() -> None:
     logits = np.tile([100.0, 0.0, -50.0], (9, 1))
     logits[2] = 80.0, 0.0, -50.0
-    assert evidence(logits, np.ones((2, 2), bool))[0].argmax() == 1
+    assert weight_of_evidence(logits, np.ones((2, 2), bool))[0].argmax() == 1
 
 
 def test_places_beside_the_breast_do_not_count() -> None:
     inside = np.zeros((224, 224), bool)
     inside[:, :100] = True
-    places = covered(inside, 7, 7)
+    places = breast_cells(inside, 7, 7)
     assert places[:, :3].all()
     assert not places[:, 3:].any()
     logits = np.random.default_rng(0).normal(size=(99, 2))
-    heat = evidence(logits, places)
+    heat = weight_of_evidence(logits, places)
     assert (heat[:, places] > 0).any()
     assert not heat[:, ~places].any()
 
@@ -73,7 +73,7 @@ def drawn(
     inside: np.ndarray = EVERYWHERE,
 ) -> np.ndarray:
     """The map over the image, at most 500 pixels high."""
-    return overlay(heat, box, flipped, shape, veil(inside, box, flipped, shape, longest=500))
+    return render_heat_map(heat, box, flipped, shape, breast_mask(inside, box, flipped, shape, longest=500))
 
 
 def test_the_peak_lies_where_the_map_says() -> None:
