@@ -46,9 +46,10 @@ lint: $(DEV) $(SCRIPTS) ## Check style and types
 	$(BIN)/mypy
 
 .PHONY: format
-format: $(DEV) ## Put style in order
+format: $(DEV) $(SCRIPTS) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(NODE) npm run --silent format
 
 .PHONY: bench
 bench: $(RUNTIME) ## Measure against the plain way: serving, features, a second training, memory, a PACS, the worklist; ARGS="--only features"

@@ -3,7 +3,7 @@ import { keyReader } from "./assessment_keys.js";
 
 const KEYS_STORE = "birads-assessment-keys";
 
-/** Put words into a text of the page's: "{breast}: BI-RADS {category}". */
+/** Fill placeholders of a page text: "{breast}: BI-RADS {category}". */
 function fill(text, words) {
   return text.replace(/\{(\w+)\}/g, (_, name) => words[name]);
 }
@@ -46,7 +46,7 @@ function assessment(panel) {
     say(fill(form.dataset.density, { density }));
   }
 
-  /** Sign, unless a breast has no category yet. */
+  /** Sign, if every breast has a category. */
   function sign() {
     const missing = breasts.find((breast) => !chosen(breast));
     if (!missing) return form.requestSubmit(form.querySelector("[data-sign]"));
@@ -86,10 +86,10 @@ function assessment(panel) {
       return;
     }
     if (!keys.checked || document.querySelector("dialog[open]")) return;
-    if (event.key === "Enter" && target.closest("a, button, summary")) return; // they have an Enter of their own
+    if (event.key === "Enter" && target.closest("a, button, summary")) return; // Enter activates these
     if (event.repeat && event.key === "Enter") return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if ((key.length === 1 || key === "Enter") && act(key)) event.preventDefault(); // others, such as Shift, end nothing
+    if ((key.length === 1 || key === "Enter") && act(key)) event.preventDefault(); // Shift and the like do not end a sequence
   }
 
   const keys = form.querySelector("[data-keys]");
@@ -106,19 +106,19 @@ function assessment(panel) {
   describe();
 }
 
-/** True where keys are text, or choose in a list. */
+/** True if keys type text in the target or choose from a list. */
 function isField(target) {
   return target.matches("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=range])");
 }
 
-/** The form's findings, and their marks on the images that the viewer shows. */
+/** Findings of the form and their marks on the images in the viewer. */
 function makeFindings(form, say) {
   const room = document.querySelector("[data-reading-room]") ?? document.documentElement;
   const list = form.querySelector("[data-findings]");
   const blank = form.parentElement.querySelector("[data-blank]");
   const tools = list.querySelector(":scope > .finding-tools");
   let current = null;
-  let made = 1000; // numbers of fields only; what people see is counted anew
+  let made = 1000; // field names only; displayed numbers are counted separately
 
   const rows = () => [...list.querySelectorAll("[data-finding]")];
   const field = (row, name) => row.querySelector(`[data-${name}]`);
@@ -140,7 +140,9 @@ function makeFindings(form, say) {
       row.classList.toggle("current", row === current);
       if (isMarked(row)) marks.push({ ...place(row), number: index + 1, current: row === current });
       const image = field(row, "image").selectedOptions[0]?.text;
-      field(row, "mark-state").textContent = isMarked(row) ? fill(form.dataset.marked, { image }) : form.dataset.unmarked;
+      field(row, "mark-state").textContent = isMarked(row)
+        ? fill(form.dataset.marked, { image })
+        : form.dataset.unmarked;
       field(row, "show").hidden = !isMarked(row);
     }
     tell("marks", { marks });
@@ -148,7 +150,12 @@ function makeFindings(form, say) {
 
   function prepare(row) {
     row.querySelector("select").required = true;
-    row.addEventListener("focusin", () => { if (current !== row) { current = row; draw(); } });
+    row.addEventListener("focusin", () => {
+      if (current !== row) {
+        current = row;
+        draw();
+      }
+    });
     field(row, "image").addEventListener("change", () => move(row, "", ""));
     field(row, "mark").addEventListener("click", () => mark(row));
     field(row, "show").addEventListener("click", () => tell("show", place(row)));
@@ -179,7 +186,7 @@ function makeFindings(form, say) {
     draw();
   }
 
-  /** Let the next click on an image set a row's mark; of a new row where none is given. */
+  /** Set a row's mark by the next click on an image; without a row, add one. */
   let waiting = null;
   function mark(row = null) {
     waiting = row;

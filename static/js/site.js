@@ -1,8 +1,11 @@
-// What every page gains from scripts; each page works without them.
+// Enhancements of every page; pages work without scripts.
 
 // The server writes UTC; show the reader's own time, in her language, and keep UTC as the tip.
 const language = document.documentElement.lang;
-const local = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { dateStyle: "medium", timeStyle: "short" });
+const local = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, {
+  dateStyle: "medium",
+  timeStyle: "short",
+});
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.dateTime);
   if (Number.isNaN(moment.getTime())) continue;
@@ -10,7 +13,7 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   time.textContent = local.format(moment);
 }
 
-// A form that takes a while says so and is not sent twice.
+// Long-running forms show their state and are sent once.
 for (const form of document.querySelectorAll("form[data-busy]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) return event.preventDefault();

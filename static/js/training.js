@@ -1,4 +1,4 @@
-// The page of a training follows it while it runs; the form shows what belongs to the chosen source.
+// Training pages: refresh while a training runs; show the fields of the chosen data source.
 const EVERY = 2000;
 
 function follow(root) {
@@ -22,14 +22,14 @@ function follow(root) {
   async function look() {
     try {
       const answer = await fetch(root.dataset.address, { headers: { Accept: "application/json" } });
-      if (answer.redirected) return location.reload(); // signed out meanwhile
+      if (answer.redirected) return location.reload(); // signed out
       if (answer.ok) {
         const now = await answer.json();
         show(now);
         if (now.state !== "running") return location.reload();
       }
     } catch {
-      // The server is being restarted; the training is not.
+      // The server restarts; the training goes on.
     }
     setTimeout(look, EVERY);
   }

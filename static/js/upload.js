@@ -1,4 +1,4 @@
-// Chosen files as a list, drag and drop, and the progress of the upload. The form works without this too.
+// File list, drag and drop, and upload progress. The form works without this script.
 const form = document.getElementById("upload");
 const drop = document.getElementById("drop");
 const input = document.getElementById("files");
@@ -16,7 +16,7 @@ const most = Number(form.dataset.maxFiles);
 const words = JSON.parse(form.dataset.words); // in the reader's language
 
 let files = [];
-let refused = new Set(); // names of files that the server did not accept
+let refused = new Set(); // names of files that the server refused
 let busy = false;
 
 function say(name, values = {}) {
@@ -46,7 +46,9 @@ function row(file) {
     show();
     input.focus();
   });
-  const note = refused.has(file.name) ? element("span", say("refused"), "refused") : element("span", size(file.size), "quiet");
+  const note = refused.has(file.name)
+    ? element("span", say("refused"), "refused")
+    : element("span", size(file.size), "quiet");
   item.append(element("span", file.name, "filename"), note, remove);
   return item;
 }
@@ -58,12 +60,12 @@ function show() {
   send.textContent = files.length > 1 ? say("readMany", { number: files.length }) : say("read");
 }
 
-// A file of a chosen folder is known by its way below it: names such as 1 or IMG0001 come again and again.
+// Identify a file in a folder by its relative path: names such as IMG0001 repeat.
 function path(file) {
   return file.webkitRelativePath || file.name;
 }
 
-// What lies beside images on a disc or in a folder: an index, notes, what file managers leave behind.
+// Files beside images on a disc or in a folder: DICOMDIR, notes, leftovers of file managers.
 function mayBeImage(file) {
   return !/(^|\/)(\.[^/]*|DICOMDIR|[^/]*\.(txt|md|html?|pdf|xml|inf|exe|ini|db))$/i.test(path(file));
 }
@@ -74,14 +76,16 @@ async function walk(entry) {
   const found = [];
   let part;
   do {
-    part = await new Promise((done, failed) => reader.readEntries(done, failed)); // some at a time
+    part = await new Promise((done, failed) => reader.readEntries(done, failed)); // in batches
     for (const inner of part) found.push(...(await walk(inner)));
   } while (part.length);
   return found.filter(mayBeImage);
 }
 
 async function dropped(items) {
-  const things = [...items].filter((item) => item.kind === "file").map((item) => [item.webkitGetAsEntry(), item.getAsFile()]);
+  const things = [...items]
+    .filter((item) => item.kind === "file")
+    .map((item) => [item.webkitGetAsEntry(), item.getAsFile()]);
   add((await Promise.all(things.map(([entry, file]) => (entry ? walk(entry) : [file])))).flat());
 }
 
@@ -127,7 +131,7 @@ function report(event) {
 }
 
 function reading() {
-  bar.removeAttribute("value"); // how long the model takes is not known beforehand
+  bar.removeAttribute("value"); // the duration of the analysis is unknown
   progressText.textContent = announce.textContent = say("reading");
 }
 
@@ -141,7 +145,7 @@ function answered(request) {
   problem(message ? message.textContent : say("status", { status: request.status }));
 }
 
-// A session may have ended since the page was opened: ask for a fresh token before megabytes travel for nothing.
+// Get a fresh token before the upload: the session may have ended since the page was opened.
 function renew(request) {
   const token = request.response?.querySelector("#upload input[name=csrf_token]");
   if (request.status !== 200) return answered(request);
@@ -204,7 +208,7 @@ clear.addEventListener("click", () => {
 });
 for (const name of ["dragenter", "dragover"]) {
   window.addEventListener(name, (event) => {
-    event.preventDefault(); // a file dropped beside the zone must not replace the page
+    event.preventDefault(); // a file dropped outside the drop zone must not replace the page
     drop.classList.toggle("over", drop.contains(event.target));
   });
 }

@@ -1,4 +1,4 @@
-// The worklist by keyboard: arrows go from exam to exam, Enter follows the link, the space bar chooses.
+// Keyboard control of the worklist: arrow keys move, Enter opens the exam, the space bar selects it.
 const rows = [...document.querySelectorAll(".worklist tbody tr")];
 const boxes = rows.map((row) => row.querySelector("input[name=exam]"));
 const links = rows.map((row) => row.querySelector("a"));
@@ -24,5 +24,9 @@ document.addEventListener("keydown", (event) => {
 
 if (all) {
   all.hidden = false;
-  all.addEventListener("change", () => boxes.forEach((box) => { box.checked = all.checked; }));
+  all.addEventListener("change", () =>
+    boxes.forEach((box) => {
+      box.checked = all.checked;
+    }),
+  );
 }

@@ -8,12 +8,18 @@ function read(keys) {
   const reader = keyReader();
   return keys.map((key) => {
     const command = reader(key);
-    return command && [command.name, command.category ?? command.density ?? command.side].filter((part) => part !== undefined).join(" ");
+    return (
+      command &&
+      [command.name, command.category ?? command.density ?? command.side].filter((part) => part !== undefined).join(" ")
+    );
   });
 }
 
 test("digits 0 to 6 choose a category, others nothing", () => {
-  assert.deepEqual(read([..."0123456789"]).slice(0, 7), [..."0123456"].map((code) => `category ${code}`));
+  assert.deepEqual(
+    read([..."0123456789"]).slice(0, 7),
+    [..."0123456"].map((code) => `category ${code}`),
+  );
   assert.deepEqual(read(["7", "8", "9"]), [null, null, null]);
 });
 
@@ -36,7 +42,14 @@ test("D and then A to D gives the density; another key ends the sequence", () =>
 
 test("R, L, Enter and the letters of actions have their commands", () => {
   assert.deepEqual(read(["r", "l", "m", "t", "s", "n", "p", "Enter"]), [
-    "aim R", "aim L", "mark", "write", "save", "next", "previous", "sign",
+    "aim R",
+    "aim L",
+    "mark",
+    "write",
+    "save",
+    "next",
+    "previous",
+    "sign",
   ]);
 });
 

@@ -57,7 +57,10 @@ test("the visible middle is that of the part inside the cell", () => {
 });
 
 test("distances use row spacing down and column spacing across", () => {
-  const line = [[0, 0], [30, 40]];
+  const line = [
+    [0, 0],
+    [30, 40],
+  ];
   assert.ok(Math.abs(geometry.millimetres(line, [0.1, 0.1]) - 5) < 1e-9);
   assert.ok(Math.abs(geometry.millimetres(line, [0.2, 0.1]) - Math.hypot(8, 3)) < 1e-9);
   assert.equal(geometry.millimetres(line, null), null);

@@ -17,9 +17,10 @@ test("the level has at least one pixel for each display pixel", () => {
 
 test("only the tiles that a rectangle touches are listed, clipped to the image", () => {
   const places = pyramid().places(0, { left: 500, top: 1900, right: 1030, bottom: 9999 });
-  assert.deepEqual(places.map((place) => place.address), [
-    "/tiles/0/3/0", "/tiles/0/3/1", "/tiles/0/3/2", "/tiles/0/4/0", "/tiles/0/4/1", "/tiles/0/4/2",
-  ]);
+  assert.deepEqual(
+    places.map((place) => place.address),
+    ["/tiles/0/3/0", "/tiles/0/3/1", "/tiles/0/3/2", "/tiles/0/4/0", "/tiles/0/4/1", "/tiles/0/4/2"],
+  );
   const last = places.at(-1);
   assert.deepEqual([last.left, last.top, last.right, last.bottom], [1024, 2048, 1536, 2100]);
 });
@@ -28,7 +29,10 @@ test("the last column of a coarse level is narrower", () => {
   const all = { left: 0, top: 0, right: 3000, bottom: 2100 };
   const places = pyramid().places(1, all);
   assert.equal(places.length, 3 * 3);
-  assert.deepEqual(places.slice(0, 3).map((place) => place.columns), [512, 512, 1500 - 1024]);
+  assert.deepEqual(
+    places.slice(0, 3).map((place) => place.columns),
+    [512, 512, 1500 - 1024],
+  );
 });
 
 test("nothing is listed outside the image", () => {

@@ -41,9 +41,15 @@ test("the window is named in the file's own values", () => {
 
 test("a linear window maps its ends to black and white", () => {
   const table = colours(asOpened(), LINEAR);
-  assert.deepEqual([0, 1000, 2000, 3000, 65535].map((value) => grey(table, value)), [0, 0, 128, 255, 255]);
+  assert.deepEqual(
+    [0, 1000, 2000, 3000, 65535].map((value) => grey(table, value)),
+    [0, 0, 128, 255, 255],
+  );
   const inverted = colours({ ...asOpened(), inverted: true }, LINEAR);
-  assert.deepEqual([0, 1000, 3000].map((value) => grey(inverted, value)), [255, 255, 0]);
+  assert.deepEqual(
+    [0, 1000, 3000].map((value) => grey(inverted, value)),
+    [255, 255, 0],
+  );
 });
 
 test("a sigmoid is half way at its centre, a table is looked up", () => {
@@ -51,5 +57,8 @@ test("a sigmoid is half way at its centre, a table is looked up", () => {
   assert.equal(grey(sigmoid, 2000), 128);
   assert.ok(grey(sigmoid, 1000) > 25 && grey(sigmoid, 1000) < 35);
   const table = colours(asOpened(), { presets: [{ shape: "table", low: 0, high: 100, table: [0, 65535, 0] }] });
-  assert.deepEqual([0, 50, 100].map((value) => grey(table, value)), [0, 255, 0]);
+  assert.deepEqual(
+    [0, 50, 100].map((value) => grey(table, value)),
+    [0, 255, 0],
+  );
 });

@@ -1,10 +1,10 @@
-// The heat map over all views: off until it is asked for, for any category, more or less opaque.
+// Heat map over all views: on or off, for any category, with adjustable opacity.
 
 export class Heat {
   #root;
   #changed;
 
-  // The controls work by styles alone where there are no scripts; here they tell what the views draw.
+  // Without scripts the controls work through CSS alone.
   constructor(root, changed) {
     this.#root = root;
     this.#changed = changed;
@@ -23,7 +23,7 @@ export class Heat {
     this.apply();
   }
 
-  // The category so many places further; asking for another one shows it.
+  // Move on by a number of categories and show the map.
   step(places) {
     const chosen = this.codes.findIndex((code) => code.checked);
     this.codes[(chosen + places + this.codes.length) % this.codes.length].checked = true;
@@ -42,7 +42,7 @@ export class Heat {
     this.apply();
   }
 
-  // What lies over an image now: {image, opacity}; null where there is nothing, or it is still on its way.
+  // Overlay of a view, {image, opacity}; null if the map is off or still loading.
   over(view) {
     const code = this.codes.find((each) => each.checked)?.value;
     const image = this.on.checked && view.cell.querySelector(`.heat[data-code="${code}"]`);
@@ -56,7 +56,7 @@ export class Heat {
 
   apply() {
     this.output.textContent = `${this.opacity.value} %`;
-    // For the pictures themselves, which are seen until a view is drawn and when the page is printed.
+    // The <img> elements are visible until a view is drawn, and in print.
     for (const map of this.#root.querySelectorAll(".heat")) map.style.opacity = this.opacity.value / 100;
     this.#changed();
   }

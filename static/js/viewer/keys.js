@@ -1,15 +1,34 @@
-// The viewer's keys. The digits and the other letters belong to the assessment beside it.
+// Keys of the viewer. Digits and the other letters belong to the assessment form.
 
 const KEYS = {
-  f: "fit", z: "actual", "+": "closer", "=": "closer", "-": "further", i: "invert", w: "preset",
-  g: "magnify", x: "measure", h: "heat", "[": "heatBefore", "]": "heatNext", "<": "fainter", ">": "stronger",
-  v: "layout", ",": "previous", ".": "next", y: "link", Escape: "leave", Backspace: "reset", "?": "help",
+  f: "fit",
+  z: "actual",
+  "+": "closer",
+  "=": "closer",
+  "-": "further",
+  i: "invert",
+  w: "preset",
+  g: "magnify",
+  x: "measure",
+  h: "heat",
+  "[": "heatBefore",
+  "]": "heatNext",
+  "<": "fainter",
+  ">": "stronger",
+  v: "layout",
+  ",": "previous",
+  ".": "next",
+  y: "link",
+  Escape: "leave",
+  Backspace: "reset",
+  "?": "help",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-export const TYPED_IN = "input:not([type=radio], [type=checkbox], [type=range], [type=button], [type=submit]), textarea, select, [contenteditable]";
+export const TYPED_IN =
+  "input:not([type=radio], [type=checkbox], [type=range], [type=button], [type=submit]), textarea, select, [contenteditable]";
 const TAKES_ARROWS = "input, select, textarea, summary, [role=listbox], [role=radiogroup]";
 
-// commands: functions by the names above, and arrow(across, down, event) and set(), which tell whether they did anything
+// commands: functions by the names above, plus arrow(across, down, event) and set(), which return whether they acted
 export function listen(root, commands) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;

@@ -1,4 +1,4 @@
-// What is drawn over a view: numbered marks, a measured distance, the cross that keys move.
+// Drawings over a view: numbered marks, a measured distance, the keyboard crosshair.
 
 const RING = 16;
 const ACCENT = "#86c7d8";
@@ -9,7 +9,12 @@ export function drawOver(view, context, words) {
   context.textBaseline = "middle";
   context.lineJoin = "round";
   for (const mark of view.marks) drawMark(context, view.toCell([mark.x * view.width, mark.y * view.height]), mark);
-  if (view.line) drawLine(context, view.line.map((end) => view.toCell(end)), words.length(view, view.line));
+  if (view.line)
+    drawLine(
+      context,
+      view.line.map((end) => view.toCell(end)),
+      words.length(view, view.line),
+    );
   if (view.cursor) drawCross(context, view.cursor);
 }
 
@@ -23,7 +28,10 @@ function drawLine(context, [[fromX, fromY], [toX, toY]], label) {
     context.moveTo(fromX, fromY);
     context.lineTo(toX, toY);
   });
-  for (const [x, y] of [[fromX, fromY], [toX, toY]]) {
+  for (const [x, y] of [
+    [fromX, fromY],
+    [toX, toY],
+  ]) {
     stroked(context, ACCENT, 1.5, () => context.arc(x, y, 4, 0, 2 * Math.PI));
   }
   text(context, label, toX + 10, toY - 12, ACCENT);
@@ -38,9 +46,12 @@ function drawCross(context, { x, y }) {
   });
 }
 
-// Each stroke has a dark rim, to be seen on white tissue as well.
+// Strokes have a dark rim so that they show on white tissue.
 function stroked(context, colour, width, shape) {
-  for (const [style, extra] of [["rgb(0 0 0 / 70%)", 2], [colour, 0]]) {
+  for (const [style, extra] of [
+    ["rgb(0 0 0 / 70%)", 2],
+    [colour, 0],
+  ]) {
     context.beginPath();
     shape();
     context.lineWidth = width + extra;
@@ -49,7 +60,7 @@ function stroked(context, colour, width, shape) {
   }
 }
 
-// Beside a place, on whichever side there is room.
+// Draw a label beside a point, within the canvas.
 function text(context, words, x, y, colour) {
   const width = context.measureText(words).width;
   const room = context.canvas.clientWidth - width - 4;

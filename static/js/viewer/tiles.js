@@ -1,8 +1,8 @@
-// The tiles of one image: asked for as they are seen, kept for a while, painted by a table of colours.
+// Tiles of one image: loaded when visible, cached, painted through a colour table.
 
-const KEPT = 128; // of all images together: 64 MB of values and 128 MB of colours
+const KEPT = 128; // tiles of all images: 64 MB of values and 128 MB of colours
 
-// Tiles by their address, the one that was used longest ago first.
+// Least recently used cache of tiles by address.
 class Cache {
   #tiles = new Map();
 
@@ -24,13 +24,13 @@ class Cache {
 const cache = new Cache();
 
 export class Pyramid {
-  about = null; // what the server tells: width, height, side, levels, spacing, ends, presets
+  about = null; // from the server: width, height, side, levels, spacing, ends, presets
   failed = false;
   #address;
   #changed;
   #asked = new Map();
 
-  // changed: called when something to draw has arrived
+  // changed: callback, called when tiles have arrived
   constructor(address, changed) {
     this.#address = address;
     this.#changed = changed;
@@ -40,18 +40,18 @@ export class Pyramid {
     try {
       this.about = await (await this.#fetch("")).json();
     } catch {
-      this.failed = true; // the display picture stays
+      this.failed = true; // the display image stays
     }
     this.#changed();
   }
 
-  // The coarsest level that has a pixel for each of the display, where one of the image takes `scale` of these.
+  // Coarsest level with at least one pixel per display pixel; scale: display pixels per image pixel.
   levelFor(scale) {
     const level = Math.floor(Math.log2(1 / scale) + 0.01);
     return Math.min(this.about.levels - 1, Math.max(0, level));
   }
 
-  // The tiles of a level that a rectangle of the image touches, and where they lie in pixels of the image.
+  // Tiles of a level that intersect a rectangle, with their bounds; all in image pixels.
   places(level, { left, top, right, bottom }) {
     const { width, height, side } = this.about;
     const step = side * 2 ** level;
@@ -72,13 +72,13 @@ export class Pyramid {
     return found;
   }
 
-  // The tile of a place as a canvas; null where it is not here.
+  // Canvas of a tile; null if it is not loaded.
   painted(place, colours) {
     const tile = cache.get(place.address);
     return tile ? paint(tile, colours) : null;
   }
 
-  // Ask for these tiles, and no longer for others.
+  // Load these tiles and cancel the others.
   want(places) {
     const wanted = new Set(places.map((place) => place.address));
     for (const [address, asked] of this.#asked) {

@@ -1,11 +1,11 @@
-// What pointers do in a view: drag to pan, to window, or to measure; a lens; two fingers zoom.
+// Pointer tools of a view: pan, window, measure, magnify, mark; pinch to zoom.
 //
-// Tools: "pan", "window", "magnify", "measure", "mark". The right button windows with every tool.
+// The right button changes the window with every tool.
 
-const STEP = 10; // pixels that an arrow moves a tool
-const CLICK = 4; // what moves less was a click
+const STEP = 10; // pixels per arrow key
+const CLICK = 4; // a shorter movement is a click
 const WHEEL = 0.0015;
-const BRIGHTEN = 0.003; // shares of the window's width for each pixel of a drag
+const BRIGHTEN = 0.003; // window widths per pixel of a drag
 
 export class Tools {
   tool = "pan";
@@ -13,7 +13,7 @@ export class Tools {
   #pointers = new Map();
   #drag = null;
 
-  // room: the viewer, which knows the views and what is done to several of them at once
+  // room: the viewer, which applies actions to all linked views
   constructor(room) {
     this.#room = room;
     for (const view of room.views) this.#listen(view);
@@ -30,7 +30,7 @@ export class Tools {
     if (this.tool === "magnify") this.#point(view, ...view.middle);
   }
 
-  // Keys move a tool as a pointer would; false where there is none to move.
+  // Move the tool by keys; false if no tool can be moved.
   moveBy(across, down, fine) {
     if (!["magnify", "measure", "mark"].includes(this.tool)) return false;
     const view = this.#room.active;
@@ -46,7 +46,7 @@ export class Tools {
     return true;
   }
 
-  // Set a point where keys have moved the tool; false where there is nothing to set.
+  // Set a point at the keyboard crosshair; false if the tool sets none.
   set() {
     if (!["measure", "mark"].includes(this.tool)) return false;
     const view = this.#room.active;
@@ -72,14 +72,15 @@ export class Tools {
     if (event.target.closest("a, button") || event.button === 1) return;
     this.#room.activate(view);
     view.cell.focus({ preventScroll: true });
-    event.preventDefault(); // no text is selected, no picture dragged
+    event.preventDefault(); // neither select text nor drag the image
     view.cell.setPointerCapture(event.pointerId);
     const [x, y] = at(view, event);
     this.#pointers.set(event.pointerId, [x, y]);
     const does = event.button === 2 ? "window" : this.tool;
     this.#drag = { does, x, y, pressed: false };
     view.cursor = null;
-    if (this.#pointers.size === 1 && (does === "measure" || does === "mark")) this.#drag.pressed = this.#press(view, x, y);
+    if (this.#pointers.size === 1 && (does === "measure" || does === "mark"))
+      this.#drag.pressed = this.#press(view, x, y);
   }
 
   #move(view, event) {
@@ -100,7 +101,7 @@ export class Tools {
     this.#pointers.delete(event.pointerId);
     this.#drag = null;
     const moved = drag && Math.hypot(x - drag.x, y - drag.y) > CLICK;
-    if (drag?.does === "measure" && drag.pressed && moved) this.#press(view, x, y); // drawn in one stroke
+    if (drag?.does === "measure" && drag.pressed && moved) this.#press(view, x, y); // measured in one drag
   }
 
   #leave(view) {
@@ -114,15 +115,16 @@ export class Tools {
     this.#room.zoom(view, Math.exp(-event.deltaY * WHEEL * (event.ctrlKey ? 5 : 1)), ...at(view, event));
   }
 
-  // Two fingers: what was under them stays under them.
+  // Pinch: keep the image under the two fingers.
   #pinch(view, moving, before, after) {
     const [, other] = [...this.#pointers].find(([id]) => id !== moving);
-    const factor = Math.hypot(after[0] - other[0], after[1] - other[1]) / Math.hypot(before[0] - other[0], before[1] - other[1]);
+    const factor =
+      Math.hypot(after[0] - other[0], after[1] - other[1]) / Math.hypot(before[0] - other[0], before[1] - other[1]);
     this.#room.pan(view, (after[0] - before[0]) / 2, (after[1] - before[1]) / 2);
     if (Number.isFinite(factor)) this.#room.zoom(view, factor, (after[0] + other[0]) / 2, (after[1] + other[1]) / 2);
   }
 
-  // Where a pointer or the keys are now.
+  // Follow the pointer or the crosshair.
   #point(view, x, y) {
     if (this.tool === "magnify") {
       for (const other of this.#room.views) {
@@ -136,7 +138,7 @@ export class Tools {
     }
   }
 
-  // A point of a distance, or a mark. True where a distance begins.
+  // Set a mark or an end of a distance; true if a distance begins.
   #press(view, x, y) {
     const point = view.toImage(x, y);
     if (this.tool === "mark") {

@@ -1,26 +1,26 @@
-// One image in its cell: where it lies, and how it is drawn. Lengths are pixels of the page unless they say "image".
+// One image in its cell: placement and drawing. Lengths are page pixels unless noted.
 
 import * as geometry from "./geometry.js";
 import { Pyramid } from "./tiles.js";
 import { asOpened, colours, isAsOpened } from "./window.js";
 
-const MOST = 16; // pixels of the display that one of the image may take
-const LEAST = 0.5; // of the size that fits
+const MOST = 16; // largest zoom, in display pixels per image pixel
+const LEAST = 0.5; // smallest zoom, relative to the fitted size
 const LENS = 120;
 const LENS_ENLARGES = 3;
 
 export class View {
   look = asOpened();
   marks = [];
-  line = null; // the measured distance: [[x, y], [x, y]] in pixels of the image
-  cursor = null; // where a tool is moved to by keys
+  line = null; // measured distance: [[x, y], [x, y]] in image pixels
+  cursor = null; // keyboard crosshair
   lens = null;
   #fitted = true;
   #due = false;
   #table = null;
   #tableOf = "";
 
-  // cell: the figure; changed: called after each drawing; overlay: what lies over the picture, {image, opacity} or null
+  // cell: figure element; changed: called after each drawing; overlay: returns {image, opacity} or null
   constructor(cell, { changed, overlay }) {
     this.cell = cell;
     this.id = cell.dataset.image;
@@ -40,12 +40,12 @@ export class View {
     return this.cell.clientWidth > 0 && this.cell.checkVisibility();
   }
 
-  // The image's pixels in one pixel of the page, the other way round, and in one of the display.
+  // Display pixels per image pixel.
   get zoom() {
     return this.scale * this.density;
   }
 
-  // Towards which side of its cell the image hangs: 0 left, 0.5 middle, 1 right.
+  // Horizontal alignment in the cell: 0 left, 0.5 middle, 1 right.
   get hangs() {
     if (this.cell.closest("[data-layout=one]")) return 0.5;
     return { left: 0, right: 1 }[this.cell.dataset.hangs] ?? 0.5;
@@ -123,7 +123,7 @@ export class View {
     else this.centre(middle[0] / this.width, middle[1] / this.height);
   }
 
-  // The table of colours of the look, made anew only where that has changed.
+  // Colour table of the current window, cached.
   get #colours() {
     const key = JSON.stringify(this.look);
     if (key !== this.#tableOf) [this.#table, this.#tableOf] = [colours(this.look, this.pyramid.about), key];
@@ -135,7 +135,7 @@ export class View {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
-    // Whole pixels of the display, so that 1:1 shows the image's own values.
+    // Whole display pixels, so that 1:1 shows unresampled values.
     const origin = [Math.round(this.x * this.density), Math.round(this.y * this.density)];
     const whole = this.#picture(origin, this.zoom, [0, 0, canvas.width, canvas.height]);
     const magnified = this.lens ? this.#magnified() : [];
@@ -146,8 +146,8 @@ export class View {
     this.changed(this, context);
   }
 
-  // Draw the image from an origin at a zoom, in pixels of the display, as far as it lies in a rectangle of these.
-  // Tells whether there is something, whether it is sharp, and the tiles that are missing.
+  // Draw the image at an origin and zoom, clipped to a rectangle, all in display pixels.
+  // Returns {something: drawn at all, sharp: at full resolution, missing: tiles to load}.
   #picture(origin, zoom, [left, top, right, bottom]) {
     const placed = (x, y, toX, toY) => {
       const [fromX, fromY] = [Math.round(origin[0] + x * zoom), Math.round(origin[1] + y * zoom)];
@@ -155,8 +155,10 @@ export class View {
     };
     const all = placed(0, 0, this.width, this.height);
     const seen = {
-      left: (left - origin[0]) / zoom, right: (right - origin[0]) / zoom,
-      top: (top - origin[1]) / zoom, bottom: (bottom - origin[1]) / zoom,
+      left: (left - origin[0]) / zoom,
+      right: (right - origin[0]) / zoom,
+      top: (top - origin[1]) / zoom,
+      bottom: (bottom - origin[1]) / zoom,
     };
     const done = this.#tiles(seen, zoom, placed, all);
     const over = this.overlay(this);
@@ -170,7 +172,7 @@ export class View {
 
   #tiles(seen, zoom, placed, all) {
     const { context, pyramid, display } = this;
-    context.imageSmoothingEnabled = zoom <= 2; // beyond, the image's own pixels are to be seen
+    context.imageSmoothingEnabled = zoom <= 2; // above, show single pixels
     const arrived = display.complete && display.naturalWidth > 0;
     if (!pyramid.about || pyramid.failed) {
       if (arrived) context.drawImage(display, ...all);
@@ -185,7 +187,7 @@ export class View {
     return { something: true, sharp: !missing.length, missing };
   }
 
-  // Draw what is there of coarser levels until the right one has come; give the coarsest tile where even that is missing.
+  // Draw loaded tiles of coarser levels in the meantime; return coarsest tiles that are missing.
   #coarse(level, seen, placed) {
     const last = this.pyramid.about.levels - 1;
     for (let above = last; above > level; above -= 1) {
@@ -199,7 +201,7 @@ export class View {
     if (tile) this.context.drawImage(tile, ...placed(place.left, place.top, place.right, place.bottom));
   }
 
-  // A round lens at a place of the cell.
+  // Draw the magnifier.
   #magnified() {
     const { context, density } = this;
     const [x, y] = [this.lens.x * density, this.lens.y * density];

@@ -1,11 +1,11 @@
-// The viewer of an exam: its views on a light box, the tools beside, what is done to several views at once.
+// Viewer of an exam: views in hanging order, tools, and actions on linked views.
 //
-// The element [data-reading-room] around it carries what others say and hear:
-//   birads:mark-mode {on}          the next click in a view becomes a mark; off is also told when Escape leaves it
-//   birads:marked {image, x, y}    it did; shares of the image's width and height
-//   birads:marks {marks: [{image, x, y, number, current}]}   draw these
-//   birads:show {image, x, y}      bring that place to the middle
-//   birads:settled                 all views are sharp: what else is to be loaded may come now
+// Events on the surrounding [data-reading-room] element; x and y are fractions of the image's width and height:
+//   birads:mark-mode {on}          the next click in a view sets a mark; also sent with on: false when Escape leaves it
+//   birads:marked {image, x, y}    a mark was set
+//   birads:marks {marks: [{image, x, y, number, current}]}   draw these marks
+//   birads:show {image, x, y}      centre on a point
+//   birads:settled                 all visible views are at full resolution
 
 import { Heat } from "./heat.js";
 import { listen } from "./keys.js";
@@ -15,7 +15,7 @@ import { View } from "./view.js";
 import { adjust, asOpened, namedWindow, presetOf } from "./window.js";
 
 const CLOSER = 1.25;
-const ARROW = 60; // pixels that an arrow pans
+const ARROW = 60; // pixels panned per arrow key
 const WINDOW_STEP = 0.05;
 const LAYOUTS = ["four", "two", "one"];
 
@@ -45,13 +45,13 @@ class Viewer {
     this.#open();
   }
 
-  // What follows is done to the view, and to the others where they are linked; theirs are mirrored.
+  // Actions on a view and, if linked, on the others, mirrored for the other breast.
 
   pan(view, across, down) {
     this.#together(view, (other, mirrored) => other.panBy(mirrored ? -across : across, down));
   }
 
-  // Around a place of the view; factor: a number, or a function that gives each view's own.
+  // Zoom around a point of the view; factor: a number, or a function of the view.
   zoom(view, factor, x = view.middle[0], y = view.middle[1]) {
     const [shareX, shareY] = [x / view.cell.clientWidth, y / view.cell.clientHeight];
     this.#together(view, (other, mirrored) => {
@@ -61,7 +61,7 @@ class Viewer {
     });
   }
 
-  // To one pixel of the display for each of the image.
+  // Zoom to 1:1.
   zoomToPixels(view, x, y) {
     this.zoom(view, (other) => 1 / other.zoom, x, y);
   }
@@ -104,7 +104,7 @@ class Viewer {
     for (const view of this.views ?? []) view.draw();
   }
 
-  // Four-up shows two rows of the light box, two-up one, and one the active view alone.
+  // Layouts: "four" shows two rows, "two" one row, "one" the active view.
   arrange(layout) {
     this.root.dataset.layout = layout;
     const row = this.rows.findIndex((each) => each.contains(this.active.cell));
@@ -120,7 +120,7 @@ class Viewer {
     this.#settle();
   }
 
-  // The next view that can be shown; where it is on another page, that is turned to.
+  // Activate the next or previous view, and turn to its row.
   step(places) {
     const at = this.views.indexOf(this.active);
     this.activate(this.views[(at + places + this.views.length) % this.views.length]);
@@ -206,11 +206,14 @@ class Viewer {
     this.#leave();
   }
 
-  // Show on the buttons what is on.
+  // Update the pressed state of the buttons.
   #settle() {
     const on = {
-      invert: this.active.look.inverted, link: this.linked,
-      window: this.tools.tool === "window", magnify: this.tools.tool === "magnify", measure: this.tools.tool === "measure",
+      invert: this.active.look.inverted,
+      link: this.linked,
+      window: this.tools.tool === "window",
+      magnify: this.tools.tool === "magnify",
+      measure: this.tools.tool === "measure",
     };
     for (const [command, pressed] of Object.entries(on)) {
       this.root.querySelector(`[data-command=${command}]`)?.setAttribute("aria-pressed", String(pressed));
@@ -240,7 +243,7 @@ class Viewer {
     });
   }
 
-  // The display pictures come first, then the tiles, of the views that are seen before the others.
+  // Load display images first, then tiles, visible views before the others.
   async #open() {
     await Promise.allSettled(this.views.filter((view) => view.shown).map((view) => view.display.decode()));
     const seen = this.views.filter((view) => view.shown);
@@ -258,16 +261,19 @@ class Viewer {
     }
   }
 
-  // Zoom, window and spacing, as far as they are known.
+  // Zoom, WL/WW and pixel spacing, as far as known.
   #readout(view) {
     const { about, failed } = view.pyramid;
-    if (!about && !failed) return ""; // all lines at once, so that none moves
+    if (!about && !failed) return ""; // no partial read-out, which would make the layout jump
     const zoom = this.texts.zoom.replace("{number}", String(Math.round(100 * view.zoom)));
     if (failed) return [zoom, this.texts.reduced].join("\n");
     const named = namedWindow(view.look, about);
     const whole = (number) => String(Math.round(number));
-    const window = named && this.texts.window.replace("{centre}", whole(named.centre)).replace("{width}", whole(named.width));
-    return [zoom, presetOf(view.look, about).name, window, about.spacing ? "" : this.texts.unscaled].filter(Boolean).join("\n");
+    const window =
+      named && this.texts.window.replace("{centre}", whole(named.centre)).replace("{width}", whole(named.width));
+    return [zoom, presetOf(view.look, about).name, window, about.spacing ? "" : this.texts.unscaled]
+      .filter(Boolean)
+      .join("\n");
   }
 }
 

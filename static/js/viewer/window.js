@@ -1,31 +1,30 @@
-// From the scale of the tiles to grey on the display: a preset's curve, moved and stretched by the reader.
+// Display grey levels from tile values: a preset's curve, shifted and stretched by the reader.
 
 export const LEVELS = 65536;
 const MIN_STRETCH = 0.01;
 const MAX_STRETCH = 20;
 
-// What a reader chose: a preset by its number; the window moved by so many of its widths, and stretched.
+// The reader's settings: preset index, shift in window widths, stretch factor, inversion.
 export const asOpened = () => ({ preset: 0, shift: 0, stretch: 1, inverted: false });
 
-export const isAsOpened = (look) =>
-  look.preset === 0 && look.shift === 0 && look.stretch === 1 && !look.inverted;
+export const isAsOpened = (look) => look.preset === 0 && look.shift === 0 && look.stretch === 1 && !look.inverted;
 
 export const presetOf = (look, about) => about.presets[look.preset % about.presets.length];
 
-// Move and stretch: shares of the window's width.
+// Change level and width, in fractions of the window width.
 export function adjust(look, brighter, wider) {
   look.shift -= brighter * look.stretch;
   look.stretch = Math.min(MAX_STRETCH, Math.max(MIN_STRETCH, look.stretch * Math.exp(wider)));
 }
 
-// Centre and width of the window on the scale.
+// Window centre and width in tile values.
 export function windowOf(look, about) {
   const { low, high } = presetOf(look, about);
   const width = high - low;
   return { centre: (low + high) / 2 + look.shift * width, width: width * look.stretch };
 }
 
-// The same in the file's own values; null where these are numbers that nobody would name.
+// Window centre and width in the file's own values; null if these are unknown.
 export function namedWindow(look, about) {
   if (!about.ends) return null;
   const unit = (about.ends[1] - about.ends[0]) / (LEVELS - 1);
@@ -33,7 +32,7 @@ export function namedWindow(look, about) {
   return { centre: about.ends[0] + unit * centre, width: Math.abs(unit * width) };
 }
 
-// The colour of each level, as four bytes of a canvas in one number.
+// Colour of each level as a 32-bit canvas pixel.
 export function colours(look, about) {
   const grey = greyOf(presetOf(look, about), windowOf(look, about));
   const table = new Uint32Array(LEVELS);
