@@ -186,6 +186,21 @@ def delete() -> ResponseReturnValue:
     )
 
 
+@bp.get("/exams/<exam_id>/prefetch")
+def prefetch(exam_id: str) -> Response:
+    """List the addresses that the exam's page loads its images from, for the page before it to load them early.
+
+    The page itself must not be loaded early: it would show, and so use up, messages meant for the next page.
+    """
+    found = exams.get(exam_id)
+    pictures = [
+        url_for("reading.image", exam_id=found.id, image_id=image.id, kind="display")
+        for image in found.images
+    ]
+    tiles = [url_for("viewing.description", exam_id=found.id, image_id=image.id) for image in found.images]
+    return jsonify(addresses=pictures + tiles)
+
+
 @bp.post("/exams/<exam_id>/hold")
 def hold(exam_id: str) -> ResponseReturnValue:
     """Mark an exam as open in somebody's hands, or as closed again; the page says so every half minute."""

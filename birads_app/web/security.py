@@ -1,6 +1,7 @@
-"""Protection of every answer and every form: response headers, and CSRF tokens."""
+"""Protection of every answer and every form: response headers, CSRF tokens and the session cookie."""
 
 from flask import Flask, Response, current_app, request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_wtf import CSRFProtect
 
 csrf = CSRFProtect()
@@ -28,8 +29,26 @@ _HEADERS = {
 }
 
 
+class PageSessionInterface(SecureCookieSessionInterface):
+    """Sessions in a cookie that pages renew, and requests of scripts do not.
+
+    An image or a tile that was requested before a form was sent may arrive after the form's answer. Were the cookie
+    renewed with it, the earlier session would come back: a message lost, a language undone, a signed-out user
+    signed in again.
+    """
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Set the cookie where the session was changed, and with pages that a browser opened."""
+        is_page = request.method == "GET" and response.mimetype == "text/html"
+        if session.modified or is_page:
+            super().save_session(app, session, response)
+        elif session.accessed:
+            response.vary.add("Cookie")
+
+
 def init_app(app: Flask) -> None:
     """Protect all forms of the application and complete all of its answers."""
+    app.session_interface = PageSessionInterface()
     csrf.init_app(app)
     app.after_request(_complete)
 

@@ -36,11 +36,8 @@ room.addEventListener(
     const next = room.querySelector("a[rel=next]");
     if (!next) return;
     try {
-      const answer = await fetch(next.href);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const pictures = [...page.querySelectorAll("img.display")].map((image) => image.getAttribute("src"));
-      const tiles = [...page.querySelectorAll("[data-tiles]")].map((cell) => cell.dataset.tiles);
-      for (const address of [...pictures, ...tiles]) await (await fetch(address)).blob();
+      const { addresses } = await (await fetch(next.dataset.prefetch)).json();
+      for (const address of addresses) await (await fetch(address)).blob();
     } catch {
       // The next page loads what it needs by itself.
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import chromium
 import steps
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 from pypdf import PdfReader
 from server import Server
 
@@ -80,8 +80,13 @@ def test_a_day(fresh_server: Server, browser: Browser, tmp_path: Path) -> None:
 
     page = reader.new_page()
     complaints.append(chromium.complaints(page))
+    in_background: list[Response] = []
+    page.on(
+        "response", lambda answer: answer.request.resource_type == "fetch" and in_background.append(answer)
+    )
     steps.sign_in(page, server, READER)
     second = read_by_keyboard_alone(page)
+    assert in_background and not [one.url for one in in_background if "set-cookie" in one.headers]
     page.goto(f"{second}/report")
     expect(page.get_by_text("biopsy advised")).to_be_visible()
     printed = page.pdf(prefer_css_page_size=True)

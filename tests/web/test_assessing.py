@@ -78,6 +78,23 @@ def test_signing_opens_the_exam_that_waits_and_then_the_list(reader: FlaskClient
     assert "No other exam waits" in reader.get("/").text
 
 
+def test_what_is_loaded_in_the_background_uses_up_no_message(reader: FlaskClient, url: str) -> None:
+    """The next exam's images are loaded early, by a page whose form may be sent at that moment."""
+    other = upload(reader, 3, 4)
+    prefetch = re.search(r'rel="next"[^>]* data-prefetch="([^"]+)"', reader.get(url).text)[1]
+    assert prefetch.startswith(other)
+    send(reader, url, **{"category-R": "1", "category-L": "1", "action": "sign"})
+    addresses = reader.get(prefetch).json["addresses"]
+    assert len(addresses) == 4 and all(address.startswith(f"{other}/images/") for address in addresses)
+    answers = [reader.get(address) for address in (prefetch, *addresses)]
+    answers += [reader.post(f"{other}/hold"), reader.post(f"{other}/hold", data={"release": "1"})]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [204] * 2
+    # A late answer with a cookie would bring the session from before the form back.
+    assert not any("Set-Cookie" in answer.headers for answer in answers)
+    page = reader.get(other)
+    assert "Signed. This is the next exam." in page.text and "Set-Cookie" in page.headers
+
+
 def test_what_was_sent_fills_the_form_again(serving_app: Flask, reader: FlaskClient, url: str) -> None:
     sent = full(serving_app, url) | {"action": "save", "second_look": "yes"}
     assert send(reader, url, **sent).location == f"{url}#assessment"
