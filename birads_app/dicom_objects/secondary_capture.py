@@ -14,7 +14,7 @@ from pydicom.uid import RLELossless
 from birads_app.dicom_objects.context import PRODUCT, Model, Reading, SourceImage, equipment, reference, stamp
 from birads_app.model.conformal import LEVEL
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
-from birads_app.web.wording import percent, view_label
+from birads_app.terms.probability import percent
 
 SERIES_NUMBER, SERIES_DESCRIPTION = 9002, "BI-RADS reader: heat maps"
 
@@ -106,7 +106,7 @@ def _overlaid(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y: int) -> None:
     """The column of text from top to bottom; what does not fit is cut off below, the warnings' end first."""
     category = CATEGORIES[image.category]
-    y = _write(pen, x, y, view_label(image.laterality, image.view), 30, _QUIET)
+    y = _write(pen, x, y, _view_label(image), 30, _QUIET)
     y = _write(pen, x, y, f"BI-RADS {image.category}: {category.title}", 36, _INK)
     if image.possible:
         held = f"Possible with {LEVEL:.0%} confidence: {', '.join(image.possible)}"
@@ -118,6 +118,15 @@ def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y
     y = _write(pen, x, y, f"{kind} {model.name}, {PRODUCT} {model.software}", 20, _QUIET) + 12
     for text in image.warnings:
         y = _write(pen, x, y, f"Warning: {text}", 20, _INK)
+
+
+def _view_label(image: SourceImage) -> str:
+    """Side and view, in English whoever downloads the object."""
+    if image.laterality and image.view:
+        return f"{image.laterality} {image.view}"
+    if image.laterality:
+        return f"{image.laterality}, view not stated"
+    return f"{image.view}, side not stated" if image.view else "View not stated"
 
 
 def _chart(pen: ImageDraw.ImageDraw, image: SourceImage, x: int, y: int) -> int:

@@ -31,7 +31,6 @@ from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import Sentence, say, together
-from birads_app.web.http_status import status_of
 
 _FILENAME_MAX = 200
 _FAILURE_MAX = 500
@@ -39,11 +38,15 @@ _FAILURE_MAX = 500
 
 @dataclass(frozen=True)
 class Problem:
-    """Why one file is refused; ``filename`` is empty where the upload as a whole is meant."""
+    """Reason why one file is refused; ``filename`` is empty where the upload as a whole is refused.
+
+    kind : class of the domain error, from which the web derives the HTTP status. The class and not the error itself,
+        whose traceback would keep the file's bytes in memory.
+    """
 
     filename: str
     message: str
-    status: int
+    kind: type[BiradsError]
 
     @property
     def sentence(self) -> str:
@@ -53,14 +56,20 @@ class Problem:
         return say("%(file)s: %(problem)s", file=self.filename, problem=self.message)
 
 
+class NoFiles(InputError):
+    """The upload has no file."""
+
+
+class TooManyFiles(InputError):
+    """The upload has more files than BIRADS_MAX_FILES."""
+
+
 class IntakeRefused(BiradsError):
     """An upload is not taken in; ``problems`` tells of each file that is to blame."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(together((problem.sentence for problem in problems), "\n"))
         self.problems = problems
-        statuses = {problem.status for problem in problems}
-        self.status = statuses.pop() if len(statuses) == 1 else 422
 
 
 def take_in(
@@ -145,7 +154,7 @@ def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         groups = study_grouping.by_study(found)
     except InputError as error:
         refusals.note(user.name, error)
-        raise IntakeRefused([Problem("", error.sentence, status_of(error))]) from error
+        raise IntakeRefused([Problem("", error.sentence, type(error))]) from error
     drafts = [files.open_draft() for _ in groups]
     taken: list[Exam] = []
     try:
@@ -190,14 +199,14 @@ def check_count(count: int) -> None:
     """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
     limit = current_app.extensions["birads_settings"].max_files
     if count == 0:
-        raise IntakeRefused([Problem("", say("No file was received. Choose at least one image."), 400)])
+        raise IntakeRefused([Problem("", say("No file was received. Choose at least one image."), NoFiles)])
     if count > limit:
         message = say(
             "%(count)d files were received; one upload may have %(limit)d. Send them in smaller parts.",
             count=count,
             limit=limit,
         )
-        raise IntakeRefused([Problem("", message, 413)])
+        raise IntakeRefused([Problem("", message, TooManyFiles)])
 
 
 def base_name(filename: str) -> str:
@@ -229,7 +238,7 @@ def _read_all(
                 identity = merged  # only now: a file that cannot be used does not say whose the exam is
             except InputError as error:
                 refusals.note(user.name, error)
-                problems.append(Problem(name, error.sentence, status_of(error)))
+                problems.append(Problem(name, error.sentence, type(error)))
                 continue
             if problems and not partial:
                 continue  # nothing will be stored; the rest is read for its problems alone

@@ -103,10 +103,10 @@ def _take_in(study: SpooledStudy) -> None:
             _tell_what_is_missing(exam, new)
         except IntakeRefused as refusal:
             if new.count:
+                kinds = ", ".join(sorted({problem.kind.__name__ for problem in refusal.problems}))
                 log.warning(
-                    "Exam %s is empty: none of %d objects can be used (%d)",
-                    study.exam_id, new.count, refusal.status,
-                )  # fmt: skip
+                    "Exam %s is empty: none of %d objects can be used (%s)", study.exam_id, new.count, kinds
+                )
                 note_failure(study.exam_id, new.identity, refusal, users.network())
     spool().remove(study)
 

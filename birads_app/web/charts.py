@@ -6,7 +6,8 @@ from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
 from birads_app.terms.categories import CATEGORIES
-from birads_app.web.wording import percent, translated
+from birads_app.terms.probability import percent
+from birads_app.web.wording import translated
 
 # Everything is in the drawing's own units; the page scales it to the width it has.
 WIDTH = 400

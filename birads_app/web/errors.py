@@ -82,7 +82,7 @@ def _page(status: int, message: str) -> str:
 
 def _intake_refused(error: IntakeRefused) -> Response:
     problems = [{"file": problem.filename, "error": problem.message} for problem in error.problems]
-    return answer(error.status, translated(error.sentence), problems=problems)
+    return answer(status_of(error), translated(error.sentence), problems=problems)
 
 
 def _domain_error(error: BiradsError) -> Response:

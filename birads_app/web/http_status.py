@@ -1,30 +1,63 @@
-"""The HTTP status of every domain error: the one table that pages, API and intake share."""
+"""The HTTP status of every domain error: the one table that pages and API share."""
 
-from birads_app.records import errors as records
-from birads_app.terms import errors as core
+from birads_app.intake.ingest import IntakeRefused, NoFiles, TooManyFiles
+from birads_app.records.errors import (
+    InvalidAccount,
+    InvalidAssessment,
+    LastAdministrator,
+    NameTaken,
+    NoStudy,
+    NotAllowed,
+    NotFound,
+    SiteKeyDiffers,
+    TooManyAttempts,
+    TrainingRefused,
+)
+from birads_app.terms.errors import (
+    BiradsError,
+    EmptyFile,
+    ImageTooLarge,
+    InputError,
+    ModelError,
+    NotForService,
+    UnsupportedFormat,
+)
 
 # The most special class first: the first that fits counts.
-_STATUSES: tuple[tuple[type[core.BiradsError], int], ...] = (
-    (core.EmptyFile, 400),
-    (core.UnsupportedFormat, 415),
-    (core.ImageTooLarge, 413),
-    (core.InputError, 422),
-    (core.NotForService, 409),
-    (core.ModelError, 503),
-    (records.NotFound, 404),
-    (records.NoStudy, 404),
-    (records.NameTaken, 409),
-    (records.LastAdministrator, 409),
-    (records.TrainingRefused, 409),
-    (records.TooManyAttempts, 429),
-    (records.NotAllowed, 403),
-    (records.SiteKeyDiffers, 503),
-    (records.InvalidAccount, 422),
-    (records.InvalidAssessment, 422),
-    (core.BiradsError, 500),
+_STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
+    (EmptyFile, 400),
+    (NoFiles, 400),
+    (TooManyFiles, 413),
+    (UnsupportedFormat, 415),
+    (ImageTooLarge, 413),
+    (InputError, 422),
+    (NotForService, 409),
+    (ModelError, 503),
+    (NotFound, 404),
+    (NoStudy, 404),
+    (NameTaken, 409),
+    (LastAdministrator, 409),
+    (TrainingRefused, 409),
+    (TooManyAttempts, 429),
+    (NotAllowed, 403),
+    (SiteKeyDiffers, 503),
+    (InvalidAccount, 422),
+    (InvalidAssessment, 422),
+    (BiradsError, 500),
 )
 
 
-def status_of(error: core.BiradsError) -> int:
-    """The HTTP status that answers a domain error."""
-    return next(status for kind, status in _STATUSES if isinstance(error, kind))
+def status_of(error: BiradsError) -> int:
+    """Return the HTTP status that answers a domain error.
+
+    A refused upload has the status of its problems where all have the same one, and 422 otherwise.
+    """
+    if isinstance(error, IntakeRefused):
+        statuses = {status_of_class(problem.kind) for problem in error.problems}
+        return statuses.pop() if len(statuses) == 1 else 422
+    return status_of_class(type(error))
+
+
+def status_of_class(kind: type[BiradsError]) -> int:
+    """Return the HTTP status of a class of domain errors."""
+    return next(status for special, status in _STATUSES if issubclass(kind, special))

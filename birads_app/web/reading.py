@@ -37,9 +37,11 @@ from birads_app.records.schema import Exam, Image, now
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
+from birads_app.terms.probability import percent
 from birads_app.web import charts, wording, worklist_query
 from birads_app.web.caveats import doubts
 from birads_app.web.csv_download import download
+from birads_app.web.http_status import status_of
 from birads_app.web.security import private
 
 bp = Blueprint("reading", __name__)
@@ -56,7 +58,7 @@ def _vocabulary() -> dict[str, Any]:
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
         "hanging": hanging,
-        "percent": wording.percent,
+        "percent": percent,
         "short_label": wording.short_label,
         "view_label": wording.view_label,
         "view_words": wording.view_words,
@@ -221,9 +223,9 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
         check_count(len(uploads))
         taken = take_in_studies(uploads, current_user)
     except IntakeRefused as refusal:
-        return _upload_page(refusal.problems, refusal.status)
+        return _upload_page(refusal.problems, status_of(refusal))
     except ModelError as error:
-        return _upload_page([Problem("", error.sentence, 503)], 503)
+        return _upload_page([Problem("", error.sentence, type(error))], status_of(error))
     if len(taken) == 1:
         return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
     return redirect(url_for("reading.worklist", taken=len(taken)), 303)  # a flash would be lost on the script

@@ -9,6 +9,7 @@ from flask_babel import ngettext
 from birads_app.model.aggregation import ExamAnswer
 from birads_app.model.conformal import LEVEL
 from birads_app.terms.messages import Sentence
+from birads_app.terms.probability import percent
 from birads_app.terms.views import SIDES, VIEWS
 
 # A first place that leads the second by less than this (in probability) is called a near tie.
@@ -24,15 +25,6 @@ def translated(text: str) -> str:
         for name, value in text.values.items()
     }
     return str(Sentence(_(text.template), values))
-
-
-def percent(value: float) -> str:
-    """Give a probability as a percentage that never rounds doubt away: 0.999 is not 100%."""
-    if 0.0 < value < 0.01:
-        return "<1%"
-    if 0.99 < value < 1.0:
-        return ">99%"
-    return f"{100 * value:.0f}%"
 
 
 def age(passed: timedelta) -> str:

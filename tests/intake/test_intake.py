@@ -7,7 +7,8 @@ from sqlalchemy.exc import OperationalError
 from birads_app.intake.ingest import IntakeRefused, Problem, base_name, take_in
 from birads_app.records import exams, files, users
 from birads_app.records.schema import User
-from birads_app.terms.errors import BiradsError
+from birads_app.terms.errors import BiradsError, EmptyFile, UnsupportedFormat
+from birads_app.web.http_status import status_of, status_of_class
 from tests.support.factories import make_user, mammogram_png
 
 
@@ -39,13 +40,13 @@ def test_names_are_reduced_to_what_can_be_shown(given: str, kept: str) -> None:
 def test_no_files_are_no_exam(serving_app: Flask, reader: User) -> None:
     with serving_app.app_context(), pytest.raises(IntakeRefused) as refused:
         take_in(iter([]), reader)
-    assert refused.value.status == 400
+    assert status_of(refused.value) == 400
 
 
 def test_different_statuses_are_answered_as_unprocessable() -> None:
-    both = [Problem("a", "is empty.", 400), Problem("b", "is a text.", 415)]
-    assert IntakeRefused(both).status == 422
-    assert IntakeRefused(both[1:]).status == 415
+    both = [Problem("a", "is empty.", EmptyFile), Problem("b", "is a text.", UnsupportedFormat)]
+    assert status_of(IntakeRefused(both)) == 422
+    assert status_of(IntakeRefused(both[1:])) == 415
     assert str(IntakeRefused(both)) == "a: is empty.\nb: is a text."
 
 
@@ -81,12 +82,10 @@ def test_nothing_remains_where_the_database_fails(
 
 
 def test_every_domain_error_has_a_status() -> None:
-    from birads_app.web.http_status import status_of
-
     def descend(kind: type[BiradsError]) -> list[type[BiradsError]]:
         return [kind, *(deeper for child in kind.__subclasses__() for deeper in descend(child))]
 
-    statuses = {kind.__name__: status_of(kind.__new__(kind)) for kind in descend(BiradsError)[1:]}
+    statuses = {kind.__name__: status_of_class(kind) for kind in descend(BiradsError)[1:]}
     assert statuses["UnsupportedFormat"] == 415
     assert statuses["NoModel"] == statuses["BundleError"] == 503
     assert {statuses[name] for name in ("UnreadableImage", "NotAMammogram")} == {422}

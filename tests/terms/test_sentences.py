@@ -22,7 +22,7 @@ from birads_app.records import exams
 from birads_app.records.database import session, writing
 from birads_app.records.errors import TooManyAttempts
 from birads_app.records.schema import Exam, Image, User
-from birads_app.terms.errors import ImageTooLarge
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from birads_app.terms.messages import Sentence, say, together
 from birads_app.web.wording import translated
 from tests.support.factories import bearer, make_token, make_user, sign_in
@@ -80,7 +80,9 @@ def test_an_error_keeps_its_sentence() -> None:
 
 
 def test_a_refusal_keeps_those_of_all_files(app: Flask, odd: Sentence) -> None:
-    refusal = IntakeRefused([Problem("one.png", odd, 422), Problem("", say("The picture is empty."), 422)])
+    refusal = IntakeRefused(
+        [Problem("one.png", odd, UnreadableImage), Problem("", say("The picture is empty."), UnreadableImage)]
+    )
     assert str(refusal) == "one.png: This looks odd: it is noise.\nThe picture is empty."
     with app.test_request_context(headers=GERMAN):
         assert (

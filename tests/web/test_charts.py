@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 from birads_app.terms.categories import CATEGORIES
+from birads_app.terms.probability import percent
 from birads_app.web.charts import ROW, WIDTH, bar_chart
-from birads_app.web.wording import certainty, percent, range_left_open, view_label, view_words
+from birads_app.web.wording import certainty, range_left_open, view_label, view_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROBABILITIES = {"1": 0.05, "2": 0.004, "3": 0.246, "4": 0.6, "5": 0.1}
