@@ -80,7 +80,7 @@ def _fill() -> None:
             {
                 "id": f"{number:032x}",
                 "created_at": begin + timedelta(minutes=5 * number),
-                "reader_id": reader,
+                "uploader_id": reader,
                 "model": "m",
                 "demonstration": False,
                 "rule": "mean",

@@ -111,7 +111,7 @@ def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused
 
     Not where its study has an exam already: what comes later is mostly no image.
     """
-    exam = Exam(id=exam_id, reader_id=user.id, model="", demonstration=False, status=Status.FAILED)
+    exam = Exam(id=exam_id, uploader_id=user.id, model="", demonstration=False, status=Status.FAILED)
     exam.failure = _in_short(problem.message for problem in refusal.problems)
     if identity is not None:
         pseudonyms, plain = _pseudonyms(), not _deidentifies()
@@ -187,7 +187,7 @@ def _judged(
     predictor: Predictor = current_app.extensions["birads_models"].get()
     exam = Exam(
         id=exam_id or uuid.uuid4().hex,
-        reader_id=user.id,
+        uploader_id=user.id,
         model=predictor.bundle.name,
         demonstration=predictor.bundle.demonstration,
         rule=predictor.bundle.exam_rule,

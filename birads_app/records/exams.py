@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def get(exam_id: str) -> Exam:
-    """The exam with its images and reader; raises NotFound."""
+    """Return the exam with its images and uploader; raises NotFound."""
     exam = session().scalar(select(Exam).where(Exam.id == exam_id))
     if exam is None:
         raise NotFound(say("There is no such exam. It may have been deleted."))
@@ -71,7 +71,7 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
 
 def may_delete(user: User, exam: Exam) -> bool:
     """True for who uploaded the exam, and for administrators."""
-    return user.role == Role.ADMIN or user.id == exam.reader_id
+    return user.role == Role.ADMIN or user.id == exam.uploader_id
 
 
 def delete(exam: Exam, who: User) -> None:

@@ -54,7 +54,7 @@ def _of_studies(query: Select, uploads: bool) -> Select:
     query = query.where(exists().where(Image.exam_id == Exam.id, Image.sop_uid.is_not(None)))
     if uploads:
         return query
-    return query.join(User, Exam.reader_id == User.id).where(User.name == users.NETWORK_NAME)
+    return query.join(User, Exam.uploader_id == User.id).where(User.name == users.NETWORK_NAME)
 
 
 def model_version(exam: Exam) -> str | None:

@@ -190,7 +190,7 @@ class Exam(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
-    reader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    uploader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     model: Mapped[str] = mapped_column(String(64))
     demonstration: Mapped[bool]
     rule: Mapped[str] = mapped_column(String(16), server_default="mean")
@@ -208,7 +208,7 @@ class Exam(Base):
     assessor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     viewer_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     viewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    reader: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[reader_id])
+    uploader: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[uploader_id])
     assessor: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[assessor_id])
     viewer: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[viewer_id])
     identity: Mapped["SealedIdentity | None"] = relationship(

@@ -64,7 +64,7 @@ def test_it_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str
     exam_id = post_files(client, token, ("left.dcm", mammogram_dicom())).json["id"]
     with app.app_context():
         exam = exams.get(exam_id)
-        assert exam.reader.name == "robot"
+        assert exam.uploader.name == "robot"
         (image,) = exam.images
         assert (image.view, image.laterality, image.source) == ("CC", "L", "DICOM")
         assert exams.file(image, "original").read_bytes()[:132] == bytes(128) + b"DICM"

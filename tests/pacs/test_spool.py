@@ -271,7 +271,7 @@ def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path
     mass = Finding("mass", {"margin": "spiculated"}, side="L", clock=2, size_mm=12)
     signed = Draft({"L": "4B"}, "C", (mass,), "Seen on both views.", signed=True)
     for draft in (signed, Draft({"L": "2"}), signed):
-        assessments.add(exam.id, exam.reader, draft)
+        assessments.add(exam.id, exam.uploader, draft)
     for _ in range(2):
         outbox.enter(lambda name: "v1", uploads=False)
     reports = outbox.due()
@@ -295,7 +295,7 @@ def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path
 
 def test_a_report_that_fails_says_so_and_is_tried_again(exam: Exam, app: Flask) -> None:
     outbox.arrived(_only(exam), "PACS")
-    assessments.add(exam.id, exam.reader, Draft({"L": "1"}, signed=True))
+    assessments.add(exam.id, exam.uploader, Draft({"L": "1"}, signed=True))
     outbox.enter(lambda name: "v1", uploads=False)
     (report,) = outbox.due()
     outbox.failed(report, "PACS", "Down.", timedelta(seconds=30))
@@ -307,7 +307,7 @@ def test_a_report_that_fails_says_so_and_is_tried_again(exam: Exam, app: Flask) 
 
 def test_a_deleted_exam_has_no_results(exam: Exam) -> None:
     (delivery,) = outbox.due()
-    exams.delete(exam, exam.reader)
+    exams.delete(exam, exam.uploader)
     outbox.arrived(delivery, "PACS")
     assert outbox.counts() == {} and audit_log.newest(1)[0].action == "delete exam"
 

@@ -46,7 +46,7 @@ def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool
     """Store files as an exam that is not read; give its id."""
     with app.app_context():
         user, pseudonyms = users.by_name("reader"), Pseudonyms(app.extensions["birads_site_key"])
-        exam = Exam(id=uuid.uuid4().hex, reader_id=user.id, model=MODEL, demonstration=False, rule="mean")
+        exam = Exam(id=uuid.uuid4().hex, uploader_id=user.id, model=MODEL, demonstration=False, rule="mean")
         draft = files.open_draft()
         for number, data in enumerate(sent):
             given = (

@@ -114,7 +114,13 @@ def test_the_page_draws_and_warns_of_drift(
     with readers.app_context(), writing() as current:
         rows = [(n, "5" if n >= 400 and n % 3 == 0 else "1") for n in range(600)]
         for n, read in rows:
-            one = {"id": f"{n:032x}", "reader_id": 1, "model": "m", "demonstration": False, "suspicion": 0.1}
+            one = {
+                "id": f"{n:032x}",
+                "uploader_id": 1,
+                "model": "m",
+                "demonstration": False,
+                "suspicion": 0.1,
+            }
             current.add(Exam(**one, assessor_id=1, assessed=read))
             current.flush()
             said = {"overall": read, "model": "m", "model_category": "1", "signed": True}

@@ -40,7 +40,7 @@ def berta(inside: Flask) -> User:
 def stored(number: int = 0, sides: str = "RL", **columns: object) -> Exam:
     """A recorded exam with an image of each side; ``?`` is an unknown one."""
     reader = users.by_name("anna")
-    exam = Exam(id=f"{number:032}", reader_id=reader.id, model="m", demonstration=False, **columns)
+    exam = Exam(id=f"{number:032}", uploader_id=reader.id, model="m", demonstration=False, **columns)
     for position, side in enumerate(sides):
         exam.images.append(
             Image(

@@ -75,7 +75,7 @@ def test_boxes_open_with_their_own_key_and_for_their_own_exam_alone(
         with database.writing() as current:
             box = current.get(SealedIdentity, exam.id)
             assert box is not None
-            other = Exam(id="f" * 32, reader_id=exam.reader_id, model="m", demonstration=True)
+            other = Exam(id="f" * 32, uploader_id=exam.uploader_id, model="m", demonstration=True)
             other.identity = SealedIdentity(box=box.box)
             current.add(other)
         with pytest.raises(SiteKeyDiffers):
@@ -87,7 +87,7 @@ def test_boxes_open_with_their_own_key_and_for_their_own_exam_alone(
 
 def test_deleting_the_exam_deletes_its_box(app: Flask, exam: Exam) -> None:
     with app.app_context():
-        exams.delete(exams.get(exam.id), exam.reader)
+        exams.delete(exams.get(exam.id), exam.uploader)
         assert identities.of(exam) is None
         with pytest.raises(NotFound):
             identities.look_up(users.by_name("anna"), PSEUDONYM)

@@ -22,16 +22,16 @@ from tests.support.factories import PASSWORD, breast, make_user
 
 
 @pytest.fixture
-def reader_id(app: Flask) -> int:
+def uploader_id(app: Flask) -> int:
     make_user(app)
     with app.app_context():
         return users.by_name("reader").id
 
 
-def store(reader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None = None) -> Exam:
+def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None = None) -> Exam:
     """Store an exam of one image."""
     pixels = breast(200, 160) if pixels is None else pixels
-    exam = Exam(id=exam_id, reader_id=reader_id, model="m", demonstration=True)
+    exam = Exam(id=exam_id, uploader_id=uploader_id, model="m", demonstration=True)
     height, width = pixels.shape
     image = Image(
         id="a" * 31 + exam_id[-1],
@@ -53,12 +53,12 @@ def store(reader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None = N
     return exams.store(exam, draft, users.by_name("reader"))
 
 
-def test_an_exam_is_kept(app: Flask, reader_id: int) -> None:
+def test_an_exam_is_kept(app: Flask, uploader_id: int) -> None:
     with app.app_context():
-        store(reader_id)
+        store(uploader_id)
     with app.app_context():
         exam = exams.get("e" * 32)
-        assert exam.reader.name == "reader"
+        assert exam.uploader.name == "reader"
         assert exam.created_at.tzinfo is not None
         (image,) = exam.images
         assert list(image.probabilities.items()) == [("4", 0.75), ("1", 0.25)]
@@ -69,10 +69,10 @@ def test_an_exam_is_kept(app: Flask, reader_id: int) -> None:
         assert heat[10, 20].tolist() == [0, 128, 255, 200]  # OpenCV gives blue first
 
 
-def test_display_is_bounded_and_true(app: Flask, reader_id: int) -> None:
+def test_display_is_bounded_and_true(app: Flask, uploader_id: int) -> None:
     ramp = np.tile(np.linspace(0, 65535, 3000).astype(np.uint16), (1500, 1))
     with app.app_context():
-        (image,) = store(reader_id, pixels=ramp).images
+        (image,) = store(uploader_id, pixels=ramp).images
         shown = cv2.imread(str(exams.file(image, "display")), cv2.IMREAD_UNCHANGED)
         small = cv2.imread(str(exams.file(image, "thumb")), cv2.IMREAD_UNCHANGED)
     assert small.shape == (80, 160)
@@ -81,41 +81,43 @@ def test_display_is_bounded_and_true(app: Flask, reader_id: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["heat-5", "../original", "heat-../display", "", "original.png"])
-def test_no_other_file_can_be_asked_for(app: Flask, reader_id: int, kind: str) -> None:
+def test_no_other_file_can_be_asked_for(app: Flask, uploader_id: int, kind: str) -> None:
     with app.app_context():
-        (image,) = store(reader_id).images
+        (image,) = store(uploader_id).images
         with pytest.raises(NotFound):
             exams.file(image, kind)
 
 
-def test_deleting_removes_everything(app: Flask, reader_id: int) -> None:
+def test_deleting_removes_everything(app: Flask, uploader_id: int) -> None:
     with app.app_context():
-        exam = store(reader_id)
-        exams.delete(exam, exam.reader)
+        exam = store(uploader_id)
+        exams.delete(exam, exam.uploader)
         assert list(files.root().iterdir()) == []
         assert database.session().query(Image).count() == 0
         with pytest.raises(NotFound):
             exams.get(exam.id)
         with pytest.raises(NotFound):
-            exams.delete(exam, exam.reader)
+            exams.delete(exam, exam.uploader)
 
 
-def test_a_failed_delete_changes_nothing(app: Flask, reader_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_delete_changes_nothing(
+    app: Flask, uploader_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with app.app_context():
-        exam = store(reader_id)
+        exam = store(uploader_id)
         with monkeypatch.context() as patch:
             patch.setattr("sqlalchemy.orm.Session.delete", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                exams.delete(exam, exam.reader)
+                exams.delete(exam, exam.uploader)
         assert exams.file(exams.get(exam.id).images[0], "original").exists()
 
 
-def test_what_a_crash_left_is_swept(app: Flask, reader_id: int) -> None:
+def test_what_a_crash_left_is_swept(app: Flask, uploader_id: int) -> None:
     with app.app_context():
-        kept, gone = store(reader_id, "b" * 32), store(reader_id, "c" * 32)
+        kept, gone = store(uploader_id, "b" * 32), store(uploader_id, "c" * 32)
         files.open_draft()
         files.set_aside(kept)
-        exams.delete(gone, gone.reader)
+        exams.delete(gone, gone.uploader)
         (files.root() / ".removed-ffff").mkdir()
         files.sweep(exams.all_ids())
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
@@ -132,9 +134,9 @@ def test_a_killed_process_s_draft_goes_and_a_living_one_s_stays(app: Flask) -> N
         assert mine.exists() and not orphan.exists()
 
 
-def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, reader_id: int) -> None:
+def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, uploader_id: int) -> None:
     with app.app_context():
-        kept, lost = store(reader_id, "b" * 32), Exam(id="c" * 32)
+        kept, lost = store(uploader_id, "b" * 32), Exam(id="c" * 32)
         draft = files.open_draft()
         (draft / "original.dcm").write_bytes(b"of a patient")
         files.publish(draft, lost)
@@ -143,7 +145,7 @@ def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, reader_
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 
-def test_two_may_delete_the_same_exam_at_once(app: Flask, reader_id: int) -> None:
+def test_two_may_delete_the_same_exam_at_once(app: Flask, uploader_id: int) -> None:
     outcomes: list[str] = []
     ready = threading.Barrier(4)
 
@@ -152,13 +154,13 @@ def test_two_may_delete_the_same_exam_at_once(app: Flask, reader_id: int) -> Non
             exam = exams.get("e" * 32)
             ready.wait()
             try:
-                exams.delete(exam, exam.reader)
+                exams.delete(exam, exam.uploader)
                 outcomes.append("deleted")
             except Exception as error:
                 outcomes.append(type(error).__name__)
 
     with app.app_context():
-        store(reader_id)
+        store(uploader_id)
         threads = [threading.Thread(target=remove) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -183,7 +185,7 @@ def test_accounts_are_checked(app: Flask) -> None:
     assert stored.startswith("$argon2id$")
 
 
-def test_tokens_are_stored_hashed(app: Flask, reader_id: int) -> None:
+def test_tokens_are_stored_hashed(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         token = tokens.create(users.by_name("reader"))
         assert tokens.user_of(token).name == "reader"
@@ -201,7 +203,7 @@ def test_the_database_runs_as_it_should(app: Flask) -> None:
     assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 15_000}
 
 
-def test_many_writers_wait_for_each_other(app: Flask, reader_id: int) -> None:
+def test_many_writers_wait_for_each_other(app: Flask, uploader_id: int) -> None:
     errors: list[BaseException] = []
 
     def write() -> None:
@@ -222,10 +224,10 @@ def test_many_writers_wait_for_each_other(app: Flask, reader_id: int) -> None:
         assert database.session().execute(text("SELECT count(*) FROM tokens")).scalar() == 120
 
 
-def test_a_read_sees_what_was_just_written(app: Flask, reader_id: int) -> None:
+def test_a_read_sees_what_was_just_written(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         assert len(exams.all_ids()) == 0
-        store(reader_id)
+        store(uploader_id)
         assert len(exams.all_ids()) == 1
 
 
@@ -239,14 +241,45 @@ def test_migrations_lead_to_the_tables_of_the_code(app: Flask) -> None:
         assert set(inspect(database.engine()).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
 
 
+def test_renaming_the_uploader_keeps_all_exams(app: Flask, uploader_id: int) -> None:
+    make_user(app, "berta")
+    with app.app_context():
+        berta = users.by_name("berta")
+        store(uploader_id, "b" * 32), store(berta.id, "c" * 32)
+        with database.writing() as current:
+            current.add(Delivery(exam_id="b" * 32, model_version="v1"))
+        before = _exam_rows()
+        migrate._alembic(command.downgrade, "0008")
+        earlier = _exam_rows()
+        assert [row["reader_id"] for row in earlier] == [uploader_id, berta.id]
+        migrate.upgrade()
+        assert _exam_rows() == before
+        assert [{**row, "reader_id": row["uploader_id"]} for row in before] == [
+            {**row, "uploader_id": row["reader_id"]} for row in earlier
+        ]
+        database.session().expire_all()
+        assert [exams.get(name * 32).uploader.name for name in "bc"] == ["reader", "berta"]
+        assert database.session().query(Delivery).count() == 1
+        assert "ix_exams_uploader_id" in {
+            one["name"] for one in inspect(database.engine()).get_indexes("exams")
+        }
+        with pytest.raises(IntegrityError), database.writing() as current:
+            current.execute(text("UPDATE exams SET uploader_id = 99"))
+
+
+def _exam_rows() -> list[dict[str, object]]:
+    rows = database.session().execute(text("SELECT * FROM exams ORDER BY id"))
+    return [dict(row._mapping) for row in rows]
+
+
 def test_the_instance_folder_is_private(app: Flask) -> None:
     assert Path(app.instance_path).stat().st_mode & 0o077 == 0
     assert (Path(app.instance_path) / "secret-key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, reader_id: int) -> None:
+def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, uploader_id: int) -> None:
     with app.app_context():
-        exam = store(reader_id)
+        exam = store(uploader_id)
         tokens.create(users.by_name("reader"))
         with database.writing() as current:
             current.add(Delivery(exam_id=exam.id, model_version="v1", error="Down."))

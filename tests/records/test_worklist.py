@@ -37,7 +37,7 @@ def filled(app: Flask) -> Iterator[Flask]:
             exam = Exam(
                 id=f"{number * 7919 % 1000:03}" + "e" * 29,
                 created_at=START + timedelta(days=number // 2),
-                reader_id=reader.id,
+                uploader_id=reader.id,
                 model="m",
                 demonstration=True,
                 status=status,

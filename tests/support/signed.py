@@ -36,7 +36,7 @@ def signed(
         with writing() as current:
             found = current.get(Exam, exam) if exam else None
             if found is None:
-                found = Exam(id=exam or uuid.uuid4().hex, created_at=moment, reader_id=who, model=model)
+                found = Exam(id=exam or uuid.uuid4().hex, created_at=moment, uploader_id=who, model=model)
                 found.demonstration, found.pseudonym, found.suspicion = False, pseudonym, suspicion
                 current.add(found)
                 current.flush()

@@ -108,7 +108,7 @@ def stored(app: Flask, odd: Sentence) -> Flask:
     image.probabilities, image.width, image.height = {"4": 0.75, "1": 0.25}, 160, 200
     with app.app_context(), writing() as current:
         reader = current.query(User).one()
-        exam = Exam(id=EXAM, reader_id=reader.id, model="m", demonstration=True, images=[image])
+        exam = Exam(id=EXAM, uploader_id=reader.id, model="m", demonstration=True, images=[image])
         exam.failure = together([odd, say("The picture is empty.")])
         current.add(exam)
     return app
