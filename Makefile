@@ -9,6 +9,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
 SCRIPTS := node_modules/.installed
 NODE    := PATH="$(CURDIR)/$(BIN):$$PATH"
+PYTEST  := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SHELL       := /bin/bash
@@ -31,8 +32,12 @@ shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DA
 ##@ Develop
 
 .PHONY: test
-test: $(DEV) chromium hospital test-js ## Run all tests, the browser's and those with a PACS too
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+test: $(DEV) chromium hospital test-js ## Run all tests but the slow ones, in a browser and with a PACS too: make test [ARGS="tests/web -k login"]
+	$(PYTEST) -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(DEV) chromium hospital ## Run the slow tests: make test-slow [ARGS="tests/training"]
+	$(PYTEST) -m slow $(ARGS)
 
 .PHONY: test-js
 test-js: $(SCRIPTS) ## Run the tests of the scripts in static/js

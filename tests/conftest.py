@@ -1,6 +1,17 @@
 """Fixtures that all tests share: an application with an instance folder of its own, and the shipped model."""
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One process per core runs tests: threads of each would only wait for one another. Read when libraries load.
+    for _name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    ):
+        os.environ.setdefault(_name, "1")
+
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

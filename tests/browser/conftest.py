@@ -6,7 +6,7 @@ from pathlib import Path
 import chromium
 import pytest
 import steps
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from server import Server, serve
 
 
@@ -23,6 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     assert chromium.path(), "The browser tests must run here, but Chromium is not installed."
+    expect.set_options(timeout=60_000)  # generous, as other processes may keep all cores busy
     with chromium.launch() as started:
         yield started
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
+START_SECONDS = 300
 SETUP_TOKEN = re.compile(r"\b[0-9a-f]{32}\b")
 
 
@@ -54,7 +54,7 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def _free_port() -> int:

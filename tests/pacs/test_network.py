@@ -11,7 +11,7 @@ from tests.support.dicom_tools import tool
 from tests.support.receiver import Receiver, real_exams, receiver, wait_until
 from tests.support.telltale import UID, found_in, full_of_secrets, secrets_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.slow
 
 
 def by_stow(server: orthanc.Orthanc) -> dict[str, str]:

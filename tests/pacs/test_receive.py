@@ -21,8 +21,6 @@ from tests.support.dicom_tools import tool
 from tests.support.factories import MAMMOGRAPHY, breast, dicom, dicom_bytes
 from tests.support.receiver import Receiver, receiver, wait_until
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Receiver]:

@@ -117,9 +117,9 @@ def test_an_address_that_is_no_dicomweb_is_not_worth_a_retry(
 
 def _wait_for(port: int) -> None:
     """Return once somebody listens."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10):
             return
         time.sleep(0.02)
     raise AssertionError("storescp does not listen.")

@@ -39,13 +39,13 @@ def server(instance: Path, log: Path, workers: int, models: Path) -> Iterator[st
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(120)
 
 
 def _wait_until_alive(address: str, log: Path) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         try:
-            urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
+            urllib.request.urlopen(f"{address}/healthz", timeout=60).close()
             return
         except OSError:
             time.sleep(0.1)
@@ -54,7 +54,7 @@ def _wait_until_alive(address: str, log: Path) -> None:
 
 def wait_for_workers(log: Path, workers: int) -> str:
     """The log once every worker is ready."""
-    for _ in range(300):
+    for _ in range(3000):
         text = log.read_text()
         if len(re.findall(r"Worker \d+ is ready", text)) >= workers:
             return text
@@ -69,7 +69,7 @@ def test_several_workers_print_one_token_and_a_restart_a_new_one(tmp_path: Path)
     for _ in range(2):
         with server(instance, log, workers=3, models=tmp_path) as address:
             found += TOKEN.findall(wait_for_workers(log, 3))
-            with urllib.request.urlopen(f"{address}/setup", timeout=10) as page:
+            with urllib.request.urlopen(f"{address}/setup", timeout=60) as page:
                 assert page.status == 200
     assert len(found) == 2
     assert found[0] != found[1]

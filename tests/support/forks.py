@@ -81,7 +81,7 @@ def _import_all() -> None:
     sys.modules.setdefault("openvino_telemetry", None)
     import openvino  # noqa: F401
 
-    import training.recipe  # noqa: F401
+    import training.pipeline.train  # noqa: F401
 
 
 def _run(app: object, arguments: list[str], log: str) -> None:

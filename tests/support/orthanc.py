@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.support.dicom_tools import missing, tool
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-START_SECONDS = 30
+START_SECONDS = 180
 USER, PASSWORD = "reader", "correct horse"
 
 
@@ -46,7 +46,7 @@ class Orthanc:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}")
         key = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         request.add_header("Authorization", f"Basic {key}")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def instances(self, study: str) -> dict[str, dict[str, str]]:
@@ -117,7 +117,7 @@ def _wait(server: Orthanc, process: subprocess.Popen, folder: Path) -> None:
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):
             server.get("/system")
-            socket.create_connection(("127.0.0.1", server.dicom_port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", server.dicom_port), timeout=10).close()
             return
         time.sleep(0.05)
     raise AssertionError(f"Orthanc does not answer:\n{(folder / 'orthanc.log').read_text()}")

@@ -40,6 +40,6 @@ def _run(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )

@@ -37,9 +37,9 @@ NETWORKS = ["dense", "cnn-lstm", "conv-transformer"]
 SERVE = """
 import json, sys
 from pathlib import Path
-from birads_app.inference import bundle as bundles
-from birads_app.inference.decode import decode
-from birads_app.inference.predictor import Predictor
+from birads_app.model import bundle as bundles
+from birads_app.imaging.decode import decode
+from birads_app.model.predictor import Predictor
 
 def served(path):
     predictor = Predictor.load(bundles.load(Path(path)), "openvino", "f32")

@@ -104,7 +104,6 @@ def probabilities(place: Path, name: str, maps: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_ten_kills_and_as_many_resumptions_give_the_same_model(
     forks: Forks, place: Path, phantoms: Path, maps: np.ndarray
 ) -> None:

@@ -56,6 +56,7 @@ def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.L
     return backbone, kind.fit(lesson), finetune.Lesson(pictures, labels, np.arange(16), np.arange(16, 24))
 
 
+@pytest.mark.slow
 def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> None:
     backbone, taught, lesson = start()
     before = {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
@@ -86,6 +87,7 @@ def _now(backbone: object) -> dict[str, np.ndarray]:
     return {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     two = replace(CONFIG, fine_tune="block5", fine_tune_epochs=2, fine_tune_rate=1e-4)
     one, path = replace(two, fine_tune_epochs=1), tmp_path / "tuning.npz"
