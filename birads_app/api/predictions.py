@@ -79,14 +79,14 @@ def _to_json(exam: Exam) -> dict[str, Any]:
 
 def _whole_to_json(exam: Exam) -> dict[str, Any] | None:
     """One answer for each breast and the exam; None where no image is a standard view."""
-    whole = exams.answer(exam)
-    if whole is None:
+    aggregate = exams.aggregate(exam)
+    if aggregate is None:
         return None
     return {
-        "category": whole.category,
-        "rule": exam.rule,
-        "absent": list(whole.absent),
-        "left_out": whole.left_out,
+        "category": aggregate.category,
+        "rule": exam.pooling,
+        "absent": list(aggregate.absent),
+        "left_out": aggregate.left_out,
         "breasts": [
             {
                 "laterality": breast.laterality,
@@ -94,7 +94,7 @@ def _whole_to_json(exam: Exam) -> dict[str, Any] | None:
                 "probabilities": breast.probabilities,
                 "missing": list(breast.missing),
             }
-            for breast in whole.breasts
+            for breast in aggregate.breasts
         ],
     }
 
@@ -107,6 +107,6 @@ def _image_to_json(image: Image) -> dict[str, Any]:
         "view": image.view,
         "category": image.category,
         "probabilities": image.probabilities,
-        "possible": image.possible,
+        "possible": image.prediction_set,
         "warnings": image.warnings,
     }

@@ -75,7 +75,7 @@ def _judge(path: Path) -> dict[str, Any]:
         "file": str(path),
         "category": prediction.category,
         "probabilities": {code: round(value, 6) for code, value in prediction.probabilities.items()},
-        "possible": list(prediction.possible),
+        "possible": list(prediction.prediction_set),
         "model": prediction.model,
         "warnings": list(prediction.warnings),
     }

@@ -10,7 +10,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from birads_app.model.aggregation import ExamAnswer
+from birads_app.model.aggregation import ExamPrediction
 
 PRODUCT = "BI-RADS reader"
 CHARACTER_SET = "ISO_IR 192"  # UTF-8
@@ -50,7 +50,7 @@ class SourceImage:
     laterality : L or R; view : such as CC or MLO; None where they are not known
     category : code of the most probable category, "0" to "6"
     probabilities : by code, in the model's class order, 0..1
-    possible : codes of the prediction set; empty where the model promises none
+    prediction_set : its codes; empty if the model has no threshold for prediction sets
     warnings : what speaks against trusting the answer, as sentences
     standard : False for spot, magnification and implant-displaced views, which take no part in a breast's answer
     """
@@ -62,7 +62,7 @@ class SourceImage:
     view: str | None
     category: str
     probabilities: Mapping[str, float] = field(hash=False)
-    possible: tuple[str, ...] = ()
+    prediction_set: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     standard: bool = True
 
@@ -94,7 +94,7 @@ class Reading:
     images: tuple[SourceImage, ...]
     model: Model
     at: datetime
-    answer: ExamAnswer | None = field(default=None, hash=False)
+    aggregate: ExamPrediction | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if not self.images:

@@ -25,7 +25,7 @@ from birads_app.dicom_objects.context import (
     references,
     stamp,
 )
-from birads_app.model.aggregation import Breast, ExamAnswer
+from birads_app.model.aggregation import BreastPrediction, ExamPrediction
 from birads_app.model.conformal import LEVEL
 from birads_app.terms.categories import DISCLAIMER
 
@@ -104,9 +104,9 @@ class _Part:
 
 def _parts(reading: Reading) -> Iterator[_Part]:
     """The exam, its breasts, its images."""
-    if reading.answer is not None:
-        yield _exam(reading, reading.answer)
-        yield from (_breast(reading, breast) for breast in reading.answer.breasts)
+    if reading.aggregate is not None:
+        yield _exam(reading, reading.aggregate)
+        yield from (_breast(reading, breast) for breast in reading.aggregate.breasts)
     for number, image in enumerate(reading.images, start=1):
         yield _Part(
             f"Image {number}",
@@ -120,20 +120,20 @@ def _parts(reading: Reading) -> Iterator[_Part]:
         )
 
 
-def _exam(reading: Reading, answer: ExamAnswer) -> _Part:
+def _exam(reading: Reading, aggregate: ExamPrediction) -> _Part:
     """The exam has a category, but no probabilities of its own."""
-    read = sum(len(breast.views) for breast in answer.breasts) + answer.left_out
+    read = sum(len(breast.views) for breast in aggregate.breasts) + aggregate.left_out
     comments = [
-        *(["The category of the more suspicious breast."] if len(answer.breasts) > 1 else []),
-        *(f"There is no standard view of the {BREASTS[side].meaning.lower()}." for side in answer.absent),
-        *([f"Special views that take no part: {answer.left_out}."] if answer.left_out else []),
+        *(["The category of the more suspicious breast."] if len(aggregate.breasts) > 1 else []),
+        *(f"There is no standard view of the {BREASTS[side].meaning.lower()}." for side in aggregate.absent),
+        *([f"Special views that take no part: {aggregate.left_out}."] if aggregate.left_out else []),
         *_elsewhere(read - len(reading.images)),
     ]
-    side = extent(breast.laterality for breast in answer.breasts)
-    return _Part("Exam", ("exam",), side, reading.images, answer.category, comments)
+    side = extent(breast.laterality for breast in aggregate.breasts)
+    return _Part("Exam", ("exam",), side, reading.images, aggregate.category, comments)
 
 
-def _breast(reading: Reading, breast: Breast) -> _Part:
+def _breast(reading: Reading, breast: BreastPrediction) -> _Part:
     images = [image for image in reading.images if image.standard and image.laterality == breast.laterality]
     comments = [
         f"Put together from its views: {', '.join(view or 'unknown' for view in breast.views)}.",
@@ -186,8 +186,8 @@ def _probability(code: str, value: float) -> sr.Measurement:
 
 
 def _comments(image: SourceImage) -> list[str]:
-    held = f"Possible categories with {LEVEL:.0%} confidence: {', '.join(image.possible)}."
-    return [*([held] if image.possible else []), *(f"Warning: {text}" for text in image.warnings)]
+    held = f"Possible categories with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}."
+    return [*([held] if image.prediction_set else []), *(f"Warning: {text}" for text in image.warnings)]
 
 
 def _remarks(model: Model) -> sr.ContainerContentItem:

@@ -108,8 +108,8 @@ def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y
     category = CATEGORIES[image.category]
     y = _write(pen, x, y, _view_label(image), 30, _QUIET)
     y = _write(pen, x, y, f"BI-RADS {image.category}: {category.title}", 36, _INK)
-    if image.possible:
-        held = f"Possible with {LEVEL:.0%} confidence: {', '.join(image.possible)}"
+    if image.prediction_set:
+        held = f"Possible with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}"
         y = _write(pen, x, y, held, 24, _INK)
     y = _chart(pen, image, x, y + 24)
     y = _write(pen, x, y, "Colours: places that speak for this category", 20, _QUIET) + 12

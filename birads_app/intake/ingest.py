@@ -25,7 +25,7 @@ from birads_app.imaging.segmentation import breast_mask
 from birads_app.intake import study_grouping
 from birads_app.intake.study_grouping import Upload
 from birads_app.model import occlusion
-from birads_app.model.predictor import Prediction, Predictor
+from birads_app.model.predictor import ImagePrediction, Predictor
 from birads_app.records import audit_log, exams, files, identities, refusals
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
@@ -190,7 +190,7 @@ def _judged(
         uploader_id=user.id,
         model=predictor.bundle.name,
         demonstration=predictor.bundle.demonstration,
-        rule=predictor.bundle.exam_rule,
+        pooling=predictor.bundle.pooling,
     )
     return exam, _read_all(uploads, exam, user, draft, predictor, partial)
 
@@ -273,7 +273,7 @@ def _pseudonyms() -> Pseudonyms:
     return Pseudonyms(current_app.extensions["birads_site_key"])
 
 
-def _image(exam: Exam, name: str, file: Incoming, prediction: Prediction) -> Image:
+def _image(exam: Exam, name: str, file: Incoming, prediction: ImagePrediction) -> Image:
     """Add one judged image to the exam."""
     mammogram, position = file.mammogram, len(exam.images)
     height, width = mammogram.pixels.shape
@@ -288,7 +288,7 @@ def _image(exam: Exam, name: str, file: Incoming, prediction: Prediction) -> Ima
         standard=not mammogram.view_modifiers,
         category=prediction.category,
         probabilities=prediction.probabilities,
-        possible=list(prediction.possible),
+        prediction_set=list(prediction.prediction_set),
         warnings=list(prediction.warnings),
         width=width,
         height=height,
@@ -317,7 +317,7 @@ def _with_instance(identity: Identity, image: Image, file: Incoming) -> Identity
     return replace(identity, instances={**identity.instances, image.id: file.instance})
 
 
-def _overlays(mammogram: Mammogram, prediction: Prediction) -> dict[str, np.ndarray]:
+def _overlays(mammogram: Mammogram, prediction: ImagePrediction) -> dict[str, np.ndarray]:
     """Every category's map as a picture of shape (height, width, 4)."""
     height, width = mammogram.pixels.shape
     box, flipped, shape = prediction.box, prediction.flipped, (height, width)

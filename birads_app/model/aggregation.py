@@ -1,6 +1,6 @@
 """From the answers to single views to one for each breast, and one for the exam.
 
-A breast's probabilities are pooled from those of its views by the rule in the model's bundle
+A breast's probabilities are pooled from those of its views by the pooling in the model's bundle
 (:mod:`training.evaluation.per_breast` chooses it). The exam's category is that of the more suspicious breast (the
 index breast), in the order of the BI-RADS final assessment.
 """
@@ -37,12 +37,12 @@ def _worst(probabilities: np.ndarray) -> np.ndarray:
 
 # float (views, classes), classes in rising order of suspicion -> float (classes,). The mean is the linear, the
 # product the logarithmic pool of opinions (Genest and Zidek, Statistical Science 1, 1986).
-RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"mean": _mean, "product": _product, "worst": _worst}
-DEFAULT_RULE = "mean"
+POOLING: dict[str, Callable[[np.ndarray], np.ndarray]] = {"mean": _mean, "product": _product, "worst": _worst}
+DEFAULT_POOLING = "mean"
 
 
 @dataclass(frozen=True)
-class ViewAnswer:
+class ViewPrediction:
     """One image's answer.
 
     laterality, view : ``"L"`` or ``"R"``, and ``"CC"``, ``"MLO"``, ...; None where unknown
@@ -57,7 +57,7 @@ class ViewAnswer:
 
 
 @dataclass(frozen=True)
-class Breast:
+class BreastPrediction:
     """One breast's answer.
 
     laterality : None for images whose side is unknown, taken together
@@ -73,7 +73,7 @@ class Breast:
 
 
 @dataclass(frozen=True)
-class ExamAnswer:
+class ExamPrediction:
     """The exam's answer.
 
     category : of the more suspicious breast
@@ -83,34 +83,34 @@ class ExamAnswer:
     """
 
     category: str
-    breasts: tuple[Breast, ...]
+    breasts: tuple[BreastPrediction, ...]
     absent: tuple[str, ...]
     left_out: int
 
     @property
-    def leading(self) -> Breast:
+    def index_breast(self) -> BreastPrediction:
         """The breast that the exam's category comes from; of two, the one that is more certain of it."""
         named = [breast for breast in self.breasts if breast.category == self.category]
         return max(named, key=lambda breast: breast.probabilities[self.category])
 
     @property
-    def suspicion(self) -> float:
+    def p_suspicious(self) -> float:
         """The probability of category 4 or higher in the more suspicious breast, 0..1."""
         return max(sum(breast.probabilities.get(code, 0.0) for code in SUSPICIOUS) for breast in self.breasts)
 
 
-def combine(probabilities: Sequence[Mapping[str, float]], rule: str) -> dict[str, float]:
-    """One breast's probabilities from those of its views, at least one; raises KeyError for an unknown rule."""
+def pool(probabilities: Sequence[Mapping[str, float]], pooling: str) -> dict[str, float]:
+    """One breast's probabilities from those of its views, at least one; raises KeyError for an unknown pooling."""
     codes = list(probabilities[0])
     values = np.array([[one[code] for code in codes] for one in probabilities])
-    return dict(zip(codes, RULES[rule](values).tolist(), strict=True))
+    return dict(zip(codes, POOLING[pooling](values).tolist(), strict=True))
 
 
-def answer(views: Sequence[ViewAnswer], rule: str) -> ExamAnswer | None:
+def aggregate(views: Sequence[ViewPrediction], pooling: str) -> ExamPrediction | None:
     """Put an exam's views together; None where not one of them is a standard view."""
     standard = [view for view in views if view.standard]
     breasts = tuple(
-        _breast(side, images, rule)
+        _breast(side, images, pooling)
         for side in (*SIDES, None)
         if (images := [view for view in standard if view.laterality == side])
     )
@@ -119,13 +119,13 @@ def answer(views: Sequence[ViewAnswer], rule: str) -> ExamAnswer | None:
     known = {breast.laterality for breast in breasts}
     absent = tuple(side for side in SIDES if side not in known) if None not in known else ()
     category = max((breast.category for breast in breasts), key=PRESSING.index)
-    return ExamAnswer(category, breasts, absent, len(views) - len(standard))
+    return ExamPrediction(category, breasts, absent, len(views) - len(standard))
 
 
-def _breast(laterality: str | None, images: Sequence[ViewAnswer], rule: str) -> Breast:
-    probabilities = combine([image.probabilities for image in images], rule)
+def _breast(laterality: str | None, images: Sequence[ViewPrediction], pooling: str) -> BreastPrediction:
+    probabilities = pool([image.probabilities for image in images], pooling)
     shown = {image.view for image in images}
     missing = tuple(view for view in STANDARD_VIEWS if view not in shown) if None not in shown else ()
     category = max(probabilities, key=probabilities.__getitem__)
     views = tuple(image.view for image in images)
-    return Breast(laterality, category, probabilities, views, missing if laterality else ())
+    return BreastPrediction(laterality, category, probabilities, views, missing if laterality else ())

@@ -18,7 +18,7 @@ from typing import Any
 
 from birads_app.model import ood as familiarity
 from birads_app.model import preprocess
-from birads_app.model.aggregation import DEFAULT_RULE, RULES
+from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
 from birads_app.model.ood import Familiarity
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import say
@@ -45,7 +45,7 @@ class Bundle:
     size : side of the square input in pixels
     temperature : what logits are divided by before the softmax
     threshold : of the prediction sets (:mod:`birads_app.model.conformal`); None where it has none
-    exam_rule : by which a breast's views are put together (:mod:`birads_app.model.aggregation`)
+    pooling : rule by which a breast's views are pooled (:mod:`birads_app.model.aggregation`)
     demonstration : True where the model only shows what the product does
     familiarity : tells which images are unlike those it learned from; None where it cannot
     card : the model card, Markdown
@@ -58,7 +58,7 @@ class Bundle:
     size: int
     temperature: float
     threshold: float | None
-    exam_rule: str
+    pooling: str
     head: str
     demonstration: bool
     card: str
@@ -86,7 +86,7 @@ def load(path: Path) -> Bundle:
         size=int(manifest["preprocessing"]["size"]),
         temperature=float(manifest["temperature"]),
         threshold=float(sets["threshold"]) if sets else None,
-        exam_rule=manifest.get("exam_rule", DEFAULT_RULE),
+        pooling=manifest.get("exam_rule", DEFAULT_POOLING),
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
         card="\n".join(
@@ -248,7 +248,7 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
             and isinstance(manifest["head"]["kind"], str)
             and isinstance(manifest["demonstration"], bool)
             and 0 <= float((manifest.get("prediction_set") or {"threshold": 1})["threshold"]) <= 1
-            and manifest.get("exam_rule", DEFAULT_RULE) in RULES
+            and manifest.get("exam_rule", DEFAULT_POOLING) in POOLING
         )
         version = manifest["preprocessing"]["version"]
     except (KeyError, TypeError, ValueError):

@@ -21,7 +21,7 @@ import numpy as np
 LEVEL = 0.9
 
 
-def gathered(probabilities: np.ndarray) -> np.ndarray:
+def nonconformity_scores(probabilities: np.ndarray) -> np.ndarray:
     """The probability gathered before each category joins the growing set.
 
     Parameters
@@ -63,7 +63,7 @@ def fit_threshold(
     0 (the most probable category alone) to 1 (every category). It is 1 where there are too few patients to
     promise anything else, fewer than nine at a level of 0.9.
     """
-    scores = gathered(probabilities)[np.arange(len(labels)), labels]
+    scores = nonconformity_scores(probabilities)[np.arange(len(labels)), labels]
     _, group = np.unique(np.asarray(patients), return_inverse=True)
     worst = np.zeros(group.max() + 1)
     np.maximum.at(worst, group, scores)
@@ -71,6 +71,6 @@ def fit_threshold(
     return float(np.sort(worst)[place - 1]) if place <= len(worst) else 1.0
 
 
-def possible(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+def in_prediction_set(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     """The sets: bool array of shape (n, classes), at least one True in a row and all of them neighbours."""
-    return np.asarray(gathered(probabilities) <= threshold)
+    return np.asarray(nonconformity_scores(probabilities) <= threshold)

@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ImagePrediction:
     """The model's answer for one image.
 
     category : code of the most probable category
     probabilities : calibrated, by code in the bundle's class order; sum 1
-    possible : codes of neighbouring categories among which the true one lies as often as the bundle promises
+    prediction_set : codes of neighbouring categories among which the true one lies as often as the bundle promises
         (:mod:`birads_app.model.conformal`); empty where it promises nothing
     maps : by code, float32 array of shape (7, 7): what the place says for the category, in log odds
         above the average place (:func:`birads_app.model.occlusion.weight_of_evidence`)
@@ -39,7 +39,7 @@ class Prediction:
 
     category: str
     probabilities: dict[str, float]
-    possible: tuple[str, ...]
+    prediction_set: tuple[str, ...]
     maps: dict[str, np.ndarray]
     box: Box
     flipped: bool
@@ -63,7 +63,7 @@ class Predictor:
         """Compile a verified bundle; parameters as in :func:`birads_app.model.engine.open_engine`."""
         return cls(bundle, open_engine(bundle, engine, precision, threads))
 
-    def predict(self, mammogram: Mammogram) -> Prediction:
+    def predict(self, mammogram: Mammogram) -> ImagePrediction:
         """Judge one image; raises NotAMammogram where it must not be judged."""
         warnings = mammogram.notes + quality.check(mammogram)
         seen = preprocess.prepare(mammogram, self.bundle.size)
@@ -73,10 +73,10 @@ class Predictor:
         heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.inside, rows, columns))
         probabilities = softmax(logits[0])
         classes = self.bundle.classes
-        return Prediction(
+        return ImagePrediction(
             category=classes[int(probabilities.argmax())],
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
-            possible=self._possible(probabilities),
+            prediction_set=self._prediction_set(probabilities),
             maps=dict(zip(classes, heat, strict=True)),
             box=seen.box,
             flipped=seen.flipped,
@@ -92,11 +92,11 @@ class Predictor:
         far = known is not None and known.far(ood.average(maps)[None])[0]
         return (ood.WARNING,) if far else ()
 
-    def _possible(self, probabilities: np.ndarray) -> tuple[str, ...]:
+    def _prediction_set(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """The prediction set of one image; empty where the bundle has no threshold."""
         if self.bundle.threshold is None:
             return ()
-        held = conformal.possible(probabilities[None], self.bundle.threshold)[0]
+        held = conformal.in_prediction_set(probabilities[None], self.bundle.threshold)[0]
         return tuple(code for code, inside in zip(self.bundle.classes, held, strict=True) if inside)
 
 

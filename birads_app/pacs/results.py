@@ -88,7 +88,7 @@ def _reading(exam: Exam, model_version: str, whose: Identity | None) -> tuple[Re
         raise NoStudy(say("The exam's files name no study which its results could join."))
     images = tuple(_source(image, identity.instances[image.id]) for image in known)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
-    return Reading(_study(identity), images, model, exam.created_at, exams.answer(exam)), known
+    return Reading(_study(identity), images, model, exam.created_at, exams.aggregate(exam)), known
 
 
 def destination_of(settings: Settings) -> Destination | None:
@@ -148,7 +148,7 @@ def _source(image: Image, instance: Instance) -> SourceImage:
         view=image.view,
         category=image.category,
         probabilities=image.probabilities,
-        possible=tuple(image.possible),
+        prediction_set=tuple(image.prediction_set),
         warnings=tuple(image.warnings),
         standard=image.standard,
     )

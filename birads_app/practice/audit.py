@@ -92,9 +92,9 @@ class Audit:
 def audit(signed: Signed, rows: Rows) -> Audit:
     """Reckon; ``rows`` are those of ``signed`` that count, one for each reader and exam."""
     exams = rows.exams()
-    decided = exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.suspicion))
+    decided = exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.p_suspicious))
     known = exams.where((exams.malignant != NONE) & (exams.read != _PROVEN))
-    judged = known.where(np.isfinite(known.suspicion))
+    judged = known.where(np.isfinite(known.p_suspicious))
     last = decided.where(decided.model == decided.model[-1:])
     return Audit(
         exams=len(exams),
@@ -113,9 +113,9 @@ def audit(signed: Signed, rows: Rows) -> Audit:
         malignant=int((known.malignant == 1).sum()),
         reader=_proven(known.read, known.malignant),
         model=_proven(known.named, known.malignant),
-        against_readers=reliability(decided.suspicion, np.isin(decided.read, _TISSUE), decided.patient),
-        against_outcomes=reliability(judged.suspicion, judged.malignant == 1, judged.patient),
-        drift=drift(last.suspicion, np.isin(last.read, _TISSUE)),
+        against_readers=reliability(decided.p_suspicious, np.isin(decided.read, _TISSUE), decided.patient),
+        against_outcomes=reliability(judged.p_suspicious, judged.malignant == 1, judged.patient),
+        drift=drift(last.p_suspicious, np.isin(last.read, _TISSUE)),
         drift_model=signed.models[last.model[-1]] if len(last) else "",
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from birads_app.model.aggregation import ExamAnswer
+from birads_app.model.aggregation import ExamPrediction
 from birads_app.records import audit_log, files, summary
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
@@ -92,9 +92,9 @@ def delete(exam: Exam, who: User) -> None:
     log.info("Deleted exam %s", exam.id)
 
 
-def answer(exam: Exam) -> ExamAnswer | None:
+def aggregate(exam: Exam) -> ExamPrediction | None:
     """One answer for each breast and for the exam; None where it has no standard view."""
-    return summary.answer(exam.images, exam.rule)
+    return summary.aggregate(exam.images, exam.pooling)
 
 
 def file(image: Image, kind: str) -> Path:

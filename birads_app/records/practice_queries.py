@@ -26,7 +26,7 @@ LINE = {
     "density": Assessment.density,
     "model": Assessment.model,
     "model_category": Assessment.model_category,
-    "suspicion": Exam.suspicion,
+    "suspicion": Exam.p_suspicious,
 }
 
 

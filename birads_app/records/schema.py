@@ -163,13 +163,13 @@ class AuditEntry(Base):
 class Exam(Base):
     """Images that were uploaded together, and the model that read them.
 
-    rule : by which the views of a breast are put together (:mod:`birads_app.model.aggregation`)
+    pooling : rule by which the views of a breast are pooled (:mod:`birads_app.model.aggregation`)
     pseudonym : stands for the patient; None where no file is DICOM
     study_uid, exam_date : as the stored DICOM files have them; None where they have none
     status : a :class:`Status`
-    category, certainty : the exam's answer, and the probability of it in the breast that it comes from, 0..1;
-        None where there is no answer
-    suspicion : probability of category 4 or higher in the more suspicious breast, 0..1; None likewise
+    category, top_probability : the exam's predicted category, and its probability in the index breast, 0..1;
+        None without a prediction
+    p_suspicious : probability of category 4 or higher in the more suspicious breast, 0..1; None likewise
     views : labels of the images in hanging order, such as ``R CC, L CC``; ``?`` is unknown
     failure : why it could not be read; empty where it could
     assessed, assessed_at, assessor : the last signed assessment of the whole exam; None where there is none
@@ -193,14 +193,14 @@ class Exam(Base):
     uploader_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     model: Mapped[str] = mapped_column(String(64))
     demonstration: Mapped[bool]
-    rule: Mapped[str] = mapped_column(String(16), server_default="mean")
+    pooling: Mapped[str] = mapped_column("rule", String(16), server_default="mean")
     pseudonym: Mapped[str | None] = mapped_column(String(16), index=True)
     study_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     exam_date: Mapped[date | None]
     status: Mapped[str] = mapped_column(String(8), server_default=Status.NEW, default=Status.NEW)
     category: Mapped[str | None] = mapped_column(String(1))
-    certainty: Mapped[float | None] = mapped_column(Float)
-    suspicion: Mapped[float | None] = mapped_column(Float)
+    top_probability: Mapped[float | None] = mapped_column("certainty", Float)
+    p_suspicious: Mapped[float | None] = mapped_column("suspicion", Float)
     views: Mapped[str] = mapped_column(String(255), server_default="", default="")
     failure: Mapped[str] = mapped_column(SentenceText(500), server_default="", default="")
     assessed: Mapped[str | None] = mapped_column(String(2))
@@ -240,7 +240,7 @@ class Image(Base):
     standard : False for a spot, magnification or implant-displaced view
     sop_uid, sop_class : as the stored DICOM file has them; None for pictures
     probabilities : by BI-RADS code, in the model's class order
-    possible : codes of the prediction set; empty where the model promises none
+    prediction_set : its codes; empty if the model has no threshold for prediction sets
     warnings : sentences (:mod:`birads_app.terms.messages`)
     width, height : of the original in pixels
     """
@@ -257,7 +257,7 @@ class Image(Base):
     standard: Mapped[bool] = mapped_column(server_default="1")
     category: Mapped[str] = mapped_column(String(1))
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
-    possible: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    prediction_set: Mapped[list[str]] = mapped_column("possible", JSON, server_default="[]")
     warnings: Mapped[list[str]] = mapped_column(SentenceList)
     width: Mapped[int]
     height: Mapped[int]

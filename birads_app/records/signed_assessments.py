@@ -51,7 +51,7 @@ class Rows:
     day : datetime64[D], of signing
     read : int, the reader's category of the exam, 0 to 6, 4A to 4C being 4
     named : int, the model's category at that moment; NONE where it had none
-    suspicion : float, the model's probability of category 4 or higher, 0..1; NaN where it had none
+    p_suspicious : float, the model's probability of category 4 or higher, 0..1; NaN where it had none
     malignant : int, 1 or 0 as the outcome says; NONE where it is not known
     """
 
@@ -63,7 +63,7 @@ class Rows:
     day: np.ndarray
     read: np.ndarray
     named: np.ndarray
-    suspicion: np.ndarray
+    p_suspicious: np.ndarray
     malignant: np.ndarray
 
     def __len__(self) -> int:
@@ -125,7 +125,7 @@ class _Known:
     """What was read so far.
 
     exams, patients, models : the place of each id, pseudonym and name
-    patient, suspicion : of each exam
+    patient, p_suspicious : of each exam
     every : rows of all signed assessments
     rows : those of them that are the newest
     """
@@ -135,7 +135,7 @@ class _Known:
     patients: dict[str, int] = field(default_factory=dict)
     models: dict[str, int] = field(default_factory=dict)
     patient: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
-    suspicion: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    p_suspicious: np.ndarray = field(default_factory=lambda: np.zeros(0))
     every: tuple[Rows, ...] = ()
     rows: Rows = field(default_factory=lambda: _none())
 
@@ -143,7 +143,7 @@ class _Known:
 def _none() -> Rows:
     """No rows, of the types that rows have."""
     empty = Rows(*repeat(np.zeros(0, int), len(fields(Rows))))
-    return replace(empty, day=np.zeros(0, "datetime64[D]"), suspicion=np.zeros(0))
+    return replace(empty, day=np.zeros(0, "datetime64[D]"), p_suspicious=np.zeros(0))
 
 
 def signed() -> Signed:
@@ -194,7 +194,7 @@ def _more(known: _Known, state: _State) -> _Known:
         day=np.array(days, "datetime64[D]"),
         read=np.array(read, int),
         named=np.array(named, int),
-        suspicion=np.append(known.suspicion, np.nan)[exam],
+        p_suspicious=np.append(known.p_suspicious, np.nan)[exam],
         malignant=np.full(len(exam), NONE),
     )
     every = _joined(*known.every, rows)
@@ -207,11 +207,11 @@ def _with_exams(known: _Known, which: ColumnElement[bool]) -> _Known:
     """What is known with the exams that are not known yet."""
     if not known.exams:
         which = Exam.assessor_id.is_not(None)  # all of them, without looking each up
-    found = _columns(select(Exam.id, Exam.pseudonym, Exam.suspicion).where(which))
+    found = _columns(select(Exam.id, Exam.pseudonym, Exam.p_suspicious).where(which))
     new = [row for row in zip(*found, strict=True) if row[0] not in known.exams]
     if not new:
         return known
-    ids, pseudonyms, suspicions = zip(*new, strict=True)
+    ids, pseudonyms, p_suspicious_values = zip(*new, strict=True)
     people = [pseudonym or exam_id for exam_id, pseudonym in zip(ids, pseudonyms, strict=True)]
     patients = _extended(known.patients, people)
     return replace(
@@ -219,7 +219,7 @@ def _with_exams(known: _Known, which: ColumnElement[bool]) -> _Known:
         exams=_extended(known.exams, ids),
         patients=patients,
         patient=np.concatenate([known.patient, _places(patients, people)]),
-        suspicion=np.concatenate([known.suspicion, np.array(suspicions, float)]),
+        p_suspicious=np.concatenate([known.p_suspicious, np.array(p_suspicious_values, float)]),
     )
 
 

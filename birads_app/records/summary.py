@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from birads_app.model import aggregation
-from birads_app.model.aggregation import ExamAnswer, ViewAnswer
+from birads_app.model.aggregation import ExamPrediction, ViewPrediction
 from birads_app.records.schema import Exam
 from birads_app.terms.hanging import View, hanging
 
@@ -25,29 +25,34 @@ class Summary:
     """The columns of :class:`birads_app.records.schema.Exam` of the same names."""
 
     category: str | None
-    certainty: float | None
-    suspicion: float | None
+    top_probability: float | None
+    p_suspicious: float | None
     views: str
 
 
-def answer(images: Sequence[JudgedView], rule: str) -> ExamAnswer | None:
+def aggregate(images: Sequence[JudgedView], pooling: str) -> ExamPrediction | None:
     """One answer for each breast and for the exam; None where no image is a standard view."""
     views = [
-        ViewAnswer(image.laterality, image.view, image.probabilities, image.standard) for image in images
+        ViewPrediction(image.laterality, image.view, image.probabilities, image.standard) for image in images
     ]
-    return aggregation.answer(views, rule)
+    return aggregation.aggregate(views, pooling)
 
 
-def summarise(images: Sequence[JudgedView], rule: str) -> Summary:
+def summarise(images: Sequence[JudgedView], pooling: str) -> Summary:
     """Sum an exam's images up."""
     labels = [" ".join(filter(None, (image.laterality, image.view))) or "?" for image in hanging(images)]
-    views, whole = ", ".join(labels)[:255], answer(images, rule)
-    if whole is None:
+    views, aggregated = ", ".join(labels)[:255], aggregate(images, pooling)
+    if aggregated is None:
         return Summary(None, None, None, views)
-    return Summary(whole.category, whole.leading.probabilities[whole.category], whole.suspicion, views)
+    return Summary(
+        aggregated.category,
+        aggregated.index_breast.probabilities[aggregated.category],
+        aggregated.p_suspicious,
+        views,
+    )
 
 
 def note(exam: Exam) -> None:
     """Enter the summary into an exam that is about to be stored."""
-    for name, value in asdict(summarise(exam.images, exam.rule)).items():
+    for name, value in asdict(summarise(exam.images, exam.pooling)).items():
         setattr(exam, name, value)

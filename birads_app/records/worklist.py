@@ -31,7 +31,7 @@ LISTS: dict[str, tuple[Status, ...]] = {
 SORTS: dict[str, tuple[str, bool]] = {
     "newest": ("created_at", True),
     "oldest": ("created_at", False),
-    "suspicious": ("suspicion", True),
+    "suspicious": ("p_suspicious", True),
     "date": ("exam_date", True),
 }
 
@@ -160,7 +160,7 @@ def _row(exam_id: str | None) -> Any:
     """What an exam is sorted by; None where there is no such exam."""
     if exam_id is None:
         return None
-    columns = (Exam.id, Exam.created_at, Exam.suspicion, Exam.exam_date)
+    columns = (Exam.id, Exam.created_at, Exam.p_suspicious, Exam.exam_date)
     return session().execute(select(*columns).where(Exam.id == exam_id)).first()
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from birads_app.model.aggregation import ExamAnswer
+from birads_app.model.aggregation import ExamPrediction
 from birads_app.records.schema import Exam
 from birads_app.terms.hanging import hanging
 from birads_app.web.wording import not_seen, short_label, translated
@@ -13,16 +13,16 @@ class Doubt:
     """One reason.
 
     text : a sentence
-    views : labels of the images that it is about; empty where it is about the whole exam
+    views : labels of the images that it is about; empty where it is about the exam as a whole
     """
 
     text: str
     views: tuple[str, ...] = ()
 
 
-def doubts(exam: Exam, whole: ExamAnswer | None) -> list[Doubt]:
+def doubts(exam: Exam, aggregate: ExamPrediction | None) -> list[Doubt]:
     """What the exam lacks, and the warnings of its images, each once with the views that it is about."""
-    missing = not_seen(whole) if whole else ""
+    missing = not_seen(aggregate) if aggregate else ""
     found = [Doubt(missing)] if missing else []
     by_text: dict[str, list[str]] = {}
     for number, image in enumerate(hanging(exam.images), 1):

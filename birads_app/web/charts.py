@@ -22,13 +22,13 @@ TICKS = ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
 
 
 def bar_chart(
-    probabilities: Mapping[str, float], predicted: str, chart_id: str, possible: Collection[str] = ()
+    probabilities: Mapping[str, float], predicted: str, chart_id: str, prediction_set: Collection[str] = ()
 ) -> Markup:
     """Draw one horizontal bar a category, in the given order, with its percentage.
 
     ``probabilities`` maps a category's code to a probability in 0..1; ``predicted`` is the code whose row
     is emphasised; ``chart_id`` makes the ids of the title and the description unique on the page; a bracket
-    holds the ``possible`` codes together, which follow each other.
+    holds the ``prediction_set`` codes together, which follow each other.
     Raises ValueError if there is no category, or a probability is outside 0..1.
     """
     if not probabilities:
@@ -46,7 +46,7 @@ def bar_chart(
         f' aria-labelledby="{escape(chart_id)}-title {escape(chart_id)}-desc">'
         f'<title id="{escape(chart_id)}-title">{escape(title)}</title>'
         f'<desc id="{escape(chart_id)}-desc">{escape(describe(probabilities))}</desc>'
-        f"{_axis(bottom)}{rows}{_bracket(list(probabilities), possible)}</svg>"
+        f"{_axis(bottom)}{rows}{_bracket(list(probabilities), prediction_set)}</svg>"
     )
 
 
@@ -71,9 +71,9 @@ def _row(code: str, value: float, top: float, emphasised: bool) -> str:
     )
 
 
-def _bracket(codes: list[str], possible: Collection[str]) -> str:
+def _bracket(codes: list[str], prediction_set: Collection[str]) -> str:
     """A line beside the possible categories with a hook at either end; nothing where there are none."""
-    inside = [index for index, code in enumerate(codes) if code in possible]
+    inside = [index for index, code in enumerate(codes) if code in prediction_set]
     if not inside:
         return ""
     top, bottom = ROW * inside[0] + 2, ROW * inside[-1] + BAR_TOP + BAR

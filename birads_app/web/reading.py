@@ -149,17 +149,17 @@ def try_sample() -> ResponseReturnValue:
 def exam(exam_id: str) -> str:
     """Show an exam: its images, the assessment, the model's opinion."""
     found, query = exams.get(exam_id), worklist_query.remembered()
-    whole = exams.answer(found)
+    aggregate = exams.aggregate(found)
     return render_template(
         "reading/exam.html",
         exam=found,
-        whole=whole,
-        doubts=doubts(found, whole),
+        aggregate=aggregate,
+        doubts=doubts(found, aggregate),
         previous=records.previous(query, found.id),
         following=records.next_waiting(query, current_user, found.id),
         holder=records.holder(found),
         bar_chart=charts.bar_chart,
-        certainty=wording.certainty,
+        top_probability=wording.top_probability,
         range_left_open=wording.range_left_open,
         breast_title=wording.breast_title,
     )
@@ -249,7 +249,7 @@ def _exported(exam: Exam) -> dict[str, Any]:
         "views": exam.views,
         "model": exam.model,
         "model_category": exam.category,
-        "certainty": exam.certainty and round(exam.certainty, 4),
+        "certainty": exam.top_probability and round(exam.top_probability, 4),
         "assessed": exam.assessed,
         "assessed_at": exam.assessed_at and exam.assessed_at.isoformat(timespec="seconds"),
         "reader": exam.assessor and exam.assessor.name,

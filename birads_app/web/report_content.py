@@ -6,7 +6,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from birads_app.model.aggregation import ExamAnswer
+from birads_app.model.aggregation import ExamPrediction
 from birads_app.records import assessments, exams, findings
 from birads_app.records.errors import NotFound
 from birads_app.records.findings import Finding
@@ -43,7 +43,7 @@ class Report:
     images: Sequence[Image]
     findings: Sequence[Described]
     count: int
-    model: ExamAnswer | None
+    model: ExamPrediction | None
 
     @property
     def breasts(self) -> list[tuple[str, Category]]:
@@ -65,9 +65,9 @@ class Report:
         return wording.short_label(image.laterality, image.view, self.images.index(image) + 1)
 
     @property
-    def certainty(self) -> str:
+    def top_probability(self) -> str:
         """How certain the model is of its category, in words; empty where it has none."""
-        return wording.certainty(self.model.leading.probabilities) if self.model else ""
+        return wording.top_probability(self.model.index_breast.probabilities) if self.model else ""
 
 
 def of(exam: Exam, assessment: Assessment | None = None) -> Report:
@@ -81,7 +81,7 @@ def of(exam: Exam, assessment: Assessment | None = None) -> Report:
         images=hanging(exam.images),
         findings=described(chosen),
         count=len(assessments.history(exam)),
-        model=exams.answer(exam),
+        model=exams.aggregate(exam),
     )
 
 
@@ -114,7 +114,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "name": exam.model,
             "demonstration": exam.demonstration,
             "category": exam.category,
-            "probability": exam.certainty,
+            "probability": exam.top_probability,
             "disclaimer": DISCLAIMER,
         },
     }

@@ -208,7 +208,7 @@ def _model(report: Report) -> Flowable:
     texts = [Paragraph(_safe(_("What the model said; not part of the assessment")), _HEADING)]
     if report.model:
         category = lexicon.ASSESSMENTS[report.model.category]
-        texts.append(Paragraph(f"{_named(category)}. {_safe(report.certainty)}", _SMALL))
+        texts.append(Paragraph(f"{_named(category)}. {_safe(report.top_probability)}", _SMALL))
     else:
         texts.append(Paragraph(_safe(_("The model gave no answer for the exam.")), _SMALL))
     if exam.demonstration:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from birads_app.model.aggregation import ExamAnswer
+from birads_app.model.aggregation import ExamPrediction
 from birads_app.model.conformal import LEVEL
 from birads_app.terms.messages import Sentence
 from birads_app.terms.probability import percent
@@ -62,7 +62,7 @@ def view_words(laterality: str | None, view: str | None) -> str:
     return _capital(", ".join(word for word in words if word))
 
 
-def certainty(probabilities: Mapping[str, float]) -> str:
+def top_probability(probabilities: Mapping[str, float]) -> str:
     """Say how clearly the model prefers its first category, without promising that it is right.
 
     ``probabilities`` maps a category's code to a probability in 0..1 and has at least one entry.
@@ -95,27 +95,27 @@ def certainty(probabilities: Mapping[str, float]) -> str:
     )
 
 
-def range_left_open(possible: Sequence[str], probabilities: Mapping[str, float]) -> str:
+def range_left_open(prediction_set: Sequence[str], probabilities: Mapping[str, float]) -> str:
     """Say what the set of possible categories, in rising order, promises; empty where the model promises none."""
-    if not possible:
+    if not prediction_set:
         return ""
     level = f"{LEVEL:.0%}"
-    if len(possible) == len(probabilities):
+    if len(prediction_set) == len(probabilities):
         return _(
             "To be right in %(level)s of patients the model has to leave every category open.", level=level
         )
-    if len(possible) == 1:
+    if len(prediction_set) == 1:
         return _(
             "Bracket: BI-RADS %(code)s. Ranges made this way hold the true category of every image in %(level)s of "
             "patients like those the model was calibrated on.",
-            code=possible[0],
+            code=prediction_set[0],
             level=level,
         )
     return _(
         "Bracket: BI-RADS %(first)s to %(last)s. Ranges made this way hold the true category of every image in "
         "%(level)s of patients like those the model was calibrated on.",
-        first=possible[0],
-        last=possible[-1],
+        first=prediction_set[0],
+        last=prediction_set[-1],
         level=level,
     )
 
@@ -125,21 +125,21 @@ def breast_title(laterality: str | None) -> str:
     return _capital(translated(SIDES[laterality])) if laterality else _("Side not stated")
 
 
-def not_seen(whole: ExamAnswer) -> str:
+def not_seen(aggregate: ExamPrediction) -> str:
     """Say what an exam lacks of the four standard views, and what took no part; empty where it is complete."""
-    lacking = [translated(SIDES[side]) for side in whole.absent]
-    lacking += [f"{breast.laterality} {view}" for breast in whole.breasts for view in breast.missing]
+    lacking = [translated(SIDES[side]) for side in aggregate.absent]
+    lacking += [f"{breast.laterality} {view}" for breast in aggregate.breasts for view in breast.missing]
     sentences = []
     if lacking:
         sentences.append(
             _("Missing: %(views)s. What cannot be seen there is not judged.", views=", ".join(lacking))
         )
-    if whole.left_out:
+    if aggregate.left_out:
         sentences.append(
             ngettext(
                 "%(num)d image is a special view and takes no part.",
                 "%(num)d images are special views and take no part.",
-                whole.left_out,
+                aggregate.left_out,
             )
         )
     return " ".join(sentences)

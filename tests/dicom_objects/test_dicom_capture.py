@@ -69,7 +69,7 @@ def test_the_bars_are_as_long_as_the_probabilities() -> None:
         {"category": "3"},
         {"laterality": "L"},
         {"view": None},
-        {"possible": ()},
+        {"prediction_set": ()},
         {"warnings": ()},
         {"probabilities": {"4": 1.0}},
     ],

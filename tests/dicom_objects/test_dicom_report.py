@@ -78,7 +78,7 @@ def test_each_breast_and_the_exam_have_their_answer(tmp_path: Path) -> None:
     assert exam.get_qualitative_evaluations()[0].value == ASSESSMENTS["4"] and not exam.get_measurements()
     assert exam.finding_sites[0].laterality == SIDES["B"]
     assert said == ["The category of the more suspicious breast."]
-    for breast in given.answer.breasts:
+    for breast in given.aggregate.breasts:
         group, said = found[BREASTS[breast.laterality].meaning]
         assert images_of(group) == [
             image.sop_instance for image in given.images if image.laterality == breast.laterality
@@ -162,7 +162,9 @@ def test_a_header_with_gaps_and_faults_still_gives_a_valid_report(study: Study, 
 @pytest.mark.parametrize("code", ["0", "2", "6"])
 def test_every_category_has_a_code(code: str, tmp_path: Path) -> None:
     image = source(laterality=None, view=None)
-    image = type(image)(**vars(image) | {"category": code, "probabilities": {code: 1.0}, "possible": ()})
+    image = type(image)(
+        **vars(image) | {"category": code, "probabilities": {code: 1.0}, "prediction_set": ()}
+    )
     path = written(measurement_report(reading(images=(image,), model=PLAIN)), tmp_path)
     assert not complaints(path)
     text = printed(path)

@@ -135,7 +135,7 @@ def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader)
         taken = take_in_studies([upload("cd.zip", sent)], reader)
         assert [len(exam.images) for exam in taken] == [2, 1]
         assert len({exam.pseudonym for exam in taken}) == 2
-        first, second = (exams.answer(exam) for exam in taken)
+        first, second = (exams.aggregate(exam) for exam in taken)
         assert first is not None and second is not None
         assert (first.breasts[0].views, first.absent) == (("CC", "MLO"), ("R",))
         assert second.breasts[0].missing == ("MLO",)

@@ -46,7 +46,7 @@ def test_it_reads_what_was_written(tmp_path: Path) -> None:
 
 def test_it_knows_the_rule_for_a_breast(tmp_path: Path) -> None:
     path = write(tmp_path, exam_rule="worst")
-    assert bundle.load(path).exam_rule == "worst"
+    assert bundle.load(path).pooling == "worst"
     change_manifest(path, exam_rule="loudest")
     with pytest.raises(BundleError, match="incomplete"):
         bundle.load(path)

@@ -46,7 +46,9 @@ def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool
     """Store files as an exam that is not read; give its id."""
     with app.app_context():
         user, pseudonyms = users.by_name("reader"), Pseudonyms(app.extensions["birads_site_key"])
-        exam = Exam(id=uuid.uuid4().hex, uploader_id=user.id, model=MODEL, demonstration=False, rule="mean")
+        exam = Exam(
+            id=uuid.uuid4().hex, uploader_id=user.id, model=MODEL, demonstration=False, pooling="mean"
+        )
         draft = files.open_draft()
         for number, data in enumerate(sent):
             given = (
@@ -66,7 +68,7 @@ def an_image(number: int, given: Incoming) -> Image:
     seen = given.mammogram
     return Image(
         id=uuid.uuid4().hex, position=number, filename=f"file-{number}", source=seen.source, view="CC",
-        laterality=seen.laterality, standard=True, category="1", probabilities={"1": 1.0}, possible=[],
+        laterality=seen.laterality, standard=True, category="1", probabilities={"1": 1.0}, prediction_set=[],
         warnings=[], width=10, height=10,
     )  # fmt: skip
 

@@ -98,7 +98,7 @@ def test_the_page_says_what_is_too_few_and_what_is_wrong(readers: Flask, client:
     sign_in(client)
     assert "Nothing is signed yet" in client.get("/practice/").text
     for _ in range(12):
-        signed(readers, "1", None, suspicion=None)
+        signed(readers, "1", None, p_suspicious=None)
     page = client.get("/practice/").text
     assert "12 exams: too few to tell" in page and "style=" not in page
     assert "No signed exam fits" in client.get("/practice/?from=2027-01-01").text
@@ -119,7 +119,7 @@ def test_the_page_draws_and_warns_of_drift(
                 "uploader_id": 1,
                 "model": "m",
                 "demonstration": False,
-                "suspicion": 0.1,
+                "p_suspicious": 0.1,
             }
             current.add(Exam(**one, assessor_id=1, assessed=read))
             current.flush()

@@ -46,7 +46,7 @@ def stored(number: int = 0, sides: str = "RL", **columns: object) -> Exam:
             Image(
                 id=f"{number:016}{position:016}", position=position, filename="a", source="PNG",
                 view="CC", laterality=None if side == "?" else side, category="2",
-                probabilities={"2": 1.0}, possible=[], warnings=[], width=10, height=20,
+                probabilities={"2": 1.0}, prediction_set=[], warnings=[], width=10, height=20,
             )
         )  # fmt: skip
     with database.writing() as current:

@@ -287,7 +287,7 @@ def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, uploader_id: int)
         migrate.upgrade()
         database.session().expire_all()
         found = exams.get(exam.id)
-        assert (found.category, found.certainty, found.suspicion) == ("4", 0.75, 0.75)
+        assert (found.category, found.top_probability, found.p_suspicious) == ("4", 0.75, 0.75)
         assert (found.status, found.views) == ("new", "?")
         assert len(found.images) == 1
         assert database.session().query(Token).count() == 1

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.records import database, users, worklist
@@ -42,8 +42,8 @@ def filled(app: Flask) -> Iterator[Flask]:
                 demonstration=True,
                 status=status,
                 category=None if number % 5 == 0 else str(1 + number % 5),
-                certainty=None if number % 5 == 0 else 0.5,
-                suspicion=None if number % 5 == 0 else (number % 3) / 4,
+                top_probability=None if number % 5 == 0 else 0.5,
+                p_suspicious=None if number % 5 == 0 else (number % 3) / 4,
                 exam_date=None if number % 4 == 1 else date(2025, 1, 1 + number % 3),
                 pseudonym=f"P-AAAA-{number % 4:04}",
                 views="R CC",
@@ -74,7 +74,8 @@ def walk(query: Query, per_page: int) -> list[Exam]:
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_every_order_is_complete_page_by_page(filled: Flask, sort: str) -> None:
-    column, falls = SORTS[sort]
+    attribute, falls = SORTS[sort]
+    column = inspect(Exam).columns[attribute].name
     falling = "DESC" if falls else ""
     for name, statuses in LISTS.items():
         wanted = text(

@@ -7,7 +7,7 @@ import numpy as np
 
 from birads_app.dicom_objects.context import Model, Reading, SourceImage, Study
 from birads_app.model import aggregation
-from birads_app.model.aggregation import ViewAnswer
+from birads_app.model.aggregation import ViewPrediction
 from tests.support.factories import MAMMOGRAPHY, breast
 
 STUDY = Study(
@@ -39,7 +39,7 @@ def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC
         view=view,
         category="4",
         probabilities=PROBABILITIES,
-        possible=("3", "4"),
+        prediction_set=("3", "4"),
         warnings=(WARNING,),
     )
 
@@ -49,8 +49,8 @@ def reading(**changes: object) -> Reading:
     images = tuple(source(number, *sides) for number, sides in enumerate(VIEWS))
     model = Model("birads-demo", "ab" * 32, demonstration=True, software="0.1.0")
     made = replace(Reading(STUDY, images, model, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)), **changes)
-    views = [ViewAnswer(one.laterality, one.view, one.probabilities, one.standard) for one in made.images]
-    return replace(made, answer=aggregation.answer(views, aggregation.DEFAULT_RULE))
+    views = [ViewPrediction(one.laterality, one.view, one.probabilities, one.standard) for one in made.images]
+    return replace(made, aggregate=aggregation.aggregate(views, aggregation.DEFAULT_POOLING))
 
 
 def display(height: int = 640, width: int = 512) -> np.ndarray:

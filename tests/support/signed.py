@@ -23,7 +23,7 @@ def signed(
     at: str = "2026-03-10",
     exam: str | None = None,
     pseudonym: str | None = None,
-    suspicion: float | None = 0.1,
+    p_suspicious: float | None = 0.1,
     malignant: bool | None = None,
     is_signed: bool = True,
     model: str = MODEL,
@@ -37,7 +37,7 @@ def signed(
             found = current.get(Exam, exam) if exam else None
             if found is None:
                 found = Exam(id=exam or uuid.uuid4().hex, created_at=moment, uploader_id=who, model=model)
-                found.demonstration, found.pseudonym, found.suspicion = False, pseudonym, suspicion
+                found.demonstration, found.pseudonym, found.p_suspicious = False, pseudonym, p_suspicious
                 current.add(found)
                 current.flush()
             given: dict[str, Any] = {"overall": read, "model": model, "model_category": named, "at": moment}

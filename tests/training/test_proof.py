@@ -10,17 +10,17 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.segmentation import Box
-from birads_app.model.predictor import Prediction
+from birads_app.model.predictor import ImagePrediction
 from training.cli.commands import register
 from training.phantoms.check import Proof, overlaps, peak_cell
 
 
-def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -> Prediction:
+def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -> ImagePrediction:
     """An answer that points at one place, over the square from (10, 20) with a side of 70 pixels."""
     heat = np.zeros((7, 7), np.float32)
     heat[row, column] = height
     maps = {"3": np.ones((7, 7), np.float32), "5": heat}
-    return Prediction(
+    return ImagePrediction(
         "5",
         {"3": 0.2, "5": 0.8},
         (),

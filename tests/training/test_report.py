@@ -118,7 +118,7 @@ def test_the_bundle_is_whole_and_its_answers_carry_the_sets(trained, known, phan
     assert bundle.threshold == known["threshold"]
     image = next(phantoms.glob("Birads4/*.png"))
     answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
-    assert answer.category in answer.possible and set(answer.possible) <= set(bundle.classes)
+    assert answer.category in answer.prediction_set and set(answer.prediction_set) <= set(bundle.classes)
     (trained.path / "report.html").write_text((trained.path / "report.html").read_text() + " ")
     with pytest.raises(bundles.BundleError, match=r"report\.html of model whole was changed"):
         bundles.load(trained.path)

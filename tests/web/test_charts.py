@@ -8,7 +8,7 @@ import pytest
 from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.probability import percent
 from birads_app.web.charts import ROW, WIDTH, bar_chart
-from birads_app.web.wording import certainty, range_left_open, view_label, view_words
+from birads_app.web.wording import range_left_open, top_probability, view_label, view_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROBABILITIES = {"1": 0.05, "2": 0.004, "3": 0.246, "4": 0.6, "5": 0.1}
@@ -98,8 +98,8 @@ def test_percentages_never_round_doubt_away(value, text):
         ({"4": 1.0}, "100%."),
     ],
 )
-def test_certainty_is_worded_without_overstating(probabilities, part):
-    assert part in certainty(probabilities)
+def test_the_top_probability_is_worded_without_overstating(probabilities, part):
+    assert part in top_probability(probabilities)
 
 
 def test_what_the_file_does_not_state_is_said():

@@ -14,7 +14,7 @@ def image(view: str, *warnings: str, side: str = "R") -> Image:
 def test_a_warning_of_several_views_is_one_doubt(app: Flask) -> None:
     exam = Exam(images=[image("MLO", "Small.", "Dark."), image("CC", "Small.", side="L"), image("CC")])
     with app.app_context():
-        found = doubts(exam, summary.answer(exam.images, "mean"))
+        found = doubts(exam, summary.aggregate(exam.images, "mean"))
     assert found == [
         Doubt("Missing: L MLO. What cannot be seen there is not judged."),
         Doubt("Small.", ("L CC", "R MLO")),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from birads_app.imaging.view_filename import from_name
-from birads_app.model.aggregation import DEFAULT_RULE, RULES
+from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
 from training.data.dataset import Example
 from training.evaluation.bootstrap import Draws, Figure, figures
 from training.evaluation.evaluate import confusions, measures
@@ -51,9 +51,9 @@ def choose(probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.n
     breasts : as :func:`group` gives them
     """
     if len(breasts) < _ENOUGH:
-        return DEFAULT_RULE
+        return DEFAULT_POOLING
     losses = {}
-    for rule in RULES:
+    for rule in POOLING:
         answers, truth = _answers(probabilities, labels, breasts, rule)
         losses[rule] = -np.log(np.maximum(answers[np.arange(len(truth)), truth], _LEAST)).mean()
     return min(losses, key=losses.__getitem__)
@@ -110,5 +110,5 @@ def _answers(
     probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.ndarray], rule: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (breasts, classes) by the rule, and the true categories, int (breasts,)."""
-    answers = np.stack([RULES[rule](probabilities[places]) for places in breasts])
+    answers = np.stack([POOLING[rule](probabilities[places]) for places in breasts])
     return answers, np.array([labels[places].max() for places in breasts])

@@ -16,7 +16,7 @@ import numpy as np
 from birads_app.imaging.decode import decode
 from birads_app.imaging.segmentation import Box
 from birads_app.model import bundle as bundles
-from birads_app.model.predictor import Prediction, Predictor
+from birads_app.model.predictor import ImagePrediction, Predictor
 from training.config import Site, TrainConfig
 from training.evaluation.evaluate import measures
 from training.heads import head
@@ -100,7 +100,7 @@ def prove(
         return _judge(truth, list(_predict(predictor, truth)), predictor.bundle.classes)
 
 
-def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[Prediction]:
+def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[ImagePrediction]:
     """Read the images as the web application does, decoding ahead in threads."""
     from tqdm import tqdm
 
@@ -109,7 +109,7 @@ def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[Predicti
         yield from tqdm(answers, total=len(truth), desc="reading", unit="image", disable=None)
 
 
-def _judge(truth: Sequence[_Truth], answers: Sequence[Prediction], classes: tuple[str, ...]) -> Proof:
+def _judge(truth: Sequence[_Truth], answers: Sequence[ImagePrediction], classes: tuple[str, ...]) -> Proof:
     matrix = np.zeros((len(classes), len(classes)))
     hits = []
     for row, answer in zip(truth, answers, strict=True):
@@ -125,7 +125,7 @@ def _judge(truth: Sequence[_Truth], answers: Sequence[Prediction], classes: tupl
     )
 
 
-def peak_cell(answer: Prediction) -> Box | None:
+def peak_cell(answer: ImagePrediction) -> Box | None:
     """The place, in pixels of the image, that speaks most for the named category; None where none does."""
     heat = answer.maps[answer.category]
     if heat.max() <= 0:

@@ -298,7 +298,7 @@ def _answer(material: _Material, trained: TrainedHead, scale: Scale) -> Answers:
     rows, labels = material.part(material.split.test)
     logits = trained.logits(rows)
     calibrated = softmax(logits, scale.temperature)
-    sets = conformal.possible(calibrated, scale.threshold)
+    sets = conformal.in_prediction_set(calibrated, scale.threshold)
     return Answers(
         softmax(logits),
         calibrated,

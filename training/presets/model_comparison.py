@@ -9,7 +9,7 @@ import numpy as np
 
 from birads_app.model import bundle as bundles
 from birads_app.model import conformal
-from birads_app.model.aggregation import DEFAULT_RULE
+from birads_app.model.aggregation import DEFAULT_POOLING
 from birads_app.model.calibration import fit_temperature, softmax
 from birads_app.model.engine import open_engine
 from birads_app.model.preprocess import standardise
@@ -78,7 +78,7 @@ def exact(answers: Answers, temperature: float, threshold: float | None = None) 
         answers.categories,
         answers.patients,
         CLASSES,
-        None if threshold is None else conformal.possible(calibrated, threshold),
+        None if threshold is None else conformal.in_prediction_set(calibrated, threshold),
     )
 
 
@@ -110,7 +110,7 @@ class Candidate:
     judge: Judge
     temperature: float
     threshold: float | None = None
-    rule: str = DEFAULT_RULE
+    rule: str = DEFAULT_POOLING
 
     def answers(self, source: Source, rows: np.ndarray) -> Answers:
         """Its logits of some images."""

@@ -1,6 +1,6 @@
 """Reading room: worklist, assessments, outcomes"""
 
-from dataclasses import asdict
+from dataclasses import astuple
 from itertools import groupby
 from typing import Any
 
@@ -142,8 +142,9 @@ def _summarise_exams() -> None:
         first, last = min(rules), max(rules)
         rows = bind.execute(images, {"first": first, "last": last}).all()
         for exam_id, of_exam in groupby(rows, key=lambda row: row.exam_id):
-            summary = asdict(summarise(list(of_exam), rules[exam_id]))
-            bind.execute(exams.update().where(exams.c.id == exam_id).values(summary))
+            summary = summarise(list(of_exam), rules[exam_id])
+            values = dict(zip(names[2:], astuple(summary), strict=True))
+            bind.execute(exams.update().where(exams.c.id == exam_id).values(values))
 
 
 def downgrade() -> None:

@@ -1,10 +1,10 @@
-"""Sets of possible categories are neighbours, and hold the truth as often as promised."""
+"""Prediction sets are contiguous, and hold the truth as often as promised."""
 
 import numpy as np
 import pytest
 
 from birads_app.model.calibration import softmax
-from birads_app.model.conformal import fit_threshold, gathered, possible
+from birads_app.model.conformal import fit_threshold, in_prediction_set, nonconformity_scores
 from training.evaluation.bootstrap import Draws
 from training.evaluation.evaluate import prediction_sets
 
@@ -20,17 +20,17 @@ def patients(seed: int, count: int, images: int = 4) -> tuple[np.ndarray, np.nda
 
 
 def test_a_set_grows_from_the_most_probable_category_to_its_neighbours() -> None:
-    found = gathered(np.array([[0.1, 0.2, 0.4, 0.05, 0.25], [0.6, 0.05, 0.05, 0.2, 0.1]]))
+    found = nonconformity_scores(np.array([[0.1, 0.2, 0.4, 0.05, 0.25], [0.6, 0.05, 0.05, 0.2, 0.1]]))
     assert found == pytest.approx(np.array([[0.6, 0.4, 0.0, 0.7, 0.75], [0.0, 0.6, 0.65, 0.7, 0.9]]))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.8, 0.99, 1.0])
 def test_sets_are_contiguous_and_never_empty(threshold: float) -> None:
     probabilities, _, _ = patients(1, 50)
-    for row, answer in zip(possible(probabilities, threshold), probabilities, strict=True):
+    for row, answer in zip(in_prediction_set(probabilities, threshold), probabilities, strict=True):
         places = np.flatnonzero(row)
         assert answer.argmax() in places and np.ptp(places) == len(places) - 1
-    assert threshold < 1 or possible(probabilities, threshold).all()
+    assert threshold < 1 or in_prediction_set(probabilities, threshold).all()
 
 
 def test_new_patients_are_held_as_promised_and_sets_still_say_something() -> None:
@@ -38,7 +38,9 @@ def test_new_patients_are_held_as_promised_and_sets_still_say_something() -> Non
     for seed in range(40):
         threshold = fit_threshold(*patients(seed, 60))
         probabilities, labels, owners = patients(1000 + seed, 200)
-        found = prediction_sets(possible(probabilities, threshold), labels, Draws.of(owners, replicates=2))
+        found = prediction_sets(
+            in_prediction_set(probabilities, threshold), labels, Draws.of(owners, replicates=2)
+        )
         held.append(found.patients.value)
         sizes.append(found.mean_size.value)
         assert found.coverage.value >= found.patients.value

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from birads_app.model.aggregation import RULES, ViewAnswer, answer, combine
+from birads_app.model.aggregation import POOLING, ViewPrediction, aggregate, pool
 
 
 def view(
     laterality: str | None, name: str | None, *probabilities: float, standard: bool = True
-) -> ViewAnswer:
-    return ViewAnswer(laterality, name, dict(zip("12345", probabilities, strict=True)), standard)
+) -> ViewPrediction:
+    return ViewPrediction(laterality, name, dict(zip("12345", probabilities, strict=True)), standard)
 
 
 CALM = (0.6, 0.2, 0.1, 0.1, 0.0)
@@ -17,25 +17,25 @@ WORRIED = (0.0, 0.1, 0.1, 0.2, 0.6)
 PROBABLY_BENIGN = (0.1, 0.1, 0.6, 0.1, 0.1)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", POOLING)
 def test_a_breast_with_one_view_keeps_its_probabilities(rule: str) -> None:
-    assert combine([view("L", "CC", *CALM).probabilities], rule) == pytest.approx(
+    assert pool([view("L", "CC", *CALM).probabilities], rule) == pytest.approx(
         dict(zip("12345", CALM, strict=True)), abs=1e-6
     )
 
 
 def test_rules_put_views_together() -> None:
     both = [view("L", "CC", *CALM).probabilities, view("L", "MLO", *PROBABLY_BENIGN).probabilities]
-    assert list(combine(both, "mean").values()) == pytest.approx([0.35, 0.15, 0.35, 0.1, 0.05])
+    assert list(pool(both, "mean").values()) == pytest.approx([0.35, 0.15, 0.35, 0.1, 0.05])
     product = np.sqrt(np.maximum(CALM, 1e-9) * np.array(PROBABLY_BENIGN))
-    assert list(combine(both, "product").values()) == pytest.approx(product / product.sum())
-    assert list(combine(both, "worst").values()) == pytest.approx(PROBABLY_BENIGN)
+    assert list(pool(both, "product").values()) == pytest.approx(product / product.sum())
+    assert list(pool(both, "worst").values()) == pytest.approx(PROBABLY_BENIGN)
     with pytest.raises(KeyError):
-        combine(both, "loudest")
+        pool(both, "loudest")
 
 
 def test_the_more_suspicious_breast_decides() -> None:
-    found = answer(
+    found = aggregate(
         [view("R", "CC", *CALM), view("R", "MLO", *CALM), view("L", "CC", *WORRIED), view("L", "MLO", *CALM)],
         "worst",
     )
@@ -46,32 +46,32 @@ def test_the_more_suspicious_breast_decides() -> None:
 
 
 def test_missing_views_and_sides_are_named() -> None:
-    found = answer([view("R", "MLO", *CALM)], "mean")
+    found = aggregate([view("R", "MLO", *CALM)], "mean")
     assert found is not None
     assert found.breasts[0].missing == ("CC",) and found.absent == ("L",)
 
 
 def test_what_is_unknown_is_not_called_missing() -> None:
-    found = answer([view(None, None, *CALM), view("R", None, *WORRIED)], "mean")
+    found = aggregate([view(None, None, *CALM), view("R", None, *WORRIED)], "mean")
     assert found is not None
     assert [breast.laterality for breast in found.breasts] == ["R", None]
     assert found.absent == () and all(breast.missing == () for breast in found.breasts)
 
 
 def test_special_views_take_no_part() -> None:
-    found = answer([view("L", "CC", *WORRIED, standard=False), view("L", "CC", *CALM)], "worst")
+    found = aggregate([view("L", "CC", *WORRIED, standard=False), view("L", "CC", *CALM)], "worst")
     assert found is not None
     assert (found.category, found.left_out, found.breasts[0].views) == ("1", 1, ("CC",))
-    assert answer([view("L", "CC", *WORRIED, standard=False)], "mean") is None
+    assert aggregate([view("L", "CC", *WORRIED, standard=False)], "mean") is None
 
 
 def test_incomplete_is_more_pressing_than_probably_benign_and_less_than_suspicious() -> None:
     def exam(right: str, left: str) -> str:
         images = [
-            ViewAnswer(side, "CC", {code: float(code == named) for code in "0123456"})
+            ViewPrediction(side, "CC", {code: float(code == named) for code in "0123456"})
             for side, named in (("R", right), ("L", left))
         ]
-        found = answer(images, "mean")
+        found = aggregate(images, "mean")
         assert found is not None
         return found.category
 
