@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import features, memory, pacs, serving, worklist
-from bench.figure import Figure, table
+from bench.measurement import Measurement, table
 
-PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "serving": serving.measure,
     "features": features.measure,
     "training": features.measure_trainings,

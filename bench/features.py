@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench import pictures, plain
-from bench.figure import Figure, take_turns
+from bench.measurement import Measurement, take_turns
 from training.config import SHIPPED, Site, TrainConfig
 from training.data.dataset import read_folder
 from training.features.extract import extract
@@ -24,7 +24,7 @@ FILES, ROUNDS = 256, 3
 TRAINED_FILES = 5386  # as many as there are rows in the label sheet of KAU-BCMD
 
 
-def measure(options: argparse.Namespace) -> Iterator[Figure]:
+def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Images a second from files that no cache knows to rows in the cache; Keras reads the same files."""
     with _scratch() as folder:
         files = pictures.write(folder, FILES)
@@ -35,10 +35,10 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
             ROUNDS,
         )
     what = f"features of {FILES} 512-px PNG files, disk to cache, images/s"
-    yield Figure(what, FILES / ours, FILES / theirs, theirs / ours, least=REQUIRED_FEATURES)
+    yield Measurement(what, FILES / ours, FILES / theirs, theirs / ours, least=REQUIRED_FEATURES)
 
 
-def measure_trainings(options: argparse.Namespace) -> Iterator[Figure]:
+def measure_trainings(options: argparse.Namespace) -> Iterator[Measurement]:
     """Seconds of whole trainings, files to bundle, of one configuration: the second finds its rows cached.
 
     Both run in one process that has trained before, so that neither pays for loading TensorFlow. They learn the
@@ -52,7 +52,7 @@ def measure_trainings(options: argparse.Namespace) -> Iterator[Figure]:
         _train(pictures.write(folder / "few", 200), "warm", warm)
         first, second = (_train(files, name, site) for name in ("first", "second"))
     what = f"second training on {TRAINED_FILES} files (knn head) beside the first, s"
-    yield Figure(what, second, first, first / second, least=REQUIRED_TRAINING)
+    yield Measurement(what, second, first, first / second, least=REQUIRED_TRAINING)
 
 
 def _train(data: Path, name: str, site: Site) -> float:

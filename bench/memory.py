@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.figure import Figure
+from bench.measurement import Measurement
 from bench.worker import peak_mb
 
 FEW, MANY = 1_000, 100_000
@@ -31,14 +31,14 @@ class Memory:
     peak_mb: float
 
 
-def measure(options: argparse.Namespace) -> Iterator[Figure]:
+def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Train in a process of its own for each number of rows."""
     few, many = (_in_child(count) for count in (FEW, MANY))
     title = f"peak memory of a training, {FEW:,} rows (Keras alone {few.base_mb:.0f}), MB"
-    yield Figure(title, few.peak_mb, None, few.peak_mb)
+    yield Measurement(title, few.peak_mb, None, few.peak_mb)
     title = f"peak memory of a training, {MANY:,} rows (Keras alone {many.base_mb:.0f}), MB"
     ratio = many.peak_mb / few.peak_mb
-    yield Figure(title, many.peak_mb, few.peak_mb, ratio, most=REQUIRED_RATIO)
+    yield Measurement(title, many.peak_mb, few.peak_mb, ratio, most=REQUIRED_RATIO)
 
 
 def _in_child(count: int) -> Memory:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-from bench.figure import Figure
+from bench.measurement import Measurement
 from tests import orthanc
 from tests.support.receiver import real_exams, receiver, wait_until
 
@@ -14,7 +14,7 @@ _ROUNDS = 4  # of the two sample exams
 _PATIENCE_S = 600
 
 
-def measure(options: argparse.Namespace) -> Iterator[Figure]:
+def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Send studies of four film images one after another by storescu; the time ends when the last result is stored."""
     if not orthanc.is_here():
         print(
@@ -41,7 +41,7 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
                     assert peer.store(*paths) == 0
                 wait_until(lambda: peer.sent() == len(studies), _PATIENCE_S)
                 rate = 60 * (len(studies) - 2) / (perf_counter() - start)
-    yield Figure("studies of 4 images/min received, predicted, returned", rate, None, rate)
+    yield Measurement("studies of 4 images/min received, predicted, returned", rate, None, rate)
 
 
 def _made(folder: Path) -> Path:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 
 from bench import exam, plain, worker
-from bench.figure import Figure, take_turns
+from bench.measurement import Measurement, take_turns
 from birads_app.imaging.decode import decode
 from birads_app.model import bundle as bundles
 from birads_app.model import history
@@ -14,7 +14,7 @@ REQUIRED_RATIO = 3.0
 REQUIRED_MB = 500.0
 
 
-def measure(options: argparse.Namespace) -> Iterator[Figure]:
+def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """All figures of the model that serves."""
     bundle = bundles.load(options.models / history.current_name(options.models))
     dicom = exam.large_dicom()
@@ -24,22 +24,22 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
     yield _latency(predictor, plain.classifier(features, len(bundle.classes)), dicom, options.rounds)
     yield _throughput(predictor, features, options.rounds)
     title = f"peak memory of a web worker ({memory.images} images), MB"
-    yield Figure(title, memory.peak_mb, None, memory.peak_mb, most=REQUIRED_MB)
+    yield Measurement(title, memory.peak_mb, None, memory.peak_mb, most=REQUIRED_MB)
     loaded = float(memory.tensorflow)
-    yield Figure("copies of TensorFlow loaded by the worker", loaded, None, loaded, most=0)
+    yield Measurement("copies of TensorFlow loaded by the worker", loaded, None, loaded, most=0)
 
 
-def _latency(predictor: Predictor, model: object, dicom: bytes, rounds: int) -> Figure:
+def _latency(predictor: Predictor, model: object, dicom: bytes, rounds: int) -> Measurement:
     """Seconds from the bytes of a file to its probabilities; ours makes a map for every category as well."""
     read = plain.reader(model, predictor.bundle.size)
     ours, theirs = take_turns(
         lambda: predictor.predict(decode(dicom, "large.dcm")), lambda: read(dicom), rounds
     )
     what = f"bytes to answer, {exam.ROWS * exam.COLUMNS / 1e6:.1f} megapixel RLE DICOM, s"
-    return Figure(what, ours, theirs, theirs / ours, least=REQUIRED_RATIO)
+    return Measurement(what, ours, theirs, theirs / ours, least=REQUIRED_RATIO)
 
 
-def _throughput(predictor: Predictor, model: object, rounds: int) -> Figure:
+def _throughput(predictor: Predictor, model: object, rounds: int) -> Measurement:
     """Images a second through the backbone alone."""
     inputs = exam.batch(predictor.bundle.size)
     ours, theirs = take_turns(
@@ -49,4 +49,4 @@ def _throughput(predictor: Predictor, model: object, rounds: int) -> Figure:
     )
     what = f"features, batches of {len(inputs)}, images/s"
     count = len(inputs)
-    return Figure(what, count / ours, count / theirs, theirs / ours, least=REQUIRED_RATIO)
+    return Measurement(what, count / ours, count / theirs, theirs / ours, least=REQUIRED_RATIO)

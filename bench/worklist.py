@@ -12,7 +12,7 @@ import numpy as np
 from flask import Flask
 from sqlalchemy import insert
 
-from bench.figure import Figure
+from bench.measurement import Measurement
 from birads_app import create_app
 from birads_app.records import database, migrate, users
 from birads_app.records.schema import Exam, Image, Role, Status, now
@@ -25,7 +25,7 @@ LISTS = ("", "?sort=suspicious", "?list=all&sort=oldest", "?list=read&category=5
 _NAME, _PASSWORD = "reader", "a quiet reading room"
 
 
-def measure(options: argparse.Namespace) -> Iterator[Figure]:
+def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Milliseconds at the median of every kind of list, of a page deep inside, and of an exam."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app({"BIRADS_INSTANCE": folder, "BIRADS_MODELS": str(options.models)})
@@ -35,13 +35,13 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
             _fill()
         get = _signed_in(app)
         slowest = max((_median(get, f"/{address}"), address or "to read") for address in LISTS)
-        yield Figure(f"worklist, {EXAMS:,} exams, slowest: {slowest[1]} (ms)", slowest[0], None, slowest[0],
+        yield Measurement(f"worklist, {EXAMS:,} exams, slowest: {slowest[1]} (ms)", slowest[0], None, slowest[0],
                      most=LIST_MS)  # fmt: skip
         middle = f"{EXAMS // 2:032x}"
         deep = _median(get, f"/?list=all&after={middle}")
-        yield Figure(f"worklist, behind {EXAMS // 2:,} exams (ms)", deep, None, deep, most=LIST_MS)
+        yield Measurement(f"worklist, behind {EXAMS // 2:,} exams (ms)", deep, None, deep, most=LIST_MS)
         page = _median(get, f"/exams/{middle}")
-        yield Figure("an exam's page (ms)", page, None, page, most=EXAM_MS)
+        yield Measurement("an exam's page (ms)", page, None, page, most=EXAM_MS)
 
 
 def _signed_in(app: Flask) -> Callable[[str], int]:

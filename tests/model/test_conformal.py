@@ -5,7 +5,7 @@ import pytest
 
 from birads_app.model.calibration import softmax
 from birads_app.model.conformal import fit_threshold, in_prediction_set, nonconformity_scores
-from training.evaluation.bootstrap import Draws
+from training.evaluation.bootstrap import BootstrapSamples
 from training.evaluation.evaluate import prediction_sets
 
 
@@ -39,7 +39,7 @@ def test_new_patients_are_held_as_promised_and_sets_still_say_something() -> Non
         threshold = fit_threshold(*patients(seed, 60))
         probabilities, labels, owners = patients(1000 + seed, 200)
         found = prediction_sets(
-            in_prediction_set(probabilities, threshold), labels, Draws.of(owners, replicates=2)
+            in_prediction_set(probabilities, threshold), labels, BootstrapSamples.of(owners, replicates=2)
         )
         held.append(found.patients.value)
         sizes.append(found.mean_size.value)

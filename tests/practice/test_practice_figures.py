@@ -8,7 +8,7 @@ from birads_app.practice import agreement
 from birads_app.practice.drift import BEFORE, WINDOW, State, drift
 from birads_app.practice.estimates import ENOUGH, rate, rate_of
 from birads_app.practice.local_calibration import reliability
-from training.evaluation.bootstrap import Draws, figure
+from training.evaluation.bootstrap import BootstrapSamples, interval
 from training.evaluation.evaluate import measures
 
 
@@ -42,8 +42,10 @@ def test_the_interval_of_kappa_counts_patients_as_the_bootstrap_does() -> None:
     read, named, patients = readings(2)
     kept = np.isin(read, range(1, 6)) & np.isin(named, range(1, 6))
     cells = (read[kept] - 1) * 5 + named[kept] - 1
-    drawn = measures(Draws.of(patients[kept].astype(str)).sums(cells, 25).reshape(-1, 5, 5))["kappa"]
-    found, expected = agreement.kappa(read, named, patients), figure(drawn)
+    drawn = measures(BootstrapSamples.of(patients[kept].astype(str)).sums(cells, 25).reshape(-1, 5, 5))[
+        "kappa"
+    ]
+    found, expected = agreement.kappa(read, named, patients), interval(drawn)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.015)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import features, memory, pictures
-from bench.figure import Figure, table
+from bench.measurement import Measurement, table
 from training.data.dataset import read_folder
 from training.data.loader import Reader
 from training.data.perceptual_hash import near
@@ -31,8 +31,12 @@ def test_files_become_rows_and_no_two_look_alike(tmp_path: Path, models: Path) -
 
 
 def test_what_is_not_met_is_said() -> None:
-    figures = [Figure("fast", 2, 8, 4, least=3), Figure("slow", 2, 4, 2, least=3), Figure("told", 1, None, 1)]
-    figures += [Figure("small", 5, None, 5, most=5), Figure("large", 6, None, 6, most=5)]
+    figures = [
+        Measurement("fast", 2, 8, 4, least=3),
+        Measurement("slow", 2, 4, 2, least=3),
+        Measurement("told", 1, None, 1),
+    ]
+    figures += [Measurement("small", 5, None, 5, most=5), Measurement("large", 6, None, 6, most=5)]
     assert [one.met for one in figures] == [True, False, True, True, False]
     lines = list(table(figures))
     assert [line.endswith("NOT MET") for line in lines] == [False, False, True, False, False, True]

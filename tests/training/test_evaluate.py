@@ -14,7 +14,7 @@ from sklearn.metrics import (
 )
 
 from birads_app.model.calibration import fit_temperature, softmax
-from training.evaluation.bootstrap import Draws
+from training.evaluation.bootstrap import BootstrapSamples
 from training.evaluation.evaluate import evaluate, measures
 from training.evaluation.reliability import Calibration, calibration
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_counted_is_left_out() -> None:
 
 
 def calibration_of(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
-    return calibration(probabilities, labels, Draws.of(np.arange(len(labels)), replicates=200))
+    return calibration(probabilities, labels, BootstrapSamples.of(np.arange(len(labels)), replicates=200))
 
 
 def test_the_top_of_the_file_has_the_documented_keys() -> None:
@@ -177,6 +177,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     for trial in range(200):
         of_patient = rng.random(60) < 0.7
         right = np.repeat(of_patient, 3)
-        share = Draws.of(np.arange(180) // 3, replicates=300, seed=trial).share(right)
+        share = BootstrapSamples.of(np.arange(180) // 3, replicates=300, seed=trial).share(right)
         held += share.low <= 0.7 <= share.high
     assert 0.88 <= held / 200 <= 1.0

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Dataset
-from training.evaluation.evaluate import Evaluation, Figure, evaluate
+from training.evaluation.evaluate import Evaluation, Interval, evaluate
 from training.features.extract import Features
 from training.heads import head
 from training.paper.reproduce import MODULE_1, compare
@@ -68,7 +68,7 @@ def dealt_anew(features: Features, seed: int, kept: dict[str, int] | None = None
     return replace(features, rows=features.rows[order], dataset=Dataset(tuple(examples)))
 
 
-def is_chance(figure: Figure, chance: float) -> bool:
+def is_chance(figure: Interval, chance: float) -> bool:
     """Whether chance lies within some four standard errors of the figure: no seed fails for bad luck."""
     return abs(figure.value - chance) < figure.high - figure.low
 

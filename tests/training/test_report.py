@@ -14,7 +14,7 @@ from training.config import Site, TrainConfig
 from training.data import smote
 from training.phantoms.generate import write_set
 from training.pipeline import train
-from training.pipeline.result import Trained
+from training.pipeline.result import FinishedTraining
 from training.report.svg import rounded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -33,19 +33,19 @@ def phantoms(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(site: Site, phantoms: Path) -> Trained:
+def trained(site: Site, phantoms: Path) -> FinishedTraining:
     """One training with everything."""
     config = TrainConfig(data=str(phantoms), name="whole", epochs=2, test_share=0.3, replicates=300)
     return train.train(config, site, lambda line: None)
 
 
 @pytest.fixture(scope="module")
-def known(trained: Trained) -> dict:
+def known(trained: FinishedTraining) -> dict:
     return json.loads((trained.path / "evaluation.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def page(trained: Trained) -> str:
+def page(trained: FinishedTraining) -> str:
     return (trained.path / "report.html").read_text("utf-8")
 
 

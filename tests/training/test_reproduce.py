@@ -17,10 +17,10 @@ from training.cli.commands import register
 from training.config import TrainConfig
 from training.data.dataset import Dataset, Example
 from training.engine.backbone import keras_resnet50
-from training.evaluation.evaluate import Figure
+from training.evaluation.evaluate import Interval
 from training.features.extract import Features
 from training.heads import HEADS
-from training.paper.reproduce import ROWS, Reproduction, Row, compare
+from training.paper.reproduce import ROWS, PaperRow, Reproduction, compare
 from training.paper.table import lines, page
 from training.phantoms.generate import write_set
 
@@ -84,8 +84,8 @@ def test_categories_too_small_are_left_out_aloud(run, phantoms: Path, tmp_path: 
 
 
 def test_what_a_page_says_is_escaped() -> None:
-    figures = {name: Figure(0.5, 0.4, 0.6) for name in ("accuracy", "f1", "kappa")}
-    row = Row("<dense>", "imbalanced", {"accuracy": 0.9181}, figures, figures, figures)
+    figures = {name: Interval(0.5, 0.4, 0.6) for name in ("accuracy", "f1", "kappa")}
+    row = PaperRow("<dense>", "imbalanced", {"accuracy": 0.9181}, figures, figures, figures)
     found = Reproduction("<data>", ("1", "5"), 4, 2, "p", "b", ("<caution>",), (row,), {})
     html = page(found)
     assert "<dense>" not in html and "&lt;caution&gt;" in html and "&lt;data&gt;" in html

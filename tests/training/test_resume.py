@@ -16,8 +16,8 @@ from birads_app.terms.errors import BiradsError
 from training.engine import fit
 from training.heads import head
 from training.phantoms.generate import write_set
-from training.pipeline.name_lock import reserved
-from training.pipeline.run_directory import Work
+from training.pipeline.name_lock import hold_name
+from training.pipeline.run_directory import RunDirectory
 
 OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
 
@@ -129,7 +129,7 @@ def _interrupt() -> None:
 
 def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Path, phantoms: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Work, "remove", lambda self: _interrupt() if self.there else None)
+        patch.setattr(RunDirectory, "remove", lambda self: _interrupt() if self.there else None)
         output = flask(
             "train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], OPTIONS[-1], status=1
         )
@@ -170,7 +170,7 @@ def test_what_killed_trainings_left_among_the_models_is_swept(tmp_path: Path) ->
     for left in (".dead-abcdefgh", ".alive-abcdefgh", ".dead-b-abcdefgh", ".backup-20260101"):
         (tmp_path / left).mkdir()
     (tmp_path / ".dead.lock").touch()
-    with reserved(tmp_path, "alive"), reserved(tmp_path, "other"):
+    with hold_name(tmp_path, "alive"), hold_name(tmp_path, "other"):
         left = {path.name for path in tmp_path.iterdir()}
         assert left == {
             ".alive.lock",
@@ -179,5 +179,5 @@ def test_what_killed_trainings_left_among_the_models_is_swept(tmp_path: Path) ->
             ".dead-b-abcdefgh",
             ".backup-20260101",
         }
-        with pytest.raises(BiradsError, match="Another training"), reserved(tmp_path, "alive"):
+        with pytest.raises(BiradsError, match="Another training"), hold_name(tmp_path, "alive"):
             pass

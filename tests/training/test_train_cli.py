@@ -25,7 +25,7 @@ from training.cli.commands import register
 from training.data.loader import Reader
 from training.phantoms.generate import write_set
 from training.pipeline import train as recipe
-from training.pipeline.name_lock import reserved
+from training.pipeline.name_lock import hold_name
 
 
 @pytest.fixture(scope="session")
@@ -210,9 +210,9 @@ def test_a_name_in_use_is_refused(train, phantoms) -> None:
 
 
 def test_two_trainings_of_one_name_do_not_meet(train, phantoms, folder) -> None:
-    with reserved(folder, "mine"):
+    with hold_name(folder, "mine"):
         assert "Another training of a model named mine" in train(phantoms, status=1)
-    with reserved(folder, "mine"):
+    with hold_name(folder, "mine"):
         pass
 
 

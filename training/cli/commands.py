@@ -12,7 +12,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from training.cli import options
-from training.cli.console import one_line_errors, settings, site, work_of
+from training.cli.console import one_line_errors, run_directory_of, settings, site
 from training.cli.model_commands import models, promoted
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _go_on(name: str, promote: bool) -> None:
     """Go on with an interrupted training; one that was killed after its last step only has to be told so."""
     from training.config import TrainConfig
 
-    work = work_of(name)
+    work = run_directory_of(name)
     if work.folder.exists() and (Path(settings().models) / name).exists():
         work.remove()
         click.echo(f"The training of {name} had finished and the model is written; nothing is left to do.")
@@ -114,9 +114,9 @@ def _phantom_set(patients: int) -> Path:
 
 def _train_shipped(data: Path, name: str, beside: tuple[Path, ...]) -> None:
     """Make the shipped model; its knobs stay as the recipe has them, so that it can be made again."""
-    from training.presets.demonstration import ShippedConfig, train_shipped
+    from training.presets.demonstration import DemonstrationConfig, train_demonstration
 
-    train_shipped(data, name, site(), work_of(name).folder, ShippedConfig(), beside)
+    train_demonstration(data, name, site(), run_directory_of(name).folder, DemonstrationConfig(), beside)
 
 
 def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> None:
@@ -241,7 +241,7 @@ def phantoms(
 @click.option("--head", default="dense", show_default=True, help="Kind of head to learn, as for flask train.")
 def prove(train_patients: int, test_patients: int, seed: int, head: str) -> None:
     """Show on phantoms that the method learns where there is something to learn."""
-    from training.phantoms.check import prove as run
+    from training.phantoms.check import check as run
 
     with one_line_errors():
         proof = run(site(), head, train_patients, test_patients, seed, say=click.echo)

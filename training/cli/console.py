@@ -10,7 +10,7 @@ from flask import current_app
 
 if TYPE_CHECKING:
     from training.config import Site
-    from training.pipeline.run_directory import Work
+    from training.pipeline.run_directory import RunDirectory
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def _interrupted(name: str) -> str:
     if name and (Path(settings().models) / name).exists():
         return f"Interrupted. There is a whole model {name}; `flask models list` shows what serves."
     line = "Interrupted. No model was written and the one that serves is unchanged."
-    if name and work_of(name).there:
+    if name and run_directory_of(name).there:
         line += f" To go on: flask train --resume --name {name}"
     return line
 
@@ -58,9 +58,9 @@ def site() -> "Site":
     )
 
 
-def work_of(name: str) -> "Work":
+def run_directory_of(name: str) -> "RunDirectory":
     """The work folder of a training; raises BundleError for a name that is none."""
     from birads_app.model.bundle import check_name
-    from training.pipeline.run_directory import Work
+    from training.pipeline.run_directory import RunDirectory
 
-    return Work(Path(settings().instance) / "training" / check_name(name))
+    return RunDirectory(Path(settings().instance) / "training" / check_name(name))

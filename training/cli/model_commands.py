@@ -68,11 +68,11 @@ def verify(name: str) -> None:
 @options.comparison
 def compare(data: Path, bundles: tuple[Path, ...]) -> None:
     """Measure demonstration models side by side on the patients that their recipe holds out."""
-    from training.presets.demonstration import ShippedConfig
+    from training.presets.demonstration import DemonstrationConfig
     from training.presets.demonstration import compare as run
 
     with one_line_errors():
-        click.echo(run(data, bundles, site(), ShippedConfig()))
+        click.echo(run(data, bundles, site(), DemonstrationConfig()))
 
 
 @models.command("familiarity")

@@ -17,7 +17,7 @@ _BOUNDS = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
-class Figure:
+class Interval:
     """A measured figure with the bounds of its 95 % interval."""
 
     value: float
@@ -29,7 +29,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Draws:
+class BootstrapSamples:
     """Samples of patients, with replacement and as many as there are.
 
     group : int array of shape (n,), each image's patient, 0 .. patients - 1
@@ -41,7 +41,9 @@ class Draws:
     seed: int
 
     @classmethod
-    def of(cls, patients: Sequence[str] | np.ndarray, replicates: int = 2000, seed: int = 0) -> "Draws":
+    def of(
+        cls, patients: Sequence[str] | np.ndarray, replicates: int = 2000, seed: int = 0
+    ) -> "BootstrapSamples":
         """Samples for n images with these n patient ids; the same seed gives the same samples."""
         names, group = np.unique(np.asarray(patients), return_inverse=True)
         return cls(group.astype(np.int32), len(names), replicates, seed)
@@ -62,11 +64,11 @@ class Draws:
         by_patient = csr_array((what[counts], places), shape=(self.patients, cells)).T.tocsr()
         return np.concatenate([(by_patient @ weights.T).T for weights in self._weights()])
 
-    def share(self, which: np.ndarray, among: np.ndarray | None = None) -> Figure:
+    def share(self, which: np.ndarray, among: np.ndarray | None = None) -> Interval:
         """The share of images for which ``which`` is True, ``among`` these or all; both bool (n,)."""
         cell = which.astype(int)
         found = self.sums(cell if among is None else np.where(among, cell, -1), 2)
-        return figure(ratio(found[:, 1], found.sum(axis=1)))
+        return interval(ratio(found[:, 1], found.sum(axis=1)))
 
     def _weights(self) -> Iterator[np.ndarray]:
         """How often each patient counts, float32 (some, patients), a part at a time: each once, then samples."""
@@ -82,15 +84,15 @@ class Draws:
             yield weights
 
 
-def figure(values: np.ndarray) -> Figure:
+def interval(values: np.ndarray) -> Interval:
     """A figure from float (1 + replicates,): its value, then what samples gave; NaN where one gives none."""
     low, high = np.nanpercentile(values[1:], _BOUNDS)
-    return Figure(float(values[0]), float(low), float(high))
+    return Interval(float(values[0]), float(low), float(high))
 
 
-def figures(found: Mapping[str, np.ndarray]) -> dict[str, Figure]:
+def intervals(found: Mapping[str, np.ndarray]) -> dict[str, Interval]:
     """Figures from arrays (1 + replicates,); those whose value is no number are left out."""
-    return {name: figure(values) for name, values in found.items() if np.isfinite(values[0])}
+    return {name: interval(values) for name, values in found.items() if np.isfinite(values[0])}
 
 
 def ratio(part: np.ndarray, whole: np.ndarray, empty: float = np.nan) -> np.ndarray:

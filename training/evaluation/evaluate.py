@@ -9,9 +9,9 @@ import numpy as np
 from birads_app.model.conformal import LEVEL
 from birads_app.model.metrics import quadratic_kappa
 from training.evaluation import per_category, roc
-from training.evaluation.bootstrap import Draws, Figure, figure, figures, ratio
+from training.evaluation.bootstrap import BootstrapSamples, Interval, interval, intervals, ratio
 from training.evaluation.reliability import Calibration, calibration
-from training.evaluation.roc import Curve
+from training.evaluation.roc import RocCurve
 
 # Figures that evaluation.json has at its top, and what they are called there.
 _TOP = {
@@ -35,9 +35,9 @@ class PredictionSets:
     """
 
     level: float
-    coverage: Figure
-    patients: Figure
-    mean_size: Figure
+    coverage: Interval
+    patients: Interval
+    mean_size: Interval
     sizes: tuple[int, ...]
 
 
@@ -60,12 +60,12 @@ class Evaluation:
     classes: tuple[str, ...]
     images: int
     patients: int
-    figures: dict[str, Figure]
-    recall_of: dict[str, Figure]
-    auc_of: dict[str, Figure]
-    curve_of: dict[str, Curve]
-    screening: dict[str, Figure]
-    screening_curve: Curve | None
+    figures: dict[str, Interval]
+    recall_of: dict[str, Interval]
+    auc_of: dict[str, Interval]
+    curve_of: dict[str, RocCurve]
+    screening: dict[str, Interval]
+    screening_curve: RocCurve | None
     majority: float
     confusion: tuple[tuple[int, ...], ...]
     before: Calibration
@@ -99,8 +99,8 @@ def evaluate(
     sets : bool array of shape (n, classes), the categories called possible
     replicates : bootstrap samples
     """
-    draws = Draws.of(patients, replicates, seed)
-    matrices = confusions(calibrated, labels, draws)
+    samples = BootstrapSamples.of(patients, replicates, seed)
+    matrices = confusions(calibrated, labels, samples)
     matrix, positive = matrices[0].astype(int), per_category.positive(classes)
     against_rest = {code: (calibrated[:, n], labels == n) for n, code in enumerate(classes)}
     suspicious = (calibrated[:, positive].sum(axis=1), positive[labels])
@@ -108,28 +108,28 @@ def evaluate(
     return Evaluation(
         classes=tuple(classes),
         images=len(labels),
-        patients=draws.patients,
-        figures=figures(measures(matrices)),
-        recall_of=figures(per_category.recalls(matrices, classes)),
-        auc_of=figures({code: roc.area(draws, *scored) for code, scored in against_rest.items()}),
+        patients=samples.patients,
+        figures=intervals(measures(matrices)),
+        recall_of=intervals(per_category.recalls(matrices, classes)),
+        auc_of=intervals({code: roc.area(samples, *scored) for code, scored in against_rest.items()}),
         curve_of={code: curve for code, curve in curves.items() if curve},
-        screening=figures(
-            {**per_category.screening(matrices, classes), "auc": roc.area(draws, *suspicious)},
+        screening=intervals(
+            {**per_category.screening(matrices, classes), "auc": roc.area(samples, *suspicious)},
         ),
         screening_curve=roc.curve(*suspicious),
         majority=float(matrix.sum(axis=1).max() / matrix.sum()),
         confusion=tuple(tuple(row) for row in matrix.tolist()),
-        before=calibration(raw, labels, draws),
-        after=calibration(calibrated, labels, draws),
-        prediction_sets=None if sets is None else prediction_sets(sets, labels, draws),
+        before=calibration(raw, labels, samples),
+        after=calibration(calibrated, labels, samples),
+        prediction_sets=None if sets is None else prediction_sets(sets, labels, samples),
     )
 
 
-def confusions(probabilities: np.ndarray, labels: np.ndarray, draws: Draws) -> np.ndarray:
+def confusions(probabilities: np.ndarray, labels: np.ndarray, samples: BootstrapSamples) -> np.ndarray:
     """Confusion matrices (1 + replicates, classes, classes): of all images, then of samples of patients."""
     classes = probabilities.shape[1]
     cell = labels * classes + probabilities.argmax(axis=1)
-    return draws.sums(cell, classes**2).reshape(-1, classes, classes)
+    return samples.sums(cell, classes**2).reshape(-1, classes, classes)
 
 
 def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
@@ -152,19 +152,19 @@ def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def prediction_sets(sets: np.ndarray, labels: np.ndarray, draws: Draws) -> PredictionSets:
+def prediction_sets(sets: np.ndarray, labels: np.ndarray, samples: BootstrapSamples) -> PredictionSets:
     """Measure sets, bool (n, classes), against the true categories, int (n,)."""
     classes, size = sets.shape[1], sets.sum(axis=1)
     held = sets[np.arange(len(labels)), labels]
-    sizes = draws.sums(size - 1, classes)
+    sizes = samples.sums(size - 1, classes)
     first = np.zeros(len(labels), bool)
-    first[np.unique(draws.group, return_index=True)[1]] = True  # one image stands for its patient
-    missed = np.bincount(draws.group, weights=~held, minlength=draws.patients) > 0
+    first[np.unique(samples.group, return_index=True)[1]] = True  # one image stands for its patient
+    missed = np.bincount(samples.group, weights=~held, minlength=samples.patients) > 0
     return PredictionSets(
         level=LEVEL,
-        coverage=draws.share(held),
-        patients=draws.share(~missed[draws.group], among=first),
-        mean_size=figure(sizes @ np.arange(1, classes + 1) / sizes.sum(axis=1)),
+        coverage=samples.share(held),
+        patients=samples.share(~missed[samples.group], among=first),
+        mean_size=interval(sizes @ np.arange(1, classes + 1) / sizes.sum(axis=1)),
         sizes=tuple(sizes[0].astype(int).tolist()),
     )
 

@@ -64,7 +64,7 @@ def read(examples: Sequence[Example], root: Path) -> np.ndarray:
     InputError, OSError
         A file cannot be read any more, or the folder cannot be written.
     """
-    kept = Geometries(root)
+    kept = MetadataCache(root)
 
     def work(example: Example) -> tuple[str, np.ndarray]:
         data = example.path.read_bytes()
@@ -84,8 +84,8 @@ def read(examples: Sequence[Example], root: Path) -> np.ndarray:
     return found
 
 
-class Geometries:
-    """Geometry by the SHA-256 of the image file, on disk: a file that only grows, one line a picture."""
+class MetadataCache:
+    """Metadata by the SHA-256 of the image file, on disk: a file that only grows, one line a picture."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / f"geometry-v{preprocess.VERSION}-{len(NAMES)}.tsv"

@@ -17,7 +17,7 @@ _MOST, _AT_ONCE = 4000, 256
 
 
 @dataclass(frozen=True)
-class Far:
+class OodFit:
     """What tells strange images, and how many of the test images it calls so.
 
     known, tried : training and validation images behind it
@@ -35,13 +35,13 @@ class Far:
         return {name: value for name, value in asdict(self).items() if name != "familiarity"}
 
 
-def fit(features: Features, split: Split, kind: Head) -> Far:
+def fit(features: Features, split: Split, kind: Head) -> OodFit:
     """Learn from the training images, and from no synthetic row; the validation patients set what is too far."""
     parts = (split.training, split.validation, split.test)
     training, validation, test = (_averages(features, part, kind) for part in parts)
     found = familiarity.fit(training, validation)
     flagged = int(found.far(test).sum()) if len(test) else 0
-    return Far(found, len(training), len(validation), flagged, len(test))
+    return OodFit(found, len(training), len(validation), flagged, len(test))
 
 
 def _averages(features: Features, part: np.ndarray, kind: Head) -> np.ndarray:

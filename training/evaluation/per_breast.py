@@ -9,7 +9,7 @@ import numpy as np
 from birads_app.imaging.view_filename import from_name
 from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
 from training.data.dataset import Example
-from training.evaluation.bootstrap import Draws, Figure, figures
+from training.evaluation.bootstrap import BootstrapSamples, Interval, intervals
 from training.evaluation.evaluate import confusions, measures
 
 # With fewer breasts of two views or more there is nothing to choose a rule by.
@@ -18,7 +18,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
-class Together:
+class BreastEvaluation:
     """How good the answers to breasts are of which there are two images or more.
 
     by_breast, by_view : accuracy, macro F1, quadratic kappa, ... of the rule's answers, and of those to single images
@@ -27,8 +27,8 @@ class Together:
     rule: str
     breasts: int
     images: int
-    by_breast: dict[str, Figure]
-    by_view: dict[str, Figure]
+    by_breast: dict[str, Interval]
+    by_view: dict[str, Interval]
 
     def as_dict(self) -> dict[str, Any]:
         """For ``evaluation.json``."""
@@ -77,7 +77,7 @@ def measure(
     *,
     replicates: int = 2000,
     seed: int = 0,
-) -> Together | None:
+) -> BreastEvaluation | None:
     """Answers to breasts beside answers to their single images; None where no breast has two images.
 
     A breast's true category is the most suspicious of its images'.
@@ -94,10 +94,10 @@ def measure(
     owners, images = np.asarray(patients), np.concatenate(breasts)
     answers, truth = _answers(probabilities, labels, breasts, rule)
 
-    def measured(found: np.ndarray, true: np.ndarray, whose: np.ndarray) -> dict[str, Figure]:
-        return figures(measures(confusions(found, true, Draws.of(whose, replicates, seed))))
+    def measured(found: np.ndarray, true: np.ndarray, whose: np.ndarray) -> dict[str, Interval]:
+        return intervals(measures(confusions(found, true, BootstrapSamples.of(whose, replicates, seed))))
 
-    return Together(
+    return BreastEvaluation(
         rule,
         len(breasts),
         len(images),

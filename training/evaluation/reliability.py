@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from birads_app.model.metrics import BINS, bin_of
-from training.evaluation.bootstrap import Draws, Figure, figure
+from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 
 
 @dataclass(frozen=True)
-class Bin:
+class ReliabilityBin:
     """Images whose named category has a probability between two tenths.
 
     sure : mean probability of the named category
@@ -31,12 +31,12 @@ class Calibration:
     bins : of the reliability diagram, those that hold an image, rising
     """
 
-    ece: Figure
-    brier: Figure
-    bins: tuple[Bin, ...]
+    ece: Interval
+    brier: Interval
+    bins: tuple[ReliabilityBin, ...]
 
 
-def calibration(probabilities: np.ndarray, labels: np.ndarray, draws: Draws) -> Calibration:
+def calibration(probabilities: np.ndarray, labels: np.ndarray, samples: BootstrapSamples) -> Calibration:
     """Measure probabilities (n, classes) against the true categories, int (n,).
 
     An expected calibration error cannot be negative, so that few images alone make it large; its interval
@@ -45,16 +45,16 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, draws: Draws) -> 
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     place = bin_of(sure)
-    gaps = draws.sums(place, BINS, right - sure)
+    gaps = samples.sums(place, BINS, right - sure)
     squares = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
     everywhere = np.zeros(len(labels), int)
-    images = draws.sums(everywhere, 1)[:, 0]
+    images = samples.sums(everywhere, 1)[:, 0]
     return Calibration(
-        ece=figure(np.abs(gaps).sum(axis=1) / images),
-        brier=figure(draws.sums(everywhere, 1, squares)[:, 0] / images),
+        ece=interval(np.abs(gaps).sum(axis=1) / images),
+        brier=interval(samples.sums(everywhere, 1, squares)[:, 0] / images),
         bins=tuple(_bin(sure[place == number], right[place == number]) for number in np.unique(place)),
     )
 
 
-def _bin(sure: np.ndarray, right: np.ndarray) -> Bin:
-    return Bin(len(sure), float(sure.mean()), float(right.mean()))
+def _bin(sure: np.ndarray, right: np.ndarray) -> ReliabilityBin:
+    return ReliabilityBin(len(sure), float(sure.mean()), float(right.mean()))

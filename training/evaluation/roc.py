@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.evaluation.bootstrap import Draws, ratio
+from training.evaluation.bootstrap import BootstrapSamples, ratio
 
 # Scores are told apart in so many steps of equal numbers for the bootstrap; what lies within one counts as a
 # tie, which moves an area by less than a thousandth, and not at all where there are fewer scores.
@@ -14,7 +14,7 @@ _POINTS = 101
 
 
 @dataclass(frozen=True)
-class Curve:
+class RocCurve:
     """An image is called positive where its score reaches the threshold.
 
     thresholds : falling, at most 101
@@ -26,7 +26,7 @@ class Curve:
     specificity: tuple[float, ...]
 
 
-def curve(scores: np.ndarray, positive: np.ndarray) -> Curve | None:
+def curve(scores: np.ndarray, positive: np.ndarray) -> RocCurve | None:
     """The curve of a score; None where all images are positive, or none is.
 
     Parameters
@@ -40,11 +40,11 @@ def curve(scores: np.ndarray, positive: np.ndarray) -> Curve | None:
     hits = np.cumsum(np.bincount(rank, weights=positive)) / positive.sum()
     alarms = np.cumsum(np.bincount(rank, weights=~positive)) / (~positive).sum()
     kept = np.unique(np.linspace(0, len(thresholds) - 1, _POINTS).round().astype(int))
-    return Curve(*(tuple(values[kept].tolist()) for values in (-thresholds, hits, 1 - alarms)))
+    return RocCurve(*(tuple(values[kept].tolist()) for values in (-thresholds, hits, 1 - alarms)))
 
 
 def area(
-    draws: Draws, scores: np.ndarray, positive: np.ndarray, among: np.ndarray | None = None
+    samples: BootstrapSamples, scores: np.ndarray, positive: np.ndarray, among: np.ndarray | None = None
 ) -> np.ndarray:
     """Area under the curve: the share of pairs of a positive image and another in which the positive scores higher.
 
@@ -60,7 +60,7 @@ def area(
     """
     grade, grades = _grades(scores)
     cell = grade + grades * positive
-    sums = draws.sums(cell if among is None else np.where(among, cell, -1), 2 * grades)
+    sums = samples.sums(cell if among is None else np.where(among, cell, -1), 2 * grades)
     others, ours = sums[:, :grades], sums[:, grades:]
     below = np.cumsum(others, axis=1)
     below -= others / 2

@@ -20,8 +20,8 @@ import numpy as np
 from training.data.dataset import Example
 from training.data.protocol import Dealt
 from training.data.split import Split
-from training.evaluation import metadata_baseline as geometry
-from training.evaluation.bootstrap import Draws, Figure, figure
+from training.evaluation import metadata_baseline
+from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 
 _FIGURES = ("accuracy", "f1", "kappa")
@@ -30,14 +30,14 @@ _MOST = 20_000
 _TREES = 200
 # So many times labels are shuffled. Each head learns from a fifth of the images, so that all take the time of one
 # training, but from 300 if there are as many, and never from more than 2,000.
-SHUFFLES = 5
+PERMUTATIONS = 5
 _FEWEST, _ENOUGH = 300, 2000
 # Levels of the interval over shuffles: as it is told, and as the alarm takes it, wrong once in 200 trainings.
 _TOLD, _ALARM = 0.975, 0.995
 
 
 @dataclass(frozen=True)
-class Geometry:
+class MetadataBaseline:
     """What the files' geometry alone gives.
 
     figures : accuracy, f1 and kappa on the model's test images
@@ -47,14 +47,14 @@ class Geometry:
     """
 
     images: int
-    figures: dict[str, Figure]
-    ahead: dict[str, Figure]
+    figures: dict[str, Interval]
+    ahead: dict[str, Interval]
     tells: tuple[tuple[str, float], ...]
     warning: str
 
 
 @dataclass(frozen=True)
-class Shuffled:
+class LabelPermutation:
     """What shuffled labels give.
 
     figures : accuracy, f1 and kappa on test images, means over the shuffles with 95 % intervals over them
@@ -63,24 +63,24 @@ class Shuffled:
     """
 
     images: int
-    figures: dict[str, Figure]
+    figures: dict[str, Interval]
     kappas: tuple[float, ...]
     warning: str
 
 
 @dataclass(frozen=True)
-class Traps:
+class SanityChecks:
     """What both traps caught."""
 
-    geometry: Geometry
-    shuffled: Shuffled
+    geometry: MetadataBaseline
+    shuffled: LabelPermutation
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-def by_geometry(
+def run_metadata_baseline(
     examples: Sequence[Example],
     dealt: Dealt,
     named: np.ndarray,
@@ -89,7 +89,7 @@ def by_geometry(
     *,
     replicates: int,
     seed: int,
-) -> Geometry:
+) -> MetadataBaseline:
     """Let a forest judge the test images by their files' geometry.
 
     Parameters
@@ -103,31 +103,33 @@ def by_geometry(
     chosen = np.sort(random.permutation(dealt.real)[:_MOST])
     rows = np.full(len(dealt.rows), -1)
     rows[chosen] = np.arange(len(chosen))
-    files = geometry.read([examples[index] for index in chosen], cache)
+    files = metadata_baseline.read([examples[index] for index in chosen], cache)
     forests = [_forest(files, rows, dealt.labels, parts, seed) for parts in dealt.splits]
     test = np.concatenate([parts.test for parts in dealt.splits])
     seen = rows[test] >= 0
     guessed = np.concatenate([guess for guess, _ in forests])
-    draws = Draws.of(dealt.patients[test[seen]], replicates, seed)
+    samples = BootstrapSamples.of(dealt.patients[test[seen]], replicates, seed)
     theirs, ours = (
-        measures(confusions(np.eye(classes)[answers], dealt.labels[test[seen]], draws))
+        measures(confusions(np.eye(classes)[answers], dealt.labels[test[seen]], samples))
         for answers in (guessed, named[seen])
     )
     weights = np.mean([weight for _, weight in forests], axis=0)
-    found = Geometry(
+    found = MetadataBaseline(
         images=int(seen.sum()),
-        figures={name: figure(theirs[name]) for name in _FIGURES},
-        ahead={name: figure(ours[name] - theirs[name]) for name in ("f1", "kappa")},
-        tells=tuple((geometry.NAMES[n], round(float(weights[n]), 3)) for n in np.argsort(-weights)[:3]),
+        figures={name: interval(theirs[name]) for name in _FIGURES},
+        ahead={name: interval(ours[name] - theirs[name]) for name in ("f1", "kappa")},
+        tells=tuple(
+            (metadata_baseline.NAMES[n], round(float(weights[n]), 3)) for n in np.argsort(-weights)[:3]
+        ),
         warning="",
     )
     return replace(found, warning=_nearness(found))
 
 
-def shuffle(dealt: Dealt, parts: Split, classes: int, seed: int) -> tuple[Dealt, Split]:
+def permute_labels(dealt: Dealt, parts: Split, classes: int, seed: int) -> tuple[Dealt, Split]:
     """Rows with the labels of the training and of the validation part dealt out anew, and parts of some of them."""
     random, labels = np.random.default_rng(seed), dealt.labels.copy()
-    most = min(_ENOUGH, max(_FEWEST, len(parts.training) // SHUFFLES))
+    most = min(_ENOUGH, max(_FEWEST, len(parts.training) // PERMUTATIONS))
     some = replace(
         parts,
         training=_some(parts.training, labels, classes, most, random),
@@ -135,11 +137,13 @@ def shuffle(dealt: Dealt, parts: Split, classes: int, seed: int) -> tuple[Dealt,
         test=_some(parts.test, labels, classes, most, random),
     )
     for part in (some.training, some.validation):
-        labels[part] = deal_anew(labels[part], dealt.patients[part], random)
+        labels[part] = permute_between_patients(labels[part], dealt.patients[part], random)
     return replace(dealt, labels=labels), some
 
 
-def deal_anew(labels: np.ndarray, patients: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def permute_between_patients(
+    labels: np.ndarray, patients: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
     """Labels (n,) given to other patients, in patients' blocks as far as numbers of images allow.
 
     Within a block they are mixed as well: images often stand in the order of their categories, and the place in
@@ -154,7 +158,7 @@ def deal_anew(labels: np.ndarray, patients: np.ndarray, random: np.random.Genera
     return dealt
 
 
-def by_shuffling(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> Shuffled:
+def judge_permutations(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> LabelPermutation:
     """Judge heads that learned from shuffled labels.
 
     Parameters
@@ -164,15 +168,15 @@ def by_shuffling(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> Shuffled:
     matrices = np.stack([_confusion(probabilities, labels) for probabilities, labels in answers])
     found = measures(matrices)
     kappas = found["kappa"]
-    least = _over_shuffles(kappas, _ALARM).low
+    least = _over_permutations(kappas, _ALARM).low
     warning = (
         f"WARNING: heads that learned from shuffled labels reach a quadratic kappa of {kappas.mean():.3f} (mean of "
         f"{len(kappas)}, at least {least:.3f} beyond luck), where chance gives 0. The truth gets into the answers "
         "by another way than through learning, and no figure can be trusted."
     )
-    return Shuffled(
+    return LabelPermutation(
         images=len(answers[0][1]),
-        figures={name: _over_shuffles(found[name], _TOLD) for name in _FIGURES},
+        figures={name: _over_permutations(found[name], _TOLD) for name in _FIGURES},
         kappas=tuple(kappas.round(4).tolist()),
         warning=warning if least > 0 else "",
     )
@@ -195,12 +199,12 @@ def _confusion(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.bincount(cell, minlength=classes**2).reshape(classes, classes)
 
 
-def _over_shuffles(values: np.ndarray, level: float) -> Figure:
+def _over_permutations(values: np.ndarray, level: float) -> Interval:
     """The mean with Student's interval."""
     from scipy.stats import t
 
     reach = float(t.ppf(level, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Figure(float(values.mean()), float(values.mean()) - reach, float(values.mean()) + reach)
+    return Interval(float(values.mean()), float(values.mean()) - reach, float(values.mean()) + reach)
 
 
 def _forest(
@@ -215,7 +219,7 @@ def _forest(
     return forest.predict(files[rows[test]]), forest.feature_importances_
 
 
-def _nearness(found: Geometry) -> str:
+def _nearness(found: MetadataBaseline) -> str:
     """Near is a macro F1 that the model does not clearly surpass, or a kappa of more than half of the model's."""
     kappa = found.figures["kappa"]
     model_kappa = kappa.value + found.ahead["kappa"].value

@@ -15,13 +15,13 @@ import numpy as np
 
 from training.config import Site, TrainConfig
 from training.data import dataset
-from training.evaluation.bootstrap import Draws, Figure, figure
+from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 from training.features.extract import Features
 from training.features.extractor import Extractor
 from training.heads import Head, head
 from training.pipeline import train
-from training.pipeline.result import Answers
+from training.pipeline.result import HeldOutPredictions
 from training.report.text import patient_warning
 
 # The paper's rows: title, resampling of the paper, resampling of the honest run. Nothing honest can resample
@@ -45,7 +45,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """One head under one row of the paper.
 
     published : what the paper printed, by figure, 0 to 1; empty where it printed nothing for this head and row
@@ -56,9 +56,9 @@ class Row:
     head: str
     title: str
     published: dict[str, float]
-    paper: dict[str, Figure]
-    honest: dict[str, Figure]
-    leak: dict[str, Figure]
+    paper: dict[str, Interval]
+    honest: dict[str, Interval]
+    leak: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Reproduction:
     protocol: str
     backbone: str
     cautions: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PaperRow, ...]
     settings: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def reproduce(
     found = train.find(config, say)
     source = train.open_backbone(config, site)
     cautions += _backbone_caution(source)
-    rows: list[Row] = []
+    rows: list[PaperRow] = []
     for name, kind in kinds.items():
         features = train.read(config, site, source, kind, found.dataset, say)
         if not rows:
@@ -163,7 +163,9 @@ def _backbone_caution(source: Extractor) -> tuple[str, ...]:
     )
 
 
-def compare(config: TrainConfig, kind: Head, features: Features, say: Callable[[str], None]) -> Iterator[Row]:
+def compare(
+    config: TrainConfig, kind: Head, features: Features, say: Callable[[str], None]
+) -> Iterator[PaperRow]:
     """The paper's rows for one head on features at hand; a protocol that occurs in two of them runs once.
 
     Raises
@@ -182,7 +184,7 @@ def compare(config: TrainConfig, kind: Head, features: Features, say: Callable[[
         yield _row(config.head, title, runs[paper, "image"], runs[honest, "patient"])
 
 
-def _run(config: TrainConfig, answers: Answers) -> _Run:
+def _run(config: TrainConfig, answers: HeldOutPredictions) -> _Run:
     """The figures of the answers and of bootstrap samples.
 
     With folds both sides judge every patient, so one seed draws the same patients for both: some are hard
@@ -190,16 +192,16 @@ def _run(config: TrainConfig, answers: Answers) -> _Run:
     different patients, who are drawn independently.
     """
     seed = config.seed if config.folds else 2 * config.seed + (config.split == "image")
-    draws = Draws.of(answers.patients, config.replicates, seed)
-    return measures(confusions(answers.calibrated, answers.labels, draws))
+    samples = BootstrapSamples.of(answers.patients, config.replicates, seed)
+    return measures(confusions(answers.calibrated, answers.labels, samples))
 
 
-def _row(kind: str, title: str, paper: _Run, honest: _Run) -> Row:
-    return Row(
+def _row(kind: str, title: str, paper: _Run, honest: _Run) -> PaperRow:
+    return PaperRow(
         head=kind,
         title=title,
         published=PUBLISHED.get((kind, title), {}),
-        paper={name: figure(paper[name]) for name in FIGURES},
-        honest={name: figure(honest[name]) for name in FIGURES},
-        leak={name: figure(paper[name] - honest[name]) for name in FIGURES},
+        paper={name: interval(paper[name]) for name in FIGURES},
+        honest={name: interval(honest[name]) for name in FIGURES},
+        leak={name: interval(paper[name] - honest[name]) for name in FIGURES},
     )

@@ -30,7 +30,7 @@ _POINTED_AT = ("3", "4", "5")
 
 
 @dataclass(frozen=True)
-class Proof:
+class CheckResult:
     """What came out.
 
     f1 : macro-F1 over the images of the test patients
@@ -68,9 +68,9 @@ class _Truth:
     boxes: tuple[Box, ...]
 
 
-def prove(
+def check(
     site: Site, kind: str, train_patients: int, test_patients: int, seed: int, say: Callable[[str], None]
-) -> Proof:
+) -> CheckResult:
     """Write two sets of phantoms, train this kind of head on one as ``flask train`` does, and read the other.
 
     Raises
@@ -109,7 +109,9 @@ def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[ImagePre
         yield from tqdm(answers, total=len(truth), desc="reading", unit="image", disable=None)
 
 
-def _judge(truth: Sequence[_Truth], answers: Sequence[ImagePrediction], classes: tuple[str, ...]) -> Proof:
+def _judge(
+    truth: Sequence[_Truth], answers: Sequence[ImagePrediction], classes: tuple[str, ...]
+) -> CheckResult:
     matrix = np.zeros((len(classes), len(classes)))
     hits = []
     for row, answer in zip(truth, answers, strict=True):
@@ -117,7 +119,7 @@ def _judge(truth: Sequence[_Truth], answers: Sequence[ImagePrediction], classes:
         if row.category in _POINTED_AT:
             cell = peak_cell(answer)
             hits.append(cell is not None and any(overlaps(cell, box) for box in row.boxes))
-    return Proof(
+    return CheckResult(
         f1=float(measures(matrix[None])["f1"][0]),
         overlap=float(np.mean(hits)),
         images=len(truth),

@@ -30,7 +30,7 @@ _SPREAD = 1.3
 
 
 @dataclass(frozen=True)
-class Plan:
+class FindingPlan:
     """A finding before it is drawn; both views of a breast share it.
 
     kind : a value of :data:`KINDS`
@@ -48,14 +48,14 @@ class Plan:
     seed: int
 
 
-def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) -> Plan | None:
+def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) -> FindingPlan | None:
     """Plan the finding of a breast; None for category 1. The draws are the same ones for every category."""
     choice, radius, depth, cc, mlo, contrast = rng.uniform(size=6)
     seed = int(rng.integers(2**31))
     kinds = KINDS[category]
     if not kinds:
         return None
-    return Plan(
+    return FindingPlan(
         kind=kind or kinds[int(choice * len(kinds))],
         radius=0.085 + 0.04 * radius,
         depth=0.35 + 0.35 * depth,
@@ -65,7 +65,9 @@ def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) 
     )
 
 
-def draw_finding(grey: np.ndarray, anatomy: Anatomy, plan: Plan, view: str) -> tuple[int, int, int, int]:
+def draw_finding(
+    grey: np.ndarray, anatomy: Anatomy, plan: FindingPlan, view: str
+) -> tuple[int, int, int, int]:
     """Draw the finding into ``grey`` in place; returns its box (top, left, height, width) in pixels."""
     radius = plan.radius * anatomy.depth
     row, column = _place(anatomy, plan, view, radius)
@@ -75,7 +77,7 @@ def draw_finding(grey: np.ndarray, anatomy: Anatomy, plan: Plan, view: str) -> t
     return _lay(grey, anatomy, _FORMS[plan.kind](patch), plan.contrast, round(row), round(column))
 
 
-def _place(anatomy: Anatomy, plan: Plan, view: str, radius: float) -> tuple[float, float]:
+def _place(anatomy: Anatomy, plan: FindingPlan, view: str, radius: float) -> tuple[float, float]:
     """The spot nearest to the planned one with room for the finding: clear of skin, muscle and edge."""
     height, width = anatomy.room.shape
     wanted_row = anatomy.nipple[0] + plan.offset[view] * 0.22 * height

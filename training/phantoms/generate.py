@@ -20,12 +20,20 @@ import numpy as np
 from training.errors import TrainingError
 from training.phantoms.anatomy import DENSITIES, VIEWS, draw_habitus
 from training.phantoms.dicom import encode_dicom
-from training.phantoms.image import CATEGORIES, LATERALITIES, WHITE, Finding, Phantom, PhantomError, phantom
+from training.phantoms.image import (
+    CATEGORIES,
+    LATERALITIES,
+    WHITE,
+    Phantom,
+    PhantomError,
+    PhantomFinding,
+    phantom,
+)
 
 __all__ = [
     "COLUMNS",
     "WHITE",
-    "Finding",
+    "PhantomFinding",
     "FolderInUse",
     "Phantom",
     "PhantomError",

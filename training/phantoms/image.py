@@ -25,7 +25,7 @@ class PhantomError(TrainingError, ValueError):
 
 
 @dataclass(frozen=True)
-class Finding:
+class PhantomFinding:
     """One finding: its kind, and its box (top, left, height, width) in pixels, with spicules or cluster."""
 
     kind: str
@@ -44,7 +44,7 @@ class Phantom:
     view: str
     laterality: str
     density: str
-    findings: tuple[Finding, ...]
+    findings: tuple[PhantomFinding, ...]
 
 
 def phantom(
@@ -81,9 +81,9 @@ def phantom(
     rng = np.random.default_rng([int(rng.integers(2**31)), VIEWS.index(view)])
     anatomy = draw_anatomy(rng, habitus, view, density, size)
     grey = anatomy.grey.copy()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PhantomFinding, ...] = ()
     if plan is not None:
-        findings = (Finding(plan.kind, draw_finding(grey, anatomy, plan, view)),)
+        findings = (PhantomFinding(plan.kind, draw_finding(grey, anatomy, plan, view)),)
     pixels = np.zeros((size, round(size * ASPECT)), np.uint16)
     pixels[:, : grey.shape[1]] = _acquire(rng, grey, anatomy.inside, habitus)
     if laterality == "R":
@@ -117,9 +117,9 @@ def _acquire(rng: np.random.Generator, grey: np.ndarray, inside: np.ndarray, hab
     return np.take(np.round(curve).astype(np.uint16), (noisy * WHITE + 0.5).astype(np.uint16))
 
 
-def _mirror(finding: Finding, pixels: np.ndarray) -> Finding:
+def _mirror(finding: PhantomFinding, pixels: np.ndarray) -> PhantomFinding:
     top, left, height, width = finding.box
-    return Finding(finding.kind, (top, pixels.shape[1] - left - width, height, width))
+    return PhantomFinding(finding.kind, (top, pixels.shape[1] - left - width, height, width))
 
 
 def _burn_label(pixels: np.ndarray, text: str, left: bool) -> None:

@@ -12,7 +12,7 @@ from training.errors import NameTaken, TrainingError
 
 
 @contextmanager
-def reserved(models: Path, name: str) -> Iterator[None]:
+def hold_name(models: Path, name: str) -> Iterator[None]:
     """Hold a new model's name while it is made, against other trainings on this machine.
 
     The lock ends with the process, however it ends; what killed trainings left in the folder is removed.

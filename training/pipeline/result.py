@@ -14,19 +14,19 @@ from training.data.dataset_report import Survey
 from training.data.split import Split
 from training.evaluation import per_breast
 from training.evaluation.evaluate import Evaluation, evaluate
-from training.evaluation.ood_fit import Far
-from training.evaluation.sanity_checks import Traps
+from training.evaluation.ood_fit import OodFit
+from training.evaluation.sanity_checks import SanityChecks
 from training.features.extract import Features
 from training.features.extractor import Extractor
 from training.heads import Head, TrainedHead
-from training.report import html, record, text, thumbnails
+from training.report import evaluation_record, html, text, thumbnails
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Trained:
+class FinishedTraining:
     """A finished training."""
 
     path: Path
@@ -35,7 +35,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ValidationFit:
     """What the validation patients tell: the temperature, the threshold of the prediction sets, and the rule by
     which a breast's views are put together."""
 
@@ -45,7 +45,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Answers:
+class HeldOutPredictions:
     """What a head says about test images.
 
     raw, calibrated : probabilities (n, classes) before and after temperature scaling
@@ -63,7 +63,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """Everything at hand once a head has learned and answered.
 
     split : the parts that the model itself learned from
@@ -79,18 +79,18 @@ class Outcome:
     source: Extractor
     kind: Head
     trained: TrainedHead
-    scale: Scale
-    answers: Answers
+    scale: ValidationFit
+    answers: HeldOutPredictions
     leak: protocol.Leak
     notes: tuple[str, ...]
     checked: Survey
-    traps: Traps | None
-    far: Far
+    traps: SanityChecks | None
+    far: OodFit
 
-    def write(self, models: Path) -> Trained:
+    def write(self, models: Path) -> FinishedTraining:
         """Measure, and write the bundle with its card and report; raises BundleError, OSError."""
         evaluation = self._evaluate()
-        known = record.record(
+        known = evaluation_record.build(
             self.config, self._facts(), evaluation, self._together(), self.checked, self.traps, self.far
         )
         path = bundles.write(
@@ -104,7 +104,7 @@ class Outcome:
             report=html.page(known, self._pictures() if self.config.images else ()),
             known=self.far.familiarity,
         )
-        return Trained(path, evaluation, text.summary(known))
+        return FinishedTraining(path, evaluation, text.summary(known))
 
     @property
     def _classes(self) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ class Outcome:
             seed=self.config.seed,
         )
 
-    def _together(self) -> per_breast.Together | None:
+    def _together(self) -> per_breast.BreastEvaluation | None:
         answers = self.answers
         return per_breast.measure(
             answers.calibrated,
@@ -135,12 +135,12 @@ class Outcome:
             seed=self.config.seed,
         )
 
-    def _facts(self) -> record.Facts:
+    def _facts(self) -> evaluation_record.TrainingFacts:
         images, source = self.features.dataset.examples, self.source
         parts = (self.split.training, self.split.validation, self.split.test)
         training, validation, test = (len(np.unique(self.dealt.patients[part])) for part in parts)
         counts = [self._count(part) for part in parts]
-        return record.Facts(
+        return evaluation_record.TrainingFacts(
             classes=self._classes,
             counts=tuple(zip(*counts, strict=True)),
             before=self._count(parts[0][parts[0] < self.dealt.real]),
@@ -165,13 +165,13 @@ class Outcome:
         """Images of each category among these."""
         return tuple(np.bincount(self.dealt.labels[part], minlength=len(self._classes)).tolist())
 
-    def _pictures(self) -> tuple[thumbnails.Picture, ...]:
+    def _pictures(self) -> tuple[thumbnails.Thumbnail, ...]:
         """Test images to show; none after a cross-validation, since the model itself learned from all."""
         real = np.flatnonzero(self.split.test < self.dealt.real)
         if not len(real):
             return ()
         chosen = real[thumbnails.choose(self.answers.calibrated[real], self.answers.labels[real])]
-        reader = thumbnails.Reader(
+        reader = thumbnails.ModelFunctions(
             self.source.size,
             self.source.maps,
             lambda maps: self.trained.logits(self.kind.rows(maps)) / self.scale.temperature,

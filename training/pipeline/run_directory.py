@@ -26,7 +26,7 @@ _SETTINGS, _MATERIAL = "settings.json", "material.sha256"
 _HASHED_AT_ONCE = 1024
 
 
-class Work:
+class RunDirectory:
     """The work folder of one training."""
 
     def __init__(self, folder: Path) -> None:

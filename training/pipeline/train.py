@@ -35,9 +35,9 @@ from training.features import extractor
 from training.features.extract import Features, extract
 from training.features.extractor import Extractor
 from training.heads import Head, Lesson, TrainedHead, head
-from training.pipeline.name_lock import reserved
-from training.pipeline.result import Answers, Outcome, Scale, Trained
-from training.pipeline.run_directory import Work
+from training.pipeline.name_lock import hold_name
+from training.pipeline.result import FinishedTraining, HeldOutPredictions, TrainingResult, ValidationFit
+from training.pipeline.run_directory import RunDirectory
 
 _UNORDERED = (
     "Category 0, incomplete, has no place in the order of the others; the ordinal loss takes it for less "
@@ -57,7 +57,7 @@ class _Material:
     classes: tuple[str, ...]
     dealt: protocol.Dealt
     split: Split
-    work: Work | None
+    work: RunDirectory | None
     fold: int = 0
 
     def part(self, indices: np.ndarray) -> tuple[AnyRows, np.ndarray]:
@@ -70,7 +70,9 @@ class _Material:
         return np.array([per_breast.side(examples[n]) if n < self.dealt.real else "" for n in indices], str)
 
 
-def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False) -> Trained:
+def train(
+    config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False
+) -> FinishedTraining:
     """Learn a head and write the bundle; on any error nothing is left in the folder of models.
 
     Parameters
@@ -87,7 +89,7 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume
     """
     kind = head(config.head, config.loss)
     target = site.target or site.models
-    with reserved(target, config.name):
+    with hold_name(target, config.name):
         protocol.of(config)
         finetune.check(config, kind)
         work = _work(config, site, say, resume)
@@ -107,8 +109,8 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume
             if config.folds
             else _answer(material, trained, scale)
         )
-        laid = _lay_traps(config, site, kind, material, answers, say) if config.traps else None
-        outcome = Outcome(
+        laid = _run_sanity_checks(config, site, kind, material, answers, say) if config.traps else None
+        outcome = TrainingResult(
             config=config,
             features=material.features,
             dealt=material.dealt,
@@ -130,7 +132,7 @@ def train(config: TrainConfig, site: Site, say: Callable[[str], None], *, resume
     return written
 
 
-def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[Answers, protocol.Leak]:
+def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[HeldOutPredictions, protocol.Leak]:
     """What a protocol gives on features at hand; no model is written.
 
     Raises
@@ -201,11 +203,11 @@ def check(
     return checked
 
 
-def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool) -> Work | None:
+def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool) -> RunDirectory | None:
     """The work folder: as it was left, or begun anew."""
     if site.work is None:
         return None
-    work = Work(site.work / config.name)
+    work = RunDirectory(site.work / config.name)
     if not resume and work.begin({"recipe": "head", **asdict(config)}):
         say(
             f"An interrupted training of {config.name} is discarded; flask train --resume --name {config.name} "
@@ -214,7 +216,7 @@ def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: b
     return work
 
 
-def _material(config: TrainConfig, features: Features, work: Work | None = None) -> _Material:
+def _material(config: TrainConfig, features: Features, work: RunDirectory | None = None) -> _Material:
     """Resample where that comes first, and split."""
     usable = features.dataset
     if work:
@@ -281,7 +283,7 @@ def _fine_tune(
     return new, tuned, replace(material, features=features, dealt=replace(material.dealt, rows=rows))
 
 
-def _scale(material: _Material, trained: TrainedHead) -> Scale:
+def _scale(material: _Material, trained: TrainedHead) -> ValidationFit:
     """What suits the validation patients: temperature, threshold of the sets, rule for a breast's views."""
     validation = material.split.validation
     rows, labels = material.part(validation)
@@ -290,16 +292,16 @@ def _scale(material: _Material, trained: TrainedHead) -> Scale:
     calibrated, patients = softmax(logits, temperature), material.dealt.patients[validation]
     threshold = conformal.fit_threshold(calibrated, labels, patients)
     rule = per_breast.choose(calibrated, labels, per_breast.group(patients, material.sides(validation)))
-    return Scale(temperature, threshold, rule)
+    return ValidationFit(temperature, threshold, rule)
 
 
-def _answer(material: _Material, trained: TrainedHead, scale: Scale) -> Answers:
+def _answer(material: _Material, trained: TrainedHead, scale: ValidationFit) -> HeldOutPredictions:
     """Probabilities of the test part, which nothing has seen before."""
     rows, labels = material.part(material.split.test)
     logits = trained.logits(rows)
     calibrated = softmax(logits, scale.temperature)
     sets = conformal.in_prediction_set(calibrated, scale.threshold)
-    return Answers(
+    return HeldOutPredictions(
         softmax(logits),
         calibrated,
         sets,
@@ -311,7 +313,7 @@ def _answer(material: _Material, trained: TrainedHead, scale: Scale) -> Answers:
 
 def _cross_validate(
     config: TrainConfig, kind: Head, material: _Material, say: Callable[[str], None]
-) -> Answers:
+) -> HeldOutPredictions:
     """Probabilities of every image from the fold in whose test part it is."""
     found = []
     for number, parts in enumerate(material.dealt.splits, 1):
@@ -321,7 +323,7 @@ def _cross_validate(
             trained, _ = _fit(config, kind, fold)
         found.append(_answer(fold, trained, _scale(fold, trained)))
     columns = zip(*(vars(one).values() for one in found), strict=True)
-    return Answers(*(np.concatenate(column) for column in columns))
+    return HeldOutPredictions(*(np.concatenate(column) for column in columns))
 
 
 def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:
@@ -329,14 +331,14 @@ def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:
     return protocol.leak(protocol.of(config), material.dealt, unknown)
 
 
-def _lay_traps(
+def _run_sanity_checks(
     config: TrainConfig,
     site: Site,
     kind: Head,
     material: _Material,
-    answers: Answers,
+    answers: HeldOutPredictions,
     say: Callable[[str], None],
-) -> sanity_checks.Traps:
+) -> sanity_checks.SanityChecks:
     """What geometry alone and what shuffled labels give; with folds, the labels of the first one are shuffled."""
     say("Laying traps: file geometry alone, and the same head on shuffled labels.")
     examples, dealt, named = (
@@ -344,8 +346,8 @@ def _lay_traps(
         material.dealt,
         answers.calibrated.argmax(axis=1),
     )
-    return sanity_checks.Traps(
-        geometry=sanity_checks.by_geometry(
+    return sanity_checks.SanityChecks(
+        geometry=sanity_checks.run_metadata_baseline(
             examples,
             dealt,
             named,
@@ -354,20 +356,20 @@ def _lay_traps(
             replicates=config.replicates,
             seed=config.seed,
         ),
-        shuffled=sanity_checks.by_shuffling(
+        shuffled=sanity_checks.judge_permutations(
             [
-                _answer_shuffled(config, kind, material, number)
-                for number in range(1, sanity_checks.SHUFFLES + 1)
+                _predict_permuted(config, kind, material, number)
+                for number in range(1, sanity_checks.PERMUTATIONS + 1)
             ]
         ),
     )
 
 
-def _answer_shuffled(
+def _predict_permuted(
     config: TrainConfig, kind: Head, material: _Material, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and true categories of test images, from a head that learned from shuffled labels."""
-    dealt, parts = sanity_checks.shuffle(
+    dealt, parts = sanity_checks.permute_labels(
         material.dealt, material.dealt.splits[0], len(material.classes), config.seed + number
     )
     shuffled = replace(material, dealt=dealt, split=parts, fold=-number)

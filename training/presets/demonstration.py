@@ -22,13 +22,13 @@ from training.engine.backbone import freeze_backbone, keras_resnet50
 from training.engine.freeze import freeze
 from training.engine.multitask import CONV4, FineTuning, Part, Schedule
 from training.heads import DenseHead
-from training.pipeline.name_lock import reserved
-from training.pipeline.run_directory import Work
+from training.pipeline.name_lock import hold_name
+from training.pipeline.run_directory import RunDirectory
 from training.presets import demonstration_card, demonstration_data, demonstration_ood
 from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, Material, Source
 from training.presets.model_comparison import (
-    Candidate,
-    Figures,
+    ComparedModel,
+    ModelFigures,
     calibrated,
     in_parts,
     measure,
@@ -43,7 +43,7 @@ _IMAGENET = "weights/resnet50_keras_v1_c4_exact.weights.h5"
 
 
 @dataclass(frozen=True)
-class ShippedConfig:
+class DemonstrationConfig:
     """The knobs of the shipped model; saved inside the bundle."""
 
     size: int = 224
@@ -58,8 +58,8 @@ class ShippedConfig:
     schedule: Schedule = field(default_factory=Schedule)
 
 
-def train_shipped(
-    data: Path, name: str, site: Site, work: Path, config: ShippedConfig, beside: Sequence[Path] = ()
+def train_demonstration(
+    data: Path, name: str, site: Site, work: Path, config: DemonstrationConfig, beside: Sequence[Path] = ()
 ) -> Path:
     """Train, measure and write the shipped model; a run that was stopped goes on where it was.
 
@@ -74,9 +74,9 @@ def train_shipped(
     DatasetError, ModelError
         A set is missing, the name is taken, or a bundle to compare with cannot be used.
     """
-    with reserved(site.models, name):
+    with hold_name(site.models, name):
         settings = {"data": str(data.resolve()), "beside": [str(path.resolve()) for path in beside]}
-        Work(work).keep({"recipe": "shipped", **settings})
+        RunDirectory(work).keep({"recipe": "shipped", **settings})
         material = _read(data, config)
         compared = [of_bundle(path, site, config.size) for path in beside]
         run = fine_tune(data, work, config, material)
@@ -105,28 +105,32 @@ def train_shipped(
     return written
 
 
-def compare(data: Path, paths: Sequence[Path], site: Site, config: ShippedConfig) -> str:
+def compare(data: Path, paths: Sequence[Path], site: Site, config: DemonstrationConfig) -> str:
     """Bundles, and logistic regression, on the held-out patients: a Markdown table; raises as training does."""
     material = _read(data, config)
     candidates = [of_bundle(path, site, config.size) for path in paths]
     return table(_measured(candidates, data, site, config, material))
 
 
-def _read(data: Path, config: ShippedConfig) -> Material:
+def _read(data: Path, config: DemonstrationConfig) -> Material:
     return demonstration_data.read(
         data, config.size, validation=config.validation, test=config.test, seed=config.seed
     )
 
 
 def _measured(
-    candidates: Sequence[Candidate], data: Path, site: Site, config: ShippedConfig, material: Material
-) -> list[Figures]:
+    candidates: Sequence[ComparedModel],
+    data: Path,
+    site: Site,
+    config: DemonstrationConfig,
+    material: Material,
+) -> list[ModelFigures]:
     """The candidates' figures, then those of logistic regression on frozen features."""
     plain = of_logistic_regression(data / _IMAGENET, site, material, config.seed)
     return [measure(one, material) for one in (*candidates, plain)]
 
 
-def fine_tune(data: Path, work: Path, config: ShippedConfig, material: Material) -> FineTuning:
+def fine_tune(data: Path, work: Path, config: DemonstrationConfig, material: Material) -> FineTuning:
     """Train, or go on; gives the run with its last weights."""
     import keras
 
@@ -149,7 +153,7 @@ def fine_tune(data: Path, work: Path, config: ShippedConfig, material: Material)
     return run
 
 
-def _imagenet_backbone(data: Path, config: ShippedConfig) -> Any:
+def _imagenet_backbone(data: Path, config: DemonstrationConfig) -> Any:
     """ResNet50 with ImageNet weights up to conv4."""
     import keras
 
@@ -158,7 +162,7 @@ def _imagenet_backbone(data: Path, config: ShippedConfig) -> Any:
     return backbone
 
 
-def _conv4(data: Path, work: Path, config: ShippedConfig) -> Callable[[np.ndarray], np.ndarray]:
+def _conv4(data: Path, work: Path, config: DemonstrationConfig) -> Callable[[np.ndarray], np.ndarray]:
     """The ImageNet stages, compiled for speed."""
     import keras
 
@@ -170,7 +174,7 @@ def _conv4(data: Path, work: Path, config: ShippedConfig) -> Callable[[np.ndarra
     return open_graph(graph)
 
 
-def _head(config: ShippedConfig) -> Any:
+def _head(config: DemonstrationConfig) -> Any:
     """Maps -> logits of the categories, by pooling and the paper's dense layers; and of the places.
 
     Features are pooled three ways: their average, their maximum, and their average over the places that look
@@ -193,7 +197,7 @@ def _head(config: ShippedConfig) -> Any:
     return keras.Model(maps, [layers.Dense(len(CLASSES), dtype="float32")(pooled), places])
 
 
-def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: ShippedConfig) -> Part:
+def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: DemonstrationConfig) -> Part:
     """Some images of several sources together."""
     columns = [
         (
@@ -209,7 +213,7 @@ def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: ShippedConfig) ->
     return Part(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _serving_graphs(run: FineTuning, config: ShippedConfig, work: Path) -> tuple[Path, Path]:
+def _serving_graphs(run: FineTuning, config: DemonstrationConfig, work: Path) -> tuple[Path, Path]:
     """Backbone and head, frozen in float32 arithmetic, as files in the work folder."""
     import keras
 
@@ -228,7 +232,9 @@ def _serving_graphs(run: FineTuning, config: ShippedConfig, work: Path) -> tuple
     return paths
 
 
-def _facts(run: FineTuning, material: Material, config: ShippedConfig, served: Candidate) -> dict[str, Any]:
+def _facts(
+    run: FineTuning, material: Material, config: DemonstrationConfig, served: ComparedModel
+) -> dict[str, Any]:
     """What the card and the manifest tell besides the figures."""
     images = {
         name: [len(part.training), len(part.validation), len(part.test)]
@@ -249,7 +255,7 @@ def _facts(run: FineTuning, material: Material, config: ShippedConfig, served: C
     }
 
 
-def _manifest(facts: dict[str, Any], config: ShippedConfig) -> dict[str, Any]:
+def _manifest(facts: dict[str, Any], config: DemonstrationConfig) -> dict[str, Any]:
     return {
         "classes": list(CLASSES),
         "demonstration": True,

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from birads_app.terms.categories import DISCLAIMER
-from training.evaluation.bootstrap import Figure
+from training.evaluation.bootstrap import Interval
 from training.presets.demonstration_data import CESM, DDSM, KAU, LICENCES, PHANTOMS
-from training.presets.model_comparison import PARTIAL_NAMES, Figures, table
+from training.presets.model_comparison import PARTIAL_NAMES, ModelFigures, table
 from training.report.text import breasts, figures_table, grid_table, markdown_table, prediction_sets
 
 _TEMPLATE = Path(__file__).with_name("demonstration_card.md")
 
 
-def card(name: str, facts: dict[str, Any], ours: Figures, others: Sequence[Figures]) -> str:
+def card(name: str, facts: dict[str, Any], ours: ModelFigures, others: Sequence[ModelFigures]) -> str:
     """The model card, in Markdown."""
     cesm, ddsm, kau = ours.cesm, ours.ddsm, ours.kau
     images, curve = facts["images"], facts["history"]
@@ -60,7 +60,7 @@ def _curve_table(curve: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _partial_table(figures: dict[str, Figure]) -> str:
+def _partial_table(figures: dict[str, Interval]) -> str:
     return markdown_table(
         ["figure", "value (95 % interval)"],
         [[PARTIAL_NAMES[key], str(figure)] for key, figure in figures.items()],

@@ -30,7 +30,7 @@ _SEED, _PATIENTS, _DRAWINGS = 990_000, 25, 60
 
 
 @dataclass(frozen=True)
-class Tried:
+class OodTest:
     """Images of one kind.
 
     refused : that are no mammograms to :mod:`birads_app.imaging.quality`
@@ -61,7 +61,7 @@ def fit(path: Path, data: Path, site: Site) -> str:
         A set is missing.
     """
     bundle = bundles.load(path)
-    recipe = _recipe(bundle)
+    recipe = _data_settings(bundle)
     material = demonstration_data.read(
         data, bundle.size, validation=recipe.validation, test=recipe.test, seed=recipe.seed
     )
@@ -77,7 +77,7 @@ def fit(path: Path, data: Path, site: Site) -> str:
     return section
 
 
-def card(known: Familiarity, tried: Sequence[Tried]) -> str:
+def card(known: Familiarity, tried: Sequence[OodTest]) -> str:
     """The card's section, in Markdown."""
     rows = [
         [
@@ -106,7 +106,7 @@ hardly ever: no warning is no sign that an answer is right. Made by `flask model
 
 
 @dataclass(frozen=True)
-class _Recipe:
+class _DataSettings:
     """What of the recipe's knobs decides which images a model learned from."""
 
     seed: int
@@ -116,10 +116,10 @@ class _Recipe:
     phantom_seed: int
 
 
-def _recipe(bundle: Bundle) -> _Recipe:
+def _data_settings(bundle: Bundle) -> _DataSettings:
     training = bundle.manifest.get("training", {})
     try:
-        return _Recipe(**{field.name: training[field.name] for field in fields(_Recipe)})
+        return _DataSettings(**{field.name: training[field.name] for field in fields(_DataSettings)})
     except KeyError as error:
         raise ModelError(
             f"{bundle.name} was not made by the recipe of the shipped model. `flask train` writes what tells strange "
@@ -146,17 +146,17 @@ def _part(material: Material, part: str) -> np.ndarray:
     )
 
 
-def _try(known: Familiarity, features: Judge, material: Material, size: int) -> Iterator[Tried]:
+def _try(known: Familiarity, features: Judge, material: Material, size: int) -> Iterator[OodTest]:
     """Images of the training's own sources first, then the others."""
     from sklearn.metrics import roc_auc_score
 
     own = known.distances(features(_part(material, "test")))
 
-    def tried(title: str, squares: np.ndarray, refused: int = 0) -> Tried:
+    def tried(title: str, squares: np.ndarray, refused: int = 0) -> OodTest:
         found = features(squares)
         distances = np.concatenate([known.distances(found), own])
         strange = np.arange(len(distances)) < len(found)
-        return Tried(
+        return OodTest(
             title, refused, len(found), int(known.far(found).sum()), roc_auc_score(strange, distances)
         )
 

@@ -17,7 +17,7 @@ from birads_app.terms.errors import ModelError
 from training.config import Site, TrainConfig
 from training.engine.fit_arguments import Lesson
 from training.evaluation import per_breast as breasts
-from training.evaluation.bootstrap import Draws, Figure, figure
+from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.roc import area
 from training.features import extractor
@@ -37,7 +37,7 @@ PARTIAL_NAMES = {
 
 
 @dataclass(frozen=True)
-class Answers:
+class SourcePredictions:
     """One source's held-out images with the model's logits.
 
     rows : indices of the images in the source
@@ -69,7 +69,7 @@ class Answers:
         return np.array([CLASSES.index(label) for label in self.labels])
 
 
-def exact(answers: Answers, temperature: float, threshold: float | None = None) -> Evaluation:
+def exact(answers: SourcePredictions, temperature: float, threshold: float | None = None) -> Evaluation:
     """Figures on a source whose labels are BI-RADS categories; of prediction sets too, where there is a threshold."""
     calibrated = softmax(answers.logits, temperature)
     return evaluate(
@@ -82,23 +82,23 @@ def exact(answers: Answers, temperature: float, threshold: float | None = None) 
     )
 
 
-def partial(answers: Answers, temperature: float) -> dict[str, Figure]:
+def partial(answers: SourcePredictions, temperature: float) -> dict[str, Interval]:
     """Figures on a source whose labels are normal, benign or cancer."""
     probabilities = softmax(answers.logits, temperature)
     labels, suspicious = answers.labels, probabilities[:, 3:].sum(axis=1)
     allowed = answers.source.possible[answers.rows]
     within = allowed[np.arange(len(labels)), probabilities.argmax(axis=1)]
     constant = int(allowed.sum(axis=0).argmax())
-    draws = Draws.of(answers.patients)
-    figures = {"within": draws.share(within), "within_constant": draws.share(allowed[:, constant])}
+    samples = BootstrapSamples.of(answers.patients)
+    figures = {"within": samples.share(within), "within_constant": samples.share(allowed[:, constant])}
     for other in ("normal", "benign"):
         among = np.isin(labels, ("cancer", other))
-        figures[f"auc_cancer_{other}"] = figure(area(draws, suspicious, labels == "cancer", among))
+        figures[f"auc_cancer_{other}"] = interval(area(samples, suspicious, labels == "cancer", among))
     return figures
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ComparedModel:
     """A model that can judge prepared images.
 
     temperature : what its logits are divided by
@@ -112,19 +112,19 @@ class Candidate:
     threshold: float | None = None
     rule: str = DEFAULT_POOLING
 
-    def answers(self, source: Source, rows: np.ndarray) -> Answers:
+    def answers(self, source: Source, rows: np.ndarray) -> SourcePredictions:
         """Its logits of some images."""
-        return Answers(source, rows, self.judge(source.squares[rows]))
+        return SourcePredictions(source, rows, self.judge(source.squares[rows]))
 
 
 @dataclass(frozen=True)
-class Figures:
+class ModelFigures:
     """One candidate's figures, source by source."""
 
     title: str
     cesm: Evaluation
-    breasts: breasts.Together | None
-    ddsm: dict[str, Figure]
+    breasts: breasts.BreastEvaluation | None
+    ddsm: dict[str, Interval]
     kau: Evaluation
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,9 +144,9 @@ def in_parts(maps: Judge, logits: Judge) -> Judge:
     return judge
 
 
-def calibrated(title: str, judge: Judge, material: Material) -> Candidate:
+def calibrated(title: str, judge: Judge, material: Material) -> ComparedModel:
     """A candidate as the validation patients want it: temperature by both sets, the rest by CDD-CESM."""
-    raw = Candidate(title, judge, temperature=1.0)
+    raw = ComparedModel(title, judge, temperature=1.0)
     answers = [raw.answers(material.sources[name], material.parts[name].validation) for name in (CESM, DDSM)]
     possible = np.concatenate([answer.source.possible[answer.rows] for answer in answers])
     temperature = fit_temperature(np.concatenate([answer.logits for answer in answers]), possible)
@@ -154,10 +154,10 @@ def calibrated(title: str, judge: Judge, material: Material) -> Candidate:
     probabilities, labels = softmax(known.logits, temperature), known.categories
     threshold = conformal.fit_threshold(probabilities, labels, known.patients)
     rule = breasts.choose(probabilities, labels, breasts.group(known.patients, known.sides))
-    return Candidate(title, judge, temperature, threshold, rule)
+    return ComparedModel(title, judge, temperature, threshold, rule)
 
 
-def of_bundle(path: Path, site: Site, size: int) -> Candidate:
+def of_bundle(path: Path, site: Site, size: int) -> ComparedModel:
     """A bundle as it serves; raises ModelError for one with other categories or another input."""
     bundle = bundles.load(path)
     if bundle.classes != CLASSES or bundle.size != size:
@@ -166,10 +166,10 @@ def of_bundle(path: Path, site: Site, size: int) -> Candidate:
             f"of {', '.join(CLASSES)} at {size} pixels can be compared here."
         )
     engine = open_engine(bundle, site.engine, site.precision)
-    return Candidate(bundle.name, in_parts(engine.maps, engine.logits), bundle.temperature)
+    return ComparedModel(bundle.name, in_parts(engine.maps, engine.logits), bundle.temperature)
 
 
-def of_logistic_regression(weights: Path, site: Site, material: Material, seed: int) -> Candidate:
+def of_logistic_regression(weights: Path, site: Site, material: Material, seed: int) -> ComparedModel:
     """Logistic regression on pooled features of the frozen ImageNet stages, learned from CDD-CESM alone."""
     frozen = extractor.from_keras("resnet50", str(weights), site.cache, site.engine, site.precision)
     head, source, parts = LogisticRegressionHead(), material.sources[CESM], material.parts[CESM]
@@ -197,13 +197,13 @@ def of_logistic_regression(weights: Path, site: Site, material: Material, seed: 
     return calibrated("logistic regression", judge, material)
 
 
-def measure(candidate: Candidate, material: Material) -> Figures:
+def measure(candidate: ComparedModel, material: Material) -> ModelFigures:
     """A candidate's figures on the test patients, and on all of KAU-BCMD."""
     cesm, ddsm = (
         candidate.answers(material.sources[name], material.parts[name].test) for name in (CESM, DDSM)
     )
     kau = candidate.answers(material.sources[KAU], np.arange(len(material.sources[KAU].labels)))
-    return Figures(
+    return ModelFigures(
         candidate.title,
         exact(cesm, candidate.temperature, candidate.threshold),
         breasts.measure(
@@ -218,7 +218,7 @@ def measure(candidate: Candidate, material: Material) -> Figures:
     )
 
 
-def table(candidates: Sequence[Figures]) -> str:
+def table(candidates: Sequence[ModelFigures]) -> str:
     """All candidates' figures on the same patients, as a Markdown table."""
     rows = [
         *(

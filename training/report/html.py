@@ -12,11 +12,11 @@ from typing import Any
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from training.report import svg, text
 from training.report.svg import PERCENT, Axis, Line
-from training.report.thumbnails import Picture
+from training.report.thumbnails import Thumbnail
 
 
-def page(record: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
-    """The page, from a record (:mod:`training.report.record`) and the test images to show, if any."""
+def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
+    """The page, from a record (:mod:`training.report.evaluation_record`) and the test images to show, if any."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

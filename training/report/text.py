@@ -1,13 +1,13 @@
 """What is told about a finished training in text: the model card, and the summary on the console.
 
-Both are written from the record that ``evaluation.json`` holds (:mod:`training.report.record`).
+Both are written from the record that ``evaluation.json`` holds (:mod:`training.report.evaluation_record`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
-from training.evaluation.bootstrap import Figure
+from training.evaluation.bootstrap import Interval
 
 FIGURE_NAMES = {
     "accuracy": "Accuracy",
@@ -43,7 +43,7 @@ def patient_warning(unknown: int, images: int) -> str:
 
 def told(figure: Mapping[str, float]) -> str:
     """A figure of a record, as ``0.812 (0.705 to 0.901)``."""
-    return str(Figure(**figure))
+    return str(Interval(**figure))
 
 
 def card(record: Mapping[str, Any]) -> str:

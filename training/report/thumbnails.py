@@ -23,7 +23,7 @@ _OPACITY = 0.6
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     """One test image.
 
     probabilities : by category, calibrated
@@ -43,7 +43,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Reader:
+class ModelFunctions:
     """A model that is not written yet.
 
     maps : float32 (n, size, size, 3) -> feature maps (n, rows, columns, channels)
@@ -74,8 +74,8 @@ def choose(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def draw(
-    examples: Sequence[Example], labels: Sequence[str], classes: Sequence[str], reader: Reader
-) -> Iterator[Picture]:
+    examples: Sequence[Example], labels: Sequence[str], classes: Sequence[str], reader: ModelFunctions
+) -> Iterator[Thumbnail]:
     """Read images again and draw them.
 
     Parameters
@@ -96,7 +96,7 @@ def draw(
         probabilities = softmax(logits[:1])[0]
         named = int(probabilities.argmax())
         plain = preprocess.prepare(mammogram, _SIZE)
-        yield Picture(
+        yield Thumbnail(
             true=true,
             named=classes[named],
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),

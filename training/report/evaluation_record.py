@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from training.data.dataset_report import Survey
 from training.data.protocol import Leak, Protocol
 from training.evaluation.evaluate import Evaluation
-from training.evaluation.ood_fit import Far
-from training.evaluation.per_breast import Together
-from training.evaluation.sanity_checks import Traps
+from training.evaluation.ood_fit import OodFit
+from training.evaluation.per_breast import BreastEvaluation
+from training.evaluation.sanity_checks import SanityChecks
 from training.report import provenance
 from training.report.text import patient_warning
 
@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Facts:
+class TrainingFacts:
     """What a training found out.
 
     counts : images of each category in the training, validation and test part, in class order
@@ -59,14 +59,14 @@ class Facts:
     created: str
 
 
-def record(
+def build(
     config: "TrainConfig",
-    facts: Facts,
+    facts: TrainingFacts,
     evaluation: Evaluation,
-    together: Together | None,
+    together: BreastEvaluation | None,
     checked: Survey,
-    traps: Traps | None,
-    far: Far,
+    traps: SanityChecks | None,
+    far: OodFit,
 ) -> Record:
     """Join what is known; ``together`` is None where no breast has two test images, ``traps`` where none were laid."""
     return {
@@ -102,7 +102,7 @@ def record(
     }
 
 
-def _parts(facts: Facts) -> dict[str, Any]:
+def _parts(facts: TrainingFacts) -> dict[str, Any]:
     """Images by category, and patients, of each part."""
     return {
         part: {
@@ -115,7 +115,9 @@ def _parts(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _warnings(facts: Facts, evaluation: Evaluation, checked: Survey, traps: Traps | None) -> Iterator[str]:
+def _warnings(
+    facts: TrainingFacts, evaluation: Evaluation, checked: Survey, traps: SanityChecks | None
+) -> Iterator[str]:
     """What has to be read before any figure, the gravest first."""
     if facts.leak.sentence:
         yield facts.leak.sentence

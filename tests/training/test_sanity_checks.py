@@ -41,14 +41,14 @@ def files(tmp_path_factory) -> Callable[[bool], list[Example]]:
     return write
 
 
-def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.Geometry:
+def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.MetadataBaseline:
     """The trap for a model that is right so often."""
     labels = np.array(["12".index(example.category) for example in examples])
     deal = dealt(labels, np.array([example.patient for example in examples]))
     truth = labels[deal.final.test]
     lucky = np.random.default_rng(0).random(len(truth)) < right
     named = np.where(lucky, truth, 1 - truth)
-    return sanity_checks.by_geometry(examples, deal, named, 2, cache, replicates=500, seed=0)
+    return sanity_checks.run_metadata_baseline(examples, deal, named, 2, cache, replicates=500, seed=0)
 
 
 def test_margins_that_tell_the_categories_are_caught(files, tmp_path) -> None:
@@ -96,16 +96,16 @@ def answers(deal: Dealt, parts: Split) -> tuple[np.ndarray, np.ndarray]:
 def test_shuffled_labels_end_at_chance(seed: int) -> None:
     _, deal = blobs(seed)
     shuffles = [
-        sanity_checks.shuffle(deal, deal.final, 2, 100 * seed + number)
-        for number in range(sanity_checks.SHUFFLES)
+        sanity_checks.permute_labels(deal, deal.final, 2, 100 * seed + number)
+        for number in range(sanity_checks.PERMUTATIONS)
     ]
-    found = sanity_checks.by_shuffling([answers(*shuffled) for shuffled in shuffles])
-    assert not found.warning and len(found.kappas) == sanity_checks.SHUFFLES
+    found = sanity_checks.judge_permutations([answers(*shuffled) for shuffled in shuffles])
+    assert not found.warning and len(found.kappas) == sanity_checks.PERMUTATIONS
 
 
 def test_truth_that_survives_the_shuffling_is_caught() -> None:
     _, deal = blobs(0)
-    found = sanity_checks.by_shuffling([answers(deal, deal.final)] * sanity_checks.SHUFFLES)
+    found = sanity_checks.judge_permutations([answers(deal, deal.final)] * sanity_checks.PERMUTATIONS)
     assert "WARNING: heads that learned from shuffled labels" in found.warning
     assert found.figures["kappa"].value > 0.9
 
@@ -114,7 +114,7 @@ def test_shuffling_keeps_numbers_and_the_test_part_and_forgets_the_order_within_
     labels, deal = blobs(0)
     agree = []
     for seed in range(50):
-        shuffled, parts = sanity_checks.shuffle(deal, deal.final, 2, seed)
+        shuffled, parts = sanity_checks.permute_labels(deal, deal.final, 2, seed)
         assert np.array_equal(shuffled.labels[parts.test], labels[parts.test])
         for part in (parts.training, parts.validation):
             assert shuffled.labels[part].sum() == labels[part].sum()
@@ -126,6 +126,6 @@ def test_large_parts_are_thinned_but_keep_every_category() -> None:
     labels = np.r_[np.zeros(9000, int), np.ones(40, int)]
     patients = np.array([f"P{number // 4:05d}" for number in range(len(labels))])
     deal = dealt(labels, patients)
-    _, parts = sanity_checks.shuffle(deal, deal.final, 2, 0)
+    _, parts = sanity_checks.permute_labels(deal, deal.final, 2, 0)
     counts = np.bincount(labels[parts.training])
     assert len(parts.training) < 1000 and counts[1] == (labels[deal.final.training] == 1).sum()

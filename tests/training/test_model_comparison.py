@@ -10,7 +10,7 @@ from birads_app.terms.errors import ModelError
 from training.config import Site
 from training.presets import model_comparison
 from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, Material, Source
-from training.presets.model_comparison import Answers, Candidate
+from training.presets.model_comparison import ComparedModel, SourcePredictions
 
 SIZE = 32
 
@@ -57,7 +57,7 @@ def test_a_candidate_that_knows_the_truth_is_seen_to(material: Material) -> None
 
 
 def test_all_stand_in_one_table(material: Material) -> None:
-    constant = Candidate("always 4", lambda squares: np.tile([0, 0, 0, 1.0, 0], (len(squares), 1)), 1.0)
+    constant = ComparedModel("always 4", lambda squares: np.tile([0, 0, 0, 1.0, 0], (len(squares), 1)), 1.0)
     knowing = model_comparison.calibrated("by grey", by_grey, material)
     lines = model_comparison.table(
         [model_comparison.measure(one, material) for one in (knowing, constant)]
@@ -79,8 +79,8 @@ def test_only_like_models_are_compared(models: Path, tmp_path: Path) -> None:
 
 
 def test_answers_know_whose_they_are(material: Material) -> None:
-    answers = Answers(material.sources[CESM], np.array([2, 3]), np.zeros((2, 5)))
+    answers = SourcePredictions(material.sources[CESM], np.array([2, 3]), np.zeros((2, 5)))
     assert (answers.patients, answers.sides) == ([f"{CESM}1"] * 2, ["L", "L"])
     assert answers.categories.tolist() == [1, 1]
     with pytest.raises(ValueError):
-        _ = Answers(material.sources[DDSM], np.array([0]), np.zeros((1, 5))).categories
+        _ = SourcePredictions(material.sources[DDSM], np.array([0]), np.zeros((1, 5))).categories

@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 from birads_app.imaging.segmentation import Box
 from birads_app.model.predictor import ImagePrediction
 from training.cli.commands import register
-from training.phantoms.check import Proof, overlaps, peak_cell
+from training.phantoms.check import CheckResult, overlaps, peak_cell
 
 
 def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -> ImagePrediction:
@@ -62,7 +62,7 @@ def test_boxes_overlap_when_they_share_a_pixel(other: Box, expected: bool) -> No
 
 @pytest.mark.parametrize(("f1", "overlap", "held"), [(0.9, 0.85, True), (0.89, 1, False), (1, 0.84, False)])
 def test_both_figures_have_to_reach_their_thresholds(f1: float, overlap: float, held: bool) -> None:
-    assert Proof(f1, overlap, 400, 240).held is held
+    assert CheckResult(f1, overlap, 400, 240).held is held
 
 
 def test_an_unknown_head_is_named_before_anything_is_drawn(app: Flask, runner: FlaskCliRunner) -> None:

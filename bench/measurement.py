@@ -9,7 +9,7 @@ WIDTH = 62
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One line of the table.
 
     beside : the same of the plain way, of the first run, or of few rows; None where nothing is compared
@@ -40,7 +40,7 @@ class Figure:
         return f"<= {self.most:g}" if self.most is not None else ""
 
 
-def table(figures: Sequence[Figure]) -> Iterator[str]:
+def table(figures: Sequence[Measurement]) -> Iterator[str]:
     """Lines for the screen."""
     yield f"{'measured':<{WIDTH}}{'ours':>10}{'beside':>10}{'judged':>10}{'required':>10}"
     for one in figures:
