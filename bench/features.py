@@ -72,7 +72,7 @@ def _ours(
         with tempfile.TemporaryDirectory(dir=folder) as cache:
             site = Site(options.models, Path(cache), precision=options.precision)
             found = extract(examples, extractor, DenseHead(), site)
-            assert len(found.rows) == len(examples) and not found.cached
+            assert len(found.array) == len(examples) and not found.cached
 
     return run
 

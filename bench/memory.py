@@ -51,7 +51,7 @@ def _in_child(count: int) -> Memory:
 def run(count: int) -> Memory:
     """Write rows to a store, then resample, train the dense head for an epoch, and answer, as a recipe does."""
     from training.config import TrainConfig
-    from training.engine.quiet_keras import import_keras
+    from training.engine.keras_import import import_keras
     from training.features.extract import Features
     from training.features.feature_store import FeatureStore
     from training.heads import head
@@ -66,7 +66,7 @@ def run(count: int) -> Memory:
         for start in range(0, count, _WRITTEN_AT_ONCE):
             part = slice(start, start + _WRITTEN_AT_ONCE)
             store.add(digests[part], _rows(dataset.labels[part], start))
-        features = Features(dataset, store.rows(digests), (7, 7, WIDTH // 2), (), count)
+        features = Features(dataset, store.get(digests), (7, 7, WIDTH // 2), (), count)
         config = TrainConfig(data="rows", name="rows", epochs=1, batch_size=128)
         answers, _ = answer(config, head("dense"), features)
     assert len(answers.labels) > count / 10

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.engine.fit_arguments import CROSS_ENTROPY
 from training.errors import TrainingError
 
+# The loss functions of network heads.
+CROSS_ENTROPY, ORDINAL = "cross-entropy", "ordinal"
+LOSSES = (CROSS_ENTROPY, ORDINAL)
 # The bundle that comes with the product, whose backbone makes the features unless another is asked for.
 SHIPPED = "birads-demo"
+# Fields that bundles and interrupted trainings of earlier versions keep under other names.
+_FORMER_NAMES = {"traps": "sanity_checks", "images": "report_images"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,10 @@ class TrainConfig:
     learning_rate: float = 1e-3
     dropout: float = 0.5  # lower where even the training part is not learned
     replicates: int = 2000  # bootstrap samples behind each interval
-    traps: bool = True  # geometry alone and shuffled labels; the latter train the head once more
-    images: bool = True  # test images in the report; leave them out where it is passed on
+    sanity_checks: bool = (
+        True  # metadata baseline and label permutation; the latter fits the head five more times
+    )
+    report_images: bool = True  # test images in the report; leave them out where it is passed on
 
     @classmethod
     def read(cls, settings: dict[str, Any]) -> "TrainConfig":
@@ -55,12 +61,17 @@ class TrainConfig:
             It is damaged, or of a program with other knobs.
         """
         try:
-            return cls(**{**settings, "classes": tuple(settings["classes"])})
+            return cls(**{**_renamed(settings), "classes": tuple(settings["classes"])})
         except (TypeError, KeyError) as error:
             raise TrainingError(
                 "The settings of the interrupted training are damaged or of another version of this program. "
                 "Train anew, without --resume."
             ) from error
+
+
+def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with the fields that earlier versions named differently under their present names."""
+    return {_FORMER_NAMES.get(name, name): value for name, value in settings.items()}
 
 
 @dataclass(frozen=True)

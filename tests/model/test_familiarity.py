@@ -118,7 +118,7 @@ def test_every_head_knows_real_training_images_only(kind: str) -> None:
     maps = RANDOM.gamma(2, 1, (30, 2, 2, 8)).astype(np.float16).astype(np.float32)
     head = heads.head(kind)
     examples = tuple(Example(Path(f"{n}.png"), "1", str(n), True) for n in range(30))
-    features = Features(Dataset(examples), head.rows(maps), (2, 2, 8), (), 0)
+    features = Features(Dataset(examples), head.features(maps), (2, 2, 8), (), 0)
     # Rows from 30 on are synthetic.
     split = Split(np.r_[0:20, 30:50], np.r_[20:25, 50:55], np.arange(25, 30), ())
     found = ood_fit.fit(features, split, head)

@@ -8,8 +8,8 @@ import numpy as np
 from bench import features, memory, pictures
 from bench.measurement import Measurement, table
 from training.data.dataset import read_folder
-from training.data.loader import Reader
-from training.data.perceptual_hash import near
+from training.data.loader import ImageLoader
+from training.data.perceptual_hash import near_pairs
 from training.features.extractor import from_bundle
 
 
@@ -22,10 +22,10 @@ def test_files_become_rows_and_no_two_look_alike(tmp_path: Path, models: Path) -
     files = pictures.write(tmp_path, 60)
     examples = read_folder(files).examples
     assert len(examples) == 60 and all(example.known for example in examples)
-    seen = list(Reader(tmp_path / "cache").read(examples))
+    seen = list(ImageLoader(tmp_path / "cache").load(examples))
     assert not any(one.reason for one in seen)
-    looks = np.array([np.frombuffer(one.look, np.uint8) for one in seen])
-    assert not list(near(looks))
+    looks = np.array([np.frombuffer(one.image_hash, np.uint8) for one in seen])
+    assert not list(near_pairs(looks))
     options = argparse.Namespace(models=models, precision="bf16")
     features._ours(files, tmp_path, from_bundle(models / "birads-demo", "openvino", "bf16"), options)()
 

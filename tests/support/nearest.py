@@ -3,20 +3,20 @@
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from training.heads import Lesson, pooling
+from training.heads import FitArguments, pooling
 
 
 class Nearest:
     """A head that answers with the category of the nearest row it was shown."""
 
     facts: dict = {}
-    whole = False
+    whole_maps = False
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         return pooling.pooled(maps)
 
-    def fit(self, lesson: Lesson) -> "Nearest":
-        self._known = KNeighborsClassifier(1).fit(np.asarray(lesson.rows), lesson.labels)
+    def fit(self, arguments: FitArguments) -> "Nearest":
+        self._known = KNeighborsClassifier(1).fit(np.asarray(arguments.features), arguments.labels)
         return self
 
     def logits(self, rows: np.ndarray) -> np.ndarray:

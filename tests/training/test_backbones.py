@@ -11,7 +11,7 @@ from birads_app.model import bundle as bundles
 from birads_app.model.engine import open_graph
 from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import ModelError
-from training.engine.backbone import NETWORKS, freeze_backbone, keras_backbone
+from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone
 from training.phantoms.generate import write_set
 
 
@@ -80,11 +80,11 @@ def test_vgg_has_no_shipped_weights(flask, phantoms: Path) -> None:
 
 
 def test_an_unknown_network_names_those_there_are() -> None:
-    with pytest.raises(ModelError, match=f"{', '.join(NETWORKS)}.*'vgg17'"):
+    with pytest.raises(ModelError, match=f"{', '.join(BACKBONES)}.*'vgg17'"):
         keras_backbone("vgg17", None)
 
 
 @pytest.mark.parametrize(("network", "file"), [("vgg16", "vgg19"), ("vgg19", "vgg16"), ("resnet50", "vgg16")])
 def test_weights_of_another_network_are_refused(network: str, file: str, weights: Path) -> None:
-    with pytest.raises(ModelError, match=f"does not hold the weights of Keras' {NETWORKS[network].title}"):
+    with pytest.raises(ModelError, match=f"does not hold the weights of Keras' {BACKBONES[network].title}"):
         keras_backbone(network, weights / f"{file}.weights.h5")

@@ -13,7 +13,7 @@ from flask.testing import FlaskCliRunner
 from birads_app.imaging.decode import decode
 from birads_app.model import preprocess
 from training.cli.commands import register
-from training.data.perceptual_hash import NEAR, look, near
+from training.data.perceptual_hash import MAX_DISTANCE, compute, near_pairs
 from training.phantoms.generate import write_set
 
 
@@ -65,7 +65,7 @@ def test_copies_and_near_copies_are_found_and_told_across_patients(check, copies
     (copy,), (pair,) = report["copies"], report["near"]
     assert f"Birads1/{one.name}" in copy["files"] and "PH9001" in copy["patients"] and copy["bits"] is None
     assert set(pair["files"]) == {f"Birads1/{two.name}", "Birads5/PH9002_L_CC.jpg"}
-    assert pair["bits"] <= NEAR and set(pair["categories"]) == {"1", "5"}
+    assert pair["bits"] <= MAX_DISTANCE and set(pair["categories"]) == {"1", "5"}
     assert "2 groups of equal or nearly equal pictures are said to be of different patients" in output
     assert "1 groups of equal or nearly equal pictures have different categories" in output
 
@@ -124,13 +124,13 @@ def test_a_set_of_nothing_but_damaged_files_is_refused(check, tmp_path: Path) ->
 def test_other_pictures_are_not_near_and_banding_misses_none_that_is(phantoms: Path) -> None:
     paths = sorted(phantoms.glob("*/*.png"))[:12]
     pictures = [preprocess.prepare(decode(path.read_bytes(), path.name), 224).grey for path in paths]
-    looks = np.array([np.frombuffer(look(grey), np.uint8) for grey in pictures])
-    assert not list(near(looks))
+    looks = np.array([np.frombuffer(compute(grey), np.uint8) for grey in pictures])
+    assert not list(near_pairs(looks))
     rng = np.random.default_rng(0)
     for flips in range(16):
         other = np.unpackbits(looks[0])
         other[rng.choice(len(other), flips, replace=False)] ^= 1
-        assert list(near(np.vstack([looks, np.packbits(other)]))) == [(0, 12, flips)]
+        assert list(near_pairs(np.vstack([looks, np.packbits(other)]))) == [(0, 12, flips)]
 
 
 def test_near_copies_are_found_among_a_hundred_thousand_pictures() -> None:
@@ -141,4 +141,4 @@ def test_near_copies_are_found_among_a_hundred_thousand_pictures() -> None:
     looks[70_000], looks[20], looks[90_001] = looks[10], looks[10], looks[90_000]
     looks[70_000, 0] ^= 1
     looks[20, 31] ^= 6
-    assert list(near(looks)) == [(10, 20, 2), (10, 70_000, 1), (20, 70_000, 3), (90_000, 90_001, 0)]
+    assert list(near_pairs(looks)) == [(10, 20, 2), (10, 70_000, 1), (20, 70_000, 3), (90_000, 90_001, 0)]

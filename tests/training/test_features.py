@@ -9,7 +9,7 @@ import pytest
 from training.config import Site
 from training.data import loader
 from training.data.dataset import Dataset, read_folder
-from training.data.loader import Reader, Seen
+from training.data.loader import ImageLoader, LoadedImage
 from training.features.extract import Features, extract
 from training.features.extractor import Extractor, from_bundle
 from training.heads import CnnLstmHead, DenseHead, Head
@@ -28,50 +28,50 @@ def backbone(models: Path) -> Extractor:
 
 
 @pytest.fixture
-def rows_of(data: Dataset, backbone: Extractor, models: Path):
+def extracted(data: Dataset, backbone: Extractor, models: Path):
     def run(cache: Path, kind: Head) -> Features:
         return extract(data.examples, backbone, kind, Site(models, cache))
 
     return run
 
 
-def test_it_works(rows_of, data: Dataset, backbone: Extractor, tmp_path: Path) -> None:
-    first, second = (rows_of(tmp_path, DenseHead()) for _ in range(2))
-    assert first.rows.shape == (8, 4096) and first.map_shape == (7, 7, 2048) and not first.refused
+def test_it_works(extracted, data: Dataset, backbone: Extractor, tmp_path: Path) -> None:
+    first, second = (extracted(tmp_path, DenseHead()) for _ in range(2))
+    assert first.array.shape == (8, 4096) and first.map_shape == (7, 7, 2048) and not first.rejected
     assert (first.cached, second.cached) == (0, 8)
-    assert (np.asarray(first.rows) == np.asarray(second.rows)).all()
-    (seen,) = Reader(tmp_path / "other").read(data.examples[7:8], wanted=lambda digest: True)
+    assert (np.asarray(first.array) == np.asarray(second.array)).all()
+    (seen,) = ImageLoader(tmp_path / "other").load(data.examples[7:8], wanted=lambda digest: True)
     maps = backbone.maps(loader.preprocess.standardise(seen.grey[None])).astype(np.float16)
-    expected = DenseHead().rows(maps.astype(np.float32)).astype(np.float16)
-    assert np.allclose(first.rows[7:8], expected, atol=2e-3, rtol=2e-3)
+    expected = DenseHead().features(maps.astype(np.float32)).astype(np.float16)
+    assert np.allclose(first.array[7:8], expected, atol=2e-3, rtol=2e-3)
 
 
-def test_pooled_rows_come_from_whole_maps_where_these_are_kept(rows_of, tmp_path: Path) -> None:
+def test_pooled_rows_come_from_whole_maps_where_these_are_kept(extracted, tmp_path: Path) -> None:
     """Whole maps are no use the other way round: pooling cannot be undone."""
-    whole = rows_of(tmp_path / "one", CnnLstmHead())
-    assert whole.cached == 0 and whole.rows.shape == (8, 7 * 7 * 2048)
-    derived, fresh = rows_of(tmp_path / "one", DenseHead()), rows_of(tmp_path / "two", DenseHead())
+    whole = extracted(tmp_path / "one", CnnLstmHead())
+    assert whole.cached == 0 and whole.array.shape == (8, 7 * 7 * 2048)
+    derived, fresh = extracted(tmp_path / "one", DenseHead()), extracted(tmp_path / "two", DenseHead())
     assert derived.cached == 8
-    assert (np.asarray(derived.rows) == np.asarray(fresh.rows)).all()
-    again = rows_of(tmp_path / "two", CnnLstmHead())
-    assert again.cached == 0 and (np.asarray(again.rows) == np.asarray(whole.rows)).all()
+    assert (np.asarray(derived.array) == np.asarray(fresh.array)).all()
+    again = extracted(tmp_path / "two", CnnLstmHead())
+    assert again.cached == 0 and (np.asarray(again.array) == np.asarray(whole.array)).all()
 
 
 def test_a_file_that_is_as_it_was_is_not_read_again(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(loader, "_SETTLED_S", 0)
-    first = list(Reader(tmp_path).read(data.examples))
+    first = list(ImageLoader(tmp_path).load(data.examples))
     with monkeypatch.context() as patch:
         patch.delattr(Path, "read_bytes")
-        assert list(Reader(tmp_path).read(data.examples)) == first
+        assert list(ImageLoader(tmp_path).load(data.examples)) == first
 
 
 def test_a_file_that_was_changed_just_now_is_read_again(data, tmp_path, monkeypatch) -> None:
     """Its times may be too coarse to tell the next change."""
     monkeypatch.setattr(loader, "_SETTLED_S", 1e9)
-    first = list(Reader(tmp_path).read(data.examples[:2]))
+    first = list(ImageLoader(tmp_path).load(data.examples[:2]))
     read, original = [], Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or original(path))
-    assert list(Reader(tmp_path).read(data.examples[:2])) == first
+    assert list(ImageLoader(tmp_path).load(data.examples[:2])) == first
     assert sorted(read) == sorted(example.path for example in data.examples[:2])
 
 
@@ -83,8 +83,8 @@ def test_other_content_is_noticed_though_size_and_time_are_the_same(data, tmp_pa
     os.utime(path, ns=(10**18, 10**18))
     example = read_one(path)
 
-    def digest() -> Seen:
-        (seen,) = Reader(tmp_path / "cache").read([example])
+    def digest() -> LoadedImage:
+        (seen,) = ImageLoader(tmp_path / "cache").load([example])
         return seen
 
     before = digest()

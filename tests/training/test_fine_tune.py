@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.augment import Change, covered
-from training.engine.multitask import FineTuning, Part, Schedule, lesson_losses, set_loss
+from training.data.augment import Augmentation, covered_cells
+from training.engine.multitask import FineTuning, ImageSet, Schedule, multitask_losses, set_loss
 from training.errors import TrainingError
 
 SIZE = 64
 SHORT = Schedule(batch=4, copies=1, epochs_a=1, epochs_b=1, draws_b=8)
 
 
-def part(seed: int) -> Part:
+def part(seed: int) -> ImageSet:
     """Eight squares of two kinds; half of the labels are sets, and half have a finding at the top left."""
     rng = np.random.default_rng(seed)
     squares = rng.integers(0, 60, (8, SIZE, SIZE)).astype(np.uint8)
@@ -25,7 +25,7 @@ def part(seed: int) -> Part:
     possible[2:6, 3] = True
     outlines = np.zeros((8, SIZE, SIZE), np.uint8)
     outlines[:, : SIZE // 2, : SIZE // 2] = 255
-    return Part(squares, possible, np.ones(8), outlines, np.arange(8) % 2 == 0)
+    return ImageSet(squares, possible, np.ones(8), outlines, np.arange(8) % 2 == 0)
 
 
 def fine_tuning(work: Path, schedule: Schedule, seed: int = 0) -> FineTuning:
@@ -85,7 +85,7 @@ def test_a_change_keeps_shape_and_range_and_follows_the_seed() -> None:
     square = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
 
     def changed(seed: int) -> np.ndarray:
-        return Change.drawn(SIZE, np.random.default_rng(seed)).picture(square)
+        return Augmentation.random(SIZE, np.random.default_rng(seed)).picture(square)
 
     assert changed(5).shape == square.shape
     assert changed(5).dtype == np.uint8
@@ -97,7 +97,7 @@ def test_an_outline_moves_with_its_picture() -> None:
     square = np.zeros((SIZE, SIZE), np.uint8)
     square[10:20, 30:44] = 255
     for seed in range(8):
-        change = Change.drawn(SIZE, np.random.default_rng(seed))
+        change = Augmentation.random(SIZE, np.random.default_rng(seed))
         assert np.array_equal(change.outline(square) > 127, change.picture(square) > change.levels[127])
 
 
@@ -105,7 +105,7 @@ def test_places_are_covered_row_by_row() -> None:
     outline = np.zeros((SIZE, SIZE), np.uint8)
     outline[:32, 32:] = 255  # the upper right quarter
     outline[62:, :2] = 255  # too little of its place
-    assert covered(outline, (2, 2)).tolist() == [False, True, False, False]
+    assert covered_cells(outline, (2, 2)).tolist() == [False, True, False, False]
 
 
 def test_places_are_learned_only_where_it_is_known_what_covers_them() -> None:
@@ -115,7 +115,7 @@ def test_places_are_learned_only_where_it_is_known_what_covers_them() -> None:
 
     def losses(answered: list[list[float]]) -> np.ndarray:
         answers = np.concatenate([logits, answered], axis=1).astype(np.float32)
-        return np.asarray(lesson_losses((possible, places, np.array([True, False])), answers, 0.5))
+        return np.asarray(multitask_losses((possible, places, np.array([True, False])), answers, 0.5))
 
     assert losses(right) == pytest.approx(np.log([2, 2]), abs=1e-3)
     # A covered place counts sixfold: 0.5 * (6 * 9 + 9) / 2, for the image whose places are known.

@@ -25,7 +25,7 @@ from training.config import SHIPPED, Site, TrainConfig
 from training.data import dataset
 from training.engine.freeze import freeze
 from training.errors import TrainingError
-from training.heads import HEADS, Lesson, TrainedHead, head
+from training.heads import HEADS, FitArguments, TrainedHead, head
 from training.phantoms.generate import write_set
 from training.pipeline import train
 
@@ -52,7 +52,7 @@ json.dump([found, "tensorflow" in sys.modules], sys.stdout)
 """
 
 
-def drawn(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
+def random_maps(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Maps in which one channel a category is raised at one place, and their labels."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % CLASSES)
@@ -61,16 +61,16 @@ def drawn(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.ndarra
     return maps.astype(np.float16).astype(np.float32), labels  # as feature maps come out of the cache
 
 
-def lesson_for(
+def arguments_for(
     kind: str, shape: tuple[int, int, int] = MAP_SHAPE, count: int = 180, **knobs: object
-) -> Lesson:
+) -> FitArguments:
     """Two thirds to learn from, one third to validate."""
-    maps, labels = drawn(count, shape, seed=0)
-    rows, kept = head(kind).rows(maps), 2 * count // 3
-    lesson = Lesson(
-        rows=rows[:kept],
+    maps, labels = random_maps(count, shape, seed=0)
+    rows, kept = head(kind).features(maps), 2 * count // 3
+    arguments = FitArguments(
+        features=rows[:kept],
         labels=labels[:kept],
-        validation_rows=rows[kept:],
+        validation_features=rows[kept:],
         validation_labels=labels[kept:],
         classes=CLASSES,
         map_shape=shape,
@@ -82,7 +82,7 @@ def lesson_for(
         dropout=0.2,
         loss="cross-entropy",
     )
-    return replace(lesson, **knobs)
+    return replace(arguments, **knobs)
 
 
 @pytest.fixture(scope="module", params=list(HEADS))
@@ -92,12 +92,12 @@ def kind(request) -> str:
 
 @pytest.fixture(scope="module")
 def trained(kind: str) -> TrainedHead:
-    return head(kind).fit(lesson_for(kind))
+    return head(kind).fit(arguments_for(kind))
 
 
 def test_it_learns(trained: TrainedHead, kind: str) -> None:
-    maps, labels = drawn(90, MAP_SHAPE, seed=1)
-    logits = trained.logits(head(kind).rows(maps))
+    maps, labels = random_maps(90, MAP_SHAPE, seed=1)
+    logits = trained.logits(head(kind).features(maps))
     assert logits.shape == (90, CLASSES) and logits.dtype == np.float32
     assert (logits.argmax(axis=1) == labels).mean() > 0.85
     assert bool(trained.curve) is (kind in NETWORKS)
@@ -105,11 +105,11 @@ def test_it_learns(trained: TrainedHead, kind: str) -> None:
 
 
 def test_both_engines_give_its_answers(trained: TrainedHead, kind: str, tmp_path: Path) -> None:
-    maps = drawn(21, MAP_SHAPE, seed=2)[0]
+    maps = random_maps(21, MAP_SHAPE, seed=2)[0]
     maps = np.concatenate([maps[:20], *occlusion.occlude(maps[20])])
     path = tmp_path / "head.pb"
     path.write_bytes(trained.freeze(MAP_SHAPE))
-    expected = softmax(trained.logits(head(kind).rows(maps)))
+    expected = softmax(trained.logits(head(kind).features(maps)))
     assert np.ptp(expected, axis=0).max() > 0.3
     for engine in ("openvino", "tensorflow"):
         np.testing.assert_allclose(softmax(open_graph(path, engine, "f32")(maps)), expected, atol=1e-3)
@@ -163,7 +163,7 @@ def site(tmp_path_factory) -> Site:
 
 
 @pytest.fixture(scope="module")
-def taught(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
+def bundle_of(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
     """By kind of head: the bundle that the recipe wrote, and what the head itself says about all images."""
     found = {}
     for kind in HEADS:
@@ -173,8 +173,8 @@ def taught(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
             head=kind,
             epochs=12,
             classes=("1", "3", "5"),
-            traps=False,
-            images=False,
+            sanity_checks=False,
+            report_images=False,
         )
         with pytest.MonkeyPatch.context() as patch:
             learned = _recorded(patch, kind)
@@ -182,7 +182,7 @@ def taught(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
         images = train.find(config, print).dataset
         source = train.open_backbone(config, site)
         features = train.read(config, site, source, head(kind), images, print)
-        logits = learned[-1].logits(features.rows)
+        logits = learned[-1].logits(features.array)
         found[kind] = (path, softmax(logits, bundles.load(path).temperature))
     return found
 
@@ -201,11 +201,11 @@ def _recorded(patch: pytest.MonkeyPatch, kind: str) -> list[TrainedHead]:
 
 
 @pytest.fixture(scope="module")
-def served(taught, phantoms: Path) -> dict[str, Any]:
+def served(bundle_of, phantoms: Path) -> dict[str, Any]:
     """By kind of head: the answers of a fresh process, which has the bundles alone and no TensorFlow."""
     found = dataset.read(phantoms, ("1", "3", "5")).dataset
     asked = json.dumps(
-        [{k: str(path) for k, (path, _) in taught.items()}, [str(one.path) for one in found.examples]]
+        [{k: str(path) for k, (path, _) in bundle_of.items()}, [str(one.path) for one in found.examples]]
     )
     result = subprocess.run(
         [sys.executable, "-c", SERVE], input=asked, capture_output=True, text=True, cwd=ROOT, check=True
@@ -216,9 +216,9 @@ def served(taught, phantoms: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
-def test_a_fresh_process_gives_the_same_answers(kind: str, taught, served) -> None:
+def test_a_fresh_process_gives_the_same_answers(kind: str, bundle_of, served) -> None:
     """As near as half precision allows, through which rows pass in training on their way into the cache."""
-    expected = taught[kind][1]
+    expected = bundle_of[kind][1]
     given = np.array([list(probabilities.values()) for probabilities, _ in served[kind]])
     assert [*served[kind][0][0]] == ["1", "3", "5"]
     spread = np.ptp(expected, axis=0).max()
@@ -235,27 +235,27 @@ def test_its_maps_show_where_an_answer_comes_from(kind: str, served) -> None:
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
-def test_it_is_promoted(kind: str, taught, app: Flask, runner: FlaskCliRunner) -> None:
+def test_it_is_promoted(kind: str, bundle_of, app: Flask, runner: FlaskCliRunner) -> None:
     register(app)
     folder = Path(app.extensions["birads_settings"].models)
-    shutil.copytree(taught[kind][0], folder / kind, copy_function=os.link)
+    shutil.copytree(bundle_of[kind][0], folder / kind, copy_function=os.link)
     result = runner.invoke(args=["models", "promote", kind])
     assert result.exit_code == 0 and f"{kind} serves now" in result.output, result.output
     assert history.current_name(folder) == kind
 
 
 def test_networks_learn_by_the_ordinal_loss() -> None:
-    maps, labels = drawn(90, MAP_SHAPE, seed=1)
-    taught = head("dense", "ordinal").fit(lesson_for("dense", loss="ordinal"))
-    assert (taught.logits(head("dense").rows(maps)).argmax(axis=1) == labels).mean() > 0.85
-    assert taught.facts["loss"] == "ordinal" and "ordinal loss" in taught.about
-    assert [kind for kind in HEADS if head(kind).network] == NETWORKS
+    maps, labels = random_maps(90, MAP_SHAPE, seed=1)
+    trained = head("dense", "ordinal").fit(arguments_for("dense", loss="ordinal"))
+    assert (trained.logits(head("dense").features(maps)).argmax(axis=1) == labels).mean() > 0.85
+    assert trained.facts["loss"] == "ordinal" and "ordinal loss" in trained.about
+    assert [kind for kind in HEADS if head(kind).is_network] == NETWORKS
 
 
 @pytest.mark.parametrize("kind", [kind for kind in HEADS if kind not in NETWORKS[1:]])
 def test_the_same_seed_gives_the_same_head(kind: str) -> None:
-    lesson = lesson_for(kind, epochs=2)
-    one, two = (head(kind).fit(lesson).logits(lesson.validation_rows) for _ in range(2))
+    arguments = arguments_for(kind, epochs=2)
+    one, two = (head(kind).fit(arguments).logits(arguments.validation_features) for _ in range(2))
     np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-3)
 
 
@@ -269,13 +269,13 @@ def test_what_cannot_be_learned_with_names_what_can() -> None:
 
 
 def test_the_best_epoch_stays() -> None:
-    lesson = lesson_for("dense", epochs=12, patience=3)
-    taught = head("dense").fit(lesson)
-    probabilities = softmax(taught.logits(lesson.validation_rows))
-    truth = probabilities[np.arange(len(lesson.validation_labels)), lesson.validation_labels]
-    assert taught.facts["validation_loss"] == pytest.approx(-np.log(truth).mean(), abs=2e-3)
-    assert taught.facts["best_epoch"] <= taught.facts["epochs"] <= 12
-    validation = [loss for _, loss in taught.curve]
-    assert len(validation) == taught.facts["epochs"]
-    assert int(np.argmin(validation)) + 1 == taught.facts["best_epoch"]
-    assert 0 < taught.curve[-1][0] < taught.curve[0][0]
+    arguments = arguments_for("dense", epochs=12, patience=3)
+    trained = head("dense").fit(arguments)
+    probabilities = softmax(trained.logits(arguments.validation_features))
+    truth = probabilities[np.arange(len(arguments.validation_labels)), arguments.validation_labels]
+    assert trained.facts["validation_loss"] == pytest.approx(-np.log(truth).mean(), abs=2e-3)
+    assert trained.facts["best_epoch"] <= trained.facts["epochs"] <= 12
+    validation = [loss for _, loss in trained.curve]
+    assert len(validation) == trained.facts["epochs"]
+    assert int(np.argmin(validation)) + 1 == trained.facts["best_epoch"]
+    assert 0 < trained.curve[-1][0] < trained.curve[0][0]

@@ -65,7 +65,7 @@ def dealt_anew(features: Features, seed: int, kept: dict[str, int] | None = None
         replace(features.dataset.examples[n], category=str(label))
         for n, label in zip(order, labels, strict=True)
     )
-    return replace(features, rows=features.rows[order], dataset=Dataset(tuple(examples)))
+    return replace(features, array=features.array[order], dataset=Dataset(tuple(examples)))
 
 
 def is_chance(figure: Interval, chance: float) -> bool:

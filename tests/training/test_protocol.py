@@ -31,43 +31,43 @@ def nothing_to_learn(patients: int = 60, each: int = 3, width: int = 24) -> Feat
     return Features(Dataset(tuple(examples)), rows, (1, 1, width), (), 0)
 
 
-def dealt(features: Features, **knobs: object) -> tuple[protocol.Dealt, protocol.Leak]:
+def apply(features: Features, **knobs: object) -> tuple[protocol.SplitDataset, protocol.Leak]:
     config = replace(CONFIG, **knobs)
     usable = features.dataset
-    found = protocol.deal(config, features.rows, usable.labels, usable.patients, usable.classes)
-    return found, protocol.leak(protocol.of(config), found, unknown=False)
+    found = protocol.apply(config, features.array, usable.labels, usable.patients, usable.classes)
+    return found, protocol.measure_leak(protocol.from_config(config), found, unknown=False)
 
 
 @pytest.mark.parametrize("resampling", ["none", "smote-train"])
 @pytest.mark.parametrize("count", [0, 4])
 def test_a_split_by_patient_does_not_leak(resampling: str, count: int) -> None:
-    _, leak = dealt(nothing_to_learn(), resampling=resampling, folds=count)
-    assert leak.leaks is False and not leak.sentence and leak.patients == leak.synthetic == 0
+    _, leak = apply(nothing_to_learn(), resampling=resampling, folds=count)
+    assert leak.leaks is False and not leak.message and leak.patients == leak.synthetic == 0
 
 
 @pytest.mark.parametrize("count", [0, 4])
 def test_a_split_by_image_leaks_where_patients_have_several(count: int) -> None:
-    _, leak = dealt(nothing_to_learn(), split="image", folds=count)
+    _, leak = apply(nothing_to_learn(), split="image", folds=count)
     assert leak.leaks is True and leak.patients > 10 and not leak.synthetic
-    assert "test patients also have images in the training part" in leak.sentence
-    assert dealt(nothing_to_learn(patients=180, each=1), split="image", folds=count)[1].leaks is False
+    assert "test patients also have images in the training part" in leak.message
+    assert apply(nothing_to_learn(patients=180, each=1), split="image", folds=count)[1].leaks is False
 
 
 @pytest.mark.parametrize("split", protocol.SPLITS)
 def test_resampling_before_the_split_leaks(split: str) -> None:
     features = nothing_to_learn()
-    found, leak = dealt(features, resampling="smote-all", split=split)
-    assert leak.leaks is True and leak.synthetic > 10 and "before the split" in leak.sentence
-    assert len(np.unique(np.bincount(found.labels))) == 1 and len(found.rows) > found.real == 180
-    assert np.array_equal(found.rows[:180], features.rows)
+    found, leak = apply(features, resampling="smote-all", split=split)
+    assert leak.leaks is True and leak.synthetic > 10 and "before the split" in leak.message
+    assert len(np.unique(np.bincount(found.labels))) == 1 and len(found.features) > found.real == 180
+    assert np.array_equal(found.features[:180], features.array)
     assert set(found.patients) == set(features.dataset.patients)
     every = np.concatenate([found.final.training, found.final.validation, found.final.test])
-    assert sorted(every) == list(range(len(found.rows)))
+    assert sorted(every) == list(range(len(found.features)))
 
 
 def test_where_patients_are_unknown_no_leak_is_denied() -> None:
     features = nothing_to_learn()
-    _, leak = dealt(features)
+    _, leak = apply(features)
     assert replace(leak, unknown=True).leaks is None
     assert replace(leak, unknown=True, patients=1).leaks is True
 
@@ -91,7 +91,7 @@ def test_folds_hold_every_image_once_and_keep_patients_apart() -> None:
 )
 def test_an_unknown_choice_is_named(knobs: dict, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        protocol.of(replace(CONFIG, **knobs))
+        protocol.from_config(replace(CONFIG, **knobs))
 
 
 def test_only_the_honest_protocol_with_resampling_may_serve() -> None:
@@ -99,11 +99,14 @@ def test_only_the_honest_protocol_with_resampling_may_serve() -> None:
         (resampling, split)
         for resampling in protocol.RESAMPLINGS
         for split in protocol.SPLITS
-        if protocol.of(replace(CONFIG, resampling=resampling, split=split)).may_serve
+        if protocol.from_config(replace(CONFIG, resampling=resampling, split=split)).may_serve
     }
     assert may == {("smote-train", "patient")}
-    assert str(protocol.of(CONFIG)) == "smote-train, split by patient, holdout 80:20"
-    assert str(protocol.of(replace(CONFIG, folds=5))) == "smote-train, split by patient, cross-validation 5"
+    assert str(protocol.from_config(CONFIG)) == "smote-train, split by patient, holdout 80:20"
+    assert (
+        str(protocol.from_config(replace(CONFIG, folds=5)))
+        == "smote-train, split by patient, cross-validation 5"
+    )
 
 
 def test_the_leak_shown_on_purpose() -> None:

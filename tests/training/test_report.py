@@ -129,8 +129,8 @@ def test_images_and_traps_can_be_left_out(site, phantoms) -> None:
         data=str(phantoms),
         name="bare",
         head="knn",
-        traps=False,
-        images=False,
+        sanity_checks=False,
+        report_images=False,
         classes=("1", "5"),
         replicates=100,
     )
@@ -142,7 +142,7 @@ def test_images_and_traps_can_be_left_out(site, phantoms) -> None:
 
 @pytest.mark.skipif(not KAU.is_dir(), reason="needs ../shared/data/kau-bcmd-sample")
 def test_a_real_set_whose_files_tell_the_categories_is_told_at_the_top(site) -> None:
-    config = TrainConfig(data=str(KAU), name="kau", head="knn", images=False, replicates=300)
+    config = TrainConfig(data=str(KAU), name="kau", head="knn", report_images=False, replicates=300)
     trained = train.train(config, site, lambda line: None)
     page = (trained.path / "report.html").read_text("utf-8")
     card = (trained.path / "README.md").read_text("utf-8")

@@ -10,7 +10,7 @@ from training.data.dataset import Dataset, Example
 from training.data.smote import balance, owners
 from training.errors import DatasetError
 from training.features.extract import Features
-from training.heads import Lesson
+from training.heads import FitArguments
 from training.pipeline import train
 
 CLASSES = ("1", "3")
@@ -26,7 +26,7 @@ def test_it_works() -> None:
     rows, labels = uneven((40, 12))
     found = balance(rows, labels, CLASSES, neighbours=5, seed=0)
     assert np.bincount(found.labels).tolist() == [40, 40]
-    assert (found.rows[: len(rows)] == rows).all() and found.rows.dtype == np.float32
+    assert (found.features[: len(rows)] == rows).all() and found.features.dtype == np.float32
     assert found.notes == ()
 
 
@@ -34,7 +34,7 @@ def test_the_rows_are_those_of_imbalanced_learn() -> None:
     rows, labels = uneven((40, 12, 25))
     found = balance(rows, labels, ("1", "3", "5"), neighbours=5, seed=3)
     expected, expected_labels = SMOTE(k_neighbors=5, random_state=3).fit_resample(rows, labels)
-    assert (np.asarray(found.rows) == expected).all() and (found.labels == expected_labels).all()
+    assert (np.asarray(found.features) == expected).all() and (found.labels == expected_labels).all()
 
 
 def test_a_crowded_category_is_resampled_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_a_crowded_category_is_resampled_block_by_block(monkeypatch: pytest.Monk
     rows = np.zeros((2100, 6), np.float16)
     rows[:, 0] = rng.permutation(2100)
     found = balance(rows, labels, CLASSES, neighbours=5, seed=0)
-    assert np.bincount(found.labels).tolist() == [1500, 1500] and len(found.rows) == 3000
+    assert np.bincount(found.labels).tolist() == [1500, 1500] and len(found.features) == 3000
     assert "Categories with more than 256 training images to add to (3)" in found.notes[0]
     assert all(len(block.real) <= 256 and block.stop - block.start <= 256 for block in found.blocks)
     assert sorted(np.unique(np.concatenate([block.real for block in found.blocks]))) == list(
@@ -53,32 +53,32 @@ def test_a_crowded_category_is_resampled_block_by_block(monkeypatch: pytest.Monk
     )
     assert [block.start for block in found.blocks] == [2100, *(block.stop for block in found.blocks[:-1])]
     for block in found.blocks:
-        real, made = rows[block.real, 0], found.rows[block.start : block.stop][:, 0]
+        real, made = rows[block.real, 0], found.features[block.start : block.stop][:, 0]
         assert real.min() <= made.min() and made.max() <= real.max()
-    assert len(np.unique(np.asarray(found.rows)[2100:, 0])) > 500
+    assert len(np.unique(np.asarray(found.features)[2100:, 0])) > 500
     nearest = owners(found, np.arange(2100))
     assert (nearest[:2100] == np.arange(2100)).all() and nearest[2100:].min() >= 1500
-    distance = np.abs(np.asarray(found.rows)[2100:, 0].astype(float) - rows[nearest[2100:], 0])
+    distance = np.abs(np.asarray(found.features)[2100:, 0].astype(float) - rows[nearest[2100:], 0])
     assert distance.max() < 30
 
 
 def test_synthetic_rows_lie_between_rows_of_their_category() -> None:
     rows, labels = uneven((40, 12))
-    more = balance(rows, labels, CLASSES, neighbours=5, seed=0).rows
+    more = balance(rows, labels, CLASSES, neighbours=5, seed=0).features
     real = rows[labels == 1]
     assert (more[52:] >= real.min(axis=0) - 1e-6).all() and (more[52:] <= real.max(axis=0) + 1e-6).all()
 
 
 def test_rows_in_half_precision_stay_in_it() -> None:
     rows, labels = uneven((40, 12))
-    more = balance(rows.astype(np.float16), labels, CLASSES, neighbours=5, seed=0).rows
+    more = balance(rows.astype(np.float16), labels, CLASSES, neighbours=5, seed=0).features
     assert more.dtype == np.float16 and more.shape == (80, 6)
     assert (more[:52] == rows.astype(np.float16)).all() and np.isfinite(more[:]).all()
 
 
 def test_balanced_rows_stay_as_they_are() -> None:
     rows, labels = uneven((5, 5))
-    assert balance(rows, labels, CLASSES, neighbours=5, seed=0).rows is rows
+    assert balance(rows, labels, CLASSES, neighbours=5, seed=0).features is rows
 
 
 def test_few_images_mean_fewer_neighbours_and_a_note() -> None:
@@ -97,16 +97,16 @@ def test_a_category_without_neighbours_is_refused(count: int) -> None:
 
 
 class Recorder:
-    """A head that keeps the lesson it was given."""
+    """A head that keeps the arguments it was given."""
 
     def __init__(self) -> None:
-        self.lessons: list[Lesson] = []
+        self.calls: list[FitArguments] = []
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         return maps
 
-    def fit(self, lesson: Lesson) -> "Recorder":
-        self.lessons.append(lesson)
+    def fit(self, arguments: FitArguments) -> "Recorder":
+        self.calls.append(arguments)
         return self
 
 
@@ -122,13 +122,13 @@ def test_validation_and_test_never_meet_smote(tmp_path) -> None:
     material = train._material(config, features)
     head = Recorder()
     train._fit(config, head, material)
-    (lesson,) = head.lessons
+    (arguments,) = head.calls
     parts = material.split
-    assert lesson.validation_rows[:][:, 0].tolist() == parts.validation.tolist()
-    real = lesson.rows[: len(parts.training)][:, 0]
+    assert arguments.validation_features[:][:, 0].tolist() == parts.validation.tolist()
+    real = arguments.features[: len(parts.training)][:, 0]
     assert real.tolist() == parts.training.tolist()
     rare = [n for n in parts.training if n % 5 == 0]
-    synthetic = lesson.rows[len(parts.training) :][:, 0]
+    synthetic = arguments.features[len(parts.training) :][:, 0]
     assert len(synthetic) == len(parts.training) - 2 * len(rare)
     assert min(rare) <= synthetic.min() and synthetic.max() <= max(rare)
     patients = {examples[n].patient for n in parts.training}
@@ -142,4 +142,4 @@ def test_smote_can_be_switched_off(tmp_path) -> None:
     head = Recorder()
     material = train._material(config, features)
     train._fit(config, head, material)
-    assert len(head.lessons[0].rows) == len(material.split.training)
+    assert len(head.calls[0].features) == len(material.split.training)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
-from test_heads import lesson_for
+from test_heads import arguments_for
 
 from birads_app.model import bundle as bundles
 from birads_app.model import history
@@ -23,20 +23,20 @@ OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
 
 
 def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(tmp_path: Path) -> None:
-    lesson, path = lesson_for("dense", count=60, epochs=4), tmp_path / "network.npz"
-    whole = head("dense").fit(lesson)
-    half = replace(lesson, epochs=2, checkpoint=path)
+    arguments, path = arguments_for("dense", count=60, epochs=4), tmp_path / "network.npz"
+    whole = head("dense").fit(arguments)
+    half = replace(arguments, epochs=2, checkpoint=path)
     head("dense").fit(half)
     assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
     contents = [path.read_bytes(), path.read_bytes()[:5000], b"", b"no archive"]
-    other = replace(lesson_for("dense", (2, 2, 8), 60, epochs=1), checkpoint=tmp_path / "other.npz")
+    other = replace(arguments_for("dense", (2, 2, 8), 60, epochs=1), checkpoint=tmp_path / "other.npz")
     head("dense").fit(other)
     contents.append((tmp_path / "other.npz").read_bytes())
     for content in contents:
         path.write_bytes(content)
         taught = head("dense").fit(replace(half, epochs=4))
         np.testing.assert_allclose(taught.curve, whole.curve, atol=1e-6)
-        rows = lesson.validation_rows
+        rows = arguments.validation_features
         np.testing.assert_allclose(taught.logits(rows), whole.logits(rows), atol=1e-5)
 
 

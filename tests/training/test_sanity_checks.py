@@ -10,16 +10,18 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.support.factories import breast
 from training.data.dataset import Example
-from training.data.protocol import Dealt
+from training.data.protocol import SplitDataset
 from training.data.split import Split, by_patient
 from training.evaluation import metadata_baseline, sanity_checks
 
 
-def dealt(labels: np.ndarray, patients: np.ndarray, rows: np.ndarray | None = None) -> Dealt:
-    """A deal by patient without resampling."""
+def split_by_patient(
+    labels: np.ndarray, patients: np.ndarray, rows: np.ndarray | None = None
+) -> SplitDataset:
+    """A split by patient without resampling."""
     parts = by_patient(patients, labels, "12", validation=0.2, test=0.3, seed=0)
     rows = np.zeros((len(labels), 1)) if rows is None else rows
-    return Dealt(rows, labels, patients, len(labels), (parts,), parts, ())
+    return SplitDataset(rows, labels, patients, len(labels), (parts,), parts, ())
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +46,11 @@ def files(tmp_path_factory) -> Callable[[bool], list[Example]]:
 def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.MetadataBaseline:
     """The trap for a model that is right so often."""
     labels = np.array(["12".index(example.category) for example in examples])
-    deal = dealt(labels, np.array([example.patient for example in examples]))
-    truth = labels[deal.final.test]
+    dataset = split_by_patient(labels, np.array([example.patient for example in examples]))
+    truth = labels[dataset.final.test]
     lucky = np.random.default_rng(0).random(len(truth)) < right
     named = np.where(lucky, truth, 1 - truth)
-    return sanity_checks.run_metadata_baseline(examples, deal, named, 2, cache, replicates=500, seed=0)
+    return sanity_checks.run_metadata_baseline(examples, dataset, named, 2, cache, replicates=500, seed=0)
 
 
 def test_margins_that_tell_the_categories_are_caught(files, tmp_path) -> None:
@@ -78,25 +80,25 @@ def test_geometry_is_measured_once(files, tmp_path, monkeypatch) -> None:
     assert row["black at the left"] == 1 and row["left margin"] == pytest.approx(40 / 240, abs=0.02)
 
 
-def blobs(seed: int) -> tuple[np.ndarray, Dealt]:
+def blobs(seed: int) -> tuple[np.ndarray, SplitDataset]:
     """Patients whose rows part the categories perfectly, each with images of both, in the order of categories."""
     rng = np.random.default_rng(seed)
     patients = np.repeat([f"P{number:03d}" for number in range(60)], 4)
     labels = np.tile([0, 0, 1, 1], 60)
     rows = rng.normal(size=(240, 5)) + 4 * labels[:, None]
-    return labels, dealt(labels, patients, rows)
+    return labels, split_by_patient(labels, patients, rows)
 
 
-def answers(deal: Dealt, parts: Split) -> tuple[np.ndarray, np.ndarray]:
-    model = LogisticRegression().fit(deal.rows[parts.training], deal.labels[parts.training])
-    return model.predict_proba(deal.rows[parts.test]), deal.labels[parts.test]
+def answers(dataset: SplitDataset, parts: Split) -> tuple[np.ndarray, np.ndarray]:
+    model = LogisticRegression().fit(dataset.features[parts.training], dataset.labels[parts.training])
+    return model.predict_proba(dataset.features[parts.test]), dataset.labels[parts.test]
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_shuffled_labels_end_at_chance(seed: int) -> None:
-    _, deal = blobs(seed)
+    _, dataset = blobs(seed)
     shuffles = [
-        sanity_checks.permute_labels(deal, deal.final, 2, 100 * seed + number)
+        sanity_checks.permute_labels(dataset, dataset.final, 2, 100 * seed + number)
         for number in range(sanity_checks.PERMUTATIONS)
     ]
     found = sanity_checks.judge_permutations([answers(*shuffled) for shuffled in shuffles])
@@ -104,17 +106,17 @@ def test_shuffled_labels_end_at_chance(seed: int) -> None:
 
 
 def test_truth_that_survives_the_shuffling_is_caught() -> None:
-    _, deal = blobs(0)
-    found = sanity_checks.judge_permutations([answers(deal, deal.final)] * sanity_checks.PERMUTATIONS)
+    _, dataset = blobs(0)
+    found = sanity_checks.judge_permutations([answers(dataset, dataset.final)] * sanity_checks.PERMUTATIONS)
     assert "WARNING: heads that learned from shuffled labels" in found.warning
     assert found.figures["kappa"].value > 0.9
 
 
 def test_shuffling_keeps_numbers_and_the_test_part_and_forgets_the_order_within_patients() -> None:
-    labels, deal = blobs(0)
+    labels, dataset = blobs(0)
     agree = []
     for seed in range(50):
-        shuffled, parts = sanity_checks.permute_labels(deal, deal.final, 2, seed)
+        shuffled, parts = sanity_checks.permute_labels(dataset, dataset.final, 2, seed)
         assert np.array_equal(shuffled.labels[parts.test], labels[parts.test])
         for part in (parts.training, parts.validation):
             assert shuffled.labels[part].sum() == labels[part].sum()
@@ -125,7 +127,7 @@ def test_shuffling_keeps_numbers_and_the_test_part_and_forgets_the_order_within_
 def test_large_parts_are_thinned_but_keep_every_category() -> None:
     labels = np.r_[np.zeros(9000, int), np.ones(40, int)]
     patients = np.array([f"P{number // 4:05d}" for number in range(len(labels))])
-    deal = dealt(labels, patients)
-    _, parts = sanity_checks.permute_labels(deal, deal.final, 2, 0)
+    dataset = split_by_patient(labels, patients)
+    _, parts = sanity_checks.permute_labels(dataset, dataset.final, 2, 0)
     counts = np.bincount(labels[parts.training])
-    assert len(parts.training) < 1000 and counts[1] == (labels[deal.final.training] == 1).sum()
+    assert len(parts.training) < 1000 and counts[1] == (labels[dataset.final.training] == 1).sum()

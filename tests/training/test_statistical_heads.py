@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from birads_app.model.calibration import softmax
-from training.engine.fit import halved
+from training.engine.fit import to_float16
 from training.heads import knn, logistic_regression, svm, trees
 from training.heads.statistical import Score, TrainedStatistics, principal, scaling
 
@@ -58,7 +58,7 @@ def test_principal_components_keep_distances(rows: np.ndarray) -> None:
 
 def test_neighbours_vote_as_in_scikit_learn(rows, labels, others) -> None:
     scale = principal(rows, seed=0)
-    kept = halved(scale(rows))
+    kept = to_float16(scale(rows))
     model = KNeighborsClassifier(7, weights=knn.votes, algorithm="brute").fit(kept, labels)
     served = softmax(judged(knn.score_of(scale, kept, labels, 7, CLASSES), others))
     np.testing.assert_allclose(served, filled(model.predict_proba(scale(others))), atol=2e-3)
@@ -66,14 +66,14 @@ def test_neighbours_vote_as_in_scikit_learn(rows, labels, others) -> None:
 
 def test_a_row_that_is_its_own_neighbour_is_judged_by_itself(rows, labels) -> None:
     scale = principal(rows, seed=0)
-    kept = np.repeat(halved(scale(rows)), 5, axis=0)
+    kept = np.repeat(to_float16(scale(rows)), 5, axis=0)
     served = softmax(judged(knn.score_of(scale, kept, np.repeat(labels, 5), 5, CLASSES), rows))
     assert (served.argmax(axis=1) == labels).all() and np.isfinite(served).all()
 
 
 def test_machines_decide_as_in_scikit_learn(rows, labels, others) -> None:
     scale = principal(rows, seed=0)
-    kept = halved(scale(rows))
+    kept = to_float16(scale(rows))
     machines = [
         SVC(C=1.0, gamma=0.05).fit(kept, labels == category) if category != 1 else None
         for category in range(CLASSES)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.processes import ROOT
-from training.data.feature_arrays import Joined, Part, Scratch
+from training.data.feature_arrays import ConcatenatedFeatures, SelectedFeatures, TemporaryFeatures
 from training.features.feature_store import FeatureStore
 
 WIDTH = 64
@@ -38,7 +38,7 @@ def fill(folder: Path, numbers: range, batch: int = 7) -> FeatureStore:
 
 
 def is_whole(store: FeatureStore, numbers: list[int]) -> bool:
-    rows = store.rows([digest(number) for number in numbers])
+    rows = store.get([digest(number) for number in numbers])
     return bool((np.asarray(rows) == np.stack([row(number) for number in numbers])).all())
 
 
@@ -50,11 +50,11 @@ def test_it_works(tmp_path: Path) -> None:
     sizes = [file.stat().st_size for file in sorted(tmp_path.glob("rows-*.f16"))]
     assert sizes == [FILE_BYTES, FILE_BYTES, FILE_BYTES // 2]
     with pytest.raises(KeyError):
-        store.rows([digest(250)])
+        store.get([digest(250)])
 
 
 def test_rows_are_taken_as_from_an_array(tmp_path: Path) -> None:
-    rows = fill(tmp_path, range(250)).rows([digest(number) for number in range(250)])
+    rows = fill(tmp_path, range(250)).get([digest(number) for number in range(250)])
     whole = np.stack([row(number) for number in range(250)]).astype(np.float16)
     assert len(rows) == 250 and rows.shape == whole.shape and rows.size == whole.size
     assert rows.dtype == whole.dtype == np.asarray(rows).dtype and (np.asarray(rows) == whole).all()
@@ -63,12 +63,12 @@ def test_rows_are_taken_as_from_an_array(tmp_path: Path) -> None:
     assert (rows[-1] == whole[-1]).all() and rows[:0].shape == (0, WIDTH)
     with pytest.raises(IndexError):
         rows[np.array([250])]
-    part = Part(rows, indices)
+    part = SelectedFeatures(rows, indices)
     assert (part[5:90] == whole[indices][5:90]).all()
-    scratch = Scratch(WIDTH, rows.dtype, tmp_path)
+    scratch = TemporaryFeatures(WIDTH, rows.dtype, tmp_path)
     scratch.append(whole[:40])
     scratch.append(whole[40:50])
-    joined = Joined(part, scratch)
+    joined = ConcatenatedFeatures(part, scratch)
     expected = np.concatenate([whole[indices], whole[:50]])
     assert joined.shape == expected.shape and (np.asarray(joined) == expected).all()
     mixed = np.random.default_rng(1).permutation(350)
@@ -81,7 +81,7 @@ def test_what_is_there_stays_and_a_copy_counts_once(tmp_path: Path) -> None:
     numbers = [9, 10, 10, 11, 3]
     store.add([digest(number) for number in numbers], np.stack([row(number + 1) for number in numbers]))
     assert is_whole(store, list(range(10)))
-    assert (store.rows([digest(10), digest(11)])[:] == np.stack([row(11), row(12)])).all()
+    assert (store.get([digest(10), digest(11)])[:] == np.stack([row(11), row(12)])).all()
     assert sum(file.stat().st_size for file in tmp_path.glob("rows-*")) == 12 * WIDTH * 2
 
 

@@ -22,7 +22,7 @@ from birads_app.model import history
 from birads_app.model.predictor import Predictor
 from training import heads
 from training.cli.commands import register
-from training.data.loader import Reader
+from training.data.loader import ImageLoader
 from training.phantoms.generate import write_set
 from training.pipeline import train as recipe
 from training.pipeline.name_lock import hold_name
@@ -286,7 +286,7 @@ def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms
 
 @pytest.mark.parametrize(
     ("owner", "step"),
-    [(Reader, "read"), (recipe.protocol, "deal"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
+    [(ImageLoader, "load"), (recipe.protocol, "apply"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
 )
 def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
     def interrupt(*_: object, **__: object) -> None:

@@ -19,7 +19,7 @@ from training.engine import finetune, rebuild
 from training.engine.backbone import freeze_backbone, keras_backbone
 from training.engine.fit import TrainedNetwork
 from training.errors import TrainingError
-from training.heads import head
+from training.heads import NETWORK_HEADS, head
 from training.phantoms.generate import write_set
 from training.pipeline import train
 
@@ -36,7 +36,7 @@ def squares() -> tuple[np.ndarray, np.ndarray]:
     return pictures.reshape(24, -1), labels
 
 
-def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.Lesson]:
+def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.FineTuningData]:
     """A network with random weights and a head that has learned from it for one epoch."""
     import keras
 
@@ -48,12 +48,16 @@ def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.L
     lesson = replace(
         lesson_for("dense", count=30, epochs=1, batch_size=16),
         map_shape=maps.shape[1:],
-        rows=kind.rows(maps),
+        features=kind.features(maps),
         labels=labels,
-        validation_rows=kind.rows(maps),
+        validation_features=kind.features(maps),
         validation_labels=labels,
     )
-    return backbone, kind.fit(lesson), finetune.Lesson(pictures, labels, np.arange(16), np.arange(16, 24))
+    return (
+        backbone,
+        kind.fit(lesson),
+        finetune.FineTuningData(pictures, labels, np.arange(16), np.arange(16, 24)),
+    )
 
 
 @pytest.mark.slow
@@ -61,7 +65,7 @@ def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> No
     backbone, taught, lesson = start()
     before = {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
     fast = replace(CONFIG, fine_tune_rate=1e-4, fine_tune_epochs=2)
-    graph, tuned = finetune.tune(backbone, taught, fast, lesson, None)
+    graph, tuned = finetune.finetune(backbone, taught, fast, lesson, None)
     told = tuned.facts["fine_tuning"]
     assert told["best_epoch"] > 0 and min(told["validation_loss"]) < told["validation_loss"][0]
     changed = {
@@ -94,7 +98,7 @@ def test_it_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     told = []
     for config, kept_at in ((two, None), (one, path), (two, path)):
         backbone, taught, lesson = start("vgg16")
-        _, tuned = finetune.tune(backbone, taught, config, lesson, kept_at)
+        _, tuned = finetune.finetune(backbone, taught, config, lesson, kept_at)
         told.append(tuned.facts["fine_tuning"])
     whole, half, gone_on = told
     assert half["epochs"] == 1 and gone_on["epochs"] == 2
@@ -114,7 +118,7 @@ def test_it_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
 def test_what_cannot_be_fine_tuned_is_said_before_anything_is_read(changes, line) -> None:
     config = replace(CONFIG, **changes)
     with pytest.raises(TrainingError, match=line):
-        finetune.check(config, head(config.head))
+        finetune.check(config, head(config.head), NETWORK_HEADS)
 
 
 def test_weights_that_end_before_the_stage_are_refused() -> None:
@@ -150,7 +154,13 @@ def test_flask_train_fine_tunes_the_shipped_backbone_and_resumes(
     data = write_set(tmp_path / "phantoms", 12, seed=5, size=256).parent
     site = Site(models, tmp_path / "cache", target=tmp_path / "models", work=tmp_path / "work")
     config = TrainConfig(
-        str(data), "whole", classes=("1", "3"), epochs=2, fine_tune="conv5", fine_tune_epochs=2, traps=False
+        str(data),
+        "whole",
+        classes=("1", "3"),
+        epochs=2,
+        fine_tune="conv5",
+        fine_tune_epochs=2,
+        sanity_checks=False,
     )
     lines: list[str] = []
     whole = train.train(config, site, lines.append)

@@ -179,13 +179,13 @@ def check_dataset(
 ) -> None:
     """Report categories, patients, copies and unreadable files; status 1 where training would refuse."""
     from training.data.dataset import listing
-    from training.data.dataset_report import survey
-    from training.data.loader import Reader
+    from training.data.dataset_report import build_report
+    from training.data.loader import ImageLoader
 
     with one_line_errors():
         found = listing(data, _codes(classes), patient_pattern)
-        seen = list(Reader(site().cache).read(found.dataset.examples))
-        report = survey(data, found, seen, smote_neighbours)
+        seen = list(ImageLoader(site().cache).load(found.dataset.examples))
+        report = build_report(data, found, seen, smote_neighbours)
         for line in report.lines():
             click.echo(line)
         if out:

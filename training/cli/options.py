@@ -142,13 +142,17 @@ def train(command: Command) -> Command:
             help="Measure by cross-validation in so many parts; 0 holds one part out.",
         ),
         click.option(
+            "--sanity-checks/--no-sanity-checks",
             "--traps/--no-traps",
+            "sanity_checks",
             default=True,
             show_default=True,
             help="Try file geometry alone and shuffled labels as well, which trains the head once more.",
         ),
         click.option(
+            "--report-images/--no-report-images",
             "--images/--no-images",
+            "report_images",
             default=True,
             show_default=True,
             help="Show test images in report.html.",

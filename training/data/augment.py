@@ -12,7 +12,7 @@ _COVERED = 0.15
 
 
 @dataclass(frozen=True)
-class Change:
+class Augmentation:
     """How one copy of an image differs from it: moved, turned, zoomed, mirrored top to bottom, re-exposed.
 
     matrix : float (2, 3), of the affine map in pixels
@@ -24,7 +24,7 @@ class Change:
     levels: np.ndarray
 
     @classmethod
-    def drawn(cls, size: int, rng: np.random.Generator) -> "Change":
+    def random(cls, size: int, rng: np.random.Generator) -> "Augmentation":
         """A change of a square with sides of ``size`` pixels, by chance."""
         turned = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1))
         matrix = np.asarray(turned, float)
@@ -43,12 +43,14 @@ class Change:
         return np.asarray(cv2.LUT(self.outline(square), self.levels))
 
 
-def covered(outline: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
+def covered_cells(outline: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     """The places of a feature map that an outline, uint8 (size, size), covers; bool (rows * columns,)."""
     shares = cv2.resize(outline, cells[::-1], interpolation=cv2.INTER_AREA)
     return (shares >= _COVERED * 255).ravel()
 
 
-def augmented(squares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def augment(squares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Squares uint8 (n, size, size) -> inputs float32 (n, size, size, 3), each changed at random."""
-    return standardise(np.stack([Change.drawn(square.shape[0], rng).picture(square) for square in squares]))
+    return standardise(
+        np.stack([Augmentation.random(square.shape[0], rng).picture(square) for square in squares])
+    )

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from training.data.dataset import Example, Listing
-from training.data.loader import Seen
-from training.data.perceptual_hash import near
-from training.report.text import patient_warning
+from training.data.loader import LoadedImage
+from training.data.perceptual_hash import near_pairs
 
 # As many lines of one kind are shown on the screen; the JSON has all.
 _SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Alike:
+class SimilarFiles:
     """Files that show the same picture.
 
     bits : in which the perceptual hashes differ, of 256; None where the files are the same byte for byte
@@ -32,7 +31,7 @@ class Alike:
 
 
 @dataclass(frozen=True)
-class Survey:
+class DatasetReport:
     """What a check found.
 
     counts : listed images of each category
@@ -51,8 +50,8 @@ class Survey:
     mixed: dict[str, tuple[str, ...]]
     views: dict[str, int]
     refused: tuple[tuple[str, str], ...]
-    copies: tuple[Alike, ...]
-    near: tuple[Alike, ...]
+    copies: tuple[SimilarFiles, ...]
+    near: tuple[SimilarFiles, ...]
     small: dict[str, int]
     neighbours: int
     problems: tuple[str, ...]
@@ -109,27 +108,38 @@ class Survey:
         yield "Training would refuse this set." if self.problems else "Training would take this set."
 
 
-def survey(data: Path, found: Listing, seen: Sequence[Seen], neighbours: int) -> Survey:
+def patient_warning(unknown: int, images: int) -> str:
+    """Return the warning about images of unknown patients, which every output carries; empty if there are none."""
+    if not unknown:
+        return ""
+    return (
+        f"WARNING: the patients of {unknown} of {images} images could not be told, and each of these images "
+        "counts as a patient. Images of one patient may lie on both sides of the split, and the figures "
+        "are then too good. Give a table truth.csv with the columns path and patient, or --patient-pattern."
+    )
+
+
+def build_report(data: Path, found: Listing, seen: Sequence[LoadedImage], neighbours: int) -> DatasetReport:
     """Put together what the files of a data set hold.
 
     Parameters
     ----------
     found : as :func:`training.data.dataset.listing` gives it
-    seen : its examples in their order, as :class:`training.data.loader.Reader` gives them
+    seen : its examples in their order, as :class:`training.data.loader.ImageLoader` gives them
     neighbours : rows that SMOTE leans on
     """
     examples = found.dataset.examples
     base = data if data.is_dir() else data.parent
     usable = [one for one in seen if not one.reason]
     first = list({one.digest: one for one in reversed(usable)}.values())[::-1]
-    pairs = near(np.array([np.frombuffer(one.look, np.uint8) for one in first]))
+    pairs = near_pairs(np.array([np.frombuffer(one.image_hash, np.uint8) for one in first]))
     alike = tuple(_alike([first[a].example, first[b].example], base, bits) for a, b, bits in pairs)
     counts = Counter(example.category for example in examples)
     left = Counter(one.example.category for one in usable)
     problems = list(found.problems)
     if examples and not usable:
         problems.append(f"None of the {len(examples)} files can be used.")
-    return Survey(
+    return DatasetReport(
         data=str(data),
         counts=dict(sorted(counts.items())),
         patients=len({example.patient for example in examples}),
@@ -146,15 +156,15 @@ def survey(data: Path, found: Listing, seen: Sequence[Seen], neighbours: int) ->
     )
 
 
-def _copies(usable: Sequence[Seen], base: Path) -> tuple[Alike, ...]:
+def _copies(usable: Sequence[LoadedImage], base: Path) -> tuple[SimilarFiles, ...]:
     groups: dict[bytes, list[Example]] = defaultdict(list)
     for one in usable:
         groups[one.digest].append(one.example)
     return tuple(_alike(group, base) for group in groups.values() if len(group) > 1)
 
 
-def _alike(group: Sequence[Example], base: Path, bits: int | None = None) -> Alike:
-    return Alike(
+def _alike(group: Sequence[Example], base: Path, bits: int | None = None) -> SimilarFiles:
+    return SimilarFiles(
         tuple(_name(example, base) for example in group),
         tuple(example.patient for example in group),
         tuple(example.category for example in group),

@@ -16,7 +16,7 @@ import numpy as np
 _MAPPED_AT_ONCE = 64
 
 
-class Rows(ABC):
+class FeatureArray(ABC):
     """Rows of shape (n, features).
 
     folder : where files that have to do with them may be written; None where they lie in memory
@@ -52,7 +52,7 @@ class Rows(ABC):
         return rows if dtype is None else rows.astype(dtype, copy=False)
 
 
-AnyRows = np.ndarray | Rows
+AnyFeatures = np.ndarray | FeatureArray
 
 
 def gather(file: Path | IO[bytes], dtype: np.dtype[Any], width: int, indices: np.ndarray) -> np.ndarray:
@@ -65,10 +65,10 @@ def gather(file: Path | IO[bytes], dtype: np.dtype[Any], width: int, indices: np
     return found
 
 
-class Part(Rows):
+class SelectedFeatures(FeatureArray):
     """Some rows of others."""
 
-    def __init__(self, rows: AnyRows, indices: np.ndarray) -> None:
+    def __init__(self, rows: AnyFeatures, indices: np.ndarray) -> None:
         """Take ``indices``, int (n,), into ``rows``."""
         self._rows, self._indices = rows, indices
         self.shape = (len(indices), rows.shape[1])
@@ -78,10 +78,10 @@ class Part(Rows):
         return self._rows[self._indices[indices]]
 
 
-class Joined(Rows):
-    """Rows, and then more of them."""
+class ConcatenatedFeatures(FeatureArray):
+    """FeatureArray, and then more of them."""
 
-    def __init__(self, first: AnyRows, more: AnyRows) -> None:
+    def __init__(self, first: AnyFeatures, more: AnyFeatures) -> None:
         """Take rows of the same width and type."""
         self._first, self._more = first, more
         self.shape = (len(first) + len(more), first.shape[1])
@@ -96,7 +96,7 @@ class Joined(Rows):
         return found
 
 
-class Scratch(Rows):
+class TemporaryFeatures(FeatureArray):
     """Rows in a file without a name, which is gone with the process however that ends."""
 
     def __init__(self, width: int, dtype: np.dtype[Any], folder: Path | None) -> None:
@@ -114,6 +114,6 @@ class Scratch(Rows):
         return gather(self._file, self.dtype, self.shape[1], indices)
 
 
-def folder_of(rows: AnyRows) -> Path | None:
+def folder_of(rows: AnyFeatures) -> Path | None:
     """Where files that have to do with rows may be written; None where they lie in memory."""
-    return rows.folder if isinstance(rows, Rows) else None
+    return rows.folder if isinstance(rows, FeatureArray) else None

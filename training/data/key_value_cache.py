@@ -16,7 +16,7 @@ from pathlib import Path
 _PATIENCE_S = 60.0
 
 
-class Ledger:
+class KeyValueCache:
     """Values of bytes by keys of bytes; entries are numbered from 0 in the order in which they came.
 
     Every method raises OSError where the file cannot be read or written, for example because the disk is full.

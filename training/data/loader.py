@@ -24,7 +24,7 @@ from birads_app.terms.errors import InputError
 from training import progress
 from training.data import perceptual_hash
 from training.data.dataset import Example
-from training.data.key_value_cache import Ledger
+from training.data.key_value_cache import KeyValueCache
 
 # Side of the prepared square where no backbone says otherwise, in pixels.
 SIZE = 224
@@ -37,38 +37,38 @@ _STATE = struct.Struct("<qqqQ")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LoadedImage:
     """One file after reading.
 
     digest : SHA-256 of its content; empty where the file cannot be used
-    look : perceptual hash of the picture, as :mod:`training.data.perceptual_hash` has it
+    image_hash : perceptual hash of the picture, as :mod:`training.data.perceptual_hash` has it
     grey : uint8 (size, size), the prepared picture, where the backbone wants it; otherwise None
     reason : why the file cannot be used; empty where it can
     """
 
     example: Example
     digest: bytes = b""
-    look: bytes = b""
+    image_hash: bytes = b""
     grey: np.ndarray | None = None
     reason: str = ""
 
 
-class Reader:
+class ImageLoader:
     """Reads files, and remembers below ``cache`` what was in them.
 
     Raises OSError where the cache cannot be read or written.
     """
 
     def __init__(self, cache: Path) -> None:
-        self._contents = Ledger(cache / "files.sqlite")
-        self._looks = Ledger(cache / f"looks-v{preprocess.VERSION}-{perceptual_hash.BITS}.sqlite")
+        self._contents = KeyValueCache(cache / "files.sqlite")
+        self._hashes = KeyValueCache(cache / f"looks-v{preprocess.VERSION}-{perceptual_hash.BITS}.sqlite")
 
-    def read(
+    def load(
         self,
         examples: Sequence[Example],
         size: int = SIZE,
         wanted: Callable[[bytes], bool] = lambda digest: False,
-    ) -> Iterator[Seen]:
+    ) -> Iterator[LoadedImage]:
         """Every file, in order, with a progress bar.
 
         Parameters
@@ -78,28 +78,28 @@ class Reader:
         """
         contents: dict[bytes, bytes] = {}
         pictures: dict[bytes, bytes] = {}
-        for found in _in_threads(examples, lambda example: self._one(example, size, wanted)):
+        for found in _in_threads(examples, lambda example: self._load_one(example, size, wanted)):
             contents.update(found.content)
             pictures.update(found.picture)
             if len(contents) + len(pictures) >= _NOTED_AT_ONCE:
-                self._note(contents, pictures)
+                self._remember(contents, pictures)
             yield found.seen
-        self._note(contents, pictures)
+        self._remember(contents, pictures)
 
-    def _note(self, contents: dict[bytes, bytes], pictures: dict[bytes, bytes]) -> None:
+    def _remember(self, contents: dict[bytes, bytes], pictures: dict[bytes, bytes]) -> None:
         """Write down what was found, and forget it here."""
-        for ledger, entries in ((self._contents, contents), (self._looks, pictures)):
+        for ledger, entries in ((self._contents, contents), (self._hashes, pictures)):
             if entries:
                 ledger.put(entries)
                 entries.clear()
 
-    def _one(self, example: Example, size: int, wanted: Callable[[bytes], bool]) -> "_Found":
+    def _load_one(self, example: Example, size: int, wanted: Callable[[bytes], bool]) -> "_Found":
         try:
             return self._find(example, size, wanted)
         except InputError as error:
-            return _Found(Seen(example, reason=str(error)))
+            return _Found(LoadedImage(example, reason=str(error)))
         except OSError as error:
-            return _Found(Seen(example, reason=f"The file cannot be read: {error.strerror or error}."))
+            return _Found(LoadedImage(example, reason=f"The file cannot be read: {error.strerror or error}."))
 
     def _find(self, example: Example, size: int, wanted: Callable[[bytes], bool]) -> "_Found":
         """Go no further than needed: the file's state, then its bytes, then its picture."""
@@ -107,28 +107,28 @@ class Reader:
         noted = self._contents.get(path)
         if noted is not None and noted.startswith(state):
             digest = noted[len(state) :]
-            known = self._looks.get(digest)
+            known = self._hashes.get(digest)
             if known is not None and not wanted(digest):
-                return _Found(Seen(example, digest, known))
+                return _Found(LoadedImage(example, digest, known))
         data = example.path.read_bytes()
         digest = hashlib.sha256(data).digest()
         content = {path: state + digest} if _is_settled(state) else {}
-        known = self._looks.get(digest)
+        known = self._hashes.get(digest)
         if known is not None and not wanted(digest):
-            return _Found(Seen(example, digest, known), content)
+            return _Found(LoadedImage(example, digest, known), content)
         mammogram = decode(data, example.path.name)
         quality.check(mammogram)
         grey = preprocess.prepare(mammogram, size).grey
-        look = perceptual_hash.look(grey)
-        seen = Seen(example, digest, look, grey if wanted(digest) else None)
-        return _Found(seen, content, {digest: look} if known is None else {})
+        image_hash = perceptual_hash.compute(grey)
+        seen = LoadedImage(example, digest, image_hash, grey if wanted(digest) else None)
+        return _Found(seen, content, {digest: image_hash} if known is None else {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A file, and what is to be remembered: its content by its path, its look by its content."""
+    """A file, and what is to be remembered: its content by its path, its perceptual hash by its content."""
 
-    seen: Seen
+    seen: LoadedImage
     content: dict[bytes, bytes] = field(default_factory=dict)
     picture: dict[bytes, bytes] = field(default_factory=dict)
 

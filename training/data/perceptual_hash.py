@@ -15,13 +15,13 @@ _FREQUENCIES, _SIZE = 16, 64
 BITS = _FREQUENCIES**2
 # Pictures whose hashes differ in at most so many of the bits are near duplicates. Of 271 mammograms saved again
 # smaller, darker and as JPEG of quality 75, nine in ten lay within it; different mammograms began at 38.
-NEAR = 24
+MAX_DISTANCE = 24
 # Only pictures that agree in one of the bands of 16 bits are compared: every pair that differs in 15 bits or
-# fewer does, and nearly every one up to NEAR. All against all would take hours for a million.
+# fewer does, and nearly every one up to MAX_DISTANCE. All against all would take hours for a million.
 _BANDS = 16
 
 
-def look(grey: np.ndarray) -> bytes:
+def compute(grey: np.ndarray) -> bytes:
     """The perceptual hash, 32 bytes, of a prepared grey square, uint8 (size, size)."""
     small = cv2.resize(grey, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = cv2.dct(small)[:_FREQUENCIES, :_FREQUENCIES].ravel()
@@ -29,18 +29,18 @@ def look(grey: np.ndarray) -> bytes:
     return np.packbits(low > np.median(low)).tobytes()
 
 
-def near(looks: np.ndarray) -> Iterator[tuple[int, int, int]]:
+def near_pairs(hashes: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Pairs (first, second, differing bits) of places whose hashes differ in few bits, in order.
 
     Parameters
     ----------
-    looks : uint8 (n, 32)
+    hashes : uint8 (n, 32)
     """
     from tqdm import trange
 
-    if len(looks) < 2:
+    if len(hashes) < 2:
         return
-    bands, words = looks.view(np.uint16), looks.view(np.uint64)
+    bands, words = hashes.view(np.uint16), hashes.view(np.uint64)
     pairs: list[tuple[int, int, int]] = []
     for band in trange(_BANDS, desc="near copies", unit="band", disable=None):
         pairs.extend(_close(bands, words, band))
@@ -59,7 +59,7 @@ def _close(bands: np.ndarray, words: np.ndarray, band: int) -> Iterator[tuple[in
         alike = alike[values[alike] == values[alike + step]]
         # At most 240, which uint8 holds, because they agree in one band.
         differ = sum(np.bitwise_count(one[alike] ^ one[alike + step]) for one in columns)
-        for found in np.flatnonzero(differ <= NEAR):
+        for found in np.flatnonzero(differ <= MAX_DISTANCE):
             one, other = order[alike[found]], order[alike[found] + step]
             if not (bands[one, :band] == bands[other, :band]).any():
                 yield int(one), int(other), int(differ[found])

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.data import smote as resampling
-from training.data import split
-from training.data.feature_arrays import AnyRows
+from training.data import smote, split
+from training.data.feature_arrays import AnyFeatures
 from training.data.split import Split
 from training.errors import TrainingError
 
@@ -48,16 +47,16 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class Dealt:
+class SplitDataset:
     """Rows after the resampling that comes before the split, and the parts they belong to.
 
-    rows, labels, patients : m of each; synthetic rows follow the ``real`` first ones and count for the patient
+    features, labels, patients : m rows of each; synthetic rows follow the ``real`` first ones and count for the patient
         of the nearest real row of their category
     splits : one, or one for each fold
     final : the parts from which the model itself learns; its test part is empty after a cross-validation
     """
 
-    rows: AnyRows
+    features: AnyFeatures
     labels: np.ndarray
     patients: np.ndarray
     real: int
@@ -89,7 +88,7 @@ class Leak:
         return None if self.unknown else False
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """What every output carries; empty where nothing is known to leak."""
         reasons = []
         if self.resampled_first:
@@ -102,7 +101,7 @@ class Leak:
         return f"THIS PROTOCOL LEAKS: {'; and '.join(reasons)}. The figures are too good." if reasons else ""
 
 
-def of(config: "TrainConfig") -> Protocol:
+def from_config(config: "TrainConfig") -> Protocol:
     """The protocol that a configuration asks for; raises TrainingError where there is no such one."""
     for option, value, known in (
         ("resampling", config.resampling, RESAMPLINGS),
@@ -115,13 +114,13 @@ def of(config: "TrainConfig") -> Protocol:
     return Protocol(config.resampling, config.split, config.test_share, config.folds)
 
 
-def deal(
+def apply(
     config: "TrainConfig",
-    rows: AnyRows,
+    rows: AnyFeatures,
     labels: np.ndarray,
     patients: Sequence[str],
     classes: Sequence[str],
-) -> Dealt:
+) -> SplitDataset:
     """Resample where the protocol resamples first, then split.
 
     Parameters
@@ -137,20 +136,18 @@ def deal(
     TrainingError
         There is no such protocol.
     """
-    chosen = of(config)
+    chosen = from_config(config)
     owners, real = np.asarray(patients), len(rows)
     notes: tuple[str, ...] = ()
     if chosen.resampling == "smote-all":
-        balanced = resampling.balance(
-            rows, labels, classes, neighbours=config.smote_neighbours, seed=config.seed
-        )
-        rows, labels, notes = balanced.rows, balanced.labels, balanced.notes
-        owners = resampling.owners(balanced, owners)
+        balanced = smote.balance(rows, labels, classes, neighbours=config.smote_neighbours, seed=config.seed)
+        rows, labels, notes = balanced.features, balanced.labels, balanced.notes
+        owners = smote.owners(balanced, owners)
     groups = owners if chosen.split == "patient" else np.arange(len(rows))
     if chosen.folds:
         splits = split.folds(groups, labels, chosen.folds, config.validation_share, config.seed)
         final = split.without_test(groups, labels, config.validation_share, config.seed)
-        return Dealt(rows, labels, owners, real, splits, final, notes)
+        return SplitDataset(rows, labels, owners, real, splits, final, notes)
     parts = split.by_patient(
         groups,
         labels,
@@ -159,16 +156,16 @@ def deal(
         test=config.test_share,
         seed=config.seed,
     )
-    return Dealt(rows, labels, owners, real, (parts,), parts, notes + parts.notes)
+    return SplitDataset(rows, labels, owners, real, (parts,), parts, notes + parts.notes)
 
 
-def leak(chosen: Protocol, dealt: Dealt, unknown: bool) -> Leak:
+def measure_leak(chosen: Protocol, split_dataset: SplitDataset, unknown: bool) -> Leak:
     """Measure what lies on both sides."""
     both: set[str] = set()
-    for parts in dealt.splits:
-        learned = dealt.patients[np.concatenate([parts.training, parts.validation])]
-        both.update(np.intersect1d(learned, dealt.patients[parts.test]).tolist())
-    synthetic = sum(int((parts.test >= dealt.real).sum()) for parts in dealt.splits)
+    for parts in split_dataset.splits:
+        learned = split_dataset.patients[np.concatenate([parts.training, parts.validation])]
+        both.update(np.intersect1d(learned, split_dataset.patients[parts.test]).tolist())
+    synthetic = sum(int((parts.test >= split_dataset.real).sum()) for parts in split_dataset.splits)
     return Leak(len(both), synthetic, chosen.resampling == "smote-all", unknown)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training import progress
-from training.data.feature_arrays import AnyRows, Joined, Scratch, folder_of
+from training.data.feature_arrays import AnyFeatures, ConcatenatedFeatures, TemporaryFeatures, folder_of
 from training.errors import DatasetError
 
 # Numbers in the rows that imbalanced-learn is given, and asked for, at a time; it needs about 30 bytes for each.
@@ -37,20 +37,20 @@ class Block:
 class Balanced:
     """Rows with as many of each category.
 
-    rows : float (m, features), array-like: the real rows first and in order, then the synthetic ones
+    features : float (m, features), array-like: the real rows first and in order, then the synthetic ones
     labels : int (m,)
     blocks : where the synthetic rows come from
     notes : sentences about what was adapted
     """
 
-    rows: AnyRows
+    features: AnyFeatures
     labels: np.ndarray
     blocks: tuple[Block, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def balance(
-    rows: AnyRows, labels: np.ndarray, classes: Sequence[str], *, neighbours: int, seed: int
+    rows: AnyFeatures, labels: np.ndarray, classes: Sequence[str], *, neighbours: int, seed: int
 ) -> Balanced:
     """Raise every category to the size of the largest one.
 
@@ -90,7 +90,7 @@ def balance(
         notes += (_many(crowded, most),)
     made, blocks = _make(rows, labels, missing, used, most, seed)
     more = np.repeat(np.arange(len(classes)), missing).astype(labels.dtype)
-    return Balanced(Joined(rows, made), np.concatenate([labels, more]), blocks, notes)
+    return Balanced(ConcatenatedFeatures(rows, made), np.concatenate([labels, more]), blocks, notes)
 
 
 def balanced_counts(counts: Sequence[int]) -> tuple[int, ...]:
@@ -107,19 +107,19 @@ def owners(balanced: Balanced, patients: np.ndarray) -> np.ndarray:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    found = np.concatenate([patients, np.empty(len(balanced.rows) - len(patients), patients.dtype)])
+    found = np.concatenate([patients, np.empty(len(balanced.features) - len(patients), patients.dtype)])
     for block in balanced.blocks:
-        known = NearestNeighbors(n_neighbors=1).fit(balanced.rows[block.real].astype(np.float32))
-        made = balanced.rows[block.start : block.stop].astype(np.float32)
+        known = NearestNeighbors(n_neighbors=1).fit(balanced.features[block.real].astype(np.float32))
+        made = balanced.features[block.start : block.stop].astype(np.float32)
         found[block.start : block.stop] = patients[block.real[known.kneighbors(made)[1][:, 0]]]
     return found
 
 
 def _make(
-    rows: AnyRows, labels: np.ndarray, missing: np.ndarray, neighbours: int, most: int, seed: int
-) -> tuple[Scratch, tuple[Block, ...]]:
+    rows: AnyFeatures, labels: np.ndarray, missing: np.ndarray, neighbours: int, most: int, seed: int
+) -> tuple[TemporaryFeatures, tuple[Block, ...]]:
     """Write the synthetic rows, category by category."""
-    made = Scratch(rows.shape[1], rows.dtype, folder_of(rows))
+    made = TemporaryFeatures(rows.shape[1], rows.dtype, folder_of(rows))
     blocks: list[Block] = []
     with progress.steps("SMOTE", int(missing.sum()), "row") as bar:
         for label in np.flatnonzero(missing):

@@ -15,7 +15,7 @@ SIZE = 224
 
 
 @dataclass(frozen=True)
-class Network:
+class BackboneKind:
     """A kind of backbone.
 
     title : the name of its function in ``keras.applications``
@@ -29,10 +29,10 @@ class Network:
 
 
 _BLOCKS = tuple(f"block{number}" for number in range(1, 6))
-NETWORKS = {
-    "resnet50": Network("ResNet50", 53, tuple(f"conv{number}" for number in range(1, 6))),
-    "vgg16": Network("VGG16", 13, _BLOCKS),
-    "vgg19": Network("VGG19", 16, _BLOCKS),
+BACKBONES = {
+    "resnet50": BackboneKind("ResNet50", 53, tuple(f"conv{number}" for number in range(1, 6))),
+    "vgg16": BackboneKind("VGG16", 13, _BLOCKS),
+    "vgg19": BackboneKind("VGG19", 16, _BLOCKS),
 }
 # Convolutions of ResNet50 up to conv4_block6_out.
 _CONV4_KERNELS = 43
@@ -43,7 +43,7 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
 
     Parameters
     ----------
-    network : a key of :data:`NETWORKS`
+    network : a key of :data:`BACKBONES`
     weights : ``"imagenet"`` (Keras downloads them), the path of a Keras ``.h5`` file with the weights of the
         network without top, or None for random ones. A file of ResNet50 that ends with stage conv4 will do: see
         :func:`_to_conv4`
@@ -56,9 +56,9 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
     """
     import keras
 
-    if network not in NETWORKS:
-        raise ModelError(f"--backbone has to be one of {', '.join(NETWORKS)}. Got {network!r}.")
-    known = NETWORKS[network]
+    if network not in BACKBONES:
+        raise ModelError(f"--backbone has to be one of {', '.join(BACKBONES)}. Got {network!r}.")
+    known = BACKBONES[network]
     make, options = getattr(keras.applications, known.title), {"input_shape": (size, size, 3)}
     if weights != "imagenet":
         model = make(include_top=False, weights=None, **options)
@@ -77,7 +77,7 @@ def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = N
     return keras_backbone("resnet50", weights, size)
 
 
-def _load(model: Any, network: Network, path: Path) -> Any:
+def _load(model: Any, network: BackboneKind, path: Path) -> Any:
     """The network with the weights of a file, cut after conv4 where the file ends there; or what is wrong."""
     if not path.is_file():
         raise ModelError(

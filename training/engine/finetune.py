@@ -17,21 +17,19 @@ import numpy as np
 from birads_app.model.preprocess import standardise
 from training import progress
 from training.config import TrainConfig
-from training.data.augment import augmented
+from training.data.augment import augment
 from training.data.dataset import Example
-from training.data.feature_arrays import AnyRows, Scratch
-from training.data.loader import Reader
-from training.engine import checkpoint, fit, multitask, rebuild
-from training.engine.backbone import NETWORKS, freeze_backbone, keras_backbone
-from training.engine.fit import TrainedNetwork, halved
+from training.data.feature_arrays import AnyFeatures, TemporaryFeatures
+from training.data.loader import ImageLoader
+from training.engine import checkpoint, fit, multitask
+from training.engine.backbone import BACKBONES, freeze_backbone
+from training.engine.fit import TrainedNetwork, to_float16
 from training.engine.fit_arguments import Head
 from training.errors import DatasetError, TrainingError
-from training.features.extractor import Extractor
-from training.heads import NETWORKS as HEADS
 
 
 @dataclass(frozen=True)
-class Lesson:
+class FineTuningData:
     """Images to learn from.
 
     squares : uint8 (n, size * size), array-like, prepared pictures
@@ -39,25 +37,25 @@ class Lesson:
     training, validation : int (m,), places in them
     """
 
-    squares: AnyRows
+    squares: AnyFeatures
     labels: np.ndarray
     training: np.ndarray
     validation: np.ndarray
 
 
-def check(config: TrainConfig, kind: Head) -> None:
+def check(config: TrainConfig, kind: Head, network_heads: str) -> None:
     """Raise TrainingError where the configuration asks for a fine-tuning that cannot be."""
     if not config.fine_tune:
         return
-    stages = NETWORKS[config.backbone].stages
+    stages = BACKBONES[config.backbone].stages
     if config.fine_tune not in stages:
         raise TrainingError(
             f"--fine-tune has to be one of {', '.join(stages)} with --backbone {config.backbone}. "
             f"Got {config.fine_tune!r}."
         )
-    if not kind.network:
+    if not kind.is_network:
         raise TrainingError(
-            f"A backbone cannot be fine-tuned with the head {config.head}; these can: {HEADS}."
+            f"A backbone cannot be fine-tuned with the head {config.head}; these can: {network_heads}."
         )
     if config.folds:
         raise TrainingError("--fine-tune takes no --folds: each fold would need a backbone of its own.")
@@ -75,25 +73,18 @@ def notes(config: TrainConfig) -> tuple[str, ...]:
     )
 
 
-def open_network(config: TrainConfig, source: Extractor) -> Any:
-    """The backbone as a Keras network; raises ModelError where it is no plain ResNet50 of a bundle."""
-    if config.backbone_weights == "shipped":
-        return rebuild.keras_model(source.graph, source.size, source.maps)
-    return keras_backbone(config.backbone, config.backbone_weights, source.size)
-
-
-def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyRows:
+def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyFeatures:
     """Prepared pictures, uint8 (n, size * size), on the disk; raises DatasetError for one that cannot be read."""
-    squares = Scratch(size * size, np.dtype(np.uint8), cache)
-    for seen in Reader(cache).read(examples, size, lambda digest: True):
+    squares = TemporaryFeatures(size * size, np.dtype(np.uint8), cache)
+    for seen in ImageLoader(cache).load(examples, size, lambda digest: True):
         if seen.grey is None:
             raise DatasetError(f"{seen.example.path} has changed during the training: {seen.reason}")
         squares.append(seen.grey.reshape(1, -1))
     return squares
 
 
-def tune(
-    backbone: Any, head: TrainedNetwork, config: TrainConfig, lesson: Lesson, kept_at: Path | None
+def finetune(
+    backbone: Any, head: TrainedNetwork, config: TrainConfig, data: FineTuningData, kept_at: Path | None
 ) -> tuple[bytes, TrainedNetwork]:
     """Train on, and give the frozen backbone and the head; both models are changed.
 
@@ -107,8 +98,8 @@ def tune(
     TrainingError
         The network has no such stage.
     """
-    run = _Tuning(backbone, head, config, lesson)
-    curve, best = run.learn(kept_at)
+    run = _FineTuningRun(backbone, head, config, data)
+    curve, best = run.fit(kept_at)
     told = {
         "from": config.fine_tune,
         "epochs": len(curve) - 1,
@@ -127,15 +118,17 @@ def tune(
     )
     size = backbone.input.shape[1]
     facts = {**head.facts, "fine_tuning": told}
-    tuned = TrainedNetwork(head.model, head.rows_of, facts, about, head.curve)
+    tuned = TrainedNetwork(head.model, head.features_of, facts, about, head.curve)
     return freeze_backbone(backbone, size), tuned
 
 
-class _Tuning:
-    def __init__(self, backbone: Any, head: TrainedNetwork, config: TrainConfig, lesson: Lesson) -> None:
+class _FineTuningRun:
+    def __init__(
+        self, backbone: Any, head: TrainedNetwork, config: TrainConfig, data: FineTuningData
+    ) -> None:
         import keras
 
-        self.config, self.lesson = config, lesson
+        self.config, self.data = config, data
         self.backbone, self.head = backbone, head
         self.size = backbone.input.shape[1]
         _free(backbone, head.model, str(config.fine_tune))
@@ -145,16 +138,16 @@ class _Tuning:
         self.step = multitask.training_step(
             lambda images: self.logits(images, training=True), self.variables, self.optimizer, self.losses
         )
-        counts = np.bincount(lesson.labels[lesson.training])
-        rarity = 1 / counts[lesson.labels[lesson.training]]
+        counts = np.bincount(data.labels[data.training])
+        rarity = 1 / counts[data.labels[data.training]]
         self.weights = np.ones(len(rarity)) if config.resampling == "none" else rarity
 
     def logits(self, images: Any, training: bool) -> Any:
         """Images (n, size, size, 3) -> logits (n, classes), as operations of a graph."""
         maps = self.backbone(images, training=training)
-        return self.head.model(self.head.rows_of(maps), training=training)
+        return self.head.model(self.head.features_of(maps), training=training)
 
-    def learn(self, kept_at: Path | None) -> tuple[checkpoint.Curve, int]:
+    def fit(self, kept_at: Path | None) -> tuple[checkpoint.Curve, int]:
         """Train to the end. The curve begins with the loss before the first epoch, which no training loss goes with."""
         # What changes: the weights that learn, and the states of the generators of random numbers.
         random = [one for one in self.head.model.variables if "seed_generator" in one.path]
@@ -166,41 +159,41 @@ class _Tuning:
         with progress.steps("fine-tuning", total, "epoch", done=len(curve) - 1) as bar:
             while not self._finished(curve):
                 curve.append((self._epoch(len(curve)), self._validate()))
-                if fit.best(curve) == len(curve) - 1:
+                if fit.best_epoch(curve) == len(curve) - 1:
                     kept = self._weights()
                 if kept_at:
                     checkpoint.save(kept_at, changing, self.optimizer, curve, kept)
                 bar.step(curve=curve)
         for variable, value in zip(self.variables, kept, strict=True):
-            variable.assign(halved(value))
-        return curve, fit.best(curve)
+            variable.assign(to_float16(value))
+        return curve, fit.best_epoch(curve)
 
     def _finished(self, curve: checkpoint.Curve) -> bool:
-        waited = len(curve) - 1 - fit.best(curve)
+        waited = len(curve) - 1 - fit.best_epoch(curve)
         return len(curve) > self.config.fine_tune_epochs or waited >= self.config.fine_tune_patience
 
     def _epoch(self, number: int) -> float:
         """One pass over as many images as there are to learn from; gives the mean training loss."""
         rng = np.random.default_rng([self.config.seed, number])
-        order = multitask.draw(self.weights, len(self.weights), rng)
+        order = multitask.weighted_sample(self.weights, len(self.weights), rng)
 
         def load(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            chosen = self.lesson.training[places]
-            return augmented(self._squares(chosen), rng), self.lesson.labels[chosen]
+            chosen = self.data.training[places]
+            return augment(self._squares(chosen), rng), self.data.labels[chosen]
 
         parts = list(multitask.batches(order, self.config.batch_size))
-        return multitask.one_pass(self.step, parts, load, str(number))
+        return multitask.run_epoch(self.step, parts, load, str(number))
 
     def _validate(self) -> float:
         """Mean loss of the validation images as they are."""
         found = []
-        for chosen in multitask.batches(self.lesson.validation, self.config.batch_size):
+        for chosen in multitask.batches(self.data.validation, self.config.batch_size):
             logits = self.logits(standardise(self._squares(chosen)), training=False)
-            found.append(np.asarray(self.losses(self.lesson.labels[chosen], logits)))
+            found.append(np.asarray(self.losses(self.data.labels[chosen], logits)))
         return float(np.concatenate(found).mean())
 
     def _squares(self, chosen: np.ndarray) -> np.ndarray:
-        return np.asarray(self.lesson.squares[chosen]).reshape(-1, self.size, self.size)
+        return np.asarray(self.data.squares[chosen]).reshape(-1, self.size, self.size)
 
     def _weights(self) -> list[np.ndarray]:
         return [np.asarray(variable) for variable in self.variables]

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from training import progress
-from training.data.feature_arrays import AnyRows
+from training.config import ORDINAL
+from training.data.feature_arrays import AnyFeatures
 from training.engine import checkpoint
-from training.engine.fit_arguments import ORDINAL, Lesson
+from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
-from training.engine.quiet_keras import import_keras
+from training.engine.keras_import import import_keras
 
 # How slowly the running moments of batch normalisation follow. Keras' 0.99 suits hundreds of steps an epoch;
 # with a handful, validation would judge a head whose moments are still those it started with.
@@ -26,28 +27,30 @@ class TrainedNetwork:
     def __init__(
         self,
         model: Any,
-        rows_of: Callable[[Any], Any],
+        features_of: Callable[[Any], Any],
         facts: dict[str, Any],
         about: str,
         curve: tuple[tuple[float, float], ...],
     ) -> None:
-        """Take the model and ``rows_of``, which makes its rows from maps inside a graph."""
+        """Take the model and ``features_of``, which makes its rows from maps inside a graph."""
         self.model = model
-        self.rows_of = rows_of
+        self.features_of = features_of
         self.facts = facts
         self.about = about
         self.curve = curve
 
-    def logits(self, rows: AnyRows) -> np.ndarray:
+    def logits(self, rows: AnyFeatures) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
         return _predict(self.model, rows)
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
         """Making the rows becomes part of the graph."""
-        return freeze(lambda maps: self.model(self.rows_of(maps), training=False), (None, *map_shape), "maps")
+        return freeze(
+            lambda maps: self.model(self.features_of(maps), training=False), (None, *map_shape), "maps"
+        )
 
 
-def seeded(lesson: Lesson) -> Any:
+def set_seed(seed: int) -> Any:
     """The module ``keras``, with every generator of random numbers set; call it before a model is made.
 
     Operations become deterministic, which costs no measurable time with networks of this size, so that a
@@ -57,44 +60,46 @@ def seeded(lesson: Lesson) -> Any:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(lesson.seed)
+    keras.utils.set_random_seed(seed)
     return keras
 
 
-def learn(model: Any, lesson: Lesson, rows_of: Callable[[Any], Any], about: str) -> TrainedNetwork:
+def fit_network(
+    model: Any, arguments: FitArguments, features_of: Callable[[Any], Any], about: str
+) -> TrainedNetwork:
     """Train until the validation loss has not fallen for ``patience`` epochs; the best epoch stays.
 
-    Where the lesson names a checkpoint, it is written after each epoch, and a training goes on from it.
+    Where the arguments names a checkpoint, it is written after each epoch, and a training goes on from it.
 
     Parameters
     ----------
     model : Keras model, rows -> logits
-    rows_of : the head's ``rows``, as operations of a graph
+    features_of : the head's ``rows``, as operations of a graph
     about : how the network is built, as a sentence for the model card
     """
     import keras
 
     # Compiling such small networks with XLA takes longer than all of their training.
-    optimizer = keras.optimizers.Adam(lesson.learning_rate, clipnorm=5.0)
-    model.compile(optimizer=optimizer, loss=loss_of(lesson.loss), jit_compile=False)
-    curve, kept = _train(model, lesson)
-    chosen = best(curve)
-    model.set_weights([halved(weights) for weights in kept])
+    optimizer = keras.optimizers.Adam(arguments.learning_rate, clipnorm=5.0)
+    model.compile(optimizer=optimizer, loss=loss_of(arguments.loss), jit_compile=False)
+    curve, kept = _train(model, arguments)
+    chosen = best_epoch(curve)
+    model.set_weights([to_float16(weights) for weights in kept])
     facts = {
         "epochs": len(curve),
         "best_epoch": chosen + 1,
         "validation_loss": round(curve[chosen][1], 4),
-        "loss": lesson.loss,
+        "loss": arguments.loss,
         "weights": int(model.count_params()),
     }
     learned = (
-        f"It learned with the {lesson.loss} loss for {len(curve)} epochs and keeps the weights of epoch "
+        f"It learned with the {arguments.loss} loss for {len(curve)} epochs and keeps the weights of epoch "
         f"{chosen + 1}, whose loss on the validation patients was the least."
     )
-    return TrainedNetwork(model, rows_of, facts, f"{about} {learned}", tuple(curve))
+    return TrainedNetwork(model, features_of, facts, f"{about} {learned}", tuple(curve))
 
 
-def flat_rows(maps: np.ndarray) -> np.ndarray:
+def flatten_maps(maps: np.ndarray) -> np.ndarray:
     """Whole maps as rows, float16 (n, rows * columns * channels).
 
     Half precision loses nothing, because feature maps pass through it on their way into the cache.
@@ -102,14 +107,14 @@ def flat_rows(maps: np.ndarray) -> np.ndarray:
     return np.asarray(maps.reshape(len(maps), -1), np.float16)
 
 
-def flat_rows_in_graph(maps: Any) -> Any:
-    """:func:`flat_rows` as operations of a graph."""
+def flatten_maps_in_graph(maps: Any) -> Any:
+    """:func:`flatten_maps` as operations of a graph."""
     import tensorflow as tf
 
     return tf.reshape(maps, [-1, int(np.prod(maps.shape[1:]))])
 
 
-def standardised(inputs: Any, rows: AnyRows, channels: int) -> Any:
+def normalization_layer(inputs: Any, rows: AnyFeatures, channels: int) -> Any:
     """A layer that brings each channel to mean 0 and deviation 1 over the rows to learn from.
 
     Parameters
@@ -120,10 +125,10 @@ def standardised(inputs: Any, rows: AnyRows, channels: int) -> Any:
     import keras
 
     mean, deviation = moments(rows, channels)
-    return keras.layers.Normalization(axis=-1, mean=mean, variance=halved(deviation**2))(inputs)
+    return keras.layers.Normalization(axis=-1, mean=mean, variance=to_float16(deviation**2))(inputs)
 
 
-def moments(rows: AnyRows, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def moments(rows: AnyFeatures, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of each channel, float32 (channels,), rounded as a bundle will hold them.
 
     Features that hardly vary get a tenth of the median deviation: dividing by less would turn noise into
@@ -138,10 +143,10 @@ def moments(rows: AnyRows, channels: int) -> tuple[np.ndarray, np.ndarray]:
     mean /= count
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
     deviation = np.maximum(deviation, max(0.1 * float(np.median(deviation)), 1e-2))
-    return halved(mean), halved(deviation)
+    return to_float16(mean), to_float16(deviation)
 
 
-def halved(values: np.ndarray) -> np.ndarray:
+def to_float16(values: np.ndarray) -> np.ndarray:
     """Rounded to float16, in which bundles keep weights, so that what is measured is what will serve."""
     return np.asarray(np.asarray(values, np.float16), np.float32)
 
@@ -183,48 +188,48 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
     return ops.sum(ops.square(named - truth), axis=-1)
 
 
-def _train(model: Any, lesson: Lesson) -> tuple[checkpoint.Curve, list[np.ndarray]]:
+def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[np.ndarray]]:
     """Train, from a checkpoint where there is one; gives the losses of each epoch and the best weights."""
     curve, kept = checkpoint.Curve(), model.get_weights()
-    if lesson.checkpoint:
+    if arguments.checkpoint:
         model.optimizer.build(model.trainable_variables)
-        curve, kept = checkpoint.restore(lesson.checkpoint, model, model.optimizer)
-    with progress.steps("head", lesson.epochs, "epoch", done=len(curve)) as bar:
-        while not _finished(curve, lesson):
-            curve.append(_epoch(model, lesson, len(curve)))
-            if best(curve) == len(curve) - 1:
+        curve, kept = checkpoint.restore(arguments.checkpoint, model, model.optimizer)
+    with progress.steps("head", arguments.epochs, "epoch", done=len(curve)) as bar:
+        while not _finished(curve, arguments):
+            curve.append(_epoch(model, arguments, len(curve)))
+            if best_epoch(curve) == len(curve) - 1:
                 kept = model.get_weights()
-            if lesson.checkpoint:
-                checkpoint.save(lesson.checkpoint, model, model.optimizer, curve, kept)
+            if arguments.checkpoint:
+                checkpoint.save(arguments.checkpoint, model, model.optimizer, curve, kept)
             bar.step(curve=curve)
     return curve, kept
 
 
-def _finished(curve: checkpoint.Curve, lesson: Lesson) -> bool:
+def _finished(curve: checkpoint.Curve, arguments: FitArguments) -> bool:
     """True after all epochs, or when the validation loss has not fallen for long enough."""
-    waited = len(curve) - 1 - best(curve) if curve else 0
-    return len(curve) >= lesson.epochs or waited >= lesson.patience
+    waited = len(curve) - 1 - best_epoch(curve) if curve else 0
+    return len(curve) >= arguments.epochs or waited >= arguments.patience
 
 
-def best(curve: checkpoint.Curve) -> int:
+def best_epoch(curve: checkpoint.Curve) -> int:
     """The first epoch with the least validation loss; one that is no number counts as infinite."""
     return int(np.argmin(np.nan_to_num([reached for _, reached in curve], nan=np.inf)))
 
 
-def _epoch(model: Any, lesson: Lesson, number: int) -> tuple[float, float]:
+def _epoch(model: Any, arguments: FitArguments, number: int) -> tuple[float, float]:
     """One epoch; gives the mean training loss and the validation loss after it."""
     from keras import ops
 
-    order = np.random.default_rng([lesson.seed, number]).permutation(len(lesson.rows))
+    order = np.random.default_rng([arguments.seed, number]).permutation(len(arguments.features))
     model.reset_metrics()  # of which the loss is the mean since then
-    for start in range(0, len(order), lesson.batch_size):
-        chosen = order[start : start + lesson.batch_size]
-        learned = model.train_on_batch(np.float32(lesson.rows[chosen]), lesson.labels[chosen])
-    answers = _predict(model, lesson.validation_rows)
-    return float(learned), float(ops.mean(loss_of(lesson.loss)(lesson.validation_labels, answers)))
+    for start in range(0, len(order), arguments.batch_size):
+        chosen = order[start : start + arguments.batch_size]
+        learned = model.train_on_batch(np.float32(arguments.features[chosen]), arguments.labels[chosen])
+    answers = _predict(model, arguments.validation_features)
+    return float(learned), float(ops.mean(loss_of(arguments.loss)(arguments.validation_labels, answers)))
 
 
-def _predict(model: Any, rows: AnyRows) -> np.ndarray:
+def _predict(model: Any, rows: AnyFeatures) -> np.ndarray:
     """Logits of rows, float32 (n, classes), made float32 a part at a time: whole maps would fill the memory."""
     starts = range(0, len(rows), _PREDICTED_AT_ONCE)
     parts = (np.float32(rows[start : start + _PREDICTED_AT_ONCE]) for start in starts)

@@ -6,28 +6,25 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from training.data.feature_arrays import AnyRows
-
-CROSS_ENTROPY, ORDINAL = "cross-entropy", "ordinal"
-LOSSES = (CROSS_ENTROPY, ORDINAL)
+from training.data.feature_arrays import AnyFeatures
 
 
 @dataclass(frozen=True)
-class Lesson:
+class FitArguments:
     """What a head learns from.
 
     rows, labels : float (n, features), as the head's ``rows`` gave them, and int (n,); resampled. Rows are
         array-like and may lie on the disk: take them in batches, or all with ``np.asarray``
-    validation_rows, validation_labels : of patients that are not among the rows; never resampled
+    validation_features, validation_labels : of patients that are not among the rows; never resampled
     classes : number of categories, in rising order of suspicion
     map_shape : (rows, columns, channels) of the feature maps behind the rows
-    loss : one of :data:`LOSSES`; only networks are asked for the ordinal one
+    loss : one of :data:`training.config.LOSSES`; only networks are asked for the ordinal one
     checkpoint : file in which heads with epochs keep their state, to go on from; None keeps nothing
     """
 
-    rows: AnyRows
+    features: AnyFeatures
     labels: np.ndarray
-    validation_rows: AnyRows
+    validation_features: AnyFeatures
     validation_labels: np.ndarray
     classes: int
     map_shape: tuple[int, int, int]
@@ -56,7 +53,7 @@ class TrainedHead(Protocol):
     def curve(self) -> tuple[tuple[float, float], ...]:
         """Mean training loss and validation loss of each epoch; empty for heads without epochs."""
 
-    def logits(self, rows: AnyRows) -> np.ndarray:
+    def logits(self, rows: AnyFeatures) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
@@ -67,15 +64,15 @@ class Head(Protocol):
     """A kind of head."""
 
     @property
-    def network(self) -> bool:
+    def is_network(self) -> bool:
         """Whether it is a network: it then knows both losses, and a backbone can be fine-tuned with it."""
 
     @property
-    def whole(self) -> bool:
+    def whole_maps(self) -> bool:
         """Whether its rows are whole maps; if not, they are pooled ones."""
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """float32 (n, rows, columns, channels) -> the rows to learn from, float (n, features)."""
 
-    def fit(self, lesson: Lesson) -> TrainedHead:
+    def fit(self, arguments: FitArguments) -> TrainedHead:
         """Learn."""

@@ -31,7 +31,7 @@ def freeze(function: Callable[[Any], Any], shape: Sequence[int | None], name: st
         input_signature=[tf.TensorSpec(list(shape), tf.float32, name=name)],
     )
     frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
-    return bytes(_halve(_with_named_output(frozen)).SerializeToString())
+    return bytes(_store_as_float16(_with_named_output(frozen)).SerializeToString())
 
 
 def _with_named_output(frozen: Any) -> Any:
@@ -49,25 +49,25 @@ def _with_named_output(frozen: Any) -> Any:
     return graph
 
 
-def _halve(graph: Any) -> Any:
+def _store_as_float16(graph: Any) -> Any:
     """Store each large float32 constant as float16 followed by a cast."""
     import tensorflow as tf
     from tensorflow.python.framework import tensor_util
 
-    halved = tf.compat.v1.GraphDef()
-    halved.versions.CopyFrom(graph.versions)
+    compact = tf.compat.v1.GraphDef()
+    compact.versions.CopyFrom(graph.versions)
     for node in graph.node:
         if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
-            halved.node.add().CopyFrom(node)
+            compact.node.add().CopyFrom(node)
             continue
         values = tensor_util.MakeNdarray(node.attr["value"].tensor)
         if values.size <= _SMALL:
-            halved.node.add().CopyFrom(node)
+            compact.node.add().CopyFrom(node)
             continue
-        constant = halved.node.add(name=f"{node.name}/float16", op="Const")
+        constant = compact.node.add(name=f"{node.name}/float16", op="Const")
         constant.attr["dtype"].type = tf.float16.as_datatype_enum
         constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values.astype(np.float16)))
-        cast = halved.node.add(name=node.name, op="Cast", input=[constant.name])
+        cast = compact.node.add(name=node.name, op="Cast", input=[constant.name])
         cast.attr["SrcT"].type = tf.float16.as_datatype_enum
         cast.attr["DstT"].type = tf.float32.as_datatype_enum
-    return halved
+    return compact

@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from birads_app.model.preprocess import standardise
-from training.data.augment import Change, covered
+from training.data.augment import Augmentation, covered_cells
 from training.errors import TrainingError
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _COVERED_WEIGHT = 6.0
 
 
 @dataclass(frozen=True)
-class Part:
+class ImageSet:
     """Images of one part of a split.
 
     squares : uint8 array (n, size, size), grey, cropped and turned by preprocessing
@@ -82,8 +82,8 @@ class FineTuning:
         backbone: Any,
         head: Any,
         conv4: Callable[[np.ndarray], np.ndarray],
-        train: Part,
-        validation: Part,
+        train: ImageSet,
+        validation: ImageSet,
         schedule: Schedule,
         work: Path,
     ) -> None:
@@ -152,13 +152,13 @@ class FineTuning:
 
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([self.schedule.seed, 1, epoch])
-            order = draw(self.train.weights[sources], len(maps), rng)
+            order = weighted_sample(self.train.weights[sources], len(maps), rng)
 
             def load(rows: np.ndarray) -> tuple[np.ndarray, Truth]:
                 rows = np.sort(rows)
                 return maps[rows], self._truth(sources[rows], covered[rows])
 
-            return one_pass(step, list(batches(order, self.schedule.batch)), load, f"A{epoch + 1}")
+            return run_epoch(step, list(batches(order, self.schedule.batch)), load, f"A{epoch + 1}")
 
         return epoch_of
 
@@ -175,23 +175,23 @@ class FineTuning:
 
         def epoch_of(epoch: int) -> float:
             rng = np.random.default_rng([schedule.seed, 2, epoch])
-            order = draw(self.train.weights, schedule.draws_b, rng)
+            order = weighted_sample(self.train.weights, schedule.draws_b, rng)
 
             def load(rows: np.ndarray) -> tuple[np.ndarray, Truth]:
                 tensors, covered = self._augmented(rows, rng)
                 return tensors, self._truth(rows, covered)
 
-            return one_pass(step, list(batches(order, schedule.batch)), load, f"B{epoch + 1}")
+            return run_epoch(step, list(batches(order, schedule.batch)), load, f"B{epoch + 1}")
 
         return epoch_of
 
     def _augmented(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Inputs float32 (n, size, size, 3), and the places that findings cover, bool (n, rows * columns)."""
         squares, outlines = self.train.squares[rows], self.train.outlines[rows]
-        changes = [Change.drawn(squares.shape[1], rng) for _ in rows]
+        changes = [Augmentation.random(squares.shape[1], rng) for _ in rows]
         pictures = [change.picture(square) for change, square in zip(changes, squares, strict=True)]
         moved = [change.outline(outline) for change, outline in zip(changes, outlines, strict=True)]
-        return standardise(np.stack(pictures)), np.stack([covered(one, self._cells) for one in moved])
+        return standardise(np.stack(pictures)), np.stack([covered_cells(one, self._cells) for one in moved])
 
     def _truth(self, images: np.ndarray, covered: np.ndarray) -> "Truth":
         """What is known of these images, with the places that are covered in their copies."""
@@ -203,7 +203,7 @@ class FineTuning:
             lambda inputs: model(inputs, training=True),
             model.trainable_variables,
             optimizer,
-            lambda truth, answers: lesson_losses(truth, answers, self.schedule.outlines),
+            lambda truth, answers: multitask_losses(truth, answers, self.schedule.outlines),
         )
         optimizer.iterations.assign(taken)
         return step
@@ -304,7 +304,7 @@ def set_losses(possible: Any, logits: Any) -> Any:
 Truth = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def lesson_losses(truth: Any, answers: Any, weight: float) -> Any:
+def multitask_losses(truth: Any, answers: Any, weight: float) -> Any:
     """The loss of categories and places, as operations of a graph.
 
     Parameters
@@ -347,7 +347,7 @@ def training_step(
     return step
 
 
-def one_pass(
+def run_epoch(
     step: Any,
     parts: list[np.ndarray],
     load: Callable[[np.ndarray], tuple[np.ndarray, Any]],
@@ -361,7 +361,7 @@ def one_pass(
     return total / len(parts)
 
 
-def draw(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def weighted_sample(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """So many images, int (count,), each as often as its weight says, with replacement."""
     return rng.choice(len(weights), count, p=weights / weights.sum())
 

@@ -46,14 +46,14 @@ def fit(features: Features, split: Split, kind: Head) -> OodFit:
 
 def _averages(features: Features, part: np.ndarray, kind: Head) -> np.ndarray:
     """The channels' averages, float32 (n, channels), of real images of a part; at most 4,000, evenly spaced."""
-    real = part[part < len(features.rows)]
+    real = part[part < len(features.array)]
     chosen = real[np.unique(np.linspace(0, len(real), min(len(real), _MOST), endpoint=False).astype(int))]
     found = np.empty((len(chosen), features.map_shape[2]), np.float32)
     for start in range(0, len(chosen), _AT_ONCE):
-        rows = np.asarray(features.rows[chosen[start : start + _AT_ONCE]], np.float32)
+        rows = np.asarray(features.array[chosen[start : start + _AT_ONCE]], np.float32)
         found[start : start + _AT_ONCE] = (
             familiarity.average(rows.reshape(-1, *features.map_shape))
-            if kind.whole
+            if kind.whole_maps
             else averages(rows, features.map_shape[2])
         )
     return found

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from training.data.dataset import Example
-from training.data.protocol import Dealt
+from training.data.protocol import SplitDataset
 from training.data.split import Split
 from training.evaluation import metadata_baseline
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
@@ -82,7 +82,7 @@ class SanityChecks:
 
 def run_metadata_baseline(
     examples: Sequence[Example],
-    dealt: Dealt,
+    split_dataset: SplitDataset,
     named: np.ndarray,
     classes: int,
     cache: Path,
@@ -95,22 +95,22 @@ def run_metadata_baseline(
     Parameters
     ----------
     examples : of the real rows
-    named : int array, the model's answers for the test parts of ``dealt.splits``, one after the other
+    named : int array, the model's answers for the test parts of ``split_dataset.splits``, one after the other
     classes : number of categories
     cache : folder that keeps what was measured of files
     """
     random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(dealt.real)[:_MOST])
-    rows = np.full(len(dealt.rows), -1)
+    chosen = np.sort(random.permutation(split_dataset.real)[:_MOST])
+    rows = np.full(len(split_dataset.features), -1)
     rows[chosen] = np.arange(len(chosen))
     files = metadata_baseline.read([examples[index] for index in chosen], cache)
-    forests = [_forest(files, rows, dealt.labels, parts, seed) for parts in dealt.splits]
-    test = np.concatenate([parts.test for parts in dealt.splits])
+    forests = [_forest(files, rows, split_dataset.labels, parts, seed) for parts in split_dataset.splits]
+    test = np.concatenate([parts.test for parts in split_dataset.splits])
     seen = rows[test] >= 0
     guessed = np.concatenate([guess for guess, _ in forests])
-    samples = BootstrapSamples.of(dealt.patients[test[seen]], replicates, seed)
+    samples = BootstrapSamples.of(split_dataset.patients[test[seen]], replicates, seed)
     theirs, ours = (
-        measures(confusions(np.eye(classes)[answers], dealt.labels[test[seen]], samples))
+        measures(confusions(np.eye(classes)[answers], split_dataset.labels[test[seen]], samples))
         for answers in (guessed, named[seen])
     )
     weights = np.mean([weight for _, weight in forests], axis=0)
@@ -126,9 +126,9 @@ def run_metadata_baseline(
     return replace(found, warning=_nearness(found))
 
 
-def permute_labels(dealt: Dealt, parts: Split, classes: int, seed: int) -> tuple[Dealt, Split]:
+def permute_labels(split_dataset: SplitDataset, parts: Split, classes: int, seed: int) -> tuple[SplitDataset, Split]:
     """Rows with the labels of the training and of the validation part dealt out anew, and parts of some of them."""
-    random, labels = np.random.default_rng(seed), dealt.labels.copy()
+    random, labels = np.random.default_rng(seed), split_dataset.labels.copy()
     most = min(_ENOUGH, max(_FEWEST, len(parts.training) // PERMUTATIONS))
     some = replace(
         parts,
@@ -137,8 +137,8 @@ def permute_labels(dealt: Dealt, parts: Split, classes: int, seed: int) -> tuple
         test=_some(parts.test, labels, classes, most, random),
     )
     for part in (some.training, some.validation):
-        labels[part] = permute_between_patients(labels[part], dealt.patients[part], random)
-    return replace(dealt, labels=labels), some
+        labels[part] = permute_between_patients(labels[part], split_dataset.patients[part], random)
+    return replace(split_dataset, labels=labels), some
 
 
 def permute_between_patients(

@@ -14,8 +14,8 @@ import numpy as np
 from birads_app.model import preprocess
 from training.config import Site
 from training.data.dataset import Dataset, Example
-from training.data.feature_arrays import AnyRows
-from training.data.loader import Reader, Seen
+from training.data.feature_arrays import AnyFeatures
+from training.data.loader import ImageLoader, LoadedImage
 from training.engine.fit_arguments import Head
 from training.errors import DatasetError
 from training.features import feature_store
@@ -28,7 +28,7 @@ _WHOLE, _POOLED = "maps", "pooled"
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedFile:
     """A file that was left out, and why."""
 
     path: Path
@@ -40,18 +40,18 @@ class Features:
     """What was read of a data set.
 
     dataset : the n examples that can be used, in the order of the rows
-    rows : float (n, features), array-like; the store's rows are float16 and stay on the disk
+    array : float (n, features), array-like; the store's rows are float16 and stay on the disk
     map_shape : (rows, columns, channels) of one feature map
     cached : number of images whose rows, or maps to make them from, lay in the store
-    seen : every file that was read, usable or not
+    loaded : every file that was read, usable or not
     """
 
     dataset: Dataset
-    rows: AnyRows
+    array: AnyFeatures
     map_shape: tuple[int, int, int]
-    refused: tuple[Refusal, ...]
+    rejected: tuple[RejectedFile, ...]
     cached: int
-    seen: tuple[Seen, ...] = ()
+    loaded: tuple[LoadedImage, ...] = ()
 
 
 def extract(examples: Sequence[Example], extractor: Extractor, kind: Head, site: Site) -> Features:
@@ -69,13 +69,13 @@ def extract(examples: Sequence[Example], extractor: Extractor, kind: Head, site:
     OSError
         The cache cannot be written, for example because the disk is full; rows so far are kept.
     """
-    maker = _RowMaker(extractor, kind, site)
-    seen: list[Seen] = []
-    new: list[Seen] = []
+    maker = _FeatureMaker(extractor, kind, site)
+    seen: list[LoadedImage] = []
+    new: list[LoadedImage] = []
     cached = 0
-    for one in Reader(site.cache).read(examples, extractor.size, maker.wants):
+    for one in ImageLoader(site.cache).load(examples, extractor.size, maker.wants):
         cached += not one.reason and one.grey is None
-        if not one.reason and not maker.rows.holds(one.digest):
+        if not one.reason and not maker.store.holds(one.digest):
             new.append(one)
         seen.append(replace(one, grey=None))
         if len(new) == _BATCH:
@@ -85,33 +85,33 @@ def extract(examples: Sequence[Example], extractor: Extractor, kind: Head, site:
     return _features(maker, seen, cached)
 
 
-def _features(maker: "_RowMaker", seen: Sequence[Seen], cached: int) -> Features:
+def _features(maker: "_FeatureMaker", seen: Sequence[LoadedImage], cached: int) -> Features:
     """What can be used of all that was seen."""
     usable = [one for one in seen if not one.reason]
-    refused = [Refusal(one.example.path, one.reason) for one in seen if one.reason] + _copies(usable)
-    left_out = {refusal.path for refusal in refused}
+    rejected = [RejectedFile(one.example.path, one.reason) for one in seen if one.reason] + _copies(usable)
+    left_out = {file.path for file in rejected}
     kept = [one for one in usable if one.example.path not in left_out]
     if not kept:
-        first = f" The first: {refused[0].path.name}: {refused[0].reason}" if refused else ""
+        first = f" The first: {rejected[0].path.name}: {rejected[0].reason}" if rejected else ""
         raise DatasetError(f"None of the {len(seen)} files can be used.{first}")
     return Features(
         Dataset(tuple(one.example for one in kept)),
-        maker.rows.rows([one.digest for one in kept]),
+        maker.store.get([one.digest for one in kept]),
         maker.map_shape,
-        tuple(refused),
+        tuple(rejected),
         cached,
         tuple(seen),
     )
 
 
-class _RowMaker:
+class _FeatureMaker:
     """Makes the rows of a head that the store lacks: from whole maps where they are kept, else from pictures."""
 
     def __init__(self, extractor: Extractor, kind: Head, site: Site) -> None:
         self._extractor, self._kind = extractor, kind
         probe = extractor.maps(np.zeros((1, extractor.size, extractor.size, 3), np.float32))
         self.map_shape: tuple[int, int, int] = probe.shape[1:]
-        self.rows = self._open(site, _WHOLE if kind.whole else _POOLED, kind.rows(probe).shape[1])
+        self.store = self._open(site, _WHOLE if kind.whole_maps else _POOLED, kind.features(probe).shape[1])
         self._whole = self._open(site, _WHOLE, probe[0].size)
 
     def _open(self, site: Site, name: str, width: int) -> FeatureStore:
@@ -124,9 +124,9 @@ class _RowMaker:
 
     def wants(self, digest: bytes) -> bool:
         """Whether the picture has to pass the backbone."""
-        return not (self.rows.holds(digest) or self._whole.holds(digest))
+        return not (self.store.holds(digest) or self._whole.holds(digest))
 
-    def make(self, items: Sequence[Seen]) -> None:
+    def make(self, items: Sequence[LoadedImage]) -> None:
         """Make and keep the rows of pictures; whole maps come from the store where there is no picture."""
         fresh = [one for one in items if one.grey is not None]
         if fresh:
@@ -134,18 +134,18 @@ class _RowMaker:
             self._keep(fresh, self._extractor.maps(tensors))
         known = [one for one in items if one.grey is None]
         if known:
-            maps = self._whole.rows([one.digest for one in known])[:]
+            maps = self._whole.get([one.digest for one in known])[:]
             self._keep(known, maps.reshape(-1, *self.map_shape))
 
-    def _keep(self, items: Sequence[Seen], maps: np.ndarray) -> None:
+    def _keep(self, items: Sequence[LoadedImage], maps: np.ndarray) -> None:
         """Fresh maps pass through half precision as kept ones do, so that a second run gives the same rows."""
         import tensorflow as tf  # its casts take a fifth of the time of NumPy's
 
-        halved = tf.cast(tf.cast(maps, tf.float16), tf.float32).numpy()
-        self.rows.add([one.digest for one in items], self._kind.rows(halved))
+        rounded = tf.cast(tf.cast(maps, tf.float16), tf.float32).numpy()
+        self.store.add([one.digest for one in items], self._kind.features(rounded))
 
 
-def _copies(usable: Sequence[Seen]) -> list[Refusal]:
+def _copies(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
     """Files with the same content: one stays where they agree on the category, none where they do not.
 
     A copy under another patient's name would sit on both sides of the split.
@@ -155,13 +155,13 @@ def _copies(usable: Sequence[Seen]) -> list[Refusal]:
     for one in usable:
         if counts[one.digest] > 1:
             groups.setdefault(one.digest, []).append(one.example)
-    refused = []
+    rejected = []
     for group in groups.values():
         categories = sorted({example.category for example in group})
         if len(categories) > 1:
             reason = f"The same picture lies in the folders of categories {' and '.join(categories)}."
-            refused += [Refusal(example.path, reason) for example in group]
+            rejected += [RejectedFile(example.path, reason) for example in group]
         else:
             reason = f"A copy of {group[0].path.name}."
-            refused += [Refusal(example.path, reason) for example in group[1:]]
-    return refused
+            rejected += [RejectedFile(example.path, reason) for example in group[1:]]
+    return rejected

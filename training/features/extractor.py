@@ -66,7 +66,7 @@ def from_keras(network: str, weights: str, cache: Path, engine: str, precision: 
 
     Parameters
     ----------
-    network : a key of :data:`training.engine.backbone.NETWORKS`
+    network : a key of :data:`training.engine.backbone.BACKBONES`
     weights : ``"imagenet"``, which downloads, or the path of a Keras ``.h5`` file without top
 
     Raises
@@ -74,13 +74,13 @@ def from_keras(network: str, weights: str, cache: Path, engine: str, precision: 
     ModelError
         The weights are out of reach or do not fit.
     """
-    from training.engine.backbone import NETWORKS, SIZE, freeze_backbone, keras_backbone
-    from training.engine.quiet_keras import import_keras
+    from training.engine.backbone import BACKBONES, SIZE, freeze_backbone, keras_backbone
+    from training.engine.keras_import import import_keras
 
     import_keras()
     graph = freeze_backbone(keras_backbone(network, weights), SIZE)
     title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
-    origin = {"network": NETWORKS[network].title, "weights": title}
+    origin = {"network": BACKBONES[network].title, "weights": title}
     return from_graph(graph, SIZE, origin, cache, engine, precision)
 
 

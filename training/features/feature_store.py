@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from birads_app.model import preprocess
-from training.data.feature_arrays import Rows, gather
-from training.data.key_value_cache import Ledger
+from training.data.feature_arrays import FeatureArray, gather
+from training.data.key_value_cache import KeyValueCache
 
 DTYPE = np.dtype("<f2")
 # Of one file: few enough files for a million images, small enough to copy and to map.
@@ -33,7 +33,7 @@ class FeatureStore:
     def __init__(self, folder: Path, width: int, file_bytes: int = _FILE_BYTES) -> None:
         """Open or make the store of rows of ``width`` numbers in ``folder``."""
         self.folder, self.width = folder, width
-        self._index = Ledger(folder / "index.sqlite")
+        self._index = KeyValueCache(folder / "index.sqlite")
         self._row_bytes = width * DTYPE.itemsize
         self._each = max(1, file_bytes // self._row_bytes)
 
@@ -43,10 +43,10 @@ class FeatureStore:
 
     def add(self, digests: Sequence[bytes], rows: np.ndarray) -> None:
         """Keep rows (n, width) of n images, rounded to float16; those that are there already stay."""
-        halved = np.asarray(rows, DTYPE)
-        self._index.append(digests, lambda first, new: self._write(first, halved[new]))
+        rounded = np.asarray(rows, DTYPE)
+        self._index.append(digests, lambda first, new: self._write(first, rounded[new]))
 
-    def rows(self, digests: Sequence[bytes]) -> "StoredRows":
+    def get(self, digests: Sequence[bytes]) -> "StoredFeatures":
         """The rows of n images, float16 (n, width); raises KeyError for one that is not held."""
         numbers = np.empty(len(digests), np.int64)
         for place, digest in enumerate(digests):
@@ -54,7 +54,7 @@ class FeatureStore:
             if number is None:
                 raise KeyError(digest.hex())
             numbers[place] = number
-        return StoredRows(self, numbers)
+        return StoredFeatures(self, numbers)
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
         """Rows by their numbers, int (n,); gives float16 (n, width)."""
@@ -84,7 +84,7 @@ class FeatureStore:
         return self.folder / f"rows-{file:05d}.f16"
 
 
-class StoredRows(Rows):
+class StoredFeatures(FeatureArray):
     """Rows of a store, in any order; they stay on the disk until they are asked for."""
 
     def __init__(self, store: FeatureStore, numbers: np.ndarray) -> None:

@@ -6,7 +6,8 @@ serves without it. Nothing outside of its module knows which kind it is.
 
 from collections.abc import Callable
 
-from training.engine.fit_arguments import CROSS_ENTROPY, LOSSES, ORDINAL, Head, Lesson, TrainedHead
+from training.config import CROSS_ENTROPY, LOSSES, ORDINAL
+from training.engine.fit_arguments import FitArguments, Head, TrainedHead
 from training.errors import TrainingError
 from training.heads.cnn_lstm import CnnLstmHead
 from training.heads.conv_transformer import ConvTransformerHead
@@ -16,7 +17,7 @@ from training.heads.logistic_regression import LogisticRegressionHead
 from training.heads.svm import SvmHead
 from training.heads.trees import DecisionTreeHead, RandomForestHead
 
-__all__ = ["HEADS", "NETWORKS", "DenseHead", "Head", "Lesson", "TrainedHead", "head"]
+__all__ = ["HEADS", "NETWORK_HEADS", "DenseHead", "FitArguments", "Head", "TrainedHead", "head"]
 
 HEADS: dict[str, Callable[[], Head]] = {
     "dense": DenseHead,
@@ -31,7 +32,7 @@ HEADS: dict[str, Callable[[], Head]] = {
 
 
 # Those that learn by epochs.
-NETWORKS = ", ".join(name for name, make in HEADS.items() if make().network)
+NETWORK_HEADS = ", ".join(name for name, make in HEADS.items() if make().is_network)
 
 
 def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
@@ -47,6 +48,6 @@ def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
     if loss not in LOSSES:
         raise TrainingError(f"--loss has to be one of {', '.join(LOSSES)}. Got {loss!r}.")
     made = HEADS[kind]()
-    if loss == ORDINAL and not made.network:
-        raise TrainingError(f"The head {kind} cannot learn with --loss ordinal; these can: {NETWORKS}.")
+    if loss == ORDINAL and not made.is_network:
+        raise TrainingError(f"The head {kind} cannot learn with --loss ordinal; these can: {NETWORK_HEADS}.")
     return made

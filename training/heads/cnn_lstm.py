@@ -4,8 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from training.engine import fit as neural
-from training.engine.fit_arguments import Lesson
+from training.engine.fit import (
+    MOMENTUM,
+    TrainedNetwork,
+    fit_network,
+    flatten_maps,
+    flatten_maps_in_graph,
+    normalization_layer,
+    set_seed,
+)
+from training.engine.fit_arguments import FitArguments
 
 _CHANNELS = 64
 _UNITS = 64
@@ -17,39 +25,39 @@ class CnnLstmHead:
     The memory's outputs are pooled over all places, so that what it saw at the first is not lost at the last.
     """
 
-    network = True
-    whole = True
+    is_network = True
+    whole_maps = True
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """Whole maps, float16 (n, rows * columns * channels)."""
-        return neural.flat_rows(maps)
+        return flatten_maps(maps)
 
-    def fit(self, lesson: Lesson) -> neural.TrainedNetwork:
+    def fit(self, arguments: FitArguments) -> TrainedNetwork:
         """Train with early stopping."""
-        neural.seeded(lesson)
-        rows, columns, _ = lesson.map_shape
+        set_seed(arguments.seed)
+        rows, columns, _ = arguments.map_shape
         about = (
             f"Convolutions (1x1, 3x3; {_CHANNELS} channels), an LSTM of {_UNITS} units over the {rows} x "
             f"{columns} places in reading order, average and maximum of its outputs, one dense layer; dropout "
-            f"{lesson.dropout:g}."
+            f"{arguments.dropout:g}."
         )
-        return neural.learn(self._model(lesson), lesson, neural.flat_rows_in_graph, about)
+        return fit_network(self._model(arguments), arguments, flatten_maps_in_graph, about)
 
-    def _model(self, lesson: Lesson) -> Any:
+    def _model(self, arguments: FitArguments) -> Any:
         """Whole maps -> logits. The LSTM is unrolled: engines need no loop to run it."""
         import keras
 
         layers = keras.layers
-        rows, columns, channels = lesson.map_shape
-        inputs = keras.Input((lesson.rows.shape[1],))
-        x = layers.Reshape(lesson.map_shape)(inputs)
-        x = neural.standardised(x, lesson.rows, channels)
+        rows, columns, channels = arguments.map_shape
+        inputs = keras.Input((arguments.features.shape[1],))
+        x = layers.Reshape(arguments.map_shape)(inputs)
+        x = normalization_layer(x, arguments.features, channels)
         for kernel in (1, 3):
             x = layers.Conv2D(_CHANNELS, kernel, padding="same", activation="relu")(x)
-            x = layers.BatchNormalization(momentum=neural.MOMENTUM)(x)
-            x = layers.Dropout(lesson.dropout / 2)(x)
+            x = layers.BatchNormalization(momentum=MOMENTUM)(x)
+            x = layers.Dropout(arguments.dropout / 2)(x)
         x = layers.Reshape((rows * columns, _CHANNELS))(x)
         x = layers.LSTM(_UNITS, return_sequences=True, unroll=True)(x)
         x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)])
-        x = layers.Dropout(lesson.dropout)(x)
-        return keras.Model(inputs, layers.Dense(lesson.classes)(x))
+        x = layers.Dropout(arguments.dropout)(x)
+        return keras.Model(inputs, layers.Dense(arguments.classes)(x))

@@ -4,40 +4,40 @@ from typing import Any
 
 import numpy as np
 
-from training.engine import fit as neural
-from training.engine.fit_arguments import Lesson
+from training.engine.fit import MOMENTUM, TrainedNetwork, fit_network, normalization_layer, set_seed
+from training.engine.fit_arguments import FitArguments
 from training.heads import pooling
 
 
 class DenseHead:
     """The paper's dense layers, 128-256-128, with batch normalisation and dropout."""
 
-    network = True
-    whole = False
+    is_network = True
+    whole_maps = False
     widths = (128, 256, 128)
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
         return pooling.pooled(maps)
 
-    def fit(self, lesson: Lesson) -> neural.TrainedNetwork:
+    def fit(self, arguments: FitArguments) -> TrainedNetwork:
         """Train with early stopping."""
-        neural.seeded(lesson)
+        set_seed(arguments.seed)
         about = (
             f"Dense layers of {', '.join(map(str, self.widths))} units with batch normalisation and dropout "
-            f"{lesson.dropout:g}, on {pooling.TITLE}."
+            f"{arguments.dropout:g}, on {pooling.TITLE}."
         )
-        return neural.learn(self._model(lesson), lesson, pooling.pooled_in_graph, about)
+        return fit_network(self._model(arguments), arguments, pooling.pooled_in_graph, about)
 
-    def _model(self, lesson: Lesson) -> Any:
+    def _model(self, arguments: FitArguments) -> Any:
         """Pooled rows -> logits."""
         import keras
 
-        features = lesson.rows.shape[1]
+        features = arguments.features.shape[1]
         inputs = keras.Input((features,))
-        x = neural.standardised(inputs, lesson.rows, features)
+        x = normalization_layer(inputs, arguments.features, features)
         for width in self.widths:
             x = keras.layers.Dense(width, activation="relu")(x)
-            x = keras.layers.BatchNormalization(momentum=neural.MOMENTUM)(x)
-            x = keras.layers.Dropout(lesson.dropout)(x)
-        return keras.Model(inputs, keras.layers.Dense(lesson.classes)(x))
+            x = keras.layers.BatchNormalization(momentum=MOMENTUM)(x)
+            x = keras.layers.Dropout(arguments.dropout)(x)
+        return keras.Model(inputs, keras.layers.Dense(arguments.classes)(x))

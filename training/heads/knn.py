@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from training.engine.fit import halved
-from training.engine.fit_arguments import Lesson
+from training.engine.fit import to_float16
+from training.engine.fit_arguments import FitArguments
 from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
@@ -31,32 +31,32 @@ class KnnHead:
     go, it also answers to the small changes that heat maps are made of.
     """
 
-    network = False
-    whole = False
+    is_network = False
+    whole_maps = False
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
         return pooling.pooled(maps)
 
-    def fit(self, lesson: Lesson) -> TrainedStatistics:
+    def fit(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the number of neighbours."""
         from sklearn.neighbors import KNeighborsClassifier
 
-        scale = principal(lesson.rows, lesson.seed)
-        kept = halved(scale(np.asarray(lesson.rows)))
+        scale = principal(arguments.features, arguments.seed)
+        kept = to_float16(scale(np.asarray(arguments.features)))
         knobs = [number for number in _NEIGHBOURS if number <= len(kept)] or [len(kept)]
 
         def one(neighbours: int) -> TrainedStatistics:
-            model = KNeighborsClassifier(neighbours, weights=votes).fit(kept, lesson.labels)
+            model = KNeighborsClassifier(neighbours, weights=votes).fit(kept, arguments.labels)
             return TrainedStatistics(
-                score_of(scale, kept, lesson.labels, model.n_neighbors, lesson.classes),
+                score_of(scale, kept, arguments.labels, model.n_neighbors, arguments.classes),
                 {"neighbours": neighbours, "rows": len(kept), "components": kept.shape[1]},
                 f"The {neighbours} nearest neighbours {chosen_among(knobs)} among {len(kept)} rows to learn "
                 f"from, weighted by distance, on {kept.shape[1]} principal components of {pooling.TITLE}, "
                 "standardised.",
             )
 
-        return best(lesson, knobs, one)
+        return best(arguments, knobs, one)
 
 
 def votes(distances: Any) -> Any:

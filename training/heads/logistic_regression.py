@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from training.engine.fit import halved
-from training.engine.fit_arguments import Lesson
+from training.engine.fit import to_float16
+from training.engine.fit_arguments import FitArguments
 from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
@@ -25,30 +25,30 @@ _NEVER = -20.0
 class LogisticRegressionHead:
     """One weight for each feature and category, held small by a quadratic penalty."""
 
-    network = False
-    whole = False
+    is_network = False
+    whole_maps = False
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
         return pooling.pooled(maps)
 
-    def fit(self, lesson: Lesson) -> TrainedStatistics:
+    def fit(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the inverse strength of the penalty."""
         from sklearn.linear_model import LogisticRegression
 
-        scale = scaling(lesson.rows)
-        rows = scale(np.asarray(lesson.rows))
+        scale = scaling(arguments.features)
+        rows = scale(np.asarray(arguments.features))
 
         def one(inverse: float) -> TrainedStatistics:
-            model = LogisticRegression(C=inverse, max_iter=_ITERATIONS).fit(rows, lesson.labels)
+            model = LogisticRegression(C=inverse, max_iter=_ITERATIONS).fit(rows, arguments.labels)
             return TrainedStatistics(
-                score_of(scale, *coefficients(model, lesson.classes)),
+                score_of(scale, *coefficients(model, arguments.classes)),
                 {"inverse_penalty": inverse, "iterations": int(model.n_iter_.max())},
                 f"Multinomial logistic regression with an inverse quadratic penalty of {inverse:g} "
                 f"{chosen_among(_PENALTIES)}, on {pooling.TITLE}, standardised.",
             )
 
-        return best(lesson, _PENALTIES, one)
+        return best(arguments, _PENALTIES, one)
 
 
 def coefficients(model: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def coefficients(model: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
     biases[model.classes_] = 0
     named = model.classes_[-len(model.coef_) :]
     weights[:, named], biases[named] = model.coef_.T, model.intercept_
-    return halved(weights), halved(biases)
+    return to_float16(weights), to_float16(biases)
 
 
 def score_of(scale: Scaling, weights: np.ndarray, biases: np.ndarray) -> Score:

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from birads_app.model.calibration import fit_temperature, softmax
-from training.data.feature_arrays import AnyRows
-from training.engine import fit as neural
-from training.engine.fit import halved
-from training.engine.fit_arguments import Lesson
+from training.data.feature_arrays import AnyFeatures
+from training.engine.fit import moments, to_float16
+from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
 from training.heads import pooling
 
@@ -45,7 +44,7 @@ class TrainedStatistics:
 
         return tf.function(self.score)
 
-    def logits(self, rows: AnyRows) -> np.ndarray:
+    def logits(self, rows: AnyFeatures) -> np.ndarray:
         """float (n, features) -> float32 (n, classes)."""
         import tensorflow as tf
 
@@ -77,12 +76,12 @@ class Scaling:
         return scaled if self.components is None else scaled @ self.components
 
 
-def scaling(rows: AnyRows) -> Scaling:
+def scaling(rows: AnyFeatures) -> Scaling:
     """The scaling that suits these rows, float (n, features)."""
-    return Scaling(*neural.moments(rows, rows.shape[1]))
+    return Scaling(*moments(rows, rows.shape[1]))
 
 
-def principal(rows: AnyRows, seed: int) -> Scaling:
+def principal(rows: AnyFeatures, seed: int) -> Scaling:
     """A scaling on to at most 128 principal components.
 
     Heads that keep rows keep them in this short form. Distances between rows hardly change, because the
@@ -93,15 +92,15 @@ def principal(rows: AnyRows, seed: int) -> Scaling:
     plain = scaling(rows)
     count = min(_COMPONENTS, *rows.shape)
     axes = PCA(count, svd_solver="randomized", random_state=seed).fit(plain(np.asarray(rows))).components_
-    return Scaling(plain.mean, plain.deviation, halved(axes.T))
+    return Scaling(plain.mean, plain.deviation, to_float16(axes.T))
 
 
 def best(
-    lesson: Lesson, knobs: Sequence[Knob], fit: Callable[[Knob], TrainedStatistics]
+    arguments: FitArguments, knobs: Sequence[Knob], fit: Callable[[Knob], TrainedStatistics]
 ) -> TrainedStatistics:
     """Fit with every setting of a knob; keep that with the least calibrated loss on the validation patients."""
     trained = [fit(knob) for knob in knobs]
-    losses = [_loss(lesson, each) for each in trained]
+    losses = [_loss(arguments, each) for each in trained]
     chosen = trained[int(np.argmin(losses))]
     chosen.facts["validation_loss"] = round(min(losses), 4)
     return chosen
@@ -130,8 +129,8 @@ def squared_distances(rows: Any, others: np.ndarray) -> Any:
     return tf.maximum(lengths - 2 * tf.matmul(rows, known, transpose_b=True) + known_lengths, 0.0)
 
 
-def _loss(lesson: Lesson, trained: TrainedStatistics) -> float:
+def _loss(arguments: FitArguments, trained: TrainedStatistics) -> float:
     """Negative log-likelihood of the validation labels at the temperature that suits them."""
-    logits, labels = trained.logits(lesson.validation_rows), lesson.validation_labels
+    logits, labels = trained.logits(arguments.validation_features), arguments.validation_labels
     probabilities = softmax(logits, fit_temperature(logits, labels))
     return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())

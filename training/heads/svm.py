@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from birads_app.model.calibration import fit_temperature
-from training.engine.fit import halved
-from training.engine.fit_arguments import Lesson
+from training.engine.fit import to_float16
+from training.engine.fit_arguments import FitArguments
 from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
@@ -30,36 +30,38 @@ class SvmHead:
     How steep that softmax is, is fitted on the validation patients.
     """
 
-    network = False
-    whole = False
+    is_network = False
+    whole_maps = False
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
         return pooling.pooled(maps)
 
-    def fit(self, lesson: Lesson) -> TrainedStatistics:
+    def fit(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the penalty."""
-        scale = principal(lesson.rows, lesson.seed)
-        kept = halved(scale(np.asarray(lesson.rows)))
-        width = halved(1 / (kept.shape[1] * np.float32(max(kept.var(), 1e-6))))
-        return best(lesson, _PENALTIES, lambda penalty: self._one(lesson, scale, kept, float(width), penalty))
+        scale = principal(arguments.features, arguments.seed)
+        kept = to_float16(scale(np.asarray(arguments.features)))
+        width = to_float16(1 / (kept.shape[1] * np.float32(max(kept.var(), 1e-6))))
+        return best(
+            arguments, _PENALTIES, lambda penalty: self._one(arguments, scale, kept, float(width), penalty)
+        )
 
     def _one(
-        self, lesson: Lesson, scale: Scaling, kept: np.ndarray, width: float, penalty: float
+        self, arguments: FitArguments, scale: Scaling, kept: np.ndarray, width: float, penalty: float
     ) -> TrainedStatistics:
         from sklearn.svm import SVC
 
         machines = []
-        for category in range(lesson.classes):
-            own = lesson.labels == category
+        for category in range(arguments.classes):
+            own = arguments.labels == category
             machine = SVC(C=penalty, gamma=width, class_weight="balanced")
             machines.append(machine.fit(kept, own) if own.any() else None)
         vectors, weights, biases = machine_arrays(machines, kept)
         score = score_of(scale, vectors, weights, biases, width)
-        raw = TrainedStatistics(score, {}, "").logits(lesson.validation_rows)
-        steep = _STEEPEST / fit_temperature(_STEEPEST * raw, lesson.validation_labels)
+        raw = TrainedStatistics(score, {}, "").logits(arguments.validation_features)
+        steep = _STEEPEST / fit_temperature(_STEEPEST * raw, arguments.validation_labels)
         return TrainedStatistics(
-            score_of(scale, vectors, halved(steep * weights), halved(steep * biases), width),
+            score_of(scale, vectors, to_float16(steep * weights), to_float16(steep * biases), width),
             {"penalty": penalty, "vectors": len(vectors), "components": kept.shape[1]},
             f"Support vector machines with a radial kernel, one for each category against the rest, penalty "
             f"{penalty:g} {chosen_among(_PENALTIES)}, {len(vectors)} support vectors, on {kept.shape[1]} "

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from training.engine.fit import halved
-from training.engine.fit_arguments import Lesson
+from training.engine.fit import to_float16
+from training.engine.fit_arguments import FitArguments
 from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
@@ -28,25 +28,25 @@ _LEAVES_OF_A_TREE = (5, 10, 20, 40)
 class RandomForestHead:
     """Two hundred trees on drawn rows and features; the mean of their leaves' shares."""
 
-    network = False
-    whole = False
+    is_network = False
+    whole_maps = False
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
         return pooling.pooled(maps)
 
-    def fit(self, lesson: Lesson) -> TrainedStatistics:
+    def fit(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose how many rows a leaf has to hold."""
         from sklearn.ensemble import RandomForestClassifier
 
-        scale = scaling(lesson.rows)
-        rows = scale(np.asarray(lesson.rows))
+        scale = scaling(arguments.features)
+        rows = scale(np.asarray(arguments.features))
 
         def one(least: int) -> TrainedStatistics:
             model = RandomForestClassifier(
-                _TREES, max_depth=_DEPTH, min_samples_leaf=least, random_state=lesson.seed, n_jobs=-1
-            ).fit(rows, lesson.labels)
-            nodes = nodes_of(model.estimators_, model.classes_, lesson.classes, prior=0.0)
+                _TREES, max_depth=_DEPTH, min_samples_leaf=least, random_state=arguments.seed, n_jobs=-1
+            ).fit(rows, arguments.labels)
+            nodes = nodes_of(model.estimators_, model.classes_, arguments.classes, prior=0.0)
             return TrainedStatistics(
                 score_of(scale, nodes),
                 {"trees": _TREES, "least_rows_in_a_leaf": least, **nodes.facts},
@@ -54,7 +54,7 @@ class RandomForestHead:
                 f"leaf {chosen_among(_LEAVES_OF_A_FOREST)}, on {pooling.TITLE}.",
             )
 
-        return best(lesson, _LEAVES_OF_A_FOREST, one)
+        return best(arguments, _LEAVES_OF_A_FOREST, one)
 
 
 class DecisionTreeHead:
@@ -63,25 +63,25 @@ class DecisionTreeHead:
     (Provost and Domingos, Tree Induction for Probability-Based Ranking, Machine Learning 52, 2003.)
     """
 
-    network = False
-    whole = False
+    is_network = False
+    whole_maps = False
 
-    def rows(self, maps: np.ndarray) -> np.ndarray:
+    def features(self, maps: np.ndarray) -> np.ndarray:
         """Pooled maps, float32 (n, 2 * channels)."""
         return pooling.pooled(maps)
 
-    def fit(self, lesson: Lesson) -> TrainedStatistics:
+    def fit(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose how many rows a leaf has to hold."""
         from sklearn.tree import DecisionTreeClassifier
 
-        scale = scaling(lesson.rows)
-        rows = scale(np.asarray(lesson.rows))
+        scale = scaling(arguments.features)
+        rows = scale(np.asarray(arguments.features))
 
         def one(least: int) -> TrainedStatistics:
             model = DecisionTreeClassifier(
-                max_depth=_DEPTH, min_samples_leaf=least, random_state=lesson.seed
-            ).fit(rows, lesson.labels)
-            nodes = nodes_of([model], model.classes_, lesson.classes, prior=1.0)
+                max_depth=_DEPTH, min_samples_leaf=least, random_state=arguments.seed
+            ).fit(rows, arguments.labels)
+            nodes = nodes_of([model], model.classes_, arguments.classes, prior=1.0)
             return TrainedStatistics(
                 score_of(scale, nodes),
                 {"least_rows_in_a_leaf": least, **nodes.facts},
@@ -89,7 +89,7 @@ class DecisionTreeHead:
                 f"{chosen_among(_LEAVES_OF_A_TREE)}, on {pooling.TITLE}.",
             )
 
-        return best(lesson, _LEAVES_OF_A_TREE, one)
+        return best(arguments, _LEAVES_OF_A_TREE, one)
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,9 @@ def nodes_of(models: Sequence[Any], present: np.ndarray, classes: int, prior: fl
     return Nodes(
         roots=roots.astype(np.int32),
         features=np.maximum(np.concatenate([tree.feature for tree in trees]), 0).astype(np.int32),
-        thresholds=halved(np.concatenate([tree.threshold for tree in trees])),
+        thresholds=to_float16(np.concatenate([tree.threshold for tree in trees])),
         children=np.concatenate(children).astype(np.int32),
-        shares=halved(np.concatenate(shares)),
+        shares=to_float16(np.concatenate(shares)),
         depth=int(max(tree.max_depth for tree in trees)),
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from training.config import Site, TrainConfig
 from training.data import dataset
+from training.data.dataset_report import patient_warning
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 from training.features.extract import Features
@@ -22,7 +23,6 @@ from training.features.extractor import Extractor
 from training.heads import Head, head
 from training.pipeline import train
 from training.pipeline.result import HeldOutPredictions
-from training.report.text import patient_warning
 
 # The paper's rows: title, resampling of the paper, resampling of the honest run. Nothing honest can resample
 # before the split, so module 1 is held against the same honest run as module 2.
@@ -117,11 +117,11 @@ def reproduce(
         rows += compare(replace(config, head=name), kind, features, say)
     unknown = sum(not example.known for example in features.dataset.examples)
     if unknown:
-        cautions += (patient_warning(unknown, len(features.rows)),)
+        cautions += (patient_warning(unknown, len(features.array)),)
     return Reproduction(
         data=config.data,
         classes=features.dataset.classes,
-        images=len(features.rows),
+        images=len(features.array),
         patients=len(set(features.dataset.patients)),
         protocol=f"cross-validation {config.folds}" if config.folds else f"test share {config.test_share:g}",
         backbone=source.title,

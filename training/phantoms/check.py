@@ -91,8 +91,8 @@ def check(
             head=kind,
             seed=seed,
             test_share=0.1,
-            traps=False,
-            images=False,
+            sanity_checks=False,
+            report_images=False,
         )
         trained = train(config, here, say)
         say(trained.summary)

@@ -10,7 +10,7 @@ import numpy as np
 from birads_app.model import bundle as bundles
 from birads_app.model import conformal, preprocess
 from training.data import protocol, smote
-from training.data.dataset_report import Survey
+from training.data.dataset_report import DatasetReport
 from training.data.split import Split
 from training.evaluation import per_breast
 from training.evaluation.evaluate import Evaluation, evaluate
@@ -67,14 +67,14 @@ class TrainingResult:
     """Everything at hand once a head has learned and answered.
 
     split : the parts that the model itself learned from
-    answers : of the test parts of ``dealt.splits``, one after the other
+    answers : of the test parts of ``split_dataset.splits``, one after the other
     notes : sentences of the resampling
     traps : None where none were laid
     """
 
     config: "TrainConfig"
     features: Features
-    dealt: protocol.Dealt
+    split_dataset: protocol.SplitDataset
     split: Split
     source: Extractor
     kind: Head
@@ -83,7 +83,7 @@ class TrainingResult:
     answers: HeldOutPredictions
     leak: protocol.Leak
     notes: tuple[str, ...]
-    checked: Survey
+    checked: DatasetReport
     traps: SanityChecks | None
     far: OodFit
 
@@ -101,7 +101,7 @@ class TrainingResult:
             backbone=self.source.graph,
             head=self.trained.freeze(self.features.map_shape),
             evaluation=known,
-            report=html.page(known, self._pictures() if self.config.images else ()),
+            report=html.page(known, self._pictures() if self.config.report_images else ()),
             known=self.far.familiarity,
         )
         return FinishedTraining(path, evaluation, text.summary(known))
@@ -138,24 +138,24 @@ class TrainingResult:
     def _facts(self) -> evaluation_record.TrainingFacts:
         images, source = self.features.dataset.examples, self.source
         parts = (self.split.training, self.split.validation, self.split.test)
-        training, validation, test = (len(np.unique(self.dealt.patients[part])) for part in parts)
+        training, validation, test = (len(np.unique(self.split_dataset.patients[part])) for part in parts)
         counts = [self._count(part) for part in parts]
         return evaluation_record.TrainingFacts(
             classes=self._classes,
             counts=tuple(zip(*counts, strict=True)),
-            before=self._count(parts[0][parts[0] < self.dealt.real]),
+            before=self._count(parts[0][parts[0] < self.split_dataset.real]),
             after=smote.balanced_counts(counts[0]) if self.config.resampling == "smote-train" else counts[0],
             patients=(training, validation, test),
             everyone=len({example.patient for example in images}),
             images=len(images),
             unknown=sum(not example.known for example in images),
-            protocol=protocol.of(self.config),
+            protocol=protocol.from_config(self.config),
             leak=self.leak,
-            refused=tuple((str(refusal.path), refusal.reason) for refusal in self.features.refused),
+            refused=tuple((str(file.path), file.reason) for file in self.features.rejected),
             backbone=source.title,
             head=self.trained.about,
             curve=self.trained.curve,
-            notes=self.dealt.notes + self.notes,
+            notes=self.split_dataset.notes + self.notes,
             temperature=self.scale.temperature,
             threshold=self.scale.threshold,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -163,25 +163,25 @@ class TrainingResult:
 
     def _count(self, part: np.ndarray) -> tuple[int, ...]:
         """Images of each category among these."""
-        return tuple(np.bincount(self.dealt.labels[part], minlength=len(self._classes)).tolist())
+        return tuple(np.bincount(self.split_dataset.labels[part], minlength=len(self._classes)).tolist())
 
     def _pictures(self) -> tuple[thumbnails.Thumbnail, ...]:
         """Test images to show; none after a cross-validation, since the model itself learned from all."""
-        real = np.flatnonzero(self.split.test < self.dealt.real)
+        real = np.flatnonzero(self.split.test < self.split_dataset.real)
         if not len(real):
             return ()
         chosen = real[thumbnails.choose(self.answers.calibrated[real], self.answers.labels[real])]
         reader = thumbnails.ModelFunctions(
             self.source.size,
             self.source.maps,
-            lambda maps: self.trained.logits(self.kind.rows(maps)) / self.scale.temperature,
+            lambda maps: self.trained.logits(self.kind.features(maps)) / self.scale.temperature,
         )
         examples = [self.features.dataset.examples[index] for index in self.split.test[chosen]]
         labels = [self._classes[label] for label in self.answers.labels[chosen]]
         return tuple(thumbnails.draw(examples, labels, self._classes, reader))
 
     def _manifest(self, created: str) -> dict[str, Any]:
-        config, chosen = self.config, protocol.of(self.config)
+        config, chosen = self.config, protocol.from_config(self.config)
         return {
             "classes": list(self._classes),
             "demonstration": False,

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.feature_arrays import AnyRows
+from training.data.feature_arrays import AnyFeatures
 from training.errors import TrainingError
 
 _SETTINGS, _MATERIAL = "settings.json", "material.sha256"
@@ -73,7 +73,7 @@ class RunDirectory:
             raise TrainingError(f"{self.folder / _SETTINGS} is damaged. Train anew, without --resume.")
         return settings
 
-    def hold(self, rows: AnyRows, labels: np.ndarray, patients: Sequence[str]) -> None:
+    def hold(self, rows: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> None:
         """Keep what is learned from, or compare it with what was kept.
 
         Raises
@@ -101,7 +101,7 @@ class RunDirectory:
             shutil.rmtree(self.folder)
 
 
-def _digest(rows: AnyRows, labels: np.ndarray, patients: Sequence[str]) -> str:
+def _digest(rows: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> str:
     """SHA-256 of rows (n, features), labels (n,) and n patients; rows may lie on disk."""
     hashed = hashlib.sha256(json.dumps([rows.shape, labels.tolist(), list(patients)]).encode())
     for start in range(0, len(rows), _HASHED_AT_ONCE):

@@ -21,20 +21,20 @@ from birads_app.model import conformal
 from birads_app.model.calibration import fit_temperature, softmax
 from birads_app.terms.errors import ModelError
 from training import progress
-from training.config import SHIPPED, Site, TrainConfig
+from training.config import ORDINAL, SHIPPED, Site, TrainConfig
 from training.data import dataset, protocol, smote
-from training.data.dataset_report import Survey, survey
-from training.data.feature_arrays import AnyRows, Part
+from training.data.dataset_report import DatasetReport, build_report
+from training.data.feature_arrays import AnyFeatures, SelectedFeatures
 from training.data.split import Split
-from training.engine import finetune
+from training.engine import finetune, rebuild
+from training.engine.backbone import keras_backbone
 from training.engine.fit import TrainedNetwork
-from training.engine.fit_arguments import ORDINAL
 from training.errors import DatasetError
 from training.evaluation import ood_fit, per_breast, sanity_checks
 from training.features import extractor
 from training.features.extract import Features, extract
 from training.features.extractor import Extractor
-from training.heads import Head, Lesson, TrainedHead, head
+from training.heads import NETWORK_HEADS, FitArguments, Head, TrainedHead, head
 from training.pipeline.name_lock import hold_name
 from training.pipeline.result import FinishedTraining, HeldOutPredictions, TrainingResult, ValidationFit
 from training.pipeline.run_directory import RunDirectory
@@ -55,19 +55,21 @@ class _Material:
 
     features: Features
     classes: tuple[str, ...]
-    dealt: protocol.Dealt
+    split_dataset: protocol.SplitDataset
     split: Split
     work: RunDirectory | None
     fold: int = 0
 
-    def part(self, indices: np.ndarray) -> tuple[AnyRows, np.ndarray]:
+    def part(self, indices: np.ndarray) -> tuple[AnyFeatures, np.ndarray]:
         """Rows and labels of one part."""
-        return Part(self.dealt.rows, indices), self.dealt.labels[indices]
+        return SelectedFeatures(self.split_dataset.features, indices), self.split_dataset.labels[indices]
 
     def sides(self, indices: np.ndarray) -> np.ndarray:
         """Sides of the images of one part; empty for synthetic rows."""
         examples = self.features.dataset.examples
-        return np.array([per_breast.side(examples[n]) if n < self.dealt.real else "" for n in indices], str)
+        return np.array(
+            [per_breast.side(examples[n]) if n < self.split_dataset.real else "" for n in indices], str
+        )
 
 
 def train(
@@ -90,12 +92,12 @@ def train(
     kind = head(config.head, config.loss)
     target = site.target or site.models
     with hold_name(target, config.name):
-        protocol.of(config)
-        finetune.check(config, kind)
+        protocol.from_config(config)
+        finetune.check(config, kind, NETWORK_HEADS)
         work = _work(config, site, say, resume)
         found = find(config, say)
         source = open_backbone(config, site)
-        network = finetune.open_network(config, source) if config.fine_tune else None
+        network = _open_network(config, source) if config.fine_tune else None
         features = read(config, site, source, kind, found.dataset, say)
         checked = check(config, found, features, say)
         material = _material(config, features, work)
@@ -109,11 +111,11 @@ def train(
             if config.folds
             else _answer(material, trained, scale)
         )
-        laid = _run_sanity_checks(config, site, kind, material, answers, say) if config.traps else None
+        laid = _run_sanity_checks(config, site, kind, material, answers, say) if config.sanity_checks else None
         outcome = TrainingResult(
             config=config,
             features=material.features,
-            dealt=material.dealt,
+            split_dataset=material.split_dataset,
             split=material.split,
             source=source,
             kind=kind,
@@ -171,6 +173,13 @@ def open_backbone(config: TrainConfig, site: Site) -> Extractor:
     return extractor.from_bundle(site.models / SHIPPED, site.engine, site.precision)
 
 
+def _open_network(config: TrainConfig, source: Extractor) -> Any:
+    """Open the backbone as a Keras network; raise ModelError where it is no plain ResNet50 of a bundle."""
+    if config.backbone_weights == "shipped":
+        return rebuild.keras_model(source.graph, source.size, source.maps)
+    return keras_backbone(config.backbone, config.backbone_weights, source.size)
+
+
 def read(
     config: TrainConfig,
     site: Site,
@@ -181,13 +190,13 @@ def read(
 ) -> Features:
     """Rows of every usable image, told to the user; what is left has to be enough to learn from."""
     features = extract(found.examples, source, kind, site)
-    for refusal in features.refused:
-        say(f"left out: {refusal.path}: {refusal.reason}")
+    for file in features.rejected:
+        say(f"left out: {file.path}: {file.reason}")
     for code in sorted(set(found.classes) - set(features.dataset.classes)):
         say(f"WARNING: no image of category {code} can be used; the model will not know it.")
     say(
-        f"{len(features.rows)} images can be used ({features.cached} from the cache), "
-        f"{len(features.refused)} files were left out."
+        f"{len(features.array)} images can be used ({features.cached} from the cache), "
+        f"{len(features.rejected)} files were left out."
     )
     dataset.check_classes(features.dataset, Path(config.data))
     return features
@@ -195,9 +204,9 @@ def read(
 
 def check(
     config: TrainConfig, found: dataset.Listing, features: Features, say: Callable[[str], None]
-) -> Survey:
+) -> DatasetReport:
     """What ``flask dataset check`` reports, from the files that were read; its warnings are told."""
-    checked = survey(Path(config.data), found, features.seen, config.smote_neighbours)
+    checked = build_report(Path(config.data), found, features.loaded, config.smote_neighbours)
     for warning in checked.warnings:
         say(warning)
     return checked
@@ -220,27 +229,27 @@ def _material(config: TrainConfig, features: Features, work: RunDirectory | None
     """Resample where that comes first, and split."""
     usable = features.dataset
     if work:
-        work.hold(features.rows, usable.labels, usable.patients)
-    dealt = protocol.deal(config, features.rows, usable.labels, usable.patients, usable.classes)
-    return _Material(features, usable.classes, dealt, dealt.final, work)
+        work.hold(features.array, usable.labels, usable.patients)
+    split_dataset = protocol.apply(config, features.array, usable.labels, usable.patients, usable.classes)
+    return _Material(features, usable.classes, split_dataset, split_dataset.final, work)
 
 
 def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedHead, tuple[str, ...]]:
     """Resample the training part and learn; validation rows are only looked at to stop in time."""
     rows, labels = material.part(material.split.training)
-    validation_rows, validation_labels = material.part(material.split.validation)
+    validation_features, validation_labels = material.part(material.split.validation)
     notes: tuple[str, ...] = ()
     if config.resampling == "smote-train":
         balanced = smote.balance(
             rows, labels, material.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
-        rows, labels, notes = balanced.rows, balanced.labels, balanced.notes
+        rows, labels, notes = balanced.features, balanced.labels, balanced.notes
     if config.loss == ORDINAL and "0" in material.classes:
         notes += (_UNORDERED,)
-    lesson = Lesson(
-        rows=rows,
+    arguments = FitArguments(
+        features=rows,
         labels=labels,
-        validation_rows=validation_rows,
+        validation_features=validation_features,
         validation_labels=validation_labels,
         classes=len(material.classes),
         map_shape=material.features.map_shape,
@@ -253,7 +262,7 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
         loss=config.loss,
         checkpoint=material.work.checkpoint(f"fold-{material.fold}") if material.work else None,
     )
-    return kind.fit(lesson), notes
+    return kind.fit(arguments), notes
 
 
 def _fine_tune(
@@ -269,18 +278,22 @@ def _fine_tune(
     work, images = material.work, material.features.dataset
     split = material.split
     squares = finetune.read_squares(images.examples, site.cache, source.size)
-    lesson = finetune.Lesson(squares, images.labels, split.training, split.validation)
-    graph, tuned = finetune.tune(
-        network, trained, config, lesson, work.checkpoint("fine-tuning") if work else None
+    arguments = finetune.FineTuningData(squares, images.labels, split.training, split.validation)
+    graph, tuned = finetune.finetune(
+        network, trained, config, arguments, work.checkpoint("fine-tuning") if work else None
     )
     origin = {**source.origin, "fine_tuned": tuned.facts["fine_tuning"]}
     new = extractor.from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
     here = replace(site, cache=work.folder) if work else site
-    rows = extract(images.examples, new, kind, here).rows
+    rows = extract(images.examples, new, kind, here).array
     if len(rows) != len(images.examples):
         raise DatasetError("Images have changed during the training. Train anew.")
-    features = replace(material.features, rows=rows)
-    return new, tuned, replace(material, features=features, dealt=replace(material.dealt, rows=rows))
+    features = replace(material.features, array=rows)
+    return (
+        new,
+        tuned,
+        replace(material, features=features, split_dataset=replace(material.split_dataset, features=rows)),
+    )
 
 
 def _scale(material: _Material, trained: TrainedHead) -> ValidationFit:
@@ -289,7 +302,7 @@ def _scale(material: _Material, trained: TrainedHead) -> ValidationFit:
     rows, labels = material.part(validation)
     logits = trained.logits(rows)
     temperature = fit_temperature(logits, labels)
-    calibrated, patients = softmax(logits, temperature), material.dealt.patients[validation]
+    calibrated, patients = softmax(logits, temperature), material.split_dataset.patients[validation]
     threshold = conformal.fit_threshold(calibrated, labels, patients)
     rule = per_breast.choose(calibrated, labels, per_breast.group(patients, material.sides(validation)))
     return ValidationFit(temperature, threshold, rule)
@@ -306,7 +319,7 @@ def _answer(material: _Material, trained: TrainedHead, scale: ValidationFit) -> 
         calibrated,
         sets,
         labels,
-        material.dealt.patients[material.split.test],
+        material.split_dataset.patients[material.split.test],
         material.sides(material.split.test),
     )
 
@@ -316,7 +329,7 @@ def _cross_validate(
 ) -> HeldOutPredictions:
     """Probabilities of every image from the fold in whose test part it is."""
     found = []
-    for number, parts in enumerate(material.dealt.splits, 1):
+    for number, parts in enumerate(material.split_dataset.splits, 1):
         say(f"fold {number} of {config.folds}")
         fold = replace(material, split=parts, fold=number)
         with progress.part(f"fold {number}"):
@@ -328,7 +341,7 @@ def _cross_validate(
 
 def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:
     unknown = any(not example.known for example in material.features.dataset.examples)
-    return protocol.leak(protocol.of(config), material.dealt, unknown)
+    return protocol.measure_leak(protocol.from_config(config), material.split_dataset, unknown)
 
 
 def _run_sanity_checks(
@@ -341,15 +354,15 @@ def _run_sanity_checks(
 ) -> sanity_checks.SanityChecks:
     """What geometry alone and what shuffled labels give; with folds, the labels of the first one are shuffled."""
     say("Laying traps: file geometry alone, and the same head on shuffled labels.")
-    examples, dealt, named = (
+    examples, split_dataset, named = (
         material.features.dataset.examples,
-        material.dealt,
+        material.split_dataset,
         answers.calibrated.argmax(axis=1),
     )
     return sanity_checks.SanityChecks(
         geometry=sanity_checks.run_metadata_baseline(
             examples,
-            dealt,
+            split_dataset,
             named,
             len(material.classes),
             site.cache,
@@ -369,10 +382,10 @@ def _predict_permuted(
     config: TrainConfig, kind: Head, material: _Material, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and true categories of test images, from a head that learned from shuffled labels."""
-    dealt, parts = sanity_checks.permute_labels(
-        material.dealt, material.dealt.splits[0], len(material.classes), config.seed + number
+    split_dataset, parts = sanity_checks.permute_labels(
+        material.split_dataset, material.split_dataset.splits[0], len(material.classes), config.seed + number
     )
-    shuffled = replace(material, dealt=dealt, split=parts, fold=-number)
+    shuffled = replace(material, split_dataset=split_dataset, split=parts, fold=-number)
     with progress.part("shuffled labels"):
         trained, _ = _fit(config, kind, shuffled)
     rows, labels = shuffled.part(parts.test)

@@ -20,7 +20,7 @@ from birads_app.model.engine import open_graph
 from training.config import Site
 from training.engine.backbone import freeze_backbone, keras_resnet50
 from training.engine.freeze import freeze
-from training.engine.multitask import CONV4, FineTuning, Part, Schedule
+from training.engine.multitask import CONV4, FineTuning, ImageSet, Schedule
 from training.heads import DenseHead
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
@@ -197,7 +197,7 @@ def _head(config: DemonstrationConfig) -> Any:
     return keras.Model(maps, [layers.Dense(len(CLASSES), dtype="float32")(pooled), places])
 
 
-def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: DemonstrationConfig) -> Part:
+def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: DemonstrationConfig) -> ImageSet:
     """Some images of several sources together."""
     columns = [
         (
@@ -210,7 +210,7 @@ def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: DemonstrationConf
         for source, _ in chosen
     ]
     parts = [[column[rows] for column in each] for each, (_, rows) in zip(columns, chosen, strict=True)]
-    return Part(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return ImageSet(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _serving_graphs(run: FineTuning, config: DemonstrationConfig, work: Path) -> tuple[Path, Path]:

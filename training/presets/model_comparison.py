@@ -15,7 +15,7 @@ from birads_app.model.engine import open_engine
 from birads_app.model.preprocess import standardise
 from birads_app.terms.errors import ModelError
 from training.config import Site, TrainConfig
-from training.engine.fit_arguments import Lesson
+from training.engine.fit_arguments import FitArguments
 from training.evaluation import per_breast as breasts
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import Evaluation, evaluate
@@ -173,14 +173,14 @@ def of_logistic_regression(weights: Path, site: Site, material: Material, seed: 
     """Logistic regression on pooled features of the frozen ImageNet stages, learned from CDD-CESM alone."""
     frozen = extractor.from_keras("resnet50", str(weights), site.cache, site.engine, site.precision)
     head, source, parts = LogisticRegressionHead(), material.sources[CESM], material.parts[CESM]
-    rows = in_parts(frozen.maps, head.rows)(source.squares)
+    rows = in_parts(frozen.maps, head.features)(source.squares)
     labels = np.array([CLASSES.index(label) for label in source.labels])
     knobs = TrainConfig(data="", name="")
     trained = head.fit(
-        Lesson(
-            rows=rows[parts.training],
+        FitArguments(
+            features=rows[parts.training],
             labels=labels[parts.training],
-            validation_rows=rows[parts.validation],
+            validation_features=rows[parts.validation],
             validation_labels=labels[parts.validation],
             classes=len(CLASSES),
             map_shape=(0, 0, 0),  # no matter to a head on pooled rows
@@ -193,7 +193,7 @@ def of_logistic_regression(weights: Path, site: Site, material: Material, seed: 
             loss=knobs.loss,
         )
     )
-    judge = in_parts(frozen.maps, lambda maps: trained.logits(head.rows(maps)))
+    judge = in_parts(frozen.maps, lambda maps: trained.logits(head.features(maps)))
     return calibrated("logistic regression", judge, material)
 
 

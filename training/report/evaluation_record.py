@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from training.data.dataset_report import Survey
+from training.data.dataset_report import DatasetReport, patient_warning
 from training.data.protocol import Leak, Protocol
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.ood_fit import OodFit
 from training.evaluation.per_breast import BreastEvaluation
 from training.evaluation.sanity_checks import SanityChecks
 from training.report import provenance
-from training.report.text import patient_warning
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -64,7 +63,7 @@ def build(
     facts: TrainingFacts,
     evaluation: Evaluation,
     together: BreastEvaluation | None,
-    checked: Survey,
+    checked: DatasetReport,
     traps: SanityChecks | None,
     far: OodFit,
 ) -> Record:
@@ -75,7 +74,7 @@ def build(
         "protocol": str(facts.protocol),
         "head": config.head,
         "leaks": facts.leak.leaks,
-        "leak": facts.leak.sentence,
+        "leak": facts.leak.message,
         "warning": patient_warning(facts.unknown, facts.images),
         "breasts": together.as_dict() if together else None,
         "traps": traps.as_dict() if traps else None,
@@ -116,11 +115,11 @@ def _parts(facts: TrainingFacts) -> dict[str, Any]:
 
 
 def _warnings(
-    facts: TrainingFacts, evaluation: Evaluation, checked: Survey, traps: SanityChecks | None
+    facts: TrainingFacts, evaluation: Evaluation, checked: DatasetReport, traps: SanityChecks | None
 ) -> Iterator[str]:
     """What has to be read before any figure, the gravest first."""
-    if facts.leak.sentence:
-        yield facts.leak.sentence
+    if facts.leak.message:
+        yield facts.leak.message
     if traps:
         yield from (sentence for sentence in (traps.shuffled.warning, traps.geometry.warning) if sentence)
     yield from checked.warnings

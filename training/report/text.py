@@ -30,17 +30,6 @@ _BALANCE = {
 }
 
 
-def patient_warning(unknown: int, images: int) -> str:
-    """The sentence that every output carries where patients could not be told; empty otherwise."""
-    if not unknown:
-        return ""
-    return (
-        f"WARNING: the patients of {unknown} of {images} images could not be told, and each of these images "
-        "counts as a patient. Images of one patient may lie on both sides of the split, and the figures "
-        "are then too good. Give a table truth.csv with the columns path and patient, or --patient-pattern."
-    )
-
-
 def told(figure: Mapping[str, float]) -> str:
     """A figure of a record, as ``0.812 (0.705 to 0.901)``."""
     return str(Interval(**figure))

@@ -49,8 +49,8 @@ KNOBS: dict[str, tuple[LazyString, LazyString | str]] = {
     "epochs": (lazy("Epochs"), lazy("At most; it stops earlier where nothing is gained.")),
     "test_share": (lazy("Test share"), lazy("Of the images, kept for the evaluation.")),
     "seed": (lazy("Seed"), lazy("The same seed gives the same model.")),
-    "traps": (lazy("Lay traps: file geometry alone, and shuffled labels"), ""),
-    "images": (lazy("Show test images in the report"), ""),
+    "sanity_checks": (lazy("Lay traps: file geometry alone, and shuffled labels"), ""),
+    "report_images": (lazy("Show test images in the report"), ""),
 }
 FIRST = ("head", "resampling", "split", "folds")
 _PHANTOMS, _FOLDER = "phantoms", "folder"
