@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_heads import lesson_for
+from test_heads import arguments_for
 
 from birads_app.imaging.decode import decode
 from birads_app.model import bundle as bundles
@@ -45,8 +45,8 @@ def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.F
     backbone = keras_backbone(network, None, SIZE)
     maps = np.asarray(backbone(standardise(pictures.reshape(-1, SIZE, SIZE)), training=False))
     kind = head("dense")
-    lesson = replace(
-        lesson_for("dense", count=30, epochs=1, batch_size=16),
+    arguments = replace(
+        arguments_for("dense", count=30, epochs=1, batch_size=16),
         map_shape=maps.shape[1:],
         features=kind.features(maps),
         labels=labels,
@@ -55,24 +55,24 @@ def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.F
     )
     return (
         backbone,
-        kind.fit(lesson),
+        kind.fit(arguments),
         finetune.FineTuningData(pictures, labels, np.arange(16), np.arange(16, 24)),
     )
 
 
 @pytest.mark.slow
 def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> None:
-    backbone, taught, lesson = start()
+    backbone, trained, data = start()
     before = {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
     fast = replace(CONFIG, fine_tune_rate=1e-4, fine_tune_epochs=2)
-    graph, tuned = finetune.finetune(backbone, taught, fast, lesson, None)
+    graph, tuned = finetune.finetune(backbone, trained, fast, data, None)
     told = tuned.facts["fine_tuning"]
     assert told["best_epoch"] > 0 and min(told["validation_loss"]) < told["validation_loss"][0]
     changed = {
         path.split("/")[0] for path, old in before.items() if not np.array_equal(old, _now(backbone)[path])
     }
     assert changed and all(layer.startswith("conv5_") and layer.endswith("_conv") for layer in changed)
-    assert "fine_tuning" not in taught.facts and "from stage conv5 on" in tuned.about
+    assert "fine_tuning" not in trained.facts and "from stage conv5 on" in tuned.about
 
     (tmp_path / "backbone.pb").write_bytes(graph)
     (tmp_path / "head.pb").write_bytes(tuned.freeze(backbone.output.shape[1:]))
@@ -82,7 +82,7 @@ def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> No
     )
     shifted = served - served.max(axis=1, keepdims=True)
     loss = -(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))[
-        np.arange(8), lesson.labels[16:]
+        np.arange(8), data.labels[16:]
     ].mean()
     assert loss == pytest.approx(min(told["validation_loss"]), abs=2e-2)
 
@@ -97,8 +97,8 @@ def test_it_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     one, path = replace(two, fine_tune_epochs=1), tmp_path / "tuning.npz"
     told = []
     for config, kept_at in ((two, None), (one, path), (two, path)):
-        backbone, taught, lesson = start("vgg16")
-        _, tuned = finetune.finetune(backbone, taught, config, lesson, kept_at)
+        backbone, trained, data = start("vgg16")
+        _, tuned = finetune.finetune(backbone, trained, config, data, kept_at)
         told.append(tuned.facts["fine_tuning"])
     whole, half, gone_on = told
     assert half["epochs"] == 1 and gone_on["epochs"] == 2

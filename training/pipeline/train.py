@@ -278,9 +278,9 @@ def _fine_tune(
     work, images = material.work, material.features.dataset
     split = material.split
     squares = finetune.read_squares(images.examples, site.cache, source.size)
-    arguments = finetune.FineTuningData(squares, images.labels, split.training, split.validation)
+    data = finetune.FineTuningData(squares, images.labels, split.training, split.validation)
     graph, tuned = finetune.finetune(
-        network, trained, config, arguments, work.checkpoint("fine-tuning") if work else None
+        network, trained, config, data, work.checkpoint("fine-tuning") if work else None
     )
     origin = {**source.origin, "fine_tuned": tuned.facts["fine_tuning"]}
     new = extractor.from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
