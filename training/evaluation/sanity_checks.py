@@ -126,7 +126,9 @@ def run_metadata_baseline(
     return replace(found, warning=_nearness(found))
 
 
-def permute_labels(split_dataset: SplitDataset, parts: Split, classes: int, seed: int) -> tuple[SplitDataset, Split]:
+def permute_labels(
+    split_dataset: SplitDataset, parts: Split, classes: int, seed: int
+) -> tuple[SplitDataset, Split]:
     """Rows with the labels of the training and of the validation part dealt out anew, and parts of some of them."""
     random, labels = np.random.default_rng(seed), split_dataset.labels.copy()
     most = min(_ENOUGH, max(_FEWEST, len(parts.training) // PERMUTATIONS))

@@ -111,7 +111,9 @@ def train(
             if config.folds
             else _answer(material, trained, scale)
         )
-        laid = _run_sanity_checks(config, site, kind, material, answers, say) if config.sanity_checks else None
+        laid = (
+            _run_sanity_checks(config, site, kind, material, answers, say) if config.sanity_checks else None
+        )
         outcome = TrainingResult(
             config=config,
             features=material.features,
