@@ -27,10 +27,10 @@ from birads_app.practice.outcome_table import Plan, Problem
 from birads_app.records import audit_log as record
 from birads_app.records import outcomes, practice_queries, refusals, signed_assessments
 from birads_app.records.signed_assessments import Filters, Rows
-from birads_app.web import practice_charts as charts
+from birads_app.svg import count_bars, trend
+from birads_app.web import charts
 from birads_app.web import practice_wording as words
 from birads_app.web.csv_download import download
-from birads_app.web.practice_charts import Point
 
 bp = Blueprint("practice", __name__, url_prefix="/practice")
 
@@ -150,18 +150,18 @@ def _charts(found: Audit) -> dict[str, Any]:
     months = found.by_month[-_MONTHS:]
     if not months:
         return {"kappa_chart": None, "recall_chart": None, "diagrams": []}
-    kappas = [Point(words.month(part.title), part.kappa) for part in months]
-    recalls = [Point(words.month(part.title), part.recall) for part in months]
-    end = charts.upper_end(recalls, 0.2)
+    kappas = [charts.trend_point(words.month(part.title), part.kappa) for part in months]
+    recalls = [charts.trend_point(words.month(part.title), part.recall) for part in months]
+    end = trend.upper_end(recalls, 0.2)
     return {
         "months": months,
-        "kappa_chart": charts.over_time(
+        "kappa_chart": trend.trend(
             kappas,
             1,
             [(at / 4, words.decimal(at / 4)) for at in range(5)],
             _("Kappa of reader and model, by month"),
         ),
-        "recall_chart": charts.over_time(
+        "recall_chart": trend.trend(
             recalls,
             end,
             [(end * at / 2, words.percent(end * at / 2)) for at in range(3)],
@@ -177,7 +177,7 @@ def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
         (found.against_readers, _("Against the readers"), _("Read as 4 or 5")),
         (found.against_outcomes, _("Against the outcomes"), _("Malignant")),
     ):
-        drawn = reliability and charts.reliability_diagram(
+        drawn = reliability and charts.reliability(
             reliability, _("The model’s probability of 4 or higher"), up, title
         )
         yield {"title": title, "up": up, "found": reliability, "chart": drawn}
@@ -189,7 +189,7 @@ def _refused(filters: Filters) -> dict[str, Any]:
     shown = [(words.reason(name), count, words.number(count)) for name, count in counts.items()]
     refused = sum(counts.values())
     files = refused + practice_queries.images_taken(filters.first, filters.last)
-    chart = charts.bars(shown, _("Refused files by reason")) if shown else None
+    chart = count_bars.count_bars(shown, _("Refused files by reason")) if shown else None
     return {
         "refused": refused,
         "files": files,

@@ -28,7 +28,7 @@ ARROWS = {
     "birads_app": ("birads_app",),
     "birads_app.version": (),
     "birads_app.logs": (),
-    "birads_app.svg": (),
+    "birads_app.svg": ("birads_app.svg",),
     "birads_app.files": ("birads_app.files", "birads_app.terms"),
     "birads_app.terms": ("birads_app.terms",),
     "birads_app.imaging": IMAGING,

@@ -10,12 +10,12 @@ import pytest
 from birads_app.imaging.decode import decode
 from birads_app.model import bundle as bundles
 from birads_app.model.predictor import Predictor
+from birads_app.svg.drawing import rounded
 from training.config import Site, TrainConfig
 from training.data import smote
 from training.phantoms.generate import write_set
 from training.pipeline import train
 from training.pipeline.result import FinishedTraining
-from training.report.svg import rounded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KAU = ROOT.parent / "shared" / "data" / "kau-bcmd-sample"

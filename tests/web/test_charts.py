@@ -5,9 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from birads_app.svg.probability_bars import ROW, WIDTH
 from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.probability import percent
-from birads_app.web.charts import ROW, WIDTH, bar_chart
+from birads_app.web.charts import bar_chart
 from birads_app.web.wording import range_left_open, top_probability, view_label, view_words
 
 SVG = "{http://www.w3.org/2000/svg}"

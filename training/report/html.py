@@ -1,7 +1,7 @@
 """``report.html``: all of a training's figures on one page that stands by itself and prints.
 
 The page is the template ``report.html.j2`` filled from the record that ``evaluation.json`` holds, with charts of
-:mod:`training.report.svg`. It names no patient and no file.
+:mod:`birads_app.svg`. It names no patient and no file.
 """
 
 import base64
@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from birads_app.svg.count_bars import grouped_bars
+from birads_app.svg.drawing import PERCENT, Axis, rounded
+from birads_app.svg.line_plot import Line, line_plot
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
-from training.report import svg, text
-from training.report.svg import PERCENT, Axis, Line
+from training.report import text
 from training.report.thumbnails import Thumbnail
 
 
@@ -65,7 +67,7 @@ def _charts(record: Mapping[str, Any]) -> dict[str, str]:
 def _balance(resampling: Mapping[str, Mapping[str, int]]) -> str:
     before, after = resampling["before"], resampling["after"]
     rows = {f"BI-RADS {code}": (count, after[code]) for code, count in before.items()}
-    return svg.bars("Rows of the training part", rows, ("images", "after resampling"))
+    return grouped_bars("Rows of the training part", rows, ("images", "after resampling"))
 
 
 def _learning(curve: Sequence[Sequence[float]]) -> str:
@@ -76,11 +78,11 @@ def _learning(curve: Sequence[Sequence[float]]) -> str:
         for number, name in enumerate(("training part", "validation part"))
     ]
     highest = max(loss for losses in curve for loss in losses)
-    return svg.plot(
+    return line_plot(
         "Loss by epoch",
         lines,
-        Axis("epoch", svg.rounded(max(5, len(curve)))),
-        Axis("loss", svg.rounded(highest)),
+        Axis("epoch", rounded(max(5, len(curve)))),
+        Axis("loss", rounded(highest)),
     )
 
 
@@ -115,7 +117,7 @@ def _operating(
         for name, of in curves.items()
     ]
     x, y = Axis("others called positive (1 - specificity)", PERCENT), Axis("sensitivity", PERCENT)
-    return svg.plot(title, lines, x, y, diagonal=True, marks=marks)
+    return line_plot(title, lines, x, y, diagonal=True, marks=marks)
 
 
 def _reliability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -124,4 +126,4 @@ def _reliability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         for name, of in (("before temperature scaling", before), ("after temperature scaling", after))
     ]
     x, y = Axis("probability of the named category", PERCENT), Axis("named rightly", PERCENT)
-    return svg.plot("Reliability", lines, x, y, diagonal=True)
+    return line_plot("Reliability", lines, x, y, diagonal=True)

@@ -27,7 +27,7 @@ from birads_app.services.training_runs import Standing, State, Training
 from birads_app.terms.errors import BiradsError
 from birads_app.web.access import may_change
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
-from birads_app.web.admin.curves import losses
+from birads_app.web.charts import losses
 from birads_app.web.wording import translated
 
 # The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
