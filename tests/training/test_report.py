@@ -10,7 +10,6 @@ import pytest
 from birads_app.imaging.decode import decode
 from birads_app.model import bundle as bundles
 from birads_app.model.predictor import Predictor
-from birads_app.svg.drawing import rounded
 from training.config import Site, TrainConfig
 from training.data import smote
 from training.phantoms.generate import write_set
@@ -152,11 +151,3 @@ def test_a_real_set_whose_files_tell_the_categories_is_told_at_the_top(site) -> 
     for text in (page, card, trained.summary):
         assert "WARNING: file geometry alone" in text
     assert not re.search(r"BC\d{6}", page)
-
-
-@pytest.mark.parametrize(
-    ("most", "last"), [(1, 1), (0.37, 0.4), (2.9, 3), (100, 100), (12345, 12500), (7, 8), (9.99, 10)]
-)
-def test_axes_end_at_round_numbers(most: float, last: float) -> None:
-    ticks = rounded(most)
-    assert ticks[0][0] == 0 and ticks[-1][0] == pytest.approx(last) and 2 <= len(ticks) <= 6
