@@ -50,6 +50,10 @@ lint: $(DEV) $(SCRIPTS) ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: language
+language: $(DEV) ## Print figures about docstrings and names, and what is left to change
+	$(BIN)/python -m tests.support.language
+
 .PHONY: format
 format: $(DEV) $(SCRIPTS) ## Format the code
 	$(BIN)/ruff check --fix .

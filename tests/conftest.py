@@ -13,11 +13,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(_name, "1")
 
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
@@ -43,6 +45,38 @@ def models() -> Path:
     if not (folder / "CURRENT").exists():
         pytest.skip("there is no shipped model in models/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a folder once for the whole run, whichever worker needs it first: ``once(name, fill)``.
+
+    Its content belongs to all workers: a test that changes something copies it first.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = shared / f"once-{name}"
+        with FileLock(shared / f"once-{name}.lock"):
+            if not folder.exists():
+                draft = Path(tempfile.mkdtemp(dir=shared))
+                fill(draft)
+                draft.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A folder of models whose only one, ``birads-demo``, has a tiny backbone: where the network is not the point."""
+    from tests.support import tiny_model
+
+    return once("tiny-models", tiny_model.write)
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +143,11 @@ def runner(app: Flask) -> FlaskCliRunner:
 @pytest.fixture
 def folder(app: Flask, models: Path) -> Path:
     """The application's folder of models, with the shipped one, which serves; commands of training are there."""
+    return with_model(app, models)
+
+
+def with_model(app: Flask, models: Path) -> Path:
+    """Let an application serve the model of another folder, and add the commands of training; gives its folder."""
     from training.cli.commands import register
 
     folder = Path(app.extensions["birads_settings"].models)

@@ -14,11 +14,11 @@ from training.cli.commands import register
 
 
 @pytest.fixture
-def folder(app: Flask, models: Path) -> Path:
+def folder(app: Flask, tiny_models: Path) -> Path:
     """A folder with two whole models, of which the first serves."""
     folder = Path(app.extensions["birads_settings"].models)
     for name in ("first", "second"):
-        shutil.copytree(models / "birads-demo", folder / name, copy_function=os.link)
+        shutil.copytree(tiny_models / "birads-demo", folder / name, copy_function=os.link)
     history.set_current(folder, "first")
     return folder
 

@@ -22,9 +22,9 @@ sys.exit(result.exit_code)
 
 
 @pytest.mark.slow
-def test_training_opens_no_connection(models: Path, tmp_path: Path) -> None:
+def test_training_opens_no_connection(tiny_models: Path, tmp_path: Path) -> None:
     data = write_set(tmp_path / "phantoms", 8, seed=4, size=256).parent
-    shutil.copytree(models, tmp_path / "models")
+    shutil.copytree(tiny_models, tmp_path / "models")
     result = python(tmp_path / "instance", TRAIN, str(data), BIRADS_MODELS=str(tmp_path / "models"))
     assert result.returncode == 0, result.stdout + result.stderr
     assert "mine serves now" in result.stdout

@@ -1,7 +1,5 @@
 """The proof lays maps back over images, and fails where its figures are missed."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +70,8 @@ def test_an_unknown_head_is_named_before_anything_is_drawn(app: Flask, runner: F
     assert "Writing phantoms" not in result.output
 
 
-def test_too_few_patients_prove_nothing(app: Flask, runner: FlaskCliRunner, models: Path) -> None:
-    register(app)
-    folder = Path(app.extensions["birads_settings"].models)
-    shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
+def test_too_few_patients_prove_nothing(app: Flask, runner: FlaskCliRunner, folder: Path) -> None:
     result = runner.invoke(args=["prove", "--train-patients", "10", "--test-patients", "5"])
     assert "macro-F1 on other patients (20 images)" in result.output, result.output
     assert result.exit_code == (0 if "The proof holds." in result.output else 1)
-    assert [path.name for path in folder.iterdir()] == ["birads-demo"]
+    assert sorted(path.name for path in folder.iterdir()) == ["CURRENT", "birads-demo"]

@@ -23,14 +23,14 @@ def data(tmp_path_factory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def backbone(models: Path) -> Extractor:
-    return from_bundle(models / "birads-demo", "openvino", "bf16")
+def backbone(tiny_models: Path) -> Extractor:
+    return from_bundle(tiny_models / "birads-demo", "openvino", "bf16")
 
 
 @pytest.fixture
-def extracted(data: Dataset, backbone: Extractor, models: Path):
+def extracted(data: Dataset, backbone: Extractor, tiny_models: Path):
     def run(cache: Path, kind: Head) -> Features:
-        return extract(data.examples, backbone, kind, Site(models, cache))
+        return extract(data.examples, backbone, kind, Site(tiny_models, cache))
 
     return run
 

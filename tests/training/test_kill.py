@@ -18,7 +18,7 @@ from birads_app.model import history
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.preprocess import prepare
-from tests.support.forks import Forks
+from tests.support.command_server import CommandServer
 from tests.support.processes import ROOT, environment
 from training.phantoms.generate import write_set
 
@@ -32,19 +32,19 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
-    """A folder with an instance and the shipped model, which serves."""
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
+    """A folder with an instance and a tiny model, which serves."""
     place = tmp_path_factory.mktemp("kill")
-    shutil.copytree(models / "birads-demo", place / "models" / "birads-demo", copy_function=os.link)
+    shutil.copytree(tiny_models / "birads-demo", place / "models" / "birads-demo", copy_function=os.link)
     history.set_current(place / "models", "birads-demo")
     return place
 
 
 @pytest.fixture(scope="module")
-def forks(place: Path) -> Iterator[Forks]:
-    forks = Forks(place / "instance", place / "models")
-    yield forks
-    forks.close()
+def commands(place: Path) -> Iterator[CommandServer]:
+    commands = CommandServer(place / "instance", place / "models")
+    yield commands
+    commands.close()
 
 
 def command(phantoms: Path, name: str) -> list[str]:
@@ -68,19 +68,19 @@ def killed_while_importing(place: Path, arguments: list[str], seconds: float) ->
     return process.wait() == -signal.SIGKILL
 
 
-def killed(forks: Forks, arguments: list[str], seconds: float, after: Path | None = None) -> bool:
+def killed(commands: CommandServer, arguments: list[str], seconds: float, after: Path | None = None) -> bool:
     """A forked process, killed so long after its start, or after a file is there; True where it still ran."""
-    child = forks.start(*arguments)
-    while after and not after.exists() and not forks.ended(0.01):
+    child = commands.start(*arguments)
+    while after and not after.exists() and not commands.ended(0.01):
         pass
-    if not forks.ended(seconds):
+    if not commands.ended(seconds):
         os.kill(child, signal.SIGKILL)
-    return forks.status() == -signal.SIGKILL
+    return commands.status() == -signal.SIGKILL
 
 
-def run(forks: Forks, *arguments: str) -> int:
-    forks.start(*arguments)
-    return forks.status()
+def run(commands: CommandServer, *arguments: str) -> int:
+    commands.start(*arguments)
+    return commands.status()
 
 
 def forget_features(place: Path) -> None:
@@ -105,12 +105,12 @@ def probabilities(place: Path, name: str, maps: np.ndarray) -> np.ndarray:
 
 @pytest.mark.slow
 def test_ten_kills_and_as_many_resumptions_give_the_same_model(
-    forks: Forks, place: Path, phantoms: Path, maps: np.ndarray
+    commands: CommandServer, place: Path, phantoms: Path, maps: np.ndarray
 ) -> None:
-    assert run(forks, *command(phantoms, "first")) == 0, forks.output
+    assert run(commands, *command(phantoms, "first")) == 0, commands.output
     forget_features(place)
     began = time.monotonic()
-    assert run(forks, *command(phantoms, "whole")) == 0, forks.output
+    assert run(commands, *command(phantoms, "whole")) == 0, commands.output
     lasts = time.monotonic() - began
     expected = probabilities(place, "whole", maps)
     assert np.ptp(expected, axis=0).max() > 0.05  # they are no constants
@@ -123,18 +123,18 @@ def test_ten_kills_and_as_many_resumptions_give_the_same_model(
         if number == 0:
             kills += killed_while_importing(place, command(phantoms, name), IMPORTS * random.random())
         elif number % 2:  # at any moment
-            kills += killed(forks, command(phantoms, name), lasts * (number + random.random()) / KILLS)
+            kills += killed(commands, command(phantoms, name), lasts * (number + random.random()) / KILLS)
         else:  # while it learns, or writes the model
             first = work / "fold-0.npz"
-            kills += killed(forks, command(phantoms, name), lasts / 3 * random.random(), after=first)
+            kills += killed(commands, command(phantoms, name), lasts / 3 * random.random(), after=first)
         assert history.current_name(place / "models") == "birads-demo"
         midway += any(work.glob("*.npz"))
-        status = run(forks, "train", "--resume", "--name", name)
-        if status and "There is no interrupted training" in forks.output:
+        status = run(commands, "train", "--resume", "--name", name)
+        if status and "There is no interrupted training" in commands.output:
             # Killed before anything was kept; or the kill came too late.
-            assert (place / "models" / name).exists() or run(forks, *command(phantoms, name)) == 0
+            assert (place / "models" / name).exists() or run(commands, *command(phantoms, name)) == 0
         else:
-            assert status == 0, forks.output
+            assert status == 0, commands.output
         np.testing.assert_allclose(probabilities(place, name, maps), expected, atol=1e-4)
     assert kills >= KILLS - 3 and midway >= 3, (kills, midway)
     assert not [path.name for path in (place / "models").iterdir() if path.name.startswith(".")]

@@ -21,9 +21,9 @@ KAU = ROOT.parent / "shared" / "data" / "kau-bcmd-sample"
 
 
 @pytest.fixture(scope="module")
-def site(models: Path, tmp_path_factory) -> Site:
+def site(tiny_models: Path, tmp_path_factory) -> Site:
     folder = tmp_path_factory.mktemp("reports")
-    return Site(models=models, cache=folder / "cache", target=folder / "models")
+    return Site(models=tiny_models, cache=folder / "cache", target=folder / "models")
 
 
 @pytest.fixture(scope="module")

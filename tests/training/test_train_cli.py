@@ -340,6 +340,7 @@ def test_a_wrong_weights_file_is_one_clear_line(train, phantoms, tmp_path, conte
     assert "weights" in train(phantoms, "--backbone-weights", str(path), status=1)
 
 
+@pytest.mark.slow
 def test_weights_of_keras_make_another_backbone(train, phantoms, folder, tmp_path) -> None:
     """ResNet50 with weights of a file; VGG, whose maps have other channels, is in test_backbones.py."""
     import keras

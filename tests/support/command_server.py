@@ -1,7 +1,7 @@
-"""Run ``flask`` commands in real processes that need not import TensorFlow anew.
+"""Run ``flask`` commands in processes forked from one that has imported TensorFlow already.
 
-As a program this imports all that training imports, runs nothing of it, and forks one child for each line on
-its standard input: the arguments as JSON. It answers with the child's id, then with its exit status.
+As a program it reads the arguments of a command from each line of standard input, as JSON, and writes the child's
+process id and then its exit status.
 """
 
 import json
@@ -14,14 +14,14 @@ from pathlib import Path
 from tests.support.processes import ROOT, environment
 
 
-class Forks:
-    """The parent of all those processes; one command runs at a time."""
+class CommandServer:
+    """The parent process; one command runs at a time."""
 
     def __init__(self, instance: Path, models: Path) -> None:
         self._log = instance / "output"
         instance.mkdir(parents=True, exist_ok=True)
         self._server = subprocess.Popen(
-            [sys.executable, __file__, str(self._log)],
+            [sys.executable, "-m", "tests.support.command_server", str(self._log)],
             cwd=ROOT,
             env=environment(instance, BIRADS_MODELS=str(models)),
             stdin=subprocess.PIPE,
@@ -32,33 +32,32 @@ class Forks:
         self._answer()  # it is ready
 
     def start(self, *arguments: str) -> int:
-        """Start ``flask`` with these arguments; gives the process id."""
+        """Start ``flask`` with these arguments and return the process id."""
         self._server.stdin.write(json.dumps(arguments).encode() + b"\n")
         return self._answer()
 
     def ended(self, seconds: float) -> bool:
-        """Wait so long for the process to end; True where it has."""
+        """Wait for the process to end, at most the given time; True if it has."""
         return bool(select.select([self._server.stdout], [], [], seconds)[0])
 
     def status(self) -> int:
-        """Exit status of the process that was started last, or minus the signal that ended it."""
+        """Return the exit status of the last process, or minus the number of the signal that ended it."""
         return self._answer()
 
     @property
     def output(self) -> str:
-        """What the last process printed."""
+        """Everything the last process printed."""
         return self._log.read_text()
 
     def close(self) -> None:
         self._server.stdin.close()
-        self._server.wait(20)
+        self._server.wait(120)
 
     def _answer(self) -> int:
         return int(self._server.stdout.readline())
 
 
 def _serve(log: str) -> None:
-    sys.path.insert(0, str(ROOT))
     from app import app
 
     _import_all()
