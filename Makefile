@@ -78,7 +78,7 @@ screenshots: $(DEV) chromium ## Take the documents' pictures anew
 
 .PHONY: translations
 translations: $(RUNTIME) ## Gather the pages' text and compile every language: birads_app/translations
-	$(BIN)/pybabel -q extract -F babel.cfg -k lazy -k lazy_gettext -k N_ -k say --no-location --sort-output \
+	$(BIN)/pybabel -q extract -F babel.cfg -k lazy -k lazy_gettext -k N_ --no-location --sort-output \
 	  -o birads_app/translations/messages.pot .
 	$(BIN)/pybabel -q update -i birads_app/translations/messages.pot -d birads_app/translations -w 110 \
 	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date

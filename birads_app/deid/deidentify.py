@@ -38,7 +38,7 @@ from birads_app.imaging.dicom.parser import DicomFile
 from birads_app.imaging.dicom.tomosynthesis import slices
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, UnreadableImage
-from birads_app.terms.messages import Sentence, say
+from birads_app.terms.messages import Message, msg
 
 _METHOD = "PS3.15 Basic Profile; dates moved by patient"
 # CID 7050.
@@ -65,14 +65,14 @@ class Deidentified:
 
     data : the file to keep
     header : its header
-    notes : sentences for the reader about faults of the file as it came
+    notes : messages about faults of the file as it came
     """
 
     data: bytes
     header: Dataset
     identity: Identity
     instance: Instance
-    notes: tuple[Sentence, ...]
+    notes: tuple[Message, ...]
 
 
 def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
@@ -95,7 +95,7 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file makes the parser or the writer stumble over
-        raise UnreadableImage(say("The file contradicts itself: it is damaged. Export it again.")) from error
+        raise UnreadableImage(msg("file-damaged")) from error
 
 
 def _pixels(file: DicomFile) -> bytes:

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from birads_app.imaging.dicom.parser import text
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _KEYWORDS = {
     "patient_name": "PatientName",
@@ -70,12 +70,7 @@ def merge(known: Identity | None, other: Identity) -> Identity:
         return known
     issuers = {known.issuer, other.issuer} - {""}
     if len(issuers) > 1 or person(known)[2] != person(other)[2]:
-        raise TwoPatients(
-            say(
-                "Its Patient ID is another than that of the files before it: an exam is of one patient. "
-                "Send each patient's images apart."
-            )
-        )
+        raise TwoPatients(msg("other-patient"))
     return known
 
 

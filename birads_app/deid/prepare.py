@@ -18,7 +18,7 @@ from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import UnreadableImage
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _DETECTOR_IMAGES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1")
 
@@ -90,7 +90,5 @@ def _picture(mammogram: Mammogram) -> Incoming:
         burned_in.blank(pixels, marks)
     done, data = cv2.imencode(".png", (pixels >> 8).astype("u1") if mammogram.bits <= 8 else pixels)
     if not done:
-        raise UnreadableImage(
-            say("The picture cannot be stored as PNG. Export it as an 8 or 16-bit grey image.")
-        )
+        raise UnreadableImage(msg("image-not-storable"))
     return Incoming(data.tobytes(), replace(mammogram, pixels=pixels, source="PNG"))

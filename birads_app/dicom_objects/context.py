@@ -51,7 +51,7 @@ class SourceImage:
     category : code of the most probable category, "0" to "6"
     probabilities : by code, in the model's class order, 0..1
     prediction_set : its codes; empty if the model has no threshold for prediction sets
-    warnings : what speaks against trusting the answer, as sentences
+    warnings : what speaks against trusting the answer, as messages
     standard : False for spot, magnification and implant-displaced views, which take no part in a breast's answer
     """
 

@@ -25,26 +25,26 @@ from birads_app.imaging.dicom import (
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.resample import square
 from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
-from birads_app.terms.messages import Sentence, say, together
+from birads_app.terms.messages import Message, join, msg
 
-_ACCEPTED = say("Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM.")
-_NO_DICOM = say("Its name ends in .dcm, but it holds no DICOM.")
+_ACCEPTED = msg("accepted-formats")
+_NO_DICOM = msg("not-dicom-despite-name")
 # What is sent by mistake, by its first bytes.
 _OTHERS = (
-    (b"%PDF", say("This is a PDF document.")),
-    (b"PK\x03\x04", say("This is a ZIP archive or an office document; unpack it and send the images in it.")),
-    (b"\x1f\x8b", say("This is a gzip archive; unpack it and send the images in it.")),
-    (b"7z\xbc\xaf\x27\x1c", say("This is a 7-Zip archive; unpack it and send the images in it.")),
-    (b"Rar!", say("This is a RAR archive; unpack it and send the images in it.")),
-    (b"GIF8", say("This is a GIF picture.")),
-    (b"RIFF", say("This is a RIFF file, such as WebP or AVI.")),
-    (b"\x00\x00\x00\x0cjP  ", say("This is a JPEG 2000 picture outside of DICOM.")),
-    (b"\xff\x4f\xff\x51", say("This is a JPEG 2000 picture outside of DICOM.")),
-    (b"\x93NUMPY", say("This is a NumPy array.")),
-    (b"P6", say("This is a colour picture (PPM).")),
-    (b"P3", say("This is a colour picture (PPM).")),
-    (b"MZ", say("This is a Windows program.")),
-    (b"\x7fELF", say("This is a program.")),
+    (b"%PDF", msg("pdf-document")),
+    (b"PK\x03\x04", msg("zip-archive")),
+    (b"\x1f\x8b", msg("gzip-archive")),
+    (b"7z\xbc\xaf\x27\x1c", msg("seven-zip-archive")),
+    (b"Rar!", msg("rar-archive")),
+    (b"GIF8", msg("gif-image")),
+    (b"RIFF", msg("riff-file")),
+    (b"\x00\x00\x00\x0cjP  ", msg("bare-jpeg-2000")),
+    (b"\xff\x4f\xff\x51", msg("bare-jpeg-2000")),
+    (b"\x93NUMPY", msg("numpy-array")),
+    (b"P6", msg("ppm-image")),
+    (b"P3", msg("ppm-image")),
+    (b"MZ", msg("windows-program")),
+    (b"\x7fELF", msg("elf-program")),
 )
 
 
@@ -60,7 +60,7 @@ class Mammogram:
     laterality : "L" or "R" likewise; a note says where they are estimated
     spacing : (row, column) distance of pixels in mm, else None
     colourfulness : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
-    notes : sentences for the reader about how the file was understood
+    notes : messages about how the file was understood
     view_modifiers : "implant displaced", "magnification", "spot compression", as far as the file says so; such
         a view does not stand for the whole breast
     """
@@ -72,7 +72,7 @@ class Mammogram:
     laterality: str | None
     spacing: tuple[float, float] | None
     colourfulness: float
-    notes: tuple[Sentence, ...]
+    notes: tuple[Message, ...]
     view_modifiers: tuple[str, ...] = ()
 
 
@@ -112,15 +112,15 @@ def damage_named() -> Iterator[None]:
     except InputError:
         raise
     except MemoryError as error:
-        raise UnreadableImage(say("There is not enough memory to read this file.")) from error
+        raise UnreadableImage(msg("out-of-memory")) from error
     except Exception as error:  # whatever a damaged file makes a decoder stumble over
-        raise UnreadableImage(say("The file contradicts itself: it is damaged. Export it again.")) from error
+        raise UnreadableImage(msg("file-damaged")) from error
 
 
 def format_of(data: bytes, filename: str = "") -> str:
     """Name a file's format by its first bytes; raises EmptyFile and UnsupportedFormat."""
     if not data:
-        raise EmptyFile(say("The file is empty. It may not have been exported or copied completely."))
+        raise EmptyFile(msg("file-empty"))
     source = "DICOM" if parser.is_dicom(data) else raster.format_of(data)
     if source is None:
         raise UnsupportedFormat(_what_it_is(data, filename))
@@ -168,7 +168,7 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
     if not (view or side):
         return named
     judged = " ".join(part for part in (side, view) if part)
-    note = say("%(judged)s was judged from the image; the file does not say.", judged=judged)
+    note = msg("view-estimated", judged=judged)
     return replace(
         named,
         view=named.view or view,
@@ -177,18 +177,18 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
     )
 
 
-def _what_it_is(data: bytes, filename: str) -> Sentence:
+def _what_it_is(data: bytes, filename: str) -> Message:
     """Name what was sent instead of a picture, and what is read."""
     called_dicom = filename.lower().endswith((".dcm", ".dicom"))
-    return together([_kind(data), _ACCEPTED, *([_NO_DICOM] if called_dicom else [])])
+    return join([_kind(data), _ACCEPTED, *([_NO_DICOM] if called_dicom else [])])
 
 
-def _kind(data: bytes) -> Sentence:
+def _kind(data: bytes) -> Message:
     for start, what in _OTHERS:
         if data.startswith(start):
             return what
     head = data[:512]
     printable = sum(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
     if printable > 0.95 * len(head):
-        return say("This is a text file.")
-    return say("The file's format is not known.")
+        return msg("text-file")
+    return msg("unknown-format")

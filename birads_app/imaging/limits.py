@@ -3,7 +3,7 @@
 import threading
 
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 # Twice the largest detectors and film scans (about 60 megapixels); a 16-bit image then takes 240 MB.
 MAX_PIXELS = 120_000_000
@@ -25,17 +25,16 @@ def check_size(width: int, height: int) -> None:
     """
     if width < 1 or height < 1:
         raise UnreadableImage(
-            say(
-                "The file declares a picture of %(width)d x %(height)d pixels, which is none.",
+            msg(
+                "image-without-pixels",
                 width=width,
                 height=height,
             )
         )
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(
-            say(
-                "The file declares %(width)d x %(height)d pixels; at most %(megapixels)d megapixels are "
-                "read. Send the original mammogram, not an enlargement.",
+            msg(
+                "image-too-large",
                 width=width,
                 height=height,
                 megapixels=MAX_PIXELS // 1_000_000,
@@ -47,9 +46,8 @@ def check_squared(width: int, height: int) -> None:
     """Check the size that an image has with square pixels; raises ImageTooLarge over :data:`MAX_PIXELS`."""
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(
-            say(
-                "The file's pixels are not square; with square ones the image has %(width)d x %(height)d, and at most "
-                "%(megapixels)d megapixels are read. Send an image with square pixels.",
+            msg(
+                "squared-image-too-large",
                 width=width,
                 height=height,
                 megapixels=MAX_PIXELS // 1_000_000,
@@ -61,9 +59,8 @@ def check_volume(width: int, height: int, slices: int) -> None:
     """Check the declared size of a volume; raises ImageTooLarge over :data:`MAX_VOLUME_PIXELS`."""
     if width * height * slices > MAX_VOLUME_PIXELS:
         raise ImageTooLarge(
-            say(
-                "The file declares %(slices)d slices of %(width)d x %(height)d pixels; at most "
-                "%(megapixels)d megapixels are read. Send the two-dimensional image.",
+            msg(
+                "volume-too-large",
                 slices=slices,
                 width=width,
                 height=height,

@@ -14,7 +14,7 @@ import numpy as np
 
 from birads_app.imaging.decode import Mammogram
 from birads_app.terms.errors import NotAMammogram
-from birads_app.terms.messages import Sentence, say
+from birads_app.terms.messages import Message, msg
 
 _SIZE = 256  # longer side of the measured copy, in pixels
 # Grey levels are stretched so that air is 0 and the brightest tissue 1: film has a base that is not black,
@@ -72,12 +72,12 @@ class _Look:
     clipped: float
 
 
-def check(mammogram: Mammogram) -> tuple[Sentence, ...]:
+def check(mammogram: Mammogram) -> tuple[Message, ...]:
     """Judge whether the model may judge.
 
     Returns
     -------
-    Warnings as sentences; none if there is nothing to say.
+    Warnings as messages; none if there is nothing to say.
 
     Raises
     ------
@@ -87,8 +87,8 @@ def check(mammogram: Mammogram) -> tuple[Sentence, ...]:
     height, width = mammogram.pixels.shape
     if min(height, width) < _SMALLEST_SIDE:
         raise NotAMammogram(
-            say(
-                "The picture has only %(width)d x %(height)d pixels; at least %(needed)d a side are needed.",
+            msg(
+                "image-too-small",
                 width=width,
                 height=height,
                 needed=_SMALLEST_SIDE,
@@ -96,41 +96,39 @@ def check(mammogram: Mammogram) -> tuple[Sentence, ...]:
         )
     if max(height, width) > _STRIP * min(height, width):
         raise NotAMammogram(
-            say(
-                "The picture is a narrow strip of %(width)d x %(height)d pixels, which shows no breast.",
+            msg(
+                "image-too-narrow",
                 width=width,
                 height=height,
             )
         )
     if mammogram.colourfulness > _COLOURFUL:
-        raise NotAMammogram(say("The picture is in colour, as no mammogram is. Send the original image."))
+        raise NotAMammogram(msg("image-in-colour"))
     grey = _shrink(mammogram.pixels)
     look = _measure(grey)
     if look.contrast < _CONTRAST:
-        raise NotAMammogram(say("The picture is empty: nearly all of its pixels have the same brightness."))
+        raise NotAMammogram(msg("image-blank"))
     reason = _objection(look)
     inverted = reason is not None and _is_plain_mammogram(_measure(1.0 - grey))
     if reason and not inverted:
-        raise NotAMammogram(
-            say("This does not look like a mammogram: %(reason)s. Send the original image.", reason=reason)
-        )
+        raise NotAMammogram(msg("not-a-mammogram", reason=reason))
     return _warnings(mammogram, look, inverted)
 
 
-def _objection(look: _Look) -> Sentence | None:
+def _objection(look: _Look) -> Message | None:
     """Why the picture cannot be a mammogram; None if it can."""
     if look.roughness > _NOISE:
-        return say("it is noise")
+        return msg("reason-noise")
     rules = (
         (
             look.roughness > _ROUGH,
-            say("it is full of fine lines or dots, like text, a drawing or a test pattern"),
+            msg("reason-fine-lines"),
         ),
-        (look.background > _BACKGROUND, say("it has no dark background, as air around a breast is")),
-        (look.air < _AIR, say("there is no quiet, dark air beside the breast")),
-        (look.outline < _OUTLINE, say("there is no outline in it, only a gradual change of brightness")),
-        (look.largest < _LARGEST, say("it has several bright regions instead of one breast")),
-        (look.entropy < _ENTROPY, say("its bright region is flat, without the texture of tissue")),
+        (look.background > _BACKGROUND, msg("reason-no-background")),
+        (look.air < _AIR, msg("reason-no-air")),
+        (look.outline < _OUTLINE, msg("reason-no-edge")),
+        (look.largest < _LARGEST, msg("reason-several-regions")),
+        (look.entropy < _ENTROPY, msg("reason-no-texture")),
     )
     return next((reason for applies, reason in rules if applies), None)
 
@@ -140,45 +138,41 @@ def _is_plain_mammogram(look: _Look) -> bool:
     return not _objection(look) and look.background <= _GREY_BACKGROUND
 
 
-def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[Sentence, ...]:
+def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[Message, ...]:
     height, width = mammogram.pixels.shape
     rules = (
         (
             inverted,
-            say(
-                "The picture seems to be inverted (dark breast on a bright background): the answer is worthless."
-            ),
+            msg("image-inverted"),
         ),
         (
             max(height, width) < _FEW_PIXELS,
-            say(
-                "Low resolution (%(width)d x %(height)d pixels): small calcifications cannot be seen.",
+            msg(
+                "low-resolution",
                 width=width,
                 height=height,
             ),
         ),
         (
             mammogram.colourfulness > _TINTED,
-            say("The picture has coloured parts, such as marks drawn into it."),
+            msg("coloured-marks"),
         ),
         (
             look.contrast < _LOW_CONTRAST,
-            say("Low contrast: the picture uses a small part of the grey scale."),
+            msg("low-contrast"),
         ),
         (
             not inverted and look.background > _GREY_BACKGROUND,
-            say("The background is brighter than air usually is; make sure that this is a mammogram."),
+            msg("bright-background"),
         ),
-        (look.clipped > _CLIPPED, say("Bright parts are saturated: details in dense tissue are lost.")),
+        (look.clipped > _CLIPPED, msg("saturated")),
         (
             not inverted and not look.touches,
-            say(
-                "The breast touches no edge of the picture: it has a margin, or parts of the breast are cut off."
-            ),
+            msg("breast-not-at-edge"),
         ),
-        (max(height, width) > _LONG * min(height, width), say("The picture is unusually long and narrow.")),
+        (max(height, width) > _LONG * min(height, width), msg("unusual-shape")),
     )
-    return tuple(sentence for applies, sentence in rules if applies)
+    return tuple(message for applies, message in rules if applies)
 
 
 def _shrink(pixels: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from birads_app.imaging.limits import MAX_PIXELS, check_size
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
-from birads_app.terms.messages import Sentence, say
+from birads_app.terms.messages import Message, msg
 
 # Pillow refuses bombs at twice this size, and warns above it; check_size() refuses them first.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -48,7 +48,7 @@ class Picture:
     pixels: np.ndarray
     bits: int
     colourfulness: float
-    notes: tuple[Sentence, ...]
+    notes: tuple[Message, ...]
 
 
 def format_of(data: bytes) -> str | None:
@@ -81,20 +81,17 @@ def read(data: bytes, source: str) -> Picture:
             return _grey(image)
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(
-            say(
-                "The file declares more than %(megapixels)d megapixels. Send the original mammogram, "
-                "not an enlargement.",
+            msg(
+                "raster-too-large",
                 megapixels=MAX_PIXELS // 1_000_000,
             )
         ) from error
     except UnidentifiedImageError as error:
-        raise UnreadableImage(
-            say("The %(source)s file's header is damaged. Export it again.", source=source)
-        ) from error
+        raise UnreadableImage(msg("header-damaged", source=source)) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadableImage(
-            say(
-                "The %(source)s file cannot be decoded: it was cut off or is damaged. Export it again.",
+            msg(
+                "decoding-failed",
                 source=source,
             )
         ) from error
@@ -120,14 +117,14 @@ def _check_single_page(image: Image.Image) -> None:
     except EOFError:
         image.seek(0)
         return
-    raise UnsupportedFormat(say("The TIFF file has several pages. Save every view as a file of its own."))
+    raise UnsupportedFormat(msg("tiff-multiple-pages"))
 
 
 def _check_planes(image: Image.Image) -> None:
     """Refuse what Pillow reads wrongly without a word: colours of 16 bits, each in a plane of its own."""
     tags = image.tag_v2  # type: ignore[attr-defined]
     if tags.get(_PLANES) == _APART and max(tags.get(_BITS, (8,))) > 8:
-        raise UnsupportedFormat(say("The TIFF file keeps colours of 16 bits apart. Save the image in grey."))
+        raise UnsupportedFormat(msg("tiff-planar-colour"))
 
 
 def _grey(image: Image.Image) -> Picture:
@@ -139,11 +136,11 @@ def _grey(image: Image.Image) -> Picture:
         return _deep(np.asarray(image), inverted=white_is_zero)
     if mode in ("1", "L"):
         return Picture(_widen(np.asarray(image.convert("L"))), 1 if mode == "1" else 8, 0.0, ())
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[Message, ...] = ()
     if "A" in mode or "transparency" in image.info:
         layer = image.convert("RGBA")
         if np.asarray(layer)[..., 3].min() < 255:
-            notes = (say("The picture has transparent parts; they were taken as black."),)
+            notes = (msg("transparency-dropped"),)
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
     rgb = image if mode == "RGB" else image.convert("RGB")
     return Picture(_widen(np.asarray(rgb.convert("L"))), 8, colourfulness(np.asarray(rgb)), notes)
@@ -161,11 +158,11 @@ def _deep(values: np.ndarray, inverted: bool) -> Picture:
     words = values.astype(np.uint16)
     top = int(words.max())
     bits = next((bits for bits in _PARTIAL_BITS if 255 < top < 1 << bits), 16)
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[Message, ...] = ()
     if bits < 16:
         notes = (
-            say(
-                "The file's values fill %(bits)d of 16 bits; it was read as an image of %(bits)d bits.",
+            msg(
+                "bits-inferred",
                 bits=bits,
             ),
         )
@@ -178,13 +175,11 @@ def _stretched(values: np.ndarray, inverted: bool) -> Picture:
     bits = 8 * values.dtype.itemsize
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
-        raise UnreadableImage(
-            say("The picture has values that are no numbers. Export whole numbers of 16 bits.")
-        )
+        raise UnreadableImage(msg("values-not-finite"))
     low, high = float(values.min()), float(values.max())
     pixels = ((values - low) * (_WHITE / (high - low) if high > low else 0.0)).astype(np.uint16)
-    note = say(
-        "The file has %(bits)d-bit values from %(low)s to %(high)s; they were stretched to the grey scale.",
+    note = msg(
+        "values-stretched",
         bits=bits,
         low=f"{low:g}",
         high=f"{high:g}",

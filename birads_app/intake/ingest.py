@@ -30,7 +30,7 @@ from birads_app.records import audit_log, exams, files, identities, refusals
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
 from birads_app.terms.errors import BiradsError, InputError
-from birads_app.terms.messages import Sentence, say, together
+from birads_app.terms.messages import Message, join, msg
 
 _FILENAME_MAX = 200
 _FAILURE_MAX = 500
@@ -49,11 +49,11 @@ class Problem:
     kind: type[BiradsError]
 
     @property
-    def sentence(self) -> str:
-        """The message with the file's name before it."""
+    def line(self) -> str:
+        """The message after the file's name."""
         if not self.filename:
             return self.message
-        return say("%(file)s: %(problem)s", file=self.filename, problem=self.message)
+        return msg("file-problem", file=self.filename, problem=self.message)
 
 
 class NoFiles(InputError):
@@ -68,7 +68,7 @@ class IntakeRefused(BiradsError):
     """An upload is not taken in; ``problems`` tells of each file that is to blame."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(together((problem.sentence for problem in problems), "\n"))
+        super().__init__(join((problem.line for problem in problems), lines=True))
         self.problems = problems
 
 
@@ -130,13 +130,13 @@ def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused
         files.discard(draft)
 
 
-def _in_short(messages: Iterable[str]) -> Sentence:
+def _in_short(messages: Iterable[str]) -> Message:
     """Each message once, as many as there is room for in the list of exams."""
     kept: list[str] = []
     for message in dict.fromkeys(messages):
         if not kept or sum(map(len, kept)) + len(message) <= _FAILURE_MAX:
             kept.append(message)
-    return together(kept)
+    return join(kept)
 
 
 def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
@@ -154,7 +154,7 @@ def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         groups = study_grouping.by_study(found)
     except InputError as error:
         refusals.note(user.name, error)
-        raise IntakeRefused([Problem("", error.sentence, type(error))]) from error
+        raise IntakeRefused([Problem("", error.message, type(error))]) from error
     drafts = [files.open_draft() for _ in groups]
     taken: list[Exam] = []
     try:
@@ -199,10 +199,10 @@ def check_count(count: int) -> None:
     """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
     limit = current_app.extensions["birads_settings"].max_files
     if count == 0:
-        raise IntakeRefused([Problem("", say("No file was received. Choose at least one image."), NoFiles)])
+        raise IntakeRefused([Problem("", msg("no-files"), NoFiles)])
     if count > limit:
-        message = say(
-            "%(count)d files were received; one upload may have %(limit)d. Send them in smaller parts.",
+        message = msg(
+            "too-many-files",
             count=count,
             limit=limit,
         )
@@ -238,7 +238,7 @@ def _read_all(
                 identity = merged  # only now: a file that cannot be used does not say whose the exam is
             except InputError as error:
                 refusals.note(user.name, error)
-                problems.append(Problem(name, error.sentence, type(error)))
+                problems.append(Problem(name, error.message, type(error)))
                 continue
             if problems and not partial:
                 continue  # nothing will be stored; the rest is read for its problems alone

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from birads_app.terms.messages import N_
+from birads_app.terms.translation import N_
 
 CREDIT = "CBIS-DDSM, The Cancer Imaging Archive, CC BY 3.0"
 

@@ -10,7 +10,7 @@ from birads_app.deid.identity import person, read_identity
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.view_filename import from_name, without_view
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _ZIP = b"PK\x03\x04"
 # What burners and file managers put beside images: an index, notes, what Macs leave behind.
@@ -119,13 +119,11 @@ def _members(name: str, data: bytes, most: int) -> Iterator[Upload]:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = [member for member in archive.infolist() if _may_be_image(member)]
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise UnreadableImage(
-            say("The archive %(name)s is damaged. Pack the images again.", name=name)
-        ) from error
+        raise UnreadableImage(msg("archive-damaged", name=name)) from error
     if len(members) > most:
         raise ImageTooLarge(
-            say(
-                "The archive %(name)s holds %(count)d files; %(most)d may come together.",
+            msg(
+                "archive-too-many-files",
                 name=name,
                 count=len(members),
                 most=most,
@@ -144,15 +142,11 @@ def _may_be_image(member: zipfile.ZipInfo) -> bool:
 def _read(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> bytes:
     """A member's bytes, never more than its header declares."""
     if member.flag_bits & 1:
-        raise UnreadableImage(
-            say("The archive %(name)s is encrypted. Pack the images without a password.", name=name)
-        )
+        raise UnreadableImage(msg("archive-encrypted", name=name))
     if member.file_size > _FILE_MAX:
-        raise ImageTooLarge(say("A file in the archive %(name)s has more than 1 GiB unpacked.", name=name))
+        raise ImageTooLarge(msg("archive-file-too-large", name=name))
     try:
         with archive.open(member) as stream:
             return stream.read(member.file_size)
     except Exception as error:  # zipfile's errors, or those of whatever packed it: zlib, lzma, bz2
-        raise UnreadableImage(
-            say("A file in the archive %(name)s is damaged. Pack the images again.", name=name)
-        ) from error
+        raise UnreadableImage(msg("archive-file-damaged", name=name)) from error

@@ -21,7 +21,7 @@ from birads_app.model import preprocess
 from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
 from birads_app.model.ood import Familiarity
 from birads_app.terms.errors import BundleError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 SCHEMA = 1
 BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
@@ -126,7 +126,7 @@ def write(
     """
     target = models / check_name(name)
     if target.exists():
-        raise BundleError(say("There is already a model named %(name)s. Choose another --name.", name=name))
+        raise BundleError(msg("bundle-name-taken", name=name))
     models.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
     try:
@@ -180,9 +180,8 @@ def check_name(name: str) -> str:
     """Give the name back if it can be a bundle's; raise BundleError otherwise."""
     if not _NAME.fullmatch(name):
         raise BundleError(
-            say(
-                "%(name)s cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores, "
-                "beginning with a letter or digit.",
+            msg(
+                "bundle-name-invalid",
                 name=repr(name),
             )
         )
@@ -205,26 +204,20 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
-        raise BundleError(
-            say(
-                "There is no model named %(name)s. `flask models list` shows those there are.", name=path.name
-            )
-        ) from None
+        raise BundleError(msg("bundle-missing", name=path.name)) from None
     except (ValueError, OSError) as error:
-        raise BundleError(
-            say("The manifest of model %(name)s is damaged. Restore the folder or retrain.", name=path.name)
-        ) from error
+        raise BundleError(msg("manifest-damaged", name=path.name)) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
         raise BundleError(
-            say(
-                "The manifest of model %(name)s names no schema. Restore the folder or retrain.",
+            msg(
+                "manifest-without-schema",
                 name=path.name,
             )
         )
     if manifest["schema"] > SCHEMA:
         raise BundleError(
-            say(
-                "Model %(name)s has schema %(schema)d, this program reads up to %(supported)d. Update the program.",
+            msg(
+                "schema-too-new",
                 name=path.name,
                 schema=manifest["schema"],
                 supported=SCHEMA,
@@ -254,13 +247,11 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError):
         complete, version = False, None
     if not complete:
-        raise BundleError(
-            say("The manifest of model %(name)s is incomplete. Restore the folder or retrain.", name=name)
-        )
+        raise BundleError(msg("manifest-incomplete", name=name))
     if version != preprocess.VERSION:
         raise BundleError(
-            say(
-                "Model %(name)s was made with preprocessing %(version)s, this program has %(supported)d. Retrain it.",
+            msg(
+                "preprocessing-changed",
                 name=name,
                 version=version,
                 supported=preprocess.VERSION,
@@ -272,16 +263,14 @@ def _verify_file(file: Path, expected: Any) -> None:
     """Compare a file's size and SHA-256 with the manifest's."""
     model = file.parent.name
     if not file.is_file() or not isinstance(expected, dict):
-        raise BundleError(
-            say("Model %(model)s lacks %(file)s. Restore the folder or retrain.", model=model, file=file.name)
-        )
+        raise BundleError(msg("bundle-file-missing", model=model, file=file.name))
     try:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(
-            say(
-                "%(file)s of model %(model)s cannot be read: %(reason)s.",
+            msg(
+                "bundle-file-unreadable",
                 file=file.name,
                 model=model,
                 reason=str(error.strerror),
@@ -289,8 +278,8 @@ def _verify_file(file: Path, expected: Any) -> None:
         ) from error
     if digest != expected.get("sha256"):
         raise BundleError(
-            say(
-                "%(file)s of model %(model)s was changed or damaged. Restore the folder or retrain.",
+            msg(
+                "bundle-file-changed",
                 file=file.name,
                 model=model,
             )
@@ -302,9 +291,7 @@ def _familiarity(file: Path) -> Familiarity:
         return familiarity.read(file.read_bytes())
     except ValueError as error:
         name = file.parent.name
-        raise BundleError(
-            say("Model %(name)s has a damaged %(file)s. Retrain.", name=name, file=file.name)
-        ) from error
+        raise BundleError(msg("bundle-file-damaged", name=name, file=file.name)) from error
 
 
 def _entry(data: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from birads_app.model.bundle import BACKBONE, HEAD, Bundle
 from birads_app.terms.errors import BundleError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
@@ -73,8 +73,8 @@ def open_engine(
         return Engine(backbone, open_graph(bundle.path / HEAD, engine, "f32", threads))
     except ValueError as error:
         raise BundleError(
-            say(
-                "The graphs of model %(name)s cannot be read: %(reason)s. Retrain it.",
+            msg(
+                "graphs-unreadable",
                 name=bundle.name,
                 reason=str(error),
             )

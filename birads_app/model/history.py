@@ -4,19 +4,14 @@ from pathlib import Path
 
 from birads_app.model import bundle as bundles
 from birads_app.terms.errors import BundleError, NoModel
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 
 def current_name(models: Path) -> str:
     """Name of the model that serves; raises NoModel when none was promoted, BundleError as :func:`promoted`."""
     history = promoted(models)
     if not history:
-        raise NoModel(
-            say(
-                "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, "
-                "or promote one with `flask models promote NAME`."
-            )
-        )
+        raise NoModel(msg("model-missing"))
     return bundles.check_name(history[-1])
 
 
@@ -28,8 +23,8 @@ def promoted(models: Path) -> list[str]:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(
-            say(
-                "%(file)s cannot be read. Remove it, then `flask models promote NAME`.",
+            msg(
+                "current-unreadable",
                 file=str(models / "CURRENT"),
             )
         ) from error
@@ -47,7 +42,7 @@ def previous(models: Path) -> str:
     """Name of the model that served before; raises NoModel where nothing was promoted before the current one."""
     history = promoted(models)
     if len(history) < 2:
-        raise NoModel(say("There is no earlier model to go back to."))
+        raise NoModel(msg("no-previous-model"))
     return bundles.check_name(history[-2])
 
 

@@ -16,15 +16,12 @@ from functools import cached_property
 
 import numpy as np
 
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 # An image is called unlike the others where it is further away than this share of the held-out patients' images;
 # than all of them, where these are fewer than a hundred.
 LEVEL = 0.99
-WARNING = say(
-    "The image is unlike those that the model learned from, more so than nearly all mammograms it was tried on: "
-    "do not trust the answer, however sure it looks."
-)
+WARNING = msg("out-of-distribution")
 _COMPONENTS = 32
 _HALVES = ("mean", "axes", "known")
 

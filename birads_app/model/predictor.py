@@ -16,7 +16,7 @@ from birads_app.model.bundle import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
 from birads_app.terms.errors import ModelError
-from birads_app.terms.messages import Sentence
+from birads_app.terms.messages import Message
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class ImagePrediction:
         above the average place (:func:`birads_app.model.occlusion.weight_of_evidence`)
     box : the square of the image that the maps cover; may reach outside of the image
     flipped : True where the maps belong to the mirror image
-    warnings : what speaks against trusting the answer, as sentences
+    warnings : what speaks against trusting the answer, as messages
     inside : bool array of shape (size, size) over the box, mirrored as the maps; True where the breast is
     """
 
@@ -45,7 +45,7 @@ class ImagePrediction:
     flipped: bool
     model: str
     demonstration: bool
-    warnings: tuple[Sentence, ...]
+    warnings: tuple[Message, ...]
     inside: np.ndarray
 
 
@@ -86,7 +86,7 @@ class Predictor:
             inside=seen.inside,
         )
 
-    def _strange(self, maps: np.ndarray) -> tuple[Sentence, ...]:
+    def _strange(self, maps: np.ndarray) -> tuple[Message, ...]:
         """A warning where an image is unlike those the model learned from; none where the bundle cannot tell."""
         known = self.bundle.familiarity
         far = known is not None and known.far(ood.average(maps)[None])[0]

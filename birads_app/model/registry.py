@@ -19,7 +19,7 @@ from birads_app.model.bundle import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine
 from birads_app.terms.errors import BundleError, NoModel, NotForService
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 # Beside CURRENT: one JSON line for each promotion against a model's protocol.
 OVERRIDES = "OVERRIDES"
@@ -51,7 +51,7 @@ def _listed(models: Path, name: str, serves: bool) -> Listed:
     try:
         bundle = find(models, name)
     except BundleError as error:
-        return Listed(name, None, error.sentence, "", serves)
+        return Listed(name, None, error.message, "", serves)
     return Listed(name, bundle, "", objection(bundle.manifest), serves)
 
 
@@ -82,14 +82,12 @@ def objection(manifest: dict[str, Any]) -> str:
     if not isinstance(found, dict) or found.get("may_serve", True):
         return ""
     if manifest.get("leaks"):
-        return say(
-            "It was trained to be compared with (%(title)s). It leaks: its figures are too good. Only models of the "
-            "protocol smote-train, split by patient, may be promoted.",
+        return msg(
+            "comparison-model-leaks",
             title=str(found.get("title")),
         )
-    return say(
-        "It was trained to be compared with (%(title)s). Only models of the protocol smote-train, split by patient, "
-        "may be promoted.",
+    return msg(
+        "comparison-model",
         title=str(found.get("title")),
     )
 
@@ -99,7 +97,7 @@ def verify(models: Path, name: str, engine: str, precision: str) -> str:
 
     Returns
     -------
-    A sentence saying what was found.
+    Message on what was found.
 
     Raises
     ------
@@ -111,14 +109,11 @@ def verify(models: Path, name: str, engine: str, precision: str) -> str:
     try:
         logits = running.logits(running.maps(np.zeros((1, bundle.size, bundle.size, 3), np.float32)))
     except (RuntimeError, ValueError) as error:
-        raise BundleError(
-            say("The graphs of model %(name)s do not fit together. Retrain it.", name=name)
-        ) from error
+        raise BundleError(msg("graphs-mismatch", name=name)) from error
     if logits.shape != (1, len(bundle.classes)) or not np.isfinite(softmax(logits, bundle.temperature)).all():
         raise BundleError(
-            say(
-                "Model %(name)s gives %(values)d values for its %(classes)d categories, or values that are no "
-                "numbers. Retrain it.",
+            msg(
+                "bad-model-output",
                 name=name,
                 values=logits.shape[-1],
                 classes=len(bundle.classes),
@@ -147,8 +142,8 @@ def check(models: Path, name: str, engine: str, precision: str, *, override: boo
     found = objection(find(models, name).manifest)
     if found and not override:
         raise NotForService(
-            say(
-                "%(name)s must not serve. %(objection)s An administrator may insist: --override-protocol.",
+            msg(
+                "must-not-serve",
                 name=name,
                 objection=found,
             )
@@ -178,9 +173,7 @@ def roll_back(models: Path, expected: str) -> str:
     """
     with _turn(models):
         if history.previous(models) != expected:
-            raise NoModel(
-                say("%(name)s is not the model before any more. Look again, then decide.", name=expected)
-            )
+            raise NoModel(msg("previous-model-changed", name=expected))
         return history.roll_back(models)
 
 

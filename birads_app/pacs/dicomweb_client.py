@@ -14,7 +14,7 @@ from birads_app.pacs.sender import DicomWeb, web_client
 from birads_app.pacs.storage_scp import STORAGE_CLASSES
 from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored there
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
@@ -98,26 +98,24 @@ def _one_error(server: DicomWeb) -> Iterator[None]:
         yield
     except RequestException as error:
         if error.response is None:
-            said = say("%(server)s cannot be reached. Check address, user and password.", server=str(server))
+            said = msg("server-unreachable", server=str(server))
         else:
-            said = say(
-                "%(server)s answered with HTTP status %(status)d. Check address, user and password.",
+            said = msg(
+                "server-http-error",
                 server=str(server),
                 status=error.response.status_code,
             )
         raise FetchFailed(said) from None
     except OSError as error:
         raise FetchFailed(
-            say(
-                "%(server)s or its certificates cannot be used: %(reason)s.",
+            msg(
+                "server-certificates-unusable",
                 server=str(server),
                 reason=str(error.strerror),
             )
         ) from None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, SyntaxError):
-        raise FetchFailed(
-            say("%(server)s gave an answer that is not DICOMweb's. Check the address.", server=str(server))
-        ) from None
+        raise FetchFailed(msg("server-not-dicomweb", server=str(server))) from None
 
 
 def _value(found: Answer, tag: str) -> str:

@@ -21,7 +21,7 @@ from birads_app.records.errors import NoStudy
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.errors import BiradsError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 from birads_app.version import __version__
 
 
@@ -85,7 +85,7 @@ def _reading(exam: Exam, model_version: str, whose: Identity | None) -> tuple[Re
     identity = whose or identities.of(exam)
     known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
     if identity is None or not identity.study_uid or not known:
-        raise NoStudy(say("The exam's files name no study which its results could join."))
+        raise NoStudy(msg("no-study-for-results"))
     images = tuple(_source(image, identity.instances[image.id]) for image in known)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
     return Reading(_study(identity), images, model, exam.created_at, exams.aggregate(exam)), known
@@ -168,5 +168,5 @@ def _picture(image: Image, kind: str, mode: int) -> np.ndarray:
     data = np.frombuffer(files.path(image, kind).read_bytes(), np.uint8)
     found = cv2.imdecode(data, mode)
     if found is None:
-        raise DamagedPicture(say("A picture of the exam in the instance folder is damaged."))
+        raise DamagedPicture(msg("stored-picture-damaged"))
     return found

@@ -19,7 +19,7 @@ from requests import HTTPError, RequestException, Response, Session
 from requests.exceptions import SSLError
 
 from birads_app.terms.errors import BiradsError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 # C-STORE statuses (PS3.4 B.2.3 and PS3.7 C.4, C.5)
@@ -39,8 +39,8 @@ logging.getLogger("retrying").setLevel(logging.ERROR)
 class SendFailed(BiradsError):
     """Objects did not arrive, or not all; ``retry`` is True where the same attempt may succeed later."""
 
-    def __init__(self, sentence: str, retry: bool) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, retry: bool) -> None:
+        super().__init__(message)
         self.retry = retry
 
 
@@ -149,9 +149,8 @@ def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Associ
     association = entity.associate(node.host, node.port, ae_title=node.called, tls_args=tls)
     if context and context.distrust:
         raise SendFailed(
-            say(
-                "%(node)s has a certificate that is not trusted (%(reason)s). "
-                "Check the certificate there, and BIRADS_PACS_TLS_AUTHORITIES here.",
+            msg(
+                "node-untrusted",
                 node=str(node),
                 reason=context.distrust,
             ),
@@ -197,7 +196,7 @@ def _context(tls: Tls) -> _Context:
             context.load_cert_chain(tls.certificate, tls.key)
     except OSError as error:
         raise SendFailed(
-            say("The TLS certificates of the destination cannot be read: %(reason)s.", reason=str(error)),
+            msg("tls-certificates-unreadable", reason=str(error)),
             False,
         ) from None
     return context
@@ -209,18 +208,18 @@ def _refusal(association: Association, node: DicomNode) -> SendFailed:
     if association.is_rejected and answer:
         transient = answer.result == _REJECTED_TRANSIENT
         return SendFailed(
-            say(
-                "%(node)s rejected the association: %(reason)s. Check both AE titles at the destination.",
+            msg(
+                "node-rejected-association",
                 node=str(node),
                 reason=answer.reason_str,
             ),
             transient,
         )
     if association.rejected_contexts:
-        return SendFailed(say("%(node)s does not store objects of these classes.", node=str(node)), False)
+        return SendFailed(msg("node-classes-not-stored", node=str(node)), False)
     return SendFailed(
-        say(
-            "%(node)s cannot be reached, or ended the association. Check host, port, TLS, and that it runs.",
+        msg(
+            "node-unreachable",
             node=str(node),
         ),
         True,
@@ -239,8 +238,8 @@ def _as_accepted(made: Dataset, association: Association, node: DicomNode) -> Da
         return made
     if not syntaxes:
         raise SendFailed(
-            say(
-                "%(node)s does not store objects of the class %(sop_class)s.",
+            msg(
+                "node-class-not-stored",
                 node=str(node),
                 sop_class=made.SOPClassUID.name,
             ),
@@ -254,13 +253,13 @@ def _as_accepted(made: Dataset, association: Association, node: DicomNode) -> Da
 def _judge(status: int | None, node: Destination) -> None:
     """Raise unless a status says that the object is there."""
     if status is None:
-        raise SendFailed(say("%(node)s ended the association before it answered.", node=str(node)), True)
+        raise SendFailed(msg("node-aborted", node=str(node)), True)
     if status in (_SUCCESS, _DUPLICATE, *_WARNINGS):
         return
     retry = status == _PROCESSING_FAILURE or status >> 8 == _OUT_OF_RESOURCES
     raise SendFailed(
-        say(
-            "%(node)s refused an object with status %(status)s; its log says why.",
+        msg(
+            "node-refused-object",
             node=str(node),
             status=f"{status:04X}",
         ),
@@ -277,20 +276,16 @@ def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
             assert error.response is not None  # it comes of an answer
             _judge_http(error.response, server)
         except SSLError:
-            raise SendFailed(
-                say("%(server)s has a certificate that is not trusted.", server=str(server)), False
-            ) from None
+            raise SendFailed(msg("server-untrusted", server=str(server)), False) from None
         except (ValueError, KeyError, SyntaxError):
             raise SendFailed(
-                say(
-                    "%(server)s gave an answer that is not DICOMweb's. Check the address.", server=str(server)
-                ),
+                msg("server-not-dicomweb", server=str(server)),
                 False,
             ) from None
         except RequestException as error:
             raise SendFailed(
-                say(
-                    "%(server)s cannot be reached: %(reason)s.",
+                msg(
+                    "server-connection-failed",
                     server=str(server),
                     reason=type(error).__name__,
                 ),
@@ -298,7 +293,7 @@ def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
             ) from None
         except OSError as error:
             raise SendFailed(
-                say("The TLS certificates of the destination cannot be read: %(reason)s.", reason=str(error)),
+                msg("tls-certificates-unreadable", reason=str(error)),
                 False,
             ) from None
         else:
@@ -335,8 +330,8 @@ def _judge_http(response: Response, server: DicomWeb) -> None:
         return
     retry = status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     raise SendFailed(
-        say(
-            "%(server)s refused an object with HTTP status %(status)d; its log says why.",
+        msg(
+            "server-refused-object",
             server=str(server),
             status=status,
         ),

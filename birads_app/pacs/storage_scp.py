@@ -25,7 +25,7 @@ from birads_app.imaging.dicom import parser
 from birads_app.logs import where
 from birads_app.records.spool import Spool
 from birads_app.terms.errors import InputError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Provider:
             header = parser.header(data)
             study, instance = (parser.text(header, key) for key in ("StudyInstanceUID", "SOPInstanceUID"))
             if not (study and instance):
-                raise InputError(say("It names neither study nor instance."))
+                raise InputError(msg("uids-missing"))
         except Exception as error:  # whatever a damaged object makes the parser stumble over
             log.warning("Refused an object from %s: %s", _name(event.assoc), type(error).__name__)
             return _NOT_UNDERSTOOD

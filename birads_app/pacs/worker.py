@@ -24,7 +24,7 @@ from birads_app.records.identities import Identity
 from birads_app.records.schema import Delivery, Exam
 from birads_app.records.spool import Spool, SpooledStudy
 from birads_app.terms.errors import BiradsError, InputError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
@@ -164,16 +164,16 @@ def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> N
         send(_objects(delivery), destination)
     except SendFailed as failure:
         log.warning("Results of exam %s were not sent: %s", exam_id, failure)
-        outbox.failed(delivery, name, failure.sentence, wait if failure.retry else None)
+        outbox.failed(delivery, name, failure.message, wait if failure.retry else None)
     except NotFound:
         log.info("Exam %s is deleted; its results are not sent", exam_id)
-        outbox.failed(delivery, name, say("Files of the exam are missing from the instance folder."), None)
+        outbox.failed(delivery, name, msg("exam-files-missing"), None)
     except BiradsError as error:
         log.error("Results of exam %s cannot be written: %s", exam_id, error)
-        outbox.failed(delivery, name, error.sentence, None)
+        outbox.failed(delivery, name, error.message, None)
     except Exception as error:
         log.error("Results of exam %s cannot be written:\n%s", exam_id, where(error))
-        outbox.failed(delivery, name, say("The results cannot be written; the log says where."), None)
+        outbox.failed(delivery, name, msg("results-not-written"), None)
     else:
         log.info("Sent the results of exam %s", exam_id)
         outbox.arrived(delivery, name)

@@ -22,7 +22,7 @@ from birads_app.records.errors import NotFound
 from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.hanging import hanging
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 TABLE = "labels.csv"
 _COLUMNS = ("path", "birads", "patient", "view", "side", "density")
@@ -65,21 +65,19 @@ def export(
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExportRefused(
-            say("%(folder)s is there already and not empty. Name a new folder.", folder=str(folder))
-        )
+        raise ExportRefused(msg("export-folder-not-empty", folder=str(folder)))
     draft = folder.with_name(f".{folder.name}.draft")
     try:
         shutil.rmtree(draft, ignore_errors=True)  # of an export that was killed
         draft.mkdir(parents=True)
         found = _write(draft, assessments, progress)
         if not found.categories:
-            raise ExportRefused(say("No read exam has an image with a label: nothing was written."))
+            raise ExportRefused(msg("export-no-labels"))
         draft.rename(folder)
     except OSError as error:
         raise ExportRefused(
-            say(
-                "%(folder)s cannot be written: %(reason)s. Nothing is left of it.",
+            msg(
+                "export-folder-unwritable",
                 folder=str(folder),
                 reason=str(error.strerror),
             )

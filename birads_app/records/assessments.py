@@ -18,7 +18,7 @@ from birads_app.records.findings import Finding
 from birads_app.records.schema import Assessment, Exam, Status, User, now
 from birads_app.terms.categories import Category
 from birads_app.terms.lexicon import ASSESSMENTS, DENSITIES
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 from birads_app.terms.views import SIDES
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
     with writing() as current:
         exam = current.get(Exam, exam_id)
         if exam is None:
-            raise NotFound(say("There is no such exam. It may have been deleted."))
+            raise NotFound(msg("exam-missing"))
         _check(draft, exam)
         made = _record(exam, reader, draft)
         current.add(made)
@@ -97,7 +97,7 @@ def get(exam_id: str, assessment_id: int) -> Assessment:
         select(Assessment).where(Assessment.exam_id == exam_id, Assessment.id == assessment_id)
     )
     if found is None:
-        raise NotFound(say("This exam has no such assessment."))
+        raise NotFound(msg("assessment-missing"))
     return found
 
 
@@ -179,8 +179,8 @@ def _check(draft: Draft, exam: Exam) -> None:
     _among("image of this exam", images, [image.id for image in exam.images])
     if len(draft.text) > LONGEST_TEXT or len(draft.findings) > MOST_FINDINGS:
         raise InvalidAssessment(
-            say(
-                "An assessment has up to %(letters)d letters and %(findings)d findings. Got %(text)d and %(found)d.",
+            msg(
+                "assessment-too-long",
                 letters=LONGEST_TEXT,
                 findings=MOST_FINDINGS,
                 text=len(draft.text),
@@ -189,8 +189,8 @@ def _check(draft: Draft, exam: Exam) -> None:
         )
     if draft.signed and (missing := lacking(exam, draft.breasts)):
         raise InvalidAssessment(
-            say(
-                "Before it is signed, each breast needs a category. Missing: %(sides)s.",
+            msg(
+                "breast-category-missing",
                 sides=", ".join(missing),
             )
         )
@@ -201,8 +201,8 @@ def _among(what: str, got: Iterable[object], allowed: Iterable[str]) -> None:
     for value in got:
         if value not in known:
             raise InvalidAssessment(
-                say(
-                    "There is no %(what)s %(value)s. There are: %(known)s.",
+                msg(
+                    "assessment-value-unknown",
                     what=what,
                     value=repr(value),
                     known=", ".join(known),

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from birads_app.records.errors import SiteKeyDiffers
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _NONCE = 12  # bytes
 
@@ -27,12 +27,7 @@ def unseal(box: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
     try:
         return _cipher(site_key, purpose).decrypt(box[:_NONCE], box[_NONCE:], belongs_to.encode())
     except InvalidTag:
-        raise SiteKeyDiffers(
-            say(
-                "This was sealed under another site key. Put back the file `site-key` or BIRADS_SITE_KEY "
-                "of the server that stored it."
-            )
-        ) from None
+        raise SiteKeyDiffers(msg("wrong-site-key")) from None
 
 
 def _cipher(site_key: str, purpose: str) -> AESGCM:

@@ -14,7 +14,7 @@ BiradsError
 """
 
 from birads_app.terms.errors import BiradsError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 
 class NotFound(BiradsError):
@@ -38,9 +38,7 @@ class TooManyAttempts(BiradsError):
 
     def __init__(self, wait: int) -> None:
         minutes = -(-wait // 60)
-        super().__init__(
-            say("Too many attempts to sign in. Wait %(minutes)d minutes, then try again.", minutes=minutes)
-        )
+        super().__init__(msg("too-many-sign-ins", minutes=minutes))
         self.wait = wait
 
 

@@ -11,7 +11,7 @@ from birads_app.records import audit_log, files, summary
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image, Role, User
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def get(exam_id: str) -> Exam:
     """Return the exam with its images and uploader; raises NotFound."""
     exam = session().scalar(select(Exam).where(Exam.id == exam_id))
     if exam is None:
-        raise NotFound(say("There is no such exam. It may have been deleted."))
+        raise NotFound(msg("exam-missing"))
     return exam
 
 
@@ -38,7 +38,7 @@ def image(exam_id: str, image_id: str) -> Image:
     """An image of an exam; raises NotFound."""
     found = next((each for each in get(exam_id).images if each.id == image_id), None)
     if found is None:
-        raise NotFound(say("This exam has no such image."))
+        raise NotFound(msg("exam-image-missing"))
     return found
 
 
@@ -88,7 +88,7 @@ def delete(exam: Exam, who: User) -> None:
         raise
     shutil.rmtree(aside, ignore_errors=True)
     if found is None:
-        raise NotFound(say("There is no such exam. It may have been deleted."))
+        raise NotFound(msg("exam-missing"))
     log.info("Deleted exam %s", exam.id)
 
 

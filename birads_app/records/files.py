@@ -18,7 +18,7 @@ from birads_app.imaging.decode import Mammogram
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.errors import BiradsError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 DISPLAY_MAX, THUMB_MAX = 2048, 160
 _JPEG_QUALITY = 93
@@ -132,15 +132,15 @@ def path(image: Image, kind: str) -> Path:
     kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.probabilities)}
     if kind not in kinds:
         raise NotFound(
-            say(
-                "An image has no %(kind)s. There are: %(kinds)s.",
+            msg(
+                "image-kind-unknown",
                 kind=repr(kind),
                 kinds=", ".join(sorted(kinds)),
             )
         )
     found = folder(image) / _name(image, kind)
     if not found.is_file():
-        raise NotFound(say("The file of this image is missing from the instance folder."))
+        raise NotFound(msg("image-file-missing"))
     return found
 
 
@@ -202,7 +202,7 @@ def encode_small(pixels: np.ndarray, longest: int) -> bytes:
 def _encode(suffix: str, picture: np.ndarray, *options: int) -> bytes:
     done, data = cv2.imencode(suffix, picture, list(options))
     if not done:
-        raise BiradsError(say("The picture could not be encoded for display."))
+        raise BiradsError(msg("image-encoding-failed"))
     return data.tobytes()
 
 

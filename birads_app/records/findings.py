@@ -6,7 +6,8 @@ from typing import Any
 
 from birads_app.records.errors import InvalidAssessment
 from birads_app.terms import lexicon
-from birads_app.terms.messages import N_, say
+from birads_app.terms.messages import msg
+from birads_app.terms.translation import N_
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,9 @@ class Finding:
         """A mark has both coordinates, within an image."""
         marked = [value for value in (self.x, self.y) if value is not None]
         if marked and (len(marked) == 1 or self.image is None):
-            raise InvalidAssessment(say("A mark needs an image and both coordinates. Got only part of that."))
+            raise InvalidAssessment(msg("mark-incomplete"))
         if not all(0 <= value <= 1 for value in marked):
-            raise InvalidAssessment(
-                say("A mark lies within its image, 0 to 1. Got %(x)s, %(y)s.", x=str(self.x), y=str(self.y))
-            )
+            raise InvalidAssessment(msg("mark-outside-image", x=str(self.x), y=str(self.y)))
 
     def as_json(self) -> dict[str, Any]:
         """What records keep: everything that was said."""
@@ -104,6 +103,4 @@ def _check(what: str, got: object, *allowed: Collection[object] | None) -> None:
     """Refuse what is none of the allowed; None among them stands for itself."""
     known = [value for group in allowed for value in ([None] if group is None else group)]
     if got not in known:
-        raise InvalidAssessment(
-            say("There is no %(what)s %(got)s. Reload the page and choose again.", what=what, got=repr(got))
-        )
+        raise InvalidAssessment(msg("finding-value-unknown", what=what, got=repr(got)))

@@ -14,7 +14,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.encryption import seal, unseal
 from birads_app.records.errors import NotAllowed, NotFound
 from birads_app.records.schema import Exam, Role, SealedIdentity, User
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _PURPOSE = "birads identities"
 
@@ -85,12 +85,12 @@ def look_up(user: User, pseudonym: str) -> Identity:
     with writing() as current:
         audit_log.add(current, user.name, "look up" if allowed else "look up refused", pseudonym)
     if not allowed:
-        raise NotAllowed(say("Only an administrator may look up who a patient is."))
+        raise NotAllowed(msg("identity-not-allowed"))
     newest = select(Exam).where(Exam.pseudonym == pseudonym).order_by(Exam.created_at.desc())
     exam = session().scalars(newest).first()
     identity = None if exam is None else of(exam)
     if identity is None:
-        raise NotFound(say("No stored exam has the pseudonym %(pseudonym)s.", pseudonym=pseudonym))
+        raise NotFound(msg("pseudonym-unknown", pseudonym=pseudonym))
     return identity
 
 

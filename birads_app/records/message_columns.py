@@ -1,6 +1,6 @@
-"""Columns of sentences. They keep what a :class:`Sentence` was made from, so that it can be translated when it is read.
+"""Columns of messages: code and values are stored, and the text is made when a row is read.
 
-Plain text, which older rows hold, stays plain.
+Plain text, which old rows hold, stays plain.
 """
 
 import json
@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import JSON, Dialect, String
 from sqlalchemy.types import TypeDecorator
 
-from birads_app.terms.messages import Sentence
+from birads_app.terms.messages import Message
 
-_TEXT, _VALUES = "text", "values"
+_CODE, _VALUES = "code", "values"
 
 
-class SentenceList(TypeDecorator[list[str]]):
-    """Sentences as JSON."""
+class MessageList(TypeDecorator[list[str]]):
+    """Messages as JSON."""
 
     impl = JSON
     cache_ok = True
@@ -27,29 +27,29 @@ class SentenceList(TypeDecorator[list[str]]):
         return None if value is None else [_unpacked(stored) for stored in value]
 
 
-class SentenceText(TypeDecorator[str]):
-    """One sentence as text: JSON where there is something to keep besides. SQLite counts no letters."""
+class MessageText(TypeDecorator[str]):
+    """One message as text that holds JSON; SQLite does not enforce the length."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return json.dumps(_packed(value)) if isinstance(value, Sentence) else value
+        return json.dumps(_packed(value)) if isinstance(value, Message) else value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        packed = value is not None and value.startswith(f'{{"{_TEXT}": ')
+        packed = value is not None and value.startswith(f'{{"{_CODE}": ')
         return _unpacked(json.loads(value)) if packed and value else value
 
 
 def _packed(value: Any) -> Any:
-    """A sentence as what JSON has; anything else as it is."""
-    if not isinstance(value, Sentence):
+    """Convert a message to JSON's types; anything else stays as it is."""
+    if not isinstance(value, Message):
         return value
-    return {_TEXT: value.template, _VALUES: {name: _packed(one) for name, one in value.values.items()}}
+    return {_CODE: value.code, _VALUES: {name: _packed(one) for name, one in value.values.items()}}
 
 
 def _unpacked(stored: Any) -> Any:
-    """What :func:`_packed` was given."""
+    """Invert :func:`_packed`."""
     if not isinstance(stored, dict):
         return stored
-    return Sentence(stored[_TEXT], {name: _unpacked(one) for name, one in stored[_VALUES].items()})
+    return Message(stored[_CODE], {name: _unpacked(one) for name, one in stored[_VALUES].items()})

@@ -82,7 +82,7 @@ def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | 
 
     Parameters
     ----------
-    reason : a sentence without anything about the patient
+    reason : a message without anything about the patient
     wait : until the attempt after a first one; it doubles with each, up to an hour. None tries no more.
     """
     after = min(LONGEST_WAIT, (wait or LONGEST_WAIT) * 2 ** min(delivery.attempts, 20))

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from birads_app.records.message_columns import SentenceList, SentenceText
+from birads_app.records.message_columns import MessageList, MessageText
 
 
 class Role(StrEnum):
@@ -202,7 +202,7 @@ class Exam(Base):
     top_probability: Mapped[float | None] = mapped_column("certainty", Float)
     p_suspicious: Mapped[float | None] = mapped_column("suspicion", Float)
     views: Mapped[str] = mapped_column(String(255), server_default="", default="")
-    failure: Mapped[str] = mapped_column(SentenceText(500), server_default="", default="")
+    failure: Mapped[str] = mapped_column(MessageText(500), server_default="", default="")
     assessed: Mapped[str | None] = mapped_column(String(2))
     assessed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     assessor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -241,7 +241,7 @@ class Image(Base):
     sop_uid, sop_class : as the stored DICOM file has them; None for pictures
     probabilities : by BI-RADS code, in the model's class order
     prediction_set : its codes; empty if the model has no threshold for prediction sets
-    warnings : sentences (:mod:`birads_app.terms.messages`)
+    warnings : messages (:mod:`birads_app.terms.messages`)
     width, height : of the original in pixels
     """
 
@@ -258,7 +258,7 @@ class Image(Base):
     category: Mapped[str] = mapped_column(String(1))
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
     prediction_set: Mapped[list[str]] = mapped_column("possible", JSON, server_default="[]")
-    warnings: Mapped[list[str]] = mapped_column(SentenceList)
+    warnings: Mapped[list[str]] = mapped_column(MessageList)
     width: Mapped[int]
     height: Mapped[int]
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
@@ -363,4 +363,4 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(String(8), default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
-    error: Mapped[str] = mapped_column(SentenceText(500), default="")
+    error: Mapped[str] = mapped_column(MessageText(500), default="")

@@ -10,7 +10,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount
 from birads_app.records.schema import Role, SetupToken, User
 from birads_app.records.tokens import digest
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 
 def is_open() -> bool:
@@ -37,7 +37,7 @@ def create_administrator(name: str, password: str) -> User:
     user = users.draft(name, password, Role.ADMIN)
     with writing() as current:
         if current.scalar(select(exists().where(users.a_person()))):
-            raise InvalidAccount(say("The administrator has been created already. Sign in."))
+            raise InvalidAccount(msg("administrator-exists"))
         current.add(user)
         audit_log.add(current, user.name, "create account", user.name, user.role)
         current.execute(delete(SetupToken))

@@ -27,7 +27,7 @@ from birads_app.imaging.voi_lut import Curve
 from birads_app.records import files
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Image
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 SIDE = 512
 # Counted up when what is written changes, so that older ones are not read.
@@ -78,9 +78,9 @@ def _member(image: Image, name: str) -> bytes:
         with zipfile.ZipFile(path(image)) as archive:
             return archive.read(name)
     except KeyError as error:
-        raise NotFound(say("This image has no such tile.")) from error
+        raise NotFound(msg("tile-missing")) from error
     except FileNotFoundError as error:
-        raise NotFound(say("The files of this image are gone. The exam may have been deleted.")) from error
+        raise NotFound(msg("image-files-gone")) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Token, User, now
 from birads_app.records.users import CONSOLE
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 # Lets people and secret scanners recognise what they have found.
 _PREFIX = "birads_"
@@ -47,7 +47,7 @@ def get(token_id: int, user: User | None = None) -> Token:
     for token in listing(user):
         if token.id == token_id:
             return token
-    raise NotFound(say("There is no such token. It may have been revoked."))
+    raise NotFound(msg("token-missing"))
 
 
 def revoke(token: Token, by: str) -> None:

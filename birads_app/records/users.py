@@ -16,7 +16,7 @@ from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount, LastAdministrator, NameTaken, NotFound
 from birads_app.records.schema import Role, User
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 PASSWORD_MIN, PASSWORD_MAX = 12, 256
 # Who stands in the audit list for what is done by a command on the server.
@@ -45,21 +45,14 @@ def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
             current.add(user)
             audit_log.add(current, by, "create account", name, role)
     except IntegrityError:
-        raise NameTaken(
-            say("There is already an account named %(name)s. Choose another name.", name=name)
-        ) from None
+        raise NameTaken(msg("account-name-taken", name=name)) from None
     return user
 
 
 def draft(name: str, password: str, role: str) -> User:
     """Make an account that is not stored yet; raises InvalidAccount."""
     if not _NAME.fullmatch(name):
-        raise InvalidAccount(
-            say(
-                "A name has up to 64 letters, digits, spaces, dots, hyphens, underscores and @, "
-                "and begins with a letter or digit."
-            )
-        )
+        raise InvalidAccount(msg("account-name-invalid"))
     _check_role(role)
     return User(name=name, role=role, password_hash=_hash(password), session_key=_session_key())
 
@@ -102,7 +95,7 @@ def by_id(user_id: int) -> User:
     """A person's account; raises NotFound."""
     user = session().scalar(select(User).where(User.id == user_id, a_person()))
     if user is None:
-        raise NotFound(say("There is no such account."))
+        raise NotFound(msg("account-missing"))
     return user
 
 
@@ -110,7 +103,7 @@ def by_name(name: str) -> User:
     """The account with this name; raises NotFound."""
     user = session().scalar(select(User).where(User.name == name))
     if user is None:
-        raise NotFound(say("There is no account named %(name)s.", name=name))
+        raise NotFound(msg("account-name-unknown", name=name))
     return user
 
 
@@ -181,7 +174,7 @@ def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tu
     with writing() as current:
         kept = current.get(User, user.id)  # as it is now, whatever has changed since the request began
         if kept is None:
-            raise NotFound(say("There is no such account."))
+            raise NotFound(msg("account-missing"))
         yield current, kept
         audit_log.add(current, by, action, user.name, detail)
 
@@ -190,25 +183,17 @@ def _leave_an_administrator(current: Session) -> None:
     """Raise LastAdministrator where this transaction would leave nobody who may change anything."""
     current.flush()
     if not current.scalar(select(exists().where(a_person(), User.enabled, User.role == Role.ADMIN))):
-        raise LastAdministrator(
-            say(
-                "This is the only administrator who can sign in. Make another account an administrator first."
-            )
-        )
+        raise LastAdministrator(msg("last-administrator"))
 
 
 def _check_role(role: str) -> None:
     if role not in list(Role):
-        raise InvalidAccount(
-            say("A role has to be one of %(roles)s. Got %(role)s.", roles=", ".join(Role), role=repr(role))
-        )
+        raise InvalidAccount(msg("role-unknown", roles=", ".join(Role), role=repr(role)))
 
 
 def _hash(password: str) -> str:
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise InvalidAccount(
-            say("A password has %(least)d to %(most)d characters.", least=PASSWORD_MIN, most=PASSWORD_MAX)
-        )
+        raise InvalidAccount(msg("password-length", least=PASSWORD_MIN, most=PASSWORD_MAX))
     return _HASHER.hash(password)
 
 

@@ -34,7 +34,7 @@ from birads_app.config import Settings
 from birads_app.model import bundle as bundles
 from birads_app.records import audit_log
 from birads_app.records.errors import NotFound, TrainingRefused
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
@@ -127,15 +127,14 @@ def data_folder(text: str) -> str:
     path = Path(text).absolute().resolve()
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         raise TrainingRefused(
-            say(
-                "%(folder)s is not inside a folder that may be trained from, which BIRADS_TRAINING_ROOTS names. "
-                "It names: %(roots)s.",
+            msg(
+                "training-folder-not-allowed",
                 folder=text,
                 roots=", ".join(map(str, roots)) or "–",
             )
         )
     if not path.exists():
-        raise TrainingRefused(say("There is no folder %(folder)s on the server.", folder=text))
+        raise TrainingRefused(msg("training-folder-missing", folder=text))
     return str(path)
 
 
@@ -153,7 +152,7 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
         The name cannot be a model's or is taken, or another training runs.
     """
     if (_settings().models / bundles.check_name(name)).exists():
-        raise TrainingRefused(say("There is already a model named %(name)s. Choose another name.", name=name))
+        raise TrainingRefused(msg("training-name-taken", name=name))
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     training = Training(f"{moment}-{secrets.token_hex(3)}", name, data, dict(chosen), who)
     arguments = [_argument(key, value) for key, value in training.options.items() if value]
@@ -168,9 +167,7 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
 def resume(training: Training, who: str) -> None:
     """Go on with a training that was stopped; raises TrainingRefused where there is nothing to go on with."""
     if not standing(training).resumable:
-        raise TrainingRefused(
-            say("The training of %(name)s cannot go on. Start a new one.", name=training.name)
-        )
+        raise TrainingRefused(msg("training-not-resumable", name=training.name))
     with _Turn() as turn:
         audit_log.note(who, "resume training", training.name)
         turn.launch(training, ["--resume"])
@@ -180,7 +177,7 @@ def stop(training: Training, who: str) -> None:
     """End the training's processes, politely first; raises TrainingRefused where it does not run."""
     runs = _running()
     if not runs or runs.get("id") != training.id or not runs.get("pid"):
-        raise TrainingRefused(say("The training of %(name)s does not run.", name=training.name))
+        raise TrainingRefused(msg("training-not-running", name=training.name))
     for sent in (signal.SIGINT, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(int(runs["pid"]), sent)
@@ -198,7 +195,7 @@ def listing() -> list[Training]:
 def get(training_id: str) -> Training:
     """A training; raises NotFound."""
     if not _ID.fullmatch(training_id) or not (_root() / training_id).is_dir():
-        raise NotFound(say("There is no such training."))
+        raise NotFound(msg("training-missing"))
     return _read(training_id)
 
 
@@ -264,7 +261,7 @@ class _Turn:
                 return self
             time.sleep(0.05)
         os.close(self._handle)
-        raise TrainingRefused(say("Another training is running. Stop it, or wait until it has finished."))
+        raise TrainingRefused(msg("training-busy"))
 
     def __exit__(self, *_: object) -> None:
         os.close(self._handle)

@@ -7,7 +7,7 @@ classes comes from its bundle alone.
 
 from dataclasses import dataclass
 
-from birads_app.terms.messages import N_
+from birads_app.terms.translation import N_
 
 DISCLAIMER = N_(
     "Research use only. "

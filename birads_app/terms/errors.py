@@ -17,12 +17,12 @@ BiradsError
 class BiradsError(Exception):
     """Root of the domain's errors; ``str(error)`` is fit to be shown to the user.
 
-    sentence : the same, made with :func:`birads_app.terms.messages.say` so that it can be translated
+    message : the same, made with :func:`birads_app.terms.messages.msg` so that it can be translated
     """
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class InputError(BiradsError):

@@ -7,7 +7,7 @@ read. They are marked for translation, which whoever shows them does.
 from dataclasses import dataclass, replace
 
 from birads_app.terms.categories import CATEGORIES, Category
-from birads_app.terms.messages import N_
+from birads_app.terms.translation import N_
 
 
 @dataclass(frozen=True)

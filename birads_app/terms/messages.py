@@ -1,49 +1,71 @@
-"""Marks texts of the core for translation, which happens where a person sees them: the core knows no language.
+"""Messages of the core: a code and values. The text comes from :mod:`birads_app.terms.catalogue` when it is shown.
 
-What the core says is a :class:`Sentence`. To the program it is English text; logs, commands, the API and DICOM objects
-show it as it is. It remembers how it was made, and so :func:`birads_app.web.wording.translated` can say it again in the
-reader's language.
+To the program a :class:`Message` is its English text: logs, commands, the API and DICOM objects show it. Pages show
+it in the reader's language (:func:`birads_app.web.wording.translated`); the database stores code and values
+(:mod:`birads_app.records.message_columns`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+from birads_app.terms.catalogue import TEXTS
 
 Value = str | int | float
 
-
-def N_(text: str) -> str:  # noqa: N802  # the name that gettext's tools know
-    """The text itself; ``make translations`` gathers what is marked so."""
-    return text
+# Codes of messages in a row, with what separates them.
+_SEPARATORS = {"joined": " ", "joined-lines": "\n"}
 
 
-class Sentence(str):
-    """English text, and what it was made from.
+class Message(str):
+    """English text of a code and its values.
 
-    template : with ``%(name)s`` where a value goes, as translators see it
-    values : by name, fit for JSON; those that are sentences themselves are translated, the others stay
+    code : key of the catalogue. One that it lacks, stored by another version, is shown as it is, with its values
+    values : by name, fit for JSON; those that are messages themselves are translated, the others stay
     """
 
-    template: str
+    code: str
     values: Mapping[str, Value]
 
-    def __new__(cls, template: str, values: Mapping[str, Value]) -> "Sentence":
-        made = super().__new__(cls, template % values if values else template)
-        made.template, made.values = template, values
+    def __new__(cls, code: str, values: Mapping[str, Value]) -> "Message":
+        made = super().__new__(cls, _text(code, values, str))
+        made.code, made.values = code, values
         return made
 
-    def __reduce__(self) -> tuple[type["Sentence"], tuple[str, Mapping[str, Value]]]:
-        """A copy, pickled or not, is made in the same way."""
-        return Sentence, (self.template, self.values)
+    def __reduce__(self) -> tuple[type["Message"], tuple[str, Mapping[str, Value]]]:
+        """Copy and pickle by code and values."""
+        return Message, (self.code, self.values)
+
+    def translated(self, translate: Callable[[str], str]) -> str:
+        """Return the text in another language; ``translate`` maps an English text of the catalogue to it."""
+        values = {
+            name: value.translated(translate) if isinstance(value, Message) else value
+            for name, value in self.values.items()
+        }
+        return _text(self.code, values, translate)
 
 
-def say(template: str, /, **values: Value) -> Sentence:
-    """Make a sentence; ``make translations`` gathers the template where it stands here as a literal.
+def msg(code: str, /, **values: Value) -> Message:
+    """Make the message of a code; raises KeyError where the catalogue has no such code.
 
-    Figures are rounded and formatted before they go in. A ``%`` is written ``%%`` where there are values.
+    Values are rounded and formatted before they go in.
     """
-    return Sentence(template, values)
+    if code not in TEXTS:
+        raise KeyError(f"The catalogue has no message {code!r}.")
+    return Message(code, values)
 
 
-def together(sentences: Iterable[str], between: str = " ") -> Sentence:
-    """Whole sentences one after another; each is translated by itself."""
-    named = {f"s{number}": sentence for number, sentence in enumerate(sentences, 1)}
-    return Sentence(between.join(f"%({name})s" for name in named), named)
+def join(messages: Iterable[str], *, lines: bool = False) -> Message:
+    """Put whole messages one after another, or one per line."""
+    numbered = {str(number): message for number, message in enumerate(messages, 1)}
+    return Message("joined-lines" if lines else "joined", numbered)
+
+
+def _text(code: str, values: Mapping[str, Value], translate: Callable[[str], str]) -> str:
+    if code in _SEPARATORS:
+        return _SEPARATORS[code].join(map(str, values.values()))
+    if code in TEXTS:
+        template = translate(TEXTS[code])
+        try:
+            return template % values if values else template
+        except (KeyError, TypeError, ValueError):  # stored with other values than the text has now
+            pass
+    return f"{code} ({', '.join(f'{name}: {value}' for name, value in values.items())})" if values else code

@@ -1,6 +1,6 @@
 """Sides and views of a mammogram: codes as in DICOM (PS3.16 CID 4014), in hanging order, with their names."""
 
-from birads_app.terms.messages import N_
+from birads_app.terms.translation import N_
 
 # Right before left: the order in which breasts hang, seen from the front.
 SIDES = {"R": N_("right breast"), "L": N_("left breast")}

@@ -15,7 +15,7 @@ from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms.categories import Category
 from birads_app.terms.hanging import hanging
 from birads_app.terms.lexicon import DESCRIPTORS, KINDS, Descriptor, Kind
-from birads_app.terms.messages import Sentence, say
+from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import SIDES
 from birads_app.web.wording import translated
 
@@ -106,18 +106,16 @@ def _row(form: "MultiDict[str, str]", number: str) -> dict[str, Any]:
 
 def _finding(row: Mapping[str, Any], number: int) -> Finding:
     if not row["kind"]:
-        raise InvalidAssessment(
-            say("Say what kind of finding number %(number)d is, or remove it.", number=number)
-        )
+        raise InvalidAssessment(msg("finding-kind-missing", number=number))
     return Finding(
         kind=row["kind"],
         descriptors=_descriptors(row),
         associated=row["associated"],
         side=row["side"] or None,
         region=row["region"] or None,
-        clock=_whole(row["clock"], say("A clock position")),
+        clock=_whole(row["clock"], msg("clock-position")),
         depth=row["depth"] or None,
-        size_mm=_whole(row["size"], say("A size in millimetres")),
+        size_mm=_whole(row["size"], msg("size-in-millimetres")),
         image=row["image"] or None,
         x=_fraction(row["x"]),
         y=_fraction(row["y"]),
@@ -130,19 +128,15 @@ def _descriptors(row: Mapping[str, Any]) -> dict[str, str]:
     return {each.code: row[each.code] for each in kind.descriptors if row[each.code]} if kind else {}
 
 
-def _whole(text: str, what: Sentence) -> int | None:
+def _whole(text: str, what: Message) -> int | None:
     try:
         return int(text) if text else None
     except ValueError:
-        raise InvalidAssessment(
-            say("%(what)s is a whole number. Got %(text)s.", what=what, text=repr(text[:20]))
-        ) from None
+        raise InvalidAssessment(msg("whole-number-needed", what=what, text=repr(text[:20]))) from None
 
 
 def _fraction(text: str) -> float | None:
     try:
         return round(float(text), 4) if text else None
     except ValueError:
-        raise InvalidAssessment(
-            say("A mark's place is a number. Got %(text)s.", text=repr(text[:20]))
-        ) from None
+        raise InvalidAssessment(msg("mark-number-needed", text=repr(text[:20]))) from None

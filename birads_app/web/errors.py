@@ -82,14 +82,14 @@ def _page(status: int, message: str) -> str:
 
 def _intake_refused(error: IntakeRefused) -> Response:
     problems = [{"file": problem.filename, "error": problem.message} for problem in error.problems]
-    return answer(status_of(error), translated(error.sentence), problems=problems)
+    return answer(status_of(error), translated(error.message), problems=problems)
 
 
 def _domain_error(error: BiradsError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.warning("Answered %d: %s", status, error)
-    return answer(status, translated(error.sentence))
+    return answer(status, translated(error.message))
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -86,7 +86,7 @@ def setup_page() -> ResponseReturnValue:
     try:
         user = setup.create_administrator(form.name.data, form.password.data)
     except InvalidAccount as error:
-        form.form_errors.append(translated(error.sentence))
+        form.form_errors.append(translated(error.message))
         return _form_page("account/setup.html", form, 422)
     _sign_in(user)
     return redirect(url_for("reading.worklist"))
@@ -106,7 +106,7 @@ def login() -> ResponseReturnValue:
     try:
         rate_limit.register(form.name.data, address)
     except TooManyAttempts as error:
-        form.form_errors.append(translated(error.sentence))
+        form.form_errors.append(translated(error.message))
         return *_form_page("account/login.html", form, 429), {"Retry-After": str(error.wait)}
     user = users.authenticate(form.name.data, form.password.data)
     if user is None:

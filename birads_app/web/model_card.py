@@ -21,7 +21,7 @@ def card(name: str) -> str:
     try:
         text = registry.card(models, name)
     except BundleError as error:
-        abort(404, translated(error.sentence))
+        abort(404, translated(error.message))
     return render_template("models/card.html", name=name, card=rendered(text))
 
 

@@ -65,7 +65,7 @@ def change_password() -> ResponseReturnValue:
         rate_limit.forget(user.name, _HERE)
         changed = users.set_password(user, form.password.data, user.name)
     except BiradsError as error:
-        form.form_errors.append(translated(error.sentence))
+        form.form_errors.append(translated(error.message))
         return _page(form, TokenForm(formdata=None), status_of(error))
     sign_in_again(changed)
     flash(_("Your password was changed. Everywhere else you have been signed out."))

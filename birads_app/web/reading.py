@@ -225,7 +225,7 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
     except IntakeRefused as refusal:
         return _upload_page(refusal.problems, status_of(refusal))
     except ModelError as error:
-        return _upload_page([Problem("", error.sentence, type(error))], status_of(error))
+        return _upload_page([Problem("", error.message, type(error))], status_of(error))
     if len(taken) == 1:
         return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
     return redirect(url_for("reading.worklist", taken=len(taken)), 303)  # a flash would be lost on the script

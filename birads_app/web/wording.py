@@ -8,7 +8,7 @@ from flask_babel import ngettext
 
 from birads_app.model.aggregation import ExamPrediction
 from birads_app.model.conformal import LEVEL
-from birads_app.terms.messages import Sentence
+from birads_app.terms.messages import Message
 from birads_app.terms.probability import percent
 from birads_app.terms.views import SIDES, VIEWS
 
@@ -17,14 +17,10 @@ NEAR_TIE = 0.10
 
 
 def translated(text: str) -> str:
-    """Say what the core says in the reader's language; text that no catalogue has stays as it is."""
-    if not isinstance(text, Sentence):
-        return _(text) if text else ""  # what gettext gives for no text is a catalogue's header
-    values = {
-        name: translated(value) if isinstance(value, Sentence) else value
-        for name, value in text.values.items()
-    }
-    return str(Sentence(_(text.template), values))
+    """Translate a message or term of the core; text that no catalogue has stays as it is."""
+    if isinstance(text, Message):
+        return text.translated(_)
+    return _(text) if text else ""  # what gettext gives for no text is a catalogue's header
 
 
 def age(passed: timedelta) -> str:

@@ -15,7 +15,7 @@ from tests.support.packages import ROOT
 
 FOLDER = ROOT / "birads_app" / "translations"
 OTHERS = [code for code in LANGUAGES if code != "en"]
-KEYWORDS = {**DEFAULT_KEYWORDS, "lazy": None, "lazy_gettext": None, "N_": None, "say": None}
+KEYWORDS = {**DEFAULT_KEYWORDS, "lazy": None, "lazy_gettext": None, "N_": None}
 
 
 @cache

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from birads_app.terms.errors import UnreadableImage
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 _END = b"\xff\xd9"  # last marker of JPEG, JPEG-LS and JPEG 2000 codestreams
 _PADDING = 16  # bytes of padding after it that are put up with
@@ -33,9 +33,8 @@ def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryv
         groups = _by_offsets(table, fragments) or _by_ends(fragments)
     if len(groups) != count or not fragments:
         raise UnreadableImage(
-            say(
-                "The header declares %(count)d frames, but the pixel data has %(fragments)d parts that make up "
-                "%(groups)d: the file is damaged. Export it again.",
+            msg(
+                "dicom-frames-mismatch",
                 count=count,
                 fragments=len(fragments),
                 groups=len(groups) if fragments else 0,

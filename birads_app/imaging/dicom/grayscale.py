@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from birads_app.imaging.dicom.parser import items, text, texts, value_of
 from birads_app.imaging.dicom.pixel_data import Layout, layout
 from birads_app.imaging.voi_lut import Curve
-from birads_app.terms.messages import Sentence, say
+from birads_app.terms.messages import Message, msg
 
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 _WHITE = 65535
@@ -27,12 +27,9 @@ _FLAT = 0.02
 # Without a window, raw detector values are stretched between these percentiles of their logarithm.
 _RAW_PERCENTILES = (1.0, 99.9)
 
-_RAW_NOTE = say(
-    "The image is FOR PROCESSING (raw detector values). It was shown by its logarithm, which cannot replace "
-    "the manufacturer's processing: send the FOR PRESENTATION image where there is one."
-)
-_NO_WINDOW_NOTE = say("The file has no window; the whole range of its values was used.")
-_BAD_WINDOW_NOTE = say("The file's window hides the picture; the whole range of its values was used instead.")
+_RAW_NOTE = msg("for-processing")
+_NO_WINDOW_NOTE = msg("no-window")
+_BAD_WINDOW_NOTE = msg("window-ignored")
 
 
 @dataclass(frozen=True)
@@ -57,17 +54,17 @@ class Rendering:
     padding : bool array (n,), True where the word stands for no measurement, which is shown black
     curves : from what is measured to grey, at least one; the first is how the picture is shown
     inverted : True where the curves' white is to be black
-    notes : sentences for the reader
+    notes : messages
     """
 
     measured: np.ndarray
     padding: np.ndarray
     curves: tuple[Curve, ...]
     inverted: bool
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
-def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[Sentence, ...]]:
+def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
     """Turn stored words into presentation values.
 
     Parameters
@@ -94,7 +91,7 @@ def rendering(dataset: Dataset, words: np.ndarray) -> Rendering:
     """
     values = _values(dataset, layout(dataset), 1 << 8 * words.dtype.itemsize)
     curves = (*_tables(dataset, values), *_windows(dataset))
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[Message, ...] = ()
     if not curves or _hides(curves[0](values.modality), values, words):
         if _for_processing(dataset):
             return _raw(dataset, values, words)

@@ -30,7 +30,7 @@ from pydicom.uid import (
 
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
-from birads_app.terms.messages import Sentence, say
+from birads_app.terms.messages import Message, msg
 
 # pydicom comments on odd values by warnings that quote them; such values are judged here, and patients'
 # data belongs neither on the console nor in the log.
@@ -53,12 +53,8 @@ TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 # (0008,0060) *Modality* of a mammogram: of the detector, of digitised film, or of a copy of either.
 _MODALITIES = {"", "MG", "CR", "DX", "RG", "DF", "FS", "OT", "SC"}
 
-_NO_PREAMBLE_NOTE = say(
-    "The file has no DICOM preamble, which is a fault of what exported it; it was read all the same."
-)
-_TWO_HEADERS_NOTE = say(
-    "The file has its DICOM file header twice, a fault of what exported it; it was read all the same."
-)
+_NO_PREAMBLE_NOTE = msg("no-preamble")
+_TWO_HEADERS_NOTE = msg("repeated-preamble")
 
 
 @dataclass(frozen=True)
@@ -69,14 +65,14 @@ class DicomFile:
     syntax : transfer syntax
     parts : the pixel data's bytes; where they are encapsulated, the offset table and each fragment
     encapsulated : whether they are
-    notes : sentences for the reader about faults that were put up with
+    notes : messages about faults that were put up with
     """
 
     dataset: Dataset
     syntax: UID
     parts: tuple[memoryview, ...]
     encapsulated: bool
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,9 +92,7 @@ class _Header(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise UnreadableImage(
-                say("The DICOM header has more elements than any image's; the file is damaged.")
-            )
+            raise UnreadableImage(msg("too-many-elements"))
         return super().read(size)
 
 
@@ -140,13 +134,11 @@ def header(data: bytes) -> Dataset:
     return _parse(data)[2]
 
 
-def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Sentence, ...]]:
+def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Message, ...]]:
     """The data set's bytes, inflated; its transfer syntax, header, first element of pixels, and notes about faults."""
     declared, start, notes = _read_meta(data)
     if start == len(data):
-        raise UnreadableImage(
-            say("The DICOM file ends after its first lines: it was cut off. Export it again.")
-        )
+        raise UnreadableImage(msg("dicom-cut-off"))
     syntax = UID(declared) if declared else _guess_syntax(data[start : start + 6])
     if syntax == DeflatedExplicitVRLittleEndian:
         data, start = _inflate(memoryview(data)[start:]), 0
@@ -156,7 +148,7 @@ def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Sen
     return data, syntax, dataset, found, notes
 
 
-def _read_meta(data: bytes) -> tuple[str, int, tuple[Sentence, ...]]:
+def _read_meta(data: bytes) -> tuple[str, int, tuple[Message, ...]]:
     """Read the group 0002, also where faulty exporters left the preamble out or wrote it twice.
 
     Gives the last transfer syntax that is stated, where the data set starts, and notes about faults.
@@ -192,18 +184,16 @@ def _inflate(deflated: memoryview) -> bytes:
     try:
         data = inflater.decompress(deflated, _INFLATED_MAX)
     except zlib.error as error:
-        raise UnreadableImage(
-            say("The deflated file cannot be inflated: it is damaged. Export it again.")
-        ) from error
+        raise UnreadableImage(msg("deflated-damaged")) from error
     if len(data) == _INFLATED_MAX:
         raise ImageTooLarge(
-            say(
-                "The deflated file holds more than %(mebibytes)d MiB. Send the original mammogram.",
+            msg(
+                "deflated-too-large",
                 mebibytes=_INFLATED_MAX >> 20,
             )
         )
     if not inflater.eof:
-        raise UnreadableImage(say("The deflated file ends early: it was cut off. Export it again."))
+        raise UnreadableImage(msg("deflated-cut-off"))
     return data
 
 
@@ -234,14 +224,13 @@ def _elements(
     try:
         listed = list(data_element_generator(stream, implicit, little, stop_when, defer_size=_VALUE_MAX))
     except (EOFError, OSError, struct.error) as error:
-        raise UnreadableImage(say("The DICOM header ends early: it was cut off. Export it again.")) from error
+        raise UnreadableImage(msg("header-cut-off")) from error
     size = stream.getbuffer().nbytes
     for element in listed:
         if isinstance(element, RawDataElement) and element.length > size - element.value_tell:
             raise UnreadableImage(
-                say(
-                    "The DICOM element %(tag)s declares %(length)d bytes, but the file has only "
-                    "%(left)d more: it was cut off or is damaged. Export it again.",
+                msg(
+                    "element-cut-off",
                     tag=str(element.tag),
                     length=element.length,
                     left=max(0, size - element.value_tell),
@@ -264,24 +253,20 @@ def _check_object(dataset: Dataset) -> None:
     """Refuse by name what is neither a mammogram nor a volume of one breast."""
     frames = text(dataset, "NumberOfFrames")
     if frames not in ("", "0", "1") and text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
-        raise UnsupportedFormat(
-            say("This is a multi-frame object (%(frames)s frames). Send single images.", frames=frames[:16])
-        )
+        raise UnsupportedFormat(msg("dicom-multi-frame", frames=frames[:16]))
     if text(dataset, "QualityControlImage").upper() == "YES":
-        raise NotAMammogram(say("This is a quality control image, as its header says: it shows no breast."))
+        raise NotAMammogram(msg("quality-control-image"))
     modality = text(dataset, "Modality").upper()
     if modality not in _MODALITIES and "Rows" in dataset:
         raise NotAMammogram(
-            say(
-                "The header says that the modality is %(modality)s, not MG (mammography).",
+            msg(
+                "wrong-modality",
                 modality=modality[:16],
             )
         )
     part = text(dataset, "BodyPartExamined").upper()
     if modality != "MG" and part and "BREAST" not in part:
-        raise NotAMammogram(
-            say("The header says that this image shows %(part)s, not a breast.", part=part[:16])
-        )
+        raise NotAMammogram(msg("wrong-body-part", part=part[:16]))
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
@@ -312,20 +297,13 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage | UnsupportedFormat:
     """The error that fits a file without the element (7FE0,0010) *Pixel Data*."""
     if found is not None and found.tag in _FLOAT_PIXEL_DATA:
-        return UnsupportedFormat(say("The DICOM file has floating point pixels, which no mammogram has."))
+        return UnsupportedFormat(msg("float-pixels"))
     if "Rows" in dataset and found is None:
-        return UnreadableImage(
-            say(
-                "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without "
-                "pixels. Export it again."
-            )
-        )
+        return UnreadableImage(msg("no-pixel-data"))
     kind = UID(text(dataset, "SOPClassUID")).name
     if not kind:
-        return UnreadableImage(say("The DICOM file has no pixels. Send the images of the exam."))
-    return UnreadableImage(
-        say("The DICOM file has no pixels (%(kind)s). Send the images of the exam.", kind=kind)
-    )
+        return UnreadableImage(msg("dicom-no-pixels"))
+    return UnreadableImage(msg("dicom-no-image", kind=kind))
 
 
 def _items(data: bytes, position: int) -> Iterator[memoryview]:
@@ -342,9 +320,8 @@ def _items(data: bytes, position: int) -> Iterator[memoryview]:
         position += 8
         if tag != _ITEM or length > len(data) - position:
             raise UnreadableImage(
-                say(
-                    "The compressed pixel data declares a part of %(length)d bytes where "
-                    "%(left)d are left: the file was cut off or is damaged. Export it again.",
+                msg(
+                    "fragment-cut-off",
                     length=length,
                     left=len(data) - position,
                 )

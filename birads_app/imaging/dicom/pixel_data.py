@@ -22,7 +22,7 @@ from birads_app.imaging.dicom.encapsulation import encapsulated_frames, is_whole
 from birads_app.imaging.dicom.parser import DicomFile, text
 from birads_app.imaging.limits import check_size
 from birads_app.terms.errors import UnreadableImage, UnsupportedFormat
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
@@ -31,7 +31,7 @@ _SOS = 0xDA  # marker that ends the header of a JPEG codestream
 _BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS = 0xC0, 0xC1, 0xC2, 0xC3  # SOF markers of Huffman-coded frames
 _NEEDED = (_EXTENDED, _LOSSLESS, 0xC4, 0xDB, 0xDD)  # SOF, DHT, DQT, DRI
 _SKIPPED = (*range(0xE0, 0xF0), 0xFE)  # APPn, COM
-_ADVICE = say("Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE.")
+_ADVICE = msg("export-as-supported")
 
 
 @dataclass(frozen=True)
@@ -70,24 +70,20 @@ def layout(dataset: Dataset) -> Layout:
     colours = text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2"
     if number(dataset, "SamplesPerPixel", 1) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
         raise UnsupportedFormat(
-            say(
-                "The DICOM image is in colour (Photometric Interpretation %(colours)s). "
-                "Mammograms are MONOCHROME1 or MONOCHROME2.",
+            msg(
+                "dicom-in-colour",
                 colours=colours[:16],
             )
         )
     allocated = number(dataset, "BitsAllocated")
     if allocated not in (8, 16):
-        raise UnsupportedFormat(
-            say("The DICOM image has %(allocated)d bits allocated; 8 or 16 are read.", allocated=allocated)
-        )
+        raise UnsupportedFormat(msg("bits-not-supported", allocated=allocated))
     stored = number(dataset, "BitsStored", allocated)
     high = number(dataset, "HighBit", stored - 1)
     if not 1 <= stored <= high + 1 <= allocated:
         raise UnreadableImage(
-            say(
-                "The DICOM header contradicts itself: bits allocated %(allocated)d, stored %(stored)d, "
-                "high bit %(high)d.",
+            msg(
+                "bits-contradictory",
                 allocated=allocated,
                 stored=stored,
                 high=high,
@@ -115,17 +111,15 @@ def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
     """Decode the first ``count`` frames one after another, as :func:`stored_words` does the one."""
     if file.syntax not in NATIVE and file.syntax not in CODECS:
         raise UnsupportedFormat(
-            say(
-                "The transfer syntax %(syntax)s is not read. %(advice)s",
+            msg(
+                "transfer-syntax-not-supported",
                 syntax=file.syntax.name,
                 advice=_ADVICE,
             )
         )
     expected = layout(file.dataset)
     if file.encapsulated != (file.syntax in CODECS):
-        raise UnreadableImage(
-            say("The pixel data is not encoded as %(syntax)s, as the header says.", syntax=file.syntax.name)
-        )
+        raise UnreadableImage(msg("transfer-syntax-wrong", syntax=file.syntax.name))
     if not file.encapsulated:
         return _native(file, expected, count)
     return (_decompress(file.syntax, frame, expected) for frame in encapsulated_frames(file.parts, count))
@@ -133,19 +127,18 @@ def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
 
 def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndarray:
     if syntax != uid.RLELossless and not is_whole(frame):
-        raise UnreadableImage(say("The compressed picture has no end: it was cut off. Export it again."))
+        raise UnreadableImage(msg("frame-cut-off"))
     try:
         words = CODECS[syntax](frame, expected)
     except (RuntimeError, ValueError, OSError) as error:
         raise UnreadableImage(
-            say(
-                "The pixel data (%(syntax)s) cannot be decompressed: it was cut off or is damaged. "
-                "Export it again.",
+            msg(
+                "decompression-failed",
                 syntax=syntax.name,
             )
         ) from error
     if words.shape != (expected.rows, expected.columns) or words.dtype.itemsize > 2:
-        raise UnreadableImage(say("The decompressed picture has another size than the DICOM header says."))
+        raise UnreadableImage(msg("decoded-size-mismatch"))
     if syntax in _LOSSY and expected.high_bit == expected.bits_stored - 1:
         words = _saturated(words, expected.bits_stored)
     return _as_words(words)
@@ -176,9 +169,7 @@ def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     try:
         return int(value)
     except ValueError:
-        raise UnreadableImage(
-            say("The DICOM header has no usable %(keyword)s; the file is damaged.", keyword=keyword)
-        ) from None
+        raise UnreadableImage(msg("header-value-unusable", keyword=keyword)) from None
 
 
 def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarray]:
@@ -187,9 +178,8 @@ def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarra
     (data,) = file.parts
     if len(data) < count * size:
         raise UnreadableImage(
-            say(
-                "The pixel data ends early: %(given)d of %(needed)d bytes are there. The file was cut off. "
-                "Export it again.",
+            msg(
+                "pixel-data-short",
                 given=len(data),
                 needed=count * size,
             )
@@ -232,8 +222,8 @@ def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
     _compare(expected, *size)
     if precision > expected.bits_allocated:
         raise UnreadableImage(
-            say(
-                "The pixel data has %(precision)d bits, the header declares %(allocated)d.",
+            msg(
+                "precision-mismatch",
                 precision=precision,
                 allocated=expected.bits_allocated,
             )
@@ -242,8 +232,8 @@ def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
         return _by_gdcm(frame, expected, marker, precision)
     if precision != 8 or marker not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
         raise UnsupportedFormat(
-            say(
-                "JPEG of kind %(kind)s with %(precision)d bits is not read. %(advice)s",
+            msg(
+                "jpeg-process-not-supported",
                 kind=f"{marker:X}",
                 precision=precision,
                 advice=_ADVICE,
@@ -292,7 +282,7 @@ def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int, int]:
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
             return marker, precision, rows, columns, components
         position += 1 if marker == 0xFF else 2 + length
-    raise UnreadableImage(say("The compressed pixel data has no frame header; the file is damaged."))
+    raise UnreadableImage(msg("no-frame-header"))
 
 
 def _plain_header(frame: memoryview) -> bytes:
@@ -314,16 +304,15 @@ def _plain_header(frame: memoryview) -> bytes:
         if marker in _NEEDED:
             kept.append(bytes(frame[position : position + 2 + length]))
         position += 2 + length
-    raise UnreadableImage(say("The header of the compressed pixel data is damaged. Export the file again."))
+    raise UnreadableImage(msg("frame-header-damaged"))
 
 
 def _compare(expected: Layout, rows: int, columns: int, components: int) -> None:
     """Hold a codestream's size against the header's."""
     if (rows, columns, components) != (expected.rows, expected.columns, 1):
         raise UnreadableImage(
-            say(
-                "The compressed picture has %(columns)d x %(rows)d pixels and %(components)d components, the DICOM "
-                "header declares %(expected_columns)d x %(expected_rows)d and 1. The file is damaged.",
+            msg(
+                "frame-size-mismatch",
                 columns=columns,
                 rows=rows,
                 components=components,

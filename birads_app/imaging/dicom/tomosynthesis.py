@@ -15,18 +15,10 @@ from birads_app.imaging.dicom.parser import TOMOSYNTHESIS, DicomFile, items, tex
 from birads_app.imaging.dicom.pixel_data import frames, layout, number, stored_words
 from birads_app.imaging.limits import check_volume
 from birads_app.terms.errors import UnsupportedFormat
-from birads_app.terms.messages import N_, Sentence, say
+from birads_app.terms.messages import Message, msg
 
 Tomosynthesis = Literal["maximum", "refuse"]
 
-_NOTE = N_(
-    "This is a tomosynthesis volume. The brightest value of its %(count)d slices at each place was read, which "
-    "the model was not trained for: send the two-dimensional or synthetic 2D image where there is one."
-)
-_REFUSAL = N_(
-    "This is a breast tomosynthesis volume of %(count)d slices, which is not read here (BIRADS_TOMOSYNTHESIS is "
-    "refuse). Send the exam's two-dimensional or synthetic 2D images."
-)
 # Where an element of a single image lies in an enhanced object (PS3.3 C.7.6.16): macro, element, our name.
 _MACROS = (
     ("FrameVOILUTSequence", "WindowCenter", "WindowCenter"),
@@ -39,7 +31,7 @@ _MACROS = (
 )
 
 
-def picture(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Sentence, ...]]:
+def picture(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Message, ...]]:
     """Read a file to the words of the one picture that it stands for, array of shape (rows, columns), and notes.
 
     Raises
@@ -72,7 +64,7 @@ def slices(dataset: Dataset) -> int:
     return max(1, number(dataset, "NumberOfFrames", 1))
 
 
-def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[Sentence, ...]]:
+def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[Message, ...]]:
     """Give each place's brightest word: array of shape (rows, columns) as stored, and a note.
 
     One slice at a time is held decoded.
@@ -86,7 +78,7 @@ def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[
     """
     count = slices(file.dataset)
     if allowed == "refuse":
-        raise UnsupportedFormat(say(_REFUSAL, count=count))
+        raise UnsupportedFormat(msg("tomosynthesis-refused", count=count))
     pixel = layout(file.dataset)
     check_volume(pixel.columns, pixel.rows, count)
     decoded = frames(file, count)
@@ -97,4 +89,4 @@ def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[
     brightest = cv2.LUT(words, rank)
     for words in decoded:
         np.maximum(brightest, cv2.LUT(words, rank), out=brightest)
-    return cv2.LUT(brightest, order), (say(_NOTE, count=count),)
+    return cv2.LUT(brightest, order), (msg("tomosynthesis-projected", count=count),)

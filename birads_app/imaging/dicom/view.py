@@ -8,7 +8,7 @@ from pydicom.multival import MultiValue
 
 from birads_app.imaging.dicom.parser import items, text, value_of
 from birads_app.imaging.resample import enlargement, is_plausible
-from birads_app.terms.messages import Sentence, say
+from birads_app.terms.messages import Message, msg
 
 # CID 4014 View for Mammography, in SNOMED CT and in the older SNOMED RT codes that files still carry.
 _VIEW_CODES = {
@@ -126,54 +126,46 @@ def modifiers(dataset: Dataset) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name))
 
 
-def notes(dataset: Dataset) -> tuple[Sentence, ...]:
-    """Sentences about what is unusual: an implant, a magnified or spot view, marks, patient data burnt in."""
+def notes(dataset: Dataset) -> tuple[Message, ...]:
+    """Messages about what is unusual: an implant, a magnified or spot view, marks, patient data burnt in."""
     named, height = modifiers(dataset), aspect(dataset)
     implant = text(dataset, "BreastImplantPresent").upper() == "YES"
     rules = (
         (
             _IMPLANT_DISPLACED in named,
-            say(
-                "The implant was pushed back for this view (implant displaced), as the file says; the model was "
-                "not trained for implants."
-            ),
+            msg("implant-displaced"),
         ),
         (
             implant and _IMPLANT_DISPLACED not in named,
-            say("The breast has an implant, as the file says; the model was not trained for implants."),
+            msg("implant"),
         ),
-        (_MAGNIFICATION in named, say("This is a magnification view; the model knows standard views only.")),
+        (_MAGNIFICATION in named, msg("magnification-view")),
         (
             _SPOT in named and _MAGNIFICATION not in named,
-            say("This is a spot compression view; the model knows standard views only."),
+            msg("spot-compression-view"),
         ),
         (
             text(dataset, "PartialView").upper() == "YES",
-            say("The file says that it shows only a part of the breast."),
+            msg("partial-view"),
         ),
         (
             text(dataset, "BurnedInAnnotation").upper() == "YES",
-            say("The file says that text is burnt into the image; it may identify the patient."),
+            msg("burned-in-text"),
         ),
         (
             _has_overlay(dataset),
-            say("The file has an overlay (marks kept apart from the image), which is not shown."),
+            msg("overlay-not-shown"),
         ),
         (
             enlargement(height) != (1, 1),
-            say(
-                "The file's pixels are not square; the image was enlarged in one direction to its true shape."
-            ),
+            msg("pixels-not-square"),
         ),
         (
             not is_plausible(height),
-            say(
-                "The file gives its pixels a shape that no mammogram has; the image is shown as it is stored, "
-                "perhaps distorted, and nothing in it can be measured."
-            ),
+            msg("aspect-ratio-ignored"),
         ),
     )
-    return tuple(sentence for applies, sentence in rules if applies)
+    return tuple(message for applies, message in rules if applies)
 
 
 def _named(value: str) -> str | None:

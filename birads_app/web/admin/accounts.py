@@ -59,7 +59,7 @@ def accounts() -> ResponseReturnValue:
         try:
             users.create(form.name.data.strip(), form.password.data, form.role.data, current_user.name)
         except BiradsError as error:
-            form.form_errors.append(translated(error.sentence))
+            form.form_errors.append(translated(error.message))
             status = status_of(error)
         else:
             flash(_("The account %(name)s was created.", name=form.name.data.strip()))
@@ -83,7 +83,7 @@ def change_role(user_id: int) -> ResponseReturnValue:
     try:
         users.change_role(user, form.role.data, current_user.name)
     except BiradsError as error:
-        form.form_errors.append(translated(error.sentence))
+        form.form_errors.append(translated(error.message))
         return _account_page(user, role=form, status=status_of(error))
     return _done(_("The role of %(name)s was changed.", name=user.name))
 

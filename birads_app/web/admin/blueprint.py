@@ -47,7 +47,7 @@ def confirm_page(form: FlaskForm, error: BiradsError | None = None, **texts: Any
     texts : ``title``, ``text``, ``action``, ``back`` (an address), and whether it is a ``danger``
     """
     if error:
-        form.form_errors.append(translated(error.sentence))
+        form.form_errors.append(translated(error.message))
     status = status_of(error) if error else 422 if form.errors else 200
     return render_template("admin/confirm.html", form=form, **texts), status
 

@@ -88,7 +88,7 @@ def overview() -> ResponseReturnValue:
     try:
         training = _start(form)
     except BiradsError as error:
-        form.form_errors.append(translated(error.sentence))
+        form.form_errors.append(translated(error.message))
         return _list_page(form, 422)
     return redirect(url_for("admin.training", training_id=training.id), 303)
 

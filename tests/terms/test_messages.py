@@ -1,4 +1,4 @@
-"""What the core says is English to the program, and the reader's language to the reader."""
+"""Messages are stored as code and values, and shown as text: English to programs, the reader's language on pages."""
 
 import ast
 import copy
@@ -22,30 +22,47 @@ from birads_app.records import exams
 from birads_app.records.database import session, writing
 from birads_app.records.errors import TooManyAttempts
 from birads_app.records.schema import Exam, Image, User
-from birads_app.terms.errors import ImageTooLarge, UnreadableImage
-from birads_app.terms.messages import Sentence, say, together
+from birads_app.terms.catalogue import (
+    TEXTS,
+    account_texts,
+    dicom_texts,
+    exam_texts,
+    image_texts,
+    model_texts,
+    network_texts,
+)
+from birads_app.terms.errors import ImageTooLarge
+from birads_app.terms.messages import Message, join, msg
 from birads_app.web.wording import translated
 from tests.support.factories import bearer, make_token, make_user, sign_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GERMAN = {"Accept-Language": "de"}
 EXAM = "e" * 32
-LOW = "Low resolution (%(width)d x %(height)d pixels): small calcifications cannot be seen."
-CATALOGUE = {
-    LOW: "%(height)d mal %(width)d Bildpunkte sind wenig: Mikrokalk ist nicht zu sehen.",
-    "The picture is empty.": "Das Bild ist leer.",
-    "This looks odd: %(reason)s.": "Das sieht seltsam aus: %(reason)s.",
-    "it is noise": "es rauscht",
-    "The archive %(name)s is damaged. Pack the images again.": "Das Archiv %(name)s ist beschädigt.",
-    "There is no such exam. It may have been deleted.": "Diese Untersuchung gibt es nicht.",
+EMPTY = "The picture is empty."
+ODD = {"looks-odd": "This looks odd: %(reason)s.", "noise": "it is noise", "picture-empty": EMPTY}
+GERMAN_TEXTS = {
+    TEXTS["low-resolution"]: "%(height)d mal %(width)d Bildpunkte sind wenig: Mikrokalk ist nicht zu sehen.",
+    EMPTY: "Das Bild ist leer.",
+    ODD["looks-odd"]: "Das sieht seltsam aus: %(reason)s.",
+    ODD["noise"]: "es rauscht",
+    TEXTS["archive-damaged"]: "Das Archiv %(name)s ist beschädigt.",
+    TEXTS["exam-missing"]: "Diese Untersuchung gibt es nicht.",
 }
+
+
+@pytest.fixture(autouse=True)
+def _odd_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some texts of the test's own."""
+    for code, english in ODD.items():
+        monkeypatch.setitem(TEXTS, code, english)
 
 
 @pytest.fixture
 def config(config: dict[str, object], tmp_path: Path) -> dict[str, object]:
     """An application with a German catalogue of the test's own."""
     catalogue = Catalog(locale="de")
-    for english, german in CATALOGUE.items():
+    for english, german in GERMAN_TEXTS.items():
         catalogue.add(english, german)
     folder = tmp_path / "translations/de/LC_MESSAGES"
     folder.mkdir(parents=True)
@@ -55,73 +72,114 @@ def config(config: dict[str, object], tmp_path: Path) -> dict[str, object]:
 
 
 @pytest.fixture
-def odd() -> Sentence:
-    return say("This looks odd: %(reason)s.", reason=say("it is noise"))
+def odd(_odd_texts: None) -> Message:
+    return msg("looks-odd", reason=msg("noise"))
 
 
-def test_a_sentence_is_english_text(odd: Sentence) -> None:
+def test_a_message_is_english_text(odd: Message) -> None:
     assert odd == "This looks odd: it is noise."
     assert json.dumps([odd]) == '["This looks odd: it is noise."]'
-    assert say("2% are enough.") == "2% are enough."
-    assert together(["One.", "Two."]) == "One. Two."
+    assert join(["One.", "2% are enough."]) == "One. 2% are enough."
+    assert join([odd, msg("picture-empty")], lines=True) == f"{odd}\n{EMPTY}"
 
 
-def test_a_copy_is_a_sentence_too(odd: Sentence) -> None:
+def test_a_text_without_values_may_hold_a_per_cent_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TEXTS, "enough", "2% are enough.")
+    assert msg("enough") == "2% are enough."
+
+
+def test_an_unknown_code_is_refused_in_the_program_and_shown_where_it_is_stored() -> None:
+    with pytest.raises(KeyError, match="no-such-code"):
+        msg("no-such-code")
+    assert Message("no-such-code", {}) == "no-such-code"
+    assert Message("no-such-code", {"width": 3, "side": "R"}) == "no-such-code (width: 3, side: R)"
+
+
+@pytest.mark.parametrize("text", ["%(height)d pixels.", "%(width)q pixels.", "100% of %(width)d pixels."])
+def test_a_text_that_does_not_fit_stored_values_hides_none(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TEXTS, "noise", text)
+    assert Message("noise", {"width": 3}) == "noise (width: 3)"
+
+
+def test_a_copy_is_a_message_too(odd: Message) -> None:
     for again in (copy.deepcopy(odd), pickle.loads(pickle.dumps(odd))):
-        assert (again, again.template, again.values) == (odd, odd.template, odd.values)
+        assert (again, again.code, again.values) == (odd, odd.code, odd.values)
 
 
-def test_an_error_keeps_its_sentence() -> None:
+def test_an_error_keeps_its_message() -> None:
     with pytest.raises(ImageTooLarge) as caught:
         check_size(100_000, 20_000)
-    assert caught.value.sentence == str(caught.value)
-    assert caught.value.sentence.values == {"width": 100_000, "height": 20_000, "megapixels": 120}
-    assert TooManyAttempts(90).sentence.values == {"minutes": 2}
+    assert caught.value.message == str(caught.value)
+    assert caught.value.message.values == {"width": 100_000, "height": 20_000, "megapixels": 120}
+    assert TooManyAttempts(90).message.values == {"minutes": 2}
 
 
-def test_a_refusal_keeps_those_of_all_files(app: Flask, odd: Sentence) -> None:
-    refusal = IntakeRefused(
-        [Problem("one.png", odd, UnreadableImage), Problem("", say("The picture is empty."), UnreadableImage)]
-    )
+def test_a_refusal_keeps_those_of_all_files(app: Flask, odd: Message) -> None:
+    refusal = IntakeRefused([Problem("one.png", odd, 422), Problem("", msg("picture-empty"), 422)])
     assert str(refusal) == "one.png: This looks odd: it is noise.\nThe picture is empty."
     with app.test_request_context(headers=GERMAN):
         assert (
-            translated(refusal.sentence) == "one.png: Das sieht seltsam aus: es rauscht.\nDas Bild ist leer."
+            translated(refusal.message) == "one.png: Das sieht seltsam aus: es rauscht.\nDas Bild ist leer."
         )
 
 
-def test_what_no_catalogue_has_stays_as_it_is(app: Flask, odd: Sentence) -> None:
+def test_what_no_catalogue_has_stays_as_it_is(
+    app: Flask, odd: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TEXTS, "new", "New: %(reason)s.")
     with app.test_request_context(headers=GERMAN):
-        assert [translated(said) for said in ("", "100% new", say("New: %(reason)s.", reason=odd))] == [
-            "",
-            "100% new",
-            "New: Das sieht seltsam aus: es rauscht..",
-        ]
+        shown = [translated(text) for text in ("", "100% new", msg("new", reason=odd), Message("gone", {}))]
+        assert shown == ["", "100% new", "New: Das sieht seltsam aus: es rauscht..", "gone"]
 
 
 @pytest.fixture
-def stored(app: Flask, odd: Sentence) -> Flask:
+def stored(app: Flask, odd: Message) -> Flask:
     """A stored exam of one image with three warnings, the last as it was stored formerly."""
     make_user(app)
-    warnings = [odd, say(LOW, width=160, height=200), "The picture is empty."]
+    warnings = [odd, msg("low-resolution", width=160, height=200), EMPTY]
     image = Image(id="a" * 32, position=0, filename="one.png", source="PNG", category="4", warnings=warnings)
     image.probabilities, image.width, image.height = {"4": 0.75, "1": 0.25}, 160, 200
     with app.app_context(), writing() as current:
         reader = current.query(User).one()
         exam = Exam(id=EXAM, uploader_id=reader.id, model="m", demonstration=True, images=[image])
-        exam.failure = together([odd, say("The picture is empty.")])
+        exam.failure = join([odd, msg("picture-empty")])
         current.add(exam)
     return app
 
 
-def test_the_database_gives_sentences_back(stored: Flask, odd: Sentence) -> None:
+def test_the_database_gives_messages_back(stored: Flask, odd: Message) -> None:
     with stored.app_context():
         exam = exams.get(EXAM)
         first, second, third = exam.images[0].warnings
-        assert first == odd and isinstance(first.values["reason"], Sentence)
+        assert first == odd and isinstance(first.values["reason"], Message)
         assert second.values == {"width": 160, "height": 200}
         assert type(third) is str
-        assert exam.failure.values == {"s1": odd, "s2": "The picture is empty."}
+        assert exam.failure.values == {"1": odd, "2": EMPTY}
+
+
+def test_no_text_is_stored(stored: Flask) -> None:
+    with stored.app_context():
+        warnings, failure = (
+            session()
+            .execute(text("SELECT warnings, failure FROM images JOIN exams ON exams.id = images.exam_id"))
+            .one()
+        )
+    assert json.loads(warnings)[:2] == [
+        {"code": "looks-odd", "values": {"reason": {"code": "noise", "values": {}}}},
+        {"code": "low-resolution", "values": {"width": 160, "height": 200}},
+    ]
+    assert "odd: " not in failure and "empty." not in failure
+
+
+def test_an_edited_text_changes_what_stored_exams_show(
+    stored: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(client)
+    assert "Low resolution (160 x 200 pixels)" in client.get(f"/exams/{EXAM}").text
+    monkeypatch.setitem(TEXTS, "low-resolution", "Only %(width)d columns and %(height)d rows.")
+    assert "Only 160 columns and 200 rows." in client.get(f"/exams/{EXAM}").text
 
 
 def test_rows_of_plain_text_stay_readable(stored: Flask) -> None:
@@ -170,7 +228,9 @@ def test_what_is_wrong_with_a_file_is_translated_and_its_name_is_not(
     assert "Das Archiv &lt;b&gt;it is noise.zip ist beschädigt." in answer.text
 
 
-# ---- every sentence can be gathered, and every error has one
+# ---- every code is in the catalogue, and every error has one
+
+PLACEHOLDER = re.compile(r"%\((\w+)\)[dsr]")
 
 
 def _trees() -> Iterator[tuple[str, ast.Module]]:
@@ -199,7 +259,7 @@ def _domain_errors() -> set[str]:
 
 
 def _is_text(node: ast.expr) -> bool:
-    """Tell a literal, and what is put together from one, from a variable and a sentence."""
+    """Tell a literal, and what is put together from one, from a variable and a message."""
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Attribute) and node.func.attr in {"format", "join"}
     literal = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != ""
@@ -209,20 +269,41 @@ def _is_text(node: ast.expr) -> bool:
 def _offences(tree: ast.AST, errors: set[str]) -> Iterator[str]:
     for name, call in _calls(tree):
         if name in errors and any(map(_is_text, call.args)):
-            yield f"line {call.lineno}: the message of {name} is not made with say()"
-        if name != "say" or isinstance(call.args[0], ast.Name):
-            continue  # a name is that of a text in N_(), which is gathered there
-        if not isinstance(call.args[0], ast.Constant):
-            yield f"line {call.lineno}: the template cannot be gathered from the source"
-        elif set(re.findall(r"%\((\w+)\)", call.args[0].value)) != {key.arg for key in call.keywords}:
-            yield f"line {call.lineno}: template and values differ in their names"
+            yield f"line {call.lineno}: the message of {name} is not made with msg()"
+        if name != "msg":
+            continue
+        code = call.args[0].value if isinstance(call.args[0], ast.Constant) else None
+        if code not in TEXTS:
+            yield f"line {call.lineno}: the catalogue has no such code: {ast.unparse(call.args[0])}"
+        elif set(PLACEHOLDER.findall(TEXTS[code])) != {key.arg for key in call.keywords}:
+            yield f"line {call.lineno}: placeholders and values of {code} differ"
 
 
-def test_every_error_has_a_sentence_that_can_be_translated() -> None:
+def test_every_error_has_a_message_of_the_catalogue() -> None:
     errors = _domain_errors() | {"Problem"}
     assert {"UnreadableImage", "NotFound", "TwoPatients", "IntakeRefused"} <= errors
     found = [f"{path}, {offence}" for path, tree in _trees() for offence in _offences(tree, errors)]
     assert not found, "\n".join(found)
+
+
+def test_every_code_of_the_catalogue_is_used() -> None:
+    used = {
+        ast.literal_eval(call.args[0]) for _, tree in _trees() for name, call in _calls(tree) if name == "msg"
+    }
+    assert not set(TEXTS) - set(ODD) - used
+
+
+def test_codes_are_short_lower_case_words_and_stand_once() -> None:
+    tables = [
+        account_texts.ACCOUNT,
+        dicom_texts.DICOM,
+        exam_texts.EXAM,
+        image_texts.IMAGE,
+        model_texts.MODEL,
+        network_texts.NETWORK,
+    ]
+    assert sum(map(len, tables)) == len(TEXTS) - len(ODD)
+    assert not [code for code in TEXTS if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code) or len(code) > 32]
 
 
 @pytest.mark.parametrize(
@@ -233,9 +314,11 @@ def test_every_error_has_a_sentence_that_can_be_translated() -> None:
         "error = NotFound('There is no ' + name)",
         "raise NotFound('There is no {}.'.format(name))",
         "class NotFound(BiradsError):\n def __init__(self):\n  super().__init__('There is none.')",
-        "raise NotFound(say(f'There is no {name}.'))",
-        "raise NotFound(say('There is no %(name)s.', nmae=name))",
-        "raise NotFound(say('There is no %(name)s.'))",
+        "raise NotFound(msg(code))",
+        "raise NotFound(msg(f'{what}-missing'))",
+        "raise NotFound(msg('no-such-code'))",
+        "raise NotFound(msg('archive-damaged', nmae=name))",
+        "raise NotFound(msg('archive-damaged'))",
     ],
 )
 def test_it_catches_one_that_has_none(source: str) -> None:
@@ -243,7 +326,7 @@ def test_it_catches_one_that_has_none(source: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["raise NotFound(say('There is no %(name)s.', name=name))", "raise NotFound(error.sentence)"]
+    "source", ["raise NotFound(msg('archive-damaged', name=name))", "raise NotFound(error.message)"]
 )
 def test_it_lets_the_right_way_pass(source: str) -> None:
     assert not list(_offences(ast.parse(source), {"NotFound"}))
