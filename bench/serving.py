@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from bench import exam, plain, worker
 from bench.measurement import Measurement, take_turns
 from birads_app.imaging.decode import decode
-from birads_app.model import bundle as bundles
-from birads_app.model import history
+from birads_app.model import bundles, history
 from birads_app.model.predictor import Predictor
 
 REQUIRED_RATIO = 3.0

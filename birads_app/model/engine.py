@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model.bundle import BACKBONE, HEAD, Bundle
+from birads_app.model.bundles import BACKBONE, HEAD, Bundle
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import msg
 

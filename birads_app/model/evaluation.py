@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from birads_app.model.bundle import EVALUATION, Bundle
+from birads_app.model.bundles import EVALUATION, Bundle
 
 
 @dataclass(frozen=True)

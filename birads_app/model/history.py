@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.terms.errors import BundleError, NoModel
 from birads_app.terms.messages import msg
 

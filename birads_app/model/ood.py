@@ -32,7 +32,7 @@ def average(maps: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class OodDetector:
     """Where the images lie that a model learned from, and how far from them others do.
 
     mean : float32 (channels,), of the features brought to length 1
@@ -62,7 +62,7 @@ class Familiarity:
         """The share of tried images that are nearer than each image, float (n,) from 0 to 1."""
         return np.asarray(np.searchsorted(self.tried, self.distances(features)) / len(self.tried))
 
-    def far(self, features: np.ndarray) -> np.ndarray:
+    def is_ood(self, features: np.ndarray) -> np.ndarray:
         """Which images are unlike the known ones, bool (n,)."""
         return np.asarray(self.exceeded(features) >= LEVEL)
 
@@ -79,8 +79,8 @@ class Familiarity:
         return stream.getvalue()
 
 
-def read(data: bytes) -> Familiarity:
-    """Read what :meth:`Familiarity.to_bytes` wrote; raises ValueError where it is something else."""
+def read(data: bytes) -> OodDetector:
+    """Read what :meth:`OodDetector.to_bytes` wrote; raises ValueError where it is something else."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = {name: np.asarray(file[name], np.float32) for name in (*_HALVES, "tried")}
@@ -91,10 +91,10 @@ def read(data: bytes) -> Familiarity:
     fits = shapes[0] == (channels,) and shapes[2][1:] == (components,) and len(found["known"])
     if not (channels and fits and found["tried"].ndim == 1 and len(found["tried"])):
         raise ValueError("its arrays do not fit together")
-    return Familiarity(**found)
+    return OodDetector(**found)
 
 
-def fit(training: np.ndarray, held_out: np.ndarray) -> Familiarity:
+def fit(training: np.ndarray, held_out: np.ndarray) -> OodDetector:
     """Know the images that a model learned from, and try those of patients that it did not learn from.
 
     Parameters
@@ -107,7 +107,7 @@ def fit(training: np.ndarray, held_out: np.ndarray) -> Familiarity:
     _, _, rows = np.linalg.svd(features - mean, full_matrices=False)
     axes = _halved(rows[:_COMPONENTS].T)
     known = _halved((features - mean) @ axes)
-    untried = Familiarity(mean, axes, known, tried=np.empty(0, np.float32))
+    untried = OodDetector(mean, axes, known, tried=np.empty(0, np.float32))
     return replace(untried, tried=np.sort(untried.distances(held_out)))
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.segmentation import Box
-from birads_app.model import bundle as bundles
-from birads_app.model import conformal, history, occlusion, ood, preprocess
-from birads_app.model.bundle import Bundle
+from birads_app.model import bundles, conformal, history, occlusion, ood, preprocess
+from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
 from birads_app.terms.errors import ModelError
@@ -88,8 +87,8 @@ class Predictor:
 
     def _strange(self, maps: np.ndarray) -> tuple[Message, ...]:
         """A warning where an image is unlike those the model learned from; none where the bundle cannot tell."""
-        known = self.bundle.familiarity
-        far = known is not None and known.far(ood.average(maps)[None])[0]
+        known = self.bundle.ood_detector
+        far = known is not None and known.is_ood(ood.average(maps)[None])[0]
         return (ood.WARNING,) if far else ()
 
     def _prediction_set(self, probabilities: np.ndarray) -> tuple[str, ...]:

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model import bundle as bundles
-from birads_app.model import history
-from birads_app.model.bundle import Bundle
+from birads_app.model import bundles, history
+from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine
 from birads_app.terms.errors import BundleError, NoModel, NotForService

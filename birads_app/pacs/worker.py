@@ -14,7 +14,7 @@ from birads_app.deid.identity import read_identity
 from birads_app.imaging.dicom import parser
 from birads_app.intake.ingest import IntakeRefused, note_failure, take_in
 from birads_app.logs import where
-from birads_app.model.bundle import version
+from birads_app.model.bundles import version
 from birads_app.pacs.duplicates import is_own, is_stored
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send

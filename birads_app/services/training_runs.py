@@ -31,7 +31,7 @@ import click
 from flask import current_app
 
 from birads_app.config import Settings
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.records import audit_log
 from birads_app.records.errors import NotFound, TrainingRefused
 from birads_app.terms.messages import msg

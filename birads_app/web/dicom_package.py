@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from flask import current_app
 from pydicom.dataset import Dataset
 
-from birads_app.model.bundle import version
+from birads_app.model.bundles import version
 from birads_app.pacs.results import as_stored, objects_of, report_of
 from birads_app.records import assessments, outbox
 from birads_app.records.schema import Exam

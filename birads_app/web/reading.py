@@ -28,7 +28,7 @@ from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.intake import samples
 from birads_app.intake.ingest import IntakeRefused, Problem, check_count, take_in_studies
 from birads_app.intake.study_grouping import Upload
-from birads_app.model.bundle import Bundle
+from birads_app.model.bundles import Bundle
 from birads_app.records import audit_log, exams, files, users
 from birads_app.records import worklist as records
 from birads_app.records.errors import NotFound

@@ -8,8 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.model import bundle as bundles
-from birads_app.model import history
+from birads_app.model import bundles, history
 from training.cli.commands import register
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birads_app.model import bundle as bundles
-from birads_app.model import history, occlusion
-from birads_app.model.bundle import Bundle
+from birads_app.model import bundles, history, occlusion
+from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.preprocess import standardise

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from birads_app.imaging.decode import Mammogram
-from birads_app.model import bundle as bundles
-from birads_app.model import history
+from birads_app.model import bundles, history
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.terms.errors import BundleError, NoModel, NotAMammogram
 from training.phantoms.generate import WHITE, patients

@@ -17,7 +17,7 @@ from birads_app.cli.practice_commands import export
 from birads_app.deid import prepare
 from birads_app.deid.prepare import Incoming
 from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.practice.export import label
 from birads_app.records import audit_log, exams, files, users
 from birads_app.records.schema import Assessment, Exam, Image

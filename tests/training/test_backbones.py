@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.model.engine import open_graph
 from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import ModelError

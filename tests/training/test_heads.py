@@ -15,8 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.model import bundle as bundles
-from birads_app.model import history, occlusion, preprocess
+from birads_app.model import bundles, history, occlusion, preprocess
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_graph
 from tests.conftest import ROOT
@@ -37,7 +36,7 @@ NETWORKS = ["dense", "cnn-lstm", "conv-transformer"]
 SERVE = """
 import json, sys
 from pathlib import Path
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.imaging.decode import decode
 from birads_app.model.predictor import Predictor
 

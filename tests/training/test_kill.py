@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundle as bundles
-from birads_app.model import history
+from birads_app.model import bundles, history
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.preprocess import prepare

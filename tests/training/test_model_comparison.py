@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.terms.errors import ModelError
 from training.config import Site
 from training.presets import model_comparison

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.model.predictor import Predictor
 from training.config import Site, TrainConfig
 from training.data import smote

@@ -10,8 +10,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 from test_heads import arguments_for
 
-from birads_app.model import bundle as bundles
-from birads_app.model import history
+from birads_app.model import bundles, history
 from birads_app.terms.errors import BiradsError
 from training.engine import fit
 from training.heads import head

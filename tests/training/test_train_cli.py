@@ -17,8 +17,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundle as bundles
-from birads_app.model import history
+from birads_app.model import bundles, history
 from birads_app.model.predictor import Predictor
 from training import heads
 from training.cli.commands import register
@@ -93,7 +92,7 @@ def test_it_works(train, phantoms, folder) -> None:
     assert f"{evaluation['figures']['f1']['value']:.3f}" in bundle.card
     known, tried = (sum(evaluation["parts"][part]["images"].values()) for part in ("training", "validation"))
     assert (evaluation["familiarity"]["known"], evaluation["familiarity"]["tried"]) == (known, tried)
-    assert bundle.familiarity is not None and len(bundle.familiarity.known) == known
+    assert bundle.ood_detector is not None and len(bundle.ood_detector.known) == known
     assert np.sum(evaluation["confusion"]) == evaluation["images"]
     assert "Research use only" in bundle.card and evaluation["warning"] == ""
 

@@ -9,7 +9,7 @@ import pytest
 from test_heads import arguments_for
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.predictor import Predictor
 from birads_app.model.preprocess import standardise

@@ -9,8 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from birads_app.model import bundle as bundles
-from birads_app.model import evaluation, history
+from birads_app.model import bundles, evaluation, history
 from birads_app.records import audit_log
 from birads_app.records.schema import Role
 from birads_app.web.model_card import rendered

@@ -60,7 +60,7 @@ def site() -> "Site":
 
 def run_directory_of(name: str) -> "RunDirectory":
     """The work folder of a training; raises BundleError for a name that is none."""
-    from birads_app.model.bundle import check_name
+    from birads_app.model.bundles import check_name
     from training.pipeline.run_directory import RunDirectory
 
     return RunDirectory(Path(settings().instance) / "training" / check_name(name))

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model import ood as familiarity
-from birads_app.model.ood import Familiarity
+from birads_app.model import ood
+from birads_app.model.ood import OodDetector
 from training.data.split import Split
 from training.features.extract import Features
 from training.heads import Head
@@ -24,7 +24,7 @@ class OodFit:
     flagged, images : test images that are called strange, and all of them
     """
 
-    familiarity: Familiarity
+    detector: OodDetector
     known: int
     tried: int
     flagged: int
@@ -32,15 +32,15 @@ class OodFit:
 
     def as_dict(self) -> dict[str, Any]:
         """As evaluation.json has it."""
-        return {name: value for name, value in asdict(self).items() if name != "familiarity"}
+        return {name: value for name, value in asdict(self).items() if name != "detector"}
 
 
 def fit(features: Features, split: Split, kind: Head) -> OodFit:
     """Learn from the training images, and from no synthetic row; the validation patients set what is too far."""
     parts = (split.training, split.validation, split.test)
     training, validation, test = (_averages(features, part, kind) for part in parts)
-    found = familiarity.fit(training, validation)
-    flagged = int(found.far(test).sum()) if len(test) else 0
+    found = ood.fit(training, validation)
+    flagged = int(found.is_ood(test).sum()) if len(test) else 0
     return OodFit(found, len(training), len(validation), flagged, len(test))
 
 
@@ -52,7 +52,7 @@ def _averages(features: Features, part: np.ndarray, kind: Head) -> np.ndarray:
     for start in range(0, len(chosen), _AT_ONCE):
         rows = np.asarray(features.array[chosen[start : start + _AT_ONCE]], np.float32)
         found[start : start + _AT_ONCE] = (
-            familiarity.average(rows.reshape(-1, *features.map_shape))
+            ood.average(rows.reshape(-1, *features.map_shape))
             if kind.whole_maps
             else averages(rows, features.map_shape[2])
         )

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.model import engine as engines
 from birads_app.terms.errors import ModelError
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from birads_app.imaging.decode import decode
 from birads_app.imaging.segmentation import Box
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from birads_app.model.predictor import ImagePrediction, Predictor
 from training.config import Site, TrainConfig
 from training.evaluation.evaluate import measures

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from birads_app.model import bundle as bundles
+from birads_app.model import bundles
 from training.errors import NameTaken, TrainingError
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birads_app.model import bundle as bundles
-from birads_app.model import conformal, preprocess
+from birads_app.model import bundles, conformal, preprocess
 from training.data import protocol, smote
 from training.data.dataset_report import DatasetReport
 from training.data.split import Split
@@ -102,7 +101,7 @@ class TrainingResult:
             head=self.trained.freeze(self.features.map_shape),
             evaluation=known,
             report=html.page(known, self._pictures() if self.config.report_images else ()),
-            known=self.far.familiarity,
+            ood_detector=self.far.detector,
         )
         return FinishedTraining(path, evaluation, text.summary(known))
 

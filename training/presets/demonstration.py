@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model import bundle as bundles
-from birads_app.model import conformal, preprocess
+from birads_app.model import bundles, conformal, preprocess
 from birads_app.model.engine import open_graph
 from training.config import Site
 from training.engine.backbone import freeze_backbone, keras_resnet50

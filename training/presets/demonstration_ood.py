@@ -11,11 +11,10 @@ import numpy as np
 
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
-from birads_app.model import bundle as bundles
-from birads_app.model import ood
-from birads_app.model.bundle import Bundle
+from birads_app.model import bundles, ood
+from birads_app.model.bundles import Bundle
 from birads_app.model.engine import open_engine
-from birads_app.model.ood import Familiarity
+from birads_app.model.ood import OodDetector
 from birads_app.model.preprocess import prepare
 from birads_app.terms.errors import ModelError, NotAMammogram
 from training.config import Site
@@ -73,11 +72,11 @@ def fit(path: Path, data: Path, site: Site) -> str:
     tried = list(_try(known, features, material, bundle.size))
     section = card(known, tried)
     figures = {"known": len(known.known), "tried": len(known.tried), "kinds": [asdict(one) for one in tried]}
-    bundles.add_familiarity(path, known, section, figures)
+    bundles.add_ood_detector(path, known, section, figures)
     return section
 
 
-def card(known: Familiarity, tried: Sequence[OodTest]) -> str:
+def card(known: OodDetector, tried: Sequence[OodTest]) -> str:
     """The card's section, in Markdown."""
     rows = [
         [
@@ -146,7 +145,7 @@ def _part(material: Material, part: str) -> np.ndarray:
     )
 
 
-def _try(known: Familiarity, features: Judge, material: Material, size: int) -> Iterator[OodTest]:
+def _try(known: OodDetector, features: Judge, material: Material, size: int) -> Iterator[OodTest]:
     """Images of the training's own sources first, then the others."""
     from sklearn.metrics import roc_auc_score
 
@@ -157,7 +156,7 @@ def _try(known: Familiarity, features: Judge, material: Material, size: int) -> 
         distances = np.concatenate([known.distances(found), own])
         strange = np.arange(len(distances)) < len(found)
         return OodTest(
-            title, refused, len(found), int(known.far(found).sum()), roc_auc_score(strange, distances)
+            title, refused, len(found), int(known.is_ood(found).sum()), roc_auc_score(strange, distances)
         )
 
     for name in (CESM, DDSM):

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model import bundle as bundles
-from birads_app.model import conformal
+from birads_app.model import bundles, conformal
 from birads_app.model.aggregation import DEFAULT_POOLING
 from birads_app.model.calibration import fit_temperature, softmax
 from birads_app.model.engine import open_engine

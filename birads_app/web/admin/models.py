@@ -7,8 +7,7 @@ from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from wtforms import BooleanField, HiddenField
 
-from birads_app.model import bundle as bundles
-from birads_app.model import history, registry
+from birads_app.model import bundles, history, registry
 from birads_app.model.evaluation import Figure, Measured, measured
 from birads_app.services import promotion as promoting
 from birads_app.terms.errors import BiradsError, BundleError, ModelError

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from birads_app.model import ood as familiarity
-from birads_app.model import preprocess
+from birads_app.model import ood, preprocess
 from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
-from birads_app.model.ood import Familiarity
+from birads_app.model.ood import OodDetector
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import msg
 
@@ -31,9 +30,9 @@ BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
     "evaluation.json",
     "manifest.json",
 )
-REPORT, FAMILIARITY, FAMILIARITY_CARD = "report.html", "familiarity.npz", "familiarity.md"
+REPORT, OOD_DETECTOR, OOD_CARD = "report.html", "familiarity.npz", "familiarity.md"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
-_OPTIONAL = (REPORT, FAMILIARITY, FAMILIARITY_CARD)
+_OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -47,7 +46,7 @@ class Bundle:
     threshold : of the prediction sets (:mod:`birads_app.model.conformal`); None where it has none
     pooling : rule by which a breast's views are pooled (:mod:`birads_app.model.aggregation`)
     demonstration : True where the model only shows what the product does
-    familiarity : tells which images are unlike those it learned from; None where it cannot
+    ood_detector : tells which images are unlike those it learned from; None where it cannot
     card : the model card, Markdown
     """
 
@@ -62,7 +61,7 @@ class Bundle:
     head: str
     demonstration: bool
     card: str
-    familiarity: Familiarity | None
+    ood_detector: OodDetector | None
 
 
 def load(path: Path) -> Bundle:
@@ -90,9 +89,9 @@ def load(path: Path) -> Bundle:
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
         card="\n".join(
-            (path / file).read_text("utf-8") for file in (CARD, FAMILIARITY_CARD) if file in manifest["files"]
+            (path / file).read_text("utf-8") for file in (CARD, OOD_CARD) if file in manifest["files"]
         ),
-        familiarity=_familiarity(path / FAMILIARITY) if FAMILIARITY in held else None,
+        ood_detector=_ood_detector(path / OOD_DETECTOR) if OOD_DETECTOR in held else None,
     )
 
 
@@ -106,7 +105,7 @@ def write(
     head: bytes,
     evaluation: dict[str, Any],
     report: str | None = None,
-    known: Familiarity | None = None,
+    ood_detector: OodDetector | None = None,
 ) -> Path:
     """Write a bundle whole or not at all.
 
@@ -117,7 +116,7 @@ def write(
         whatever else should be kept (``prediction_set {level, threshold}``, ``exam_rule``, ``created``,
         ``backbone``, ``training``); ``schema``, ``name`` and ``files`` are filled in
     report : the page ``report.html``, if there is one
-    known : what tells which images are unlike those it learned from
+    ood_detector : tells which images are unlike those it learned from
 
     Raises
     ------
@@ -136,7 +135,7 @@ def write(
             CARD: card.encode(),
             EVALUATION: _to_json(evaluation),
             **({REPORT: report.encode()} if report is not None else {}),
-            **({FAMILIARITY: known.to_bytes()} if known is not None else {}),
+            **({OOD_DETECTOR: ood_detector.to_bytes()} if ood_detector is not None else {}),
         }
         files = {file: _entry(data) for file, data in contents.items()}
         contents[MANIFEST] = _to_json({"schema": SCHEMA, "name": name, **manifest, "files": files})
@@ -150,7 +149,7 @@ def write(
     return target
 
 
-def add_familiarity(path: Path, known: Familiarity, section: str, figures: dict[str, Any]) -> None:
+def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figures: dict[str, Any]) -> None:
     """Let an existing bundle tell which images are unlike those it learned from, in place of what it had.
 
     The bundle is whole at every moment: files count once the manifest names them.
@@ -166,7 +165,7 @@ def add_familiarity(path: Path, known: Familiarity, section: str, figures: dict[
         The bundle is missing or damaged.
     """
     manifest = load(path).manifest
-    contents = {FAMILIARITY: known.to_bytes(), FAMILIARITY_CARD: section.encode()}
+    contents = {OOD_DETECTOR: ood_detector.to_bytes(), OOD_CARD: section.encode()}
     others = {file: entry for file, entry in manifest["files"].items() if file not in contents}
     if others != manifest["files"]:
         replace(path / MANIFEST, _to_json({**manifest, "files": others}))
@@ -286,9 +285,9 @@ def _verify_file(file: Path, expected: Any) -> None:
         )
 
 
-def _familiarity(file: Path) -> Familiarity:
+def _ood_detector(file: Path) -> OodDetector:
     try:
-        return familiarity.read(file.read_bytes())
+        return ood.read(file.read_bytes())
     except ValueError as error:
         name = file.parent.name
         raise BundleError(msg("bundle-file-damaged", name=name, file=file.name)) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from birads_app.model import bundle, history, preprocess
+from birads_app.model import bundles, history, preprocess
 from birads_app.terms.errors import BundleError, NoModel
 
 MANIFEST = {
@@ -19,7 +19,7 @@ MANIFEST = {
 
 def write(models: Path, name: str = "first", **changes: object) -> Path:
     """A bundle whose graphs are not graphs: bundles are checked, not run."""
-    return bundle.write(
+    return bundles.write(
         models,
         name,
         manifest={**MANIFEST, **changes},
@@ -38,7 +38,7 @@ def change_manifest(path: Path, **changes: object) -> None:
 
 
 def test_it_reads_what_was_written(tmp_path: Path) -> None:
-    loaded = bundle.load(write(tmp_path))
+    loaded = bundles.load(write(tmp_path))
     assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), 224)
     assert (loaded.temperature, loaded.head, loaded.demonstration) == (1.5, "dense", False)
     assert loaded.card == "# card\n" and loaded.threshold is None
@@ -46,19 +46,19 @@ def test_it_reads_what_was_written(tmp_path: Path) -> None:
 
 def test_it_knows_the_rule_for_a_breast(tmp_path: Path) -> None:
     path = write(tmp_path, exam_rule="worst")
-    assert bundle.load(path).pooling == "worst"
+    assert bundles.load(path).pooling == "worst"
     change_manifest(path, exam_rule="loudest")
     with pytest.raises(BundleError, match="incomplete"):
-        bundle.load(path)
+        bundles.load(path)
 
 
 def test_it_knows_the_threshold_of_the_prediction_sets(tmp_path: Path) -> None:
     path = write(tmp_path, prediction_set={"level": 0.9, "threshold": 0.75})
-    assert bundle.load(path).threshold == 0.75
+    assert bundles.load(path).threshold == 0.75
     for damaged in ({"level": 0.9}, {"threshold": 2}, {"threshold": None}, "0.9"):
         change_manifest(path, prediction_set=damaged)
         with pytest.raises(BundleError, match="incomplete"):
-            bundle.load(path)
+            bundles.load(path)
 
 
 def test_an_older_bundle_without_a_report_is_read(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_an_older_bundle_without_a_report_is_read(tmp_path: Path) -> None:
     del manifest["files"]["report.html"]
     (path / "report.html").unlink()
     change_manifest(path, files=manifest["files"])
-    assert bundle.load(path).name == "first"
+    assert bundles.load(path).name == "first"
 
 
 @pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
@@ -75,7 +75,7 @@ def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
     path = write(tmp_path)
     (path / file).write_bytes((path / file).read_bytes() + b" ")
     with pytest.raises(BundleError, match=f"{file} of model first was changed"):
-        bundle.load(path)
+        bundles.load(path)
 
 
 @pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
@@ -83,25 +83,25 @@ def test_it_refuses_a_missing_file(tmp_path: Path, file: str) -> None:
     path = write(tmp_path)
     (path / file).unlink()
     with pytest.raises(BundleError, match=f"lacks {file}"):
-        bundle.load(path)
+        bundles.load(path)
 
 
 def test_it_refuses_a_missing_model(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no model named ghost"):
-        bundle.load(tmp_path / "ghost")
+        bundles.load(tmp_path / "ghost")
 
 
 def test_it_refuses_a_newer_schema(tmp_path: Path) -> None:
     path = write(tmp_path)
-    change_manifest(path, schema=bundle.SCHEMA + 1)
+    change_manifest(path, schema=bundles.SCHEMA + 1)
     with pytest.raises(BundleError, match="Update the program"):
-        bundle.load(path)
+        bundles.load(path)
 
 
 def test_it_refuses_another_preprocessing(tmp_path: Path) -> None:
     path = write(tmp_path, preprocessing={"version": preprocess.VERSION + 1, "size": 224})
     with pytest.raises(BundleError, match="Retrain"):
-        bundle.load(path)
+        bundles.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": "1"}', '{"schema": 1}'])
@@ -109,7 +109,7 @@ def test_it_refuses_a_damaged_manifest(tmp_path: Path, text: str) -> None:
     path = write(tmp_path)
     (path / "manifest.json").write_text(text)
     with pytest.raises(BundleError, match="Restore the folder or retrain"):
-        bundle.load(path)
+        bundles.load(path)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_it_refuses_a_damaged_manifest(tmp_path: Path, text: str) -> None:
 def test_it_refuses_an_incomplete_manifest(tmp_path: Path, changes: dict[str, object]) -> None:
     path = write(tmp_path, **changes)
     with pytest.raises(BundleError, match="incomplete"):
-        bundle.load(path)
+        bundles.load(path)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "-x", "a" * 65, "ä"])
@@ -148,7 +148,7 @@ def test_promotion_is_remembered_and_undone(tmp_path: Path) -> None:
         history.current_name(tmp_path)
     write(tmp_path, "first")
     write(tmp_path, "second")
-    assert bundle.list_names(tmp_path) == ["first", "second"]
+    assert bundles.list_names(tmp_path) == ["first", "second"]
     history.set_current(tmp_path, "first")
     history.set_current(tmp_path, "second")
     history.set_current(tmp_path, "second")

@@ -14,8 +14,7 @@ from flask.testing import FlaskCliRunner
 
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
-from birads_app.model import bundle as bundles
-from birads_app.model import ood
+from birads_app.model import bundles, ood
 from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import BundleError
 from training import heads
@@ -35,7 +34,7 @@ STRANGE = RANDOM.gamma(4, SCALE[::-1], (20, 40)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def known() -> ood.Familiarity:
+def known() -> ood.OodDetector:
     return ood.fit(TRAINING, HELD_OUT)
 
 
@@ -56,9 +55,9 @@ def phantom(seed: int) -> Mammogram:
 def bundle(models: Path, tmp_path: Path) -> Path:
     """A copy of the shipped bundle as it was before bundles told strange images; the large files are linked."""
     path = shutil.copytree(models / "birads-demo", tmp_path / "models" / "old", copy_function=os.link)
-    change_manifest(path, lambda manifest: manifest["files"].pop(bundles.FAMILIARITY, None))
-    change_manifest(path, lambda manifest: manifest["files"].pop(bundles.FAMILIARITY_CARD, None))
-    for file in (bundles.FAMILIARITY, bundles.FAMILIARITY_CARD):
+    change_manifest(path, lambda manifest: manifest["files"].pop(bundles.OOD_DETECTOR, None))
+    change_manifest(path, lambda manifest: manifest["files"].pop(bundles.OOD_CARD, None))
+    for file in (bundles.OOD_DETECTOR, bundles.OOD_CARD):
         (path / file).unlink(missing_ok=True)
     return path
 
@@ -83,8 +82,8 @@ def test_the_distance_is_that_to_the_nearest_known_image_in_its_short_form(known
 
 def test_what_is_far_is_told_by_held_out_images_alone(known) -> None:
     np.testing.assert_allclose(known.tried, np.sort(known.distances(HELD_OUT)), rtol=1e-6)
-    assert known.far(HELD_OUT).mean() <= 0.01
-    assert known.far(STRANGE).all() and not known.far(TRAINING).any()
+    assert known.is_ood(HELD_OUT).mean() <= 0.01
+    assert known.is_ood(STRANGE).all() and not known.is_ood(TRAINING).any()
     assert known.distances(TRAINING).mean() < known.tried[0]  # a threshold of their own would be far too low
     between = np.sort(known.exceeded(HELD_OUT))
     assert between[0] == 0 and between[-1] == 1 - 1 / len(HELD_OUT)
@@ -124,12 +123,12 @@ def test_every_head_knows_real_training_images_only(kind: str) -> None:
     found = ood_fit.fit(features, split, head)
     assert (found.known, found.tried, found.images) == (20, 5, 5)
     expected = ood.fit(maps[:20].mean(axis=(1, 2)), maps[20:25].mean(axis=(1, 2)))
-    np.testing.assert_allclose(found.familiarity.tried, expected.tried, rtol=1e-2)
+    np.testing.assert_allclose(found.detector.tried, expected.tried, rtol=1e-2)
 
 
 def test_an_older_bundle_answers_and_says_nothing(bundle: Path) -> None:
     loaded = bundles.load(bundle)
-    assert loaded.familiarity is None and "unlike" not in loaded.card
+    assert loaded.ood_detector is None and "unlike" not in loaded.card
     (head,) = drawings(DRAWN["drawn heads"], 1, 0)
     assert ood.WARNING not in Predictor.load(loaded).predict(as_mammogram(head)).warnings
 
@@ -154,7 +153,7 @@ def test_strange_pictures_get_past_the_quality_check() -> None:
 
 
 def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monkeypatch) -> None:
-    bundles.add_familiarity(bundle, known, "## first\n", {})
+    bundles.add_ood_detector(bundle, known, "## first\n", {})
     assert bundles.load(bundle).card.endswith("\n## first\n")
     replace, left = bundles.replace, 0
 
@@ -168,16 +167,16 @@ def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monke
     monkeypatch.setattr(bundles, "replace", stop)
     for writes in range(4):
         left = 4
-        bundles.add_familiarity(bundle, known, "## again\n", {})
+        bundles.add_ood_detector(bundle, known, "## again\n", {})
         left = writes
         with pytest.raises(KeyboardInterrupt):
-            bundles.add_familiarity(bundle, known, f"## {writes}\n", {})
+            bundles.add_ood_detector(bundle, known, f"## {writes}\n", {})
         bundles.load(bundle)
     left = 4
-    bundles.add_familiarity(bundle, known, "## last\n", {"known": 60})
+    bundles.add_ood_detector(bundle, known, "## last\n", {"known": 60})
     assert bundles.load(bundle).card.endswith("\n## last\n")
     assert bundles.load(bundle).manifest["familiarity"] == {"known": 60}
-    for file in (bundles.FAMILIARITY, bundles.FAMILIARITY_CARD):
+    for file in (bundles.OOD_DETECTOR, bundles.OOD_CARD):
         data = (bundle / file).read_bytes()
         (bundle / file).write_bytes(data + b" ")
         with pytest.raises(BundleError, match=f"{file} of model old was changed"):
@@ -225,8 +224,8 @@ def test_the_command_fits_what_a_bundle_learned_from(
     bundle = bundles.load(path)
     learned = sum(parts[0] for parts in images.values()) + 4
     tried = sum(parts[1] for parts in images.values())
-    assert bundle.familiarity is not None
-    assert (len(bundle.familiarity.known), len(bundle.familiarity.tried)) == (learned, tried)
+    assert bundle.ood_detector is not None
+    assert (len(bundle.ood_detector.known), len(bundle.ood_detector.tried)) == (learned, tried)
     assert (
         "## Images unlike those it learned from" in bundle.card
         and "| drawn heads | 2 | 2 (100 %)" in bundle.card
