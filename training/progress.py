@@ -1,27 +1,42 @@
-"""Where a training stands: bars on the terminal, and a file for who watches from elsewhere.
+"""Progress of a training: bars on the terminal, and a state file for other processes to read.
 
-The file is JSON and replaced in one step:
+The file is JSON and is replaced in one step, so a reader never sees half of it:
 
-    {"task": "head", "part": "", "done": 3, "total": 100, "curves": {"head": [[1.21, 1.34], ...]}}
+    {"state": "running", "reason": "", "task": "head", "part": "", "done": 3, "total": 100,
+     "curves": {"head": [[1.21, 1.34], ...]}}
 
-``task`` is what is being counted and ``part`` what it belongs to, such as ``fold 2``; empty for the model itself.
-``curves`` has the training and validation loss of each epoch of the model itself, null where there is none.
+``state``   running, finished, failed or interrupted. A process that is killed cannot write its end, so ``running`` is
+            true only while that process lives.
+``reason``  why the training failed or was interrupted, in one line; else empty
+``task``    what ``done`` and ``total`` count; empty before the first task
+``part``    what the task belongs to, such as ``fold 2``; empty for the model itself
+``curves``  training and validation loss of each epoch of the model itself; null where there is none
 """
 
 import json
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-_WRITTEN_EVERY_S = 0.5
+_MIN_INTERVAL_S = 0.5
 
 _part: ContextVar[str] = ContextVar("part", default="")
-_file: ContextVar["_File | None"] = ContextVar("file", default=None)
+_file: ContextVar["_StateFile | None"] = ContextVar("file", default=None)
+
+
+class TrainingState(StrEnum):
+    """State of a training."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
 
 class Steps:
@@ -29,51 +44,70 @@ class Steps:
 
     def __init__(self, task: str, total: int, done: int, bar: Any) -> None:
         self._task, self._total, self._done, self._bar = task, total, done, bar
-        self._tell()
+        self._report()
 
     def step(self, count: int = 1, curve: Sequence[tuple[float, float]] = ()) -> None:
-        """So many more are done; ``curve`` has the losses of all epochs so far, where these are epochs."""
+        """Count steps as done; ``curve`` has the losses of all epochs so far if the steps are epochs."""
         self._done += count
         if curve:
             self._bar.set_postfix(validation_loss=f"{curve[-1][1]:.3f}")
         self._bar.update(count)
-        self._tell(curve)
+        self._report(curve)
 
-    def _tell(self, curve: Sequence[tuple[float, float]] = ()) -> None:
+    def _report(self, curve: Sequence[tuple[float, float]] = ()) -> None:
         file = _file.get()
         if file:
-            file.tell(self._task, _part.get(), self._done, self._total, curve)
+            file.report(self._task, _part.get(), self._done, self._total, curve)
 
 
-class _File:
-    """The file, and what it says."""
+class _StateFile:
+    """The state file and its content."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._written = path, 0.0
-        self._task, self._curves = ("", ""), dict[str, list[list[float | None]]]()
+        self._path, self._written_at = path, 0.0
+        self._curves: dict[str, list[list[float | None]]] = {}
+        self._content: dict[str, Any] = {
+            "state": TrainingState.RUNNING,
+            "reason": "",
+            "task": "",
+            "part": "",
+            "done": 0,
+            "total": 0,
+            "curves": self._curves,
+        }
+        self._write()
 
-    def tell(self, task: str, part: str, done: int, total: int, curve: Sequence[tuple[float, float]]) -> None:
-        """Write it down; of many steps in a moment only some are."""
+    def report(
+        self, task: str, part: str, done: int, total: int, curve: Sequence[tuple[float, float]]
+    ) -> None:
+        """Write the progress of a task, at most twice a second unless there is a new task or epoch."""
         if curve and not part:
-            self._curves[task] = [[_number(loss) for loss in losses] for losses in curve]
-        news = curve or self._task != (task, part)
-        if not news and time.monotonic() < self._written + _WRITTEN_EVERY_S:
-            return
-        self._task, self._written = (task, part), time.monotonic()
-        state = {"task": task, "part": part, "done": done, "total": total, "curves": self._curves}
+            self._curves[task] = [[_finite(loss) for loss in losses] for losses in curve]
+        is_new = curve or (self._content["task"], self._content["part"]) != (task, part)
+        self._content.update(task=task, part=part, done=done, total=total)
+        if is_new or time.monotonic() >= self._written_at + _MIN_INTERVAL_S:
+            self._write()
+
+    def end(self, state: TrainingState, reason: str = "") -> None:
+        """Write the final state."""
+        self._content.update(state=state, reason=reason)
+        self._write()
+
+    def _write(self) -> None:
+        self._written_at = time.monotonic()
         draft = self._path.with_name(f".{self._path.name}")
-        draft.write_text(json.dumps(state), "utf-8")
+        draft.write_text(json.dumps(self._content), "utf-8")
         os.replace(draft, self._path)
 
 
-def _number(loss: float) -> float | None:
-    """A loss as JSON has it."""
+def _finite(loss: float) -> float | None:
+    """Round a loss for JSON, which has no NaN and no infinity."""
     return round(loss, 5) if math.isfinite(loss) else None
 
 
 @contextmanager
 def steps(task: str, total: int, unit: str, done: int = 0) -> Iterator[Steps]:
-    """Count the steps of a task, of which some may be done already; the bar is silent where stderr is no terminal."""
+    """Count the steps of a task, ``done`` of which are done already; without a terminal there is no bar."""
     from tqdm import tqdm
 
     with tqdm(total=total, initial=done, desc=task, unit=unit, disable=None) as bar:
@@ -82,7 +116,7 @@ def steps(task: str, total: int, unit: str, done: int = 0) -> Iterator[Steps]:
 
 @contextmanager
 def part(name: str) -> Iterator[None]:
-    """Say what the tasks within belong to."""
+    """Name the part of the training that the tasks within belong to."""
     token = _part.set(name)
     try:
         yield
@@ -91,10 +125,31 @@ def part(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def written_to(path: Path | None) -> Iterator[None]:
-    """Keep the file up to date meanwhile; raises OSError where it cannot be written. None keeps none."""
-    token = _file.set(_File(path) if path else None)
+def written_to(path: Path | None, reason_of: Callable[[BaseException], str] = str) -> Iterator[None]:
+    """Keep a state file up to date, from ``running`` to how the block ends; None keeps no file.
+
+    Parameters
+    ----------
+    reason_of : the one-line reason of the exception that ends the block
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    if path is None:
+        yield
+        return
+    file = _StateFile(path)
+    token = _file.set(file)
     try:
         yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        with suppress(OSError):  # a full disk may be why the training failed
+            file.end(TrainingState.INTERRUPTED if interrupted else TrainingState.FAILED, reason_of(error))
+        raise
+    else:
+        file.end(TrainingState.FINISHED)
     finally:
         _file.reset(token)

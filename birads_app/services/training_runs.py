@@ -1,11 +1,14 @@
-"""Trainings that the browser starts: ``flask train`` in processes of their own, which outlive the web server.
+"""Trainings started from the browser: ``flask train`` in processes of their own, which outlive the web server.
 
-``instance/trainings/`` holds the file ``running``, locked by the process of the one training that runs, and a
+``instance/trainings/`` holds the file ``running``, which the process of the running training keeps locked, and a
 folder for each training:
 
-    training.json   what was asked for, and by whom
-    log.txt         what it printed
-    progress.json   how far it is (:mod:`training.progress` says what is in it)
+    training.json   its settings, and the account that started it
+    log.txt         its output
+    progress.json   its state and progress, written by its process; :mod:`training.progress` describes the format
+
+A process that is killed cannot write its end: its state still says ``running`` although the lock is free. Such a
+training counts as interrupted.
 """
 
 import fcntl
@@ -41,27 +44,30 @@ _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _NICENESS = 10  # readers come first
 _PATIENCE_S = 5.0
 _TAIL_BYTES, _TAIL_LINES = 16_384, 40
-# What TensorFlow says about the machine whenever it starts.
+# Lines about the machine that TensorFlow prints whenever it starts.
 _NOISE = re.compile(r"[IWE]\d{4} \d\d:|WARNING: All log messages before absl")
 _FOLDERS_SHOWN = 200
+_STATE_FILE = "progress.json"
+# Options that trainings of earlier versions keep under other names.
+_FORMER_OPTIONS = {"traps": "sanity_checks", "images": "report_images"}
 
 
 class State(StrEnum):
-    """Where a training stands."""
+    """State of a training, as its process writes it."""
 
     RUNNING = "running"
     FINISHED = "finished"
-    STOPPED = "stopped"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
 class Training:
-    """What was asked for.
+    """A training and its settings.
 
-    name : of the new model
-    data : the folder, or None for synthetic images
-    options : of ``flask train`` besides, by their names there
+    name : name of the new model
+    data : the folder or label table; None for synthetic images
+    options : other options of ``flask train``, by their names there
     who : name of the account that started it
     """
 
@@ -73,29 +79,29 @@ class Training:
 
     @property
     def started(self) -> datetime:
-        """When, in UTC."""
+        """Start time in UTC, from the id."""
         return datetime.strptime(self.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a training stands now.
+    """State and progress of a training at one moment.
 
-    error : why it failed, in one line; empty where it did not
-    resumable : True where it can go on
-    progress : what :mod:`training.progress` wrote last; empty before that
-    log : the last lines that it printed
+    reason : why it failed or was interrupted, in one line; else empty
+    resumable : True if the training can be resumed
+    progress : content of its state file; empty before the process has written it
+    log : last lines of its output
     """
 
     state: State
-    error: str
+    reason: str
     resumable: bool
     progress: dict[str, Any]
     log: str
 
 
 def possible() -> bool:
-    """True where training is installed: the image of the web application alone has no TensorFlow."""
+    """True if training is installed; the image of the web application alone has no TensorFlow."""
     return "train" in current_app.cli.commands and importlib.util.find_spec("tensorflow") is not None
 
 
@@ -105,14 +111,14 @@ def options() -> dict[str, click.Parameter]:
 
 
 def choices(option: Any) -> list[str]:
-    """What an option of ``flask train`` may be; empty where that is no list."""
+    """Return the choices of an option of ``flask train``; empty if it takes free values."""
     if isinstance(option.type, click.Choice):
         return list(option.type.choices)
     return option.metavar.split("|") if "|" in (option.metavar or "") else []
 
 
 def folders() -> list[str]:
-    """Folders to choose from: those that the settings name, and the ones directly inside."""
+    """List the folders to choose from: those in the settings and the ones directly inside them."""
     found = []
     for root in _settings().training_roots:
         with suppress(OSError):
@@ -122,7 +128,7 @@ def folders() -> list[str]:
 
 
 def data_folder(text: str) -> str:
-    """The folder or table that somebody names, resolved; raises TrainingRefused outside of what is allowed."""
+    """Resolve the path of a folder or label table; raise TrainingRefused if it is outside the allowed folders."""
     roots = _settings().training_roots
     path = Path(text).absolute().resolve()
     if not any(path.is_relative_to(root.resolve()) for root in roots):
@@ -144,12 +150,12 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
     Parameters
     ----------
     data : as :func:`data_folder` gave it, or None for synthetic images
-    chosen : options of ``flask train`` by name; flags are ``yes`` or ``no``, and what is empty is left out
+    chosen : options of ``flask train`` by name; flags are ``yes`` or ``no``, empty values are left out
 
     Raises
     ------
     BundleError, TrainingRefused
-        The name cannot be a model's or is taken, or another training runs.
+        The name is not valid or is taken, or another training runs.
     """
     if (_settings().models / bundles.check_name(name)).exists():
         raise TrainingRefused(msg("training-name-taken", name=name))
@@ -157,24 +163,24 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
     training = Training(f"{moment}-{secrets.token_hex(3)}", name, data, dict(chosen), who)
     arguments = [_argument(key, value) for key, value in training.options.items() if value]
     source = [f"--data={data}"] if data else []
-    with _Turn() as turn:
-        _keep(training)
+    with _TrainingLock() as lock:
+        _save(training)
         audit_log.note(who, "start training", name)
-        turn.launch(training, [*source, *arguments])
+        lock.launch(training, [*source, *arguments])
     return training
 
 
 def resume(training: Training, who: str) -> None:
-    """Go on with a training that was stopped; raises TrainingRefused where there is nothing to go on with."""
+    """Resume an interrupted or failed training; raise TrainingRefused if there is nothing to resume."""
     if not standing(training).resumable:
         raise TrainingRefused(msg("training-not-resumable", name=training.name))
-    with _Turn() as turn:
+    with _TrainingLock() as lock:
         audit_log.note(who, "resume training", training.name)
-        turn.launch(training, ["--resume"])
+        lock.launch(training, ["--resume"])
 
 
 def stop(training: Training, who: str) -> None:
-    """End the training's processes, politely first; raises TrainingRefused where it does not run."""
+    """End the training's processes, by SIGINT and then SIGKILL; raise TrainingRefused if it does not run."""
     runs = _running()
     if not runs or runs.get("id") != training.id or not runs.get("pid"):
         raise TrainingRefused(msg("training-not-running", name=training.name))
@@ -183,30 +189,33 @@ def stop(training: Training, who: str) -> None:
             os.killpg(int(runs["pid"]), sent)
         if _ended():
             break
+    state_file = _folder(training) / _STATE_FILE
+    if not state_file.exists():  # stopped before the process could write its state
+        state_file.write_text(json.dumps({"state": State.INTERRUPTED}), "utf-8")
     audit_log.note(who, "stop training", training.name)
 
 
 def listing() -> list[Training]:
-    """All trainings, newest first."""
+    """List all trainings, newest first."""
     names = sorted((path.name for path in _root().iterdir() if _ID.fullmatch(path.name)), reverse=True)
     return [_read(name) for name in names]
 
 
 def get(training_id: str) -> Training:
-    """A training; raises NotFound."""
+    """Return a training; raise NotFound if there is none with this id."""
     if not _ID.fullmatch(training_id) or not (_root() / training_id).is_dir():
         raise NotFound(msg("training-missing"))
     return _read(training_id)
 
 
 def running() -> Training | None:
-    """The training that runs now."""
+    """Return the training that runs now, or None."""
     runs = _running()
     return get(runs["id"]) if runs and "id" in runs else None
 
 
 def newest(limit: int) -> list[tuple[Training, Standing]]:
-    """The last trainings and how each stands, newest first."""
+    """List the last trainings with their states, newest first."""
     found: list[tuple[Training, Standing]] = []
     names: set[str] = set()
     for training in listing()[:limit]:
@@ -216,30 +225,33 @@ def newest(limit: int) -> list[tuple[Training, Standing]]:
 
 
 def standing(training: Training) -> Standing:
-    """How a training stands."""
-    named_so = (one for one in listing() if one.name == training.name)
-    return _standing(training, last=next(named_so).id == training.id)
+    """Return the state and progress of a training."""
+    same_name = (one for one in listing() if one.name == training.name)
+    return _standing(training, last=next(same_name).id == training.id)
 
 
 def _standing(training: Training, last: bool) -> Standing:
-    """How it stands; what lies under the model's name belongs to the ``last`` training of it."""
-    log = _tail(_folder(training) / "log.txt")
-    state, error = _state(training, last, log)
-    left = Path(current_app.instance_path) / "training" / training.name / "settings.json"
-    resumable = last and state in (State.STOPPED, State.FAILED) and left.is_file()
-    return Standing(state, error, resumable, _json(_folder(training) / "progress.json"), log)
+    """Read the state; bundle and run directory of the model's name belong to the ``last`` training of that name."""
+    progress = _json(_folder(training) / _STATE_FILE)
+    state, reason = _state(training, last, progress)
+    settings = Path(current_app.instance_path) / "training" / training.name / "settings.json"
+    resumable = last and state in (State.INTERRUPTED, State.FAILED) and settings.is_file()
+    return Standing(state, reason, resumable, progress, _tail(_folder(training) / "log.txt"))
 
 
-def _state(training: Training, last: bool, log: str) -> tuple[State, str]:
-    """Where it stands, and why where it failed. Nobody waits for the process, so what it left has to tell."""
+def _state(training: Training, last: bool, progress: Mapping[str, Any]) -> tuple[State, str]:
+    """Return state and reason; a process that holds no lock any more does not run, whatever it wrote last."""
     if (_running() or {}).get("id") == training.id:
         return State.RUNNING, ""
-    if last and (_settings().models / training.name / bundles.MANIFEST).is_file():
-        return State.FINISHED, ""
-    line = next((line for line in reversed(log.splitlines()) if line.strip()), "")
-    if not line.startswith("Error: ") or line.startswith("Error: Interrupted."):
-        return State.STOPPED, ""
-    return State.FAILED, line.removeprefix("Error: ")
+    if not progress:
+        return State.FAILED, "The process ended before the training began; see the log."
+    if "state" not in progress:  # of a version that wrote the progress alone
+        is_written = last and (_settings().models / training.name / bundles.MANIFEST).is_file()
+        return (State.FINISHED if is_written else State.INTERRUPTED), ""
+    state = State(progress["state"])
+    if state == State.RUNNING:
+        return State.INTERRUPTED, "The process was killed, or the server went down."
+    return state, progress.get("reason", "")
 
 
 def _argument(name: str, value: str) -> str:
@@ -250,12 +262,12 @@ def _argument(name: str, value: str) -> str:
     return f"--{option}={value}"
 
 
-class _Turn:
-    """The one place in which a training may run. Its process inherits the lock, which ends with it."""
+class _TrainingLock:
+    """Lock that lets one training run at a time; its process inherits the lock and releases it by ending."""
 
-    def __enter__(self) -> "_Turn":
+    def __enter__(self) -> "_TrainingLock":
         self._handle = os.open(_root() / "running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        for _ in range(10):  # somebody may be looking whether one runs
+        for _ in range(10):  # another process may be asking whether a training runs
             with suppress(BlockingIOError):
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return self
@@ -268,13 +280,13 @@ class _Turn:
 
     def launch(self, training: Training, arguments: list[str]) -> None:
         """Start ``flask train`` in a session of its own, with low priority and these settings."""
-        self._note({"id": training.id})
-        progress = _folder(training) / "progress.json"
-        progress.unlink(missing_ok=True)
+        self._record({"id": training.id})
+        state_file = _folder(training) / _STATE_FILE
+        state_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "train"]
         with (_folder(training) / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [*command, f"--name={training.name}", f"--progress={progress}", *arguments],
+                [*command, f"--name={training.name}", f"--progress={state_file}", *arguments],
                 cwd=_PROJECT,
                 env={**current_app.extensions["birads_environment"], "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
@@ -285,16 +297,16 @@ class _Turn:
             )
         with suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
-        self._note({"id": training.id, "pid": process.pid})
+        self._record({"id": training.id, "pid": process.pid})
 
-    def _note(self, what: dict[str, Any]) -> None:
-        data = json.dumps(what).encode()
+    def _record(self, content: dict[str, Any]) -> None:
+        data = json.dumps(content).encode()
         os.pwrite(self._handle, data, 0)
         os.ftruncate(self._handle, len(data))
 
 
 def _running() -> dict[str, Any] | None:
-    """Id and process of the training that runs; None where none does."""
+    """Return id and process id of the running training, or None."""
     try:
         handle = os.open(_root() / "running", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -309,7 +321,7 @@ def _running() -> dict[str, Any] | None:
 
 
 def _ended() -> bool:
-    """Wait a few seconds for the running training to end; True where it has."""
+    """Wait a few seconds for the running training to end; True if it has."""
     deadline = time.monotonic() + _PATIENCE_S
     while _running() is not None:
         if time.monotonic() > deadline:
@@ -328,8 +340,8 @@ def _folder(training: Training) -> Path:
     return _root() / training.id
 
 
-def _keep(training: Training) -> None:
-    """Write down what was asked for; the folder appears whole."""
+def _save(training: Training) -> None:
+    """Create the folder of a training in one step."""
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=_root()))
     (draft / "training.json").write_text(json.dumps(asdict(training)), "utf-8")
     (draft / "log.txt").touch()
@@ -337,11 +349,13 @@ def _keep(training: Training) -> None:
 
 
 def _read(training_id: str) -> Training:
-    return Training(**json.loads((_root() / training_id / "training.json").read_text("utf-8")))
+    content = json.loads((_root() / training_id / "training.json").read_text("utf-8"))
+    options = {_FORMER_OPTIONS.get(name, name): value for name, value in content["options"].items()}
+    return Training(**{**content, "options": options})
 
 
 def _tail(path: Path) -> str:
-    """The last lines of a log, without TensorFlow's own."""
+    """Return the last lines of a log, without TensorFlow's own."""
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         text = stream.read().decode("utf-8", "replace")
@@ -350,7 +364,7 @@ def _tail(path: Path) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """What a file says; empty where it is missing or not complete yet."""
+    """Read a JSON object; empty if the file is missing or incomplete."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

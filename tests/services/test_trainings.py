@@ -1,8 +1,13 @@
-"""Trainings that the browser starts: what is refused, and what is told of those that ended."""
+"""Trainings started from the browser: refusals, and the state of each training."""
 
 import fcntl
 import json
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -51,14 +56,31 @@ def admin(app: Flask, client: FlaskClient, tmp_path: Path) -> FlaskClient:
     return client
 
 
-def ended(app: Flask, training_id: str, log: str, name: str = "mine") -> training_runs.Training:
-    """A training that left this log."""
+def ended(
+    app: Flask,
+    progress: dict[str, Any] | None,
+    name: str = "mine",
+    training_id: str = "20260101-120000-abcdef",
+    *,
+    log: str = "",
+    options: Mapping[str, str] = MappingProxyType({"head": "dense"}),
+) -> training_runs.Training:
+    """A training that left this state file and this log."""
     place = Path(app.instance_path) / "trainings" / training_id
     place.mkdir(parents=True)
-    content = {"id": training_id, "name": name, "data": None, "options": {"head": "dense"}, "who": "anna"}
+    content = {"id": training_id, "name": name, "data": None, "options": dict(options), "who": "anna"}
     (place / "training.json").write_text(json.dumps(content))
     (place / "log.txt").write_text(log)
+    if progress is not None:
+        (place / "progress.json").write_text(json.dumps(progress))
     return training_runs.get(training_id)
+
+
+def run_directory(app: Flask, name: str) -> None:
+    """Leave what a training needs to be resumed."""
+    folder = Path(app.instance_path) / "training" / name
+    folder.mkdir(parents=True)
+    (folder / "settings.json").write_text("{}")
 
 
 def test_the_form_offers_every_head() -> None:
@@ -103,7 +125,7 @@ def test_what_cannot_be_trained_is_said_on_the_form(admin: FlaskClient, change: 
 
 def test_one_runs_at_a_time(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
-        training = ended(app, "20260101-120000-abcdef", "")
+        training = ended(app, None)
         lock = Path(app.instance_path) / "trainings" / "running"
         lock.write_text(json.dumps({"id": training.id}))
         with lock.open() as held:
@@ -117,22 +139,80 @@ def test_one_runs_at_a_time(app: Flask, admin: FlaskClient) -> None:
             training_runs.stop(training, "anna")
 
 
-def test_how_it_ended_is_told_from_what_it_left(app: Flask, admin: FlaskClient) -> None:
+def test_failed(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
-        failed = ended(app, "20260101-120000-000001", "some line\nError: There is no folder x.\n", "a")
+        failed = ended(app, {"state": "failed", "reason": "There is no folder x."})
         standing = training_runs.standing(failed)
-        assert (standing.state, standing.error) == (State.FAILED, "There is no folder x.")
+        assert (standing.state, standing.reason) == (State.FAILED, "There is no folder x.")
+        assert not standing.resumable
         page = admin.get(f"/admin/trainings/{failed.id}").text
         assert "There is no folder x." in page and "Go on" not in page
+        run_directory(app, "mine")
+        assert training_runs.standing(failed).resumable
 
-        stopped = ended(app, "20260101-120000-000002", "Error: Interrupted. No model was written.", "b")
-        work = Path(app.instance_path) / "training" / "b"
-        work.mkdir(parents=True)
-        (work / "settings.json").write_text("{}")
-        assert training_runs.standing(stopped).state == State.STOPPED
-        assert training_runs.standing(stopped).resumable
 
-        finished = ended(app, "20260101-120000-000003", "figures", "taken")
+def test_failed_before_its_process_wrote_a_state(app: Flask, admin: FlaskClient) -> None:
+    with app.app_context():
+        failed = ended(app, None, log="ImportError: no TensorFlow")
+        standing = training_runs.standing(failed)
+        assert standing.state == State.FAILED and "see the log" in standing.reason
+    assert "ImportError: no TensorFlow" in admin.get(f"/admin/trainings/{failed.id}").text
+
+
+def test_interrupted(app: Flask, admin: FlaskClient) -> None:
+    with app.app_context():
+        interrupted = ended(
+            app, {"state": "interrupted", "reason": "Interrupted."}, log="Error: Out of memory."
+        )
+        run_directory(app, "mine")
+        standing = training_runs.standing(interrupted)
+        assert (standing.state, standing.resumable) == (State.INTERRUPTED, True)
+    assert "Go on" in admin.get(f"/admin/trainings/{interrupted.id}").text
+
+
+def test_finished(app: Flask, admin: FlaskClient) -> None:
+    with app.app_context():
+        # The log would have told another story.
+        finished = ended(app, {"state": "finished", "reason": ""}, "taken", log="Error: no\n")
         assert training_runs.standing(finished).state == State.FINISHED
     assert admin.post(f"/admin/trainings/{finished.id}/resume").status_code == 409
     assert admin.get("/admin/trainings/..%2Fx").status_code == 404
+
+
+HELD = """
+import fcntl, sys, time
+from pathlib import Path
+from training import progress
+lock = open(sys.argv[2])
+fcntl.flock(lock, fcntl.LOCK_EX)
+with progress.written_to(Path(sys.argv[1])), progress.steps("head", 9, "epoch") as bar:
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_running_until_its_process_is_killed(app: Flask, admin: FlaskClient) -> None:
+    with app.app_context():
+        training = ended(app, None)
+        lock = Path(app.instance_path) / "trainings" / "running"
+        lock.write_text(json.dumps({"id": training.id}))
+        state_file = Path(app.instance_path) / "trainings" / training.id / "progress.json"
+        command = [sys.executable, "-c", HELD, str(state_file), str(lock)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=app.root_path + "/..") as process:
+            assert process.stdout and process.stdout.readline() == b"ready\n"
+            standing = training_runs.standing(training)
+            assert standing.state == State.RUNNING and standing.progress["task"] == "head"
+            process.kill()
+        standing = training_runs.standing(training)
+        assert standing.state == State.INTERRUPTED and "killed" in standing.reason
+        assert json.loads(state_file.read_text())["state"] == "running"
+
+
+def test_trainings_of_versions_that_wrote_no_state(app: Flask, admin: FlaskClient) -> None:
+    with app.app_context():
+        progress = {"task": "head", "part": "", "done": 3, "total": 9, "curves": {}}
+        finished = ended(app, progress, "taken", "20260101-120000-000001", options={"traps": "no"})
+        assert training_runs.standing(finished).state == State.FINISHED
+        assert finished.options == {"sanity_checks": "no"}
+        interrupted = ended(app, progress, "mine", "20260101-120000-000002")
+        assert training_runs.standing(interrupted).state == State.INTERRUPTED

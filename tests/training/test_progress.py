@@ -1,4 +1,4 @@
-"""What a training tells of where it stands, and synthetic patients in place of data."""
+"""State and progress of a training, and synthetic patients in place of data."""
 
 import json
 import math
@@ -10,6 +10,8 @@ from flask.testing import FlaskCliRunner
 
 from training import progress
 from training.cli.commands import register
+from training.config import Site, TrainConfig
+from training.pipeline import train as pipeline
 
 
 def test_the_file_has_the_task_and_the_models_own_losses(tmp_path: Path) -> None:
@@ -20,6 +22,8 @@ def test_the_file_has_the_task_and_the_models_own_losses(tmp_path: Path) -> None
         with progress.part("fold 2"), progress.steps("head", 9, "epoch") as bar:
             bar.step(curve=[(7.0, 7.0)])
     assert json.loads(path.read_text()) == {
+        "state": "finished",
+        "reason": "",
         "task": "head",
         "part": "fold 2",
         "done": 1,
@@ -27,6 +31,78 @@ def test_the_file_has_the_task_and_the_models_own_losses(tmp_path: Path) -> None
         "curves": {"head": [[None, 2.0], [1.0, 1.5]]},
     }
     assert [file.name for file in tmp_path.iterdir()] == ["progress.json"]
+
+
+def state(path: Path) -> tuple[str, str]:
+    content = json.loads(path.read_text())
+    return content["state"], content["reason"]
+
+
+def test_the_file_says_running_from_the_start_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "progress.json"
+    with progress.written_to(path):
+        assert state(path) == ("running", "")
+        with progress.steps("head", 9, "epoch") as bar:
+            bar.step()
+        assert state(path) == ("running", "")
+    assert state(path) == ("finished", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("No such head."), ("failed", "No such head.")),
+        (SystemExit("1"), ("failed", "1")),
+        (KeyboardInterrupt("by the user"), ("interrupted", "by the user")),
+    ],
+)
+def test_the_file_says_how_it_ended(error: BaseException, expected: tuple[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "progress.json"
+    with pytest.raises(type(error)), progress.written_to(path):
+        raise error
+    assert state(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (None, ("failed", "There is no folder and no table")),
+        (KeyboardInterrupt, ("interrupted", "Interrupted. No model was written")),
+        (OSError(28, "No space left on device", "x"), ("failed", "No space left on device (x).")),
+        (ZeroDivisionError("by 0"), ("failed", "ZeroDivisionError: by 0")),
+    ],
+)
+def test_the_command_writes_the_reason_that_it_prints(
+    raised: BaseException | None,
+    expected: tuple[str, str],
+    app: Flask,
+    runner: FlaskCliRunner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register(app)
+    path, data = tmp_path / "progress.json", tmp_path / "data"
+    data.mkdir()
+
+    def train(*_: object, **__: object) -> None:
+        data.rmdir()
+        if raised:
+            raise raised
+        recipe(TrainConfig(str(data), "x"), Site(tmp_path, tmp_path), print)
+
+    recipe = pipeline.train
+    monkeypatch.setattr(pipeline, "train", train)
+    result = runner.invoke(args=["train", "--name", "x", "--data", str(data), "--progress", str(path)])
+    assert result.exit_code == 1
+    assert state(path)[0] == expected[0] and state(path)[1].startswith(expected[1])
+    assert isinstance(raised, ZeroDivisionError) or state(path)[1] in result.output
+
+
+def test_unusable_options_are_a_failure(app: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
+    register(app)
+    path = tmp_path / "progress.json"
+    runner.invoke(args=["train", "--name", "x", "--progress", str(path)])
+    assert state(path) == ("failed", "Missing option '--data'.")
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

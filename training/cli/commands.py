@@ -12,7 +12,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from training.cli import options
-from training.cli.console import one_line_errors, run_directory_of, settings, site
+from training.cli.console import one_line, one_line_errors, run_directory_of, settings, site
 from training.cli.model_commands import models, promoted
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def train(
     """Train a model on labelled mammograms and write it as a bundle."""
     from training.progress import written_to
 
-    _check_usage(data, phantoms, recipe, resume, knobs)
-    with one_line_errors(name), written_to(progress):
+    with one_line_errors(name), written_to(progress, lambda error: one_line(error, name)):
+        _check_usage(data, phantoms, recipe, resume, knobs)
         if resume:
             _go_on(name, promote)
         elif recipe == "shipped":

@@ -20,13 +20,22 @@ def one_line_errors(name: str = "") -> Iterator[None]:
 
     try:
         yield
-    except BiradsError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
+    except (BiradsError, OSError, KeyboardInterrupt) as error:
+        raise click.ClickException(one_line(error, name)) from error
+
+
+def one_line(error: BaseException, name: str = "") -> str:
+    """Return an error as one line for the user; ``name`` is that of a new model."""
+    from birads_app.terms.errors import BiradsError
+
+    if isinstance(error, KeyboardInterrupt):
+        return _interrupted(name)
+    if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        raise click.ClickException(f"{error.strerror or error}{where}. No model was written.") from error
-    except KeyboardInterrupt as error:
-        raise click.ClickException(_interrupted(name)) from error
+        return f"{error.strerror or error}{where}. No model was written."
+    if isinstance(error, BiradsError | click.ClickException):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _interrupted(name: str) -> str:

@@ -219,7 +219,7 @@ def _state_words() -> dict[str, str]:
     return {
         State.RUNNING: _("running"),
         State.FINISHED: _("finished"),
-        State.STOPPED: _("stopped"),
+        State.INTERRUPTED: _("stopped"),
         State.FAILED: _("failed"),
     }
 
@@ -229,11 +229,11 @@ def _sentence(standing: Standing) -> str:
     if standing.state == State.FINISHED:
         return _("The training has finished and the model is written.")
     if standing.state == State.FAILED:
-        return standing.error
-    if standing.state == State.STOPPED:
+        return standing.reason
+    if standing.state == State.INTERRUPTED:
         return _("The training was stopped before it had finished. No model was written.")
     told = standing.progress
-    if not told:
+    if not told.get("task"):
         return _("Starting…")
     place = {"task": _task(told["task"]), "done": told["done"], "total": told["total"]}
     if told["part"]:

@@ -97,7 +97,7 @@ def test_a_row_without_its_digest_is_written_anew(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.training.test_store import fill
+from tests.training.test_feature_store import fill
 fill(Path(sys.argv[1]), range(int(sys.argv[2]), int(sys.argv[3])), batch=3)
 """
 
