@@ -174,7 +174,9 @@ def test_flask_train_fine_tunes_the_shipped_backbone_and_resumes(
     cut, real = replace(config, name="cut"), finetune._FineTuningRun._epoch
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
-            finetune._FineTuningRun, "_epoch", lambda run, number: real(run, 1) if number == 1 else _interrupt()
+            finetune._FineTuningRun,
+            "_epoch",
+            lambda run, number: real(run, 1) if number == 1 else _interrupt(),
         )
         train.train(cut, site, lines.append)
     assert (tmp_path / "work" / "cut" / "fine-tuning.npz").exists() and not (
