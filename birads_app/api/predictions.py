@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
 
 from birads_app.api.description import describe
-from birads_app.intake.ingest import check_count, take_in
+from birads_app.intake.ingest import check_count, ingest_exam
 from birads_app.records import assessments, exams, tokens
 from birads_app.records.schema import Exam, Image, Role
 from birads_app.terms.categories import DISCLAIMER
@@ -45,7 +45,7 @@ def create() -> ResponseReturnValue:
         raise UnsupportedMediaType("Send the images as multipart/form-data, each as a part named `file`.")
     parts = request.files.getlist("file")
     check_count(len(parts))
-    exam = take_in(((part.filename or "", part.read()) for part in parts), g.api_user)
+    exam = ingest_exam(((part.filename or "", part.read()) for part in parts), g.api_user)
     location = url_for("api.show", exam_id=exam.id)
     return jsonify(_to_json(exam)), 201, {"Location": location}
 

@@ -117,7 +117,7 @@ def create_user(name: str, role: str, password_stdin: bool) -> None:
 def list_users() -> None:
     """List the accounts with their roles."""
     with one_line_errors():
-        for user in users.everybody():
+        for user in users.people():
             click.echo(f"{user.name}\t{user.role}\t{'on' if user.enabled else 'off'}")
 
 
@@ -136,7 +136,7 @@ def change_role(name: str, role: str) -> None:
 def disable_user(name: str) -> None:
     """Keep an account's owner out from now on; what the account did stays under its name."""
     with one_line_errors():
-        users.switch_off(users.by_name(name))
+        users.deactivate(users.by_name(name))
     click.echo(f"{name} cannot sign in any more.")
 
 
@@ -145,7 +145,7 @@ def disable_user(name: str) -> None:
 def enable_user(name: str) -> None:
     """Let an account's owner sign in again."""
     with one_line_errors():
-        users.switch_on(users.by_name(name))
+        users.activate(users.by_name(name))
     click.echo(f"{name} can sign in again.")
 
 

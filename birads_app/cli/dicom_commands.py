@@ -36,7 +36,7 @@ def receive() -> None:
         raise SettingsError("Nobody may send: name the peers in BIRADS_DICOM_PEERS, as TITLE@ADDRESS.")
     destination = destination_of(settings)
     with one_line_errors():
-        users.network()
+        users.network_account()
     spool = worker.spool()
     provider = Provider(settings, spool)
     startup.join()
@@ -81,12 +81,12 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
             found = fetching.find_studies(server, f"{first:%Y%m%d}", f"{last:%Y%m%d}", modality)
         else:
             found = [study or ""]
-        audit_log.note(users.NETWORK_NAME, "fetch studies", str(len(found)))
+        audit_log.log(users.NETWORK_NAME, "fetch studies", str(len(found)))
         counts = [fetching.fetch_study(server, one, spool) for one in found]
         click.echo(f"Fetched {sum(counts)} images of {sum(map(bool, counts))} studies.")
         with spool.alone(wait=False) as alone:
             if alone:
-                worker.take_in_quiet(0)
+                worker.ingest_stable_studies(0)
                 worker.deliver()
             else:
                 click.echo("They become exams in `flask dicom receive`, which runs.")
@@ -98,11 +98,11 @@ def status() -> None:
     from birads_app.pacs import worker
 
     with one_line_errors():
-        counts, troubled = outbox.counts(), outbox.troubled()
+        counts, failing = outbox.counts(), outbox.failing()
     click.echo(f"Studies that are not exams yet: {worker.spool().studies()}")
     for state, title in (("waiting", "to be sent"), ("stopped", "stopped"), ("sent", "sent")):
         click.echo(f"Results and reports {title}: {counts.get(state, 0)}")
-    for delivery in troubled:
+    for delivery in failing:
         when = "" if delivery.state == "stopped" else f", again at {delivery.due_at:%Y-%m-%d %H:%M:%S} UTC"
         what = "Exam" if delivery.assessment_id is None else "Report on exam"
         click.echo(f"\n{what} {delivery.exam_id}: {delivery.state} after {delivery.attempts} attempts{when}")
@@ -115,7 +115,7 @@ def status() -> None:
 def retry() -> None:
     """Send results that did not arrive again, now; `flask dicom receive` does it."""
     with one_line_errors():
-        click.echo(f"To be sent again: {outbox.retry()}")
+        click.echo(f"To be sent again: {outbox.retry_all()}")
 
 
 def _settings() -> Settings:

@@ -11,11 +11,10 @@ from flask.cli import AppGroup, with_appcontext
 from birads_app.cli.commands import one_line_errors
 from birads_app.practice import outcome_table
 from birads_app.practice.audit import Audit, audit
-from birads_app.practice.drift import State
-from birads_app.practice.estimates import Figure
-from birads_app.practice.export import Exported
-from birads_app.practice.export import export as write
-from birads_app.records import outcomes, practice_queries, signed_assessments, users
+from birads_app.practice.dataset_export import ExportSummary, export_dataset
+from birads_app.practice.drift import DriftState
+from birads_app.practice.estimates import Estimate
+from birads_app.records import assessment_queries, outcomes, signed_assessments, users
 from birads_app.records.signed_assessments import Filters
 from birads_app.records.users import CONSOLE
 
@@ -33,11 +32,11 @@ def init_app(app: Flask) -> None:
 def status(model: str | None) -> None:
     """Print the figures of all signed exams; the exit status is 1 where the model's calibration has changed."""
     with one_line_errors():
-        signed = signed_assessments.signed()
+        signed = signed_assessments.load()
     found = audit(signed, signed.chosen(Filters(model=model)))
     for line in _lines(found):
         click.echo(line)
-    if found.drift.state == State.ALARM:
+    if found.drift.state == DriftState.ALARM:
         raise SystemExit(1)
 
 
@@ -49,21 +48,23 @@ def _lines(found: Audit) -> list[str]:
         f"Recall rate: {_figure(found.whole.recall)}",
         f"PPV at 4 or higher: {_figure(found.reader.ppv)}",
     ]
-    if drift.state == State.TOO_FEW:
+    if drift.state == DriftState.TOO_FEW:
         return [
             *lines,
             f"Calibration of {found.drift_model or 'the model'}: {drift.exams} exams, too few to tell",
         ]
-    word = {State.ALARM: "HAS CHANGED", State.WATCH: "may be changing", State.STEADY: "is steady"}[
-        drift.state
-    ]
+    word = {
+        DriftState.ALARM: "HAS CHANGED",
+        DriftState.WATCH: "may be changing",
+        DriftState.STEADY: "is steady",
+    }[drift.state]
     return [
         *lines,
         f"Calibration of {found.drift_model} {word}: t = {drift.change:.1f} between the newest exams and those before",
     ]
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: Estimate) -> str:
     if not figure.telling:
         return f"{figure.exams} exams, too few to tell"
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), {figure.exams} exams"
@@ -106,19 +107,19 @@ def export(
 ) -> None:
     """Write read exams, with the readers' categories as labels, into FOLDER for `flask train --data FOLDER`."""
     with one_line_errors():
-        chosen = practice_queries.newest(
+        chosen = assessment_queries.newest(
             first.date() if first else None,
             last.date() if last else None,
             users.by_name(reader).id if reader else None,
             drafts=not signed_only,
         )
         with click.progressbar(length=len(chosen), label="exams") as bar:
-            found = write(folder, chosen, CONSOLE, lambda: bar.update(1))
+            found = export_dataset(folder, chosen, CONSOLE, lambda: bar.update(1))
     for line in _report(folder, found):
         click.echo(line)
 
 
-def _report(folder: Path, found: Exported) -> list[str]:
+def _report(folder: Path, found: ExportSummary) -> list[str]:
     images = ", ".join(f"{count} of BI-RADS {code}" for code, count in sorted(found.categories.items()))
     lines = [f"{folder}: {found.exams} exams of {found.patients} patients; images: {images}."]
     lines += [f"Left out, {reason}: {count} images." for reason, count in sorted(found.left_out.items())]

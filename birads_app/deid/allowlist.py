@@ -12,7 +12,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Elements by keyword, at any depth.
-KEPT = _words("""
+ALLOWED = _words("""
     SOPClassUID ReferencedSOPClassUID Modality ImageType PresentationIntentType ConversionType SeriesNumber
     InstanceNumber AcquisitionNumber PatientAge
 
@@ -120,7 +120,7 @@ def meaning(code: str) -> str | None:
     return _MEANINGS.get(code)
 
 
-def may_stay(keyword: str, vr: str, value: object) -> bool:
+def is_allowed(keyword: str, vr: str, value: object) -> bool:
     """Tell whether one value of a kept element holds nothing but what it should.
 
     Parameters

@@ -164,13 +164,13 @@ def _cleaned(
     if keyword in allowlist.EMPTIED:
         vr = dictionary_VR(element.tag)
         return DataElement(element.tag, vr, [] if vr == "SQ" else "")
-    if element.VR == "SQ" and (keyword in allowlist.KEPT or action in _REPLACED_UID):
+    if element.VR == "SQ" and (keyword in allowlist.ALLOWED or action in _REPLACED_UID):
         items = [_clean(item, identity, pseudonyms) for item in element.value]
         return DataElement(element.tag, "SQ", [item for item in items if _is_whole(item)])
     if keyword == "CodeMeaning":
         known = allowlist.meaning(parser.text(parent, "CodeValue"))
         return None if known is None else DataElement(element.tag, "LO", known)
-    if keyword in allowlist.KEPT:
+    if keyword in allowlist.ALLOWED:
         return _checked(element)
     if action is None or action in _REMOVED or element.VR == "SQ":
         return None
@@ -185,9 +185,9 @@ def _is_whole(item: Dataset) -> bool:
 def _checked(element: DataElement) -> DataElement | None:
     """A kept element without values that it should not have; they become empty, so that the others keep their place."""
     if isinstance(element.value, bytes | bytearray):
-        return element if allowlist.may_stay(element.keyword, element.VR, bytes(element.value)) else None
+        return element if allowlist.is_allowed(element.keyword, element.VR, bytes(element.value)) else None
     values = element.value if element.VM > 1 else [element.value]
-    fine = [allowlist.may_stay(element.keyword, element.VR, value) for value in values]
+    fine = [allowlist.is_allowed(element.keyword, element.VR, value) for value in values]
     if all(fine):
         return element
     if element.VM <= 1 or element.VR != "CS":

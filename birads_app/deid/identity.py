@@ -34,16 +34,16 @@ class TwoPatients(InputError):
 
 def read_identity(dataset: Dataset) -> Identity:
     """Patient and study of a header; elements that cannot be read count as empty."""
-    said = {name: _said(dataset, keyword) for name, keyword in _KEYWORDS.items()}
-    return Identity(**said, instances={})
+    values = {name: _value(dataset, keyword) for name, keyword in _KEYWORDS.items()}
+    return Identity(**values, instances={})
 
 
 def read_instance(dataset: Dataset) -> Instance:
     """The UIDs of a header's image."""
-    return Instance(*(_said(dataset, key) for key in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")))
+    return Instance(*(_value(dataset, key) for key in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")))
 
 
-def person(identity: Identity) -> tuple[str, ...]:
+def patient_key(identity: Identity) -> tuple[str, ...]:
     """What tells a patient from others: the ID with its issuer, else name and birth date, else the study."""
     if identity.patient_id:
         return "id", identity.issuer, _VIEW_IN_ID.sub(r"\1", identity.patient_id)
@@ -69,12 +69,12 @@ def merge(known: Identity | None, other: Identity) -> Identity:
     if not other.patient_id:
         return known
     issuers = {known.issuer, other.issuer} - {""}
-    if len(issuers) > 1 or person(known)[2] != person(other)[2]:
+    if len(issuers) > 1 or patient_key(known)[2] != patient_key(other)[2]:
         raise TwoPatients(msg("other-patient"))
     return known
 
 
-def _said(dataset: Dataset, keyword: str) -> str:
+def _value(dataset: Dataset, keyword: str) -> str:
     try:
         return text(dataset, keyword)
     except Exception:  # whatever a damaged element makes the parser stumble over

@@ -24,7 +24,7 @@ _DETECTOR_IMAGES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.
 
 
 @dataclass(frozen=True)
-class Incoming:
+class PreparedFile:
     """A file as it is going to be stored.
 
     data : its bytes
@@ -40,18 +40,18 @@ class Incoming:
     instance: Instance | None = None
 
 
-def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "maximum") -> Incoming:
+def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "maximum") -> PreparedFile:
     """A file that is stored as it came; errors as :func:`birads_app.imaging.decode.decode`."""
     mammogram = decode(data, name, tomosynthesis)
     if mammogram.source != "DICOM":
-        return Incoming(data, mammogram)
+        return PreparedFile(data, mammogram)
     header = parser.read(data).dataset
-    return Incoming(data, mammogram, header, read_identity(header), read_instance(header))
+    return PreparedFile(data, mammogram, header, read_identity(header), read_instance(header))
 
 
 def without_identity(
     data: bytes, name: str, pseudonyms: Pseudonyms, tomosynthesis: Tomosynthesis = "maximum"
-) -> Incoming:
+) -> PreparedFile:
     """A file that is stored without whom it shows; errors as :func:`birads_app.imaging.decode.decode`."""
     if not parser.is_dicom(data):
         return _picture(decode(data, name, tomosynthesis))
@@ -63,7 +63,7 @@ def without_identity(
         stored = _blanked(stored, marks)
         mammogram = decode(stored, name, tomosynthesis)
     mammogram = replace(mammogram, notes=(*found.notes, *mammogram.notes))
-    return Incoming(stored, mammogram, found.header, found.identity, found.instance)
+    return PreparedFile(stored, mammogram, found.header, found.identity, found.instance)
 
 
 def _blanked(data: bytes, marks: Marks) -> bytes:
@@ -81,7 +81,7 @@ def _may_have_marks(header: Dataset) -> bool:
     return not (by_detector and parser.text(header, "BurnedInAnnotation").upper() == "NO")
 
 
-def _picture(mammogram: Mammogram) -> Incoming:
+def _picture(mammogram: Mammogram) -> PreparedFile:
     """A picture's grey values alone, as a PNG of 8 or 16 bits: whatever else its file held is gone."""
     marks = burned_in.find(mammogram)
     pixels = mammogram.pixels
@@ -91,4 +91,4 @@ def _picture(mammogram: Mammogram) -> Incoming:
     done, data = cv2.imencode(".png", (pixels >> 8).astype("u1") if mammogram.bits <= 8 else pixels)
     if not done:
         raise UnreadableImage(msg("image-not-storable"))
-    return Incoming(data.tobytes(), replace(mammogram, pixels=pixels, source="PNG"))
+    return PreparedFile(data.tobytes(), replace(mammogram, pixels=pixels, source="PNG"))

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from birads_app.deid.identity import person
+from birads_app.deid.identity import patient_key
 from birads_app.records.identities import Identity
 
 # Digits and capitals without those that are read as another: I, L, O, U.
@@ -27,7 +27,7 @@ class Pseudonyms:
 
     def patient(self, identity: Identity) -> str:
         """A patient's pseudonym, such as ``P-7F3K-9Q2X``: 40 bit."""
-        number = int.from_bytes(self._digest("patient", *person(identity))[:5], "big")
+        number = int.from_bytes(self._digest("patient", *patient_key(identity))[:5], "big")
         letters = "".join(_LETTERS[number >> 5 * place & 31] for place in range(_LENGTH))
         return f"P-{letters[:4]}-{letters[4:]}"
 
@@ -40,7 +40,7 @@ class Pseudonyms:
 
         All dates of a patient move alike, so that the time between two exams stays.
         """
-        number = int.from_bytes(self._digest("dates", *person(identity))[:8], "big")
+        number = int.from_bytes(self._digest("dates", *patient_key(identity))[:8], "big")
         try:
             moved = date.fromisoformat(original) - timedelta(days=1 + number % _LONGEST_SHIFT)
         except (ValueError, OverflowError):

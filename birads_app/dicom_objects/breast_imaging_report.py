@@ -21,7 +21,7 @@ _MODIFIER = sr.RelationshipTypeValues.HAS_CONCEPT_MOD
 
 
 @dataclass(frozen=True)
-class Assessment:
+class ReportedAssessment:
     """What a radiologist concluded.
 
     reader : the radiologist's name, as text or as DICOM writes names (family^given)
@@ -56,7 +56,7 @@ class Assessment:
             raise ValueError("A report needs its reader's name. Got none.")
 
 
-def breast_report(reading: Reading, assessment: Assessment) -> sr.EnhancedSR:
+def breast_report(reading: Reading, assessment: ReportedAssessment) -> sr.EnhancedSR:
     """Write the assessment of a reading's images; the same reader and moment give the same UIDs.
 
     The narrative (TID 4202) has the breast composition (TID 4205), the findings and the assessment of each breast
@@ -85,7 +85,7 @@ def breast_report(reading: Reading, assessment: Assessment) -> sr.EnhancedSR:
     return report
 
 
-def _occasion(assessment: Assessment) -> tuple[str, ...]:
+def _occasion(assessment: ReportedAssessment) -> tuple[str, ...]:
     """What tells one report on the same images from the next."""
     return assessment.reader, assessment.at.astimezone(UTC).isoformat(), str(assessment.signed)
 
@@ -95,7 +95,7 @@ def _check(what: str, got: str, allowed: Mapping[str, Code] | tuple[str, ...]) -
         raise ValueError(f"{what} has to be one of {', '.join(allowed)}. Got {got!r}.")
 
 
-def _signature(assessment: Assessment) -> Dataset:
+def _signature(assessment: ReportedAssessment) -> Dataset:
     """Who verified the report, for whom and when."""
     signature = Dataset()
     signature.VerifyingObserverName = _person(assessment.reader)
@@ -110,7 +110,7 @@ def _person(name: str) -> str:
     return name if "^" in name else f"{name[:63]}^"
 
 
-def _content(reading: Reading, assessment: Assessment) -> sr.ContainerContentItem:
+def _content(reading: Reading, assessment: ReportedAssessment) -> sr.ContainerContentItem:
     """TID 4200"""
     shown = [image.laterality for image in reading.images]
     report = sr.ContainerContentItem(name=codes.DCM.BreastImagingReport, template_id="4200")
@@ -126,7 +126,7 @@ def _content(reading: Reading, assessment: Assessment) -> sr.ContainerContentIte
     return report
 
 
-def _observer(assessment: Assessment) -> sr.ObservationContext:
+def _observer(assessment: ReportedAssessment) -> sr.ObservationContext:
     person = sr.PersonObserverIdentifyingAttributes(
         name=_person(assessment.reader), organization_name=assessment.organization or None
     )
@@ -134,7 +134,7 @@ def _observer(assessment: Assessment) -> sr.ObservationContext:
     return sr.ObservationContext(observer_person_context=context)
 
 
-def _narrative(assessment: Assessment, shown: str | None) -> sr.ContainerContentItem:
+def _narrative(assessment: ReportedAssessment, shown: str | None) -> sr.ContainerContentItem:
     """TID 4202, with a section (CID 6052) for everything that was said."""
     sections = []
     if assessment.density:
@@ -147,7 +147,7 @@ def _narrative(assessment: Assessment, shown: str | None) -> sr.ContainerContent
     return _container(codes.DCM.NarrativeSummary, sections)
 
 
-def _assessments(assessment: Assessment, shown: str | None) -> list[sr.CodeContentItem]:
+def _assessments(assessment: ReportedAssessment, shown: str | None) -> list[sr.CodeContentItem]:
     """TID 4203: a category for each breast, and one for the exam unless it only repeats its one breast's."""
     items = [_category(category, BREASTS[side]) for side, category in sorted(assessment.breasts.items())]
     if shown is None or shown not in assessment.breasts:

@@ -83,7 +83,7 @@ def _device(model: Model) -> sr.ObserverContext:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _ReportSubject:
     """What the model says about an image, a breast or the exam.
 
     name : tells people what it is about
@@ -102,13 +102,13 @@ class _Part:
     view: str | None = None
 
 
-def _parts(reading: Reading) -> Iterator[_Part]:
+def _parts(reading: Reading) -> Iterator[_ReportSubject]:
     """The exam, its breasts, its images."""
     if reading.aggregate is not None:
         yield _exam(reading, reading.aggregate)
         yield from (_breast(reading, breast) for breast in reading.aggregate.breasts)
     for number, image in enumerate(reading.images, start=1):
-        yield _Part(
+        yield _ReportSubject(
             f"Image {number}",
             (image.sop_instance,),
             image.laterality,
@@ -120,7 +120,7 @@ def _parts(reading: Reading) -> Iterator[_Part]:
         )
 
 
-def _exam(reading: Reading, aggregate: ExamPrediction) -> _Part:
+def _exam(reading: Reading, aggregate: ExamPrediction) -> _ReportSubject:
     """The exam has a category, but no probabilities of its own."""
     read = sum(len(breast.views) for breast in aggregate.breasts) + aggregate.left_out
     comments = [
@@ -130,10 +130,10 @@ def _exam(reading: Reading, aggregate: ExamPrediction) -> _Part:
         *_elsewhere(read - len(reading.images)),
     ]
     side = extent(breast.laterality for breast in aggregate.breasts)
-    return _Part("Exam", ("exam",), side, reading.images, aggregate.category, comments)
+    return _ReportSubject("Exam", ("exam",), side, reading.images, aggregate.category, comments)
 
 
-def _breast(reading: Reading, breast: BreastPrediction) -> _Part:
+def _breast(reading: Reading, breast: BreastPrediction) -> _ReportSubject:
     images = [image for image in reading.images if image.standard and image.laterality == breast.laterality]
     comments = [
         f"Put together from its views: {', '.join(view or 'unknown' for view in breast.views)}.",
@@ -142,7 +142,9 @@ def _breast(reading: Reading, breast: BreastPrediction) -> _Part:
     ]
     side = breast.laterality
     name = BREASTS[side].meaning if side else "Breast of unknown side"
-    return _Part(name, ("breast", side or ""), side, images, breast.category, comments, breast.probabilities)
+    return _ReportSubject(
+        name, ("breast", side or ""), side, images, breast.category, comments, breast.probabilities
+    )
 
 
 def _elsewhere(count: int) -> list[str]:
@@ -150,7 +152,7 @@ def _elsewhere(count: int) -> list[str]:
     return [f"It also stands on images that are not in this study: {count}."] if count else []
 
 
-def _group(reading: Reading, part: _Part) -> sr.MeasurementsAndQualitativeEvaluations:
+def _group(reading: Reading, part: _ReportSubject) -> sr.MeasurementsAndQualitativeEvaluations:
     """What the model says about one part (TID 1501)."""
     evaluations = [sr.QualitativeEvaluation(codes.DCM.AssessmentCategory, ASSESSMENTS[part.category])]
     if part.view in VIEWS:

@@ -16,7 +16,7 @@ from flask import current_app
 
 from birads_app.deid import prepare
 from birads_app.deid.identity import merge
-from birads_app.deid.prepare import Incoming
+from birads_app.deid.prepare import PreparedFile
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom import parser
@@ -26,7 +26,7 @@ from birads_app.intake import study_grouping
 from birads_app.intake.study_grouping import Upload
 from birads_app.model import occlusion
 from birads_app.model.predictor import ImagePrediction, Predictor
-from birads_app.records import audit_log, exams, files, identities, refusals
+from birads_app.records import audit_log, exams, files, identities, refused_files
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
 from birads_app.terms.errors import BiradsError, InputError
@@ -37,7 +37,7 @@ _FAILURE_MAX = 500
 
 
 @dataclass(frozen=True)
-class Problem:
+class FileProblem:
     """Reason why one file is refused; ``filename`` is empty where the upload as a whole is refused.
 
     kind : class of the domain error, from which the web derives the HTTP status. The class and not the error itself,
@@ -67,12 +67,12 @@ class TooManyFiles(InputError):
 class IntakeRefused(BiradsError):
     """An upload is not taken in; ``problems`` tells of each file that is to blame."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[FileProblem]) -> None:
         super().__init__(join((problem.line for problem in problems), lines=True))
         self.problems = problems
 
 
-def take_in(
+def ingest_exam(
     uploads: Iterable[tuple[str, bytes]], user: User, *, exam_id: str | None = None, partial: bool = False
 ) -> Exam:
     """Read, judge and store the files of one exam.
@@ -106,7 +106,7 @@ def take_in(
         files.discard(draft)
 
 
-def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
+def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
     """Record an exam of which nothing could be read, so that somebody sees that it came and why it is empty.
 
     Not where its study has an exam already: what comes later is mostly no image.
@@ -121,7 +121,7 @@ def note_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused
         )
         _seal(exam, identity)
     if exam.study_uid and exams.of_study(exam.study_uid):
-        audit_log.note(user.name, "refuse study", exam_id)
+        audit_log.log(user.name, "refuse study", exam_id)
         return
     draft = files.open_draft()
     try:
@@ -139,13 +139,13 @@ def _in_short(messages: Iterable[str]) -> Message:
     return join(kept)
 
 
-def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
+def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
     """Read, judge and store files of one exam or several, archives among them: all exams, or none.
 
     Raises
     ------
     IntakeRefused, NoModel, BundleError
-        As :func:`take_in`.
+        As :func:`ingest_exam`.
     """
     limit = current_app.extensions["birads_settings"].max_files
     try:
@@ -153,8 +153,8 @@ def take_in_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         check_count(len(found))
         groups = study_grouping.by_study(found)
     except InputError as error:
-        refusals.note(user.name, error)
-        raise IntakeRefused([Problem("", error.message, type(error))]) from error
+        refused_files.count(user.name, error)
+        raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
     drafts = [files.open_draft() for _ in groups]
     taken: list[Exam] = []
     try:
@@ -182,7 +182,7 @@ def _judged(
     draft: Path,
     exam_id: str | None = None,
     partial: bool = False,
-) -> tuple[Exam, list[Problem]]:
+) -> tuple[Exam, list[FileProblem]]:
     """An exam that is not stored yet, its images' files in the draft, and what cannot be used."""
     predictor: Predictor = current_app.extensions["birads_models"].get()
     exam = Exam(
@@ -199,14 +199,14 @@ def check_count(count: int) -> None:
     """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
     limit = current_app.extensions["birads_settings"].max_files
     if count == 0:
-        raise IntakeRefused([Problem("", msg("no-files"), NoFiles)])
+        raise IntakeRefused([FileProblem("", msg("no-files"), NoFiles)])
     if count > limit:
         message = msg(
             "too-many-files",
             count=count,
             limit=limit,
         )
-        raise IntakeRefused([Problem("", message, TooManyFiles)])
+        raise IntakeRefused([FileProblem("", message, TooManyFiles)])
 
 
 def base_name(filename: str) -> str:
@@ -223,9 +223,9 @@ def _read_all(
     draft: Path,
     predictor: Predictor,
     partial: bool,
-) -> list[Problem]:
+) -> list[FileProblem]:
     """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
-    problems: list[Problem] = []
+    problems: list[FileProblem] = []
     identity: Identity | None = None
     for filename, data in uploads:
         name = base_name(filename)
@@ -237,8 +237,8 @@ def _read_all(
                 prediction = predictor.predict(file.mammogram)
                 identity = merged  # only now: a file that cannot be used does not say whose the exam is
             except InputError as error:
-                refusals.note(user.name, error)
-                problems.append(Problem(name, error.message, type(error)))
+                refused_files.count(user.name, error)
+                problems.append(FileProblem(name, error.message, type(error)))
                 continue
             if problems and not partial:
                 continue  # nothing will be stored; the rest is read for its problems alone
@@ -254,10 +254,10 @@ def _read_all(
 
 def _seal(exam: Exam, identity: Identity) -> None:
     exam.pseudonym = _pseudonyms().patient(identity)
-    identities.keep(exam, identity)
+    identities.attach(exam, identity)
 
 
-def _read(data: bytes, name: str) -> Incoming:
+def _read(data: bytes, name: str) -> PreparedFile:
     """Read a file as it is going to be stored; raises InputError."""
     tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
     if _deidentifies():
@@ -273,7 +273,7 @@ def _pseudonyms() -> Pseudonyms:
     return Pseudonyms(current_app.extensions["birads_site_key"])
 
 
-def _image(exam: Exam, name: str, file: Incoming, prediction: ImagePrediction) -> Image:
+def _image(exam: Exam, name: str, file: PreparedFile, prediction: ImagePrediction) -> Image:
     """Add one judged image to the exam."""
     mammogram, position = file.mammogram, len(exam.images)
     height, width = mammogram.pixels.shape
@@ -310,7 +310,7 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _with_instance(identity: Identity, image: Image, file: Incoming) -> Identity:
+def _with_instance(identity: Identity, image: Image, file: PreparedFile) -> Identity:
     """The identity with the UIDs that an image had; pictures had none."""
     if file.instance is None:
         return identity

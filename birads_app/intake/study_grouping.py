@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from birads_app.deid.identity import person, read_identity
+from birads_app.deid.identity import patient_key, read_identity
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.view_filename import from_name, without_view
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
@@ -56,14 +56,14 @@ def by_study(uploads: Sequence[Upload]) -> list[list[Upload]]:
     is; without any they are parted by their names where all tell side and view and some do so twice, and are one
     exam otherwise.
     """
-    studies: dict[str, list[tuple[Upload, _Of]]] = {}
+    studies: dict[str, list[tuple[Upload, _StudyKey]]] = {}
     others: list[Upload] = []
     for upload in uploads:
-        of = _of(upload)
-        if of is None or not of.study:
+        key = _study_key(upload)
+        if key is None or not key.study:
             others.append(upload)
         else:
-            studies.setdefault(of.study, []).append((upload, of))
+            studies.setdefault(key.study, []).append((upload, key))
     groups = [[upload for upload, _ in study] for study in _joined(list(studies.values()))]
     if len(groups) == 1:
         return [list(uploads)]
@@ -71,15 +71,15 @@ def by_study(uploads: Sequence[Upload]) -> list[list[Upload]]:
 
 
 @dataclass(frozen=True)
-class _Of:
+class _StudyKey:
     """Which study a DICOM file names, and whose it is."""
 
     study: str
-    person: tuple[str, ...]
+    patient: tuple[str, ...]
     date: str
 
 
-def _of(upload: Upload) -> _Of | None:
+def _study_key(upload: Upload) -> _StudyKey | None:
     """What a DICOM header says; None for other files, and for those that cannot be read: they are judged later."""
     data = upload.read()
     try:
@@ -89,18 +89,18 @@ def _of(upload: Upload) -> _Of | None:
         identity = read_identity(header)
     except Exception:  # whatever a damaged file makes the parser stumble over
         return None
-    return _Of(identity.study_uid, person(identity), identity.study_date)
+    return _StudyKey(identity.study_uid, patient_key(identity), identity.study_date)
 
 
-def _joined(studies: list[list[tuple[Upload, _Of]]]) -> Iterator[list[tuple[Upload, _Of]]]:
+def _joined(studies: list[list[tuple[Upload, _StudyKey]]]) -> Iterator[list[tuple[Upload, _StudyKey]]]:
     """Studies of one image each, of one patient and date, as one."""
-    single: dict[tuple[tuple[str, ...], str], list[tuple[Upload, _Of]]] = {}
+    single: dict[tuple[tuple[str, ...], str], list[tuple[Upload, _StudyKey]]] = {}
     for study in studies:
-        _, of = study[0]
+        _, key = study[0]
         if len(study) > 1:
             yield study
         else:
-            single.setdefault((of.person, of.date), []).extend(study)
+            single.setdefault((key.patient, key.date), []).extend(study)
     yield from single.values()
 
 

@@ -8,18 +8,17 @@ from pydicom.dataset import Dataset
 
 from birads_app.config import Settings, SettingsError
 from birads_app.deid.identity import read_identity, read_instance
-from birads_app.dicom_objects.breast_imaging_report import Assessment, breast_report
+from birads_app.dicom_objects.breast_imaging_report import ReportedAssessment, breast_report
 from birads_app.dicom_objects.context import Model, Reading, SourceImage, Study
 from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.imaging.dicom import parser
 from birads_app.pacs.sender import Destination, DicomNode, DicomWeb, Tls
 from birads_app.records import exams, files, findings, identities
-from birads_app.records import schema as records
 from birads_app.records.assessments import breasts_of
 from birads_app.records.errors import NoStudy
 from birads_app.records.identities import Identity, Instance
-from birads_app.records.schema import Exam, Image
+from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
 from birads_app.version import __version__
@@ -54,11 +53,11 @@ def objects_of(exam: Exam, model_version: str, whose: Identity | None = None) ->
 
 
 def report_of(
-    exam: Exam, model_version: str, assessment: records.Assessment, whose: Identity | None = None
+    exam: Exam, model_version: str, assessment: Assessment, whose: Identity | None = None
 ) -> Dataset:
     """A radiologist's report on the exam; parameters and errors as of :func:`objects_of`."""
     kept = [findings.from_json(finding) for finding in assessment.findings]
-    concluded = Assessment(
+    concluded = ReportedAssessment(
         reader=assessment.reader.name,
         at=assessment.at,
         overall=assessment.overall,

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from birads_app.config import Settings
 from birads_app.deid.identity import read_identity
 from birads_app.imaging.dicom import parser
-from birads_app.intake.ingest import IntakeRefused, note_failure, take_in
+from birads_app.intake.ingest import IntakeRefused, ingest_exam, store_failure
 from birads_app.logs import where
 from birads_app.model.bundles import version
 from birads_app.pacs.duplicates import is_own, is_stored
@@ -41,13 +41,15 @@ def spool() -> Spool:
 
 def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
     """Take studies in and deliver results, in a thread each, until told to stop."""
-    threads = [threading.Thread(target=_repeat, args=(app, step, stop)) for step in (take_in_quiet, deliver)]
+    threads = [
+        threading.Thread(target=_repeat, args=(app, step, stop)) for step in (ingest_stable_studies, deliver)
+    ]
     for thread in threads:
         thread.start()
     return threads
 
 
-def take_in_quiet(quiet_s: float | None = None) -> None:
+def ingest_stable_studies(quiet_s: float | None = None) -> None:
     """Make exams of the studies that have been quiet for long enough; by default as the settings say.
 
     What cannot be taken in for now, such as without a model, stays for the next time.
@@ -55,7 +57,7 @@ def take_in_quiet(quiet_s: float | None = None) -> None:
     wait = _settings().dicom_quiet_s if quiet_s is None else quiet_s
     for study in spool().claim(wait):
         try:
-            _take_in(study)
+            _ingest(study)
         except Exception as error:  # one study must not keep the others waiting
             reason = str(error) if isinstance(error, BiradsError) else where(error)
             log.error("Exam %s waits in the spool: %s", study.exam_id, reason)
@@ -76,9 +78,9 @@ def deliver() -> None:
 def _enter(settings: Settings) -> None:
     """Enter what is new since the last time; nothing is looked through where nothing has come."""
     state = current_app.extensions.setdefault(_ENTERED, {})
-    newest = (outbox.newest(), settings.pacs_uploads)
+    newest = (outbox.last_changes(), settings.pacs_uploads)
     if state.get("newest") != newest:
-        outbox.enter(_model_version, settings.pacs_uploads)
+        outbox.enqueue(_model_version, settings.pacs_uploads)
         state["newest"] = newest
 
 
@@ -93,13 +95,13 @@ def _repeat(app: Flask, step: Callable[[], None], stop: threading.Event) -> None
         stop.wait(_PAUSE_S)
 
 
-def _take_in(study: SpooledStudy) -> None:
+def _ingest(study: SpooledStudy) -> None:
     """Make an exam of what is new in a study, and forget the study once it is stored."""
     if not exams.exists(study.exam_id):
         files.withdraw(Exam(id=study.exam_id))  # what is left of an attempt that was killed
         new = _New(study)
         try:
-            exam = take_in(new, users.network(), exam_id=study.exam_id, partial=True)
+            exam = ingest_exam(new, users.network_account(), exam_id=study.exam_id, partial=True)
             _tell_what_is_missing(exam, new)
         except IntakeRefused as refusal:
             if new.count:
@@ -107,7 +109,7 @@ def _take_in(study: SpooledStudy) -> None:
                 log.warning(
                     "Exam %s is empty: none of %d objects can be used (%s)", study.exam_id, new.count, kinds
                 )
-                note_failure(study.exam_id, new.identity, refusal, users.network())
+                store_failure(study.exam_id, new.identity, refusal, users.network_account())
     spool().remove(study)
 
 
@@ -138,7 +140,7 @@ def _tell_what_is_missing(exam: Exam, new: _New) -> None:
         log.warning("Exam %s: %d of %d objects cannot be used", exam.id, unusable, new.count)
     if new.cut:
         log.warning("Exam %s has the first %d objects of its study; send the others again", exam.id, _MOST)
-        audit_log.note(users.NETWORK_NAME, "leave out images", exam.id)
+        audit_log.log(users.NETWORK_NAME, "leave out images", exam.id)
 
 
 def _identity(data: bytes) -> Identity | None:
@@ -164,19 +166,19 @@ def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> N
         send(_objects(delivery), destination)
     except SendFailed as failure:
         log.warning("Results of exam %s were not sent: %s", exam_id, failure)
-        outbox.failed(delivery, name, failure.message, wait if failure.retry else None)
+        outbox.mark_failed(delivery, name, failure.message, wait if failure.retry else None)
     except NotFound:
         log.info("Exam %s is deleted; its results are not sent", exam_id)
-        outbox.failed(delivery, name, msg("exam-files-missing"), None)
+        outbox.mark_failed(delivery, name, msg("exam-files-missing"), None)
     except BiradsError as error:
         log.error("Results of exam %s cannot be written: %s", exam_id, error)
-        outbox.failed(delivery, name, error.message, None)
+        outbox.mark_failed(delivery, name, error.message, None)
     except Exception as error:
         log.error("Results of exam %s cannot be written:\n%s", exam_id, where(error))
-        outbox.failed(delivery, name, msg("results-not-written"), None)
+        outbox.mark_failed(delivery, name, msg("results-not-written"), None)
     else:
         log.info("Sent the results of exam %s", exam_id)
-        outbox.arrived(delivery, name)
+        outbox.mark_sent(delivery, name)
 
 
 def _objects(delivery: Delivery) -> list[Dataset]:

@@ -7,7 +7,7 @@ the matrix, but kappa, which counts steps between categories, leaves them out.
 import numpy as np
 
 from birads_app.model.metrics import quadratic_kappa, quadratic_weights
-from birads_app.practice.estimates import Figure, linearised
+from birads_app.practice.estimates import Estimate, linearised
 
 CATEGORIES = 7
 FIRST, LAST = 1, 5
@@ -25,7 +25,7 @@ def confusion(read: np.ndarray, named: np.ndarray) -> np.ndarray:
     return cells.reshape(CATEGORIES, CATEGORIES)
 
 
-def kappa(read: np.ndarray, named: np.ndarray, patients: np.ndarray) -> Figure:
+def kappa(read: np.ndarray, named: np.ndarray, patients: np.ndarray) -> Estimate:
     """Quadratically weighted kappa over categories 1 to 5, with an interval that takes patients as clusters.
 
     With one exam a patient, the interval is that of Fleiss, Cohen and Everitt (Psychological Bulletin 72, 1969).
@@ -43,7 +43,7 @@ def kappa(read: np.ndarray, named: np.ndarray, patients: np.ndarray) -> Figure:
     by_row, by_column = shares.sum(axis=1), shares.sum(axis=0)
     observed, expected = (weights * shares).sum(), by_row @ weights @ by_column
     if expected == 0:
-        return Figure(len(rows), np.nan, np.nan, np.nan)
+        return Estimate(len(rows), np.nan, np.nan, np.nan)
     # How kappa = 1 - observed / expected moves with the share of each cell.
     of_expected = (weights @ by_column)[:, None] + (weights @ by_row)[None] - 2 * expected
     influence = (observed / expected * of_expected - (weights - observed)) / expected

@@ -12,9 +12,9 @@ import numpy as np
 
 from birads_app.practice import agreement
 from birads_app.practice.drift import Drift, drift
-from birads_app.practice.estimates import Figure, count, rate
+from birads_app.practice.estimates import Estimate, count, rate
 from birads_app.practice.local_calibration import Reliability, reliability
-from birads_app.records.signed_assessments import NONE, Rows, Signed
+from birads_app.records.signed_assessments import NONE, AssessmentRows, SignedAssessments
 
 _RECALLED, _TISSUE = (0, 4, 5), (4, 5)
 _PROVEN = 6
@@ -23,7 +23,7 @@ _DECIDED = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
-class Part:
+class AuditGroup:
     """Exams of one month, or assessments of one reader.
 
     title : ``2026-03``, or the reader's name
@@ -32,22 +32,22 @@ class Part:
 
     title: str
     exams: int
-    kappa: Figure
-    same: Figure
-    recall: Figure
+    kappa: Estimate
+    same: Estimate
+    recall: Estimate
 
 
 @dataclass(frozen=True)
-class OfCategory:
+class CategoryAgreement:
     """One category: how often the reader's came from the model too, and the model's from the reader."""
 
     code: str
-    of_reader: Figure
-    of_model: Figure
+    of_reader: Estimate
+    of_model: Estimate
 
 
 @dataclass(frozen=True)
-class Proven:
+class OutcomeMeasures:
     """Against outcomes.
 
     ppv : share of malignant exams among those at 4 or 5
@@ -55,9 +55,9 @@ class Proven:
     specificity : share of benign exams that were not
     """
 
-    ppv: Figure
-    sensitivity: Figure
-    specificity: Figure
+    ppv: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,23 @@ class Audit:
 
     exams: int
     patients: int
-    whole: Part
+    whole: AuditGroup
     matrix: np.ndarray
     unanswered: int
-    by_category: tuple[OfCategory, ...]
-    by_month: tuple[Part, ...]
-    by_reader: tuple[Part, ...]
+    by_category: tuple[CategoryAgreement, ...]
+    by_month: tuple[AuditGroup, ...]
+    by_reader: tuple[AuditGroup, ...]
     outcomes: int
     malignant: int
-    reader: Proven
-    model: Proven
+    reader: OutcomeMeasures
+    model: OutcomeMeasures
     against_readers: Reliability | None
     against_outcomes: Reliability | None
     drift: Drift
     drift_model: str
 
 
-def audit(signed: Signed, rows: Rows) -> Audit:
+def audit(signed: SignedAssessments, rows: AssessmentRows) -> Audit:
     """Reckon; ``rows`` are those of ``signed`` that count, one for each reader and exam."""
     exams = rows.exams()
     decided = exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.p_suspicious))
@@ -120,10 +120,10 @@ def audit(signed: Signed, rows: Rows) -> Audit:
     )
 
 
-def _part(title: str, rows: Rows) -> Part:
+def _part(title: str, rows: AssessmentRows) -> AuditGroup:
     answered = rows.where(rows.named != NONE)
     screened = rows.read[rows.read != _PROVEN]
-    return Part(
+    return AuditGroup(
         title,
         len(rows),
         agreement.kappa(rows.read, rows.named, rows.patient),
@@ -132,7 +132,7 @@ def _part(title: str, rows: Rows) -> Part:
     )
 
 
-def _by_month(exams: Rows) -> Iterator[Part]:
+def _by_month(exams: AssessmentRows) -> Iterator[AuditGroup]:
     """Every month from the first to the last one with an exam, also those without."""
     months = exams.day.astype("datetime64[M]")
     if len(months):
@@ -140,18 +140,20 @@ def _by_month(exams: Rows) -> Iterator[Part]:
             yield _part(str(month), exams.where(months == month))
 
 
-def _by_category(exams: Rows) -> Iterator[OfCategory]:
+def _by_category(exams: AssessmentRows) -> Iterator[CategoryAgreement]:
     answered = exams.where(exams.named != NONE)
     same = answered.read == answered.named
     for number in range(agreement.CATEGORIES):
-        yield OfCategory(
+        yield CategoryAgreement(
             str(number), rate(same[answered.read == number]), rate(same[answered.named == number])
         )
 
 
-def _proven(category: np.ndarray, malignant: np.ndarray) -> Proven:
+def _proven(category: np.ndarray, malignant: np.ndarray) -> OutcomeMeasures:
     """How categories, int (n,), stand to outcomes, 1 or 0 (n,)."""
     answered = category != NONE
     category, cancer = category[answered], malignant[answered] == 1
     called = np.isin(category, _RECALLED)
-    return Proven(rate(cancer[np.isin(category, _TISSUE)]), rate(called[cancer]), rate(~called[~cancer]))
+    return OutcomeMeasures(
+        rate(cancer[np.isin(category, _TISSUE)]), rate(called[cancer]), rate(~called[~cancer])
+    )

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from birads_app.practice.audit import Audit, Part, Proven
-from birads_app.practice.estimates import Figure
+from birads_app.practice.audit import Audit, AuditGroup, OutcomeMeasures
+from birads_app.practice.estimates import Estimate
 from birads_app.practice.local_calibration import Reliability
 
 FIGURES = ("figure", "of", "exams", "value", "low", "high")
@@ -32,13 +32,13 @@ def figures(audit: Audit) -> Iterator[Sequence[object]]:
         yield name, audit.drift_model, audit.drift.exams, _number(value), "", ""
 
 
-def _part(of: str, part: Part) -> Iterator[Sequence[object]]:
+def _part(of: str, part: AuditGroup) -> Iterator[Sequence[object]]:
     yield _figure("kappa", of, part.kappa)
     yield _figure("same category", of, part.same)
     yield _figure("recall rate", of, part.recall)
 
 
-def _proven(of: str, proven: Proven) -> Iterator[Sequence[object]]:
+def _proven(of: str, proven: OutcomeMeasures) -> Iterator[Sequence[object]]:
     yield _figure("PPV at 4 or higher", of, proven.ppv)
     yield _figure("sensitivity", of, proven.sensitivity)
     yield _figure("specificity", of, proven.specificity)
@@ -53,7 +53,7 @@ def _reliability(of: str, found: Reliability | None) -> Iterator[Sequence[object
         yield _figure("positive", f"against {of}, probability {one.expected:.3f}", one.found)
 
 
-def _figure(name: str, of: str, figure: Figure) -> Sequence[object]:
+def _figure(name: str, of: str, figure: Estimate) -> Sequence[object]:
     return name, of, figure.exams, *map(_number, (figure.value, figure.low, figure.high))
 
 

@@ -18,7 +18,7 @@ WINDOW, BEFORE = 200, 200
 WATCH, ALARM = 2.0, 3.0
 
 
-class State(StrEnum):
+class DriftState(StrEnum):
     """What the test says."""
 
     TOO_FEW = "too few"
@@ -37,7 +37,7 @@ class Drift:
     expected, found : positive exams among the newest: as the probabilities add up, and as they were
     """
 
-    state: State
+    state: DriftState
     exams: int
     change: float = np.nan
     fit: float = np.nan
@@ -54,11 +54,17 @@ def drift(probabilities: np.ndarray, positive: np.ndarray) -> Drift:
     positive : bool (n,), what was found
     """
     if len(probabilities) < WINDOW + BEFORE:
-        return Drift(State.TOO_FEW, len(probabilities))
+        return Drift(DriftState.TOO_FEW, len(probabilities))
     residuals = positive - probabilities
     recent, found = probabilities[-WINDOW:], positive[-WINDOW:]
     change = _student(residuals[-WINDOW:], residuals[:-WINDOW])
-    state = State.ALARM if abs(change) >= ALARM else State.WATCH if abs(change) >= WATCH else State.STEADY
+    state = (
+        DriftState.ALARM
+        if abs(change) >= ALARM
+        else DriftState.WATCH
+        if abs(change) >= WATCH
+        else DriftState.STEADY
+    )
     return Drift(
         state,
         len(probabilities),

@@ -10,7 +10,7 @@ _Z = 1.959964  # 97.5th percentile of the normal distribution
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A figure over a number of exams; ``low`` and ``high`` are the bounds of its 95 % interval."""
 
     exams: int
@@ -24,7 +24,7 @@ class Figure:
         return self.exams >= ENOUGH and bool(np.isfinite(self.value))
 
 
-def rate(which: np.ndarray) -> Figure:
+def rate(which: np.ndarray) -> Estimate:
     """The share of exams for which ``which``, bool (n,), is True, with Wilson's score interval.
 
     Wilson, Journal of the American Statistical Association 22, 1927: it stays within 0 and 1, and is right for few
@@ -33,17 +33,17 @@ def rate(which: np.ndarray) -> Figure:
     return rate_of(int(np.count_nonzero(which)), len(which))
 
 
-def rate_of(part: int, whole: int) -> Figure:
+def rate_of(part: int, whole: int) -> Estimate:
     """As :func:`rate`, from counts."""
     if whole == 0:
-        return Figure(0, np.nan, np.nan, np.nan)
+        return Estimate(0, np.nan, np.nan, np.nan)
     share, spread = part / whole, _Z**2 / whole
     middle = (share + spread / 2) / (1 + spread)
     half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
-    return Figure(whole, share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    return Estimate(whole, share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
 
-def linearised(value: float, influence: np.ndarray, patients: np.ndarray) -> Figure:
+def linearised(value: float, influence: np.ndarray, patients: np.ndarray) -> Estimate:
     """A figure that is no share, with the interval that its exams' influence gives; a patient's exams count together.
 
     The variance is that of the patients' sums, the "ultimate clusters" of survey sampling (Wolter, Introduction to
@@ -56,9 +56,9 @@ def linearised(value: float, influence: np.ndarray, patients: np.ndarray) -> Fig
     """
     sums, several = np.bincount(patients, weights=influence), count(patients)
     if several < 2:
-        return Figure(len(influence), value, np.nan, np.nan)
+        return Estimate(len(influence), value, np.nan, np.nan)
     half = _Z * np.sqrt((sums**2).sum() * several / (several - 1)) / len(influence)
-    return Figure(len(influence), value, float(value - half), float(value + half))
+    return Estimate(len(influence), value, float(value - half), float(value + half))
 
 
 def count(patients: np.ndarray) -> int:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from birads_app.model.metrics import BINS, bin_of
-from birads_app.practice.estimates import Figure, linearised, rate
+from birads_app.practice.estimates import Estimate, linearised, rate
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """Exams whose probability lies between two tenths.
 
     expected : the mean of their probabilities
@@ -17,7 +17,7 @@ class Bin:
     """
 
     expected: float
-    found: Figure
+    found: Estimate
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Reliability:
     """
 
     expected: float
-    found: Figure
-    error: Figure
-    brier: Figure
-    bins: tuple[Bin, ...]
+    found: Estimate
+    error: Estimate
+    brier: Estimate
+    bins: tuple[CalibrationBin, ...]
 
 
 def reliability(probabilities: np.ndarray, positive: np.ndarray, patients: np.ndarray) -> Reliability | None:
@@ -61,7 +61,7 @@ def reliability(probabilities: np.ndarray, positive: np.ndarray, patients: np.nd
         error=linearised(error, np.sign(sums)[place] * gaps - error, patients),
         brier=linearised(float(squares.mean()), squares - squares.mean(), patients),
         bins=tuple(
-            Bin(float(probabilities[inside].mean()), rate(positive[inside]))
+            CalibrationBin(float(probabilities[inside].mean()), rate(positive[inside]))
             for inside in (place == number for number in np.unique(place))
         ),
     )

@@ -42,7 +42,7 @@ def add(current: Session, who: str, action: str, subject: str = "", detail: str 
     current.add(AuditEntry(who=who, action=action, subject=subject[:64], detail=detail[:500]))
 
 
-def note(who: str, action: str, subject: str = "", detail: str = "") -> None:
+def log(who: str, action: str, subject: str = "", detail: str = "") -> None:
     """Write an entry by itself; parameters as in :func:`add`."""
     with writing() as current:
         add(current, who, action, subject, detail)

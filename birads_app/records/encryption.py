@@ -16,13 +16,13 @@ from birads_app.terms.messages import msg
 _NONCE = 12  # bytes
 
 
-def seal(data: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
+def encrypt(data: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
     """Put data, at most 2 GiB, into a box that only the same three words open again."""
     nonce = os.urandom(_NONCE)
     return nonce + _cipher(site_key, purpose).encrypt(nonce, data, belongs_to.encode())
 
 
-def unseal(box: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
+def decrypt(box: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
     """What :func:`seal` was given; raises SiteKeyDiffers where that was with other words."""
     try:
         return _cipher(site_key, purpose).decrypt(box[:_NONCE], box[_NONCE:], belongs_to.encode())

@@ -2,7 +2,7 @@
 
 BiradsError
 ├── NotFound
-├── NameTaken
+├── AccountNameTaken
 ├── InvalidAccount      a name, role or password that no account may have
 ├── LastAdministrator   nobody would be left who may change anything
 ├── TooManyAttempts     to sign in
@@ -21,7 +21,7 @@ class NotFound(BiradsError):
     """There is no such record."""
 
 
-class NameTaken(BiradsError):
+class AccountNameTaken(BiradsError):
     """There is already an account with this name."""
 
 

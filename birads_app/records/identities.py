@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
-from birads_app.records.encryption import seal, unseal
+from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import NotAllowed, NotFound
-from birads_app.records.schema import Exam, Role, SealedIdentity, User
+from birads_app.records.schema import EncryptedIdentity, Exam, Role, User
 from birads_app.terms.messages import msg
 
 _PURPOSE = "birads identities"
@@ -52,9 +52,9 @@ class Identity:
     instances: dict[str, Instance] = field(default_factory=dict)
 
 
-def keep(exam: Exam, identity: Identity) -> None:
+def attach(exam: Exam, identity: Identity) -> None:
     """Seal an identity into an exam that is about to be stored."""
-    exam.identity = SealedIdentity(box=_seal(identity, exam.id))
+    exam.identity = EncryptedIdentity(ciphertext=_encrypted(identity, exam.id))
 
 
 def of(exam: Exam) -> Identity | None:
@@ -65,8 +65,8 @@ def of(exam: Exam) -> Identity | None:
     SiteKeyDiffers
         It was sealed under another site key.
     """
-    found = session().get(SealedIdentity, exam.id)
-    return None if found is None else _open(found.box, exam.id)
+    found = session().get(EncryptedIdentity, exam.id)
+    return None if found is None else _decrypted(found.ciphertext, exam.id)
 
 
 def look_up(user: User, pseudonym: str) -> Identity:
@@ -94,12 +94,12 @@ def look_up(user: User, pseudonym: str) -> Identity:
     return identity
 
 
-def _seal(identity: Identity, exam_id: str) -> bytes:
-    return seal(json.dumps(asdict(identity)).encode(), _site_key(), _PURPOSE, exam_id)
+def _encrypted(identity: Identity, exam_id: str) -> bytes:
+    return encrypt(json.dumps(asdict(identity)).encode(), _site_key(), _PURPOSE, exam_id)
 
 
-def _open(box: bytes, exam_id: str) -> Identity:
-    members = json.loads(unseal(box, _site_key(), _PURPOSE, exam_id))
+def _decrypted(box: bytes, exam_id: str) -> Identity:
+    members = json.loads(decrypt(box, _site_key(), _PURPOSE, exam_id))
     instances = {image_id: Instance(**uids) for image_id, uids in members.pop("instances").items()}
     return Identity(**members, instances=instances)
 

@@ -19,7 +19,7 @@ LONGEST_WAIT = timedelta(hours=1)
 _AT_ONCE = 500
 
 
-def enter(version_of: Callable[[str], str], uploads: bool) -> None:
+def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     """Enter every exam with DICOM images, and every signed assessment of one, that has no delivery yet.
 
     Parameters
@@ -41,7 +41,7 @@ def enter(version_of: Callable[[str], str], uploads: bool) -> None:
                     current.add(entered)
 
 
-def newest() -> tuple[object, ...]:
+def last_changes() -> tuple[object, ...]:
     """What changes with every exam that is stored and every assessment that is added, told by indexes alone."""
     newest_exam = select(func.max(Exam.created_at)).scalar_subquery()
     last_row = select(func.max(literal_column("exams.rowid"))).select_from(Exam).scalar_subquery()
@@ -69,15 +69,15 @@ def due() -> Sequence[Delivery]:
     return session().scalars(select(Delivery).where(waiting).order_by(Delivery.due_at).limit(_AT_ONCE)).all()
 
 
-def arrived(delivery: Delivery, destination: str) -> None:
+def mark_sent(delivery: Delivery, destination: str) -> None:
     """Note that everything is there."""
     with writing() as current:
-        if _note(current, delivery, state="sent", destination=destination, error=""):
+        if _update(current, delivery, state="sent", destination=destination, error=""):
             deed = "send results" if delivery.assessment_id is None else "send report"
             audit_log.add(current, users.NETWORK_NAME, deed, delivery.exam_id)
 
 
-def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | None) -> None:
+def mark_failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | None) -> None:
     """Note that an attempt failed.
 
     Parameters
@@ -88,7 +88,7 @@ def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | 
     after = min(LONGEST_WAIT, (wait or LONGEST_WAIT) * 2 ** min(delivery.attempts, 20))
     state = "stopped" if wait is None else "waiting"
     with writing() as current:
-        _note(
+        _update(
             current,
             delivery,
             state=state,
@@ -98,7 +98,7 @@ def failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | 
         )
 
 
-def retry() -> int:
+def retry_all() -> int:
     """Try everything that was not sent again at once; gives how many those are."""
     with writing() as current:
         pending = list(current.scalars(select(Delivery).where(Delivery.state != "sent")))
@@ -113,13 +113,13 @@ def counts() -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in rows}
 
 
-def troubled() -> Sequence[Delivery]:
+def failing() -> Sequence[Delivery]:
     """The deliveries that were not sent and have failed, those that stopped first."""
     failing = (Delivery.state != "sent") & (Delivery.error != "")
     return session().scalars(select(Delivery).where(failing).order_by(Delivery.state, Delivery.due_at)).all()
 
 
-def _note(current: Session, delivery: Delivery, **values: object) -> bool:
+def _update(current: Session, delivery: Delivery, **values: object) -> bool:
     """Change a delivery after an attempt; False where its exam has been deleted meanwhile."""
     same = update(Delivery).where(Delivery.id == delivery.id)
     changed = current.execute(same.values(attempts=Delivery.attempts + 1, **values))

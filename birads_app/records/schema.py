@@ -211,7 +211,7 @@ class Exam(Base):
     uploader: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[uploader_id])
     assessor: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[assessor_id])
     viewer: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[viewer_id])
-    identity: Mapped["SealedIdentity | None"] = relationship(
+    identity: Mapped["EncryptedIdentity | None"] = relationship(
         cascade="all, delete-orphan", passive_deletes=True
     )
     images: Mapped[list["Image"]] = relationship(
@@ -223,13 +223,13 @@ class Exam(Base):
     )
 
 
-class SealedIdentity(Base):
+class EncryptedIdentity(Base):
     """What :mod:`birads_app.records.identities` keeps of an exam: nonce and ciphertext."""
 
     __tablename__ = "identities"
 
     exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True)
-    box: Mapped[bytes]
+    ciphertext: Mapped[bytes] = mapped_column("box")
 
 
 class Image(Base):
@@ -321,7 +321,7 @@ class Outcome(Base):
     entered_by: Mapped[str] = mapped_column(String(64))
 
 
-class Refusal(Base):
+class RefusedFile(Base):
     """A file that was not taken in. Nothing of it is here but why.
 
     reason : name of the domain error, such as ``NotAMammogram``

@@ -36,7 +36,7 @@ def create_administrator(name: str, password: str) -> User:
     """Create the first account and close the set-up; raises InvalidAccount, also where another was faster."""
     user = users.draft(name, password, Role.ADMIN)
     with writing() as current:
-        if current.scalar(select(exists().where(users.a_person()))):
+        if current.scalar(select(exists().where(users.is_person()))):
             raise InvalidAccount(msg("administrator-exists"))
         current.add(user)
         audit_log.add(current, user.name, "create account", user.name, user.role)

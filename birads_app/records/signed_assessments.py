@@ -21,7 +21,7 @@ from birads_app.records.schema import Assessment, Exam, Outcome, User
 
 # What stands for "none" where a category or an outcome is a number.
 NONE = -1
-_KEPT = "birads_signed"
+_CACHE_KEY = "birads_signed"
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Rows:
+class AssessmentRows:
     """Signed assessments in the order of signing, the newest of each reader for each exam; arrays of shape (n,).
 
     id : int, the assessment's
     exam : int, equal for rows of one exam
     patient : int, equal for exams of one patient; an exam without pseudonym is a patient of its own
     reader : int, the account's id
-    model : int, place in :attr:`Signed.models`
+    model : int, place in :attr:`SignedAssessments.models`
     day : datetime64[D], of signing
     read : int, the reader's category of the exam, 0 to 6, 4A to 4C being 4
     named : int, the model's category at that moment; NONE where it had none
@@ -69,28 +69,28 @@ class Rows:
     def __len__(self) -> int:
         return len(self.id)
 
-    def where(self, which: np.ndarray) -> "Rows":
+    def where(self, which: np.ndarray) -> "AssessmentRows":
         """The rows that a bool array (n,) or rising places name."""
-        return Rows(*(getattr(self, field.name)[which] for field in fields(self)))
+        return AssessmentRows(*(getattr(self, field.name)[which] for field in fields(self)))
 
-    def exams(self) -> "Rows":
+    def exams(self) -> "AssessmentRows":
         """One row for each exam: the newest."""
         return self.where(_newest(self.exam))
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedAssessments:
     """All that was signed.
 
     readers : names by account
     models : names in the order of their first assessment
     """
 
-    rows: Rows
+    rows: AssessmentRows
     readers: dict[int, str]
     models: tuple[str, ...]
 
-    def chosen(self, filters: Filters) -> Rows:
+    def chosen(self, filters: Filters) -> AssessmentRows:
         """The rows that filters leave: one for each reader and exam, so that readers can be compared.
 
         An assessment that its reader replaced by a newer one counts nowhere, also where the newer one is filtered
@@ -111,7 +111,7 @@ class Signed:
         return rows.where(which)
 
 
-class _State(NamedTuple):
+class _TableCounts(NamedTuple):
     """What differs once assessments or outcomes are added, or deleted with their exam: ids are never used again."""
 
     last: int = 0
@@ -121,7 +121,7 @@ class _State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Cache:
     """What was read so far.
 
     exams, patients, models : the place of each id, pseudonym and name
@@ -130,44 +130,44 @@ class _Known:
     rows : those of them that are the newest
     """
 
-    state: _State = _State()
+    state: _TableCounts = _TableCounts()
     exams: dict[str, int] = field(default_factory=dict)
     patients: dict[str, int] = field(default_factory=dict)
     models: dict[str, int] = field(default_factory=dict)
     patient: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     p_suspicious: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    every: tuple[Rows, ...] = ()
-    rows: Rows = field(default_factory=lambda: _none())
+    every: tuple[AssessmentRows, ...] = ()
+    rows: AssessmentRows = field(default_factory=lambda: _none())
 
 
-def _none() -> Rows:
+def _none() -> AssessmentRows:
     """No rows, of the types that rows have."""
-    empty = Rows(*repeat(np.zeros(0, int), len(fields(Rows))))
+    empty = AssessmentRows(*repeat(np.zeros(0, int), len(fields(AssessmentRows))))
     return replace(empty, day=np.zeros(0, "datetime64[D]"), p_suspicious=np.zeros(0))
 
 
-def signed() -> Signed:
+def load() -> SignedAssessments:
     """Everything that was signed."""
-    known: _Known = current_app.extensions.get(_KEPT, _Known())
+    known: _Cache = current_app.extensions.get(_CACHE_KEY, _Cache())
     state = _state()
     if known.state != state:
-        known = _more(known if _only_grew(known.state, state) else _Known(), state)
-        current_app.extensions[_KEPT] = known
-    return Signed(known.rows, _readers(), tuple(known.models))
+        known = _more(known if _only_grew(known.state, state) else _Cache(), state)
+        current_app.extensions[_CACHE_KEY] = known
+    return SignedAssessments(known.rows, _readers(), tuple(known.models))
 
 
-def _state() -> _State:
+def _state() -> _TableCounts:
     counts = [session().execute(select(func.max(t.id), func.count())).one() for t in (Assessment, Outcome)]
-    return _State(*(number or 0 for row in counts for number in row))
+    return _TableCounts(*(number or 0 for row in counts for number in row))
 
 
-def _only_grew(known: _State, state: _State) -> bool:
+def _only_grew(known: _TableCounts, state: _TableCounts) -> bool:
     """True where every assessment that was read is still there."""
     query = select(func.count()).where(Assessment.id > known.last, Assessment.id <= state.last)
     return known.assessments + (session().scalar(query) or 0) == state.assessments
 
 
-def _more(known: _Known, state: _State) -> _Known:
+def _more(known: _Cache, state: _TableCounts) -> _Cache:
     """Read the assessments since, their exams, and all outcomes."""
     since = Assessment.id.between(known.state.last + 1, state.last)
     ids, exam_ids, readers, names, days, read, named = _columns(
@@ -185,7 +185,7 @@ def _more(known: _Known, state: _State) -> _Known:
     )
     known = _with_exams(known, Exam.id.in_(select(Assessment.exam_id).where(since)))
     exam, models = _places(known.exams, exam_ids), _extended(known.models, names)
-    rows = Rows(
+    rows = AssessmentRows(
         id=np.array(ids, int),
         exam=exam,
         patient=np.append(known.patient, NONE)[exam],
@@ -203,7 +203,7 @@ def _more(known: _Known, state: _State) -> _Known:
     return replace(known, state=state, models=models, every=(every,), rows=newest)
 
 
-def _with_exams(known: _Known, which: ColumnElement[bool]) -> _Known:
+def _with_exams(known: _Cache, which: ColumnElement[bool]) -> _Cache:
     """What is known with the exams that are not known yet."""
     if not known.exams:
         which = Exam.assessor_id.is_not(None)  # all of them, without looking each up
@@ -223,8 +223,10 @@ def _with_exams(known: _Known, which: ColumnElement[bool]) -> _Known:
     )
 
 
-def _joined(*parts: Rows) -> Rows:
-    return Rows(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Rows)))
+def _joined(*parts: AssessmentRows) -> AssessmentRows:
+    return AssessmentRows(
+        *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(AssessmentRows))
+    )
 
 
 def _columns(query: Select[*tuple[Any, ...]]) -> list[list[Any]]:

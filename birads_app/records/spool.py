@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from birads_app.records.encryption import seal, unseal
+from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.files import sync
 
 _PURPOSE = "birads spool"
@@ -49,7 +49,7 @@ class Spool:
     def add(self, study: str, instance: str, data: bytes) -> None:
         """Keep an object, through to the disk; another one with the same two UIDs is replaced."""
         study, instance = self._digest("study", study), self._digest("instance", instance)
-        box = seal(data, self.key, _PURPOSE, study)
+        box = encrypt(data, self.key, _PURPOSE, study)
         handle, name = tempfile.mkstemp(prefix=_PART, dir=self._root())
         part = Path(name)
         try:
@@ -81,7 +81,7 @@ class Spool:
     def read(self, study: SpooledStudy) -> Iterator[bytes]:
         """The objects of a study in the order in which they came; raises SiteKeyDiffers."""
         for path in sorted(study.folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
-            yield unseal(path.read_bytes(), self.key, _PURPOSE, study.folder.name.partition("-")[0])
+            yield decrypt(path.read_bytes(), self.key, _PURPOSE, study.folder.name.partition("-")[0])
 
     def remove(self, study: SpooledStudy) -> None:
         """Forget a study."""

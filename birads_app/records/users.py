@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
-from birads_app.records.errors import InvalidAccount, LastAdministrator, NameTaken, NotFound
+from birads_app.records.errors import AccountNameTaken, InvalidAccount, LastAdministrator, NotFound
 from birads_app.records.schema import Role, User
 from birads_app.terms.messages import msg
 
@@ -36,7 +36,7 @@ def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
     ------
     InvalidAccount
         The name, password or role is none that an account may have.
-    NameTaken
+    AccountNameTaken
         Another account has this name, in whatever case.
     """
     user = draft(name, password, role)
@@ -45,7 +45,7 @@ def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
             current.add(user)
             audit_log.add(current, by, "create account", name, role)
     except IntegrityError:
-        raise NameTaken(msg("account-name-taken", name=name)) from None
+        raise AccountNameTaken(msg("account-name-taken", name=name)) from None
     return user
 
 
@@ -65,14 +65,14 @@ def change_role(user: User, role: str, by: str = CONSOLE) -> None:
         _leave_an_administrator(current)
 
 
-def switch_off(user: User, by: str = CONSOLE) -> None:
+def deactivate(user: User, by: str = CONSOLE) -> None:
     """Keep the owner out from now on, whoever is signed in included; raises LastAdministrator."""
     with _changing(user, by, "switch account off") as (current, kept):
         kept.enabled, kept.session_key = False, _session_key()
         _leave_an_administrator(current)
 
 
-def switch_on(user: User, by: str = CONSOLE) -> None:
+def activate(user: User, by: str = CONSOLE) -> None:
     """Let the owner sign in again."""
     with _changing(user, by, "switch account on") as (_, kept):
         kept.enabled = True
@@ -86,14 +86,14 @@ def set_password(user: User, password: str, by: str = CONSOLE) -> User:
     return kept
 
 
-def everybody() -> Sequence[User]:
+def people() -> Sequence[User]:
     """The accounts of people, by name."""
-    return session().scalars(select(User).where(a_person()).order_by(User.name)).all()
+    return session().scalars(select(User).where(is_person()).order_by(User.name)).all()
 
 
 def by_id(user_id: int) -> User:
     """A person's account; raises NotFound."""
-    user = session().scalar(select(User).where(User.id == user_id, a_person()))
+    user = session().scalar(select(User).where(User.id == user_id, is_person()))
     if user is None:
         raise NotFound(msg("account-missing"))
     return user
@@ -112,7 +112,7 @@ def by_session_key(key: str) -> User | None:
     return session().scalar(select(User).where(User.session_key == key, User.enabled))
 
 
-def network() -> User:
+def network_account() -> User:
     """The account that exams from the network belong to; made when it is needed first. Nobody can sign in to it."""
     query = select(User).where(User.name == NETWORK_NAME)
     with writing() as current:
@@ -135,20 +135,20 @@ def name_on_record(name: str) -> str:
     return session().scalar(select(User.name).where(User.name == name)) or "unknown account"
 
 
-def a_person() -> ColumnElement[bool]:
+def is_person() -> ColumnElement[bool]:
     """The condition that an account is a person's."""
     return User.password_hash != _NO_PASSWORD
 
 
 def readers() -> Sequence[str]:
     """Names of all who may have assessed an exam."""
-    wanted = select(User.name).where(a_person(), User.role != Role.AUDITOR).order_by(User.name)
+    wanted = select(User.name).where(is_person(), User.role != Role.AUDITOR).order_by(User.name)
     return session().scalars(wanted).all()
 
 
 def any_exist() -> bool:
     """True once a person has an account."""
-    return bool(session().scalar(select(exists().where(a_person()))))
+    return bool(session().scalar(select(exists().where(is_person()))))
 
 
 def authenticate(name: str, password: str) -> User | None:
@@ -182,7 +182,7 @@ def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tu
 def _leave_an_administrator(current: Session) -> None:
     """Raise LastAdministrator where this transaction would leave nobody who may change anything."""
     current.flush()
-    if not current.scalar(select(exists().where(a_person(), User.enabled, User.role == Role.ADMIN))):
+    if not current.scalar(select(exists().where(is_person(), User.enabled, User.role == Role.ADMIN))):
         raise LastAdministrator(msg("last-administrator"))
 
 

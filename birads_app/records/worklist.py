@@ -62,7 +62,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Listing:
+class WorklistPage:
     """A page of the list.
 
     before, after : ids of the exams at its ends, where there are more on that side; else None
@@ -75,7 +75,7 @@ class Listing:
 
 def page(
     query: Query, *, after: str | None = None, before: str | None = None, per_page: int = PER_PAGE
-) -> Listing:
+) -> WorklistPage:
     """The exams that follow an exam in the list, or that come before it; the list's beginning where none is named.
 
     An exam that is not there any more counts as none.
@@ -92,10 +92,10 @@ def page(
     by_id = {exam.id: exam for exam in found}
     items = [by_id[exam_id] for exam_id in ids if exam_id in by_id]
     if not items:
-        return Listing([], None, None)
+        return WorklistPage([], None, None)
     has_earlier = more if backwards else anchor is not None
     has_later = True if backwards else more
-    return Listing(items, ids[0] if has_earlier else None, ids[-1] if has_later else None)
+    return WorklistPage(items, ids[0] if has_earlier else None, ids[-1] if has_later else None)
 
 
 def counts() -> dict[Status, int]:

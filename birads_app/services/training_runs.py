@@ -165,7 +165,7 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
     source = [f"--data={data}"] if data else []
     with _TrainingLock() as lock:
         _save(training)
-        audit_log.note(who, "start training", name)
+        audit_log.log(who, "start training", name)
         lock.launch(training, [*source, *arguments])
     return training
 
@@ -175,7 +175,7 @@ def resume(training: Training, who: str) -> None:
     if not standing(training).resumable:
         raise TrainingRefused(msg("training-not-resumable", name=training.name))
     with _TrainingLock() as lock:
-        audit_log.note(who, "resume training", training.name)
+        audit_log.log(who, "resume training", training.name)
         lock.launch(training, ["--resume"])
 
 
@@ -192,7 +192,7 @@ def stop(training: Training, who: str) -> None:
     state_file = _folder(training) / _STATE_FILE
     if not state_file.exists():  # stopped before the process could write its state
         state_file.write_text(json.dumps({"state": State.INTERRUPTED}), "utf-8")
-    audit_log.note(who, "stop training", training.name)
+    audit_log.log(who, "stop training", training.name)
 
 
 def listing() -> list[Training]:

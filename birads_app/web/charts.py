@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from flask_babel import gettext as _
 from markupsafe import Markup
 
-from birads_app.practice.estimates import Figure
+from birads_app.practice.estimates import Estimate
 from birads_app.practice.local_calibration import Reliability
 from birads_app.svg import loss_curves, probability_bars, reliability_diagram
 from birads_app.svg.drawing import Axis
@@ -54,7 +54,7 @@ def losses(curve: loss_curves.LossCurve) -> Markup:
     return loss_curves.loss_curves(curve, title, _("epoch"))
 
 
-def trend_point(label: str, figure: Figure) -> TrendPoint:
+def trend_point(label: str, figure: Estimate) -> TrendPoint:
     """Convert an estimate of one month."""
     return TrendPoint(label, figure.value, figure.low, figure.high, figure.exams, figure.telling)
 

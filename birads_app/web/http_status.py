@@ -2,10 +2,10 @@
 
 from birads_app.intake.ingest import IntakeRefused, NoFiles, TooManyFiles
 from birads_app.records.errors import (
+    AccountNameTaken,
     InvalidAccount,
     InvalidAssessment,
     LastAdministrator,
-    NameTaken,
     NoStudy,
     NotAllowed,
     NotFound,
@@ -35,7 +35,7 @@ _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
     (ModelError, 503),
     (NotFound, 404),
     (NoStudy, 404),
-    (NameTaken, 409),
+    (AccountNameTaken, 409),
     (LastAdministrator, 409),
     (TrainingRefused, 409),
     (TooManyAttempts, 429),

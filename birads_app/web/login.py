@@ -110,7 +110,7 @@ def login() -> ResponseReturnValue:
         return *_form_page("account/login.html", form, 429), {"Retry-After": str(error.wait)}
     user = users.authenticate(form.name.data, form.password.data)
     if user is None:
-        audit_log.note(users.name_on_record(form.name.data), "sign in refused")
+        audit_log.log(users.name_on_record(form.name.data), "sign in refused")
         form.form_errors.append(_("Name and password do not match."))
         return _form_page("account/login.html", form, 401)
     rate_limit.forget(form.name.data, address)
@@ -129,7 +129,7 @@ def logout() -> ResponseReturnValue:
 
 def _sign_in(user: User) -> None:
     """Begin a fresh session, on record."""
-    audit_log.note(user.name, "sign in")
+    audit_log.log(user.name, "sign in")
     language.keep(user)
     session.permanent = True
     login_user(user)

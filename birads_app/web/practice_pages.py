@@ -24,9 +24,8 @@ from birads_app.practice.audit import Audit, audit
 from birads_app.practice.drift import WINDOW
 from birads_app.practice.estimates import ENOUGH, rate_of
 from birads_app.practice.outcome_table import Plan, Problem
-from birads_app.records import audit_log as record
-from birads_app.records import outcomes, practice_queries, refusals, signed_assessments
-from birads_app.records.signed_assessments import Filters, Rows
+from birads_app.records import assessment_queries, audit_log, outcomes, refused_files, signed_assessments
+from birads_app.records.signed_assessments import AssessmentRows, Filters
 from birads_app.svg import count_bars, trend
 from birads_app.web import charts
 from birads_app.web import practice_wording as words
@@ -43,7 +42,7 @@ _TABLE_MAX = 400_000
 @bp.get("/")
 def overview() -> str:
     """Show how readers, model and outcomes agree."""
-    filters, signed = _filters(), signed_assessments.signed()
+    filters, signed = _filters(), signed_assessments.load()
     found = audit(signed, signed.chosen(filters))
     return render_template(
         "practice/overview.html",
@@ -62,16 +61,16 @@ def overview() -> str:
 @bp.get("/exams.csv")
 def exams_table() -> ResponseReturnValue:
     """Download the signed assessments that the filters leave."""
-    signed = signed_assessments.signed()
+    signed = signed_assessments.load()
     rows = signed.chosen(_filters())
-    record.note(current_user.name, "export assessments", str(len(rows)))
+    audit_log.log(current_user.name, "export assessments", str(len(rows)))
     return _download(_lines(rows), "exams")
 
 
 @bp.get("/figures.csv")
 def figures_table() -> ResponseReturnValue:
     """Download the figures that the page shows."""
-    signed = signed_assessments.signed()
+    signed = signed_assessments.load()
     return _download(csv_export.figures(audit(signed, signed.chosen(_filters()))), "figures")
 
 
@@ -185,10 +184,10 @@ def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
 
 def _refused(filters: Filters) -> dict[str, Any]:
     """What the quality gate and the reading of files refused in the days that are asked for."""
-    counts = refusals.by_reason(filters.first, filters.last)
+    counts = refused_files.by_reason(filters.first, filters.last)
     shown = [(words.reason(name), count, words.number(count)) for name, count in counts.items()]
     refused = sum(counts.values())
-    files = refused + practice_queries.images_taken(filters.first, filters.last)
+    files = refused + assessment_queries.count_images(filters.first, filters.last)
     chart = count_bars.count_bars(shown, _("Refused files by reason")) if shown else None
     return {
         "refused": refused,
@@ -198,9 +197,9 @@ def _refused(filters: Filters) -> dict[str, Any]:
     }
 
 
-def _lines(rows: Rows) -> Iterator[Sequence[object]]:
-    yield (*practice_queries.LINE, "outcome")
-    for values, outcome in practice_queries.lines(rows):
+def _lines(rows: AssessmentRows) -> Iterator[Sequence[object]]:
+    yield (*assessment_queries.COLUMNS, "outcome")
+    for values, outcome in assessment_queries.rows(rows):
         yield (*values, {1: "malignant", 0: "benign"}.get(outcome))
 
 

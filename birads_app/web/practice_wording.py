@@ -7,8 +7,8 @@ from flask_babel import format_date, format_decimal, format_percent, get_locale,
 from flask_babel import gettext as _
 
 from birads_app.practice.audit import Audit
-from birads_app.practice.drift import BEFORE, WINDOW, State
-from birads_app.practice.estimates import Figure
+from birads_app.practice.drift import BEFORE, WINDOW, DriftState
+from birads_app.practice.estimates import Estimate
 
 # Half an interval below this (a share) is worth a decimal.
 _FINE = 0.01
@@ -33,19 +33,19 @@ def number(count: int) -> str:
     return str(format_decimal(count))
 
 
-def share(figure: Figure) -> str:
+def share(figure: Estimate) -> str:
     """A share with its interval: ``8% (6% to 11%)``."""
     return bounded_share(figure) if figure.telling else too_few(figure)
 
 
-def bounded_share(figure: Figure) -> str:
+def bounded_share(figure: Estimate) -> str:
     """The same for a figure that is telling."""
     decimals = 1 if (figure.high - figure.low) / 2 < _FINE else 0
     value, low, high = (percent(end, decimals) for end in (figure.value, figure.low, figure.high))
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
-def index(figure: Figure) -> str:
+def index(figure: Estimate) -> str:
     """A figure that is no share, with its interval: ``0.71 (0.64 to 0.78)``."""
     if not figure.telling:
         return too_few(figure)
@@ -53,21 +53,21 @@ def index(figure: Figure) -> str:
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
-def share_beside_count(figure: Figure) -> str:
+def share_beside_count(figure: Estimate) -> str:
     """The same where the number of exams stands beside it."""
     if figure.telling:
         return bounded_share(figure)
     return _("too few to tell") if figure.exams else ""
 
 
-def refused(figure: Figure) -> str:
+def refused(figure: Estimate) -> str:
     """The share of files that were refused."""
     if figure.telling:
         return bounded_share(figure)
     return _("too few to tell") if figure.exams else _("none sent yet")
 
 
-def too_few(figure: Figure) -> str:
+def too_few(figure: Estimate) -> str:
     """Why a figure is not given."""
     if figure.exams == 0:
         return _("no exam yet")
@@ -102,7 +102,7 @@ def rounded(value: float) -> str:
     return number(round(value))
 
 
-def fine(figure: Figure) -> str:
+def fine(figure: Estimate) -> str:
     """An index near 0 with its interval, three decimals: ``0.015 (0.013 to 0.017)``."""
     if not figure.telling:
         return too_few(figure)
@@ -130,7 +130,7 @@ def shade(part: int, whole: int) -> int:
 def drift(audit: Audit) -> str:
     """What the test for drift says."""
     found, model = audit.drift, audit.drift_model
-    if found.state == State.TOO_FEW:
+    if found.state == DriftState.TOO_FEW:
         return ngettext(
             "Whether the model’s calibration changes: %(num)s exam, too few to tell (%(least)s are needed).",
             "Whether the model’s calibration changes: %(num)s exams, too few to tell (%(least)s are needed).",
@@ -143,13 +143,13 @@ def drift(audit: Audit) -> str:
         "earlier": number(found.exams - WINDOW),
         "change": decimal(found.change),
     }
-    if found.state == State.STEADY:
+    if found.state == DriftState.STEADY:
         return _(
             "The calibration of “%(model)s” is steady: between the newest %(window)s exams and the %(earlier)s before, "
             "found less expected differs by %(change)s standard deviations.",
             **values,
         )
-    if found.state == State.WATCH:
+    if found.state == DriftState.WATCH:
         return _(
             "The calibration of “%(model)s” may be changing: between the newest %(window)s exams and the %(earlier)s "
             "before, its errors differ by %(change)s standard deviations. Chance goes beyond 2 once in 22 looks.",

@@ -26,11 +26,10 @@ from werkzeug.datastructures import FileStorage
 
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.intake import samples
-from birads_app.intake.ingest import IntakeRefused, Problem, check_count, take_in_studies
+from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
 from birads_app.intake.study_grouping import Upload
 from birads_app.model.bundles import Bundle
-from birads_app.records import audit_log, exams, files, users
-from birads_app.records import worklist as records
+from birads_app.records import audit_log, exams, files, users, worklist
 from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, now
@@ -66,22 +65,22 @@ def _vocabulary() -> dict[str, Any]:
     }
 
 
-@bp.get("/")
-def worklist() -> str:
+@bp.get("/", endpoint="worklist")
+def show_worklist() -> str:
     """List the exams."""
     query = worklist_query.query_of(request.args)
-    page = records.page(query, after=request.args.get("after"), before=request.args.get("before"))
+    page = worklist.page(query, after=request.args.get("after"), before=request.args.get("before"))
     worklist_query.remember(query)
     return render_template(
         "reading/worklist.html",
         page=page,
-        first=records.next_waiting(query, current_user),
+        first=worklist.next_waiting(query, current_user),
         query=query,
         parameters=worklist_query.parameters_of(query),
-        lists=records.LISTS,
-        counts=records.counts(),
-        counted=records.COUNTED,
-        holder=records.holder,
+        lists=worklist.LISTS,
+        counts=worklist.counts(),
+        counted=worklist.COUNTED,
+        holder=worklist.holder,
         readers=users.readers(),
         age=wording.age,
         now=now,
@@ -108,7 +107,7 @@ def find() -> ResponseReturnValue:
 def export() -> Response:
     """The chosen exams as a table: CSV, or JSON."""
     chosen = _chosen(request.args.getlist("exam"))
-    audit_log.note(current_user.name, "export exams", f"{len(chosen)} exams")
+    audit_log.log(current_user.name, "export exams", f"{len(chosen)} exams")
     rows = [_exported(exam) for exam in chosen]
     if request.args.get("format") == "json":
         answer = jsonify(exams=rows)
@@ -155,9 +154,9 @@ def exam(exam_id: str) -> str:
         exam=found,
         aggregate=aggregate,
         doubts=doubts(found, aggregate),
-        previous=records.previous(query, found.id),
-        following=records.next_waiting(query, current_user, found.id),
-        holder=records.holder(found),
+        previous=worklist.previous(query, found.id),
+        following=worklist.next_waiting(query, current_user, found.id),
+        holder=worklist.holder(found),
         bar_chart=charts.bar_chart,
         top_probability=wording.top_probability,
         range_left_open=wording.range_left_open,
@@ -206,7 +205,7 @@ def prefetch(exam_id: str) -> Response:
 @bp.post("/exams/<exam_id>/hold")
 def hold(exam_id: str) -> ResponseReturnValue:
     """Mark an exam as open in somebody's hands, or as closed again; the page says so every half minute."""
-    (records.release if request.form.get("release") else records.hold)(exam_id, current_user)
+    (worklist.release if request.form.get("release") else worklist.hold)(exam_id, current_user)
     return "", 204
 
 
@@ -221,11 +220,11 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
     """Have the files read: to the exam's page, to the list where they are several, or back with every problem."""
     try:
         check_count(len(uploads))
-        taken = take_in_studies(uploads, current_user)
+        taken = ingest_studies(uploads, current_user)
     except IntakeRefused as refusal:
         return _upload_page(refusal.problems, status_of(refusal))
     except ModelError as error:
-        return _upload_page([Problem("", error.message, type(error))], status_of(error))
+        return _upload_page([FileProblem("", error.message, type(error))], status_of(error))
     if len(taken) == 1:
         return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
     return redirect(url_for("reading.worklist", taken=len(taken)), 303)  # a flash would be lost on the script
@@ -260,7 +259,7 @@ def _pseudonyms() -> Pseudonyms:
     return Pseudonyms(current_app.extensions["birads_site_key"])
 
 
-def _upload_page(problems: list[Problem], status: int) -> tuple[str, int]:
+def _upload_page(problems: list[FileProblem], status: int) -> tuple[str, int]:
     page = render_template(
         "reading/upload.html",
         problems=problems,

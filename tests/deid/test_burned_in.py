@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydicom import uid
 
-from birads_app.deid.prepare import Incoming, without_identity
+from birads_app.deid.prepare import PreparedFile, without_identity
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, pixel_data
@@ -29,7 +29,7 @@ def labelled(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(picture, ink.astype(np.uint16) * 250), ink > 100
 
 
-def stored(data: bytes) -> Incoming:
+def stored(data: bytes) -> PreparedFile:
     return without_identity(data, "", SITE)
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from birads_app.dicom_objects.breast_imaging_report import Assessment, breast_report
+from birads_app.dicom_objects.breast_imaging_report import ReportedAssessment, breast_report
 from birads_app.dicom_objects.codes import ASSESSMENTS, COMPOSITIONS
 from birads_app.dicom_objects.context import Model, Study
 from tests.support.dicom_tools import complaints, printed, written
 from tests.support.readings import reading, source
 
 AT = datetime(2026, 1, 2, 4, 5, 6, tzinfo=UTC)
-SIGNED = Assessment(
+SIGNED = ReportedAssessment(
     reader="Röntgen^Berta",
     organization="Radiology",
     at=AT,
@@ -41,7 +41,7 @@ def test_it_writes_a_report_that_validators_accept_and_print(tmp_path: Path) -> 
 
 
 def test_what_is_not_signed_is_preliminary(tmp_path: Path) -> None:
-    path = written(breast_report(reading(), Assessment("reader", AT, "0")), tmp_path)
+    path = written(breast_report(reading(), ReportedAssessment("reader", AT, "0")), tmp_path)
     assert not complaints(path)
     text = printed(path)
     assert "UNVERIFIED" in text and "PRELIMINARY" in text and "PARTIAL" in text

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from birads_app.intake.ingest import IntakeRefused, Problem, base_name, take_in
+from birads_app.intake.ingest import FileProblem, IntakeRefused, base_name, ingest_exam
 from birads_app.records import exams, files, users
 from birads_app.records.schema import User
 from birads_app.terms.errors import BiradsError, EmptyFile, UnsupportedFormat
@@ -39,12 +39,12 @@ def test_names_are_reduced_to_what_can_be_shown(given: str, kept: str) -> None:
 
 def test_no_files_are_no_exam(serving_app: Flask, reader: User) -> None:
     with serving_app.app_context(), pytest.raises(IntakeRefused) as refused:
-        take_in(iter([]), reader)
+        ingest_exam(iter([]), reader)
     assert status_of(refused.value) == 400
 
 
 def test_different_statuses_are_answered_as_unprocessable() -> None:
-    both = [Problem("a", "is empty.", EmptyFile), Problem("b", "is a text.", UnsupportedFormat)]
+    both = [FileProblem("a", "is empty.", EmptyFile), FileProblem("b", "is a text.", UnsupportedFormat)]
     assert status_of(IntakeRefused(both)) == 422
     assert status_of(IntakeRefused(both[1:])) == 415
     assert str(IntakeRefused(both)) == "a: is empty.\nb: is a text."
@@ -59,7 +59,7 @@ def test_nothing_remains_where_the_disk_fails(
     monkeypatch.setattr(files, "publish", fail)
     with serving_app.app_context():
         with pytest.raises(OSError, match="No space"):
-            take_in([("a.png", mammogram_png())], reader)
+            ingest_exam([("a.png", mammogram_png())], reader)
         assert len(exams.all_ids()) == 0
         assert list(files.root().iterdir()) == []
 
@@ -76,7 +76,7 @@ def test_nothing_remains_where_the_database_fails(
     monkeypatch.setattr(files, "publish", publish_then_fail)
     with serving_app.app_context():
         with pytest.raises(OperationalError):
-            take_in([("a.png", mammogram_png())], reader)
+            ingest_exam([("a.png", mammogram_png())], reader)
         assert len(exams.all_ids()) == 0
         assert list(files.root().iterdir()) == []
 

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from flask import Flask
 
-from birads_app.intake.ingest import IntakeRefused, take_in_studies
+from birads_app.intake.ingest import IntakeRefused, ingest_studies
 from birads_app.intake.study_grouping import Upload, by_study, unpack
 from birads_app.records import exams, files, users
 from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
@@ -132,7 +132,7 @@ def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader)
         ("b/1", dicom("1.2", "B", ViewPosition="CC", ImageLaterality="R")),
     )
     with serving_app.app_context():
-        taken = take_in_studies([upload("cd.zip", sent)], reader)
+        taken = ingest_studies([upload("cd.zip", sent)], reader)
         assert [len(exam.images) for exam in taken] == [2, 1]
         assert len({exam.pseudonym for exam in taken}) == 2
         first, second = (exams.aggregate(exam) for exam in taken)
@@ -145,7 +145,7 @@ def test_one_bad_file_keeps_all_exams_out(serving_app: Flask, reader) -> None:
     sent = [upload("a", dicom("1.1")), upload("b", dicom("1.2", "B")), upload("text.png", b"no picture")]
     with serving_app.app_context():
         with pytest.raises(IntakeRefused) as refused:
-            take_in_studies(sent, reader)
+            ingest_studies(sent, reader)
         assert [problem.filename for problem in refused.value.problems] == ["text.png"]
         assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
 
@@ -164,16 +164,16 @@ def test_a_failing_disk_keeps_all_exams_out(
     monkeypatch.setattr(files, "publish", fail_late)
     with serving_app.app_context():
         with pytest.raises(OSError, match="No space"):
-            take_in_studies([upload("a", dicom("1.1")), upload("b", dicom("1.2", "B"))], reader)
+            ingest_studies([upload("a", dicom("1.1")), upload("b", dicom("1.2", "B"))], reader)
         assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
 
 
 def test_what_can_be_used_is_kept_where_that_is_asked_for(serving_app: Flask, reader) -> None:
-    from birads_app.intake.ingest import take_in
+    from birads_app.intake.ingest import ingest_exam
 
     with serving_app.app_context():
         sent = [("a.png", mammogram_png()), ("b.png", b"text"), ("c.png", mammogram_png(1))]
-        exam = take_in(iter(sent), reader, exam_id="0" * 32, partial=True)
+        exam = ingest_exam(iter(sent), reader, exam_id="0" * 32, partial=True)
         assert (exam.id, len(exam.images)) == ("0" * 32, 2)
         with pytest.raises(IntakeRefused):
-            take_in(iter([("b.png", b"text")]), reader, partial=True)
+            ingest_exam(iter([("b.png", b"text")]), reader, partial=True)

@@ -10,7 +10,7 @@ from highdicom.sr import ComprehensiveSR
 from sqlalchemy import select
 
 from birads_app.dicom_objects.secondary_capture import secondary_capture
-from birads_app.intake.ingest import take_in
+from birads_app.intake.ingest import ingest_exam
 from birads_app.pacs import worker
 from birads_app.pacs.results import objects_of, report_of
 from birads_app.pacs.sender import DicomNode
@@ -117,8 +117,8 @@ def test_whatever_ends_in_the_middle_one_exam_comes_of_it(
         patch.setattr(files, "withdraw", lambda exam: None)  # a process that is killed cleans nothing up
         patch.setattr(files, "discard", lambda draft: None)
         with pytest.raises(Killed):
-            worker.take_in_quiet(0)
-    worker.take_in_quiet(0)
+            worker.ingest_stable_studies(0)
+    worker.ingest_stable_studies(0)
     assert stored() == [2] and worker.spool().studies() == 0
     files.sweep(exams.all_ids())
     (exam,) = worklist.page(worklist.Query(list="all")).items
@@ -131,7 +131,7 @@ def test_a_folder_that_was_published_and_not_recorded_is_made_anew(
     spool(mammogram())
     (study,) = worker.spool().claim(0)
     (files.root() / study.exam_id / "rest").mkdir(parents=True)
-    worker.take_in_quiet(0)
+    worker.ingest_stable_studies(0)
     assert stored() == [1] and not (files.root() / study.exam_id / "rest").exists()
 
 
@@ -139,17 +139,17 @@ def test_the_same_again_is_no_exam_and_new_images_are_a_further_one(inside: Flas
     first, second = mammogram(seed=1), mammogram(seed=2)
     for sent, then in (([first], [1]), ([first], [1]), ([first, second], [1, 1]), ([second, first], [1, 1])):
         spool(*sent)
-        worker.take_in_quiet(0)
+        worker.ingest_stable_studies(0)
         assert stored() == then and worker.spool().studies() == 0
 
 
 def test_what_cannot_be_used_is_left_out_and_noted(inside: Flask, caplog: pytest.LogCaptureFixture) -> None:
     text = mammogram(Modality="US")
     spool(text, mammogram())
-    worker.take_in_quiet(0)
+    worker.ingest_stable_studies(0)
     assert stored() == [1]
     spool(text)
-    worker.take_in_quiet(0)
+    worker.ingest_stable_studies(0)
     assert stored() == [1] and worker.spool().studies() == 0
     assert audit_log.newest(1)[0].action == "refuse study"
     assert "none of 1 objects can be used" in caplog.text and "Secretname" not in caplog.text
@@ -158,7 +158,7 @@ def test_what_cannot_be_used_is_left_out_and_noted(inside: Flask, caplog: pytest
 def test_a_study_without_anything_usable_is_listed_as_failed(inside: Flask) -> None:
     for _ in range(2):  # sent again, it is listed once
         spool(mammogram(Modality="US"))
-        worker.take_in_quiet(0)
+        worker.ingest_stable_studies(0)
     (exam,) = worklist.page(worklist.Query(list="failed")).items
     assert exam.images == [] and "US" in exam.failure and exam.pseudonym and exam.study_uid
     assert identities.of(exam).patient_id == "ID-4711"
@@ -168,7 +168,7 @@ def test_a_study_without_anything_usable_is_listed_as_failed(inside: Flask) -> N
 
 def test_another_patients_picture_that_cannot_be_used_spoils_no_study(inside: Flask, caplog) -> None:
     spool(mammogram(PatientID="OTHER", PixelData=bytes(320 * 256 * 2)), mammogram(), mammogram(seed=1))
-    worker.take_in_quiet(0)
+    worker.ingest_stable_studies(0)
     (exam,) = worklist.page(worklist.Query(list="all")).items
     assert len(exam.images) == 2 and identities.of(exam).patient_id == "ID-4711"
     assert "1 of 3 objects cannot be used" in caplog.text
@@ -182,31 +182,31 @@ def test_a_study_may_have_more_images_than_an_upload(
     monkeypatch.setattr(worker, "_MOST", 2)
     sent = [mammogram(seed=seed) for seed in range(3)]
     spool(*sent)
-    worker.take_in_quiet(0)
+    worker.ingest_stable_studies(0)
     assert stored() == [2] and audit_log.newest(1)[0].action == "leave out images"
     assert "the first 2 objects" in caplog.text
     spool(*sent)
-    worker.take_in_quiet(0)
+    worker.ingest_stable_studies(0)
     assert stored() == [1, 2] and worker.spool().studies() == 0
 
 
 def test_own_results_that_come_back_are_nothing_new(inside: Flask) -> None:
     picture = secondary_capture(reading(), 0, display(), heat())
     spool((picture.SOPInstanceUID, dicom_bytes(picture)))
-    worker.take_in_quiet(0)
+    worker.ingest_stable_studies(0)
     assert stored() == [] and not audit_log.newest()
 
 
 def test_without_a_model_a_study_waits(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     with app.app_context():
         spool(mammogram())
-        worker.take_in_quiet(0)
+        worker.ingest_stable_studies(0)
         assert worker.spool().studies() == 1 and "waits in the spool" in caplog.text
 
 
 def test_nobody_signs_in_as_the_network_and_the_set_up_stays_open(app: Flask) -> None:
     with app.app_context():
-        assert users.network().id == users.network().id
+        assert users.network_account().id == users.network_account().id
         assert users.authenticate(users.NETWORK_NAME, "!") is None
         assert setup.is_open()
         assert setup.create_administrator("anna", "correct horse battery").role == "admin"
@@ -217,13 +217,13 @@ def test_nobody_signs_in_as_the_network_and_the_set_up_stays_open(app: Flask) ->
 def exam(inside: Flask) -> Exam:
     """An exam that came over the network, entered into the outbox."""
     spool(mammogram(PatientName="Doe^Jane"))
-    worker.take_in_quiet(0)
-    outbox.enter(lambda name: "v1", uploads=False)
+    worker.ingest_stable_studies(0)
+    outbox.enqueue(lambda name: "v1", uploads=False)
     return worklist.page(worklist.Query(list="all")).items[0]
 
 
 def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam, tmp_path: Path) -> None:
-    outbox.enter(lambda name: "v2", uploads=True)
+    outbox.enqueue(lambda name: "v2", uploads=True)
     (delivery,) = outbox.due()
     assert (delivery.exam_id, delivery.model_version) == (exam.id, "v1")
     first, again = objects_of(exam, "v1"), objects_of(exam, "v1")
@@ -237,43 +237,43 @@ def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam,
 
 def test_what_people_uploaded_goes_back_where_a_setting_says_so(inside: Flask) -> None:
     make_user(inside)
-    take_in([("mine.dcm", mammogram()[1])], users.by_name("reader"))
-    outbox.enter(lambda name: "v1", uploads=False)
+    ingest_exam([("mine.dcm", mammogram()[1])], users.by_name("reader"))
+    outbox.enqueue(lambda name: "v1", uploads=False)
     assert outbox.counts() == {}
-    outbox.enter(lambda name: "v1", uploads=True)
+    outbox.enqueue(lambda name: "v1", uploads=True)
     assert outbox.counts() == {"waiting": 1}
 
 
 def test_waits_double_up_to_an_hour_and_survive(exam: Exam) -> None:
     waits = []
     for _ in range(12):
-        outbox.failed(_only(exam), "PACS", "Down.", timedelta(seconds=30))
+        outbox.mark_failed(_only(exam), "PACS", "Down.", timedelta(seconds=30))
         waits.append(round((_only(exam).due_at - now()).total_seconds()))
     assert waits[:3] == [30, 60, 120] and waits[-1] == 3600
     assert not outbox.due() and outbox.counts() == {"waiting": 1}
-    assert [found.error for found in outbox.troubled()] == ["Down."]
-    assert outbox.retry() == 1 and len(outbox.due()) == 1
+    assert [found.error for found in outbox.failing()] == ["Down."]
+    assert outbox.retry_all() == 1 and len(outbox.due()) == 1
 
 
 def test_what_stopped_is_told_and_started_again(exam: Exam, app: Flask) -> None:
-    outbox.failed(_only(exam), "PACS", "Wrong title.", None)
+    outbox.mark_failed(_only(exam), "PACS", "Wrong title.", None)
     assert not outbox.due()
     runner = app.test_cli_runner()
     said = runner.invoke(args=["dicom", "status"]).output
     assert f"Exam {exam.id}: stopped" in said and "Wrong title." in said and "flask dicom retry" in said
     assert "To be sent again: 1" in runner.invoke(args=["dicom", "retry"]).output
-    outbox.arrived(_only(exam), "PACS")
-    assert outbox.counts() == {"sent": 1} and outbox.retry() == 0
+    outbox.mark_sent(_only(exam), "PACS")
+    assert outbox.counts() == {"sent": 1} and outbox.retry_all() == 0
 
 
 def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path) -> None:
-    outbox.arrived(_only(exam), "PACS")
+    outbox.mark_sent(_only(exam), "PACS")
     mass = Finding("mass", {"margin": "spiculated"}, side="L", clock=2, size_mm=12)
     signed = Draft({"L": "4B"}, "C", (mass,), "Seen on both views.", signed=True)
     for draft in (signed, Draft({"L": "2"}), signed):
         assessments.add(exam.id, exam.uploader, draft)
     for _ in range(2):
-        outbox.enter(lambda name: "v1", uploads=False)
+        outbox.enqueue(lambda name: "v1", uploads=False)
     reports = outbox.due()
     assert [report.assessment_id for report in reports] == [1, 3]
     assert outbox.counts() == {"sent": 1, "waiting": 2}
@@ -294,21 +294,21 @@ def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path
 
 
 def test_a_report_that_fails_says_so_and_is_tried_again(exam: Exam, app: Flask) -> None:
-    outbox.arrived(_only(exam), "PACS")
+    outbox.mark_sent(_only(exam), "PACS")
     assessments.add(exam.id, exam.uploader, Draft({"L": "1"}, signed=True))
-    outbox.enter(lambda name: "v1", uploads=False)
+    outbox.enqueue(lambda name: "v1", uploads=False)
     (report,) = outbox.due()
-    outbox.failed(report, "PACS", "Down.", timedelta(seconds=30))
+    outbox.mark_failed(report, "PACS", "Down.", timedelta(seconds=30))
     said = app.test_cli_runner().invoke(args=["dicom", "status"]).output
     assert f"Report on exam {exam.id}: waiting" in said
     assert "Results and reports sent: 1" in said
-    assert outbox.retry() == 1 and outbox.due()[0].assessment_id == 1
+    assert outbox.retry_all() == 1 and outbox.due()[0].assessment_id == 1
 
 
 def test_a_deleted_exam_has_no_results(exam: Exam) -> None:
     (delivery,) = outbox.due()
     exams.delete(exam, exam.uploader)
-    outbox.arrived(delivery, "PACS")
+    outbox.mark_sent(delivery, "PACS")
     assert outbox.counts() == {} and audit_log.newest(1)[0].action == "delete exam"
 
 

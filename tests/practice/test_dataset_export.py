@@ -15,10 +15,10 @@ from pydicom import dcmread
 
 from birads_app.cli.practice_commands import export
 from birads_app.deid import prepare
-from birads_app.deid.prepare import Incoming
+from birads_app.deid.prepare import PreparedFile
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.model import bundles
-from birads_app.practice.export import label
+from birads_app.practice.dataset_export import label
 from birads_app.records import audit_log, exams, files, users
 from birads_app.records.schema import Assessment, Exam, Image
 from tests.support.factories import breast, dicom, dicom_bytes, make_user, mammogram_png
@@ -64,7 +64,7 @@ def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool
         return exams.store(exam, draft, user).id
 
 
-def an_image(number: int, given: Incoming) -> Image:
+def an_image(number: int, given: PreparedFile) -> Image:
     seen = given.mammogram
     return Image(
         id=uuid.uuid4().hex, position=number, filename=f"file-{number}", source=seen.source, view="CC",

@@ -9,8 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app.practice.audit import Audit, audit
-from birads_app.records import audit_log as record
-from birads_app.records import refusals, signed_assessments
+from birads_app.records import audit_log, refused_files, signed_assessments
 from birads_app.records.database import writing
 from birads_app.records.schema import Assessment, Exam, Outcome, Role
 from birads_app.records.signed_assessments import Filters
@@ -26,7 +25,7 @@ def readers(app: Flask) -> Flask:
 
 def audited(app: Flask, **filters: object) -> Audit:
     with app.app_context():
-        found = signed_assessments.signed()
+        found = signed_assessments.load()
         return audit(found, found.chosen(Filters(**filters)))  # type: ignore[arg-type]
 
 
@@ -153,7 +152,7 @@ def test_tables_hold_what_the_filters_leave_and_run_no_formula(readers: Flask, c
     )
     assert {"kappa", "recall rate", "PPV at 4 or higher"} <= {line["figure"] for line in figures}
     with readers.app_context():
-        assert record.newest(1)[0].action == "export assessments"
+        assert audit_log.newest(1)[0].action == "export assessments"
 
 
 def test_an_auditor_sees_and_enters_nothing(app: Flask, client: FlaskClient) -> None:
@@ -171,6 +170,6 @@ def test_refused_files_are_counted_by_reason(serving_app: Flask, client: FlaskCl
     data = {"files": [(io.BytesIO(b"Secretname"), "Secretname.dcm"), (io.BytesIO(b""), "b.png")]}
     assert client.post("/upload", data=data).status_code == 422
     with serving_app.app_context():
-        assert refusals.by_reason() == {"EmptyFile": 1, "UnsupportedFormat": 1}
+        assert refused_files.by_reason() == {"EmptyFile": 1, "UnsupportedFormat": 1}
     page = client.get("/practice/").text
     assert "Format or kind of object that is not read" in page and "Secretname" not in page

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, cohen_kappa_score, confusion_matrix
 
 from birads_app.practice import agreement
-from birads_app.practice.drift import BEFORE, WINDOW, State, drift
+from birads_app.practice.drift import BEFORE, WINDOW, DriftState, drift
 from birads_app.practice.estimates import ENOUGH, rate, rate_of
 from birads_app.practice.local_calibration import reliability
 from training.evaluation.bootstrap import BootstrapSamples, interval
@@ -89,14 +89,14 @@ def test_drift_alarms_on_a_change_and_seldom_without_one() -> None:
     alarms = 0
     for seed in range(300):
         state = drift(*drawn(seed, 1000)).state
-        alarms += state == State.ALARM
+        alarms += state == DriftState.ALARM
     assert alarms <= 6
     before, after = drawn(1, 800), drawn(2, WINDOW, shift=1.5)
     changed = drift(*(np.concatenate(both) for both in zip(before, after, strict=True)))
-    assert changed.state == State.ALARM and changed.found > changed.expected and changed.fit > 3
+    assert changed.state == DriftState.ALARM and changed.found > changed.expected and changed.fit > 3
 
 
 def test_a_model_that_was_always_off_has_not_changed() -> None:
     off = drift(*drawn(3, 2000, shift=1.0))
-    assert off.state == State.STEADY and off.fit > 3
-    assert drift(*drawn(4, WINDOW + BEFORE - 1)).state == State.TOO_FEW
+    assert off.state == DriftState.STEADY and off.fit > 3
+    assert drift(*drawn(4, WINDOW + BEFORE - 1)).state == DriftState.TOO_FEW

@@ -14,7 +14,7 @@ from birads_app import create_app
 from birads_app.records import audit_log, database, exams, identities, users
 from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
 from birads_app.records.identities import Identity, Instance
-from birads_app.records.schema import Exam, Role, SealedIdentity
+from birads_app.records.schema import EncryptedIdentity, Exam, Role
 from tests.support.factories import PASSWORD, make_user, sign_in
 
 PSEUDONYM = "P-7F3K-9Q2X"
@@ -37,7 +37,7 @@ def exam(app: Flask) -> Exam:
             stored = current.get(Exam, found.id)
             assert stored is not None
             stored.pseudonym = PSEUDONYM
-            identities.keep(stored, JANE)
+            identities.attach(stored, JANE)
         return found
 
 
@@ -73,10 +73,10 @@ def test_boxes_open_with_their_own_key_and_for_their_own_exam_alone(
 ) -> None:
     with app.app_context():
         with database.writing() as current:
-            box = current.get(SealedIdentity, exam.id)
+            box = current.get(EncryptedIdentity, exam.id)
             assert box is not None
             other = Exam(id="f" * 32, uploader_id=exam.uploader_id, model="m", demonstration=True)
-            other.identity = SealedIdentity(box=box.box)
+            other.identity = EncryptedIdentity(ciphertext=box.ciphertext)
             current.add(other)
         with pytest.raises(SiteKeyDiffers):
             identities.of(other)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from birads_app.imaging.decode import Mammogram
 from birads_app.records import database, exams, files, migrate, tokens, users
-from birads_app.records.errors import InvalidAccount, NameTaken, NotFound
+from birads_app.records.errors import AccountNameTaken, InvalidAccount, NotFound
 from birads_app.records.schema import Base, Delivery, Exam, Image, Token
 from tests.support.factories import PASSWORD, breast, make_user
 
@@ -173,7 +173,7 @@ def test_two_may_delete_the_same_exam_at_once(app: Flask, uploader_id: int) -> N
 def test_accounts_are_checked(app: Flask) -> None:
     with app.app_context():
         users.create("Ada", PASSWORD, "admin")
-        with pytest.raises(NameTaken):
+        with pytest.raises(AccountNameTaken):
             users.create("ADA", PASSWORD, "admin")
         unfit = (("x y", PASSWORD, "king"), ("", PASSWORD, "admin"), ("x", "1234", "admin"))
         for name, password, role in unfit:

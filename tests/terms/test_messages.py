@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from birads_app.imaging.limits import check_size
-from birads_app.intake.ingest import IntakeRefused, Problem
+from birads_app.intake.ingest import FileProblem, IntakeRefused
 from birads_app.records import exams
 from birads_app.records.database import session, writing
 from birads_app.records.errors import TooManyAttempts
@@ -31,7 +31,7 @@ from birads_app.terms.catalogue import (
     model_texts,
     network_texts,
 )
-from birads_app.terms.errors import ImageTooLarge
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from birads_app.terms.messages import Message, join, msg
 from birads_app.web.wording import translated
 from tests.support.factories import bearer, make_token, make_user, sign_in
@@ -117,7 +117,9 @@ def test_an_error_keeps_its_message() -> None:
 
 
 def test_a_refusal_keeps_those_of_all_files(app: Flask, odd: Message) -> None:
-    refusal = IntakeRefused([Problem("one.png", odd, 422), Problem("", msg("picture-empty"), 422)])
+    refusal = IntakeRefused(
+        [FileProblem("one.png", odd, UnreadableImage), FileProblem("", msg("picture-empty"), UnreadableImage)]
+    )
     assert str(refusal) == "one.png: This looks odd: it is noise.\nThe picture is empty."
     with app.test_request_context(headers=GERMAN):
         assert (
@@ -280,7 +282,7 @@ def _offences(tree: ast.AST, errors: set[str]) -> Iterator[str]:
 
 
 def test_every_error_has_a_message_of_the_catalogue() -> None:
-    errors = _domain_errors() | {"Problem"}
+    errors = _domain_errors() | {"Problem", "FileProblem"}
     assert {"UnreadableImage", "NotFound", "TwoPatients", "IntakeRefused"} <= errors
     found = [f"{path}, {offence}" for path, tree in _trees() for offence in _offences(tree, errors)]
     assert not found, "\n".join(found)

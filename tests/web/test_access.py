@@ -69,7 +69,7 @@ def test_a_change_of_an_account_keeps_what_was_changed_meanwhile(app: Flask) -> 
     make_user(app, "chief", Role.ADMIN)
     with app.app_context():
         stale = users.by_name("reader")
-        users.switch_off(users.by_name("reader"))
+        users.deactivate(users.by_name("reader"))
         users.set_password(stale, "another quiet password")
         users.set_language(stale, "de")
         database.session().expire_all()

@@ -64,7 +64,7 @@ def accounts() -> ResponseReturnValue:
         else:
             flash(_("The account %(name)s was created.", name=form.name.data.strip()))
             return redirect(url_for("admin.accounts"), 303)
-    page = render_template("admin/accounts.html", form=form, people=users.everybody(), roles=ROLES)
+    page = render_template("admin/accounts.html", form=form, people=users.people(), roles=ROLES)
     return page, status
 
 
@@ -117,7 +117,7 @@ def switch_off(user_id: int) -> ResponseReturnValue:
     if not confirmed(form):
         return confirm_page(form, **texts)
     try:
-        users.switch_off(user, current_user.name)
+        users.deactivate(user, current_user.name)
     except BiradsError as error:
         return confirm_page(form, error, **texts)
     return _done(_("The account %(name)s is switched off.", name=user.name))
@@ -127,7 +127,7 @@ def switch_off(user_id: int) -> ResponseReturnValue:
 def switch_on(user_id: int) -> ResponseReturnValue:
     """Let the owner in again."""
     user = users.by_id(user_id)
-    users.switch_on(user, current_user.name)
+    users.activate(user, current_user.name)
     return _done(_("The account %(name)s is switched on.", name=user.name))
 
 

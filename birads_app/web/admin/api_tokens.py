@@ -10,8 +10,7 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField
 
-from birads_app.records import tokens as records
-from birads_app.records import users
+from birads_app.records import tokens, users
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 from birads_app.web.profile import TokenForm
 
@@ -22,21 +21,21 @@ class AnyTokenForm(TokenForm):
     account = SelectField(lazy("Account"), coerce=int)
 
 
-@bp.route("/tokens", methods=["GET", "POST"])
-def tokens() -> ResponseReturnValue:
+@bp.route("/tokens", methods=["GET", "POST"], endpoint="tokens")
+def all_tokens() -> ResponseReturnValue:
     """List the tokens, and make one, which is shown this once."""
     form, made = _form(), ""
     if form.validate_on_submit():
-        made = records.create(users.by_id(form.account.data), form.name.data.strip(), current_user.name)
+        made = tokens.create(users.by_id(form.account.data), form.name.data.strip(), current_user.name)
         form = _form(formdata=None)
-    page = render_template("admin/tokens.html", form=form, made=made, listing=records.listing())
+    page = render_template("admin/tokens.html", form=form, made=made, listing=tokens.listing())
     return page, 422 if form.errors else 200
 
 
 @bp.route("/tokens/<int:token_id>/revoke", methods=["GET", "POST"])
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Ask first, then revoke it."""
-    token, form = records.get(token_id), FlaskForm()
+    token, form = tokens.get(token_id), FlaskForm()
     if not confirmed(form):
         return confirm_page(
             form,
@@ -46,7 +45,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
             back=url_for("admin.tokens"),
             danger=True,
         )
-    records.revoke(token, current_user.name)
+    tokens.revoke(token, current_user.name)
     flash(_("The token was revoked."))
     return redirect(url_for("admin.tokens"), 303)
 
@@ -54,5 +53,5 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
 def _form(**options: Any) -> AnyTokenForm:
     """The form with the accounts that a token would open something for."""
     form = AnyTokenForm(**options)
-    form.account.choices = [SelectChoice(user.id, user.name) for user in users.everybody() if user.enabled]
+    form.account.choices = [SelectChoice(user.id, user.name) for user in users.people() if user.enabled]
     return form

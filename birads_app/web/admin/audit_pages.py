@@ -53,7 +53,7 @@ def export_audit() -> Response:
         abort(422, _("This search cannot be understood. Go back and correct it."))
     search = _search(form)
     asked = "; ".join(f"{key}: {value}" for key, value in asdict(search).items() if value)
-    audit_log.note(current_user.name, "export audit list", detail=asked)
+    audit_log.log(current_user.name, "export audit list", detail=asked)
     rows = (
         (entry.at.isoformat(timespec="seconds"), entry.who, entry.action, entry.subject, entry.detail)
         for entry in audit_log.all_of(search)

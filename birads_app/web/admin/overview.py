@@ -17,7 +17,7 @@ def overview() -> str:
         "admin/overview.html",
         current=_current(),
         training=training_runs.running(),
-        people=users.everybody(),
+        people=users.people(),
         tokens=len(tokens.listing()),
         storage=storage(),
         entries=audit_log.find(audit_log.Search(), limit=8),

@@ -33,7 +33,7 @@ class ExportRefused(BiradsError):
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportSummary:
     """What became of the images.
 
     categories : images by the reader's category, subdivisions of 4 together
@@ -46,9 +46,9 @@ class Exported:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def export(
+def export_dataset(
     folder: Path, assessments: Sequence[Assessment], who: str, progress: Callable[[], None]
-) -> Exported:
+) -> ExportSummary:
     """Write the images of assessed exams with their labels: the whole folder, or nothing.
 
     Parameters
@@ -84,7 +84,7 @@ def export(
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    audit_log.note(who, "export data set", str(found.exams))
+    audit_log.log(who, "export data set", str(found.exams))
     return found
 
 
@@ -100,7 +100,7 @@ def label(assessment: Assessment, laterality: str | None) -> str | None:
     return (assessment.overall or None) if certain else None
 
 
-def _write(draft: Path, assessments: Sequence[Assessment], progress: Callable[[], None]) -> Exported:
+def _write(draft: Path, assessments: Sequence[Assessment], progress: Callable[[], None]) -> ExportSummary:
     read, categories, left_out = 0, Counter[str](), Counter[str]()
     patients: set[str] = set()
     with (draft / TABLE).open("w", newline="", encoding="utf-8") as stream:
@@ -115,7 +115,7 @@ def _write(draft: Path, assessments: Sequence[Assessment], progress: Callable[[]
                 patients.update(row[2] for row in rows)
                 read += bool(rows)
             progress()
-    return Exported(read, len(patients), categories, left_out)
+    return ExportSummary(read, len(patients), categories, left_out)
 
 
 def _images(draft: Path, exam: Exam, assessment: Assessment, left_out: Counter[str]) -> list[tuple[str, ...]]:

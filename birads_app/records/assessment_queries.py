@@ -1,4 +1,4 @@
-"""Signed assessments as tables and training want them, and what was taken in."""
+"""Queries on assessments for CSV files and for the training set, and the number of stored images."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 from birads_app.records.database import session
 from birads_app.records.periods import within
 from birads_app.records.schema import Assessment, Exam, Image, User
-from birads_app.records.signed_assessments import Rows
+from birads_app.records.signed_assessments import AssessmentRows
 
 _AT_ONCE = 500
 
-# The columns of :func:`lines`.
-LINE = {
+# The columns of :func:`rows`.
+COLUMNS = {
     "signed_at": Assessment.at,
     "exam": Exam.id,
     "pseudonym": Exam.pseudonym,
@@ -30,12 +30,12 @@ LINE = {
 }
 
 
-def lines(rows: Rows) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """The values of :data:`LINE` and the outcome of each row, read as they are asked for."""
-    joined = select(Assessment.id, *LINE.values()).join(Exam, Exam.id == Assessment.exam_id)
+def rows(chosen: AssessmentRows) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """The values of :data:`COLUMNS` and the outcome of each row, read as they are asked for."""
+    joined = select(Assessment.id, *COLUMNS.values()).join(Exam, Exam.id == Assessment.exam_id)
     joined = joined.join(User, User.id == Assessment.reader_id).order_by(Assessment.id)
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows.where(np.arange(start, min(start + _AT_ONCE, len(rows))))
+    for start in range(0, len(chosen), _AT_ONCE):
+        some = chosen.where(np.arange(start, min(start + _AT_ONCE, len(chosen))))
         outcome = dict(zip(some.id.tolist(), some.malignant.tolist(), strict=True))
         for number, *values in session().execute(joined.where(Assessment.id.in_(outcome))):
             yield tuple(values), outcome[number]
@@ -59,7 +59,7 @@ def newest(
     return list(session().scalars(query.order_by(Assessment.id)))
 
 
-def images_taken(first: date | None = None, last: date | None = None) -> int:
+def count_images(first: date | None = None, last: date | None = None) -> int:
     """Images that were taken in during a period and are still here."""
     query = select(func.count()).select_from(Image)
     if first or last:
