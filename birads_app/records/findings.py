@@ -78,9 +78,9 @@ def words(finding: Finding, put: Callable[..., str] = str) -> Iterator[tuple[str
     if finding.side:
         yield put(N_("Side")), put(lexicon.SIDES[finding.side])
     if finding.region:
-        yield put(N_("Region")), put(lexicon.REGIONS[finding.region])
+        yield put(N_("Quadrant")), put(lexicon.REGIONS[finding.region])
     if finding.clock:
-        yield put(N_("Clock position")), str(finding.clock)
+        yield put(N_("Position")), put(say("%(hour)s o’clock", hour=finding.clock))
     if finding.depth:
         yield put(N_("Depth")), put(lexicon.DEPTHS[finding.depth])
     if finding.size_mm:

@@ -55,10 +55,8 @@ def _judge() -> ResponseReturnValue | None:
         answer: ResponseReturnValue = login_manager.unauthorized()
         return answer
     if not may_look(area):
-        abort(403, _("Your account is not meant for these pages. An administrator can change its role."))
+        abort(403, _("Your account has no access to these pages. Ask an administrator to change its role."))
     looking = request.method in _LOOKING or request.endpoint in _LOOKING_BY_FORM
     if not looking and not may_change(area):
-        abort(
-            403, _("Your account may look at this, and change nothing. An administrator can change its role.")
-        )
+        abort(403, _("Your account has read-only access. Ask an administrator to change its role."))
     return None

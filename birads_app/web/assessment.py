@@ -46,15 +46,15 @@ def assess(exam_id: str) -> ResponseReturnValue:
     if missing:
         flash(
             ngettext(
-                "Not signed: a breast has no category yet. What you entered is kept as a note.",
-                "Not signed: both breasts have no category yet. What you entered is kept as a note.",
+                "Not signed: one breast has no category yet. Your entries were saved as a draft.",
+                "Not signed: neither breast has a category yet. Your entries were saved as a draft.",
                 len(missing),
             )
         )
     if other:
         flash(
             _(
-                "%(name)s assessed this exam at %(time)s UTC; both assessments are kept.",
+                "%(name)s assessed this exam at %(time)s UTC; both assessments were kept.",
                 name=other.reader.name,
                 time=f"{other.at:%H:%M}",
             )
@@ -66,16 +66,16 @@ def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
     """To the next exam after a signature, unless there is something to be seen here."""
     here = url_for("reading.exam", exam_id=exam.id, _anchor="assessment")
     if not signed:
-        flash(_("Saved as a note. It is not signed."))
+        flash(_("Draft saved, not signed."))
         return redirect(here, 303)
     if stay:
         flash(_("Signed."))
         return redirect(here, 303)
     following = worklist.next_waiting(worklist_query.remembered(), current_user, exam.id)
     if following is None:
-        flash(_("Signed. No other exam waits."))
+        flash(_("Signed. No unread exams left."))
         return redirect(url_for("reading.worklist"), 303)
-    flash(_("Signed. This is the next exam."))
+    flash(_("Signed. Next exam opened."))
     return redirect(url_for("reading.exam", exam_id=following), 303)
 
 

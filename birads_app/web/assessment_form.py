@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
@@ -66,9 +67,9 @@ def panel(exam: Exam) -> Panel:
 
 
 def said_items(terms: Mapping[str, str | Kind] | Sequence[int]) -> list[tuple[str, str]]:
-    """(code, words) of terms, in the reader's language; numbers stand for themselves."""
+    """Return (code, text) of terms in the reader's language; numbers are hours of the clock face."""
     if not isinstance(terms, Mapping):
-        return [(str(number), str(number)) for number in terms]
+        return [(str(hour), _("%(hour)s o’clock", hour=hour)) for hour in terms]
     return [
         (code, translated(term.label if isinstance(term, Kind) else term)) for code, term in terms.items()
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from birads_app.model.aggregation import ExamPrediction
 from birads_app.records.schema import Exam
 from birads_app.terms.hanging import hanging
-from birads_app.web.wording import not_seen, short_label, translated
+from birads_app.web.wording import missing_views, short_label, translated
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Doubt:
 
 def doubts(exam: Exam, aggregate: ExamPrediction | None) -> list[Doubt]:
     """What the exam lacks, and the warnings of its images, each once with the views that it is about."""
-    missing = not_seen(aggregate) if aggregate else ""
+    missing = missing_views(aggregate) if aggregate else ""
     found = [Doubt(missing)] if missing else []
     by_text: dict[str, list[str]] = {}
     for number, image in enumerate(hanging(exam.images), 1):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -11,10 +12,7 @@ from birads_app.svg import loss_curves, probability_bars, reliability_diagram
 from birads_app.svg.drawing import Axis
 from birads_app.svg.trend import TrendPoint
 from birads_app.terms.categories import CATEGORIES
-from birads_app.terms.probability import percent
-from birads_app.web.wording import translated
-
-_QUARTERS = tuple((at / 4, f"{at / 4:.0%}") for at in range(5))
+from birads_app.web.wording import decimal, percent, percentage, translated
 
 
 def bar_chart(
@@ -38,10 +36,11 @@ def bar_chart(
     return probability_bars.probability_bars(
         rows,
         chart_id,
-        _("The model's probability of each category"),
+        _("Probability of each category"),
         "; ".join(f"BI-RADS {row.code}: {row.label}" for row in rows) + ".",
         predicted=predicted,
         prediction_set=prediction_set,
+        ticks=[percentage(tick) for tick in (0, 0.5, 1)],
     )
 
 
@@ -50,8 +49,8 @@ def losses(curve: loss_curves.LossCurve) -> Markup:
     title = _("Loss by epoch, after %(count)s epochs.", count=len(curve))
     last = next((pair[1] for pair in reversed(curve) if pair[1] is not None), None)
     if last is not None:
-        title += " " + _("Validation loss of the last one: %(loss)s.", loss=f"{last:.3f}")
-    return loss_curves.loss_curves(curve, title, _("epoch"))
+        title += " " + _("Last validation loss: %(loss)s.", loss=decimal(last, 3))
+    return loss_curves.loss_curves(curve, title, _("epoch"), _tick)
 
 
 def trend_point(label: str, figure: Estimate) -> TrendPoint:
@@ -67,6 +66,11 @@ def reliability(found: Reliability, across: str, up: str, title: str) -> Markup:
         )
         for one in found.bins
     ]
+    quarters = tuple((at / 4, percentage(at / 4)) for at in range(5))
     return reliability_diagram.reliability_diagram(
-        points, Axis(across, _QUARTERS), Axis(up, _QUARTERS), title
+        points, Axis(across, quarters), Axis(up, quarters), title
     )
+
+
+def _tick(loss: float) -> str:
+    return str(format_decimal(loss, "#,##0.###"))

@@ -24,18 +24,18 @@ log = logging.getLogger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MESSAGES = {
-    404: lazy("There is no such page. It may have been deleted."),
-    405: lazy("This address does not answer to that kind of request."),
-    500: lazy("Something went wrong on the server. The log says where; nothing was stored."),
-    507: lazy("The server's disk is full. Nothing was stored; the administrator has to make room first."),
+    404: lazy("Page not found. It may have been deleted."),
+    405: lazy("This address does not accept that request method."),
+    500: lazy("Internal server error. Nothing was saved. See the server log."),
+    507: lazy("The server's disk is full. Nothing was saved. An administrator must free up space."),
 }
 _EXPIRED = lazy(
-    "This form is no longer valid: it was open for longer than the session, or in another window somebody signed "
-    "in or out since. Nothing was done. Go back, reload the page, and send the form again."
+    "This form has expired: the session ended, or someone signed in or out in another window. "
+    "Nothing was saved. Go back, reload the page and submit the form again."
 )
 _FORWARDED_WRONGLY = lazy(
-    "The browser came from another address than this server knows itself by, so the form was not taken. If this "
-    "happens to everybody, BIRADS_PROXY_HOPS does not fit the proxy in front."
+    "The form was rejected: its origin does not match this server's address. If this happens to all "
+    "users, check BIRADS_PROXY_HOPS."
 )
 
 
@@ -112,7 +112,7 @@ def _too_large() -> str:
     if request.max_content_length != current_app.config["MAX_CONTENT_LENGTH"]:
         return _("The form is too large.")
     return _(
-        "The upload is too large: one may have %(size)d MB and %(files)d files in all. Send fewer images at a time.",
+        "The upload is too large: the limit is %(size)d MB and %(files)d files. Upload fewer images at a time.",
         size=settings.max_upload_mb,
         files=settings.max_files,
     )
@@ -132,7 +132,7 @@ def _database_error(error: OperationalError) -> Response:
     try:
         prepared = migrate.is_current()
     except SQLAlchemyError:
-        return answer(503, _("The database cannot be opened. The server's log says more."))
+        return answer(503, _("The database cannot be opened. See the server log."))
     if not prepared:
         return answer(503, _("The database is not prepared. Run `flask db upgrade` on the server."))
     response = answer(503, _("The database is busy. Try again in a moment."))

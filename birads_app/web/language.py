@@ -26,6 +26,10 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     app.add_template_global(get_locale)
     app.add_template_filter(wording.translated)
+    app.add_template_filter(wording.day)
+    app.add_template_filter(wording.moment)
+    for helper in (wording.percent, wording.percentage, wording.decimal):
+        app.add_template_global(helper)
     app.jinja_env.globals["languages"] = LANGUAGES
 
 
@@ -37,7 +41,7 @@ def choose() -> ResponseReturnValue:
         abort(
             400,
             _(
-                "There is no language %(code)s here. There are: %(known)s.",
+                "Unsupported language %(code)s. Supported: %(known)s.",
                 code=repr(code),
                 known=", ".join(LANGUAGES),
             ),

@@ -26,15 +26,15 @@ _FORM_MAX_BYTES = 64 * 1024
 class SetupForm(FlaskForm):
     """Creates the first administrator."""
 
-    token = StringField(lazy("Set-up token"), validators=[InputRequired(), Length(max=100)])
+    token = StringField(lazy("Setup token"), validators=[InputRequired(), Length(max=100)])
     name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
     password = PasswordField(
         lazy("Password (at least %(least)d characters)", least=users.PASSWORD_MIN),
         validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
     )
     confirm = PasswordField(
-        lazy("Password again"),
-        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
+        lazy("Repeat password"),
+        validators=[InputRequired(), EqualTo("password", lazy("The passwords do not match."))],
     )
 
 
@@ -81,7 +81,7 @@ def setup_page() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _form_page("account/setup.html", form)
     if not setup.accepts(form.token.data):
-        form.form_errors.append(_("This is not the token that the server printed when it was started last."))
+        form.form_errors.append(_("Invalid setup token. Use the one printed at the last server start."))
         return _form_page("account/setup.html", form, 403)
     try:
         user = setup.create_administrator(form.name.data, form.password.data)
@@ -111,7 +111,7 @@ def login() -> ResponseReturnValue:
     user = users.authenticate(form.name.data, form.password.data)
     if user is None:
         audit_log.log(users.name_on_record(form.name.data), "sign in refused")
-        form.form_errors.append(_("Name and password do not match."))
+        form.form_errors.append(_("Incorrect name or password."))
         return _form_page("account/login.html", form, 401)
     rate_limit.forget(form.name.data, address)
     _sign_in(user)

@@ -29,6 +29,7 @@ from birads_app.records.signed_assessments import AssessmentRows, Filters
 from birads_app.svg import count_bars, trend
 from birads_app.web import charts
 from birads_app.web import practice_wording as words
+from birads_app.web import wording
 from birads_app.web.csv_download import download
 
 bp = Blueprint("practice", __name__, url_prefix="/practice")
@@ -92,11 +93,13 @@ def check_outcomes() -> ResponseReturnValue:
     sent = request.files.get("table")
     data = sent.read(_TABLE_MAX + 1) if sent else b""
     if not data:
-        return _outcomes_page(_refuse(_("No table was received. Choose a CSV file.")), "")
+        return _outcomes_page(_refuse(_("No file received. Choose a CSV file.")), "")
     if len(data) > _TABLE_MAX:
         return _outcomes_page(
             _refuse(
-                _("The table is too long for this page. Enter it on the server: flask practice import FILE.")
+                _(
+                    "The table is too large for this page. Import it on the server: flask practice import FILE."
+                )
             ),
             "",
         )
@@ -112,7 +115,7 @@ def confirm_outcomes() -> ResponseReturnValue:
     if plan.problems:
         return _outcomes_page(plan, "")
     outcomes.enter(plan.entries, current_user.name)
-    flash(ngettext("%(num)s outcome was entered.", "%(num)s outcomes were entered.", len(plan.entries)))
+    flash(ngettext("%(num)s outcome imported.", "%(num)s outcomes imported.", len(plan.entries)))
     return redirect(url_for("practice.overview"), 303)
 
 
@@ -129,10 +132,10 @@ def _filters() -> Filters:
     """What the address asks for."""
     first, last = _day("from"), _day("to")
     if first and last and first > last:
-        abort(400, _("The first day, %(first)s, lies after the last one.", first=first.isoformat()))
+        abort(400, _("The start date %(first)s is after the end date.", first=wording.day(first)))
     reader = request.args.get("reader", "")
     if reader and not reader.isdecimal():
-        abort(400, _("“%(given)s” is no reader.", given=reader))
+        abort(400, _("Unknown reader: “%(given)s”.", given=reader))
     return Filters(first, last, int(reader) if reader else None, request.args.get("model") or None)
 
 
@@ -141,7 +144,7 @@ def _day(name: str) -> date | None:
     try:
         return date.fromisoformat(given) if given else None
     except ValueError:
-        abort(400, _("“%(given)s” is no date. Write it as 2026-03-31.", given=given))
+        abort(400, _("Invalid date: “%(given)s”. Use the format 2026-03-31.", given=given))
 
 
 def _charts(found: Audit) -> dict[str, Any]:
@@ -157,14 +160,14 @@ def _charts(found: Audit) -> dict[str, Any]:
         "kappa_chart": trend.trend(
             kappas,
             1,
-            [(at / 4, words.decimal(at / 4)) for at in range(5)],
-            _("Kappa of reader and model, by month"),
+            [(at / 4, wording.decimal(at / 4, 2)) for at in range(5)],
+            _("Kappa of reader and AI by month"),
         ),
         "recall_chart": trend.trend(
             recalls,
             end,
-            [(end * at / 2, words.percent(end * at / 2)) for at in range(3)],
-            _("Recall rate, by month"),
+            [(end * at / 2, wording.percentage(end * at / 2)) for at in range(3)],
+            _("Recall rate by month"),
         ),
         "diagrams": list(_diagrams(found)),
     }
@@ -173,11 +176,11 @@ def _charts(found: Audit) -> dict[str, Any]:
 def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
     """Reliability against readers and outcomes, each with its words."""
     for reliability, title, up in (
-        (found.against_readers, _("Against the readers"), _("Read as 4 or 5")),
-        (found.against_outcomes, _("Against the outcomes"), _("Malignant")),
+        (found.against_readers, _("Compared with readers"), _("Assessed as 4 or 5")),
+        (found.against_outcomes, _("Compared with outcomes"), _("Malignant")),
     ):
         drawn = reliability and charts.reliability(
-            reliability, _("The model’s probability of 4 or higher"), up, title
+            reliability, _("AI probability of category 4 or 5"), up, title
         )
         yield {"title": title, "up": up, "found": reliability, "chart": drawn}
 
@@ -188,7 +191,7 @@ def _refused(filters: Filters) -> dict[str, Any]:
     shown = [(words.reason(name), count, words.number(count)) for name, count in counts.items()]
     refused = sum(counts.values())
     files = refused + assessment_queries.count_images(filters.first, filters.last)
-    chart = count_bars.count_bars(shown, _("Refused files by reason")) if shown else None
+    chart = count_bars.count_bars(shown, _("Rejected files by reason")) if shown else None
     return {
         "refused": refused,
         "files": files,

@@ -3,23 +3,24 @@
 from datetime import date
 
 import numpy as np
-from flask_babel import format_date, format_decimal, format_percent, get_locale, lazy_gettext, ngettext
+from flask_babel import format_date, format_decimal, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from birads_app.practice.audit import Audit
 from birads_app.practice.drift import BEFORE, WINDOW, DriftState
 from birads_app.practice.estimates import Estimate
+from birads_app.web.wording import decimal, percentage
 
 # Half an interval below this (a share) is worth a decimal.
 _FINE = 0.01
 
 REASONS = {
-    "NotAMammogram": lazy_gettext("Not a mammogram that may be judged"),
-    "UnreadableImage": lazy_gettext("Damaged or without pixels"),
-    "UnsupportedFormat": lazy_gettext("Format or kind of object that is not read"),
+    "NotAMammogram": lazy_gettext("Not a suitable mammogram"),
+    "UnreadableImage": lazy_gettext("Damaged or no pixel data"),
+    "UnsupportedFormat": lazy_gettext("Unsupported format or DICOM object"),
     "ImageTooLarge": lazy_gettext("Too large"),
     "EmptyFile": lazy_gettext("Empty"),
-    "TwoPatients": lazy_gettext("Of another patient than the files before"),
+    "TwoPatients": lazy_gettext("More than one patient"),
 }
 
 
@@ -41,7 +42,7 @@ def share(figure: Estimate) -> str:
 def bounded_share(figure: Estimate) -> str:
     """The same for a figure that is telling."""
     decimals = 1 if (figure.high - figure.low) / 2 < _FINE else 0
-    value, low, high = (percent(end, decimals) for end in (figure.value, figure.low, figure.high))
+    value, low, high = (percentage(end, decimals) for end in (figure.value, figure.low, figure.high))
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
@@ -49,7 +50,7 @@ def index(figure: Estimate) -> str:
     """A figure that is no share, with its interval: ``0.71 (0.64 to 0.78)``."""
     if not figure.telling:
         return too_few(figure)
-    value, low, high = (decimal(end) for end in (figure.value, figure.low, figure.high))
+    value, low, high = (decimal(end, 2) for end in (figure.value, figure.low, figure.high))
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
@@ -57,34 +58,23 @@ def share_beside_count(figure: Estimate) -> str:
     """The same where the number of exams stands beside it."""
     if figure.telling:
         return bounded_share(figure)
-    return _("too few to tell") if figure.exams else ""
+    return _("not enough data") if figure.exams else ""
 
 
 def refused(figure: Estimate) -> str:
     """The share of files that were refused."""
     if figure.telling:
         return bounded_share(figure)
-    return _("too few to tell") if figure.exams else _("none sent yet")
+    return _("not enough data") if figure.exams else _("no files yet")
 
 
 def too_few(figure: Estimate) -> str:
     """Why a figure is not given."""
     if figure.exams == 0:
-        return _("no exam yet")
+        return _("no exams yet")
     if not np.isfinite(figure.value):
-        return _("cannot be told: all are of one category")
-    return ngettext("%(num)s exam: too few to tell", "%(num)s exams: too few to tell", figure.exams)
-
-
-def percent(value: float, decimals: int = 0) -> str:
-    """A share as a percentage with so many decimals."""
-    pattern = str(get_locale().percent_formats[None].pattern)
-    return str(format_percent(value, pattern.replace("0", "0." + decimals * "0" if decimals else "0", 1)))
-
-
-def decimal(value: float) -> str:
-    """Two decimals."""
-    return str(format_decimal(value, "0.00"))
+        return _("undefined: all exams in one category")
+    return ngettext("%(num)s exam: not enough data", "%(num)s exams: not enough data", figure.exams)
 
 
 def month(title: str) -> str:
@@ -106,9 +96,7 @@ def fine(figure: Estimate) -> str:
     """An index near 0 with its interval, three decimals: ``0.015 (0.013 to 0.017)``."""
     if not figure.telling:
         return too_few(figure)
-    value, low, high = (
-        format_decimal(max(0.0, end), "0.000") for end in (figure.value, figure.low, figure.high)
-    )
+    value, low, high = (decimal(max(0.0, end), 3) for end in (figure.value, figure.low, figure.high))
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
@@ -131,32 +119,33 @@ def drift(audit: Audit) -> str:
     """What the test for drift says."""
     found, model = audit.drift, audit.drift_model
     if found.state == DriftState.TOO_FEW:
-        return ngettext(
-            "Whether the model’s calibration changes: %(num)s exam, too few to tell (%(least)s are needed).",
-            "Whether the model’s calibration changes: %(num)s exams, too few to tell (%(least)s are needed).",
-            found.exams,
+        return _(
+            "Calibration drift: not enough data (%(num)s of %(least)s exams)",
+            num=found.exams,
             least=WINDOW + BEFORE,
         )
     values = {
         "model": model,
         "window": WINDOW,
         "earlier": number(found.exams - WINDOW),
-        "change": decimal(found.change),
+        "change": decimal(found.change, 2),
     }
     if found.state == DriftState.STEADY:
         return _(
-            "The calibration of “%(model)s” is steady: between the newest %(window)s exams and the %(earlier)s before, "
-            "found less expected differs by %(change)s standard deviations.",
+            "No calibration drift of “%(model)s”: observed minus expected changed by %(change)s standard "
+            "deviations between the last %(window)s exams and the %(earlier)s before.",
             **values,
         )
     if found.state == DriftState.WATCH:
         return _(
-            "The calibration of “%(model)s” may be changing: between the newest %(window)s exams and the %(earlier)s "
-            "before, its errors differ by %(change)s standard deviations. Chance goes beyond 2 once in 22 looks.",
+            "Possible calibration drift of “%(model)s”: observed minus expected changed by %(change)s "
+            "standard deviations between the last %(window)s exams and the %(earlier)s before. By chance, 2 "
+            "is exceeded once in 22 checks.",
             **values,
         )
     return _(
-        "The calibration of “%(model)s” has changed: between the newest %(window)s exams and the %(earlier)s before, "
-        "found less expected differs by %(change)s standard deviations. Chance goes beyond 3 once in some 400 looks.",
+        "Calibration drift of “%(model)s”: observed minus expected changed by %(change)s standard "
+        "deviations between the last %(window)s exams and the %(earlier)s before. By chance, 3 is "
+        "exceeded about once in 400 checks.",
         **values,
     )

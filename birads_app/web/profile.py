@@ -33,15 +33,15 @@ class PasswordForm(FlaskForm):
         validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
     )
     confirm = PasswordField(
-        lazy("New password again"),
-        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
+        lazy("Repeat new password"),
+        validators=[InputRequired(), EqualTo("password", lazy("The passwords do not match."))],
     )
 
 
 class TokenForm(FlaskForm):
     """Makes a key to the API."""
 
-    name = StringField(lazy("What it is for"), validators=[InputRequired(), Length(max=tokens.NAME_MAX)])
+    name = StringField(lazy("Purpose"), validators=[InputRequired(), Length(max=tokens.NAME_MAX)])
 
 
 @bp.get("")
@@ -60,7 +60,7 @@ def change_password() -> ResponseReturnValue:
         rate_limit.register(current_user.name, _HERE)
         user = users.authenticate(current_user.name, form.current.data)
         if user is None:
-            form.current.errors = [_("This is not your current password.")]
+            form.current.errors = [_("Incorrect current password.")]
             return _page(form, TokenForm(formdata=None), 422)
         rate_limit.forget(user.name, _HERE)
         changed = users.set_password(user, form.password.data, user.name)
@@ -68,7 +68,7 @@ def change_password() -> ResponseReturnValue:
         form.form_errors.append(translated(error.message))
         return _page(form, TokenForm(formdata=None), status_of(error))
     sign_in_again(changed)
-    flash(_("Your password was changed. Everywhere else you have been signed out."))
+    flash(_("Password changed. You have been signed out on all other devices."))
     return redirect(url_for("own_account.page"), 303)
 
 
@@ -89,7 +89,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return render_template("account/revoke.html", form=form, token=token)
     tokens.revoke(token, current_user.name)
-    flash(_("The token was revoked."))
+    flash(_("Token revoked."))
     return redirect(url_for("own_account.page"), 303)
 
 

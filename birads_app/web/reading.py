@@ -36,7 +36,6 @@ from birads_app.records.schema import Exam, Image, now
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
-from birads_app.terms.probability import percent
 from birads_app.web import charts, wording, worklist_query
 from birads_app.web.caveats import doubts
 from birads_app.web.csv_download import download
@@ -57,10 +56,10 @@ def _vocabulary() -> dict[str, Any]:
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
         "hanging": hanging,
-        "percent": percent,
         "short_label": wording.short_label,
         "view_label": wording.view_label,
         "view_words": wording.view_words,
+        "views_label": wording.views_label,
         "may_delete": exams.may_delete,
     }
 
@@ -97,7 +96,7 @@ def find() -> ResponseReturnValue:
     if not exams.of_patient(stand_in):
         stand_in = wanted.upper() if _PSEUDONYM.fullmatch(wanted.upper()) else ""
     if wanted and not stand_in:
-        flash(_("No exam here is of a patient with this ID or pseudonym."))
+        flash(_("No exams found for this ID or pseudonym."))
     parameters = worklist_query.parameters_of(replace(worklist_query.remembered(), list="all"))
     parameters["patient"] = stand_in
     return redirect(url_for("reading.worklist", **parameters), 303)
@@ -141,7 +140,7 @@ def try_sample() -> ResponseReturnValue:
     for sample in samples.available():
         if sample.name == name:
             return _read([Upload(shown, lambda data=data: data) for shown, data in sample.read()])  # type: ignore[misc]
-    return abort(404, _("There is no sample exam named %(name)s here.", name=repr(name)))
+    return abort(404, _("Unknown sample exam: %(name)s.", name=repr(name)))
 
 
 @bp.get("/exams/<exam_id>")
@@ -158,8 +157,8 @@ def exam(exam_id: str) -> str:
         following=worklist.next_waiting(query, current_user, found.id),
         holder=worklist.holder(found),
         bar_chart=charts.bar_chart,
-        top_probability=wording.top_probability,
-        range_left_open=wording.range_left_open,
+        top_categories=wording.top_categories,
+        prediction_range=wording.prediction_range,
         breast_title=wording.breast_title,
     )
 
@@ -169,7 +168,7 @@ def delete() -> ResponseReturnValue:
     """Ask first, then delete the chosen exams with their images; for who uploaded them, and for administrators."""
     doomed = _chosen(request.values.getlist("exam"))
     if not all(exams.may_delete(current_user, exam) for exam in doomed):
-        abort(403, _("Only who uploaded an exam, or an administrator, may delete it."))
+        abort(403, _("Only the uploader or an administrator may delete an exam."))
     if request.method != "POST":
         return render_template("reading/delete.html", exams=doomed)
     for exam in doomed:
@@ -177,8 +176,8 @@ def delete() -> ResponseReturnValue:
             exams.delete(exam, current_user)
     flash(
         ngettext(
-            "The exam and its images were deleted.",
-            "%(num)d exams and their images were deleted.",
+            "Exam deleted.",
+            "%(num)d exams deleted.",
             len(doomed),
         )
     )
@@ -233,7 +232,7 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
 def _chosen(ids: list[str]) -> list[Exam]:
     """The exams with these ids; answers 400 where there is none or are more than a page has."""
     if not 1 <= len(ids) <= _CHOSEN_MAX:
-        abort(400, _("Choose 1 to %(most)d exams. Got %(number)d.", most=_CHOSEN_MAX, number=len(ids)))
+        abort(400, _("Select 1 to %(most)d exams. Got %(number)d.", most=_CHOSEN_MAX, number=len(ids)))
     return [exams.get(exam_id) for exam_id in dict.fromkeys(ids)]
 
 

@@ -65,16 +65,16 @@ class Report:
         return wording.short_label(image.laterality, image.view, self.images.index(image) + 1)
 
     @property
-    def top_probability(self) -> str:
-        """How certain the model is of its category, in words; empty where it has none."""
-        return wording.top_probability(self.model.index_breast.probabilities) if self.model else ""
+    def top_categories(self) -> str:
+        """The model's two most probable categories; empty where it has no result."""
+        return wording.top_categories(self.model.index_breast.probabilities) if self.model else ""
 
 
 def of(exam: Exam, assessment: Assessment | None = None) -> Report:
     """The report on an assessment; without one on that which counts. Raises NotFound where there is none."""
     chosen = assessment or assessments.newest(exam)
     if chosen is None:
-        raise NotFound(_("Nobody has assessed this exam yet, so there is no report."))
+        raise NotFound(_("No report: this exam has not been assessed yet."))
     return Report(
         exam=exam,
         assessment=chosen,

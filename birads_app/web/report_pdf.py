@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask_babel import format_date, format_datetime, get_locale, ngettext
+from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from PIL import Image as Picture
 from reportlab.lib.colors import HexColor, black
@@ -25,7 +25,7 @@ from birads_app.records.schema import Image
 from birads_app.terms import lexicon
 from birads_app.terms.categories import DISCLAIMER, Category
 from birads_app.web.report_content import Described, Report
-from birads_app.web.wording import translated
+from birads_app.web.wording import day, moment, translated, views_label
 
 _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
@@ -119,7 +119,7 @@ def _head(report: Report) -> Iterator[Flowable]:
     patient = (
         _("Patient %(pseudonym)s", pseudonym=exam.pseudonym)
         if exam.pseudonym
-        else _("The files name no patient")
+        else _("No patient ID in the files")
     )
     title = [Paragraph(_safe(_("Mammography report")), _TITLE), Paragraph(_safe(patient), _TEXT)]
     mark = [] if report.assessment.signed else [_preliminary()]
@@ -133,10 +133,10 @@ def _head(report: Report) -> Iterator[Flowable]:
         ],
     )
     yield Spacer(0, 4)
-    facts = [(_("Received"), f"{format_datetime(exam.created_at, 'd MMM y, HH:mm')} UTC")]
+    facts = [(_("Received"), moment(exam.created_at))]
     if exam.exam_date:
-        facts.insert(0, (_("Exam date, as in the stored files"), format_date(exam.exam_date, "d MMM y")))
-    facts += [(_("Views"), exam.views or _("none")), (_("Exam number"), exam.id[:8])]
+        facts.insert(0, (_("Exam date"), day(exam.exam_date)))
+    facts += [(_("Views"), views_label(exam.images) or _("none")), (_("Exam ID"), exam.id[:8])]
     yield _facts(facts)
 
 
@@ -152,10 +152,10 @@ def _assessment(report: Report) -> Iterator[Flowable]:
     if overall:
         yield Paragraph(_named(overall), _CATEGORY)
         yield Paragraph(
-            _safe(_("Usual management: %(management)s", management=translated(overall.management))), _TEXT
+            _safe(_("Management: %(management)s", management=translated(overall.management))), _TEXT
         )
     else:
-        yield Paragraph(_safe(_("No category has been given yet.")), _TEXT)
+        yield Paragraph(_safe(_("No category assigned yet.")), _TEXT)
     yield Spacer(0, 3)
     facts = [
         (title, f"BI-RADS {category.code}, {translated(category.title)}")
@@ -171,7 +171,7 @@ def _assessment(report: Report) -> Iterator[Flowable]:
     for paragraph in filter(None, made.text.split("\n")):
         yield Paragraph(_safe(paragraph), ParagraphStyle("said", _TEXT, spaceBefore=3))
     if made.second_look:
-        yield Paragraph(_safe(_("A second look by another reader is asked for.")), _HEADING)
+        yield Paragraph(_safe(_("Second reading requested.")), _HEADING)
 
 
 def _pictures(report: Report) -> Iterator[Flowable]:
@@ -191,28 +191,26 @@ def _pictures(report: Report) -> Iterator[Flowable]:
 
 def _signature(report: Report) -> str:
     made = report.assessment
-    values = {"name": made.reader.name, "when": f"{format_datetime(made.at, 'd MMM y, HH:mm')} UTC"}
+    values = {"name": made.reader.name, "when": moment(made.at)}
     if made.signed:
         who = _("Signed by %(name)s on %(when)s.", **values)
     else:
-        who = _("Noted by %(name)s on %(when)s; not signed.", **values)
-    count = ngettext(
-        "This is the only assessment of the exam.", "The exam has %(num)s assessments.", report.count
-    )
+        who = _("Draft by %(name)s, %(when)s; not signed.", **values)
+    count = ngettext("Only assessment of this exam.", "%(num)s assessments of this exam.", report.count)
     return _safe(f"{who} {count}")
 
 
 def _model(report: Report) -> Flowable:
     """What the model said, in a box of its own."""
     exam = report.exam
-    texts = [Paragraph(_safe(_("What the model said; not part of the assessment")), _HEADING)]
+    texts = [Paragraph(_safe(_("AI result (not part of this assessment)")), _HEADING)]
     if report.model:
         category = lexicon.ASSESSMENTS[report.model.category]
-        texts.append(Paragraph(f"{_named(category)}. {_safe(report.top_probability)}", _SMALL))
+        texts.append(Paragraph(f"{_named(category)}. {_safe(report.top_categories)}", _SMALL))
     else:
-        texts.append(Paragraph(_safe(_("The model gave no answer for the exam.")), _SMALL))
+        texts.append(Paragraph(_safe(_("No AI result for this exam.")), _SMALL))
     if exam.demonstration:
-        name = _("Demonstration model %(name)s, whose answers are often wrong.", name=exam.model)
+        name = _("Demonstration model %(name)s; its results are often wrong.", name=exam.model)
     else:
         name = _("Model %(name)s.", name=exam.model)
     texts.append(Paragraph(_safe(f"{name} {translated(DISCLAIMER)}"), _SMALL))

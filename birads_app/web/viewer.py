@@ -50,8 +50,8 @@ def _words(source: str, number: int) -> str:
     """Name what shows an image where its file does not."""
     return {
         "window": _("Window %(number)s", number=number),
-        "table": _("Curve %(number)s", number=number),
-        "range": _("Whole range"),
+        "table": _("VOI LUT %(number)s", number=number),
+        "range": _("Full range"),
         "raw": _("Raw values"),
         "picture": _("As stored"),
     }[source]

@@ -1,19 +1,24 @@
-"""How the pages put figures, views and sizes into words, in the language of whoever reads."""
+"""Numbers, dates, views and results as text in the reader's language."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 
+from babel import Locale
+from flask_babel import format_date, format_datetime, format_decimal, format_percent, get_locale, ngettext
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
 from birads_app.model.aggregation import ExamPrediction
 from birads_app.model.conformal import LEVEL
+from birads_app.terms.hanging import View, hanging
 from birads_app.terms.messages import Message
-from birads_app.terms.probability import percent
 from birads_app.terms.views import SIDES, VIEWS
 
 # A first place that leads the second by less than this (in probability) is called a near tie.
 NEAR_TIE = 0.10
+
+# Patterns of dates by language; all others take the first.
+_DAY = "d MMM y"
+_DAYS = {"de": "dd.MM.y"}
 
 
 def translated(text: str) -> str:
@@ -23,22 +28,57 @@ def translated(text: str) -> str:
     return _(text) if text else ""  # what gettext gives for no text is a catalogue's header
 
 
+def percent(probability: float) -> str:
+    """Format a probability, 0..1, as a percentage that never rounds doubt away: 0.999 is not 100%."""
+    if 0.0 < probability < 0.01:
+        return f"<{percentage(0.01)}"
+    if 0.99 < probability < 1.0:
+        return f">{percentage(0.99)}"
+    return percentage(probability)
+
+
+def percentage(value: float, decimals: int = 0) -> str:
+    """Format a fraction as a rounded percentage: ``44%``, in German ``44 %``."""
+    pattern = _locale().percent_formats[None].pattern
+    return str(format_percent(value, pattern.replace("0", f"0.{'0' * decimals}" if decimals else "0", 1)))
+
+
+def decimal(value: float, decimals: int) -> str:
+    """Format a number with fixed decimals: ``1,234.50``, in German ``1.234,50``."""
+    return str(format_decimal(value, f"#,##0.{'0' * decimals}"))
+
+
+def day(value: date) -> str:
+    """Format a date: ``27 Nov 2026``, in German ``27.11.2026``."""
+    return str(format_date(value, _DAYS.get(_locale().language, _DAY)))
+
+
+def moment(when: datetime) -> str:
+    """Format a time in UTC: ``27 Nov 2026, 14:05 UTC``, in German ``27.11.2026, 14:05 UTC``."""
+    pattern = _DAYS.get(_locale().language, _DAY)
+    return f"{format_datetime(when, f'{pattern}, HH:mm', rebase=False)} UTC"
+
+
+def _locale() -> Locale:
+    return get_locale() or Locale("en")
+
+
 def age(passed: timedelta) -> str:
-    """Say how long ago something was, as roughly as a list needs it."""
+    """Return roughly how long ago something was, in minutes, hours or days."""
     minutes = max(0, int(passed.total_seconds() // 60))
     if minutes < 1:
         return _("just now")
     if minutes < 60:
-        return ngettext("%(num)d minute", "%(num)d minutes", minutes)
+        return ngettext("%(num)d minute ago", "%(num)d minutes ago", minutes)
     if minutes < 48 * 60:
-        return ngettext("%(num)d hour", "%(num)d hours", minutes // 60)
-    return ngettext("%(num)d day", "%(num)d days", minutes // (24 * 60))
+        return ngettext("%(num)d hour ago", "%(num)d hours ago", minutes // 60)
+    return ngettext("%(num)d day ago", "%(num)d days ago", minutes // (24 * 60))
 
 
 def view_label(laterality: str | None, view: str | None) -> str:
-    """Give the short label radiologists write on a film: ``R CC``; what the file leaves out is said."""
+    """Return a view's label, ``RCC``, naming what the file leaves out."""
     if laterality and view:
-        return f"{laterality} {view}"
+        return f"{laterality}{view}"
     if laterality:
         return _("%(side)s, view not stated", side=laterality)
     if view:
@@ -47,94 +87,82 @@ def view_label(laterality: str | None, view: str | None) -> str:
 
 
 def short_label(laterality: str | None, view: str | None, number: int) -> str:
-    """Give what is known of side and view in as little room as possible; else the image's number, from 1."""
-    known = " ".join(part for part in (laterality, view) if part)
-    return known or _("Image %(number)d", number=number)
+    """Return what is known of side and view, ``RCC``, else the image's number, from 1."""
+    return f"{laterality or ''}{view or ''}" or _("Image %(number)d", number=number)
+
+
+def views_label(images: Iterable[View]) -> str:
+    """Return the labels of images in hanging order, such as ``RCC, LCC``; ``?`` is unknown."""
+    return ", ".join(f"{image.laterality or ''}{image.view or ''}" or "?" for image in hanging(images))
 
 
 def view_words(laterality: str | None, view: str | None) -> str:
-    """Spell the label out: ``Right breast, craniocaudal``; empty if the file states neither."""
+    """Return the label in full: ``Right breast, craniocaudal``; empty if the file states neither."""
     words = [translated(SIDES.get(laterality or "", "")), translated(VIEWS.get(view or "", ""))]
     return _capital(", ".join(word for word in words if word))
 
 
-def top_probability(probabilities: Mapping[str, float]) -> str:
-    """Say how clearly the model prefers its first category, without promising that it is right.
+def top_categories(probabilities: Mapping[str, float]) -> str:
+    """Return the two most probable categories, without promising that the first is right.
 
     ``probabilities`` maps a category's code to a probability in 0..1 and has at least one entry.
     """
     ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)
-    first = ranked[0][1]
+    code, first = ranked[0]
+    values = {"code": code, "share": percent(first)}
     if len(ranked) == 1:
-        return _("The model gives this category %(share)s.", share=percent(first))
-    code, second = ranked[1]
-    values = {"share": percent(first), "code": code, "second": percent(second)}
-    if first - second < NEAR_TIE:
-        return _(
-            "The model gives this category %(share)s; BI-RADS %(code)s follows with %(second)s: the model hardly "
-            "separates the two.",
-            **values,
-        )
+        return _("BI-RADS %(code)s: %(share)s", **values)
+    values |= {"next": ranked[1][0], "second": percent(ranked[1][1])}
+    if first - ranked[1][1] < NEAR_TIE:
+        return _("BI-RADS %(code)s: %(share)s; next, BI-RADS %(next)s: %(second)s (nearly equal)", **values)
     if first < 0.5:
-        return _(
-            "The model gives this category %(share)s, less than half; BI-RADS %(code)s follows with %(second)s.",
-            **values,
-        )
+        return _("BI-RADS %(code)s: %(share)s (less than half); next, BI-RADS %(next)s: %(second)s", **values)
     if first < 0.8:
-        return _(
-            "The model gives this category %(share)s; BI-RADS %(code)s follows with %(second)s.", **values
-        )
+        return _("BI-RADS %(code)s: %(share)s; next, BI-RADS %(next)s: %(second)s", **values)
     return _(
-        "The model gives this category %(share)s; BI-RADS %(code)s follows with %(second)s. A high figure is the "
-        "model's preference, not a proof.",
+        "BI-RADS %(code)s: %(share)s; next, BI-RADS %(next)s: %(second)s. High probability is not proof.",
         **values,
     )
 
 
-def range_left_open(prediction_set: Sequence[str], probabilities: Mapping[str, float]) -> str:
-    """Say what the set of possible categories, in rising order, promises; empty where the model promises none."""
+def prediction_range(prediction_set: Sequence[str], probabilities: Mapping[str, float]) -> str:
+    """Return what the prediction set, in rising order, covers; empty where the model has none."""
     if not prediction_set:
         return ""
-    level = f"{LEVEL:.0%}"
+    values = {"level": percentage(LEVEL), "first": prediction_set[0], "last": prediction_set[-1]}
     if len(prediction_set) == len(probabilities):
-        return _(
-            "To be right in %(level)s of patients the model has to leave every category open.", level=level
-        )
+        return _("Indeterminate: the %(level)s range spans all categories", level=values["level"])
     if len(prediction_set) == 1:
         return _(
-            "Bracket: BI-RADS %(code)s. Ranges made this way hold the true category of every image in %(level)s of "
-            "patients like those the model was calibrated on.",
-            code=prediction_set[0],
-            level=level,
+            "%(level)s prediction range: BI-RADS %(first)s only, for patients similar to the calibration set",
+            level=values["level"],
+            first=values["first"],
         )
     return _(
-        "Bracket: BI-RADS %(first)s to %(last)s. Ranges made this way hold the true category of every image in "
-        "%(level)s of patients like those the model was calibrated on.",
-        first=prediction_set[0],
-        last=prediction_set[-1],
-        level=level,
+        "%(level)s prediction range: BI-RADS %(first)s to %(last)s, for patients similar to the calibration set",
+        **values,
     )
 
 
 def breast_title(laterality: str | None) -> str:
-    """Name a breast: ``Right breast``; images of an unknown side together are ``Side not stated``."""
+    """Return a breast's name: ``Right breast``; images of an unknown side together are ``Side not stated``."""
     return _capital(translated(SIDES[laterality])) if laterality else _("Side not stated")
 
 
-def not_seen(aggregate: ExamPrediction) -> str:
-    """Say what an exam lacks of the four standard views, and what took no part; empty where it is complete."""
+def missing_views(aggregate: ExamPrediction) -> str:
+    """Return which of the four standard views are missing, and which were excluded; empty for a complete exam."""
     lacking = [translated(SIDES[side]) for side in aggregate.absent]
-    lacking += [f"{breast.laterality} {view}" for breast in aggregate.breasts for view in breast.missing]
+    lacking += [f"{breast.laterality}{view}" for breast in aggregate.breasts for view in breast.missing]
     sentences = []
     if lacking:
         sentences.append(
-            _("Missing: %(views)s. What cannot be seen there is not judged.", views=", ".join(lacking))
+            _("Missing views: %(views)s. Areas not imaged are not assessed.", views=", ".join(lacking))
         )
     if aggregate.left_out:
         sentences.append(
             ngettext(
-                "%(num)d image is a special view and takes no part.",
-                "%(num)d images are special views and take no part.",
+                "%(num)d special view is excluded from the result.",
+                "%(num)d special views are excluded from the result.",
                 aggregate.left_out,
             )
         )
@@ -142,5 +170,5 @@ def not_seen(aggregate: ExamPrediction) -> str:
 
 
 def _capital(words: str) -> str:
-    """The words with a capital at the beginning, and the others as they are: other languages have more of them."""
+    """Return words with a capital first letter; str.capitalize would lower the others, which German needs."""
     return words[:1].upper() + words[1:]

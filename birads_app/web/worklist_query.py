@@ -54,7 +54,7 @@ def remembered() -> Query:
 
 def _one_of(known: Mapping[str, object], name: str, value: str) -> str:
     if value not in known:
-        abort(400, _("%(name)s has to be one of %(known)s. Got %(value)r.",
+        abort(400, _("%(name)s must be one of %(known)s. Got %(value)r.",
                      name=name, known=", ".join(known), value=value[:40]))  # fmt: skip
     return value
 
@@ -64,5 +64,5 @@ def _day(name: str, text: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         abort(
-            400, _("%(name)s has to be a day such as 2026-01-31. Got %(value)r.", name=name, value=text[:40])
+            400, _("%(name)s must be a date such as 2026-01-31. Got %(value)r.", name=name, value=text[:40])
         )

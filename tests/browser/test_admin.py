@@ -38,9 +38,9 @@ def admin(tmp_path: Path, models: Path, browser: Browser) -> Iterator[tuple[Page
 def start_training(page: Page, server: Server, name: str) -> None:
     """Fill the form for the smallest training that means something."""
     page.goto(f"{server.url}/admin/trainings")
-    page.get_by_label("Name of the new model").fill(name)
+    page.get_by_label("Model name").fill(name)
     page.get_by_label("Synthetic patients").fill("8")
-    page.get_by_text("More to choose").click()
+    page.get_by_text("More settings").click()
     page.get_by_label("Categories").fill("1,3,5")
     page.get_by_label("Lay traps").uncheck()
     page.get_by_label("Show test images").uncheck()
@@ -61,7 +61,7 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
     sentence = page.locator("#sentence")
     expect(sentence).to_have_text("Starting…")
     expect(sentence).to_contain_text(
-        "Drawing synthetic patients", timeout=60_000
+        "Generating synthetic patients", timeout=60_000
     )  # the page follows by itself
     while not (tmp_path / "instance" / "training" / "first-try" / "settings.json").exists():
         page.wait_for_timeout(100)  # until there is something to go on with
@@ -70,22 +70,22 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
     expect(sentence).to_contain_text("was stopped before it had finished", timeout=30_000)
     assert [path.name for path in models.iterdir() if path.is_dir()] == ["birads-demo"]
 
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("link", name="Stop")).to_be_visible()
     assert violations(page) == []  # while it runs
-    expect(sentence).to_have_text("The training has finished and the model is written.", timeout=120_000)
+    expect(sentence).to_have_text("Training finished; the model was saved.", timeout=120_000)
     expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
     page.get_by_role("link", name="Report").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first-try")
     page.go_back()
 
-    page.get_by_role("link", name="Compare with the model that serves").click()
+    page.get_by_role("link", name="Compare with the active model").click()
     expect(page.locator("tbody th")).to_contain_text(["first-try", "birads-demo"])
-    page.get_by_role("link", name="Back to the models").click()
+    page.get_by_role("link", name="Back to models").click()
 
     page.get_by_role("link", name="Promote first-try").click()
     give_reason(page, "Knows our own cases", "Promote")
-    expect(page.get_by_role("status")).to_have_text("first-try serves now.", timeout=60_000)
+    expect(page.get_by_role("status")).to_have_text("first-try is now active.", timeout=60_000)
     page.get_by_role("link", name="Roll back to birads-demo").click()
     assert violations(page) == []
     give_reason(page, "Too few cases after all", "Roll back")

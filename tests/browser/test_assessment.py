@@ -43,7 +43,7 @@ def test_one_key_and_enter_sign_a_normal_exam_and_open_the_next(page: Page, serv
     page.keyboard.press("1")
     expect(page.get_by_text("Right breast: BI-RADS 1. Left breast: BI-RADS 1")).to_be_visible()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status").first).to_have_text("Signed. This is the next exam.")
+    expect(page.get_by_role("status").first).to_have_text("Signed. Next exam opened.")
     expect(page).to_have_url(EXAM_URL)
     assert page.url != first
     page.goto(first)
@@ -66,7 +66,7 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
         page.keyboard.press(key)
     page.evaluate(MARKED, [images[1], 0.25, 0.5])
     row = page.locator("[data-finding]")
-    expect(row.get_by_label("Kind")).to_be_focused()
+    expect(row.get_by_label("Finding")).to_be_focused()
     page.keyboard.type("Mass")
     page.keyboard.press("Tab")
     page.keyboard.type("Irr")
@@ -76,13 +76,13 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
     page.keyboard.type("1 mass, seen")
     page.keyboard.press("Escape")
     page.keyboard.press("s")
-    expect(page.get_by_role("status").first).to_have_text("Saved as a note. It is not signed.")
+    expect(page.get_by_role("status").first).to_have_text("Draft saved, not signed.")
     for name, value in (("category-R", "4B"), ("category-L", "2"), ("density", "C")):
         expect(page.locator(f"[name={name}][value='{value}']")).to_be_checked()
     expect(row).to_have_count(1)
     expect(row.get_by_label("Shape")).to_have_value("irregular")
     expect(row.get_by_label("Side")).to_have_value("R")
-    expect(row.get_by_text("Marked on R CC")).to_be_visible()
+    expect(row.get_by_text("Marked on RCC")).to_be_visible()
     expect(page.get_by_label("Text")).to_have_value("1 mass, seen")
     row.get_by_role("button", name="Remove").click()
     expect(row).to_have_count(0)
@@ -90,7 +90,7 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
 
 def test_keys_can_be_switched_off(page: Page, server: Server, files: list[str]):
     take_in(page, server, files)
-    page.get_by_label("Assess by keyboard").uncheck()
+    page.get_by_label("Keyboard shortcuts").uncheck()
     page.reload()
     page.keyboard.press("1")
     expect(page.locator("#assessment input[type=radio]:checked")).to_have_count(0)
@@ -101,8 +101,8 @@ def test_it_works_without_scripts(plain_page: Page, server: Server, files: list[
     here = take_in(page, server, files)
     for side in ("Right", "Left"):
         page.get_by_role("group", name=f"{side} breast").get_by_role("radio", name="BI-RADS 3,").check()
-    page.locator("summary", has_text="Add a finding").click()
-    page.get_by_label("Kind").select_option("asymmetry")
+    page.locator("summary", has_text="Add finding").click()
+    page.get_by_label("Finding").select_option("asymmetry")
     page.get_by_label("Type of asymmetry").select_option("focal")
     page.get_by_role("button", name="Sign and open next").click()
     expect(page.get_by_role("status").first).to_contain_text("Signed.")

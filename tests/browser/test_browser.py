@@ -39,11 +39,11 @@ def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
     expect(page.get_by_text("Usual management").first).to_be_visible()
     expect(page.get_by_text("Research use only. Not a medical device")).to_be_visible()
     expect(page.get_by_role("complementary", name="Demonstration model")).to_be_visible()
-    expect(page.get_by_role("img", name="The model's probability of each category")).to_be_visible()
+    expect(page.get_by_role("img", name="Probability of each category")).to_be_visible()
 
     page.get_by_role("link", name="Delete exam").click()
     page.get_by_role("button", name="Delete exam").click()
-    expect(page.get_by_role("status").first).to_have_text("The exam and its images were deleted.")
+    expect(page.get_by_role("status").first).to_have_text("Exam deleted.")
     expect(page.get_by_text("No exams yet")).to_be_visible()
     context.close()
     assert found == []
@@ -54,11 +54,11 @@ def test_refused_files_are_named_and_the_others_stay_chosen(page: Page, server: 
     problems = page.get_by_role("alert")
     expect(problems).to_contain_text("letter.dcm", timeout=60_000)
     expect(problems).not_to_contain_text(Path(RIGHT_CC).name)
-    rows = page.get_by_role("list", name="Chosen files").get_by_role("listitem")
+    rows = page.get_by_role("list", name="Selected files").get_by_role("listitem")
     expect(rows).to_have_count(2)
     expect(rows.filter(has_text="letter.dcm")).to_contain_text("not accepted")
     page.get_by_role("button", name="Remove letter.dcm").click()
-    page.get_by_role("button", name="Read images").click()
+    page.get_by_role("button", name="Analyse images").click()
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
     expect(page.locator(".cell")).to_have_count(1)
 
@@ -89,7 +89,7 @@ def test_a_folder_of_two_studies_becomes_two_exams(page: Page, server: Server, t
     (tmp_path / "cd" / "DICOMDIR").write_bytes(b"index")
     (tmp_path / "cd" / "readme.txt").write_text("what is on this disc")
     page.goto(f"{server.url}/upload")
-    page.get_by_label("Choose a folder").set_input_files(tmp_path / "cd")
+    page.get_by_label("Choose folder").set_input_files(tmp_path / "cd")
     expect(page.locator("#chosen li")).to_have_count(4)
     page.get_by_role("button", name="Read 4 images").click()
     expect(page.get_by_role("status").filter(has_text="sorted into 2 exams")).to_be_visible(timeout=60_000)
@@ -111,11 +111,11 @@ def test_an_upload_after_the_session_ended_keeps_the_files(page: Page, server: S
     page.goto(f"{server.url}/upload")
     page.locator("#files").set_input_files(RIGHT_CC)
     page.context.clear_cookies()
-    page.get_by_role("button", name="Read images").click()
+    page.get_by_role("button", name="Analyse images").click()
     expect(page.get_by_role("alert")).to_contain_text("no longer signed in")
     other = page.context.new_page()
     steps.sign_in(other, server)
-    page.get_by_role("button", name="Read images").click()
+    page.get_by_role("button", name="Analyse images").click()
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
 
 
@@ -130,15 +130,15 @@ def test_everything_works_without_javascript(plain_page: Page, server: Server, t
     page = plain_page
     page.goto(f"{server.url}/upload")
     page.locator("#files").set_input_files([text_file])
-    page.get_by_role("button", name="Read images").click()
+    page.get_by_role("button", name="Analyse images").click()
     expect(page.get_by_role("alert")).to_contain_text("letter.dcm")
     page.locator("#files").set_input_files([RIGHT_CC])
-    page.get_by_role("button", name="Read images").click()
+    page.get_by_role("button", name="Analyse images").click()
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
     expect(page.locator(".display")).to_be_visible()
     page.get_by_role("link", name="Delete exam").click()
     page.get_by_role("button", name="Delete exam").click()
-    expect(page.get_by_role("status").first).to_have_text("The exam and its images were deleted.")
+    expect(page.get_by_role("status").first).to_have_text("Exam deleted.")
 
 
 def test_no_page_scrolls_sideways_on_a_phone(page: Page, server: Server):

@@ -21,7 +21,7 @@ def add_account(page: Page, server: Server, name: str, role: str) -> None:
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Role").last.select_option(role)
     page.get_by_label("Password (", exact=False).fill(steps.PASSWORD)
-    page.get_by_label("Password again").fill(steps.PASSWORD)
+    page.get_by_label("Repeat password").fill(steps.PASSWORD)
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("table").get_by_text(name)).to_be_visible()
 
@@ -51,20 +51,20 @@ def read_by_keyboard_alone(page: Page) -> str:
     expect(page).to_have_url(EXAM_URL)
     first = page.url
     press(page, "1", "Enter")
-    expect(page.get_by_text("Signed. This is the next exam.")).to_be_visible()
+    expect(page.get_by_text("Signed. Next exam opened.")).to_be_visible()
     second = page.url
     assert second != first
     press(page, "r", "4", "b", "l", "2", "d", "c", "t")
     page.keyboard.type("Fine pleomorphic calcifications, biopsy advised.")
     press(page, "Escape", "Enter")
-    expect(page.get_by_text("Signed. This is the next exam.")).to_be_visible()
+    expect(page.get_by_text("Signed. Next exam opened.")).to_be_visible()
     assert page.url not in (first, second)
     press(page, "p")  # back to have another look, and on again
     expect(page).to_have_url(second)
     press(page, "n")
     expect(page).not_to_have_url(second)
     press(page, "2", "Enter")
-    expect(page.get_by_text("Signed. No other exam waits.")).to_be_visible()
+    expect(page.get_by_text("Signed. No unread exams left.")).to_be_visible()
     return second
 
 
@@ -92,7 +92,7 @@ def test_a_day(fresh_server: Server, browser: Browser, tmp_path: Path) -> None:
     printed = page.pdf(prefer_css_page_size=True)
     assert len(PdfReader(io.BytesIO(printed)).pages) == 1
     page.get_by_role("link", name="Practice").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Audit of practice")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Practice audit")
     expect(page.get_by_text("3 exams").first).to_be_visible()
     page.goto(f"{server.url}/admin/")
     expect(page.get_by_text("Your account is not meant for these pages.")).to_be_visible()
@@ -106,7 +106,7 @@ def test_a_day(fresh_server: Server, browser: Browser, tmp_path: Path) -> None:
     expect(page).to_have_url(EXAM_URL)
     expect(page.get_by_role("button", name="Sign and open next")).to_have_count(0)
     page.get_by_role("link", name="Administration").click()
-    page.get_by_role("link", name="Audit list").click()
+    page.get_by_role("link", name="Audit log").click()
     expect(page.get_by_role("table").get_by_text("sign assessment").first).to_be_visible()
     assert page.request.post(f"{second}/assessments").status == 403
     for context in (chief, reader, auditor):

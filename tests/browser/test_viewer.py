@@ -80,7 +80,7 @@ def _cell(page: Page, label: str) -> Locator:
     return page.locator(".cell").filter(has=page.locator("figcaption", has_text=re.compile(rf"^{label}")))
 
 
-def _shown(page: Page, label: str = "R CC") -> np.ndarray:
+def _shown(page: Page, label: str = "RCC") -> np.ndarray:
     """What a view's canvas holds: uint8 array of shape (height, width, 3)."""
     canvas = _cell(page, label).locator("canvas")
     address = canvas.evaluate("(canvas) => canvas.toDataURL('image/png')")
@@ -88,11 +88,11 @@ def _shown(page: Page, label: str = "R CC") -> np.ndarray:
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def _grey(page: Page, label: str = "R CC") -> np.ndarray:
+def _grey(page: Page, label: str = "RCC") -> np.ndarray:
     return _shown(page, label)[..., 0].astype(int)
 
 
-def _readout(page: Page, label: str = "R CC") -> str:
+def _readout(page: Page, label: str = "RCC") -> str:
     return _cell(page, label).locator(".readout").inner_text()
 
 
@@ -112,11 +112,11 @@ def test_views_hang_back_to_back_and_move_together_mirrored(room: Page):
     assert before[:, -1].max() > 60 and before[:, 0].max() < 5  # the chest wall is in the middle
     for keys in ((), ("+", "+", "+"), ("ArrowLeft", "ArrowDown"), ("z",)):
         _press(room, *keys)
-        assert np.abs(_grey(room) - _grey(room, "L CC")[:, ::-1]).mean() < 4
-        assert np.abs(_grey(room) - _grey(room, "R MLO")).mean() < 1
-    other = _grey(room, "L CC")
+        assert np.abs(_grey(room) - _grey(room, "LCC")[:, ::-1]).mean() < 4
+        assert np.abs(_grey(room) - _grey(room, "RMLO")).mean() < 1
+    other = _grey(room, "LCC")
     _press(room, "y", "ArrowUp")
-    assert np.array_equal(_grey(room, "L CC"), other)
+    assert np.array_equal(_grey(room, "LCC"), other)
     _press(room, "Backspace")
     assert np.array_equal(_grey(room), before)
 
@@ -132,7 +132,7 @@ def test_windows_by_keys_and_by_drag(room: Page):
     _press(room, "Backspace", "Shift+ArrowUp")
     assert _grey(room).mean() > before.mean() + 1
     _press(room, "Backspace")
-    box = _cell(room, "R CC").bounding_box()
+    box = _cell(room, "RCC").bounding_box()
     assert box
     room.mouse.move(box["x"] + 200, box["y"] + 150)
     room.mouse.down(button="right")
@@ -141,12 +141,12 @@ def test_windows_by_keys_and_by_drag(room: Page):
     _settle(room)
     found = re.search(r"Centre (\d+), width (\d+)", _readout(room))
     assert found and int(found[1]) == 30000 and int(found[2]) < 45000
-    assert "Zoom" in _readout(room, "L CC") and f"width {found[2]}" in _readout(room, "L CC")
+    assert "Zoom" in _readout(room, "LCC") and f"WW {found[2]}" in _readout(room, "LCC")
 
 
 def test_wheel_drag_and_double_click(room: Page):
     before, zoom = _grey(room), _readout(room)
-    box = _cell(room, "R CC").bounding_box()
+    box = _cell(room, "RCC").bounding_box()
     assert box
     room.mouse.move(box["x"] + 300, box["y"] + 150)
     room.mouse.wheel(0, -400)
@@ -167,7 +167,7 @@ def test_wheel_drag_and_double_click(room: Page):
 
 
 def test_two_fingers_zoom(room: Page):
-    box = _cell(room, "R CC").bounding_box()
+    box = _cell(room, "RCC").bounding_box()
     assert box
     x, y = box["x"] + 300, box["y"] + 150
     session = room.context.new_cdp_session(room)
@@ -232,22 +232,22 @@ def test_layouts_and_the_way_through_the_views(room: Page):
     shown = room.locator(".cell:visible figcaption")
     expect(shown).to_have_count(4)
     _press(room, "v")
-    expect(shown).to_have_text([re.compile("^R CC"), re.compile("^L CC")])
+    expect(shown).to_have_text([re.compile("^RCC"), re.compile("^LCC")])
     _press(room, ".", ".")
-    expect(shown).to_have_text([re.compile("^R MLO"), re.compile("^L MLO")])
+    expect(shown).to_have_text([re.compile("^RMLO"), re.compile("^LMLO")])
     _press(room, "v")
-    expect(shown).to_have_text([re.compile("^R MLO")])
+    expect(shown).to_have_text([re.compile("^RMLO")])
     _press(room, ".")
-    expect(shown).to_have_text([re.compile("^L MLO")])
+    expect(shown).to_have_text([re.compile("^LMLO")])
     _press(room, ",", "v")
     expect(shown).to_have_count(4)
-    expect(_cell(room, "R MLO")).to_have_class(re.compile(r"\bactive\b"))
+    expect(_cell(room, "RMLO")).to_have_class(re.compile(r"\bactive\b"))
 
 
 def test_keys_are_listed_and_leave_fields_alone(room: Page):
     room.keyboard.press("?")
-    dialog = room.get_by_role("dialog", name="Keys")
-    expect(dialog).to_contain_text("magnifying glass")
+    dialog = room.get_by_role("dialog", name="Shortcuts")
+    expect(dialog).to_contain_text("magnifier")
     room.keyboard.press("i")  # does nothing while the list is open
     room.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
@@ -267,7 +267,7 @@ def test_marks_are_made_drawn_and_shown(room: Page):
             room.dispatchEvent(new CustomEvent("birads:mark-mode", { detail: { on: true } }));
         }"""
     )
-    cell = _cell(room, "L CC")
+    cell = _cell(room, "LCC")
     cell.click(position={"x": 60, "y": 150})
     marked = room.evaluate("window.marked")
     assert marked["image"] == cell.get_attribute("data-image")
@@ -290,9 +290,9 @@ def test_marks_are_made_drawn_and_shown(room: Page):
         marked,
     )
     _settle(room)
-    ring = np.argwhere(np.ptp(_shown(room, "L CC").astype(int), axis=2) > 60)
+    ring = np.argwhere(np.ptp(_shown(room, "LCC").astype(int), axis=2) > 60)
     assert len(ring) > 50
-    assert np.abs(ring.mean(axis=0) - np.array(_shown(room, "L CC").shape[:2]) / 2).max() < 15
+    assert np.abs(ring.mean(axis=0) - np.array(_shown(room, "LCC").shape[:2]) / 2).max() < 15
 
 
 def test_without_tiles_the_display_picture_stays(reader: Page, exam: str):

@@ -290,7 +290,7 @@ def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path
     assert made.SOPInstanceUID in there and str(made.PatientName) == "Doe^Jane"
     path = written(made, tmp_path)
     assert not complaints(path)
-    assert "1. Mass. Margin: Spiculated; Side: Left breast; Clock position: 2; Size: 12 mm" in printed(path)
+    assert "1. Mass. Margin: Spiculated; Side: Left breast; Position: 2 o’clock; Size: 12 mm" in printed(path)
 
 
 def test_a_report_that_fails_says_so_and_is_tried_again(exam: Exam, app: Flask) -> None:

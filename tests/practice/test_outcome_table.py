@@ -89,9 +89,9 @@ def test_it_is_shown_then_entered_once(app: Flask, client: FlaskClient, exam: st
         (entry,) = audit_log.newest(1)
     assert (entry.who, entry.action, entry.subject) == ("reader", "enter outcomes", "1")
     again = send(client, text).text
-    assert "Known already, and left as they are: 1" in again and 'name="table" value' not in again
+    assert "Unchanged: 1" in again and 'name="table" value' not in again
     other = send(client, text.replace("Malignant", "benign")).text
-    assert "Replacing an earlier entry: 1" in other
+    assert "Replaced: 1" in other
 
 
 def send(client: FlaskClient, text: str) -> TestResponse:
@@ -104,8 +104,8 @@ def test_all_or_nothing(app: Flask, client: FlaskClient, exam: str) -> None:
     text = f"exam,outcome\n{exam},benign\nabc,<script>\n"
     for answer in (send(client, text), client.post("/practice/outcomes/enter", data={"table": text})):
         assert answer.status_code == 422 and "Line 3" in answer.text and "<script>" not in answer.text
-    assert "No table was received" in client.post("/practice/outcomes").text
-    assert "too long" in send(client, "x" * 400_001).text
+    assert "No file received" in client.post("/practice/outcomes").text
+    assert "too large" in send(client, "x" * 400_001).text
     assert entered(app) == []
     assert client.get("/practice/outcomes/template.csv").data.decode("utf-8-sig") == HEADER
 

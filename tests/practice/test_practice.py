@@ -95,12 +95,12 @@ def test_exams_of_one_patient_count_together_and_deleted_ones_not(readers: Flask
 
 def test_the_page_says_what_is_too_few_and_what_is_wrong(readers: Flask, client: FlaskClient) -> None:
     sign_in(client)
-    assert "Nothing is signed yet" in client.get("/practice/").text
+    assert "No signed assessments yet" in client.get("/practice/").text
     for _ in range(12):
         signed(readers, "1", None, p_suspicious=None)
     page = client.get("/practice/").text
-    assert "12 exams: too few to tell" in page and "style=" not in page
-    assert "No signed exam fits" in client.get("/practice/?from=2027-01-01").text
+    assert "12 exams: not enough data" in page and "style=" not in page
+    assert "No signed exams match" in client.get("/practice/?from=2027-01-01").text
     for query in ("from=yesterday", "reader=anna", "from=2026-02-02&to=2026-02-01"):
         assert client.get(f"/practice/?{query}").status_code == 400
     assert client.get("/practice/?from=0001-01-01&to=9999-12-31&reader=99999999999").status_code == 200
@@ -128,7 +128,7 @@ def test_the_page_draws_and_warns_of_drift(
             )
     sign_in(client)
     page = client.get("/practice/").text
-    assert "The calibration of “m” has changed" in page and "66 were" in page
+    assert "Calibration drift of “m”" in page and "readers assigned 66" in page
     assert page.count("<svg") > 4 and "style=" not in page
     status = runner.invoke(args=["practice", "status"])
     assert status.exit_code == 1 and "HAS CHANGED" in status.output and exam not in status.output
@@ -172,4 +172,4 @@ def test_refused_files_are_counted_by_reason(serving_app: Flask, client: FlaskCl
     with serving_app.app_context():
         assert refused_files.by_reason() == {"EmptyFile": 1, "UnsupportedFormat": 1}
     page = client.get("/practice/").text
-    assert "Format or kind of object that is not read" in page and "Secretname" not in page
+    assert "Unsupported format or DICOM object" in page and "Secretname" not in page

@@ -209,6 +209,6 @@ def test_a_finding_is_kept_and_put_in_words() -> None:
     assert dict(words(finding)) == {
         "Morphology": "Amorphous",
         "Side": "Right breast",
-        "Region": "Central",
+        "Quadrant": "Central",
         "Associated feature": "Skin retraction",
     }

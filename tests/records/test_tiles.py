@@ -63,7 +63,7 @@ def test_the_tiles_are_the_image_and_its_halves(client: FlaskClient, url: str) -
 def test_it_tells_windows_and_spacing(client: FlaskClient, url: str) -> None:
     about = client.get(url).json
     assert about and about["spacing"] == [0.07, 0.07]
-    assert [preset["name"] for preset in about["presets"]] == ["NORMAL", "HARDER", "Whole range"]
+    assert [preset["name"] for preset in about["presets"]] == ["NORMAL", "HARDER", "Full range"]
     unit = (about["ends"][1] - about["ends"][0]) / 65535
     preset = about["presets"][1]
     assert about["ends"][0] + unit * (preset["low"] + preset["high"]) / 2 == pytest.approx(20000 - 0.5)

@@ -154,7 +154,7 @@ def test_pages_show_lists_filters_and_counts(filled: Flask, client: FlaskClient)
     assert "4A" in client.get("/?list=read").text
     colleague = users.by_name("colleague")
     worklist.hold(worklist.page(Query()).items[0].id, colleague)
-    assert "open: colleague" in client.get("/").text
+    assert "opened by colleague" in client.get("/").text
     for wrong in ("list=none", "sort=none", "category=9", "since=yesterday"):
         answer = client.get(f"/?{wrong}")
         assert answer.status_code == 400 and wrong.split("=")[0] in answer.text
@@ -185,7 +185,7 @@ def test_a_patient_is_found_by_id_which_is_in_no_address(filled: Flask, client: 
     assert known in client.get(answer.location).text
     assert "patient=P-AAAA" in client.post("/find", data={"patient": "p-aaaa"}).location
     answer = client.post("/find", data={"patient": "nobody"}, follow_redirects=True)
-    assert "No exam here is of a patient" in answer.text and "nobody" not in answer.request.url
+    assert "No exams found for" in answer.text and "nobody" not in answer.request.url
 
 
 def test_chosen_exams_are_exported(filled: Flask, client: FlaskClient) -> None:

@@ -146,7 +146,7 @@ def test_failed(app: Flask, admin: FlaskClient) -> None:
         assert (standing.state, standing.reason) == (State.FAILED, "There is no folder x.")
         assert not standing.resumable
         page = admin.get(f"/admin/trainings/{failed.id}").text
-        assert "There is no folder x." in page and "Go on" not in page
+        assert "There is no folder x." in page and "Resume" not in page
         run_directory(app, "mine")
         assert training_runs.standing(failed).resumable
 
@@ -167,7 +167,7 @@ def test_interrupted(app: Flask, admin: FlaskClient) -> None:
         run_directory(app, "mine")
         standing = training_runs.standing(interrupted)
         assert (standing.state, standing.resumable) == (State.INTERRUPTED, True)
-    assert "Go on" in admin.get(f"/admin/trainings/{interrupted.id}").text
+    assert "Resume" in admin.get(f"/admin/trainings/{interrupted.id}").text
 
 
 def test_finished(app: Flask, admin: FlaskClient) -> None:

@@ -49,7 +49,7 @@ def test_an_account_is_created_and_given_another_role(app: Flask, admin: FlaskCl
 def test_who_is_switched_off_is_out_until_switched_on(app: Flask, admin: FlaskClient) -> None:
     other, rita = app.test_client(), address(app, "rita")
     sign_in(other, "rita")
-    assert "Switch off the account rita?" in admin.get(f"{rita}/off").text
+    assert "Deactivate account rita?" in admin.get(f"{rita}/off").text
     assert other.get("/").status_code == 200  # asking changes nothing
     admin.post(f"{rita}/off")
     assert last_entry(app) == ("anna", "switch account off", "rita", "")
@@ -87,7 +87,7 @@ def test_everybody_changes_their_own_password_knowing_the_old_one(app: Flask, ad
         sign_in(browser, "rita")
     form = {"current": "wrong password", "password": NEW, "confirm": NEW}
     refused = here.post("/account/password", data=form)
-    assert refused.status_code == 422 and "not your current password" in refused.text
+    assert refused.status_code == 422 and "Incorrect current password" in refused.text
     here.post("/account/password", data={**form, "current": PASSWORD})
     assert last_entry(app) == ("rita", "set password", "rita", "")
     assert here.get("/account").status_code == 200 and elsewhere.get("/account").status_code == 302

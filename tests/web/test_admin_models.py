@@ -60,14 +60,14 @@ def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_re
     assert history.current_name(folder) == "birads-demo"
 
     done = admin.post(address, data={"reason": "to try", "override": "y"}, follow_redirects=True)
-    assert "second serves now." in done.text
+    assert "second is now active." in done.text
     assert history.current_name(folder) == "second"
     assert last_entry(app) == ("anna", "promote against protocol", "second", "to try")
     assert "against its protocol. It was trained to be compared with" in admin.get("/models/second").text
 
     assert admin.post("/admin/models/rollback", data={"reason": " "}).status_code == 422
     done = admin.post("/admin/models/rollback", data={"reason": "enough"}, follow_redirects=True)
-    assert "birads-demo serves again." in done.text
+    assert "birads-demo is active again." in done.text
     assert last_entry(app) == ("anna", "roll back to model", "birads-demo", "enough")
     assert admin.post("/admin/models/rollback", data={"reason": "once more"}).status_code == 404
 
@@ -93,7 +93,7 @@ def test_figures_stand_side_by_side(admin: FlaskClient, folder: Path, second: Pa
     page = admin.get("/admin/models/compare?name=birads-demo&name=second").text
     kappa = shipped[0].kappa
     assert f"<b>{kappa.value:.2f}</b>" in page and f"{kappa.low:.2f} to {kappa.high:.2f}" in page
-    assert "CDD-CESM" in page and "leaks: too good" in page and "4 images of 2 patients" in page
+    assert "CDD-CESM" in page and "data leakage" in page and "4 images of 2 patients" in page
     assert admin.get("/admin/models/compare?name=nothing").status_code == 404
 
 

@@ -1,15 +1,29 @@
 """The chart of all categories."""
 
 import re
+from datetime import datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
 
+from birads_app.records.schema import Image
 from birads_app.svg.probability_bars import ROW, WIDTH
 from birads_app.terms.categories import CATEGORIES
-from birads_app.terms.probability import percent
+from birads_app.terms.probability import percent as english_percent
 from birads_app.web.charts import bar_chart
-from birads_app.web.wording import range_left_open, top_probability, view_label, view_words
+from birads_app.web.wording import (
+    age,
+    day,
+    decimal,
+    moment,
+    percent,
+    percentage,
+    prediction_range,
+    top_categories,
+    view_label,
+    view_words,
+    views_label,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROBABILITIES = {"1": 0.05, "2": 0.004, "3": 0.246, "4": 0.6, "5": 0.1}
@@ -59,12 +73,12 @@ def test_a_bracket_holds_the_possible_categories_together():
     assert "chart-bracket" not in str(bar_chart(PROBABILITIES, "4", "chart-1"))
 
 
-def test_it_is_said_what_the_bracket_promises():
-    said = range_left_open(["3", "4"], PROBABILITIES)
-    assert said.startswith("Bracket: BI-RADS 3 to 4.") and "90% of patients" in said
-    assert range_left_open(["4"], PROBABILITIES).startswith("Bracket: BI-RADS 4.")
-    assert "every category open" in range_left_open(list(PROBABILITIES), PROBABILITIES)
-    assert range_left_open([], PROBABILITIES) == ""
+def test_the_prediction_range_names_its_level_and_its_population():
+    text = prediction_range(["3", "4"], PROBABILITIES)
+    assert text == "90% prediction range: BI-RADS 3 to 4, for patients similar to the calibration set"
+    assert prediction_range(["4"], PROBABILITIES).startswith("90% prediction range: BI-RADS 4 only,")
+    assert "spans all categories" in prediction_range(list(PROBABILITIES), PROBABILITIES)
+    assert prediction_range([], PROBABILITIES) == ""
 
 
 def test_it_needs_no_inline_style():
@@ -87,26 +101,65 @@ def test_it_rejects_what_is_no_probability(wrong):
 )
 def test_percentages_never_round_doubt_away(value, text):
     assert percent(value) == text
+    assert english_percent(value) == text
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "part"),
+    ("value", "text"),
+    [(0.0, "0 %"), (0.004, "<1 %"), (0.126, "13 %"), (0.9951, ">99 %"), (1.0, "100 %")],
+)
+def test_german_percentages_have_a_space_before_the_sign(app, value, text):
+    with german(app):
+        assert percent(value).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_numbers_dates_and_ages_follow_the_language(app):
+    when = datetime(2026, 11, 27, 14, 5)
+    with app.test_request_context():
+        assert (day(when.date()), moment(when)) == ("27 Nov 2026", "27 Nov 2026, 14:05 UTC")
+        assert (decimal(1234.5, 1), percentage(0.4444, 1)) == ("1,234.5", "44.4%")
+        assert age(timedelta(hours=3)) == "3 hours ago"
+    with german(app):
+        assert (day(when.date()), moment(when)) == ("27.11.2026", "27.11.2026, 14:05 UTC")
+        assert decimal(1234.5, 1) == "1.234,5"
+        assert percentage(0.4444, 1).replace("\N{NO-BREAK SPACE}", " ") == "44,4 %"
+        assert age(timedelta(hours=3)) == "vor 3 Stunden"
+
+
+def test_the_chart_is_set_in_german(app):
+    with german(app):
+        markup = str(bar_chart(PROBABILITIES, "4", "chart-1"))
+    assert "60\N{NO-BREAK SPACE}%" in markup and "60%" not in markup
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "text"),
     [
-        ({"4": 0.41, "3": 0.40, "5": 0.19}, "hardly separates"),
-        ({"4": 0.45, "3": 0.30, "5": 0.25}, "less than half"),
-        ({"3": 0.30, "4": 0.70}, "70%; BI-RADS 3 follows with 30%."),
-        ({"3": 0.03, "4": 0.97}, "not a proof"),
-        ({"4": 1.0}, "100%."),
+        ({"4": 0.41, "3": 0.40, "5": 0.19}, "BI-RADS 4: 41%; next, BI-RADS 3: 40% (nearly equal)"),
+        ({"4": 0.45, "3": 0.30, "5": 0.25}, "BI-RADS 4: 45% (less than half); next, BI-RADS 3: 30%"),
+        ({"3": 0.30, "4": 0.70}, "BI-RADS 4: 70%; next, BI-RADS 3: 30%"),
+        ({"3": 0.03, "4": 0.97}, "BI-RADS 4: 97%; next, BI-RADS 3: 3%. High probability is not proof."),
+        ({"4": 1.0}, "BI-RADS 4: 100%"),
     ],
 )
-def test_the_top_probability_is_worded_without_overstating(probabilities, part):
-    assert part in top_probability(probabilities)
+def test_the_top_categories_are_worded_without_overstating(probabilities, text):
+    assert top_categories(probabilities) == text
 
 
 def test_what_the_file_does_not_state_is_said():
-    assert view_label("R", "CC") == "R CC"
+    assert view_label("R", "CC") == "RCC"
     assert view_label("R", None) == "R, view not stated"
     assert view_label(None, "MLO") == "MLO, side not stated"
     assert view_label(None, None) == "View not stated"
     assert view_words("L", "MLO") == "Left breast, mediolateral oblique"
     assert view_words(None, None) == ""
+
+
+def test_views_are_labelled_in_hanging_order():
+    images = [Image(laterality="L", view="CC"), Image(), Image(laterality="R", view="CC"), Image(view="MLO")]
+    assert views_label(images) == "RCC, LCC, MLO, ?"
+
+
+def german(app):
+    """A request of a German browser."""
+    return app.test_request_context(headers={"Accept-Language": "de"})

@@ -33,7 +33,7 @@ def test_names_ignore_case(client: FlaskClient) -> None:
 def test_it_says_the_same_to_wrong_names_and_passwords(client: FlaskClient, name: str, password: str) -> None:
     answer = sign_in(client, name, password)
     assert answer.status_code == 401
-    assert "Name and password do not match." in answer.text
+    assert "Incorrect name or password." in answer.text
     assert client.get("/").status_code == 302
 
 

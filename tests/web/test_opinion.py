@@ -16,9 +16,9 @@ def test_a_warning_of_several_views_is_one_doubt(app: Flask) -> None:
     with app.app_context():
         found = doubts(exam, summary.aggregate(exam.images, "mean"))
     assert found == [
-        Doubt("Missing: L MLO. What cannot be seen there is not judged."),
-        Doubt("Small.", ("L CC", "R MLO")),
-        Doubt("Dark.", ("R MLO",)),
+        Doubt("Missing views: LMLO. Areas not imaged are not assessed."),
+        Doubt("Small.", ("LCC", "RMLO")),
+        Doubt("Dark.", ("RMLO",)),
     ]
 
 

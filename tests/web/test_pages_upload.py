@@ -100,7 +100,7 @@ def test_without_a_model_the_page_says_how_to_get_one(reader: FlaskClient):
     answer = _send(reader, (mammogram_png(), "good.png"))
     assert answer.status_code == 503
     assert 'id="upload"' in answer.text
-    assert "No model serves at present" in reader.get("/upload").text
+    assert "No active model" in reader.get("/upload").text
 
 
 def test_a_forged_form_is_refused(config: dict, app: Flask, reader: FlaskClient):
@@ -108,7 +108,7 @@ def test_a_forged_form_is_refused(config: dict, app: Flask, reader: FlaskClient)
     assert _send(reader, (mammogram_png(), "good.png")).status_code == 400
     answer = reader.post("/samples", data={"sample": "film-1"})
     assert answer.status_code == 400
-    assert "reload the page, and send the form again" in answer.text
+    assert "reload the page and submit the form again" in answer.text
 
 
 def test_a_form_from_another_origin_is_told_apart_from_an_old_one(app: Flask, reader: FlaskClient):

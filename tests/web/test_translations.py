@@ -71,4 +71,4 @@ def test_what_is_compiled_is_what_is_written(code: str) -> None:
 
 def test_it_finds_the_text_of_pages_and_core() -> None:
     texts = {key(message) for message in messages(said())}
-    assert {"Sign in", "Probably benign", "Signed. This is the next exam."} <= texts
+    assert {"Sign in", "Probably benign", "Signed. Next exam opened."} <= texts

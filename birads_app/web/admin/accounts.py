@@ -39,8 +39,8 @@ class NewPasswordForm(FlaskForm):
         validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
     )
     confirm = PasswordField(
-        lazy("Password again"),
-        validators=[InputRequired(), EqualTo("password", lazy("The two passwords differ."))],
+        lazy("Repeat password"),
+        validators=[InputRequired(), EqualTo("password", lazy("The passwords do not match."))],
     )
 
 
@@ -62,7 +62,7 @@ def accounts() -> ResponseReturnValue:
             form.form_errors.append(translated(error.message))
             status = status_of(error)
         else:
-            flash(_("The account %(name)s was created.", name=form.name.data.strip()))
+            flash(_("Account %(name)s created.", name=form.name.data.strip()))
             return redirect(url_for("admin.accounts"), 303)
     page = render_template("admin/accounts.html", form=form, people=users.people(), roles=ROLES)
     return page, status
@@ -85,7 +85,7 @@ def change_role(user_id: int) -> ResponseReturnValue:
     except BiradsError as error:
         form.form_errors.append(translated(error.message))
         return _account_page(user, role=form, status=status_of(error))
-    return _done(_("The role of %(name)s was changed.", name=user.name))
+    return _done(_("Role of %(name)s changed.", name=user.name))
 
 
 @bp.post("/accounts/<int:user_id>/password")
@@ -97,7 +97,7 @@ def set_password(user_id: int) -> ResponseReturnValue:
     changed = users.set_password(user, form.password.data, current_user.name)
     if changed.id == current_user.id:
         sign_in_again(changed)
-    return _done(_("%(name)s has a new password; all sessions of the account have ended.", name=user.name))
+    return _done(_("Password of %(name)s changed; all sessions were ended.", name=user.name))
 
 
 @bp.route("/accounts/<int:user_id>/off", methods=["GET", "POST"])
@@ -105,11 +105,11 @@ def switch_off(user_id: int) -> ResponseReturnValue:
     """Ask first, then keep the owner out."""
     user = users.by_id(user_id)
     texts = {
-        "title": _("Switch off the account %(name)s?", name=user.name),
+        "title": _("Deactivate account %(name)s?", name=user.name),
         "text": _(
-            "Nobody can sign in with it any more, and its API tokens stop working. What it did stays under its name."
+            "The user can no longer sign in, and the account’s API tokens stop working. Past activity is retained."
         ),
-        "action": _("Switch off"),
+        "action": _("Deactivate"),
         "back": url_for("admin.account", user_id=user.id),
         "danger": True,
     }
@@ -120,7 +120,7 @@ def switch_off(user_id: int) -> ResponseReturnValue:
         users.deactivate(user, current_user.name)
     except BiradsError as error:
         return confirm_page(form, error, **texts)
-    return _done(_("The account %(name)s is switched off.", name=user.name))
+    return _done(_("Account %(name)s deactivated.", name=user.name))
 
 
 @bp.post("/accounts/<int:user_id>/on")
@@ -128,7 +128,7 @@ def switch_on(user_id: int) -> ResponseReturnValue:
     """Let the owner in again."""
     user = users.by_id(user_id)
     users.activate(user, current_user.name)
-    return _done(_("The account %(name)s is switched on.", name=user.name))
+    return _done(_("Account %(name)s reactivated.", name=user.name))
 
 
 def _done(message: str) -> ResponseReturnValue:

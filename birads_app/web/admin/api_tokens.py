@@ -40,13 +40,13 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
         return confirm_page(
             form,
             title=_("Revoke this token of %(name)s?", name=token.user.name),
-            text=_("Programs that use it are refused from then on. This cannot be undone."),
+            text=_("Programs that use it lose access immediately. This cannot be undone."),
             action=_("Revoke"),
             back=url_for("admin.tokens"),
             danger=True,
         )
     tokens.revoke(token, current_user.name)
-    flash(_("The token was revoked."))
+    flash(_("Token revoked."))
     return redirect(url_for("admin.tokens"), 303)
 
 

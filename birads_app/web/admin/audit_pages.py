@@ -21,9 +21,9 @@ _COLUMNS = ("time (UTC)", "who", "action", "subject", "detail")
 class SearchForm(Form):
     """Finds entries; it is sent in the address, so that a search can be kept."""
 
-    who = StringField(lazy("Who"), validators=[Length(max=64)])
-    action = StringField(lazy("What"), validators=[Length(max=32)])
-    subject = StringField(lazy("Exam, pseudonym, model or account"), validators=[Length(max=64)])
+    who = StringField(lazy("User"), validators=[Length(max=64)])
+    action = StringField(lazy("Action"), validators=[Length(max=32)])
+    subject = StringField(lazy("Object (exam, pseudonym, model or account)"), validators=[Length(max=64)])
     first = DateField(lazy("From"), validators=[Optional()])
     last = DateField(lazy("To"), validators=[Optional()])
 
@@ -50,7 +50,7 @@ def export_audit() -> Response:
     """Give all entries found as a table; that somebody took them is an entry itself."""
     form = SearchForm(request.args)
     if not form.validate():
-        abort(422, _("This search cannot be understood. Go back and correct it."))
+        abort(422, _("Invalid search. Go back and correct it."))
     search = _search(form)
     asked = "; ".join(f"{key}: {value}" for key, value in asdict(search).items() if value)
     audit_log.log(current_user.name, "export audit list", detail=asked)

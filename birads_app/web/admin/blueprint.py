@@ -64,7 +64,7 @@ def _sections() -> Iterator[tuple[str, str]]:
     yield "trainings", _("Training")
     yield "accounts", _("Accounts")
     yield "tokens", _("API tokens")
-    yield "audit_list", _("Audit list")
+    yield "audit_list", _("Audit log")
     yield "settings_page", _("Settings")
     yield "storage_page", _("Storage")
 

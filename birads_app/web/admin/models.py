@@ -29,7 +29,7 @@ class RollBackForm(ReasonForm):
 class OverrideForm(ReasonForm):
     """Promotes a model that its protocol keeps from serving."""
 
-    override = BooleanField(lazy("Let it serve all the same"))
+    override = BooleanField(lazy("Promote anyway"))
 
 
 @bp.get("/models")
@@ -80,10 +80,8 @@ def promote(name: str) -> ResponseReturnValue:
     objection = registry.objection(_bundle(name).manifest)
     form = OverrideForm() if objection else ReasonForm()
     texts = {
-        "title": _("Let %(name)s serve?", name=name),
-        "text": _(
-            "It is checked first, and answers from the next exam on. Exams that were read before stay as they are."
-        ),
+        "title": _("Promote %(name)s?", name=name),
+        "text": _("Verified first, then used for new exams. Earlier results stay unchanged."),
         "action": _("Promote"),
         "busy": _("Checking the model…"),
         "back": url_for("admin.models"),
@@ -93,13 +91,13 @@ def promote(name: str) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return confirm_page(form, **texts)
     if objection and not form.override.data:
-        form.override.errors = [_("Tick this if it shall serve although it must not.")]
+        form.override.errors = [_("Tick this box to promote it anyway.")]
         return confirm_page(form, **texts)
     try:
         promoting.promote(name, current_user.name, form.reason.data.strip(), override=bool(objection))
     except BiradsError as error:
         return confirm_page(form, error, **texts)
-    flash(_("%(name)s serves now.", name=name))
+    flash(_("%(name)s is now active.", name=name))
     return redirect(url_for("admin.models"), 303)
 
 
@@ -108,11 +106,11 @@ def roll_back() -> ResponseReturnValue:
     """Ask for the reason, then let the model serve that served before."""
     before, form = _before(), RollBackForm()
     if before is None:
-        abort(404, _("There is no earlier model to go back to."))
+        abort(404, _("No earlier model to roll back to."))
     form.before.data = form.before.data or before
     texts = {
-        "title": _("Go back to %(name)s?", name=before),
-        "text": _("It is checked first, and answers from the next exam on."),
+        "title": _("Roll back to %(name)s?", name=before),
+        "text": _("Verified first, then used for new exams."),
         "action": _("Roll back"),
         "busy": _("Checking the model…"),
         "back": url_for("admin.models"),
@@ -124,7 +122,7 @@ def roll_back() -> ResponseReturnValue:
         name = promoting.roll_back(current_user.name, form.reason.data.strip(), form.before.data)
     except BiradsError as error:
         return confirm_page(form, error, **texts)
-    flash(_("%(name)s serves again.", name=name))
+    flash(_("%(name)s is active again.", name=name))
     return redirect(url_for("admin.models"), 303)
 
 
@@ -134,7 +132,7 @@ def _bundle(name: str) -> bundles.Bundle:
         return registry.find(settings().models, name)
     except BundleError as error:
         if not (settings().models / name / bundles.MANIFEST).is_file():
-            abort(404, _("There is no model named %(name)s.", name=name))
+            abort(404, _("No model named %(name)s.", name=name))
         raise error
 
 

@@ -32,25 +32,25 @@ from birads_app.web.wording import translated
 
 # The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
 KNOBS: dict[str, tuple[LazyString, LazyString | str]] = {
-    "head": (lazy("Head"), lazy("What is learned on top of the features.")),
-    "resampling": (lazy("Resampling"), lazy("smote-train balances the training part alone.")),
-    "split": (lazy("Split by"), lazy("What stays on one side; by image leaks.")),
-    "folds": (lazy("Folds"), lazy("Of a cross-validation; 0 holds one part out.")),
-    "classes": (lazy("Categories"), lazy("For instance 1,3,4,5; empty for all found.")),
+    "head": (lazy("Head"), lazy("Classifier on top of the extracted features.")),
+    "resampling": (lazy("Resampling"), lazy("smote-train balances the training set only.")),
+    "split": (lazy("Split by"), lazy("Splitting by image causes data leakage.")),
+    "folds": (lazy("Folds"), lazy("Cross-validation folds; 0 for a single hold-out split.")),
+    "classes": (lazy("Categories"), lazy("For example 1,3,4,5; empty for all.")),
     "patient_pattern": (
-        lazy("Pattern of patients"),
-        lazy("Regular expression that finds the patient in a path."),
+        lazy("Patient pattern"),
+        lazy("Regular expression that extracts the patient ID from a path."),
     ),
-    "loss": (lazy("Loss"), lazy("For heads that are networks.")),
+    "loss": (lazy("Loss"), lazy("For neural network heads only.")),
     "fine_tune": (
         lazy("Fine-tune from stage"),
-        lazy("For instance conv5; empty leaves the backbone as it is."),
+        lazy("For example conv5; empty keeps the backbone frozen."),
     ),
-    "epochs": (lazy("Epochs"), lazy("At most; it stops earlier where nothing is gained.")),
-    "test_share": (lazy("Test share"), lazy("Of the images, kept for the evaluation.")),
+    "epochs": (lazy("Epochs"), lazy("Maximum; stops early without improvement.")),
+    "test_share": (lazy("Test set share"), lazy("Share of images held out for evaluation.")),
     "seed": (lazy("Seed"), lazy("The same seed gives the same model.")),
-    "sanity_checks": (lazy("Lay traps: file geometry alone, and shuffled labels"), ""),
-    "report_images": (lazy("Show test images in the report"), ""),
+    "sanity_checks": (lazy("Run sanity checks"), ""),
+    "report_images": (lazy("Include test images in the report"), ""),
 }
 FIRST = ("head", "resampling", "split", "folds")
 _PHANTOMS, _FOLDER = "phantoms", "folder"
@@ -62,12 +62,12 @@ _NO_NUL = Regexp(r"[^\0]*\Z")
 class StartForm(FlaskForm):
     """What every training needs; :func:`_form` adds the knobs."""
 
-    name = StringField(lazy("Name of the new model"), validators=[InputRequired(), Length(max=64)])
+    name = StringField(lazy("Model name"), validators=[InputRequired(), Length(max=64)])
     source = RadioField(
-        lazy("Learn from"),
+        lazy("Training data"),
         choices=[
             SelectChoice(_PHANTOMS, lazy("Synthetic images")),
-            SelectChoice(_FOLDER, lazy("A folder on the server")),
+            SelectChoice(_FOLDER, lazy("Folder on the server")),
         ],
         default=_PHANTOMS,
     )
@@ -119,8 +119,8 @@ def stop(training_id: str) -> ResponseReturnValue:
     """Ask first, then stop it."""
     found = training_runs.get(training_id)
     texts = {
-        "title": _("Stop the training of %(name)s?", name=found.name),
-        "text": _("What it has learned is kept, and it can go on later from there."),
+        "title": _("Stop training %(name)s?", name=found.name),
+        "text": _("Progress is kept; training can be resumed later."),
         "action": _("Stop"),
         "busy": _("Stopping…"),
         "back": url_for("admin.training", training_id=found.id),
@@ -133,7 +133,7 @@ def stop(training_id: str) -> ResponseReturnValue:
         training_runs.stop(found, current_user.name)
     except BiradsError as error:
         return confirm_page(form, error, **texts)
-    flash(_("The training of %(name)s was stopped.", name=found.name))
+    flash(_("Training of %(name)s stopped.", name=found.name))
     return redirect(url_for("admin.training", training_id=found.id), 303)
 
 
@@ -227,11 +227,11 @@ def _state_words() -> dict[str, str]:
 def _sentence(standing: Standing) -> str:
     """What it does now, or how it ended."""
     if standing.state == State.FINISHED:
-        return _("The training has finished and the model is written.")
+        return _("Training finished; the model was saved.")
     if standing.state == State.FAILED:
         return standing.reason
     if standing.state == State.INTERRUPTED:
-        return _("The training was stopped before it had finished. No model was written.")
+        return _("Training stopped before completion; no model was saved.")
     told = standing.progress
     if not told.get("task"):
         return _("Starting…")
@@ -244,11 +244,11 @@ def _sentence(standing: Standing) -> str:
 def _task(task: str) -> str:
     """A task of the training in the words of the pages."""
     words = {
-        "phantoms": _("Drawing synthetic patients"),
+        "phantoms": _("Generating synthetic patients"),
         "images": _("Reading images"),
-        "geometry": _("Looking at file geometry"),
-        "SMOTE": _("Balancing the categories"),
-        "head": _("Learning, epochs"),
+        "geometry": _("Training the metadata baseline"),
+        "SMOTE": _("Balancing categories"),
+        "head": _("Training, epochs"),
         "fine-tuning": _("Fine-tuning, epochs"),
     }
     return words.get(task, task)

@@ -55,7 +55,7 @@ export class Heat {
   }
 
   apply() {
-    this.output.textContent = `${this.opacity.value} %`;
+    this.output.textContent = this.output.dataset.format.replace("{number}", this.opacity.value);
     // The <img> elements are visible until a view is drawn, and in print.
     for (const map of this.#root.querySelectorAll(".heat")) map.style.opacity = this.opacity.value / 100;
     this.#changed();
