@@ -199,7 +199,8 @@ def test_the_report_says_everything_on_one_page(serving_app: Flask, reader: Flas
         found(serving_app, url).pseudonym, "RCC, LCC", "BI-RADS 4B", "Moderate suspicion for malignancy",
         "Management: Tissue diagnosis.", "BI-RADS 2", "Benign", "heterogeneously dense", "Shape: Irregular",
         "Quadrant: Upper outer quadrant", "Position: 10 o’clock", "Associated feature: Skin retraction", TEXT,
-        "Signed by reader on", "Only assessment of this exam", "AI result (not part of this assessment)", "; next, BI-RADS",
+        "Signed by reader on", "Only assessment of this exam", "AI result (not part of this assessment)",
+        "; next, BI-RADS",
         "Demonstration model birads-demo", DISCLAIMER,
     ):  # fmt: skip
         assert text in drawn, text
