@@ -80,7 +80,7 @@ def words(finding: Finding, put: Callable[..., str] = str) -> Iterator[tuple[str
     if finding.region:
         yield put(N_("Quadrant")), put(lexicon.REGIONS[finding.region])
     if finding.clock:
-        yield put(N_("Position")), put(say("%(hour)s o’clock", hour=finding.clock))
+        yield put(N_("Position")), put(msg("clock-hour", hour=finding.clock))
     if finding.depth:
         yield put(N_("Depth")), put(lexicon.DEPTHS[finding.depth])
     if finding.size_mm:

@@ -67,9 +67,7 @@ def reliability(found: Reliability, across: str, up: str, title: str) -> Markup:
         for one in found.bins
     ]
     quarters = tuple((at / 4, percentage(at / 4)) for at in range(5))
-    return reliability_diagram.reliability_diagram(
-        points, Axis(across, quarters), Axis(up, quarters), title
-    )
+    return reliability_diagram.reliability_diagram(points, Axis(across, quarters), Axis(up, quarters), title)
 
 
 def _tick(loss: float) -> str:

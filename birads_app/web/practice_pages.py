@@ -27,9 +27,8 @@ from birads_app.practice.outcome_table import Plan, Problem
 from birads_app.records import assessment_queries, audit_log, outcomes, refused_files, signed_assessments
 from birads_app.records.signed_assessments import AssessmentRows, Filters
 from birads_app.svg import count_bars, trend
-from birads_app.web import charts
+from birads_app.web import charts, wording
 from birads_app.web import practice_wording as words
-from birads_app.web import wording
 from birads_app.web.csv_download import download
 
 bp = Blueprint("practice", __name__, url_prefix="/practice")

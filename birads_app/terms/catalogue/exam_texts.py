@@ -25,6 +25,7 @@ EXAM = {
     "mark-incomplete": N_("A mark needs an image and both coordinates. Got only part of that."),
     "mark-outside-image": N_("A mark lies within its image, 0 to 1. Got %(x)s, %(y)s."),
     "finding-kind-missing": N_("Say what kind of finding number %(number)d is, or remove it."),
+    "clock-hour": N_("%(hour)s o’clock"),
     "clock-position": N_("A clock position"),
     "size-in-millimetres": N_("A size in millimetres"),
     "whole-number-needed": N_("%(what)s is a whole number. Got %(text)s."),
