@@ -61,7 +61,7 @@ class ImageLoader:
 
     def __init__(self, cache: Path) -> None:
         self._contents = KeyValueCache(cache / "files.sqlite")
-        self._hashes = KeyValueCache(cache / f"looks-v{preprocess.VERSION}-{perceptual_hash.BITS}.sqlite")
+        self._hashes = KeyValueCache(cache / f"phash-v{preprocess.VERSION}-{perceptual_hash.BITS}.sqlite")
 
     def load(
         self,
