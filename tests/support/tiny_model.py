@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model import bundle, history, preprocess
+from birads_app.model import bundles, history, preprocess
 from training.config import SHIPPED
 from training.engine.backbone import freeze_backbone
 from training.engine.freeze import freeze
@@ -20,7 +20,10 @@ SIZE = 224
 
 
 def keras_network(channels: int = 2048, size: int | None = SIZE) -> Any:
-    """Four convolutions with the names of ResNet50's stages: (n, size, size, 3) to (n, size/32, size/32, channels)."""
+    """Build a backbone of four convolutions, from (n, size, size, 3) to (n, size/32, size/32, channels).
+
+    Layers have the names of ResNet50's, for its stages to be told apart.
+    """
     import keras
 
     random = np.random.default_rng(0)
@@ -30,14 +33,14 @@ def keras_network(channels: int = 2048, size: int | None = SIZE) -> Any:
         side = 3 if stage < 5 else 1
         kernel = random.normal(0, (side * side * inputs / 2) ** -0.5, (side, side, inputs, width))
         if stage == 2:
-            kernel -= kernel.mean(axis=(0, 1, 2))  # answers to edges, not to brightness
-        layer = keras.layers.Conv2D(
-            width, side, stride, "same", activation="relu", name=f"conv{stage}_block1_1_conv"
-        )
-        maps = layer(maps)
-        layer.set_weights([kernel.astype(np.float32), np.zeros(width, np.float32)])
+            kernel = (kernel - kernel.mean(axis=(0, 1, 2))) / 20  # answers to edges, not to brightness
+        name = f"conv{stage}_block1_1"
+        convolution = keras.layers.Conv2D(width, side, stride, "same", name=f"{name}_conv")
+        maps = keras.layers.BatchNormalization(name=f"{name}_bn")(convolution(maps))
+        maps = keras.layers.ReLU(name=f"conv{stage}_block6_out")(maps)
+        convolution.set_weights([kernel.astype(np.float32), np.zeros(width, np.float32)])
         inputs = width
-    return keras.Model(image, keras.layers.Rescaling(1 / 20)(maps), name="tiny")
+    return keras.Model(image, maps, name="tiny")
 
 
 @cache
@@ -61,7 +64,7 @@ def _graphs(channels: int) -> tuple[bytes, bytes]:
 def write(models: Path, name: str = SHIPPED, channels: int = 2048) -> Path:
     """Write the bundle into a folder of models and let it serve."""
     backbone, head = _graphs(channels)
-    path = bundle.write(
+    path = bundles.write(
         models,
         name,
         manifest={

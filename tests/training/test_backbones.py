@@ -43,7 +43,7 @@ def flask(runner: FlaskCliRunner, folder: Path):
     return run
 
 
-@pytest.mark.parametrize("network", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("network", ["vgg16", pytest.param("vgg19", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
 def test_a_frozen_network_gives_what_keras_gives(network: str, engine: str, weights: Path, tmp_path) -> None:
     model = keras_backbone(network, weights / f"{network}.weights.h5", 64)
@@ -56,6 +56,7 @@ def test_a_frozen_network_gives_what_keras_gives(network: str, engine: str, weig
     np.testing.assert_allclose(found, expected, atol=1e-2 * expected.max())
 
 
+@pytest.mark.slow
 def test_vgg_trains_serves_and_explains(flask, folder: Path, phantoms: Path, weights: Path) -> None:
     options = ("--classes", "1,3", "--epochs", "3", "--no-traps", "--head", "conv-transformer")
     file = str(weights / "vgg16.weights.h5")

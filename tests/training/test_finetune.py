@@ -14,6 +14,7 @@ from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.predictor import Predictor
 from birads_app.model.preprocess import standardise
 from birads_app.terms.errors import ModelError
+from tests.support import tiny_model
 from training.config import Site, TrainConfig
 from training.engine import finetune, rebuild
 from training.engine.backbone import freeze_backbone, keras_backbone
@@ -36,13 +37,15 @@ def squares() -> tuple[np.ndarray, np.ndarray]:
     return pictures.reshape(24, -1), labels
 
 
-def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.FineTuningData]:
+def start(network: str) -> tuple[object, TrainedNetwork, finetune.FineTuningData]:
     """A network with random weights and a head that has learned from it for one epoch."""
     import keras
 
     pictures, labels = squares()
     keras.utils.set_random_seed(0)
-    backbone = keras_backbone(network, None, SIZE)
+    backbone = (
+        tiny_model.keras_network(64, SIZE) if network == "tiny" else keras_backbone(network, None, SIZE)
+    )
     maps = np.asarray(backbone(standardise(pictures.reshape(-1, SIZE, SIZE)), training=False))
     kind = head("dense")
     arguments = replace(
@@ -60,11 +63,16 @@ def start(network: str = "resnet50") -> tuple[object, TrainedNetwork, finetune.F
     )
 
 
-@pytest.mark.slow
-def test_late_stages_learn_and_early_ones_and_moments_stay(tmp_path: Path) -> None:
-    backbone, trained, data = start()
+@pytest.mark.parametrize(
+    ("network", "rate", "epochs"),
+    [("tiny", 1e-3, 3), pytest.param("resnet50", 1e-4, 2, marks=pytest.mark.slow)],
+)
+def test_late_stages_learn_and_early_ones_and_moments_stay(
+    network: str, rate: float, epochs: int, tmp_path: Path
+) -> None:
+    backbone, trained, data = start(network)
     before = {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
-    fast = replace(CONFIG, fine_tune_rate=1e-4, fine_tune_epochs=2)
+    fast = replace(CONFIG, fine_tune_rate=rate, fine_tune_epochs=epochs)
     graph, tuned = finetune.finetune(backbone, trained, fast, data, None)
     told = tuned.facts["fine_tuning"]
     assert told["best_epoch"] > 0 and min(told["validation_loss"]) < told["validation_loss"][0]
@@ -91,13 +99,15 @@ def _now(backbone: object) -> dict[str, np.ndarray]:
     return {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
 
 
-@pytest.mark.slow
-def test_it_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    two = replace(CONFIG, fine_tune="block5", fine_tune_epochs=2, fine_tune_rate=1e-4)
+@pytest.mark.parametrize(
+    ("network", "stage"), [("tiny", "conv5"), pytest.param("vgg16", "block5", marks=pytest.mark.slow)]
+)
+def test_it_goes_on_from_its_checkpoint(network: str, stage: str, tmp_path: Path) -> None:
+    two = replace(CONFIG, fine_tune=stage, fine_tune_epochs=2, fine_tune_rate=1e-4)
     one, path = replace(two, fine_tune_epochs=1), tmp_path / "tuning.npz"
     told = []
     for config, kept_at in ((two, None), (one, path), (two, path)):
-        backbone, trained, data = start("vgg16")
+        backbone, trained, data = start(network)
         _, tuned = finetune.finetune(backbone, trained, config, data, kept_at)
         told.append(tuned.facts["fine_tuning"])
     whole, half, gone_on = told

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support import tiny_model
 from training.data.augment import Augmentation, covered_cells
 from training.engine.multitask import FineTuning, ImageSet, Schedule, multitask_losses, set_loss
 from training.errors import TrainingError
@@ -28,14 +29,14 @@ def part(seed: int) -> ImageSet:
     return ImageSet(squares, possible, np.ones(8), outlines, np.arange(8) % 2 == 0)
 
 
-def fine_tuning(work: Path, schedule: Schedule, seed: int = 0) -> FineTuning:
+def fine_tuning(work: Path, schedule: Schedule, seed: int = 0, network: str = "tiny") -> FineTuning:
     import keras
 
     from training.engine.backbone import keras_resnet50
     from training.engine.multitask import CONV4
 
     keras.utils.set_random_seed(0)
-    backbone = keras_resnet50(None, SIZE)
+    backbone = tiny_model.keras_network(64, SIZE) if network == "tiny" else keras_resnet50(None, SIZE)
     low = keras.Model(backbone.input, backbone.get_layer(CONV4).output)
     maps = keras.Input(backbone.output.shape[1:])
     places = keras.layers.Flatten()(keras.layers.Conv2D(1, 1)(maps))
@@ -45,11 +46,11 @@ def fine_tuning(work: Path, schedule: Schedule, seed: int = 0) -> FineTuning:
     )
 
 
-@pytest.mark.slow
-def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
-    first = fine_tuning(tmp_path, SHORT)
+@pytest.mark.parametrize("network", ["tiny", pytest.param("resnet50", marks=pytest.mark.slow)])
+def test_a_stopped_run_goes_on(network: str, tmp_path: Path) -> None:
+    first = fine_tuning(tmp_path, SHORT, network=network)
     assert [row["stage"] for row in first.run()] == ["a", "b"]
-    again = fine_tuning(tmp_path, dataclasses.replace(SHORT, epochs_b=2))
+    again = fine_tuning(tmp_path, dataclasses.replace(SHORT, epochs_b=2), network=network)
     history = again.run()
     assert [(row["stage"], row["epoch"]) for row in history] == [("a", 1), ("b", 1), ("b", 2)]
     assert all(np.isfinite(row["validation_loss"]) for row in history)
