@@ -1,1 +1,1 @@
-"""What is kept: accounts, exams and their images. Nothing else reads or writes the database or the images."""
+"""Database and files: accounts, exams and images. No other package reads or writes them."""

@@ -31,7 +31,7 @@ COLUMNS = {
 
 
 def rows(chosen: AssessmentRows) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """The values of :data:`COLUMNS` and the outcome of each row, read as they are asked for."""
+    """Yield the values of :data:`COLUMNS` and the outcome of each row, read in batches."""
     joined = select(Assessment.id, *COLUMNS.values()).join(Exam, Exam.id == Assessment.exam_id)
     joined = joined.join(User, User.id == Assessment.reader_id).order_by(Assessment.id)
     for start in range(0, len(chosen), _AT_ONCE):
@@ -44,11 +44,11 @@ def rows(chosen: AssessmentRows) -> Iterator[tuple[tuple[Any, ...], int]]:
 def newest(
     first: date | None = None, last: date | None = None, reader: int | None = None, *, drafts: bool = False
 ) -> list[Assessment]:
-    """The newest assessment of each exam, in their order; parameters as in :class:`Filters`.
+    """Return the newest assessment of each exam, oldest first; parameters as in :class:`Filters`.
 
     Parameters
     ----------
-    drafts : let assessments count that are not signed
+    drafts : include unsigned assessments
     """
     chosen = select(func.max(Assessment.id)).group_by(Assessment.exam_id)
     if not drafts:
@@ -60,7 +60,7 @@ def newest(
 
 
 def count_images(first: date | None = None, last: date | None = None) -> int:
-    """Images that were taken in during a period and are still here."""
+    """Return the number of stored images that were received within a period."""
     query = select(func.count()).select_from(Image)
     if first or last:
         query = query.where(Image.exam_id.in_(select(Exam.id).where(*within(Exam.created_at, first, last))))

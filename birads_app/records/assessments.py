@@ -1,6 +1,6 @@
-"""Assessments: what radiologists concluded about exams. They are added to, never changed; the newest signed one counts.
+"""Assessments of exams by radiologists. They are only ever added; the newest signed one counts.
 
-Two people may assess one exam at once: each assessment is one short transaction, so both stand, in their order.
+Two people may assess an exam at the same time: each assessment is one short transaction, so both are stored.
 """
 
 import logging
@@ -28,12 +28,12 @@ LONGEST_TEXT, MOST_FINDINGS = 4000, 20
 
 @dataclass(frozen=True)
 class Draft:
-    """An assessment that is to be added.
+    """A new assessment to be added.
 
-    breasts : category of each breast that is assessed, by R and L
-    density : A to D; None where it is not assessed
-    signed : the reader answers for it; it is a note otherwise, which may lack anything
-    second_look : a second reader is asked for
+    breasts : category of each assessed breast, by R and L
+    density : A to D; None if not assessed
+    signed : False for a draft, which may be incomplete
+    second_look : a second reader is requested
     """
 
     breasts: Mapping[str, str] = field(default_factory=dict)
@@ -45,37 +45,37 @@ class Draft:
 
     @property
     def overall(self) -> str:
-        """The category of the more pressing breast; empty where none has one."""
+        """Category of the more suspicious breast; empty if neither has one."""
         return max(self.breasts.values(), key=PRESSING.index, default="")
 
 
 def offered(exam: Exam) -> tuple[str, ...]:
-    """The breasts that can be assessed: those with images; both where an image's side, or every image, is missing."""
+    """Return the breasts that can be assessed: those with images; both if a side is unknown or there is no image."""
     shown = {image.laterality for image in exam.images}
     return tuple(SIDES) if None in shown or not shown else tuple(side for side in SIDES if side in shown)
 
 
 def choices(exam: Exam) -> dict[str, Category]:
-    """The categories that an exam may be given: without images it is incomplete."""
+    """Return the categories that an exam can be given; without images only 0, incomplete."""
     return ASSESSMENTS if exam.images else {"0": ASSESSMENTS["0"]}
 
 
 def lacking(exam: Exam, breasts: Mapping[str, str]) -> tuple[str, ...]:
-    """The breasts that still need a category before the exam can be signed."""
+    """Return the breasts that still need a category before the exam can be signed."""
     shown = {image.laterality for image in exam.images} - {None}
     needed = tuple(side for side in SIDES if side in shown) or (() if breasts else tuple(SIDES))
     return tuple(side for side in needed if side not in breasts)
 
 
 def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
-    """Add an assessment; a signed one changes where its exam stands.
+    """Add an assessment; a signed one changes the exam's status.
 
     Raises
     ------
     NotFound
         There is no such exam.
     InvalidAssessment
-        It names what there is not, or is signed without what a signature needs. Nothing is stored.
+        A term is unknown, or a signed assessment is incomplete. Nothing is stored.
     """
     with writing() as current:
         exam = current.get(Exam, exam_id)
@@ -87,12 +87,12 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
         if draft.signed:
             _settle(exam, made)
         audit_log.add(current, reader.name, "sign assessment" if draft.signed else "save assessment", exam.id)
-    log.info("Exam %s has a further assessment, %s", exam_id, "signed" if draft.signed else "not signed")
+    log.info("Stored an assessment of exam %s, %s", exam_id, "signed" if draft.signed else "unsigned")
     return get(exam_id, made.id)
 
 
 def get(exam_id: str, assessment_id: int) -> Assessment:
-    """One assessment of an exam; raises NotFound."""
+    """Return one assessment of an exam; raise NotFound if there is none."""
     found = session().scalar(
         select(Assessment).where(Assessment.exam_id == exam_id, Assessment.id == assessment_id)
     )
@@ -102,13 +102,13 @@ def get(exam_id: str, assessment_id: int) -> Assessment:
 
 
 def history(exam: Exam) -> Sequence[Assessment]:
-    """All assessments of an exam, newest first."""
+    """Return all assessments of an exam, newest first."""
     query = select(Assessment).where(Assessment.exam_id == exam.id).order_by(Assessment.id.desc())
     return session().scalars(query).all()
 
 
 def newest(exam: Exam, reader: User | None = None) -> Assessment | None:
-    """The assessment that counts: the last signed one, else the last; of one reader, the last. None where none is."""
+    """Return the newest signed assessment, else the newest draft, else None; with a reader, that reader's newest."""
     found = history(exam)
     if reader is not None:
         return next((each for each in found if each.reader_id == reader.id), None)
@@ -116,13 +116,13 @@ def newest(exam: Exam, reader: User | None = None) -> Assessment | None:
 
 
 def signed_meanwhile(exam: Exam, reader: User, seen: int) -> Assessment | None:
-    """What somebody else signed after assessment number ``seen``, the last that the reader's page showed."""
+    """Return another reader's assessment signed after number ``seen``, the newest that the page showed; else None."""
     others = (each for each in history(exam) if each.signed and each.reader_id != reader.id)
     return next((each for each in others if each.id > seen), None)
 
 
 def as_json(assessment: Assessment) -> dict[str, Any]:
-    """An assessment for programs."""
+    """Convert an assessment to JSON types for the API."""
     return {
         "reader": assessment.reader.name,
         "at": assessment.at.isoformat(timespec="seconds"),
@@ -137,7 +137,7 @@ def as_json(assessment: Assessment) -> dict[str, Any]:
 
 
 def breasts_of(assessment: Assessment) -> dict[str, str]:
-    """The category of each breast that was assessed, by R and L."""
+    """Return the category of each assessed breast, by R and L."""
     return {
         side: category
         for side, category in zip(SIDES, (assessment.right, assessment.left), strict=True)
@@ -164,13 +164,13 @@ def _record(exam: Exam, reader: User, draft: Draft) -> Assessment:
 
 
 def _settle(exam: Exam, signed: Assessment) -> None:
-    """Note on the exam that it was assessed, and whether it still waits."""
+    """Set the exam's status and its last signed assessment."""
     exam.status = Status.SECOND_LOOK if signed.second_look else Status.READ
     exam.assessed, exam.assessed_at, exam.assessor_id = signed.overall, signed.at, signed.reader_id
 
 
 def _check(draft: Draft, exam: Exam) -> None:
-    """Refuse what names what there is not, and a signature under something unfinished."""
+    """Raise InvalidAssessment for unknown terms and for a signature under an incomplete assessment."""
     for side, category in draft.breasts.items():
         _among("breast to assess in this exam", [side], offered(exam))
         _among("assessment category", [category], choices(exam))

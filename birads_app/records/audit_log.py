@@ -1,4 +1,4 @@
-"""Who did what, when: a list that the database lets nobody change, and that holds no patient's data."""
+"""Audit log of all actions: it cannot be changed and contains no patient data."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ _EXPORTED_AT_ONCE = 2000
 
 @dataclass(frozen=True)
 class Search:
-    """What entries to find; what is empty or None does not matter.
+    """Search criteria; empty and None match everything.
 
-    who, action, subject : exactly so
-    first, last : days in UTC, both included
+    who, action, subject : exact matches
+    first, last : days in UTC, inclusive
     """
 
     who: str = ""
@@ -30,40 +30,39 @@ class Search:
 
 
 def add(current: Session, who: str, action: str, subject: str = "", detail: str = "") -> None:
-    """Write an entry inside a transaction, so that it is kept exactly if the deed is.
+    """Add an entry to a transaction, so that it is stored if and only if the action is.
 
     Parameters
     ----------
     who : name of the account
     action : such as ``store exam``
     subject : an exam's id or a patient's pseudonym, cut to 64 letters
-    detail : the person's reason, cut to 500 letters
+    detail : reason or parameters, cut to 500 letters
     """
     current.add(AuditEntry(who=who, action=action, subject=subject[:64], detail=detail[:500]))
 
 
 def log(who: str, action: str, subject: str = "", detail: str = "") -> None:
-    """Write an entry by itself; parameters as in :func:`add`."""
+    """Store an entry in a transaction of its own; parameters as in :func:`add`."""
     with writing() as current:
         add(current, who, action, subject, detail)
 
 
 def newest(limit: int = 100) -> Sequence[AuditEntry]:
-    """The last entries, newest first."""
+    """Return the last entries, newest first."""
     return session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)).all()
 
 
 def find(search: Search, before: int | None = None, limit: int = PER_PAGE) -> Sequence[AuditEntry]:
-    """Entries, newest first; ``before`` is the id of the last entry of the page before.
+    """Return one page of entries, newest first; ``before`` is the id of the last entry on the page before.
 
-    However many there are, an index leads to the page: entries are in the order of their time, and pages are
-    told apart by where the one before ended, not by a number.
+    Pages are addressed by the last entry of the page before and not by number, so that an index finds any page fast.
     """
     return session().scalars(paged(search, before, limit)).all()
 
 
 def all_of(search: Search) -> Iterator[AuditEntry]:
-    """Every entry found, newest first, taken from the database a part at a time."""
+    """Yield all matching entries, newest first, read in batches."""
     before = None
     while part := find(search, before, _EXPORTED_AT_ONCE):
         yield from part
@@ -71,7 +70,7 @@ def all_of(search: Search) -> Iterator[AuditEntry]:
 
 
 def actions() -> Sequence[str]:
-    """What kinds of deeds are in the list: the next larger one each time, which the index has at hand."""
+    """Return the distinct actions in the log, each found by one index look-up."""
     found: list[str] = []
     query = select(AuditEntry.action).order_by(AuditEntry.action).limit(1)
     while (action := session().scalar(query.where(AuditEntry.action > (found or [""])[-1]))) is not None:
@@ -80,7 +79,7 @@ def actions() -> Sequence[str]:
 
 
 def paged(search: Search, before: int | None, limit: int) -> Select[AuditEntry]:
-    """The query for a page."""
+    """Build the query for a page."""
     query = _matching(search).order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)
     end = session().get(AuditEntry, before) if before is not None else None
     if end is None:

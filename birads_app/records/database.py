@@ -1,4 +1,4 @@
-"""The connection to SQLite, and the two ways to use it: :func:`session` to read, :func:`writing` to write."""
+"""Connection to SQLite, with :func:`session` for reading and :func:`writing` for writing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +12,18 @@ from sqlalchemy.orm import Session
 
 FILE_NAME = "birads.sqlite3"
 _EXTENSION = "birads_database"
-# How long a writer waits for another one, in milliseconds. Writes take milliseconds; this is for slow disks.
+# Milliseconds that a writer waits for another one. Writes take milliseconds; this allows for slow disks.
 _BUSY_TIMEOUT = 15_000
 
 
 def init_app(app: Flask, instance: Path) -> None:
-    """Give the application a database in its instance folder. Nothing is opened before the first use."""
+    """Set up the database in the application's instance folder; it is opened on first use."""
     app.extensions[_EXTENSION] = open_engine(instance / FILE_NAME)
     app.teardown_appcontext(_close)
 
 
 def open_engine(path: Path) -> Engine:
-    """An engine that speaks to one SQLite file as the product wants it."""
+    """Create an engine for one SQLite file with the product's connection settings."""
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
@@ -31,20 +31,20 @@ def open_engine(path: Path) -> Engine:
 
 
 def engine() -> Engine:
-    """The running application's engine."""
+    """Return the running application's engine."""
     found: Engine = current_app.extensions[_EXTENSION]
     return found
 
 
 def exists() -> bool:
-    """True where there is a database; asking does not make one."""
+    """Return True if the database file exists; it is not created."""
     return Path(current_app.instance_path, FILE_NAME).is_file()
 
 
 def session() -> Session:
-    """The session for reading that lasts as long as the request.
+    """Return the request's session for reading.
 
-    It opens no transaction: each statement sees what was committed last, and a long prediction holds nothing.
+    It opens no transaction: each statement sees the latest commit, and a long prediction holds no lock.
     """
     if "birads_session" not in g:
         g.birads_session = Session(engine(), expire_on_commit=False, autoflush=False)
@@ -54,9 +54,9 @@ def session() -> Session:
 
 @contextmanager
 def writing() -> Iterator[Session]:
-    """A short transaction that may write; committed at the end, rolled back on an error.
+    """Open a short write transaction; commit at the end, roll back on an error.
 
-    It takes SQLite's write lock at once: a transaction that began by reading could not wait for its turn.
+    It takes SQLite's write lock at once, because a transaction that starts by reading cannot wait for the lock later.
     """
     bound = engine().execution_options(birads_write=True)
     with Session(bound, expire_on_commit=False) as current, current.begin():
@@ -65,15 +65,15 @@ def writing() -> Iterator[Session]:
 
 @contextmanager
 def rebuilding() -> Iterator[Connection]:
-    """A transaction that may make tables anew.
+    """Open a transaction in which tables can be recreated.
 
-    SQLite changes a table by copying it and dropping the old one, which would delete what refers to it. So
-    references are not followed meanwhile, and all of them checked before the end.
+    SQLite changes a table by copying it and dropping the old one, which would delete dependent rows. Foreign keys are
+    therefore switched off meanwhile, and checked before the commit.
 
     Raises
     ------
     sqlalchemy.exc.IntegrityError
-        A reference would lead nowhere; nothing is changed.
+        A foreign key has no target; nothing is changed.
     """
     with engine().execution_options(birads_write=True).connect() as connection:
         driver: Any = connection.connection.dbapi_connection

@@ -1,6 +1,6 @@
-"""AES-256-GCM boxes: a nonce and a ciphertext, bound to what they belong to, so that they cannot be exchanged.
+"""AES-256-GCM encryption; ciphertexts are bound to their owner, so that they cannot be exchanged.
 
-Each purpose has a key of its own, which follows from the site key by HKDF (RFC 5869).
+Each purpose has a key of its own, derived from the site key by HKDF (RFC 5869).
 """
 
 import os
@@ -17,13 +17,19 @@ _NONCE = 12  # bytes
 
 
 def encrypt(data: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
-    """Put data, at most 2 GiB, into a box that only the same three words open again."""
+    """Encrypt data, at most 2 GiB; return nonce and ciphertext.
+
+    Parameters
+    ----------
+    purpose : selects the key
+    belongs_to : id of the owner, which decryption has to name as well
+    """
     nonce = os.urandom(_NONCE)
     return nonce + _cipher(site_key, purpose).encrypt(nonce, data, belongs_to.encode())
 
 
 def decrypt(box: bytes, site_key: str, purpose: str, belongs_to: str) -> bytes:
-    """What :func:`seal` was given; raises SiteKeyDiffers where that was with other words."""
+    """Invert :func:`encrypt`; raise SiteKeyDiffers if key, purpose or owner differ."""
     try:
         return _cipher(site_key, purpose).decrypt(box[:_NONCE], box[_NONCE:], belongs_to.encode())
     except InvalidTag:

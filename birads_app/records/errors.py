@@ -1,16 +1,16 @@
-"""What can go wrong with records.
+"""Errors of the records.
 
 BiradsError
 ├── NotFound
 ├── AccountNameTaken
 ├── InvalidAccount      a name, role or password that no account may have
-├── LastAdministrator   nobody would be left who may change anything
-├── TooManyAttempts     to sign in
-├── NotAllowed          for an account in this role
-├── InvalidAssessment   with terms that there are not, or of what the exam does not show
-├── NoStudy             that an exam's results could join
-├── TrainingRefused     a training cannot be started, stopped or gone on with as asked
-└── SiteKeyDiffers      from the one under which something was sealed
+├── LastAdministrator   no administrator would be left
+├── TooManyAttempts     failed sign-ins
+├── NotAllowed          the account's role does not permit this
+├── InvalidAssessment   unknown terms, or breasts and images that the exam does not have
+├── NoStudy             the exam has no DICOM study for its results
+├── TrainingRefused     a training cannot be started, stopped or resumed
+└── SiteKeyDiffers      data was encrypted with another site key
 """
 
 from birads_app.terms.errors import BiradsError
@@ -26,15 +26,15 @@ class AccountNameTaken(BiradsError):
 
 
 class InvalidAccount(BiradsError):
-    """No account may have this name, role or password."""
+    """The name, role or password is not allowed for an account."""
 
 
 class LastAdministrator(BiradsError):
-    """Nobody would be left who may change anything."""
+    """No administrator would be left."""
 
 
 class TooManyAttempts(BiradsError):
-    """Signing in failed too often; ``wait`` tells for how many seconds to wait."""
+    """Too many failed sign-ins; ``wait`` is the number of seconds until the next attempt."""
 
     def __init__(self, wait: int) -> None:
         minutes = -(-wait // 60)
@@ -43,20 +43,20 @@ class TooManyAttempts(BiradsError):
 
 
 class NotAllowed(BiradsError):
-    """The account's role does not include this."""
+    """The account's role does not permit this."""
 
 
 class InvalidAssessment(BiradsError):
-    """The exam cannot be assessed so."""
+    """The assessment contains unknown terms or does not match the exam."""
 
 
 class NoStudy(BiradsError):
-    """There is no study that an exam's results could join."""
+    """The exam has no DICOM study for its results."""
 
 
 class TrainingRefused(BiradsError):
-    """A training cannot be started, stopped or gone on with as asked."""
+    """A training cannot be started, stopped or resumed."""
 
 
 class SiteKeyDiffers(BiradsError):
-    """Something was sealed under another site key than the server's."""
+    """Data was encrypted with another site key than the server's."""

@@ -1,4 +1,4 @@
-"""Exams: stored with their images wholly or not at all, listed, and deleted for good."""
+"""Store, find and delete exams with their images."""
 
 import logging
 import shutil
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def get(exam_id: str) -> Exam:
-    """Return the exam with its images and uploader; raises NotFound."""
+    """Return the exam with its images and uploader; raise NotFound if there is none."""
     exam = session().scalar(select(Exam).where(Exam.id == exam_id))
     if exam is None:
         raise NotFound(msg("exam-missing"))
@@ -25,17 +25,17 @@ def get(exam_id: str) -> Exam:
 
 
 def of_patient(pseudonym: str) -> bool:
-    """True where there is an exam of the patient whom a pseudonym stands for."""
+    """Return True if the patient with this pseudonym has an exam."""
     return session().scalar(select(Exam.id).where(Exam.pseudonym == pseudonym).limit(1)) is not None
 
 
 def of_study(study_uid: str) -> bool:
-    """True where there is an exam of this study."""
+    """Return True if the study has an exam."""
     return session().scalar(select(Exam.id).where(Exam.study_uid == study_uid).limit(1)) is not None
 
 
 def image(exam_id: str, image_id: str) -> Image:
-    """An image of an exam; raises NotFound."""
+    """Return an image of an exam; raise NotFound if there is none."""
     found = next((each for each in get(exam_id).images if each.id == image_id), None)
     if found is None:
         raise NotFound(msg("exam-image-missing"))
@@ -43,18 +43,18 @@ def image(exam_id: str, image_id: str) -> Image:
 
 
 def exists(exam_id: str) -> bool:
-    """True where the exam is recorded."""
+    """Return True if the exam is in the database."""
     return session().scalar(select(Exam.id).where(Exam.id == exam_id)) is not None
 
 
 def holds_image(*uids: str) -> bool:
-    """True where an exam has an image whose file names one of these SOP Instance UIDs."""
+    """Return True if an image with one of these SOP Instance UIDs is stored."""
     return session().scalar(select(Image.id).where(Image.sop_uid.in_(uids)).limit(1)) is not None
 
 
 def store(exam: Exam, draft: Path, who: User) -> Exam:
-    """Record an exam whose images lie complete in the draft folder; on an error nothing remains of either."""
-    summary.note(exam)
+    """Store an exam whose image files are complete in the draft folder; on an error nothing is stored."""
+    summary.fill_in(exam)
     try:
         with writing() as current:
             current.add(exam)
@@ -70,12 +70,12 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
 
 
 def may_delete(user: User, exam: Exam) -> bool:
-    """True for who uploaded the exam, and for administrators."""
+    """Return True for the uploader of the exam and for administrators."""
     return user.role == Role.ADMIN or user.id == exam.uploader_id
 
 
 def delete(exam: Exam, who: User) -> None:
-    """Delete an exam, its images and the patient's identity; raises NotFound if that has happened already."""
+    """Delete an exam, its images and the patient's identity; raise NotFound if it is already deleted."""
     aside = files.set_aside(exam)
     try:
         with writing() as current:
@@ -98,10 +98,10 @@ def aggregate(exam: Exam) -> ExamPrediction | None:
 
 
 def file(image: Image, kind: str) -> Path:
-    """The file of an image; kinds and errors as in :func:`birads_app.records.files.path`."""
+    """Return the file of an image; kinds and errors as in :func:`birads_app.records.files.path`."""
     return files.path(image, kind)
 
 
 def all_ids() -> set[str]:
-    """The ids of all exams."""
+    """Return the ids of all exams."""
     return set(session().scalars(select(Exam.id)))

@@ -1,6 +1,6 @@
 """Image files of exams: ``images/<exam id>/<image id>/{original.dcm, display.jpg, thumb.jpg, heat-4.png}``.
 
-Folders appear and disappear whole: files are written into a draft that is renamed once it is complete.
+Folders are created and removed as a whole: files are written into a draft folder, which is renamed once complete.
 """
 
 import os
@@ -36,14 +36,14 @@ _PREAMBLE = 128
 
 
 def root() -> Path:
-    """The folder of all exams' images; made where it is missing."""
+    """Return the folder of all exams' images; create it if missing."""
     folder = Path(current_app.instance_path) / "images"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
 def open_draft() -> Path:
-    """A new, empty folder for the images of an exam that is being taken in."""
+    """Create an empty folder for the images of a new exam."""
     return Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{os.getpid()}-", dir=root()))
 
 
@@ -55,7 +55,7 @@ def discard(draft: Path) -> None:
 def write_image(
     draft: Path, image: Image, data: bytes, mammogram: Mammogram, overlays: Mapping[str, np.ndarray]
 ) -> None:
-    """Write an image's files into the draft, through to the disk.
+    """Write an image's files into the draft and flush them to disk.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def write_image(
 
 
 def publish(draft: Path, exam: Exam) -> None:
-    """Give a complete draft its final name; pending until :func:`confirm` or :func:`withdraw`."""
+    """Rename a complete draft to its final name; pending until :func:`confirm` or :func:`withdraw`."""
     sync(draft)
     _pending(exam).touch()
     draft.rename(_folder(exam))
@@ -83,20 +83,20 @@ def publish(draft: Path, exam: Exam) -> None:
 
 
 def confirm(exam: Exam) -> None:
-    """Note that a published folder's exam is recorded."""
+    """Mark the exam of a published folder as stored in the database."""
     _pending(exam).unlink(missing_ok=True)
 
 
 def withdraw(exam: Exam) -> None:
-    """Remove a published folder, for an exam that is not recorded after all."""
+    """Remove a published folder whose exam was not stored in the database."""
     shutil.rmtree(_folder(exam), ignore_errors=True)
     _pending(exam).unlink(missing_ok=True)
 
 
 def set_aside(exam: Exam) -> Path:
-    """Take an exam's folder away under a name from which it can be put back."""
+    """Rename an exam's folder before deletion, so that it can be put back."""
     aside = root() / f"{_REMOVED}{exam.id}"
-    with suppress(FileNotFoundError):  # somebody else is deleting it too
+    with suppress(FileNotFoundError):  # another request is deleting it too
         _folder(exam).rename(aside)
     return aside
 
@@ -108,17 +108,17 @@ def put_back(exam: Exam, aside: Path) -> None:
 
 
 def suffix(source: str) -> str:
-    """How the name of an original of this format ends, without the dot."""
+    """Return the file suffix of an original in this format, without the dot."""
     return _ORIGINALS[source][0]
 
 
 def media_type(image: Image) -> str:
-    """What the original of an image is."""
+    """Return the media type of an image's original."""
     return _ORIGINALS[image.source][1]
 
 
 def path(image: Image, kind: str) -> Path:
-    """The file of an image.
+    """Return the file of an image.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def path(image: Image, kind: str) -> Path:
     Raises
     ------
     NotFound
-        There is no such kind, or the file is gone.
+        The kind is unknown, or the file is missing.
     """
     kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.probabilities)}
     if kind not in kinds:
@@ -145,12 +145,12 @@ def path(image: Image, kind: str) -> Path:
 
 
 def folder(image: Image) -> Path:
-    """Where the files of a stored image lie."""
+    """Return the folder of a stored image's files."""
     return root() / image.exam_id / image.id
 
 
 def sweep(recorded: set[str]) -> None:
-    """Finish what a crash interrupted. Only while no other process takes exams in.
+    """Complete or undo what a crash interrupted. Only call this while no other process stores exams.
 
     Parameters
     ----------
@@ -172,11 +172,11 @@ def sweep(recorded: set[str]) -> None:
 
 
 def sweep_orphans() -> None:
-    """Remove the drafts of processes that were killed, while others go on taking exams in."""
+    """Remove drafts of killed processes; safe while others store exams."""
     for draft in root().glob(f"{_DRAFT}*"):
         owner = draft.name.removeprefix(_DRAFT).partition("-")[0]
         try:
-            os.kill(int(owner), 0)  # asks whether it lives, no more
+            os.kill(int(owner), 0)  # signal 0 only checks that the process exists
         except ProcessLookupError:
             discard(draft)
         except (PermissionError, ValueError):
@@ -184,14 +184,14 @@ def sweep_orphans() -> None:
 
 
 def without_preamble(data: bytes) -> bytes:
-    """A DICOM file with its first 128 bytes zeroed, which any program could hide in; other data as it is."""
+    """Zero the preamble of a DICOM file, which could hide executable code; return other data unchanged."""
     if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and any(data[:_PREAMBLE]):
         return bytes(_PREAMBLE) + data[_PREAMBLE:]
     return data
 
 
 def encode_small(pixels: np.ndarray, longest: int) -> bytes:
-    """An 8-bit JPEG of uint16 pixels of shape (height, width), at most ``longest`` pixels a side."""
+    """Encode uint16 pixels of shape (height, width) as an 8-bit JPEG, at most ``longest`` pixels per side."""
     scale = longest / max(pixels.shape)
     if scale < 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
@@ -211,7 +211,7 @@ def _folder(exam: Exam) -> Path:
 
 
 def _pending(exam: Exam) -> Path:
-    """The mark of a folder that is published, but whose exam may not be recorded yet."""
+    """Return the marker of a published folder whose exam may not be in the database yet."""
     return root() / f"{_PENDING}{exam.id}"
 
 

@@ -1,4 +1,4 @@
-"""Findings of an assessment: in the lexicon's terms, each with a place in the breast and a mark on an image."""
+"""Findings of an assessment: lexicon terms, location in the breast, and a mark on an image."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,17 +12,17 @@ from birads_app.terms.translation import N_
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding; codes are those of :mod:`birads_app.terms.lexicon`, None is what was not said.
+    """One finding, in codes of :mod:`birads_app.terms.lexicon`; None is not stated.
 
-    descriptors : by the descriptor's code, the term's
+    descriptors : code of the term, by code of the descriptor
     associated : codes of associated features
     side : R or L
     clock : 1 to 12
-    size_mm : the largest extent, 1 to 300
-    image : id of the image with the mark
-    x, y : the mark, as fractions of the image's width and height from its upper left corner, 0..1
+    size_mm : largest diameter, 1 to 300
+    image : id of the marked image
+    x, y : position of the mark as fractions of the image's width and height, 0..1, from the upper left corner
 
-    Raises InvalidAssessment where one of these is none that may be.
+    Raises InvalidAssessment if a value is not allowed.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Finding:
         self._check_mark()
 
     def _check_mark(self) -> None:
-        """A mark has both coordinates, within an image."""
+        """Raise InvalidAssessment unless a mark has both coordinates, within an image."""
         marked = [value for value in (self.x, self.y) if value is not None]
         if marked and (len(marked) == 1 or self.image is None):
             raise InvalidAssessment(msg("mark-incomplete"))
@@ -61,17 +61,17 @@ class Finding:
             raise InvalidAssessment(msg("mark-outside-image", x=str(self.x), y=str(self.y)))
 
     def as_json(self) -> dict[str, Any]:
-        """What records keep: everything that was said."""
+        """Convert to JSON types for the database, without unstated values."""
         return {name: value for name, value in asdict(self).items() if value not in (None, {}, (), [])}
 
 
 def from_json(members: Mapping[str, Any]) -> Finding:
-    """A finding as it was kept."""
+    """Invert :meth:`Finding.as_json`."""
     return Finding(**members)
 
 
 def words(finding: Finding, put: Callable[..., str] = str) -> Iterator[tuple[str, str]]:
-    """What was said about a finding beside its kind: (label, term), as ``put`` says them."""
+    """Yield (label, term) of each property of a finding except its kind, both passed through ``put``."""
     for name, term in finding.descriptors.items():
         descriptor = lexicon.DESCRIPTORS[name]
         yield put(descriptor.label), put(descriptor.terms[term])
@@ -90,7 +90,7 @@ def words(finding: Finding, put: Callable[..., str] = str) -> Iterator[tuple[str
 
 
 def in_english(findings: Sequence[Finding]) -> str:
-    """All findings as lines of text, for objects that have no language but English."""
+    """Format all findings as lines of English text for DICOM objects."""
     lines = []
     for number, finding in enumerate(findings, start=1):
         said = "; ".join(f"{label}: {term}" for label, term in words(finding))
@@ -100,7 +100,7 @@ def in_english(findings: Sequence[Finding]) -> str:
 
 
 def _check(what: str, got: object, *allowed: Collection[object] | None) -> None:
-    """Refuse what is none of the allowed; None among them stands for itself."""
+    """Raise InvalidAssessment unless the value is among the allowed ones; None among them allows None."""
     known = [value for group in allowed for value in ([None] if group is None else group)]
     if got not in known:
         raise InvalidAssessment(msg("finding-value-unknown", what=what, got=repr(got)))

@@ -1,6 +1,6 @@
-"""Whom exams belong to: kept encrypted, opened for the system's own objects or by an administrator, on record.
+"""Patients' identities, stored encrypted, one ciphertext per exam, bound to the exam's id.
 
-One sealed box for each exam, bound to the exam's id.
+They are decrypted for results that return to the PACS, and by administrators' look-ups, which are audited.
 """
 
 import json
@@ -21,7 +21,7 @@ _PURPOSE = "birads identities"
 
 @dataclass(frozen=True)
 class Instance:
-    """The original UIDs of one stored image."""
+    """Original UIDs of one stored image."""
 
     sop_class: str
     sop_uid: str
@@ -30,11 +30,11 @@ class Instance:
 
 @dataclass(frozen=True)
 class Identity:
-    """What the modality's files said about patient and study; empty texts where they said nothing.
+    """Patient and study as the received files name them; empty text if not stated.
 
     Dates are YYYYMMDD and times HHMMSS as in DICOM, names are DICOM person names.
 
-    instances : by the id of the image
+    instances : by image id
     """
 
     patient_name: str = ""
@@ -53,33 +53,33 @@ class Identity:
 
 
 def attach(exam: Exam, identity: Identity) -> None:
-    """Seal an identity into an exam that is about to be stored."""
+    """Encrypt an identity and attach it to an exam that is about to be stored."""
     exam.identity = EncryptedIdentity(ciphertext=_encrypted(identity, exam.id))
 
 
 def of(exam: Exam) -> Identity | None:
-    """The identity behind an exam, for objects that go back into its own study; None where no file had one.
+    """Return the identity of an exam, for results that return to its study; None if no file had one.
 
     Raises
     ------
     SiteKeyDiffers
-        It was sealed under another site key.
+        It was encrypted with another site key.
     """
     found = session().get(EncryptedIdentity, exam.id)
     return None if found is None else _decrypted(found.ciphertext, exam.id)
 
 
 def look_up(user: User, pseudonym: str) -> Identity:
-    """The identity behind a pseudonym, as the newest exam has it; the look-up is on record, also a refused one.
+    """Return the identity behind a pseudonym, from the newest exam; the look-up is audited, even if refused.
 
     Raises
     ------
     NotAllowed
-        The account is no administrator's.
+        The account is not an administrator's.
     NotFound
         No stored exam has this pseudonym.
     SiteKeyDiffers
-        It was sealed under another site key.
+        It was encrypted with another site key.
     """
     allowed = user.role == Role.ADMIN
     with writing() as current:

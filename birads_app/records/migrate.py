@@ -1,4 +1,4 @@
-"""Bring the database to the schema that the code expects."""
+"""Migrate the database to the schema that the code expects."""
 
 import fcntl
 from collections.abc import Callable
@@ -17,19 +17,19 @@ _SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
 
 def upgrade() -> None:
-    """Apply every migration that is missing. Safe to run twice, also at the same time."""
+    """Apply all missing migrations; safe to run repeatedly and concurrently."""
     with (Path(current_app.instance_path) / "upgrade.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _alembic(command.upgrade, "head")
 
 
 def revision(message: str) -> None:
-    """Draft a migration from the difference between the tables in code and in the database."""
+    """Draft a migration from the difference between the schema in code and the database."""
     _alembic(command.revision, message, autogenerate=True)
 
 
 def is_current() -> bool:
-    """True where no migration is missing."""
+    """Return True if no migration is missing."""
     with database.engine().connect() as connection:
         here = MigrationContext.configure(connection).get_current_revision()
     return here == ScriptDirectory(str(_SCRIPTS)).get_current_head()

@@ -1,7 +1,7 @@
-"""What has to go to the PACS, what has gone, and what could not: models' results and radiologists' reports.
+"""Outbox for the PACS: deliveries of AI results and radiologists' reports.
 
-An exam has one delivery of results, and each signed assessment one of its report. They are entered after it was
-stored: whatever is stored and has none will get it, so that no kill in between loses anything.
+Each exam has one delivery of results, and each signed assessment one of its report. They are queued after the exam or
+assessment was stored, for everything that has none yet, so that a crash in between loses nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ _AT_ONCE = 500
 
 
 def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
-    """Enter every exam with DICOM images, and every signed assessment of one, that has no delivery yet.
+    """Queue every exam with DICOM images, and every signed assessment of one, that has no delivery yet.
 
     Parameters
     ----------
-    version_of : gives the version of a model by its name
-    uploads : also exams that people uploaded, and not only what came over the network
+    version_of : returns the version of a model by its name
+    uploads : include exams that people uploaded
     """
     versions = cache(version_of)
     none_yet = ~exists().where(Delivery.exam_id == Exam.id, Delivery.assessment_id.is_(None))
@@ -33,7 +33,7 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     results = _of_studies(select(Exam.id, Exam.model), uploads).where(none_yet)
     reports = _of_studies(select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads)
     for wanted in (results, reports.where(Assessment.signed, not_yet)):
-        while session().execute(wanted.limit(1)).first() is not None:  # no need to hold up other writers
+        while session().execute(wanted.limit(1)).first() is not None:  # without the write lock
             with writing() as current:
                 for exam_id, model, *assessment in current.execute(wanted.limit(_AT_ONCE)).all():
                     entered = Delivery(exam_id=exam_id, model_version=versions(model))
@@ -42,7 +42,7 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
 
 
 def last_changes() -> tuple[object, ...]:
-    """What changes with every exam that is stored and every assessment that is added, told by indexes alone."""
+    """Return values that change with every stored exam and assessment, read from indexes only."""
     newest_exam = select(func.max(Exam.created_at)).scalar_subquery()
     last_row = select(func.max(literal_column("exams.rowid"))).select_from(Exam).scalar_subquery()
     last_assessment = select(func.max(Assessment.id)).scalar_subquery()
@@ -50,7 +50,7 @@ def last_changes() -> tuple[object, ...]:
 
 
 def _of_studies(query: Select, uploads: bool) -> Select:
-    """What of a query is about exams with DICOM images, and came over the network unless uploads count too."""
+    """Restrict a query to exams with DICOM images, and to received ones unless uploads are included."""
     query = query.where(exists().where(Image.exam_id == Exam.id, Image.sop_uid.is_not(None)))
     if uploads:
         return query
@@ -58,32 +58,32 @@ def _of_studies(query: Select, uploads: bool) -> Select:
 
 
 def model_version(exam: Exam) -> str | None:
-    """The version of the model that the exam's results were entered with; None where they were not."""
+    """Return the model version with which the exam's results were queued; None if they were not."""
     results = (Delivery.exam_id == exam.id) & Delivery.assessment_id.is_(None)
     return session().scalar(select(Delivery.model_version).where(results))
 
 
 def due() -> Sequence[Delivery]:
-    """Some of the deliveries that are to be tried now, the longest waiting first."""
+    """Return a batch of deliveries that are due, longest waiting first."""
     waiting = (Delivery.state == "waiting") & (Delivery.due_at <= now())
     return session().scalars(select(Delivery).where(waiting).order_by(Delivery.due_at).limit(_AT_ONCE)).all()
 
 
 def mark_sent(delivery: Delivery, destination: str) -> None:
-    """Note that everything is there."""
+    """Mark a delivery as sent."""
     with writing() as current:
         if _update(current, delivery, state="sent", destination=destination, error=""):
-            deed = "send results" if delivery.assessment_id is None else "send report"
-            audit_log.add(current, users.NETWORK_NAME, deed, delivery.exam_id)
+            action = "send results" if delivery.assessment_id is None else "send report"
+            audit_log.add(current, users.NETWORK_NAME, action, delivery.exam_id)
 
 
 def mark_failed(delivery: Delivery, destination: str, reason: str, wait: timedelta | None) -> None:
-    """Note that an attempt failed.
+    """Store a failed attempt.
 
     Parameters
     ----------
     reason : a message without anything about the patient
-    wait : until the attempt after a first one; it doubles with each, up to an hour. None tries no more.
+    wait : delay after the first failure, doubled with each further one, up to an hour; None stops the delivery
     """
     after = min(LONGEST_WAIT, (wait or LONGEST_WAIT) * 2 ** min(delivery.attempts, 20))
     state = "stopped" if wait is None else "waiting"
@@ -99,7 +99,7 @@ def mark_failed(delivery: Delivery, destination: str, reason: str, wait: timedel
 
 
 def retry_all() -> int:
-    """Try everything that was not sent again at once; gives how many those are."""
+    """Make all unsent deliveries due now; return their number."""
     with writing() as current:
         pending = list(current.scalars(select(Delivery).where(Delivery.state != "sent")))
         for delivery in pending:
@@ -108,19 +108,19 @@ def retry_all() -> int:
 
 
 def counts() -> dict[str, int]:
-    """How many deliveries there are in each state."""
+    """Return the number of deliveries by state."""
     rows = session().execute(select(Delivery.state, func.count()).group_by(Delivery.state))
     return {str(row[0]): int(row[1]) for row in rows}
 
 
 def failing() -> Sequence[Delivery]:
-    """The deliveries that were not sent and have failed, those that stopped first."""
+    """Return unsent deliveries with a failed attempt, stopped ones first."""
     failing = (Delivery.state != "sent") & (Delivery.error != "")
     return session().scalars(select(Delivery).where(failing).order_by(Delivery.state, Delivery.due_at)).all()
 
 
 def _update(current: Session, delivery: Delivery, **values: object) -> bool:
-    """Change a delivery after an attempt; False where its exam has been deleted meanwhile."""
+    """Update a delivery after an attempt; return False if its exam was deleted meanwhile."""
     same = update(Delivery).where(Delivery.id == delivery.id)
     changed = current.execute(same.values(attempts=Delivery.attempts + 1, **values))
     return bool(changed.rowcount)  # type: ignore[attr-defined]

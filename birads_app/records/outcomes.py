@@ -1,4 +1,4 @@
-"""What became of exams: entered later, only ever added to, all of a list or none of it."""
+"""Outcomes of exams: only ever added, and each list completely or not at all."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.schema import Exam, Outcome
 
-_AT_ONCE = 400  # parameters of a statement; SQLite takes some thousand
+_AT_ONCE = 400  # SQLite limits the parameters of a statement
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An outcome to be entered.
+    """An outcome to be stored.
 
     laterality : L or R; None for the exam as a whole
-    on : the day of the proof, or of the follow-up that found none
+    on : date of the proof, or of the negative follow-up
     """
 
     exam_id: str
@@ -31,7 +31,7 @@ class Entry:
 
 
 def existing(exam_ids: Iterable[str]) -> set[str]:
-    """Those of the ids that are an exam's."""
+    """Return those of the ids that belong to an exam."""
     found: set[str] = set()
     for some in _parts(exam_ids):
         found |= set(session().scalars(select(Exam.id).where(Exam.id.in_(some))))
@@ -39,7 +39,7 @@ def existing(exam_ids: Iterable[str]) -> set[str]:
 
 
 def exams_of(patients: Iterable[tuple[str, date]]) -> dict[tuple[str, date], list[str]]:
-    """The exams of each pair of a pseudonym and the exam's date; pairs without any are left out."""
+    """Return the ids of exams by pseudonym and exam date; pairs without exams are left out."""
     found: dict[tuple[str, date], list[str]] = {}
     for some in _parts(patients):
         query = select(Exam.pseudonym, Exam.exam_date, Exam.id).where(
@@ -52,7 +52,7 @@ def exams_of(patients: Iterable[tuple[str, date]]) -> dict[tuple[str, date], lis
 
 
 def known(exam_ids: Iterable[str]) -> dict[tuple[str, str | None], Entry]:
-    """The newest entries of exams, by exam and side."""
+    """Return the newest entries of exams, by exam id and side."""
     found: dict[tuple[str, str | None], Entry] = {}
     for some in _parts(exam_ids):
         query = select(Outcome).where(Outcome.exam_id.in_(some)).order_by(Outcome.id)
@@ -63,7 +63,7 @@ def known(exam_ids: Iterable[str]) -> dict[tuple[str, str | None], Entry]:
 
 
 def enter(entries: Sequence[Entry], who: str) -> None:
-    """Keep all entries, or none on an error; the deed is on record."""
+    """Store all entries, or none on an error; the action is audited."""
     with writing() as current:
         for entry in entries:
             outcome = Outcome(exam_id=entry.exam_id, laterality=entry.laterality, malignant=entry.malignant)
@@ -73,7 +73,7 @@ def enter(entries: Sequence[Entry], who: str) -> None:
 
 
 def _parts(items: Iterable[T]) -> Iterator[list[T]]:
-    """A few items at a time."""
+    """Yield items in batches."""
     everything = list(items)
     for start in range(0, len(everything), _AT_ONCE):
         yield everything[start : start + _AT_ONCE]

@@ -1,4 +1,4 @@
-"""Periods of days, as filters have them."""
+"""Query conditions for periods of days."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 def within(
     moment: InstrumentedAttribute[datetime], first: date | None, last: date | None
 ) -> Iterator[ColumnElement[bool]]:
-    """The conditions that a moment lies within days of UTC, both included; None leaves that end open."""
+    """Yield the conditions that a moment lies between two days in UTC, inclusive; None leaves that end open."""
     if first is not None:
         yield moment >= datetime.combine(first, time.min, UTC)
     if last is not None:

@@ -1,4 +1,4 @@
-"""Slow down the guessing of passwords. Counted in the database, so that all workers count together."""
+"""Rate limit for sign-ins, counted in the database so that all worker processes share it."""
 
 from datetime import datetime, timedelta
 
@@ -10,8 +10,8 @@ from birads_app.records.errors import TooManyAttempts
 from birads_app.records.schema import LoginAttempt, now
 
 WINDOW = timedelta(minutes=15)
-# Failures within the window: of one name from one address, of one address, of one name from anywhere. The
-# last is generous, since whoever reaches it locks the true owner out.
+# Failures within the window: per name and address, per address, and per name. The last limit is generous, because
+# reaching it locks out the account's owner as well.
 PER_PAIR, PER_ADDRESS, PER_NAME = 5, 50, 100
 
 
@@ -21,7 +21,7 @@ def register(name: str, address: str) -> None:
     Raises
     ------
     TooManyAttempts
-        The attempt must not be checked.
+        The limit is reached; the password must not be checked.
     """
     name, start = name[:64], now() - WINDOW
     same_name, same_address = LoginAttempt.name == name, LoginAttempt.address == address
@@ -37,14 +37,14 @@ def register(name: str, address: str) -> None:
 
 
 def forget(name: str, address: str) -> None:
-    """Drop the failures of a name from an address, after signing in has succeeded."""
+    """Delete the failures of a name from an address after a successful sign-in."""
     with writing() as current:
         same = (LoginAttempt.name == name[:64]) & (LoginAttempt.address == address)
         current.execute(delete(LoginAttempt).where(same))
 
 
 def _refuse_beyond(current: Session, limit: int, matching: ColumnElement[bool], start: datetime) -> None:
-    """Raise TooManyAttempts where the limit is reached."""
+    """Raise TooManyAttempts if the limit is reached."""
     count, oldest = current.execute(
         select(func.count(), func.min(LoginAttempt.at, type_=LoginAttempt.at.type)).where(matching)
     ).one()

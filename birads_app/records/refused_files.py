@@ -1,4 +1,4 @@
-"""Files that were not taken in: counted by reason, for a quality gate that refuses much wants looking at."""
+"""Statistics of refused files by reason: frequent refusals by the quality check need attention."""
 
 from datetime import date
 
@@ -11,13 +11,13 @@ from birads_app.terms.errors import InputError
 
 
 def count(who: str, error: InputError) -> None:
-    """Count a file that was refused; neither its name nor what it held is kept."""
+    """Count a refused file; neither its name nor its content is stored."""
     with writing() as current:
         current.add(RefusedFile(who=who, reason=type(error).__name__))
 
 
 def by_reason(first: date | None = None, last: date | None = None) -> dict[str, int]:
-    """Files refused in a period, by the name of the domain error, most frequent first."""
+    """Return the number of files refused in a period by name of the domain error, most frequent first."""
     count = func.count()
     query = (
         select(RefusedFile.reason, count)

@@ -1,4 +1,4 @@
-"""The tables. A change here needs a migration: ``flask db revision`` drafts it."""
+"""Database tables. Changes need a migration, which ``flask db revision`` drafts."""
 
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -25,7 +25,7 @@ from birads_app.records.message_columns import MessageList, MessageText
 
 
 class Role(StrEnum):
-    """What an account may do: read exams; administer the product as well; or see everything and touch nothing."""
+    """Role of an account: reads exams; reads and administers; or has read-only access to everything."""
 
     RADIOLOGIST = "radiologist"
     ADMIN = "admin"
@@ -33,7 +33,7 @@ class Role(StrEnum):
 
 
 class Status(StrEnum):
-    """Where an exam stands: nobody has signed it, it was signed, a second look is wanted, or it could not be read."""
+    """Status of an exam: unread, waiting for a second reading, read, or failed because no image was usable."""
 
     NEW = "new"
     SECOND_LOOK = "second"
@@ -42,7 +42,7 @@ class Status(StrEnum):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Moments in UTC; SQLite itself keeps no time zone."""
+    """Time in UTC; SQLite itself stores no time zone."""
 
     impl = DateTime
     cache_ok = True
@@ -55,12 +55,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def now() -> datetime:
-    """This moment in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class Base(DeclarativeBase):
-    """Every table; names of constraints are fixed so that migrations can speak of them."""
+    """Base of all tables; constraints have fixed names so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -94,14 +94,14 @@ class User(UserMixin, Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     def get_id(self) -> str:
-        """What Flask-Login keeps in the session."""
+        """Return the id that Flask-Login stores in the session."""
         return self.session_key
 
 
 class Token(Base):
-    """A key to the API. Only the SHA-256 of the token is kept; tokens are random, so that suffices.
+    """API token. Only its SHA-256 is stored, which suffices because tokens are random.
 
-    name : what it is for, in its maker's words
+    name : purpose, as entered by its creator
     """
 
     __tablename__ = "tokens"
@@ -116,7 +116,7 @@ class Token(Base):
 
 
 class SetupToken(Base):
-    """The SHA-256 of the token that lets one person create the first administrator. At most one row, id 1."""
+    """SHA-256 of the set-up token that allows the first administrator to be created. At most one row, id 1."""
 
     __tablename__ = "setup_token"
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
@@ -126,7 +126,7 @@ class SetupToken(Base):
 
 
 class LoginAttempt(Base):
-    """An attempt to sign in that failed, or that is being checked right now."""
+    """A sign-in that failed or is being checked."""
 
     __tablename__ = "login_attempts"
     __table_args__ = (
@@ -141,7 +141,7 @@ class LoginAttempt(Base):
 
 
 class AuditEntry(Base):
-    """Who did what, and in ``detail`` why, in that person's words. Triggers of the database refuse every change."""
+    """Entry of the audit log; ``detail`` is the reason as entered. Database triggers reject any change."""
 
     __tablename__ = "audit"
     __table_args__ = (
@@ -161,20 +161,20 @@ class AuditEntry(Base):
 
 
 class Exam(Base):
-    """Images that were uploaded together, and the model that read them.
+    """Images of one patient and study, and the model that read them.
 
     pooling : rule by which the views of a breast are pooled (:mod:`birads_app.model.aggregation`)
-    pseudonym : stands for the patient; None where no file is DICOM
-    study_uid, exam_date : as the stored DICOM files have them; None where they have none
+    pseudonym : of the patient; None if no file is DICOM
+    study_uid, exam_date : from the stored DICOM files; None if not stated
     status : a :class:`Status`
     category, top_probability : the exam's predicted category, and its probability in the index breast, 0..1;
         None without a prediction
     p_suspicious : probability of category 4 or higher in the more suspicious breast, 0..1; None likewise
-    views : labels of the images in hanging order, such as ``R CC, L CC``; ``?`` is unknown
-    failure : why it could not be read; empty where it could
-    assessed, assessed_at, assessor : the last signed assessment of the whole exam; None where there is none
-    viewer, viewed_at : who has the exam open, and when that was heard of last
-    identity : who the patient is, encrypted
+    views : labels of the images in hanging order, such as ``R CC, L CC``; ``?`` if unknown
+    failure : reason why it could not be read; empty otherwise
+    assessed, assessed_at, assessor : category, time and reader of the last signed assessment; None if there is none
+    viewer, viewed_at : account that has the exam open, and its last sign of activity
+    identity : of the patient, encrypted
     """
 
     __tablename__ = "exams"
@@ -224,7 +224,7 @@ class Exam(Base):
 
 
 class EncryptedIdentity(Base):
-    """What :mod:`birads_app.records.identities` keeps of an exam: nonce and ciphertext."""
+    """Encrypted identity of an exam's patient, see :mod:`birads_app.records.identities`: nonce and ciphertext."""
 
     __tablename__ = "identities"
 
@@ -235,10 +235,10 @@ class EncryptedIdentity(Base):
 class Image(Base):
     """One view of an exam with its prediction.
 
-    filename : a name to show, never used as a path; the uploaded one where identities are kept in files
+    filename : name to show, never used as a path; the uploaded name if de-identification is off
     source : format of the stored original, such as ``DICOM``
     standard : False for a spot, magnification or implant-displaced view
-    sop_uid, sop_class : as the stored DICOM file has them; None for pictures
+    sop_uid, sop_class : of the stored DICOM file; None for pictures
     probabilities : by BI-RADS code, in the model's class order
     prediction_set : its codes; empty if the model has no threshold for prediction sets
     warnings : messages (:mod:`birads_app.terms.messages`)
@@ -267,15 +267,15 @@ class Image(Base):
 
 
 class Assessment(Base):
-    """What a radiologist concluded about an exam. Never changed: whoever thinks again adds another.
+    """A radiologist's assessment of an exam. Never changed: a revision is a further assessment.
 
-    right, left : category of each breast, "0" to "6" or "4A" to "4C"; None where it was not assessed
-    overall : category of the exam, that of the more pressing breast; empty in a note that names none yet
-    density : A to D; None where it was not assessed
-    findings : as :meth:`birads_app.records.findings.Finding.as_json` gives them
-    signed : the radiologist answers for it; it is a note to be gone on with otherwise
-    second_look : a second reader is asked for
-    model, model_category : what read the exam, and its answer at that moment
+    right, left : category of each breast, "0" to "6" or "4A" to "4C"; None if not assessed
+    overall : category of the exam, that of the more suspicious breast; empty in a draft without a category
+    density : A to D; None if not assessed
+    findings : as returned by :meth:`birads_app.records.findings.Finding.as_json`
+    signed : False for a draft
+    second_look : a second reader is requested
+    model, model_category : the model that read the exam, and the category that it predicted
     """
 
     __tablename__ = "assessments"
@@ -302,11 +302,11 @@ class Assessment(Base):
 
 
 class Outcome(Base):
-    """What became of a breast, or of the whole exam, as it was entered later; the newest entry counts.
+    """Outcome of a breast or of the whole exam, entered later; the newest entry counts.
 
     laterality : L or R; None for the exam as a whole
-    malignant : True where cancer was proven
-    on : the day of the proof, or of the follow-up that found none
+    malignant : True if cancer was proven
+    on : date of the proof, or of the negative follow-up
     """
 
     __tablename__ = "outcomes"
@@ -322,7 +322,7 @@ class Outcome(Base):
 
 
 class RefusedFile(Base):
-    """A file that was not taken in. Nothing of it is here but why.
+    """A refused file; only the reason is stored.
 
     reason : name of the domain error, such as ``NotAMammogram``
     """
@@ -336,15 +336,13 @@ class RefusedFile(Base):
 
 
 class Delivery(Base):
-    """A model's results, or a radiologist's report, on the way to the PACS.
+    """Delivery of AI results, or of a radiologist's report, to the PACS. The objects are created when they are sent.
 
-    They are written at the moment of sending; nothing of them is here.
-
-    assessment_id : of the assessment that the report is about; None for the model's results
-    destination : where the last attempt went
-    model_version : tells two models of one name apart, and goes into the results
-    due_at : the next attempt, or the last one where there is none to come
-    error : why the last attempt failed; empty where none did
+    assessment_id : of the reported assessment; None for AI results
+    destination : of the last attempt
+    model_version : distinguishes models of the same name, and is written into the results
+    due_at : time of the next attempt, or of the last one if there is no further one
+    error : reason why the last attempt failed; empty if none failed
     """
 
     __tablename__ = "deliveries"

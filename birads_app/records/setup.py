@@ -1,4 +1,4 @@
-"""The first administrator: whoever reads the server's console may create the account, once."""
+"""Creation of the first administrator, once, by a token printed on the server's console."""
 
 import hmac
 import secrets
@@ -14,12 +14,12 @@ from birads_app.terms.messages import msg
 
 
 def is_open() -> bool:
-    """True until there is an account."""
+    """Return True until there is an account."""
     return not users.any_exist()
 
 
 def issue() -> str:
-    """Make the token for the set-up page; an earlier one counts no longer."""
+    """Create the token for the set-up page; earlier tokens become invalid."""
     token = secrets.token_hex(16)
     with writing() as current:
         current.merge(SetupToken(id=1, digest=digest(token)))
@@ -27,13 +27,13 @@ def issue() -> str:
 
 
 def accepts(token: str) -> bool:
-    """True where this is the token that was printed last."""
+    """Return True for the token that was printed last."""
     known = session().scalar(select(SetupToken.digest))
     return known is not None and hmac.compare_digest(known, digest(token.strip()))
 
 
 def create_administrator(name: str, password: str) -> User:
-    """Create the first account and close the set-up; raises InvalidAccount, also where another was faster."""
+    """Create the first account and close the set-up; raise InvalidAccount, also if there is an account already."""
     user = users.draft(name, password, Role.ADMIN)
     with writing() as current:
         if current.scalar(select(exists().where(users.is_person()))):

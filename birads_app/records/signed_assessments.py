@@ -1,8 +1,8 @@
-"""What readers signed, beside the model's answers and the outcomes, as columns to reckon with.
+"""Signed assessments with the model's predictions and the outcomes, as NumPy columns.
 
-A hundred thousand rows as objects would take seconds. SQLite hands each column over as one JSON array instead, and
-what belongs together is joined in NumPy. What was read stays with the process: assessments are only ever added to,
-so that the next time the new ones are read alone, or all where an exam was deleted.
+Loading a hundred thousand rows as objects would take seconds. SQLite returns each column as one JSON array instead, and
+tables are joined in NumPy. The process caches the result: assessments are only ever added, so that the next time only
+new ones are read, or all of them if an exam was deleted.
 """
 
 import json
@@ -19,17 +19,17 @@ from sqlalchemy import ColumnElement, Select, String, func, select, type_coerce
 from birads_app.records.database import session
 from birads_app.records.schema import Assessment, Exam, Outcome, User
 
-# What stands for "none" where a category or an outcome is a number.
+# Number for a missing category or outcome.
 NONE = -1
 _CACHE_KEY = "birads_signed"
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which assessments count; None leaves a filter open.
+    """Filters of the practice page; None leaves a filter open.
 
-    first, last : days of signing in UTC, both included
-    reader : account
+    first, last : days of signing in UTC, inclusive
+    reader : id of the account
     model : name
     """
 
@@ -70,19 +70,19 @@ class AssessmentRows:
         return len(self.id)
 
     def where(self, which: np.ndarray) -> "AssessmentRows":
-        """The rows that a bool array (n,) or rising places name."""
+        """Select rows by a bool array (n,) or by ascending indices."""
         return AssessmentRows(*(getattr(self, field.name)[which] for field in fields(self)))
 
     def exams(self) -> "AssessmentRows":
-        """One row for each exam: the newest."""
+        """Select the newest row of each exam."""
         return self.where(_newest(self.exam))
 
 
 @dataclass(frozen=True)
 class SignedAssessments:
-    """All that was signed.
+    """All signed assessments.
 
-    readers : names by account
+    readers : names by account id
     models : names in the order of their first assessment
     """
 
@@ -91,10 +91,9 @@ class SignedAssessments:
     models: tuple[str, ...]
 
     def chosen(self, filters: Filters) -> AssessmentRows:
-        """The rows that filters leave: one for each reader and exam, so that readers can be compared.
+        """Select the rows within the filters, one for each reader and exam, so that readers can be compared.
 
-        An assessment that its reader replaced by a newer one counts nowhere, also where the newer one is filtered
-        out.
+        An assessment that its reader has replaced is never selected, even if the newer one is filtered out.
         """
         rows = self.rows
         which = np.ones(len(rows), bool)
@@ -112,7 +111,7 @@ class SignedAssessments:
 
 
 class _TableCounts(NamedTuple):
-    """What differs once assessments or outcomes are added, or deleted with their exam: ids are never used again."""
+    """Numbers that change if rows are added, or deleted with their exam; ids are never reused."""
 
     last: int = 0
     assessments: int = 0
@@ -122,12 +121,12 @@ class _TableCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class _Cache:
-    """What was read so far.
+    """Assessments read so far.
 
-    exams, patients, models : the place of each id, pseudonym and name
+    exams, patients, models : index by id, pseudonym and name
     patient, p_suspicious : of each exam
-    every : rows of all signed assessments
-    rows : those of them that are the newest
+    history : rows of all signed assessments
+    rows : the newest of each reader and exam
     """
 
     state: _TableCounts = _TableCounts()
@@ -136,24 +135,24 @@ class _Cache:
     models: dict[str, int] = field(default_factory=dict)
     patient: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     p_suspicious: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    every: tuple[AssessmentRows, ...] = ()
-    rows: AssessmentRows = field(default_factory=lambda: _none())
+    history: tuple[AssessmentRows, ...] = ()
+    rows: AssessmentRows = field(default_factory=lambda: _empty_rows())
 
 
-def _none() -> AssessmentRows:
-    """No rows, of the types that rows have."""
+def _empty_rows() -> AssessmentRows:
+    """Return an empty table with the right column types."""
     empty = AssessmentRows(*repeat(np.zeros(0, int), len(fields(AssessmentRows))))
     return replace(empty, day=np.zeros(0, "datetime64[D]"), p_suspicious=np.zeros(0))
 
 
 def load() -> SignedAssessments:
-    """Everything that was signed."""
-    known: _Cache = current_app.extensions.get(_CACHE_KEY, _Cache())
+    """Return all signed assessments, from the cache if it is current."""
+    cache: _Cache = current_app.extensions.get(_CACHE_KEY, _Cache())
     state = _state()
-    if known.state != state:
-        known = _more(known if _only_grew(known.state, state) else _Cache(), state)
-        current_app.extensions[_CACHE_KEY] = known
-    return SignedAssessments(known.rows, _readers(), tuple(known.models))
+    if cache.state != state:
+        cache = _updated(cache if _only_grew(cache.state, state) else _Cache(), state)
+        current_app.extensions[_CACHE_KEY] = cache
+    return SignedAssessments(cache.rows, _readers(), tuple(cache.models))
 
 
 def _state() -> _TableCounts:
@@ -161,15 +160,15 @@ def _state() -> _TableCounts:
     return _TableCounts(*(number or 0 for row in counts for number in row))
 
 
-def _only_grew(known: _TableCounts, state: _TableCounts) -> bool:
-    """True where every assessment that was read is still there."""
-    query = select(func.count()).where(Assessment.id > known.last, Assessment.id <= state.last)
-    return known.assessments + (session().scalar(query) or 0) == state.assessments
+def _only_grew(before: _TableCounts, state: _TableCounts) -> bool:
+    """Return True if no assessment in the cache was deleted."""
+    query = select(func.count()).where(Assessment.id > before.last, Assessment.id <= state.last)
+    return before.assessments + (session().scalar(query) or 0) == state.assessments
 
 
-def _more(known: _Cache, state: _TableCounts) -> _Cache:
-    """Read the assessments since, their exams, and all outcomes."""
-    since = Assessment.id.between(known.state.last + 1, state.last)
+def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
+    """Add new assessments and their exams to the cache, and read all outcomes."""
+    since = Assessment.id.between(cache.state.last + 1, state.last)
     ids, exam_ids, readers, names, days, read, named = _columns(
         select(
             Assessment.id,
@@ -180,104 +179,104 @@ def _more(known: _Cache, state: _TableCounts) -> _Cache:
             _number(Assessment.overall),
             _number(Assessment.model_category),
         )
-        .where(since, func.likely(Assessment.signed))  # or SQLite takes the index, and sorts afterwards
+        .where(since, func.likely(Assessment.signed))  # or SQLite uses the index and sorts afterwards
         .order_by(Assessment.id)
     )
-    known = _with_exams(known, Exam.id.in_(select(Assessment.exam_id).where(since)))
-    exam, models = _places(known.exams, exam_ids), _extended(known.models, names)
+    cache = _with_exams(cache, Exam.id.in_(select(Assessment.exam_id).where(since)))
+    exam, models = _indices(cache.exams, exam_ids), _extended(cache.models, names)
     rows = AssessmentRows(
         id=np.array(ids, int),
         exam=exam,
-        patient=np.append(known.patient, NONE)[exam],
+        patient=np.append(cache.patient, NONE)[exam],
         reader=np.array(readers, int),
-        model=_places(models, names),
+        model=_indices(models, names),
         day=np.array(days, "datetime64[D]"),
         read=np.array(read, int),
         named=np.array(named, int),
-        p_suspicious=np.append(known.p_suspicious, np.nan)[exam],
+        p_suspicious=np.append(cache.p_suspicious, np.nan)[exam],
         malignant=np.full(len(exam), NONE),
     )
-    every = _joined(*known.every, rows)
-    newest = every.where(_newest(every.exam, every.reader))
-    newest = replace(newest, malignant=_outcomes(known.exams)[newest.exam])
-    return replace(known, state=state, models=models, every=(every,), rows=newest)
+    history = _concatenated(*cache.history, rows)
+    newest = history.where(_newest(history.exam, history.reader))
+    newest = replace(newest, malignant=_outcomes(cache.exams)[newest.exam])
+    return replace(cache, state=state, models=models, history=(history,), rows=newest)
 
 
-def _with_exams(known: _Cache, which: ColumnElement[bool]) -> _Cache:
-    """What is known with the exams that are not known yet."""
-    if not known.exams:
-        which = Exam.assessor_id.is_not(None)  # all of them, without looking each up
+def _with_exams(cache: _Cache, which: ColumnElement[bool]) -> _Cache:
+    """Add exams that are not in the cache yet."""
+    if not cache.exams:
+        which = Exam.assessor_id.is_not(None)  # all of them, without a look-up for each
     found = _columns(select(Exam.id, Exam.pseudonym, Exam.p_suspicious).where(which))
-    new = [row for row in zip(*found, strict=True) if row[0] not in known.exams]
+    new = [row for row in zip(*found, strict=True) if row[0] not in cache.exams]
     if not new:
-        return known
+        return cache
     ids, pseudonyms, p_suspicious_values = zip(*new, strict=True)
     people = [pseudonym or exam_id for exam_id, pseudonym in zip(ids, pseudonyms, strict=True)]
-    patients = _extended(known.patients, people)
+    patients = _extended(cache.patients, people)
     return replace(
-        known,
-        exams=_extended(known.exams, ids),
+        cache,
+        exams=_extended(cache.exams, ids),
         patients=patients,
-        patient=np.concatenate([known.patient, _places(patients, people)]),
-        p_suspicious=np.concatenate([known.p_suspicious, np.array(p_suspicious_values, float)]),
+        patient=np.concatenate([cache.patient, _indices(patients, people)]),
+        p_suspicious=np.concatenate([cache.p_suspicious, np.array(p_suspicious_values, float)]),
     )
 
 
-def _joined(*parts: AssessmentRows) -> AssessmentRows:
+def _concatenated(*parts: AssessmentRows) -> AssessmentRows:
     return AssessmentRows(
         *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(AssessmentRows))
     )
 
 
 def _columns(query: Select[*tuple[Any, ...]]) -> list[list[Any]]:
-    """The columns of a query's result, which keep its order."""
+    """Return the columns of a query's result, in its order."""
     inner = query.subquery()
     found = session().execute(select(*(func.json_group_array(column) for column in inner.c))).one()
     return [json.loads(column) for column in found]
 
 
 def _number(code: Any) -> ColumnElement[int]:
-    """A category as a number, in SQL: 4 for 4A to 4C, NONE for NULL."""
+    """Convert a category to a number in SQL: 4 for 4A to 4C, NONE for NULL."""
     return func.coalesce(func.unicode(code) - ord("0"), NONE)
 
 
-def _extended(places: Mapping[str, int], values: Sequence[str]) -> dict[str, int]:
-    """Places with one more for each value that has none yet, in the order in which they come."""
-    new = [value for value in dict.fromkeys(values) if value not in places]
-    return {**places, **dict(zip(new, range(len(places), len(places) + len(new)), strict=True))}
+def _extended(indices: Mapping[str, int], values: Sequence[str]) -> dict[str, int]:
+    """Add an index for each new value, in order of appearance."""
+    new = [value for value in dict.fromkeys(values) if value not in indices]
+    return {**indices, **dict(zip(new, range(len(indices), len(indices) + len(new)), strict=True))}
 
 
-def _places(place: Mapping[Any, int], values: Sequence[Any]) -> np.ndarray:
-    """The place of each value, int (n,); NONE where it has none."""
-    return np.fromiter(map(place.get, values, repeat(NONE)), int, len(values))
+def _indices(index: Mapping[Any, int], values: Sequence[Any]) -> np.ndarray:
+    """Return the index of each value, int (n,); NONE if it has none."""
+    return np.fromiter(map(index.get, values, repeat(NONE)), int, len(values))
 
 
-def _outcomes(place: dict[str, int]) -> np.ndarray:
-    """What became of each exam, int (exams,): the worse breast, each by the newest entry that speaks of it."""
+def _outcomes(index: dict[str, int]) -> np.ndarray:
+    """Return the outcome of each exam, int (exams,): of the worse breast, each by its newest entry."""
     ids, sides, malignant = _columns(
         select(Outcome.exam_id, Outcome.laterality, Outcome.malignant).order_by(Outcome.id)
     )
-    breasts = np.full((2, len(place)), NONE)
-    exam = _places(place, ids)
+    breasts = np.full((2, len(index)), NONE)
+    exam = _indices(index, ids)
     side, found = np.array(sides, object), np.array(malignant, int)
     for breast, laterality in zip(breasts, ("R", "L"), strict=True):
         about = (exam != NONE) & (side != ("L" if laterality == "R" else "R"))
-        breast[exam[about]] = found[about]  # of entries for one exam, the last one stays
+        breast[exam[about]] = found[about]  # the last entry for an exam wins
     worse: np.ndarray = breasts.max(axis=0)
     return worse
 
 
 def _newest(*keys: np.ndarray) -> np.ndarray:
-    """The places of the last row of each key, rising; keys are int (n,), rows with a negative one are left out."""
+    """Return the ascending indices of the last row of each key; keys are int (n,), negative ones are left out."""
     key = np.zeros(len(keys[0]), int)
     for part in keys:
         key = key * (part.max(initial=0) + 1) + part
-    known = np.flatnonzero(np.min(keys, axis=0) >= 0)[::-1]
-    return np.sort(known[np.unique(key[known], return_index=True)[1]])
+    present = np.flatnonzero(np.min(keys, axis=0) >= 0)[::-1]
+    return np.sort(present[np.unique(key[present], return_index=True)[1]])
 
 
 def _readers() -> dict[int, str]:
-    """Names of the accounts that signed something."""
+    """Return the names of accounts with signed assessments, by id."""
     signed_any = select(Assessment.id).where(Assessment.reader_id == User.id, Assessment.signed).exists()
     query = select(User.id, User.name).where(signed_any).order_by(User.name)
     return dict(session().execute(query).all())

@@ -1,9 +1,9 @@
-"""Objects from the network, until their study is complete: ``spool/<study>-<exam id>/<object>``.
+"""Spool of received objects, until their study is complete: ``spool/<study>-<exam id>/<object>``.
 
-Everything is sealed, and folders and files are named by digests under the site key: whoever reads the disk learns
-nothing about a patient. A study's folder carries the id of the exam that will be made of it, so that a repeat
-after a kill makes no second one. Once claimed, its name ends with ``.quiet``, and what comes later begins another
-folder. Several processes may add at the same time.
+Everything is encrypted, and folders and files are named by digests under the site key, so that the disk reveals nothing
+about a patient. A study's folder has the id of the future exam in its name, so that a repeat after a crash creates no
+second exam. Once claimed, its name ends with ``.quiet``, and later objects go into another folder. Several processes
+may add objects at the same time.
 """
 
 import fcntl
@@ -29,13 +29,13 @@ _ABANDONED_S = 3600  # writing a part takes seconds
 
 @dataclass(frozen=True)
 class SpooledStudy:
-    """A study that has been quiet for long enough."""
+    """A study to which no object was added for long enough."""
 
     folder: Path
 
     @property
     def exam_id(self) -> str:
-        """The id of the exam that it becomes."""
+        """Id of the future exam."""
         return self.folder.stem.partition("-")[2]
 
 
@@ -47,7 +47,7 @@ class Spool:
     key: str = field(repr=False)
 
     def add(self, study: str, instance: str, data: bytes) -> None:
-        """Keep an object, through to the disk; another one with the same two UIDs is replaced."""
+        """Store an object and flush it to disk; an object with the same two UIDs is replaced."""
         study, instance = self._digest("study", study), self._digest("instance", instance)
         box = encrypt(data, self.key, _PURPOSE, study)
         handle, name = tempfile.mkstemp(prefix=_PART, dir=self._root())
@@ -65,7 +65,7 @@ class Spool:
             part.unlink(missing_ok=True)
 
     def claim(self, quiet_s: float) -> list[SpooledStudy]:
-        """The studies that nothing was added to for so many seconds; nothing will be from now on."""
+        """Claim the studies to which no object was added for this many seconds; later objects go elsewhere."""
         claimed = []
         with self._turn():
             for folder in self._folders():
@@ -75,34 +75,31 @@ class Spool:
         return [SpooledStudy(folder) for folder in claimed]
 
     def postpone(self, study: SpooledStudy) -> None:
-        """Let a study be claimed again only when it has been quiet anew."""
+        """Restart the waiting time of a study."""
         os.utime(study.folder)
 
     def read(self, study: SpooledStudy) -> Iterator[bytes]:
-        """The objects of a study in the order in which they came; raises SiteKeyDiffers."""
+        """Yield the objects of a study in order of arrival; raise SiteKeyDiffers."""
         for path in sorted(study.folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
             yield decrypt(path.read_bytes(), self.key, _PURPOSE, study.folder.name.partition("-")[0])
 
     def remove(self, study: SpooledStudy) -> None:
-        """Forget a study."""
+        """Remove a study."""
         shutil.rmtree(study.folder)
 
     def studies(self) -> int:
-        """How many studies are waiting."""
+        """Return the number of waiting studies."""
         return len(self._folders())
 
     def sweep(self) -> None:
-        """Remove what killed processes left half written."""
+        """Remove incomplete files of killed processes."""
         for part in self._root().glob(f"{_PART}*"):
             if _is_quiet(part, _ABANDONED_S):
                 part.unlink(missing_ok=True)
 
     @contextmanager
     def alone(self, wait: bool) -> Iterator[bool]:
-        """True where no other process works on what lies here; none will until the block has ended.
-
-        ``wait`` waits until that is so.
-        """
+        """Lock the spool for one worker process; yield False if another one has it. ``wait`` waits for it instead."""
         with (self._root() / ".work.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -112,7 +109,7 @@ class Spool:
             yield first
 
     def _open_folder(self, study: str) -> Path:
-        """The folder to which objects of a study are added."""
+        """Return the folder to which objects of a study are added."""
         for folder in self._folders(study):
             if folder.suffix != _CLAIMED:
                 return folder

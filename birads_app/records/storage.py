@@ -1,4 +1,4 @@
-"""What lies on the disk, told without walking through millions of files."""
+"""Disk usage, measured without visiting millions of files."""
 
 import os
 import secrets
@@ -22,24 +22,24 @@ _FILES_MAX = 20_000
 
 @dataclass(frozen=True)
 class Size:
-    """What a folder or a kind of file takes.
+    """Disk usage of a folder.
 
-    whole : False where there are more files than were looked at
+    complete : False if there are more files than were counted
     """
 
     bytes: int
     files: int
-    whole: bool = True
+    complete: bool = True
 
 
 @dataclass(frozen=True)
 class Storage:
-    """What takes room.
+    """Disk usage of the instance folder.
 
-    kinds : bytes of all images' files by kind, such as ``original`` or ``heat``; an estimate from ``sampled``
-        images where these are not all
+    kinds : bytes of all images' files by kind, such as ``original`` or ``heat``; estimated from ``sampled`` images if
+        there are more
     folders : by name
-    free, total : bytes of the disk that the instance folder is on
+    free, total : bytes of the disk with the instance folder
     """
 
     exams: int
@@ -54,7 +54,7 @@ class Storage:
 
 
 def measure() -> Storage:
-    """Measure; takes a fraction of a second whatever there is."""
+    """Measure the disk usage, in a fraction of a second however many files there are."""
     instance = Path(current_app.instance_path)
     settings = current_app.extensions["birads_settings"]
     images = _count(Image)
@@ -83,9 +83,9 @@ def _count(table: type[Base]) -> int:
 
 
 def _kinds(images: int) -> tuple[dict[str, int], int]:
-    """Bytes of each kind of file, from all images or from a number drawn at random, and how many those were.
+    """Return the bytes of each kind of file, from all images or a random sample, and the number of images used.
 
-    Ids are random, so those that follow a random one are a random sample.
+    Ids are random, so the images that follow a random id are a random sample.
     """
     query = select(Image.exam_id, Image.id).order_by(Image.id).limit(_SAMPLED)
     if images > _SAMPLED:
@@ -104,18 +104,18 @@ def _kinds(images: int) -> tuple[dict[str, int], int]:
 
 
 def _size(*folders: Path) -> Size:
-    """What is in the folders, as far as it is looked at."""
+    """Add up files in folders, at most _FILES_MAX of them."""
     total = count = 0
     for folder in folders:
         for _, size in _files(folder):
             total, count = total + size, count + 1
             if count == _FILES_MAX:
-                return Size(total, count, whole=False)
+                return Size(total, count, complete=False)
     return Size(total, count)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Every file below a folder with its size; what vanishes meanwhile is passed over."""
+    """Yield every file below a folder with its size, except files that vanish meanwhile."""
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place, name)

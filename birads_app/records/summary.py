@@ -1,4 +1,4 @@
-"""What the worklist shows of an exam, kept with it so that the list need not open a single image."""
+"""Summary of an exam for the worklist, stored with the exam so that the list need not load images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from birads_app.terms.hanging import View, hanging
 
 
 class JudgedView(View, Protocol):
-    """An image as the database has it."""
+    """An image as stored in the database."""
 
     @property
     def probabilities(self) -> Mapping[str, float]: ...
@@ -22,7 +22,7 @@ class JudgedView(View, Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """The columns of :class:`birads_app.records.schema.Exam` of the same names."""
+    """Values of the columns of the same names in :class:`birads_app.records.schema.Exam`."""
 
     category: str | None
     top_probability: float | None
@@ -39,7 +39,7 @@ def aggregate(images: Sequence[JudgedView], pooling: str) -> ExamPrediction | No
 
 
 def summarise(images: Sequence[JudgedView], pooling: str) -> Summary:
-    """Sum an exam's images up."""
+    """Summarise an exam's images."""
     labels = [" ".join(filter(None, (image.laterality, image.view))) or "?" for image in hanging(images)]
     views, aggregated = ", ".join(labels)[:255], aggregate(images, pooling)
     if aggregated is None:
@@ -52,7 +52,7 @@ def summarise(images: Sequence[JudgedView], pooling: str) -> Summary:
     )
 
 
-def note(exam: Exam) -> None:
-    """Enter the summary into an exam that is about to be stored."""
+def fill_in(exam: Exam) -> None:
+    """Fill in the summary columns of an exam that is about to be stored."""
     for name, value in asdict(summarise(exam.images, exam.pooling)).items():
         setattr(exam, name, value)

@@ -1,8 +1,8 @@
-"""An image's grey values at full depth, in tiles, for the viewer: ``images/<exam>/<image>/tiles-1.zip``.
+"""Tiles of an image's grey values at full depth, for the viewer: ``images/<exam>/<image>/tiles-1.zip``.
 
-A pyramid: the picture, and the picture halved until it is one tile. It is made from the stored original when it
-is first asked for, goes with the exam's folder, and may be removed at any time. Each tile is kept as it travels:
-rows of little-endian uint16, compressed by gzip, which every browser unpacks by itself.
+A pyramid of the picture and its halves, down to one tile. It is created from the stored original on first use, is
+deleted with the exam's folder, and may be removed at any time. Each tile is stored as it is sent: rows of little-endian
+uint16, compressed by gzip, which browsers decompress themselves.
 """
 
 import fcntl
@@ -30,15 +30,15 @@ from birads_app.records.schema import Image
 from birads_app.terms.messages import msg
 
 SIDE = 512
-# Counted up when what is written changes, so that older ones are not read.
+# The number increases when the format changes, so that older files are not read.
 _NAME, _PART = "tiles-1.zip", "tiles-1.part"
 _DESCRIPTION = "description.json"
-_ENTRIES_MAX = 4096  # of a table: sixteen for each grey of the display
+_ENTRIES_MAX = 4096  # of a look-up table: sixteen for each grey level of the display
 _QUICK = 1
 
 
 def description(image: Image) -> dict[str, Any]:
-    """What the viewer has to know before it asks for a tile; makes the tiles where there are none yet.
+    """Return the description that the viewer needs before it loads tiles; create the tiles if missing.
 
     Returns
     -------
@@ -48,25 +48,25 @@ def description(image: Image) -> dict[str, Any]:
     Raises
     ------
     NotFound
-        The image's files are gone.
+        The image's files are missing.
     InputError
-        The original cannot be read any more.
+        The original can no longer be read.
     """
     found: dict[str, Any] = json.loads(_member(image, _DESCRIPTION))
     return found
 
 
 def tile(image: Image, level: int, row: int, column: int) -> bytes:
-    """A tile as gzip; level 0 is the whole picture. Errors as :func:`description`, NotFound for no such tile."""
+    """Return a tile as gzip; level 0 has full resolution. Errors as :func:`description`, or NotFound."""
     return _member(image, f"{level}/{row}/{column}")
 
 
 def path(image: Image) -> Path:
-    """The file of all tiles; made where it is missing. Errors as :func:`description`."""
+    """Return the file of all tiles; create it if missing. Errors as :func:`description`."""
     found = files.folder(image) / _NAME
     if not found.exists():
         with _only_maker(image) as part, ONE_PICTURE_AT_A_TIME:
-            if not found.exists():  # somebody else may have made it meanwhile
+            if not found.exists():  # another process may have created it meanwhile
                 _write(part, _scale(image))
                 part.rename(found)
                 files.sync(found.parent)
@@ -98,13 +98,13 @@ def _scale(image: Image) -> GreyScale:
 
 
 def _write(target: Path, scale: GreyScale) -> None:
-    """Write all levels and the description, through to the disk."""
+    """Write all levels and the description, and flush them to disk."""
     height, width = scale.values.shape
     with target.open("r+b") as stream:
         stream.truncate()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             levels = 0
-            for values in _halved(scale.values):
+            for values in _pyramid(scale.values):
                 for name, data in _tiles(values):
                     archive.writestr(f"{levels}/{name}", data)
                 levels += 1
@@ -122,8 +122,8 @@ def _write(target: Path, scale: GreyScale) -> None:
         os.fsync(stream.fileno())
 
 
-def _halved(values: np.ndarray) -> Iterator[np.ndarray]:
-    """The picture, then halves of it by area, down to one tile."""
+def _pyramid(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the picture, then its successive halves by area averaging, down to one tile."""
     yield values
     while max(values.shape) > SIDE:
         height, width = values.shape
@@ -132,7 +132,7 @@ def _halved(values: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _tiles(values: np.ndarray) -> Iterator[tuple[str, bytes]]:
-    """Every tile of a level by ``row/column``; those at the right and lower edge are smaller."""
+    """Yield the tiles of a level by ``row/column``; those at the right and lower edge are smaller."""
     for top in range(0, values.shape[0], SIDE):
         for left in range(0, values.shape[1], SIDE):
             part = values[top : top + SIDE, left : left + SIDE]

@@ -1,4 +1,4 @@
-"""Accounts: who may sign in, with which password, and in which role."""
+"""Accounts with their passwords and roles."""
 
 import re
 import secrets
@@ -19,25 +19,24 @@ from birads_app.records.schema import Role, User
 from birads_app.terms.messages import msg
 
 PASSWORD_MIN, PASSWORD_MAX = 12, 256
-# Who stands in the audit list for what is done by a command on the server.
+# Name in the audit log for actions by commands on the server.
 CONSOLE = "console"
 _NAME = re.compile(r"[^\W_](?:[\w .@-]{0,62}[\w.])?")
-# The account of exams that come over the network: its name is none that a person may have, its hash is no
-# hash, so no password fits.
+# Account of exams received over the network: no person can have its name, and no password matches its hash.
 NETWORK_NAME, _NO_PASSWORD = "PACS (automatic)", "!"
-# 32 MiB keep a worker's memory low when several people sign in at once; three passes make up for it.
+# 32 MiB limit a worker's memory when several people sign in at once; three passes compensate for it.
 _HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
 
 
 def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
-    """Create an account, on record; ``by`` is the name of who does it.
+    """Create an account and log it; ``by`` is the name of the creator.
 
     Raises
     ------
     InvalidAccount
-        The name, password or role is none that an account may have.
+        The name, password or role is not allowed.
     AccountNameTaken
-        Another account has this name, in whatever case.
+        Another account has this name, ignoring case.
     """
     user = draft(name, password, role)
     try:
@@ -50,7 +49,7 @@ def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
 
 
 def draft(name: str, password: str, role: str) -> User:
-    """Make an account that is not stored yet; raises InvalidAccount."""
+    """Create an account without storing it; raise InvalidAccount."""
     if not _NAME.fullmatch(name):
         raise InvalidAccount(msg("account-name-invalid"))
     _check_role(role)
@@ -58,7 +57,7 @@ def draft(name: str, password: str, role: str) -> User:
 
 
 def change_role(user: User, role: str, by: str = CONSOLE) -> None:
-    """Give an account another role; raises InvalidAccount for none, LastAdministrator for who must stay one."""
+    """Change an account's role; raise InvalidAccount or LastAdministrator."""
     _check_role(role)
     with _changing(user, by, "change role", f"{user.role} to {role}") as (current, kept):
         kept.role = role
@@ -66,20 +65,20 @@ def change_role(user: User, role: str, by: str = CONSOLE) -> None:
 
 
 def deactivate(user: User, by: str = CONSOLE) -> None:
-    """Keep the owner out from now on, whoever is signed in included; raises LastAdministrator."""
+    """Deactivate an account and end its sessions; raise LastAdministrator."""
     with _changing(user, by, "switch account off") as (current, kept):
         kept.enabled, kept.session_key = False, _session_key()
         _leave_an_administrator(current)
 
 
 def activate(user: User, by: str = CONSOLE) -> None:
-    """Let the owner sign in again."""
+    """Reactivate an account."""
     with _changing(user, by, "switch account on") as (_, kept):
         kept.enabled = True
 
 
 def set_password(user: User, password: str, by: str = CONSOLE) -> User:
-    """Change the password and end all sessions; raises InvalidAccount for one that nobody may have."""
+    """Change the password and end all sessions; raise InvalidAccount if it is too short or too long."""
     hashed = _hash(password)
     with _changing(user, by, "set password") as (_, kept):
         kept.password_hash, kept.session_key = hashed, _session_key()
@@ -87,12 +86,12 @@ def set_password(user: User, password: str, by: str = CONSOLE) -> User:
 
 
 def people() -> Sequence[User]:
-    """The accounts of people, by name."""
+    """Return the accounts of people, by name."""
     return session().scalars(select(User).where(is_person()).order_by(User.name)).all()
 
 
 def by_id(user_id: int) -> User:
-    """A person's account; raises NotFound."""
+    """Return a person's account; raise NotFound if there is none."""
     user = session().scalar(select(User).where(User.id == user_id, is_person()))
     if user is None:
         raise NotFound(msg("account-missing"))
@@ -100,7 +99,7 @@ def by_id(user_id: int) -> User:
 
 
 def by_name(name: str) -> User:
-    """The account with this name; raises NotFound."""
+    """Return the account with this name; raise NotFound if there is none."""
     user = session().scalar(select(User).where(User.name == name))
     if user is None:
         raise NotFound(msg("account-name-unknown", name=name))
@@ -108,12 +107,12 @@ def by_name(name: str) -> User:
 
 
 def by_session_key(key: str) -> User | None:
-    """The account that a session cookie speaks of."""
+    """Return the active account of a session cookie."""
     return session().scalar(select(User).where(User.session_key == key, User.enabled))
 
 
 def network_account() -> User:
-    """The account that exams from the network belong to; made when it is needed first. Nobody can sign in to it."""
+    """Return the account that owns exams from the network, created on first use. Nobody can sign in to it."""
     query = select(User).where(User.name == NETWORK_NAME)
     with writing() as current:
         user = current.scalar(query)
@@ -125,34 +124,34 @@ def network_account() -> User:
 
 
 def set_language(user: User, code: str) -> None:
-    """Keep the language that somebody wants the pages in."""
+    """Store the account's language for pages."""
     with writing() as current:
         current.execute(update(User).where(User.id == user.id).values(language=code))
 
 
 def name_on_record(name: str) -> str:
-    """The name as its account has it, or a word for none: what is typed in vain may be a password."""
+    """Return the name of an existing account, else "unknown account", because the text entered may be a password."""
     return session().scalar(select(User.name).where(User.name == name)) or "unknown account"
 
 
 def is_person() -> ColumnElement[bool]:
-    """The condition that an account is a person's."""
+    """Return the query condition that an account is a person's."""
     return User.password_hash != _NO_PASSWORD
 
 
 def readers() -> Sequence[str]:
-    """Names of all who may have assessed an exam."""
+    """Return the names of all accounts that can assess exams."""
     wanted = select(User.name).where(is_person(), User.role != Role.AUDITOR).order_by(User.name)
     return session().scalars(wanted).all()
 
 
 def any_exist() -> bool:
-    """True once a person has an account."""
+    """Return True once a person has an account."""
     return bool(session().scalar(select(exists().where(is_person()))))
 
 
 def authenticate(name: str, password: str) -> User | None:
-    """The account if the password is right. Takes as long for a name that does not exist."""
+    """Return the account if the password is right, else None; takes as long for unknown names."""
     user = session().scalar(select(User).where(User.name == name))
     known = user.password_hash if user else _decoy()
     try:
@@ -164,15 +163,15 @@ def authenticate(name: str, password: str) -> User | None:
 
 @cache
 def _decoy() -> str:
-    """The hash of a password that nobody has."""
+    """Return the hash of a password that nobody has."""
     return _HASHER.hash(secrets.token_hex(32))
 
 
 @contextmanager
 def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tuple[Session, User]]:
-    """A transaction with the account in it, and the change on record."""
+    """Open a transaction with the account, and log the change."""
     with writing() as current:
-        kept = current.get(User, user.id)  # as it is now, whatever has changed since the request began
+        kept = current.get(User, user.id)  # its current state, which may have changed since the request began
         if kept is None:
             raise NotFound(msg("account-missing"))
         yield current, kept
@@ -180,7 +179,7 @@ def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tu
 
 
 def _leave_an_administrator(current: Session) -> None:
-    """Raise LastAdministrator where this transaction would leave nobody who may change anything."""
+    """Raise LastAdministrator if this transaction would leave no active administrator."""
     current.flush()
     if not current.scalar(select(exists().where(is_person(), User.enabled, User.role == Role.ADMIN))):
         raise LastAdministrator(msg("last-administrator"))

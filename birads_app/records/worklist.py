@@ -1,7 +1,7 @@
-"""The list of exams: filtered, sorted and cut into pages, as fast with a million exams as with ten.
+"""Worklist: filtered, sorted and paged, as fast with a million exams as with ten.
 
-Every status has an index for every order, so a page is made of the first rows of each status that is asked for;
-where a page begins is told by the row before it, and never by counting rows off. Exact numbers end at COUNTED.
+Every status has an index for every order, so a page merges the first rows of each requested status. Pages start after a
+given row instead of at a row number. Numbers are exact up to COUNTED.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from birads_app.records.schema import Exam, Status, User, now
 
 PER_PAGE = 25
 COUNTED = 10_000
-# An exam counts as open in somebody's hands for so long after that was heard of last.
+# An exam counts as open for this long after the last sign of activity.
 HELD = timedelta(seconds=90)
 
-# What a list shows, by its name; the first is shown where nothing is asked for.
+# Statuses shown by each list; the first list is the default.
 LISTS: dict[str, tuple[Status, ...]] = {
     "waiting": (Status.NEW, Status.SECOND_LOOK),
     "second": (Status.SECOND_LOOK,),
@@ -27,7 +27,7 @@ LISTS: dict[str, tuple[Status, ...]] = {
     "failed": (Status.FAILED,),
     "all": tuple(Status),
 }
-# What it is sorted by, and whether that falls. Exams without such a value come last; the id settles ties.
+# Sort column, and True if descending. Exams without a value come last; the id breaks ties.
 SORTS: dict[str, tuple[str, bool]] = {
     "newest": ("created_at", True),
     "oldest": ("created_at", False),
@@ -38,13 +38,13 @@ SORTS: dict[str, tuple[str, bool]] = {
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for.
+    """Query for the worklist.
 
     list, sort : a key of LISTS and of SORTS
-    pseudonyms : stand-ins of patients, whole or beginnings; empty for all
-    category : the model's answer for the exam
-    reader : name of who signed the last assessment
-    since, until : days of arrival in UTC, both included
+    pseudonyms : complete or beginnings; empty for all
+    category : predicted for the exam
+    reader : name of the reader who signed the last assessment
+    since, until : days of arrival in UTC, inclusive
     """
 
     list: str = "waiting"
@@ -57,15 +57,15 @@ class Query:
 
     @property
     def filtered(self) -> bool:
-        """True where not every exam of the list is meant."""
+        """True if only some exams of the list are selected."""
         return self != Query(self.list, self.sort)
 
 
 @dataclass(frozen=True)
 class WorklistPage:
-    """A page of the list.
+    """A page of the worklist.
 
-    before, after : ids of the exams at its ends, where there are more on that side; else None
+    before, after : ids of its first and last exam if there are more exams on that side, else None
     """
 
     items: list[Exam]
@@ -76,10 +76,7 @@ class WorklistPage:
 def page(
     query: Query, *, after: str | None = None, before: str | None = None, per_page: int = PER_PAGE
 ) -> WorklistPage:
-    """The exams that follow an exam in the list, or that come before it; the list's beginning where none is named.
-
-    An exam that is not there any more counts as none.
-    """
+    """Return the page after or before an exam, or the first page without one or if the exam no longer exists."""
     anchor = _row(after or before)
     backwards = anchor is not None and not after
     rows = _rows(query, anchor, backwards, per_page + 1)
@@ -99,19 +96,18 @@ def page(
 
 
 def counts() -> dict[Status, int]:
-    """How many exams each status has; one beyond COUNTED stands for more."""
+    """Return the number of exams by status; COUNTED + 1 stands for more."""
     return {status: _count(status) for status in Status}
 
 
 def next_waiting(query: Query, user: User, after: str | None = None) -> str | None:
-    """The id of the exam that is read next: the first of the list that waits and that nobody else has open.
+    """Return the id of the next exam to read: the first waiting one that nobody else has open; None if there is none.
 
-    A second look is not offered to who asked for it.
+    A second reading is not offered to the reader who requested it.
 
     Parameters
     ----------
-    after : id of the exam that was just read; the search goes on behind it, then from the list's beginning, where
-        it begins without one
+    after : id of the exam that was just read; the search starts after it and then wraps around
     """
     waiting = replace(query, list=query.list if query.list == "second" else "waiting")
     others = or_(Exam.status != Status.SECOND_LOOK, Exam.assessor_id.is_distinct_from(user.id))
@@ -124,13 +120,13 @@ def next_waiting(query: Query, user: User, after: str | None = None) -> str | No
 
 
 def previous(query: Query, exam_id: str) -> str | None:
-    """The id of the exam before one in the list's order, whatever its status; None at the beginning."""
+    """Return the id of the exam before another one in the list's order, whatever its status; None at the beginning."""
     found = page(replace(query, list="all"), before=exam_id, per_page=1).items
     return found[0].id if found else None
 
 
 def hold(exam_id: str, user: User) -> None:
-    """Note that somebody has an exam open, unless somebody else has."""
+    """Mark an exam as open by a user, unless somebody else has it open."""
     free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - HELD)
     with writing() as current:
         held = update(Exam).where(Exam.id == exam_id, free)
@@ -138,14 +134,14 @@ def hold(exam_id: str, user: User) -> None:
 
 
 def release(exam_id: str, user: User) -> None:
-    """Note that somebody has closed an exam."""
+    """Mark an exam as closed by a user."""
     with writing() as current:
         held = update(Exam).where(Exam.id == exam_id, Exam.viewer_id == user.id)
         current.execute(held.values(viewer_id=None, viewed_at=None))
 
 
 def holder(exam: Exam) -> int | None:
-    """The id of who has the exam open; None where nobody has."""
+    """Return the id of the user who has the exam open; None if nobody has."""
     if exam.viewed_at is None or exam.viewed_at < now() - HELD:
         return None
     return exam.viewer_id
@@ -157,7 +153,7 @@ def _count(status: Status) -> int:
 
 
 def _row(exam_id: str | None) -> Any:
-    """What an exam is sorted by; None where there is no such exam."""
+    """Return the sort values of an exam; None if there is no such exam."""
     if exam_id is None:
         return None
     columns = (Exam.id, Exam.created_at, Exam.p_suspicious, Exam.exam_date)
@@ -167,20 +163,20 @@ def _row(exam_id: str | None) -> Any:
 def _rows(
     query: Query, anchor: Any, backwards: bool, limit: int, *conditions: ColumnElement[bool]
 ) -> list[Any]:
-    """At most so many (id, value) rows beyond the anchor, in the list's order, or from its end backwards."""
+    """Return at most ``limit`` (id, value) rows after the anchor in the list's order, or backwards before it."""
     name, falls = SORTS[query.sort]
     value = getattr(Exam, name)
     falling = falls != backwards
     rows: list[Any] = []
     conditions = (*conditions, *_filters(query))
-    # The sign keeps SQLite from walking through a status where it had better begin with the patient's few exams.
+    # The plus sign keeps SQLite from scanning a status instead of starting with the patient's few exams.
     of_status = literal_column("+exams.status") if query.pseudonyms else Exam.status
     for part in _parts(value, anchor, name, falls, backwards):
         found: list[Any] = []
         for status in LISTS[query.list]:
             wanted = select(Exam.id, value.label("value")).where(of_status == status, *part, *conditions)
             found += session().execute(_ordered(wanted, value, falling).limit(limit - len(rows))).all()
-        # Rows of one part have a value all, or none has.
+        # Either all rows of a part have a value, or none has.
         found.sort(key=lambda row: (row.value is not None and row.value, row.id), reverse=falling)
         rows += found[: limit - len(rows)]
     return rows
@@ -189,7 +185,7 @@ def _rows(
 def _parts(
     value: Any, anchor: Any, name: str, falls: bool, backwards: bool
 ) -> Sequence[tuple[ColumnElement[bool], ...]]:
-    """Conditions of the list's two parts, exams with a value and then those without, beyond the anchor."""
+    """Return the conditions of the list's two parts after the anchor: exams with a value, then those without."""
     valued, empty = (value.is_not(None),), (value.is_(None),)
     parts: list[tuple[ColumnElement[bool], ...]] = [empty, valued] if backwards else [valued, empty]
     if anchor is None:
@@ -199,7 +195,7 @@ def _parts(
     if there is None:
         rest = (value.is_(None), further)
         return [rest, valued] if backwards else [rest]
-    # The first condition leads through the index, the second settles ties.
+    # The first condition uses the index, the second breaks ties.
     near = value <= there if falling else value >= there
     beyond = value < there if falling else value > there
     rest = (near, or_(beyond, further))
@@ -227,5 +223,5 @@ def _filters(query: Query) -> list[ColumnElement[bool]]:
 
 
 def _begins(column: Any, text: str) -> ColumnElement[bool]:
-    """A condition on the beginning of a text that SQLite finds by an index, as it does not with LIKE."""
+    """Return a prefix condition for which SQLite uses an index, unlike LIKE."""
     return and_(column >= text, column < text + "\U0010ffff")
