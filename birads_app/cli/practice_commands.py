@@ -78,7 +78,8 @@ def import_outcomes(table: BinaryIO, check: bool) -> None:
     with one_line_errors():
         plan = outcome_table.plan(table.read())
         for problem in plan.problems:
-            click.echo(f"line {problem.line}: {problem.message}", err=True)
+            place = f"line {problem.line}: " if problem.line else ""
+            click.echo(f"{place}{problem.message}", err=True)
         if plan.problems:
             raise click.ClickException("Nothing was entered. Correct these lines and try again.")
         if not check and plan.entries:

@@ -19,6 +19,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
+from birads_app.files import csv_table
 from birads_app.practice import csv_export, outcome_table
 from birads_app.practice.audit import Audit, audit
 from birads_app.practice.drift import WINDOW
@@ -103,7 +104,7 @@ def check_outcomes() -> ResponseReturnValue:
             "",
         )
     plan = outcome_table.plan(data)
-    return _outcomes_page(plan, "" if plan.problems else data.decode("utf-8-sig"))
+    return _outcomes_page(plan, "" if plan.problems else csv_table.decode(data))
 
 
 @bp.post("/outcomes/enter")

@@ -44,27 +44,32 @@ def problems(app: Flask, text: str) -> list[tuple[int, str]]:
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        ("{exam},,,L,perhaps,", "“perhaps” is no outcome"),
-        ("{exam},,,X,benign,", "“X” is no side"),
-        ("{exam},,,,benign,31.12.2025", "is no date"),
-        ("{exam},,,,benign,2999-01-01", "still to come"),
-        ("abc,,,,benign,", "no such exam"),
-        (",P-AAAA-0001,2026-03-02,,benign,", "no such exam"),
-        (",P-AAAA-0001,,,benign,", "which exam"),
+        ("{exam},,,L,perhaps,", "“perhaps” is not an outcome"),
+        ("{exam},,,X,benign,", "“X” is not a side"),
+        ("{exam},,,,benign,31.12.2025", "is not a date"),
+        ("{exam},,,,benign,2999-01-01", "in the future"),
+        ("abc,,,,benign,", "exam was not found"),
+        (",P-AAAA-0001,2026-03-02,,benign,", "exam was not found"),
+        (",P-AAAA-0001,,,benign,", "exam is not identified"),
         (",P-TWIN,2026-03-01,,benign,", "2 exams have this pseudonym"),
-        ("{exam}", "is no outcome"),
-        ('"{exam}', "no table"),
+        ("{exam}", "is not an outcome"),
+        ('"{exam}', "quotation mark is not closed"),
     ],
 )
 def test_each_wrong_line_is_named(app: Flask, exam: str, line: str, word: str) -> None:
     for _ in range(2):
         signed(app, "1", pseudonym="P-TWIN", change=_on_first_of_march)
     found = problems(app, HEADER + line.format(exam=exam))
-    assert len(found) == 1 and word in found[0][1] and found[0][0] in (1, 2)
+    assert len(found) == 1 and word in found[0][1] and found[0][0] in (0, 2)
 
 
 def test_a_table_that_is_none_is_told(app: Flask) -> None:
-    for text, word in (("", "outcome"), ("outcome\nbenign", "which exam"), ("exam,outcome\n", "no line")):
+    for text, word in (
+        ("", "is empty"),
+        ("exam\n1", "outcome"),
+        ("outcome\nbenign", "exam is not identified"),
+        ("exam,outcome\n", "no rows"),
+    ):
         assert word in problems(app, text)[0][1]
     with app.test_request_context():
         assert outcome_table.plan(b"\xff\xfe\x00").problems
@@ -72,7 +77,7 @@ def test_a_table_that_is_none_is_told(app: Flask) -> None:
 
 def test_a_breast_is_spoken_of_once(app: Flask, exam: str) -> None:
     text = f"exam;laterality;outcome\n{exam};L;benign\n{exam};R;benign\n{exam};left;malignant\n"
-    assert problems(app, text) == [(4, "Line 2 speaks of the same breast already.")]
+    assert problems(app, text) == [(4, "Duplicate: line 2 is about the same breast.")]
 
 
 def test_it_is_shown_then_entered_once(app: Flask, client: FlaskClient, exam: str) -> None:

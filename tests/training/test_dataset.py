@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from training.data.dataset import category_of, read_folder
+from birads_app.terms.spelling import parse_category
+from training.data.dataset import read_folder
 from training.data.patient_ids import from_name
 from training.errors import DatasetError
 
@@ -34,12 +35,12 @@ def fill(folder: Path, *names: str) -> None:
     ],
 )
 def test_it_understands_the_ways_people_name_a_category(folder: str, category: str) -> None:
-    assert category_of(folder) == category
+    assert parse_category(folder) == category
 
 
 @pytest.mark.parametrize("folder", ["normal", "Birads7", "Birads", "44", "Birads1 old", "1-2", "D"])
 def test_other_names_are_no_category(folder: str) -> None:
-    assert category_of(folder) is None
+    assert parse_category(folder) is None
 
 
 def test_an_unknown_folder_is_named(tmp_path: Path) -> None:

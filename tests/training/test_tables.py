@@ -59,7 +59,7 @@ def test_a_table_of_files(table: Path) -> None:
 def test_a_folder_without_categories_may_hold_the_table(table: Path) -> None:
     assert read(table.parent).dataset.examples == read(table).dataset.examples
     shutil.copy(table, table.with_name("more.csv"))
-    with pytest.raises(DatasetError, match="several tables of labels: labels.csv, more.csv"):
+    with pytest.raises(DatasetError, match="several label tables: labels.csv, more.csv"):
         read(table.parent)
 
 
@@ -81,7 +81,7 @@ def test_a_row_that_cannot_be_used_is_named(table: Path, row: str, problem: str)
 @pytest.mark.parametrize("label", ["7", "-1", "", "benign", "4D", "3.5"])
 def test_labels_outside_0_to_6_are_named(table: Path, label: str) -> None:
     table.write_text(table.read_text("utf-8").replace("4A", label), "utf-8")
-    with pytest.raises(DatasetError, match=f"line 4: '{label}' is no BI-RADS category"):
+    with pytest.raises(DatasetError, match=f"line 4: '{label}' is not a BI-RADS category"):
         read(table)
 
 
@@ -95,7 +95,11 @@ def test_a_file_listed_twice_counts_once(table: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"path,patient\n", "no column birads"), (b"birads,view\n", "which images"), (b"\xff\xfe\x00", "UTF-8")],
+    [
+        (b"path,patient\n", "no column birads"),
+        (b"birads,view\n", "does not identify the images"),
+        (b"\xff\xfe\x00", "UTF-16"),
+    ],
 )
 def test_a_table_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
@@ -133,7 +137,7 @@ def test_a_pattern_of_the_users_own(tmp_path: Path) -> None:
     fill(tmp_path, "1/case-07/left.png", "1/case-08/left.png", "4/case-07/right.png", "4/P1_L_x.png")
     assert read(tmp_path, pattern=r"case-(\d+)").dataset.patients == ("07", "08", "P1", "07")
     assert "case-07" in read(tmp_path, pattern=r"case-\d+").dataset.patients
-    with pytest.raises(DatasetError, match="--patient-pattern is no regular expression"):
+    with pytest.raises(DatasetError, match="--patient-pattern is not a regular expression"):
         read(tmp_path, pattern="case-(")
 
 

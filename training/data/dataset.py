@@ -1,28 +1,24 @@
-"""A data set -> examples: a folder per category, named as people name them, or a table of labels.
+"""Labelled images of a data set: one folder per category, or a label table.
 
 ``--data`` takes a folder of such folders, a CSV as :mod:`training.data.label_tables` describes it, or a folder
-with one such CSV and no folders of categories.
+with one such CSV and no category folders.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from birads_app.terms.spelling import parse_category
 from training.data import label_tables
-from training.data.patient_ids import PatientFinder
+from training.data.patient_ids import PatientFinder, normalise
 from training.errors import DatasetError
 
-# "Birads1", "birads_1", "BI-RADS 4", "BIRAD 2", "Category 3", "4", "4A" (a subdivision of 4).
-_CATEGORY_FOLDER = re.compile(
-    r"(?:bi[\s_-]*rads?)?[\s_-]*(?:category|cat)?[\s_.-]*([0-6])[\s_-]*[abc]?", re.IGNORECASE
-)
-# Beside the images people keep tables, notes and what their file manager leaves; none of it is an image.
+# Files beside the images that are not images: tables, notes, leftovers of file managers.
 _NOT_IMAGES = frozenset({".csv", ".txt", ".md", ".json", ".xlsx", ".xls", ".ini", ".db", ".pdf"})
-# Fewer images than this cannot be parted into training, validation and test.
+# Fewer images cannot be split into training, validation and test set.
 _LEAST_IMAGES = 2
 
 
@@ -31,9 +27,9 @@ class Example:
     """One labelled image.
 
     category : BI-RADS code, ``"0"`` to ``"6"``
-    patient : id that groups images
-    known : False where no patient could be told; the image then counts as a patient of its own
-    view, side, density, date : as a table or a DICOM header has them; empty where neither says
+    patient : ID that groups images; one spelling for all images of a patient
+    known : False if the patient is unknown; the image then counts as a patient of its own
+    view, side, density, date : from a table or a DICOM header; empty if unknown
     """
 
     path: Path
@@ -46,40 +42,34 @@ class Example:
     date: str = ""
 
 
-def category_of(folder: str) -> str | None:
-    """The BI-RADS code that a folder's name or a cell of a table means, or None."""
-    found = _CATEGORY_FOLDER.fullmatch(folder.strip())
-    return found.group(1) if found else None
-
-
 @dataclass(frozen=True)
 class Dataset:
-    """The examples below one folder."""
+    """Examples of a data set."""
 
     examples: tuple[Example, ...]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The categories that occur, in BI-RADS order."""
+        """Categories present, in BI-RADS order."""
         return tuple(sorted({example.category for example in self.examples}))
 
     @property
     def labels(self) -> np.ndarray:
-        """int array of shape (n,): each example's place in ``classes``."""
+        """int array of shape (n,): each example's index in ``classes``."""
         return np.unique([example.category for example in self.examples], return_inverse=True)[1]
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """Each example's patient."""
+        """Patient of each example."""
         return tuple(example.patient for example in self.examples)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a data set holds, before anything is decoded.
+    """Contents of a data set before any image is decoded.
 
-    problems : lines for which training refuses the set
-    notes : lines on what is odd but does no harm
+    problems : messages for which training refuses the data set
+    notes : messages about harmless irregularities
     """
 
     dataset: Dataset
@@ -88,7 +78,7 @@ class Listing:
 
 
 def read(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> Listing:
-    """List the labelled images of a folder or a table; raises DatasetError where training would refuse it."""
+    """List the labelled images of a folder or a table; raises DatasetError if training would refuse it."""
     found = listing(data, classes, pattern)
     if found.problems:
         more = f" There are {len(found.problems) - 1} more; see flask dataset check."
@@ -97,65 +87,68 @@ def read(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) 
 
 
 def read_folder(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> Dataset:
-    """List the labelled images in a folder per category; nothing is decoded yet.
+    """List the labelled images in one folder per category, without decoding them.
 
     Parameters
     ----------
-    data : holds one folder per category; deeper folders are searched too. Tables (``*.csv``) at the top may
-        tell the patients
-    classes : categories to take; all when empty
+    data : holds one folder per category, with subfolders or not. Tables (``*.csv``) at the top may name the patients
+    classes : categories to take; all if empty
     pattern : regular expression that finds the patient in a file's path
 
     Raises
     ------
     DatasetError
-        A folder's name is no category, fewer than two categories hold images, or one holds a single image.
+        A folder's name is not a category, fewer than two categories hold images, or one holds a single image.
     """
-    dataset = Dataset(tuple(_from_folders(data, classes, pattern)))
+    examples = _from_folders(data, classes, PatientFinder(data, pattern))
+    dataset = Dataset(_merge_patients(examples)[0])
     _check_chosen(dataset, classes, data)
     return dataset
 
 
 def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> Listing:
-    """List the labelled images of a folder or a table and collect what is wrong with it.
+    """List the labelled images of a folder or a table and collect its problems.
 
     Raises
     ------
     DatasetError
-        Nothing can be listed: there is no such data, a folder is no category, a table lacks a column, or
-        ``pattern`` is no regular expression.
+        Nothing can be listed: there is no such data, a folder is not a category, a table cannot be read or lacks a
+        column, or ``pattern`` is not a regular expression.
     """
     if not data.exists():
         raise DatasetError(f"There is no folder and no table {data}.")
     table = _table_of(data)
+    finder = PatientFinder(table.parent if table else data, pattern)
     if table is None:
-        dataset, joined = Dataset(tuple(_from_folders(data, classes, pattern))), label_tables.Joined(())
+        joined = label_tables.Joined(())
+        examples = list(_from_folders(data, classes, finder))
     else:
         joined = label_tables.join(table)
-        dataset = Dataset(tuple(_from_table(table, joined, classes, pattern)))
+        examples = list(_from_table(joined, classes, finder))
+    merged, notes = _merge_patients(examples)
+    dataset = Dataset(merged)
     problems = [*joined.problems, *_unknown_categories(joined)]
     try:
         _check_chosen(dataset, classes, data)
     except DatasetError as error:
         problems.append(str(error))
-    return Listing(dataset, tuple(problems), joined.notes)
+    return Listing(dataset, tuple(problems), (*joined.notes, *finder.notes, *notes))
 
 
 def _table_of(data: Path) -> Path | None:
-    """The table of labels that ``data`` is or, where it has no folder of a category, holds."""
+    """Label table that ``data`` is or, without category folders, holds."""
     if not data.is_dir():
         return data
-    if any(category_of(path.name) for path in data.iterdir() if path.is_dir()):
+    if any(parse_category(path.name) for path in data.iterdir() if path.is_dir()):
         return None
     found = [table for table in sorted(data.glob("*.csv")) if label_tables.is_label_table(table)]
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
-        raise DatasetError(f"{data} holds several tables of labels: {names}. Give one of them as --data.")
+        raise DatasetError(f"{data} holds several label tables: {names}. Give one of them as --data.")
     return found[0] if found else None
 
 
-def _from_folders(data: Path, classes: tuple[str, ...], pattern: str | None) -> Iterator[Example]:
-    finder = PatientFinder(data, pattern)
+def _from_folders(data: Path, classes: tuple[str, ...], finder: PatientFinder) -> Iterator[Example]:
     for folder, category in _category_folders(data):
         if classes and category not in classes:
             continue
@@ -166,11 +159,10 @@ def _from_folders(data: Path, classes: tuple[str, ...], pattern: str | None) -> 
 
 
 def _from_table(
-    table: Path, joined: label_tables.Joined, classes: tuple[str, ...], pattern: str | None
+    joined: label_tables.Joined, classes: tuple[str, ...], finder: PatientFinder
 ) -> Iterator[Example]:
-    finder = PatientFinder(table.parent, pattern)
     for image in joined.images:
-        category = _cell_category(image)
+        category = parse_category(image.values.get("birads", ""))
         if category is None or (classes and category not in classes):
             continue
         patient = image.values.get("patient") or finder.find(image.path)
@@ -180,51 +172,65 @@ def _from_table(
         )
 
 
-def _cell_category(image: label_tables.Labelled) -> str | None:
-    """The category in a row; spreadsheets write 4 as 4.0, and -1 for what is missing."""
-    cell = image.values.get("birads", "")
-    return None if cell.startswith("-") else category_of(re.sub(r"\.0+$", "", cell))
+def _merge_patients(examples: Iterable[Example]) -> tuple[tuple[Example, ...], tuple[str, ...]]:
+    """Give all images of a patient one spelling of the ID; the notes say how many spellings were merged."""
+    spellings: dict[str, dict[str, None]] = {}
+    merged = []
+    for example in examples:
+        if example.known:
+            known = spellings.setdefault(normalise(example.patient), {})
+            known.setdefault(example.patient)
+            example = replace(example, patient=next(iter(known)))
+        merged.append(example)
+    several = [known for known in spellings.values() if len(known) > 1]
+    if not several:
+        return tuple(merged), ()
+    note = (
+        f"{sum(map(len, several))} patient IDs that differ only in case, leading zeros or blanks were merged into "
+        f"{len(several)}."
+    )
+    return tuple(merged), (note,)
 
 
 def _unknown_categories(joined: label_tables.Joined) -> Iterator[str]:
     for image in joined.images:
-        if _cell_category(image) is None:
-            cell = image.values.get("birads", "")
-            yield f"{image.where}: {cell!r} is no BI-RADS category, which are 0 to 6 (and 4A, 4B, 4C)."
+        cell = image.values.get("birads", "")
+        if parse_category(cell) is None:
+            yield f"{image.where}: {cell!r} is not a BI-RADS category, which are 0 to 6 (and 4A, 4B, 4C)."
 
 
 def _check_chosen(dataset: Dataset, classes: tuple[str, ...], data: Path) -> None:
-    """Raise DatasetError unless every chosen category has images, and there is enough to learn from."""
+    """Raise DatasetError unless every chosen category has images and training is possible."""
     missing = sorted(set(classes) - set(dataset.classes))
     if missing:
         raise DatasetError(
-            f"{data} holds no images of category {', '.join(missing)}. Take it out of --classes."
+            f"{data} holds no images of category {', '.join(missing)}. Remove it from --classes."
         )
     check_classes(dataset, data)
 
 
 def check_classes(dataset: Dataset, data: Path) -> None:
-    """Raise DatasetError unless there are two categories or more with enough images each."""
+    """Raise DatasetError unless two or more categories have enough images."""
     counts = Counter(example.category for example in dataset.examples)
     if len(counts) < 2:
         found = f"only category {next(iter(counts))}" if counts else "no images"
-        raise DatasetError(f"{data} holds {found} that can be used. Training needs two categories or more.")
+        raise DatasetError(f"{data}: {found} can be used. Training needs two or more categories.")
     for code, count in sorted(counts.items()):
         if count < _LEAST_IMAGES:
             others = ",".join(other for other in sorted(counts) if other != code)
-            leave_out = f", or leave it out: --classes {others}" if len(counts) > 2 else ""
-            raise DatasetError(f"Category {code} has {count} image. Add images of it{leave_out}.")
+            leave_out = f", or exclude it: --classes {others}" if len(counts) > 2 else ""
+            raise DatasetError(f"Category {code} has {count} image. Add images{leave_out}.")
 
 
 def _category_folders(data: Path) -> list[tuple[Path, str]]:
-    """The folders directly below ``data`` with their categories."""
+    """Folders directly below ``data`` with their categories."""
     folders = []
     for folder in sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        category = category_of(folder.name)
+        category = parse_category(folder.name)
         if category is None:
             raise DatasetError(
-                f"The folder {folder.name!r} in {data} is no BI-RADS category. Name folders like Birads1, "
-                "birads_1, BI-RADS 4, 4 or 4A, and move others away."
+                f"The folder {folder.name!r} in {data} is not a BI-RADS category. Name folders like Birads1, "
+                "birads_1, BI-RADS 4, 4 or 4A, and move others elsewhere."
             )
         folders.append((folder, category))
     if not folders:
@@ -235,7 +241,7 @@ def _category_folders(data: Path) -> list[tuple[Path, str]]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """Every file below the folder that may be an image."""
+    """Files below the folder that may be images."""
     return sorted(
         path
         for path in folder.rglob("*")

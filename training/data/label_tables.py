@@ -1,53 +1,31 @@
-"""Tables of labels: a CSV that names image files, or one that names DICOM instances or exams.
+"""Label tables: a CSV that names image files, DICOM instances or exams.
 
-``path, birads`` and optionally ``patient, view, side, density, date``; paths are relative to the table. In
-place of ``path`` a table may have the SOP Instance UID or the accession number, by which it is joined to the
-DICOM files below its folder.
+``path, birads`` and optionally ``patient, view, side, density, date``; paths are relative to the table. Instead of
+``path`` a table may have the SOP Instance UID or the accession number, by which it is joined to the DICOM files below
+its folder. :mod:`birads_app.terms.spelling` lists the accepted headers.
 """
 
-import csv
 import os
-import re
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from birads_app.files import csv_table
+from birads_app.files.csv_table import Row, Table, TableError
+from birads_app.terms.spelling import COLUMNS, parse_side
 from training.errors import DatasetError
 
-# How people head the columns; compared without spaces, underscores and capitals.
-COLUMNS = {
-    "path": ("path", "file", "filename", "image", "imagepath", "filepath"),
-    "birads": ("birads", "biradscategory", "category", "assessment"),
-    "patient": ("patient", "patientid", "case", "caseid"),
-    "view": ("view", "viewposition"),
-    "side": ("side", "laterality", "imagelaterality"),
-    "density": ("density", "breastdensity"),
-    "date": ("date", "studydate", "examdate"),
-    "instance": ("sopinstanceuid", "instanceuid", "sopuid"),
-    "accession": ("accessionnumber", "accession"),
-}
 _TAGS = ("SOPInstanceUID", "AccessionNumber", "PatientID", "ViewPosition", "ImageLaterality", "StudyDate")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a table.
-
-    number : of the line in the file, the header being 1
-    values : by the names in :data:`COLUMNS`; empty cells are left out
-    """
-
-    number: int
-    values: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Labelled:
-    """One image and what its row and header say.
+    """One image with the values of its row and DICOM header.
 
-    values : by the names in :data:`COLUMNS`
-    where : the row, for messages
+    values : by the names in :data:`birads_app.terms.spelling.COLUMNS`
+    where : table and line, for messages
     """
 
     path: Path
@@ -57,10 +35,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Joined:
-    """A table brought together with its files.
+    """A label table joined to its files.
 
-    problems : lines on rows that cannot be used; training would refuse
-    notes : lines on what is odd but does no harm
+    problems : messages about rows that cannot be used; training refuses the table
+    notes : messages about harmless irregularities
     """
 
     images: tuple[Labelled, ...]
@@ -68,96 +46,103 @@ class Joined:
     notes: tuple[str, ...] = ()
 
 
-def is_label_table(table: Path) -> bool:
-    """True where a CSV has a column of categories and one that says which image is meant."""
+def load(table: Path) -> Table:
+    """Read a table; raises DatasetError with the file and the reason if it cannot be read."""
     try:
-        columns = set(_header(table))
-    except (DatasetError, OSError):
-        return False
-    return "birads" in columns and bool(columns & {"path", "instance", "accession"})
+        return csv_table.read(table.read_bytes(), COLUMNS)
+    except TableError as error:
+        raise DatasetError(f"{table} cannot be used: {error}") from error
 
 
-def join(table: Path) -> Joined:
-    """Read a table of labels and find its images.
+def is_label_table(table: Path) -> bool:
+    """Return True if a CSV has a column of categories and one that identifies the image.
 
     Raises
     ------
     DatasetError
-        The file is no table, or lacks a column of categories or of images.
+        The table cannot be read.
     """
-    columns = _header(table)
-    if "birads" not in columns:
-        raise DatasetError(f"{table} has no column birads. It has to have path and birads.")
-    rows = list(_rows(table, columns))
-    if "path" in columns:
-        return _by_path(table, rows)
-    if "instance" in columns or "accession" in columns:
-        return _by_header(table, rows)
+    columns = set(load(table).columns)
+    return "birads" in columns and bool(columns & {"path", "instance", "accession"})
+
+
+def join(table: Path) -> Joined:
+    """Read a label table and find its images.
+
+    Raises
+    ------
+    DatasetError
+        The table cannot be read, or lacks a column of categories or of images.
+    """
+    found = load(table)
+    if "birads" not in found.columns:
+        raise DatasetError(f"{table} has no column birads. A label table needs path and birads.")
+    if "path" in found.columns:
+        return _by_path(table, found.rows)
+    if "instance" in found.columns or "accession" in found.columns:
+        return _by_header(table, found.rows)
     raise DatasetError(
-        f"{table} does not say which images are meant. Add a column path, sop_instance_uid or accession_number."
+        f"{table} does not identify the images. Add a column path, sop_instance_uid or accession_number."
     )
 
 
-def _header(table: Path) -> dict[str, str]:
-    """The table's columns by their names in :data:`COLUMNS`, each as the file heads it."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            heads = next(csv.reader(stream), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{table} is no table in UTF-8. Save it as CSV, comma separated.") from error
-    plain = {re.sub(r"[\s_-]", "", head).lower(): head for head in reversed(heads)}
-    return {
-        name: next(plain[spelling] for spelling in spellings if spelling in plain)
-        for name, spellings in COLUMNS.items()
-        if any(spelling in plain for spelling in spellings)
-    }
+def nfc(name: str) -> str:
+    """Normalise a file name for comparison: macOS stores decomposed letters, tables mostly composed ones."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
-def _rows(table: Path, columns: dict[str, str]) -> Iterator[Row]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            for row in reader:
-                cells = {name: (row.get(head) or "").strip() for name, head in columns.items()}
-                if any(cells.values()):
-                    yield Row(reader.line_num, {name: cell for name, cell in cells.items() if cell})
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{table} is no table in UTF-8: {error}.") from error
+class _Files:
+    """Files below the table's folder, found by name in either Unicode form."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._by_name: dict[str, Path] | None = None
+
+    def find(self, name: str) -> Path | None:
+        """Return the file that a table names, or None if there is none."""
+        path = self._folder / name
+        if path.is_file():
+            return path
+        if name.isascii():
+            return None
+        if self._by_name is None:
+            below = (path for path in self._folder.rglob("*") if path.is_file())
+            self._by_name = {nfc(path.relative_to(self._folder).as_posix()): path for path in below}
+        return self._by_name.get(os.path.normpath(nfc(name)))
 
 
 def _by_path(table: Path, rows: Sequence[Row]) -> Joined:
     images: dict[Path, Labelled] = {}
     problems, notes = [], []
+    files = _Files(table.parent)
     for row in rows:
-        where = f"{table.name}, line {row.number}"
-        name = row.values.get("path", "").replace("\\", "/")
-        path = table.parent / name
+        where = f"{table.name}, line {row.line}"
+        name = row.cells.get("path", "").replace("\\", "/")
+        path = files.find(name) if name else None
         if not name:
             problems.append(f"{where}: no path.")
-        elif not path.is_file():
+        elif path is None:
             problems.append(f"{where}: there is no file {name}.")
-        elif path in images and images[path].values.get("birads") != row.values.get("birads"):
+        elif path in images and images[path].values.get("birads") != row.cells.get("birads"):
             problems.append(f"{where}: {name} has another category in {images[path].where.split(', ')[1]}.")
         elif path in images:
             notes.append(f"{where}: {name} is listed twice.")
         else:
-            images[path] = Labelled(path, row.values, where)
+            images[path] = Labelled(path, row.cells, where)
     return Joined(tuple(images.values()), tuple(problems), tuple(notes))
 
 
 def _by_header(table: Path, rows: Sequence[Row]) -> Joined:
-    """Join DICOM files to rows: by instance where the row names one, else by exam, and side where it has one."""
+    """Join DICOM files to rows by SOP instance, or by accession number and, if given, side."""
     wanted: dict[tuple[str, ...], Row] = {}
     problems = []
     for row in rows:
-        key = _key(row.values)
+        key = _key(row.cells)
         if not key:
-            problems.append(f"{table.name}, line {row.number}: no SOP Instance UID and no accession number.")
-        elif key in wanted and wanted[key].values.get("birads") != row.values.get("birads"):
-            first = wanted[key].number
-            problems.append(
-                f"{table.name}, line {row.number}: {key[1]} has another category in line {first}."
-            )
+            problems.append(f"{table.name}, line {row.line}: no SOP Instance UID and no accession number.")
+        elif key in wanted and wanted[key].cells.get("birads") != row.cells.get("birads"):
+            first = wanted[key].line
+            problems.append(f"{table.name}, line {row.line}: {key[1]} has another category in line {first}.")
         else:
             wanted.setdefault(key, row)
     images, unlabelled, used = [], 0, set()
@@ -168,25 +153,25 @@ def _by_header(table: Path, rows: Sequence[Row]) -> Joined:
             continue
         used.add(found)
         row = wanted[found]
-        images.append(Labelled(path, {**header, **row.values}, f"{table.name}, line {row.number}"))
+        images.append(Labelled(path, {**header, **row.cells}, f"{table.name}, line {row.line}"))
     notes = [f"{unlabelled} DICOM files have no row in {table.name} and are left out."] if unlabelled else []
     lost = [row for key, row in wanted.items() if key not in used]
-    problems += [f"{table.name}, line {row.number}: no DICOM file has {_key(row.values)[1]}." for row in lost]
+    problems += [f"{table.name}, line {row.line}: no DICOM file has {_key(row.cells)[1]}." for row in lost]
     return Joined(tuple(images), tuple(problems), tuple(notes))
 
 
 def _key(values: dict[str, str]) -> tuple[str, ...]:
-    """What a row is joined by; empty where it names nothing."""
+    """Key by which a row is joined; empty if it has none."""
     if "instance" in values:
         return "instance", values["instance"]
     if "accession" in values:
-        side = values.get("side", "")[:1].upper()
+        side = parse_side(values.get("side", "")) or ""
         return ("accession", values["accession"], side) if side else ("accession", values["accession"])
     return ()
 
 
 def _keys(header: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    """What a file may be found by, the most telling first."""
+    """Keys by which a file is looked up, the most specific first."""
     yield "instance", header.get("instance", "")
     if "accession" in header:
         yield "accession", header["accession"], header.get("side", "")
@@ -194,7 +179,7 @@ def _keys(header: dict[str, str]) -> Iterator[tuple[str, ...]]:
 
 
 def _headers(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Every DICOM file below the folder with what its header says, by the names in :data:`COLUMNS`."""
+    """Every DICOM file below the folder with its header's values by column name."""
     import pydicom
 
     names = ("instance", "accession", "patient", "view", "side", "date")

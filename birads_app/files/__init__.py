@@ -1,0 +1,1 @@
+"""Files on disk: tables, atomic writes and locks."""
