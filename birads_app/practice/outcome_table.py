@@ -1,7 +1,7 @@
 """Tables of outcomes: check one line by line and list the entries that it would make.
 
-Columns: ``exam``, or ``pseudonym`` and ``exam_date``; ``outcome`` (malignant or benign); optionally ``laterality`` (L or
-R) and ``date``. Dates are YYYY-MM-DD.
+Columns: ``exam``, or ``pseudonym`` and ``exam_date``; ``outcome`` (malignant or benign); optionally ``laterality`` (L, R)
+and ``date``. Dates are YYYY-MM-DD.
 """
 
 from collections.abc import Iterator, Sequence
