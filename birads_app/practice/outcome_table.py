@@ -1,7 +1,7 @@
 """Tables of outcomes: check one line by line and list the entries that it would make.
 
-Columns: ``exam``, or ``pseudonym`` and ``exam_date``; ``outcome`` (malignant or benign); optionally ``laterality`` (L, R)
-and ``date``. Dates are YYYY-MM-DD.
+Columns: ``exam``, or ``pseudonym`` and ``exam_date``; ``outcome`` (malignant or benign); optionally ``laterality`` (L
+or R) and ``date``. Dates are YYYY-MM-DD.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,8 +32,8 @@ _MALIGNANT = {
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Problem of a line that cannot be entered; line 0 is the table as a whole, 1 the header."""
+class LineProblem:
+    """LineProblem of a line that cannot be entered; line 0 is the table as a whole, 1 the header."""
 
     line: int
     message: str
@@ -58,7 +58,7 @@ class Plan:
 
     planned: tuple[Planned, ...] = ()
     known: int = 0
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[LineProblem, ...] = ()
 
     @property
     def entries(self) -> list[Entry]:
@@ -93,16 +93,16 @@ def plan(data: bytes) -> Plan:
     try:
         table = csv_table.read(data, _SPELLINGS)
     except TableError as error:
-        return Plan(problems=(Problem(0, error.sentence),))
+        return Plan(problems=(LineProblem(0, error.sentence),))
     if missing := _missing(table):
-        return Plan(problems=(Problem(1, missing),))
+        return Plan(problems=(LineProblem(1, missing),))
     rows = [_row(row.line, row.cells) for row in table.rows]
-    problems = [row for row in rows if isinstance(row, Problem)]
+    problems = [row for row in rows if isinstance(row, LineProblem)]
     read = [row for row in rows if isinstance(row, _Row)]
     if not rows:
-        problems.append(Problem(1, _("The table has no rows below its header.")))
+        problems.append(LineProblem(1, _("The table has no rows below its header.")))
     found = list(_found(read))
-    problems += [one for one in found if isinstance(one, Problem)]
+    problems += [one for one in found if isinstance(one, LineProblem)]
     unique, doubled = _without_doubles([one for one in found if isinstance(one, Planned)])
     before = outcomes.known({one.entry.exam_id for one in unique})
     placed = [
@@ -122,24 +122,26 @@ def _missing(table: Table) -> str:
     return ""
 
 
-def _row(line: int, cells: dict[str, str]) -> _Row | Problem:
+def _row(line: int, cells: dict[str, str]) -> _Row | LineProblem:
     """Values of a row, or its first problem."""
     outcome, side = cells.get("outcome", "").casefold(), spelling.parse_side(cells.get("laterality", ""))
     if outcome not in _MALIGNANT:
-        return Problem(
+        return LineProblem(
             line, _("“%(cell)s” is not an outcome. Enter malignant or benign.", cell=cells.get("outcome", ""))
         )
     if side is None and "laterality" in cells:
-        return Problem(line, _("“%(cell)s” is not a side. Enter L, R or nothing.", cell=cells["laterality"]))
+        return LineProblem(
+            line, _("“%(cell)s” is not a side. Enter L, R or nothing.", cell=cells["laterality"])
+        )
     try:
         on, exam_date = _date(cells.get("date", "")), _date(cells.get("exam_date", ""))
     except ValueError as error:
-        return Problem(line, _("“%(cell)s” is not a date. Enter it as 2026-03-31.", cell=str(error)))
+        return LineProblem(line, _("“%(cell)s” is not a date. Enter it as 2026-03-31.", cell=str(error)))
     if on is not None and on > date.today():
-        return Problem(line, _("%(day)s is in the future.", day=on.isoformat()))
+        return LineProblem(line, _("%(day)s is in the future.", day=on.isoformat()))
     exam, pseudonym = cells.get("exam", "").lower(), cells.get("pseudonym", "").upper()
     if not exam and not (pseudonym and exam_date):
-        return Problem(line, _("The exam is not identified. Enter its ID, or pseudonym and exam date."))
+        return LineProblem(line, _("The exam is not identified. Enter its ID, or pseudonym and exam date."))
     patient = (pseudonym, exam_date) if exam_date and not exam else None
     return _Row(line, exam, patient, side, _MALIGNANT[outcome], on)
 
@@ -151,7 +153,7 @@ def _date(cell: str) -> date | None:
         raise ValueError(cell) from None
 
 
-def _found(rows: Sequence[_Row]) -> Iterator[Planned | Problem]:
+def _found(rows: Sequence[_Row]) -> Iterator[Planned | LineProblem]:
     """Find the exam of each line."""
     there = outcomes.existing({row.exam for row in rows if row.exam})
     by_patient = outcomes.exams_of({row.patient for row in rows if row.patient})
@@ -160,7 +162,7 @@ def _found(rows: Sequence[_Row]) -> Iterator[Planned | Problem]:
         if len(found) == 1:
             yield Planned(row.line, Entry(found[0], row.laterality, row.malignant, row.on), None)
         elif found:
-            yield Problem(
+            yield LineProblem(
                 row.line,
                 _(
                     "%(count)s exams have this pseudonym and date. Enter the exam ID instead.",
@@ -168,10 +170,10 @@ def _found(rows: Sequence[_Row]) -> Iterator[Planned | Problem]:
                 ),
             )
         else:
-            yield Problem(row.line, _("The exam was not found. It may have been deleted."))
+            yield LineProblem(row.line, _("The exam was not found. It may have been deleted."))
 
 
-def _without_doubles(planned: Sequence[Planned]) -> tuple[list[Planned], list[Problem]]:
+def _without_doubles(planned: Sequence[Planned]) -> tuple[list[Planned], list[LineProblem]]:
     """Separate lines about a breast that an earlier line is about."""
     first: dict[tuple[str, str | None], Planned] = {}
     problems = []
@@ -179,5 +181,5 @@ def _without_doubles(planned: Sequence[Planned]) -> tuple[list[Planned], list[Pr
         known = first.setdefault((one.entry.exam_id, one.entry.laterality), one)
         if known is not one:
             message = _("Duplicate: line %(line)s is about the same breast.", line=known.line)
-            problems.append(Problem(one.line, message))
+            problems.append(LineProblem(one.line, message))
     return list(first.values()), problems

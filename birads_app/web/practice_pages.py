@@ -24,7 +24,7 @@ from birads_app.practice import csv_export, outcome_table
 from birads_app.practice.audit import Audit, audit
 from birads_app.practice.drift import WINDOW
 from birads_app.practice.estimates import ENOUGH, rate_of
-from birads_app.practice.outcome_table import Plan, Problem
+from birads_app.practice.outcome_table import LineProblem, Plan
 from birads_app.records import assessment_queries, audit_log, outcomes, refused_files, signed_assessments
 from birads_app.records.signed_assessments import AssessmentRows, Filters
 from birads_app.svg import count_bars, trend
@@ -125,7 +125,7 @@ def _outcomes_page(plan: Plan, text: str) -> tuple[str, int]:
 
 
 def _refuse(message: str) -> Plan:
-    return Plan(problems=(Problem(0, message),))
+    return Plan(problems=(LineProblem(0, message),))
 
 
 def _filters() -> Filters:

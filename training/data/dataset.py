@@ -65,7 +65,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Listing:
+class DatasetListing:
     """Contents of a data set before any image is decoded.
 
     problems : messages for which training refuses the data set
@@ -77,7 +77,7 @@ class Listing:
     notes: tuple[str, ...]
 
 
-def read(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> Listing:
+def read(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> DatasetListing:
     """List the labelled images of a folder or a table; raises DatasetError if training would refuse it."""
     found = listing(data, classes, pattern)
     if found.problems:
@@ -106,7 +106,7 @@ def read_folder(data: Path, classes: tuple[str, ...] = (), pattern: str | None =
     return dataset
 
 
-def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> Listing:
+def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> DatasetListing:
     """List the labelled images of a folder or a table and collect its problems.
 
     Raises
@@ -132,7 +132,7 @@ def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = Non
         _check_chosen(dataset, classes, data)
     except DatasetError as error:
         problems.append(str(error))
-    return Listing(dataset, tuple(problems), (*joined.notes, *finder.notes, *notes))
+    return DatasetListing(dataset, tuple(problems), (*joined.notes, *finder.notes, *notes))
 
 
 def _table_of(data: Path) -> Path | None:

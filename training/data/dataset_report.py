@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.dataset import Example, Listing
+from training.data.dataset import DatasetListing, Example
 from training.data.loader import LoadedImage
 from training.data.perceptual_hash import near_pairs
 
@@ -119,7 +119,9 @@ def patient_warning(unknown: int, images: int) -> str:
     )
 
 
-def build_report(data: Path, found: Listing, seen: Sequence[LoadedImage], neighbours: int) -> DatasetReport:
+def build_report(
+    data: Path, found: DatasetListing, seen: Sequence[LoadedImage], neighbours: int
+) -> DatasetReport:
     """Put together what the files of a data set hold.
 
     Parameters

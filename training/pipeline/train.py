@@ -153,7 +153,7 @@ def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[HeldOu
     return answers, _leak(config, material)
 
 
-def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.Listing:
+def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.DatasetListing:
     """List the images; raises DatasetError where they cannot be learned from."""
     found = dataset.read(Path(config.data), config.classes, config.patient_pattern)
     for note in found.notes:
@@ -205,7 +205,7 @@ def read(
 
 
 def check(
-    config: TrainConfig, found: dataset.Listing, features: Features, say: Callable[[str], None]
+    config: TrainConfig, found: dataset.DatasetListing, features: Features, say: Callable[[str], None]
 ) -> DatasetReport:
     """What ``flask dataset check`` reports, from the files that were read; its warnings are told."""
     checked = build_report(Path(config.data), found, features.loaded, config.smote_neighbours)
