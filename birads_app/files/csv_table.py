@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from birads_app.terms.errors import InputError
-from birads_app.terms.messages import say
+from birads_app.terms.messages import msg
 
 # Column name -> spellings of its header, the preferred first; see :func:`plain`.
 Columns = Mapping[str, tuple[str, ...]]
@@ -76,15 +76,7 @@ def read(data: bytes, columns: Columns) -> Table:
     next(cells for _, cells in lines if any(map(str.strip, cells)))  # the header
     for line, cells in lines:
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
-            raise TableError(
-                say(
-                    "Line %(line)s has %(cells)s cells, but the header has %(columns)s. Put cells that contain the "
-                    "separator in quotation marks.",
-                    line=line,
-                    cells=len(cells),
-                    columns=len(header),
-                )
-            )
+            raise TableError(msg("table-row-too-long", line=line, cells=len(cells), columns=len(header)))
         if any(cell.strip() for cell in cells):
             found = {name: cells[at].strip() for name, at in named.items() if at < len(cells)}
             rows.append(Row(line, {name: cell for name, cell in found.items() if cell}))
@@ -99,9 +91,7 @@ def plain(header: str) -> str:
 def decode(data: bytes) -> str:
     """Return the text of a table; raises TableError if it is empty, binary or in an unknown encoding."""
     if data.startswith(_WORKBOOK):
-        raise TableError(
-            say("This is a spreadsheet workbook. Export the sheet as CSV and use the exported file.")
-        )
+        raise TableError(msg("table-workbook"))
     mark = next((mark for mark in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
     encodings = [_BYTE_ORDER_MARKS[mark]] if mark else [_utf_16_order(data) or "utf-8", "cp1252"]
     for encoding in encodings:
@@ -112,13 +102,8 @@ def decode(data: bytes) -> str:
         if text.strip("\ufeff \t\r\n") and "\0" not in text:
             return text
         if not text.strip("\ufeff \t\r\n"):
-            raise TableError(say("The table is empty."))
-    raise TableError(
-        say(
-            "This is not a text table in UTF-8, UTF-16 or Windows-1252. Export the table as CSV and use the exported "
-            "file."
-        )
-    )
+            raise TableError(msg("table-empty"))
+    raise TableError(msg("table-encoding"))
 
 
 def _utf_16_order(data: bytes) -> str | None:
@@ -154,12 +139,7 @@ def _cells(text: str, delimiter: str, first_line: int) -> Iterator[tuple[int, li
         except StopIteration:
             return
         except csv.Error as error:
-            raise TableError(
-                say(
-                    "Line %(line)s cannot be read: a quotation mark is not closed, or text follows a closing one.",
-                    line=reader.line_num + first_line - 1,
-                )
-            ) from error
+            raise TableError(msg("table-quotation-mark", line=reader.line_num + first_line - 1)) from error
         yield reader.line_num + first_line - 1, cells
 
 
@@ -174,11 +154,6 @@ def _named(header: list[str], columns: Columns) -> dict[str, int]:
         if spelling is None:
             continue
         if len(places[spelling]) > 1:
-            raise TableError(
-                say(
-                    "The column “%(column)s” occurs twice. Remove or rename one of them.",
-                    column=header[places[spelling][0]],
-                )
-            )
+            raise TableError(msg("table-column-twice", column=header[places[spelling][0]]))
         named[name] = places[spelling][0]
     return named

@@ -93,7 +93,7 @@ def plan(data: bytes) -> Plan:
     try:
         table = csv_table.read(data, _SPELLINGS)
     except TableError as error:
-        return Plan(problems=(LineProblem(0, error.sentence),))
+        return Plan(problems=(LineProblem(0, error.message),))
     if missing := _missing(table):
         return Plan(problems=(LineProblem(1, missing),))
     rows = [_row(row.line, row.cells) for row in table.rows]

@@ -30,6 +30,7 @@ from birads_app.terms.catalogue import (
     image_texts,
     model_texts,
     network_texts,
+    table_texts,
 )
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from birads_app.terms.messages import Message, join, msg
@@ -303,6 +304,7 @@ def test_codes_are_short_lower_case_words_and_stand_once() -> None:
         image_texts.IMAGE,
         model_texts.MODEL,
         network_texts.NETWORK,
+        table_texts.TABLE,
     ]
     assert sum(map(len, tables)) == len(TEXTS) - len(ODD)
     assert not [code for code in TEXTS if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code) or len(code) > 32]
