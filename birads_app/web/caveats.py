@@ -9,7 +9,7 @@ from birads_app.web.wording import missing_views, short_label, translated
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Caveat:
     """One reason.
 
     text : a sentence
@@ -20,16 +20,16 @@ class Doubt:
     views: tuple[str, ...] = ()
 
 
-def doubts(exam: Exam, aggregate: ExamPrediction | None) -> list[Doubt]:
+def caveats(exam: Exam, aggregate: ExamPrediction | None) -> list[Caveat]:
     """What the exam lacks, and the warnings of its images, each once with the views that it is about."""
     missing = missing_views(aggregate) if aggregate else ""
-    found = [Doubt(missing)] if missing else []
+    found = [Caveat(missing)] if missing else []
     by_text: dict[str, list[str]] = {}
     for number, image in enumerate(hanging(exam.images), 1):
         for warning in image.warnings:
             by_text.setdefault(warning, []).append(short_label(image.laterality, image.view, number))
     everywhere = len(exam.images)
     return found + [
-        Doubt(translated(text), () if len(views) == everywhere > 1 else tuple(views))
+        Caveat(translated(text), () if len(views) == everywhere > 1 else tuple(views))
         for text, views in by_text.items()
     ]

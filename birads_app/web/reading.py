@@ -37,7 +37,7 @@ from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
 from birads_app.web import charts, wording, worklist_query
-from birads_app.web.caveats import doubts
+from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
 from birads_app.web.http_status import status_of
 from birads_app.web.security import private
@@ -52,7 +52,7 @@ def _vocabulary() -> dict[str, Any]:
     """Give every template the field's words, and the model that serves."""
     return {
         "serving": _serving(),
-        "show_opinion": current_app.extensions["birads_settings"].show_opinion,
+        "show_ai_result": current_app.extensions["birads_settings"].show_opinion,
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
         "hanging": hanging,
@@ -145,14 +145,14 @@ def try_sample() -> ResponseReturnValue:
 
 @bp.get("/exams/<exam_id>")
 def exam(exam_id: str) -> str:
-    """Show an exam: its images, the assessment, the model's opinion."""
+    """Show an exam: its images, the assessment, the AI result."""
     found, query = exams.get(exam_id), worklist_query.remembered()
     aggregate = exams.aggregate(found)
     return render_template(
         "reading/exam.html",
         exam=found,
         aggregate=aggregate,
-        doubts=doubts(found, aggregate),
+        caveats=caveats(found, aggregate),
         previous=worklist.previous(query, found.id),
         following=worklist.next_waiting(query, current_user, found.id),
         holder=worklist.holder(found),

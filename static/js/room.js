@@ -1,8 +1,8 @@
-// The reading room beyond viewer and form: others see that this exam is open here, and `o` opens the model's opinion.
+// The reading room beyond viewer and form: others see that this exam is open here, and `o` opens the AI result.
 import { TYPED_IN } from "./viewer/keys.js";
 
 const room = document.querySelector("[data-reading-room]");
-const opinion = room.querySelector("[data-opinion]");
+const aiResult = room.querySelector("[data-ai-result]");
 const EVERY_MS = 30_000;
 
 // Report to the server that the exam is open here, or closed. A lost report does no harm: the next one follows.
@@ -23,9 +23,9 @@ if (room.dataset.hold) {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
   if (event.target.closest(TYPED_IN) || document.querySelector("dialog[open]")) return;
-  if (event.key.toLowerCase() !== "o" || !opinion) return;
-  opinion.open = !opinion.open;
-  if (opinion.open) opinion.scrollIntoView({ block: "nearest" });
+  if (event.key.toLowerCase() !== "o" || !aiResult) return;
+  aiResult.open = !aiResult.open;
+  if (aiResult.open) aiResult.scrollIntoView({ block: "nearest" });
   event.preventDefault();
 });
 

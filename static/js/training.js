@@ -2,12 +2,12 @@
 const EVERY = 2000;
 
 function follow(root) {
-  const [sentence, steps, charts, drawings, log] = ["sentence", "steps", "charts", "drawings", "log"].map((id) =>
+  const [message, steps, charts, drawings, log] = ["message", "steps", "charts", "drawings", "log"].map((id) =>
     document.getElementById(id),
   );
 
   function show(now) {
-    if (sentence.textContent !== now.sentence) sentence.textContent = now.sentence;
+    if (message.textContent !== now.message) message.textContent = now.message;
     steps.max = now.total || 1;
     steps.value = now.done;
     const drawn = Object.values(now.charts);

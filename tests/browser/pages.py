@@ -17,7 +17,7 @@ ADDRESSES = {
     "trainings": "/admin/trainings",
     "accounts": "/admin/accounts",
     "tokens": "/admin/tokens",
-    "audit-list": "/admin/audit",
+    "audit-log": "/admin/audit",
     "settings": "/admin/settings",
     "storage": "/admin/storage",
     "error": "/exams/none",

@@ -58,22 +58,22 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
 ):
     page, server = admin
     start_training(page, server, "first-try")
-    sentence = page.locator("#sentence")
-    expect(sentence).to_have_text("Starting…")
-    expect(sentence).to_contain_text(
+    message = page.locator("#message")
+    expect(message).to_have_text("Starting…")
+    expect(message).to_contain_text(
         "Generating synthetic patients", timeout=60_000
     )  # the page follows by itself
     while not (tmp_path / "instance" / "training" / "first-try" / "settings.json").exists():
         page.wait_for_timeout(100)  # until there is something to go on with
     page.get_by_role("link", name="Stop").click()
     page.get_by_role("button", name="Stop").click()
-    expect(sentence).to_contain_text("was stopped before it had finished", timeout=30_000)
+    expect(message).to_contain_text("stopped before completion", timeout=30_000)
     assert [path.name for path in models.iterdir() if path.is_dir()] == ["birads-demo"]
 
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("link", name="Stop")).to_be_visible()
     assert violations(page) == []  # while it runs
-    expect(sentence).to_have_text("Training finished; the model was saved.", timeout=120_000)
+    expect(message).to_have_text("Training finished; the model was saved.", timeout=120_000)
     expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
     page.get_by_role("link", name="Report").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first-try")

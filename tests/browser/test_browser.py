@@ -35,7 +35,7 @@ def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
 
     steps.upload(page, fresh_server, RIGHT_CC)
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
-    expect(page.locator(".opinion .category")).to_have_text(re.compile(r"BI-RADS [1-5] \w+"))
+    expect(page.locator(".ai-result .category")).to_have_text(re.compile(r"BI-RADS [1-5] \w+"))
     expect(page.get_by_text("Usual management").first).to_be_visible()
     expect(page.get_by_text("Research use only. Not a medical device")).to_be_visible()
     expect(page.get_by_role("complementary", name="Demonstration model")).to_be_visible()
@@ -123,7 +123,7 @@ def test_a_sample_exam_has_four_images(page: Page, server: Server):
     page.get_by_role("button", name="Try film exam 2").click()
     expect(page).to_have_url(EXAM_URL, timeout=90_000)
     expect(page.locator(".cell")).to_have_count(4)
-    expect(page.locator(".view-answer")).to_have_count(4)
+    expect(page.locator(".view-result")).to_have_count(4)
 
 
 def test_everything_works_without_javascript(plain_page: Page, server: Server, text_file: str):

@@ -1,4 +1,4 @@
-"""The audit list: searched by an index, a page at a time, and exported as a table that computes nothing."""
+"""Audit log: search, pages, CSV export."""
 
 import csv
 import io
@@ -73,4 +73,4 @@ def test_an_export_is_whole_harmless_and_on_record(app: Flask, auditor: FlaskCli
     assert len(rows) == 66 and rows[1][1:] == ["rita", "store exam", "exam-128", "'=1+1"]
     with app.app_context():
         (last,) = audit_log.newest(1)
-        assert (last.who, last.action, last.detail) == ("otto", "export audit list", "who: rita")
+        assert (last.who, last.action, last.detail) == ("otto", "export audit log", "who: rita")

@@ -90,8 +90,8 @@ def test_it_lists_every_warning_once(serving_app: Flask, reader: FlaskClient, ex
         images = exams.get(exam_url.rsplit("/", 1)[-1]).images
     warnings = {warning for image in images for warning in image.warnings}
     assert warnings
-    doubts = page[page.index('id="doubts-title"') :]
-    assert all(doubts[: doubts.index("</section>")].count(warning) == 1 for warning in warnings)
+    caveats = page[page.index('id="caveats-title"') :]
+    assert all(caveats[: caveats.index("</section>")].count(warning) == 1 for warning in warnings)
 
 
 def test_the_page_needs_neither_inline_script_nor_style(reader: FlaskClient, exam_url: str):

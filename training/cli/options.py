@@ -40,7 +40,7 @@ HEADS = (
     "random-forest",
     "decision-tree",
 )
-REASON = click.option("--reason", default="", help="Why; kept in the audit list.")
+REASON = click.option("--reason", default="", help="Why; kept in the audit log.")
 
 Command = Callable[..., Any]
 

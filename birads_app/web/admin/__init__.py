@@ -1,4 +1,4 @@
-"""Administration: models, training, accounts, API tokens, audit list, settings, storage."""
+"""Administration: models, training, accounts, API tokens, audit log, settings, storage."""
 
 from birads_app.web.admin import accounts, api_tokens, audit_pages, models, overview, system, trainings
 from birads_app.web.admin.blueprint import bp

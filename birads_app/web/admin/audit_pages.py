@@ -1,4 +1,4 @@
-"""The audit list: who did what, found again, and taken away as a table."""
+"""Audit log: search, pages, CSV export."""
 
 from dataclasses import asdict
 from datetime import date
@@ -29,7 +29,7 @@ class SearchForm(Form):
 
 
 @bp.get("/audit")
-def audit_list() -> tuple[str, int]:
+def audit() -> tuple[str, int]:
     """Search the list, a page at a time."""
     form = SearchForm(request.args)
     valid = form.validate()
@@ -53,7 +53,7 @@ def export_audit() -> Response:
         abort(422, _("Invalid search. Go back and correct it."))
     search = _search(form)
     asked = "; ".join(f"{key}: {value}" for key, value in asdict(search).items() if value)
-    audit_log.log(current_user.name, "export audit list", detail=asked)
+    audit_log.log(current_user.name, "export audit log", detail=asked)
     rows = (
         (entry.at.isoformat(timespec="seconds"), entry.who, entry.action, entry.subject, entry.detail)
         for entry in audit_log.all_of(search)

@@ -22,7 +22,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class ReasonForm(FlaskForm):
-    """Asks why something is done; what is answered goes into the audit list."""
+    """Asks why something is done; what is answered goes into the audit log."""
 
     reason = TextAreaField(lazy("Reason"), validators=[DataRequired(), Length(max=500)])
 
@@ -64,7 +64,7 @@ def _sections() -> Iterator[tuple[str, str]]:
     yield "trainings", _("Training")
     yield "accounts", _("Accounts")
     yield "tokens", _("API tokens")
-    yield "audit_list", _("Audit log")
+    yield "audit", _("Audit log")
     yield "settings_page", _("Settings")
     yield "storage_page", _("Storage")
 

@@ -31,7 +31,7 @@ from birads_app.web.charts import losses
 from birads_app.web.wording import translated
 
 # The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
-KNOBS: dict[str, tuple[LazyString, LazyString | str]] = {
+HYPERPARAMETERS: dict[str, tuple[LazyString, LazyString | str]] = {
     "head": (lazy("Head"), lazy("Classifier on top of the extracted features.")),
     "resampling": (lazy("Resampling"), lazy("smote-train balances the training set only.")),
     "split": (lazy("Split by"), lazy("Splitting by image causes data leakage.")),
@@ -60,7 +60,7 @@ _NO_NUL = Regexp(r"[^\0]*\Z")
 
 
 class StartForm(FlaskForm):
-    """What every training needs; :func:`_form` adds the knobs."""
+    """What every training needs; :func:`_form` adds the hyperparameters."""
 
     name = StringField(lazy("Model name"), validators=[InputRequired(), Length(max=64)])
     source = RadioField(
@@ -103,7 +103,7 @@ def training(training_id: str) -> str:
         training=found,
         standing=standing,
         now=_now(standing),
-        knobs=KNOBS,
+        hyperparameters=HYPERPARAMETERS,
         state_words=_state_words(),
     )
 
@@ -155,7 +155,7 @@ def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
         listing=training_runs.newest(_SHOWN),
         running=training_runs.running(),
         first=FIRST,
-        more=[name for name in KNOBS if name not in FIRST],
+        more=[name for name in HYPERPARAMETERS if name not in FIRST],
         state_words=_state_words(),
     )
     return page, status
@@ -163,7 +163,7 @@ def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
 
 def _start(form: Any) -> Training:
     """Start what the form asks for."""
-    chosen = {name: _as_option(form[name].data) for name in KNOBS}
+    chosen = {name: _as_option(form[name].data) for name in HYPERPARAMETERS}
     data = None
     if form.source.data == _FOLDER:
         data = training_runs.data_folder(form.data.data.strip())
@@ -180,10 +180,10 @@ def _as_option(value: Any) -> str:
 
 
 def _form() -> FlaskForm:
-    """The form with a field for each knob, made from the command's own options."""
+    """The form with a field for each hyperparameter, made from the command's own options."""
     known = training_runs.options()
-    knobs = {name: _field(known[name], *words) for name, words in KNOBS.items()}
-    made: FlaskForm = type("TrainingForm", (StartForm,), knobs)()
+    hyperparameters = {name: _field(known[name], *words) for name, words in HYPERPARAMETERS.items()}
+    made: FlaskForm = type("TrainingForm", (StartForm,), hyperparameters)()
     return made
 
 
@@ -207,7 +207,7 @@ def _now(standing: Standing) -> dict[str, Any]:
     curves = told.get("curves", {})
     return {
         "state": standing.state,
-        "sentence": _sentence(standing),
+        "message": _status_message(standing),
         "done": told.get("done", 0),
         "total": told.get("total", 0),
         "charts": {task: losses(curve) for task, curve in curves.items()},
@@ -224,7 +224,7 @@ def _state_words() -> dict[str, str]:
     }
 
 
-def _sentence(standing: Standing) -> str:
+def _status_message(standing: Standing) -> str:
     """What it does now, or how it ended."""
     if standing.state == State.FINISHED:
         return _("Training finished; the model was saved.")
