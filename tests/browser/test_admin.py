@@ -42,8 +42,8 @@ def start_training(page: Page, server: Server, name: str) -> None:
     page.get_by_label("Synthetic patients").fill("8")
     page.get_by_text("More settings").click()
     page.get_by_label("Categories").fill("1,3,5")
-    page.get_by_label("Lay traps").uncheck()
-    page.get_by_label("Show test images").uncheck()
+    page.get_by_label("Run sanity checks").uncheck()
+    page.get_by_label("Include test images").uncheck()
     page.get_by_role("button", name="Start").click()
 
 
@@ -89,7 +89,7 @@ def test_train_watch_stop_go_on_compare_promote_and_roll_back(
     page.get_by_role("link", name="Roll back to birads-demo").click()
     assert violations(page) == []
     give_reason(page, "Too few cases after all", "Roll back")
-    expect(page.get_by_role("status")).to_have_text("birads-demo serves again.", timeout=60_000)
+    expect(page.get_by_role("status")).to_have_text("birads-demo is active again.", timeout=60_000)
     assert (models / "CURRENT").read_text() == "birads-demo\n"
 
     page.goto(f"{server.url}/admin/audit?subject=first-try")

@@ -60,7 +60,7 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
     )
     for key in ("r", "4", "b", "Enter"):
         page.keyboard.press(key)
-    expect(page.get_by_text("Left breast: choose a category before you sign.")).to_be_visible()
+    expect(page.get_by_text("Left breast: choose a category before signing.")).to_be_visible()
     expect(page).to_have_url(EXAM_URL)
     for key in ("l", "2", "d", "Shift+C", "m"):
         page.keyboard.press(key)
@@ -83,7 +83,7 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
     expect(row.get_by_label("Shape")).to_have_value("irregular")
     expect(row.get_by_label("Side")).to_have_value("R")
     expect(row.get_by_text("Marked on RCC")).to_be_visible()
-    expect(page.get_by_label("Text")).to_have_value("1 mass, seen")
+    expect(page.get_by_label("Comments")).to_have_value("1 mass, seen")
     row.get_by_role("button", name="Remove").click()
     expect(row).to_have_count(0)
 

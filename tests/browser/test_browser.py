@@ -36,7 +36,7 @@ def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
     steps.upload(page, fresh_server, RIGHT_CC)
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
     expect(page.locator(".ai-result .category")).to_have_text(re.compile(r"BI-RADS [1-5] \w+"))
-    expect(page.get_by_text("Usual management").first).to_be_visible()
+    expect(page.get_by_text("Management:").first).to_be_visible()
     expect(page.get_by_text("Research use only. Not a medical device")).to_be_visible()
     expect(page.get_by_role("complementary", name="Demonstration model")).to_be_visible()
     expect(page.get_by_role("img", name="Probability of each category")).to_be_visible()
@@ -74,7 +74,7 @@ def test_files_can_be_dropped(page: Page, server: Server):
         }"""
     )
     expect(page.locator("#chosen li")).to_have_count(2)
-    expect(page.get_by_role("button", name="Read 2 images")).to_be_enabled()
+    expect(page.get_by_role("button", name="Analyse 2 images")).to_be_enabled()
     page.get_by_role("button", name="Remove one.dcm").click()
     expect(page.locator("#chosen li")).to_have_count(1)
 
@@ -91,8 +91,8 @@ def test_a_folder_of_two_studies_becomes_two_exams(page: Page, server: Server, t
     page.goto(f"{server.url}/upload")
     page.get_by_label("Choose folder").set_input_files(tmp_path / "cd")
     expect(page.locator("#chosen li")).to_have_count(4)
-    page.get_by_role("button", name="Read 4 images").click()
-    expect(page.get_by_role("status").filter(has_text="sorted into 2 exams")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Analyse 4 images").click()
+    expect(page.get_by_role("status").filter(has_text="2 exams added")).to_be_visible(timeout=60_000)
 
 
 def test_too_many_files_are_not_sent(page: Page, server: Server):
@@ -101,8 +101,8 @@ def test_too_many_files_are_not_sent(page: Page, server: Server):
     page.locator("#files").set_input_files([{"name": f"{number}.png", **file} for number in range(65)])
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url))
-    page.get_by_role("button", name="Read 65 images").click()
-    expect(page.get_by_role("alert")).to_contain_text("65 files are chosen; one upload may have 64")
+    page.get_by_role("button", name="Analyse 65 images").click()
+    expect(page.get_by_role("alert")).to_contain_text("65 files selected; the limit is 64")
     expect(page.locator("#chosen li")).to_have_count(65)
     assert sent == []
 
@@ -112,7 +112,7 @@ def test_an_upload_after_the_session_ended_keeps_the_files(page: Page, server: S
     page.locator("#files").set_input_files(RIGHT_CC)
     page.context.clear_cookies()
     page.get_by_role("button", name="Analyse images").click()
-    expect(page.get_by_role("alert")).to_contain_text("no longer signed in")
+    expect(page.get_by_role("alert")).to_contain_text("session has ended")
     other = page.context.new_page()
     steps.sign_in(other, server)
     page.get_by_role("button", name="Analyse images").click()

@@ -36,7 +36,7 @@ def take_in_exams(page: Page, server: Server, folder: Path) -> None:
             paths.append(folder / f"{study}{side}.dcm")
             paths[-1].write_bytes(factories.dicom_bytes(made))
     steps.upload(page, server, *map(str, paths))
-    expect(page.get_by_text("sorted into 3 exams")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("3 exams added")).to_be_visible(timeout=60_000)
 
 
 def press(page: Page, *keys: str) -> None:
@@ -95,7 +95,7 @@ def test_a_day(fresh_server: Server, browser: Browser, tmp_path: Path) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Practice audit")
     expect(page.get_by_text("3 exams").first).to_be_visible()
     page.goto(f"{server.url}/admin/")
-    expect(page.get_by_text("Your account is not meant for these pages.")).to_be_visible()
+    expect(page.get_by_text("Your account has no access to these pages.")).to_be_visible()
 
     page = auditor.new_page()
     complaints.append(chromium.complaints(page))
