@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from bench import exam, plain, worker
 from bench.measurement import Measurement, take_turns
 from birads_app.imaging.decode import decode
-from birads_app.model import bundles, history
+from birads_app.model import bundles, registry
 from birads_app.model.predictor import Predictor
 
 REQUIRED_RATIO = 3.0
@@ -15,7 +15,7 @@ REQUIRED_MB = 500.0
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """All figures of the model that serves."""
-    bundle = bundles.load(options.models / history.current_name(options.models))
+    bundle = bundles.load(options.models / registry.current_name(options.models))
     dicom = exam.large_dicom()
     memory = worker.measure(dicom, options.models, images=options.rounds)
     predictor = Predictor.load(bundle, "openvino", options.precision)

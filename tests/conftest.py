@@ -24,7 +24,7 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app import create_app
-from birads_app.model import history
+from birads_app.model import registry
 from birads_app.model.predictor import ModelSource
 from birads_app.records import database, migrate, users
 
@@ -152,6 +152,6 @@ def with_model(app: Flask, models: Path) -> Path:
 
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    history.set_current(folder, "birads-demo")
+    registry.promote(folder, "birads-demo")
     register(app)
     return folder

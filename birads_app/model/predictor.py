@@ -10,7 +10,7 @@ import numpy as np
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.segmentation import Box
-from birads_app.model import bundles, conformal, history, occlusion, ood, preprocess
+from birads_app.model import bundles, conformal, occlusion, ood, preprocess, registry
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
@@ -144,7 +144,7 @@ class ModelSource:
 
     def _load(self) -> Predictor:
         try:
-            name = history.current_name(self._models)
+            name = registry.current_name(self._models)
             return Predictor.load(bundles.load(self._models / name), *self._options)
         except ModelError as error:
             if self._predictor is None:
@@ -155,7 +155,7 @@ class ModelSource:
     def _state(self) -> tuple[int, int] | None:
         """Identity of the CURRENT file; it changes with every promotion."""
         try:
-            status = (self._models / "CURRENT").stat()
+            status = (self._models / registry.CURRENT).stat()
         except FileNotFoundError:
             return None
         return status.st_mtime_ns, status.st_ino

@@ -1,4 +1,8 @@
-"""Which model serves: find, verify, promote, roll back. What serves changes in one step or not at all."""
+"""Registry of models: which bundles exist, which one serves, and how that changes.
+
+The file CURRENT lists the promoted models, oldest first; the last one serves. It is replaced in one step, so that
+every reader sees the state before or after a promotion.
+"""
 
 import fcntl
 import json
@@ -7,30 +11,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from birads_app.model import bundles, history
+from birads_app.model import bundles
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine
 from birads_app.terms.errors import BundleError, NoModel, NotForService
 from birads_app.terms.messages import msg
 
+CURRENT = "CURRENT"
 # Beside CURRENT: one JSON line for each promotion against a model's protocol.
 OVERRIDES = "OVERRIDES"
 
+# Name, modification time in ns, size and inode of each file of a bundle.
+_Stamps = tuple[tuple[str, int, int, int], ...]
+# Bundles that this process verified, with their files' stamps at that time; the oldest are dropped first.
+_verified: dict[Path, tuple[_Stamps, Bundle]] = {}
+_REMEMBERED = 64
+
 
 @dataclass(frozen=True)
-class Listed:
+class ListedModel:
     """A model in the folder.
 
-    bundle : None where it is damaged; ``damage`` then says how, and is empty otherwise
-    objection : why it must not be promoted; empty where nothing speaks against it
-    serves : True for the one that answers now
+    bundle : None if it is damaged; ``damage`` then gives the reason, and is empty otherwise
+    objection : reason not to promote it; empty if there is none
+    serves : True for the model that serves
     """
 
     name: str
@@ -40,28 +50,45 @@ class Listed:
     serves: bool
 
 
-def listing(models: Path) -> list[Listed]:
-    """All models by name; files that did not change since they were verified are not read again."""
-    serving = history.promoted(models)[-1:]
+def list_models(models: Path) -> list[ListedModel]:
+    """Return all models by name; files that did not change since they were verified are not read again."""
+    serving = promoted(models)[-1:]
     return [_listed(models, name, [name] == serving) for name in bundles.list_names(models)]
 
 
-def _listed(models: Path, name: str, serves: bool) -> Listed:
+def _listed(models: Path, name: str, serves: bool) -> ListedModel:
     try:
         bundle = find(models, name)
     except BundleError as error:
-        return Listed(name, None, error.message, "", serves)
-    return Listed(name, bundle, "", objection(bundle.manifest), serves)
+        return ListedModel(name, None, error.message, "", serves)
+    return ListedModel(name, bundle, "", objection(bundle.manifest), serves)
 
 
 def find(models: Path, name: str) -> Bundle:
-    """Load one bundle; raises BundleError where it is missing or damaged."""
+    """Return a verified bundle; its files are read only if they changed since this process verified them.
+
+    Raises
+    ------
+    BundleError
+        It is missing or damaged.
+    """
     folder = models / bundles.check_name(name)
-    return _loaded(folder, _stamps(folder))
+    stamps, bundle = _verified.get(folder, ((), None))
+    return bundle if bundle is not None and stamps == _stamps(folder) else _load(folder)
 
 
-def _stamps(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
-    """What changes whenever a file of a bundle does."""
+def _load(folder: Path) -> Bundle:
+    """Verify the checksums of a bundle and remember it."""
+    stamps = _stamps(folder)  # before reading: a file that changes meanwhile has other stamps afterwards
+    bundle = bundles.load(folder)
+    _verified.pop(folder, None)
+    _verified[folder] = stamps, bundle
+    for oldest in list(_verified)[:-_REMEMBERED]:
+        _verified.pop(oldest, None)
+    return bundle
+
+
+def _stamps(folder: Path) -> _Stamps:
     try:
         states = {entry.name: entry.stat() for entry in os.scandir(folder)}
     except OSError:
@@ -69,41 +96,26 @@ def _stamps(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
     return tuple((name, of.st_mtime_ns, of.st_size, of.st_ino) for name, of in sorted(states.items()))
 
 
-@lru_cache(maxsize=64)
-def _loaded(folder: Path, stamps: tuple[tuple[str, int, int, int], ...]) -> Bundle:
-    """A verified bundle, remembered for as long as its files stay as they are."""
-    return bundles.load(folder)
-
-
 def objection(manifest: dict[str, Any]) -> str:
-    """Why a model must not be promoted, from its manifest; empty where nothing speaks against it."""
-    found = manifest.get("protocol")
-    if not isinstance(found, dict) or found.get("may_serve", True):
+    """Return the reason not to promote a model, from its manifest; empty if there is none."""
+    protocol = manifest.get("protocol")
+    if not isinstance(protocol, dict) or protocol.get("may_serve", True):
         return ""
+    title = str(protocol.get("title"))
     if manifest.get("leaks"):
-        return msg(
-            "comparison-model-leaks",
-            title=str(found.get("title")),
-        )
-    return msg(
-        "comparison-model",
-        title=str(found.get("title")),
-    )
+        return msg("comparison-model-leaks", title=title)
+    return msg("comparison-model", title=title)
 
 
-def verify(models: Path, name: str, engine: str, precision: str) -> str:
-    """Check a bundle's checksums and that its graphs run and agree with its manifest.
-
-    Returns
-    -------
-    Message on what was found.
+def verify(models: Path, name: str, engine: str, precision: str) -> Bundle:
+    """Verify a bundle's checksums, and that its graphs run and agree with its manifest; takes seconds.
 
     Raises
     ------
     BundleError
         The bundle must not serve.
     """
-    bundle = bundles.load(models / bundles.check_name(name))
+    bundle = _load(models / bundles.check_name(name))
     running = open_engine(bundle, engine, precision)
     try:
         logits = running.logits(running.maps(np.zeros((1, bundle.size, bundle.size, 3), np.float32)))
@@ -111,73 +123,111 @@ def verify(models: Path, name: str, engine: str, precision: str) -> str:
         raise BundleError(msg("graphs-mismatch", name=name)) from error
     if logits.shape != (1, len(bundle.classes)) or not np.isfinite(softmax(logits, bundle.temperature)).all():
         raise BundleError(
-            msg(
-                "bad-model-output",
-                name=name,
-                values=logits.shape[-1],
-                classes=len(bundle.classes),
-            )
+            msg("bad-model-output", name=name, values=logits.shape[-1], classes=len(bundle.classes))
         )
-    return f"{name} is whole: checksums agree and it answers for BI-RADS {', '.join(bundle.classes)}."
+    return bundle
 
 
 def check(models: Path, name: str, engine: str, precision: str, *, override: bool = False) -> str:
-    """Verify a bundle and ask whether it may serve; takes seconds and changes nothing.
+    """Verify a bundle and check that its protocol allows it to serve; changes nothing.
 
     Parameters
     ----------
-    override : an administrator insists, though its protocol forbids
+    override : an administrator insists, against the protocol
 
     Returns
     -------
-    The objection that is overridden; empty where there is none.
+    The objection that is overridden; empty if there is none.
 
     Raises
     ------
-    BundleError, NotForService
-        It is not fit to serve.
+    BundleError
+        The bundle must not serve.
+    NotForService
+        Its protocol forbids it, without ``override``.
     """
-    verify(models, name, engine, precision)
-    found = objection(find(models, name).manifest)
-    if found and not override:
-        raise NotForService(
-            msg(
-                "must-not-serve",
-                name=name,
-                objection=found,
-            )
-        )
-    return found
+    reason = objection(verify(models, name, engine, precision).manifest)
+    if reason and not override:
+        raise NotForService(msg("must-not-serve", name=name, objection=reason))
+    return reason
+
+
+def promoted(models: Path) -> list[str]:
+    """Return the names of promoted models, oldest first; the last one serves.
+
+    Raises
+    ------
+    BundleError
+        The list cannot be read.
+    """
+    try:
+        return (models / CURRENT).read_text("utf-8").split()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(msg("current-unreadable", file=str(models / CURRENT))) from error
+
+
+def current_name(models: Path) -> str:
+    """Return the name of the model that serves; raises NoModel if there is none, BundleError as :func:`promoted`."""
+    names = promoted(models)
+    if not names:
+        raise NoModel(msg("model-missing"))
+    return bundles.check_name(names[-1])
+
+
+def previous(models: Path) -> str:
+    """Return the name of the model that served before; raises NoModel if there is none."""
+    names = promoted(models)
+    if len(names) < 2:
+        raise NoModel(msg("no-previous-model"))
+    return bundles.check_name(names[-2])
 
 
 def promote(models: Path, name: str, overridden: str = "") -> None:
-    """Let a bundle serve that :func:`check` found fit; an overridden objection is put on record first."""
-    with _turn(models):
-        if overridden:
-            _record_override(models, name, overridden)
-        history.set_current(models, name)
-
-
-def roll_back(models: Path, expected: str) -> str:
-    """Let the model serve again that served before, and give its name; its files are checked first.
+    """Let a bundle serve; its files are verified again only if they changed since :func:`check`.
 
     Parameters
     ----------
-    expected : name of the model that is meant
+    overridden : the objection of :func:`check`, recorded before the model serves
+
+    Raises
+    ------
+    BundleError
+        The bundle is missing or damaged; the current model remains.
+    """
+    find(models, name)
+    with _turn(models):
+        if overridden:
+            _record_override(models, name, overridden)
+        names = promoted(models)
+        if names[-1:] != [name]:
+            _write_promoted(models, [*names, name])
+
+
+def roll_back(models: Path, expected: str | None = None) -> str:
+    """Let the previous model serve again and return its name.
+
+    Parameters
+    ----------
+    expected : the previous model's name, as the caller saw it; any by default
 
     Raises
     ------
     NoModel, BundleError
-        There is none, it is damaged, or another one than expected; the current one goes on serving.
+        There is no previous model, it is damaged, or it is not the expected one; the current model remains.
     """
     with _turn(models):
-        if history.previous(models) != expected:
-            raise NoModel(msg("previous-model-changed", name=expected))
-        return history.roll_back(models)
+        name = previous(models)
+        if expected not in (None, name):
+            raise NoModel(msg("previous-model-changed", name=str(expected)))
+        find(models, name)
+        _write_promoted(models, promoted(models)[:-1])
+    return name
 
 
 def card(models: Path, name: str) -> str:
-    """A model's card, with a line for each time it was promoted against its protocol."""
+    """Return a model's card, with a line for each promotion against its protocol."""
     lines = [
         f"**Promoted on {entry['at']} against its protocol. {entry['objection']}**"
         for entry in _overrides(models)
@@ -188,13 +238,17 @@ def card(models: Path, name: str) -> str:
 
 @contextmanager
 def _turn(models: Path) -> Iterator[None]:
-    """One promotion at a time: each reads the list of names before it replaces it."""
+    """Serialise promotions: each reads the list of names before it replaces it."""
     handle = os.open(models, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+
+
+def _write_promoted(models: Path, names: list[str]) -> None:
+    bundles.replace(models / CURRENT, "".join(f"{name}\n" for name in names).encode())
 
 
 def _record_override(models: Path, name: str, objection: str) -> None:

@@ -1,4 +1,4 @@
-"""Promote and roll back as people do it, with the reason on record; the page and the command share this way."""
+"""Promotion and roll-back with an audit entry, for the page and the command alike."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from flask import current_app
 
 from birads_app.config import Settings
-from birads_app.model import history, registry
+from birads_app.model import registry
 from birads_app.records import audit_log, database, migrate
 from birads_app.records.users import CONSOLE
 
@@ -16,35 +16,35 @@ def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool =
 
     Parameters
     ----------
-    override : let it serve though its protocol forbids; that is put on record as well
+    override : promote it against its protocol, which is recorded as well
 
     Raises
     ------
     BundleError, NotForService
-        It is not fit to serve, and nothing changes.
+        It must not serve; nothing changes.
     """
     settings = _settings()
     objection = registry.check(settings.models, name, settings.engine, settings.precision, override=override)
-    with _on_record(who, "promote against protocol" if objection else "promote model", name, reason):
+    with _audited(who, "promote against protocol" if objection else "promote model", name, reason):
         registry.promote(settings.models, name, objection)
 
 
 def roll_back(who: str = CONSOLE, reason: str = "", name: str | None = None) -> str:
-    """Verify the model that served before, let it serve again, and give its name.
+    """Verify the previous model, let it serve again, and return its name.
 
     Parameters
     ----------
-    name : of the model that is meant; whichever served before without it
+    name : expected name of the previous model; any by default
 
     Raises
     ------
     NoModel, BundleError
-        There is none, it is damaged, or another one than meant; the current one goes on serving.
+        There is no previous model, it is damaged, or it is not the expected one; the current model remains.
     """
     settings = _settings()
-    name = name or history.previous(settings.models)
+    name = name or registry.previous(settings.models)
     registry.verify(settings.models, name, settings.engine, settings.precision)
-    with _on_record(who, "roll back to model", name, reason):
+    with _audited(who, "roll back to model", name, reason):
         return registry.roll_back(settings.models, name)
 
 
@@ -54,11 +54,12 @@ def _settings() -> Settings:
 
 
 @contextmanager
-def _on_record(who: str, action: str, name: str, reason: str) -> Iterator[None]:
-    """Do it and write it down, both or neither; on a machine that only trains there is no list to write to."""
+def _audited(who: str, action: str, name: str, reason: str) -> Iterator[None]:
+    """Keep the change and its audit entry, or neither; without a database, as for training alone, no entry."""
     if not (database.exists() and migrate.is_current()):
         yield
         return
     with database.writing() as current:
         audit_log.add(current, who, action, name, reason)
+        current.flush()  # takes the write lock, so that a busy or full database stops the change before it is made
         yield

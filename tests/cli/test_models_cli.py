@@ -8,17 +8,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.model import bundles, history
+from birads_app.model import bundles, registry
 from training.cli.commands import register
 
 
 @pytest.fixture
 def folder(app: Flask, tiny_models: Path) -> Path:
-    """A folder with two whole models, of which the first serves."""
+    """A folder with two valid models, of which the first serves."""
     folder = Path(app.extensions["birads_settings"].models)
     for name in ("first", "second"):
         shutil.copytree(tiny_models / "birads-demo", folder / name, copy_function=os.link)
-    history.set_current(folder, "first")
+    registry.promote(folder, "first")
     return folder
 
 
@@ -63,7 +63,7 @@ def test_show_prints_the_card(folder, run) -> None:
 
 
 def test_verify_runs_the_model(folder, run) -> None:
-    assert "second is whole" in run("verify", "second")
+    assert "second is valid" in run("verify", "second")
 
 
 @pytest.mark.parametrize("file", ["README.md", "head.pb", "manifest.json"])
@@ -71,14 +71,14 @@ def test_a_damaged_model_is_not_promoted(folder, run, file) -> None:
     damage(folder / "second" / file)
     assert file.split(".")[0].replace("README", "README.md") in run("verify", "second", status=1)
     assert "second" in run("promote", "second", status=1)
-    assert history.current_name(folder) == "first"
+    assert registry.current_name(folder) == "first"
 
 
 def test_promote_and_roll_back(folder, run) -> None:
     assert "second serves now" in run("promote", "second")
-    assert history.current_name(folder) == "second"
+    assert registry.current_name(folder) == "second"
     assert "first serves again" in run("rollback")
-    assert history.current_name(folder) == "first"
+    assert registry.current_name(folder) == "first"
     assert "no earlier model" in run("rollback", status=1)
 
 
@@ -86,7 +86,7 @@ def test_roll_back_to_a_damaged_model_changes_nothing(folder, run) -> None:
     run("promote", "second")
     damage(folder / "first" / "head.pb")
     run("rollback", status=1)
-    assert history.current_name(folder) == "second"
+    assert registry.current_name(folder) == "second"
 
 
 @pytest.mark.parametrize("name", ["../first", "..", "a/b", ""])

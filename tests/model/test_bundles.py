@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from birads_app.model import bundles, history, preprocess
+from birads_app.model import bundles, preprocess, registry
 from birads_app.terms.errors import BundleError, NoModel
 
 MANIFEST = {
@@ -145,45 +145,45 @@ def test_it_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 def test_promotion_is_remembered_and_undone(tmp_path: Path) -> None:
     with pytest.raises(NoModel, match="flask models promote"):
-        history.current_name(tmp_path)
+        registry.current_name(tmp_path)
     write(tmp_path, "first")
     write(tmp_path, "second")
     assert bundles.list_names(tmp_path) == ["first", "second"]
-    history.set_current(tmp_path, "first")
-    history.set_current(tmp_path, "second")
-    history.set_current(tmp_path, "second")
-    assert history.promoted(tmp_path) == ["first", "second"]
-    assert history.roll_back(tmp_path) == "first"
-    assert history.current_name(tmp_path) == "first"
+    registry.promote(tmp_path, "first")
+    registry.promote(tmp_path, "second")
+    registry.promote(tmp_path, "second")
+    assert registry.promoted(tmp_path) == ["first", "second"]
+    assert registry.roll_back(tmp_path) == "first"
+    assert registry.current_name(tmp_path) == "first"
     with pytest.raises(NoModel, match="no earlier model"):
-        history.roll_back(tmp_path)
+        registry.roll_back(tmp_path)
 
 
 def test_a_damaged_model_is_not_promoted(tmp_path: Path) -> None:
-    history.set_current(tmp_path, write(tmp_path, "first").name)
+    registry.promote(tmp_path, write(tmp_path, "first").name)
     (write(tmp_path, "second") / "head.pb").write_bytes(b"other")
     with pytest.raises(BundleError):
-        history.set_current(tmp_path, "second")
-    assert history.current_name(tmp_path) == "first"
+        registry.promote(tmp_path, "second")
+    assert registry.current_name(tmp_path) == "first"
 
 
 def test_rollback_to_a_damaged_model_changes_nothing(tmp_path: Path) -> None:
     for name in ("first", "second"):
-        history.set_current(tmp_path, write(tmp_path, name).name)
+        registry.promote(tmp_path, write(tmp_path, name).name)
     (tmp_path / "first" / "head.pb").unlink()
     with pytest.raises(BundleError):
-        history.roll_back(tmp_path)
-    assert history.current_name(tmp_path) == "second"
+        registry.roll_back(tmp_path)
+    assert registry.current_name(tmp_path) == "second"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\n", b"../elsewhere\n", b".hidden\n"])
 def test_a_damaged_list_of_promotions_is_said(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "CURRENT").write_bytes(content)
     with pytest.raises(BundleError):
-        history.current_name(tmp_path)
+        registry.current_name(tmp_path)
 
 
 def test_a_list_of_promotions_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "CURRENT").mkdir()
     with pytest.raises(BundleError, match="Remove it, then"):
-        history.current_name(tmp_path)
+        registry.current_name(tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birads_app.model import bundles, history, occlusion
+from birads_app.model import bundles, occlusion, registry
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine, open_graph
@@ -17,7 +17,7 @@ from training.phantoms.generate import patients
 @pytest.fixture(scope="module")
 def bundle(models: Path) -> Bundle:
     """The shipped model."""
-    return bundles.load(models / history.current_name(models))
+    return bundles.load(models / registry.current_name(models))
 
 
 @pytest.fixture(scope="module")

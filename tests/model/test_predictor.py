@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from birads_app.imaging.decode import Mammogram
-from birads_app.model import bundles, history
+from birads_app.model import bundles, registry
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.terms.errors import BundleError, NoModel, NotAMammogram
 from training.phantoms.generate import WHITE, patients
@@ -39,7 +39,7 @@ def predictor(models: Path) -> Predictor:
 @pytest.fixture
 def folder(models: Path, tmp_path: Path) -> Path:
     """A folder with the shipped model twice, the first promoted."""
-    shipped = models / history.current_name(models)
+    shipped = models / registry.current_name(models)
     parts = {name: (shipped / name).read_bytes() for name in (bundles.BACKBONE, bundles.HEAD)}
     manifest = bundles.load(shipped).manifest
     for name in ("first", "second"):
@@ -52,7 +52,7 @@ def folder(models: Path, tmp_path: Path) -> Path:
             head=parts[bundles.HEAD],
             evaluation={},
         )
-    history.set_current(tmp_path, "first")
+    registry.promote(tmp_path, "first")
     return tmp_path
 
 
@@ -109,9 +109,9 @@ def test_a_promotion_is_followed_without_a_restart(folder: Path) -> None:
     source = ModelSource(folder)
     first = source.get()
     assert source.get() is first
-    history.set_current(folder, "second")
+    registry.promote(folder, "second")
     assert source.get().bundle.name == "second"
-    history.roll_back(folder)
+    registry.roll_back(folder)
     assert source.get().bundle.name == "first"
 
 
@@ -127,7 +127,7 @@ def test_nobody_waits_while_a_newcomer_is_loaded(folder: Path, monkeypatch: pyte
         return load(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Predictor, "load", load_slowly)
-    history.set_current(folder, "second")
+    registry.promote(folder, "second")
     first_to_ask = threading.Thread(target=source.get)
     first_to_ask.start()
     assert loading.wait(30)
@@ -142,7 +142,7 @@ def test_a_broken_newcomer_leaves_the_loaded_model_serving(
 ) -> None:
     source = ModelSource(folder)
     source.get()
-    history.set_current(folder, "second")
+    registry.promote(folder, "second")
     (folder / "second" / bundles.HEAD).write_bytes(b"damaged")
     assert source.get().bundle.name == "first"
     assert "Keeping model first" in caplog.text

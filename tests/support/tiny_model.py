@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model import bundles, history, preprocess
+from birads_app.model import bundles, preprocess, registry
 from training.config import SHIPPED
 from training.engine.backbone import freeze_backbone
 from training.engine.freeze import freeze
@@ -81,5 +81,5 @@ def write(models: Path, name: str = SHIPPED, channels: int = 2048) -> Path:
         head=head,
         evaluation={},
     )
-    history.set_current(models, name)
+    registry.promote(models, name)
     return path

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.model import bundles, history, occlusion, preprocess
+from birads_app.model import bundles, occlusion, preprocess, registry
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_graph
 from tests.conftest import ROOT
@@ -240,7 +240,7 @@ def test_it_is_promoted(kind: str, bundle_of, app: Flask, runner: FlaskCliRunner
     shutil.copytree(bundle_of[kind][0], folder / kind, copy_function=os.link)
     result = runner.invoke(args=["models", "promote", kind])
     assert result.exit_code == 0 and f"{kind} serves now" in result.output, result.output
-    assert history.current_name(folder) == kind
+    assert registry.current_name(folder) == kind
 
 
 def test_networks_learn_by_the_ordinal_loss() -> None:

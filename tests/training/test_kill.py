@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundles, history
+from birads_app.model import bundles, registry
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.preprocess import prepare
@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
     """A folder with an instance and a tiny model, which serves."""
     place = tmp_path_factory.mktemp("kill")
     shutil.copytree(tiny_models / "birads-demo", place / "models" / "birads-demo", copy_function=os.link)
-    history.set_current(place / "models", "birads-demo")
+    registry.promote(place / "models", "birads-demo")
     return place
 
 
@@ -126,7 +126,7 @@ def test_ten_kills_and_as_many_resumptions_give_the_same_model(
         else:  # while it learns, or writes the model
             first = work / "fold-0.npz"
             kills += killed(commands, command(phantoms, name), lasts / 3 * random.random(), after=first)
-        assert history.current_name(place / "models") == "birads-demo"
+        assert registry.current_name(place / "models") == "birads-demo"
         midway += any(work.glob("*.npz"))
         status = run(commands, "train", "--resume", "--name", name)
         if status and "There is no interrupted training" in commands.output:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.model import history
+from birads_app.model import registry
 from birads_app.terms.errors import ModelError
 from tests.support.nearest import Nearest
 from training.cli.commands import register
@@ -36,7 +36,7 @@ def run(app: Flask, runner: FlaskCliRunner, models: Path):
     register(app)
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(models / "birads-demo", folder / "birads-demo", copy_function=os.link)
-    history.set_current(folder, "birads-demo")
+    registry.promote(folder, "birads-demo")
 
     def invoke(*arguments: str, status: int = 0) -> str:
         result = runner.invoke(args=["reproduce", *arguments])

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 from test_heads import arguments_for
 
-from birads_app.model import bundles, history
+from birads_app.model import bundles, registry
 from birads_app.terms.errors import BiradsError
 from training.engine import fit
 from training.heads import head
@@ -55,7 +55,7 @@ def flask(runner: FlaskCliRunner, folder: Path):
         result = runner.invoke(args=arguments)
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output
-        assert history.current_name(folder) == "birads-demo"
+        assert registry.current_name(folder) == "birads-demo"
         assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
         return result.output
 

@@ -17,7 +17,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundles, history
+from birads_app.model import bundles, registry
 from birads_app.model.predictor import Predictor
 from training import heads
 from training.cli.commands import register
@@ -60,7 +60,7 @@ def train(runner: FlaskCliRunner, folder: Path):
             assert "Traceback" not in result.output
             assert result.output.strip().splitlines()[-1].startswith("Error: ")
             assert sorted(folder.rglob("*")) == before
-            assert history.current_name(folder) == "birads-demo"
+            assert registry.current_name(folder) == "birads-demo"
         return result.output
 
     return run
@@ -77,7 +77,7 @@ def test_it_works(train, phantoms, folder) -> None:
     assert "40 images can be used" in output
     assert "F1 (macro)" in output and "flask models promote mine" in output
     assert "WARNING" not in output
-    assert history.current_name(folder) == "birads-demo"
+    assert registry.current_name(folder) == "birads-demo"
     bundle = bundles.load(folder / "mine")
     assert bundle.classes == ("1", "2", "3", "4", "5") and not bundle.demonstration
     assert (folder / "mine" / "backbone.pb").read_bytes() == (folder / "birads-demo/backbone.pb").read_bytes()
@@ -98,7 +98,7 @@ def test_it_works(train, phantoms, folder) -> None:
 
     output = train(phantoms, "--promote", name="again")
     assert "40 from the cache" in output and "again serves now" in output
-    assert history.current_name(folder) == "again"
+    assert registry.current_name(folder) == "again"
     again = json.loads((folder / "again" / "evaluation.json").read_text())
     assert again["confusion"] == evaluation["confusion"]
 
@@ -121,9 +121,9 @@ def test_a_protocol_that_leaks_says_so_and_serves_only_by_order(train, phantoms,
 
     refused = runner.invoke(args=["models", "promote", "mine"])
     assert refused.exit_code == 1 and "It leaks" in refused.output and "Traceback" not in refused.output
-    assert history.current_name(folder) == "birads-demo" and not (folder / "OVERRIDES").exists()
+    assert registry.current_name(folder) == "birads-demo" and not (folder / "OVERRIDES").exists()
     assert runner.invoke(args=["models", "promote", "mine", "--override-protocol"]).exit_code == 0
-    assert history.current_name(folder) == "mine"
+    assert registry.current_name(folder) == "mine"
     assert json.loads((folder / "OVERRIDES").read_text())["name"] == "mine"
     assert "**Promoted on " in runner.invoke(args=["models", "show", "mine"]).output
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from birads_app.model import bundles, evaluation, history
+from birads_app.model import bundles, evaluation, registry
 from birads_app.records import audit_log
 from birads_app.records.schema import Role
 from birads_app.web.model_card import rendered
@@ -57,11 +57,11 @@ def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_re
     assert admin.post(address, data={"override": "y"}).status_code == 422
     refused = admin.post(address, data={"reason": "to try"})
     assert refused.status_code == 422 and "Tick this" in refused.text
-    assert history.current_name(folder) == "birads-demo"
+    assert registry.current_name(folder) == "birads-demo"
 
     done = admin.post(address, data={"reason": "to try", "override": "y"}, follow_redirects=True)
     assert "second is now active." in done.text
-    assert history.current_name(folder) == "second"
+    assert registry.current_name(folder) == "second"
     assert last_entry(app) == ("anna", "promote against protocol", "second", "to try")
     assert "against its protocol. It was trained to be compared with" in admin.get("/models/second").text
 
@@ -83,7 +83,7 @@ def test_a_damaged_model_is_told_and_changes_nothing(admin: FlaskClient, folder:
     (second / bundles.HEAD).write_bytes(b"spoilt")
     assert "head.pb of model second was changed or damaged" in admin.get("/admin/models").text
     assert admin.post("/admin/models/second/promote", data={"reason": "x"}).status_code == 503
-    assert history.current_name(folder) == "birads-demo"
+    assert registry.current_name(folder) == "birads-demo"
 
 
 def test_figures_stand_side_by_side(admin: FlaskClient, folder: Path, second: Path) -> None:

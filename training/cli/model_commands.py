@@ -10,7 +10,7 @@ from training.cli import options
 from training.cli.console import one_line_errors, settings, site
 
 if TYPE_CHECKING:
-    from birads_app.model.registry import Listed
+    from birads_app.model.registry import ListedModel
 
 
 @click.group("models", cls=AppGroup)
@@ -21,10 +21,10 @@ def models() -> None:
 @models.command("list")
 def list_models() -> None:
     """List the bundles; the star marks the one that serves."""
-    from birads_app.model.registry import listing
+    from birads_app.model import registry
 
     with one_line_errors():
-        found = listing(Path(settings().models))
+        found = registry.list_models(Path(settings().models))
     if not found:
         click.echo("There are no models. Train one: flask train --data DIR --name NAME")
     width = max((len(one.name) for one in found), default=0)
@@ -32,7 +32,7 @@ def list_models() -> None:
         click.echo(f"{'*' if one.serves else ' '} {one.name:{width}}  {_line(one)}")
 
 
-def _line(one: "Listed") -> str:
+def _line(one: "ListedModel") -> str:
     """What ``flask models list`` says of a model."""
     if one.bundle is None:
         return f"DAMAGED: {one.damage}"
@@ -57,11 +57,12 @@ def show(name: str) -> None:
 @click.argument("name")
 def verify(name: str) -> None:
     """Check a bundle's checksums and run it once."""
-    from birads_app.model.registry import verify as run
+    from birads_app.model import registry
 
     with one_line_errors():
         chosen = settings()
-        click.echo(run(Path(chosen.models), name, chosen.engine, chosen.precision))
+        bundle = registry.verify(Path(chosen.models), name, chosen.engine, chosen.precision)
+        click.echo(f"{name} is valid: checksums match, and it predicts BI-RADS {', '.join(bundle.classes)}.")
 
 
 @models.command("compare")

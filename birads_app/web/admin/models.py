@@ -7,7 +7,7 @@ from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from wtforms import BooleanField, HiddenField
 
-from birads_app.model import bundles, history, registry
+from birads_app.model import bundles, registry
 from birads_app.model.evaluation import Figure, Measured, measured
 from birads_app.services import promotion as promoting
 from birads_app.terms.errors import BiradsError, BundleError, ModelError
@@ -37,7 +37,7 @@ def models() -> str:
     """List the models."""
     return render_template(
         "admin/models.html",
-        listing=registry.listing(settings().models),
+        listing=registry.list_models(settings().models),
         before=_before(),
         report=bundles.REPORT,
     )
@@ -139,7 +139,7 @@ def _bundle(name: str) -> bundles.Bundle:
 def _before() -> str | None:
     """The model to which a roll-back goes."""
     try:
-        return history.previous(settings().models)
+        return registry.previous(settings().models)
     except ModelError:
         return None
 

@@ -2,7 +2,7 @@
 
 from flask import render_template
 
-from birads_app.model import history
+from birads_app.model import registry
 from birads_app.records import audit_log, tokens, users
 from birads_app.services import training_runs
 from birads_app.terms.errors import ModelError
@@ -26,6 +26,6 @@ def overview() -> str:
 
 def _current() -> str | None:
     try:
-        return history.current_name(settings().models)
+        return registry.current_name(settings().models)
     except ModelError:
         return None
