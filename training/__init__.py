@@ -1,8 +1,8 @@
-"""The offline half: learning, evaluating and promoting models.
+"""The offline half of the product: training and evaluation of models.
 
-It builds on ``birads_app.inference`` and knows nothing of the web, the database or the settings. Importing
-this package imports nothing heavy; TensorFlow's start-up chatter is switched off here, before anyone can
-import it.
+It builds on ``birads_app.model`` and ``birads_app.imaging`` and does not depend on the web, the database or the
+settings. Importing this package imports nothing heavy. TensorFlow's start-up messages are switched off here,
+before any module can import it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What can be turned in a training, and where it runs."""
+"""Configuration of a training: its hyperparameters, and the folders and engine it runs with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from training.errors import TrainingError
 # The loss functions of network heads.
 CROSS_ENTROPY, ORDINAL = "cross-entropy", "ordinal"
 LOSSES = (CROSS_ENTROPY, ORDINAL)
-# The bundle that comes with the product, whose backbone makes the features unless another is asked for.
+# The bundle that comes with the product; its backbone computes the features unless another is chosen.
 SHIPPED = "birads-demo"
 # Fields that bundles and interrupted trainings of earlier versions keep under other names.
 _FORMER_NAMES = {"traps": "sanity_checks", "images": "report_images"}
@@ -17,48 +17,50 @@ _FORMER_NAMES = {"traps": "sanity_checks", "images": "report_images"}
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The knobs of a training; all are kept in the bundle's manifest."""
+    """Data, protocol and hyperparameters of a training; all are kept in the bundle's manifest."""
 
     data: str  # folder with one folder of images per category, or a table of labels
     name: str  # of the new bundle
-    classes: tuple[str, ...] = ()  # categories to learn; all found when empty
-    patient_pattern: str | None = None  # where neither a table nor a known way of naming tells the patients
-    backbone: str = "resnet50"  # "vgg16" and "vgg19" to compare with; they are several times slower
-    backbone_weights: str = "shipped"  # "imagenet" for features that saw no mammogram, or a Keras .h5 file
-    head: str = "dense"
-    loss: str = CROSS_ENTROPY  # "ordinal" where naming a distant category is worse than a neighbour
-    fine_tune: str | None = (
-        None  # the backbone learns from this stage on; worth it with a thousand images or more
+    classes: tuple[str, ...] = ()  # categories to train on; all that the data have if empty
+    patient_pattern: str | None = None  # for file names of no known pattern, without a table
+    backbone: str = "resnet50"  # "vgg16" and "vgg19" are for comparison and several times slower
+    backbone_weights: str = (
+        "shipped"  # "imagenet" for features not trained on mammograms, or a Keras .h5 file
     )
-    fine_tune_rate: float = 3e-5  # above 1e-4 the stages forget what they know
+    head: str = "dense"
+    loss: str = CROSS_ENTROPY  # "ordinal" penalises distant categories more than neighbouring ones
+    fine_tune: str | None = (
+        None  # first stage of the backbone to fine-tune; worth it with a thousand images or more
+    )
+    fine_tune_rate: float = 3e-5  # above 1e-4 the stages lose what they had learned
     fine_tune_epochs: int = 20
     fine_tune_patience: int = 4
     seed: int = 0
-    test_share: float = 0.2  # more gives narrower intervals, and less to learn from
-    validation_share: float = 0.15  # early stopping and temperature come from these patients
-    resampling: str = "smote-train"  # "none" to see what imbalance does, "smote-all" to see what leaks
-    split: str = "patient"  # "image" to see what leaks
-    folds: int = 0  # 5 or 10 to measure on all images by cross-validation, at so many times the effort
+    test_share: float = 0.2  # more gives narrower intervals and a smaller training set
+    validation_share: float = 0.15  # for early stopping and calibration
+    resampling: str = "smote-train"  # "none" shows the effect of imbalance, "smote-all" that of leakage
+    split: str = "patient"  # "image" shows the effect of leakage
+    folds: int = 0  # 5 or 10 to test on all images by cross-validation; takes as many trainings
     smote_neighbours: int = 5
     epochs: int = 100
-    patience: int = 12  # raise where the validation loss is jumpy
+    patience: int = 12  # raise it if the validation loss is noisy
     batch_size: int = 32
     learning_rate: float = 1e-3
-    dropout: float = 0.5  # lower where even the training part is not learned
+    dropout: float = 0.5  # lower it if even the training set is not fitted
     replicates: int = 2000  # bootstrap samples behind each interval
     sanity_checks: bool = (
         True  # metadata baseline and label permutation; the latter fits the head five more times
     )
-    report_images: bool = True  # test images in the report; leave them out where it is passed on
+    report_images: bool = True  # test images in report.html; leave them out of a report that others will see
 
     @classmethod
     def read(cls, settings: dict[str, Any]) -> "TrainConfig":
-        """The configuration whose fields were kept as JSON.
+        """Read a configuration from its fields as kept in JSON, also by earlier versions.
 
         Raises
         ------
         TrainingError
-            It is damaged, or of a program with other knobs.
+            The fields are damaged or those of another version.
         """
         try:
             return cls(**{**_renamed(settings), "classes": tuple(settings["classes"])})
@@ -76,12 +78,12 @@ def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Site:
-    """Where and with what a training runs; no part of the recipe.
+    """Folders and engine of a training; they have no influence on its result.
 
-    models : folder of bundles, read for the shipped backbone
-    cache : folder for feature maps
+    models : folder of bundles, from which the shipped backbone is read
+    cache : folder of the feature store and of other caches
     target : folder that receives the new bundle; ``models`` when None
-    work : folder for what a training that is stopped leaves; nothing is kept when None
+    work : folder of run directories, from which interrupted trainings resume; None keeps nothing
     """
 
     models: Path

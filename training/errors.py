@@ -1,9 +1,9 @@
-"""What can go wrong in training; the message says what was found and what to do.
+"""Errors of training; each message says what was found and what to do.
 
 BiradsError
 └── TrainingError            training cannot go on
-    ├── DatasetError         the folder of images cannot be learned from
-    └── NameTaken            another model, or a training that runs now, has the name
+    ├── DatasetError         the data set cannot be trained on
+    └── NameTaken            another model or a running training has the name
 """
 
 from birads_app.terms.errors import BiradsError
@@ -14,7 +14,7 @@ class TrainingError(BiradsError):
 
 
 class DatasetError(TrainingError):
-    """The folder of images is not laid out as expected, or holds too little."""
+    """The data set is not laid out as expected or holds too few images."""
 
 
 class NameTaken(TrainingError):

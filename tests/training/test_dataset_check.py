@@ -51,7 +51,7 @@ def resaved(path: Path, target: Path) -> None:
 
 def test_a_sound_set(check, phantoms: Path) -> None:
     output, report = check(phantoms)
-    assert "32 images of 8 patients" in output and "Training would take this set" in output
+    assert "32 images of 8 patients" in output and "This data set can be trained on" in output
     assert sum(report["counts"].values()) == report["images"] == 32
     assert report["unknown"] == 0 and not report["problems"] and not report["refused"]
     assert not report["copies"] and not report["near"]
@@ -66,8 +66,8 @@ def test_copies_and_near_copies_are_found_and_told_across_patients(check, copies
     assert f"Birads1/{one.name}" in copy["files"] and "PH9001" in copy["patients"] and copy["bits"] is None
     assert set(pair["files"]) == {f"Birads1/{two.name}", "Birads5/PH9002_L_CC.jpg"}
     assert pair["bits"] <= MAX_DISTANCE and set(pair["categories"]) == {"1", "5"}
-    assert "2 groups of equal or nearly equal pictures are said to be of different patients" in output
-    assert "1 groups of equal or nearly equal pictures have different categories" in output
+    assert "2 groups of identical or nearly identical images belong to different patients" in output
+    assert "1 groups of identical or nearly identical images have different categories" in output
 
 
 def test_files_that_cannot_be_used_are_listed(check, copies: Path) -> None:
@@ -83,8 +83,8 @@ def test_unknown_patients_are_said_loudly_until_a_pattern_tells_them(check, copi
     for path in sorted(copies.glob("*/*.png")):
         path.rename(path.with_name(f"scan-{path.stem[2:6]}-{path.stem[7:]}.png"))
     output, report = check(copies)
-    assert "WARNING: the patients of 32 of 32 images could not be told" in output
-    assert report["unknown"] == 32 and any("could not be told" in line for line in report["warnings"])
+    assert "WARNING: the patients of 32 of 32 images are unknown" in output
+    assert report["unknown"] == 32 and any("are unknown" in line for line in report["warnings"])
     output, report = check(copies, "--patient-pattern", r"scan-(\d+)-")
     assert "WARNING: the patients" not in output and report["patients"] == 8
 
@@ -108,7 +108,7 @@ def test_what_training_refuses_has_status_1(check, copies: Path) -> None:
     table.write_text("\n".join(["path,birads", *rows, "lost.png,1", f"{names[0]},9"]) + "\n", "utf-8")
     output, report = check(table, status=1)
     assert "PROBLEM: labels.csv, line 34: there is no file lost.png." in output
-    assert "Training would refuse this set." in output and len(report["problems"]) == 2
+    assert "This data set cannot be trained on." in output and len(report["problems"]) == 2
     output, _ = check(copies, "--classes", "1,6", status=1)
     assert "no images of category 6" in output
 

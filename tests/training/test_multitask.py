@@ -86,7 +86,7 @@ def test_a_change_keeps_shape_and_range_and_follows_the_seed() -> None:
     square = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
 
     def changed(seed: int) -> np.ndarray:
-        return Augmentation.random(SIZE, np.random.default_rng(seed)).picture(square)
+        return Augmentation.random(SIZE, np.random.default_rng(seed)).apply(square)
 
     assert changed(5).shape == square.shape
     assert changed(5).dtype == np.uint8
@@ -99,7 +99,7 @@ def test_an_outline_moves_with_its_picture() -> None:
     square[10:20, 30:44] = 255
     for seed in range(8):
         change = Augmentation.random(SIZE, np.random.default_rng(seed))
-        assert np.array_equal(change.outline(square) > 127, change.picture(square) > change.levels[127])
+        assert np.array_equal(change.warp(square) > 127, change.apply(square) > change.levels[127])
 
 
 def test_places_are_covered_row_by_row() -> None:

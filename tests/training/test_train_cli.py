@@ -167,7 +167,7 @@ def test_unknown_patients_are_said_loudly(train, copies, folder) -> None:
     for number, path in enumerate(sorted(copies.glob("*/*.png"))):
         path.rename(path.with_name(f"image{number}.png"))
     output = train(copies)
-    assert "WARNING: the patients of 40 of 40 images could not be told" in output
+    assert "WARNING: the patients of 40 of 40 images are unknown" in output
     bundle = bundles.load(folder / "mine")
     assert "WARNING: the patients of 40 of 40" in bundle.card
     assert bundle.manifest["training"]["patients_known"] is False

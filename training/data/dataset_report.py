@@ -1,4 +1,4 @@
-"""``flask dataset check``, and a part of every training: what is in a data set, and what is wrong with it."""
+"""Content and problems of a data set, for ``flask dataset check`` and for every training."""
 
 import os
 from collections import Counter, defaultdict
@@ -13,15 +13,15 @@ from training.data.dataset import DatasetListing, Example
 from training.data.loader import LoadedImage
 from training.data.perceptual_hash import near_pairs
 
-# As many lines of one kind are shown on the screen; the JSON has all.
+# Lines of one kind on the screen; the JSON file has all.
 _SHOWN = 10
 
 
 @dataclass(frozen=True)
 class SimilarFiles:
-    """Files that show the same picture.
+    """Files that show the same image.
 
-    bits : in which the perceptual hashes differ, of 256; None where the files are the same byte for byte
+    bits : differing bits of the perceptual hashes, of 256; None if the files are identical
     """
 
     files: tuple[str, ...]
@@ -32,15 +32,15 @@ class SimilarFiles:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What a check found.
+    """Content and problems of a data set.
 
     counts : listed images of each category
-    unknown : images whose patient could not be told
-    mixed : patients with images of several categories, and these
-    views : images of each view and side, where known
-    refused : files that cannot be read or are no mammograms, and why
-    small : categories too small for SMOTE's neighbours, and their images
-    problems : lines for which training refuses the set
+    unknown : number of images whose patient is unknown
+    mixed : patients with images of several categories, and these categories
+    views : number of images of each side and view, if known
+    refused : files that cannot be read or are no mammograms, each with the reason
+    small : categories with too few images for SMOTE's neighbours, and their numbers of images
+    problems : reasons why the set cannot be trained on, one line each
     """
 
     data: str
@@ -58,12 +58,12 @@ class DatasetReport:
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the report as a JSON object."""
         return {**asdict(self), "images": sum(self.counts.values()), "warnings": list(self.warnings)}
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences on what makes figures untrue or a training poor, without the problems."""
+        """Warnings about what biases the evaluation or weakens the training, without the problems."""
         return tuple(sentence for sentence in self._warnings() if sentence)
 
     def _warnings(self) -> Iterator[str]:
@@ -72,20 +72,20 @@ class DatasetReport:
         across = sum(len(set(pair.patients)) > 1 for pair in (*self.copies, *self.near))
         if across:
             yield (
-                f"WARNING: {across} groups of equal or nearly equal pictures are said to be of different "
+                f"WARNING: {across} groups of identical or nearly identical images belong to different "
                 "patients. A split by patient cannot keep them apart."
             )
         torn = sum(len(set(pair.categories)) > 1 for pair in (*self.copies, *self.near))
         if torn:
-            yield f"WARNING: {torn} groups of equal or nearly equal pictures have different categories."
+            yield f"WARNING: {torn} groups of identical or nearly identical images have different categories."
         for code, count in self.small.items():
             yield (
                 f"WARNING: category {code} has {count} image{'' if count == 1 else 's'}, too few for SMOTE "
-                f"with {self.neighbours} neighbours; it needs {self.neighbours + 1} in the training part."
+                f"with {self.neighbours} neighbours; it needs {self.neighbours + 1} in the training set."
             )
 
     def lines(self) -> Iterator[str]:
-        """The report for the screen."""
+        """Yield the report for the screen, line by line."""
         width = max(5, *(len(str(count)) for count in self.counts.values())) if self.counts else 5
         yield f"{self.data}: {sum(self.counts.values())} images of {self.patients} patients"
         yield "BI-RADS  images"
@@ -97,15 +97,15 @@ class DatasetReport:
             [f"{patient}: {', '.join(codes)}" for patient, codes in self.mixed.items()],
         )
         yield from _listed("files that cannot be used", [f"{file}: {why}" for file, why in self.refused])
-        yield from _listed("groups of copies", [" = ".join(group.files) for group in self.copies])
+        yield from _listed("groups of duplicates", [" = ".join(group.files) for group in self.copies])
         yield from _listed(
-            "pairs that look nearly the same",
+            "pairs of near duplicates",
             [f"{' ~ '.join(pair.files)} ({pair.bits} of 256 bits differ)" for pair in self.near],
         )
         yield from self.notes
         yield from self.warnings
         yield from (f"PROBLEM: {problem}" for problem in self.problems)
-        yield "Training would refuse this set." if self.problems else "Training would take this set."
+        yield "This data set cannot be trained on." if self.problems else "This data set can be trained on."
 
 
 def patient_warning(unknown: int, images: int) -> str:
@@ -113,9 +113,9 @@ def patient_warning(unknown: int, images: int) -> str:
     if not unknown:
         return ""
     return (
-        f"WARNING: the patients of {unknown} of {images} images could not be told, and each of these images "
-        "counts as a patient. Images of one patient may lie on both sides of the split, and the figures "
-        "are then too good. Give a table truth.csv with the columns path and patient, or --patient-pattern."
+        f"WARNING: the patients of {unknown} of {images} images are unknown, and each of these images counts as a "
+        "patient of its own. Images of one patient may be in both the training and the test set, which makes the "
+        "figures too good. Provide a table truth.csv with the columns path and patient, or --patient-pattern."
     )
 
 
@@ -126,16 +126,16 @@ def build_report(
 
     Parameters
     ----------
-    found : as :func:`training.data.dataset.listing` gives it
-    seen : its examples in their order, as :class:`training.data.loader.ImageLoader` gives them
-    neighbours : rows that SMOTE leans on
+    found : from :func:`training.data.dataset.listing`
+    seen : its examples in order, from :class:`training.data.loader.ImageLoader`
+    neighbours : number of SMOTE's neighbours
     """
     examples = found.dataset.examples
     base = data if data.is_dir() else data.parent
     usable = [one for one in seen if not one.reason]
     first = list({one.digest: one for one in reversed(usable)}.values())[::-1]
     pairs = near_pairs(np.array([np.frombuffer(one.image_hash, np.uint8) for one in first]))
-    alike = tuple(_alike([first[a].example, first[b].example], base, bits) for a, b, bits in pairs)
+    similar = tuple(_similar_files([first[a].example, first[b].example], base, bits) for a, b, bits in pairs)
     counts = Counter(example.category for example in examples)
     left = Counter(one.example.category for one in usable)
     problems = list(found.problems)
@@ -150,7 +150,7 @@ def build_report(
         views=_views(examples),
         refused=tuple((_name(one.example, base), one.reason) for one in seen if one.reason),
         copies=_copies(usable, base),
-        near=alike,
+        near=similar,
         small={code: left[code] for code in sorted(counts) if left[code] <= neighbours},
         neighbours=neighbours,
         problems=tuple(problems),
@@ -162,10 +162,10 @@ def _copies(usable: Sequence[LoadedImage], base: Path) -> tuple[SimilarFiles, ..
     groups: dict[bytes, list[Example]] = defaultdict(list)
     for one in usable:
         groups[one.digest].append(one.example)
-    return tuple(_alike(group, base) for group in groups.values() if len(group) > 1)
+    return tuple(_similar_files(group, base) for group in groups.values() if len(group) > 1)
 
 
-def _alike(group: Sequence[Example], base: Path, bits: int | None = None) -> SimilarFiles:
+def _similar_files(group: Sequence[Example], base: Path, bits: int | None = None) -> SimilarFiles:
     return SimilarFiles(
         tuple(_name(example, base) for example in group),
         tuple(example.patient for example in group),
@@ -175,7 +175,7 @@ def _alike(group: Sequence[Example], base: Path, bits: int | None = None) -> Sim
 
 
 def _mixed(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
-    """Patients with images of several categories."""
+    """Return the patients with images of several categories."""
     codes: dict[str, set[str]] = defaultdict(set)
     for example in examples:
         codes[example.patient].add(example.category)
@@ -188,7 +188,7 @@ def _views(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def _name(example: Example, base: Path) -> str:
-    """The file as it is called below the data."""
+    """Return the path of the file relative to the data."""
     return Path(os.path.relpath(example.path, base)).as_posix()
 
 

@@ -1,8 +1,8 @@
-"""Rows that need not lie in memory: in a file, some of another's, or two after each other.
+"""Feature arrays that need not be in memory: in a file, a selection of another one, or two concatenated.
 
-Each has ``len()``, ``shape``, ``size`` and ``dtype``; a slice or an int array as index gives these rows as an
-array, and ``np.asarray`` gives all of them. Files are mapped only while rows are copied from them: pages that
-stay mapped would count as memory of this process.
+Each has ``len()``, ``shape``, ``size`` and ``dtype``; indexing by a slice or an int array
+returns these rows as an array, and ``np.asarray`` all of them. Files are mapped only while rows are copied from
+them: pages that stay mapped would count as memory of this process.
 """
 
 import tempfile
@@ -12,14 +12,14 @@ from typing import IO, Any
 
 import numpy as np
 
-# With each row that is read the system maps its surroundings too, eight times as much as a pooled row.
+# For each row read the system also maps its surroundings, eight times the size of a pooled row.
 _MAPPED_AT_ONCE = 64
 
 
 class FeatureArray(ABC):
-    """Rows of shape (n, features).
+    """Array of shape (n, features) whose rows may be on disk.
 
-    folder : where files that have to do with them may be written; None where they lie in memory
+    folder : folder for derived files; None if the rows are in memory
     """
 
     shape: tuple[int, int]
@@ -28,26 +28,26 @@ class FeatureArray(ABC):
 
     @abstractmethod
     def _gather(self, indices: np.ndarray) -> np.ndarray:
-        """Rows at indices, each in 0..n - 1, as an array of their own."""
+        """Return a copy of the rows at ``indices``, each in 0..n - 1."""
 
     @property
     def size(self) -> int:
-        """How many numbers there are."""
+        """Number of values."""
         return self.shape[0] * self.shape[1]
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        """Rows at a slice, an int array or an int; raises IndexError as arrays do."""
+        """Return the rows at a slice, an int array or an int; raise IndexError as arrays do."""
         indices = np.arange(len(self))[index]
         if indices.ndim == 0:
             return self._gather(indices[None])[0]
         return self._gather(indices)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All rows, in memory."""
+        """Return all rows as an array in memory."""
         rows = self[:]
         return rows if dtype is None else rows.astype(dtype, copy=False)
 
@@ -56,7 +56,7 @@ AnyFeatures = np.ndarray | FeatureArray
 
 
 def gather(file: Path | IO[bytes], dtype: np.dtype[Any], width: int, indices: np.ndarray) -> np.ndarray:
-    """Rows at indices, int (n,), of a file that holds nothing but rows."""
+    """Read the rows at ``indices``, int (n,), from a file that holds rows only."""
     found = np.empty((len(indices), width), dtype)
     for start in range(0, len(indices), _MAPPED_AT_ONCE):
         part = indices[start : start + _MAPPED_AT_ONCE]
@@ -66,10 +66,10 @@ def gather(file: Path | IO[bytes], dtype: np.dtype[Any], width: int, indices: np
 
 
 class SelectedFeatures(FeatureArray):
-    """Some rows of others."""
+    """Selection of the rows of another array."""
 
     def __init__(self, rows: AnyFeatures, indices: np.ndarray) -> None:
-        """Take ``indices``, int (n,), into ``rows``."""
+        """Select the rows at ``indices``, int (n,), of ``rows``."""
         self._rows, self._indices = rows, indices
         self.shape = (len(indices), rows.shape[1])
         self.dtype, self.folder = rows.dtype, folder_of(rows)
@@ -79,10 +79,10 @@ class SelectedFeatures(FeatureArray):
 
 
 class ConcatenatedFeatures(FeatureArray):
-    """FeatureArray, and then more of them."""
+    """Two arrays, one after the other."""
 
     def __init__(self, first: AnyFeatures, more: AnyFeatures) -> None:
-        """Take rows of the same width and type."""
+        """Concatenate arrays of the same width and type."""
         self._first, self._more = first, more
         self.shape = (len(first) + len(more), first.shape[1])
         self.dtype, self.folder = first.dtype, folder_of(first)
@@ -97,15 +97,15 @@ class ConcatenatedFeatures(FeatureArray):
 
 
 class TemporaryFeatures(FeatureArray):
-    """Rows in a file without a name, which is gone with the process however that ends."""
+    """Rows in an unnamed file, which disappears with the process however that ends."""
 
     def __init__(self, width: int, dtype: np.dtype[Any], folder: Path | None) -> None:
-        """Open the file in ``folder``; in the system's folder for temporary files when None."""
+        """Open the file in ``folder``, or in the system's temporary folder if None."""
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the rows
         self.shape, self.dtype, self.folder = (0, width), dtype, folder
 
     def append(self, rows: np.ndarray) -> None:
-        """Write rows, (m, features), behind the others; raises OSError where the disk is full."""
+        """Append rows, (m, features); raise OSError if the disk is full."""
         self._file.write(np.ascontiguousarray(rows, self.dtype).data)
         self._file.flush()
         self.shape = (len(self) + len(rows), self.shape[1])
@@ -115,5 +115,5 @@ class TemporaryFeatures(FeatureArray):
 
 
 def folder_of(rows: AnyFeatures) -> Path | None:
-    """Where files that have to do with rows may be written; None where they lie in memory."""
+    """Return the folder for files derived from ``rows``; None if they are in memory."""
     return rows.folder if isinstance(rows, FeatureArray) else None

@@ -1,7 +1,7 @@
-"""What is remembered from run to run: keys and values in a file of SQLite.
+"""Persistent key-value cache in an SQLite file.
 
-Threads and trainings may share a ledger. What is entered together is there together or not at all, whenever
-the process is killed.
+Threads and processes may share a cache. Entries written together are stored together or not at all, even if the
+process is killed.
 """
 
 import errno
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-# How long another training may hold the ledger; it does so for as long as a batch takes to be written.
-_PATIENCE_S = 60.0
+# Longest wait for another training's lock, which is held while a batch is written.
+_TIMEOUT_S = 60.0
 
 
 class KeyValueCache:
-    """Values of bytes by keys of bytes; entries are numbered from 0 in the order in which they came.
+    """Bytes by keys of bytes; entries are numbered from 0 in the order of insertion.
 
-    Every method raises OSError where the file cannot be read or written, for example because the disk is full.
+    Every method raises OSError if the file cannot be read or written, for example because the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,10 +27,10 @@ class KeyValueCache:
         self._path, self._lock = path, threading.Lock()
         with self._held():
             self._connection = sqlite3.connect(
-                path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+                path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
-            # Readers go on while another training writes; a crash of the machine may lose the last entries,
-            # never damage those before.
+            # Reading goes on while another training writes; a crash of the machine may lose the last entries but
+            # never damages earlier ones.
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(
@@ -39,30 +39,30 @@ class KeyValueCache:
             )
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key, or None."""
+        """Return the value of a key, or None."""
         with self._held():
             found = self._connection.execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
         return None if found is None else bytes(found[0])
 
     def number(self, key: bytes) -> int | None:
-        """The number of a key's entry, or None."""
+        """Return the number of a key's entry, or None."""
         with self._held():
             return self._number(key)
 
     def put(self, entries: Mapping[bytes, bytes]) -> None:
-        """Enter or replace values; a replaced one gets a new number."""
+        """Insert or replace values; a replaced entry gets a new number."""
         with self._transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO entries (key, value) VALUES (?, ?)", entries.items()
             )
 
     def append(self, keys: Sequence[bytes], write: Callable[[int, list[int]], None]) -> None:
-        """Enter keys that are not there yet, with empty values and consecutive numbers.
+        """Insert the keys that are not there yet, with empty values and consecutive numbers.
 
         Parameters
         ----------
-        write : (number of the first new entry, places of the new ones in ``keys``) -> None; called while no
-            other process can append and before the entries count. If it raises, none is entered
+        write : called with the number of the first new entry and the indices of the new keys in ``keys``, before
+            the entries are committed and while no other process can append. If it raises, nothing is inserted
         """
         with self._transaction():
             places = {key: place for place, key in reversed(list(enumerate(keys)))}
@@ -95,12 +95,12 @@ class KeyValueCache:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """One thread at a time; what SQLite cannot do becomes an OSError that names the file."""
+        """Admit one thread at a time, and turn SQLite errors into OSErrors that name the file."""
         with self._lock:
             try:
                 yield
             except sqlite3.Error as error:
                 if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from error
-                reason = f"The cache cannot be used: {error}. Free the file, or delete it to begin anew"
+                reason = f"The cache cannot be used: {error}. Unlock the file, or delete it to begin anew"
                 raise OSError(errno.EIO, reason, str(self._path)) from error

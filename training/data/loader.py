@@ -1,8 +1,8 @@
-"""Files of a data set, each read once: what is in it, how it looks, and its input for a backbone.
+"""Parallel loading of image files: content digest, perceptual hash, and input for a backbone.
 
 Threads read, decode and prepare files (the decoders and OpenCV release the interpreter's lock) while the
-consumer works on those before. A file that is as it was is known without being read, and a picture that was
-looked at before is not decoded again.
+consumer works on earlier ones. An unchanged file is recognised without being read, and an image whose hash is
+cached is not decoded again.
 """
 
 import hashlib
@@ -26,24 +26,24 @@ from training.data import perceptual_hash
 from training.data.dataset import Example
 from training.data.key_value_cache import KeyValueCache
 
-# Side of the prepared square where no backbone says otherwise, in pixels.
+# Default side of the prepared square, in pixels.
 SIZE = 224
-# Files in hand at a time: enough to keep a backbone busy, few enough to hold in memory.
+# Files loaded ahead: enough to keep a backbone busy, few enough to hold in memory.
 _IN_FLIGHT = 96
-_NOTED_AT_ONCE = 64
-# A file changed so lately may change again without its times telling: clocks of file systems are coarse.
+_CACHE_BATCH = 64
+# A file that changed this recently may change again within one tick of the file system's clock.
 _SETTLED_S = 2.0
 _STATE = struct.Struct("<qqqQ")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """One file after reading.
+    """One file after loading.
 
-    digest : SHA-256 of its content; empty where the file cannot be used
-    image_hash : perceptual hash of the picture, as :mod:`training.data.perceptual_hash` has it
-    grey : uint8 (size, size), the prepared picture, where the backbone wants it; otherwise None
-    reason : why the file cannot be used; empty where it can
+    digest : SHA-256 of the file; empty if it cannot be used
+    image_hash : from :func:`training.data.perceptual_hash.compute`
+    grey : uint8 (size, size), the prepared image; None if the caller did not want it
+    reason : why the file cannot be used; empty if it can
     """
 
     example: Example
@@ -54,13 +54,13 @@ class LoadedImage:
 
 
 class ImageLoader:
-    """Reads files, and remembers below ``cache`` what was in them.
+    """Loader of image files, with digests and hashes cached below ``cache``.
 
-    Raises OSError where the cache cannot be read or written.
+    Raises OSError if the cache cannot be read or written.
     """
 
     def __init__(self, cache: Path) -> None:
-        self._contents = KeyValueCache(cache / "files.sqlite")
+        self._digests = KeyValueCache(cache / "files.sqlite")
         self._hashes = KeyValueCache(cache / f"phash-v{preprocess.VERSION}-{perceptual_hash.BITS}.sqlite")
 
     def load(
@@ -69,28 +69,28 @@ class ImageLoader:
         size: int = SIZE,
         wanted: Callable[[bytes], bool] = lambda digest: False,
     ) -> Iterator[LoadedImage]:
-        """Every file, in order, with a progress bar.
+        """Load every file, in order, with a progress bar.
 
         Parameters
         ----------
         size : side of the prepared square in pixels
-        wanted : whether the backbone wants the picture with this SHA-256; asked in threads
+        wanted : True if the caller wants the prepared image of the file with this SHA-256; called from threads
         """
         contents: dict[bytes, bytes] = {}
         pictures: dict[bytes, bytes] = {}
         for found in _in_threads(examples, lambda example: self._load_one(example, size, wanted)):
             contents.update(found.content)
             pictures.update(found.picture)
-            if len(contents) + len(pictures) >= _NOTED_AT_ONCE:
+            if len(contents) + len(pictures) >= _CACHE_BATCH:
                 self._remember(contents, pictures)
             yield found.seen
         self._remember(contents, pictures)
 
     def _remember(self, contents: dict[bytes, bytes], pictures: dict[bytes, bytes]) -> None:
-        """Write down what was found, and forget it here."""
-        for ledger, entries in ((self._contents, contents), (self._hashes, pictures)):
+        """Write the entries to the caches and clear them."""
+        for cache, entries in ((self._digests, contents), (self._hashes, pictures)):
             if entries:
-                ledger.put(entries)
+                cache.put(entries)
                 entries.clear()
 
     def _load_one(self, example: Example, size: int, wanted: Callable[[bytes], bool]) -> "_Found":
@@ -102,9 +102,9 @@ class ImageLoader:
             return _Found(LoadedImage(example, reason=f"The file cannot be read: {error.strerror or error}."))
 
     def _find(self, example: Example, size: int, wanted: Callable[[bytes], bool]) -> "_Found":
-        """Go no further than needed: the file's state, then its bytes, then its picture."""
+        """Check the file's state, then read its bytes, then decode it; stop as soon as everything is known."""
         path, state = os.fsencode(example.path), _state(example.path)
-        noted = self._contents.get(path)
+        noted = self._digests.get(path)
         if noted is not None and noted.startswith(state):
             digest = noted[len(state) :]
             known = self._hashes.get(digest)
@@ -126,7 +126,7 @@ class ImageLoader:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A file, and what is to be remembered: its content by its path, its perceptual hash by its content."""
+    """A loaded file and its new cache entries: digest by path, perceptual hash by digest."""
 
     seen: LoadedImage
     content: dict[bytes, bytes] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class _Found:
 
 
 def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) -> Iterator[_Found]:
-    """Results in order, a bounded number ahead of the consumer."""
+    """Yield results in order, working a bounded number ahead of the consumer."""
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     waiting: deque[Future[_Found]] = deque()
     try:
@@ -152,12 +152,12 @@ def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) 
 
 
 def _state(path: Path) -> bytes:
-    """What changes whenever a file does: size, times of change in nanoseconds, and inode; 32 bytes."""
+    """Return size, times of change in nanoseconds, and inode, which tell whether a file changed; 32 bytes."""
     found = path.stat()
     return _STATE.pack(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 def _is_settled(state: bytes) -> bool:
-    """True where any further change would give the file another state."""
+    """Return True if any further change would give the file another state."""
     _, modified, changed, _ = _STATE.unpack(state)
     return max(modified, changed) < (time.time() - _SETTLED_S) * 1e9

@@ -189,8 +189,8 @@ class FineTuning:
         """Inputs float32 (n, size, size, 3), and the places that findings cover, bool (n, rows * columns)."""
         squares, outlines = self.train.squares[rows], self.train.outlines[rows]
         changes = [Augmentation.random(squares.shape[1], rng) for _ in rows]
-        pictures = [change.picture(square) for change, square in zip(changes, squares, strict=True)]
-        moved = [change.outline(outline) for change, outline in zip(changes, outlines, strict=True)]
+        pictures = [change.apply(square) for change, square in zip(changes, squares, strict=True)]
+        moved = [change.warp(outline) for change, outline in zip(changes, outlines, strict=True)]
         return standardise(np.stack(pictures)), np.stack([covered_cells(one, self._cells) for one in moved])
 
     def _truth(self, images: np.ndarray, covered: np.ndarray) -> "Truth":
