@@ -122,7 +122,7 @@ def patient_warning(unknown: int, images: int) -> str:
 def build_report(
     data: Path, found: DatasetListing, seen: Sequence[LoadedImage], neighbours: int
 ) -> DatasetReport:
-    """Put together what the files of a data set hold.
+    """Compile the report of a data set.
 
     Parameters
     ----------
