@@ -31,6 +31,10 @@ from birads_app.records import database, migrate, users
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# ``once(name, fill)`` returns a folder that ``fill`` has filled.
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
@@ -48,9 +52,7 @@ def models() -> Path:
 
 
 @pytest.fixture(scope="session")
-def once(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Callable[[str, Callable[[Path], object]], Path]:
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
     """Make a folder once for the whole run, whichever worker needs it first: ``once(name, fill)``.
 
     Its content belongs to all workers: a test that changes something copies it first.
@@ -72,7 +74,7 @@ def once(
 
 
 @pytest.fixture(scope="session")
-def tiny_models(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+def tiny_models(once: MakeOnce) -> Path:
     """A folder of models whose only one, ``birads-demo``, has a tiny backbone: where the network is not the point."""
     from tests.support import tiny_model
 
@@ -144,6 +146,14 @@ def runner(app: Flask) -> FlaskCliRunner:
 def folder(app: Flask, models: Path) -> Path:
     """The application's folder of models, with the shipped one, which serves; commands of training are there."""
     return with_model(app, models)
+
+
+@pytest.fixture
+def token(app: Flask) -> str:
+    """An API token of a radiologist."""
+    from tests.support.factories import make_token
+
+    return make_token(app)
 
 
 def with_model(app: Flask, models: Path) -> Path:

@@ -9,15 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from birads_app.records import exams
-from tests.support.factories import bearer, make_token, mammogram_dicom, mammogram_png, post_files, sign_in
+from tests.support.factories import bearer, mammogram_dicom, mammogram_png, post_files, sign_in
 
 pytestmark = pytest.mark.usefixtures("serving_app")
 URL = "/api/v1/predictions"
-
-
-@pytest.fixture
-def token(app: Flask) -> str:
-    return make_token(app)
 
 
 def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:

@@ -19,7 +19,7 @@ from birads_app.records.identities import Identity
 from birads_app.terms.errors import InputError
 from tests.support import dicom_files
 from tests.support.factories import breast
-from tests.support.telltale import WORD, full_of_secrets, secrets_of
+from tests.support.phi_markers import WORD, dicom_with_phi, phi_in
 from training.phantoms.dicom import encode_dicom
 from training.phantoms.image import phantom
 
@@ -33,7 +33,7 @@ def cleaned(data: bytes) -> Dataset:
 
 
 def test_every_text_element_that_dicom_knows_is_gone() -> None:
-    assert secrets_of(deidentify(full_of_secrets(), SITE).data) == []
+    assert phi_in(deidentify(dicom_with_phi(), SITE).data) == []
 
 
 @pytest.mark.parametrize(

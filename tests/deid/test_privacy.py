@@ -16,15 +16,12 @@ from birads_app.imaging.decode import decode
 from birads_app.records import exams, files, identities
 from birads_app.records.schema import Exam
 from tests.support import dicom_files
-from tests.support.factories import breast, dicom, dicom_bytes, make_token, post_files
-from tests.support.telltale import DATE, UID, WORD, found_in, full_of_secrets, secret_pictures, secrets_of
+from tests.support.factories import breast, dicom, dicom_bytes, post_files
+from tests.support.phi_markers import DATE, UID, WORD, dicom_with_phi, phi_below, phi_in, pictures_with_phi
 
 REAL = sorted((Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom").glob("*.dcm"))
 
-
-@pytest.fixture
-def token(serving_app: Flask) -> str:
-    return make_token(serving_app)
+pytestmark = pytest.mark.usefixtures("serving_app")
 
 
 def upload(app: Flask, client: FlaskClient, token: str, *sent: tuple[str, bytes]) -> Exam:
@@ -38,19 +35,19 @@ def test_no_secret_is_found_after_an_upload(
     app: Flask, client: FlaskClient, token: str, config: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    sent = full_of_secrets()
-    assert len(secrets_of(sent)) == 4
-    exam = upload(app, client, token, (f"{WORD}-{DATE}.dcm", sent), *secret_pictures())
+    sent = dicom_with_phi()
+    assert len(phi_in(sent)) == 4
+    exam = upload(app, client, token, (f"{WORD}-{DATE}.dcm", sent), *pictures_with_phi())
     refused = post_files(client, token, (f"{WORD}.dcm", dicom_files.mammogram(breast(64, 48), Modality=WORD)))
     assert refused.status_code == 422 and WORD in refused.text  # told to who sent it, and nobody else
     instance = Path(config["BIRADS_INSTANCE"])
     assert sum(path.suffix in (".dcm", ".png") for path in instance.rglob("original.*")) == 4
-    assert (instance / "birads.sqlite3").stat().st_size and found_in(instance) == []
-    assert secrets_of(caplog.text.encode()) == []
+    assert (instance / "birads.sqlite3").stat().st_size and phi_below(instance) == []
+    assert phi_in(caplog.text.encode()) == []
     with app.app_context():
         kept = identities.of(exam)
     assert kept is not None and (kept.patient_id, kept.study_date, kept.study_uid) == (WORD, DATE, f"{UID}.7")
-    assert secrets_of(json.dumps(client.get(f"/api/v1/predictions/{exam.id}").text).encode()) == []
+    assert phi_in(json.dumps(client.get(f"/api/v1/predictions/{exam.id}").text).encode()) == []
 
 
 def test_identity_is_kept_where_a_site_wants_it(
@@ -58,7 +55,7 @@ def test_identity_is_kept_where_a_site_wants_it(
 ) -> None:
     settings = replace(app.extensions["birads_settings"], deidentify=False)
     monkeypatch.setitem(app.extensions, "birads_settings", settings)
-    data = full_of_secrets()
+    data = dicom_with_phi()
     exam = upload(app, client, token, ("left.dcm", data))
     with app.app_context():
         assert files.path(exam.images[0], "original").read_bytes() == bytes(128) + data[128:]
@@ -67,7 +64,7 @@ def test_identity_is_kept_where_a_site_wants_it(
 
 def test_a_patient_has_one_pseudonym_and_one_shift(app: Flask, client: FlaskClient, token: str) -> None:
     uploads = [
-        upload(app, client, token, ("a.dcm", full_of_secrets(seed, StudyDate=day, StudyInstanceUID=uid)))
+        upload(app, client, token, ("a.dcm", dicom_with_phi(seed, StudyDate=day, StudyInstanceUID=uid)))
         for seed, (day, uid) in enumerate([("20200131", "1.2.3"), ("20210131", "1.2.4")])
     ]
     first, second = uploads
@@ -78,12 +75,12 @@ def test_a_patient_has_one_pseudonym_and_one_shift(app: Flask, client: FlaskClie
         header = dcmread(files.path(first.images[0], "original"))
     assert (header.PatientID, header.StudyInstanceUID) == (first.pseudonym, first.study_uid)
     assert (header.SOPInstanceUID, header.SOPClassUID) == (first.images[0].sop_uid, first.images[0].sop_class)
-    other = upload(app, client, token, ("a.dcm", full_of_secrets(PatientID="another")))
+    other = upload(app, client, token, ("a.dcm", dicom_with_phi(PatientID="another")))
     assert other.pseudonym != first.pseudonym
 
 
 def test_two_patients_are_no_exam(app: Flask, client: FlaskClient, token: str) -> None:
-    one, two = (full_of_secrets(PatientID=patient) for patient in ("1", "2"))
+    one, two = (dicom_with_phi(PatientID=patient) for patient in ("1", "2"))
     answer = post_files(client, token, ("one.dcm", one), ("two.dcm", two))
     assert answer.status_code == 422
     (problem,) = answer.json["problems"]
@@ -96,7 +93,7 @@ def test_files_without_an_id_may_be_together_with_any(app: Flask, client: FlaskC
     nobody = dicom(breast(seed=1))
     nobody.PatientID = nobody.PatientName = ""
     alone = upload(app, client, token, ("a.dcm", dicom_bytes(nobody)))
-    exam = upload(app, client, token, ("a.dcm", dicom_bytes(nobody)), ("b.dcm", full_of_secrets()))
+    exam = upload(app, client, token, ("a.dcm", dicom_bytes(nobody)), ("b.dcm", dicom_with_phi()))
     with app.app_context():
         kept = identities.of(exam)
     assert kept is not None and kept.patient_id == WORD
@@ -105,7 +102,7 @@ def test_files_without_an_id_may_be_together_with_any(app: Flask, client: FlaskC
 
 
 def test_pictures_alone_have_no_identity(app: Flask, client: FlaskClient, token: str) -> None:
-    exam = upload(app, client, token, *secret_pictures())
+    exam = upload(app, client, token, *pictures_with_phi())
     assert exam.pseudonym is None and {image.source for image in exam.images} == {"PNG"}
     with app.app_context():
         assert identities.of(exam) is None

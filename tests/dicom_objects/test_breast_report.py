@@ -9,8 +9,8 @@ import pytest
 from birads_app.dicom_objects.breast_imaging_report import ReportedAssessment, breast_report
 from birads_app.dicom_objects.codes import ASSESSMENTS, COMPOSITIONS
 from birads_app.dicom_objects.context import Model, Study
+from tests.support.analyzed_study import reading, source
 from tests.support.dicom_tools import complaints, printed, written
-from tests.support.readings import reading, source
 
 AT = datetime(2026, 1, 2, 4, 5, 6, tzinfo=UTC)
 SIGNED = ReportedAssessment(

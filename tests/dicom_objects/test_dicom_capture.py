@@ -10,8 +10,8 @@ from pydicom.uid import RLELossless
 
 from birads_app.dicom_objects.secondary_capture import draw, secondary_capture
 from birads_app.terms.categories import CATEGORIES
+from tests.support.analyzed_study import STUDY, display, heat, reading, source
 from tests.support.dicom_tools import complaints, written
-from tests.support.readings import STUDY, display, heat, reading, source
 
 MODEL = reading().model
 

@@ -16,8 +16,8 @@ from birads_app.dicom_objects.context import Model, Reading, Study
 from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.logs import configure_logging
 from birads_app.terms.categories import DISCLAIMER
+from tests.support.analyzed_study import PROBABILITIES, STUDY, VIEWS, WARNING, reading, source
 from tests.support.dicom_tools import complaints, printed, written
-from tests.support.readings import PROBABILITIES, STUDY, VIEWS, WARNING, reading, source
 
 PLAIN = Model("birads-2", "1", demonstration=False, software="0.1.0")
 

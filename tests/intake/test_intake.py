@@ -5,18 +5,11 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from birads_app.intake.ingest import FileProblem, IntakeRefused, base_name, ingest_exam
-from birads_app.records import exams, files, users
+from birads_app.records import exams, files
 from birads_app.records.schema import User
 from birads_app.terms.errors import BiradsError, EmptyFile, UnsupportedFormat
 from birads_app.web.http_status import status_of, status_of_class
-from tests.support.factories import make_user, mammogram_png
-
-
-@pytest.fixture
-def reader(app: Flask) -> User:
-    make_user(app)
-    with app.app_context():
-        return users.by_name("reader")
+from tests.support.factories import mammogram_png
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from flask import Flask
 
 from birads_app.intake.ingest import IntakeRefused, ingest_studies
 from birads_app.intake.study_grouping import Upload, by_study, unpack
-from birads_app.records import exams, files, users
+from birads_app.records import exams, files
 from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
 from tests.support import dicom_files
-from tests.support.factories import breast, make_user, mammogram_png
+from tests.support.factories import breast, mammogram_png
 
 
 def upload(name: str, data: bytes = b"x") -> Upload:
@@ -116,13 +116,6 @@ def test_a_member_is_never_longer_than_it_says() -> None:
     (bomb,) = unpack([upload("bomb.zip", bytes(data))], 10)
     with pytest.raises(InputError, match="more than 1 GiB"):
         bomb.read()
-
-
-@pytest.fixture
-def reader(app: Flask):
-    make_user(app)
-    with app.app_context():
-        return users.by_name("reader")
 
 
 def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support import orthanc, processes
 from tests.support.dicom_tools import tool
+from tests.support.phi_markers import UID, dicom_with_phi, phi_below, phi_in
 from tests.support.receiver import Receiver, real_exams, receiver, wait_until
-from tests.support.telltale import UID, found_in, full_of_secrets, secrets_of
 
 pytestmark = pytest.mark.slow
 
@@ -115,15 +115,15 @@ def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(
     way: Callable[[orthanc.Orthanc], dict[str, str]], models: Path, tmp_path: Path
 ) -> None:
     sent = tmp_path / "sent.dcm"
-    sent.write_bytes(full_of_secrets())
-    assert len(secrets_of(sent.read_bytes())) == 4
+    sent.write_bytes(dicom_with_phi())
+    assert len(phi_in(sent.read_bytes())) == 4
     with orthanc.serve(tmp_path) as server:
         peer = receiver(tmp_path, models, **way(server), BIRADS_DICOM_QUIET_S="2")
         with peer.running():
             assert peer.store(sent) == 0
-            assert not peer.idle() and found_in(peer.instance) == []
-            wait_until(lambda: peer.exams() and found_in(peer.instance) == [])
+            assert not peer.idle() and phi_below(peer.instance) == []
+            wait_until(lambda: peer.exams() and phi_below(peer.instance) == [])
             wait_until(peer.sent)
         assert results(server, f"{UID}.7") == ["OT", "SR"]
-    assert found_in(peer.instance) == [] and secrets_of(peer.log.read_bytes()) == []
-    assert secrets_of(peer.flask("dicom", "status").encode()) == []
+    assert phi_below(peer.instance) == [] and phi_in(peer.log.read_bytes()) == []
+    assert phi_in(peer.flask("dicom", "status").encode()) == []

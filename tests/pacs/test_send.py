@@ -22,8 +22,8 @@ from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.pacs.sender import DicomNode, DicomWeb, SendFailed, Tls, send
 from tests.dicom_objects.test_breast_report import SIGNED
 from tests.support import orthanc
+from tests.support.analyzed_study import STUDY, display, heat, reading
 from tests.support.dicom_tools import complaints, tool
-from tests.support.readings import STUDY, display, heat, reading
 
 KINDS = {"SR": ["9001", "9003"], "OT": ["9002"]}
 

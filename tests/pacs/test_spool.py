@@ -32,9 +32,9 @@ from birads_app.records.findings import Finding
 from birads_app.records.schema import Delivery, Exam, now
 from birads_app.records.spool import Spool
 from tests.support import orthanc
+from tests.support.analyzed_study import display, heat, reading
 from tests.support.dicom_tools import complaints, printed, written
 from tests.support.factories import breast, dicom, dicom_bytes, make_user
-from tests.support.readings import display, heat, reading
 
 STUDY = "1.2.3"
 

@@ -22,7 +22,7 @@ from birads_app.practice.dataset_export import label
 from birads_app.records import audit_log, exams, files, users
 from birads_app.records.schema import Assessment, Exam, Image
 from tests.support.factories import breast, dicom, dicom_bytes, make_user, mammogram_png
-from tests.support.signed import MODEL, signed
+from tests.support.signed_exams import MODEL, store_signed_exam
 from training.cli.commands import dataset
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -78,7 +78,7 @@ def assess(app: Flask, exam: str, right: str | None, left: str | None, **more: o
         assessment.right, assessment.left, assessment.density = right, left, "C"
 
     overall = max(filter(None, (right, left)))
-    signed(app, overall, exam=exam, change=breasts, **more)  # type: ignore[arg-type]
+    store_signed_exam(app, overall, exam=exam, change=breasts, **more)  # type: ignore[arg-type]
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from birads_app.records import audit_log, outcomes
 from birads_app.records.database import session
 from birads_app.records.schema import Exam, Outcome
 from tests.support.factories import make_user, sign_in
-from tests.support.signed import signed
+from tests.support.signed_exams import store_signed_exam
 
 HEADER = ",".join(outcome_table.COLUMNS) + "\r\n"
 
@@ -24,7 +24,7 @@ HEADER = ",".join(outcome_table.COLUMNS) + "\r\n"
 @pytest.fixture
 def exam(app: Flask) -> str:
     make_user(app)
-    return signed(app, "4", pseudonym="P-AAAA-0001", change=_on_first_of_march)
+    return store_signed_exam(app, "4", pseudonym="P-AAAA-0001", change=_on_first_of_march)
 
 
 def _on_first_of_march(exam: Exam, _: object) -> None:
@@ -58,7 +58,7 @@ def problems(app: Flask, text: str) -> list[tuple[int, str]]:
 )
 def test_each_wrong_line_is_named(app: Flask, exam: str, line: str, word: str) -> None:
     for _ in range(2):
-        signed(app, "1", pseudonym="P-TWIN", change=_on_first_of_march)
+        store_signed_exam(app, "1", pseudonym="P-TWIN", change=_on_first_of_march)
     found = problems(app, HEADER + line.format(exam=exam))
     assert len(found) == 1 and word in found[0][1] and found[0][0] in (0, 2)
 

@@ -14,7 +14,7 @@ from birads_app.records.database import writing
 from birads_app.records.schema import Assessment, Exam, Outcome, Role
 from birads_app.records.signed_assessments import Filters
 from tests.support.factories import make_user, sign_in
-from tests.support.signed import signed
+from tests.support.signed_exams import store_signed_exam
 
 
 @pytest.fixture
@@ -30,15 +30,15 @@ def audited(app: Flask, **filters: object) -> Audit:
 
 
 def test_the_newest_signed_assessment_counts(readers: Flask) -> None:
-    exam = signed(readers, "1", "4")
-    signed(readers, "5", "4", exam=exam, at="2026-03-11", is_signed=False)
+    exam = store_signed_exam(readers, "1", "4")
+    store_signed_exam(readers, "5", "4", exam=exam, at="2026-03-11", is_signed=False)
     assert audited(readers).matrix[1, 4] == 1
-    signed(readers, "4B", "4", exam=exam, at="2026-04-01")  # in another month
+    store_signed_exam(readers, "4B", "4", exam=exam, at="2026-04-01")  # in another month
     found = audited(readers)
     assert (found.exams, found.matrix[4, 4], found.matrix.sum()) == (1, 1, 1)
     assert [part.title for part in found.by_month] == ["2026-04"]
     make_user(readers, "anna")
-    signed(readers, "2", "4", exam=exam, reader="anna", at="2026-04-02")
+    store_signed_exam(readers, "2", "4", exam=exam, reader="anna", at="2026-04-02")
     found = audited(readers)
     assert (found.exams, found.matrix[2, 4]) == (1, 1)
     assert [(part.title, part.exams) for part in found.by_reader] == [("anna", 1), ("reader", 1)]
@@ -46,9 +46,9 @@ def test_the_newest_signed_assessment_counts(readers: Flask) -> None:
 
 
 def test_filters_leave_what_they_say(readers: Flask) -> None:
-    signed(readers, "1", at="2026-01-31T23:59:59")
-    signed(readers, "2", at="2026-02-01", model="other")
-    signed(readers, "3", at="2026-04-30")
+    store_signed_exam(readers, "1", at="2026-01-31T23:59:59")
+    store_signed_exam(readers, "2", at="2026-02-01", model="other")
+    store_signed_exam(readers, "3", at="2026-04-30")
     assert audited(readers, first=date(2026, 2, 1)).exams == 2
     assert audited(readers, last=date(2026, 1, 31)).exams == 1
     assert audited(readers, model="other").matrix[2, 1] == 1
@@ -63,7 +63,7 @@ def test_recall_and_ppv_by_hand(readers: Flask) -> None:
         ("0", "4", True), ("1", "1", True), ("2", "5", False), ("4A", "4", True), ("4C", "1", False),
         ("5", "5", True), ("6", "5", True), ("1", "2", None),
     ):  # fmt: skip
-        signed(readers, read, named, malignant=malignant)
+        store_signed_exam(readers, read, named, malignant=malignant)
     found = audited(readers)
     assert (found.whole.recall.exams, found.whole.recall.value) == (7, pytest.approx(4 / 7))
     assert (found.outcomes, found.malignant) == (6, 4)
@@ -75,7 +75,7 @@ def test_recall_and_ppv_by_hand(readers: Flask) -> None:
 
 
 def test_of_a_breasts_outcomes_the_newest_counts_and_the_worse_breast(readers: Flask) -> None:
-    exam = signed(readers, "4")
+    exam = store_signed_exam(readers, "4")
     for laterality, malignant, known in (
         ("R", True, 1), (None, False, 0), ("L", True, 1), ("L", False, 0), (None, True, 1), ("L", False, 1),
     ):  # fmt: skip
@@ -86,7 +86,7 @@ def test_of_a_breasts_outcomes_the_newest_counts_and_the_worse_breast(readers: F
 
 
 def test_exams_of_one_patient_count_together_and_deleted_ones_not(readers: Flask) -> None:
-    first, _, _ = (signed(readers, "1", pseudonym=pseudonym) for pseudonym in ("P-1", "P-1", None))
+    first, _, _ = (store_signed_exam(readers, "1", pseudonym=pseudonym) for pseudonym in ("P-1", "P-1", None))
     assert (audited(readers).exams, audited(readers).patients) == (3, 2)
     with readers.app_context(), writing() as current:
         current.delete(current.get(Exam, first))
@@ -97,7 +97,7 @@ def test_the_page_says_what_is_too_few_and_what_is_wrong(readers: Flask, client:
     sign_in(client)
     assert "No signed assessments yet" in client.get("/practice/").text
     for _ in range(12):
-        signed(readers, "1", None, p_suspicious=None)
+        store_signed_exam(readers, "1", None, p_suspicious=None)
     page = client.get("/practice/").text
     assert "12 exams: not enough data" in page and "style=" not in page
     assert "No signed exams match" in client.get("/practice/?from=2027-01-01").text
@@ -109,7 +109,7 @@ def test_the_page_says_what_is_too_few_and_what_is_wrong(readers: Flask, client:
 def test_the_page_draws_and_warns_of_drift(
     readers: Flask, client: FlaskClient, runner: FlaskCliRunner
 ) -> None:
-    exam = signed(readers, "4", "4", malignant=True)
+    exam = store_signed_exam(readers, "4", "4", malignant=True)
     with readers.app_context(), writing() as current:
         rows = [(n, "5" if n >= 400 and n % 3 == 0 else "1") for n in range(600)]
         for n, read in rows:
@@ -138,8 +138,8 @@ def test_tables_hold_what_the_filters_leave_and_run_no_formula(readers: Flask, c
     def spoil(exam: Exam, assessment: Assessment) -> None:
         exam.pseudonym, assessment.right, assessment.left = "=1+1", "1", "4A"
 
-    exam = signed(readers, "4A", "3", malignant=False, change=spoil)
-    signed(readers, "1", model="other")
+    exam = store_signed_exam(readers, "4A", "3", malignant=False, change=spoil)
+    store_signed_exam(readers, "1", model="other")
     sign_in(client)
     answer = client.get("/practice/exams.csv?model=birads-demo")
     (row,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))

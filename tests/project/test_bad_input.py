@@ -21,7 +21,6 @@ from tests.support.factories import (
     colour_photograph,
     dicom,
     dicom_bytes,
-    make_token,
     mammogram_dicom,
     mammogram_png,
     png,
@@ -46,11 +45,6 @@ BAD_FILES = {
     "black": (png(np.zeros((600, 500), np.uint8)), 422, ""),
     "truncated PNG": (mammogram_png()[:5000], 422, ""),
 }
-
-
-@pytest.fixture
-def token(app: Flask) -> str:
-    return make_token(app)
 
 
 @pytest.mark.parametrize(("setting", "status"), [("maximum", 201), ("refuse", 415)])

@@ -13,7 +13,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from werkzeug.test import TestResponse
 
-from birads_app.records import tokens, users
+from birads_app.records import audit_log, tokens, users
 from birads_app.records.schema import Role
 
 PASSWORD = "correct horse battery"
@@ -25,6 +25,13 @@ def make_user(app: Flask, name: str = "reader", role: str = Role.RADIOLOGIST) ->
     """Create an account with :data:`PASSWORD`."""
     with app.app_context():
         users.create(name, PASSWORD, role)
+
+
+def last_audit_entry(app: Flask) -> tuple[str, str, str, str]:
+    """Return name, action, object and detail of the newest entry of the audit log."""
+    with app.app_context():
+        (entry,) = audit_log.newest(1)
+        return entry.who, entry.action, entry.subject, entry.detail
 
 
 def sign_in(client: FlaskClient, name: str = "reader", password: str = PASSWORD) -> TestResponse:

@@ -1,14 +1,28 @@
-"""Fixtures of the tests of training: a tiny model in place of the shipped one, whose backbone they train on."""
+"""Fixtures of the tests of training: images, and a tiny model in place of the shipped one."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from tests.conftest import with_model
+from tests.conftest import MakeOnce, with_model
+from training.phantoms.generate import write_set
 
 
 @pytest.fixture
 def folder(app: Flask, tiny_models: Path) -> Path:
     """The application's folder of models, with a tiny one, which serves; commands of training are there."""
     return with_model(app, tiny_models)
+
+
+@pytest.fixture(scope="session")
+def phantoms(once: MakeOnce) -> Path:
+    """Forty small phantoms of ten patients, in folders by category."""
+    return once("phantoms", lambda folder: write_set(folder / "phantoms", 10, seed=5, size=256)) / "phantoms"
+
+
+@pytest.fixture
+def copies(phantoms: Path, tmp_path: Path) -> Path:
+    """A copy of the phantoms to change."""
+    return shutil.copytree(phantoms, tmp_path / "copies")

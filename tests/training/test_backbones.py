@@ -12,12 +12,6 @@ from birads_app.model.engine import open_graph
 from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import ModelError
 from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone
-from training.phantoms.generate import write_set
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=5, size=256).parent
 
 
 @pytest.fixture(scope="module")

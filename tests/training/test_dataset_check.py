@@ -14,19 +14,6 @@ from birads_app.imaging.decode import decode
 from birads_app.model import preprocess
 from training.cli.commands import register
 from training.data.perceptual_hash import MAX_DISTANCE, compute, near_pairs
-from training.phantoms.generate import write_set
-
-
-@pytest.fixture(scope="session")
-def phantoms(tmp_path_factory) -> Path:
-    """Thirty-two small phantoms of eight patients."""
-    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 8, seed=6, size=256).parent
-
-
-@pytest.fixture
-def copies(phantoms: Path, tmp_path: Path) -> Path:
-    """A copy of the phantoms to spoil."""
-    return shutil.copytree(phantoms, tmp_path / "copies")
 
 
 @pytest.fixture
@@ -51,8 +38,8 @@ def resaved(path: Path, target: Path) -> None:
 
 def test_a_sound_set(check, phantoms: Path) -> None:
     output, report = check(phantoms)
-    assert "32 images of 8 patients" in output and "This data set can be trained on" in output
-    assert sum(report["counts"].values()) == report["images"] == 32
+    assert "40 images of 10 patients" in output and "This data set can be trained on" in output
+    assert sum(report["counts"].values()) == report["images"] == 40
     assert report["unknown"] == 0 and not report["problems"] and not report["refused"]
     assert not report["copies"] and not report["near"]
 
@@ -83,10 +70,10 @@ def test_unknown_patients_are_said_loudly_until_a_pattern_tells_them(check, copi
     for path in sorted(copies.glob("*/*.png")):
         path.rename(path.with_name(f"scan-{path.stem[2:6]}-{path.stem[7:]}.png"))
     output, report = check(copies)
-    assert "WARNING: the patients of 32 of 32 images are unknown" in output
-    assert report["unknown"] == 32 and any("are unknown" in line for line in report["warnings"])
+    assert "WARNING: the patients of 40 of 40 images are unknown" in output
+    assert report["unknown"] == 40 and any("are unknown" in line for line in report["warnings"])
     output, report = check(copies, "--patient-pattern", r"scan-(\d+)-")
-    assert "WARNING: the patients" not in output and report["patients"] == 8
+    assert "WARNING: the patients" not in output and report["patients"] == 10
 
 
 def test_categories_too_small_for_smote_are_named(check, copies: Path) -> None:
@@ -104,10 +91,10 @@ def test_what_training_refuses_has_status_1(check, copies: Path) -> None:
     rows = [f"{name},{name[6]}" for name in names]
     table.write_text("\n".join(["path,birads", *rows]) + "\n", "utf-8")
     _, report = check(table)
-    assert report["images"] == 32 and report["unknown"] == 0
+    assert report["images"] == 40 and report["unknown"] == 0
     table.write_text("\n".join(["path,birads", *rows, "lost.png,1", f"{names[0]},9"]) + "\n", "utf-8")
     output, report = check(table, status=1)
-    assert "PROBLEM: labels.csv, line 34: there is no file lost.png." in output
+    assert "PROBLEM: labels.csv, line 42: there is no file lost.png." in output
     assert "This data set cannot be trained on." in output and len(report["problems"]) == 2
     output, _ = check(copies, "--classes", "1,6", status=1)
     assert "no images of category 6" in output

@@ -19,15 +19,9 @@ from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.preprocess import prepare
 from tests.support.command_server import CommandServer
 from tests.support.processes import ROOT, environment
-from training.phantoms.generate import write_set
 
 KILLS = 10
 IMPORTS = 4.0  # seconds; within them a process that was not forked has not begun to train
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_set(tmp_path_factory.mktemp("kill") / "phantoms", 8, seed=5, size=256).parent
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.nearest import Nearest
+from tests.support.nearest_neighbor_head import NearestNeighborHead
 from training.config import TrainConfig
 from training.data import protocol
 from training.data.dataset import Dataset, Example
@@ -115,7 +115,7 @@ def test_the_leak_shown_on_purpose() -> None:
     f1 = {}
     for resampling, split in (("smote-all", "image"), ("smote-train", "patient")):
         config = replace(CONFIG, resampling=resampling, split=split, folds=3)
-        answers, leak = train.measure(config, Nearest(), features)
+        answers, leak = train.measure(config, NearestNeighborHead(), features)
         found = evaluate(
             answers.raw,
             answers.calibrated,

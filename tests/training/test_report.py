@@ -12,7 +12,6 @@ from birads_app.model import bundles
 from birads_app.model.predictor import Predictor
 from training.config import Site, TrainConfig
 from training.data import smote
-from training.phantoms.generate import write_set
 from training.pipeline import train
 from training.pipeline.result import FinishedTraining
 
@@ -24,11 +23,6 @@ KAU = ROOT.parent / "shared" / "data" / "kau-bcmd-sample"
 def site(tiny_models: Path, tmp_path_factory) -> Site:
     folder = tmp_path_factory.mktemp("reports")
     return Site(models=tiny_models, cache=folder / "cache", target=folder / "models")
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory) -> Path:
-    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=3, size=256).parent
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 
 from birads_app.model import registry
 from birads_app.terms.errors import ModelError
-from tests.support.nearest import Nearest
+from tests.support.nearest_neighbor_head import NearestNeighborHead
 from training.cli.commands import register
 from training.config import TrainConfig
 from training.data.dataset import Dataset, Example
@@ -22,13 +22,6 @@ from training.features.extract import Features
 from training.heads import HEADS
 from training.paper.reproduce import ROWS, PaperRow, Reproduction, compare
 from training.paper.table import lines, page
-from training.phantoms.generate import write_set
-
-
-@pytest.fixture(scope="session")
-def phantoms(tmp_path_factory) -> Path:
-    """Forty small phantoms of ten patients."""
-    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 10, seed=5, size=256).parent
 
 
 @pytest.fixture
@@ -49,7 +42,7 @@ def run(app: Flask, runner: FlaskCliRunner, models: Path):
 
 
 def test_the_table_on_screen_as_json_and_as_a_page(run, phantoms: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setitem(HEADS, "nearest", Nearest)
+    monkeypatch.setitem(HEADS, "nearest", NearestNeighborHead)
     output = run(
         "--data", str(phantoms), "--classes", "1,5", "--heads", "nearest", "--out", str(tmp_path / "out")
     )
@@ -103,7 +96,7 @@ def test_folds_draw_the_same_patients_for_both_sides(folds: int) -> None:
     )
     features = Features(Dataset(tuple(examples)), rows, (1, 1, 4), (), 0)
     config = TrainConfig(data="data", name="m", head="nearest", folds=folds, replicates=50)
-    imbalanced, *_ = compare(config, Nearest(), features, print)
+    imbalanced, *_ = compare(config, NearestNeighborHead(), features, print)
     for leak in imbalanced.leak.values():
         assert leak.value == 0
         assert (leak.low, leak.high) == (0, 0) if folds else leak.low < 0 < leak.high

@@ -14,7 +14,6 @@ from birads_app.model import bundles, registry
 from birads_app.terms.errors import BiradsError
 from training.engine import fit
 from training.heads import head
-from training.phantoms.generate import write_set
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
 
@@ -37,11 +36,6 @@ def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_anot
         np.testing.assert_allclose(taught.curve, whole.curve, atol=1e-6)
         rows = arguments.validation_features
         np.testing.assert_allclose(taught.logits(rows), whole.logits(rows), atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 12, seed=5, size=256).parent
 
 
 @pytest.fixture
@@ -80,23 +74,23 @@ def figures(folder: Path, name: str) -> dict[str, object]:
 
 
 def test_it_goes_on_in_every_part_of_a_cross_validation(
-    flask, folder: Path, work: Path, phantoms: Path
+    flask, folder: Path, work: Path, copies: Path
 ) -> None:
-    flask("train", "--data", str(phantoms), "--name", "whole", *OPTIONS)
+    flask("train", "--data", str(copies), "--name", "whole", *OPTIONS)
     assert not (work / "whole").exists()
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(patch, 2)
-        output = flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
+        output = flask("train", "--data", str(copies), "--name", "cut", *OPTIONS, status=1)
         assert "To go on: flask train --resume --name cut" in output
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(patch, 5)  # two epochs of the model itself, three of the first fold
         assert "To go on: " in flask("train", "--resume", "--name", "cut", status=1)
     assert sorted(path.name for path in (work / "cut").glob("*.npz")) == ["fold-0.npz", "fold-1.npz"]
 
-    moved = phantoms.rename(phantoms.with_name("moved"))
+    moved = copies.rename(copies.with_name("moved"))
     assert "There is no folder" in flask("train", "--resume", "--name", "cut", status=1)
-    moved.rename(phantoms)
-    image = next((phantoms / "Birads1").iterdir())
+    moved.rename(copies)
+    image = next((copies / "Birads1").iterdir())
     content = image.read_bytes()
     image.unlink()
     assert "learned from other images" in flask("train", "--resume", "--name", "cut", status=1)

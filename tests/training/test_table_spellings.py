@@ -11,7 +11,7 @@ from flask import Flask
 from birads_app.practice import outcome_table
 from birads_app.terms.spelling import parse_category, parse_side
 from tests.support.factories import make_user
-from tests.support.signed import signed
+from tests.support.signed_exams import signed
 from training.data.dataset import listing, read, read_folder
 from training.data.patient_ids import normalise
 from training.errors import DatasetError

@@ -22,15 +22,8 @@ from birads_app.model.predictor import Predictor
 from training import heads
 from training.cli.commands import register
 from training.data.loader import ImageLoader
-from training.phantoms.generate import write_set
 from training.pipeline import train as recipe
 from training.pipeline.name_lock import hold_name
-
-
-@pytest.fixture(scope="session")
-def phantoms(tmp_path_factory) -> Path:
-    """Forty small phantoms of ten patients."""
-    return write_set(tmp_path_factory.mktemp("data") / "phantoms", 10, seed=5, size=256).parent
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +57,6 @@ def train(runner: FlaskCliRunner, folder: Path):
         return result.output
 
     return run
-
-
-@pytest.fixture
-def copies(phantoms: Path, tmp_path: Path) -> Path:
-    """A copy of the phantoms to spoil."""
-    return shutil.copytree(phantoms, tmp_path / "copies")
 
 
 def test_it_works(train, phantoms, folder) -> None:

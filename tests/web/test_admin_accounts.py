@@ -6,10 +6,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from birads_app.records import audit_log, tokens, users
+from birads_app.records import tokens, users
 from birads_app.records.database import writing
 from birads_app.records.schema import Role, Token, now
-from tests.support.factories import PASSWORD, bearer, make_user, sign_in
+from tests.support.factories import PASSWORD, bearer, last_audit_entry, make_user, sign_in
 
 NEW = "a longer password"
 
@@ -27,23 +27,17 @@ def address(app: Flask, name: str) -> str:
         return f"/admin/accounts/{users.by_name(name).id}"
 
 
-def last_entry(app: Flask) -> tuple[str, str, str, str]:
-    with app.app_context():
-        (entry,) = audit_log.newest(1)
-        return entry.who, entry.action, entry.subject, entry.detail
-
-
 def test_an_account_is_created_and_given_another_role(app: Flask, admin: FlaskClient) -> None:
     form = {"name": "otto", "role": "auditor", "password": NEW, "confirm": NEW}
     assert admin.post("/admin/accounts", data={**form, "confirm": "other"}).status_code == 422
     assert admin.post("/admin/accounts", data=form).status_code == 303
-    assert last_entry(app) == ("anna", "create account", "otto", "auditor")
+    assert last_audit_entry(app) == ("anna", "create account", "otto", "auditor")
     again = admin.post("/admin/accounts", data={**form, "name": "OTTO"})
     assert again.status_code == 409 and "already an account" in again.text
     otto = address(app, "otto")
     assert admin.post(f"{otto}/role", data={"role": "king"}).status_code == 422
     admin.post(f"{otto}/role", data={"role": "radiologist"})
-    assert last_entry(app) == ("anna", "change role", "otto", "auditor to radiologist")
+    assert last_audit_entry(app) == ("anna", "change role", "otto", "auditor to radiologist")
 
 
 def test_who_is_switched_off_is_out_until_switched_on(app: Flask, admin: FlaskClient) -> None:
@@ -52,7 +46,7 @@ def test_who_is_switched_off_is_out_until_switched_on(app: Flask, admin: FlaskCl
     assert "Deactivate account rita?" in admin.get(f"{rita}/off").text
     assert other.get("/").status_code == 200  # asking changes nothing
     admin.post(f"{rita}/off")
-    assert last_entry(app) == ("anna", "switch account off", "rita", "")
+    assert last_audit_entry(app) == ("anna", "switch account off", "rita", "")
     assert other.get("/").status_code == 302
     admin.post(f"{rita}/on")
     assert other.get("/").status_code == 302  # the old session does not come back
@@ -89,7 +83,7 @@ def test_everybody_changes_their_own_password_knowing_the_old_one(app: Flask, ad
     refused = here.post("/account/password", data=form)
     assert refused.status_code == 422 and "Incorrect current password" in refused.text
     here.post("/account/password", data={**form, "current": PASSWORD})
-    assert last_entry(app) == ("rita", "set password", "rita", "")
+    assert last_audit_entry(app) == ("rita", "set password", "rita", "")
     assert here.get("/account").status_code == 200 and elsewhere.get("/account").status_code == 302
     for _ in range(5):
         here.post("/account/password", data=form)
@@ -125,16 +119,16 @@ def test_a_token_is_shown_once_used_and_revoked(app: Flask, admin: FlaskClient) 
     assert "birads_" in admin.post("/admin/tokens", data={"account": anna, "name": "hers"}).text
     assert reader.get(f"/account/tokens/{kept.id + 1}/revoke").status_code == 404
     assert admin.post(f"/admin/tokens/{kept.id}/revoke").status_code == 303
-    assert last_entry(app) == ("anna", "revoke token", "rita", "archive")
+    assert last_audit_entry(app) == ("anna", "revoke token", "rita", "archive")
     assert use() == 401
 
 
 def test_a_failed_sign_in_is_on_record_without_what_was_typed(app: Flask, client: FlaskClient) -> None:
     make_user(app, "rita")
     sign_in(client, "RITA", "wrong password")
-    assert last_entry(app)[:2] == ("rita", "sign in refused")
+    assert last_audit_entry(app)[:2] == ("rita", "sign in refused")
     sign_in(client, PASSWORD, "rita")  # in the wrong field
-    assert last_entry(app) == ("unknown account", "sign in refused", "", "")
+    assert last_audit_entry(app) == ("unknown account", "sign in refused", "", "")
 
 
 def test_commands_do_the_same(app: Flask, runner: FlaskCliRunner) -> None:
@@ -147,4 +141,4 @@ def test_commands_do_the_same(app: Flask, runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=["user", "password", "rita", "--password-stdin"], input=NEW).exit_code == 0
     with app.app_context():
         assert users.authenticate("rita", NEW) is not None
-    assert last_entry(app) == ("console", "set password", "rita", "")
+    assert last_audit_entry(app) == ("console", "set password", "rita", "")

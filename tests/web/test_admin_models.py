@@ -10,17 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app.model import bundles, evaluation, registry
-from birads_app.records import audit_log
-from birads_app.records.schema import Role
 from birads_app.web.model_card import rendered
-from tests.support.factories import make_user, sign_in
+from tests.support.factories import last_audit_entry
 
-
-@pytest.fixture
-def admin(app: Flask, serving_app: Flask, client: FlaskClient) -> FlaskClient:
-    make_user(app, "anna", Role.ADMIN)
-    sign_in(client, "anna")
-    return client
+pytestmark = pytest.mark.usefixtures("serving_app")
 
 
 @pytest.fixture
@@ -43,12 +36,6 @@ def second(folder: Path) -> Path:
     )
 
 
-def last_entry(app: Flask) -> tuple[str, str, str, str]:
-    with app.app_context():
-        (entry,) = audit_log.newest(1)
-        return entry.who, entry.action, entry.subject, entry.detail
-
-
 def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_reason(
     app: Flask, admin: FlaskClient, folder: Path, second: Path
 ) -> None:
@@ -62,13 +49,13 @@ def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_re
     done = admin.post(address, data={"reason": "to try", "override": "y"}, follow_redirects=True)
     assert "second is now active." in done.text
     assert registry.current_name(folder) == "second"
-    assert last_entry(app) == ("anna", "promote against protocol", "second", "to try")
+    assert last_audit_entry(app) == ("anna", "promote against protocol", "second", "to try")
     assert "against its protocol. It was trained to be compared with" in admin.get("/models/second").text
 
     assert admin.post("/admin/models/rollback", data={"reason": " "}).status_code == 422
     done = admin.post("/admin/models/rollback", data={"reason": "enough"}, follow_redirects=True)
     assert "birads-demo is active again." in done.text
-    assert last_entry(app) == ("anna", "roll back to model", "birads-demo", "enough")
+    assert last_audit_entry(app) == ("anna", "roll back to model", "birads-demo", "enough")
     assert admin.post("/admin/models/rollback", data={"reason": "once more"}).status_code == 404
 
 
@@ -76,7 +63,7 @@ def test_the_command_writes_the_same_entry(app: Flask, folder: Path, runner: Fla
     shutil.copytree(folder / "birads-demo", folder / "copy", copy_function=os.link)
     result = runner.invoke(args=["models", "promote", "copy", "--reason", "newer"])
     assert result.exit_code == 0, result.output
-    assert last_entry(app) == ("console", "promote model", "copy", "newer")
+    assert last_audit_entry(app) == ("console", "promote model", "copy", "newer")
 
 
 def test_a_damaged_model_is_told_and_changes_nothing(admin: FlaskClient, folder: Path, second: Path) -> None:

@@ -21,14 +21,9 @@ from birads_app.terms.categories import DISCLAIMER
 from tests.support.dicom_tools import complaints, printed
 from tests.support.factories import breast, dicom, dicom_bytes, make_user, mammogram_png, sign_in
 
+pytestmark = pytest.mark.usefixtures("serving_app")
+
 TEXT = "Seen on both views <b>&</b> Größe, ελληνικά, кириллица."
-
-
-@pytest.fixture
-def reader(serving_app: Flask, client: FlaskClient) -> FlaskClient:
-    make_user(serving_app)
-    sign_in(client)
-    return client
 
 
 def upload(client: FlaskClient, *seeds: int) -> str:

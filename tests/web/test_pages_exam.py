@@ -25,14 +25,9 @@ from tests.support.factories import (
     sign_in,
 )
 
+pytestmark = pytest.mark.usefixtures("serving_app")
+
 POLICY = "default-src 'self'"
-
-
-@pytest.fixture
-def reader(serving_app: Flask, client: FlaskClient) -> FlaskClient:
-    make_user(serving_app)
-    sign_in(client)
-    return client
 
 
 @pytest.fixture

@@ -11,21 +11,12 @@ from birads_app.records import exams
 from tests.support.factories import (
     breast,
     colour_photograph,
-    make_user,
     mammogram_dicom,
     mammogram_png,
     png,
-    sign_in,
 )
 
 TEXT = b"Dear colleague, this is a letter and not an image."
-
-
-@pytest.fixture
-def reader(app: Flask, client: FlaskClient) -> FlaskClient:
-    make_user(app)
-    sign_in(client)
-    return client
 
 
 def _send(client: FlaskClient, *files: tuple[bytes, str]):

@@ -6,7 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from training.heads import FitArguments, pooling
 
 
-class Nearest:
+class NearestNeighborHead:
     """A head that answers with the category of the nearest row it was shown."""
 
     facts: dict = {}
@@ -15,7 +15,7 @@ class Nearest:
     def features(self, maps: np.ndarray) -> np.ndarray:
         return pooling.pooled(maps)
 
-    def fit(self, arguments: FitArguments) -> "Nearest":
+    def fit(self, arguments: FitArguments) -> "NearestNeighborHead":
         self._known = KNeighborsClassifier(1).fit(np.asarray(arguments.features), arguments.labels)
         return self
 

@@ -26,15 +26,15 @@ _VALUES = {
 _TRUE = {"SpecificCharacterSet", "SOPClassUID", "Modality", "BodyPartExamined", "PhotometricInterpretation"}
 
 
-def full_of_secrets(seed: int = 0, **elements: object) -> bytes:
+def dicom_with_phi(seed: int = 0, **elements: object) -> bytes:
     """A mammogram whose header has every text element that DICOM knows, at three depths, and private ones."""
     built = dicom(breast(seed=seed))
-    tell_all(built)
+    fill_text_elements(built)
     for keyword in ("ViewCodeSequence", "RequestAttributesSequence", "SourceImageSequence", "VOILUTSequence"):
         item = Dataset()
-        tell_all(item, 7)
+        fill_text_elements(item, 7)
         item.ViewModifierCodeSequence = [Dataset()]
-        tell_all(item.ViewModifierCodeSequence[0], 11)
+        fill_text_elements(item.ViewModifierCodeSequence[0], 11)
         setattr(built, keyword, [item])
     private = built.private_block(0x0019, WORD, create=True)
     private.add_new(1, "LO", WORD)
@@ -44,14 +44,14 @@ def full_of_secrets(seed: int = 0, **elements: object) -> bytes:
     return dicom_bytes(built)
 
 
-def tell_all(item: Dataset, step: int = 1) -> None:
+def fill_text_elements(item: Dataset, step: int = 1) -> None:
     """Put a secret into every text element that the data set does not need, or into every so many of them."""
     for tag, (vr, _, _, _, keyword) in list(DicomDictionary.items())[::step]:
         if vr in _VALUES and keyword not in _TRUE and 0x0008 <= tag >> 16 < 0x7FE0:
             item.add_new(tag, vr, _VALUES[vr])
 
 
-def secret_pictures() -> Iterator[tuple[str, bytes]]:
+def pictures_with_phi() -> Iterator[tuple[str, bytes]]:
     """Pictures with secrets in text chunks, EXIF and comments, under a name that is one."""
     eight = Image.fromarray((breast(seed=1) >> 8).astype(np.uint8))
     text = PngImagePlugin.PngInfo()
@@ -69,7 +69,7 @@ def secret_pictures() -> Iterator[tuple[str, bytes]]:
         yield f"{WORD}-{DATE}.{kind.lower()}", stream.getvalue()
 
 
-def found_in(folder: Path) -> list[str]:
+def phi_below(folder: Path) -> list[str]:
     """Every secret that the bytes, the names or the decoded headers below a folder hold."""
     found = []
     for path in sorted(folder.rglob("*")):
@@ -78,11 +78,11 @@ def found_in(folder: Path) -> list[str]:
         texts = [path.name.encode(), path.read_bytes()]
         if path.suffix == ".dcm":
             texts.append(str(dcmread(path)).encode())
-        found += [f"{path.relative_to(folder)}: {secret}" for text in texts for secret in secrets_of(text)]
+        found += [f"{path.relative_to(folder)}: {secret}" for text in texts for secret in phi_in(text)]
     return found
 
 
-def secrets_of(text: bytes) -> list[str]:
+def phi_in(text: bytes) -> list[str]:
     """The secrets in some bytes, in any case, also as UTF-16 and with a date's parts apart."""
     narrow = text.lower().replace(b"\0", b"")
     year, month, day = DATE[:4], DATE[4:6], DATE[6:]

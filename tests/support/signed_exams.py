@@ -14,7 +14,7 @@ from birads_app.records.schema import Assessment, Exam, Outcome
 MODEL = "birads-demo"
 
 
-def signed(
+def store_signed_exam(
     app: Flask,
     read: str,
     named: str | None = "1",
