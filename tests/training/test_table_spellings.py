@@ -11,7 +11,7 @@ from flask import Flask
 from birads_app.practice import outcome_table
 from birads_app.terms.spelling import parse_category, parse_side
 from tests.support.factories import make_user
-from tests.support.signed_exams import signed
+from tests.support.signed_exams import store_signed_exam
 from training.data.dataset import listing, read, read_folder
 from training.data.patient_ids import normalise
 from training.errors import DatasetError
@@ -94,7 +94,7 @@ def test_a_patient_table_in_every_form(tmp_path: Path, written: Writer) -> None:
 
 def test_an_outcome_table_in_every_form(app: Flask, written: Writer) -> None:
     make_user(app)
-    exam = signed(app, "4")
+    exam = store_signed_exam(app, "4")
     rows = [["Exam ID", "Seite", "Outcome", "Date"], [exam, "links", "bösartig", "2026-03-20"]]
     with app.test_request_context():
         plan = outcome_table.plan(written(rows))
