@@ -1,7 +1,7 @@
-"""What stays in a de-identified file: the elements that reading needs, and the words that their texts may have.
+"""Allowlist of de-identification: elements that reading requires, and the terms that they may contain.
 
-Everything is named here that stays. A text stays only where it is one of the standard's terms: a person's name
-in an element that should hold a code is no term.
+Only what is listed here is retained. Text is retained only if it is one of the standard's terms, so that a person's
+name in an element that should contain a code is removed.
 """
 
 import re
@@ -11,7 +11,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Elements by keyword, at any depth.
+# Elements by keyword, at any nesting level.
 ALLOWED = _words("""
     SOPClassUID ReferencedSOPClassUID Modality ImageType PresentationIntentType ConversionType SeriesNumber
     InstanceNumber AcquisitionNumber PatientAge
@@ -47,13 +47,13 @@ ALLOWED = _words("""
     CollimatorRightVerticalEdge CollimatorUpperHorizontalEdge CollimatorLowerHorizontalEdge SpatialResolution
     """)
 
-# Dates that are moved; every other date is removed, or a dummy where an object needs one.
+# Dates that are shifted; all others are removed, or replaced by a dummy if the object requires one.
 DATES = _words("StudyDate SeriesDate AcquisitionDate ContentDate AcquisitionDateTime")
 
-# Elements that a mammogram has to have, if only without a value.
+# Elements that a mammogram must have, even if empty.
 EMPTIED = _words("Manufacturer StudyTime SeriesTime ContentTime AcquisitionContextSequence")
 
-# Terms of the elements above, as whole values.
+# Allowed terms of the elements above, as complete values.
 _TERMS = frozenset(
     term.strip()
     for term in """
@@ -116,12 +116,12 @@ _MEANINGS = {value: meaning for sct, srt, meaning in _CODES for value in (sct, s
 
 
 def meaning(code: str) -> str | None:
-    """What a code of views, modifiers or the breast means; None for every other one."""
+    """Return the meaning of a code for a view, a view modifier or the breast; None for other codes."""
     return _MEANINGS.get(code)
 
 
 def is_allowed(keyword: str, vr: str, value: object) -> bool:
-    """Tell whether one value of a kept element holds nothing but what it should.
+    """Return True if one value of an allowed element contains nothing but what it should.
 
     Parameters
     ----------

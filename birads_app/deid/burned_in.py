@@ -1,4 +1,4 @@
-"""Labels, marks and text in the pixels beside the breast: found, and blanked.
+"""Detection and blanking of labels, marks and text in the pixels beside the breast.
 
 What lies outside of the breast's outline, brighter than the air and apart from tissue, goes. Text inside of the
 outline or grown together with it stays: no pixel of the breast may change.
@@ -13,22 +13,22 @@ import numpy as np
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.segmentation import breast_mask, breast_square
 
-# The longer side of the copy that is searched, in pixels; each of its pixels is the brightest of its block.
+# Longer side of the searched copy in pixels; each of its pixels is the brightest of its block.
 _SEARCH_SIZE = 1024
 _OUTLINE_SIZE = 256
-# Brighter than the air by this share of the way from the air to the breast's bright parts, and by so many times
-# the air's own spread (half of what lies between its 25th and 75th percentile): film base and its grain are not.
+# A mark is brighter than the air by this share of the difference between air and bright breast tissue, and by this many
+# times the spread of the air (half its interquartile range), which excludes film base and grain.
 _BRIGHT, _SPREADS = 0.15, 8.0
-# In pixels of the copy: letters this near belong together; so far beyond what was found is blanked as well.
+# In pixels of the copy: distance at which letters are joined, and margin that is blanked around marks.
 _JOINED, _MARGIN = 9, 3
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Where marks lie beside the breast.
+    """Location of marks beside the breast.
 
-    blocks : bool array, True for blocks of the picture that hold a mark, and none of the breast
-    side : of a block, in pixels; those at the end may reach beyond the picture
+    blocks : bool array, True for blocks of the picture that contain a mark and no part of the breast
+    side : of a block in pixels; the last blocks may extend beyond the picture
     shape : (height, width) of the picture
     """
 
@@ -37,16 +37,16 @@ class Marks:
     shape: tuple[int, ...]
 
     def places(self, count: int, axis: int) -> np.ndarray:
-        """Along an axis of stored words that are so many: the block that the middle of each lies in.
+        """Return the block that contains the centre of each of ``count`` stored pixels along an axis.
 
-        Words whose pixels are not square are fewer than the picture's pixels in one direction.
+        In one direction there are fewer stored pixels than displayed ones if stored pixels are not square.
         """
         middles = (2 * np.arange(count) + 1) * self.shape[axis] // (2 * count)
         return np.asarray(middles // self.side)
 
 
 def find(mammogram: Mammogram) -> Marks | None:
-    """Find marks beside the breast; None where there are none, or where no breast stands out."""
+    """Find marks beside the breast; return None if there are none or no breast can be segmented."""
     side = max(1, -(-max(mammogram.pixels.shape) // _SEARCH_SIZE))
     brightest = _brightest(mammogram.pixels, side)
     breast = _outline(mammogram, brightest.shape)
@@ -56,36 +56,38 @@ def find(mammogram: Mammogram) -> Marks | None:
     return Marks(marks, side, mammogram.pixels.shape) if marks.any() else None
 
 
-def blank(words: np.ndarray, marks: Marks) -> None:
-    """Fill the marks with the median of what lies around them.
+def blank(pixels: np.ndarray, marks: Marks) -> None:
+    """Fill the marks with the median of their surroundings.
 
     Parameters
     ----------
-    words : array of shape (rows, columns), of the picture that was searched or stored for it; changed in place
+    pixels : array of shape (rows, columns), of the picture that was searched or stored for it; changed in place
     """
     around = cv2.dilate(marks.blocks.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~marks.blocks
-    beside = np.concatenate([part[chosen] for part, chosen in _rows(words, around, marks)] or [words[:0, 0]])
-    fill = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else words.min()
-    for part, chosen in _rows(words, marks.blocks, marks):
+    beside = np.concatenate(
+        [part[chosen] for part, chosen in _rows(pixels, around, marks)] or [pixels[:0, 0]]
+    )
+    fill = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else pixels.min()
+    for part, chosen in _rows(pixels, marks.blocks, marks):
         part[chosen] = fill
 
 
-def _rows(words: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The rows of blocks that hold a chosen one: their words, and which of these are chosen, bool alike."""
-    rows, columns = (marks.places(count, axis) for axis, count in enumerate(words.shape))
+def _rows(pixels: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each row of blocks with a selected one: its pixels, and a bool array of those selected."""
+    rows, columns = (marks.places(count, axis) for axis, count in enumerate(pixels.shape))
     for row in np.flatnonzero(blocks.any(axis=1)):
-        part = words[slice(*np.searchsorted(rows, (row, row + 1)))]
+        part = pixels[slice(*np.searchsorted(rows, (row, row + 1)))]
         yield part, np.broadcast_to(blocks[row][columns], part.shape)
 
 
 def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The brightest pixel of each block."""
+    """Return the brightest pixel of each block."""
     tall = np.maximum.reduceat(pixels, np.arange(0, pixels.shape[0], side), axis=0)
     return np.asarray(np.maximum.reduceat(tall, np.arange(0, pixels.shape[1], side), axis=1))
 
 
 def _outline(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:
-    """The breast with a rim around it, bool array of the given shape; all True where none stands out."""
+    """Return the breast with a rim around it, bool array of the given shape; all True if none can be segmented."""
     square = breast_square(mammogram.pixels, _OUTLINE_SIZE)
     mask = breast_mask(square.mask, square.box, square.flipped, mammogram.pixels.shape, max(shape))
     enlarged = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -93,7 +95,7 @@ def _outline(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _marks(brightest: np.ndarray, breast: np.ndarray) -> np.ndarray:
-    """Bright regions that do not touch the breast, with a margin; bool array."""
+    """Return bright regions that do not touch the breast, with a margin, as bool array."""
     outside = brightest[~breast].astype(np.float32)
     quarter, air, three = np.percentile(outside, (25, 50, 75))
     white = float(np.percentile(brightest[breast], 95))

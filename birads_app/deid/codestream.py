@@ -1,13 +1,13 @@
-"""Comments in the header of a compressed picture: left out, with nothing else changed.
+"""Removal of comments from the header of compressed pixel data, without any other change.
 
-JPEG and JPEG-LS (ISO/IEC 10918-1, 14495-1) and JPEG 2000 (15444-1) build their headers of segments alike: a marker,
-a length, content. Programs write names and dates into some of them as readily as their own.
+Headers of JPEG, JPEG-LS (ISO/IEC 10918-1, 14495-1) and JPEG 2000 (15444-1) consist of segments: marker, length,
+content. Some programs write names and dates into comment segments.
 """
 
 from collections.abc import Iterator
 
 _JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f"
-# By how a stream starts: the marker that ends its header, and the segments that decoding does not need.
+# Marker that ends the header, and segments that decoding does not need, by the first bytes of the stream.
 _COMMENTS = {
     _JPEG: (0xDA, {0xFE, *range(0xE0, 0xF0)}),  # SOS; COM, APPn
     _JPEG_2000: (0x90, {0x64}),  # SOT; COM
@@ -15,7 +15,7 @@ _COMMENTS = {
 
 
 def without_comments(frame: bytes) -> bytes:
-    """A codestream without comments in its header; as it is where it is none of these or its header is damaged."""
+    """Remove comments from a codestream's header; return other formats and damaged headers unchanged."""
     if frame[:2] not in _COMMENTS:
         return frame
     end, left_out = _COMMENTS[frame[:2]]
@@ -29,7 +29,7 @@ def without_comments(frame: bytes) -> bytes:
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
-    """The header's markers, each with its segment, and at last the marker of the data with all that is left."""
+    """Yield each marker of the header with its segment, then the marker that ends it with all remaining bytes."""
     end, _ = _COMMENTS[frame[:2]]
     position = 2
     while position + 4 <= len(frame) and frame[position] == 0xFF:

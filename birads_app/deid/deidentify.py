@@ -1,8 +1,8 @@
-"""DICOM file -> the same image without whom it shows: PS3.15 Annex E, Basic Profile.
+"""De-identification of DICOM files by the Basic Profile of PS3.15 Annex E.
 
-The profile's table (edition 2024b) and its dummy values come from the package dicom-anonymizer, which applies it
-to the outermost elements alone; here it holds at every depth. Beyond the profile, what the table does not name
-is removed as well unless :mod:`birads_app.deid.allowlist` has it. Options of the profile: Retain Longitudinal
+The profile's table (edition 2024b) and its dummy values come from the package dicom-anonymizer, which applies it to
+top-level elements only; here it applies at every nesting level. Beyond the profile, elements that the table does not
+list are removed unless :mod:`birads_app.deid.allowlist` contains them. Options of the profile: Retain Longitudinal
 Temporal Information with Modified Dates, Retain Patient Characteristics (the age, under 90).
 """
 
@@ -47,7 +47,7 @@ _METHOD_CODES = (
     ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
     ("113108", "Retain Patient Characteristics Option"),
 )
-# The table's actions by what is made of them here.
+# The table's actions, grouped by how they are applied here.
 _REMOVED = {
     library.delete,
     library.delete_or_empty,
@@ -61,9 +61,9 @@ Action = Callable[[Dataset, tuple[int, int]], None]
 
 @dataclass(frozen=True)
 class Deidentified:
-    """A file without identity, and the identity.
+    """A de-identified file, and the identity removed from it.
 
-    data : the file to keep
+    data : the file to store
     header : its header
     notes : messages about faults of the file as it came
     """
@@ -76,7 +76,7 @@ class Deidentified:
 
 
 def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
-    """Take the identity out of a DICOM file; transfer syntax and encoded pixels stay, less comments.
+    """Remove the identity from a DICOM file; transfer syntax and encoded pixels stay, except for comments.
 
     Raises
     ------
@@ -94,33 +94,33 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
         return Deidentified(stored, header, identity, instance, file.notes)
     except InputError:
         raise
-    except Exception as error:  # whatever a damaged file makes the parser or the writer stumble over
+    except Exception as error:  # any error of the parser or writer caused by a damaged file
         raise UnreadableImage(msg("file-damaged")) from error
 
 
 def _pixels(file: DicomFile) -> bytes:
-    """The pixel data's value, with nothing beside the pictures."""
+    """Return the value of the pixel data without anything but the frames."""
     if not file.encapsulated:
         return bytes(file.parts[0])
     frames = map(bytes, encapsulated_frames(file.parts, slices(file.dataset)))
     return encapsulate([frame if file.syntax == RLELossless else without_comments(frame) for frame in frames])
 
 
-def with_words(file: DicomFile, words: np.ndarray) -> bytes:
-    """The file with other stored words, as RLE Lossless; what was big endian stays that, uncompressed.
+def with_pixels(file: DicomFile, pixels: np.ndarray) -> bytes:
+    """Replace the stored pixels of a file, as RLE Lossless; big-endian files stay big endian and uncompressed.
 
     Parameters
     ----------
     file : a parsed file that :func:`deidentify` made
-    words : uint8 or uint16 array of shape (rows, columns)
+    pixels : uint8 or uint16 array of shape (rows, columns)
     """
-    bits = int(file.dataset.BitsAllocated)  # decoders give small values in small words
+    bits = int(file.dataset.BitsAllocated)  # decoders return small values in small types
     if file.syntax == ExplicitVRBigEndian:  # its look-up tables may be bytes in that order
-        return _write(file.dataset, ExplicitVRBigEndian, words.astype(f">u{bits // 8}").tobytes())
+        return _write(file.dataset, ExplicitVRBigEndian, pixels.astype(f">u{bits // 8}").tobytes())
     frame = encode_pixel_data(
-        words.astype(f"<u{bits // 8}", copy=False).tobytes(),
-        rows=words.shape[0],
-        columns=words.shape[1],
+        pixels.astype(f"<u{bits // 8}", copy=False).tobytes(),
+        rows=pixels.shape[0],
+        columns=pixels.shape[1],
         samples_per_pixel=1,
         bits_allocated=bits,
         number_of_frames=1,
@@ -130,7 +130,7 @@ def with_words(file: DicomFile, words: np.ndarray) -> bytes:
 
 
 def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Dataset:
-    """A new data set of what may stay, at every depth."""
+    """Build a data set with the allowed content at every nesting level."""
     cleaned = Dataset()
     for element in _elements(dataset):
         found = _cleaned(element, dataset, identity, pseudonyms)
@@ -141,7 +141,7 @@ def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Data
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
-    """The elements that can be read and have a name; private ones have none."""
+    """Yield elements that can be read and are in the dictionary, which private ones are not."""
     for tag in list(dataset.keys()):
         if tag.is_private:
             continue
@@ -156,7 +156,7 @@ def _elements(dataset: Dataset) -> Iterator[DataElement]:
 def _cleaned(
     element: DataElement, parent: Dataset, identity: Identity, pseudonyms: Pseudonyms
 ) -> DataElement | None:
-    """What stays of an element; None where it is removed."""
+    """Return the retained part of an element; None if it is removed."""
     keyword, action = element.keyword, _actions().get((element.tag.group, element.tag.element))
     if keyword in allowlist.DATES:
         date = pseudonyms.date(str(element.value or "")[:8], identity)
@@ -178,12 +178,12 @@ def _cleaned(
 
 
 def _is_whole(item: Dataset) -> bool:
-    """False for an item of a sequence that has lost what made it one."""
+    """Return False for an empty sequence item, or a code that has lost its value."""
     return len(item) > 0 and ("CodingSchemeDesignator" not in item or "CodeValue" in item)
 
 
 def _checked(element: DataElement) -> DataElement | None:
-    """A kept element without values that it should not have; they become empty, so that the others keep their place."""
+    """Remove values that are not allowed from an allowed element; in lists they become empty to keep positions."""
     if isinstance(element.value, bytes | bytearray):
         return element if allowlist.is_allowed(element.keyword, element.VR, bytes(element.value)) else None
     values = element.value if element.VM > 1 else [element.value]
@@ -198,14 +198,14 @@ def _checked(element: DataElement) -> DataElement | None:
 
 
 def _with_other_uids(element: DataElement, pseudonyms: Pseudonyms) -> DataElement:
-    """An element whose UIDs are replaced, each always by the same one."""
+    """Replace the UIDs of an element, each consistently by the same one."""
     values = [element.value] if element.VM <= 1 else list(element.value)
     replaced = [pseudonyms.uid(str(value)) for value in values if value]
     return DataElement(element.tag, "UI", replaced[0] if len(replaced) == 1 else replaced)
 
 
 def _dummy(element: DataElement, action: Action) -> DataElement | None:
-    """What the library puts in an element's place; None where it knows nothing for it."""
+    """Return the library's dummy for an element; None if it has none."""
     holder = Dataset()
     holder.add(element)
     try:
@@ -217,7 +217,7 @@ def _dummy(element: DataElement, action: Action) -> DataElement | None:
 
 
 def _describe(header: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> None:
-    """Say who the patient is now, and what was done."""
+    """Write the pseudonym and the de-identification method into the header."""
     header.PatientName = header.PatientID = pseudonyms.patient(identity)
     header.PatientBirthDate = ""
     header.setdefault("PixelRepresentation", 0)
@@ -234,7 +234,7 @@ def _code(value: str, meaning: str) -> Dataset:
 
 
 def _write(header: Dataset, syntax: UID, pixels: bytes) -> bytes:
-    """A Part 10 file with a preamble of zeros."""
+    """Encode a Part 10 file with a preamble of zeros."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(parser.text(header, "SOPClassUID") or SecondaryCaptureImageStorage)
     meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
@@ -259,6 +259,6 @@ def _write(header: Dataset, syntax: UID, pixels: bytes) -> bytes:
 
 @cache
 def _actions() -> dict[tuple[int, ...], Action]:
-    """The profile's table: what is done with an element."""
+    """Return the profile's table: action by tag."""
     actions: dict[tuple[int, ...], Action] = library.initialize_actions_2024b()
     return actions

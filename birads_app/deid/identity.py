@@ -1,4 +1,4 @@
-"""Who a DICOM file is about, as its header says."""
+"""Patient and study identity in DICOM headers."""
 
 import re
 from dataclasses import replace
@@ -33,18 +33,18 @@ class TwoPatients(InputError):
 
 
 def read_identity(dataset: Dataset) -> Identity:
-    """Patient and study of a header; elements that cannot be read count as empty."""
+    """Return patient and study of a header; unreadable elements count as empty."""
     values = {name: _value(dataset, keyword) for name, keyword in _KEYWORDS.items()}
     return Identity(**values, instances={})
 
 
 def read_instance(dataset: Dataset) -> Instance:
-    """The UIDs of a header's image."""
+    """Return the UIDs of a header's image."""
     return Instance(*(_value(dataset, key) for key in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")))
 
 
 def patient_key(identity: Identity) -> tuple[str, ...]:
-    """What tells a patient from others: the ID with its issuer, else name and birth date, else the study."""
+    """Return a key that identifies the patient: ID with issuer, else name and birth date, else the study."""
     if identity.patient_id:
         return "id", identity.issuer, _VIEW_IN_ID.sub(r"\1", identity.patient_id)
     if identity.patient_name:
@@ -52,30 +52,30 @@ def patient_key(identity: Identity) -> tuple[str, ...]:
     return "study", identity.study_uid
 
 
-def merge(known: Identity | None, other: Identity) -> Identity:
-    """The identity of an exam that has a further file.
+def merge(current: Identity | None, other: Identity) -> Identity:
+    """Merge the identity of a further file into that of an exam.
 
-    Files without a patient ID say nothing about who it is; among others the first one counts.
+    Files without a patient ID do not contribute; of the others the first one counts.
 
     Raises
     ------
     TwoPatients
-        Patient ID or its issuer differ.
+        Patient IDs or issuers differ.
     """
-    if known is None:
+    if current is None:
         return other
-    if not known.patient_id and other.patient_id:
-        return replace(other, instances=known.instances)
+    if not current.patient_id and other.patient_id:
+        return replace(other, instances=current.instances)
     if not other.patient_id:
-        return known
-    issuers = {known.issuer, other.issuer} - {""}
-    if len(issuers) > 1 or patient_key(known)[2] != patient_key(other)[2]:
+        return current
+    issuers = {current.issuer, other.issuer} - {""}
+    if len(issuers) > 1 or patient_key(current)[2] != patient_key(other)[2]:
         raise TwoPatients(msg("other-patient"))
-    return known
+    return current
 
 
 def _value(dataset: Dataset, keyword: str) -> str:
     try:
         return text(dataset, keyword)
-    except Exception:  # whatever a damaged element makes the parser stumble over
+    except Exception:  # any error of the parser caused by a damaged element
         return ""

@@ -1,4 +1,4 @@
-"""An uploaded file -> what is stored of it, and what was known about the patient.
+"""Preparation of an uploaded file for storage: de-identification, blanking and decoding.
 
 Predictions are made from what is stored, so that a stored exam can always be read again.
 """
@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from birads_app.deid import burned_in
 from birads_app.deid.burned_in import Marks
-from birads_app.deid.deidentify import deidentify, with_words
+from birads_app.deid.deidentify import deidentify, with_pixels
 from birads_app.deid.identity import read_identity, read_instance
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram, decode
@@ -25,12 +25,12 @@ _DETECTOR_IMAGES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.
 
 @dataclass(frozen=True)
 class PreparedFile:
-    """A file as it is going to be stored.
+    """A file as it will be stored.
 
-    data : its bytes
-    mammogram : what they show
-    header : the stored DICOM header; None for pictures, like the next two
-    identity, instance : what the uploaded header said
+    data : the bytes to store
+    mammogram : the decoded image
+    header : the stored DICOM header; None for pictures, as are the next two
+    identity, instance : from the uploaded header
     """
 
     data: bytes
@@ -41,7 +41,7 @@ class PreparedFile:
 
 
 def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "maximum") -> PreparedFile:
-    """A file that is stored as it came; errors as :func:`birads_app.imaging.decode.decode`."""
+    """Prepare a file that is stored as received; errors as :func:`birads_app.imaging.decode.decode`."""
     mammogram = decode(data, name, tomosynthesis)
     if mammogram.source != "DICOM":
         return PreparedFile(data, mammogram)
@@ -52,7 +52,7 @@ def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "maximu
 def without_identity(
     data: bytes, name: str, pseudonyms: Pseudonyms, tomosynthesis: Tomosynthesis = "maximum"
 ) -> PreparedFile:
-    """A file that is stored without whom it shows; errors as :func:`birads_app.imaging.decode.decode`."""
+    """Prepare a file that is stored de-identified; errors as :func:`birads_app.imaging.decode.decode`."""
     if not parser.is_dicom(data):
         return _picture(decode(data, name, tomosynthesis))
     found = deidentify(data, pseudonyms)
@@ -67,22 +67,22 @@ def without_identity(
 
 
 def _blanked(data: bytes, marks: Marks) -> bytes:
-    """A DICOM file without what is marked."""
+    """Blank the marks in a DICOM file."""
     file = parser.read(data)
-    words = pixel_data.stored_words(file)
-    words = words if words.flags.writeable else words.copy()
-    burned_in.blank(words, marks)
-    return with_words(file, words)
+    pixels = pixel_data.stored_words(file)
+    pixels = pixels if pixels.flags.writeable else pixels.copy()
+    burned_in.blank(pixels, marks)
+    return with_pixels(file, pixels)
 
 
 def _may_have_marks(header: Dataset) -> bool:
-    """False for what a detector made and says that nothing is burnt into it."""
+    """Return False for detector images that state that nothing is burned in."""
     by_detector = parser.text(header, "SOPClassUID") in _DETECTOR_IMAGES
     return not (by_detector and parser.text(header, "BurnedInAnnotation").upper() == "NO")
 
 
 def _picture(mammogram: Mammogram) -> PreparedFile:
-    """A picture's grey values alone, as a PNG of 8 or 16 bits: whatever else its file held is gone."""
+    """Encode only the grey values of a picture, as a PNG with 8 or 16 bits, without any metadata."""
     marks = burned_in.find(mammogram)
     pixels = mammogram.pixels
     if marks is not None:

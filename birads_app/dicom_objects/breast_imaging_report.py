@@ -22,18 +22,18 @@ _MODIFIER = sr.RelationshipTypeValues.HAS_CONCEPT_MOD
 
 @dataclass(frozen=True)
 class ReportedAssessment:
-    """What a radiologist concluded.
+    """A radiologist's assessment as it is reported.
 
-    reader : the radiologist's name, as text or as DICOM writes names (family^given)
-    organization : whose report it is
-    at : when it was concluded, aware of its time zone
+    reader : the radiologist's name, as text or as a DICOM person name (family^given)
+    organization : that issues the report
+    at : time of the assessment, with time zone
     overall : category of the exam, "0" to "6" or "4A" to "4C"
-    breasts : category of each breast that was assessed on its own, by L and R
-    density : A to D; None where it was not assessed
+    breasts : category of each assessed breast, by L and R
+    density : A to D; None if not assessed
     findings : free text
-    signed : True where the radiologist answers for it; it is preliminary otherwise
+    signed : False for a preliminary report
 
-    Raises ValueError where a category, side or density is not one of these, or the reader has no name.
+    Raises ValueError if a category, side or density is not one of these, or the reader has no name.
     """
 
     reader: str
@@ -57,7 +57,7 @@ class ReportedAssessment:
 
 
 def breast_report(reading: Reading, assessment: ReportedAssessment) -> sr.EnhancedSR:
-    """Write the assessment of a reading's images; the same reader and moment give the same UIDs.
+    """Create the report on a reading's images; the same reader and time give the same UIDs.
 
     The narrative (TID 4202) has the breast composition (TID 4205), the findings and the assessment of each breast
     and of the exam (TID 4203); the supplementary data refer to the images.
@@ -86,7 +86,7 @@ def breast_report(reading: Reading, assessment: ReportedAssessment) -> sr.Enhanc
 
 
 def _occasion(assessment: ReportedAssessment) -> tuple[str, ...]:
-    """What tells one report on the same images from the next."""
+    """Return the parts of the UID that distinguish reports on the same images."""
     return assessment.reader, assessment.at.astimezone(UTC).isoformat(), str(assessment.signed)
 
 
@@ -96,7 +96,7 @@ def _check(what: str, got: str, allowed: Mapping[str, Code] | tuple[str, ...]) -
 
 
 def _signature(assessment: ReportedAssessment) -> Dataset:
-    """Who verified the report, for whom and when."""
+    """Build the verifying observer: name, organisation and time."""
     signature = Dataset()
     signature.VerifyingObserverName = _person(assessment.reader)
     signature.VerifyingOrganization = assessment.organization or NOT_STATED
@@ -106,12 +106,12 @@ def _signature(assessment: ReportedAssessment) -> Dataset:
 
 
 def _person(name: str) -> str:
-    """A name as DICOM writes it, up to 64 letters: one without carets is a family name."""
+    """Convert a name to a DICOM person name of up to 64 letters; without carets it is a family name."""
     return name if "^" in name else f"{name[:63]}^"
 
 
 def _content(reading: Reading, assessment: ReportedAssessment) -> sr.ContainerContentItem:
-    """TID 4200"""
+    """Build the root container, TID 4200."""
     shown = [image.laterality for image in reading.images]
     report = sr.ContainerContentItem(name=codes.DCM.BreastImagingReport, template_id="4200")
     report.ContentSequence = sr.ContentSequence(
@@ -135,7 +135,7 @@ def _observer(assessment: ReportedAssessment) -> sr.ObservationContext:
 
 
 def _narrative(assessment: ReportedAssessment, shown: str | None) -> sr.ContainerContentItem:
-    """TID 4202, with a section (CID 6052) for everything that was said."""
+    """Build TID 4202 with a section (CID 6052) for each part of the assessment."""
     sections = []
     if assessment.density:
         composition = _code(codes.SCT.BreastComposition, COMPOSITIONS[assessment.density])
@@ -148,7 +148,7 @@ def _narrative(assessment: ReportedAssessment, shown: str | None) -> sr.Containe
 
 
 def _assessments(assessment: ReportedAssessment, shown: str | None) -> list[sr.CodeContentItem]:
-    """TID 4203: a category for each breast, and one for the exam unless it only repeats its one breast's."""
+    """Build TID 4203: a category for each breast, and one for the exam unless it repeats that of the only breast."""
     items = [_category(category, BREASTS[side]) for side, category in sorted(assessment.breasts.items())]
     if shown is None or shown not in assessment.breasts:
         items.append(_category(assessment.overall, BREASTS.get(shown or "")))
@@ -165,7 +165,7 @@ def _category(category: str, breast: Code | None) -> sr.CodeContentItem:
 
 
 def _supplement(reading: Reading) -> sr.ContainerContentItem:
-    """The images that were assessed."""
+    """Build the section with references to the assessed images."""
     images = [
         sr.ImageContentItem(
             codes.DCM.SourceOfMeasurement, image.sop_class, image.sop_instance, relationship_type=_CONTAINS

@@ -1,4 +1,4 @@
-"""The coded concepts (PS3.16) that the written objects share."""
+"""Coded concepts (PS3.16) shared by the DICOM objects."""
 
 from collections.abc import Iterable
 
@@ -61,12 +61,12 @@ QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
 
 def extent(lateralities: Iterable[str | None]) -> str | None:
-    """Which breasts a set of images shows: L, R or B for both; None where no image says."""
+    """Return the breasts shown by a set of images: L, R or B for both; None if no side is known."""
     known = set(lateralities) - {None}
     return "B" if len(known) > 1 else next(iter(known), None)
 
 
 def procedure(lateralities: Iterable[str | None]) -> Code:
-    """The procedure that images of the given sides were taken in."""
+    """Return the procedure code for images of the given sides."""
     shown = extent(lateralities)
     return _PROCEDURES[shown] if shown else codes.LN.BreastFfdMammogram

@@ -1,4 +1,4 @@
-"""What a written object has to know: whose study it joins, which images it speaks of, which model read them."""
+"""Context of a DICOM object: study, source images and model."""
 
 import re
 import uuid
@@ -22,7 +22,7 @@ _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 @dataclass(frozen=True)
 class Study:
-    """Patient and study as the images' own headers name them; texts are empty where a header is silent.
+    """Patient and study from the images' headers; empty text if not stated.
 
     birth_date, date : YYYYMMDD
     time : HHMMSS, with or without a fraction
@@ -45,14 +45,14 @@ class Study:
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image of the study, and what the model says about it.
+    """An image of the study with its prediction.
 
-    laterality : L or R; view : such as CC or MLO; None where they are not known
+    laterality : L or R; view : such as CC or MLO; None if unknown
     category : code of the most probable category, "0" to "6"
     probabilities : by code, in the model's class order, 0..1
     prediction_set : its codes; empty if the model has no threshold for prediction sets
-    warnings : what speaks against trusting the answer, as messages
-    standard : False for spot, magnification and implant-displaced views, which take no part in a breast's answer
+    warnings : reasons for caution, as messages
+    standard : False for spot, magnification and implant-displaced views, which do not count for the breast
     """
 
     sop_class: str
@@ -71,7 +71,7 @@ class SourceImage:
 class Model:
     """The model that read the images.
 
-    version : what tells two models of one name apart, such as the bundle's digest; at most 64 characters
+    version : distinguishes models of the same name, such as the bundle's digest; at most 64 characters
     software : the product's version
     """
 
@@ -83,11 +83,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Reading:
-    """A study's images as one model read them at one moment (aware of its time zone).
+    """Predictions of one model for a study's images at one time (with time zone).
 
     answer : what is made of them for each breast and the exam; None where there is no standard view
 
-    Raises ValueError where there is no image: an object without one has nothing to refer to.
+    Raises ValueError without images, because an object must refer to at least one.
     """
 
     study: Study
@@ -101,21 +101,21 @@ class Reading:
             raise ValueError("A reading needs at least one image of the study. Got none.")
 
     def uid(self, kind: str, *parts: str) -> UID:
-        """A UID that belongs to these images and this model: asked again, it is the same."""
+        """Derive a UID from these images and this model; it is always the same."""
         images = sorted(image.sop_instance for image in self.images)
         return make_uid(kind, self.study.uid, self.model.name, self.model.version, *images, *parts)
 
 
 def make_uid(*parts: str) -> UID:
-    """A UID that the same parts always give again: 2.25 and a UUID as a decimal number (PS3.5 B.2)."""
+    """Derive a UID from the parts, always the same: 2.25 and a UUID as a decimal number (PS3.5 B.2)."""
     name = "\n".join(parts)
     return UID(f"2.25.{uuid.uuid5(_NAMESPACE, name).int}")
 
 
 def reference(study: Study, image: SourceImage) -> Dataset:
-    """The part of an image's header that objects referring to it take over.
+    """Build the part of an image's header that objects referring to it copy.
 
-    Dates, times and a sex that the standard does not allow are left out: they would make the object invalid.
+    Dates, times and sex that violate the standard are left out, because they would make the object invalid.
     """
     header = Dataset()
     header.SpecificCharacterSet = CHARACTER_SET
@@ -137,12 +137,12 @@ def reference(study: Study, image: SourceImage) -> Dataset:
 
 
 def references(reading: Reading) -> list[Dataset]:
-    """:func:`reference` of every image."""
+    """Build :func:`reference` for every image."""
     return [reference(reading.study, image) for image in reading.images]
 
 
 def equipment(model: Model) -> dict[str, Any]:
-    """What highdicom's constructors are told about this product."""
+    """Return the equipment arguments of highdicom's constructors."""
     return {
         "manufacturer": PRODUCT,
         "manufacturer_model_name": model.name,
@@ -152,9 +152,9 @@ def equipment(model: Model) -> dict[str, Any]:
 
 
 def stamp(made: Dataset, at: datetime) -> None:
-    """Date an object by what it tells and not by the clock, so that the same reading gives the same object.
+    """Set an object's date and time to ``at``, so that the same reading gives the same object.
 
-    DICOM's dates are local; ``at`` is brought to the server's time zone.
+    DICOM dates are local; ``at`` is converted to the server's time zone.
     """
     local = at.astimezone()
     date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S")

@@ -1,4 +1,4 @@
-"""The model's answer as a Measurement Report (PS3.16 TID 1500), in the study of the images it speaks of."""
+"""Predictions as a Measurement Report (PS3.16 TID 1500) in the study of the source images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,10 +36,10 @@ _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 
 
 def measurement_report(reading: Reading) -> sr.ComprehensiveSR:
-    """Write the model's answer for the exam, each breast and every image; the same reading gives the same object.
+    """Create the report on exam, breasts and images; the same reading gives the same object.
 
-    Each of them has a measurement group: the images it stands on, the model as the algorithm, the category as a
-    code, and, but for the exam, the probability of every category as a number from 0 to 1.
+    Each of them has a measurement group with its source images, the model as algorithm, the category as a code and,
+    except for the exam, the probability of every category as a number from 0 to 1.
     """
     report = sr.ComprehensiveSR(
         evidence=references(reading),
@@ -57,7 +57,7 @@ def measurement_report(reading: Reading) -> sr.ComprehensiveSR:
 
 
 def comment(text: str) -> sr.TextContentItem:
-    """A sentence as a content item."""
+    """Build a comment as a content item."""
     return sr.TextContentItem(name=codes.DCM.Comment, value=text, relationship_type=_CONTAINS)
 
 
@@ -72,7 +72,7 @@ def _content(reading: Reading) -> sr.MeasurementReport:
 
 
 def _device(model: Model) -> sr.ObserverContext:
-    """The observer is this product and nobody else."""
+    """Build the observer, which is this product."""
     attributes = sr.DeviceObserverIdentifyingAttributes(
         uid=make_uid("device", model.software, model.name, model.version),
         name=PRODUCT,
@@ -84,12 +84,12 @@ def _device(model: Model) -> sr.ObserverContext:
 
 @dataclass(frozen=True)
 class _ReportSubject:
-    """What the model says about an image, a breast or the exam.
+    """Prediction for an image, a breast or the exam, the subject of one measurement group.
 
-    name : tells people what it is about
-    key : tells it from the other parts of the reading
-    side : L, R or B for both; None where it is unknown
-    view : of an image; None where it is unknown
+    name : readable name of the subject
+    key : identifies the subject within the reading
+    side : L, R or B for both; None if unknown
+    view : of an image; None if unknown
     """
 
     name: str
@@ -103,7 +103,7 @@ class _ReportSubject:
 
 
 def _parts(reading: Reading) -> Iterator[_ReportSubject]:
-    """The exam, its breasts, its images."""
+    """Yield the exam, its breasts and its images."""
     if reading.aggregate is not None:
         yield _exam(reading, reading.aggregate)
         yield from (_breast(reading, breast) for breast in reading.aggregate.breasts)
@@ -121,7 +121,7 @@ def _parts(reading: Reading) -> Iterator[_ReportSubject]:
 
 
 def _exam(reading: Reading, aggregate: ExamPrediction) -> _ReportSubject:
-    """The exam has a category, but no probabilities of its own."""
+    """Build the exam's subject, which has a category but no probabilities."""
     read = sum(len(breast.views) for breast in aggregate.breasts) + aggregate.left_out
     comments = [
         *(["The category of the more suspicious breast."] if len(aggregate.breasts) > 1 else []),
@@ -148,12 +148,12 @@ def _breast(reading: Reading, breast: BreastPrediction) -> _ReportSubject:
 
 
 def _elsewhere(count: int) -> list[str]:
-    """Say where an answer also stands on pictures that were uploaded beside the study's images."""
+    """Return a comment if a prediction also uses pictures uploaded beside the study's images."""
     return [f"It also stands on images that are not in this study: {count}."] if count else []
 
 
 def _group(reading: Reading, part: _ReportSubject) -> sr.MeasurementsAndQualitativeEvaluations:
-    """What the model says about one part (TID 1501)."""
+    """Build the measurement group of one subject (TID 1501)."""
     evaluations = [sr.QualitativeEvaluation(codes.DCM.AssessmentCategory, ASSESSMENTS[part.category])]
     if part.view in VIEWS:
         evaluations.append(sr.QualitativeEvaluation(codes.DCM.ImageView, VIEWS[part.view]))
@@ -176,7 +176,7 @@ def _group(reading: Reading, part: _ReportSubject) -> sr.MeasurementsAndQualitat
 
 
 def _probability(code: str, value: float) -> sr.Measurement:
-    """How probable a category is: a number whose modifier names the category."""
+    """Build the measurement of a category's probability, with the category as modifier."""
     measurement = sr.Measurement(name=codes.DCM.Probability, value=float(value), unit=codes.UCUM.NoUnits)
     category = sr.CodeContentItem(
         name=codes.DCM.AssessmentCategory,
@@ -193,7 +193,7 @@ def _comments(image: SourceImage) -> list[str]:
 
 
 def _remarks(model: Model) -> sr.ContainerContentItem:
-    """What the output is not, where every reader of the document meets it."""
+    """Build the disclaimer, in a container that every viewer of the document shows."""
     texts = [DISCLAIMER, *([DEMONSTRATION] if model.demonstration else [])]
     container = sr.ContainerContentItem(name=QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
     container.ContentSequence = sr.ContentSequence([comment(text) for text in texts])

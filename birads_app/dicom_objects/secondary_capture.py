@@ -1,4 +1,4 @@
-"""The answer as a picture, for viewers that show only pictures: the image under its heat map, the chart beside it."""
+"""Predictions as secondary captures, for viewers without SR: image with heat map, and a chart beside it."""
 
 import textwrap
 
@@ -23,19 +23,19 @@ _PANEL, _HEIGHT, _MARGIN = (
     640,
     1100,
     32,
-)  # the text's column: width and least height, and what stays free around it
+)  # width, least height and margin of the text column
 _BANNER = 56
-_OPACITY = 0.5  # as the pages lay a map over the image
+_OPACITY = 0.5  # as on the pages
 _PAPER, _INK, _QUIET, _TRACK, _ALARM = "#000000", "#ffffff", "#b4bcc6", "#333a42", "#ffd23f"
 
 
 def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: np.ndarray) -> SCImage:
-    """Write one image's answer as a picture; all pictures of a reading are one series.
+    """Create the capture for one image; all captures of a reading form one series.
 
     Parameters
     ----------
     number : of the image in ``reading.images``, from 0
-    pixels, heat : as :func:`draw` takes them
+    pixels, heat : as for :func:`draw`
     """
     image = reading.images[number]
     header = reference(reading.study, image)
@@ -55,38 +55,36 @@ def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: n
         **equipment(reading.model),
     )
     made.copy_patient_and_study_information(header)
-    made.PatientOrientation = []  # highdicom asks for one, but a page with a picture and a text has none
-    made.Laterality = ""  # of the series, which shows both breasts
+    made.PatientOrientation = []  # required by highdicom, but meaningless for a page with picture and text
+    made.Laterality = ""  # the series contains both breasts
     made.ConversionType = "WSD"
-    made.BurnedInAnnotation = "YES"  # text, but none about the patient
+    made.BurnedInAnnotation = "YES"  # text, but not about the patient
     made.DerivationDescription = f"Heat map and probabilities by model {reading.model.name}; {DISCLAIMER}"
     made.SourceImageSequence = [_source(image)]
-    made[
-        "PixelData"
-    ].is_undefined_length = True  # highdicom leaves it to whoever writes a file; a sender needs it
+    made["PixelData"].is_undefined_length = True  # not set by highdicom, but required for sending
     stamp(made, reading.at)
     made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
     return made
 
 
 def draw(image: SourceImage, model: Model, pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay out picture, chart and warnings.
+    """Draw picture, chart and warnings.
 
     Parameters
     ----------
-    pixels : uint8 array of shape (height, width), as pages show the image
+    pixels : uint8 array of shape (height, width), as shown on the pages
     heat : uint8 RGBA array of the same aspect ratio: the predicted category's map
 
     Returns
     -------
-    uint8 RGB array, at most 2048 pixels a side
+    uint8 RGB array, at most 2048 pixels per side
     """
     left = _overlaid(pixels, heat)
     height = max(left.shape[0], _HEIGHT)
     page = Pillow.new("RGB", (left.shape[1] + _PANEL, height + _BANNER), _PAPER)
     page.paste(Pillow.fromarray(left), (0, _BANNER + (height - left.shape[0]) // 2))
     pen = ImageDraw.Draw(page)
-    # Over the whole width: no part of the page is without it.
+    # Over the whole width, so that every crop of the page includes it.
     pen.rectangle((0, 0, page.width, _BANNER), fill=_ALARM)
     pen.text((_MARGIN, 12), "NOT A MEDICAL DEVICE - RESEARCH USE ONLY", fill=_PAPER, font=_font(28))
     _panel(pen, image, model, left.shape[1] + _MARGIN, _BANNER + _MARGIN)
@@ -94,7 +92,7 @@ def draw(image: SourceImage, model: Model, pixels: np.ndarray, heat: np.ndarray)
 
 
 def _overlaid(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """The image as RGB with the map over it, as large as the page shows it."""
+    """Scale the image and lay the heat map over it; uint8 RGB."""
     scale = _LONGEST / max(pixels.shape)
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     grey = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -104,7 +102,7 @@ def _overlaid(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y: int) -> None:
-    """The column of text from top to bottom; what does not fit is cut off below, the warnings' end first."""
+    """Draw the text column from top to bottom; excess text at the end, the last warnings, is cut off."""
     category = CATEGORIES[image.category]
     y = _write(pen, x, y, _view_label(image), 30, _QUIET)
     y = _write(pen, x, y, f"BI-RADS {image.category}: {category.title}", 36, _INK)
@@ -130,7 +128,7 @@ def _view_label(image: SourceImage) -> str:
 
 
 def _chart(pen: ImageDraw.ImageDraw, image: SourceImage, x: int, y: int) -> int:
-    """A bar for each category, its name and figure above it; gives the next free line."""
+    """Draw a bar for each category with its name and probability; return the next free line."""
     width = _PANEL - 2 * _MARGIN
     for code, value in image.probabilities.items():
         ink = _INK if code == image.category else _QUIET
@@ -143,7 +141,7 @@ def _chart(pen: ImageDraw.ImageDraw, image: SourceImage, x: int, y: int) -> int:
 
 
 def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colour: str) -> int:
-    """A paragraph; gives the next free line."""
+    """Draw a paragraph; return the next free line."""
     lines = textwrap.wrap(text, width=round((_PANEL - 2 * _MARGIN) / (0.52 * size)))
     for line in lines:
         pen.text((x, y), line, fill=colour, font=_font(size))
@@ -152,12 +150,12 @@ def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colou
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The typeface that Pillow brings along: the same picture on every machine."""
+    """Load the font included in Pillow, for the same result on every machine."""
     return ImageFont.load_default(size)
 
 
 def _source(image: SourceImage) -> Dataset:
-    """The image that the picture was made from."""
+    """Build the reference to the source image."""
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.sop_class, image.sop_instance
     purpose = Dataset()
