@@ -1,1 +1,1 @@
-"""The pages."""
+"""Web pages."""

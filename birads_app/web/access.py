@@ -1,4 +1,4 @@
-"""Who may see and who may change what: judged in this one place, before a byte of a form is read."""
+"""Access control by role, checked before any form is read."""
 
 from flask import Flask, abort, request
 from flask.typing import ResponseReturnValue
@@ -13,8 +13,8 @@ _READERS = frozenset((Role.RADIOLOGIST, Role.ADMIN))
 _OVERSEERS = frozenset((Role.ADMIN, Role.AUDITOR))
 _ADMINISTRATORS = frozenset((Role.ADMIN,))
 
-# By blueprint: which roles may look, and which may change something. What is not here needs no account: it tells
-# nothing (static files, health), checks for itself (the API's tokens), or is how one gets an account's session.
+# Roles that may view and that may change, by blueprint. Others need no account: they show nothing (static files,
+# health), check access themselves (API tokens), or are the way to sign in.
 ACCESS = {
     "reading": (_EVERYBODY, _READERS),
     "viewing": (_EVERYBODY, _READERS),
@@ -24,30 +24,30 @@ ACCESS = {
     "own_account": (_EVERYBODY, _EVERYBODY),
     "admin": (_OVERSEERS, _ADMINISTRATORS),
 }
-_LOOKING = ("GET", "HEAD", "OPTIONS")
-# Sent as a form only to keep what was typed out of the address.
-_LOOKING_BY_FORM = ("reading.find",)
+_VIEWING = ("GET", "HEAD", "OPTIONS")
+# Sent as a form only to keep a patient ID out of the address.
+_VIEWING_BY_FORM = ("reading.find",)
 
 
 def init_app(app: Flask) -> None:
-    """Judge every request to a page."""
-    app.before_request(_judge)
+    """Check every request to a page."""
+    app.before_request(_check_access)
     app.add_template_global(may_look)
     app.add_template_global(may_change)
 
 
 def may_look(area: str) -> bool:
-    """True where the signed-in person may see the pages of a blueprint."""
+    """Return True if the signed-in user may view the pages of a blueprint."""
     return current_user.is_authenticated and current_user.role in ACCESS[area][0]
 
 
 def may_change(area: str) -> bool:
-    """True where the signed-in person may do something there."""
+    """Return True if the signed-in user may make changes there."""
     return current_user.is_authenticated and current_user.role in ACCESS[area][1]
 
 
-def _judge() -> ResponseReturnValue | None:
-    """Send visitors to the page that lets them in, and refuse what a role must not do."""
+def _check_access() -> ResponseReturnValue | None:
+    """Redirect visitors to sign in, and answer 403 for what a role may not do."""
     area = request.blueprint
     if area not in ACCESS:
         return None
@@ -56,7 +56,7 @@ def _judge() -> ResponseReturnValue | None:
         return answer
     if not may_look(area):
         abort(403, _("Your account has no access to these pages. Ask an administrator to change its role."))
-    looking = request.method in _LOOKING or request.endpoint in _LOOKING_BY_FORM
-    if not looking and not may_change(area):
+    viewing = request.method in _VIEWING or request.endpoint in _VIEWING_BY_FORM
+    if not viewing and not may_change(area):
         abort(403, _("Your account has read-only access. Ask an administrator to change its role."))
     return None

@@ -1,4 +1,4 @@
-"""Assessing an exam, and the reports on it: a page that prints, PDF, JSON, DICOM objects."""
+"""Assessment of an exam, and its report as page, PDF, JSON and DICOM objects."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,23 +19,23 @@ bp = Blueprint("assessing", __name__)
 
 @bp.app_context_processor
 def _vocabulary() -> dict[str, Any]:
-    """Give every template the lexicon, and what the exam's page shows of assessments."""
+    """Return the template variables for assessments."""
     return {
         "lexicon": lexicon,
         "assessment_panel": assessment_form.panel,
         "breasts_of": assessments.breasts_of,
         "described": report_content.described,
-        "said_items": assessment_form.said_items,
-        "said_groups": assessment_form.said_groups,
+        "term_choices": assessment_form.term_choices,
+        "term_groups": assessment_form.term_groups,
         "kinds_with": assessment_form.kinds_with,
     }
 
 
 @bp.post("/exams/<exam_id>/assessments")
 def assess(exam_id: str) -> ResponseReturnValue:
-    """Add an assessment; after signing, open the exam that is read next.
+    """Add an assessment; after signing, open the next exam.
 
-    What cannot be signed yet is kept as a note, so that nothing that was entered is lost.
+    An incomplete assessment is saved as a draft instead of signed.
     """
     exam = exams.get(exam_id)
     draft = assessment_form.read(request.form)
@@ -63,7 +63,7 @@ def assess(exam_id: str) -> ResponseReturnValue:
 
 
 def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
-    """To the next exam after a signature, unless there is something to be seen here."""
+    """Redirect to the next exam after a signature, unless ``stay``."""
     here = url_for("reading.exam", exam_id=exam.id, _anchor="assessment")
     if not signed:
         flash(_("Draft saved, not signed."))
@@ -81,34 +81,34 @@ def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
 
 @bp.get("/exams/<exam_id>/report")
 def report(exam_id: str) -> str:
-    """Show the report as it prints."""
+    """Show the printable report."""
     return render_template("reading/report.html", report=_report(exam_id))
 
 
 @bp.get("/exams/<exam_id>/report.pdf")
 def report_pdf(exam_id: str) -> Response:
-    """The report as PDF."""
-    from birads_app.web.report_pdf import draw  # what it draws with is large, and asked for now and then
+    """Download the report as PDF."""
+    from birads_app.web.report_pdf import draw  # slow to import, rarely used
 
     return _download(draw(_report(exam_id)), "application/pdf", f"report-{exam_id[:8]}.pdf")
 
 
 @bp.get("/exams/<exam_id>/report.json")
 def report_json(exam_id: str) -> Response:
-    """The report for programs."""
+    """Return the report as JSON."""
     return jsonify(report_content.as_json(_report(exam_id)))
 
 
 @bp.get("/exams/<exam_id>/dicom")
 def dicom(exam_id: str) -> Response:
-    """The model's results and the signed reports as DICOM objects, of the patient as the stored files name her."""
-    from birads_app.web.dicom_package import pack  # what it writes with is large, and asked for now and then
+    """Download the AI result and the signed reports as DICOM objects of the study in the stored files."""
+    from birads_app.web.dicom_package import pack  # slow to import, rarely used
 
     return _download(pack(exams.get(exam_id)), "application/zip", f"exam-{exam_id[:8]}.zip")
 
 
 def _report(exam_id: str) -> report_content.Report:
-    """The report on the assessment that the address names, or on the one that counts."""
+    """Return the report on the assessment in the address, by default the one that counts."""
     exam = exams.get(exam_id)
     wanted = request.args.get("assessment", type=int)
     found: Assessment | None = assessments.get(exam.id, wanted) if wanted else None

@@ -1,4 +1,4 @@
-"""The form of an assessment: what it offers, what it is filled with, and what a sent one says."""
+"""Assessment form: choices, values to fill in, and parsing of a submitted form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import SIDES
 from birads_app.web.wording import translated
 
-# A row of the form without scripts is filled in or left empty; with them rows are added and removed.
+# Row that can be filled in without JavaScript.
 _EMPTY: dict[str, Any] = {"kind": ""}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What the exam's page shows of its assessments.
+    """Assessments of an exam as its page shows them.
 
     sides : breasts to assess
-    categories : those that may be chosen
+    categories : choices
     images : in hanging order
-    mine : the signed-in reader's own last assessment, which fills the form; None where there is none
-    findings : of the form's rows, the last one empty
+    mine : last assessment of the signed-in reader, which fills the form, or None
+    findings : rows of the form, the last one empty
     history : all assessments, newest first
-    seen : number of the newest assessment, 0 where there is none
+    seen : number of the newest assessment, or 0
     """
 
     sides: Sequence[str]
@@ -47,12 +47,12 @@ class Panel:
 
     @property
     def chosen(self) -> Mapping[str, str]:
-        """The category of each breast that the form is filled with."""
+        """Category of each breast in the form."""
         return assessments.breasts_of(self.mine) if self.mine else {}
 
 
 def panel(exam: Exam) -> Panel:
-    """What to show of an exam to the person who is signed in."""
+    """Return the panel of an exam for the signed-in reader."""
     history = assessments.history(exam)
     mine = assessments.newest(exam, current_user)
     return Panel(
@@ -66,7 +66,7 @@ def panel(exam: Exam) -> Panel:
     )
 
 
-def said_items(terms: Mapping[str, str | Kind] | Sequence[int]) -> list[tuple[str, str]]:
+def term_choices(terms: Mapping[str, str | Kind] | Sequence[int]) -> list[tuple[str, str]]:
     """Return (code, text) of terms in the reader's language; numbers are hours of the clock face."""
     if not isinstance(terms, Mapping):
         return [(str(hour), _("%(hour)s o’clock", hour=hour)) for hour in terms]
@@ -75,18 +75,18 @@ def said_items(terms: Mapping[str, str | Kind] | Sequence[int]) -> list[tuple[st
     ]
 
 
-def said_groups(descriptor: Descriptor) -> list[tuple[str, list[tuple[str, str]]]]:
-    """A descriptor's groups of terms: (label, terms as :func:`said_items` gives them)."""
-    return [(group, said_items(terms)) for group, terms in descriptor.groups.items()]
+def term_groups(descriptor: Descriptor) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the groups of a descriptor's terms: (label, :func:`term_choices`)."""
+    return [(group, term_choices(terms)) for group, terms in descriptor.groups.items()]
 
 
 def kinds_with(descriptor: Descriptor) -> str:
-    """Codes of the kinds of finding that it is said about, with spaces between."""
+    """Return the kinds of finding that have a descriptor, separated by spaces."""
     return " ".join(kind.code for kind in KINDS.values() if descriptor in kind.descriptors)
 
 
 def read(form: "MultiDict[str, str]") -> Draft:
-    """The assessment that was sent; raises InvalidAssessment."""
+    """Parse a submitted assessment; raises InvalidAssessment."""
     rows = [_row(form, number) for number in form.getlist("row") if f"finding-{number}-removed" not in form]
     return Draft(
         breasts={side: form[f"category-{side}"] for side in SIDES if form.get(f"category-{side}")},
@@ -99,7 +99,7 @@ def read(form: "MultiDict[str, str]") -> Draft:
 
 
 def _row(form: "MultiDict[str, str]", number: str) -> dict[str, Any]:
-    """What a row of the form says; empty texts where it says nothing."""
+    """Return the values of a row of the form; empty texts where nothing was entered."""
     names = ("kind", *DESCRIPTORS, "side", "region", "clock", "depth", "size", "image", "x", "y")
     row: dict[str, Any] = {name: form.get(f"finding-{number}-{name}", "").strip() for name in names}
     return row | {"associated": form.getlist(f"finding-{number}-associated")}
@@ -124,7 +124,7 @@ def _finding(row: Mapping[str, Any], number: int) -> Finding:
 
 
 def _descriptors(row: Mapping[str, Any]) -> dict[str, str]:
-    """What was said of what the kind of finding has; the form still carries what was said before the kind changed."""
+    """Return the descriptors of this kind of finding; the form still has those of a kind chosen before."""
     kind = KINDS.get(row["kind"])
     return {each.code: row[each.code] for each in kind.descriptors if row[each.code]} if kind else {}
 

@@ -1,4 +1,4 @@
-"""What speaks against trusting the model's answer to an exam."""
+"""Reasons for caution with the AI result of an exam."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from birads_app.web.wording import missing_views, short_label, translated
 
 @dataclass(frozen=True)
 class Caveat:
-    """One reason.
+    """A reason for caution.
 
-    text : a sentence
-    views : labels of the images that it is about; empty where it is about the exam as a whole
+    text : in the reader's language
+    views : labels of the images concerned; empty for the exam as a whole
     """
 
     text: str
@@ -21,7 +21,7 @@ class Caveat:
 
 
 def caveats(exam: Exam, aggregate: ExamPrediction | None) -> list[Caveat]:
-    """What the exam lacks, and the warnings of its images, each once with the views that it is about."""
+    """Return missing views and the warnings of images, each once with the views that it concerns."""
     missing = missing_views(aggregate) if aggregate else ""
     found = [Caveat(missing)] if missing else []
     by_text: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Tables to download as CSV, sent while they are read."""
+"""CSV downloads, streamed."""
 
 import csv
 import io
@@ -6,25 +6,25 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from flask import Response, stream_with_context
 
-# What spreadsheets take for the beginning of a formula, after whatever they skip.
+# Characters that begin a formula in spreadsheets.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _ROWS_AT_ONCE = 500
 
 
 def download(name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """Answer with a table, of any length, as the file NAME.csv."""
+    """Return a response with a table of any length as NAME.csv."""
     answer = Response(stream_with_context(_parts(header, rows)), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return answer
 
 
 def harmless(value: object) -> object:
-    """A cell's value; a text that a spreadsheet would compute gets an apostrophe in front."""
+    """Return a cell's value, with an apostrophe before text that a spreadsheet would compute."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _parts(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """The lines, some hundred at a time; the mark at the beginning tells spreadsheets that this is UTF-8."""
+    """Yield chunks of rows; a byte order mark tells spreadsheets that this is UTF-8."""
     stream = io.StringIO()
     writer = csv.writer(stream)
     stream.write("\ufeff")

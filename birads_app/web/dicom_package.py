@@ -1,4 +1,4 @@
-"""An exam's DICOM objects as a ZIP archive, about the patient as the stored files name her."""
+"""DICOM objects of an exam as a ZIP archive, in the study of the stored files."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ from birads_app.records.schema import Exam
 
 
 def pack(exam: Exam) -> bytes:
-    """Write the model's report and pictures, and every signed report.
+    """Return a ZIP of the AI report, its images, and every signed report.
 
     They join the study of the stored files, whose headers have the pseudonym where names were removed; what goes to
     the PACS joins the patient's own. Raises NoStudy where the files name none.
@@ -30,7 +30,7 @@ def pack(exam: Exam) -> bytes:
 
 
 def _objects(exam: Exam) -> Iterator[tuple[str, Dataset]]:
-    """Names and objects."""
+    """Yield names and objects."""
     models = current_app.extensions["birads_settings"].models
     identity, model = as_stored(exam), outbox.model_version(exam) or version(models, exam.model)
     results, *pictures = objects_of(exam, model, identity)

@@ -1,4 +1,4 @@
-"""Every error that reaches the outside is answered here: as a page, or as JSON under ``/api/``."""
+"""Responses to all errors: a page, or JSON under ``/api/``."""
 
 import errno
 import logging
@@ -40,7 +40,7 @@ _FORWARDED_WRONGLY = lazy(
 
 
 def init_app(app: Flask) -> None:
-    """Answer all errors."""
+    """Register handlers for all errors."""
     app.register_error_handler(IntakeRefused, _intake_refused)
     app.register_error_handler(BiradsError, _domain_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -52,12 +52,12 @@ def init_app(app: Flask) -> None:
 
 
 def answer(status: int, message: str, **details: object) -> Response:
-    """Answer with an error.
+    """Return an error response.
 
     Parameters
     ----------
-    message : what was received and what to do, for the user
-    details : more members of the JSON answer
+    message : shown to the user
+    details : more members of the JSON response
     """
     if request.path.startswith("/api/"):
         response = jsonify(error=message, **details)
@@ -68,7 +68,7 @@ def answer(status: int, message: str, **details: object) -> Response:
 
 
 def _page(status: int, message: str) -> str:
-    """The error page; plain words where even that fails, for instance without a database."""
+    """Render the error page; plain HTML if that fails, for instance without a database."""
     title = HTTPStatus(status).phrase
     plain = f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{escape(message)}</p>"
     if isinstance(request.routing_exception, SecurityError):  # links cannot be made for an untrusted host
@@ -93,7 +93,7 @@ def _domain_error(error: BiradsError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """Keep an HTTP error's headers, such as Allow; let answers that are none, such as redirects, through."""
+    """Keep an HTTP error's headers, such as Allow; pass redirects through."""
     if error.response is not None or error.code is None or error.code < 400:
         return make_response(error.get_response())
     generic = error.description == type(error).description
@@ -119,13 +119,13 @@ def _too_large() -> str:
 
 
 def _forged_form(error: CSRFError) -> Response:
-    """Refuse a form without a valid token; whoever sends one has most often left a page open for long."""
+    """Refuse a form without a valid CSRF token, most often from a page left open."""
     by_origin = "referrer" in (error.description or "")
     return answer(400, str(_FORWARDED_WRONGLY if by_origin else _EXPIRED))
 
 
 def _database_error(error: OperationalError) -> Response:
-    """Tell a database that was not prepared from one on a full disk and one that is busy."""
+    """Distinguish an outdated database, a full disk and a busy database."""
     log.error("The database failed:\n%s", where(error))
     if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return answer(507, str(_MESSAGES[507]))
@@ -141,12 +141,12 @@ def _database_error(error: OperationalError) -> Response:
 
 
 def _no_such_number(error: OverflowError) -> Response:
-    """An address with a number that no record can have, for it does not fit the database."""
+    """Answer 404 for a number in an address that does not fit the database."""
     return answer(404, str(_MESSAGES[404]))
 
 
 def _system_error(error: OSError) -> Response:
-    """Tell a full disk, which somebody can help, from everything else."""
+    """Distinguish a full disk from other system errors."""
     if error.errno not in _FULL:
         return _unexpected(error)
     log.error("The disk is full:\n%s", where(error))
@@ -154,7 +154,7 @@ def _system_error(error: OSError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    """Say nothing about the inside; the log says where."""
+    """Reveal nothing; the log has the traceback."""
     if current_app.debug:
         raise error
     log.error("Unexpected error at %s:\n%s", request.endpoint, where(error))

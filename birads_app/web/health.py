@@ -1,4 +1,4 @@
-"""What a container platform or a load balancer asks."""
+"""Health checks for container platforms and load balancers."""
 
 import logging
 
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 @bp.get("/healthz")
 def alive() -> ResponseReturnValue:
-    """The process answers."""
+    """Return 200 while the process runs."""
     return jsonify(status="alive")
 
 
 @bp.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """The database is prepared and a model is loaded; else 503 with the reasons."""
+    """Return 200 if the database is up to date and a model is loaded, else 503 with reasons."""
     reasons = []
     model = None
     try:

@@ -23,7 +23,7 @@ from birads_app.terms.errors import (
     UnsupportedFormat,
 )
 
-# The most special class first: the first that fits counts.
+# Subclasses before their bases: the first match counts.
 _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
     (EmptyFile, 400),
     (NoFiles, 400),

@@ -21,7 +21,7 @@ bp = Blueprint("language", __name__)
 
 
 def init_app(app: Flask) -> None:
-    """Translate all pages."""
+    """Set up translation and formats."""
     Babel(app, default_translation_directories=str(_CATALOGUES), locale_selector=_select)
     app.register_blueprint(bp)
     app.add_template_global(get_locale)
@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 
 @bp.post("/language")
 def choose() -> ResponseReturnValue:
-    """Change the language, and go back to the page that asked."""
+    """Change the language and return to the page."""
     code = request.form.get("language", "")
     if code not in LANGUAGES:
         abort(
@@ -53,7 +53,7 @@ def choose() -> ResponseReturnValue:
 
 
 def keep(user: User) -> None:
-    """Empty the session, for a person who signs in, but for the language: the account's, else the one chosen before."""
+    """Clear the session at sign-in, keeping the account's language, else the one chosen before."""
     chosen = user.language or session.get(_KEY)
     session.clear()
     if chosen in LANGUAGES:
@@ -61,7 +61,7 @@ def keep(user: User) -> None:
 
 
 def _select() -> str | None:
-    """What Flask-Babel asks. It asks the session alone, so that pages about a broken database can be shown too."""
+    """Return the language of a request. Reads the session alone, so that error pages work without a database."""
     if not has_request_context() or request.path.startswith("/api/"):
         return None  # English, in which the API's description, the log and DICOM objects are written
     if session.get(_KEY) in LANGUAGES:

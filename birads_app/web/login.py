@@ -19,12 +19,12 @@ from birads_app.web.wording import translated
 bp = Blueprint("account", __name__)
 login_manager = LoginManager()
 
-# Visitors may send these forms, so they are not let fill the disk with them.
+# Visitors may send these forms; a limit keeps them from filling the disk.
 _FORM_MAX_BYTES = 64 * 1024
 
 
 class SetupForm(FlaskForm):
-    """Creates the first administrator."""
+    """Setup of the first administrator."""
 
     token = StringField(lazy("Setup token"), validators=[InputRequired(), Length(max=100)])
     name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
@@ -39,21 +39,21 @@ class SetupForm(FlaskForm):
 
 
 class LoginForm(FlaskForm):
-    """Signs in."""
+    """Sign-in."""
 
     name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
     password = PasswordField(lazy("Password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)])
 
 
 def init_app(app: Flask) -> None:
-    """Add the pages, and let Flask-Login know the accounts."""
+    """Register the pages and Flask-Login."""
     login_manager.init_app(app)
     app.register_blueprint(bp)
 
 
 @bp.before_app_request
 def _small_forms_only() -> None:
-    """Bound what visitors may send; this runs ahead of the check of the form's token, which reads the body."""
+    """Limit the size of forms that visitors may send, before the CSRF check reads the body."""
     if request.blueprint in (bp.name, language.bp.name):
         request.max_content_length = _FORM_MAX_BYTES
 
@@ -65,7 +65,7 @@ def _load(key: str) -> User | None:
 
 @login_manager.unauthorized_handler
 def _send_to_login() -> ResponseReturnValue:
-    """Lead a visitor to the page that lets them in."""
+    """Redirect a visitor to setup or sign-in."""
     if setup.is_open():
         return redirect(url_for("account.setup"))
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
@@ -74,7 +74,7 @@ def _send_to_login() -> ResponseReturnValue:
 
 @bp.route("/setup", endpoint="setup", methods=["GET", "POST"])
 def setup_page() -> ResponseReturnValue:
-    """Create the administrator; gone once there is an account."""
+    """Create the administrator; answers 404 once there is an account."""
     if not setup.is_open():
         abort(404)
     form = SetupForm()
@@ -128,7 +128,7 @@ def logout() -> ResponseReturnValue:
 
 
 def _sign_in(user: User) -> None:
-    """Begin a fresh session, on record."""
+    """Begin a session and record it."""
     audit_log.log(user.name, "sign in")
     language.keep(user)
     session.permanent = True
@@ -136,5 +136,5 @@ def _sign_in(user: User) -> None:
 
 
 def _form_page(template: str, form: FlaskForm, status: int | None = None) -> tuple[str, int]:
-    """Show a form; one with mistakes answers 422."""
+    """Render a form; answers 422 if it has errors."""
     return render_template(template, form=form), status or (422 if form.errors else 200)

@@ -1,4 +1,4 @@
-"""A model's card, for everybody who reads exams that it judged."""
+"""Model cards."""
 
 from flask import Blueprint, abort, current_app, render_template
 from markdown_it import MarkdownIt
@@ -10,13 +10,13 @@ from birads_app.web.wording import translated
 
 bp = Blueprint("models", __name__, url_prefix="/models")
 
-# CommonMark with tables. What looks like HTML stays text, and a picture would have to be loaded from elsewhere.
+# CommonMark with tables; HTML stays text, images are not loaded.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
 @bp.get("/<name>")
 def card(name: str) -> str:
-    """Show what a model is, what it learned from, and how good it is."""
+    """Show a model card."""
     models = current_app.extensions["birads_settings"].models
     try:
         text = registry.card(models, name)
@@ -26,7 +26,7 @@ def card(name: str) -> str:
 
 
 def rendered(text: str) -> Markup:
-    """Markdown as HTML that can do no harm, without its title, which the page has already."""
+    """Render Markdown as safe HTML, without its title."""
     tokens = _MARKDOWN.parse(text)
     if tokens and tokens[0].type == "heading_open":
         tokens = tokens[3:]
@@ -37,7 +37,7 @@ def rendered(text: str) -> Markup:
 
 
 def inline(text: str) -> Markup:
-    """A line of Markdown as HTML, with the words of links but not where they lead."""
+    """Render a line of Markdown as HTML, links as plain text."""
     (line,) = _MARKDOWN.parseInline(text)
     line.children = [one for one in line.children or [] if one.type not in ("link_open", "link_close")]
     return Markup(_MARKDOWN.renderer.render([line], _MARKDOWN.options, {}))

@@ -1,4 +1,4 @@
-"""What the head of every page leads to."""
+"""Navigation of all pages."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from birads_app.web.access import may_change, may_look
 
 
 def init_app(app: Flask) -> None:
-    """Let the pages ask."""
+    """Register the template function."""
     app.add_template_global(sections)
 
 
 def sections() -> Iterator[tuple[str, str, str]]:
-    """(blueprint, endpoint, title) of every section that the signed-in person may see."""
+    """Yield (blueprint, endpoint, title) of every section that the signed-in user may view."""
     found = [
         ("reading", "reading.worklist", _("Exams")),
         ("practice", "practice.overview", _("Practice")),

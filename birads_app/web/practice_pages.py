@@ -1,4 +1,4 @@
-"""The audit of practice: its page, its tables to take along, and the entry of outcomes."""
+"""Practice audit: page, CSV files, import of outcomes."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -42,7 +42,7 @@ _TABLE_MAX = 400_000
 
 @bp.get("/")
 def overview() -> str:
-    """Show how readers, model and outcomes agree."""
+    """Show agreement of readers, AI and outcomes."""
     filters, signed = _filters(), signed_assessments.load()
     found = audit(signed, signed.chosen(filters))
     return render_template(
@@ -61,7 +61,7 @@ def overview() -> str:
 
 @bp.get("/exams.csv")
 def exams_table() -> ResponseReturnValue:
-    """Download the signed assessments that the filters leave."""
+    """Download the filtered signed assessments."""
     signed = signed_assessments.load()
     rows = signed.chosen(_filters())
     audit_log.log(current_user.name, "export assessments", str(len(rows)))
@@ -70,26 +70,26 @@ def exams_table() -> ResponseReturnValue:
 
 @bp.get("/figures.csv")
 def figures_table() -> ResponseReturnValue:
-    """Download the figures that the page shows."""
+    """Download the metrics of the page."""
     signed = signed_assessments.load()
     return _download(csv_export.figures(audit(signed, signed.chosen(_filters()))), "figures")
 
 
 @bp.get("/outcomes")
 def enter_outcomes() -> str:
-    """Ask for a table of outcomes."""
+    """Show the import form."""
     return render_template("practice/outcomes.html", plan=None)
 
 
 @bp.get("/outcomes/template.csv")
 def outcomes_template() -> Response:
-    """Download a table of outcomes without a line in it."""
+    """Download an empty table of outcomes."""
     return download("outcomes", outcome_table.COLUMNS, ())
 
 
 @bp.post("/outcomes")
 def check_outcomes() -> ResponseReturnValue:
-    """Show what a table would enter, and what is wrong with it."""
+    """Preview a table: changes to import, or errors."""
     sent = request.files.get("table")
     data = sent.read(_TABLE_MAX + 1) if sent else b""
     if not data:
@@ -109,7 +109,7 @@ def check_outcomes() -> ResponseReturnValue:
 
 @bp.post("/outcomes/enter")
 def confirm_outcomes() -> ResponseReturnValue:
-    """Enter a table that was looked at, if it still can be entered as a whole."""
+    """Import a previewed table if all rows are still valid."""
     text = request.form.get("table", "")
     plan = outcome_table.plan(text.encode())
     if plan.problems:
@@ -129,7 +129,7 @@ def _refuse(message: str) -> Plan:
 
 
 def _filters() -> Filters:
-    """What the address asks for."""
+    """Return the filters in the address."""
     first, last = _day("from"), _day("to")
     if first and last and first > last:
         abort(400, _("The start date %(first)s is after the end date.", first=wording.day(first)))
@@ -148,7 +148,7 @@ def _day(name: str) -> date | None:
 
 
 def _charts(found: Audit) -> dict[str, Any]:
-    """The page's drawings; None where there is nothing to draw."""
+    """Return the charts of the page; None without data."""
     months = found.by_month[-_MONTHS:]
     if not months:
         return {"kappa_chart": None, "recall_chart": None, "diagrams": []}
@@ -174,7 +174,7 @@ def _charts(found: Audit) -> dict[str, Any]:
 
 
 def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
-    """Reliability against readers and outcomes, each with its words."""
+    """Yield reliability diagrams against readers and outcomes, with titles."""
     for reliability, title, up in (
         (found.against_readers, _("Compared with readers"), _("Assessed as 4 or 5")),
         (found.against_outcomes, _("Compared with outcomes"), _("Malignant")),
@@ -186,7 +186,7 @@ def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
 
 
 def _refused(filters: Filters) -> dict[str, Any]:
-    """What the quality gate and the reading of files refused in the days that are asked for."""
+    """Return template variables about files rejected in the filtered period."""
     counts = refused_files.by_reason(filters.first, filters.last)
     shown = [(words.reason(name), count, words.number(count)) for name, count in counts.items()]
     refused = sum(counts.values())

@@ -1,4 +1,4 @@
-"""Figures of the audit in words: each with its interval and number of exams, or that these are too few."""
+"""Metrics of the practice audit as text, with interval and number of exams."""
 
 from datetime import date
 
@@ -25,29 +25,29 @@ REASONS = {
 
 
 def exams(count: int) -> str:
-    """A number of exams: ``1,204 exams``."""
+    """Format a number of exams: ``1,204 exams``."""
     return ngettext("%(shown)s exam", "%(shown)s exams", count, shown=format_decimal(count))
 
 
 def number(count: int) -> str:
-    """A count with its thousands parted."""
+    """Format a count with thousands separators."""
     return str(format_decimal(count))
 
 
 def share(figure: Estimate) -> str:
-    """A share with its interval: ``8% (6% to 11%)``."""
+    """Format a share with its interval: ``8% (6% to 11%)``."""
     return bounded_share(figure) if figure.telling else too_few(figure)
 
 
 def bounded_share(figure: Estimate) -> str:
-    """The same for a figure that is telling."""
+    """Format a share that has enough exams."""
     decimals = 1 if (figure.high - figure.low) / 2 < _FINE else 0
     value, low, high = (percentage(end, decimals) for end in (figure.value, figure.low, figure.high))
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
 def index(figure: Estimate) -> str:
-    """A figure that is no share, with its interval: ``0.71 (0.64 to 0.78)``."""
+    """Format an index with its interval: ``0.71 (0.64 to 0.78)``."""
     if not figure.telling:
         return too_few(figure)
     value, low, high = (decimal(end, 2) for end in (figure.value, figure.low, figure.high))
@@ -55,21 +55,21 @@ def index(figure: Estimate) -> str:
 
 
 def share_beside_count(figure: Estimate) -> str:
-    """The same where the number of exams stands beside it."""
+    """Format a share beside its number of exams."""
     if figure.telling:
         return bounded_share(figure)
     return _("not enough data") if figure.exams else ""
 
 
 def refused(figure: Estimate) -> str:
-    """The share of files that were refused."""
+    """Format the share of rejected files."""
     if figure.telling:
         return bounded_share(figure)
     return _("not enough data") if figure.exams else _("no files yet")
 
 
 def too_few(figure: Estimate) -> str:
-    """Why a figure is not given."""
+    """Return why a metric is not shown."""
     if figure.exams == 0:
         return _("no exams yet")
     if not np.isfinite(figure.value):
@@ -78,22 +78,22 @@ def too_few(figure: Estimate) -> str:
 
 
 def month(title: str) -> str:
-    """A month such as ``2026-03`` as short as an axis has room for."""
+    """Format a month such as ``2026-03`` for an axis."""
     return str(format_date(date.fromisoformat(f"{title}-01"), "MMM yy"))
 
 
 def reason(name: str) -> str:
-    """Why files were refused, from the name of the domain error."""
+    """Return the reason for rejected files from the name of the domain error."""
     return str(REASONS.get(name, name))
 
 
 def rounded(value: float) -> str:
-    """An expected number of exams, whole."""
+    """Format an expected number of exams as an integer."""
     return number(round(value))
 
 
 def fine(figure: Estimate) -> str:
-    """An index near 0 with its interval, three decimals: ``0.015 (0.013 to 0.017)``."""
+    """Format an index near 0 with its interval: ``0.015 (0.013 to 0.017)``."""
     if not figure.telling:
         return too_few(figure)
     value, low, high = (decimal(max(0.0, end), 3) for end in (figure.value, figure.low, figure.high))
@@ -101,22 +101,22 @@ def fine(figure: Estimate) -> str:
 
 
 def patients(count: int) -> str:
-    """A number of patients."""
+    """Format a number of patients."""
     return ngettext("of %(shown)s patient", "of %(shown)s patients", count, shown=number(count))
 
 
 def files(count: int) -> str:
-    """A number of files."""
+    """Format a number of files."""
     return ngettext("%(shown)s file", "%(shown)s files", count, shown=number(count))
 
 
 def shade(part: int, whole: int) -> int:
-    """How dark a cell is: 0 for none, to 4 for more than three quarters of its row."""
+    """Return a cell's shade: 0 for none, to 4 for more than three quarters of its row."""
     return -(-4 * part // whole) if whole else 0
 
 
 def drift(audit: Audit) -> str:
-    """What the test for drift says."""
+    """Return the result of the drift test."""
     found, model = audit.drift, audit.drift_model
     if found.state == DriftState.TOO_FEW:
         return _(

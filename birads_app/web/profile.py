@@ -1,4 +1,4 @@
-"""What everybody may change about their own account: the password, and keys to the API."""
+"""Password and API tokens of the signed-in user."""
 
 from flask import Blueprint, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
@@ -18,12 +18,12 @@ from birads_app.web.wording import translated
 
 bp = Blueprint("own_account", __name__, url_prefix="/account")
 
-# What the throttle counts attempts at the current password under, beside those to sign in.
+# Name under which the rate limit counts attempts at the current password.
 _HERE = "account page"
 
 
 class PasswordForm(FlaskForm):
-    """Changes one's own password."""
+    """Change of the user's own password."""
 
     current = PasswordField(
         lazy("Current password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)]
@@ -39,14 +39,14 @@ class PasswordForm(FlaskForm):
 
 
 class TokenForm(FlaskForm):
-    """Makes a key to the API."""
+    """New API token."""
 
     name = StringField(lazy("Purpose"), validators=[InputRequired(), Length(max=tokens.NAME_MAX)])
 
 
 @bp.get("")
 def page() -> ResponseReturnValue:
-    """Show one's account."""
+    """Show the user's account."""
     return _page(PasswordForm(), TokenForm())
 
 
@@ -74,7 +74,7 @@ def change_password() -> ResponseReturnValue:
 
 @bp.post("/tokens")
 def create_token() -> ResponseReturnValue:
-    """Make a token, which is shown this once."""
+    """Create a token, which is shown once."""
     form = TokenForm()
     if not form.validate_on_submit():
         return _page(PasswordForm(formdata=None), form, 422)
@@ -84,7 +84,7 @@ def create_token() -> ResponseReturnValue:
 
 @bp.route("/tokens/<int:token_id>/revoke", methods=["GET", "POST"])
 def revoke_token(token_id: int) -> ResponseReturnValue:
-    """Ask first, then revoke one of one's own tokens."""
+    """Revoke one of the user's tokens after confirmation."""
     token, form = tokens.get(token_id, current_user), FlaskForm()
     if not form.validate_on_submit():
         return render_template("account/revoke.html", form=form, token=token)
@@ -94,7 +94,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
 
 
 def sign_in_again(user: User) -> None:
-    """Begin a fresh session after all of the account's have ended."""
+    """Begin a new session after all others of the account have ended."""
     language.keep(user)
     session.permanent = True
     login_user(user)

@@ -1,4 +1,4 @@
-"""The reading pages: worklist, upload, exam, and the images that they show."""
+"""Worklist, upload, exam and image files."""
 
 import re
 from contextlib import suppress
@@ -49,7 +49,7 @@ _PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
 
 @bp.app_context_processor
 def _vocabulary() -> dict[str, Any]:
-    """Give every template the field's words, and the model that serves."""
+    """Return the template variables of all pages."""
     return {
         "serving": _serving(),
         "show_ai_result": current_app.extensions["birads_settings"].show_opinion,
@@ -90,7 +90,7 @@ def show_worklist() -> str:
 
 @bp.post("/find")
 def find() -> ResponseReturnValue:
-    """Look for a patient by pseudonym or ID. The ID goes no further than here, into no address and no log."""
+    """Find a patient by pseudonym or ID; the ID is kept out of addresses and logs."""
     wanted = request.form.get("patient", "").strip()
     stand_in = _pseudonyms().patient(Identity(patient_id=wanted)) if wanted else ""
     if not exams.of_patient(stand_in):
@@ -104,7 +104,7 @@ def find() -> ResponseReturnValue:
 
 @bp.get("/exams/export")
 def export() -> Response:
-    """The chosen exams as a table: CSV, or JSON."""
+    """Export the selected exams as CSV or JSON."""
     chosen = _chosen(request.args.getlist("exam"))
     audit_log.log(current_user.name, "export exams", f"{len(chosen)} exams")
     rows = [_exported(exam) for exam in chosen]
@@ -117,14 +117,14 @@ def export() -> Response:
 
 @bp.route("/upload", methods=["GET", "POST"])
 def upload() -> ResponseReturnValue:
-    """Take in the images of one exam, or of several that are sorted by study."""
+    """Upload the images of one or more exams, grouped by study."""
     if request.method != "POST":
         return _upload_page([], 200)
     return _read([_sent(file) for file in request.files.getlist("files") if file.filename])
 
 
 def _sent(file: FileStorage) -> Upload:
-    """A file of the form, to be read from its beginning each time."""
+    """Wrap a submitted file so that it can be read repeatedly."""
 
     def read() -> bytes:
         file.stream.seek(0)
@@ -135,7 +135,7 @@ def _sent(file: FileStorage) -> Upload:
 
 @bp.post("/samples")
 def try_sample() -> ResponseReturnValue:
-    """Take in a sample exam by the way that uploads go."""
+    """Upload a sample exam."""
     name = request.form.get("sample", "")
     for sample in samples.available():
         if sample.name == name:
@@ -165,7 +165,7 @@ def exam(exam_id: str) -> str:
 
 @bp.route("/exams/delete", methods=["GET", "POST"])
 def delete() -> ResponseReturnValue:
-    """Ask first, then delete the chosen exams with their images; for who uploaded them, and for administrators."""
+    """Delete the selected exams after confirmation; for uploaders and administrators."""
     doomed = _chosen(request.values.getlist("exam"))
     if not all(exams.may_delete(current_user, exam) for exam in doomed):
         abort(403, _("Only the uploader or an administrator may delete an exam."))
@@ -203,20 +203,20 @@ def prefetch(exam_id: str) -> Response:
 
 @bp.post("/exams/<exam_id>/hold")
 def hold(exam_id: str) -> ResponseReturnValue:
-    """Mark an exam as open in somebody's hands, or as closed again; the page says so every half minute."""
+    """Mark an exam as open, or closed; the page repeats it every half minute."""
     (worklist.release if request.form.get("release") else worklist.hold)(exam_id, current_user)
     return "", 204
 
 
 @bp.get("/exams/<exam_id>/images/<image_id>/<kind>")
 def image(exam_id: str, image_id: str, kind: str) -> Response:
-    """Deliver an image of an exam: ``display``, ``thumb``, ``heat-<category>``, or ``original`` to download."""
+    """Send an image: ``display``, ``thumb``, ``heat-<category>``, or ``original`` to download."""
     wanted = exams.image(exam_id, image_id)
     return _original(wanted) if kind == "original" else private(send_file(exams.file(wanted, kind)))
 
 
 def _read(uploads: list[Upload]) -> ResponseReturnValue:
-    """Have the files read: to the exam's page, to the list where they are several, or back with every problem."""
+    """Analyse files, then redirect to the exam, or to the list if there are several; show problems."""
     try:
         check_count(len(uploads))
         taken = ingest_studies(uploads, current_user)
@@ -230,14 +230,14 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
 
 
 def _chosen(ids: list[str]) -> list[Exam]:
-    """The exams with these ids; answers 400 where there is none or are more than a page has."""
+    """Return the exams with these ids; answers 400 for none or too many."""
     if not 1 <= len(ids) <= _CHOSEN_MAX:
         abort(400, _("Select 1 to %(most)d exams. Got %(number)d.", most=_CHOSEN_MAX, number=len(ids)))
     return [exams.get(exam_id) for exam_id in dict.fromkeys(ids)]
 
 
 def _exported(exam: Exam) -> dict[str, Any]:
-    """One line of the exported table."""
+    """Return a row of the export."""
     return {
         "exam": exam.id,
         "received": exam.created_at.isoformat(timespec="seconds"),
@@ -270,7 +270,7 @@ def _upload_page(problems: list[FileProblem], status: int) -> tuple[str, int]:
 
 
 def _serving() -> Bundle | None:
-    """The model that answers now, or None."""
+    """Return the active model, or None."""
     try:
         return current_app.extensions["birads_models"].get().bundle
     except ModelError:
@@ -282,7 +282,7 @@ def _sample_exams() -> dict[str, Any]:
 
 
 def _original(image: Image) -> Response:
-    """The file as it is stored, under a name of the server's making, never shown inside the page."""
+    """Send the stored file as a download, under a neutral name."""
     path = exams.file(image, "original")
     exam = image.exam
     number = hanging(exam.images).index(image) + 1  # as on the page

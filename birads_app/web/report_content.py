@@ -1,4 +1,4 @@
-"""What a report on an assessment has: the same for the page, the PDF and JSON."""
+"""Content of a report on an assessment, for page, PDF and JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from birads_app.web.wording import translated
 
 @dataclass(frozen=True)
 class Described:
-    """A finding in words: its number on the pictures, from 1, its kind, and (label, term) of what was said."""
+    """Finding as text: number on the images, from 1, kind, and (label, term) pairs."""
 
     number: int
     kind: str
@@ -30,12 +30,12 @@ class Described:
 
 @dataclass(frozen=True)
 class Report:
-    """A report.
+    """Report on an assessment.
 
     images : in hanging order
     findings : in the order in which they were entered
-    count : of all assessments of the exam
-    model : the model's answer; None where it had none
+    count : number of the exam's assessments
+    model : AI result, or None
     """
 
     exam: Exam
@@ -53,15 +53,15 @@ class Report:
 
     @property
     def overall(self) -> Category | None:
-        """The exam's category; None in a note that names none."""
+        """Category of the exam; None in a draft without one."""
         return lexicon.ASSESSMENTS.get(self.assessment.overall)
 
     def marks(self, image: Image) -> list[Described]:
-        """The findings that are marked on an image."""
+        """Return the findings marked on an image."""
         return [one for one in self.findings if one.finding.image == image.id and one.finding.x is not None]
 
     def label(self, image: Image) -> str:
-        """The picture's short name."""
+        """Return an image's label."""
         return wording.short_label(image.laterality, image.view, self.images.index(image) + 1)
 
     @property
@@ -71,7 +71,7 @@ class Report:
 
 
 def of(exam: Exam, assessment: Assessment | None = None) -> Report:
-    """The report on an assessment; without one on that which counts. Raises NotFound where there is none."""
+    """Return the report on an assessment, by default the one that counts; raises NotFound if there is none."""
     chosen = assessment or assessments.newest(exam)
     if chosen is None:
         raise NotFound(_("No report: this exam has not been assessed yet."))
@@ -86,7 +86,7 @@ def of(exam: Exam, assessment: Assessment | None = None) -> Report:
 
 
 def described(assessment: Assessment) -> list[Described]:
-    """An assessment's findings in words."""
+    """Return an assessment's findings as text."""
     kept = [findings.from_json(finding) for finding in assessment.findings]
     return [
         Described(
@@ -97,7 +97,7 @@ def described(assessment: Assessment) -> list[Described]:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report for programs: codes, no translated words."""
+    """Return the report as JSON members: codes, no translated text."""
     exam = report.exam
     return {
         "exam": exam.id,

@@ -1,4 +1,4 @@
-"""A report as PDF on A4: the same content as its page, in a font that has Latin, Greek and Cyrillic letters."""
+"""PDF report on A4, in a font with Latin, Greek and Cyrillic letters."""
 
 import html
 import io
@@ -37,7 +37,7 @@ _QUIET, _EDGE, _AMBER, _MARK = (
     HexColor("#8a5a00"),
     HexColor("#ffd84d"),
 )
-# Pictures: so many in a row, so many pixels and points high at most, and the marks' radius.
+# Images: number per row, largest side in pixels, height, radius of marks.
 _IN_A_ROW, _PIXELS, _HEIGHT, _RADIUS = 4, 700, 58 * mm, 2.4 * mm
 
 _TEXT = ParagraphStyle("text", fontName=_PLAIN, fontSize=9, leading=12.5)
@@ -74,7 +74,7 @@ def draw(report: Report) -> bytes:
 
 
 class _Picture(Flowable):
-    """A view with the numbers of the findings that are marked on it."""
+    """Image with numbered marks of findings."""
 
     def __init__(self, image: Image, marks: list[Described], width: float) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _Picture(Flowable):
             self._number(str(mark.number), x, y)
 
     def _number(self, number: str, x: float, y: float) -> None:
-        """The number beside the ring, on the side where there is room, on a dark ground."""
+        """Draw the number beside its mark, on the side that has room."""
         width = pdfmetrics.stringWidth(number, _BOLD, 8) + 3
         left = x + _RADIUS + 1 if x + _RADIUS + 1 + width < self.width else x - _RADIUS - 1 - width
         self.canv.setFillColor(black)
@@ -201,7 +201,7 @@ def _signature(report: Report) -> str:
 
 
 def _model(report: Report) -> Flowable:
-    """What the model said, in a box of its own."""
+    """Draw the AI result in a separate box."""
     exam = report.exam
     texts = [Paragraph(_safe(_("AI result (not part of this assessment)")), _HEADING)]
     if report.model:
@@ -219,7 +219,7 @@ def _model(report: Report) -> Flowable:
 
 
 def _facts(facts: list[tuple[str, str]]) -> Flowable:
-    """Labels and what they are for, one a line."""
+    """Lay out (label, value) pairs, one per line."""
     rows = [
         [
             Paragraph(_safe(label), ParagraphStyle("label", _TEXT, textColor=_QUIET)),
@@ -246,7 +246,7 @@ def _named(category: Category) -> str:
 
 
 def _foot(canvas: Any, signed: bool) -> None:
-    """The page's number, and on a note that it is one."""
+    """Draw page number, disclaimer, and PRELIMINARY on a draft."""
     canvas.setFont(_PLAIN, 7.5)
     canvas.setFillColor(_QUIET)
     canvas.drawString(_MARGIN, 10 * mm, translated(DISCLAIMER))
@@ -257,7 +257,7 @@ def _foot(canvas: Any, signed: bool) -> None:
 
 
 def _small(image: Image) -> bytes:
-    """What pages show of an image as a JPEG of a size that paper needs."""
+    """Return the display image as a JPEG of print size."""
     with Picture.open(exams.file(image, "display")) as picture:
         picture.thumbnail((_PIXELS, _PIXELS))
         stream = io.BytesIO()
@@ -266,12 +266,12 @@ def _small(image: Image) -> bytes:
 
 
 def _whole(text: str) -> str:
-    """Words that stay on one line."""
+    """Escape text that must stay on one line."""
     return _safe(text).replace(" ", "&nbsp;")
 
 
 def _safe(text: str) -> str:
-    """Text for a paragraph, which reads tags."""
+    """Escape text for a paragraph."""
     return html.escape(text, quote=False)
 
 

@@ -1,10 +1,10 @@
-"""Where a page may send the browser next."""
+"""Redirect targets within this site."""
 
 from urllib.parse import urlsplit
 
 
 def safe_target(target: str | None) -> str | None:
-    """The given address if it is a path of this site, else None.
+    """Return the target if it is a path of this site, else None.
 
     Browsers drop tabs and line ends and take a backslash for a slash, so that both could hide another host.
     """

@@ -47,20 +47,20 @@ class PageSessionInterface(SecureCookieSessionInterface):
 
 
 def init_app(app: Flask) -> None:
-    """Protect all forms of the application and complete all of its answers."""
+    """Protect all forms and set headers of all responses."""
     app.session_interface = PageSessionInterface()
     csrf.init_app(app)
     app.after_request(_complete)
 
 
 def private(response: Response) -> Response:
-    """Let only the reader's own browser keep an image, and ask again each time whether it still may."""
+    """Allow only the reader's browser to cache a response, with revalidation."""
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
 def _complete(response: Response) -> Response:
-    """Add the headers that no view has set itself. What is not a static file may show patients: no cache keeps it."""
+    """Add default headers. Anything but static files may show patients and must not be cached."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     if request.endpoint != "static" and not response.cache_control.private:

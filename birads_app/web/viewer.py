@@ -1,4 +1,4 @@
-"""What the viewer of an exam's images asks for: each image's grey values in tiles, and how to show them."""
+"""Data of the image viewer: grey values in tiles, and window presets."""
 
 import gzip
 from typing import Any
@@ -16,14 +16,14 @@ bp = Blueprint("viewing", __name__, url_prefix="/exams/<exam_id>/images/<image_i
 
 @bp.app_context_processor
 def _viewer() -> dict[str, Any]:
-    """What the viewer's template needs."""
+    """Return the template variables of the viewer."""
     settings = current_app.extensions["birads_settings"]
     return {"light_box": light_box, "show_heat_map": settings.show_heat_map}
 
 
 @bp.get("")
 def description(exam_id: str, image_id: str) -> Response:
-    """Tell size, levels, spacing and presets of an image, in the reader's language."""
+    """Return size, levels, spacing and presets of an image."""
     about = tiles.description(exams.image(exam_id, image_id))
     numbers: dict[str, int] = {}
     for preset in about["presets"]:
@@ -35,7 +35,7 @@ def description(exam_id: str, image_id: str) -> Response:
 
 @bp.get("/<int:level>/<int:row>/<int:column>")
 def tile(exam_id: str, image_id: str, level: int, row: int, column: int) -> AnyResponse:
-    """Deliver a tile: little-endian uint16, row by row."""
+    """Send a tile: little-endian uint16, row by row."""
     data = tiles.tile(exams.image(exam_id, image_id), level, row, column)
     if "gzip" in request.accept_encodings:
         response = Response(data, mimetype="application/octet-stream", headers={"Content-Encoding": "gzip"})
@@ -47,7 +47,7 @@ def tile(exam_id: str, image_id: str, level: int, row: int, column: int) -> AnyR
 
 
 def _words(source: str, number: int) -> str:
-    """Name what shows an image where its file does not."""
+    """Name a preset that has no name in the file."""
     return {
         "window": _("Window %(number)s", number=number),
         "table": _("VOI LUT %(number)s", number=number),

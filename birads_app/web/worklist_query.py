@@ -1,4 +1,4 @@
-"""The worklist's address: what its parameters ask for, and back. The session remembers the last list for reading on."""
+"""Query parameters of the worklist; the session keeps the last query."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -14,7 +14,7 @@ _KEY = "worklist"
 
 
 def query_of(parameters: Mapping[str, str]) -> Query:
-    """Read an address; answers 400 where a parameter has a value that it cannot have."""
+    """Parse query parameters; answers 400 for an invalid value."""
     return Query(
         list=_one_of(LISTS, "list", parameters.get("list") or Query.list),
         sort=_one_of(SORTS, "sort", parameters.get("sort") or Query.sort),
@@ -29,7 +29,7 @@ def query_of(parameters: Mapping[str, str]) -> Query:
 
 
 def parameters_of(query: Query) -> dict[str, Any]:
-    """The parameters that ask for the same, without those that are not needed."""
+    """Return the query parameters that differ from the defaults."""
     found = {
         "list": query.list if query.list != Query.list else "",
         "sort": query.sort if query.sort != Query.sort else "",
@@ -43,12 +43,12 @@ def parameters_of(query: Query) -> dict[str, Any]:
 
 
 def remember(query: Query) -> None:
-    """Keep in which list somebody reads."""
+    """Keep a query in the session."""
     session[_KEY] = parameters_of(query)
 
 
 def remembered() -> Query:
-    """The list that was looked at last."""
+    """Return the last query."""
     return query_of(session.get(_KEY, {}))
 
 

@@ -1,4 +1,4 @@
-"""What axe-core says about a page."""
+"""Accessibility violations found by axe-core."""
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page

@@ -1,4 +1,4 @@
-"""How soon the images of an exam are seen: ``python tests/browser/first_view.py [--rounds 7]``.
+"""Measure the time to the first sharp image of an exam: ``python tests/browser/first_view.py [--rounds 7]``.
 
 Four views of 13.6 megapixels each are read once, then opened again and again in a browser that keeps nothing.
 Times count from the beginning of the navigation: until the browser painted the first view, until all four were

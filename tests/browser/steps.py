@@ -1,4 +1,4 @@
-"""What a person does on the pages, step by step."""
+"""Steps of a user on the pages."""
 
 from playwright.sync_api import Page, expect
 from server import Server

@@ -66,7 +66,7 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
         page.keyboard.press(key)
     page.evaluate(MARKED, [images[1], 0.25, 0.5])
     row = page.locator("[data-finding]")
-    expect(row.get_by_label("Finding")).to_be_focused()
+    expect(row.get_by_label("Finding", exact=True)).to_be_focused()
     page.keyboard.type("Mass")
     page.keyboard.press("Tab")
     page.keyboard.type("Irr")
@@ -102,7 +102,7 @@ def test_it_works_without_scripts(plain_page: Page, server: Server, files: list[
     for side in ("Right", "Left"):
         page.get_by_role("group", name=f"{side} breast").get_by_role("radio", name="BI-RADS 3,").check()
     page.locator("summary", has_text="Add finding").click()
-    page.get_by_label("Finding").select_option("asymmetry")
+    page.get_by_label("Finding", exact=True).select_option("asymmetry")
     page.get_by_label("Type of asymmetry").select_option("focal")
     page.get_by_role("button", name="Sign and open next").click()
     expect(page.get_by_role("status").first).to_contain_text("Signed.")

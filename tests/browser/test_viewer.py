@@ -81,7 +81,7 @@ def _cell(page: Page, label: str) -> Locator:
 
 
 def _shown(page: Page, label: str = "RCC") -> np.ndarray:
-    """What a view's canvas holds: uint8 array of shape (height, width, 3)."""
+    """Return a view's canvas: uint8 array of shape (height, width, 3)."""
     canvas = _cell(page, label).locator("canvas")
     address = canvas.evaluate("(canvas) => canvas.toDataURL('image/png')")
     data = np.frombuffer(base64.b64decode(address.partition(",")[2]), np.uint8)

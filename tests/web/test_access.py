@@ -1,4 +1,4 @@
-"""Who may see and who may change what."""
+"""Access by role."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""Who may see the pages of the administration, and who may change something there."""
+"""Access to the administration by role."""
 
 from pathlib import Path
 

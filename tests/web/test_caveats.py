@@ -1,4 +1,4 @@
-"""What speaks against trusting an answer is said once, with the views that it is about."""
+"""Reasons for caution appear once, with the views concerned."""
 
 from flask import Flask
 

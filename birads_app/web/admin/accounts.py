@@ -1,4 +1,4 @@
-"""Accounts: who may sign in, in which role."""
+"""Accounts and their roles."""
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -26,13 +26,13 @@ ROLES: dict[str, LazyString] = {
 
 
 class RoleForm(FlaskForm):
-    """Gives an account a role."""
+    """Role of an account."""
 
     role = SelectField(lazy("Role"), choices=[SelectChoice(*one) for one in ROLES.items()])
 
 
 class NewPasswordForm(FlaskForm):
-    """Sets a password."""
+    """New password."""
 
     password = PasswordField(
         lazy("Password (at least %(count)s characters)", count=users.PASSWORD_MIN),
@@ -45,14 +45,14 @@ class NewPasswordForm(FlaskForm):
 
 
 class CreateForm(RoleForm, NewPasswordForm):
-    """Creates an account."""
+    """New account."""
 
     name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
 
 
 @bp.route("/accounts", methods=["GET", "POST"])
 def accounts() -> ResponseReturnValue:
-    """List the accounts, and create one."""
+    """List accounts and create one."""
     form = CreateForm()
     status = 422 if form.is_submitted() else 200
     if form.validate_on_submit():
@@ -70,13 +70,13 @@ def accounts() -> ResponseReturnValue:
 
 @bp.get("/accounts/<int:user_id>")
 def account(user_id: int) -> ResponseReturnValue:
-    """Show an account with all that can be changed about it."""
+    """Show an account with its forms."""
     return _account_page(users.by_id(user_id))
 
 
 @bp.post("/accounts/<int:user_id>/role")
 def change_role(user_id: int) -> ResponseReturnValue:
-    """Give the account another role."""
+    """Change the role of an account."""
     user, form = users.by_id(user_id), RoleForm()
     if not form.validate_on_submit():
         return _account_page(user, role=form)
@@ -90,7 +90,7 @@ def change_role(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/accounts/<int:user_id>/password")
 def set_password(user_id: int) -> ResponseReturnValue:
-    """Set the account's password and end its sessions; who does it to herself stays."""
+    """Set a password and end the account's sessions; keep the user's own."""
     user, form = users.by_id(user_id), NewPasswordForm()
     if not form.validate_on_submit():
         return _account_page(user, password=form)
@@ -102,7 +102,7 @@ def set_password(user_id: int) -> ResponseReturnValue:
 
 @bp.route("/accounts/<int:user_id>/off", methods=["GET", "POST"])
 def switch_off(user_id: int) -> ResponseReturnValue:
-    """Ask first, then keep the owner out."""
+    """Deactivate an account after confirmation."""
     user = users.by_id(user_id)
     texts = {
         "title": _("Deactivate account %(name)s?", name=user.name),
@@ -125,7 +125,7 @@ def switch_off(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/accounts/<int:user_id>/on")
 def switch_on(user_id: int) -> ResponseReturnValue:
-    """Let the owner in again."""
+    """Reactivate an account."""
     user = users.by_id(user_id)
     users.activate(user, current_user.name)
     return _done(_("Account %(name)s reactivated.", name=user.name))
@@ -142,7 +142,7 @@ def _account_page(
     password: NewPasswordForm | None = None,
     status: int | None = None,
 ) -> tuple[str, int]:
-    """The page of one account; the form that was sent keeps its errors."""
+    """Render the page of an account; a submitted form keeps its errors."""
     page = render_template(
         "admin/account.html",
         person=user,

@@ -16,14 +16,14 @@ from birads_app.web.profile import TokenForm
 
 
 class AnyTokenForm(TokenForm):
-    """Makes a token for one of the accounts."""
+    """New token for any account."""
 
     account = SelectField(lazy("Account"), coerce=int)
 
 
 @bp.route("/tokens", methods=["GET", "POST"], endpoint="tokens")
 def all_tokens() -> ResponseReturnValue:
-    """List the tokens, and make one, which is shown this once."""
+    """List tokens, and create one, which is shown once."""
     form, made = _form(), ""
     if form.validate_on_submit():
         made = tokens.create(users.by_id(form.account.data), form.name.data.strip(), current_user.name)
@@ -34,7 +34,7 @@ def all_tokens() -> ResponseReturnValue:
 
 @bp.route("/tokens/<int:token_id>/revoke", methods=["GET", "POST"])
 def revoke_token(token_id: int) -> ResponseReturnValue:
-    """Ask first, then revoke it."""
+    """Revoke a token after confirmation."""
     token, form = tokens.get(token_id), FlaskForm()
     if not confirmed(form):
         return confirm_page(
@@ -51,7 +51,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
 
 
 def _form(**options: Any) -> AnyTokenForm:
-    """The form with the accounts that a token would open something for."""
+    """Make the form with all active accounts."""
     form = AnyTokenForm(**options)
     form.account.choices = [SelectChoice(user.id, user.name) for user in users.people() if user.enabled]
     return form

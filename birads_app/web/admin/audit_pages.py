@@ -19,7 +19,7 @@ _COLUMNS = ("time (UTC)", "who", "action", "subject", "detail")
 
 
 class SearchForm(Form):
-    """Finds entries; it is sent in the address, so that a search can be kept."""
+    """Search form, sent in the address so that it can be bookmarked."""
 
     who = StringField(lazy("User"), validators=[Length(max=64)])
     action = StringField(lazy("Action"), validators=[Length(max=32)])
@@ -30,7 +30,7 @@ class SearchForm(Form):
 
 @bp.get("/audit")
 def audit() -> tuple[str, int]:
-    """Search the list, a page at a time."""
+    """Search the log page by page."""
     form = SearchForm(request.args)
     valid = form.validate()
     found = audit_log.find(_search(form), request.args.get("before", type=int)) if valid else []
@@ -47,7 +47,7 @@ def audit() -> tuple[str, int]:
 
 @bp.get("/audit.csv")
 def export_audit() -> Response:
-    """Give all entries found as a table; that somebody took them is an entry itself."""
+    """Export all matching entries as CSV, and record the export."""
     form = SearchForm(request.args)
     if not form.validate():
         abort(422, _("Invalid search. Go back and correct it."))

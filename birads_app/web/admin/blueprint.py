@@ -1,4 +1,4 @@
-"""What the pages of the administration share: their address, their tabs, and the form that asks for a reason."""
+"""Blueprint of the administration: address, tabs, and the form that asks for a reason."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,29 +22,29 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class ReasonForm(FlaskForm):
-    """Asks why something is done; what is answered goes into the audit log."""
+    """Ask for a reason, which is recorded in the audit log."""
 
     reason = TextAreaField(lazy("Reason"), validators=[DataRequired(), Length(max=500)])
 
 
 def settings() -> Settings:
-    """The application's settings."""
+    """Return the application's settings."""
     found: Settings = current_app.extensions["birads_settings"]
     return found
 
 
 def confirmed(form: FlaskForm) -> bool:
-    """True where a page that asks first was sent; its form may hold no more than its token."""
+    """Return True if a confirmation page was submitted."""
     return bool(form.validate_on_submit())
 
 
 def confirm_page(form: FlaskForm, error: BiradsError | None = None, **texts: Any) -> tuple[str, int]:
-    """The page that asks first.
+    """Render a confirmation page.
 
     Parameters
     ----------
-    error : what went wrong when it was sent
-    texts : ``title``, ``text``, ``action``, ``back`` (an address), and whether it is a ``danger``
+    error : shown after a failed submission
+    texts : ``title``, ``text``, ``action``, ``back`` (an address), ``danger`` (bool)
     """
     if error:
         form.form_errors.append(translated(error.message))
@@ -54,7 +54,7 @@ def confirm_page(form: FlaskForm, error: BiradsError | None = None, **texts: Any
 
 @bp.context_processor
 def _tabs() -> dict[str, Any]:
-    """Give the pages of the administration their tabs."""
+    """Return the template variables of all administration pages."""
     return {"tabs": list(_sections()), "size": size}
 
 
@@ -70,7 +70,7 @@ def _sections() -> Iterator[tuple[str, str]]:
 
 
 def size(count: int) -> str:
-    """A number of bytes in words, with two digits or more: 1,234,567 is 1.2 MB."""
+    """Format a number of bytes with at least two digits: 1,234,567 is 1.2 MB."""
     step = 0
     scaled = float(count)
     while scaled >= 999.5 and step < len(_UNITS) - 1:

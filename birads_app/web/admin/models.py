@@ -1,4 +1,4 @@
-"""Models: which there are, their figures side by side, and which of them serves."""
+"""List, comparison, promotion and rollback of models."""
 
 from flask import Response, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -9,11 +9,11 @@ from wtforms import BooleanField, HiddenField
 
 from birads_app.model import bundles, registry
 from birads_app.model.evaluation import Figure, Measured, measured
-from birads_app.services import promotion as promoting
+from birads_app.services import promotion
 from birads_app.terms.errors import BiradsError, BundleError, ModelError
 from birads_app.web.admin.blueprint import ReasonForm, bp, confirm_page, settings
 
-# The report is a page of its own with its style inside; it may run nothing, load nothing and send nothing.
+# The report is a self-contained page that may not run, load or send anything.
 _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 )
@@ -21,13 +21,13 @@ _COMPARED_MAX = 8
 
 
 class RollBackForm(ReasonForm):
-    """Goes back to the model that was shown, and to no other."""
+    """Rollback to the model that the page showed, and to no other."""
 
     before = HiddenField()
 
 
 class OverrideForm(ReasonForm):
-    """Promotes a model that its protocol keeps from serving."""
+    """Promotion of a model that should not be used."""
 
     override = BooleanField(lazy("Promote anyway"))
 
@@ -45,7 +45,7 @@ def models() -> str:
 
 @bp.get("/models/compare")
 def compare() -> str:
-    """Show the figures of the chosen models side by side."""
+    """Compare the metrics of the selected models."""
     names = request.args.getlist("name")[:_COMPARED_MAX]
     rows: list[Measured] = []
     silent: list[str] = []
@@ -65,7 +65,7 @@ def compare() -> str:
 
 @bp.get("/models/<name>/report")
 def report(name: str) -> Response:
-    """Show the training's report as it is kept in the bundle."""
+    """Show the training report stored in the bundle."""
     bundle = _bundle(name)
     if bundles.REPORT not in bundle.manifest["files"]:
         abort(404, _("%(name)s has no report.", name=name))
@@ -76,7 +76,7 @@ def report(name: str) -> Response:
 
 @bp.route("/models/<name>/promote", methods=["GET", "POST"])
 def promote(name: str) -> ResponseReturnValue:
-    """Ask for the reason, then let the model serve."""
+    """Promote a model after confirmation with a reason."""
     objection = registry.objection(_bundle(name).manifest)
     form = OverrideForm() if objection else ReasonForm()
     texts = {
@@ -94,7 +94,7 @@ def promote(name: str) -> ResponseReturnValue:
         form.override.errors = [_("Tick this box to promote it anyway.")]
         return confirm_page(form, **texts)
     try:
-        promoting.promote(name, current_user.name, form.reason.data.strip(), override=bool(objection))
+        promotion.promote(name, current_user.name, form.reason.data.strip(), override=bool(objection))
     except BiradsError as error:
         return confirm_page(form, error, **texts)
     flash(_("%(name)s is now active.", name=name))
@@ -103,7 +103,7 @@ def promote(name: str) -> ResponseReturnValue:
 
 @bp.route("/models/rollback", methods=["GET", "POST"])
 def roll_back() -> ResponseReturnValue:
-    """Ask for the reason, then let the model serve that served before."""
+    """Roll back to the previous model after confirmation with a reason."""
     before, form = _before(), RollBackForm()
     if before is None:
         abort(404, _("No earlier model to roll back to."))
@@ -119,7 +119,7 @@ def roll_back() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return confirm_page(form, **texts)
     try:
-        name = promoting.roll_back(current_user.name, form.reason.data.strip(), form.before.data)
+        name = promotion.roll_back(current_user.name, form.reason.data.strip(), form.before.data)
     except BiradsError as error:
         return confirm_page(form, error, **texts)
     flash(_("%(name)s is active again.", name=name))
@@ -127,7 +127,7 @@ def roll_back() -> ResponseReturnValue:
 
 
 def _bundle(name: str) -> bundles.Bundle:
-    """The model; one that is not there answers 404."""
+    """Return a bundle; answers 404 for an unknown name."""
     try:
         return registry.find(settings().models, name)
     except BundleError as error:
@@ -137,7 +137,7 @@ def _bundle(name: str) -> bundles.Bundle:
 
 
 def _before() -> str | None:
-    """The model to which a roll-back goes."""
+    """Return the name of the previous model."""
     try:
         return registry.previous(settings().models)
     except ModelError:
@@ -145,5 +145,5 @@ def _before() -> str | None:
 
 
 def _axis(figures: list[Figure]) -> tuple[float, float]:
-    """The ends of the scale on which a column's intervals are drawn."""
+    """Return the scale of a column's intervals."""
     return min([0.0, *(one.low for one in figures)]), max([1e-9, *(one.high for one in figures)])

@@ -1,4 +1,4 @@
-"""The first page of the administration: what serves, what runs, and what happened last."""
+"""Overview of the administration: active model, training, recent activity."""
 
 from flask import render_template
 
@@ -12,7 +12,7 @@ from birads_app.web.admin.system import storage
 
 @bp.get("/")
 def overview() -> str:
-    """Show the state of everything in a few words."""
+    """Show the overview."""
     return render_template(
         "admin/overview.html",
         current=_current(),

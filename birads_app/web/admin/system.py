@@ -1,4 +1,4 @@
-"""Settings, each with where it comes from, and what takes room on the disk."""
+"""Settings with their sources, and disk usage."""
 
 import re
 import time
@@ -17,7 +17,7 @@ from birads_app.records.storage import Storage, measure
 from birads_app.web.admin.blueprint import bp
 from birads_app.web.model_card import inline
 
-# The page that lists the settings is where each is told, so it is read from there.
+# Descriptions of settings are read from their documentation.
 _PAGE = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
 _ROW = re.compile(r"^\| `(BIRADS_\w+)` \| .*? \| (.*) \|$", re.MULTILINE)
 _ACCOUNT_IN_ADDRESS = re.compile(r"//[^/@]*@")
@@ -28,11 +28,11 @@ ENVIRONMENT, DEFAULT, FILE = lazy("environment"), lazy("default"), lazy("file in
 
 @dataclass(frozen=True)
 class Shown:
-    """A setting as the page shows it.
+    """A row of the settings page.
 
-    value, default : as one would write them in the environment; a secret's is never here
-    source : where the value comes from
-    about : what it does
+    value, default : as written in the environment; never a secret's
+    source : origin of the value
+    about : description
     """
 
     variable: str
@@ -45,18 +45,18 @@ class Shown:
 
 @bp.get("/settings")
 def settings_page() -> str:
-    """Show every setting with its value and where that comes from."""
+    """Show every setting with its value and source."""
     return render_template("admin/settings.html", settings=list(_shown()), given=ENVIRONMENT)
 
 
 @bp.get("/storage")
 def storage_page() -> str:
-    """Show what takes room."""
+    """Show disk usage."""
     return render_template("admin/storage.html", storage=storage())
 
 
 def storage() -> Storage:
-    """What takes room, measured anew after a minute."""
+    """Return disk usage, measured at most once a minute."""
     kept: tuple[float, Storage] | None = current_app.extensions.get("birads_storage")
     if kept is None or time.monotonic() - kept[0] > _MEASURED_EVERY_S:
         kept = (time.monotonic(), measure())
@@ -84,7 +84,7 @@ def _shown() -> Iterator[Shown]:
 
 @cache
 def _descriptions() -> dict[str, Markup]:
-    """What each setting does, from the documentation; nothing where that was not installed."""
+    """Return descriptions by variable; empty if the documentation is not installed."""
     try:
         page = _PAGE.read_text("utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""Training in the browser: start, watch, stop, go on."""
+"""Training in the browser: start, watch, stop, resume."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ _NO_NUL = Regexp(r"[^\0]*\Z")
 
 
 class StartForm(FlaskForm):
-    """What every training needs; :func:`_form` adds the hyperparameters."""
+    """Fields of every training; :func:`_form` adds the hyperparameters."""
 
     name = StringField(lazy("Model name"), validators=[InputRequired(), Length(max=64)])
     source = RadioField(
@@ -81,7 +81,7 @@ class StartForm(FlaskForm):
 
 @bp.route("/trainings", methods=["GET", "POST"], endpoint="trainings")
 def overview() -> ResponseReturnValue:
-    """List the trainings, and start one."""
+    """List trainings and start one."""
     form = _form() if training_runs.possible() and may_change("admin") else None
     if form is None or not form.validate_on_submit():
         return _list_page(form, 422 if form and form.errors else 200)
@@ -95,7 +95,7 @@ def overview() -> ResponseReturnValue:
 
 @bp.get("/trainings/<training_id>")
 def training(training_id: str) -> str:
-    """Show how a training stands."""
+    """Show a training's progress."""
     found = training_runs.get(training_id)
     standing = training_runs.standing(found)
     return render_template(
@@ -110,13 +110,13 @@ def training(training_id: str) -> str:
 
 @bp.get("/trainings/<training_id>/progress")
 def progress(training_id: str) -> ResponseReturnValue:
-    """Tell how a training stands, for the page that watches it."""
+    """Return a training's progress as JSON."""
     return jsonify(_now(training_runs.standing(training_runs.get(training_id))))
 
 
 @bp.route("/trainings/<training_id>/stop", methods=["GET", "POST"])
 def stop(training_id: str) -> ResponseReturnValue:
-    """Ask first, then stop it."""
+    """Stop a training after confirmation."""
     found = training_runs.get(training_id)
     texts = {
         "title": _("Stop training %(name)s?", name=found.name),
@@ -139,7 +139,7 @@ def stop(training_id: str) -> ResponseReturnValue:
 
 @bp.post("/trainings/<training_id>/resume")
 def resume(training_id: str) -> ResponseReturnValue:
-    """Go on with a training that was stopped."""
+    """Resume a training that was stopped."""
     if not training_runs.possible():
         abort(409, _("Training is not installed on this server."))
     training_runs.resume(training_runs.get(training_id), current_user.name)
@@ -162,7 +162,7 @@ def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
 
 
 def _start(form: Any) -> Training:
-    """Start what the form asks for."""
+    """Start a training from a valid form."""
     chosen = {name: _as_option(form[name].data) for name in HYPERPARAMETERS}
     data = None
     if form.source.data == _FOLDER:
@@ -173,14 +173,14 @@ def _start(form: Any) -> Training:
 
 
 def _as_option(value: Any) -> str:
-    """A field's value as an option has it."""
+    """Convert a field's value to the text of an option."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else str(value).strip()
 
 
 def _form() -> FlaskForm:
-    """The form with a field for each hyperparameter, made from the command's own options."""
+    """Make the form, with a field for each hyperparameter from the command's options."""
     known = training_runs.options()
     hyperparameters = {name: _field(known[name], *words) for name, words in HYPERPARAMETERS.items()}
     made: FlaskForm = type("TrainingForm", (StartForm,), hyperparameters)()
@@ -188,7 +188,7 @@ def _form() -> FlaskForm:
 
 
 def _field(option: Any, label: LazyString, hint: LazyString | str) -> Field:
-    """A field that takes what the option takes."""
+    """Make a field with the type, bounds and choices of an option."""
     kind, options = option.type, {"default": option.default, "description": hint}
     if option.is_flag:
         return BooleanField(label, **options)
@@ -202,7 +202,7 @@ def _field(option: Any, label: LazyString, hint: LazyString | str) -> Field:
 
 
 def _now(standing: Standing) -> dict[str, Any]:
-    """How a training stands, as the page's script takes it."""
+    """Return a training's progress as JSON members for the page's script."""
     told = standing.progress
     curves = told.get("curves", {})
     return {
@@ -225,7 +225,7 @@ def _state_words() -> dict[str, str]:
 
 
 def _status_message(standing: Standing) -> str:
-    """What it does now, or how it ended."""
+    """Return the current task, or the result."""
     if standing.state == State.FINISHED:
         return _("Training finished; the model was saved.")
     if standing.state == State.FAILED:
@@ -242,7 +242,7 @@ def _status_message(standing: Standing) -> str:
 
 
 def _task(task: str) -> str:
-    """A task of the training in the words of the pages."""
+    """Return a task's name on pages."""
     words = {
         "phantoms": _("Generating synthetic patients"),
         "images": _("Reading images"),
