@@ -4,11 +4,8 @@ Each field of :class:`Settings` names its variable, its default as one would wri
 the function that reads it. ``docs/settings.md`` lists the same; a test holds the two equal.
 """
 
-import os
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any, get_args
 
 import click
 
+from birads_app.files import atomic
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.model.engine import ENGINES, PRECISIONS
 
@@ -250,12 +248,5 @@ def _key(settings: Settings, given: str | None, name: str) -> str:
 def _kept_key(path: Path) -> str:
     """Read the key, or make it; of several processes that make one, the first wins."""
     if not path.exists():
-        handle, draft = tempfile.mkstemp(dir=path.parent)  # of mode 0600
-        try:
-            with os.fdopen(handle, "w") as stream:
-                stream.write(secrets.token_hex(32))
-            with suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            os.unlink(draft)
+        atomic.create(path, secrets.token_hex(32))
     return path.read_text("ascii").strip()

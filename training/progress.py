@@ -15,7 +15,6 @@ The file is JSON and is replaced in one step, so a reader never sees half of it:
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,8 @@ from contextvars import ContextVar
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from birads_app.files import atomic
 
 _MIN_INTERVAL_S = 0.5
 
@@ -95,9 +96,8 @@ class _StateFile:
 
     def _write(self) -> None:
         self._written_at = time.monotonic()
-        draft = self._path.with_name(f".{self._path.name}")
-        draft.write_text(json.dumps(self._content), "utf-8")
-        os.replace(draft, self._path)
+        with atomic.replacing(self._path) as draft:
+            draft.write_text(json.dumps(self._content), "utf-8")
 
 
 def _finite(loss: float) -> float | None:

@@ -8,14 +8,12 @@
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from birads_app.files import atomic
 from birads_app.model import ood, preprocess
 from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
 from birads_app.model.ood import OodDetector
@@ -127,8 +125,7 @@ def write(
     if target.exists():
         raise BundleError(msg("bundle-name-taken", name=name))
     models.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
-    try:
+    with atomic.new_folder(target) as draft:
         contents = {
             BACKBONE: backbone,
             HEAD: head,
@@ -140,12 +137,7 @@ def write(
         files = {file: _entry(data) for file, data in contents.items()}
         contents[MANIFEST] = _to_json({"schema": SCHEMA, "name": name, **manifest, "files": files})
         for file, data in contents.items():
-            _write_synced(draft / file, data)
-        draft.chmod(0o755)
-        draft.rename(target)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+            atomic.write_synced(draft / file, data)
     return target
 
 
@@ -168,11 +160,11 @@ def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figure
     contents = {OOD_DETECTOR: ood_detector.to_bytes(), OOD_CARD: section.encode()}
     others = {file: entry for file, entry in manifest["files"].items() if file not in contents}
     if others != manifest["files"]:
-        replace(path / MANIFEST, _to_json({**manifest, "files": others}))
+        atomic.write(path / MANIFEST, _to_json({**manifest, "files": others}), sync=True)
     for file, data in contents.items():
-        replace(path / file, data)
+        atomic.write(path / file, data, sync=True)
     files = {**others, **{file: _entry(data) for file, data in contents.items()}}
-    replace(path / MANIFEST, _to_json({**manifest, "familiarity": figures, "files": files}))
+    atomic.write(path / MANIFEST, _to_json({**manifest, "familiarity": figures, "files": files}), sync=True)
 
 
 def check_name(name: str) -> str:
@@ -296,27 +288,6 @@ def _ood_detector(file: Path) -> OodDetector:
 def _entry(data: bytes) -> dict[str, Any]:
     """What the manifest says about a file."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Write a file, or replace it, in one step."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    draft = Path(name)
-    try:
-        _write_synced(draft, data)
-        draft.chmod(0o644)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _to_json(value: dict[str, Any]) -> bytes:

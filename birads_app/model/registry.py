@@ -4,11 +4,10 @@ The file CURRENT lists the promoted models, oldest first; the last one serves. I
 every reader sees the state before or after a promotion.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from birads_app.files import atomic, locks
 from birads_app.model import bundles
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
@@ -26,6 +26,7 @@ from birads_app.terms.messages import msg
 CURRENT = "CURRENT"
 # Beside CURRENT: one JSON line for each promotion against a model's protocol.
 OVERRIDES = "OVERRIDES"
+_LOCK = ".promoting"
 
 # Name, modification time in ns, size and inode of each file of a bundle.
 _Stamps = tuple[tuple[str, int, int, int], ...]
@@ -236,19 +237,13 @@ def card(models: Path, name: str) -> str:
     return "\n\n".join([find(models, name).card.rstrip(), *lines])
 
 
-@contextmanager
-def _turn(models: Path) -> Iterator[None]:
+def _turn(models: Path) -> AbstractContextManager[None]:
     """Serialise promotions: each reads the list of names before it replaces it."""
-    handle = os.open(models, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    return locks.exclusive(models / _LOCK, remove=True)
 
 
 def _write_promoted(models: Path, names: list[str]) -> None:
-    bundles.replace(models / CURRENT, "".join(f"{name}\n" for name in names).encode())
+    atomic.write(models / CURRENT, "".join(f"{name}\n" for name in names), sync=True)
 
 
 def _record_override(models: Path, name: str, objection: str) -> None:

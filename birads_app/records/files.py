@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from flask import current_app
 
+from birads_app.files import atomic
 from birads_app.imaging.decode import Mammogram
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image
@@ -64,22 +65,22 @@ def write_image(
     """
     folder = draft / image.id
     folder.mkdir(mode=0o700)
-    _write(folder / _name(image, "original"), without_preamble(data))
-    _write(folder / _name(image, "display"), encode_small(mammogram.pixels, DISPLAY_MAX))
-    _write(folder / _name(image, "thumb"), encode_small(mammogram.pixels, THUMB_MAX))
+    atomic.write_synced(folder / _name(image, "original"), without_preamble(data))
+    atomic.write_synced(folder / _name(image, "display"), encode_small(mammogram.pixels, DISPLAY_MAX))
+    atomic.write_synced(folder / _name(image, "thumb"), encode_small(mammogram.pixels, THUMB_MAX))
     for code, picture in overlays.items():
-        _write(
+        atomic.write_synced(
             folder / _name(image, f"heat-{code}"), _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
         )
-    sync(folder)
+    atomic.sync_folder(folder)
 
 
 def publish(draft: Path, exam: Exam) -> None:
     """Rename a complete draft to its final name; pending until :func:`confirm` or :func:`withdraw`."""
-    sync(draft)
+    atomic.sync_folder(draft)
     _pending(exam).touch()
     draft.rename(_folder(exam))
-    sync(root())
+    atomic.sync_folder(root())
 
 
 def confirm(exam: Exam) -> None:
@@ -219,19 +220,3 @@ def _name(image: Image, kind: str) -> str:
     if kind == "original":
         return f"original.{suffix(image.source)}"
     return f"{kind}.jpg" if kind in ("display", "thumb") else f"{kind}.png"
-
-
-def _write(target: Path, data: bytes) -> None:
-    with target.open("xb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def sync(folder: Path) -> None:
-    """Bring a folder's list of names through to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,5 @@
 """Migrate the database to the schema that the code expects."""
 
-import fcntl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
 
+from birads_app.files import locks
 from birads_app.records import database
 
 _SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
@@ -18,8 +18,7 @@ _SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
 def upgrade() -> None:
     """Apply all missing migrations; safe to run repeatedly and concurrently."""
-    with (Path(current_app.instance_path) / "upgrade.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.exclusive(Path(current_app.instance_path) / "upgrade.lock"):
         _alembic(command.upgrade, "head")
 
 

@@ -6,21 +6,19 @@ second exam. Once claimed, its name ends with ``.quiet``, and later objects go i
 may add objects at the same time.
 """
 
-import fcntl
 import hashlib
 import hmac
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from birads_app.files import atomic, locks
 from birads_app.records.encryption import decrypt, encrypt
-from birads_app.records.files import sync
 
 _PURPOSE = "birads spool"
 _PART, _CLAIMED = ".part-", ".quiet"
@@ -50,19 +48,12 @@ class Spool:
         """Store an object and flush it to disk; an object with the same two UIDs is replaced."""
         study, instance = self._digest("study", study), self._digest("instance", instance)
         box = encrypt(data, self.key, _PURPOSE, study)
-        handle, name = tempfile.mkstemp(prefix=_PART, dir=self._root())
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(box)
-                stream.flush()
-                os.fsync(stream.fileno())
+        with atomic.draft(self._root(), _PART) as part:
+            atomic.write_synced(part, box)
             with self._turn():
                 folder = self._open_folder(study)
                 part.rename(folder / instance)
-                sync(folder)
-        finally:
-            part.unlink(missing_ok=True)
+                atomic.sync_folder(folder)
 
     def claim(self, quiet_s: float) -> list[SpooledStudy]:
         """Claim the studies to which no object was added for this many seconds; later objects go elsewhere."""
@@ -100,13 +91,13 @@ class Spool:
     @contextmanager
     def alone(self, wait: bool) -> Iterator[bool]:
         """Lock the spool for one worker process; yield False if another one has it. ``wait`` waits for it instead."""
-        with (self._root() / ".work.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-                first = True
-            except BlockingIOError:
-                first = False
-            yield first
+        path = self._root() / ".work.lock"
+        if wait:
+            with locks.exclusive(path):
+                yield True
+        else:
+            with locks.try_exclusive(path) as first:
+                yield first
 
     def _open_folder(self, study: str) -> Path:
         """Return the folder to which objects of a study are added."""
@@ -115,7 +106,7 @@ class Spool:
                 return folder
         folder = self._root() / f"{study}-{uuid.uuid4().hex}"
         folder.mkdir(mode=0o700)
-        sync(self._root())
+        atomic.sync_folder(self._root())
         return folder
 
     def _folders(self, study: str = "") -> list[Path]:
@@ -126,12 +117,9 @@ class Spool:
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One at a time, threads and processes alike."""
-        with (self._root() / ".turn.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _turn(self) -> AbstractContextManager[None]:
+        """Lock the names of folders, between threads and processes alike."""
+        return locks.exclusive(self._root() / ".turn.lock")
 
     def _digest(self, kind: str, uid: str) -> str:
         return hmac.digest(self.key.encode(), f"spool {kind}\0{uid}".encode(), hashlib.sha256).hex()[:32]

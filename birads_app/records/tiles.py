@@ -5,13 +5,11 @@ deleted with the exam's folder, and may be removed at any time. Each tile is sto
 uint16, compressed by gzip, which browsers decompress themselves.
 """
 
-import fcntl
 import gzip
 import json
 import os
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import cv2
 import numpy as np
 from flask import current_app
 
+from birads_app.files import atomic, locks
 from birads_app.imaging import grayscale_range
 from birads_app.imaging.grayscale_range import GreyScale
 from birads_app.imaging.limits import ONE_PICTURE_AT_A_TIME
@@ -31,7 +30,7 @@ from birads_app.terms.messages import msg
 
 SIDE = 512
 # The number increases when the format changes, so that older files are not read.
-_NAME, _PART = "tiles-1.zip", "tiles-1.part"
+_NAME, _LOCK = "tiles-1.zip", "tiles-1.lock"
 _DESCRIPTION = "description.json"
 _ENTRIES_MAX = 4096  # of a look-up table: sixteen for each grey level of the display
 _QUICK = 1
@@ -65,11 +64,11 @@ def path(image: Image) -> Path:
     """Return the file of all tiles; create it if missing. Errors as :func:`description`."""
     found = files.folder(image) / _NAME
     if not found.exists():
-        with _only_maker(image) as part, ONE_PICTURE_AT_A_TIME:
+        with locks.exclusive(found.with_name(_LOCK), remove=True), ONE_PICTURE_AT_A_TIME:
             if not found.exists():  # another process may have created it meanwhile
-                _write(part, _scale(image))
-                part.rename(found)
-                files.sync(found.parent)
+                with atomic.replacing(found) as part:
+                    _write(part, _scale(image))
+                atomic.sync_folder(found.parent)
     return found
 
 
@@ -83,15 +82,6 @@ def _member(image: Image, name: str) -> bytes:
         raise NotFound(msg("image-files-gone")) from error
 
 
-@contextmanager
-def _only_maker(image: Image) -> Iterator[Path]:
-    """The file to write to, locked against other processes. What a crash leaves of it is written over."""
-    part = files.folder(image) / _PART
-    with part.open("ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield part
-
-
 def _scale(image: Image) -> GreyScale:
     data = files.path(image, "original").read_bytes()
     return grayscale_range.read(data, current_app.extensions["birads_settings"].tomosynthesis)
@@ -100,8 +90,7 @@ def _scale(image: Image) -> GreyScale:
 def _write(target: Path, scale: GreyScale) -> None:
     """Write all levels and the description, and flush them to disk."""
     height, width = scale.values.shape
-    with target.open("r+b") as stream:
-        stream.truncate()
+    with target.open("wb") as stream:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             levels = 0
             for values in _pyramid(scale.values):

@@ -1,24 +1,18 @@
 """What happens once when serving starts, however many worker processes there are."""
 
-import fcntl
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import click
 from flask import Flask, current_app
 
+from birads_app.files import locks
 from birads_app.records import exams, files, migrate, setup
 from birads_app.terms.errors import ModelError
 
 log = logging.getLogger(__name__)
-
-# Held open, and so locked, for as long as this process lives.
-_locks: list[IO[str]] = []
 
 
 def start(app: Flask) -> None:
@@ -31,7 +25,7 @@ def start(app: Flask) -> None:
             log.error("The database is not prepared. Run `flask db upgrade`, then start again.")
             return
         join()
-        with _first_with(Path(app.instance_path) / "web.lock") as first:
+        with locks.join(Path(app.instance_path) / "web.lock") as first:
             if first:
                 _offer_setup()
     _load_model(app)
@@ -40,7 +34,7 @@ def start(app: Flask) -> None:
 
 def join() -> None:
     """Finish what a crash interrupted, and tell other processes that this one takes exams in until it ends."""
-    with _first_with(Path(current_app.instance_path) / "serving.lock") as first:
+    with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
         if first:
             files.sweep(exams.all_ids())
         else:
@@ -65,22 +59,3 @@ def _offer_setup() -> None:
             f"with this token:\n\n    {setup.issue()}\n"
         )
         print(message, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _first_with(path: Path) -> Iterator[bool]:
-    """True where no other process holds this lock; the others wait until the block has ended.
-
-    Every process that was here holds a shared lock until it ends, however it ends. Whoever gets it alone is first.
-    """
-    with path.with_name("start.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        alive = path.open("w")
-        _locks.append(alive)
-        try:
-            fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            first = True
-        except BlockingIOError:
-            first = False
-        yield first
-        fcntl.flock(alive, fcntl.LOCK_SH)

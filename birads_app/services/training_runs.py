@@ -11,7 +11,6 @@ A process that is killed cannot write its end: its state still says ``running`` 
 training counts as interrupted.
 """
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -20,7 +19,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,6 +32,7 @@ import click
 from flask import current_app
 
 from birads_app.config import Settings
+from birads_app.files import atomic, locks
 from birads_app.model import bundles
 from birads_app.records import audit_log
 from birads_app.records.errors import NotFound, TrainingRefused
@@ -266,14 +265,11 @@ class _TrainingLock:
     """Lock that lets one training run at a time; its process inherits the lock and releases it by ending."""
 
     def __enter__(self) -> "_TrainingLock":
-        self._handle = os.open(_root() / "running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        for _ in range(10):  # another process may be asking whether a training runs
-            with suppress(BlockingIOError):
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return self
-            time.sleep(0.05)
-        os.close(self._handle)
-        raise TrainingRefused(msg("training-busy"))
+        handle = locks.inheritable(_root() / "running")
+        if handle is None:
+            raise TrainingRefused(msg("training-busy"))
+        self._handle = handle
+        return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._handle)
@@ -307,17 +303,8 @@ class _TrainingLock:
 
 def _running() -> dict[str, Any] | None:
     """Return id and process id of the running training, or None."""
-    try:
-        handle = os.open(_root() / "running", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _json(_root() / "running")
-    finally:
-        os.close(handle)
-    return None
+    path = _root() / "running"
+    return _json(path) if locks.is_held(path) else None
 
 
 def _ended() -> bool:
@@ -342,10 +329,9 @@ def _folder(training: Training) -> Path:
 
 def _save(training: Training) -> None:
     """Create the folder of a training in one step."""
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=_root()))
-    (draft / "training.json").write_text(json.dumps(asdict(training)), "utf-8")
-    (draft / "log.txt").touch()
-    draft.rename(_folder(training))
+    with atomic.new_folder(_folder(training), mode=0o700, prefix=".draft-") as draft:
+        (draft / "training.json").write_text(json.dumps(asdict(training)), "utf-8")
+        (draft / "log.txt").touch()
 
 
 def _read(training_id: str) -> Training:

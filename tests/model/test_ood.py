@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from birads_app.files import atomic
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
 from birads_app.model import bundles, ood
@@ -155,16 +156,16 @@ def test_strange_pictures_get_past_the_quality_check() -> None:
 def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monkeypatch) -> None:
     bundles.add_ood_detector(bundle, known, "## first\n", {})
     assert bundles.load(bundle).card.endswith("\n## first\n")
-    replace, left = bundles.replace, 0
+    write, left = atomic.write, 0
 
-    def stop(path: Path, data: bytes) -> None:
+    def stop(path: Path, data: bytes, *, sync: bool) -> None:
         nonlocal left
         left -= 1
         if left < 0:
             raise KeyboardInterrupt
-        replace(path, data)
+        write(path, data, sync=sync)
 
-    monkeypatch.setattr(bundles, "replace", stop)
+    monkeypatch.setattr(atomic, "write", stop)
     for writes in range(4):
         left = 4
         bundles.add_ood_detector(bundle, known, "## again\n", {})

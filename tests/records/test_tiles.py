@@ -97,7 +97,7 @@ def test_several_who_ask_at_once_wait_for_one_maker(
 
 
 def test_what_a_crash_left_is_written_over(serving_app: Flask, client: FlaskClient, url: str) -> None:
-    left = folder(serving_app, url) / "tiles-1.part"
+    left = folder(serving_app, url) / ".part-tiles-1.zip"
     left.write_bytes(b"half of it" * 10_000)
     assert client.get(url).status_code == 200
     assert not left.exists()

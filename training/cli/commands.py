@@ -11,6 +11,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from birads_app.files import atomic
 from training.cli import options
 from training.cli.console import one_line, one_line_errors, run_directory_of, settings, site
 from training.cli.model_commands import models, promoted
@@ -159,12 +160,8 @@ def _json(content: dict[str, Any]) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a report whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
+    with atomic.replacing(path) as draft:
         draft.write_text(text, "utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @_commands.group("dataset", cls=AppGroup)

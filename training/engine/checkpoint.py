@@ -4,12 +4,13 @@ Among a Keras model's variables are the states of its generators of random numbe
 it was. The order of the rows follows from seed and epoch. What goes on is therefore what would have been.
 """
 
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from birads_app.files import atomic
 
 Curve = list[tuple[float, float]]
 
@@ -34,14 +35,8 @@ def save(path: Path, model: Any, optimizer: Any, curve: Curve, kept: list[np.nda
         "kept": kept,
     }
     arrays = {f"{name}-{number}": one for name, group in groups.items() for number, one in enumerate(group)}
-    draft = path.with_name(f".{path.name}")
-    try:
-        with draft.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, curve=np.array(curve), **arrays)
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with atomic.replacing(path) as draft, draft.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, curve=np.array(curve), **arrays)
 
 
 def restore(path: Path, model: Any, optimizer: Any) -> tuple[Curve, list[np.ndarray]]:

@@ -12,7 +12,6 @@ the weights and the counter are kept, so a killed run goes on where it was.
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from birads_app.files import atomic
 from birads_app.model.preprocess import standardise
 from training.data.augment import Augmentation, covered_cells
 from training.errors import TrainingError
@@ -215,17 +215,16 @@ class FineTuning:
         sources = np.repeat(np.arange(count), self.schedule.copies)
         if not path.exists():
             rng = np.random.default_rng([self.schedule.seed, 0])
-            draft = path.with_suffix(".part")
             shape = (len(sources), *self.top.input.shape[1:])
-            maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
             covered = np.zeros((len(sources), self._cells[0] * self._cells[1]), bool)
             parts = list(batches(np.arange(len(sources)), self.schedule.batch))
-            for rows in tqdm(parts, desc="conv4 maps", unit="batch", mininterval=5):
-                tensors, covered[rows] = self._augmented(sources[rows], rng)
-                maps[rows] = self.conv4(tensors)
-            maps.flush()
-            np.save(covered_path, covered)
-            os.replace(draft, path)
+            with atomic.replacing(path) as draft:
+                maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
+                for rows in tqdm(parts, desc="conv4 maps", unit="batch", mininterval=5):
+                    tensors, covered[rows] = self._augmented(sources[rows], rng)
+                    maps[rows] = self.conv4(tensors)
+                maps.flush()
+                np.save(covered_path, covered)
         return np.load(path, mmap_mode="r"), np.load(covered_path), sources
 
     def logits(self, squares: np.ndarray) -> np.ndarray:
@@ -253,14 +252,12 @@ class FineTuning:
         )
         self._save_weights()
         self.state["history"].append(row)
-        draft = self.work / "state.json.part"
-        draft.write_text(json.dumps(self.state))
-        os.replace(draft, self.work / "state.json")
+        with atomic.replacing(self.work / "state.json") as draft:
+            draft.write_text(json.dumps(self.state))
 
     def _save_weights(self) -> None:
-        draft = self.work / ".last.weights.h5"
-        self.whole.save_weights(draft)
-        os.replace(draft, self.work / "last.weights.h5")
+        with atomic.replacing(self.work / "last.weights.h5") as draft:
+            self.whole.save_weights(draft)
 
     def _restore(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)

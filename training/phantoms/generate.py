@@ -7,9 +7,6 @@ to learn. It says nothing about real patients.
 """
 
 import csv
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -17,6 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from birads_app.files import atomic
 from training.errors import TrainingError
 from training.phantoms.anatomy import DENSITIES, VIEWS, draw_habitus
 from training.phantoms.dicom import encode_dicom
@@ -147,13 +145,8 @@ def write_set(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FolderInUse(f"{directory} is not empty. Name a new folder for the phantoms.")
     directory.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        _write(unfinished, patients, seed, format, size, progress or (lambda _: None))
-        unfinished.chmod(0o755)
-        os.replace(unfinished, directory)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with atomic.new_folder(directory) as draft:
+        _write(draft, patients, seed, format, size, progress or (lambda _: None))
     return directory / "truth.csv"
 
 

@@ -11,7 +11,6 @@ Each file is replaced in one step. The folder goes when the bundle is written.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from birads_app.files import atomic
 from training.data.feature_arrays import AnyFeatures
 from training.errors import TrainingError
 
@@ -53,7 +53,7 @@ class RunDirectory:
     def keep(self, settings: dict[str, Any]) -> None:
         """Write what was asked for; what else there is stays. Raises OSError where it cannot be written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        _replace(self.folder / _SETTINGS, json.dumps(settings, indent=2))
+        atomic.write(self.folder / _SETTINGS, json.dumps(settings, indent=2))
 
     def settings(self) -> dict[str, Any]:
         """What was asked for; raises TrainingError where there is nothing to go on with."""
@@ -83,7 +83,7 @@ class RunDirectory:
         """
         digest, path = _digest(rows, labels, patients), self.folder / _MATERIAL
         if not path.is_file():
-            _replace(path, digest)
+            atomic.write(path, digest)
         elif path.read_text("ascii", errors="replace") != digest:
             raise TrainingError(
                 f"The training of {self.folder.name} that was interrupted learned from other images, labels, "
@@ -107,14 +107,3 @@ def _digest(rows: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> s
     for start in range(0, len(rows), _HASHED_AT_ONCE):
         hashed.update(np.ascontiguousarray(rows[start : start + _HASHED_AT_ONCE]).data)
     return hashed.hexdigest()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}")
-    try:
-        draft.write_text(text, "utf-8")
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
