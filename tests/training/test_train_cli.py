@@ -16,6 +16,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from birads_app.files import atomic
 from birads_app.imaging.decode import decode
 from birads_app.model import bundles, registry
 from birads_app.model.predictor import Predictor
@@ -272,7 +273,7 @@ def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms
 
 @pytest.mark.parametrize(
     ("owner", "step"),
-    [(ImageLoader, "load"), (recipe.protocol, "apply"), (heads.DenseHead, "fit"), (bundles.os, "fsync")],
+    [(ImageLoader, "load"), (recipe.protocol, "apply"), (heads.DenseHead, "fit"), (atomic.os, "fsync")],
 )
 def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
     def interrupt(*_: object, **__: object) -> None:
