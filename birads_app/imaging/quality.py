@@ -111,24 +111,21 @@ def check(mammogram: Mammogram) -> tuple[Message, ...]:
     reason = _objection(look)
     inverted = reason is not None and _is_plain_mammogram(_measure(1.0 - grey))
     if reason and not inverted:
-        raise NotAMammogram(msg("not-a-mammogram", reason=reason))
+        raise NotAMammogram(reason)
     return _warnings(mammogram, look, inverted)
 
 
 def _objection(look: _Look) -> Message | None:
     """Why the picture cannot be a mammogram; None if it can."""
     if look.roughness > _NOISE:
-        return msg("reason-noise")
+        return msg("not-mammogram-noise")
     rules = (
-        (
-            look.roughness > _ROUGH,
-            msg("reason-fine-lines"),
-        ),
-        (look.background > _BACKGROUND, msg("reason-no-background")),
-        (look.air < _AIR, msg("reason-no-air")),
-        (look.outline < _OUTLINE, msg("reason-no-edge")),
-        (look.largest < _LARGEST, msg("reason-several-regions")),
-        (look.entropy < _ENTROPY, msg("reason-no-texture")),
+        (look.roughness > _ROUGH, msg("not-mammogram-fine-lines")),
+        (look.background > _BACKGROUND, msg("not-mammogram-background")),
+        (look.air < _AIR, msg("not-mammogram-air")),
+        (look.outline < _OUTLINE, msg("not-mammogram-edge")),
+        (look.largest < _LARGEST, msg("not-mammogram-regions")),
+        (look.entropy < _ENTROPY, msg("not-mammogram-texture")),
     )
     return next((reason for applies, reason in rules if applies), None)
 

@@ -172,11 +172,11 @@ def _settle(exam: Exam, signed: Assessment) -> None:
 def _check(draft: Draft, exam: Exam) -> None:
     """Raise InvalidAssessment for unknown terms and for a signature under an incomplete assessment."""
     for side, category in draft.breasts.items():
-        _among("breast to assess in this exam", [side], offered(exam))
-        _among("assessment category", [category], choices(exam))
-    _among("breast density", {draft.density} - {None}, DENSITIES)
+        _among("breast", [side], offered(exam))
+        _among("category", [category], choices(exam))
+    _among("density", {draft.density} - {None}, DENSITIES)
     images = {finding.image for finding in draft.findings} - {None}
-    _among("image of this exam", images, [image.id for image in exam.images])
+    _among("image", images, [image.id for image in exam.images])
     if len(draft.text) > LONGEST_TEXT or len(draft.findings) > MOST_FINDINGS:
         raise InvalidAssessment(
             msg(
@@ -196,14 +196,14 @@ def _check(draft: Draft, exam: Exam) -> None:
         )
 
 
-def _among(what: str, got: Iterable[object], allowed: Iterable[str]) -> None:
+def _among(field: str, got: Iterable[object], allowed: Iterable[str]) -> None:
     known = list(allowed)
     for value in got:
         if value not in known:
             raise InvalidAssessment(
                 msg(
                     "assessment-value-unknown",
-                    what=what,
+                    field=field,
                     value=repr(value),
                     known=", ".join(known),
                 )

@@ -38,18 +38,18 @@ class Finding:
     y: float | None = None
 
     def __post_init__(self) -> None:
-        _check("kind of finding", self.kind, lexicon.KINDS)
+        _check("kind", self.kind, lexicon.KINDS)
         said = {descriptor.code: descriptor for descriptor in lexicon.KINDS[self.kind].descriptors}
         for name, term in self.descriptors.items():
-            _check("descriptor of this kind of finding", name, said)
-            _check(said[name].label.lower(), term, said[name].terms)
+            _check("descriptors", name, said)
+            _check(name, term, said[name].terms)
         for feature in self.associated:
-            _check("associated feature", feature, lexicon.ASSOCIATED)
+            _check("associated", feature, lexicon.ASSOCIATED)
         _check("side", self.side, lexicon.SIDES, None)
         _check("region", self.region, lexicon.REGIONS, None)
-        _check("clock position", self.clock, lexicon.CLOCK, None)
+        _check("clock", self.clock, lexicon.CLOCK, None)
         _check("depth", self.depth, lexicon.DEPTHS, None)
-        _check("size in millimetres", self.size_mm, range(1, lexicon.LARGEST_MM + 1), None)
+        _check("size_mm", self.size_mm, range(1, lexicon.LARGEST_MM + 1), None)
         self._check_mark()
 
     def _check_mark(self) -> None:
@@ -99,8 +99,8 @@ def in_english(findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _check(what: str, got: object, *allowed: Collection[object] | None) -> None:
+def _check(field: str, got: object, *allowed: Collection[object] | None) -> None:
     """Raise InvalidAssessment unless the value is among the allowed ones; None among them allows None."""
     known = [value for group in allowed for value in ([None] if group is None else group)]
     if got not in known:
-        raise InvalidAssessment(msg("finding-value-unknown", what=what, got=repr(got)))
+        raise InvalidAssessment(msg("finding-value-unknown", field=field, value=repr(got)))

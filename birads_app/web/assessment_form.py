@@ -114,9 +114,9 @@ def _finding(row: Mapping[str, Any], number: int) -> Finding:
         associated=row["associated"],
         side=row["side"] or None,
         region=row["region"] or None,
-        clock=_whole(row["clock"], msg("clock-position")),
+        clock=_whole(row["clock"], msg("clock-not-whole", text=repr(row["clock"][:20]))),
         depth=row["depth"] or None,
-        size_mm=_whole(row["size"], msg("size-in-millimetres")),
+        size_mm=_whole(row["size"], msg("size-not-whole", text=repr(row["size"][:20]))),
         image=row["image"] or None,
         x=_fraction(row["x"]),
         y=_fraction(row["y"]),
@@ -129,11 +129,11 @@ def _descriptors(row: Mapping[str, Any]) -> dict[str, str]:
     return {each.code: row[each.code] for each in kind.descriptors if row[each.code]} if kind else {}
 
 
-def _whole(text: str, what: Message) -> int | None:
+def _whole(text: str, problem: Message) -> int | None:
     try:
         return int(text) if text else None
     except ValueError:
-        raise InvalidAssessment(msg("whole-number-needed", what=what, text=repr(text[:20]))) from None
+        raise InvalidAssessment(problem) from None
 
 
 def _fraction(text: str) -> float | None:

@@ -158,12 +158,12 @@ def test_an_exam_that_could_not_be_read_is_incomplete_and_nothing_else(anna: Use
 def test_what_cannot_be_is_refused_whole(anna: User) -> None:
     exam = stored()
     for draft, message in (
-        (Draft({"R": "7"}), "no assessment category '7'"),
-        (Draft({"B": "1"}), "no breast to assess in this exam 'B'"),
-        (Draft(density="E"), "no breast density 'E'"),
+        (Draft({"R": "7"}), "Unknown value for category: '7'"),
+        (Draft({"B": "1"}), "Unknown value for breast: 'B'"),
+        (Draft(density="E"), "Unknown value for density: 'E'"),
         (Draft(text="x" * 4001), "up to 4000 letters"),
         (Draft(findings=[Finding("mass")] * 21), "20 findings"),
-        (Draft(findings=[Finding("mass", image="f" * 32)]), "no image of this exam"),
+        (Draft(findings=[Finding("mass", image="f" * 32)]), "Unknown value for image: 'f{32}'"),
         (Draft({"R": "1"}, signed=True), "each breast needs a category. Missing: L"),
     ):
         with pytest.raises(InvalidAssessment, match=message):

@@ -143,11 +143,11 @@ def test_a_form_that_cannot_be_is_refused_with_the_reason(
     mass = {"row": "1", "finding-1-kind": "mass"}
     mark = {"finding-1-image": "x", "finding-1-x": "nan", "finding-1-y": "0"}
     for fields, message in (
-        ({"category-R": "9"}, "no assessment category"),
+        ({"category-R": "9"}, "Unknown value for category"),
         ({"row": "1", "finding-1-clock": "3"}, "Say what kind of finding number 1 is"),
-        (mass | {"finding-1-size": "big"}, "A size in millimetres is a whole number"),
+        (mass | {"finding-1-size": "big"}, "The size has to be a whole number of millimetres"),
         (mass | mark, "0 to 1"),
-        (mass | {"finding-1-shape": "square"}, "no shape"),
+        (mass | {"finding-1-shape": "square"}, "Unknown value for shape"),
     ):
         answer = send(reader, url, action="save", **fields)
         assert answer.status_code == 422 and message in answer.text

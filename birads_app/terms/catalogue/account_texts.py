@@ -14,8 +14,8 @@ ACCOUNT = {
     "token-missing": N_("There is no such token. It may have been revoked."),
     "account-name-taken": N_("There is already an account named %(name)s. Choose another name."),
     "account-name-invalid": N_(
-        "A name has up to 64 letters, digits, spaces, dots, hyphens, underscores and @, and begins with "
-        "a letter or digit."
+        "A name has up to 64 letters, digits, spaces, dots, hyphens, underscores and @, and begins with a"
+        " letter or digit."
     ),
     "account-missing": N_("There is no such account."),
     "account-name-unknown": N_("There is no account named %(name)s."),

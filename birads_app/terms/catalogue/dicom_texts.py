@@ -34,19 +34,19 @@ DICOM = {
     "wrong-body-part": N_("The header says that this image shows %(part)s, not a breast."),
     "float-pixels": N_("The DICOM file has floating point pixels, which no mammogram has."),
     "no-pixel-data": N_(
-        "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without"
-        " pixels. Export it again."
+        "The DICOM file has no pixel data: it ends after the header. It was cut off, or exported without "
+        "pixels. Export it again."
     ),
     "dicom-no-pixels": N_("The DICOM file has no pixels. Send the images of the exam."),
     "too-many-elements": N_("The DICOM header has more elements than any image's; the file is damaged."),
     "header-cut-off": N_("The DICOM header ends early: it was cut off. Export it again."),
     "element-cut-off": N_(
-        "The DICOM element %(tag)s declares %(length)d bytes, but the file has only %(left)d more: it "
-        "was cut off or is damaged. Export it again."
+        "The DICOM element %(tag)s declares %(length)d bytes, but the file has only %(left)d more: it was"
+        " cut off or is damaged. Export it again."
     ),
     "fragment-cut-off": N_(
-        "The compressed pixel data declares a part of %(length)d bytes where %(left)d are left: the file"
-        " was cut off or is damaged. Export it again."
+        "The compressed pixel data declares a part of %(length)d bytes where %(left)d are left: the file "
+        "was cut off or is damaged. Export it again."
     ),
     "export-as-supported": N_("Export it uncompressed or as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE."),
     "no-frame-header": N_("The compressed pixel data has no frame header; the file is damaged."),
@@ -65,8 +65,8 @@ DICOM = {
     "frame-cut-off": N_("The compressed picture has no end: it was cut off. Export it again."),
     "decoded-size-mismatch": N_("The decompressed picture has another size than the DICOM header says."),
     "pixel-data-short": N_(
-        "The pixel data ends early: %(given)d of %(needed)d bytes are there. The file was cut off. "
-        "Export it again."
+        "The pixel data ends early: %(given)d of %(needed)d bytes are there. The file was cut off. Export"
+        " it again."
     ),
     "precision-mismatch": N_("The pixel data has %(precision)d bits, the header declares %(allocated)d."),
     "jpeg-process-not-supported": N_("JPEG of kind %(kind)s with %(precision)d bits is not read. %(advice)s"),
@@ -80,8 +80,8 @@ DICOM = {
     "header-value-unusable": N_("The DICOM header has no usable %(keyword)s; the file is damaged."),
     "tomosynthesis-projected": N_(
         "This is a tomosynthesis volume. The brightest value of its %(count)d slices at each place was "
-        "read, which the model was not trained for: send the two-dimensional or synthetic 2D image where"
-        " there is one."
+        "read, which the model was not trained for: send the two-dimensional or synthetic 2D image where "
+        "there is one."
     ),
     "tomosynthesis-refused": N_(
         "This is a breast tomosynthesis volume of %(count)d slices, which is not read here "
@@ -105,7 +105,7 @@ DICOM = {
         "perhaps distorted, and nothing in it can be measured."
     ),
     "other-patient": N_(
-        "Its Patient ID is another than that of the files before it: an exam is of one patient. Send "
-        "each patient's images apart."
+        "Its Patient ID is another than that of the files before it: an exam is of one patient. Send each"
+        " patient's images apart."
     ),
 }

@@ -20,15 +20,16 @@ EXAM = {
         "An assessment has up to %(letters)d letters and %(findings)d findings. Got %(text)d and %(found)d."
     ),
     "breast-category-missing": N_("Before it is signed, each breast needs a category. Missing: %(sides)s."),
-    "assessment-value-unknown": N_("There is no %(what)s %(value)s. There are: %(known)s."),
-    "finding-value-unknown": N_("There is no %(what)s %(got)s. Reload the page and choose again."),
+    "assessment-value-unknown": N_("Unknown value for %(field)s: %(value)s. Choose one of: %(known)s."),
+    "finding-value-unknown": N_(
+        "Unknown value for %(field)s of a finding: %(value)s. Reload the page and choose again."
+    ),
     "mark-incomplete": N_("A mark needs an image and both coordinates. Got only part of that."),
     "mark-outside-image": N_("A mark lies within its image, 0 to 1. Got %(x)s, %(y)s."),
     "finding-kind-missing": N_("Say what kind of finding number %(number)d is, or remove it."),
     "clock-hour": N_("%(hour)s o’clock"),
-    "clock-position": N_("A clock position"),
-    "size-in-millimetres": N_("A size in millimetres"),
-    "whole-number-needed": N_("%(what)s is a whole number. Got %(text)s."),
+    "clock-not-whole": N_("The clock position has to be a whole number from 1 to 12. Got %(text)s."),
+    "size-not-whole": N_("The size has to be a whole number of millimetres. Got %(text)s."),
     "mark-number-needed": N_("A mark's place is a number. Got %(text)s."),
     "image-kind-unknown": N_("An image has no %(kind)s. There are: %(kinds)s."),
     "image-file-missing": N_("The file of this image is missing from the instance folder."),

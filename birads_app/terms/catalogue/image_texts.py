@@ -45,8 +45,8 @@ IMAGE = {
         "Send the original mammogram, not an enlargement."
     ),
     "squared-image-too-large": N_(
-        "The file's pixels are not square; with square ones the image has %(width)d x %(height)d, and at"
-        " most %(megapixels)d megapixels are read. Send an image with square pixels."
+        "The file's pixels are not square; with square ones the image has %(width)d x %(height)d, and at "
+        "most %(megapixels)d megapixels are read. Send an image with square pixels."
     ),
     "volume-too-large": N_(
         "The file declares %(slices)d slices of %(width)d x %(height)d pixels; at most %(megapixels)d "
@@ -64,14 +64,31 @@ IMAGE = {
     ),
     "image-in-colour": N_("The picture is in colour, as no mammogram is. Send the original image."),
     "image-blank": N_("The picture is empty: nearly all of its pixels have the same brightness."),
-    "not-a-mammogram": N_("This does not look like a mammogram: %(reason)s. Send the original image."),
-    "reason-noise": N_("it is noise"),
-    "reason-fine-lines": N_("it is full of fine lines or dots, like text, a drawing or a test pattern"),
-    "reason-no-background": N_("it has no dark background, as air around a breast is"),
-    "reason-no-air": N_("there is no quiet, dark air beside the breast"),
-    "reason-no-edge": N_("there is no outline in it, only a gradual change of brightness"),
-    "reason-several-regions": N_("it has several bright regions instead of one breast"),
-    "reason-no-texture": N_("its bright region is flat, without the texture of tissue"),
+    "not-mammogram-noise": N_("This does not look like a mammogram: it is noise. Send the original image."),
+    "not-mammogram-fine-lines": N_(
+        "This does not look like a mammogram: it is full of fine lines or dots, like text, a drawing or a"
+        " test pattern. Send the original image."
+    ),
+    "not-mammogram-background": N_(
+        "This does not look like a mammogram: it has no dark background, as air around a breast is. Send "
+        "the original image."
+    ),
+    "not-mammogram-air": N_(
+        "This does not look like a mammogram: there is no quiet, dark air beside the breast. Send the "
+        "original image."
+    ),
+    "not-mammogram-edge": N_(
+        "This does not look like a mammogram: there is no outline in it, only a gradual change of "
+        "brightness. Send the original image."
+    ),
+    "not-mammogram-regions": N_(
+        "This does not look like a mammogram: it has several bright regions instead of one breast. Send "
+        "the original image."
+    ),
+    "not-mammogram-texture": N_(
+        "This does not look like a mammogram: its bright region is flat, without the texture of tissue. "
+        "Send the original image."
+    ),
     "image-inverted": N_(
         "The picture seems to be inverted (dark breast on a bright background): the answer is worthless."
     ),

@@ -4,15 +4,15 @@ from birads_app.terms.translation import N_
 
 MODEL = {
     "model-missing": N_(
-        "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, or "
-        "promote one with `flask models promote NAME`."
+        "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, or promote"
+        " one with `flask models promote NAME`."
     ),
     "no-previous-model": N_("There is no earlier model to go back to."),
     "current-unreadable": N_("%(file)s cannot be read. Remove it, then `flask models promote NAME`."),
     "previous-model-changed": N_("%(name)s is not the model before any more. Look again, then decide."),
     "out-of-distribution": N_(
-        "The image is unlike those that the model learned from, more so than nearly all mammograms it "
-        "was tried on: do not trust the answer, however sure it looks."
+        "The image is unlike those that the model learned from, more so than nearly all mammograms it was"
+        " tried on: do not trust the answer, however sure it looks."
     ),
     "graphs-unreadable": N_("The graphs of model %(name)s cannot be read: %(reason)s. Retrain it."),
     "graphs-mismatch": N_("The graphs of model %(name)s do not fit together. Retrain it."),
@@ -21,8 +21,8 @@ MODEL = {
         "numbers. Retrain it."
     ),
     "comparison-model-leaks": N_(
-        "It was trained to be compared with (%(title)s). It leaks: its figures are too good. Only models"
-        " of the protocol smote-train, split by patient, may be promoted."
+        "It was trained to be compared with (%(title)s). It leaks: its figures are too good. Only models "
+        "of the protocol smote-train, split by patient, may be promoted."
     ),
     "comparison-model": N_(
         "It was trained to be compared with (%(title)s). Only models of the protocol smote-train, split "
@@ -33,8 +33,8 @@ MODEL = {
     ),
     "bundle-name-taken": N_("There is already a model named %(name)s. Choose another --name."),
     "bundle-name-invalid": N_(
-        "%(name)s cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores,"
-        " beginning with a letter or digit."
+        "%(name)s cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores, "
+        "beginning with a letter or digit."
     ),
     "bundle-missing": N_("There is no model named %(name)s. `flask models list` shows those there are."),
     "manifest-damaged": N_("The manifest of model %(name)s is damaged. Restore the folder or retrain."),
