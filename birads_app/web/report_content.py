@@ -24,7 +24,7 @@ class Described:
 
     number: int
     kind: str
-    said: Sequence[tuple[str, str]]
+    details: Sequence[tuple[str, str]]
     finding: Finding
 
 

@@ -169,7 +169,7 @@ def _assessment(report: Report) -> Iterator[Flowable]:
         yield Paragraph(_safe(_("Findings")), _HEADING)
         yield from (Paragraph(_described(one), _TEXT) for one in report.findings)
     for paragraph in filter(None, made.text.split("\n")):
-        yield Paragraph(_safe(paragraph), ParagraphStyle("said", _TEXT, spaceBefore=3))
+        yield Paragraph(_safe(paragraph), ParagraphStyle("comment", _TEXT, spaceBefore=3))
     if made.second_look:
         yield Paragraph(_safe(_("Second reading requested.")), _HEADING)
 
@@ -237,8 +237,8 @@ def _facts(facts: list[tuple[str, str]]) -> Flowable:
 
 
 def _described(one: Described) -> str:
-    said = "".join(f"; {_whole(label)}:&nbsp;{_whole(term)}" for label, term in one.said)
-    return f'<font name="{_BOLD}">{one.number}</font>&nbsp; {_safe(one.kind)}{said}'
+    details = "".join(f"; {_whole(label)}:&nbsp;{_whole(term)}" for label, term in one.details)
+    return f'<font name="{_BOLD}">{one.number}</font>&nbsp; {_safe(one.kind)}{details}'
 
 
 def _named(category: Category) -> str:

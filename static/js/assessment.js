@@ -10,14 +10,14 @@ function fill(text, words) {
 
 function assessment(panel) {
   const form = panel.querySelector("form");
-  const said = form.querySelector("[data-said]");
+  const status = form.querySelector("[data-assessment-status]");
   const breasts = [...form.querySelectorAll("[data-side]:is(fieldset)")];
   let aimed = breasts;
   const readKey = keyReader();
 
   function say(text, missing = false) {
-    said.textContent = text;
-    said.classList.toggle("missing", missing);
+    status.textContent = text;
+    status.classList.toggle("missing", missing);
   }
 
   const breastName = (breast) => breast.querySelector("legend").firstChild.textContent.trim();

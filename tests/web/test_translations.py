@@ -19,7 +19,7 @@ KEYWORDS = {**DEFAULT_KEYWORDS, "lazy": None, "lazy_gettext": None, "N_": None}
 
 
 @cache
-def said() -> Catalog:
+def source_texts() -> Catalog:
     """All text that the product says, as `make translations` gathers it."""
     catalog = Catalog()
     for folder, method in (("birads_app", "python"), ("templates", "jinja2")):
@@ -48,7 +48,7 @@ def key(message: Message) -> str:
 def test_nothing_is_left_untranslated(code: str) -> None:
     known = catalogue(code)
     translated = {key(message) for message in messages(known) if message.string and all(message.string)}
-    texts = {key(message) for message in messages(said())}
+    texts = {key(message) for message in messages(source_texts())}
     assert not texts - translated, f"Run make translations, then translate: {texts - translated}"
     assert not translated - texts, f"Run make translations; nothing says this any more: {translated - texts}"
 
@@ -70,5 +70,5 @@ def test_what_is_compiled_is_what_is_written(code: str) -> None:
 
 
 def test_it_finds_the_text_of_pages_and_core() -> None:
-    texts = {key(message) for message in messages(said())}
+    texts = {key(message) for message in messages(source_texts())}
     assert {"Sign in", "Probably benign", "Signed. Next exam opened."} <= texts
