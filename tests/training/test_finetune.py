@@ -134,7 +134,7 @@ def test_what_cannot_be_fine_tuned_is_said_before_anything_is_read(changes, line
 def test_weights_that_end_before_the_stage_are_refused() -> None:
     backbone, other = keras_backbone("vgg16", None, SIZE), keras_backbone("vgg19", None, SIZE)
     with pytest.raises(TrainingError, match="end before stage conv5"):
-        finetune._free(backbone, other, "conv5")
+        finetune._unfreeze(backbone, other, "conv5")
 
 
 def test_the_shipped_backbone_becomes_a_keras_network_again(models: Path, tmp_path: Path) -> None:

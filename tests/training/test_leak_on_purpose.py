@@ -51,8 +51,8 @@ def measured(config: TrainConfig, features: Features) -> Evaluation:
     )
 
 
-def dealt_anew(features: Features, seed: int, kept: dict[str, int] | None = None) -> Features:
-    """The images, or so many of each category, under labels dealt out image by image at random."""
+def with_random_labels(features: Features, seed: int, kept: dict[str, int] | None = None) -> Features:
+    """Give the images, or some of each category, labels at random, image by image."""
     random = np.random.default_rng(seed)
     categories = np.array([example.category for example in features.dataset.examples])
     chosen = [
@@ -83,7 +83,7 @@ def test_heads_read_patients_they_never_saw(kind: str, config: TrainConfig, read
 
 @pytest.mark.parametrize("kind", ["dense", "knn"])
 def test_shuffled_labels_are_read_by_chance(kind: str, config: TrainConfig, read) -> None:
-    found = measured(replace(config, head=kind), dealt_anew(read(kind), seed=2))
+    found = measured(replace(config, head=kind), with_random_labels(read(kind), seed=2))
     assert is_chance(found.figures["accuracy"], 1 / 5)
     assert is_chance(found.figures["kappa"], 0)
     assert found.figures["f1"].high < 0.35
@@ -94,12 +94,12 @@ def test_smote_before_a_split_by_image_reads_what_cannot_be_read(
     kind: str, config: TrainConfig, read
 ) -> None:
     """No image says anything about its label, so every bit above chance is the leak's."""
-    features = dealt_anew(read(kind), seed=3, kept=THINNED)
+    features = with_random_labels(read(kind), seed=3, kept=THINNED)
     config = replace(config, head=kind, epochs=100)  # what leaks is learned by heart, which takes longer
     rows = {row.title: row for row in compare(config, head(kind), features, print)}
     module_1 = rows.pop(MODULE_1)
     assert is_chance(module_1.honest["kappa"], 0) and module_1.honest["f1"].value < 0.3
     assert module_1.leak["f1"].low > 0.1 and module_1.leak["kappa"].low > 0.1
-    # Splitting by image leaks through what a patient's images share; labels dealt by image share nothing.
+    # Splitting by image leaks through what a patient's images share; labels assigned by image share nothing.
     for row in rows.values():
         assert is_chance(row.leak["kappa"], 0)

@@ -49,7 +49,7 @@ def test_a_split_by_patient_does_not_leak(resampling: str, count: int) -> None:
 def test_a_split_by_image_leaks_where_patients_have_several(count: int) -> None:
     _, leak = apply(nothing_to_learn(), split="image", folds=count)
     assert leak.leaks is True and leak.patients > 10 and not leak.synthetic
-    assert "test patients also have images in the training part" in leak.message
+    assert "test patients also have images in the training set" in leak.message
     assert apply(nothing_to_learn(patients=180, each=1), split="image", folds=count)[1].leaks is False
 
 

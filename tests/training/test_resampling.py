@@ -1,4 +1,4 @@
-"""SMOTE makes rows between real ones, for the training part and nothing else."""
+"""SMOTE interpolates between real rows, in the training set only."""
 
 import numpy as np
 import pytest

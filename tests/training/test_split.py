@@ -50,7 +50,7 @@ def test_a_scarce_category_goes_to_training_then_to_the_test() -> None:
     labels = np.array([0] * 28 + [1, 1])
     parts = parted(ids, labels, count=2)
     assert (labels[parts.training] == 1).sum() == (labels[parts.test] == 1).sum() == 1
-    assert parts.notes == ("Category 2 has too few patients: the validation part has no image of it.",)
+    assert parts.notes == ("Category 2 has too few patients: the validation set has no image of it.",)
 
 
 @pytest.mark.parametrize("patients", [3, 4, 5])

@@ -1,8 +1,8 @@
-"""How a figure comes about: what is resampled, when, and who may stand on both sides of the split.
+"""Evaluation protocols: resampling, split and cross-validation, and the leakage that they cause.
 
-One table of choices: resampling ``none``, ``smote-all`` (before the split) or ``smote-train`` (the training
-part alone), times a split by ``patient`` or by ``image``, times one held-out part or cross-validation. All
-but ``smote-train`` by patient are there to be compared with; some of them leak, and every output says so.
+A protocol combines resampling ``none``, ``smote-all`` (before the split) or ``smote-train`` (of the training set
+alone) with a split by ``patient`` or by ``image`` and with a holdout or cross-validation. All but ``smote-train``
+by patient are for comparison; some of them leak, and every output says so.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ SPLITS = ("patient", "image")
 
 @dataclass(frozen=True)
 class Protocol:
-    """One choice of each.
+    """Combination of resampling, split and holdout or cross-validation.
 
-    test_share : share of the images held out; of no effect with folds
-    folds : number of parts of a cross-validation; 0 for one held-out part
+    test_share : share of the images in the test set; ignored with folds
+    folds : number of folds of the cross-validation; 0 for one test set
     """
 
     resampling: str
@@ -42,18 +42,18 @@ class Protocol:
 
     @property
     def may_serve(self) -> bool:
-        """True for the one protocol whose models may be promoted without further ado."""
+        """True for the one protocol whose models may be promoted without an override."""
         return self.resampling == "smote-train" and self.split == "patient"
 
 
 @dataclass(frozen=True)
 class SplitDataset:
-    """Rows after the resampling that comes before the split, and the parts they belong to.
+    """Feature rows, after any resampling before the split, and the sets they belong to.
 
-    features, labels, patients : m rows of each; synthetic rows follow the ``real`` first ones and count for the patient
-        of the nearest real row of their category
+    features, labels, patients : m rows of each; synthetic rows follow the ``real`` first ones and belong to the
+        patient of the nearest real row of their category
     splits : one, or one for each fold
-    final : the parts from which the model itself learns; its test part is empty after a cross-validation
+    final : the split that the model itself is trained with; its test set is empty with cross-validation
     """
 
     features: AnyFeatures
@@ -67,12 +67,12 @@ class SplitDataset:
 
 @dataclass(frozen=True)
 class Leak:
-    """What lies on both sides of a split.
+    """Leakage between the training and the test sets of a protocol.
 
-    patients : test patients who also have images in the training or validation part
-    synthetic : synthetic rows in the test parts
-    resampled_first : True where synthetic rows were made before the split
-    unknown : True where the patients of some images could not be told
+    patients : number of test patients who also have images in the training or validation set
+    synthetic : number of synthetic rows in the test sets
+    resampled_first : True if synthetic rows were made before the split
+    unknown : True if the patients of some images are unknown
     """
 
     patients: int
@@ -82,27 +82,27 @@ class Leak:
 
     @property
     def leaks(self) -> bool | None:
-        """None where nothing is known to leak but patients could not be told."""
+        """True if the protocol leaks; None if that is unknown because patients are."""
         if self.patients or self.resampled_first:
             return True
         return None if self.unknown else False
 
     @property
     def message(self) -> str:
-        """What every output carries; empty where nothing is known to leak."""
+        """Warning that every output carries; empty if no leak is known."""
         reasons = []
         if self.resampled_first:
             reasons.append(
-                f"synthetic rows were made before the split ({self.synthetic} of them are in the test part), "
-                "so the test part holds mixtures of training images"
+                f"synthetic rows were made before the split ({self.synthetic} of them are in the test set), "
+                "so the test set contains mixtures of training images"
             )
         if self.patients:
-            reasons.append(f"{self.patients} test patients also have images in the training part")
+            reasons.append(f"{self.patients} test patients also have images in the training set")
         return f"THIS PROTOCOL LEAKS: {'; and '.join(reasons)}. The figures are too good." if reasons else ""
 
 
 def from_config(config: "TrainConfig") -> Protocol:
-    """The protocol that a configuration asks for; raises TrainingError where there is no such one."""
+    """Return the protocol of a configuration; raise TrainingError if it is not valid."""
     for option, value, known in (
         ("resampling", config.resampling, RESAMPLINGS),
         ("split", config.split, SPLITS),
@@ -110,7 +110,7 @@ def from_config(config: "TrainConfig") -> Protocol:
         if value not in known:
             raise TrainingError(f"--{option} has to be one of {', '.join(known)}. Got {value!r}.")
     if config.folds == 1 or config.folds < 0:
-        raise TrainingError(f"--folds has to be 0 (hold one part out) or at least 2. Got {config.folds}.")
+        raise TrainingError(f"--folds has to be 0 (no cross-validation) or at least 2. Got {config.folds}.")
     return Protocol(config.resampling, config.split, config.test_share, config.folds)
 
 
@@ -121,7 +121,7 @@ def apply(
     patients: Sequence[str],
     classes: Sequence[str],
 ) -> SplitDataset:
-    """Resample where the protocol resamples first, then split.
+    """Resample if the protocol does so before the split, then split.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def apply(
     if chosen.resampling == "smote-all":
         balanced = smote.balance(rows, labels, classes, neighbours=config.smote_neighbours, seed=config.seed)
         rows, labels, notes = balanced.features, balanced.labels, balanced.notes
-        owners = smote.owners(balanced, owners)
+        owners = smote.patients_of(balanced, owners)
     groups = owners if chosen.split == "patient" else np.arange(len(rows))
     if chosen.folds:
         splits = split.folds(groups, labels, chosen.folds, config.validation_share, config.seed)
@@ -160,7 +160,7 @@ def apply(
 
 
 def measure_leak(chosen: Protocol, split_dataset: SplitDataset, unknown: bool) -> Leak:
-    """Measure what lies on both sides."""
+    """Measure the leakage between training and test sets."""
     both: set[str] = set()
     for parts in split_dataset.splits:
         learned = split_dataset.patients[np.concatenate([parts.training, parts.validation])]

@@ -1,12 +1,12 @@
-"""SMOTE, on the training part alone unless a leak is to be shown.
+"""SMOTE, applied to the training set alone except to demonstrate leakage.
 
 Synthetic Minority Over-sampling Technique (Chawla et al., JAIR 16, 2002): new rows of a rare category lie
-between a real row and one of its nearest neighbours. Rows of validation and test stay real, because a
-synthetic row made before the split is a copy, thinly veiled, of rows on both sides.
+between a real row and one of its nearest neighbours. Validation and test rows stay real, because a synthetic row
+made before the split mixes rows of the training and the test set.
 
-Memory does not grow with the number of rows. Real rows stay where they are, synthetic ones go into a file
-that is gone with the process. A category with very many rows is dealt into random blocks, and neighbours are
-sought within a block: in a crowd of thousands the nearest of a random part is little further than the nearest.
+Memory does not grow with the number of rows. Real rows stay where they are, synthetic ones go into a file that
+disappears with the process. A category with very many rows is divided into random blocks, and neighbours are
+sought within a block: among thousands of rows, the nearest one of a random block is hardly further away.
 """
 
 import warnings
@@ -19,14 +19,14 @@ from training import progress
 from training.data.feature_arrays import AnyFeatures, ConcatenatedFeatures, TemporaryFeatures, folder_of
 from training.errors import DatasetError
 
-# Numbers in the rows that imbalanced-learn is given, and asked for, at a time; it needs about 30 bytes for each.
-# So many make 1,024 pooled rows. Whole maps, of 100,352 numbers a row, come in blocks of 256.
+# Values passed to and requested from imbalanced-learn at a time; it needs about 30 bytes for each. This makes
+# 1,024 pooled rows; whole maps, of 100,352 values per row, come in blocks of 256.
 _NUMBERS, _LEAST_ROWS = 2**22, 256
 
 
 @dataclass(frozen=True)
 class Block:
-    """Real rows that neighbours were sought among, int (k,), and the synthetic rows between them, start to stop."""
+    """Indices of real rows among which neighbours were sought, int (k,), and the range of their synthetic rows."""
 
     real: np.ndarray
     start: int
@@ -35,12 +35,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Balanced:
-    """Rows with as many of each category.
+    """Rows with equally many of each category.
 
     features : float (m, features), array-like: the real rows first and in order, then the synthetic ones
     labels : int (m,)
-    blocks : where the synthetic rows come from
-    notes : sentences about what was adapted
+    blocks : origin of the synthetic rows
+    notes : adaptations that were made, one sentence each
     """
 
     features: AnyFeatures
@@ -52,18 +52,18 @@ class Balanced:
 def balance(
     rows: AnyFeatures, labels: np.ndarray, classes: Sequence[str], *, neighbours: int, seed: int
 ) -> Balanced:
-    """Raise every category to the size of the largest one.
+    """Add synthetic rows until every category has the size of the largest one.
 
     Parameters
     ----------
-    rows : float (n, features), array-like, the training part alone
+    rows : float (n, features), array-like, the training set
     labels : int array of shape (n,), index of the category in ``classes``
-    neighbours : how many nearest rows a synthetic one may lean on; fewer where a category is small
+    neighbours : number of nearest neighbours; fewer are used if a category is small
 
     Raises
     ------
     DatasetError
-        A category has fewer than two rows, between which nothing can be made.
+        A category has fewer than two rows.
     OSError
         The disk is too full for the synthetic rows.
     """
@@ -94,16 +94,16 @@ def balance(
 
 
 def balanced_counts(counts: Sequence[int]) -> tuple[int, ...]:
-    """How many rows of each category :func:`balance` makes of so many."""
+    """Return the rows of each category after :func:`balance`, from those before."""
     return (max(counts),) * len(counts)
 
 
-def owners(balanced: Balanced, patients: np.ndarray) -> np.ndarray:
-    """Patients of all rows, (m,): of a synthetic row, the patient of the nearest real one of its block.
+def patients_of(balanced: Balanced, patients: np.ndarray) -> np.ndarray:
+    """Return the patient of each row, (m,); for a synthetic row, the one of the nearest real row in its block.
 
     Parameters
     ----------
-    patients : of the real rows, (n,)
+    patients : patients of the real rows, (n,)
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -123,7 +123,7 @@ def _make(
     blocks: list[Block] = []
     with progress.steps("SMOTE", int(missing.sum()), "row") as bar:
         for label in np.flatnonzero(missing):
-            # Each category starts from the seed, as imbalanced-learn has it.
+            # Each category starts from the seed, as in imbalanced-learn.
             for step, (real, count) in enumerate(
                 _shares(np.flatnonzero(labels == label), int(missing[label]), most, seed)
             ):
@@ -136,7 +136,7 @@ def _make(
 
 
 def _shares(own: np.ndarray, missing: int, most: int, seed: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Deal a category's rows into blocks, and what it lacks among these, at most ``most`` of either at a time."""
+    """Divide a category's rows and the number of missing ones into blocks, each with at most ``most`` of either."""
     parts = [own]
     if len(own) > most:
         shuffled = np.random.default_rng(seed).permutation(own)
@@ -148,10 +148,10 @@ def _shares(own: np.ndarray, missing: int, most: int, seed: int) -> Iterator[tup
 
 
 def _smote(rows: np.ndarray, count: int, neighbours: int, seed: int) -> np.ndarray:
-    """``count`` synthetic rows between ``rows``, float32 (n, features), of one category."""
+    """Return ``count`` synthetic rows between ``rows``, float32 (n, features), of one category."""
     from imblearn.over_sampling import SMOTE
 
-    # It wants a second category; one row stands for that and is left alone.
+    # It requires a second category: one row stands for it and is not resampled.
     labels = np.append(np.ones(len(rows), int), 0)
     smote = SMOTE(sampling_strategy={1: len(rows) + count}, k_neighbors=neighbours, random_state=seed)
     with warnings.catch_warnings():
@@ -162,13 +162,13 @@ def _smote(rows: np.ndarray, count: int, neighbours: int, seed: int) -> np.ndarr
 
 def _few(code: str, fewest: int, used: int) -> str:
     return (
-        f"Category {code} has only {fewest} training images: SMOTE leans on {used} "
-        f"neighbour{'' if used == 1 else 's'} instead of the usual number, and its rows differ little."
+        f"Category {code} has only {fewest} training images: SMOTE uses {used} "
+        f"neighbour{'' if used == 1 else 's'} instead of the usual number, so its synthetic rows differ little."
     )
 
 
 def _many(codes: Sequence[str], most: int) -> str:
     return (
-        f"Categories with more than {most} training images to add to ({', '.join(codes)}) were dealt into random "
-        "blocks of at most so many, and SMOTE sought neighbours within a block."
+        f"Categories with more than {most} training images to add to ({', '.join(codes)}) were divided into "
+        "random blocks of that size, and SMOTE sought neighbours within each block."
     )

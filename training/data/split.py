@@ -1,8 +1,8 @@
-"""Training, validation and test parts that never share a patient.
+"""Split into training, validation and test sets that never share a patient.
 
-Whole patients are dealt out, those with the rarest categories first, each to the part that then comes
-closest to its share of every category. A category with too few patients for three parts goes to
-training first, then to the test, then to the validation.
+Patients are assigned whole, those with the rarest categories first, each to the set that is furthest from its
+share of their categories. A category with too few patients for three sets goes to the training set first, then to
+the test set, then to the validation set.
 """
 
 import warnings
@@ -14,14 +14,14 @@ import numpy as np
 
 from training.errors import DatasetError
 
-# The order in which a scarce category is served: no learning without training, no figures without a test.
+# In the order in which they receive a rare category.
 _TRAINING, _TEST, _VALIDATION = 0, 1, 2
-_PART_NAMES = ("training", "test", "validation")
+_SET_NAMES = ("training", "test", "validation")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into the examples, each an int array; together they are a permutation."""
+    """Indices of the examples in each set, int arrays; together they are a permutation."""
 
     training: np.ndarray
     validation: np.ndarray
@@ -38,29 +38,29 @@ def by_patient(
     test: float,
     seed: int,
 ) -> Split:
-    """Split examples into three parts by patient, stratified by category as well as grouping allows.
+    """Split examples into three sets by patient, stratified by category as far as the grouping allows.
 
     Parameters
     ----------
-    patients : n ids; of images, where the split is to be by image
+    patients : n patient ids; image ids for a split by image
     labels : int array of shape (n,), index of the category in ``classes``
     validation, test : shares of the images, each between 0 and 1
 
     Raises
     ------
     DatasetError
-        There are fewer patients than parts.
+        There are fewer than three patients.
     """
     names, group = np.unique(np.asarray(patients), return_inverse=True)
     if len(names) < 3:
         raise DatasetError(
             f"The images come from {len(names)} patient{'' if len(names) == 1 else 's'}. Training, validation "
-            "and test need one each: add patients, or a table truth.csv with the columns path and patient."
+            "and test sets need one each: add patients, or a table truth.csv with the columns path and patient."
         )
     counts = np.zeros((len(names), len(classes)), int)
     np.add.at(counts, (group, labels), 1)
     shares = np.array([1 - validation - test, test, validation])
-    part = _deal(counts, shares, np.random.default_rng(seed))[group]
+    part = _assign(counts, shares, np.random.default_rng(seed))[group]
     return Split(
         training=np.flatnonzero(part == _TRAINING),
         validation=np.flatnonzero(part == _VALIDATION),
@@ -72,17 +72,17 @@ def by_patient(
 def folds(
     patients: Sequence[Any] | np.ndarray, labels: np.ndarray, count: int, validation: float, seed: int
 ) -> tuple[Split, ...]:
-    """Parts of a cross-validation: every example is in one test part, and no patient on both sides.
+    """Split for cross-validation: every example is in one test set, and no fold has a patient in two sets.
 
     Parameters
     ----------
-    count : how many folds, at least 2
-    validation : share of all images that each fold keeps from its training for the validation
+    count : number of folds, at least 2
+    validation : share of all images in the validation set of each fold
 
     Raises
     ------
     DatasetError
-        There are fewer patients than folds, or too few for a validation part.
+        There are fewer patients than folds, or too few for a validation set.
     """
     splits = []
     for number, (rest, test) in enumerate(_grouped(patients, labels, count, seed)):
@@ -96,7 +96,7 @@ def folds(
 def without_test(
     patients: Sequence[Any] | np.ndarray, labels: np.ndarray, validation: float, seed: int, whole: float = 1.0
 ) -> Split:
-    """Training and validation parts alone; ``whole`` is the share of all images that the examples are."""
+    """Split into training and validation sets; ``whole`` is the share of all images that the examples make up."""
     parts = max(2, round(whole / validation))
     training, held = next(iter(_grouped(patients, labels, parts, seed)))
     return Split(training, held, np.empty(0, int), ())
@@ -105,13 +105,13 @@ def without_test(
 def _grouped(
     patients: Sequence[Any] | np.ndarray, labels: np.ndarray, count: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(the rest, one part) of each of ``count`` parts, by patient and stratified by category."""
+    """Yield (the rest, one part) for each of ``count`` parts, by patient and stratified by category."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     have = len(np.unique(np.asarray(patients)))
     if have < count:
         raise DatasetError(
-            f"The images come from {have} patients, too few for {count} parts. Take fewer folds."
+            f"The images come from {have} patients, too few for {count} parts. Use fewer folds."
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about categories with fewer images than parts
@@ -120,48 +120,48 @@ def _grouped(
                 labels, labels, np.asarray(patients)
             )
         except ValueError as error:
-            raise DatasetError(f"The images cannot be dealt into {count} parts: {error}") from error
+            raise DatasetError(f"The images cannot be split into {count} parts: {error}") from error
 
 
-def _deal(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Part of each patient, (patients,), from images per patient and category, (patients, classes)."""
+def _assign(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Assign each patient to a set, (patients,), from images per patient and category, (patients, classes)."""
     totals = counts.sum(axis=0)
     wanted = shares[:, None] * totals
-    dealt = np.zeros_like(wanted)
+    assigned = np.zeros_like(wanted)
     part = np.zeros(len(counts), int)
     order = rng.permutation(len(counts))
     rarity = (np.where(counts > 0, 1 / np.maximum(totals, 1), 0)).max(axis=1)
-    # Many images first: the few patients of a scarce category should leave training something to learn from.
+    # Patients with many images first, so that the training set gets enough of a rare category.
     for patient in order[np.lexsort((-counts.sum(axis=1)[order], -rarity[order]))]:
-        part[patient] = _neediest(counts[patient], dealt, wanted, totals)
-        dealt[part[patient]] += counts[patient]
+        part[patient] = _neediest(counts[patient], assigned, wanted, totals)
+        assigned[part[patient]] += counts[patient]
     for empty in (_TEST, _VALIDATION):
         if not (part == empty).any():
             part[_spare(part, counts)] = empty
     return part
 
 
-def _neediest(images: np.ndarray, dealt: np.ndarray, wanted: np.ndarray, totals: np.ndarray) -> int:
-    """The part to which a patient's images bring the most of what it lacks."""
+def _neediest(images: np.ndarray, assigned: np.ndarray, wanted: np.ndarray, totals: np.ndarray) -> int:
+    """Return the set that lacks a patient's images most."""
     rarest = int(np.where(images > 0, totals, totals.max() + 1).argmin())
     for number in (_TRAINING, _TEST, _VALIDATION):
-        if dealt[number, rarest] == 0 and wanted[number, rarest] > 0:
+        if assigned[number, rarest] == 0 and wanted[number, rarest] > 0:
             return number
-    lack = (wanted - dealt) / np.maximum(wanted, 1e-9)
+    lack = (wanted - assigned) / np.maximum(wanted, 1e-9)
     return int((lack[:, images > 0] * images[images > 0]).sum(axis=1).argmax())
 
 
 def _spare(part: np.ndarray, counts: np.ndarray) -> int:
-    """The training patient whose loss hurts least: no category loses a large share of its images."""
+    """Return the training patient with the smallest share of the images of any category."""
     candidates = np.flatnonzero(part == _TRAINING)
     common = counts[candidates] / np.maximum(counts[candidates].sum(axis=0), 1)
     return int(candidates[common.max(axis=1).argmin()])
 
 
 def _gaps(part: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """A sentence for each category that a part lacks."""
+    """Return a sentence for each category that is missing from a set."""
     return [
-        f"Category {code} has too few patients: the {_PART_NAMES[number]} part has no image of it."
+        f"Category {code} has too few patients: the {_SET_NAMES[number]} set has no image of it."
         for label, code in enumerate(classes)
         for number in (_TRAINING, _VALIDATION, _TEST)
         if not ((labels == label) & (part == number)).any()

@@ -1,6 +1,6 @@
-"""The Keras networks behind the features: where their weights come from, and how they are frozen.
+"""Keras backbones: building, loading of weights, and freezing.
 
-All take what :mod:`birads_app.model.preprocess` gives: Keras prepares images for VGG as for ResNet50.
+All take the inputs of :mod:`birads_app.model.preprocess`: Keras prepares images for VGG as for ResNet50.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 from birads_app.terms.errors import ModelError
 from training.engine.freeze import freeze
 
-# Side of the square input of a backbone that comes without a bundle, in pixels.
+# Side of the square input of a backbone that does not come from a bundle, in pixels.
 SIZE = 224
 
 
@@ -18,9 +18,9 @@ SIZE = 224
 class BackboneKind:
     """A kind of backbone.
 
-    title : the name of its function in ``keras.applications``
+    title : name of its function in ``keras.applications``
     kernels : number of its convolutions
-    stages : names that its layers begin with, early ones first
+    stages : prefixes of its layers' names, in order
     """
 
     title: str
@@ -34,7 +34,7 @@ BACKBONES = {
     "vgg16": BackboneKind("VGG16", 13, _BLOCKS),
     "vgg19": BackboneKind("VGG19", 16, _BLOCKS),
 }
-# Convolutions of ResNet50 up to conv4_block6_out.
+# Number of convolutions of ResNet50 up to conv4_block6_out.
 _CONV4_KERNELS = 43
 
 
@@ -45,14 +45,14 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
     ----------
     network : a key of :data:`BACKBONES`
     weights : ``"imagenet"`` (Keras downloads them), the path of a Keras ``.h5`` file with the weights of the
-        network without top, or None for random ones. A file of ResNet50 that ends with stage conv4 will do: see
+        network without top, or None for random ones. A file of ResNet50 may end with stage conv4: see
         :func:`_to_conv4`
-    size : side of the square input in pixels; any where None
+    size : side of the square input in pixels; None for any
 
     Raises
     ------
     ModelError
-        There is no such network, or the weights are out of reach or do not fit it.
+        There is no such network, or its weights are unavailable or do not fit.
     """
     import keras
 
@@ -73,12 +73,12 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
 
 
 def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
-    """:func:`keras_backbone` for ResNet50, from which the shipped model is made."""
+    """Build ResNet50, the backbone of the shipped model; see :func:`keras_backbone`."""
     return keras_backbone("resnet50", weights, size)
 
 
 def _load(model: Any, network: BackboneKind, path: Path) -> Any:
-    """The network with the weights of a file, cut after conv4 where the file ends there; or what is wrong."""
+    """Load the weights of a file; the network is cut after conv4 if the file ends there. Raise ModelError."""
     if not path.is_file():
         raise ModelError(
             f"There is no weights file at {path}. Give the path of a Keras .h5 file of {network.title}."
@@ -86,7 +86,7 @@ def _load(model: Any, network: BackboneKind, path: Path) -> Any:
     try:
         kernels = _kernels(path)
         partial = network.title == "ResNet50" and kernels == _CONV4_KERNELS
-        if kernels != network.kernels and not partial:  # Keras passes over what it does not find
+        if kernels != network.kernels and not partial:  # Keras skips layers that it does not find
             raise ValueError
         low = _up_to_conv4(model) if partial else model
         low.load_weights(str(path))
@@ -99,7 +99,7 @@ def _load(model: Any, network: BackboneKind, path: Path) -> Any:
 
 
 def _kernels(path: Path) -> int:
-    """Number of convolution kernels in a file of weights; raises OSError where it is no HDF5."""
+    """Count the convolution kernels in a weights file; raise OSError if it is no HDF5 file."""
     import h5py
 
     kernels: list[str] = []
@@ -120,10 +120,10 @@ def _up_to_conv4(model: Any) -> Any:
 
 
 def _to_conv4(low: Any) -> Any:
-    """Maps of conv4 in the shape that whole networks have: (n, size/32, size/32, 2048).
+    """Pool the maps of conv4 to the shape of the whole network's: (n, size/32, size/32, 2048).
 
-    Each place holds the averages, then the maxima, of 2 x 2 places of conv4's 1024 channels, so that the
-    average and the maximum over all places, which heads look at, stay what they were.
+    Each cell holds the averages, then the maxima, of 2 x 2 cells of conv4's 1024 channels, so that the average and
+    the maximum over all cells, which heads use, stay unchanged.
     """
     import keras
 
@@ -132,5 +132,5 @@ def _to_conv4(low: Any) -> Any:
 
 
 def freeze_backbone(model: Any, size: int) -> bytes:
-    """Freeze a Keras backbone: ``image`` (n, size, size, 3) -> maps (n, size/32, size/32, channels)."""
+    """Freeze a Keras backbone with input ``image`` (n, size, size, 3) and maps (n, size/32, size/32, channels)."""
     return freeze(lambda image: model(image, training=False), (None, size, size, 3), "image")

@@ -1,7 +1,7 @@
-"""A network in the middle of its training, in one file: variables, optimizer, losses so far, best weights.
+"""Training checkpoint in one file: variables, optimizer state, losses so far, best weights.
 
-Among a Keras model's variables are the states of its generators of random numbers, so dropout goes on where
-it was. The order of the rows follows from seed and epoch. What goes on is therefore what would have been.
+A Keras model's variables include the states of its random number generators, and the order of the rows follows
+from seed and epoch. A resumed training therefore ends with the same weights as an uninterrupted one.
 """
 
 import zipfile
@@ -16,18 +16,18 @@ Curve = list[tuple[float, float]]
 
 
 def save(path: Path, model: Any, optimizer: Any, curve: Curve, kept: list[np.ndarray]) -> None:
-    """Replace the file in one step.
+    """Replace the checkpoint in one step.
 
     Parameters
     ----------
     model, optimizer : built
     curve : training and validation loss of each epoch
-    kept : the weights of the best of them
+    kept : weights of the best epoch
 
     Raises
     ------
     OSError
-        It cannot be written.
+        The file cannot be written.
     """
     groups = {
         "model": [np.asarray(variable) for variable in model.variables],
@@ -40,10 +40,10 @@ def save(path: Path, model: Any, optimizer: Any, curve: Curve, kept: list[np.nda
 
 
 def restore(path: Path, model: Any, optimizer: Any) -> tuple[Curve, list[np.ndarray]]:
-    """Put a model and its optimizer into the state of a file, and give its curve and best weights.
+    """Restore a model and its optimizer, and return the learning curve and the best weights.
 
-    Where there is no such file, or a damaged one, or one of another network, everything stays as it is: the
-    training then begins at its first epoch, and ends with the same network.
+    If there is no such file, or it is damaged or of another network, nothing changes and both are empty: the
+    training then begins at its first epoch and ends with the same weights.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -1,9 +1,9 @@
-"""``flask train --fine-tune``: the late stages of the backbone learn on, together with a network head.
+"""``flask train --fine-tune``: fine-tune the late stages of the backbone together with a network head.
 
-The head has learned on features of the backbone as it was. Then images, drawn anew and changed at random in
-each epoch, train both at a small rate. Batch normalisation stays as it is: its moments would follow a few
-images. The epoch with the least loss on the validation patients stays; so does the beginning, where no epoch
-is better. SMOTE makes rows, not images: categories are balanced by drawing the images of rare ones more often.
+The head has been fitted to features of the original backbone. Then images, sampled and augmented anew in each
+epoch, train both at a small learning rate. Batch normalisation is frozen, because its moments would follow a few
+images. The weights of the epoch with the least validation loss are kept, or the original ones if no epoch is
+better. SMOTE makes rows, not images: categories are balanced by sampling images of rare ones more often.
 """
 
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ from training.errors import DatasetError, TrainingError
 
 @dataclass(frozen=True)
 class FineTuningData:
-    """Images to learn from.
+    """Images to fine-tune on.
 
-    squares : uint8 (n, size * size), array-like, prepared pictures
+    squares : uint8 (n, size * size), array-like, prepared images
     labels : int (n,)
-    training, validation : int (m,), places in them
+    training, validation : int (m,), indices into both
     """
 
     squares: AnyFeatures
@@ -44,7 +44,7 @@ class FineTuningData:
 
 
 def check(config: TrainConfig, kind: Head, network_heads: str) -> None:
-    """Raise TrainingError where the configuration asks for a fine-tuning that cannot be."""
+    """Raise TrainingError if the configuration cannot be fine-tuned; ``network_heads`` names the heads that can."""
     if not config.fine_tune:
         return
     stages = BACKBONES[config.backbone].stages
@@ -64,17 +64,17 @@ def check(config: TrainConfig, kind: Head, network_heads: str) -> None:
 
 
 def notes(config: TrainConfig) -> tuple[str, ...]:
-    """What the card says about balance."""
+    """Return notes for the model card about balancing."""
     if config.resampling == "none":
         return ()
     return (
-        "SMOTE makes rows, not images: while the backbone was fine-tuned, images of rare categories were drawn "
-        "more often instead, so that all categories were seen equally often.",
+        "SMOTE makes rows, not images: while the backbone was fine-tuned, images of rare categories were sampled "
+        "more often instead, so that all categories occurred equally often.",
     )
 
 
 def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyFeatures:
-    """Prepared pictures, uint8 (n, size * size), on the disk; raises DatasetError for one that cannot be read."""
+    """Load prepared images, uint8 (n, size * size), to disk; raise DatasetError for one that cannot be read."""
     squares = TemporaryFeatures(size * size, np.dtype(np.uint8), cache)
     for seen in ImageLoader(cache).load(examples, size, lambda digest: True):
         if seen.grey is None:
@@ -86,12 +86,12 @@ def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyFeat
 def finetune(
     backbone: Any, head: TrainedNetwork, config: TrainConfig, data: FineTuningData, kept_at: Path | None
 ) -> tuple[bytes, TrainedNetwork]:
-    """Train on, and give the frozen backbone and the head; both models are changed.
+    """Fine-tune backbone and head, in place, and return the frozen backbone and the head.
 
     Parameters
     ----------
-    backbone : Keras network, images -> maps
-    kept_at : checkpoint to go on from
+    backbone : Keras network from images to maps
+    kept_at : checkpoint to write, and to resume from if it exists; None keeps none
 
     Raises
     ------
@@ -107,13 +107,13 @@ def finetune(
         "validation_loss": [round(reached, 4) for _, reached in curve],
     }
     about = (
-        f"{head.about} Then the backbone, from stage {config.fine_tune} on, and the head learned together for "
-        f"{len(curve) - 1} epochs at the rate {config.fine_tune_rate:g}, from images that were moved, turned, mirrored "
-        "and re-exposed at random, with batch normalisation as it was. "
+        f"{head.about} Then the backbone, from stage {config.fine_tune} on, and the head were fine-tuned for "
+        f"{len(curve) - 1} epochs at the learning rate {config.fine_tune_rate:g}, on images "
+        "with random shifts, rotations, flips and exposures, with batch normalisation frozen. "
         + (
-            f"Epoch {best}, whose loss on the validation patients was the least, is kept."
+            f"The weights of epoch {best}, with the least validation loss, were kept."
             if best
-            else "No epoch lowered the loss on the validation patients, so both are as they were before."
+            else "No epoch lowered the validation loss, so the weights are those from before."
         )
     )
     size = backbone.input.shape[1]
@@ -123,6 +123,8 @@ def finetune(
 
 
 class _FineTuningRun:
+    """One fine-tuning: models, data and optimizer."""
+
     def __init__(
         self, backbone: Any, head: TrainedNetwork, config: TrainConfig, data: FineTuningData
     ) -> None:
@@ -131,7 +133,7 @@ class _FineTuningRun:
         self.config, self.data = config, data
         self.backbone, self.head = backbone, head
         self.size = backbone.input.shape[1]
-        _free(backbone, head.model, str(config.fine_tune))
+        _unfreeze(backbone, head.model, str(config.fine_tune))
         self.variables = backbone.trainable_variables + head.model.trainable_variables
         self.optimizer = keras.optimizers.AdamW(config.fine_tune_rate, weight_decay=1e-3)
         self.losses = fit.loss_of(config.loss, each=True)
@@ -143,13 +145,13 @@ class _FineTuningRun:
         self.weights = np.ones(len(rarity)) if config.resampling == "none" else rarity
 
     def logits(self, images: Any, training: bool) -> Any:
-        """Images (n, size, size, 3) -> logits (n, classes), as operations of a graph."""
+        """Logits (n, classes) of images (n, size, size, 3), as operations of a graph."""
         maps = self.backbone(images, training=training)
         return self.head.model(self.head.features_of(maps), training=training)
 
     def fit(self, kept_at: Path | None) -> tuple[checkpoint.Curve, int]:
-        """Train to the end. The curve begins with the loss before the first epoch, which no training loss goes with."""
-        # What changes: the weights that learn, and the states of the generators of random numbers.
+        """Train to the end; return the curve, which begins before the first epoch, and the best epoch."""
+        # The trainable weights, and the states of the random number generators.
         random = [one for one in self.head.model.variables if "seed_generator" in one.path]
         changing = SimpleNamespace(variables=[*self.variables, *random])
         curve, kept = checkpoint.restore(kept_at, changing, self.optimizer) if kept_at else ([], [])
@@ -173,19 +175,19 @@ class _FineTuningRun:
         return len(curve) > self.config.fine_tune_epochs or waited >= self.config.fine_tune_patience
 
     def _epoch(self, number: int) -> float:
-        """One pass over as many images as there are to learn from; gives the mean training loss."""
+        """Sample as many images as the training set has, train on them, and return the mean training loss."""
         rng = np.random.default_rng([self.config.seed, number])
         order = multitask.weighted_sample(self.weights, len(self.weights), rng)
 
-        def load(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            chosen = self.data.training[places]
+        def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            chosen = self.data.training[indices]
             return augment(self._squares(chosen), rng), self.data.labels[chosen]
 
         parts = list(multitask.batches(order, self.config.batch_size))
         return multitask.run_epoch(self.step, parts, load, str(number))
 
     def _validate(self) -> float:
-        """Mean loss of the validation images as they are."""
+        """Return the mean loss of the validation images, unaugmented."""
         found = []
         for chosen in multitask.batches(self.data.validation, self.config.batch_size):
             logits = self.logits(standardise(self._squares(chosen)), training=False)
@@ -199,8 +201,8 @@ class _FineTuningRun:
         return [np.asarray(variable) for variable in self.variables]
 
 
-def _free(backbone: Any, head: Any, stage: str) -> None:
-    """Let learn what belongs to a stage or comes after it, and the head; batch normalisation stays."""
+def _unfreeze(backbone: Any, head: Any, stage: str) -> None:
+    """Make a stage, those after it and the head trainable, but not their batch normalisation."""
     import keras
 
     begins = [place for place, layer in enumerate(backbone.layers) if layer.name.startswith(f"{stage}_")]

@@ -1,4 +1,4 @@
-"""How heads that are networks learn: early stopping on validation patients, the best epoch kept."""
+"""Fitting of network heads, with early stopping on the validation patients; the best epoch is kept."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +13,8 @@ from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
 from training.engine.keras_import import import_keras
 
-# How slowly the running moments of batch normalisation follow. Keras' 0.99 suits hundreds of steps an epoch;
-# with a handful, validation would judge a head whose moments are still those it started with.
+# Momentum of batch normalisation. Keras' 0.99 suits hundreds of steps per epoch; with a handful, validation would
+# use moments that are still close to their initial values.
 MOMENTUM = 0.9
 
 _PREDICTED_AT_ONCE = 256
@@ -22,7 +22,7 @@ _SUMMED_AT_ONCE = 64
 
 
 class TrainedNetwork:
-    """A Keras model, rows -> logits, with weights as a bundle will hold them."""
+    """A fitted Keras model from features to logits, with weights rounded as in a bundle."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class TrainedNetwork:
         about: str,
         curve: tuple[tuple[float, float], ...],
     ) -> None:
-        """Take the model and ``features_of``, which makes its rows from maps inside a graph."""
+        """Take the model and ``features_of``, which computes its features from maps inside a graph."""
         self.model = model
         self.features_of = features_of
         self.facts = facts
@@ -40,21 +40,21 @@ class TrainedNetwork:
         self.curve = curve
 
     def logits(self, rows: AnyFeatures) -> np.ndarray:
-        """float (n, features) -> float32 (n, classes)."""
+        """Return the logits, float32 (n, classes), of features, float (n, features)."""
         return _predict(self.model, rows)
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
-        """Making the rows becomes part of the graph."""
+        """Freeze the model together with the computation of its features from maps."""
         return freeze(
             lambda maps: self.model(self.features_of(maps), training=False), (None, *map_shape), "maps"
         )
 
 
 def set_seed(seed: int) -> Any:
-    """The module ``keras``, with every generator of random numbers set; call it before a model is made.
+    """Seed every random number generator, and return the module ``keras``; call it before building a model.
 
-    Operations become deterministic, which costs no measurable time with networks of this size, so that a
-    training that was stopped and goes on ends as one that was not.
+    Operations become deterministic, which costs no measurable time with networks of this size, so that a resumed
+    training ends with the same weights as an uninterrupted one.
     """
     keras = import_keras()
     import tensorflow as tf
@@ -67,15 +67,15 @@ def set_seed(seed: int) -> Any:
 def fit_network(
     model: Any, arguments: FitArguments, features_of: Callable[[Any], Any], about: str
 ) -> TrainedNetwork:
-    """Train until the validation loss has not fallen for ``patience`` epochs; the best epoch stays.
+    """Fit until the validation loss has not fallen for ``patience`` epochs; keep the best epoch.
 
-    Where the arguments names a checkpoint, it is written after each epoch, and a training goes on from it.
+    If the arguments name a checkpoint, it is written after each epoch, and the fit resumes from it.
 
     Parameters
     ----------
-    model : Keras model, rows -> logits
-    features_of : the head's ``rows``, as operations of a graph
-    about : how the network is built, as a sentence for the model card
+    model : Keras model from features to logits
+    features_of : the head's ``features``, as operations of a graph
+    about : the network's architecture, as a sentence for the model card
     """
     import keras
 
@@ -93,16 +93,16 @@ def fit_network(
         "weights": int(model.count_params()),
     }
     learned = (
-        f"It learned with the {arguments.loss} loss for {len(curve)} epochs and keeps the weights of epoch "
-        f"{chosen + 1}, whose loss on the validation patients was the least."
+        f"It was trained with the {arguments.loss} loss for {len(curve)} epochs; the weights of epoch "
+        f"{chosen + 1}, with the least validation loss, were kept."
     )
     return TrainedNetwork(model, features_of, facts, f"{about} {learned}", tuple(curve))
 
 
 def flatten_maps(maps: np.ndarray) -> np.ndarray:
-    """Whole maps as rows, float16 (n, rows * columns * channels).
+    """Flatten maps to rows, float16 (n, rows * columns * channels).
 
-    Half precision loses nothing, because feature maps pass through it on their way into the cache.
+    Nothing is lost, because feature maps are stored as float16.
     """
     return np.asarray(maps.reshape(len(maps), -1), np.float16)
 
@@ -115,12 +115,12 @@ def flatten_maps_in_graph(maps: Any) -> Any:
 
 
 def normalization_layer(inputs: Any, rows: AnyFeatures, channels: int) -> Any:
-    """A layer that brings each channel to mean 0 and deviation 1 over the rows to learn from.
+    """Apply a layer that brings each channel to mean 0 and deviation 1 over the training rows.
 
     Parameters
     ----------
     inputs : Keras tensor whose last axis is the channels
-    rows : float (n, places * channels)
+    rows : float (n, cells * channels)
     """
     import keras
 
@@ -129,7 +129,7 @@ def normalization_layer(inputs: Any, rows: AnyFeatures, channels: int) -> Any:
 
 
 def moments(rows: AnyFeatures, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel, float32 (channels,), rounded as a bundle will hold them.
+    """Return mean and deviation of each channel, float32 (channels,), rounded as in a bundle.
 
     Features that hardly vary get a tenth of the median deviation: dividing by less would turn noise into
     signal, and float16, in which bundles keep weights, could not hold it.
@@ -147,12 +147,12 @@ def moments(rows: AnyFeatures, channels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_float16(values: np.ndarray) -> np.ndarray:
-    """Rounded to float16, in which bundles keep weights, so that what is measured is what will serve."""
+    """Round to float16, as bundles keep weights, so that the evaluated and the served model are the same."""
     return np.asarray(np.asarray(values, np.float16), np.float32)
 
 
 def loss_of(loss: str, each: bool = False) -> Any:
-    """A loss as Keras takes it: (labels (n,), logits (n, classes)) -> the mean loss, or that of each image."""
+    """Return a Keras loss of labels (n,) and logits (n, classes): the mean, or one value per image."""
     import keras
 
     if loss == ORDINAL:
@@ -163,10 +163,10 @@ def loss_of(loss: str, each: bool = False) -> Any:
 
 
 def ranked_probability_score(labels: Any, logits: Any) -> Any:
-    """The ordinal loss: squared distances between the cumulative probabilities and the cumulated truth.
+    """Ordinal loss: squared distances between the cumulative probabilities and the cumulative truth.
 
-    An answer costs more the further from the truth it lies in the order of the categories, and the loss is
-    least in expectation at the true probabilities (Epstein, A Scoring System for Probability Forecasts of
+    A prediction costs more the further it is from the truth in the order of the categories, and the expected loss is
+    least at the true probabilities (Epstein, A Scoring System for Probability Forecasts of
     Ranked Categories, J. Appl. Meteorology 8, 1969). On a softmax it is the squared earth mover's distance
     of Hou, Yu and Samaras (Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks,
     arXiv:1611.05916, 2016).
@@ -174,7 +174,7 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
     Parameters
     ----------
     labels : int tensor (n,) or (n, 1)
-    logits : float tensor (n, classes), classes in their order
+    logits : float tensor (n, classes), in the order of the categories
 
     Returns
     -------
@@ -183,13 +183,13 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
     from keras import ops
 
     classes = logits.shape[-1]
-    named = ops.cumsum(ops.softmax(logits), axis=-1)
+    predicted = ops.cumsum(ops.softmax(logits), axis=-1)
     truth = ops.cumsum(ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), classes), axis=-1)
-    return ops.sum(ops.square(named - truth), axis=-1)
+    return ops.sum(ops.square(predicted - truth), axis=-1)
 
 
 def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[np.ndarray]]:
-    """Train, from a checkpoint where there is one; gives the losses of each epoch and the best weights."""
+    """Train, from the checkpoint if there is one; return the losses of each epoch and the best weights."""
     curve, kept = checkpoint.Curve(), model.get_weights()
     if arguments.checkpoint:
         model.optimizer.build(model.trainable_variables)
@@ -206,22 +206,22 @@ def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[
 
 
 def _finished(curve: checkpoint.Curve, arguments: FitArguments) -> bool:
-    """True after all epochs, or when the validation loss has not fallen for long enough."""
+    """Return True after the last epoch, or if the validation loss has not fallen for ``patience`` epochs."""
     waited = len(curve) - 1 - best_epoch(curve) if curve else 0
     return len(curve) >= arguments.epochs or waited >= arguments.patience
 
 
 def best_epoch(curve: checkpoint.Curve) -> int:
-    """The first epoch with the least validation loss; one that is no number counts as infinite."""
+    """Return the index of the first epoch with the least validation loss; NaN counts as infinite."""
     return int(np.argmin(np.nan_to_num([reached for _, reached in curve], nan=np.inf)))
 
 
 def _epoch(model: Any, arguments: FitArguments, number: int) -> tuple[float, float]:
-    """One epoch; gives the mean training loss and the validation loss after it."""
+    """Train one epoch; return the mean training loss and the validation loss after it."""
     from keras import ops
 
     order = np.random.default_rng([arguments.seed, number]).permutation(len(arguments.features))
-    model.reset_metrics()  # of which the loss is the mean since then
+    model.reset_metrics()  # the loss is the mean since then
     for start in range(0, len(order), arguments.batch_size):
         chosen = order[start : start + arguments.batch_size]
         learned = model.train_on_batch(np.float32(arguments.features[chosen]), arguments.labels[chosen])
@@ -230,7 +230,7 @@ def _epoch(model: Any, arguments: FitArguments, number: int) -> tuple[float, flo
 
 
 def _predict(model: Any, rows: AnyFeatures) -> np.ndarray:
-    """Logits of rows, float32 (n, classes), made float32 a part at a time: whole maps would fill the memory."""
+    """Return the logits, float32 (n, classes), converting rows to float32 in batches to save memory."""
     starts = range(0, len(rows), _PREDICTED_AT_ONCE)
     parts = (np.float32(rows[start : start + _PREDICTED_AT_ONCE]) for start in starts)
     return np.concatenate([model.predict_on_batch(part) for part in parts])

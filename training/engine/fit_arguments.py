@@ -1,4 +1,4 @@
-"""What a head is given, and what is expected of it."""
+"""Interface of heads: the arguments of their fit, and the methods of a head before and after it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +11,15 @@ from training.data.feature_arrays import AnyFeatures
 
 @dataclass(frozen=True)
 class FitArguments:
-    """What a head learns from.
+    """Training set, validation set and hyperparameters of a head's fit.
 
-    rows, labels : float (n, features), as the head's ``rows`` gave them, and int (n,); resampled. Rows are
-        array-like and may lie on the disk: take them in batches, or all with ``np.asarray``
-    validation_features, validation_labels : of patients that are not among the rows; never resampled
+    features, labels : float (n, features), from the head's ``features``, and int (n,); resampled. The features are
+        array-like and may be on disk: read them in batches, or all with ``np.asarray``
+    validation_features, validation_labels : of other patients; never resampled
     classes : number of categories, in rising order of suspicion
     map_shape : (rows, columns, channels) of the feature maps behind the rows
-    loss : one of :data:`training.config.LOSSES`; only networks are asked for the ordinal one
-    checkpoint : file in which heads with epochs keep their state, to go on from; None keeps nothing
+    loss : one of :data:`training.config.LOSSES`; only network heads support the ordinal one
+    checkpoint : file in which network heads keep their state, to resume from; None keeps nothing
     """
 
     features: AnyFeatures
@@ -39,25 +39,25 @@ class FitArguments:
 
 
 class TrainedHead(Protocol):
-    """A head that has learned."""
+    """A fitted head."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the manifest says about it, such as the epochs it took."""
+        """Entries for the manifest, such as the number of epochs."""
 
     @property
     def about(self) -> str:
-        """What the model card says about it: how it is built and how it was learned, in a few sentences."""
+        """Architecture and fit in a few sentences, for the model card."""
 
     @property
     def curve(self) -> tuple[tuple[float, float], ...]:
         """Mean training loss and validation loss of each epoch; empty for heads without epochs."""
 
     def logits(self, rows: AnyFeatures) -> np.ndarray:
-        """float (n, features) -> float32 (n, classes)."""
+        """Return the logits, float32 (n, classes), of features, float (n, features)."""
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
-        """The graph ``maps`` (n, rows, columns, channels) -> ``output`` (n, classes)."""
+        """Freeze into a graph from ``maps`` (n, rows, columns, channels) to ``output`` (n, classes)."""
 
 
 class Head(Protocol):
@@ -65,14 +65,14 @@ class Head(Protocol):
 
     @property
     def is_network(self) -> bool:
-        """Whether it is a network: it then knows both losses, and a backbone can be fine-tuned with it."""
+        """True for a network, which supports both losses and fine-tuning of the backbone."""
 
     @property
     def whole_maps(self) -> bool:
-        """Whether its rows are whole maps; if not, they are pooled ones."""
+        """True if its features are whole maps, False if they are pooled."""
 
     def features(self, maps: np.ndarray) -> np.ndarray:
-        """float32 (n, rows, columns, channels) -> the rows to learn from, float (n, features)."""
+        """Compute the features, float (n, features), of maps, float32 (n, rows, columns, channels)."""
 
     def fit(self, arguments: FitArguments) -> TrainedHead:
-        """Learn."""
+        """Fit the head."""

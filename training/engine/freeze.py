@@ -1,11 +1,11 @@
-"""A TensorFlow function -> the bytes of a frozen graph with float16 weights, the form that bundles carry."""
+"""Freezing of TensorFlow functions into graphs with float16 weights, the form that bundles carry."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-# Constants up to this many values (shapes, axes, batch normalisation's epsilon) stay float32: they weigh nothing.
+# Constants of up to this many values (shapes, axes, batch normalisation's epsilon) stay float32: they save nothing.
 _SMALL = 64
 
 
@@ -14,7 +14,7 @@ def freeze(function: Callable[[Any], Any], shape: Sequence[int | None], name: st
 
     Parameters
     ----------
-    function : takes a tensor, gives a tensor; a Keras model called with ``training=False`` will do
+    function : from tensor to tensor, such as a Keras model called with ``training=False``
     shape : the input's shape, None for the batch
     name : the input's name in the graph; the result's name is ``output``
 
@@ -35,7 +35,7 @@ def freeze(function: Callable[[Any], Any], shape: Sequence[int | None], name: st
 
 
 def _with_named_output(frozen: Any) -> Any:
-    """The frozen function's GraphDef, ending in one node called ``output``."""
+    """Return the frozen function's GraphDef, ending in a node called ``output``."""
     graph = frozen.graph.as_graph_def()
     last = frozen.outputs[0].op.name
     if last != "output":

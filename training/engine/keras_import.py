@@ -1,6 +1,6 @@
-"""Import Keras without TensorFlow's start-up chatter, which says nothing a user could act upon.
+"""Import Keras without TensorFlow's start-up messages, which a user can do nothing about.
 
-Some of it is printed before TensorFlow looks at ``TF_CPP_MIN_LOG_LEVEL``, straight to the file descriptor.
+Some of them are printed before TensorFlow looks at ``TF_CPP_MIN_LOG_LEVEL``, straight to the file descriptor.
 """
 
 import os
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def import_keras() -> Any:
-    """The module ``keras``; what goes wrong while importing it is still raised."""
-    chatter = os.open(os.devnull, os.O_WRONLY)
+    """Return the module ``keras``; errors of its import are still raised."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     stderr = os.dup(2)
     try:
-        os.dup2(chatter, 2)
+        os.dup2(devnull, 2)
         import keras
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
-        os.close(chatter)
+        os.close(devnull)
     return keras

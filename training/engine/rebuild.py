@@ -1,7 +1,7 @@
-"""The Keras ResNet50 of a frozen graph, so that a bundle's backbone can learn on.
+"""Conversion of a frozen graph back to a Keras ResNet50, so that a bundle's backbone can be fine-tuned.
 
-Constants of the graph are named after the layers they come from. Whether all found their place is tried with
-an image: both networks have to give the same maps.
+Constants of the graph are named after the layers they come from. The conversion is verified with an image, for
+which both networks have to compute the same maps.
 """
 
 import re
@@ -12,19 +12,19 @@ import numpy as np
 from birads_app.terms.errors import ModelError
 from training.engine.backbone import keras_backbone
 
-# What a graph calls the weights of a convolution and of a batch normalisation, in the order of Keras' weights.
+# Names of the weights of a convolution and of a batch normalisation in a graph, in the order of Keras' weights.
 _CONVOLUTION = ("convolution", "Reshape")
 _NORMALISATION = ("Cast_2", "Cast_3", "Cast", "Cast_1")  # gamma, beta, mean, variance
-# "resnet50_1/conv2_block1_1_bn_1/Cast_2/ReadVariableOp/resource": the layer's name, perhaps numbered, then the use.
+# "resnet50_1/conv2_block1_1_bn_1/Cast_2/ReadVariableOp/resource": the layer's name, possibly numbered, then the use.
 _NAME = re.compile(r"[^/]+/([^/]+?)(?:_\d+)?/([^/]+)/ReadVariableOp/resource(?:/float16)?")
 
 
 def keras_model(graph: bytes, size: int, maps: Any) -> Any:
-    """ResNet50 with the weights of a frozen graph.
+    """Build ResNet50 with the weights of a frozen graph.
 
     Parameters
     ----------
-    maps : what runs the graph: float32 (n, size, size, 3) -> maps
+    maps : function that runs the graph, from float32 (n, size, size, 3) to maps
 
     Raises
     ------
@@ -49,7 +49,7 @@ def keras_model(graph: bytes, size: int, maps: Any) -> Any:
 
 
 def _weights(graph: bytes) -> dict[tuple[str, str], np.ndarray]:
-    """Constants by layer and use."""
+    """Return the constants of a graph by layer and use."""
     import tensorflow as tf
     from tensorflow.python.framework import tensor_util
 
