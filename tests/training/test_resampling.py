@@ -7,7 +7,7 @@ from imblearn.over_sampling import SMOTE
 from training.config import TrainConfig
 from training.data import smote
 from training.data.dataset import Dataset, Example
-from training.data.smote import balance, owners
+from training.data.smote import balance, patients_of
 from training.errors import DatasetError
 from training.features.extract import Features
 from training.heads import FitArguments
@@ -56,7 +56,7 @@ def test_a_crowded_category_is_resampled_block_by_block(monkeypatch: pytest.Monk
         real, made = rows[block.real, 0], found.features[block.start : block.stop][:, 0]
         assert real.min() <= made.min() and made.max() <= real.max()
     assert len(np.unique(np.asarray(found.features)[2100:, 0])) > 500
-    nearest = owners(found, np.arange(2100))
+    nearest = patients_of(found, np.arange(2100))
     assert (nearest[:2100] == np.arange(2100)).all() and nearest[2100:].min() >= 1500
     distance = np.abs(np.asarray(found.features)[2100:, 0].astype(float) - rows[nearest[2100:], 0])
     assert distance.max() < 30
