@@ -129,7 +129,7 @@ class Settings:
     instance : folder of the database, the images and the secret key
     models : folder of model bundles
     threads : processor threads for one prediction; None means all cores
-    tomosynthesis : what becomes of a volume of slices: its "maximum" is read, or "refuse"
+    tomosynthesis : what becomes of a volume of slices: its "mip" is read, or "refuse"
     show_opinion : show what the model says before a reader asks for it
     show_heat_map : lay the heat map over the images before a reader asks for it
     max_upload_mb : size of one request's body in MiB
@@ -150,7 +150,7 @@ class Settings:
     precision: str = setting("BIRADS_PRECISION", "bf16", read_choice(*PRECISIONS))
     threads: int | None = setting("BIRADS_THREADS", "", read_optional(read_integer(1, 1024)))
     tomosynthesis: Tomosynthesis = setting(
-        "BIRADS_TOMOSYNTHESIS", "maximum", read_choice(*get_args(Tomosynthesis))
+        "BIRADS_TOMOSYNTHESIS", "mip", read_choice(*get_args(Tomosynthesis))
     )
     show_opinion: bool = setting("BIRADS_SHOW_OPINION", "1", read_switch)
     show_heat_map: bool = setting("BIRADS_SHOW_HEAT_MAP", "0", read_switch)

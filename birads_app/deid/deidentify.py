@@ -35,7 +35,7 @@ from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.encapsulation import encapsulated_frames
 from birads_app.imaging.dicom.parser import DicomFile
-from birads_app.imaging.dicom.tomosynthesis import slices
+from birads_app.imaging.dicom.tomosynthesis import frame_count
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, UnreadableImage
 from birads_app.terms.messages import Message, msg
@@ -101,8 +101,8 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
 def _pixels(file: DicomFile) -> bytes:
     """Return the value of the pixel data without anything but the frames."""
     if not file.encapsulated:
-        return bytes(file.parts[0])
-    frames = map(bytes, encapsulated_frames(file.parts, slices(file.dataset)))
+        return bytes(file.fragments[0])
+    frames = map(bytes, encapsulated_frames(file.fragments, frame_count(file.dataset)))
     return encapsulate([frame if file.syntax == RLELossless else without_comments(frame) for frame in frames])
 
 

@@ -50,7 +50,7 @@ def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "maximu
 
 
 def without_identity(
-    data: bytes, name: str, pseudonyms: Pseudonyms, tomosynthesis: Tomosynthesis = "maximum"
+    data: bytes, name: str, pseudonyms: Pseudonyms, tomosynthesis: Tomosynthesis = "mip"
 ) -> PreparedFile:
     """Prepare a file that is stored de-identified; errors as :func:`birads_app.imaging.decode.decode`."""
     if not parser.is_dicom(data):
@@ -69,7 +69,7 @@ def without_identity(
 def _blanked(data: bytes, marks: Marks) -> bytes:
     """Blank the marks in a DICOM file."""
     file = parser.read(data)
-    pixels = pixel_data.stored_words(file)
+    pixels = pixel_data.raw_pixels(file)
     pixels = pixels if pixels.flags.writeable else pixels.copy()
     burned_in.blank(pixels, marks)
     return with_pixels(file, pixels)

@@ -11,18 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from birads_app.imaging import raster, view_estimation, view_filename
-from birads_app.imaging.dicom import (
-    grayscale,
-    parser,
-    pixel_data,
-)
-from birads_app.imaging.dicom import (
-    tomosynthesis as dicom_volume,
-)
-from birads_app.imaging.dicom import (
-    view as dicom_view,
-)
-from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.imaging.dicom import grayscale, parser, pixel_data, view
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
 from birads_app.imaging.resample import square
 from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, join, msg
@@ -58,8 +48,8 @@ class Mammogram:
     bits : bits a stored value has in the file
     view : "CC", "MLO", ... as the file or its name says, else as the picture shows, else None
     laterality : "L" or "R" likewise; a note says where they are estimated
-    spacing : (row, column) distance of pixels in mm, else None
-    colourfulness : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
+    pixel_spacing : (row, column) distance of pixels in mm, else None
+    saturation : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
     notes : messages about how the file was understood
     view_modifiers : "implant displaced", "magnification", "spot compression", as far as the file says so; such
         a view does not stand for the whole breast
@@ -70,13 +60,13 @@ class Mammogram:
     bits: int
     view: str | None
     laterality: str | None
-    spacing: tuple[float, float] | None
-    colourfulness: float
+    pixel_spacing: tuple[float, float] | None
+    saturation: float
     notes: tuple[Message, ...]
     view_modifiers: tuple[str, ...] = ()
 
 
-def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "maximum") -> Mammogram:
+def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip") -> Mammogram:
     """Read a mammogram.
 
     Parameters
@@ -128,18 +118,18 @@ def format_of(data: bytes, filename: str = "") -> str:
 
 
 def _decode_dicom(data: bytes, tomosynthesis: Tomosynthesis) -> Mammogram:
-    file, words, of_volume = dicom_volume.picture(data, tomosynthesis)
-    pixels, notes = grayscale.present(file.dataset, words)
+    file, raw, of_volume = read_pixels(data, tomosynthesis)
+    pixels, notes = grayscale.present(file.dataset, raw)
     return Mammogram(
-        pixels=square(pixels, dicom_view.aspect(file.dataset)),
+        pixels=square(pixels, view.aspect(file.dataset)),
         source="DICOM",
         bits=pixel_data.layout(file.dataset).bits_stored,
-        view=dicom_view.view(file.dataset),
-        laterality=dicom_view.laterality(file.dataset),
-        spacing=dicom_view.spacing(file.dataset),
-        colourfulness=0.0,
-        notes=file.notes + of_volume + notes + dicom_view.notes(file.dataset),
-        view_modifiers=dicom_view.modifiers(file.dataset),
+        view=view.view(file.dataset),
+        laterality=view.laterality(file.dataset),
+        pixel_spacing=view.pixel_spacing(file.dataset),
+        saturation=0.0,
+        notes=file.notes + of_volume + notes + view.notes(file.dataset),
+        view_modifiers=view.modifiers(file.dataset),
     )
 
 
@@ -151,29 +141,28 @@ def _decode_picture(data: bytes, source: str) -> Mammogram:
         bits=picture.bits,
         view=None,
         laterality=None,
-        spacing=None,
-        colourfulness=picture.colourfulness,
+        pixel_spacing=None,
+        saturation=picture.saturation,
         notes=picture.notes,
     )
 
 
 def _completed(found: Mammogram, filename: str) -> Mammogram:
-    """Side and view by the file's name where its header does not say them, else by the picture."""
-    side, view = view_filename.from_name(filename)
-    named = replace(found, laterality=found.laterality or side, view=found.view or view)
-    if (named.view and named.laterality) or named.view_modifiers:  # a detail's outline would mislead
+    """Take side and view from the file's name if the header lacks them, else from the picture."""
+    side, projection = view_filename.from_name(filename)
+    named = replace(found, laterality=found.laterality or side, view=found.view or projection)
+    if (named.view and named.laterality) or named.view_modifiers:  # the contour of a detail would mislead
         return named
-    view, side = view_estimation.estimate(named.pixels)
-    view, side = None if named.view else view, None if named.laterality else side
-    if not (view or side):
+    projection, side = view_estimation.estimate(named.pixels)
+    projection, side = None if named.view else projection, None if named.laterality else side
+    if not (projection or side):
         return named
-    judged = " ".join(part for part in (side, view) if part)
-    note = msg("view-estimated", judged=judged)
+    judged = " ".join(part for part in (side, projection) if part)
     return replace(
         named,
-        view=named.view or view,
+        view=named.view or projection,
         laterality=named.laterality or side,
-        notes=(*named.notes, note),
+        notes=(*named.notes, msg("view-estimated", judged=judged)),
     )
 
 

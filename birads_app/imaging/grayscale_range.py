@@ -11,8 +11,7 @@ from pydicom.dataset import Dataset
 from birads_app.imaging import raster
 from birads_app.imaging.decode import damage_named, format_of
 from birads_app.imaging.dicom import grayscale, view
-from birads_app.imaging.dicom import tomosynthesis as dicom_volume
-from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
 from birads_app.imaging.resample import square
 from birads_app.imaging.voi_lut import Curve
 
@@ -27,23 +26,23 @@ class GreyScale:
     ends : what 0 and 65535 stand for in the file's own values, after the modality LUT; None where these are
         numbers that nobody would name
     presets : curves over 0..65535; by the first the picture looks as :func:`decode.decode` gives it
-    spacing : (row, column) distance of pixels in mm, else None
+    pixel_spacing : (row, column) distance of pixels in mm, else None
     """
 
     values: np.ndarray
     ends: tuple[float, float] | None
     presets: tuple[Curve, ...]
-    spacing: tuple[float, float] | None
+    pixel_spacing: tuple[float, float] | None
 
 
-def read(data: bytes, tomosynthesis: Tomosynthesis = "maximum") -> GreyScale:
+def read(data: bytes, tomosynthesis: Tomosynthesis = "mip") -> GreyScale:
     """Read a file's grey values; parameters and errors as :func:`birads_app.imaging.decode.decode`."""
     with damage_named():
         source = format_of(data)
         if source != "DICOM":
             return _of_picture(raster.read(data, source))
-        file, words, _ = dicom_volume.picture(data, tomosynthesis)
-        return replace(_of_words(file.dataset, words), spacing=view.spacing(file.dataset))
+        file, raw, _ = read_pixels(data, tomosynthesis)
+        return replace(_from_dicom(file.dataset, raw), pixel_spacing=view.pixel_spacing(file.dataset))
 
 
 def _of_picture(picture: raster.Picture) -> GreyScale:
@@ -51,12 +50,12 @@ def _of_picture(picture: raster.Picture) -> GreyScale:
     return GreyScale(picture.pixels, ends, (Curve(0.0, _TOP, source="picture"),), None)
 
 
-def _of_words(dataset: Dataset, words: np.ndarray) -> GreyScale:
+def _from_dicom(dataset: Dataset, raw: np.ndarray) -> GreyScale:
     """Lay the range of values that are present over 0..65535, above the padding's 0 where there is any."""
-    found = grayscale.rendering(dataset, words)
+    found = grayscale.rendering(dataset, raw)
     sign = -1.0 if found.inverted else 1.0
     brightness = sign * found.measured
-    low, high = grayscale.span(brightness, found.padding, words)
+    low, high = grayscale.span(brightness, found.padding, raw)
     first = 1.0 if found.padding.any() else 0.0
     factor = (_TOP - first) / (high - low) if high > low else 1.0
     offset = first - factor * low
@@ -67,6 +66,6 @@ def _of_words(dataset: Dataset, words: np.ndarray) -> GreyScale:
     if all(curve.source != "range" for curve in presets):
         presets.append(Curve(first, _TOP, source="range"))
     own = [sign * (value - offset) / factor for value in (0, _TOP)]
-    raw = presets[0].source == "raw"
-    values = square(grayscale.look_up(scale, words), view.aspect(dataset))
-    return GreyScale(values, None if raw else (own[0], own[1]), tuple(presets), None)
+    unnamed = presets[0].source == "raw"
+    values = square(grayscale.look_up(scale, raw), view.aspect(dataset))
+    return GreyScale(values, None if unnamed else (own[0], own[1]), tuple(presets), None)

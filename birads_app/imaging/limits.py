@@ -55,13 +55,13 @@ def check_squared(width: int, height: int) -> None:
         )
 
 
-def check_volume(width: int, height: int, slices: int) -> None:
+def check_volume(width: int, height: int, frames: int) -> None:
     """Check the declared size of a volume; raises ImageTooLarge over :data:`MAX_VOLUME_PIXELS`."""
-    if width * height * slices > MAX_VOLUME_PIXELS:
+    if width * height * frames > MAX_VOLUME_PIXELS:
         raise ImageTooLarge(
             msg(
                 "volume-too-large",
-                slices=slices,
+                slices=frames,
                 width=width,
                 height=height,
                 megapixels=MAX_VOLUME_PIXELS // 1_000_000,

@@ -27,7 +27,7 @@ _TOUCHES = 2  # pixels of the copy from the edge
 # Refusals.                              real mammograms      what is refused
 _SMALLEST_SIDE = 100  # px               from 131             icons, 1 x 1
 _STRIP = 10.0  # longer over shorter     up to 3.1            scan lines, rulers
-_COLOURFUL = 0.08  #                     0                    colour photographs from 0.18
+_MAX_SATURATION = 0.08  #                     0                    colour photographs from 0.18
 _CONTRAST = 0.03  #                      from 0.42            constant pictures up to 0.01
 _ROUGH = 0.12  #                         up to 0.072          text from 0.28, white noise from 0.7
 _NOISE = 0.6  #                                               (tells noise from text)
@@ -102,7 +102,7 @@ def check(mammogram: Mammogram) -> tuple[Message, ...]:
                 height=height,
             )
         )
-    if mammogram.colourfulness > _COLOURFUL:
+    if mammogram.saturation > _MAX_SATURATION:
         raise NotAMammogram(msg("image-in-colour"))
     grey = _shrink(mammogram.pixels)
     look = _measure(grey)
@@ -151,7 +151,7 @@ def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[Messag
             ),
         ),
         (
-            mammogram.colourfulness > _TINTED,
+            mammogram.saturation > _TINTED,
             msg("coloured-marks"),
         ),
         (

@@ -42,12 +42,12 @@ class Picture:
 
     pixels : uint16 array of shape (height, width), 0 black .. 65535 white
     bits : bits of a stored value
-    colourfulness : 0 grey .. 1
+    saturation : 0 grey .. 1
     """
 
     pixels: np.ndarray
     bits: int
-    colourfulness: float
+    saturation: float
     notes: tuple[Message, ...]
 
 
@@ -97,7 +97,7 @@ def read(data: bytes, source: str) -> Picture:
         ) from error
 
 
-def colourfulness(rgb: np.ndarray) -> float:
+def saturation(rgb: np.ndarray) -> float:
     """Spread between the channels relative to the brightness: 0 grey .. 1 pure colours.
 
     Parameters
@@ -143,7 +143,7 @@ def _grey(image: Image.Image) -> Picture:
             notes = (msg("transparency-dropped"),)
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
     rgb = image if mode == "RGB" else image.convert("RGB")
-    return Picture(_widen(np.asarray(rgb.convert("L"))), 8, colourfulness(np.asarray(rgb)), notes)
+    return Picture(_widen(np.asarray(rgb.convert("L"))), 8, saturation(np.asarray(rgb)), notes)
 
 
 def _widen(grey: np.ndarray) -> np.ndarray:
@@ -155,8 +155,8 @@ def _deep(values: np.ndarray, inverted: bool) -> Picture:
     """Pictures of 16 bits and more: whole 16-bit values as they are, all others stretched to their range."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > _WHITE:
         return _stretched(values, inverted)
-    words = values.astype(np.uint16)
-    top = int(words.max())
+    raw = values.astype(np.uint16)
+    top = int(raw.max())
     bits = next((bits for bits in _PARTIAL_BITS if 255 < top < 1 << bits), 16)
     notes: tuple[Message, ...] = ()
     if bits < 16:
@@ -166,8 +166,8 @@ def _deep(values: np.ndarray, inverted: bool) -> Picture:
                 bits=bits,
             ),
         )
-        words = (words * (_WHITE / ((1 << bits) - 1))).astype(np.uint16)
-    return Picture(_WHITE - words if inverted else words, bits, 0.0, notes)
+        raw = (raw * (_WHITE / ((1 << bits) - 1))).astype(np.uint16)
+    return Picture(_WHITE - raw if inverted else raw, bits, 0.0, notes)
 
 
 def _stretched(values: np.ndarray, inverted: bool) -> Picture:

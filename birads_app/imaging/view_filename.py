@@ -8,17 +8,17 @@ _JOINED = re.compile(rf"(LEFT|RIGHT|L|R)({'|'.join(_VIEWS)})")
 
 
 def from_name(filename: str) -> tuple[str | None, str | None]:
-    """Side and view by the words of a name: ``P102_R_DM_CC.jpg``, ``2013_BC000541_ CC_L.jpg``, ``RMLO.png``.
+    """Side and view by the tokens of a name: ``P102_R_DM_CC.jpg``, ``2013_BC000541_ CC_L.jpg``, ``RMLO.png``.
 
     Returns
     -------
     ("L" or "R", "CC", "MLO", ...); None for each that the name does not say, or says in two ways. A lone letter
     counts as a side only beside a view.
     """
-    words = _words(filename)
-    joined = [found.groups() for word in words if word not in _VIEWS and (found := _JOINED.fullmatch(word))]
-    views = {word for word in words if word in _VIEWS} | {view for _, view in joined}
-    sides = {_SIDES[word] for word in words if word in _SIDES and (views or len(word) > 2)}
+    tokens = _tokens(filename)
+    joined = [found.groups() for word in tokens if word not in _VIEWS and (found := _JOINED.fullmatch(word))]
+    views = {word for word in tokens if word in _VIEWS} | {view for _, view in joined}
+    sides = {_SIDES[word] for word in tokens if word in _SIDES and (views or len(word) > 2)}
     sides |= {side[0] for side, _ in joined}
     return _only(sides), _only(views)
 
@@ -27,12 +27,12 @@ def without_view(filename: str) -> tuple[str, ...]:
     """What a name tells besides side and view, in upper case: patient, date, folder."""
     return tuple(
         word
-        for word in _words(filename)
+        for word in _tokens(filename)
         if word not in _SIDES and word not in _VIEWS and not _JOINED.fullmatch(word)
     )
 
 
-def _words(filename: str) -> list[str]:
+def _tokens(filename: str) -> list[str]:
     """The runs of letters, and of digits, before the last dot."""
     return [word.upper() for word in re.findall(r"[^\W\d_]+|\d+", filename.rsplit(".", 1)[0])]
 

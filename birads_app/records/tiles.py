@@ -102,7 +102,7 @@ def _write(target: Path, scale: GreyScale) -> None:
                 "height": height,
                 "side": SIDE,
                 "levels": levels,
-                "spacing": scale.spacing,
+                "spacing": scale.pixel_spacing,
                 "ends": scale.ends,
                 "presets": [_as_json(preset) for preset in scale.presets],
             }

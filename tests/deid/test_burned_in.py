@@ -44,13 +44,11 @@ def stored(data: bytes) -> PreparedFile:
 )
 def test_text_beside_the_breast_goes_and_the_breast_stays(elements: dict[str, str]) -> None:
     picture, ink = labelled()
-    words = 65535 - picture if "PhotometricInterpretation" in elements else picture
-    kept = stored(dicom_files.mammogram(words, WindowCenter="32768", WindowWidth="65536", **elements))
+    raw = 65535 - picture if "PhotometricInterpretation" in elements else picture
+    kept = stored(dicom_files.mammogram(raw, WindowCenter="32768", WindowWidth="65536", **elements))
     assert (kept.mammogram.pixels == decode(kept.data).pixels).all()  # what was judged is what is stored
     shown = kept.mammogram.pixels.astype(int)
-    before = decode(
-        dicom_files.mammogram(words, WindowCenter="32768", WindowWidth="65536", **elements)
-    ).pixels
+    before = decode(dicom_files.mammogram(raw, WindowCenter="32768", WindowWidth="65536", **elements)).pixels
     assert (shown[ink] < 2 * AIR).all()
     assert (shown == before)[(breast(HEIGHT, WIDTH) > AIR)].all()
 
@@ -75,15 +73,15 @@ def test_what_was_blanked_is_compressed_without_loss(syntax: str, tmp_path: Path
 @pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.JPEGLSLossless])
 def test_blanking_keeps_values_of_every_encoding(syntax: str, tmp_path: Path) -> None:
     picture, ink = labelled()
-    words, elements = picture >> 8, {"BitsStored": 8, "HighBit": 7}  # 8 bits in words of 16
+    raw, elements = picture >> 8, {"BitsStored": 8, "HighBit": 7}  # 8 bits in raw of 16
     if syntax == uid.JPEGLSLossless:
-        data = dicom_files.compressed(words, syntax, tmp_path, **elements)
+        data = dicom_files.compressed(raw, syntax, tmp_path, **elements)
     else:
-        data = dicom_files.as_bytes(dicom_files.dataset(words, **elements), syntax)
+        data = dicom_files.as_bytes(dicom_files.dataset(raw, **elements), syntax)
     kept = parser.read(stored(data).data)
-    found = pixel_data.stored_words(kept)
+    found = pixel_data.raw_pixels(kept)
     assert found.dtype == np.uint16 and kept.encapsulated == (syntax != uid.ExplicitVRBigEndian)
-    assert (found == words)[breast(HEIGHT, WIDTH) > AIR].all() and (found[ink] == AIR >> 8).all()
+    assert (found == raw)[breast(HEIGHT, WIDTH) > AIR].all() and (found[ink] == AIR >> 8).all()
 
 
 @pytest.mark.parametrize("seed", range(3))

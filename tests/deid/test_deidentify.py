@@ -101,7 +101,7 @@ def test_references_to_other_images_go_along() -> None:
 
 def encoded(file: parser.DicomFile) -> bytes:
     """The picture as it is stored, without the offset table before it."""
-    return b"".join(file.parts[1:] if file.encapsulated else file.parts)
+    return b"".join(file.fragments[1:] if file.encapsulated else file.fragments)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_comments_in_compressed_pixels_go(syntax: str, tmp_path: Path) -> None:
     frame = frame[:place] + kind + size + said + frame[place:]
     stored = deidentify(dicom_files.encapsulated(frame, dicom_files.dataset(words), syntax), SITE).data
     assert WORD.encode() not in stored
-    assert (pixel_data.stored_words(parser.read(stored)) == words).all()
+    assert (pixel_data.raw_pixels(parser.read(stored)) == words).all()
 
 
 def test_pseudonyms_are_stable_and_hang_on_the_key() -> None:

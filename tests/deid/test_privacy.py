@@ -116,5 +116,9 @@ def test_real_files_keep_their_picture_and_lose_their_names() -> None:
         for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SOPInstanceUID", "StudyDescription"):
             assert str(given.get(keyword, "absent")).encode() not in kept.data
         seen, before = kept.mammogram, decode(data)
-        assert (seen.view, seen.laterality, seen.spacing) == (before.view, before.laterality, before.spacing)
+        assert (seen.view, seen.laterality, seen.pixel_spacing) == (
+            before.view,
+            before.laterality,
+            before.pixel_spacing,
+        )
         assert seen.pixels.shape == before.pixels.shape

@@ -41,7 +41,7 @@ def test_it_works() -> None:
     assert isinstance(found, Mammogram)
     assert found.pixels.shape == (120, 140) and found.pixels.dtype == np.uint16
     assert (found.source, found.bits, found.view, found.laterality) == ("DICOM", 12, "MLO", "R")
-    assert found.spacing is None and found.colourfulness == 0.0
+    assert found.pixel_spacing is None and found.saturation == 0.0
 
 
 def test_the_name_does_not_matter() -> None:
@@ -310,9 +310,9 @@ def test_nothing_of_a_file_reaches_the_console(tmp_path: Path) -> None:
 )
 def test_real_dicom_files(name: str, expected: tuple) -> None:
     found = decode((REAL / "dicom" / name).read_bytes())
-    spacing = found.spacing and pytest.approx(expected[4], abs=1e-4)
+    spacing = found.pixel_spacing and pytest.approx(expected[4], abs=1e-4)
     assert (found.pixels.shape, found.bits, found.view, found.laterality) == expected[:4]
-    assert found.spacing is None if expected[4] is None else found.spacing[0] == spacing
+    assert found.pixel_spacing is None if expected[4] is None else found.pixel_spacing[0] == spacing
     assert found.notes == ()
 
 

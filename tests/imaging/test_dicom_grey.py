@@ -18,9 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:::PIL", "ignore:::pydicom")
 WORDS = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
-def shown(words: np.ndarray = WORDS, **elements: object) -> Mammogram:
-    """Decode 12-bit words with further elements of the header."""
-    return decode(dicom_files.mammogram(words, **{"BitsStored": 12, "HighBit": 11, **elements}))
+def shown(raw: np.ndarray = WORDS, **elements: object) -> Mammogram:
+    """Decode 12-bit raw with further elements of the header."""
+    return decode(dicom_files.mammogram(raw, **{"BitsStored": 12, "HighBit": 11, **elements}))
 
 
 def lut(first: int, values: list[int], bits: int) -> Sequence:
@@ -97,10 +97,10 @@ def test_a_voi_lut_goes_before_a_window() -> None:
 
 
 def test_a_voi_lut_may_start_below_zero() -> None:
-    words = (WORDS.astype(np.int32) - 2048).astype(np.int16)
+    raw = (WORDS.astype(np.int32) - 2048).astype(np.int16)
     table = list(range(2048))
-    found = decode(dicom_files.mammogram(words, VOILUTSequence=lut(65536 - 1024, table, 11)))
-    expected = np.clip(words.ravel().astype(int) + 1024, 0, 2047) / 2047 * 65535
+    found = decode(dicom_files.mammogram(raw, VOILUTSequence=lut(65536 - 1024, table, 11)))
+    expected = np.clip(raw.ravel().astype(int) + 1024, 0, 2047) / 2047 * 65535
     assert np.abs(found.pixels.ravel() - expected).max() <= 0.501
 
 
@@ -145,32 +145,30 @@ def test_inverse_polarity(elements: dict) -> None:
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_padding_is_black_and_left_out_of_the_range(photometric: str) -> None:
-    words = np.full((64, 64), 1000, np.uint16)
-    words[:, 20:] = np.linspace(1000, 3000, 44).astype(np.uint16)
-    words[:8], words[8:12], words[12:16] = 0, 15, 30
-    found = shown(
-        words, PixelPaddingValue=0, PixelPaddingRangeLimit=30, PhotometricInterpretation=photometric
-    )
+    raw = np.full((64, 64), 1000, np.uint16)
+    raw[:, 20:] = np.linspace(1000, 3000, 44).astype(np.uint16)
+    raw[:8], raw[8:12], raw[12:16] = 0, 15, 30
+    found = shown(raw, PixelPaddingValue=0, PixelPaddingRangeLimit=30, PhotometricInterpretation=photometric)
     assert set(found.pixels[:16].ravel()) == {0}
     ends = {found.pixels[20, 0], found.pixels[20, -1]}
     assert ends == {0, 65535}
 
 
 def test_padding_may_lie_at_the_other_end() -> None:
-    words = np.where(WORDS % 64 < 16, 4095, WORDS // 2).astype(np.uint16)
-    found = shown(words, PixelPaddingValue=4095, PixelPaddingRangeLimit=4090)
-    assert set(found.pixels[words == 4095]) == {0}
+    raw = np.where(WORDS % 64 < 16, 4095, WORDS // 2).astype(np.uint16)
+    found = shown(raw, PixelPaddingValue=4095, PixelPaddingRangeLimit=4090)
+    assert set(found.pixels[raw == 4095]) == {0}
     assert found.pixels.max() == 65535
 
 
 def test_signed_padding_written_as_unsigned() -> None:
-    words = (WORDS.astype(np.int32)).astype(np.int16)
-    words[0] = -2000
-    built = dicom_files.dataset(words)
+    raw = (WORDS.astype(np.int32)).astype(np.int16)
+    raw[0] = -2000
+    built = dicom_files.dataset(raw)
     built.add_new("PixelPaddingValue", "US", 65536 - 2000)
     found = decode(dicom_files.as_bytes(built))
     assert set(found.pixels[0]) == {0}
-    assert np.abs(found.pixels[1:].astype(float) - (words[1:] - 64) / 4031 * 65535).max() <= 0.51
+    assert np.abs(found.pixels[1:].astype(float) - (raw[1:] - 64) / 4031 * 65535).max() <= 0.51
 
 
 def test_without_a_window_the_whole_range_is_used() -> None:
@@ -219,11 +217,9 @@ def test_raw_values_are_shown_by_their_logarithm(elements: dict) -> None:
 
 
 def test_raw_values_that_grow_with_thickness_are_not_turned() -> None:
-    words = (16000 - raw_words()).astype(np.uint16)
+    raw = (16000 - raw_words()).astype(np.uint16)
     found = decode(
-        dicom_files.mammogram(
-            words, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationshipSign=-1
-        )
+        dicom_files.mammogram(raw, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationshipSign=-1)
     )
     assert found.pixels[0, 0] == 0 and found.pixels[0, -1] == 65535
 
@@ -238,9 +234,9 @@ def test_a_constant_image_stays_constant() -> None:
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("representation", ["US", "OW"])
 def test_tables_and_padding_in_every_encoding(syntax: str, signed: bool, representation: str) -> None:
-    words = WORDS.astype(np.int16 if signed else np.uint16)
+    raw = WORDS.astype(np.int16 if signed else np.uint16)
     table = [round(4095 * (index / 1999) ** 2) for index in range(2000)]
-    built = dicom_files.dataset(words, VOILUTSequence=lut(1000, table, 12))
+    built = dicom_files.dataset(raw, VOILUTSequence=lut(1000, table, 12))
     built.add_new("PixelPaddingValue", "SS" if signed else "US", 0)
     built.add_new("PixelPaddingRangeLimit", "SS" if signed else "US", 30)
     if representation == "OW":

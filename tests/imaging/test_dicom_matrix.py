@@ -1,4 +1,4 @@
-"""Transfer syntaxes by depth and sign, and all that turns words to grey in combination, worked out value by value."""
+"""Transfer syntaxes by depth and sign, and all that turns raw to grey in combination, worked out value by value."""
 
 import math
 from itertools import product
@@ -65,7 +65,7 @@ TABLE = [round(4095 * (index / 1023) ** 0.7) for index in range(1024)]
 @pytest.mark.parametrize("voi", ["none", *WINDOWS, "TABLE"])
 def test_each_way_from_words_to_grey(signed: bool, polarity: str, voi: str) -> None:
     first = -512 if signed else 0
-    words = np.arange(first, first + 1024).reshape(16, 64)
+    raw = np.arange(first, first + 1024).reshape(16, 64)
     for rescale, padding in product(RESCALES, PADDINGS):
         elements: dict[str, object] = {"BitsStored": 10, "HighBit": 9}
         if polarity == "INVERSE":
@@ -78,9 +78,9 @@ def test_each_way_from_words_to_grey(signed: bool, polarity: str, voi: str) -> N
             ("PixelPaddingValue", "PixelPaddingRangeLimit"), (first + p for p in padding), strict=False
         )
         elements |= voi_elements(voi)
-        shown = decode(dicom_files.mammogram(words.astype("i2" if signed else "u2"), **elements)).pixels
+        shown = decode(dicom_files.mammogram(raw.astype("i2" if signed else "u2"), **elements)).pixels
         expected = [
-            grey(int(word), first, rescale, padding, voi, polarity != "MONOCHROME2") for word in words.flat
+            grey(int(word), first, rescale, padding, voi, polarity != "MONOCHROME2") for word in raw.flat
         ]
         assert np.abs(shown.ravel() / 65535 - expected).max() <= HALF_A_LEVEL, (rescale, padding)
 
@@ -97,11 +97,11 @@ SHAPES: tuple[dict[str, object], ...] = (
 @pytest.mark.parametrize("elements", SHAPES, ids=lambda elements: "-".join(elements))
 @pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
 def test_each_statement_of_the_pixels_shape(elements: dict[str, object], polarity: str) -> None:
-    words = dicom_files.picture(12)
+    raw = dicom_files.picture(12)
     spread = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": polarity}
-    shown = decode(dicom_files.mammogram(words, **spread, **elements)).pixels / 65535
+    shown = decode(dicom_files.mammogram(raw, **spread, **elements)).pixels / 65535
     height, width = next(iter(elements.values()))
-    grey_levels = words / 4095 if polarity == "MONOCHROME2" else 1 - words / 4095
+    grey_levels = raw / 4095 if polarity == "MONOCHROME2" else 1 - raw / 4095
     expected = enlarged(enlarged(grey_levels, height / width).T, width / height).T
     assert np.abs(shown - expected).max() <= 2 * HALF_A_LEVEL
 

@@ -1,4 +1,4 @@
-"""Every transfer syntax gives back the words that were stored."""
+"""Every transfer syntax gives back the raw that were stored."""
 
 import contextlib
 from pathlib import Path
@@ -25,8 +25,8 @@ LOSSLESS = [
 ]
 
 
-def stored_words(data: bytes) -> np.ndarray:
-    return pixel_data.stored_words(parser.read(data))
+def raw_pixels(data: bytes) -> np.ndarray:
+    return pixel_data.raw_pixels(parser.read(data))
 
 
 @pytest.mark.parametrize(
@@ -34,23 +34,23 @@ def stored_words(data: bytes) -> np.ndarray:
 )
 @pytest.mark.parametrize("bits", [12, 16])
 def test_uncompressed(syntax: str, bits: int) -> None:
-    words = picture(bits)
-    data = dicom_files.as_bytes(dicom_files.dataset(words), syntax)
-    assert np.array_equal(stored_words(data), words)
+    raw = picture(bits)
+    data = dicom_files.as_bytes(dicom_files.dataset(raw), syntax)
+    assert np.array_equal(raw_pixels(data), raw)
 
 
 @pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian])
 def test_uncompressed_bytes(syntax: str) -> None:
-    words = picture(8)
-    assert np.array_equal(stored_words(dicom_files.as_bytes(dicom_files.dataset(words), syntax)), words)
+    raw = picture(8)
+    assert np.array_equal(raw_pixels(dicom_files.as_bytes(dicom_files.dataset(raw), syntax)), raw)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
 def test_lossless(syntax: uid.UID, bits: int, tmp_path: Path) -> None:
-    words = picture(bits)
-    data = dicom_files.compressed(words, syntax, tmp_path, BitsStored=bits, HighBit=bits - 1)
-    assert np.array_equal(stored_words(data), words)
+    raw = picture(bits)
+    data = dicom_files.compressed(raw, syntax, tmp_path, BitsStored=bits, HighBit=bits - 1)
+    assert np.array_equal(raw_pixels(data), raw)
 
 
 @pytest.mark.parametrize(
@@ -59,45 +59,45 @@ def test_lossless(syntax: uid.UID, bits: int, tmp_path: Path) -> None:
     ids=lambda syntax: syntax.name,
 )
 def test_lossy_12_bit(syntax: uid.UID, tmp_path: Path) -> None:
-    words = picture(12, 128, 96)
-    data = dicom_files.compressed(words, syntax, tmp_path, BitsStored=12, HighBit=11)
-    assert np.abs(stored_words(data).astype(int) - words).max() <= 40  # 1 % of the range
+    raw = picture(12, 128, 96)
+    data = dicom_files.compressed(raw, syntax, tmp_path, BitsStored=12, HighBit=11)
+    assert np.abs(raw_pixels(data).astype(int) - raw).max() <= 40  # 1 % of the range
 
 
 @pytest.mark.parametrize(
     "syntax", [uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit], ids=lambda syntax: syntax.name
 )
 def test_lossy_jpeg(syntax: uid.UID, tmp_path: Path) -> None:
-    words = picture(8, 128, 96)
-    data = dicom_files.compressed(words, syntax, tmp_path)
-    assert np.abs(stored_words(data).astype(int) - words).max() <= 6
+    raw = picture(8, 128, 96)
+    data = dicom_files.compressed(raw, syntax, tmp_path)
+    assert np.abs(raw_pixels(data).astype(int) - raw).max() <= 6
 
 
 @pytest.mark.parametrize("fragments", [2, 5])
 def test_a_frame_in_fragments_is_joined(fragments: int, tmp_path: Path) -> None:
-    words = picture(12)
-    frame = dicom_files.encode_jpeg_2000(words, bits_stored=12)
-    built = dicom_files.dataset(words, BitsStored=12, HighBit=11)
+    raw = picture(12)
+    frame = dicom_files.encode_jpeg_2000(raw, bits_stored=12)
+    built = dicom_files.dataset(raw, BitsStored=12, HighBit=11)
     data = dicom_files.encapsulated(frame, built, uid.JPEG2000Lossless, fragments)
-    assert np.array_equal(stored_words(data), words)
+    assert np.array_equal(raw_pixels(data), raw)
 
 
 @pytest.mark.parametrize("syntax", [*LOSSLESS, uid.ExplicitVRLittleEndian], ids=lambda syntax: syntax.name)
 def test_signed_values_keep_their_order(syntax: uid.UID, tmp_path: Path) -> None:
-    words = (picture(12).astype(np.int32) - 2048).astype(np.int16)
+    raw = (picture(12).astype(np.int32) - 2048).astype(np.int16)
     if syntax == uid.ExplicitVRLittleEndian:
-        data = dicom_files.mammogram(words)
+        data = dicom_files.mammogram(raw)
     else:
-        data = dicom_files.compressed(words, syntax, tmp_path)
+        data = dicom_files.compressed(raw, syntax, tmp_path)
     pixels = decode(data).pixels.astype(float)
-    expected = (words - words.min()) * (65535 / np.ptp(words.astype(int)))
+    expected = (raw - raw.min()) * (65535 / np.ptp(raw.astype(int)))
     assert np.abs(pixels - expected).max() <= 0.51
 
 
 def test_bits_above_the_stored_ones_are_ignored() -> None:
-    words = picture(12)
-    overlaid = words | 0xA000
-    plain = decode(dicom_files.mammogram(words, BitsStored=12, HighBit=11))
+    raw = picture(12)
+    overlaid = raw | 0xA000
+    plain = decode(dicom_files.mammogram(raw, BitsStored=12, HighBit=11))
     assert np.array_equal(
         decode(dicom_files.mammogram(overlaid, BitsStored=12, HighBit=11)).pixels, plain.pixels
     )
@@ -105,10 +105,10 @@ def test_bits_above_the_stored_ones_are_ignored() -> None:
 
 
 def test_bits_may_lie_high_in_the_word() -> None:
-    words = picture(12)
-    shifted = (words << 4).astype(np.uint16)
+    raw = picture(12)
+    shifted = (raw << 4).astype(np.uint16)
     high = decode(dicom_files.mammogram(shifted, BitsStored=12, HighBit=15))
-    low = decode(dicom_files.mammogram(words, BitsStored=12, HighBit=11))
+    low = decode(dicom_files.mammogram(raw, BitsStored=12, HighBit=11))
     assert np.array_equal(high.pixels, low.pixels)
 
 
@@ -166,7 +166,7 @@ def test_a_forged_precision_ends_no_process(precision: int, tmp_path: Path) -> N
 )
 def test_comments_of_other_programs_are_skipped(segment: bytes, tmp_path: Path) -> None:
     data = dicom_files.compressed(picture(), uid.JPEGLosslessSV1, tmp_path)
-    assert np.array_equal(stored_words(with_segment(data, segment)), picture())
+    assert np.array_equal(raw_pixels(with_segment(data, segment)), picture())
 
 
 @pytest.mark.parametrize(

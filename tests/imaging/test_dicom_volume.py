@@ -1,4 +1,4 @@
-"""Tomosynthesis: the brightest value along the slices, one slice at a time, or a refusal."""
+"""Tomosynthesis: the brightest value along the frames, one slice at a time, or a refusal."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 SLICES = np.random.default_rng(0).integers(1, 4096, (5, 40, 52), dtype=np.uint16)
 
 
-def volume(slices: np.ndarray = SLICES, **elements: object) -> Dataset:
-    """An uncompressed volume of 12-bit slices."""
-    depth = {"BitsStored": 12, "HighBit": 11, "SOPClassUID": TOMOSYNTHESIS, "NumberOfFrames": len(slices)}
-    built = dicom_files.dataset(slices[0], **{**depth, **elements})
-    built.PixelData = slices.tobytes()
+def volume(frames: np.ndarray = SLICES, **elements: object) -> Dataset:
+    """An uncompressed volume of 12-bit frames."""
+    depth = {"BitsStored": 12, "HighBit": 11, "SOPClassUID": TOMOSYNTHESIS, "NumberOfFrames": len(frames)}
+    built = dicom_files.dataset(frames[0], **{**depth, **elements})
+    built.PixelData = frames.tobytes()
     return built
 
 
@@ -83,7 +83,7 @@ def test_what_is_said_for_all_slices_counts() -> None:
         Sequence([rescale]),
     )
     found = decode(dicom_files.as_bytes(volume(SharedFunctionalGroupsSequence=Sequence([group]))))
-    assert (found.laterality, found.spacing) == ("R", (0.1, 0.1))
+    assert (found.laterality, found.pixel_spacing) == ("R", (0.1, 0.1))
     expected = np.clip((SLICES.max(axis=0) * 0.5 + 100 - 999.5) / 800 + 0.5, 0, 1) * 65535
     assert np.abs(found.pixels - expected).max() <= 0.51
 
@@ -95,7 +95,7 @@ def test_it_may_be_refused() -> None:
 
 def test_a_synthetic_2d_image_is_an_ordinary_image() -> None:
     data = dicom_files.as_bytes(volume(SLICES[:1]))
-    for setting in ("maximum", "refuse"):
+    for setting in ("mip", "maximum", "refuse"):
         found = decode(data, tomosynthesis=setting)
         assert np.abs(found.pixels - stretched(SLICES[0])).max() <= 0.51
         assert not any("tomosynthesis" in note for note in found.notes)

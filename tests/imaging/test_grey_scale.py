@@ -15,8 +15,8 @@ WORDS = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 SIGNED = (WORDS.astype(np.int32) - 2048).astype(np.int16)
 
 
-def made(words: np.ndarray = WORDS, **elements: object) -> bytes:
-    return dicom_files.mammogram(words, **{"BitsStored": 12, "HighBit": 11, **elements})
+def made(raw: np.ndarray = WORDS, **elements: object) -> bytes:
+    return dicom_files.mammogram(raw, **{"BitsStored": 12, "HighBit": 11, **elements})
 
 
 def lut(first: int, values: list[int], bits: int, name: str = "") -> Dataset:
@@ -111,7 +111,7 @@ def test_a_window_that_hides_the_picture_comes_after_the_whole_range() -> None:
 
 def test_spacing_is_the_file_s() -> None:
     assert grayscale_range.read(made(PixelSpacing=[0.07, 0.07])).spacing == (0.07, 0.07)
-    assert grayscale_range.read(PICTURES["16-bit PNG"]).spacing is None
+    assert grayscale_range.read(PICTURES["16-bit PNG"]).pixel_spacing is None
 
 
 def test_pixels_are_made_square_as_decode_makes_them() -> None:

@@ -35,7 +35,7 @@ def tiff(values: np.ndarray, **options: object) -> bytes:
 def test_8_bit(source: str) -> None:
     found = decode(encode(Image.fromarray(EIGHT), FORMATS[source]), "anything.dcm")
     assert np.array_equal(found.pixels, EIGHT.astype(np.uint16) * 257)
-    assert (found.source, found.bits, found.view, found.colourfulness, found.notes) == (
+    assert (found.source, found.bits, found.view, found.saturation, found.notes) == (
         source,
         8,
         None,
@@ -107,17 +107,17 @@ def test_values_that_are_no_numbers() -> None:
 
 def test_grey_stored_as_colour_is_not_colourful() -> None:
     image = Image.fromarray(EIGHT)
-    assert decode(encode(image.convert("RGB"), "PNG")).colourfulness == 0.0
-    assert decode(encode(image.convert("P"), "PNG")).colourfulness == 0.0
+    assert decode(encode(image.convert("RGB"), "PNG")).saturation == 0.0
+    assert decode(encode(image.convert("P"), "PNG")).saturation == 0.0
     assert np.array_equal(decode(encode(image.convert("RGB"), "PNG")).pixels, EIGHT.astype(np.uint16) * 257)
 
 
 def test_colours_are_measured() -> None:
     red = np.zeros((40, 40, 3), np.uint8)
     red[..., 0] = 200
-    assert decode(encode(Image.fromarray(red), "PNG")).colourfulness == 1.0
+    assert decode(encode(Image.fromarray(red), "PNG")).saturation == 1.0
     tinted = np.full((40, 40, 3), (100, 100, 80), np.uint8)
-    assert decode(encode(Image.fromarray(tinted), "PNG")).colourfulness == pytest.approx(0.2)
+    assert decode(encode(Image.fromarray(tinted), "PNG")).saturation == pytest.approx(0.2)
 
 
 def test_transparent_parts_are_black_and_noted() -> None:

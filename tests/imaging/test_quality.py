@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from birads_app.imaging.decode import Mammogram, decode
 from birads_app.imaging.quality import check
-from birads_app.imaging.raster import colourfulness
+from birads_app.imaging.raster import saturation
 from birads_app.terms.errors import NotAMammogram
 from training.phantoms.generate import WHITE, patients
 
@@ -27,7 +27,7 @@ RADIUS = np.hypot(ROWS - SIDE / 2, COLUMNS - SIDE / 2)
 
 def mammogram(picture: np.ndarray) -> Mammogram:
     """Wrap 8-bit grey or RGB, or 16-bit grey."""
-    colour = colourfulness(picture) if picture.ndim == 3 else 0.0
+    colour = saturation(picture) if picture.ndim == 3 else 0.0
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
     pixels = grey if grey.dtype == np.uint16 else grey.astype(np.uint16) * np.uint16(257)
     return Mammogram(pixels, "PNG", 8, None, None, None, colour, ())
@@ -45,8 +45,8 @@ def refusal(picture: np.ndarray) -> str:
     return str(caught.value)
 
 
-def said(picture: np.ndarray, words: str) -> bool:
-    return any(words in warning for warning in check(mammogram(picture)))
+def said(picture: np.ndarray, raw: str) -> bool:
+    return any(raw in warning for warning in check(mammogram(picture)))
 
 
 def fractal(height: int, width: int, seed: int, steepness: float = 1.5) -> np.ndarray:
@@ -96,9 +96,9 @@ def page(ink: int, paper: int, size: int, lines: int = 100, angle: float = 0.0) 
     """A page of text, uint8 grey."""
     image = Image.new("L", (800, 1100), paper)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
-    words = "scattered fibroglandular density without suspicious mass routine screening is recommended"
+    raw = "scattered fibroglandular density without suspicious mass routine screening is recommended"
     for line in range(min(lines, int(960 / (1.5 * size)))):
-        draw.text((70, 70 + 1.5 * size * line), words[line % 9 :][: int(1250 / size)], fill=ink, font=font)
+        draw.text((70, 70 + 1.5 * size * line), raw[line % 9 :][: int(1250 / size)], fill=ink, font=font)
     return np.asarray(image.rotate(angle, fillcolor=paper))
 
 

@@ -76,7 +76,7 @@ def test_the_limit_holds_for_what_is_enlarged() -> None:
 @pytest.mark.parametrize("pair", [[0.05, 1.5], [1.5, 0.05]])
 def test_a_shape_that_no_mammogram_has_is_noted_and_nothing_is_enlarged(pair: list[float]) -> None:
     found = decode(dicom_files.mammogram(breast(96, 64), PixelSpacing=pair))
-    assert found.pixels.shape == (96, 64) and found.spacing is None
+    assert found.pixels.shape == (96, 64) and found.pixel_spacing is None
     assert any("no mammogram has" in note for note in found.notes)
 
 
@@ -88,11 +88,11 @@ def test_marks_are_blanked_in_the_stored_words(spacing: tuple[float, float]) -> 
     cv2.putText(ink, "17.02.1933", (480, 920), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 240, 3)
     data = file(np.maximum(picture, ink.astype(np.uint16) * 250), spacing, BurnedInAnnotation="YES")
     kept = without_identity(data, "", Pseudonyms("k" * 64))
-    words = pixel_data.stored_words(parser.read(kept.data))
-    assert words.shape == coarsened(picture, spacing).shape and kept.mammogram.pixels.shape == picture.shape
-    assert (words[coarsened(ink, spacing) > 0] < 2 * AIR).all()
+    raw = pixel_data.raw_pixels(parser.read(kept.data))
+    assert raw.shape == coarsened(picture, spacing).shape and kept.mammogram.pixels.shape == picture.shape
+    assert (raw[coarsened(ink, spacing) > 0] < 2 * AIR).all()
     tissue = cv2.erode((coarsened(picture, spacing) > 2 * AIR).astype(np.uint8), np.ones((3, 3))) > 0
-    assert (words == coarsened(picture, spacing))[tissue].all()
+    assert (raw == coarsened(picture, spacing))[tissue].all()
     assert (decode(kept.data).pixels == kept.mammogram.pixels).all()
 
 

@@ -26,12 +26,12 @@ def picture(bits: int = 12, rows: int = 37, columns: int = 54) -> np.ndarray:
     return scaled.astype(np.uint8 if bits <= 8 else np.uint16)
 
 
-def dataset(words: np.ndarray | None, **elements: object) -> Dataset:
+def dataset(raw: np.ndarray | None, **elements: object) -> Dataset:
     """An uncompressed mammogram's data set.
 
     Parameters
     ----------
-    words : array of shape (rows, columns), uint8, uint16 or int16, as it is to be stored; None for no pixels
+    raw : array of shape (rows, columns), uint8, uint16 or int16, as it is to be stored; None for no pixels
     elements : further elements by keyword; None takes one away
     """
     meta = FileMetaDataset()
@@ -41,13 +41,13 @@ def dataset(words: np.ndarray | None, **elements: object) -> Dataset:
     built = Dataset()
     built.file_meta = meta
     built.SOPClassUID, built.SOPInstanceUID, built.Modality = MAMMOGRAPHY, "1.2.3.4", "MG"
-    if words is not None:
-        bits = 8 * words.dtype.itemsize
-        built.Rows, built.Columns = words.shape
+    if raw is not None:
+        bits = 8 * raw.dtype.itemsize
+        built.Rows, built.Columns = raw.shape
         built.SamplesPerPixel, built.PhotometricInterpretation = 1, "MONOCHROME2"
         built.BitsAllocated, built.BitsStored, built.HighBit = bits, bits, bits - 1
-        built.PixelRepresentation = int(words.dtype.kind == "i")
-        data = words.tobytes()
+        built.PixelRepresentation = int(raw.dtype.kind == "i")
+        data = raw.tobytes()
         built.add_new("PixelData", "OW" if bits == 16 else "OB", data + bytes(len(data) % 2))
     for keyword, value in elements.items():
         if value is None:
@@ -69,9 +69,9 @@ def as_bytes(built: Dataset, syntax: str = uid.ExplicitVRLittleEndian) -> bytes:
     return stream.getvalue()
 
 
-def mammogram(words: np.ndarray, **elements: object) -> bytes:
+def mammogram(raw: np.ndarray, **elements: object) -> bytes:
     """An uncompressed file; parameters as in :func:`dataset`."""
-    return as_bytes(dataset(words, **elements))
+    return as_bytes(dataset(raw, **elements))
 
 
 def encapsulated(frame: bytes, built: Dataset, syntax: str, fragments: int = 1) -> bytes:
@@ -82,9 +82,9 @@ def encapsulated(frame: bytes, built: Dataset, syntax: str, fragments: int = 1) 
     return as_bytes(built, syntax)
 
 
-def compressed(words: np.ndarray, syntax: str, folder: Path, **elements: object) -> bytes:
+def compressed(raw: np.ndarray, syntax: str, folder: Path, **elements: object) -> bytes:
     """A file in a compressed transfer syntax, by another program than the one that reads it where there is one."""
-    built = dataset(words, **elements)
+    built = dataset(raw, **elements)
     if syntax in (uid.JPEGLossless, uid.JPEGLosslessSV1):
         return _by_gdcm(built, syntax, folder)
     if syntax in (uid.RLELossless, uid.JPEGLSLossless, uid.JPEGLSNearLossless):
@@ -92,16 +92,16 @@ def compressed(words: np.ndarray, syntax: str, folder: Path, **elements: object)
         return as_bytes(built, syntax)
     if syntax in (uid.JPEG2000Lossless, uid.JPEG2000):
         lossy = {"compression_ratios": [4.0]} if syntax == uid.JPEG2000 else {}
-        frame = encode_jpeg_2000(words, bits_stored=built.BitsStored, **lossy)
+        frame = encode_jpeg_2000(raw, bits_stored=built.BitsStored, **lossy)
         return encapsulated(frame, built, syntax)
     if syntax in HTJ2K:
         lossy = {"reversible": False, "level": 0.0002} if syntax == uid.HTJ2K else {}
-        return encapsulated(bytes(imagecodecs.htj2k_encode(words, **lossy)), built, syntax)
-    if words.dtype == np.uint16:
-        frame = imagecodecs.jpeg8_encode(words, level=98, bitspersample=built.BitsStored)
+        return encapsulated(bytes(imagecodecs.htj2k_encode(raw, **lossy)), built, syntax)
+    if raw.dtype == np.uint16:
+        frame = imagecodecs.jpeg8_encode(raw, level=98, bitspersample=built.BitsStored)
         return encapsulated(bytes(frame), built, syntax)
     stream = io.BytesIO()
-    Image.fromarray(words).save(stream, "JPEG", quality=98)
+    Image.fromarray(raw).save(stream, "JPEG", quality=98)
     return encapsulated(stream.getvalue(), built, syntax)
 
 

@@ -1,4 +1,4 @@
-"""Every transfer syntax with every depth: what becomes of words that are written by another program.
+"""Every transfer syntax with every depth: what becomes of raw that are written by another program.
 
 The same cells are a test (``test_dicom_matrix``) and the table of ``docs/dicom.md`` (make dicom-table).
 """
@@ -20,7 +20,7 @@ class Row:
     """A transfer syntax.
 
     bits, signed : depths and signs that the test's encoder can write
-    tolerance : largest difference allowed to the words written, as a share of their range; 0 is exact
+    tolerance : largest difference allowed to the raw written, as a share of their range; 0 is exact
     writer, reader : the programs that encode and decode
     """
 
@@ -53,19 +53,19 @@ ROWS = (
 
 
 def difference(row: Row, bits: int, signed: bool, folder: Path) -> float:
-    """Write a picture, read it, and give the largest difference as a share of the words' range.
+    """Write a picture, read it, and give the largest difference as a share of the raw' range.
 
     Without window and rescale, the smallest word is shown as 0 and the largest as 65,535; that is all that
     is taken from the reading side.
     """
-    words = dicom_files.picture(bits, 96, 128).astype(np.int64) - (1 << (bits - 1) if signed else 0)
+    raw = dicom_files.picture(bits, 96, 128).astype(np.int64) - (1 << (bits - 1) if signed else 0)
     kind = ("i" if signed else "u") + ("1" if bits == 8 else "2")
-    stored = words.astype(kind)
+    stored = raw.astype(kind)
     depth = {"BitsStored": bits, "HighBit": bits - 1}
     if row.syntax.is_encapsulated:
         data = dicom_files.compressed(stored, row.syntax, folder, **depth)
     else:
         data = dicom_files.as_bytes(dicom_files.dataset(stored, **depth), row.syntax)
     shown = decode(data).pixels
-    expected = (words - words.min()) / np.ptp(words)
+    expected = (raw - raw.min()) / np.ptp(raw)
     return float(np.abs(shown / 65535 - expected).max())

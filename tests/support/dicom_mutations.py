@@ -105,12 +105,12 @@ def built() -> dict[str, Source]:
     with tempfile.TemporaryDirectory() as folder:
         for row in ROWS:
             bits = 12 if 12 in row.bits else 8
-            words = (breast(160, 128) >> (16 - bits)).astype(np.uint16 if bits > 8 else np.uint8)
+            raw = (breast(160, 128) >> (16 - bits)).astype(np.uint16 if bits > 8 else np.uint8)
             depth = {"BitsStored": bits, "HighBit": bits - 1}
             if row.syntax.is_encapsulated:
-                files[row.syntax.name] = dicom_files.compressed(words, row.syntax, Path(folder), **depth)
+                files[row.syntax.name] = dicom_files.compressed(raw, row.syntax, Path(folder), **depth)
             else:
-                files[row.syntax.name] = dicom_files.as_bytes(rich(words), row.syntax)
+                files[row.syntax.name] = dicom_files.as_bytes(rich(raw), row.syntax)
     files["tomosynthesis"] = dicom_files.as_bytes(volume(None))
     files["tomosynthesis, JPEG 2000"] = dicom_files.as_bytes(
         volume(uid.JPEG2000Lossless), uid.JPEG2000Lossless
@@ -125,7 +125,7 @@ def real() -> dict[str, Source]:
     return {path.name: taken_apart(path.read_bytes()) for path in sorted(REAL.glob("*.dcm"))}
 
 
-def rich(words: np.ndarray) -> Dataset:
+def rich(raw: np.ndarray) -> Dataset:
     """A mammogram that makes use of nearly all that is read."""
     table, code, modifier = Dataset(), Dataset(), Dataset()
     table.add_new("LUTDescriptor", "US", [4096, 0, 12])
@@ -138,7 +138,7 @@ def rich(words: np.ndarray) -> Dataset:
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "399162004", "SCT", "cranio-caudal"
     code.ViewModifierCodeSequence = Sequence([modifier])
     return dicom_files.dataset(
-        words,
+        raw,
         BitsStored=12,
         HighBit=11,
         ViewCodeSequence=Sequence([code]),
@@ -158,13 +158,13 @@ def rich(words: np.ndarray) -> Dataset:
 
 def volume(syntax: str | None) -> Dataset:
     """Three slices of tomosynthesis; uncompressed, or in JPEG 2000."""
-    slices = [breast(160, 128, seed=number) >> 4 for number in range(3)]
+    frames = [breast(160, 128, seed=number) >> 4 for number in range(3)]
     anatomy, window, group = Dataset(), Dataset(), Dataset()
     anatomy.FrameLaterality = "L"
     window.WindowCenter, window.WindowWidth = 2048, 4096
     group.FrameAnatomySequence, group.FrameVOILUTSequence = Sequence([anatomy]), Sequence([window])
     made = dicom_files.dataset(
-        slices[0],
+        frames[0],
         BitsStored=12,
         HighBit=11,
         SOPClassUID=_TOMOSYNTHESIS,
@@ -172,9 +172,9 @@ def volume(syntax: str | None) -> Dataset:
         SharedFunctionalGroupsSequence=Sequence([group]),
     )
     if syntax is None:
-        made.PixelData = b"".join(one.tobytes() for one in slices)
+        made.PixelData = b"".join(one.tobytes() for one in frames)
     else:
-        made.PixelData = encapsulate([dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in slices])
+        made.PixelData = encapsulate([dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in frames])
         made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
     return made
 

@@ -16,7 +16,7 @@ def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryv
 
     Parameters
     ----------
-    parts : the offset table, which may be empty, and the fragments
+    fragments : the offset table, which may be empty, and the fragments
     count : number of frames that the header declares
 
     Raises

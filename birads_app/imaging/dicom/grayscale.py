@@ -1,9 +1,9 @@
-"""Stored words -> presentation values, by the standard's order of operations (PS3.4 N.2, PS3.3 C.8.11).
+"""Stored raw -> presentation values, by the standard's order of operations (PS3.4 N.2, PS3.3 C.8.11).
 
 padding -> modality LUT -> VOI LUT or window -> polarity -> 0..65535
 
 All of it depends on nothing but the stored value, so it is worked out once for each of the at most 65,536
-words and then applied as one look-up table.
+raw and then applied as one look-up table.
 """
 
 from collections.abc import Iterator
@@ -36,19 +36,19 @@ _BAD_WINDOW_NOTE = msg("window-ignored")
 class _Values:
     """What each possible word means.
 
-    words : int array (n,), the stored value of every word 0..n-1
+    raw : int array (n,), the stored value of every word 0..n-1
     modality : float array (n,), the same after the modality LUT
     padding : bool array (n,), True where the word stands for no measurement
     """
 
-    words: np.ndarray
+    raw: np.ndarray
     modality: np.ndarray
     padding: np.ndarray
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """How a picture's words are to be shown.
+    """How a picture's raw are to be shown.
 
     measured : float array (n,), what each possible word measures
     padding : bool array (n,), True where the word stands for no measurement, which is shown black
@@ -64,59 +64,59 @@ class Rendering:
     notes: tuple[Message, ...] = ()
 
 
-def present(dataset: Dataset, words: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
-    """Turn stored words into presentation values.
+def present(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
+    """Turn stored raw into presentation values.
 
     Parameters
     ----------
     dataset : the image's header
-    words : uint8 or uint16 array of shape (rows, columns), as stored
+    raw : uint8 or uint16 array of shape (rows, columns), as stored
 
     Returns
     -------
     uint16 array of shape (rows, columns), 0 black .. 65535 white, air dark; and notes for the reader
     """
-    found = rendering(dataset, words)
+    found = rendering(dataset, raw)
     shown = found.curves[0](found.measured)
     shown = 1.0 - shown if found.inverted else shown
     shown[found.padding] = 0.0
-    return look_up(np.rint(shown * _WHITE).astype(np.uint16), words), found.notes
+    return look_up(np.rint(shown * _WHITE).astype(np.uint16), raw), found.notes
 
 
-def rendering(dataset: Dataset, words: np.ndarray) -> Rendering:
-    """Say how words are to be shown; parameters as :func:`present`.
+def rendering(dataset: Dataset, raw: np.ndarray) -> Rendering:
+    """Say how raw are to be shown; parameters as :func:`present`.
 
     The file's tables come first, then its windows, in its order. Where the first of them cannot be used, the
     whole range does, or the logarithm of raw values.
     """
-    values = _values(dataset, layout(dataset), 1 << 8 * words.dtype.itemsize)
+    values = _values(dataset, layout(dataset), 1 << 8 * raw.dtype.itemsize)
     curves = (*_tables(dataset, values), *_windows(dataset))
     notes: tuple[Message, ...] = ()
-    if not curves or _hides(curves[0](values.modality), values, words):
+    if not curves or _hides(curves[0](values.modality), values, raw):
         if _for_processing(dataset):
-            return _raw(dataset, values, words)
+            return _raw(dataset, values, raw)
         notes = (_BAD_WINDOW_NOTE if curves else _NO_WINDOW_NOTE,)
-        curves = (Curve(*span(values.modality, values.padding, words), source="range"), *curves)
+        curves = (Curve(*span(values.modality, values.padding, raw), source="range"), *curves)
     return Rendering(values.modality, values.padding, curves, _inverted(dataset), notes)
 
 
-def from_dark_to_bright(dataset: Dataset, words: np.dtype) -> np.ndarray:
-    """All words of the given type in the order in which they are shown, padding first."""
-    values = _values(dataset, layout(dataset), 1 << 8 * words.itemsize)
+def from_dark_to_bright(dataset: Dataset, raw: np.dtype) -> np.ndarray:
+    """All raw of the given type in the order in which they are shown, padding first."""
+    values = _values(dataset, layout(dataset), 1 << 8 * raw.itemsize)
     brightness = -values.modality if _inverted(dataset) else values.modality
-    return np.lexsort((brightness, ~values.padding)).astype(words)
+    return np.lexsort((brightness, ~values.padding)).astype(raw)
 
 
 def _values(dataset: Dataset, pixel: Layout, count: int) -> _Values:
     """Work out every word's stored value, its modality value, and whether it is padding."""
-    words = _stored(np.arange(count), pixel)
-    return _Values(words, _modality(dataset, words), _padding(dataset, pixel, words))
+    raw = _stored(np.arange(count), pixel)
+    return _Values(raw, _modality(dataset, raw), _padding(dataset, pixel, raw))
 
 
-def _stored(words: np.ndarray, pixel: Layout) -> np.ndarray:
-    """Cut the used bits out of words and give them their sign."""
+def _stored(raw: np.ndarray, pixel: Layout) -> np.ndarray:
+    """Cut the used bits out of raw and give them their sign."""
     size = 1 << pixel.bits_stored
-    stored = (words >> (pixel.high_bit + 1 - pixel.bits_stored)) & (size - 1)
+    stored = (raw >> (pixel.high_bit + 1 - pixel.bits_stored)) & (size - 1)
     return np.where(stored >= size // 2, stored - size, stored) if pixel.signed else stored
 
 
@@ -126,7 +126,7 @@ def _padding(dataset: Dataset, pixel: Layout, stored: np.ndarray) -> np.ndarray:
     if value is None:
         return np.zeros(stored.shape, bool)
     bounds = np.array([value, value if limit is None else limit]).astype(np.int64)
-    if pixel.signed:  # some writers give the limits as unsigned words
+    if pixel.signed:  # some writers give the limits as unsigned raw
         bounds = np.where(bounds >= 1 << 15, bounds - (1 << 16), bounds)
     return (stored >= bounds.min()) & (stored <= bounds.max())
 
@@ -198,26 +198,26 @@ def _for_processing(dataset: Dataset) -> bool:
     return intent or text(dataset, "SOPClassUID") == _FOR_PROCESSING_CLASS
 
 
-def _hides(shown: np.ndarray, values: _Values, words: np.ndarray) -> bool:
+def _hides(shown: np.ndarray, values: _Values, raw: np.ndarray) -> bool:
     """Tell whether a window leaves next to nothing of a picture that is not constant itself."""
-    sample = _sample(words, values)
+    sample = _sample(raw, values)
     if not sample.size or sample.min() == sample.max():
         return False
     low, high = np.percentile(shown[sample], (1, 99))
     return bool(high - low < _FLAT)
 
 
-def span(measured: np.ndarray, padding: np.ndarray, words: np.ndarray) -> tuple[float, float]:
-    """The smallest and the largest of what the picture's unpadded words measure; 0 and 0 without such a word.
+def span(measured: np.ndarray, padding: np.ndarray, raw: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest of what the picture's unpadded raw measure; 0 and 0 without such a word.
 
     ``measured`` and ``padding`` are as in :class:`Rendering`.
     """
-    lowest, highest, _, _ = cv2.minMaxLoc(words)
+    lowest, highest, _, _ = cv2.minMaxLoc(raw)
     there = np.arange(int(lowest), int(highest) + 1)
     steps = np.diff(measured[there])
     if padding[there].any() or not ((steps >= 0).all() or (steps <= 0).all()):
-        # The extreme words may be padding or not the extreme values: see which words occur.
-        counts = cv2.calcHist([words], [0], None, [measured.size], [0, measured.size])
+        # The extreme raw may be padding or not the extreme values: see which raw occur.
+        counts = cv2.calcHist([raw], [0], None, [measured.size], [0, measured.size])
         there = np.flatnonzero((counts.ravel() > 0) & ~padding)
     if not there.size:
         return 0.0, 0.0
@@ -225,7 +225,7 @@ def span(measured: np.ndarray, padding: np.ndarray, words: np.ndarray) -> tuple[
     return float(seen.min()), float(seen.max())
 
 
-def _raw(dataset: Dataset, values: _Values, words: np.ndarray) -> Rendering:
+def _raw(dataset: Dataset, values: _Values, raw: np.ndarray) -> Rendering:
     """Show raw detector values like a film: by the logarithm of the intensity, dense tissue bright.
 
     (0028,1040) *Pixel Intensity Relationship* is taken as LIN and (0028,1041) its *Sign* as 1 (low values:
@@ -235,24 +235,24 @@ def _raw(dataset: Dataset, values: _Values, words: np.ndarray) -> Rendering:
     intensity = values.modality if little_is_low else values.modality.max() - values.modality
     if text(dataset, "PixelIntensityRelationship").upper() != "LOG":
         intensity = np.log(np.maximum(intensity, 1.0))
-    sample = _sample(words, values)
+    sample = _sample(raw, values)
     ends = np.percentile(-intensity[sample], _RAW_PERCENTILES) if sample.size else (0.0, 0.0)
     curve = Curve(float(ends[0]), float(ends[1]), source="raw")
     return Rendering(-intensity, values.padding, (curve,), False, (_RAW_NOTE,))
 
 
-def _sample(words: np.ndarray, values: _Values) -> np.ndarray:
-    """Every so many unpadded words, about 100,000 of them."""
-    step = max(1, int((words.size / 100_000) ** 0.5))
-    sample = words[::step, ::step].ravel()
+def _sample(raw: np.ndarray, values: _Values) -> np.ndarray:
+    """Every so many unpadded raw, about 100,000 of them."""
+    step = max(1, int((raw.size / 100_000) ** 0.5))
+    sample = raw[::step, ::step].ravel()
     return sample[~values.padding[sample]]
 
 
-def look_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
+def look_up(table: np.ndarray, raw: np.ndarray) -> np.ndarray:
     """Look every word up, as quickly as can be: not at all where every word stands for itself."""
-    if words.dtype == np.uint16 and np.array_equal(table, np.arange(table.size)):
-        return words
-    return cv2.LUT(words, table)
+    if raw.dtype == np.uint16 and np.array_equal(table, np.arange(table.size)):
+        return raw
+    return cv2.LUT(raw, table)
 
 
 def _real(dataset: Dataset, keyword: str) -> float | None:

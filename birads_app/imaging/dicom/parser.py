@@ -63,14 +63,14 @@ class DicomFile:
 
     dataset : all elements before the pixel data, but for very long ones
     syntax : transfer syntax
-    parts : the pixel data's bytes; where they are encapsulated, the offset table and each fragment
+    fragments : the pixel data's bytes; where they are encapsulated, the offset table and each fragment
     encapsulated : whether they are
     notes : messages about faults that were put up with
     """
 
     dataset: Dataset
     syntax: UID
-    parts: tuple[memoryview, ...]
+    fragments: tuple[memoryview, ...]
     encapsulated: bool
     notes: tuple[Message, ...] = ()
 

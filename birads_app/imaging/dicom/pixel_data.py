@@ -1,4 +1,4 @@
-"""The pixel data of a DICOM file -> stored words, by one fixed decoder per transfer syntax.
+"""The pixel data of a DICOM file -> stored raw, by one fixed decoder per transfer syntax.
 
 A decoder is asked only after the size in the codestream's own header has been held against Rows and Columns.
 """
@@ -59,7 +59,7 @@ def layout(dataset: Dataset) -> Layout:
     Raises
     ------
     UnsupportedFormat
-        The picture is in colour or has words of other than 8 or 16 bits.
+        The picture is in colour or has raw of other than 8 or 16 bits.
     UnreadableImage
         Elements are missing or contradict each other.
     ImageTooLarge
@@ -92,12 +92,12 @@ def layout(dataset: Dataset) -> Layout:
     return Layout(rows, columns, allocated, stored, high, number(dataset, "PixelRepresentation", 0) == 1)
 
 
-def stored_words(file: DicomFile) -> np.ndarray:
+def raw_pixels(file: DicomFile) -> np.ndarray:
     """Decode the one frame of a file.
 
     Returns
     -------
-    uint8 or uint16 array of shape (rows, columns): the words as they are stored, with unused bits
+    uint8 or uint16 array of shape (rows, columns): the raw as they are stored, with unused bits
 
     Raises
     ------
@@ -108,7 +108,7 @@ def stored_words(file: DicomFile) -> np.ndarray:
 
 
 def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
-    """Decode the first ``count`` frames one after another, as :func:`stored_words` does the one."""
+    """Decode the first ``count`` frames one after another, as :func:`raw_pixels` does the one."""
     if file.syntax not in NATIVE and file.syntax not in CODECS:
         raise UnsupportedFormat(
             msg(
@@ -122,14 +122,14 @@ def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
         raise UnreadableImage(msg("transfer-syntax-wrong", syntax=file.syntax.name))
     if not file.encapsulated:
         return _native(file, expected, count)
-    return (_decompress(file.syntax, frame, expected) for frame in encapsulated_frames(file.parts, count))
+    return (_decompress(file.syntax, frame, expected) for frame in encapsulated_frames(file.fragments, count))
 
 
 def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndarray:
     if syntax != uid.RLELossless and not is_whole(frame):
         raise UnreadableImage(msg("frame-cut-off"))
     try:
-        words = CODECS[syntax](frame, expected)
+        raw = CODECS[syntax](frame, expected)
     except (RuntimeError, ValueError, OSError) as error:
         raise UnreadableImage(
             msg(
@@ -137,11 +137,11 @@ def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndar
                 syntax=syntax.name,
             )
         ) from error
-    if words.shape != (expected.rows, expected.columns) or words.dtype.itemsize > 2:
+    if raw.shape != (expected.rows, expected.columns) or raw.dtype.itemsize > 2:
         raise UnreadableImage(msg("decoded-size-mismatch"))
     if syntax in _LOSSY and expected.high_bit == expected.bits_stored - 1:
-        words = _saturated(words, expected.bits_stored)
-    return _as_words(words)
+        raw = _saturated(raw, expected.bits_stored)
+    return _as_unsigned(raw)
 
 
 def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
@@ -173,9 +173,9 @@ def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 
 
 def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarray]:
-    """Uncompressed words; arrays over the file's own bytes."""
+    """Uncompressed raw; arrays over the file's own bytes."""
     size = expected.rows * expected.columns * expected.bits_allocated // 8
-    (data,) = file.parts
+    (data,) = file.fragments
     if len(data) < count * size:
         raise UnreadableImage(
             msg(
@@ -186,20 +186,20 @@ def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarra
         )
     order = ">" if file.syntax == uid.ExplicitVRBigEndian else "<"
     for start in range(0, count * size, size):
-        words = np.frombuffer(data[start : start + size], f"{order}u{expected.bits_allocated // 8}")
-        words = words.astype(words.dtype.newbyteorder("="), copy=False)
-        yield words.reshape(expected.rows, expected.columns)
+        raw = np.frombuffer(data[start : start + size], f"{order}u{expected.bits_allocated // 8}")
+        raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
+        yield raw.reshape(expected.rows, expected.columns)
 
 
 def _rle(frame: memoryview, expected: Layout) -> np.ndarray:
     count = expected.rows * expected.columns
     try:
-        words = decode_rle_frame(bytes(frame), count, expected.bits_allocated, "<")
+        raw = decode_rle_frame(bytes(frame), count, expected.bits_allocated, "<")
     except (Exception, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as panic:  # the Rust decoder's panic, where there are more pixels than expected
         raise ValueError(str(panic)) from panic
-    return np.frombuffer(words, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
+    return np.frombuffer(raw, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
 
 
 def _jpeg_2000(frame: memoryview, expected: Layout) -> np.ndarray:
@@ -212,8 +212,8 @@ def _jpeg_2000(frame: memoryview, expected: Layout) -> np.ndarray:
 def _jpeg_ls(frame: memoryview, expected: Layout) -> np.ndarray:
     _compare(expected, *_jpeg_frame(frame)[2:])
     data, found = jpeg_ls.decode_pixel_data(bytes(frame))
-    words = np.frombuffer(data, "<u1" if found["bits_per_sample"] <= 8 else "<u2")
-    return words.reshape(expected.rows, expected.columns)
+    raw = np.frombuffer(data, "<u1" if found["bits_per_sample"] <= 8 else "<u2")
+    return raw.reshape(expected.rows, expected.columns)
 
 
 def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
@@ -264,12 +264,12 @@ def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -
     )
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
     image.SetPixelFormat(gdcm.PixelFormat(1, depth, depth, depth - 1, 0))
-    words = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
-    return np.frombuffer(words, f"<u{container // 8}").reshape(expected.rows, expected.columns)
+    raw = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
+    return np.frombuffer(raw, f"<u{container // 8}").reshape(expected.rows, expected.columns)
 
 
-def _as_words(values: np.ndarray) -> np.ndarray:
-    """Signed or unsigned samples of up to 16 bits as words of the same size."""
+def _as_unsigned(values: np.ndarray) -> np.ndarray:
+    """Signed or unsigned samples of up to 16 bits as raw of the same size."""
     return values.view(f"u{values.dtype.itemsize}")
 
 

@@ -12,12 +12,12 @@ from pydicom.dataset import Dataset
 
 from birads_app.imaging.dicom import grayscale, parser
 from birads_app.imaging.dicom.parser import TOMOSYNTHESIS, DicomFile, items, text
-from birads_app.imaging.dicom.pixel_data import frames, layout, number, stored_words
+from birads_app.imaging.dicom.pixel_data import frames, layout, number, raw_pixels
 from birads_app.imaging.limits import check_volume
 from birads_app.terms.errors import UnsupportedFormat
 from birads_app.terms.messages import Message, msg
 
-Tomosynthesis = Literal["maximum", "refuse"]
+Tomosynthesis = Literal["mip", "maximum", "refuse"]
 
 # Where an element of a single image lies in an enhanced object (PS3.3 C.7.6.16): macro, element, our name.
 _MACROS = (
@@ -31,20 +31,20 @@ _MACROS = (
 )
 
 
-def picture(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Message, ...]]:
-    """Read a file to the words of the one picture that it stands for, array of shape (rows, columns), and notes.
+def read_pixels(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Message, ...]]:
+    """Read a file to the raw of the one picture that it stands for, array of shape (rows, columns), and notes.
 
     Raises
     ------
     InputError
-        As :func:`birads_app.imaging.dicom.parser.read`, :func:`maximum`, and
-        :func:`birads_app.imaging.dicom.pixel_data.stored_words`.
+        As :func:`birads_app.imaging.dicom.parser.read`, :func:`maximum_intensity_projection`, and
+        :func:`birads_app.imaging.dicom.pixel_data.raw_pixels`.
     """
     file = parser.read(data)
     flatten(file.dataset)
-    if slices(file.dataset) > 1:
-        return file, *maximum(file, allowed)
-    return file, stored_words(file), ()
+    if frame_count(file.dataset) > 1:
+        return file, *maximum_intensity_projection(file, allowed)
+    return file, raw_pixels(file), ()
 
 
 def flatten(dataset: Dataset) -> None:
@@ -57,14 +57,16 @@ def flatten(dataset: Dataset) -> None:
                         setattr(dataset, name, item[element].value)
 
 
-def slices(dataset: Dataset) -> int:
+def frame_count(dataset: Dataset) -> int:
     """How many slices a tomosynthesis volume has; 1 for any other object, and for a synthetic 2D image."""
     if text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
         return 1
     return max(1, number(dataset, "NumberOfFrames", 1))
 
 
-def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[Message, ...]]:
+def maximum_intensity_projection(
+    file: DicomFile, allowed: Tomosynthesis
+) -> tuple[np.ndarray, tuple[Message, ...]]:
     """Give each place's brightest word: array of shape (rows, columns) as stored, and a note.
 
     One slice at a time is held decoded.
@@ -76,17 +78,17 @@ def maximum(file: DicomFile, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[
     ImageTooLarge
         There are too many slices.
     """
-    count = slices(file.dataset)
+    count = frame_count(file.dataset)
     if allowed == "refuse":
         raise UnsupportedFormat(msg("tomosynthesis-refused", count=count))
     pixel = layout(file.dataset)
     check_volume(pixel.columns, pixel.rows, count)
     decoded = frames(file, count)
-    words = next(decoded)
-    order = grayscale.from_dark_to_bright(file.dataset, words.dtype)
+    raw = next(decoded)
+    order = grayscale.from_dark_to_bright(file.dataset, raw.dtype)
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
-    brightest = cv2.LUT(words, rank)
-    for words in decoded:
-        np.maximum(brightest, cv2.LUT(words, rank), out=brightest)
+    brightest = cv2.LUT(raw, rank)
+    for raw in decoded:
+        np.maximum(brightest, cv2.LUT(raw, rank), out=brightest)
     return cv2.LUT(brightest, order), (msg("tomosynthesis-projected", count=count),)

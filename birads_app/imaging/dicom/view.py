@@ -74,7 +74,7 @@ def laterality(dataset: Dataset) -> str | None:
     return _side_of(value_of(dataset, "PatientOrientation"))
 
 
-def spacing(dataset: Dataset) -> tuple[float, float] | None:
+def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
     """(row, column) spacing in mm in the breast's plane, once the image has square pixels; None where unknown."""
     stated, height = _stated_spacing(dataset), aspect(dataset)
     if stated is None or not is_plausible(height):
