@@ -1,7 +1,7 @@
-"""The bytes of a file -> a grey picture with all that the file says about it.
+"""Decode a file to a :class:`Mammogram`: a grey image and the information that the file holds about it.
 
-The format is known from the bytes; the name only helps to word an error. DICOM is read by the modules
-``dicom_*``, every other format by ``pictures``.
+The format is detected from the bytes; the file name only helps to word an error. DICOM is read by
+:mod:`birads_app.imaging.dicom`, other formats by :mod:`birads_app.imaging.raster`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from birads_app.terms.messages import Message, join, msg
 
 _ACCEPTED = msg("accepted-formats")
 _NO_DICOM = msg("not-dicom-despite-name")
-# What is sent by mistake, by its first bytes.
+# First bytes of files that are often sent by mistake.
 _OTHERS = (
     (b"%PDF", msg("pdf-document")),
     (b"PK\x03\x04", msg("zip-archive")),
@@ -40,19 +40,19 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Mammogram:
-    """A picture as a reader would see it, and what its file says about it.
+    """An image as a reader sees it, with the information of its file.
 
     pixels : uint16 array of shape (height, width); 0 black .. 65535 white, dense tissue bright, air dark. Pixels
-        are square, as far as a DICOM file tells their shape
+        are square if the DICOM file states their shape
     source : "DICOM", "PNG", "JPEG", "TIFF", "BMP" or "PGM"
-    bits : bits a stored value has in the file
-    view : "CC", "MLO", ... as the file or its name says, else as the picture shows, else None
-    laterality : "L" or "R" likewise; a note says where they are estimated
+    bits : bits of a stored value
+    view : "CC", "MLO", ... from the header or the file name, else estimated from the image, else None
+    laterality : "L" or "R" likewise; a note is added if it is estimated
     pixel_spacing : (row, column) distance of pixels in mm, else None
-    saturation : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the picture
+    saturation : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the image
     notes : messages about how the file was understood
-    view_modifiers : "implant displaced", "magnification", "spot compression", as far as the file says so; such
-        a view does not stand for the whole breast
+    view_modifiers : any of "implant displaced", "magnification", "spot compression"; such a view is not a
+        standard view of the whole breast
     """
 
     pixels: np.ndarray
@@ -71,22 +71,22 @@ def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip"
 
     Parameters
     ----------
-    data : the whole file
-    filename : as the user named it; tells side and view where the file itself does not
-    tomosynthesis : how a volume is read, as its slices' "maximum", or "refuse"
+    data : content of the file
+    filename : the user's name for it; side and view are taken from it if the header lacks them
+    tomosynthesis : "mip" (also "maximum", its old name) to read a volume by its projection, or "refuse"
 
     Raises
     ------
     EmptyFile
-        There are no bytes.
+        The file is empty.
     UnsupportedFormat
-        The format, the transfer syntax or the kind of DICOM object is not read.
+        The format, transfer syntax or kind of DICOM object is not supported.
     UnreadableImage
         The file is damaged, truncated or has no pixels.
     ImageTooLarge
-        It declares more pixels than are read.
+        It declares more pixels than the limit.
     NotAMammogram
-        A DICOM file says that it shows something else, such as a quality control phantom.
+        A DICOM file declares something else, such as a quality control image.
     """
     with damage_named():
         source = format_of(data, filename)
@@ -96,19 +96,19 @@ def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip"
 
 @contextmanager
 def damage_named() -> Iterator[None]:
-    """Turn whatever a damaged file makes a decoder stumble over to UnreadableImage."""
+    """Raise UnreadableImage for any exception of a decoder."""
     try:
         yield
     except InputError:
         raise
     except MemoryError as error:
         raise UnreadableImage(msg("out-of-memory")) from error
-    except Exception as error:  # whatever a damaged file makes a decoder stumble over
+    except Exception as error:  # damaged files make decoders raise exceptions of any kind
         raise UnreadableImage(msg("file-damaged")) from error
 
 
 def format_of(data: bytes, filename: str = "") -> str:
-    """Name a file's format by its first bytes; raises EmptyFile and UnsupportedFormat."""
+    """Detect a file's format by its first bytes; raises EmptyFile and UnsupportedFormat."""
     if not data:
         raise EmptyFile(msg("file-empty"))
     source = "DICOM" if parser.is_dicom(data) else raster.format_of(data)
@@ -167,7 +167,7 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
 
 
 def _what_it_is(data: bytes, filename: str) -> Message:
-    """Name what was sent instead of a picture, and what is read."""
+    """Return a message about an unsupported file and the accepted formats."""
     called_dicom = filename.lower().endswith((".dcm", ".dicom"))
     return join([_kind(data), _ACCEPTED, *([_NO_DICOM] if called_dicom else [])])
 

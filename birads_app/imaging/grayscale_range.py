@@ -1,6 +1,6 @@
-"""The bytes of a file -> its grey values at full depth, before any window, with the curves to show them by.
+"""Grey values at full depth before any window, with the curves of the file's windows and tables.
 
-What :mod:`decode` gives is one rendering of them: windows that a reader chooses reach what that one cut off.
+:mod:`decode` applies one of these curves; a reader's window also reaches values that this one clips.
 """
 
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ _TOP = 65535
 
 @dataclass(frozen=True)
 class GreyScale:
-    """A picture before any window.
+    """Image before any window.
 
-    values : uint16 array of shape (height, width), linear in what was measured; larger is brighter, padding 0
-    ends : what 0 and 65535 stand for in the file's own values, after the modality LUT; None where these are
-        numbers that nobody would name
-    presets : curves over 0..65535; by the first the picture looks as :func:`decode.decode` gives it
+    values : uint16 array of shape (height, width), linear in the measured value; larger is brighter, padding 0
+    ends : values after the modality LUT that 0 and 65535 stand for; None if these have no meaning to a reader, as
+        for logarithms and stretched values
+    presets : curves over 0..65535; the first gives the image of :func:`decode.decode`
     pixel_spacing : (row, column) distance of pixels in mm, else None
     """
 
@@ -51,7 +51,7 @@ def _of_picture(picture: raster.Picture) -> GreyScale:
 
 
 def _from_dicom(dataset: Dataset, raw: np.ndarray) -> GreyScale:
-    """Lay the range of values that are present over 0..65535, above the padding's 0 where there is any."""
+    """Scale the range of values to 0..65535, or to 1..65535 above the padding's 0."""
     found = grayscale.rendering(dataset, raw)
     sign = -1.0 if found.inverted else 1.0
     brightness = sign * found.measured

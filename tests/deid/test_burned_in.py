@@ -73,7 +73,7 @@ def test_what_was_blanked_is_compressed_without_loss(syntax: str, tmp_path: Path
 @pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.JPEGLSLossless])
 def test_blanking_keeps_values_of_every_encoding(syntax: str, tmp_path: Path) -> None:
     picture, ink = labelled()
-    raw, elements = picture >> 8, {"BitsStored": 8, "HighBit": 7}  # 8 bits in raw of 16
+    raw, elements = picture >> 8, {"BitsStored": 8, "HighBit": 7}  # 8 bits in pixels of 16
     if syntax == uid.JPEGLSLossless:
         data = dicom_files.compressed(raw, syntax, tmp_path, **elements)
     else:

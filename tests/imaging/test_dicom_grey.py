@@ -19,7 +19,7 @@ WORDS = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
 def shown(raw: np.ndarray = WORDS, **elements: object) -> Mammogram:
-    """Decode 12-bit raw with further elements of the header."""
+    """Decode 12-bit raw pixels with further elements of the header."""
     return decode(dicom_files.mammogram(raw, **{"BitsStored": 12, "HighBit": 11, **elements}))
 
 

@@ -1,4 +1,4 @@
-"""Transfer syntaxes by depth and sign, and all that turns raw to grey in combination, worked out value by value."""
+"""Transfer syntaxes by depth and sign, and the grey scale conversion in combination, computed value by value."""
 
 import math
 from itertools import product

@@ -1,4 +1,4 @@
-"""Every transfer syntax gives back the raw that were stored."""
+"""Every transfer syntax gives back the raw pixels that were stored."""
 
 import contextlib
 from pathlib import Path

@@ -88,7 +88,7 @@ def test_laterality(elements: dict, side: str | None) -> None:
     ],
 )
 def test_spacing(elements: dict, spacing: tuple | None) -> None:
-    assert read(**elements).spacing == (spacing and pytest.approx(spacing))
+    assert read(**elements).pixel_spacing == (spacing and pytest.approx(spacing))
 
 
 @pytest.mark.parametrize(

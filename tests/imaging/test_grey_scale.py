@@ -110,7 +110,7 @@ def test_a_window_that_hides_the_picture_comes_after_the_whole_range() -> None:
 
 
 def test_spacing_is_the_file_s() -> None:
-    assert grayscale_range.read(made(PixelSpacing=[0.07, 0.07])).spacing == (0.07, 0.07)
+    assert grayscale_range.read(made(PixelSpacing=[0.07, 0.07])).pixel_spacing == (0.07, 0.07)
     assert grayscale_range.read(PICTURES["16-bit PNG"]).pixel_spacing is None
 
 
@@ -118,7 +118,7 @@ def test_pixels_are_made_square_as_decode_makes_them() -> None:
     data = made(PixelSpacing=[0.16, 0.08])
     found, picture = grayscale_range.read(data), decode(data)
     assert found.values.shape == picture.pixels.shape
-    assert found.spacing == picture.spacing == (0.08, 0.08)
+    assert found.pixel_spacing == picture.pixel_spacing == (0.08, 0.08)
 
 
 def test_it_refuses_what_decode_refuses() -> None:

@@ -45,8 +45,8 @@ def refusal(picture: np.ndarray) -> str:
     return str(caught.value)
 
 
-def said(picture: np.ndarray, raw: str) -> bool:
-    return any(raw in warning for warning in check(mammogram(picture)))
+def said(picture: np.ndarray, phrase: str) -> bool:
+    return any(phrase in warning for warning in check(mammogram(picture)))
 
 
 def fractal(height: int, width: int, seed: int, steepness: float = 1.5) -> np.ndarray:
@@ -96,9 +96,9 @@ def page(ink: int, paper: int, size: int, lines: int = 100, angle: float = 0.0) 
     """A page of text, uint8 grey."""
     image = Image.new("L", (800, 1100), paper)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
-    raw = "scattered fibroglandular density without suspicious mass routine screening is recommended"
+    phrase = "scattered fibroglandular density without suspicious mass routine screening is recommended"
     for line in range(min(lines, int(960 / (1.5 * size)))):
-        draw.text((70, 70 + 1.5 * size * line), raw[line % 9 :][: int(1250 / size)], fill=ink, font=font)
+        draw.text((70, 70 + 1.5 * size * line), phrase[line % 9 :][: int(1250 / size)], fill=ink, font=font)
     return np.asarray(image.rotate(angle, fillcolor=paper))
 
 

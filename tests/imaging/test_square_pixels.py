@@ -47,7 +47,7 @@ def test_a_circle_stays_a_circle(spacing: tuple[float, float]) -> None:
     drawn = cv2.circle(np.zeros((600, 500), np.uint16), (260, 310), 150, 60000, -1)
     found = decode(file(drawn, spacing))
     rows, columns = np.nonzero(found.pixels > 30000)
-    assert found.pixels.shape == drawn.shape and found.spacing == (FINE, FINE)
+    assert found.pixels.shape == drawn.shape and found.pixel_spacing == (FINE, FINE)
     assert (rows.mean(), columns.mean()) == pytest.approx((310, 260), abs=0.5)
     assert (np.ptp(rows), np.ptp(columns)) == pytest.approx((300, 300), abs=2)
     assert rows.size * FINE**2 == pytest.approx(np.pi * (150 * FINE) ** 2, rel=0.01)  # mm2

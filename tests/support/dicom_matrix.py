@@ -1,4 +1,4 @@
-"""Every transfer syntax with every depth: what becomes of raw that are written by another program.
+"""Every transfer syntax with every depth: accuracy of raw pixels that another program wrote.
 
 The same cells are a test (``test_dicom_matrix``) and the table of ``docs/dicom.md`` (make dicom-table).
 """
@@ -20,7 +20,7 @@ class Row:
     """A transfer syntax.
 
     bits, signed : depths and signs that the test's encoder can write
-    tolerance : largest difference allowed to the raw written, as a share of their range; 0 is exact
+    tolerance : largest difference allowed from the raw pixels written, as a share of their range; 0 is exact
     writer, reader : the programs that encode and decode
     """
 
@@ -53,7 +53,7 @@ ROWS = (
 
 
 def difference(row: Row, bits: int, signed: bool, folder: Path) -> float:
-    """Write a picture, read it, and give the largest difference as a share of the raw' range.
+    """Write a picture, read it, and give the largest difference as a share of the raw pixels' range.
 
     Without window and rescale, the smallest word is shown as 0 and the largest as 65,535; that is all that
     is taken from the reading side.

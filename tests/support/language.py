@@ -25,7 +25,7 @@ PARALLEL = {"__init__", "__main__", "errors", "cli", "config", "commands", "env"
 
 # A part of any identifier, module name, CSS class or option.
 _WORDS = """
-familiarity stranger strangers trap traps ledger lesson lessons halved veil saturation doubt doubts
+familiarity stranger strangers trap traps ledger lesson lessons halved veil colourfulness doubt doubts
 opinion opinions telltale sealing dealt certainty suspicion throttle knob knobs readings
 """
 FORBIDDEN_WORDS = frozenset(_WORDS.split())

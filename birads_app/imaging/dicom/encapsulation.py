@@ -1,4 +1,4 @@
-"""Encapsulated pixel data -> one codestream for each frame (PS3.5 A.4)."""
+"""Assemble encapsulated pixel data into one codestream for each frame (PS3.5 A.4)."""
 
 import struct
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryv
 
 
 def is_whole(frame: memoryview) -> bool:
-    """Tell whether a codestream ends as JPEG, JPEG-LS and JPEG 2000 do."""
+    """Return True if a codestream ends with the marker of JPEG, JPEG-LS and JPEG 2000."""
     return _END in bytes(frame[-_PADDING:])
 
 

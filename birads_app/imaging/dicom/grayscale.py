@@ -1,9 +1,9 @@
-"""Stored raw -> presentation values, by the standard's order of operations (PS3.4 N.2, PS3.3 C.8.11).
+"""Convert raw pixels to presentation values in the standard's order (PS3.4 N.2, PS3.3 C.8.11).
 
-padding -> modality LUT -> VOI LUT or window -> polarity -> 0..65535
+Padding, modality LUT, VOI LUT or window, polarity, then scaling to 0..65535.
 
-All of it depends on nothing but the stored value, so it is worked out once for each of the at most 65,536
-raw and then applied as one look-up table.
+The result depends on the stored value alone, so it is computed once for each of at most 65,536 raw values and
+applied as a look-up table.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ from birads_app.terms.messages import Message, msg
 
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 _WHITE = 65535
-# A window that leaves less than this share of the grey scale between the 1st and 99th percentile of the
-# picture hides it (measured on real mammograms: at least 0.3).
+# A window is unusable if less than this share of the grey scale lies between the image's 1st and 99th percentile
+# (at least 0.3 in real mammograms).
 _FLAT = 0.02
 # Without a window, raw detector values are stretched between these percentiles of their logarithm.
 _RAW_PERCENTILES = (1.0, 99.9)
@@ -34,26 +34,26 @@ _BAD_WINDOW_NOTE = msg("window-ignored")
 
 @dataclass(frozen=True)
 class _Values:
-    """What each possible word means.
+    """Interpretation of every possible raw value.
 
-    raw : int array (n,), the stored value of every word 0..n-1
-    modality : float array (n,), the same after the modality LUT
-    padding : bool array (n,), True where the word stands for no measurement
+    stored : int array (n,), stored value of each raw value 0..n-1
+    modality : float array (n,), stored values after the modality LUT
+    padding : bool array (n,), True for padding, which is no measurement
     """
 
-    raw: np.ndarray
+    stored: np.ndarray
     modality: np.ndarray
     padding: np.ndarray
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """How a picture's raw are to be shown.
+    """Mapping of raw pixels to display grey.
 
-    measured : float array (n,), what each possible word measures
-    padding : bool array (n,), True where the word stands for no measurement, which is shown black
-    curves : from what is measured to grey, at least one; the first is how the picture is shown
-    inverted : True where the curves' white is to be black
+    measured : float array (n,), measured value of each possible raw value
+    padding : bool array (n,), True for padding, which is shown black
+    curves : from measured values to grey, at least one; the first is applied by default
+    inverted : True if the curves' white is shown black
     notes : messages
     """
 
@@ -65,7 +65,7 @@ class Rendering:
 
 
 def present(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
-    """Turn stored raw into presentation values.
+    """Convert raw pixels to presentation values.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def present(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Messag
 
     Returns
     -------
-    uint16 array of shape (rows, columns), 0 black .. 65535 white, air dark; and notes for the reader
+    uint16 array of shape (rows, columns), 0 black .. 65535 white, air dark; and notes
     """
     found = rendering(dataset, raw)
     shown = found.curves[0](found.measured)
@@ -84,10 +84,10 @@ def present(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Messag
 
 
 def rendering(dataset: Dataset, raw: np.ndarray) -> Rendering:
-    """Say how raw are to be shown; parameters as :func:`present`.
+    """Return the mapping of raw pixels to grey; parameters as :func:`present`.
 
-    The file's tables come first, then its windows, in its order. Where the first of them cannot be used, the
-    whole range does, or the logarithm of raw values.
+    The file's tables come first, then its windows, in its order. If the first of them is unusable, the full range is
+    used instead, or the logarithm of FOR PROCESSING values.
     """
     values = _values(dataset, layout(dataset), 1 << 8 * raw.dtype.itemsize)
     curves = (*_tables(dataset, values), *_windows(dataset))
@@ -101,38 +101,38 @@ def rendering(dataset: Dataset, raw: np.ndarray) -> Rendering:
 
 
 def from_dark_to_bright(dataset: Dataset, raw: np.dtype) -> np.ndarray:
-    """All raw of the given type in the order in which they are shown, padding first."""
+    """Return all raw values of the given type from dark to bright, padding first."""
     values = _values(dataset, layout(dataset), 1 << 8 * raw.itemsize)
     brightness = -values.modality if _inverted(dataset) else values.modality
     return np.lexsort((brightness, ~values.padding)).astype(raw)
 
 
 def _values(dataset: Dataset, pixel: Layout, count: int) -> _Values:
-    """Work out every word's stored value, its modality value, and whether it is padding."""
+    """Compute the stored value, modality value and padding flag of every raw value."""
     raw = _stored(np.arange(count), pixel)
     return _Values(raw, _modality(dataset, raw), _padding(dataset, pixel, raw))
 
 
 def _stored(raw: np.ndarray, pixel: Layout) -> np.ndarray:
-    """Cut the used bits out of raw and give them their sign."""
+    """Extract the used bits of raw values, with their sign."""
     size = 1 << pixel.bits_stored
     stored = (raw >> (pixel.high_bit + 1 - pixel.bits_stored)) & (size - 1)
     return np.where(stored >= size // 2, stored - size, stored) if pixel.signed else stored
 
 
 def _padding(dataset: Dataset, pixel: Layout, stored: np.ndarray) -> np.ndarray:
-    """True where (0028,0120) *Pixel Padding Value* .. (0028,0121) *Pixel Padding Range Limit* says so."""
+    """Return True for (0028,0120) *Pixel Padding Value* .. (0028,0121) *Pixel Padding Range Limit*."""
     value, limit = _real(dataset, "PixelPaddingValue"), _real(dataset, "PixelPaddingRangeLimit")
     if value is None:
         return np.zeros(stored.shape, bool)
     bounds = np.array([value, value if limit is None else limit]).astype(np.int64)
-    if pixel.signed:  # some writers give the limits as unsigned raw
+    if pixel.signed:  # some writers give the limits as unsigned integers
         bounds = np.where(bounds >= 1 << 15, bounds - (1 << 16), bounds)
     return (stored >= bounds.min()) & (stored <= bounds.max())
 
 
 def _modality(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Apply the Modality LUT Sequence (0028,3000), else rescale."""
+    """Apply (0028,3000) *Modality LUT Sequence*, else rescale slope and intercept."""
     for item in items(dataset, "ModalityLUTSequence")[:1]:
         found = _table(dataset, item, stored)
         if found is not None:
@@ -143,7 +143,7 @@ def _modality(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
 
 
 def _tables(dataset: Dataset, values: _Values) -> Iterator[Curve]:
-    """The tables of the VOI LUT Sequence (0028,3010)."""
+    """Yield the tables of (0028,3010) *VOI LUT Sequence*."""
     for item in items(dataset, "VOILUTSequence"):
         found = _table(dataset, item, values.modality)
         if found is not None:
@@ -154,7 +154,7 @@ def _tables(dataset: Dataset, values: _Values) -> Iterator[Curve]:
 
 
 def _windows(dataset: Dataset) -> Iterator[Curve]:
-    """The windows, by (0028,1056) *VOI LUT Function*; LINEAR where it is absent or unknown."""
+    """Yield the windows by (0028,1056) *VOI LUT Function*; LINEAR if it is absent or unknown."""
     function = text(dataset, "VOILUTFunction").upper()
     names = texts(dataset, "WindowCenterWidthExplanation")
     pairs = zip(_reals(dataset, "WindowCenter"), _reals(dataset, "WindowWidth"), strict=False)
@@ -171,7 +171,7 @@ def _windows(dataset: Dataset) -> Iterator[Curve]:
 
 
 def _table(dataset: Dataset, item: Dataset, values: np.ndarray) -> tuple[int, np.ndarray, int] | None:
-    """An item of a LUT sequence: the first value that it maps, its entries as floats, and their bits; None without."""
+    """Read an item of a LUT sequence: first mapped value, entries as floats, bits per entry; None if incomplete."""
     descriptor, data = value_of(item, "LUTDescriptor"), value_of(item, "LUTData")
     if descriptor is None or data is None:
         return None
@@ -183,7 +183,7 @@ def _table(dataset: Dataset, item: Dataset, values: np.ndarray) -> tuple[int, np
     table = np.atleast_1d(np.asarray(data, float))[:entries]
     if not table.size or not 1 <= bits <= 16:
         return None
-    if first >= 1 << 15 and values.min() < 0:  # a negative first value, written as an unsigned word
+    if first >= 1 << 15 and values.min() < 0:  # a negative first value, written as unsigned
         first -= 1 << 16
     return first, table, bits
 
@@ -199,7 +199,7 @@ def _for_processing(dataset: Dataset) -> bool:
 
 
 def _hides(shown: np.ndarray, values: _Values, raw: np.ndarray) -> bool:
-    """Tell whether a window leaves next to nothing of a picture that is not constant itself."""
+    """Return True if a window shows almost no contrast although the image is not constant."""
     sample = _sample(raw, values)
     if not sample.size or sample.min() == sample.max():
         return False
@@ -208,7 +208,7 @@ def _hides(shown: np.ndarray, values: _Values, raw: np.ndarray) -> bool:
 
 
 def span(measured: np.ndarray, padding: np.ndarray, raw: np.ndarray) -> tuple[float, float]:
-    """The smallest and the largest of what the picture's unpadded raw measure; 0 and 0 without such a word.
+    """Return the smallest and largest measured value of unpadded pixels; 0 and 0 if all are padding.
 
     ``measured`` and ``padding`` are as in :class:`Rendering`.
     """
@@ -216,7 +216,7 @@ def span(measured: np.ndarray, padding: np.ndarray, raw: np.ndarray) -> tuple[fl
     there = np.arange(int(lowest), int(highest) + 1)
     steps = np.diff(measured[there])
     if padding[there].any() or not ((steps >= 0).all() or (steps <= 0).all()):
-        # The extreme raw may be padding or not the extreme values: see which raw occur.
+        # The extreme raw values may be padding, or not map to the extreme values: list those that occur.
         counts = cv2.calcHist([raw], [0], None, [measured.size], [0, measured.size])
         there = np.flatnonzero((counts.ravel() > 0) & ~padding)
     if not there.size:
@@ -226,10 +226,10 @@ def span(measured: np.ndarray, padding: np.ndarray, raw: np.ndarray) -> tuple[fl
 
 
 def _raw(dataset: Dataset, values: _Values, raw: np.ndarray) -> Rendering:
-    """Show raw detector values like a film: by the logarithm of the intensity, dense tissue bright.
+    """Show FOR PROCESSING values like a film: by the logarithm of the intensity, dense tissue bright.
 
-    (0028,1040) *Pixel Intensity Relationship* is taken as LIN and (0028,1041) its *Sign* as 1 (low values:
-    little radiation came through) where they are absent.
+    (0028,1040) *Pixel Intensity Relationship* defaults to LIN and (0028,1041) its *Sign* to 1 (low values
+    mean little transmitted radiation).
     """
     little_is_low = (_real(dataset, "PixelIntensityRelationshipSign") or 1) > 0
     intensity = values.modality if little_is_low else values.modality.max() - values.modality
@@ -242,21 +242,21 @@ def _raw(dataset: Dataset, values: _Values, raw: np.ndarray) -> Rendering:
 
 
 def _sample(raw: np.ndarray, values: _Values) -> np.ndarray:
-    """Every so many unpadded raw, about 100,000 of them."""
+    """Sample about 100,000 unpadded raw pixels at even distances."""
     step = max(1, int((raw.size / 100_000) ** 0.5))
     sample = raw[::step, ::step].ravel()
     return sample[~values.padding[sample]]
 
 
 def look_up(table: np.ndarray, raw: np.ndarray) -> np.ndarray:
-    """Look every word up, as quickly as can be: not at all where every word stands for itself."""
+    """Apply a look-up table to raw pixels; returns them unchanged if the table is the identity."""
     if raw.dtype == np.uint16 and np.array_equal(table, np.arange(table.size)):
         return raw
     return cv2.LUT(raw, table)
 
 
 def _real(dataset: Dataset, keyword: str) -> float | None:
-    """An element's first value as a finite number, else None."""
+    """Return an element's first value as a finite number, else None."""
     found = _reals(dataset, keyword)
     return found[0] if found else None
 

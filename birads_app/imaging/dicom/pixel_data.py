@@ -1,6 +1,6 @@
-"""The pixel data of a DICOM file -> stored raw, by one fixed decoder per transfer syntax.
+"""Decode the pixel data of a DICOM file to raw pixels, with one fixed decoder for each transfer syntax.
 
-A decoder is asked only after the size in the codestream's own header has been held against Rows and Columns.
+The size in the codestream's header is compared with Rows and Columns before it is decoded.
 """
 
 import io
@@ -36,12 +36,12 @@ _ADVICE = msg("export-as-supported")
 
 @dataclass(frozen=True)
 class Layout:
-    """Module Image Pixel: how a stored value lies in its word.
+    """Image Pixel module: layout of a stored value within its allocated bits.
 
     rows, columns : size in pixels
-    bits_allocated : 8 or 16, size of a word
-    bits_stored : 1..bits_allocated, used bits of a word
-    high_bit : number of the highest used bit
+    bits_allocated : 8 or 16, bits of a raw pixel
+    bits_stored : 1..bits_allocated, used bits of a raw pixel
+    high_bit : index of the highest used bit
     signed : two's complement
     """
 
@@ -54,12 +54,12 @@ class Layout:
 
 
 def layout(dataset: Dataset) -> Layout:
-    """Read and check the module Image Pixel.
+    """Read and check the Image Pixel module.
 
     Raises
     ------
     UnsupportedFormat
-        The picture is in colour or has raw of other than 8 or 16 bits.
+        The image is in colour, or does not have 8 or 16 bits allocated.
     UnreadableImage
         Elements are missing or contradict each other.
     ImageTooLarge
@@ -93,22 +93,22 @@ def layout(dataset: Dataset) -> Layout:
 
 
 def raw_pixels(file: DicomFile) -> np.ndarray:
-    """Decode the one frame of a file.
+    """Decode the single frame of a file.
 
     Returns
     -------
-    uint8 or uint16 array of shape (rows, columns): the raw as they are stored, with unused bits
+    uint8 or uint16 array of shape (rows, columns) as stored, with unused bits
 
     Raises
     ------
     UnsupportedFormat, UnreadableImage, ImageTooLarge
-        As :func:`layout`; or the transfer syntax is not read; or the pixel data is damaged or truncated.
+        As :func:`layout`; or the transfer syntax is not supported; or the pixel data is damaged or truncated.
     """
     return next(frames(file, 1))
 
 
 def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
-    """Decode the first ``count`` frames one after another, as :func:`raw_pixels` does the one."""
+    """Decode the first ``count`` frames one by one; arrays and errors as :func:`raw_pixels`."""
     if file.syntax not in NATIVE and file.syntax not in CODECS:
         raise UnsupportedFormat(
             msg(
@@ -145,10 +145,10 @@ def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndar
 
 
 def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
-    """Cut what lossy compression made of the brightest and darkest values back to what ``bits`` can hold.
+    """Clip decoded values to the range of ``bits``.
 
-    Where a codestream has more bits than are stored, white may have become one more than white, whose lower
-    bits are black.
+    If a codestream has more bits than are stored, lossy compression may overshoot white by one, and the lower bits
+    of that value are black.
     """
     low, high = (
         (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
@@ -162,7 +162,7 @@ def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    """An element's value as a whole number; raises UnreadableImage where it has none."""
+    """Return an element's value as an integer; raises UnreadableImage if it has none."""
     value = text(dataset, keyword)
     if not value and default is not None:
         return default
@@ -173,7 +173,7 @@ def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 
 
 def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarray]:
-    """Uncompressed raw; arrays over the file's own bytes."""
+    """Return uncompressed frames as views of the file's bytes."""
     size = expected.rows * expected.columns * expected.bits_allocated // 8
     (data,) = file.fragments
     if len(data) < count * size:
@@ -197,7 +197,7 @@ def _rle(frame: memoryview, expected: Layout) -> np.ndarray:
         raw = decode_rle_frame(bytes(frame), count, expected.bits_allocated, "<")
     except (Exception, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as panic:  # the Rust decoder's panic, where there are more pixels than expected
+    except BaseException as panic:  # the Rust decoder panics if there are more pixels than expected
         raise ValueError(str(panic)) from panic
     return np.frombuffer(raw, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
 
@@ -217,7 +217,7 @@ def _jpeg_ls(frame: memoryview, expected: Layout) -> np.ndarray:
 
 
 def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
-    """Any JPEG by what its own frame header says: Pillow reads 8 bits, GDCM 12 bits and lossless frames."""
+    """Decode any JPEG according to its frame header: 8 bits with Pillow, 12 bits and lossless frames with GDCM."""
     marker, precision, *size = _jpeg_frame(frame)
     _compare(expected, *size)
     if precision > expected.bits_allocated:
@@ -245,8 +245,8 @@ def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
 
 def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -> np.ndarray:
     container = 8 if precision <= 8 else 16
-    # GDCM picks its lossy decoder by the bits allocated, and ends the process where it finds bits to clean up
-    # above those stored: so it is told that there are none.
+    # GDCM chooses its lossy decoder by the bits allocated, and aborts the process if it has to clear bits above those
+    # stored: so both are given as equal.
     depth = precision if marker == _EXTENDED else container
     syntax = uid.JPEGLossless if marker == _LOSSLESS else uid.JPEGExtended12Bit
     fragment = gdcm.Fragment()
@@ -264,17 +264,17 @@ def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -
     )
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
     image.SetPixelFormat(gdcm.PixelFormat(1, depth, depth, depth - 1, 0))
-    raw = image.GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
+    raw = image.GetBuffer().encode("utf-8", "surrogateescape")  # GDCM returns bytes as text
     return np.frombuffer(raw, f"<u{container // 8}").reshape(expected.rows, expected.columns)
 
 
 def _as_unsigned(values: np.ndarray) -> np.ndarray:
-    """Signed or unsigned samples of up to 16 bits as raw of the same size."""
+    """Reinterpret samples of up to 16 bits as unsigned integers of the same size."""
     return values.view(f"u{values.dtype.itemsize}")
 
 
 def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int, int]:
-    """Marker, precision, rows, columns and components: the frame header (SOF) of a JPEG or JPEG-LS stream."""
+    """Return marker, precision, rows, columns and components of the frame header (SOF) of JPEG or JPEG-LS."""
     position = 2
     while position + 10 <= len(frame) and frame[position] == 0xFF:
         marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
@@ -286,10 +286,10 @@ def _jpeg_frame(frame: memoryview) -> tuple[int, int, int, int, int]:
 
 
 def _plain_header(frame: memoryview) -> bytes:
-    """A JPEG codestream whose header has nothing but what decoding needs.
+    """Reduce the header of a JPEG codestream to the segments that decoding needs.
 
-    GDCM ends the whole process where its JPEG library merely warns about a header: of bytes between segments,
-    or of odd comments by other programs. The former are refused here, the latter left out.
+    GDCM aborts the process when its JPEG library warns about a header, for example about bytes between segments or
+    unusual comments. The former are refused here, the latter removed.
     """
     kept, position = [bytes(frame[:2])], 2
     while position + 4 <= len(frame) and frame[position] == 0xFF:
@@ -308,7 +308,7 @@ def _plain_header(frame: memoryview) -> bytes:
 
 
 def _compare(expected: Layout, rows: int, columns: int, components: int) -> None:
-    """Hold a codestream's size against the header's."""
+    """Compare the size of a codestream with the header's; raises UnreadableImage if they differ."""
     if (rows, columns, components) != (expected.rows, expected.columns, 1):
         raise UnreadableImage(
             msg(

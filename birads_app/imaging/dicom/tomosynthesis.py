@@ -1,7 +1,7 @@
-"""Breast tomosynthesis, a volume of slices -> one picture: each place's brightest value along the slices.
+"""Maximum intensity projection (MIP) of breast tomosynthesis volumes.
 
-A maximum intensity projection keeps calcifications and dense tissue, and adds up the overlap that slices
-take apart. It is not the manufacturer's synthetic 2D image, which is an ordinary image and is read as one.
+The projection keeps calcifications and dense tissue, but superimposes tissue that the slices separate. It does not
+replace the manufacturer's synthetic 2D image, which is read as an ordinary image.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ from birads_app.terms.messages import Message, msg
 
 Tomosynthesis = Literal["mip", "maximum", "refuse"]
 
-# Where an element of a single image lies in an enhanced object (PS3.3 C.7.6.16): macro, element, our name.
+# Elements of single images within enhanced objects (PS3.3 C.7.6.16): macro, element, name in a single image.
 _MACROS = (
     ("FrameVOILUTSequence", "WindowCenter", "WindowCenter"),
     ("FrameVOILUTSequence", "WindowWidth", "WindowWidth"),
@@ -32,7 +32,7 @@ _MACROS = (
 
 
 def read_pixels(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Message, ...]]:
-    """Read a file to the raw of the one picture that it stands for, array of shape (rows, columns), and notes.
+    """Read a file; return it with its raw pixels, array of shape (rows, columns), and notes. Volumes are projected.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def read_pixels(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndar
 
 
 def flatten(dataset: Dataset) -> None:
-    """Bring what an enhanced object says for all frames, or else for the first, to where single images have it."""
+    """Copy shared elements of an enhanced object, else those of its first frame, to the level of a single image."""
     for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in items(dataset, keyword)[:1]:
             for macro, element, name in _MACROS:
@@ -58,7 +58,7 @@ def flatten(dataset: Dataset) -> None:
 
 
 def frame_count(dataset: Dataset) -> int:
-    """How many slices a tomosynthesis volume has; 1 for any other object, and for a synthetic 2D image."""
+    """Return the number of frames of a tomosynthesis volume; 1 for other objects and synthetic 2D images."""
     if text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
         return 1
     return max(1, number(dataset, "NumberOfFrames", 1))
@@ -67,16 +67,16 @@ def frame_count(dataset: Dataset) -> int:
 def maximum_intensity_projection(
     file: DicomFile, allowed: Tomosynthesis
 ) -> tuple[np.ndarray, tuple[Message, ...]]:
-    """Give each place's brightest word: array of shape (rows, columns) as stored, and a note.
+    """Return the raw pixel that is shown brightest along the frames, array of shape (rows, columns), and a note.
 
-    One slice at a time is held decoded.
+    Decodes one frame at a time.
 
     Raises
     ------
     UnsupportedFormat
-        The setting says that volumes are refused.
+        Volumes are refused by the setting.
     ImageTooLarge
-        There are too many slices.
+        The volume has too many frames.
     """
     count = frame_count(file.dataset)
     if allowed == "refuse":

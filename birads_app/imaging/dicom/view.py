@@ -1,4 +1,4 @@
-"""What a DICOM header says about the view: projection, side, modifiers, pixel spacing, and what is unusual."""
+"""View, laterality, view modifiers and pixel spacing from a DICOM header, with notes about unusual images."""
 
 import re
 
@@ -34,7 +34,7 @@ _VIEW_CODES = {
     "R-1024B": "XCCM",
 }
 _VIEWS = frozenset(_VIEW_CODES.values()) | {"XCC", "CV", "AT"}
-# CID 4015 View Modifier for Mammography, as far as such a view does not stand for the whole breast.
+# CID 4015 View Modifier for Mammography: those of views that do not show the whole breast as usual.
 _IMPLANT_DISPLACED, _MAGNIFICATION, _SPOT = "implant displaced", "magnification", "spot compression"
 _MODIFIER_CODES = {
     "399209000": _IMPLANT_DISPLACED,
@@ -55,9 +55,9 @@ _SPACINGS_MM = (0.005, 2.0)  # what can be a mammogram's pixel spacing
 
 
 def view(dataset: Dataset) -> str | None:
-    """The projection by (0018,5101) *View Position*, else (0054,0220) *View Code Sequence*.
+    """Return the view by (0018,5101) *View Position*, else (0054,0220) *View Code Sequence*.
 
-    Some film archives have it in (0020,0020) *Patient Orientation*, which comes last.
+    Some film archives write it to (0020,0020) *Patient Orientation*, which is read last.
     """
     stated = _named(text(dataset, "ViewPosition"))
     codes = items(dataset, "ViewCodeSequence")
@@ -66,7 +66,7 @@ def view(dataset: Dataset) -> str | None:
 
 
 def laterality(dataset: Dataset) -> str | None:
-    """The side by (0020,0062) *Image Laterality*, else (0020,0060) *Laterality*, else Patient Orientation."""
+    """Return the side by (0020,0062) *Image Laterality*, else (0020,0060) *Laterality*, else Patient Orientation."""
     for keyword in ("ImageLaterality", "Laterality"):
         stated = text(dataset, keyword).upper()
         if stated in ("L", "R", "LEFT", "RIGHT"):
@@ -75,7 +75,7 @@ def laterality(dataset: Dataset) -> str | None:
 
 
 def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """(row, column) spacing in mm in the breast's plane, once the image has square pixels; None where unknown."""
+    """Return (row, column) spacing in mm in the plane of the breast, after squaring pixels; None if unknown."""
     stated, height = _stated_spacing(dataset), aspect(dataset)
     if stated is None or not is_plausible(height):
         return None
@@ -84,16 +84,16 @@ def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def aspect(dataset: Dataset) -> float:
-    """Height over width of a stored pixel, for :func:`birads_app.imaging.resample.square`.
+    """Return height over width of a stored pixel, for :func:`birads_app.imaging.resample.square`.
 
-    By its spacing, else by (0028,0034) *Pixel Aspect Ratio*; 1 where unknown.
+    Computed from the pixel spacing, else from (0028,0034) *Pixel Aspect Ratio*; 1 if unknown.
     """
     height, width = _stated_spacing(dataset) or _pair(value_of(dataset, "PixelAspectRatio")) or (1.0, 1.0)
     return height / width if min(height, width) > 0 else 1.0
 
 
 def _stated_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """(row, column) spacing of the stored pixels in mm.
+    """Return the (row, column) spacing of the stored pixels in mm.
 
     (0028,0030) *Pixel Spacing*, else (0018,1164) *Imager Pixel Spacing* over the magnification, else the
     scanner's (0018,2010) *Nominal Scanned Pixel Spacing*.
@@ -110,10 +110,9 @@ def _stated_spacing(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def modifiers(dataset: Dataset) -> tuple[str, ...]:
-    """What sets the view apart from a standard one: any of "implant displaced", "magnification", "spot compression".
+    """Return the view modifiers: any of "implant displaced", "magnification", "spot compression".
 
-    By the modifiers nested in the view's code, the words or the ending of (0018,5101) *View Position*, and
-    the magnification factor.
+    Read from the modifiers of the view code, the text of (0018,5101) *View Position* and the magnification factor.
     """
     found = {_MODIFIER_CODES.get(text(code, "CodeValue")) for code in _modifier_codes(dataset)}
     position = text(dataset, "ViewPosition")
@@ -127,7 +126,7 @@ def modifiers(dataset: Dataset) -> tuple[str, ...]:
 
 
 def notes(dataset: Dataset) -> tuple[Message, ...]:
-    """Messages about what is unusual: an implant, a magnified or spot view, marks, patient data burnt in."""
+    """Return notes about implants, magnified and spot views, overlays, burned-in patient data and pixel shape."""
     named, height = modifiers(dataset), aspect(dataset)
     implant = text(dataset, "BreastImplantPresent").upper() == "YES"
     rules = (
@@ -169,16 +168,16 @@ def notes(dataset: Dataset) -> tuple[Message, ...]:
 
 
 def _named(value: str) -> str | None:
-    """A view's abbreviation, if it is one."""
+    """Return the abbreviation of a view, or None."""
     name = value.upper().removesuffix(_ID)
     return name if name in _VIEWS else None
 
 
 def _side_of(orientation: object) -> str | None:
-    """The side by the direction of the image's columns.
+    """Return the side by the direction of the image's columns.
 
-    In an oblique view, going to the feet is going to the body's middle; in a craniocaudal view the lateral
-    side is on top by convention. So columns that run to the patient's left (L, FL, HR) show the right breast.
+    In an oblique view, columns run towards the feet and medially; in a craniocaudal view the lateral side is on top
+    by convention. Columns that run to the patient's left (L, FL, HR) therefore show the right breast.
     """
     parts = orientation if isinstance(orientation, MultiValue) else []
     down = str(parts[1]).upper() if len(parts) == 2 else ""
@@ -197,7 +196,7 @@ def _pair(value: object) -> tuple[float, float] | None:
 
 
 def _magnification(dataset: Dataset) -> float:
-    """(0018,1114) *Estimated Radiographic Magnification Factor*; 1 where it is absent or impossible."""
+    """(0018,1114) *Estimated Radiographic Magnification Factor*; 1 if it is absent or implausible."""
     try:
         factor = float(text(dataset, "EstimatedRadiographicMagnificationFactor"))
     except ValueError:
@@ -206,7 +205,7 @@ def _magnification(dataset: Dataset) -> float:
 
 
 def _modifier_codes(dataset: Dataset) -> list[Dataset]:
-    """The items of the View Modifier Code Sequence, which is nested in the view's code."""
+    """Return the items of *View Modifier Code Sequence*, which is nested in the view code."""
     return [
         modifier
         for code in items(dataset, "ViewCodeSequence")[:1]
@@ -215,5 +214,5 @@ def _modifier_codes(dataset: Dataset) -> list[Dataset]:
 
 
 def _has_overlay(dataset: Dataset) -> bool:
-    """Tell whether one of the groups 6000 to 601E describes an overlay plane, by (60xx,0010) *Overlay Rows*."""
+    """Return True if any of the groups 6000 to 601E has (60xx,0010) *Overlay Rows*."""
     return any((group, 0x0010) in dataset for group in range(0x6000, 0x6020, 2))
