@@ -90,7 +90,7 @@ def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, 
 
 def test_keys_can_be_switched_off(page: Page, server: Server, files: list[str]):
     take_in(page, server, files)
-    page.get_by_label("Keyboard shortcuts").uncheck()
+    page.get_by_role("checkbox", name="Keyboard shortcuts").uncheck()
     page.reload()
     page.keyboard.press("1")
     expect(page.locator("#assessment input[type=radio]:checked")).to_have_count(0)
