@@ -6,6 +6,7 @@ with :func:`create_app`.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -43,6 +44,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     environment = {**os.environ, **ours}
     settings = configuration.read(environment)
     configure_logging(settings.log_level)
+    for line in configuration.deprecations(environment):
+        logging.getLogger(__name__).warning("%s", line)
     app = Flask(
         "birads_app",
         root_path=str(Path(__file__).parent),

@@ -32,8 +32,8 @@ def receive() -> None:
     from birads_app.pacs.storage_scp import Provider
 
     settings, stop = _settings(), threading.Event()
-    if not settings.dicom_peers:
-        raise SettingsError("Nobody may send: name the peers in BIRADS_DICOM_PEERS, as TITLE@ADDRESS.")
+    if not settings.dicom_allowed_aets:
+        raise SettingsError("Nobody may send: name the peers in BIRADS_DICOM_ALLOWED_AETS, as TITLE@ADDRESS.")
     destination = destination_of(settings)
     with one_line_errors():
         users.network_account()

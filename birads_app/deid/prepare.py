@@ -40,7 +40,7 @@ class PreparedFile:
     instance: Instance | None = None
 
 
-def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "maximum") -> PreparedFile:
+def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "mip") -> PreparedFile:
     """Prepare a file that is stored as received; errors as :func:`birads_app.imaging.decode.decode`."""
     mammogram = decode(data, name, tomosynthesis)
     if mammogram.source != "DICOM":

@@ -73,7 +73,7 @@ def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip"
     ----------
     data : content of the file
     filename : the user's name for it; side and view are taken from it if the header lacks them
-    tomosynthesis : "mip" (also "maximum", its old name) to read a volume by its projection, or "refuse"
+    tomosynthesis : "mip" to read a volume by its projection, or "refuse"
 
     Raises
     ------

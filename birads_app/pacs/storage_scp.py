@@ -74,7 +74,7 @@ class Provider:
     """
 
     def __init__(self, settings: Settings, spool: Spool) -> None:
-        self._peers, self._spool = settings.dicom_peers, spool
+        self._peers, self._spool = settings.dicom_allowed_aets, spool
         entity = AE(ae_title=settings.dicom_ae_title)
         entity.maximum_associations = settings.dicom_max_associations
         entity.maximum_pdu_size = _PDU
@@ -97,7 +97,7 @@ class Provider:
                 evt_handlers=handlers,
                 server_class=_Server,
                 request_handler=_Handler,
-                peers=settings.dicom_peers,
+                peers=settings.dicom_allowed_aets,
             )
         except OSError as error:
             raise SettingsError(

@@ -54,7 +54,7 @@ def ingest_stable_studies(quiet_s: float | None = None) -> None:
 
     What cannot be taken in for now, such as without a model, stays for the next time.
     """
-    wait = _settings().dicom_quiet_s if quiet_s is None else quiet_s
+    wait = _settings().dicom_stable_s if quiet_s is None else quiet_s
     for study in spool().claim(wait):
         try:
             _ingest(study)
@@ -78,9 +78,9 @@ def deliver() -> None:
 def _enter(settings: Settings) -> None:
     """Enter what is new since the last time; nothing is looked through where nothing has come."""
     state = current_app.extensions.setdefault(_ENTERED, {})
-    newest = (outbox.last_changes(), settings.pacs_uploads)
+    newest = (outbox.last_changes(), settings.pacs_send_uploads)
     if state.get("newest") != newest:
-        outbox.enqueue(_model_version, settings.pacs_uploads)
+        outbox.enqueue(_model_version, settings.pacs_send_uploads)
         state["newest"] = newest
 
 

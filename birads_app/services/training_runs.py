@@ -119,7 +119,7 @@ def choices(option: Any) -> list[str]:
 def folders() -> list[str]:
     """List the folders to choose from: those in the settings and the ones directly inside them."""
     found = []
-    for root in _settings().training_roots:
+    for root in _settings().training_data_dirs:
         with suppress(OSError):
             inside = sorted(entry.path for entry in os.scandir(root) if entry.is_dir())
             found += [str(root), *inside]
@@ -128,7 +128,7 @@ def folders() -> list[str]:
 
 def data_folder(text: str) -> str:
     """Resolve the path of a folder or label table; raise TrainingRefused if it is outside the allowed folders."""
-    roots = _settings().training_roots
+    roots = _settings().training_data_dirs
     path = Path(text).absolute().resolve()
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         raise TrainingRefused(

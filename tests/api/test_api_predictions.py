@@ -96,7 +96,7 @@ def test_names_are_neutral_or_base_names(
 ) -> None:
     sent = ("../../etc/pass\u202ewd.png", mammogram_png())
     assert post_files(client, token, sent).json["images"][0]["file"] == "file-1.png"
-    kept = replace(app.extensions["birads_settings"], deidentify=False)
+    kept = app.extensions["birads_settings"].model_copy(update={"deidentify": False})
     monkeypatch.setitem(app.extensions, "birads_settings", kept)
     assert post_files(client, token, sent).json["images"][0]["file"] == "passwd.png"
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +52,7 @@ def test_no_secret_is_found_after_an_upload(
 def test_identity_is_kept_where_a_site_wants_it(
     app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(app.extensions["birads_settings"], deidentify=False)
+    settings = app.extensions["birads_settings"].model_copy(update={"deidentify": False})
     monkeypatch.setitem(app.extensions, "birads_settings", settings)
     data = dicom_with_phi()
     exam = upload(app, client, token, ("left.dcm", data))

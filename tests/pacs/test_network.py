@@ -118,7 +118,7 @@ def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(
     sent.write_bytes(dicom_with_phi())
     assert len(phi_in(sent.read_bytes())) == 4
     with orthanc.serve(tmp_path) as server:
-        peer = receiver(tmp_path, models, **way(server), BIRADS_DICOM_QUIET_S="2")
+        peer = receiver(tmp_path, models, **way(server), BIRADS_DICOM_STABLE_S="2")
         with peer.running():
             assert peer.store(sent) == 0
             assert not peer.idle() and phi_below(peer.instance) == []

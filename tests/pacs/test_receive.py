@@ -27,7 +27,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[
     """One receiver for all tests of this module, which lets studies lie."""
     made = receiver(
         tmp_path_factory.mktemp("receive"), models,
-        BIRADS_DICOM_QUIET_S="3600", BIRADS_DICOM_MAX_OBJECT_MB="1", BIRADS_DICOM_MAX_ASSOCIATIONS="20",
+        BIRADS_DICOM_STABLE_S="3600", BIRADS_DICOM_MAX_OBJECT_MB="1", BIRADS_DICOM_MAX_ASSOCIATIONS="20",
     )  # fmt: skip
     with made.running():
         yield made
@@ -188,7 +188,7 @@ def cut_after(port: int, count: int) -> Iterator[int]:
 
 def test_what_cannot_work_is_said_at_once(models: Path, tmp_path: Path, running: Receiver) -> None:
     for change, said in (
-        ({"BIRADS_DICOM_PEERS": ""}, "BIRADS_DICOM_PEERS"),
+        ({"BIRADS_DICOM_ALLOWED_AETS": ""}, "BIRADS_DICOM_ALLOWED_AETS"),
         ({"BIRADS_DICOM_TLS_CERTIFICATE": str(tmp_path / "lost.pem")}, "BIRADS_DICOM_TLS_"),
         ({"BIRADS_PACS_DICOMWEB_URL": "pacs"}, "BIRADS_PACS_DICOMWEB_URL"),
         ({}, f"Cannot listen at 127.0.0.1:{running.port}"),

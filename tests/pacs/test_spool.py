@@ -1,6 +1,5 @@
 """The spool and the outbox: nothing lost, nothing twice, whatever ends in the middle."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -178,7 +177,7 @@ def test_a_study_may_have_more_images_than_an_upload(
     inside: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = inside.extensions["birads_settings"]
-    monkeypatch.setitem(inside.extensions, "birads_settings", replace(settings, max_files=1))
+    monkeypatch.setitem(inside.extensions, "birads_settings", settings.model_copy(update={"max_files": 1}))
     monkeypatch.setattr(worker, "_MOST", 2)
     sent = [mammogram(seed=seed) for seed in range(3)]
     spool(*sent)

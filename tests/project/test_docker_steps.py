@@ -184,7 +184,10 @@ def test_the_container_serves_is_healthy_and_writes_to_its_volume_alone(web: Con
 def test_the_receiver_runs_in_the_web_image_and_is_healthy_while_it_listens(web: Container) -> None:
     service, port = compose()["receive"], free_port()
     check = ["python", service["healthcheck"]["test"][2].removeprefix("/app/")]
-    settings = defaults("receive") | {"BIRADS_DICOM_PORT": str(port), "BIRADS_DICOM_PEERS": "PACS@10.0.0.1"}
+    settings = defaults("receive") | {
+        "BIRADS_DICOM_PORT": str(port),
+        "BIRADS_DICOM_ALLOWED_AETS": "PACS@10.0.0.1",
+    }
     with running(web, service["command"], port, **settings):
         assert web.try_to_run(*check, **settings).returncode == 0
     done = web.try_to_run(*check, **settings)

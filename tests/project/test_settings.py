@@ -1,13 +1,12 @@
 """Settings from the environment, and the page that lists them."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from birads_app import config, create_app
-from birads_app.config import Settings, SettingsError
+from birads_app.config import SettingsError
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
@@ -45,8 +44,8 @@ def test_values_are_typed() -> None:
         ("BIRADS_SECURE_COOKIES", "maybe", "1 or 0"),
         ("BIRADS_INSTANCE", "", "a path"),
         ("BIRADS_LOG_LEVEL", "LOUD", "one of DEBUG"),
-        ("BIRADS_DICOM_PEERS", "PACS", "TITLE@ADDRESS"),
-        ("BIRADS_DICOM_PEERS", "PACS@pacs.example", "TITLE@ADDRESS"),
+        ("BIRADS_DICOM_ALLOWED_AETS", "PACS", "TITLE@ADDRESS"),
+        ("BIRADS_DICOM_ALLOWED_AETS", "PACS@pacs.example", "TITLE@ADDRESS"),
         ("BIRADS_DICOM_AE_TITLE", "LONGER-THAN-SIXTEEN", "an AE title"),
     ],
 )
@@ -65,7 +64,7 @@ def test_a_secret_is_never_repeated() -> None:
 
 
 def test_peers_are_titles_at_addresses() -> None:
-    peers = config.read({"BIRADS_DICOM_PEERS": "A@10.1.2.3, B@C@10.1.0.0/16,"}).dicom_peers
+    peers = config.read({"BIRADS_DICOM_ALLOWED_AETS": "A@10.1.2.3, B@C@10.1.0.0/16,"}).dicom_allowed_aets
     assert [(peer.title, str(peer.network)) for peer in peers] == [
         ("A", "10.1.2.3/32"),
         ("B@C", "10.1.0.0/16"),
@@ -115,7 +114,7 @@ def test_only_trusted_hosts_are_served(config: dict[str, object]) -> None:
 
 def test_the_documentation_lists_exactly_these() -> None:
     table = dict(re.findall(r"^\| `(BIRADS_\w+)` \| (.*?) \|", DOCS.read_text("utf-8"), re.MULTILINE))
-    code = {item.metadata["variable"]: item.metadata["default"] for item in fields(Settings)}
+    code = {variable.name: variable.default for variable in config.variables()}
     documented = {name: re.sub("`|^none$", "", default) for name, default in table.items()}
     assert documented == code
 
@@ -135,3 +134,27 @@ def test_the_environment_is_read_in_one_place_alone() -> None:
         if re.search(r"os\.(environ|getenv)", path.read_text("utf-8"))
     ]
     assert readers == ["__init__.py"]
+
+
+@pytest.mark.parametrize(("old", "new"), config.RENAMED.items())
+def test_an_old_name_is_read_with_a_warning(old: str, new: str) -> None:
+    value = {"BIRADS_DICOM_QUIET_S": "7", "BIRADS_DICOM_PEERS": "A@10.1.2.3", "BIRADS_PACS_UPLOADS": "1"}
+    given = {old: value.get(old, "/data")}
+    assert config.read(given) == config.read({new: given[old]}) != config.read({})
+    (line,) = config.deprecations(given)
+    assert old in line and new in line and not config.deprecations({new: given[old]})
+    with pytest.raises(SettingsError, match=f"{old} and {new} are both set"):
+        config.read({**given, new: given[old]})
+
+
+def test_an_old_value_is_read_with_a_warning() -> None:
+    assert config.read({"BIRADS_TOMOSYNTHESIS": "maximum"}).tomosynthesis == "mip"
+    (line,) = config.deprecations({"BIRADS_TOMOSYNTHESIS": "maximum"})
+    assert "BIRADS_TOMOSYNTHESIS=mip" in line
+
+
+def test_the_log_names_the_current_setting(
+    config: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    create_app({**config, "BIRADS_PACS_UPLOADS": "1"})
+    assert "BIRADS_PACS_UPLOADS is now called BIRADS_PACS_SEND_UPLOADS" in caplog.text

@@ -42,7 +42,7 @@ FORM = {
 def config(config: dict[str, object], tmp_path: Path) -> dict[str, object]:
     (tmp_path / "allowed" / "hospital").mkdir(parents=True)
     (tmp_path / "allowed" / "out").symlink_to(tmp_path)
-    return {**config, "BIRADS_TRAINING_ROOTS": str(tmp_path / "allowed")}
+    return {**config, "BIRADS_TRAINING_DATA_DIRS": str(tmp_path / "allowed")}
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_the_form_offers_every_head() -> None:
 
 
 def test_roots_are_parted_by_colons() -> None:
-    assert read({"BIRADS_TRAINING_ROOTS": "/a: /b:"}).training_roots == (Path("/a"), Path("/b"))
+    assert read({"BIRADS_TRAINING_DATA_DIRS": "/a: /b:"}).training_data_dirs == (Path("/a"), Path("/b"))
 
 
 def test_a_folder_outside_is_refused_by_name(app: Flask, admin: FlaskClient, tmp_path: Path) -> None:

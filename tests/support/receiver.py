@@ -117,8 +117,8 @@ def receiver(place: Path, models: Path, **settings: str) -> Receiver:
     defaults = {
         "BIRADS_MODELS": str(models),
         "BIRADS_DICOM_PORT": str(port),
-        "BIRADS_DICOM_PEERS": "MODALITY@127.0.0.0/8,OTHER@10.0.0.1",
-        "BIRADS_DICOM_QUIET_S": "1",
+        "BIRADS_DICOM_ALLOWED_AETS": "MODALITY@127.0.0.0/8,OTHER@10.0.0.1",
+        "BIRADS_DICOM_STABLE_S": "1",
         "BIRADS_PACS_RETRY_S": "1",
         "BIRADS_LOG_LEVEL": "DEBUG",
     }

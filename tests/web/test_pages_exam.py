@@ -3,7 +3,6 @@
 import html
 import io
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +117,7 @@ def test_the_page_without_its_images_is_light(serving_app: Flask, reader: FlaskC
 def test_the_heat_map_waits_until_it_is_asked_for(
     serving_app: Flask, reader: FlaskClient, exam_url: str, asked: str
 ):
-    settings = replace(serving_app.extensions["birads_settings"], show_heat_map=asked == "1")
+    settings = serving_app.extensions["birads_settings"].model_copy(update={"show_heat_map": asked == "1"})
     serving_app.extensions["birads_settings"] = settings
     (control,) = re.findall(r'<input type="checkbox" class="heat-on"([^>]*)>', reader.get(exam_url).text)
     assert ("checked" in control) == (asked == "1")

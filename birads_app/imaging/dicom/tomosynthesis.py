@@ -17,7 +17,7 @@ from birads_app.imaging.limits import check_volume
 from birads_app.terms.errors import UnsupportedFormat
 from birads_app.terms.messages import Message, msg
 
-Tomosynthesis = Literal["mip", "maximum", "refuse"]
+Tomosynthesis = Literal["mip", "refuse"]
 
 # Elements of single images within enhanced objects (PS3.3 C.7.6.16): macro, element, name in a single image.
 _MACROS = (

@@ -55,7 +55,7 @@ MODEL = {
     "bundle-file-unreadable": N_("%(file)s of model %(model)s cannot be read: %(reason)s."),
     "bundle-file-damaged": N_("Model %(name)s has a damaged %(file)s. Retrain."),
     "training-folder-not-allowed": N_(
-        "%(folder)s is not inside a folder that may be trained from, which BIRADS_TRAINING_ROOTS names. "
+        "%(folder)s is not inside a folder that may be trained from, which BIRADS_TRAINING_DATA_DIRS names. "
         "It names: %(roots)s."
     ),
     "training-folder-missing": N_("There is no folder %(folder)s on the server."),

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as lazy
 from markupsafe import Markup
 
-from birads_app.config import KEPT_KEYS, Settings
+from birads_app import config
+from birads_app.config import KEPT_KEYS
 from birads_app.records.storage import Storage, measure
 from birads_app.web.admin.blueprint import bp
 from birads_app.web.model_card import inline
@@ -65,11 +66,11 @@ def storage() -> Storage:
 
 
 def _shown() -> Iterator[Shown]:
-    environment, about = current_app.extensions["birads_environment"], _descriptions()
-    for item in fields(Settings):
-        variable, default = item.metadata["variable"], item.metadata["default"]
+    environment = config.with_current_names(current_app.extensions["birads_environment"])
+    about = _descriptions()
+    for item in config.variables():
+        variable, default, secret = item.name, item.default, item.secret
         given = variable in environment
-        secret = item.metadata["secret"]
         source = ENVIRONMENT if given else FILE if variable in KEPT_KEYS else DEFAULT
         value = environment.get(variable, default).strip()
         yield Shown(
