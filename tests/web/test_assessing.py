@@ -249,6 +249,35 @@ def test_the_dicom_objects_are_about_the_pseudonym_and_valid(
     assert "Margin: Spiculated" in printed(paths[-1])
 
 
+def test_dicom_objects_are_english_whoever_downloads_them(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    send(reader, url, **full(serving_app, url))
+    english = texts_of_objects(reader.get(f"{url}/dicom").data)
+    reader.post("/language", data={"language": "de"})
+    assert 'lang="de"' in reader.get(url).text
+    german = texts_of_objects(reader.get(f"{url}/dicom", headers={"Accept-Language": "de"}).data)
+    assert german == english
+    with serving_app.app_context():
+        warnings = {
+            warning for image in exams.get(url.rsplit("/", 1)[-1]).images for warning in image.warnings
+        }
+    assert warnings and all(any(warning in one for one in english) for warning in warnings)
+    assert any("Margin: Spiculated" in one for one in english)
+
+
+def texts_of_objects(zipped: bytes) -> list[str]:
+    """All texts and meanings of codes in the objects of a ZIP, in their order."""
+    found: list[str] = []
+    with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+        for name in sorted(archive.namelist()):
+            made = dcmread(io.BytesIO(archive.read(name)))
+            found += [
+                str(one.value) for one in made.iterall() if one.VR in ("UT", "LO", "ST", "LT") and one.value
+            ]
+    return found
+
+
 def test_pictures_have_no_study_that_objects_could_join(reader: FlaskClient) -> None:
     picture = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png()), "a.png")]}).location
     answer = reader.get(f"{picture}/dicom")
