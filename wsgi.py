@@ -1,4 +1,4 @@
-"""What servers and the flask command load: the application, ready to serve."""
+"""The application for servers and the flask command."""
 
 from app import app
 from birads_app.services.startup import start

@@ -65,7 +65,7 @@ def _train(data: Path, name: str, site: Site) -> float:
 def _ours(
     files: Path, folder: Path, extractor: Extractor, options: argparse.Namespace
 ) -> Callable[[], object]:
-    """What the recipe does with files, each time with an empty cache."""
+    """Extract features from files as training does, each time with an empty cache."""
     examples = read_folder(files).examples
 
     def run() -> None:

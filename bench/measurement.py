@@ -26,7 +26,7 @@ class Measurement:
 
     @property
     def met(self) -> bool:
-        """Whether the requirement is met."""
+        """True if the requirement is met."""
         return not (
             (self.least is not None and self.judged < self.least)
             or (self.most is not None and self.judged > self.most)

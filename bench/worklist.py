@@ -1,4 +1,4 @@
-"""How fast the worklist and an exam's page answer beside a million exams."""
+"""Response times of the worklist and of an exam's page with a million exams."""
 
 import argparse
 import statistics

@@ -89,7 +89,7 @@ def _model_source(models: Path) -> ModelSource:
 
 @pytest.fixture
 def config(tmp_path: Path) -> dict[str, object]:
-    """What the test's application is configured with."""
+    """Configuration of the test's application."""
     return {
         "BIRADS_INSTANCE": str(tmp_path / "instance"),
         "BIRADS_MODELS": str(tmp_path / "models"),

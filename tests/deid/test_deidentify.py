@@ -1,4 +1,4 @@
-"""What stays in a de-identified DICOM file, and what it becomes."""
+"""De-identification of DICOM files: elements kept, replaced and removed."""
 
 import io
 import shutil

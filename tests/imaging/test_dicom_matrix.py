@@ -125,7 +125,7 @@ def voi_elements(voi: str) -> dict[str, object]:
 
 
 def grey(word: int, first: int, rescale: tuple | None, padding: tuple, voi: str, inverted: bool) -> float:
-    """What one stored value is shown as, 0 black .. 1 white, by the standard's order of operations."""
+    """Displayed value of one stored value, 0 black .. 1 white, by the standard's order of operations."""
     slope, intercept = rescale or (1.0, 0.0)
     if padding and first <= word <= first + padding[-1]:
         return 0.0

@@ -1,4 +1,4 @@
-"""What the header says about projection, side, spacing and peculiarities."""
+"""Projection, laterality, pixel spacing and view modifiers from the header."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is refused, what is flagged, and that no real mammogram is refused."""
+"""Quality checks: images that are refused, images that are flagged, and real mammograms, which are accepted."""
 
 import time
 from collections.abc import Callable

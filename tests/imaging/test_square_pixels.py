@@ -109,7 +109,7 @@ def test_a_heat_map_lies_where_it_does_on_square_pixels(
 
 
 def heat(predictor: Predictor, mammogram: Mammogram) -> np.ndarray:
-    """How strongly each place of the image is coloured for the likeliest category."""
+    """Heat map weights of the image's pixels for the likeliest category."""
     found = predictor.predict(mammogram)
     place = found.box, found.flipped, mammogram.pixels.shape
     mask = breast_mask(found.inside, *place)
@@ -117,5 +117,5 @@ def heat(predictor: Predictor, mammogram: Mammogram) -> np.ndarray:
 
 
 def centre(weights: np.ndarray) -> list[float]:
-    """Where the middle of the weights is, (row, column)."""
+    """Centroid of the weights, (row, column)."""
     return [float(np.average(place, weights=weights)) for place in np.indices(weights.shape)]

@@ -1,4 +1,4 @@
-"""What happens between the bytes of an upload and a stored exam."""
+"""Intake: from the bytes of an upload to a stored exam."""
 
 import pytest
 from flask import Flask

@@ -109,7 +109,7 @@ def test_archives_that_cannot_be_used_say_why() -> None:
 
 
 def test_a_member_is_never_longer_than_it_says() -> None:
-    """What is declared bounds what is read, and what is declared is bounded."""
+    """Declared sizes limit the bytes that are read, and are limited themselves."""
     data = bytearray(packed(("1.dcm", bytes(1 << 20))))
     directory = data.rindex(b"PK\x01\x02")
     data[directory + 24 : directory + 28] = (2 << 30).to_bytes(4, "little")

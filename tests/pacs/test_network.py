@@ -47,7 +47,7 @@ def killed(receiver: Receiver) -> Iterator[None]:
 
 
 def images_of(receiver: Receiver) -> list[int]:
-    """How many images with a prediction each exam has."""
+    """Count the images with a prediction, per exam."""
     return [count for (count,) in receiver.query(
         "SELECT count(*) FROM images WHERE category IN ('1','2','3','4','5') GROUP BY exam_id ORDER BY 1"
     )]  # fmt: skip

@@ -45,7 +45,7 @@ def image(folder: Path, height: int = 320, **elements: object) -> Path:
 
 
 def spooled(running: Receiver) -> int:
-    """How many objects lie in the spool."""
+    """Count the objects in the spool."""
     return len(list((running.instance / "spool").glob("*-*/*")))
 
 

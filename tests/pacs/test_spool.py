@@ -64,7 +64,7 @@ def inside(serving_app: Flask):
 
 
 def stored() -> list[int]:
-    """How many images each exam has."""
+    """Count the images, per exam."""
     return sorted(len(exam.images) for exam in worklist.page(worklist.Query(list="all")).items)
 
 

@@ -1,4 +1,4 @@
-"""What counts in the audit of practice, and its pages."""
+"""Selection of assessments for the practice audit, and its pages."""
 
 import csv
 import io

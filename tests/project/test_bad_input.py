@@ -1,4 +1,4 @@
-"""What accidents and attackers send: a clear message, the right status, and nothing stored."""
+"""Malformed and malicious input: a clear message, the right status, and nothing stored."""
 
 import errno
 import io

@@ -101,6 +101,6 @@ def test_compose_sets_only_what_the_application_knows(name: str) -> None:
 
 
 def defaults(service: str) -> dict[str, str]:
-    """What a service's environment holds where nothing was set."""
+    """Default environment of a service."""
     environment = compose()[service]["environment"]
     return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in environment.items()}

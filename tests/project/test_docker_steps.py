@@ -1,4 +1,4 @@
-"""What the Docker images do, done in clean environments: no Docker is needed.
+"""The steps of the Docker images in clean environments: no Docker is needed.
 
 Two kinds of environment: packages linked from this one, as far as requirements-web.txt names them (always,
 fast); and those that pip fills from the package index (`make test-docker`; under CI=true that of the web).

@@ -1,4 +1,4 @@
-"""What gunicorn serves with."""
+"""Configuration of gunicorn."""
 
 import runpy
 from datetime import timedelta

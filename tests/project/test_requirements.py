@@ -1,4 +1,4 @@
-"""What is imported is required; what is required is pinned, documented, and may be shipped."""
+"""Requirements: imports are required; requirements are pinned, documented, and may be shipped."""
 
 import re
 from importlib import metadata

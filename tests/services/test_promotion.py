@@ -19,7 +19,7 @@ from birads_app.services import promotion
 
 @pytest.fixture
 def hashed(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each file was hashed; hashing fails while the database's write lock is held."""
+    """Count how often each file is hashed; hashing fails while the database's write lock is held."""
     shutil.copytree(folder / "birads-demo", folder / "second", copy_function=os.link)
     with app.app_context():
         file = database.engine().url.database

@@ -54,7 +54,7 @@ def reading(**changes: object) -> Reading:
 
 
 def display(height: int = 640, width: int = 512) -> np.ndarray:
-    """What a page shows of the image."""
+    """Grey values of the image as displayed, uint8 (height, width)."""
     return (breast(height, width) >> 8).astype(np.uint8)
 
 

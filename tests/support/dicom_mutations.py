@@ -77,7 +77,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Damage:
-    """What is done to which file; ``place``, ``choice`` and ``grain`` are numbers whose meaning depends on it."""
+    """A kind of damage to a file; ``place``, ``choice`` and ``grain`` are numbers whose meaning depends on it."""
 
     source: str
     kind: str
@@ -88,7 +88,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How reading ended: its name, the processor's seconds it took, and the process' peak memory in MB so far."""
+    """Result of reading a file: its name, the processor's seconds it took, and the process' peak memory in MB so far."""
 
     name: str
     seconds: float

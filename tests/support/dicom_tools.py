@@ -42,7 +42,7 @@ def complaints(path: Path) -> list[str]:
 
 
 def printed(path: Path) -> str:
-    """What dsrdump prints, every text in full."""
+    """Return the output of dsrdump, with every text in full."""
     shown = subprocess.run([tool("dsrdump"), "+Pl", path], capture_output=True, text=True, check=True)
     assert not [line for line in shown.stderr.splitlines() if line.startswith(("E:", "F:"))]
     return shown.stdout

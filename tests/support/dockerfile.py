@@ -52,7 +52,7 @@ def copies(steps: list[tuple[str, str]]) -> list[tuple[list[str], str]]:
 
 
 def is_ignored(path: str, patterns: list[str]) -> bool:
-    """What .dockerignore says of a file: the last pattern that matches it or a folder above it."""
+    """True if .dockerignore excludes a file: the last pattern that matches it or a folder above it."""
     parts = path.split("/")
     above = ["/".join(parts[: end + 1]) for end in range(len(parts))]
     ignored = False

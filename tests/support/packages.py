@@ -1,4 +1,4 @@
-"""What is installed, and what the requirement files say should be."""
+"""Installed packages, and those in the requirement files."""
 
 import re
 from importlib import metadata

@@ -26,7 +26,7 @@ PATIENCE_S = 300.0  # seconds; generous, as other processes may keep all cores b
 
 @dataclass(frozen=True)
 class Receiver:
-    """What a receiver is started with; each start gives the same one again.
+    """Settings of a DICOM receiver process; each start uses the same instance folder.
 
     settings : of the environment
     """
@@ -48,7 +48,7 @@ class Receiver:
         return replace(self, settings=self.settings | settings)
 
     def flask(self, *arguments: str) -> str:
-        """What a command prints that has to succeed."""
+        """Run a command that has to succeed and return its output."""
         done = flask(self.instance, *arguments, **self.settings)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -1,4 +1,4 @@
-"""How often view and side are judged rightly from the image alone: ``python -m tests.support.view_accuracy``.
+"""Accuracy of view and laterality estimated from the image alone: ``python -m tests.support.view_accuracy``.
 
 Reads the labelled mammograms of ``../shared/data``, which may not be committed.
 """

@@ -1,4 +1,4 @@
-"""How errors look from outside, and in the log."""
+"""Error responses, and their log entries."""
 
 import logging
 

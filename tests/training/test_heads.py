@@ -187,7 +187,7 @@ def bundle_of(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
 
 
 def _recorded(patch: pytest.MonkeyPatch, kind: str) -> list[TrainedHead]:
-    """What heads of this kind learn from now on; they learn as ever."""
+    """Record every head of this kind that is fitted from now on."""
     learned: list[TrainedHead] = []
     fit: Callable[..., TrainedHead] = HEADS[kind].fit  # type: ignore[attr-defined]
 

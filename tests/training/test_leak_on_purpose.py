@@ -44,7 +44,7 @@ def read(config: TrainConfig, models: Path, tmp_path_factory) -> Callable[[str],
 
 
 def measured(config: TrainConfig, features: Features) -> Evaluation:
-    """What a head reads in the images that are held out."""
+    """Evaluate a head on the test set."""
     answers, _ = train.measure(config, head(config.head), features)
     return evaluate(
         answers.raw, answers.calibrated, answers.labels, answers.patients, features.dataset.classes
@@ -69,7 +69,7 @@ def with_random_labels(features: Features, seed: int, kept: dict[str, int] | Non
 
 
 def is_chance(figure: Interval, chance: float) -> bool:
-    """Whether chance lies within some four standard errors of the figure: no seed fails for bad luck."""
+    """True if chance lies within about four standard errors of the metric: no seed fails for bad luck."""
     return abs(figure.value - chance) < figure.high - figure.low
 
 

@@ -17,7 +17,7 @@ from training.heads import head
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
 
-OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
+OPTIONS = ("--classes", "1,5", "--epochs", "4", "--folds", "2", "--no-traps")
 
 
 def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(tmp_path: Path) -> None:

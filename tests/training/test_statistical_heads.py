@@ -1,4 +1,4 @@
-"""What scikit-learn trained judges the same as arrays in a graph."""
+"""Heads trained by scikit-learn give the same results as their frozen graphs."""
 
 import numpy as np
 import pytest

@@ -204,7 +204,7 @@ def test_two_trainings_of_one_name_do_not_meet(train, phantoms, folder) -> None:
 
 
 def cached(output: str) -> int:
-    """How many images a training says it found in the cache."""
+    """Number of images that a training found in the cache."""
     return int(re.search(r"\((\d+) from the cache\)", output)[1])
 
 
