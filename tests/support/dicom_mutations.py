@@ -88,7 +88,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of reading a file: its name, the processor's seconds it took, and the process' peak memory in MB so far."""
+    """Result of reading a file: its name, the processor's seconds it took, and the peak memory in MB so far."""
 
     name: str
     seconds: float

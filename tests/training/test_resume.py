@@ -12,30 +12,52 @@ from test_heads import arguments_for
 
 from birads_app.model import bundles, registry
 from birads_app.terms.errors import BiradsError
+from tests.conftest import MakeOnce
 from training.engine import fit
 from training.heads import head
+from training.phantoms.generate import write_set
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
 
-OPTIONS = ("--classes", "1,5", "--epochs", "4", "--folds", "2", "--no-traps")
+OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
 
 
-def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "whole",
+        "cut off",
+        pytest.param("empty", marks=pytest.mark.slow),
+        pytest.param("no archive", marks=pytest.mark.slow),
+        pytest.param("of another", marks=pytest.mark.slow),
+    ],
+)
+def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(
+    content: str, tmp_path: Path
+) -> None:
     arguments, path = arguments_for("dense", count=60, epochs=4), tmp_path / "network.npz"
     whole = head("dense").fit(arguments)
     half = replace(arguments, epochs=2, checkpoint=path)
     head("dense").fit(half)
     assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
-    contents = [path.read_bytes(), path.read_bytes()[:5000], b"", b"no archive"]
-    other = replace(arguments_for("dense", (2, 2, 8), 60, epochs=1), checkpoint=tmp_path / "other.npz")
-    head("dense").fit(other)
-    contents.append((tmp_path / "other.npz").read_bytes())
-    for content in contents:
-        path.write_bytes(content)
-        taught = head("dense").fit(replace(half, epochs=4))
-        np.testing.assert_allclose(taught.curve, whole.curve, atol=1e-6)
-        rows = arguments.validation_features
-        np.testing.assert_allclose(taught.logits(rows), whole.logits(rows), atol=1e-5)
+    if content == "of another":
+        head("dense").fit(replace(arguments_for("dense", (2, 2, 8), 60, epochs=1), checkpoint=path))
+    elif content != "whole":
+        path.write_bytes(
+            {"cut off": path.read_bytes()[:5000], "empty": b"", "no archive": b"no archive"}[content]
+        )
+    taught = head("dense").fit(replace(half, epochs=4))
+    np.testing.assert_allclose(taught.curve, whole.curve, atol=1e-6)
+    rows = arguments.validation_features
+    np.testing.assert_allclose(taught.logits(rows), whole.logits(rows), atol=1e-5)
+
+
+@pytest.fixture
+def phantoms(once: MakeOnce) -> Path:
+    """Twelve patients: enough of category 3 for each fold."""
+    return (
+        once("phantoms-12", lambda folder: write_set(folder / "phantoms", 12, seed=5, size=256)) / "phantoms"
+    )
 
 
 @pytest.fixture
