@@ -142,8 +142,8 @@ def test_files_that_cannot_be_used_are_listed_and_left_out(train, copies, folder
     shutil.copy(other, copies / "Birads2" / "PH9995_L_CC.png")
     output = train(copies)
     assert "39 images can be used" in output and "6 files were left out" in output
-    assert output.count("The same picture lies in the folders of categories 1 and 5") == 2
-    assert "PH9995_L_CC.png: A copy of " in output
+    assert output.count("The same image is in the folders of categories 1 and 5") == 2
+    assert "PH9995_L_CC.png: A duplicate of " in output
     for name in ("PH9999_L_CC.png", "PH9998_L_CC.dcm", "PH9997_L_CC.png"):
         assert f"{name}: " in output
     listed = json.loads((folder / "mine" / "evaluation.json").read_text())["left_out"]

@@ -36,7 +36,7 @@ _COVERED_WEIGHT = 6.0
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one part of a split.
+    """Images of one set of a split.
 
     squares : uint8 array (n, size, size), grey, cropped and turned by preprocessing
     possible : bool array (n, classes), the set of categories each image may belong to
@@ -60,7 +60,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The knobs of fine-tuning."""
+    """Hyperparameters of fine-tuning."""
 
     batch: int = 32
     copies: int = 4  # augmented copies of each image for stage A; more where there are few images
@@ -194,7 +194,7 @@ class FineTuning:
         return standardise(np.stack(pictures)), np.stack([covered_cells(one, self._cells) for one in moved])
 
     def _truth(self, images: np.ndarray, covered: np.ndarray) -> "Truth":
-        """What is known of these images, with the places that are covered in their copies."""
+        """Return the truth about images, with the cells that findings cover in their augmented copies."""
         return self.train.possible[images], covered.astype(np.float32), self.train.outlined[images]
 
     def _step(self, model: Any, optimizer: Any, taken: int) -> Any:
@@ -359,11 +359,11 @@ def run_epoch(
 
 
 def weighted_sample(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """So many images, int (count,), each as often as its weight says, with replacement."""
+    """Weighted sampling of image indices with replacement, int (count,)."""
     return rng.choice(len(weights), count, p=weights / weights.sum())
 
 
 def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Parts of at most so many."""
+    """Yield consecutive batches of at most ``size``."""
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -1,7 +1,7 @@
-"""Images -> feature maps -> the rows a head learns from, kept in a store.
+"""Extraction of features from images by a backbone, kept in a feature store.
 
-Files are read and prepared in threads, ahead of the backbone. Rows go to the disk batch by batch and stay
-there: memory does not grow with the number of images but for their names.
+Files are read and prepared in threads, ahead of the backbone. Feature rows go to disk batch by batch and stay
+there: apart from file names, memory does not grow with the number of images.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ _WHOLE, _POOLED = "maps", "pooled"
 
 @dataclass(frozen=True)
 class RejectedFile:
-    """A file that was left out, and why."""
+    """A file that was left out, with the reason."""
 
     path: Path
     reason: str
@@ -37,12 +37,12 @@ class RejectedFile:
 
 @dataclass(frozen=True)
 class Features:
-    """What was read of a data set.
+    """Features of a data set.
 
-    dataset : the n examples that can be used, in the order of the rows
+    dataset : the n usable examples, in the order of the rows
     array : float (n, features), array-like; the store's rows are float16 and stay on the disk
     map_shape : (rows, columns, channels) of one feature map
-    cached : number of images whose rows, or maps to make them from, lay in the store
+    cached : number of images whose features, or maps to compute them from, were in the store
     loaded : every file that was read, usable or not
     """
 
@@ -55,19 +55,19 @@ class Features:
 
 
 def extract(examples: Sequence[Example], extractor: Extractor, kind: Head, site: Site) -> Features:
-    """Read every image and see that its row is in the store.
+    """Load every image and put its features into the store unless they are there.
 
     Parameters
     ----------
-    kind : the head that the rows are for
-    site : its ``cache`` is where rows are kept
+    kind : head for which the features are computed
+    site : its ``cache`` contains the store
 
     Raises
     ------
     DatasetError
         No image could be used.
     OSError
-        The cache cannot be written, for example because the disk is full; rows so far are kept.
+        The cache cannot be written, for example because the disk is full; features so far are kept.
     """
     maker = _FeatureMaker(extractor, kind, site)
     seen: list[LoadedImage] = []
@@ -86,7 +86,7 @@ def extract(examples: Sequence[Example], extractor: Extractor, kind: Head, site:
 
 
 def _features(maker: "_FeatureMaker", seen: Sequence[LoadedImage], cached: int) -> Features:
-    """What can be used of all that was seen."""
+    """Collect the features of the usable files."""
     usable = [one for one in seen if not one.reason]
     rejected = [RejectedFile(one.example.path, one.reason) for one in seen if one.reason] + _copies(usable)
     left_out = {file.path for file in rejected}
@@ -105,7 +105,7 @@ def _features(maker: "_FeatureMaker", seen: Sequence[LoadedImage], cached: int) 
 
 
 class _FeatureMaker:
-    """Makes the rows of a head that the store lacks: from whole maps where they are kept, else from pictures."""
+    """Computation of missing features of a head: from stored maps if there are any, else from images."""
 
     def __init__(self, extractor: Extractor, kind: Head, site: Site) -> None:
         self._extractor, self._kind = extractor, kind
@@ -123,11 +123,11 @@ class _FeatureMaker:
         return FeatureStore(where, width)
 
     def wants(self, digest: bytes) -> bool:
-        """Whether the picture has to pass the backbone."""
+        """Return True if the image has to pass the backbone."""
         return not (self.store.holds(digest) or self._whole.holds(digest))
 
     def make(self, items: Sequence[LoadedImage]) -> None:
-        """Make and keep the rows of pictures; whole maps come from the store where there is no picture."""
+        """Compute and store features; an item without image has its maps in the store."""
         fresh = [one for one in items if one.grey is not None]
         if fresh:
             tensors = preprocess.standardise(np.stack([one.grey for one in fresh if one.grey is not None]))
@@ -138,7 +138,7 @@ class _FeatureMaker:
             self._keep(known, maps.reshape(-1, *self.map_shape))
 
     def _keep(self, items: Sequence[LoadedImage], maps: np.ndarray) -> None:
-        """Fresh maps pass through half precision as kept ones do, so that a second run gives the same rows."""
+        """Round new maps to float16 like stored ones, so that a second run gives the same features."""
         import tensorflow as tf  # its casts take a fifth of the time of NumPy's
 
         rounded = tf.cast(tf.cast(maps, tf.float16), tf.float32).numpy()
@@ -146,9 +146,9 @@ class _FeatureMaker:
 
 
 def _copies(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
-    """Files with the same content: one stays where they agree on the category, none where they do not.
+    """Reject duplicate files: all but one if they agree on the category, otherwise all.
 
-    A copy under another patient's name would sit on both sides of the split.
+    A duplicate under another patient's name could be in both the training and the test set.
     """
     counts = Counter(one.digest for one in usable)
     groups: dict[bytes, list[Example]] = {}
@@ -159,9 +159,9 @@ def _copies(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
     for group in groups.values():
         categories = sorted({example.category for example in group})
         if len(categories) > 1:
-            reason = f"The same picture lies in the folders of categories {' and '.join(categories)}."
+            reason = f"The same image is in the folders of categories {' and '.join(categories)}."
             rejected += [RejectedFile(example.path, reason) for example in group]
         else:
-            reason = f"A copy of {group[0].path.name}."
+            reason = f"A duplicate of {group[0].path.name}."
             rejected += [RejectedFile(example.path, reason) for example in group[1:]]
     return rejected

@@ -1,4 +1,4 @@
-"""The network that turns images into feature maps: the shipped one, or one of Keras."""
+"""Backbones that turn images into feature maps: the shipped one, or one of Keras."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from birads_app.model import bundles
-from birads_app.model import engine as engines
+from birads_app.model.engine import Run, open_engine, open_graph
 from birads_app.terms.errors import ModelError
 
 
@@ -19,18 +19,18 @@ class Extractor:
 
     graph : the frozen graph, as the new bundle will carry it
     size : side of the square input in pixels
-    maps : float32 (n, size, size, 3) -> float32 (n, rows, columns, channels)
-    origin : what the new bundle's manifest says about the backbone
+    maps : function from float32 (n, size, size, 3) to float32 (n, rows, columns, channels)
+    origin : entry about the backbone for the new bundle's manifest
     """
 
     graph: bytes
     size: int
-    maps: engines.Run
+    maps: Run
     origin: dict[str, Any]
 
     @property
     def title(self) -> str:
-        """The network and where its weights come from, in a few words."""
+        """Network and origin of its weights, in a few words."""
         weights = self.origin.get("weights") or f"weights of model {self.origin.get('taken_from')}"
         tuned = self.origin.get("fine_tuned")
         more = f", fine-tuned from stage {tuned['from']} on" if tuned else ""
@@ -43,7 +43,7 @@ class Extractor:
 
 
 def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
-    """The backbone of an existing bundle, usually the shipped one.
+    """Open the backbone of an existing bundle, usually the shipped one.
 
     Raises
     ------
@@ -56,13 +56,13 @@ def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
             "the folder, or train with --backbone-weights imagenet or --backbone-weights PATH."
         )
     bundle = bundles.load(path)
-    run = engines.open_engine(bundle, engine, precision)
+    run = open_engine(bundle, engine, precision)
     origin = {**bundle.manifest.get("backbone", {}), "taken_from": bundle.name}
     return Extractor((path / bundles.BACKBONE).read_bytes(), bundle.size, run.maps, origin)
 
 
 def from_keras(network: str, weights: str, cache: Path, engine: str, precision: str) -> Extractor:
-    """A network of Keras, frozen the way bundles carry it.
+    """Build a network of Keras and freeze it for a bundle.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def from_keras(network: str, weights: str, cache: Path, engine: str, precision: 
     Raises
     ------
     ModelError
-        The weights are out of reach or do not fit.
+        The weights are unavailable or do not fit.
     """
     from training.engine.backbone import BACKBONES, SIZE, freeze_backbone, keras_backbone
     from training.engine.keras_import import import_keras
@@ -87,10 +87,10 @@ def from_keras(network: str, weights: str, cache: Path, engine: str, precision: 
 def from_graph(
     graph: bytes, size: int, origin: dict[str, Any], cache: Path, engine: str, precision: str
 ) -> Extractor:
-    """Compile a frozen graph; ``cache`` is where it lies for that moment."""
+    """Compile a frozen graph, which is written below ``cache`` for a moment."""
     os.makedirs(cache, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         path = Path(folder) / bundles.BACKBONE
         path.write_bytes(graph)
-        run = engines.open_graph(path, engine, precision)
+        run = open_graph(path, engine, precision)
     return Extractor(graph, size, run, origin)

@@ -1,12 +1,12 @@
-"""Rows of features on disk, so that the next training on the same images starts at once.
+"""Feature store on disk, so that the next training on the same images starts at once.
 
-A folder for each kind of rows and all they depend on, with
+One folder for each kind of features and everything they depend on, with
 
     rows-00000.f16, rows-00001.f16, ...   rows one after another, each file full before the next
     index.sqlite                          the SHA-256 of each row's image, in the order of the rows
 
-A row counts once its digest is in the index, where it is entered after the row has reached the disk; what a
-kill leaves behind it is overwritten. Trainings that run at the same time take turns to append.
+A row counts once its digest is in the index, where it is inserted after the row has reached the disk; the rest of
+a killed write is overwritten. Trainings that run at the same time take turns to append.
 """
 
 import os
@@ -20,34 +20,34 @@ from training.data.feature_arrays import FeatureArray, gather
 from training.data.key_value_cache import KeyValueCache
 
 DTYPE = np.dtype("<f2")
-# Of one file: few enough files for a million images, small enough to copy and to map.
+# Size of one file: few files for a million images, yet small enough to copy and to map.
 _FILE_BYTES = 2**29
 
 
 class FeatureStore:
-    """Rows of one kind from one backbone, by the SHA-256 of the image file.
+    """Features of one kind from one backbone, by the SHA-256 of the image file.
 
-    Every method raises OSError where the folder cannot be read or written.
+    Every method raises OSError if the folder cannot be read or written.
     """
 
     def __init__(self, folder: Path, width: int, file_bytes: int = _FILE_BYTES) -> None:
-        """Open or make the store of rows of ``width`` numbers in ``folder``."""
+        """Open or create the store of rows of ``width`` values in ``folder``."""
         self.folder, self.width = folder, width
         self._index = KeyValueCache(folder / "index.sqlite")
         self._row_bytes = width * DTYPE.itemsize
         self._each = max(1, file_bytes // self._row_bytes)
 
     def holds(self, digest: bytes) -> bool:
-        """True where there is a row of this image."""
+        """Return True if there is a row of this image."""
         return self._index.number(digest) is not None
 
     def add(self, digests: Sequence[bytes], rows: np.ndarray) -> None:
-        """Keep rows (n, width) of n images, rounded to float16; those that are there already stay."""
+        """Add the rows (n, width) of n images, rounded to float16; existing ones stay."""
         rounded = np.asarray(rows, DTYPE)
         self._index.append(digests, lambda first, new: self._write(first, rounded[new]))
 
     def get(self, digests: Sequence[bytes]) -> "StoredFeatures":
-        """The rows of n images, float16 (n, width); raises KeyError for one that is not held."""
+        """Return the rows of n images, float16 (n, width); raise KeyError for a missing one."""
         numbers = np.empty(len(digests), np.int64)
         for place, digest in enumerate(digests):
             number = self._index.number(digest)
@@ -57,7 +57,7 @@ class FeatureStore:
         return StoredFeatures(self, numbers)
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
-        """Rows by their numbers, int (n,); gives float16 (n, width)."""
+        """Read rows by their numbers, int (n,), as float16 (n, width)."""
         found = np.empty((len(numbers), self.width), DTYPE)
         files = numbers // self._each
         for file in np.unique(files):
@@ -66,7 +66,7 @@ class FeatureStore:
         return found
 
     def _write(self, first: int, rows: np.ndarray) -> None:
-        """Write rows from number ``first`` on, and see them on the disk."""
+        """Write rows from number ``first`` on, and flush them to the disk."""
         while len(rows):
             file, place = divmod(first, self._each)
             part = rows[: self._each - place]
@@ -85,7 +85,7 @@ class FeatureStore:
 
 
 class StoredFeatures(FeatureArray):
-    """Rows of a store, in any order; they stay on the disk until they are asked for."""
+    """Rows of a store in any order, read from disk when they are indexed."""
 
     def __init__(self, store: FeatureStore, numbers: np.ndarray) -> None:
         """Take the rows with these ``numbers``, int (n,)."""
@@ -97,11 +97,11 @@ class StoredFeatures(FeatureArray):
 
 
 def folder(cache: Path, rows: str, backbone: str, size: int, engine: str, precision: str) -> Path:
-    """Where rows of one kind belong: everything they depend on but the image is in the name.
+    """Return the folder of one kind of features; its name holds everything they depend on but the image.
 
     Parameters
     ----------
-    rows : name of the kind of rows
+    rows : name of the kind of features
     backbone : SHA-256 of its graph
     size : side of the square input in pixels
     """
@@ -109,7 +109,7 @@ def folder(cache: Path, rows: str, backbone: str, size: int, engine: str, precis
 
 
 def _write_at(handle: int, data: bytes, offset: int) -> None:
-    """All of the data; the system may take less at once."""
+    """Write all of the data, in several calls if the system takes less at once."""
     while data:
         written = os.pwrite(handle, data, offset)
         data, offset = data[written:], offset + written

@@ -1,7 +1,7 @@
-"""What is learned on top of the feature maps. A new kind of head is a module here and an entry in HEADS.
+"""Heads: classifiers on top of the feature maps. A new kind of head is a module here and an entry in HEADS.
 
-A head chooses the rows it learns from, learns, and freezes itself into a graph ``maps -> logits`` that
-serves without it. Nothing outside of its module knows which kind it is.
+A head computes its features from maps, is fitted to them, and freezes itself into a graph from maps to logits.
+Nothing outside its module depends on its kind.
 """
 
 from collections.abc import Callable
@@ -31,17 +31,17 @@ HEADS: dict[str, Callable[[], Head]] = {
 }
 
 
-# Those that learn by epochs.
+# Heads that are networks, which are fitted by epochs.
 NETWORK_HEADS = ", ".join(name for name, make in HEADS.items() if make().is_network)
 
 
 def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
-    """A head of this kind that can learn with this loss.
+    """Make a head of this kind that supports this loss.
 
     Raises
     ------
     TrainingError
-        There is no such kind or loss, or this kind cannot learn with it; the message names what there is.
+        There is no such kind or loss, or this kind does not support it; the message lists the valid ones.
     """
     if kind not in HEADS:
         raise TrainingError(f"--head has to be one of {', '.join(HEADS)}. Got {kind!r}.")

@@ -1,4 +1,4 @@
-"""Convolutions over the feature map, then an LSTM that reads it place by place."""
+"""Convolutions over the feature map, then an LSTM over its cells."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ _UNITS = 64
 
 
 class CnnLstmHead:
-    """A 1x1 and a 3x3 convolution, then a long short-term memory over the places in reading order.
+    """A 1x1 and a 3x3 convolution, then a long short-term memory over the cells in reading order.
 
-    The memory's outputs are pooled over all places, so that what it saw at the first is not lost at the last.
+    The LSTM's outputs are pooled over all cells, so that the first cells are not forgotten at the last.
     """
 
     is_network = True
@@ -38,13 +38,13 @@ class CnnLstmHead:
         rows, columns, _ = arguments.map_shape
         about = (
             f"Convolutions (1x1, 3x3; {_CHANNELS} channels), an LSTM of {_UNITS} units over the {rows} x "
-            f"{columns} places in reading order, average and maximum of its outputs, one dense layer; dropout "
+            f"{columns} cells in reading order, average and maximum of its outputs, one dense layer; dropout "
             f"{arguments.dropout:g}."
         )
         return fit_network(self._model(arguments), arguments, flatten_maps_in_graph, about)
 
     def _model(self, arguments: FitArguments) -> Any:
-        """Whole maps -> logits. The LSTM is unrolled: engines need no loop to run it."""
+        """Build the network from flattened maps to logits. The LSTM is unrolled, so engines need no loop."""
         import keras
 
         layers = keras.layers

@@ -1,4 +1,4 @@
-"""Convolutions over the feature map, then transformer encoders that let every place see every other."""
+"""Convolutions over the feature map, then transformer encoders over its cells."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class ConvTransformerHead:
     """A 1x1 and a 3x3 convolution, a position embedding, and two encoder blocks.
 
     The blocks are those of Vaswani et al. (Attention Is All You Need, NeurIPS 2017), normalised before each
-    step instead of after it, which trains without a warm-up.
+    sub-layer instead of after it, which trains without a warm-up.
     """
 
     is_network = True
@@ -41,12 +41,12 @@ class ConvTransformerHead:
         about = (
             f"Convolutions (1x1, 3x3; {_CHANNELS} channels), a sinusoidal position embedding, {_BLOCKS} "
             f"transformer encoder blocks of {_ATTENTION_HEADS} attention heads over the {rows} x {columns} "
-            f"places, average and maximum of their outputs, one dense layer; dropout {arguments.dropout:g}."
+            f"cells, average and maximum of their outputs, one dense layer; dropout {arguments.dropout:g}."
         )
         return fit_network(self._model(arguments), arguments, flatten_maps_in_graph, about)
 
     def _model(self, arguments: FitArguments) -> Any:
-        """Whole maps -> logits."""
+        """Build the network from flattened maps to logits."""
         import keras
 
         layers = keras.layers
@@ -67,24 +67,24 @@ class ConvTransformerHead:
 
 
 def positions(rows: int, columns: int, channels: int) -> np.ndarray:
-    """Sines and cosines that tell the places apart, float32 (1, rows * columns, channels).
+    """Sinusoidal position embedding, float32 (1, rows * columns, channels).
 
-    The first half of the channels tells the row, the second the column. ``channels`` is a multiple of 4.
+    The first half of the channels encodes the row, the second the column. ``channels`` is a multiple of 4.
     """
     waves = 10.0 ** (-2 * np.arange(channels // 4) / (channels // 4))
-    row, column = (places.reshape(-1, 1) * waves for places in np.mgrid[:rows, :columns])
+    row, column = (cells.reshape(-1, 1) * waves for cells in np.mgrid[:rows, :columns])
     table = np.concatenate([np.sin(row), np.cos(row), np.sin(column), np.cos(column)], axis=1)
     return table[None].astype(np.float32)
 
 
 def _encoded(x: Any, dropout: float) -> Any:
-    """One encoder block, (n, places, channels) -> the same shape."""
+    """Apply one encoder block to (n, cells, channels), which keeps its shape."""
     import keras
 
     layers = keras.layers
     attention = layers.MultiHeadAttention(_ATTENTION_HEADS, _CHANNELS // _ATTENTION_HEADS, dropout=dropout)
-    seen = layers.LayerNormalization()(x)
-    x = x + layers.Dropout(dropout)(attention(seen, seen))
+    normalised = layers.LayerNormalization()(x)
+    x = x + layers.Dropout(dropout)(attention(normalised, normalised))
     y = layers.LayerNormalization()(x)
     y = layers.Dense(2 * _CHANNELS, activation="relu")(y)
     return x + layers.Dropout(dropout)(layers.Dense(_CHANNELS)(y))

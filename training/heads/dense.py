@@ -30,7 +30,7 @@ class DenseHead:
         return fit_network(self._model(arguments), arguments, pooling.pooled_in_graph, about)
 
     def _model(self, arguments: FitArguments) -> Any:
-        """Pooled rows -> logits."""
+        """Build the network from pooled features to logits."""
         import keras
 
         features = arguments.features.shape[1]

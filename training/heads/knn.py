@@ -1,4 +1,4 @@
-"""The nearest neighbours among the rows to learn from."""
+"""Weighted k-nearest-neighbours classifier."""
 
 from typing import Any
 
@@ -19,16 +19,16 @@ from training.heads.statistical import (
 )
 
 _NEIGHBOURS = (5, 11, 21, 41)
-# What the last neighbour's vote weighs; distances between images are of the order of ten.
+# Weight of the last neighbour's vote; distances between images are of the order of ten.
 _LEAST_VOTE = 1e-3
 
 
 class KnnHead:
-    """Neighbours vote, the nearer the more.
+    """Neighbours vote, weighted by their distance.
 
     A vote falls linearly with the distance, from the nearest to the last one (Dudani, The Distance-Weighted
-    k-Nearest-Neighbor Rule, IEEE Trans. SMC 6, 1976). Unlike equal votes, which jump as neighbours come and
-    go, it also answers to the small changes that heat maps are made of.
+    k-Nearest-Neighbor Rule, IEEE Trans. SMC 6, 1976). Unlike equal votes, which jump as neighbours change, it
+    responds to the small changes from which heat maps are computed.
     """
 
     is_network = False
@@ -44,32 +44,32 @@ class KnnHead:
 
         scale = principal(arguments.features, arguments.seed)
         kept = to_float16(scale(np.asarray(arguments.features)))
-        knobs = [number for number in _NEIGHBOURS if number <= len(kept)] or [len(kept)]
+        candidates = [number for number in _NEIGHBOURS if number <= len(kept)] or [len(kept)]
 
         def one(neighbours: int) -> TrainedStatistics:
             model = KNeighborsClassifier(neighbours, weights=votes).fit(kept, arguments.labels)
             return TrainedStatistics(
                 score_of(scale, kept, arguments.labels, model.n_neighbors, arguments.classes),
                 {"neighbours": neighbours, "rows": len(kept), "components": kept.shape[1]},
-                f"The {neighbours} nearest neighbours {chosen_among(knobs)} among {len(kept)} rows to learn "
-                f"from, weighted by distance, on {kept.shape[1]} principal components of {pooling.TITLE}, "
+                f"The {neighbours} nearest neighbours {chosen_among(candidates)} among {len(kept)} training "
+                f"rows, weighted by distance, on {kept.shape[1]} principal components of {pooling.TITLE}, "
                 "standardised.",
             )
 
-        return best(arguments, knobs, one)
+        return best(arguments, candidates, one)
 
 
 def votes(distances: Any) -> Any:
-    """Weights of neighbours (n, k) from their rising distances, an array or a tensor (n, k)."""
+    """Return the weights of neighbours from their rising distances, both (n, k), arrays or tensors."""
     return distances[:, -1:] - distances + _LEAST_VOTE
 
 
 def score_of(scale: Scaling, kept: np.ndarray, labels: np.ndarray, neighbours: int, classes: int) -> Score:
-    """The vote as operations of a graph.
+    """Return the vote as operations of a graph.
 
     Parameters
     ----------
-    kept : float32 (m, components), the scaled rows to learn from
+    kept : float32 (m, components), the scaled training rows
     labels : int (m,)
     """
     ballots = np.eye(classes, dtype=np.float32)[labels]

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression: the plainest head, which the others have to beat."""
+"""Multinomial logistic regression: the simplest head, the baseline for the others."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from training.heads.statistical import (
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _ITERATIONS = 1000
-# The bias of a category that has no rows to learn from.
+# Bias of a category without training rows.
 _NEVER = -20.0
 
 
@@ -52,20 +52,20 @@ class LogisticRegressionHead:
 
 
 def coefficients(model: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (features, classes) and biases (classes,) of a scikit-learn ``LogisticRegression``.
+    """Return weights (features, classes) and biases (classes,) of a scikit-learn ``LogisticRegression``.
 
-    With two categories scikit-learn keeps the second's alone; one without rows is never named.
+    With two categories scikit-learn keeps those of the second only; a category without rows is never predicted.
     """
     weights = np.zeros((model.coef_.shape[1], classes), np.float32)
     biases = np.full(classes, _NEVER, np.float32)
     biases[model.classes_] = 0
-    named = model.classes_[-len(model.coef_) :]
-    weights[:, named], biases[named] = model.coef_.T, model.intercept_
+    present = model.classes_[-len(model.coef_) :]
+    weights[:, present], biases[present] = model.coef_.T, model.intercept_
     return to_float16(weights), to_float16(biases)
 
 
 def score_of(scale: Scaling, weights: np.ndarray, biases: np.ndarray) -> Score:
-    """The regression as operations of a graph."""
+    """Return the regression as operations of a graph."""
 
     def score(rows: Any) -> Any:
         import tensorflow as tf

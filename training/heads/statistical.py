@@ -1,4 +1,4 @@
-"""How heads that scikit-learn trains on pooled features are chosen, measured and frozen.
+"""Selection, evaluation and freezing of heads that scikit-learn fits to pooled features.
 
 What is learned becomes arrays, and a function of TensorFlow that computes logits with them. That one
 function judges rows in training and, frozen, images in service.
@@ -18,34 +18,34 @@ from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
 from training.heads import pooling
 
-# Takes and gives tensors: rows (n, features) -> logits (n, classes).
+# From a tensor of features (n, features) to logits (n, classes).
 Score = Callable[[Any], Any]
-Knob = TypeVar("Knob")
+Hyperparameter = TypeVar("Hyperparameter")
 
 _SCORED_AT_ONCE = 256
-# Probabilities are kept from 0, whose logarithm is no number.
+# Probabilities are kept above 0 for their logarithm.
 _LEAST = 1e-3
 _COMPONENTS = 128
 
 
 @dataclass(frozen=True)
 class TrainedStatistics:
-    """Arrays, wrapped in the function that judges with them."""
+    """A fitted head: a function of tensors, with its fitted arrays inside."""
 
     score: Score
     facts: dict[str, Any]
     about: str
-    curve: tuple[tuple[float, float], ...] = ()  # it learns at once, not by epochs
+    curve: tuple[tuple[float, float], ...] = ()  # it is not fitted by epochs
 
     @cached_property
     def _traced(self) -> Any:
-        """The function as a graph, which takes long to make and is made once."""
+        """The function as a graph, which is slow to build and built once."""
         import tensorflow as tf
 
         return tf.function(self.score)
 
     def logits(self, rows: AnyFeatures) -> np.ndarray:
-        """float (n, features) -> float32 (n, classes)."""
+        """Return the logits, float32 (n, classes), of features, float (n, features)."""
         import tensorflow as tf
 
         signature = tf.TensorSpec((None, rows.shape[1]), tf.float32)
@@ -54,13 +54,13 @@ class TrainedStatistics:
         return np.concatenate([score(tf.constant(np.float32(part))).numpy() for part in parts])
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
-        """Pooling becomes part of the graph."""
+        """Freeze the function together with the pooling of maps."""
         return freeze(lambda maps: self.score(pooling.pooled_in_graph(maps)), (None, *map_shape), "maps")
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Brings features to mean 0 and deviation 1, and perhaps on to a few principal components.
+    """Standardisation of features, optionally followed by a projection onto principal components.
 
     mean, deviation : float32 (features,)
     components : float32 (features, components), or None
@@ -77,14 +77,14 @@ class Scaling:
 
 
 def scaling(rows: AnyFeatures) -> Scaling:
-    """The scaling that suits these rows, float (n, features)."""
+    """Fit a scaling to features, float (n, features)."""
     return Scaling(*moments(rows, rows.shape[1]))
 
 
 def principal(rows: AnyFeatures, seed: int) -> Scaling:
-    """A scaling on to at most 128 principal components.
+    """Fit a scaling with a projection onto at most 128 principal components.
 
-    Heads that keep rows keep them in this short form. Distances between rows hardly change, because the
+    Heads that store rows store them in this compact form. Distances between rows hardly change, because the
     thousands of features have far fewer directions in which real images differ.
     """
     from sklearn.decomposition import PCA
@@ -96,23 +96,25 @@ def principal(rows: AnyFeatures, seed: int) -> Scaling:
 
 
 def best(
-    arguments: FitArguments, knobs: Sequence[Knob], fit: Callable[[Knob], TrainedStatistics]
+    arguments: FitArguments,
+    values: Sequence[Hyperparameter],
+    fit: Callable[[Hyperparameter], TrainedStatistics],
 ) -> TrainedStatistics:
-    """Fit with every setting of a knob; keep that with the least calibrated loss on the validation patients."""
-    trained = [fit(knob) for knob in knobs]
+    """Fit with every value of a hyperparameter; return the head with the least calibrated validation loss."""
+    trained = [fit(value) for value in values]
     losses = [_loss(arguments, each) for each in trained]
     chosen = trained[int(np.argmin(losses))]
     chosen.facts["validation_loss"] = round(min(losses), 4)
     return chosen
 
 
-def chosen_among(knobs: Sequence[Any]) -> str:
-    """How :func:`best` chose, for the model card."""
-    return f"(of {', '.join(f'{knob:g}' for knob in knobs)}; the validation patients decided)"
+def chosen_among(values: Sequence[Any]) -> str:
+    """Describe the choice of :func:`best`, for the model card."""
+    return f"(of {', '.join(f'{value:g}' for value in values)}; the validation patients decided)"
 
 
 def log_probabilities(probabilities: Any) -> Any:
-    """Probabilities -> logits, as operations of a graph; sure answers are moved a little towards chance."""
+    """Turn probabilities into logits, as operations of a graph; they are first moved slightly towards chance."""
     import tensorflow as tf
 
     return tf.math.log((1 - _LEAST) * probabilities + _LEAST / probabilities.shape[-1])

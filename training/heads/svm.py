@@ -20,14 +20,14 @@ from training.heads.statistical import (
 )
 
 _PENALTIES = (0.3, 1.0, 3.0, 10.0)
-# Decision scores are around 1 where a machine is sure; a softmax over tens is sure.
+# Decision scores of confident machines are around 1, which a softmax needs to be around 10.
 _STEEPEST = 10.0
 
 
 class SvmHead:
-    """Each machine gives a decision score; a softmax turns the scores into probabilities.
+    """One machine per category gives a decision score; a softmax turns the scores into probabilities.
 
-    How steep that softmax is, is fitted on the validation patients.
+    The temperature of the softmax is fitted on the validation patients.
     """
 
     is_network = False
@@ -65,8 +65,8 @@ class SvmHead:
             {"penalty": penalty, "vectors": len(vectors), "components": kept.shape[1]},
             f"Support vector machines with a radial kernel, one for each category against the rest, penalty "
             f"{penalty:g} {chosen_among(_PENALTIES)}, {len(vectors)} support vectors, on {kept.shape[1]} "
-            f"principal components of {pooling.TITLE}, standardised. A softmax over the decision scores, as "
-            "steep as suits the validation patients, gives the probabilities.",
+            f"principal components of {pooling.TITLE}, standardised. A softmax over the decision scores, with "
+            "a temperature fitted on the validation patients, gives the probabilities.",
         )
 
 
@@ -75,11 +75,11 @@ def machine_arrays(machines: Sequence[Any], rows: np.ndarray) -> tuple[np.ndarra
 
     Parameters
     ----------
-    machines : a scikit-learn ``SVC`` for each category, None for one that has no rows
+    machines : a scikit-learn ``SVC`` per category, None for a category without rows
 
     Returns
     -------
-    (vectors, weights, biases): the rows that support any machine, (v, features); what each weighs in each
+    (vectors, weights, biases): the support vectors of all machines, (v, features); their weights in each
     machine, (v, machines); (machines,)
     """
     weights = np.zeros((len(rows), len(machines)), np.float32)
@@ -95,7 +95,7 @@ def machine_arrays(machines: Sequence[Any], rows: np.ndarray) -> tuple[np.ndarra
 def score_of(
     scale: Scaling, vectors: np.ndarray, weights: np.ndarray, biases: np.ndarray, width: float
 ) -> Score:
-    """Decision scores as operations of a graph; arrays as :func:`machine_arrays` gives them."""
+    """Return the decision scores as operations of a graph; the arrays come from :func:`machine_arrays`."""
 
     def score(rows: Any) -> Any:
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Decision trees, one or a forest, as arrays of nodes that a fixed number of steps walks through."""
+"""Decision tree and random forest, as arrays of nodes traversed in a fixed number of steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _LEAVES_OF_A_TREE = (5, 10, 20, 40)
 
 
 class RandomForestHead:
-    """Two hundred trees on drawn rows and features; the mean of their leaves' shares."""
+    """Two hundred trees on random rows and features; the mean of their leaves' shares of each category."""
 
     is_network = False
     whole_maps = False
@@ -36,7 +36,7 @@ class RandomForestHead:
         return pooling.pooled(maps)
 
     def fit(self, arguments: FitArguments) -> TrainedStatistics:
-        """Choose how many rows a leaf has to hold."""
+        """Choose the minimum number of rows in a leaf."""
         from sklearn.ensemble import RandomForestClassifier
 
         scale = scaling(arguments.features)
@@ -58,7 +58,7 @@ class RandomForestHead:
 
 
 class DecisionTreeHead:
-    """One tree. Its leaves' shares are drawn towards chance, the more the fewer rows they hold.
+    """One tree; the fewer rows a leaf has, the more its shares are moved towards chance.
 
     (Provost and Domingos, Tree Induction for Probability-Based Ranking, Machine Learning 52, 2003.)
     """
@@ -71,7 +71,7 @@ class DecisionTreeHead:
         return pooling.pooled(maps)
 
     def fit(self, arguments: FitArguments) -> TrainedStatistics:
-        """Choose how many rows a leaf has to hold."""
+        """Choose the minimum number of rows in a leaf."""
         from sklearn.tree import DecisionTreeClassifier
 
         scale = scaling(arguments.features)
@@ -94,10 +94,10 @@ class DecisionTreeHead:
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes of all trees in one row; a leaf leads to itself.
+    """Nodes of all trees, concatenated; the children of a leaf are the leaf itself.
 
     roots : int32 (trees,)
-    features, thresholds : int32 and float32 (nodes,); above the threshold the way goes right
+    features, thresholds : int32 and float32 (nodes,); values above the threshold go right
     children : int32 (2 * nodes,): left and right of the first node, of the second, ...
     shares : float32 (nodes, classes), the probability of each category at a leaf
     depth : steps from the root to the deepest leaf
@@ -112,7 +112,7 @@ class Nodes:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Entries for the manifest."""
         return {"nodes": len(self.features), "depth": self.depth}
 
 
@@ -122,7 +122,7 @@ def nodes_of(models: Sequence[Any], present: np.ndarray, classes: int, prior: fl
     Parameters
     ----------
     present : int array, the class of each column of the trees' values
-    prior : rows of each category that a leaf counts besides its own
+    prior : rows of each category that are added to every leaf
     """
     trees = [model.tree_ for model in models]
     roots = np.cumsum([0] + [tree.node_count for tree in trees[:-1]])
@@ -145,7 +145,7 @@ def nodes_of(models: Sequence[Any], present: np.ndarray, classes: int, prior: fl
 
 
 def score_of(scale: Scaling, nodes: Nodes) -> Score:
-    """The walk through all trees at once, as operations of a graph."""
+    """Return the traversal of all trees at once, as operations of a graph."""
 
     def score(rows: Any) -> Any:
         import tensorflow as tf
