@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import pictures, plain
 from bench.measurement import Measurement, take_turns
-from training.config import SHIPPED, Site, TrainConfig
+from training.config import DEMO_MODEL, Site, TrainConfig
 from training.data.dataset import read_folder
 from training.features.extract import extract
 from training.features.extractor import Extractor, from_bundle
@@ -28,7 +28,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Images a second from files that no cache knows to rows in the cache; Keras reads the same files."""
     with _scratch() as folder:
         files = pictures.write(folder, FILES)
-        extractor = from_bundle(options.models / SHIPPED, "openvino", options.precision)
+        extractor = from_bundle(options.models / DEMO_MODEL, "openvino", options.precision)
         ours, theirs = take_turns(
             _ours(files, folder, extractor, options),
             _plain(sorted(files.rglob("*.png")), folder, extractor.size),

@@ -9,8 +9,8 @@ from training.errors import TrainingError
 # The loss functions of network heads.
 CROSS_ENTROPY, ORDINAL = "cross-entropy", "ordinal"
 LOSSES = (CROSS_ENTROPY, ORDINAL)
-# The bundle that comes with the product; its backbone computes the features unless another is chosen.
-SHIPPED = "birads-demo"
+# The demonstration model, whose backbone extracts the features by default.
+DEMO_MODEL, DEMO_WEIGHTS = "birads-demo", "demo"
 # Fields that bundles and interrupted trainings of earlier versions keep under other names.
 _FORMER_NAMES = {"traps": "sanity_checks", "images": "report_images"}
 
@@ -25,7 +25,7 @@ class TrainConfig:
     patient_pattern: str | None = None  # for file names of no known pattern, without a table
     backbone: str = "resnet50"  # "vgg16" and "vgg19" are for comparison and several times slower
     backbone_weights: str = (
-        "shipped"  # "imagenet" for features not trained on mammograms, or a Keras .h5 file
+        DEMO_WEIGHTS  # "imagenet" for features not trained on mammograms, or a Keras .h5 file
     )
     head: str = "dense"
     loss: str = CROSS_ENTROPY  # "ordinal" penalises distant categories more than neighbouring ones
@@ -67,20 +67,23 @@ class TrainConfig:
         except (TypeError, KeyError) as error:
             raise TrainingError(
                 "The settings of the interrupted training are damaged or of another version of this program. "
-                "Train anew, without --resume."
+                "Start over, without --resume."
             ) from error
 
 
 def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with the fields that earlier versions named differently under their present names."""
-    return {_FORMER_NAMES.get(name, name): value for name, value in settings.items()}
+    present = {_FORMER_NAMES.get(name, name): value for name, value in settings.items()}
+    if present.get("backbone_weights") == "shipped":
+        present["backbone_weights"] = DEMO_WEIGHTS
+    return present
 
 
 @dataclass(frozen=True)
 class Site:
     """Folders and engine of a training; they have no influence on its result.
 
-    models : folder of bundles, from which the shipped backbone is read
+    models : folder of bundles, from which the demonstration model's backbone is read
     cache : folder of the feature store and of other caches
     target : folder that receives the new bundle; ``models`` when None
     work : folder of run directories, from which interrupted trainings resume; None keeps nothing

@@ -75,9 +75,9 @@ def test_a_damaged_model_is_not_promoted(folder, run, file) -> None:
 
 
 def test_promote_and_roll_back(folder, run) -> None:
-    assert "second serves now" in run("promote", "second")
+    assert "second is in service now" in run("promote", "second")
     assert registry.current_name(folder) == "second"
-    assert "first serves again" in run("rollback")
+    assert "first is in service again" in run("rollback")
     assert registry.current_name(folder) == "first"
     assert "no earlier model" in run("rollback", status=1)
 

@@ -106,10 +106,10 @@ def test_training_takes_the_folder_as_it_is(
     assert (entry.who, entry.action, entry.subject) == ("console", "export data set", "6")
     result = runner.invoke(
         args=["train", "--data", str(target), "--name", "mine", "--head", "knn", "--resampling", "none",
-              "--no-traps", "--no-images"]
+              "--no-sanity-checks", "--no-report-images"]
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "12 images can be used" in result.output and "WARNING" not in result.output
+    assert "12 usable images" in result.output and "WARNING" not in result.output
     made = bundles.load(folder / "mine")
     assert made.classes == ("1", "4")
     measured = json.loads((folder / "mine" / "evaluation.json").read_text())

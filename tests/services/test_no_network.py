@@ -27,6 +27,6 @@ def test_training_opens_no_connection(tiny_models: Path, tmp_path: Path) -> None
     shutil.copytree(tiny_models, tmp_path / "models")
     result = python(tmp_path / "instance", TRAIN, str(data), BIRADS_MODELS=str(tmp_path / "models"))
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "mine serves now" in result.stdout
+    assert "mine is in service now" in result.stdout
     assert "OUTBOUND" not in result.stdout
     assert "LOOKUP" not in result.stdout

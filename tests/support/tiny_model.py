@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from birads_app.model import bundles, preprocess, registry
-from training.config import SHIPPED
+from training.config import DEMO_MODEL
 from training.engine.backbone import freeze_backbone
 from training.engine.freeze import freeze
 
@@ -61,7 +61,7 @@ def _graphs(channels: int) -> tuple[bytes, bytes]:
     )
 
 
-def write(models: Path, name: str = SHIPPED, channels: int = 2048) -> Path:
+def write(models: Path, name: str = DEMO_MODEL, channels: int = 2048) -> Path:
     """Write the bundle into a folder of models and let it serve."""
     backbone, head = _graphs(channels)
     path = bundles.write(

@@ -52,13 +52,13 @@ def test_a_frozen_network_gives_what_keras_gives(network: str, engine: str, weig
 
 @pytest.mark.slow
 def test_vgg_trains_serves_and_explains(flask, folder: Path, phantoms: Path, weights: Path) -> None:
-    options = ("--classes", "1,3", "--epochs", "3", "--no-traps", "--head", "conv-transformer")
+    options = ("--classes", "1,3", "--epochs", "3", "--no-sanity-checks", "--head", "conv-transformer")
     file = str(weights / "vgg16.weights.h5")
     output = flask(
         "train", "--data", str(phantoms), "--name", "mine", "--backbone", "vgg16", "--backbone-weights", file,
         *options, "--promote",
     )  # fmt: skip
-    assert "mine serves now" in output
+    assert "mine is in service now" in output
     bundle = bundles.load(folder / "mine")
     assert bundle.manifest["backbone"] == {"network": "VGG16", "weights": "weights file vgg16.weights.h5"}
     assert bundle.manifest["training"]["backbone"] == "vgg16"
@@ -71,7 +71,9 @@ def test_vgg_trains_serves_and_explains(flask, folder: Path, phantoms: Path, wei
 
 def test_vgg_has_no_shipped_weights(flask, phantoms: Path) -> None:
     output = flask("train", "--data", str(phantoms), "--name", "mine", "--backbone", "vgg19", status=1)
-    assert "No weights of vgg19 are shipped" in output and "--backbone-weights imagenet" in output
+    assert (
+        "The demonstration model has no vgg19 weights" in output and "--backbone-weights imagenet" in output
+    )
 
 
 def test_an_unknown_network_names_those_there_are() -> None:

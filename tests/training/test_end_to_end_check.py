@@ -58,20 +58,20 @@ def test_boxes_overlap_when_they_share_a_pixel(other: Box, expected: bool) -> No
     assert overlaps(other, Box(10, 10, 10, 10)) is expected
 
 
-@pytest.mark.parametrize(("f1", "overlap", "held"), [(0.9, 0.85, True), (0.89, 1, False), (1, 0.84, False)])
-def test_both_figures_have_to_reach_their_thresholds(f1: float, overlap: float, held: bool) -> None:
-    assert CheckResult(f1, overlap, 400, 240).held is held
+@pytest.mark.parametrize(("f1", "overlap", "passed"), [(0.9, 0.85, True), (0.89, 1, False), (1, 0.84, False)])
+def test_both_figures_have_to_reach_their_thresholds(f1: float, overlap: float, passed: bool) -> None:
+    assert CheckResult(f1, overlap, 400, 240).passed is passed
 
 
 def test_an_unknown_head_is_named_before_anything_is_drawn(app: Flask, runner: FlaskCliRunner) -> None:
     register(app)
-    result = runner.invoke(args=["prove", "--head", "forest"])
+    result = runner.invoke(args=["end-to-end-check", "--head", "forest"])
     assert result.exit_code == 1 and "--head has to be one of" in result.output
     assert "Writing phantoms" not in result.output
 
 
 def test_too_few_patients_prove_nothing(app: Flask, runner: FlaskCliRunner, folder: Path) -> None:
-    result = runner.invoke(args=["prove", "--train-patients", "10", "--test-patients", "5"])
-    assert "macro-F1 on other patients (20 images)" in result.output, result.output
-    assert result.exit_code == (0 if "The proof holds." in result.output else 1)
+    result = runner.invoke(args=["end-to-end-check", "--train-patients", "10", "--test-patients", "5"])
+    assert "Macro F1 on held-out patients (20 images)" in result.output, result.output
+    assert result.exit_code == (0 if "Check passed." in result.output else 1)
     assert sorted(path.name for path in folder.iterdir()) == ["CURRENT", "birads-demo"]

@@ -20,7 +20,7 @@ from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_graph
 from tests.conftest import ROOT
 from training.cli.commands import register
-from training.config import SHIPPED, Site, TrainConfig
+from training.config import DEMO_MODEL, Site, TrainConfig
 from training.data import dataset
 from training.engine.freeze import freeze
 from training.errors import TrainingError
@@ -145,7 +145,7 @@ def site(tmp_path_factory) -> Site:
 
     bundles.write(
         folder,
-        SHIPPED,
+        DEMO_MODEL,
         manifest={
             "classes": ["1", "3", "5"],
             "demonstration": True,
@@ -239,7 +239,7 @@ def test_it_is_promoted(kind: str, bundle_of, app: Flask, runner: FlaskCliRunner
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(bundle_of[kind][0], folder / kind, copy_function=os.link)
     result = runner.invoke(args=["models", "promote", kind])
-    assert result.exit_code == 0 and f"{kind} serves now" in result.output, result.output
+    assert result.exit_code == 0 and f"{kind} is in service now" in result.output, result.output
     assert registry.current_name(folder) == kind
 
 

@@ -41,7 +41,7 @@ def commands(place: Path) -> Iterator[CommandServer]:
 
 
 def command(phantoms: Path, name: str) -> list[str]:
-    options = ["--classes", "1,3,5", "--epochs", "20", "--no-traps"]
+    options = ["--classes", "1,3,5", "--epochs", "20", "--no-sanity-checks"]
     return ["train", "--data", str(phantoms), "--name", name, *options]
 
 

@@ -52,7 +52,7 @@ def test_a_candidate_that_knows_the_truth_is_seen_to(material: Material) -> None
     assert figures.breasts.by_breast["kappa"].value == 1.0
     # KAU-BCMD's levels mean other labels: 0, 50, 100 are 1, 3, 5 there.
     assert figures.kau.figures["accuracy"].value == pytest.approx(1 / 3)
-    assert figures.as_dict()[CESM]["breasts"]["rule"] == found.rule
+    assert figures.as_dict()[CESM]["breasts"]["pooling"] == found.pooling
     assert figures.cesm.prediction_sets is not None
 
 

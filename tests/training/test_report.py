@@ -57,12 +57,14 @@ def test_every_figure_has_an_interval(known) -> None:
     figures += [known[when][name] for when in ("before", "after") for name in ("ece", "brier")]
     figures += [known["prediction_sets"][name] for name in ("coverage", "patients", "mean_size")]
     figures += [
-        *known["traps"]["geometry"]["figures"].values(),
-        *known["traps"]["shuffled"]["figures"].values(),
+        *known["sanity_checks"]["metadata_baseline"]["figures"].values(),
+        *known["sanity_checks"]["label_permutation"]["figures"].values(),
     ]
     for figure in figures:
         assert set(figure) == {"value", "low", "high"} and figure["low"] <= figure["high"]
-    assert len(known["learning_curve"]) == 2 and len(known["traps"]["shuffled"]["kappas"]) == 5
+    assert (
+        len(known["learning_curve"]) == 2 and len(known["sanity_checks"]["label_permutation"]["kappas"]) == 5
+    )
     assert known["settings"]["seed"] == 0 and known["versions"]["keras"]
 
 
@@ -90,7 +92,7 @@ def test_the_page_stands_by_itself_and_names_no_patient_and_no_file(page, phanto
 
 
 def test_it_shows_images_named_rightly_and_wrongly_with_maps(page, known) -> None:
-    shown = re.findall(r"True (\d), named <strong>(\d)</strong>", page)
+    shown = re.findall(r"True (\d), predicted <strong>(\d)</strong>", page)
     right = sum(true == named for true, named in shown)
     correct = int(np.trace(known["confusion"]))
     assert right == min(6, correct) and len(shown) - right == min(6, known["images"] - correct)
@@ -99,7 +101,7 @@ def test_it_shows_images_named_rightly_and_wrongly_with_maps(page, known) -> Non
 
 def test_the_class_balance_is_what_the_head_learned_from(known) -> None:
     before, after = known["resampling"]["before"], known["resampling"]["after"]
-    assert before == known["parts"]["training"]["images"]
+    assert before == known["subsets"]["training"]["images"]
     labels = np.repeat(np.arange(len(before)), list(before.values()))
     rows = np.random.default_rng(0).random((len(labels), 3), np.float32)
     balanced = smote.balance(rows, labels, list(before), neighbours=2, seed=0)
@@ -129,8 +131,8 @@ def test_images_and_traps_can_be_left_out(site, phantoms) -> None:
     )
     path = train.train(config, site, lambda line: None).path
     page, known = (path / "report.html").read_text(), json.loads((path / "evaluation.json").read_text())
-    assert "data:image" not in page and known["traps"] is None
-    assert "No traps were laid" in page and "no learning curve" in page
+    assert "data:image" not in page and known["sanity_checks"] is None
+    assert "were not run" in page and "no learning curve" in page
 
 
 @pytest.mark.skipif(not KAU.is_dir(), reason="needs ../shared/data/kau-bcmd-sample")
@@ -140,8 +142,8 @@ def test_a_real_set_whose_files_tell_the_categories_is_told_at_the_top(site) -> 
     page = (trained.path / "report.html").read_text("utf-8")
     card = (trained.path / "README.md").read_text("utf-8")
     known = json.loads((trained.path / "evaluation.json").read_text())
-    assert known["warnings"][0].startswith("WARNING: file geometry alone")
-    assert known["warnings"][0] == known["traps"]["geometry"]["warning"]
+    assert known["warnings"][0].startswith("WARNING: file metadata alone")
+    assert known["warnings"][0] == known["sanity_checks"]["metadata_baseline"]["warning"]
     for text in (page, card, trained.summary):
-        assert "WARNING: file geometry alone" in text
+        assert "WARNING: file metadata alone" in text
     assert not re.search(r"BC\d{6}", page)

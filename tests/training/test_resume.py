@@ -19,7 +19,7 @@ from training.phantoms.generate import write_set
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
 
-OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-traps")
+OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-sanity-checks")
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_it_goes_on_in_every_part_of_a_cross_validation(
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(patch, 2)
         output = flask("train", "--data", str(copies), "--name", "cut", *OPTIONS, status=1)
-        assert "To go on: flask train --resume --name cut" in output
+        assert "To continue: flask train --resume --name cut" in output
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(patch, 5)  # two epochs of the model itself, three of the first fold
-        assert "To go on: " in flask("train", "--resume", "--name", "cut", status=1)
+        assert "To continue: " in flask("train", "--resume", "--name", "cut", status=1)
     assert sorted(path.name for path in (work / "cut").glob("*.npz")) == ["fold-0.npz", "fold-1.npz"]
 
     moved = copies.rename(copies.with_name("moved"))
@@ -115,7 +115,7 @@ def test_it_goes_on_in_every_part_of_a_cross_validation(
     image = next((copies / "Birads1").iterdir())
     content = image.read_bytes()
     image.unlink()
-    assert "learned from other images" in flask("train", "--resume", "--name", "cut", status=1)
+    assert "used other images" in flask("train", "--resume", "--name", "cut", status=1)
     image.write_bytes(content)
 
     flask("train", "--resume", "--name", "cut")
@@ -135,7 +135,7 @@ def test_without_resume_it_begins_anew_and_says_what_would_have_been(flask, work
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "_epoch", lambda *_: pytest.fail() if kept.exists() else _interrupt())
         output = flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
-    assert "flask train --resume --name cut would have gone on" in output
+    assert "flask train --resume --name cut would have continued" in output
 
 
 def _interrupt() -> None:
@@ -144,11 +144,11 @@ def _interrupt() -> None:
 
 def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Path, phantoms: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunDirectory, "remove", lambda self: _interrupt() if self.there else None)
+        patch.setattr(RunDirectory, "remove", lambda self: _interrupt() if self.exists else None)
         output = flask(
             "train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], OPTIONS[-1], status=1
         )
-    assert "There is a whole model done" in output
+    assert "The model done is complete" in output
     assert (work / "done").exists() and bundles.load(folder / "done")
     assert "had finished and the model is written" in flask("train", "--resume", "--name", "done")
     assert not (work / "done").exists()
@@ -160,7 +160,7 @@ def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Pat
         (("--name", "x", "--resume"), 1, "no interrupted training of a model named x"),
         (("--name", "../x", "--resume"), 1, "cannot be a model's name"),
         (("--name", "x", "--resume", "--epochs", "3", "--head", "knn"), 2, "takes no --epochs, --head"),
-        (("--name", "x", "--resume", "--recipe", "head"), 2, "takes no --recipe"),
+        (("--name", "x", "--resume", "--preset", "demo"), 2, "takes no --preset"),
         (("--name", "x"), 2, "Missing option '--data'"),
     ],
 )
@@ -172,13 +172,13 @@ def test_what_cannot_be_resumed_is_said(flask, options, status, line) -> None:
 def test_damaged_settings_are_said(flask, work: Path, content: str) -> None:
     (work / "x").mkdir(parents=True)
     (work / "x" / "settings.json").write_text(content)
-    assert "Train anew, without --resume" in flask("train", "--resume", "--name", "x", status=1)
+    assert "Start over, without --resume" in flask("train", "--resume", "--name", "x", status=1)
 
 
-def test_the_shipped_recipe_is_resumed_by_name_too(flask, work: Path, tmp_path: Path) -> None:
-    output = flask("train", "--recipe", "shipped", "--data", str(tmp_path), "--name", "x", status=1)
-    assert "The shipped model's recipe needs the folder" in output
-    assert "The shipped model's recipe needs" in flask("train", "--resume", "--name", "x", status=1)
+def test_the_demonstration_preset_is_resumed_by_name_too(flask, work: Path, tmp_path: Path) -> None:
+    output = flask("train", "--preset", "demo", "--data", str(tmp_path), "--name", "x", status=1)
+    assert "The demonstration model needs the folder" in output
+    assert "The demonstration model needs" in flask("train", "--resume", "--name", "x", status=1)
 
 
 def test_what_killed_trainings_left_among_the_models_is_swept(tmp_path: Path) -> None:

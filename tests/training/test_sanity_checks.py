@@ -56,17 +56,17 @@ def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.
 def test_margins_that_tell_the_categories_are_caught(files, tmp_path) -> None:
     found = judged(files(True), 0.8, tmp_path)
     assert found.figures["f1"].value > 0.95
-    assert found.warning.startswith("WARNING: file geometry alone") and found.images == 20
-    assert {name for name, _ in found.tells} <= set(metadata_baseline.NAMES)
+    assert found.warning.startswith("WARNING: file metadata alone") and found.images == 20
+    assert {name for name, _ in found.top_features} <= set(metadata_baseline.NAMES)
 
 
 def test_geometry_that_tells_nothing_is_not_held_against_a_good_model(files, tmp_path) -> None:
     found = judged(files(False), 1.0, tmp_path)
-    assert not found.warning and found.ahead["f1"].low > 0
+    assert not found.warning and found.model_lead["f1"].low > 0
 
 
 def test_a_model_that_is_no_better_than_geometry_is_told_so(files, tmp_path) -> None:
-    assert "not clearly more" in judged(files(False), 0.5, tmp_path).warning
+    assert "not clearly higher" in judged(files(False), 0.5, tmp_path).warning
 
 
 def test_geometry_is_measured_once(files, tmp_path, monkeypatch) -> None:
@@ -75,7 +75,7 @@ def test_geometry_is_measured_once(files, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(metadata_baseline, "decode", lambda *_: pytest.fail("decoded again"))
     assert np.array_equal(metadata_baseline.read(examples, tmp_path), first)
     row = dict(zip(metadata_baseline.NAMES, first[2], strict=True))  # of category 2
-    assert (row["image height"], row["image width"], row["bits a pixel"]) == (280, 240, 8)
+    assert (row["image height"], row["image width"], row["bits per pixel"]) == (280, 240, 8)
     assert row["file size"] == examples[2].path.stat().st_size
     assert row["black at the left"] == 1 and row["left margin"] == pytest.approx(40 / 240, abs=0.02)
 
@@ -108,7 +108,7 @@ def test_shuffled_labels_end_at_chance(seed: int) -> None:
 def test_truth_that_survives_the_shuffling_is_caught() -> None:
     _, dataset = blobs(0)
     found = sanity_checks.judge_permutations([answers(dataset, dataset.final)] * sanity_checks.PERMUTATIONS)
-    assert "WARNING: heads that learned from shuffled labels" in found.warning
+    assert "WARNING: heads fitted to permuted labels" in found.warning
     assert found.figures["kappa"].value > 0.9
 
 

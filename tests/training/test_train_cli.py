@@ -46,7 +46,12 @@ def folder(app: Flask, folder: Path, cache: Path) -> Path:
 def train(runner: FlaskCliRunner, folder: Path):
     def run(data: Path, *options: str, name: str = "mine", status: int = 0) -> str:
         before = sorted(folder.rglob("*"))
-        quick = ("--epochs", "3", "--no-traps", "--no-images")  # tests/training/test_report.py has both
+        quick = (
+            "--epochs",
+            "3",
+            "--no-sanity-checks",
+            "--no-report-images",
+        )  # tests/training/test_report.py has both
         arguments = ["train", "--data", str(data), "--name", name, *quick, *options]
         result = runner.invoke(args=arguments)
         assert result.exit_code == status, result.output
@@ -62,7 +67,7 @@ def train(runner: FlaskCliRunner, folder: Path):
 
 def test_it_works(train, phantoms, folder) -> None:
     output = train(phantoms)
-    assert "40 images can be used" in output
+    assert "40 usable images" in output
     assert "F1 (macro)" in output and "flask models promote mine" in output
     assert "WARNING" not in output
     assert registry.current_name(folder) == "birads-demo"
@@ -78,14 +83,16 @@ def test_it_works(train, phantoms, folder) -> None:
 
     evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
     assert f"{evaluation['figures']['f1']['value']:.3f}" in bundle.card
-    known, tried = (sum(evaluation["parts"][part]["images"].values()) for part in ("training", "validation"))
-    assert (evaluation["familiarity"]["known"], evaluation["familiarity"]["tried"]) == (known, tried)
+    known, tried = (
+        sum(evaluation["subsets"][part]["images"].values()) for part in ("training", "validation")
+    )
+    assert (evaluation["ood"]["training_images"], evaluation["ood"]["validation_images"]) == (known, tried)
     assert bundle.ood_detector is not None and len(bundle.ood_detector.known) == known
     assert np.sum(evaluation["confusion"]) == evaluation["images"]
     assert "Research use only" in bundle.card and evaluation["warning"] == ""
 
     output = train(phantoms, "--promote", name="again")
-    assert "40 from the cache" in output and "again serves now" in output
+    assert "40 from the cache" in output and "again is in service now" in output
     assert registry.current_name(folder) == "again"
     again = json.loads((folder / "again" / "evaluation.json").read_text())
     assert again["confusion"] == evaluation["confusion"]
@@ -118,7 +125,7 @@ def test_a_protocol_that_leaks_says_so_and_serves_only_by_order(train, phantoms,
     result = runner.invoke(
         args=["train", "--data", str(phantoms), "--name", "x", "--promote", "--split", "image"]
     )
-    assert result.exit_code == 2 and "--promote takes" in result.output
+    assert result.exit_code == 2 and "--promote needs" in result.output
 
 
 def test_cross_validation_measures_on_every_image(train, phantoms, folder) -> None:
@@ -127,7 +134,7 @@ def test_cross_validation_measures_on_every_image(train, phantoms, folder) -> No
     assert evaluation["images"] == len([*phantoms.glob("Birads[15]/*.png")]) and evaluation["leaks"] is False
     assert (
         "cross-validation 3" in output
-        and "3 models that each leave out" in bundles.load(folder / "mine").card
+        and "3-fold cross-validation by patient" in bundles.load(folder / "mine").card
     )
 
 
@@ -141,12 +148,12 @@ def test_files_that_cannot_be_used_are_listed_and_left_out(train, copies, folder
     other = next((copies / "Birads2").glob("PH0*"))
     shutil.copy(other, copies / "Birads2" / "PH9995_L_CC.png")
     output = train(copies)
-    assert "39 images can be used" in output and "6 files were left out" in output
+    assert "39 usable images" in output and "6 files excluded" in output
     assert output.count("The same image is in the folders of categories 1 and 5") == 2
     assert "PH9995_L_CC.png: A duplicate of " in output
     for name in ("PH9999_L_CC.png", "PH9998_L_CC.dcm", "PH9997_L_CC.png"):
         assert f"{name}: " in output
-    listed = json.loads((folder / "mine" / "evaluation.json").read_text())["left_out"]
+    listed = json.loads((folder / "mine" / "evaluation.json").read_text())["excluded"]
     assert len(listed) == 6
 
 
@@ -246,7 +253,7 @@ def test_a_disk_without_space_is_one_clear_line_and_the_next_run_goes_on(train, 
     output = train(copies, status=1)
     assert "No space left on device (" in output and "No model was written." in output
     assert small_disk()
-    assert "40 images can be used" in train(copies)
+    assert "40 usable images" in train(copies)
 
 
 def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms, cache) -> None:
@@ -293,10 +300,10 @@ def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner,
 )
 def test_other_heads_train_and_serve(train, phantoms, folder, options, fact) -> None:
     output = train(phantoms, *options, "--promote")
-    assert "mine serves now" in output
+    assert "mine is in service now" in output
     bundle = bundles.load(folder / "mine")
     assert bundle.head == options[1] and fact in bundle.manifest["head"]
-    assert f"the `{options[1]}` head" in bundle.card and "The head: " in bundle.card
+    assert f"Head: `{options[1]}`" in bundle.card and "Details of the head: " in bundle.card
     image = next(phantoms.glob("Birads5/*.png"))
     answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
     assert sum(answer.probabilities.values()) == pytest.approx(1)

@@ -1,7 +1,7 @@
-"""The commands ``flask train``, ``dataset``, ``reproduce``, ``models``, ``phantoms`` and ``prove``.
+"""The commands ``flask train``, ``dataset``, ``reproduce``, ``models``, ``phantoms`` and ``end-to-end-check``.
 
-Each command translates options to a call and an error to one line. Nothing heavy is imported until a
-command runs, because the web application imports this module at start.
+Each command turns options into a call and an error into one line. Heavy packages are imported only when a command
+runs, because the web application imports this module at start.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from flask.cli import AppGroup
 from birads_app.files import atomic
 from training.cli import options
 from training.cli.console import one_line, one_line_errors, run_directory_of, settings, site
+from training.cli.former_names import CommandWithFormerOptions, hidden_alias
 from training.cli.model_commands import models, promoted
 
 if TYPE_CHECKING:
@@ -21,88 +22,89 @@ if TYPE_CHECKING:
 
 
 def register(app: Flask) -> None:
-    """Join the training commands to ``app.cli``."""
-    for command in (train, dataset, reproduce, models, phantoms, prove):
+    """Add the training commands to ``app.cli``."""
+    former = hidden_alias("prove", "end-to-end-check", end_to_end_check)
+    for command in (train, dataset, reproduce, models, phantoms, end_to_end_check, former):
         app.cli.add_command(command)
 
 
-# A lone command needs the application context as those of AppGroup have it.
+# AppGroup gives its commands the application context.
 _commands = AppGroup("training")
 
 
-@_commands.command("train")
+@_commands.command("train", cls=CommandWithFormerOptions)
 @options.train
 def train(
     data: Path | None,
     phantoms: int | None,
     name: str,
     resume: bool,
-    recipe: str,
-    beside: tuple[Path, ...],
+    preset: str | None,
+    compare_with: tuple[Path, ...],
     promote: bool,
     progress: Path | None,
-    **knobs: Any,
+    **hyperparameters: Any,
 ) -> None:
-    """Train a model on labelled mammograms and write it as a bundle."""
+    """Train a model on labelled mammograms."""
     from training.progress import written_to
 
     with one_line_errors(name), written_to(progress, lambda error: one_line(error, name)):
-        _check_usage(data, phantoms, recipe, resume, knobs)
+        _check_usage(data, phantoms, preset, resume, hyperparameters)
         if resume:
-            _go_on(name, promote)
-        elif recipe == "shipped":
-            _train_shipped(Path(data or ""), name, beside)
+            _resume(name, promote)
+        elif preset == options.DEMO:
+            _train_demonstration(Path(data or ""), name, compare_with)
         else:
-            _train_head(_config(data or _phantom_set(phantoms or 0), name, knobs), promote)
+            _train_head(_config(data or _phantom_set(phantoms or 0), name, hyperparameters), promote)
         if promote:
             promoted(name)
         elif _may_serve(name):
-            click.echo(f"The model does not serve yet: flask models promote {name}")
+            click.echo(f"The model is not in service yet. To promote it: flask models promote {name}")
 
 
 def _check_usage(
-    data: Path | None, phantoms: int | None, recipe: str, resume: bool, knobs: dict[str, Any]
+    data: Path | None, phantoms: int | None, preset: str | None, resume: bool, hyperparameters: dict[str, Any]
 ) -> None:
-    """Raise UsageError for options that would not be heeded, and for data that are not named."""
-    if resume and (given := _given("data", "phantoms", "recipe", "beside", *knobs)):
-        raise click.UsageError(f"--resume goes on with the settings there were and takes no {given}.")
+    """Raise UsageError for options that would be ignored, and for missing data."""
+    if resume and (given := _given("data", "phantoms", "preset", "compare_with", *hyperparameters)):
+        raise click.UsageError(f"--resume continues with the original settings and takes no {given}.")
     if data and phantoms:
         raise click.UsageError("Give --data or --phantoms, not both.")
-    if not (resume or data or (phantoms and recipe != "shipped")):
+    if not (resume or data or (phantoms and not preset)):
         raise click.UsageError("Missing option '--data'.")
-    if recipe != "shipped" and (given := _given("beside")):
-        raise click.UsageError(f"{given} belongs to --recipe shipped.")
-    if recipe == "shipped" and (given := _given(*knobs)):
+    if not preset and (given := _given("compare_with")):
+        raise click.UsageError(f"{given} needs --preset demo.")
+    if preset and (given := _given(*hyperparameters)):
         raise click.UsageError(
-            f"--recipe shipped takes no {given}; its knobs are in training/presets/demonstration.py."
+            f"--preset {preset} takes no {given}; its configuration is in training/presets/demonstration.py."
         )
 
 
 def _given(*parameters: str) -> str:
-    """Those of the options that stand on the command line, as the user writes them."""
+    """List those of the options that are on the command line, as the user writes them."""
     source = click.get_current_context().get_parameter_source
     given = [name for name in parameters if source(name) is click.core.ParameterSource.COMMANDLINE]
     return ", ".join(f"--{name.replace('_', '-')}" for name in given)
 
 
-def _go_on(name: str, promote: bool) -> None:
-    """Go on with an interrupted training; one that was killed after its last step only has to be told so."""
+def _resume(name: str, promote: bool) -> None:
+    """Continue an interrupted training; where the model is written already, only clean up."""
     from training.config import TrainConfig
 
-    work = run_directory_of(name)
-    if work.folder.exists() and (Path(settings().models) / name).exists():
-        work.remove()
-        click.echo(f"The training of {name} had finished and the model is written; nothing is left to do.")
+    directory = run_directory_of(name)
+    if directory.folder.exists() and (Path(settings().models) / name).exists():
+        directory.remove()
+        click.echo(f"The training of {name} had finished and the model is written. Nothing is left to do.")
         return
-    asked = work.settings()
-    if asked.pop("recipe", None) == "shipped":
-        _train_shipped(Path(asked["data"]), name, tuple(map(Path, asked["beside"])))
+    preset, saved = directory.settings()
+    if preset == options.DEMO:
+        _train_demonstration(Path(saved["data"]), name, tuple(map(Path, saved["compare_with"])))
     else:
-        _train_head(TrainConfig.read(asked), promote, resume=True)
+        _train_head(TrainConfig.read(saved), promote, resume=True)
 
 
 def _phantom_set(patients: int) -> Path:
-    """A set of so many synthetic patients in the cache, written where it is not there yet."""
+    """Return the folder of a set of synthetic patients in the cache, after writing it where it is missing."""
     from training.phantoms.generate import write_set
     from training.progress import steps
 
@@ -113,31 +115,33 @@ def _phantom_set(patients: int) -> Path:
     return folder
 
 
-def _train_shipped(data: Path, name: str, beside: tuple[Path, ...]) -> None:
-    """Make the shipped model; its knobs stay as the recipe has them, so that it can be made again."""
+def _train_demonstration(data: Path, name: str, compare_with: tuple[Path, ...]) -> None:
+    """Train the demonstration model with its fixed configuration, so that the result can be reproduced."""
     from training.presets.demonstration import DemonstrationConfig, train_demonstration
 
-    train_demonstration(data, name, site(), run_directory_of(name).folder, DemonstrationConfig(), beside)
+    train_demonstration(
+        data, name, site(), run_directory_of(name).folder, DemonstrationConfig(), compare_with
+    )
 
 
 def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> None:
     if promote and (config.resampling, config.split) != ("smote-train", "patient"):
-        raise click.UsageError("--promote takes --resampling smote-train and --split patient.")
+        raise click.UsageError("--promote needs --resampling smote-train and --split patient.")
     from training.pipeline.train import train as run
 
     click.echo(run(config, site(), say=click.echo, resume=resume).summary)
 
 
-def _config(data: Path, name: str, knobs: dict[str, Any]) -> "TrainConfig":
-    """The configuration that options ask for."""
+def _config(data: Path, name: str, hyperparameters: dict[str, Any]) -> "TrainConfig":
+    """Make the configuration from the options."""
     from training.config import TrainConfig
 
-    weights = knobs["backbone_weights"]
+    weights = hyperparameters["backbone_weights"]
     more = {
-        "classes": _codes(knobs["classes"]),
+        "classes": _codes(hyperparameters["classes"]),
         "backbone_weights": weights if weights in options.WEIGHTS else str(Path(weights).resolve()),
     }
-    return TrainConfig(data=str(data.resolve()), name=name, **{**knobs, **more})
+    return TrainConfig(data=str(data.resolve()), name=name, **{**hyperparameters, **more})
 
 
 def _may_serve(name: str) -> bool:
@@ -147,12 +151,12 @@ def _may_serve(name: str) -> bool:
 
 
 def _codes(listed: str | None) -> tuple[str, ...]:
-    """Categories as ``--classes`` lists them."""
+    """Split the list that ``--classes`` takes."""
     return tuple(code.strip() for code in listed.split(",")) if listed else ()
 
 
 def _json(content: dict[str, Any]) -> str:
-    """A report as a JSON file has it."""
+    """Return a report as the text of a JSON file."""
     import json
 
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -166,7 +170,7 @@ def _write(path: Path, text: str) -> None:
 
 @_commands.group("dataset", cls=AppGroup)
 def dataset() -> None:
-    """Look at a data set before anything is learned from it."""
+    """Check a data set before training."""
 
 
 @dataset.command("check")
@@ -174,7 +178,7 @@ def dataset() -> None:
 def check_dataset(
     data: Path, classes: str | None, patient_pattern: str | None, smote_neighbours: int, out: Path | None
 ) -> None:
-    """Report categories, patients, copies and unreadable files; status 1 where training would refuse."""
+    """Report categories, patients, duplicates and unreadable files; exit status 1 if the set cannot be used."""
     from training.data.dataset import listing
     from training.data.dataset_report import build_report
     from training.data.loader import ImageLoader
@@ -191,15 +195,15 @@ def check_dataset(
         raise SystemExit(1)
 
 
-@_commands.command("reproduce")
+@_commands.command("reproduce", cls=CommandWithFormerOptions)
 @options.reproduction
-def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **knobs: Any) -> None:
-    """Show the paper's figures beside honest ones; the difference is what leaks."""
+def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **hyperparameters: Any) -> None:
+    """Compare the paper's protocol with a leak-free one on your data."""
     from training.paper.reproduce import reproduce as run
     from training.paper.table import lines, page
 
     with one_line_errors():
-        config = _config(data, "reproduction", {"classes": classes, **knobs})
+        config = _config(data, "reproduction", {"classes": classes, **hyperparameters})
         if out:
             out.mkdir(parents=True, exist_ok=True)
         found = run(config, _codes(heads), site(), say=lambda line: click.echo(line, err=True))
@@ -223,7 +227,7 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **k
 def phantoms(
     directory: Path, patients: int, seed: int, file_format: Literal["png", "dicom"], size: int
 ) -> None:
-    """Write a labelled set of synthetic mammograms, a folder per category, with truth.csv."""
+    """Write a labelled set of synthetic mammograms: one folder per category, and truth.csv."""
     from training.phantoms.generate import write_set
     from training.progress import steps
 
@@ -231,17 +235,17 @@ def phantoms(
         write_set(directory, patients, seed, format=file_format, size=size, progress=lambda _: bar.step())
 
 
-@_commands.command("prove")
+@_commands.command("end-to-end-check")
 @click.option("--train-patients", default=200, show_default=True, type=click.IntRange(min=10))
 @click.option("--test-patients", default=100, show_default=True, type=click.IntRange(min=5))
 @click.option("--seed", default=1, show_default=True)
-@click.option("--head", default="dense", show_default=True, help="Kind of head to learn, as for flask train.")
-def prove(train_patients: int, test_patients: int, seed: int, head: str) -> None:
-    """Show on phantoms that the method learns where there is something to learn."""
+@click.option("--head", default="dense", show_default=True, help="Classification head, as for flask train.")
+def end_to_end_check(train_patients: int, test_patients: int, seed: int, head: str) -> None:
+    """Train and predict on synthetic mammograms, where the right answers are known."""
     from training.phantoms.check import check as run
 
     with one_line_errors():
-        proof = run(site(), head, train_patients, test_patients, seed, say=click.echo)
-    click.echo(proof.summary)
-    if not proof.held:
+        result = run(site(), head, train_patients, test_patients, seed, say=click.echo)
+    click.echo(result.summary)
+    if not result.passed:
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""What the training commands share: one line for an error, and where a training runs by the settings."""
+"""Errors in one line, and the places of the settings, for all training commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_line_errors(name: str = "") -> Iterator[None]:
-    """Turn an expected error into one line on stderr and exit status 1; ``name`` is that of a new model."""
+    """Turn an expected error into one line on stderr and exit status 1; ``name`` is the new model's."""
     from birads_app.terms.errors import BiradsError
 
     try:
@@ -39,22 +39,24 @@ def one_line(error: BaseException, name: str = "") -> str:
 
 
 def _interrupted(name: str) -> str:
-    """What an interrupt left, and how to go on."""
+    """Describe what an interrupt left, and how to continue."""
     if name and (Path(settings().models) / name).exists():
-        return f"Interrupted. There is a whole model {name}; `flask models list` shows what serves."
-    line = "Interrupted. No model was written and the one that serves is unchanged."
-    if name and run_directory_of(name).there:
-        line += f" To go on: flask train --resume --name {name}"
+        return (
+            f"Interrupted. The model {name} is complete; `flask models list` shows which one is in service."
+        )
+    line = "Interrupted. No model was written; the one in service is unchanged."
+    if name and run_directory_of(name).exists:
+        line += f" To continue: flask train --resume --name {name}"
     return line
 
 
 def settings() -> Any:
-    """The application's settings, which the factory leaves among the extensions."""
+    """Return the application's settings."""
     return current_app.extensions["birads_settings"]
 
 
 def site() -> "Site":
-    """Where a training runs."""
+    """Return the folders and the engine of the settings."""
     from training.config import Site
 
     chosen = settings()
@@ -68,7 +70,7 @@ def site() -> "Site":
 
 
 def run_directory_of(name: str) -> "RunDirectory":
-    """The work folder of a training; raises BundleError for a name that is none."""
+    """Return the run directory of a training; raises BundleError for an invalid name."""
     from birads_app.model.bundles import check_name
     from training.pipeline.run_directory import RunDirectory
 

@@ -1,4 +1,4 @@
-"""The commands ``flask models``."""
+"""The commands of ``flask models``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 
 from training.cli import options
 from training.cli.console import one_line_errors, settings, site
+from training.cli.former_names import hidden_alias
 
 if TYPE_CHECKING:
     from birads_app.model.registry import ListedModel
@@ -20,25 +21,25 @@ def models() -> None:
 
 @models.command("list")
 def list_models() -> None:
-    """List the bundles; the star marks the one that serves."""
+    """List the models; a star marks the one in service."""
     from birads_app.model import registry
 
     with one_line_errors():
         found = registry.list_models(Path(settings().models))
     if not found:
-        click.echo("There are no models. Train one: flask train --data DIR --name NAME")
+        click.echo("No models yet. Train one: flask train --data DIR --name NAME")
     width = max((len(one.name) for one in found), default=0)
     for one in found:
         click.echo(f"{'*' if one.serves else ' '} {one.name:{width}}  {_line(one)}")
 
 
 def _line(one: "ListedModel") -> str:
-    """What ``flask models list`` says of a model."""
+    """Describe a model in one line."""
     if one.bundle is None:
         return f"DAMAGED: {one.damage}"
     kind = ", demonstration" if one.bundle.demonstration else ""
     if one.objection:
-        kind += ", LEAKS" if one.bundle.manifest.get("leaks") else ", to be compared with"
+        kind += ", LEAKS" if one.bundle.manifest.get("leaks") else ", for comparison only"
     created = one.bundle.manifest.get("created", "")
     return f"BI-RADS {' '.join(one.bundle.classes)}, {one.bundle.head} head{kind} {created}".rstrip()
 
@@ -56,7 +57,7 @@ def show(name: str) -> None:
 @models.command("verify")
 @click.argument("name")
 def verify(name: str) -> None:
-    """Check a bundle's checksums and run it once."""
+    """Check a model's checksums and run it once."""
     from birads_app.model import registry
 
     with one_line_errors():
@@ -68,7 +69,7 @@ def verify(name: str) -> None:
 @models.command("compare")
 @options.comparison
 def compare(data: Path, bundles: tuple[Path, ...]) -> None:
-    """Measure demonstration models side by side on the patients that their recipe holds out."""
+    """Compare demonstration models on the held-out patients of their preset."""
     from training.presets.demonstration import DemonstrationConfig
     from training.presets.demonstration import compare as run
 
@@ -76,17 +77,20 @@ def compare(data: Path, bundles: tuple[Path, ...]) -> None:
         click.echo(run(data, bundles, site(), DemonstrationConfig()))
 
 
-@models.command("familiarity")
-@options.familiarity
-def familiarity(name: str, data: Path) -> None:
-    """Let a demonstration model tell which images are unlike those it learned from; prints what that notes."""
+@models.command("fit-ood")
+@options.fit_ood
+def fit_ood(name: str, data: Path) -> None:
+    """Fit the OOD detector of a demonstration model, evaluate it, and add both to the bundle."""
     from birads_app.model.registry import find
     from training.presets.demonstration_ood import fit
 
     with one_line_errors():
         here = site()
         click.echo(fit(find(here.models, name).path, data, here))
-        click.echo("An application that serves this model tells so from its next start on.")
+        click.echo("Restart the application to use it, if this model is in service.")
+
+
+models.add_command(hidden_alias("models familiarity", "models fit-ood", fit_ood))
 
 
 @models.command("promote")
@@ -94,11 +98,11 @@ def familiarity(name: str, data: Path) -> None:
 @click.option(
     "--override-protocol",
     is_flag=True,
-    help="Let it serve though it leaks or was trained to be compared with; that is put on record.",
+    help="Promote it although it leaks or is for comparison only; this is recorded.",
 )
 @options.REASON
 def promote_model(name: str, override_protocol: bool, reason: str) -> None:
-    """Let a model serve, after verifying it; running workers pick it up."""
+    """Put a model into service after verifying it; running workers switch over."""
     with one_line_errors():
         promoted(name, reason, override_protocol)
 
@@ -106,16 +110,16 @@ def promote_model(name: str, override_protocol: bool, reason: str) -> None:
 @models.command("rollback")
 @options.REASON
 def rollback(reason: str) -> None:
-    """Let the model serve that served before."""
+    """Put the previous model back into service."""
     from birads_app.services.promotion import roll_back
 
     with one_line_errors():
-        click.echo(f"{roll_back(reason=reason)} serves again.")
+        click.echo(f"{roll_back(reason=reason)} is in service again.")
 
 
 def promoted(name: str, reason: str = "", override: bool = False) -> None:
-    """Promote a model, and say so."""
+    """Promote a model and print a line about it."""
     from birads_app.services.promotion import promote as run
 
     run(name, reason=reason, override=override)
-    click.echo(f"{name} serves now.")
+    click.echo(f"{name} is in service now.")

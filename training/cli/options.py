@@ -1,4 +1,4 @@
-"""Options of the commands that take many, apart from what the commands do."""
+"""Options of the training commands."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,28 +8,32 @@ import click
 
 DATA = click.Path(exists=True, path_type=Path)
 BUNDLE = click.Path(exists=True, file_okay=False, path_type=Path)
-DATA_HELP = "Folder with one folder of images per category, or a CSV with path and birads."
-PATTERN_HELP = "Regular expression that finds the patient in a file's path below the data."
+DATA_HELP = (
+    "Folder with one subfolder of images per category, or a CSV file with the columns path and birads."
+)
+PATTERN_HELP = "Regular expression that finds the patient ID in a file's path below the data folder."
 
-# What --backbone-weights takes besides the path of a file.
-WEIGHTS = ("shipped", "imagenet")
+# The preset of the demonstration model, and the weights of its backbone.
+DEMO = "demo"
+# Values of --backbone-weights besides the path of a file.
+WEIGHTS = (DEMO, "imagenet")
 BACKBONE = click.option(
     "--backbone",
     type=click.Choice(["resnet50", "vgg16", "vgg19"]),
     default="resnet50",
     show_default=True,
-    help="Network that makes the features.",
+    help="Network that extracts the features.",
 )
 BACKBONE_WEIGHTS = click.option(
     "--backbone-weights",
-    default="shipped",
+    default=DEMO,
     show_default=True,
-    metavar="shipped|imagenet|PATH",
-    help="Its weights: those of the shipped model (resnet50 only); Keras' for ImageNet, which are downloaded; or "
-    "a Keras .h5 file without top, for resnet50 whole or up to conv4.",
+    metavar="demo|imagenet|PATH",
+    help="Weights of the backbone: those of the demonstration model (resnet50 only), Keras' ImageNet weights "
+    "(downloaded), or a Keras .h5 file without top layers; for resnet50 it may end at conv4.",
 )
 
-# As training.heads has them, which is not imported before a command runs.
+# The names in training.heads, which is not imported before a command runs.
 HEADS = (
     "dense",
     "cnn-lstm",
@@ -40,7 +44,7 @@ HEADS = (
     "random-forest",
     "decision-tree",
 )
-REASON = click.option("--reason", default="", help="Why; kept in the audit log.")
+REASON = click.option("--reason", default="", help="Reason, for the audit log.")
 
 Command = Callable[..., Any]
 
@@ -54,26 +58,24 @@ def train(command: Command) -> Command:
             "--phantoms",
             type=click.IntRange(1, 10_000),
             metavar="PATIENTS",
-            help="In place of --data: learn from synthetic mammograms of so many patients, as a first try.",
+            help="Instead of --data: train on synthetic mammograms of this many patients, as a first try.",
         ),
         click.option("--name", required=True, help="Name of the new model: letters, digits, - and _."),
         click.option(
             "--resume",
             is_flag=True,
-            help="Go on with the training of --name that was interrupted, with its own settings.",
+            help="Continue the interrupted training of --name with its own settings.",
         ),
         click.option(
-            "--recipe",
-            type=click.Choice(["head", "shipped"]),
-            default="head",
-            show_default=True,
-            help="head: learn a head on fixed features. shipped: make the demonstration model, with its own knobs.",
+            "--preset",
+            type=click.Choice([DEMO]),
+            help="Train with a fixed configuration. demo: the demonstration model.",
         ),
         click.option(
-            "--beside",
+            "--compare-with",
             type=BUNDLE,
             multiple=True,
-            help="With --recipe shipped: the folder of another such model that the card compares with.",
+            help="With --preset demo: folder of another such model to compare with on the model card.",
         ),
         BACKBONE,
         BACKBONE_WEIGHTS,
@@ -82,77 +84,73 @@ def train(command: Command) -> Command:
             default="dense",
             show_default=True,
             metavar="|".join(HEADS),
-            help="Kind of head to learn.",
+            help="Classification head.",
         ),
         click.option(
             "--loss",
             default="cross-entropy",
             show_default=True,
             metavar="cross-entropy|ordinal",
-            help="What dense, cnn-lstm and conv-transformer learn by: cross-entropy, or ordinal, which minds how far "
-            "the named category lies from the true one.",
+            help="Loss of dense, cnn-lstm and conv-transformer. ordinal penalises predictions more, the further they "
+            "are from the true category.",
         ),
         click.option(
             "--fine-tune",
             default=None,
             metavar="STAGE",
-            help="Then let the backbone learn on from this stage, with heads that are networks: conv5 or conv4 of "
-            "resnet50, block5 or block4 of vgg, or an earlier one.",
+            help="Then fine-tune the backbone from this stage on (dense, cnn-lstm and conv-transformer only): conv5 "
+            "or conv4 of resnet50, block5 or block4 of vgg, or an earlier one.",
         ),
         click.option(
-            "--classes", default=None, help="Categories to learn, for example 1,3,4,5. Default: all found."
+            "--classes", default=None, help="Categories to train on, for example 1,3,4,5. Default: all found."
         ),
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
         click.option(
-            "--seed", default=0, show_default=True, help="Split, resampling and weights follow from it."
+            "--seed", default=0, show_default=True, help="Random seed of split, resampling and weights."
         ),
         click.option(
             "--epochs",
             default=100,
             show_default=True,
             type=click.IntRange(min=1),
-            help="At most; training stops earlier once the validation patients gain no more.",
+            help="Maximum; training stops early once the validation loss no longer improves.",
         ),
         click.option(
             "--test-share",
             default=0.2,
             show_default=True,
             type=click.FloatRange(0.05, 0.5),
-            help="Share of the images kept for the evaluation.",
+            help="Share of the images in the test set.",
         ),
         click.option(
             "--resampling",
             type=click.Choice(["none", "smote-all", "smote-train"]),
             default="smote-train",
             show_default=True,
-            help="Balance the categories with synthetic rows: in the training part, or before the split, which leaks.",
+            help="Balance the categories by SMOTE: in the training set only, or before the split, which leaks.",
         ),
         click.option(
             "--split",
             type=click.Choice(["patient", "image"]),
             default="patient",
             show_default=True,
-            help="What stays on one side; images of one patient on both sides leak.",
+            help="Unit of the split. By image, one patient may be in both training and test set, which leaks.",
         ),
         click.option(
             "--folds",
             default=0,
             show_default=True,
             type=click.IntRange(min=0),
-            help="Measure by cross-validation in so many parts; 0 holds one part out.",
+            help="Evaluate by cross-validation with this many folds; 0 holds out one test set.",
         ),
         click.option(
             "--sanity-checks/--no-sanity-checks",
-            "--traps/--no-traps",
-            "sanity_checks",
             default=True,
             show_default=True,
-            help="Try file geometry alone and shuffled labels as well, which trains the head once more.",
+            help="Also train on file metadata alone and on permuted labels, to detect shortcuts and leaks.",
         ),
         click.option(
             "--report-images/--no-report-images",
-            "--images/--no-images",
-            "report_images",
             default=True,
             show_default=True,
             help="Show test images in report.html.",
@@ -161,12 +159,12 @@ def train(command: Command) -> Command:
             "--promote/--no-promote",
             default=False,
             show_default=True,
-            help="Let the new model serve at once.",
+            help="Put the new model into service at once.",
         ),
         click.option(
             "--progress",
             type=click.Path(dir_okay=False, path_type=Path),
-            help="Keep this JSON file up to date about how far it is.",
+            help="Keep the progress in this JSON file up to date.",
         ),
     )
 
@@ -176,20 +174,20 @@ def check(command: Command) -> Command:
     return _with(
         command,
         click.argument("data", type=DATA),
-        click.option("--classes", default=None, help="Categories to look at. Default: all found."),
+        click.option("--classes", default=None, help="Categories to check. Default: all found."),
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
         click.option(
             "--smote-neighbours",
             default=5,
             show_default=True,
             type=click.IntRange(min=1),
-            help="Categories with too few images for so many are named.",
+            help="Report categories with too few images for this many SMOTE neighbours.",
         ),
         click.option(
             "--out",
             default=None,
             type=click.Path(dir_okay=False, path_type=Path),
-            help="Report as a JSON file.",
+            help="Also write the report to this JSON file.",
         ),
     )
 
@@ -200,10 +198,12 @@ def reproduction(command: Command) -> Command:
         command,
         click.option("--data", required=True, type=DATA, help=DATA_HELP),
         click.option(
-            "--heads", default="dense", show_default=True, help="Kinds of heads, for example dense,knn."
+            "--heads", default="dense", show_default=True, help="Heads to train, for example dense,knn."
         ),
         click.option("--loss", default="cross-entropy", show_default=True, help="As for flask train."),
-        click.option("--classes", default=None, help="Categories to learn. Default: all with enough images."),
+        click.option(
+            "--classes", default=None, help="Categories to train on. Default: all with enough images."
+        ),
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
         BACKBONE,
         BACKBONE_WEIGHTS,
@@ -215,30 +215,32 @@ def reproduction(command: Command) -> Command:
             default=0,
             show_default=True,
             type=click.IntRange(min=0),
-            help="Cross-validation in so many parts, for narrower intervals; 0 is the paper's held-out part.",
+            help="Cross-validate with this many folds, for narrower intervals; 0 holds out a test set, as the paper.",
         ),
         click.option(
             "--out",
             default=None,
             type=click.Path(file_okay=False, path_type=Path),
-            help="Folder for reproduction.html and reproduction.json.",
+            help="Write reproduction.html and reproduction.json to this folder.",
         ),
     )
 
 
 def _with(command: Command, *decorators: Callable[[Command], Command]) -> Command:
-    """The command under its decorators, the first of them outermost."""
+    """Apply decorators to a command, the first of them outermost."""
     for decorator in reversed(decorators):
         command = decorator(command)
     return command
 
 
-def familiarity(command: Command) -> Command:
-    """Options of ``flask models familiarity``."""
+def fit_ood(command: Command) -> Command:
+    """Options of ``flask models fit-ood``."""
     return _with(
         command,
         click.argument("name"),
-        click.option("--data", type=DATA, required=True, help="Folder with the public sets it learned from."),
+        click.option(
+            "--data", type=DATA, required=True, help="Folder with the public data sets it was trained on."
+        ),
     )
 
 
@@ -248,6 +250,9 @@ def comparison(command: Command) -> Command:
         command,
         click.argument("bundles", metavar="FOLDER...", nargs=-1, required=True, type=BUNDLE),
         click.option(
-            "--data", type=DATA, required=True, help="Folder with the public sets and the ImageNet weights."
+            "--data",
+            type=DATA,
+            required=True,
+            help="Folder with the public data sets and the ImageNet weights.",
         ),
     )

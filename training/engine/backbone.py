@@ -68,12 +68,12 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
     except Exception as error:  # Keras raises bare Exception when a download fails
         raise ModelError(
             f"The ImageNet weights of {known.title} could not be downloaded. Give a file with --backbone-weights "
-            "PATH, or train on the shipped backbone: --backbone resnet50 --backbone-weights shipped."
+            "PATH, or use the demonstration model's backbone: --backbone resnet50 --backbone-weights demo."
         ) from error
 
 
 def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
-    """Build ResNet50, the backbone of the shipped model; see :func:`keras_backbone`."""
+    """Build ResNet50, the backbone of the demonstration model; see :func:`keras_backbone`."""
     return keras_backbone("resnet50", weights, size)
 
 

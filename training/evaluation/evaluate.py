@@ -1,4 +1,4 @@
-"""How good is a model on patients it has not seen? Figures with intervals over patients."""
+"""Evaluation on held-out patients: figures with 95 % confidence intervals over patients."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from training.evaluation.bootstrap import BootstrapSamples, Interval, interval, 
 from training.evaluation.reliability import Calibration, calibration
 from training.evaluation.roc import RocCurve
 
-# Figures that evaluation.json has at its top, and what they are called there.
+# Figures at the top level of evaluation.json, and their keys there.
 _TOP = {
     "accuracy": "accuracy",
     "precision": "macro_precision",
@@ -25,13 +25,13 @@ _TOP = {
 
 @dataclass(frozen=True)
 class PredictionSets:
-    """What sets of possible categories hold (:mod:`birads_app.model.conformal`).
+    """Coverage and size of prediction sets (:mod:`birads_app.model.conformal`).
 
-    level : what they promise
-    coverage : share of the images whose set holds the true category
-    patients : share of the patients all of whose images' sets do, which is what is promised
-    mean_size : categories in a set
-    sizes : images by the size of their set, from 1 to all categories
+    level : nominal coverage of patients
+    coverage : share of images whose set contains the true category
+    patients : share of patients for whom all sets do, to be compared with the level
+    mean_size : mean number of categories in a set
+    sizes : images by size of their set, from 1 to all categories
     """
 
     level: float
@@ -43,18 +43,18 @@ class PredictionSets:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures on the test part.
+    """Figures on the test set.
 
     figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic)
-    recall_of, auc_of, curve_of : by category: its recall, and its operating curve against the rest with the
-        area under it; a category is left out where the test part has no image of it, or none of another
-    screening : sensitivity, specificity, ppv and recall_rate at BI-RADS 4 or higher, and auc, the area under
-        the operating curve; one is left out where the test part has no image to count
-    screening_curve : of the probability of BI-RADS 4 or higher; None where all images are, or none is
-    majority : the accuracy of always naming the most common category, to compare with
-    confusion : images by true category (rows) and named category (columns), in class order
-    before, after : temperature scaling
-    prediction_sets : None where there are none
+    recall_of, auc_of, curve_of : by category: its recall, and its ROC curve against all others with the
+        area under it; left out if the test set has no image of the category, or only such images
+    screening : sensitivity, specificity, ppv, recall_rate and auc at BI-RADS 4 or higher; left out if the test
+        set has no image to count
+    screening_curve : ROC curve of the probability of BI-RADS 4 or higher; None if all images are, or none is
+    majority : accuracy of always predicting the most frequent category, as a reference
+    confusion : images by true category (rows) and predicted category (columns), in class order
+    before, after : calibration before and after temperature scaling
+    prediction_sets : None if there are none
     """
 
     classes: tuple[str, ...]
@@ -73,7 +73,7 @@ class Evaluation:
     prediction_sets: PredictionSets | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``evaluation.json``."""
+        """Convert for ``evaluation.json``."""
         top = {key: asdict(self.figures[name]) for name, key in _TOP.items()}
         return {**top, **asdict(self)}
 
@@ -89,14 +89,14 @@ def evaluate(
     replicates: int = 2000,
     seed: int = 0,
 ) -> Evaluation:
-    """Measure probabilities against the truth.
+    """Evaluate probabilities against true categories.
 
     Parameters
     ----------
     raw, calibrated : probabilities (n, classes) before and after temperature scaling
     labels : int array of shape (n,), index of the true category in ``classes``
-    patients : n ids
-    sets : bool array of shape (n, classes), the categories called possible
+    patients : n patient IDs
+    sets : bool array of shape (n, classes), the prediction sets
     replicates : bootstrap samples
     """
     samples = BootstrapSamples.of(patients, replicates, seed)
@@ -135,34 +135,34 @@ def confusions(probabilities: np.ndarray, labels: np.ndarray, samples: Bootstrap
 def measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
     """Figures of shape (replicates,) from confusion matrices of shape (replicates, classes, classes).
 
-    Macro averages run over the categories that occur in the truth or among the answers; a category that is
-    never named has precision 0.
+    Macro averages are over the categories that occur among true or predicted categories; a category that is
+    never predicted has precision 0.
     """
     matrices = matrices.astype(float)
     right = np.diagonal(matrices, axis1=1, axis2=2)
-    true, named = matrices.sum(axis=2), matrices.sum(axis=1)
+    true, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
     total = matrices.sum(axis=(1, 2))
-    occurs = (true + named) > 0
+    occurs = (true + predicted) > 0
     return {
         "accuracy": right.sum(axis=1) / total,
-        "precision": _macro(ratio(right, named, 0), occurs),
+        "precision": _macro(ratio(right, predicted, 0), occurs),
         "recall": _macro(ratio(right, true, 0), occurs),
-        "f1": _macro(ratio(2 * right, true + named, 0), occurs),
+        "f1": _macro(ratio(2 * right, true + predicted, 0), occurs),
         "kappa": quadratic_kappa(matrices),
     }
 
 
 def prediction_sets(sets: np.ndarray, labels: np.ndarray, samples: BootstrapSamples) -> PredictionSets:
-    """Measure sets, bool (n, classes), against the true categories, int (n,)."""
+    """Evaluate prediction sets, bool (n, classes), against true categories, int (n,)."""
     classes, size = sets.shape[1], sets.sum(axis=1)
-    held = sets[np.arange(len(labels)), labels]
+    covered = sets[np.arange(len(labels)), labels]
     sizes = samples.sums(size - 1, classes)
     first = np.zeros(len(labels), bool)
     first[np.unique(samples.group, return_index=True)[1]] = True  # one image stands for its patient
-    missed = np.bincount(samples.group, weights=~held, minlength=samples.patients) > 0
+    missed = np.bincount(samples.group, weights=~covered, minlength=samples.patients) > 0
     return PredictionSets(
         level=LEVEL,
-        coverage=samples.share(held),
+        coverage=samples.share(covered),
         patients=samples.share(~missed[samples.group], among=first),
         mean_size=interval(sizes @ np.arange(1, classes + 1) / sizes.sum(axis=1)),
         sizes=tuple(sizes[0].astype(int).tolist()),

@@ -1,7 +1,7 @@
-"""What a file tells without a look at the breast: its size, the picture's shape, and the black around.
+"""File metadata for the metadata baseline: file size, image size, margins around the breast, black edges.
 
-Sets are often put together from several sources, and each saves its pictures in its own way. Where categories
-come from different sources these few numbers tell them apart, and a network may learn them instead of breasts.
+Data sets are often put together from several sources, each with its own image format. If categories come from
+different sources, this metadata alone separates them, and a network may learn it instead of findings.
 """
 
 import hashlib
@@ -21,24 +21,24 @@ from training.data.dataset import Example
 _SIDES = ("top", "bottom", "left", "right")
 NAMES = (
     "file size",
-    "bytes a pixel",
-    "bits a pixel",
+    "bytes per pixel",
+    "bits per pixel",
     "image height",
     "image width",
-    "height over width",
+    "aspect ratio",
     *(f"{side} margin" for side in _SIDES),
     *(f"black at the {side}" for side in _SIDES),
 )
-# A strip of this share of the picture is looked at along each edge; what is this near to black counts as black.
+# Width of the strip along each edge, as a share of the image; and the level below which a pixel is black.
 _STRIP, _BLACK = 0.02, 0.01 * 65535
 
 
 def measure(mammogram: Mammogram, size: int) -> np.ndarray:
-    """The geometry of a file, float32 in the order of :data:`NAMES`.
+    """Metadata of a file, float32 in the order of :data:`NAMES`.
 
     Parameters
     ----------
-    size : of the file in bytes
+    size : file size in bytes
     """
     height, width = mammogram.pixels.shape
     box = find_breast(mammogram.pixels)
@@ -53,50 +53,50 @@ def measure(mammogram: Mammogram, size: int) -> np.ndarray:
 
 
 def read(examples: Sequence[Example], root: Path) -> np.ndarray:
-    """The geometry of every file, float32 (n, :data:`NAMES`); what was measured before is not decoded again.
+    """Metadata of all files, float32 (n, :data:`NAMES`); cached values are not measured again.
 
     Parameters
     ----------
-    root : folder that keeps what was measured
+    root : folder of the cache
 
     Raises
     ------
     InputError, OSError
-        A file cannot be read any more, or the folder cannot be written.
+        A file can no longer be read, or the folder cannot be written.
     """
-    kept = MetadataCache(root)
+    cache = MetadataCache(root)
 
     def work(example: Example) -> tuple[str, np.ndarray]:
         data = example.path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        known = kept.get(digest)
+        known = cache.get(digest)
         return digest, measure(decode(data, example.path.name), len(data)) if known is None else known
 
     found = np.empty((len(examples), len(NAMES)), np.float32)
     with (
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        progress.steps("geometry", len(examples), "image") as bar,
+        progress.steps("metadata", len(examples), "image") as bar,
     ):
         for row, (digest, values) in enumerate(pool.map(work, examples)):
-            kept.put(digest, values)
+            cache.put(digest, values)
             found[row] = values
             bar.step()
     return found
 
 
 class MetadataCache:
-    """Metadata by the SHA-256 of the image file, on disk: a file that only grows, one line a picture."""
+    """Cache on disk, by SHA-256 of the image file: append-only, one line per image."""
 
     def __init__(self, root: Path) -> None:
-        self._path = root / f"geometry-v{preprocess.VERSION}-{len(NAMES)}.tsv"
+        self._path = root / f"metadata-v{preprocess.VERSION}-{len(NAMES)}.tsv"
         self._known = dict(self._read())
 
     def get(self, digest: str) -> np.ndarray | None:
-        """What was measured of a picture before, else None."""
+        """Return the metadata of an image, None if it is not cached."""
         return self._known.get(digest)
 
     def put(self, digest: str, values: np.ndarray) -> None:
-        """Keep what was measured; raises OSError where the disk is full or not writable."""
+        """Store metadata; raises OSError if the disk is full or not writable."""
         if digest in self._known:
             return
         self._known[digest] = values
@@ -115,7 +115,7 @@ class MetadataCache:
 
 
 def _black_edges(pixels: np.ndarray) -> Iterator[float]:
-    """The share of black in a strip along each edge, in the order of the sides."""
+    """Share of black pixels in a strip along each edge, in the order of the sides."""
     rows, columns = (max(1, round(_STRIP * side)) for side in pixels.shape)
     for strip in (pixels[:rows], pixels[-rows:], pixels[:, :columns], pixels[:, -columns:]):
         yield float((strip <= _BLACK).mean())

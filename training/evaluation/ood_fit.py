@@ -1,4 +1,4 @@
-"""What tells a model's images from strange ones: fitted to what it learned from, tried on held-out patients."""
+"""Fit the OOD detector on the training images and set its threshold on the validation patients."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,31 +12,31 @@ from training.features.extract import Features
 from training.heads import Head
 from training.heads.pooling import averages
 
-# Images of a part that are used at most: enough to know a source by, and few in the file.
+# Images of a set that are used at most: enough to represent a source, and few in the file.
 _MOST, _AT_ONCE = 4000, 256
 
 
 @dataclass(frozen=True)
 class OodFit:
-    """What tells strange images, and how many of the test images it calls so.
+    """An OOD detector, and how many test images it flags.
 
-    known, tried : training and validation images behind it
-    flagged, images : test images that are called strange, and all of them
+    training_images, validation_images : used for the fit and for the threshold
+    flagged, test_images : test images flagged as OOD, and all of them
     """
 
     detector: OodDetector
-    known: int
-    tried: int
+    training_images: int
+    validation_images: int
     flagged: int
-    images: int
+    test_images: int
 
     def as_dict(self) -> dict[str, Any]:
-        """As evaluation.json has it."""
+        """Convert for ``evaluation.json``."""
         return {name: value for name, value in asdict(self).items() if name != "detector"}
 
 
 def fit(features: Features, split: Split, kind: Head) -> OodFit:
-    """Learn from the training images, and from no synthetic row; the validation patients set what is too far."""
+    """Fit on the real training images; the validation patients set the threshold."""
     parts = (split.training, split.validation, split.test)
     training, validation, test = (_averages(features, part, kind) for part in parts)
     found = ood.fit(training, validation)
@@ -45,7 +45,7 @@ def fit(features: Features, split: Split, kind: Head) -> OodFit:
 
 
 def _averages(features: Features, part: np.ndarray, kind: Head) -> np.ndarray:
-    """The channels' averages, float32 (n, channels), of real images of a part; at most 4,000, evenly spaced."""
+    """Channel averages of the real images of a set, float32 (n, channels); at most 4,000, evenly spaced."""
     real = part[part < len(features.array)]
     chosen = real[np.unique(np.linspace(0, len(real), min(len(real), _MOST), endpoint=False).astype(int))]
     found = np.empty((len(chosen), features.map_shape[2]), np.float32)

@@ -1,4 +1,4 @@
-"""One answer for each breast: by which rule, and how good beside the answers to single views."""
+"""Assessment per breast: choice of the pooling of its views, and evaluation against single views."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,55 +12,55 @@ from training.data.dataset import Example
 from training.evaluation.bootstrap import BootstrapSamples, Interval, intervals
 from training.evaluation.evaluate import confusions, measures
 
-# With fewer breasts of two views or more there is nothing to choose a rule by.
+# With fewer breasts of two views or more the default pooling is used.
 _ENOUGH = 10
 _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
 class BreastEvaluation:
-    """How good the answers to breasts are of which there are two images or more.
+    """Figures for breasts with two images or more.
 
-    by_breast, by_view : accuracy, macro F1, quadratic kappa, ... of the rule's answers, and of those to single images
+    by_breast, by_view : accuracy, macro F1, quadratic kappa, ... of the pooled predictions, and of single images
     """
 
-    rule: str
+    pooling: str
     breasts: int
     images: int
     by_breast: dict[str, Interval]
     by_view: dict[str, Interval]
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``evaluation.json``."""
+        """Convert for ``evaluation.json``."""
         return asdict(self)
 
 
 def side(example: Example) -> str:
-    """``"L"`` or ``"R"`` by the image's table or header, else by its name; empty where none says."""
+    """Return ``"L"`` or ``"R"`` by the image's table or header, else by its file name; empty if unknown."""
     stated = example.side[:1].upper()
     return stated if stated in ("L", "R") else from_name(example.path.name)[0] or ""
 
 
 def choose(probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.ndarray]) -> str:
-    """The rule with the least negative log-likelihood of the breasts' true categories.
+    """Choose the pooling with the lowest negative log-likelihood of the breasts' true categories.
 
     Parameters
     ----------
     probabilities : (n, classes), calibrated, of the validation images
     labels : int (n,)
-    breasts : as :func:`group` gives them
+    breasts : from :func:`group`
     """
     if len(breasts) < _ENOUGH:
         return DEFAULT_POOLING
     losses = {}
-    for rule in POOLING:
-        answers, truth = _answers(probabilities, labels, breasts, rule)
-        losses[rule] = -np.log(np.maximum(answers[np.arange(len(truth)), truth], _LEAST)).mean()
+    for pooling in POOLING:
+        answers, truth = _answers(probabilities, labels, breasts, pooling)
+        losses[pooling] = -np.log(np.maximum(answers[np.arange(len(truth)), truth], _LEAST)).mean()
     return min(losses, key=losses.__getitem__)
 
 
 def group(patients: Sequence[str] | np.ndarray, sides: Sequence[str] | np.ndarray) -> list[np.ndarray]:
-    """The breasts of which there are two images or more, each as the places of its images, int (views,)."""
+    """Group images by breast: for each breast with two images or more their indices, int (views,)."""
     found: dict[tuple[str, str], list[int]] = {}
     for place, (patient, side) in enumerate(zip(patients, sides, strict=True)):
         if side:
@@ -73,32 +73,32 @@ def measure(
     labels: np.ndarray,
     patients: Sequence[str] | np.ndarray,
     sides: Sequence[str] | np.ndarray,
-    rule: str,
+    pooling: str,
     *,
     replicates: int = 2000,
     seed: int = 0,
 ) -> BreastEvaluation | None:
-    """Answers to breasts beside answers to their single images; None where no breast has two images.
+    """Evaluate pooled predictions and those of single images; None if no breast has two images.
 
-    A breast's true category is the most suspicious of its images'.
+    A breast's true category is the most suspicious one of its images.
 
     Parameters
     ----------
     probabilities : (n, classes), calibrated, of the test images
     labels : int (n,), index of the true category
-    patients, sides : n of each, as :func:`side` gives the latter
+    patients, sides : n of each, the latter from :func:`side`
     """
     breasts = group(patients, sides)
     if not breasts:
         return None
     owners, images = np.asarray(patients), np.concatenate(breasts)
-    answers, truth = _answers(probabilities, labels, breasts, rule)
+    answers, truth = _answers(probabilities, labels, breasts, pooling)
 
     def measured(found: np.ndarray, true: np.ndarray, whose: np.ndarray) -> dict[str, Interval]:
         return intervals(measures(confusions(found, true, BootstrapSamples.of(whose, replicates, seed))))
 
     return BreastEvaluation(
-        rule,
+        pooling,
         len(breasts),
         len(images),
         measured(answers, truth, owners[[places[0] for places in breasts]]),
@@ -107,8 +107,8 @@ def measure(
 
 
 def _answers(
-    probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.ndarray], rule: str
+    probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.ndarray], pooling: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (breasts, classes) by the rule, and the true categories, int (breasts,)."""
-    answers = np.stack([POOLING[rule](probabilities[places]) for places in breasts])
+    """Pooled probabilities (breasts, classes), and the true categories, int (breasts,)."""
+    answers = np.stack([POOLING[pooling](probabilities[places]) for places in breasts])
     return answers, np.array([labels[places].max() for places in breasts])

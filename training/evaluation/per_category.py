@@ -1,7 +1,7 @@
-"""Figures for one category at a time, and what a screening audit asks: how many are called back, and rightly?
+"""Recall of each category, and screening figures: sensitivity, specificity, PPV and recall rate.
 
-Truth and answer count as positive at BI-RADS 4 or higher; that is a reader's suspicion, no proven cancer. The
-audit's terms are those of the BI-RADS atlas's follow-up and outcome section.
+True and predicted category count as positive at BI-RADS 4 or higher: a reader's suspicion, not proven cancer. The
+terms are those of the BI-RADS atlas's follow-up and outcome section.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ import numpy as np
 
 from training.evaluation.bootstrap import ratio
 
-# Named or true categories that count as positive.
+# Categories that count as positive.
 POSITIVE = frozenset("456")
 
 
 def positive(classes: Sequence[str]) -> np.ndarray:
-    """Which of the categories count as positive, bool (classes,)."""
+    """Mark the categories that count as positive, bool (classes,)."""
     return np.array([code in POSITIVE for code in classes])
 
 
 def screening(matrices: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-    """Figures of shape (replicates,) at "4 or higher" from confusion matrices (replicates, classes, classes).
+    """Screening figures of shape (replicates,) at "4 or higher" from confusion matrices (replicates, classes, classes).
 
-    NaN where a replicate has no image to count, such as a sensitivity without any positive.
+    NaN if a replicate has no image to count, such as a sensitivity without any positive.
     """
     called = positive(classes)
     matrices = matrices.astype(float)
@@ -39,6 +39,6 @@ def screening(matrices: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndar
 
 
 def recalls(matrices: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-    """Recall of each category, (replicates,), NaN where it does not occur."""
+    """Recall of each category, (replicates,), NaN if it does not occur."""
     right = np.diagonal(matrices, axis1=1, axis2=2)
     return {code: ratio(right[:, n], matrices[:, n].sum(axis=1)) for n, code in enumerate(classes)}

@@ -1,4 +1,4 @@
-"""Operating curves: what a model finds and what it calls in vain, at every threshold of a score."""
+"""ROC curves: sensitivity and specificity at every threshold of a score."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from training.evaluation.bootstrap import BootstrapSamples, ratio
 
-# Scores are told apart in so many steps of equal numbers for the bootstrap; what lies within one counts as a
-# tie, which moves an area by less than a thousandth, and not at all where there are fewer scores.
+# For the bootstrap, scores are grouped into this many quantiles; scores in one group count as ties, which changes
+# an area by less than 0.001, and not at all if there are fewer scores.
 _GRADES = 2048
 # Points kept of a curve, enough to draw it.
 _POINTS = 101
@@ -15,7 +15,7 @@ _POINTS = 101
 
 @dataclass(frozen=True)
 class RocCurve:
-    """An image is called positive where its score reaches the threshold.
+    """An image is positive if its score reaches the threshold.
 
     thresholds : falling, at most 101
     sensitivity, specificity : at each threshold
@@ -27,7 +27,7 @@ class RocCurve:
 
 
 def curve(scores: np.ndarray, positive: np.ndarray) -> RocCurve | None:
-    """The curve of a score; None where all images are positive, or none is.
+    """ROC curve of a score; None if all images are positive, or none is.
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ def curve(scores: np.ndarray, positive: np.ndarray) -> RocCurve | None:
 def area(
     samples: BootstrapSamples, scores: np.ndarray, positive: np.ndarray, among: np.ndarray | None = None
 ) -> np.ndarray:
-    """Area under the curve: the share of pairs of a positive image and another in which the positive scores higher.
+    """Area under the ROC curve: the share of pairs of a positive and a negative image in which the positive one
+    scores higher.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def area(
 
     Returns
     -------
-    float (1 + replicates,): of all images, then of samples; ties count a half, NaN where a side is empty
+    float (1 + replicates,): of all images, then of samples; ties count half, NaN if a side is empty
     """
     grade, grades = _grades(scores)
     cell = grade + grades * positive
@@ -68,7 +69,7 @@ def area(
 
 
 def _grades(scores: np.ndarray) -> tuple[np.ndarray, int]:
-    """Each score's grade, rising with it, int (n,), and the number of grades."""
+    """Quantile of each score, int (n,), and the number of quantiles."""
     different, rank = np.unique(scores, return_inverse=True)
     if len(different) <= _GRADES:
         return rank, len(different)

@@ -1,13 +1,11 @@
-"""Two traps laid for oneself: does something other than the breast tell the categories apart?
+"""Sanity checks: can anything other than the breast explain the model's figures?
 
-Geometry: a forest that knows a file's geometry alone (:mod:`training.evaluation.metadata_baseline`) learns
-on the same split and is asked about the same images. Where it comes near
-the model, the model may have learned where a file comes from.
+Metadata baseline: a random forest on file metadata alone (:mod:`training.evaluation.metadata_baseline`), with the
+same split. If it comes close to the model, the model may have learned to recognise the source of a file.
 
-Shuffled labels: the same head learns from labels dealt out anew among the patients of its training part, and
-among those of its validation part. It must end at chance; where it does not, the truth reaches the answers by
-another way than through learning. Once is not enough: features that part the categories well are parted all the
-same, and named by lot, which now and then comes out right. Five shuffles are, for luck does not repeat itself.
+Label permutation: the same head, fitted to labels that were permuted between the patients of the training set and
+between those of the validation set. It must end at chance; if it does not, the true labels leak. One permutation is not
+enough: well separated features stay separated under permuted labels, and now and then these come out right by chance.
 """
 
 from collections.abc import Sequence
@@ -25,41 +23,41 @@ from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 
 _FIGURES = ("accuracy", "f1", "kappa")
-# The forest reads at most so many images, chosen by chance: more cost hours of decoding and tell nothing new.
+# Images of the metadata baseline at most, chosen at random: more cost hours of decoding and change nothing.
 _MOST = 20_000
 _TREES = 200
-# So many times labels are shuffled. Each head learns from a fifth of the images, so that all take the time of one
-# training, but from 300 if there are as many, and never from more than 2,000.
+# Number of permutations. Each fits to a fifth of the images, so that all together take the time of one training,
+# but to at least 300 (if available) and at most 2,000.
 PERMUTATIONS = 5
 _FEWEST, _ENOUGH = 300, 2000
-# Levels of the interval over shuffles: as it is told, and as the alarm takes it, wrong once in 200 trainings.
-_TOLD, _ALARM = 0.975, 0.995
+# One-sided levels of the interval over permutations: as reported, and for the warning (one false alarm in 200).
+_REPORTED, _ALARM = 0.975, 0.995
 
 
 @dataclass(frozen=True)
 class MetadataBaseline:
-    """What the files' geometry alone gives.
+    """Figures of the metadata baseline.
 
     figures : accuracy, f1 and kappa on the model's test images
-    ahead : by how much the model's macro F1 and kappa are higher on the same images
-    tells : the three numbers that tell most, with their share in the forest's decisions
-    warning : a sentence where it comes near the model, else empty
+    model_lead : the model's macro F1 and kappa minus those of the baseline, on the same images
+    top_features : the three most important features, with their importance
+    warning : a sentence if it comes close to the model, else empty
     """
 
     images: int
     figures: dict[str, Interval]
-    ahead: dict[str, Interval]
-    tells: tuple[tuple[str, float], ...]
+    model_lead: dict[str, Interval]
+    top_features: tuple[tuple[str, float], ...]
     warning: str
 
 
 @dataclass(frozen=True)
 class LabelPermutation:
-    """What shuffled labels give.
+    """Figures of heads fitted to permuted labels.
 
-    figures : accuracy, f1 and kappa on test images, means over the shuffles with 95 % intervals over them
-    kappas : of each shuffle
-    warning : a sentence where they leave chance, else empty
+    figures : accuracy, f1 and kappa on test images, means over the permutations with 95 % confidence intervals
+    kappas : of each permutation
+    warning : a sentence if they exceed chance, else empty
     """
 
     images: int
@@ -70,34 +68,34 @@ class LabelPermutation:
 
 @dataclass(frozen=True)
 class SanityChecks:
-    """What both traps caught."""
+    """Results of both checks."""
 
-    geometry: MetadataBaseline
-    shuffled: LabelPermutation
+    metadata_baseline: MetadataBaseline
+    label_permutation: LabelPermutation
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Convert for ``evaluation.json``."""
         return asdict(self)
 
 
 def run_metadata_baseline(
     examples: Sequence[Example],
     split_dataset: SplitDataset,
-    named: np.ndarray,
+    predicted: np.ndarray,
     classes: int,
     cache: Path,
     *,
     replicates: int,
     seed: int,
 ) -> MetadataBaseline:
-    """Let a forest judge the test images by their files' geometry.
+    """Fit a random forest to file metadata and evaluate it on the test images.
 
     Parameters
     ----------
-    examples : of the real rows
-    named : int array, the model's answers for the test parts of ``split_dataset.splits``, one after the other
+    examples : the real images
+    predicted : int array, the model's predictions for the test sets of ``split_dataset.splits``, concatenated
     classes : number of categories
-    cache : folder that keeps what was measured of files
+    cache : folder for measured metadata
     """
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(split_dataset.real)[:_MOST])
@@ -111,25 +109,25 @@ def run_metadata_baseline(
     samples = BootstrapSamples.of(split_dataset.patients[test[seen]], replicates, seed)
     theirs, ours = (
         measures(confusions(np.eye(classes)[answers], split_dataset.labels[test[seen]], samples))
-        for answers in (guessed, named[seen])
+        for answers in (guessed, predicted[seen])
     )
     weights = np.mean([weight for _, weight in forests], axis=0)
     found = MetadataBaseline(
         images=int(seen.sum()),
         figures={name: interval(theirs[name]) for name in _FIGURES},
-        ahead={name: interval(ours[name] - theirs[name]) for name in ("f1", "kappa")},
-        tells=tuple(
+        model_lead={name: interval(ours[name] - theirs[name]) for name in ("f1", "kappa")},
+        top_features=tuple(
             (metadata_baseline.NAMES[n], round(float(weights[n]), 3)) for n in np.argsort(-weights)[:3]
         ),
         warning="",
     )
-    return replace(found, warning=_nearness(found))
+    return replace(found, warning=_warning(found))
 
 
 def permute_labels(
     split_dataset: SplitDataset, parts: Split, classes: int, seed: int
 ) -> tuple[SplitDataset, Split]:
-    """Rows with the labels of the training and of the validation part dealt out anew, and parts of some of them."""
+    """Permute the labels of training and validation set, and draw subsets of all three sets."""
     random, labels = np.random.default_rng(seed), split_dataset.labels.copy()
     most = min(_ENOUGH, max(_FEWEST, len(parts.training) // PERMUTATIONS))
     some = replace(
@@ -146,10 +144,10 @@ def permute_labels(
 def permute_between_patients(
     labels: np.ndarray, patients: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """Labels (n,) given to other patients, in patients' blocks as far as numbers of images allow.
+    """Permute labels (n,) between patients, in blocks of one patient as far as numbers of images allow.
 
-    Within a block they are mixed as well: images often stand in the order of their categories, and the place in
-    it would tell a part of the truth.
+    They are permuted within each block as well: images are often ordered by category, and the position would reveal
+    part of the truth.
     """
     order = np.argsort(patients, kind="stable")
     blocks = np.split(order, np.flatnonzero(patients[order][1:] != patients[order][:-1]) + 1)
@@ -160,25 +158,25 @@ def permute_between_patients(
     return dealt
 
 
-def judge_permutations(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> LabelPermutation:
-    """Judge heads that learned from shuffled labels.
+def judge_permutations(predictions: Sequence[tuple[np.ndarray, np.ndarray]]) -> LabelPermutation:
+    """Evaluate heads that were fitted to permuted labels.
 
     Parameters
     ----------
-    answers : of each shuffle, probabilities (n, classes) and the true categories, int (n,)
+    predictions : of each permutation, probabilities (n, classes) and the true categories, int (n,)
     """
-    matrices = np.stack([_confusion(probabilities, labels) for probabilities, labels in answers])
+    matrices = np.stack([_confusion(probabilities, labels) for probabilities, labels in predictions])
     found = measures(matrices)
     kappas = found["kappa"]
     least = _over_permutations(kappas, _ALARM).low
     warning = (
-        f"WARNING: heads that learned from shuffled labels reach a quadratic kappa of {kappas.mean():.3f} (mean of "
-        f"{len(kappas)}, at least {least:.3f} beyond luck), where chance gives 0. The truth gets into the answers "
-        "by another way than through learning, and no figure can be trusted."
+        f"WARNING: heads fitted to permuted labels reach a quadratic kappa of {kappas.mean():.3f} (mean of "
+        f"{len(kappas)}; lower confidence bound {least:.3f}) instead of 0. The true labels leak into the predictions, "
+        "and none of the figures can be trusted."
     )
     return LabelPermutation(
-        images=len(answers[0][1]),
-        figures={name: _over_permutations(found[name], _TOLD) for name in _FIGURES},
+        images=len(predictions[0][1]),
+        figures={name: _over_permutations(found[name], _REPORTED) for name in _FIGURES},
         kappas=tuple(kappas.round(4).tolist()),
         warning=warning if least > 0 else "",
     )
@@ -187,7 +185,7 @@ def judge_permutations(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> Labe
 def _some(
     part: np.ndarray, labels: np.ndarray, classes: int, most: int, random: np.random.Generator
 ) -> np.ndarray:
-    """About ``most`` rows of a part, by chance, but of each category its share or all that there are."""
+    """Draw about ``most`` images of a set at random, of each category an equal share or all there are."""
     if len(part) <= most:
         return part
     mixed = random.permutation(part)
@@ -202,7 +200,7 @@ def _confusion(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _over_permutations(values: np.ndarray, level: float) -> Interval:
-    """The mean with Student's interval."""
+    """Return the mean with Student's confidence interval."""
     from scipy.stats import t
 
     reach = float(t.ppf(level, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
@@ -212,7 +210,7 @@ def _over_permutations(values: np.ndarray, level: float) -> Interval:
 def _forest(
     files: np.ndarray, rows: np.ndarray, labels: np.ndarray, parts: Split, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Answers for the measured images of the test part, int, and the weight of each number."""
+    """Fit the forest; return predictions for the measured test images, int, and the importance of each feature."""
     from sklearn.ensemble import RandomForestClassifier
 
     training, test = (part[rows[part] >= 0] for part in (parts.training, parts.test))
@@ -221,22 +219,22 @@ def _forest(
     return forest.predict(files[rows[test]]), forest.feature_importances_
 
 
-def _nearness(found: MetadataBaseline) -> str:
-    """Near is a macro F1 that the model does not clearly surpass, or a kappa of more than half of the model's."""
+def _warning(found: MetadataBaseline) -> str:
+    """Warn if the model's macro F1 is not clearly higher, or its kappa is less than twice the baseline's."""
     kappa = found.figures["kappa"]
-    model_kappa = kappa.value + found.ahead["kappa"].value
-    model_f1 = found.figures["f1"].value + found.ahead["f1"].value
-    told = ", ".join(name for name, _ in found.tells)
-    if found.ahead["f1"].low <= 0:
+    model_kappa = kappa.value + found.model_lead["kappa"].value
+    model_f1 = found.figures["f1"].value + found.model_lead["f1"].value
+    features = ", ".join(name for name, _ in found.top_features)
+    if found.model_lead["f1"].low <= 0:
         return (
-            f"WARNING: file geometry alone (mostly {told}) reaches a macro F1 of {found.figures['f1'].value:.3f} "
-            f"on the test images and the model {model_f1:.3f}, which is not clearly more. The figures do not "
-            "show that the model reads the breast."
+            f"WARNING: file metadata alone (mainly {features}) gives a macro F1 of {found.figures['f1'].value:.3f} on "
+            f"the test images; {model_f1:.3f} of the model is not clearly higher. The figures do not show that the "
+            "model recognises findings."
         )
     if kappa.low > 0 and kappa.value > model_kappa / 2:
         return (
-            f"WARNING: file geometry alone (mostly {told}) reaches a quadratic kappa of {kappa.value:.3f} on the "
-            f"test images, more than half of the model's {model_kappa:.3f}. Part of what the model knows may be "
-            "where a file comes from."
+            f"WARNING: file metadata alone (mainly {features}) gives a quadratic kappa of {kappa.value:.3f} on the "
+            f"test images, more than half of the {model_kappa:.3f} of the model, which may partly recognise the source "
+            "of a file."
         )
     return ""

@@ -1,7 +1,7 @@
-"""The proof on phantoms: trained on some patients, does the method read others, and look at the right place?
+"""End-to-end check on phantoms: train on some patients, predict others, and locate their findings.
 
-Nothing here speaks of real mammograms. It shows that reading, splitting, learning, calibrating, serving and
-explaining hang together, because on phantoms the right answers are known.
+On phantoms the right answers are known, so that this checks loading, splitting, training, calibration, prediction and
+heat maps together. It says nothing about performance on real mammograms.
 """
 
 import csv
@@ -23,39 +23,39 @@ from training.heads import head
 from training.phantoms.generate import write_set
 from training.pipeline.train import train
 
-LEAST_F1 = 0.90
-LEAST_OVERLAP = 0.85
-# Categories whose findings a map has to point at.
-_POINTED_AT = ("3", "4", "5")
+MIN_F1 = 0.90
+MIN_OVERLAP = 0.85
+# Categories with a finding that the heat map has to locate.
+_LOCATED = ("3", "4", "5")
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came out.
+    """Figures of the check.
 
-    f1 : macro-F1 over the images of the test patients
-    overlap : share of the images of categories 3 to 5 where the peak cell of the named category's map
-        overlaps the box of a finding
+    f1 : macro F1 over the images of the test patients
+    overlap : share of the images of categories 3 to 5 whose heat map of the predicted category has its peak
+        in the box of a finding
     """
 
     f1: float
     overlap: float
     images: int
-    pointed_at: int
+    with_finding: int
 
     @property
-    def held(self) -> bool:
-        """True where both figures reach their thresholds."""
-        return self.f1 >= LEAST_F1 and self.overlap >= LEAST_OVERLAP
+    def passed(self) -> bool:
+        """True if both figures reach their thresholds."""
+        return self.f1 >= MIN_F1 and self.overlap >= MIN_OVERLAP
 
     @property
     def summary(self) -> str:
-        """Both figures beside their thresholds."""
+        """Figures and thresholds for the console."""
         return (
-            f"macro-F1 on other patients ({self.images} images): {self.f1:.3f} (at least {LEAST_F1:.2f})\n"
-            f"peak of the map on a finding ({self.pointed_at} images of categories 3-5): {self.overlap:.3f} "
-            f"(at least {LEAST_OVERLAP:.2f})\n"
-            f"{'The proof holds.' if self.held else 'The proof FAILS.'}"
+            f"Macro F1 on held-out patients ({self.images} images): {self.f1:.3f} (required: {MIN_F1:.2f})\n"
+            f"Heat map peak on a finding ({self.with_finding} images of categories 3-5): {self.overlap:.3f} "
+            f"(required: {MIN_OVERLAP:.2f})\n"
+            f"{'Check passed.' if self.passed else 'Check FAILED.'}"
         )
 
 
@@ -71,23 +71,23 @@ class _Truth:
 def check(
     site: Site, kind: str, train_patients: int, test_patients: int, seed: int, say: Callable[[str], None]
 ) -> CheckResult:
-    """Write two sets of phantoms, train this kind of head on one as ``flask train`` does, and read the other.
+    """Write two sets of phantoms, train this kind of head on one as ``flask train`` does, and predict the other.
 
     Raises
     ------
     TrainingError
-        There is no such head, or too few patients to learn from.
+        The head is unknown, or there are too few patients to train on.
     """
-    head(kind)  # an unknown one is named before minutes are spent on drawing
-    with tempfile.TemporaryDirectory(prefix="birads-proof-") as name:
+    head(kind)  # fails early if unknown
+    with tempfile.TemporaryDirectory(prefix="birads-check-") as name:
         folder = Path(name)
-        say(f"Writing phantoms of {train_patients} patients to learn from and {test_patients} to be read.")
-        learned = write_set(folder / "learned", train_patients, seed).parent
-        truth = list(_read_truth(write_set(folder / "others", test_patients, seed + 1)))
+        say(f"Writing phantoms of {train_patients} patients for training and {test_patients} for testing.")
+        training = write_set(folder / "training", train_patients, seed).parent
+        truth = list(_read_truth(write_set(folder / "test", test_patients, seed + 1)))
         here = replace(site, cache=folder / "cache", target=folder / "models")
         config = TrainConfig(
-            data=str(learned),
-            name="proof",
+            data=str(training),
+            name="check",
             head=kind,
             seed=seed,
             test_share=0.1,
@@ -101,12 +101,12 @@ def check(
 
 
 def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[ImagePrediction]:
-    """Read the images as the web application does, decoding ahead in threads."""
+    """Predict the images as the web application does, decoding ahead in threads."""
     from tqdm import tqdm
 
     with ThreadPoolExecutor() as pool:
         answers = pool.map(lambda row: predictor.predict(decode(row.path.read_bytes(), row.path.name)), truth)
-        yield from tqdm(answers, total=len(truth), desc="reading", unit="image", disable=None)
+        yield from tqdm(answers, total=len(truth), desc="predicting", unit="image", disable=None)
 
 
 def _judge(
@@ -116,19 +116,19 @@ def _judge(
     hits = []
     for row, answer in zip(truth, answers, strict=True):
         matrix[classes.index(row.category), classes.index(answer.category)] += 1
-        if row.category in _POINTED_AT:
+        if row.category in _LOCATED:
             cell = peak_cell(answer)
             hits.append(cell is not None and any(overlaps(cell, box) for box in row.boxes))
     return CheckResult(
         f1=float(measures(matrix[None])["f1"][0]),
         overlap=float(np.mean(hits)),
         images=len(truth),
-        pointed_at=len(hits),
+        with_finding=len(hits),
     )
 
 
 def peak_cell(answer: ImagePrediction) -> Box | None:
-    """The place, in pixels of the image, that speaks most for the named category; None where none does."""
+    """Find the peak of the heat map of the predicted category, in pixels of the image; None if it has none."""
     heat = answer.maps[answer.category]
     if heat.max() <= 0:
         return None
@@ -143,7 +143,7 @@ def peak_cell(answer: ImagePrediction) -> Box | None:
 
 
 def overlaps(one: Box, other: Box) -> bool:
-    """True where two boxes share a pixel."""
+    """True if two boxes share a pixel."""
     return (
         one.top < other.top + other.height
         and other.top < one.top + one.height

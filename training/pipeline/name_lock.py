@@ -12,16 +12,16 @@ from training.errors import NameTaken, TrainingError
 
 @contextmanager
 def hold_name(models: Path, name: str) -> Iterator[None]:
-    """Hold a new model's name while it is made, against other trainings on this machine.
+    """Lock a new model's name against other trainings on this machine.
 
-    The lock ends with the process, however it ends; what killed trainings left in the folder is removed.
+    The operating system releases the lock when the process ends. Leftovers of killed trainings are removed.
 
     Raises
     ------
     BundleError
-        The name cannot be a model's.
+        The name is not valid.
     NameTaken
-        A model has the name, or a training that runs now has reserved it.
+        A model or a running training has the name.
     TrainingError
         The folder cannot be written.
     """
@@ -45,7 +45,7 @@ def _lock_file(models: Path, name: str) -> Path:
 
 
 def _sweep(models: Path) -> None:
-    """Remove the locks of trainings that were killed, and their drafts of bundles."""
+    """Remove locks and unfinished bundles of killed trainings."""
     for path in models.glob(".*.lock"):
         name = path.name[1:].removesuffix(".lock")
         with locks.try_exclusive(path, remove=True) as abandoned:

@@ -1,4 +1,4 @@
-"""What a training ends with: the model, what it answered, and the bundle that is written of both."""
+"""The result of a training, and the bundle that is written from it."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedTraining:
-    """A finished training."""
+    """A training whose bundle is written."""
 
     path: Path
     evaluation: Evaluation
@@ -35,22 +35,21 @@ class FinishedTraining:
 
 @dataclass(frozen=True)
 class ValidationFit:
-    """What the validation patients tell: the temperature, the threshold of the prediction sets, and the rule by
-    which a breast's views are put together."""
+    """Temperature, prediction set threshold and pooling of a breast's views, fitted on the validation patients."""
 
     temperature: float
     threshold: float
-    rule: str
+    pooling: str
 
 
 @dataclass(frozen=True)
 class HeldOutPredictions:
-    """What a head says about test images.
+    """Predictions for the test images.
 
     raw, calibrated : probabilities (n, classes) before and after temperature scaling
-    sets : bool (n, classes), the categories called possible
-    labels, patients : the truth, int (n,), and n ids
-    sides : n sides as :func:`training.evaluation.per_breast.side` gives them; empty for synthetic rows
+    sets : bool (n, classes), the prediction sets
+    labels, patients : true categories, int (n,), and n patient IDs
+    sides : n sides as :func:`training.evaluation.per_breast.side` gives them; empty for synthetic images
     """
 
     raw: np.ndarray
@@ -63,12 +62,12 @@ class HeldOutPredictions:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Everything at hand once a head has learned and answered.
+    """Everything known at the end of a training.
 
-    split : the parts that the model itself learned from
-    answers : of the test parts of ``split_dataset.splits``, one after the other
-    notes : sentences of the resampling
-    traps : None where none were laid
+    split : the split that the model itself was trained on
+    predictions : for the test sets of ``split_dataset.splits``, concatenated
+    notes : sentences about the resampling
+    sanity_checks : None if they were not run
     """
 
     config: "TrainConfig"
@@ -78,106 +77,112 @@ class TrainingResult:
     source: Extractor
     kind: Head
     trained: TrainedHead
-    scale: ValidationFit
-    answers: HeldOutPredictions
+    fitted: ValidationFit
+    predictions: HeldOutPredictions
     leak: protocol.Leak
     notes: tuple[str, ...]
-    checked: DatasetReport
-    traps: SanityChecks | None
-    far: OodFit
+    dataset_report: DatasetReport
+    sanity_checks: SanityChecks | None
+    ood: OodFit
 
     def write(self, models: Path) -> FinishedTraining:
-        """Measure, and write the bundle with its card and report; raises BundleError, OSError."""
+        """Evaluate, and write the bundle with model card and report; raises BundleError, OSError."""
         evaluation = self._evaluate()
-        known = evaluation_record.build(
-            self.config, self._facts(), evaluation, self._together(), self.checked, self.traps, self.far
+        record = evaluation_record.build(
+            self.config,
+            self._facts(),
+            evaluation,
+            self._evaluate_breasts(),
+            self.dataset_report,
+            self.sanity_checks,
+            self.ood,
         )
         path = bundles.write(
             models,
             self.config.name,
-            manifest=self._manifest(known["created"]),
-            card=text.card(known),
+            manifest=self._manifest(record["created"]),
+            card=text.card(record),
             backbone=self.source.graph,
             head=self.trained.freeze(self.features.map_shape),
-            evaluation=known,
-            report=html.page(known, self._pictures() if self.config.report_images else ()),
-            ood_detector=self.far.detector,
+            evaluation=record,
+            report=html.page(record, self._thumbnails() if self.config.report_images else ()),
+            ood_detector=self.ood.detector,
         )
-        return FinishedTraining(path, evaluation, text.summary(known))
+        return FinishedTraining(path, evaluation, text.summary(record))
 
     @property
     def _classes(self) -> tuple[str, ...]:
         return self.features.dataset.classes
 
     def _evaluate(self) -> Evaluation:
-        answers = self.answers
+        predictions = self.predictions
         return evaluate(
-            answers.raw,
-            answers.calibrated,
-            answers.labels,
-            answers.patients,
+            predictions.raw,
+            predictions.calibrated,
+            predictions.labels,
+            predictions.patients,
             self._classes,
-            answers.sets,
+            predictions.sets,
             replicates=self.config.replicates,
             seed=self.config.seed,
         )
 
-    def _together(self) -> per_breast.BreastEvaluation | None:
-        answers = self.answers
+    def _evaluate_breasts(self) -> per_breast.BreastEvaluation | None:
+        predictions = self.predictions
         return per_breast.measure(
-            answers.calibrated,
-            answers.labels,
-            answers.patients,
-            answers.sides,
-            self.scale.rule,
+            predictions.calibrated,
+            predictions.labels,
+            predictions.patients,
+            predictions.sides,
+            self.fitted.pooling,
             replicates=self.config.replicates,
             seed=self.config.seed,
         )
 
     def _facts(self) -> evaluation_record.TrainingFacts:
         images, source = self.features.dataset.examples, self.source
-        parts = (self.split.training, self.split.validation, self.split.test)
-        training, validation, test = (len(np.unique(self.split_dataset.patients[part])) for part in parts)
-        counts = [self._count(part) for part in parts]
+        subsets = (self.split.training, self.split.validation, self.split.test)
+        training, validation, test = (len(np.unique(self.split_dataset.patients[part])) for part in subsets)
+        counts = [self._count(part) for part in subsets]
         return evaluation_record.TrainingFacts(
             classes=self._classes,
             counts=tuple(zip(*counts, strict=True)),
-            before=self._count(parts[0][parts[0] < self.split_dataset.real]),
+            before=self._count(subsets[0][subsets[0] < self.split_dataset.real]),
             after=smote.balanced_counts(counts[0]) if self.config.resampling == "smote-train" else counts[0],
             patients=(training, validation, test),
-            everyone=len({example.patient for example in images}),
+            all_patients=len({example.patient for example in images}),
             images=len(images),
             unknown=sum(not example.known for example in images),
             protocol=protocol.from_config(self.config),
             leak=self.leak,
-            refused=tuple((str(file.path), file.reason) for file in self.features.rejected),
+            excluded=tuple((str(file.path), file.reason) for file in self.features.rejected),
             backbone=source.title,
             head=self.trained.about,
             curve=self.trained.curve,
             notes=self.split_dataset.notes + self.notes,
-            temperature=self.scale.temperature,
-            threshold=self.scale.threshold,
+            temperature=self.fitted.temperature,
+            threshold=self.fitted.threshold,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
     def _count(self, part: np.ndarray) -> tuple[int, ...]:
-        """Images of each category among these."""
+        """Count these images by category."""
         return tuple(np.bincount(self.split_dataset.labels[part], minlength=len(self._classes)).tolist())
 
-    def _pictures(self) -> tuple[thumbnails.Thumbnail, ...]:
-        """Test images to show; none after a cross-validation, since the model itself learned from all."""
+    def _thumbnails(self) -> tuple[thumbnails.Thumbnail, ...]:
+        """Draw test images; none after a cross-validation, since the model itself was trained on all of them."""
         real = np.flatnonzero(self.split.test < self.split_dataset.real)
         if not len(real):
             return ()
-        chosen = real[thumbnails.choose(self.answers.calibrated[real], self.answers.labels[real])]
-        reader = thumbnails.ModelFunctions(
+        chosen = real[thumbnails.choose(self.predictions.calibrated[real], self.predictions.labels[real])]
+        functions = thumbnails.ModelFunctions(
             self.source.size,
             self.source.maps,
-            lambda maps: self.trained.logits(self.kind.features(maps)) / self.scale.temperature,
+            lambda maps: self.trained.logits(self.kind.features(maps)) / self.fitted.temperature,
         )
         examples = [self.features.dataset.examples[index] for index in self.split.test[chosen]]
-        labels = [self._classes[label] for label in self.answers.labels[chosen]]
-        return tuple(thumbnails.draw(examples, labels, self._classes, reader))
+        labels = [self._classes[label] for label in self.predictions.labels[chosen]]
+        return tuple(thumbnails.draw(examples, labels, self._classes, functions))
 
     def _manifest(self, created: str) -> dict[str, Any]:
         config, chosen = self.config, protocol.from_config(self.config)
@@ -186,9 +191,9 @@ class TrainingResult:
             "demonstration": False,
             "preprocessing": {"version": preprocess.VERSION, "size": self.source.size},
             "head": {"kind": config.head, **self.trained.facts},
-            "temperature": self.scale.temperature,
-            "prediction_set": {"level": conformal.LEVEL, "threshold": self.scale.threshold},
-            "exam_rule": self.scale.rule,
+            "temperature": self.fitted.temperature,
+            "prediction_set": {"level": conformal.LEVEL, "threshold": self.fitted.threshold},
+            "exam_rule": self.fitted.pooling,
             "created": created,
             "backbone": self.source.origin,
             "protocol": {

@@ -1,12 +1,12 @@
-"""What a training that was stopped leaves behind, so that ``flask train --resume`` can go on.
+"""State of an unfinished training, from which ``flask train --resume`` continues.
 
-A folder ``instance/training/NAME/`` with
+The folder ``instance/training/NAME/`` holds
 
-    settings.json     all that was asked for; written before anything else
-    material.sha256   what was learned from: a digest of rows, labels and patients
-    *.npz             the state of each network after its last whole epoch
+    settings.json     preset and configuration; written first
+    material.sha256   digest of the features, labels and patients that are trained on
+    *.npz             checkpoint of each network after its last complete epoch
 
-Each file is replaced in one step. The folder goes when the bundle is written.
+Each file is replaced in one step. The folder is removed when the bundle has been written.
 """
 
 import hashlib
@@ -27,18 +27,18 @@ _HASHED_AT_ONCE = 1024
 
 
 class RunDirectory:
-    """The work folder of one training."""
+    """The run directory of one training."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
-    def there(self) -> bool:
-        """True where a training began and neither finished nor was begun anew."""
+    def exists(self) -> bool:
+        """True if there is an unfinished training."""
         return (self.folder / _SETTINGS).is_file()
 
     def begin(self, settings: dict[str, Any]) -> bool:
-        """Start anew; True where that discards what another training had learned.
+        """Start from scratch; return True if that discards checkpoints of an unfinished training.
 
         Raises
         ------
@@ -47,63 +47,72 @@ class RunDirectory:
         """
         discarded = any(self.folder.glob("*.npz"))
         self.remove()
-        self.keep(settings)
+        self.save(settings)
         return discarded
 
-    def keep(self, settings: dict[str, Any]) -> None:
-        """Write what was asked for; what else there is stays. Raises OSError where it cannot be written."""
+    def save(self, settings: dict[str, Any], preset: str = "") -> None:
+        """Write the settings and leave all checkpoints; raises OSError if they cannot be written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        atomic.write(self.folder / _SETTINGS, json.dumps(settings, indent=2))
+        atomic.write(self.folder / _SETTINGS, json.dumps({"preset": preset, **settings}, indent=2))
 
-    def settings(self) -> dict[str, Any]:
-        """What was asked for; raises TrainingError where there is nothing to go on with."""
+    def settings(self) -> tuple[str, dict[str, Any]]:
+        """Return preset ("" for none) and settings; raises TrainingError if there is nothing to continue."""
         name = self.folder.name
         try:
             settings = json.loads((self.folder / _SETTINGS).read_text("utf-8"))
         except FileNotFoundError:
             raise TrainingError(
-                f"There is no interrupted training of a model named {name} to go on with. "
+                f"There is no interrupted training of a model named {name}. "
                 f"Start one: flask train --data DIR --name {name}"
             ) from None
         except (ValueError, OSError) as error:
             raise TrainingError(
-                f"{self.folder / _SETTINGS} cannot be read. Train anew, without --resume."
+                f"{self.folder / _SETTINGS} cannot be read. Start over, without --resume."
             ) from error
         if not isinstance(settings, dict):
-            raise TrainingError(f"{self.folder / _SETTINGS} is damaged. Train anew, without --resume.")
-        return settings
+            raise TrainingError(f"{self.folder / _SETTINGS} is damaged. Start over, without --resume.")
+        return _present(settings)
 
-    def hold(self, rows: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> None:
-        """Keep what is learned from, or compare it with what was kept.
+    def check_data(self, features: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> None:
+        """Record the digest of the training data, or compare it with the recorded one.
 
         Raises
         ------
         TrainingError
-            The training that was stopped learned from something else.
+            The interrupted training used other data.
         """
-        digest, path = _digest(rows, labels, patients), self.folder / _MATERIAL
+        digest, path = _digest(features, labels, patients), self.folder / _MATERIAL
         if not path.is_file():
             atomic.write(path, digest)
         elif path.read_text("ascii", errors="replace") != digest:
             raise TrainingError(
-                f"The training of {self.folder.name} that was interrupted learned from other images, labels, "
-                "patients or features than there are now. Restore them, or train anew, without --resume."
+                f"The interrupted training of {self.folder.name} used other images, labels, patients or features than "
+                "there are now. Restore them, or start over, without --resume."
             )
 
     def checkpoint(self, network: str) -> Path:
-        """The file for a network's state."""
+        """Return the path of a network's checkpoint."""
         return self.folder / f"{network}.npz"
 
     def remove(self) -> None:
-        """Take the folder away. The settings go first: without them there is nothing to go on with."""
+        """Remove the folder, the settings first: without them nothing can be resumed."""
         if self.folder.exists():
             (self.folder / _SETTINGS).unlink(missing_ok=True)
             shutil.rmtree(self.folder)
 
 
-def _digest(rows: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> str:
-    """SHA-256 of rows (n, features), labels (n,) and n patients; rows may lie on disk."""
-    hashed = hashlib.sha256(json.dumps([rows.shape, labels.tolist(), list(patients)]).encode())
-    for start in range(0, len(rows), _HASHED_AT_ONCE):
-        hashed.update(np.ascontiguousarray(rows[start : start + _HASHED_AT_ONCE]).data)
+def _present(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Split preset and settings, also as earlier versions saved them."""
+    former = settings.pop("recipe", "head")
+    preset = settings.pop("preset", "demo" if former == "shipped" else "")
+    if "beside" in settings:
+        settings["compare_with"] = settings.pop("beside")
+    return preset, settings
+
+
+def _digest(features: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> str:
+    """SHA-256 of features (n, channels), labels (n,) and n patients; the features may be on disk."""
+    hashed = hashlib.sha256(json.dumps([features.shape, labels.tolist(), list(patients)]).encode())
+    for start in range(0, len(features), _HASHED_AT_ONCE):
+        hashed.update(np.ascontiguousarray(features[start : start + _HASHED_AT_ONCE]).data)
     return hashed.hexdigest()

@@ -1,13 +1,12 @@
-"""The recipe of ``flask train``, top to bottom; what can be turned stands in :mod:`training.config`.
+"""The pipeline of ``flask train``, from top to bottom; :mod:`training.config` has its hyperparameters.
 
-    dataset -> features -> split by patient -> resampling (training part only) -> head
-    -> backbone and head together (where asked for) -> calibration, what is unlike the rest (validation patients)
-    -> evaluation (test patients) -> bundle
+1. List the data set and extract features. A file that cannot be read is left out before the split.
+2. Split by patient into training, validation and test set; resample the training set only.
+3. Fit the head, and optionally fine-tune backbone and head together.
+4. On the validation patients: calibrate, and set the threshold of the OOD detector.
+5. On the test patients: evaluate. Run sanity checks. Write the bundle.
 
-Other protocols, to compare with, are in :mod:`training.data.protocol`.
-
-Features come before the split although nothing is learned from them: a file that cannot be read must not
-leave a hole in a part.
+:mod:`training.data.protocol` has other protocols for comparison.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from birads_app.model import conformal
 from birads_app.model.calibration import fit_temperature, softmax
 from birads_app.terms.errors import ModelError
 from training import progress
-from training.config import ORDINAL, SHIPPED, Site, TrainConfig
+from training.config import DEMO_MODEL, DEMO_WEIGHTS, ORDINAL, Site, TrainConfig
 from training.data import dataset, protocol, smote
 from training.data.dataset_report import DatasetReport, build_report
 from training.data.feature_arrays import AnyFeatures, SelectedFeatures
@@ -40,32 +39,31 @@ from training.pipeline.result import FinishedTraining, HeldOutPredictions, Train
 from training.pipeline.run_directory import RunDirectory
 
 _UNORDERED = (
-    "Category 0, incomplete, has no place in the order of the others; the ordinal loss takes it for less "
-    "than 1. Leave it out with --classes."
+    "The ordinal loss ranks category 0 (incomplete) below 1, although it is no degree of suspicion. Exclude it "
+    "with --classes."
 )
 
 
 @dataclass(frozen=True)
-class _Material:
-    """The usable images as the protocol deals them, and the parts from which a head learns now.
+class _Data:
+    """The data set as the protocol splits it, and the split that is trained on now.
 
-    fold : number of these parts in the cross-validation; 0 for those of the model itself,
-        negative for shuffled labels
+    fold : number of this split in the cross-validation; 0 for the model itself, negative for permuted labels
     """
 
     features: Features
     classes: tuple[str, ...]
     split_dataset: protocol.SplitDataset
     split: Split
-    work: RunDirectory | None
+    run_directory: RunDirectory | None
     fold: int = 0
 
     def part(self, indices: np.ndarray) -> tuple[AnyFeatures, np.ndarray]:
-        """Rows and labels of one part."""
+        """Features and labels of these images."""
         return SelectedFeatures(self.split_dataset.features, indices), self.split_dataset.labels[indices]
 
     def sides(self, indices: np.ndarray) -> np.ndarray:
-        """Sides of the images of one part; empty for synthetic rows."""
+        """Sides of these images; empty for synthetic ones."""
         examples = self.features.dataset.examples
         return np.array(
             [per_breast.side(examples[n]) if n < self.split_dataset.real else "" for n in indices], str
@@ -75,17 +73,17 @@ class _Material:
 def train(
     config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False
 ) -> FinishedTraining:
-    """Learn a head and write the bundle; on any error nothing is left in the folder of models.
+    """Train a model and write its bundle; after an error the folder of models is unchanged.
 
     Parameters
     ----------
-    say : receives lines about the progress
-    resume : go on with what the folder for work holds of this configuration, rather than anew
+    say : receives lines for the console
+    resume : continue from the checkpoints in the run directory
 
     Raises
     ------
     TrainingError, ModelError
-        The data, the name, the backbone or a knob does not do; the message says which and what to do.
+        The data, the name, the backbone or a hyperparameter is not usable; the message names the remedy.
     OSError
         The cache or the bundle cannot be written.
     """
@@ -94,67 +92,67 @@ def train(
     with hold_name(target, config.name):
         protocol.from_config(config)
         finetune.check(config, kind, NETWORK_HEADS)
-        work = _work(config, site, say, resume)
+        run_directory = _open_run_directory(config, site, say, resume)
         found = find(config, say)
         source = open_backbone(config, site)
         network = _open_network(config, source) if config.fine_tune else None
         features = read(config, site, source, kind, found.dataset, say)
-        checked = check(config, found, features, say)
-        material = _material(config, features, work)
-        trained, notes = _fit(config, kind, material)
+        report = check(config, found, features, say)
+        data = _prepare(config, features, run_directory)
+        trained, notes = _fit(config, kind, data)
         if isinstance(trained, TrainedNetwork) and network:
-            source, trained, material = _fine_tune(config, site, source, network, kind, trained, material)
+            source, trained, data = _fine_tune(config, site, source, network, kind, trained, data)
             notes += finetune.notes(config)
-        scale = _scale(material, trained)
-        answers = (
-            _cross_validate(config, kind, material, say)
+        fitted = _fit_on_validation(data, trained)
+        predictions = (
+            _cross_validate(config, kind, data, say)
             if config.folds
-            else _answer(material, trained, scale)
+            else _predict_test_set(data, trained, fitted)
         )
-        laid = (
-            _run_sanity_checks(config, site, kind, material, answers, say) if config.sanity_checks else None
+        checks = (
+            _run_sanity_checks(config, site, kind, data, predictions, say) if config.sanity_checks else None
         )
-        outcome = TrainingResult(
+        result = TrainingResult(
             config=config,
-            features=material.features,
-            split_dataset=material.split_dataset,
-            split=material.split,
+            features=data.features,
+            split_dataset=data.split_dataset,
+            split=data.split,
             source=source,
             kind=kind,
             trained=trained,
-            scale=scale,
-            answers=answers,
-            leak=_leak(config, material),
+            fitted=fitted,
+            predictions=predictions,
+            leak=_leak(config, data),
             notes=notes,
-            checked=checked,
-            traps=laid,
-            far=ood_fit.fit(material.features, material.split, kind),
+            dataset_report=report,
+            sanity_checks=checks,
+            ood=ood_fit.fit(data.features, data.split, kind),
         )
-        written = outcome.write(target)
-        if work:
-            work.remove()
-    return written
+        finished = result.write(target)
+        if run_directory:
+            run_directory.remove()
+    return finished
 
 
 def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[HeldOutPredictions, protocol.Leak]:
-    """What a protocol gives on features at hand; no model is written.
+    """Evaluate a protocol on extracted features, without writing a model.
 
     Raises
     ------
     TrainingError
-        The data or a knob does not do.
+        The data or a hyperparameter is not usable.
     """
-    material = _material(config, features)
+    data = _prepare(config, features)
     if config.folds:
-        answers = _cross_validate(config, kind, material, lambda line: None)
+        predictions = _cross_validate(config, kind, data, lambda line: None)
     else:
-        trained, _ = _fit(config, kind, material)
-        answers = _answer(material, trained, _scale(material, trained))
-    return answers, _leak(config, material)
+        trained, _ = _fit(config, kind, data)
+        predictions = _predict_test_set(data, trained, _fit_on_validation(data, trained))
+    return predictions, _leak(config, data)
 
 
 def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.DatasetListing:
-    """List the images; raises DatasetError where they cannot be learned from."""
+    """List the images; raises DatasetError if they cannot be trained on."""
     found = dataset.read(Path(config.data), config.classes, config.patient_pattern)
     for note in found.notes:
         say(note)
@@ -162,22 +160,22 @@ def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.DatasetList
 
 
 def open_backbone(config: TrainConfig, site: Site) -> Extractor:
-    """The backbone that the configuration asks for; raises ModelError where it is out of reach."""
-    if config.backbone_weights != "shipped":
+    """Open the backbone of the configuration; raises ModelError if it is not available."""
+    if config.backbone_weights != DEMO_WEIGHTS:
         return extractor.from_keras(
             config.backbone, config.backbone_weights, site.cache, site.engine, site.precision
         )
     if config.backbone != "resnet50":
         raise ModelError(
-            f"No weights of {config.backbone} are shipped. Give --backbone-weights imagenet, which downloads them, "
-            "or --backbone-weights PATH of a Keras .h5 file."
+            f"The demonstration model has no {config.backbone} weights. Use --backbone-weights imagenet, which "
+            "downloads them, or --backbone-weights PATH with a Keras .h5 file."
         )
-    return extractor.from_bundle(site.models / SHIPPED, site.engine, site.precision)
+    return extractor.from_bundle(site.models / DEMO_MODEL, site.engine, site.precision)
 
 
 def _open_network(config: TrainConfig, source: Extractor) -> Any:
-    """Open the backbone as a Keras network; raise ModelError where it is no plain ResNet50 of a bundle."""
-    if config.backbone_weights == "shipped":
+    """Open the backbone as a Keras network; raises ModelError if a bundle's is no plain ResNet50."""
+    if config.backbone_weights == DEMO_WEIGHTS:
         return rebuild.keras_model(source.graph, source.size, source.maps)
     return keras_backbone(config.backbone, config.backbone_weights, source.size)
 
@@ -190,15 +188,15 @@ def read(
     found: dataset.Dataset,
     say: Callable[[str], None],
 ) -> Features:
-    """Rows of every usable image, told to the user; what is left has to be enough to learn from."""
+    """Extract the features of all usable images and name the others; raises DatasetError if too few are left."""
     features = extract(found.examples, source, kind, site)
     for file in features.rejected:
-        say(f"left out: {file.path}: {file.reason}")
+        say(f"excluded: {file.path}: {file.reason}")
     for code in sorted(set(found.classes) - set(features.dataset.classes)):
-        say(f"WARNING: no image of category {code} can be used; the model will not know it.")
+        say(f"WARNING: category {code} has no usable image; the model will not predict it.")
     say(
-        f"{len(features.array)} images can be used ({features.cached} from the cache), "
-        f"{len(features.rejected)} files were left out."
+        f"{len(features.array)} usable images ({features.cached} from the cache); "
+        f"{len(features.rejected)} files excluded."
     )
     dataset.check_classes(features.dataset, Path(config.data))
     return features
@@ -207,54 +205,56 @@ def read(
 def check(
     config: TrainConfig, found: dataset.DatasetListing, features: Features, say: Callable[[str], None]
 ) -> DatasetReport:
-    """What ``flask dataset check`` reports, from the files that were read; its warnings are told."""
-    checked = build_report(Path(config.data), found, features.loaded, config.smote_neighbours)
-    for warning in checked.warnings:
+    """Build the report of ``flask dataset check`` from the loaded files and print its warnings."""
+    report = build_report(Path(config.data), found, features.loaded, config.smote_neighbours)
+    for warning in report.warnings:
         say(warning)
-    return checked
+    return report
 
 
-def _work(config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool) -> RunDirectory | None:
-    """The work folder: as it was left, or begun anew."""
+def _open_run_directory(
+    config: TrainConfig, site: Site, say: Callable[[str], None], resume: bool
+) -> RunDirectory | None:
+    """Open the run directory to resume, or start a new one."""
     if site.work is None:
         return None
-    work = RunDirectory(site.work / config.name)
-    if not resume and work.begin({"recipe": "head", **asdict(config)}):
+    directory = RunDirectory(site.work / config.name)
+    if not resume and directory.begin(asdict(config)):
         say(
             f"An interrupted training of {config.name} is discarded; flask train --resume --name {config.name} "
-            "would have gone on with it."
+            "would have continued it."
         )
-    return work
+    return directory
 
 
-def _material(config: TrainConfig, features: Features, work: RunDirectory | None = None) -> _Material:
-    """Resample where that comes first, and split."""
+def _prepare(config: TrainConfig, features: Features, run_directory: RunDirectory | None = None) -> _Data:
+    """Apply the protocol: split, and resample before that if it says so."""
     usable = features.dataset
-    if work:
-        work.hold(features.array, usable.labels, usable.patients)
+    if run_directory:
+        run_directory.check_data(features.array, usable.labels, usable.patients)
     split_dataset = protocol.apply(config, features.array, usable.labels, usable.patients, usable.classes)
-    return _Material(features, usable.classes, split_dataset, split_dataset.final, work)
+    return _Data(features, usable.classes, split_dataset, split_dataset.final, run_directory)
 
 
-def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedHead, tuple[str, ...]]:
-    """Resample the training part and learn; validation rows are only looked at to stop in time."""
-    rows, labels = material.part(material.split.training)
-    validation_features, validation_labels = material.part(material.split.validation)
+def _fit(config: TrainConfig, kind: Head, data: _Data) -> tuple[TrainedHead, tuple[str, ...]]:
+    """Resample the training set and fit a head; the validation set is used for early stopping only."""
+    rows, labels = data.part(data.split.training)
+    validation_features, validation_labels = data.part(data.split.validation)
     notes: tuple[str, ...] = ()
     if config.resampling == "smote-train":
         balanced = smote.balance(
-            rows, labels, material.classes, neighbours=config.smote_neighbours, seed=config.seed
+            rows, labels, data.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
         rows, labels, notes = balanced.features, balanced.labels, balanced.notes
-    if config.loss == ORDINAL and "0" in material.classes:
+    if config.loss == ORDINAL and "0" in data.classes:
         notes += (_UNORDERED,)
     arguments = FitArguments(
         features=rows,
         labels=labels,
         validation_features=validation_features,
         validation_labels=validation_labels,
-        classes=len(material.classes),
-        map_shape=material.features.map_shape,
+        classes=len(data.classes),
+        map_shape=data.features.map_shape,
         seed=config.seed,
         epochs=config.epochs,
         patience=config.patience,
@@ -262,7 +262,7 @@ def _fit(config: TrainConfig, kind: Head, material: _Material) -> tuple[TrainedH
         learning_rate=config.learning_rate,
         dropout=config.dropout,
         loss=config.loss,
-        checkpoint=material.work.checkpoint(f"fold-{material.fold}") if material.work else None,
+        checkpoint=(data.run_directory.checkpoint(f"fold-{data.fold}") if data.run_directory else None),
     )
     return kind.fit(arguments), notes
 
@@ -274,106 +274,106 @@ def _fine_tune(
     network: Any,
     kind: Head,
     trained: TrainedNetwork,
-    material: _Material,
-) -> tuple[Extractor, TrainedHead, _Material]:
-    """Let the backbone learn on; its features are then another's, and last as long as this training."""
-    work, images = material.work, material.features.dataset
-    split = material.split
+    data: _Data,
+) -> tuple[Extractor, TrainedHead, _Data]:
+    """Fine-tune the backbone and extract its new features, which are cached for this training only."""
+    directory, images = data.run_directory, data.features.dataset
+    split = data.split
     squares = finetune.read_squares(images.examples, site.cache, source.size)
-    data = finetune.FineTuningData(squares, images.labels, split.training, split.validation)
+    arguments = finetune.FineTuningData(squares, images.labels, split.training, split.validation)
     graph, tuned = finetune.finetune(
-        network, trained, config, data, work.checkpoint("fine-tuning") if work else None
+        network, trained, config, arguments, directory.checkpoint("fine-tuning") if directory else None
     )
     origin = {**source.origin, "fine_tuned": tuned.facts["fine_tuning"]}
     new = extractor.from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
-    here = replace(site, cache=work.folder) if work else site
+    here = replace(site, cache=directory.folder) if directory else site
     rows = extract(images.examples, new, kind, here).array
     if len(rows) != len(images.examples):
-        raise DatasetError("Images have changed during the training. Train anew.")
-    features = replace(material.features, array=rows)
+        raise DatasetError("Images changed during the training. Start over.")
+    features = replace(data.features, array=rows)
     return (
         new,
         tuned,
-        replace(material, features=features, split_dataset=replace(material.split_dataset, features=rows)),
+        replace(data, features=features, split_dataset=replace(data.split_dataset, features=rows)),
     )
 
 
-def _scale(material: _Material, trained: TrainedHead) -> ValidationFit:
-    """What suits the validation patients: temperature, threshold of the sets, rule for a breast's views."""
-    validation = material.split.validation
-    rows, labels = material.part(validation)
+def _fit_on_validation(data: _Data, trained: TrainedHead) -> ValidationFit:
+    """Fit temperature, prediction set threshold and pooling of views on the validation patients."""
+    validation = data.split.validation
+    rows, labels = data.part(validation)
     logits = trained.logits(rows)
     temperature = fit_temperature(logits, labels)
-    calibrated, patients = softmax(logits, temperature), material.split_dataset.patients[validation]
+    calibrated, patients = softmax(logits, temperature), data.split_dataset.patients[validation]
     threshold = conformal.fit_threshold(calibrated, labels, patients)
-    rule = per_breast.choose(calibrated, labels, per_breast.group(patients, material.sides(validation)))
+    rule = per_breast.choose(calibrated, labels, per_breast.group(patients, data.sides(validation)))
     return ValidationFit(temperature, threshold, rule)
 
 
-def _answer(material: _Material, trained: TrainedHead, scale: ValidationFit) -> HeldOutPredictions:
-    """Probabilities of the test part, which nothing has seen before."""
-    rows, labels = material.part(material.split.test)
+def _predict_test_set(data: _Data, trained: TrainedHead, fitted: ValidationFit) -> HeldOutPredictions:
+    """Predict the test set, which nothing has used before."""
+    rows, labels = data.part(data.split.test)
     logits = trained.logits(rows)
-    calibrated = softmax(logits, scale.temperature)
-    sets = conformal.in_prediction_set(calibrated, scale.threshold)
+    calibrated = softmax(logits, fitted.temperature)
+    sets = conformal.in_prediction_set(calibrated, fitted.threshold)
     return HeldOutPredictions(
         softmax(logits),
         calibrated,
         sets,
         labels,
-        material.split_dataset.patients[material.split.test],
-        material.sides(material.split.test),
+        data.split_dataset.patients[data.split.test],
+        data.sides(data.split.test),
     )
 
 
 def _cross_validate(
-    config: TrainConfig, kind: Head, material: _Material, say: Callable[[str], None]
+    config: TrainConfig, kind: Head, data: _Data, say: Callable[[str], None]
 ) -> HeldOutPredictions:
-    """Probabilities of every image from the fold in whose test part it is."""
+    """Predict each image by the fold that has it in its test set."""
     found = []
-    for number, parts in enumerate(material.split_dataset.splits, 1):
+    for number, parts in enumerate(data.split_dataset.splits, 1):
         say(f"fold {number} of {config.folds}")
-        fold = replace(material, split=parts, fold=number)
+        fold = replace(data, split=parts, fold=number)
         with progress.part(f"fold {number}"):
             trained, _ = _fit(config, kind, fold)
-        found.append(_answer(fold, trained, _scale(fold, trained)))
+        found.append(_predict_test_set(fold, trained, _fit_on_validation(fold, trained)))
     columns = zip(*(vars(one).values() for one in found), strict=True)
     return HeldOutPredictions(*(np.concatenate(column) for column in columns))
 
 
-def _leak(config: TrainConfig, material: _Material) -> protocol.Leak:
-    unknown = any(not example.known for example in material.features.dataset.examples)
-    return protocol.measure_leak(protocol.from_config(config), material.split_dataset, unknown)
+def _leak(config: TrainConfig, data: _Data) -> protocol.Leak:
+    unknown = any(not example.known for example in data.features.dataset.examples)
+    return protocol.measure_leak(protocol.from_config(config), data.split_dataset, unknown)
 
 
 def _run_sanity_checks(
     config: TrainConfig,
     site: Site,
     kind: Head,
-    material: _Material,
-    answers: HeldOutPredictions,
+    data: _Data,
+    predictions: HeldOutPredictions,
     say: Callable[[str], None],
 ) -> sanity_checks.SanityChecks:
-    """What geometry alone and what shuffled labels give; with folds, the labels of the first one are shuffled."""
-    say("Laying traps: file geometry alone, and the same head on shuffled labels.")
-    examples, split_dataset, named = (
-        material.features.dataset.examples,
-        material.split_dataset,
-        answers.calibrated.argmax(axis=1),
+    """Run the metadata baseline and the label permutation; with folds, the latter on the first one."""
+    say("Running sanity checks: metadata baseline and label permutation.")
+    examples, split_dataset, predicted = (
+        data.features.dataset.examples,
+        data.split_dataset,
+        predictions.calibrated.argmax(axis=1),
     )
     return sanity_checks.SanityChecks(
-        geometry=sanity_checks.run_metadata_baseline(
+        metadata_baseline=sanity_checks.run_metadata_baseline(
             examples,
             split_dataset,
-            named,
-            len(material.classes),
+            predicted,
+            len(data.classes),
             site.cache,
             replicates=config.replicates,
             seed=config.seed,
         ),
-        shuffled=sanity_checks.judge_permutations(
+        label_permutation=sanity_checks.judge_permutations(
             [
-                _predict_permuted(config, kind, material, number)
+                _predict_permuted(config, kind, data, number)
                 for number in range(1, sanity_checks.PERMUTATIONS + 1)
             ]
         ),
@@ -381,14 +381,14 @@ def _run_sanity_checks(
 
 
 def _predict_permuted(
-    config: TrainConfig, kind: Head, material: _Material, number: int
+    config: TrainConfig, kind: Head, data: _Data, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and true categories of test images, from a head that learned from shuffled labels."""
+    """Fit a head to permuted labels; return its test probabilities and the true categories."""
     split_dataset, parts = sanity_checks.permute_labels(
-        material.split_dataset, material.split_dataset.splits[0], len(material.classes), config.seed + number
+        data.split_dataset, data.split_dataset.splits[0], len(data.classes), config.seed + number
     )
-    shuffled = replace(material, split_dataset=split_dataset, split=parts, fold=-number)
-    with progress.part("shuffled labels"):
-        trained, _ = _fit(config, kind, shuffled)
-    rows, labels = shuffled.part(parts.test)
+    permuted = replace(data, split_dataset=split_dataset, split=parts, fold=-number)
+    with progress.part("permuted labels"):
+        trained, _ = _fit(config, kind, permuted)
+    rows, labels = permuted.part(parts.test)
     return softmax(trained.logits(rows)), labels

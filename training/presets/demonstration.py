@@ -58,7 +58,12 @@ class DemonstrationConfig:
 
 
 def train_demonstration(
-    data: Path, name: str, site: Site, work: Path, config: DemonstrationConfig, beside: Sequence[Path] = ()
+    data: Path,
+    name: str,
+    site: Site,
+    work: Path,
+    config: DemonstrationConfig,
+    compare_with: Sequence[Path] = (),
 ) -> Path:
     """Train, measure and write the shipped model; a run that was stopped goes on where it was.
 
@@ -66,7 +71,7 @@ def train_demonstration(
     ----------
     data : folder with the public sets and the ImageNet weights
     work : folder for checkpoints and feature maps of this run; removed by the user when no longer wanted
-    beside : other bundles that the card compares with
+    compare_with : other bundles to compare with on the model card
 
     Raises
     ------
@@ -74,10 +79,13 @@ def train_demonstration(
         A set is missing, the name is taken, or a bundle to compare with cannot be used.
     """
     with hold_name(site.models, name):
-        settings = {"data": str(data.resolve()), "beside": [str(path.resolve()) for path in beside]}
-        RunDirectory(work).keep({"recipe": "shipped", **settings})
+        settings = {
+            "data": str(data.resolve()),
+            "compare_with": [str(path.resolve()) for path in compare_with],
+        }
+        RunDirectory(work).save(settings, "demo")
         material = _read(data, config)
-        compared = [of_bundle(path, site, config.size) for path in beside]
+        compared = [of_bundle(path, site, config.size) for path in compare_with]
         run = fine_tune(data, work, config, material)
         backbone, head = _serving_graphs(run, config, work)
         maps, logits = (
@@ -247,7 +255,7 @@ def _facts(
         "size": config.size,
         "temperature": served.temperature,
         "threshold": served.threshold,
-        "rule": served.rule,
+        "pooling": served.pooling,
         "images": images,
         "ddsm_patients": len({ddsm[row] for row in material.parts[DDSM].test}),
         "history": run.state["history"],
@@ -262,7 +270,7 @@ def _manifest(facts: dict[str, Any], config: DemonstrationConfig) -> dict[str, A
         "head": {"kind": "dense"},
         "temperature": facts["temperature"],
         "prediction_set": {"level": conformal.LEVEL, "threshold": facts["threshold"]},
-        "exam_rule": facts["rule"],
+        "exam_rule": facts["pooling"],
         "created": facts["created"],
         "backbone": {
             "network": "ResNet50",

@@ -102,7 +102,7 @@ def _read_real(data: Path, name: str, size: int) -> Source:
     """Read one of the public sets."""
     folder = data / _FOLDERS[name]
     if not folder.is_dir():
-        raise DatasetError(f"The shipped model's recipe needs the folder {_FOLDERS[name]} in {data}.")
+        raise DatasetError(f"The demonstration model needs the folder {_FOLDERS[name]} in {data}.")
     if name == DDSM:
         rows = [
             (path, path.parent.name, from_name(path.name) or path.stem)

@@ -102,14 +102,14 @@ class ComparedModel:
 
     temperature : what its logits are divided by
     threshold : of its prediction sets; None where it promises none
-    rule : by which a breast's views are put together
+    pooling : of the views of a breast
     """
 
     title: str
     judge: Judge
     temperature: float
     threshold: float | None = None
-    rule: str = DEFAULT_POOLING
+    pooling: str = DEFAULT_POOLING
 
     def answers(self, source: Source, rows: np.ndarray) -> SourcePredictions:
         """Its logits of some images."""
@@ -152,8 +152,8 @@ def calibrated(title: str, judge: Judge, material: Material) -> ComparedModel:
     known = answers[0]
     probabilities, labels = softmax(known.logits, temperature), known.categories
     threshold = conformal.fit_threshold(probabilities, labels, known.patients)
-    rule = breasts.choose(probabilities, labels, breasts.group(known.patients, known.sides))
-    return ComparedModel(title, judge, temperature, threshold, rule)
+    pooling = breasts.choose(probabilities, labels, breasts.group(known.patients, known.sides))
+    return ComparedModel(title, judge, temperature, threshold, pooling)
 
 
 def of_bundle(path: Path, site: Site, size: int) -> ComparedModel:
@@ -210,7 +210,7 @@ def measure(candidate: ComparedModel, material: Material) -> ModelFigures:
             cesm.categories,
             cesm.patients,
             cesm.sides,
-            candidate.rule,
+            candidate.pooling,
         ),
         partial(ddsm, candidate.temperature),
         exact(kau, candidate.temperature),

@@ -1,4 +1,4 @@
-"""All that is known of a finished training, as ``evaluation.json`` keeps it; card and report are written from it."""
+"""The evaluation record of a training, ``evaluation.json``; model card and report are written from it."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,26 +15,26 @@ from training.report import provenance
 if TYPE_CHECKING:
     from training.config import TrainConfig
 
-# A record's keys are told in docs/evaluation.md.
+# docs/evaluation.md describes the keys.
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What a training found out.
+    """Facts about data and fit of a training.
 
-    counts : images of each category in the training, validation and test part, in class order
-    before, after : images and rows of each category in the training part before and after resampling
-    patients : patients in the three parts
-    everyone : patients in all
-    images : real images in all; parts hold more where synthetic rows were made before the split
-    unknown : images whose patient could not be told
-    leak : what lies on both sides of the split
-    refused : (file, reason) of each file left out
-    backbone : the bundle's note about where the backbone comes from
-    head : what the head says about itself
+    counts : images of each category in training, validation and test set, in class order
+    before, after : images of each category in the training set before and after resampling
+    patients : patients in the three sets
+    all_patients : patients in total
+    images : real images in total; the sets hold more if synthetic images were made before the split
+    unknown : images without a known patient
+    leak : overlap of training and test set
+    excluded : (file, reason) of each excluded file
+    backbone : origin of the backbone
+    head : description of the fitted head
     curve : (training loss, validation loss) of each epoch; empty for a head without epochs
-    notes : sentences of split and resampling
+    notes : sentences about split and resampling
     threshold : of the prediction sets
     """
 
@@ -43,12 +43,12 @@ class TrainingFacts:
     before: tuple[int, ...]
     after: tuple[int, ...]
     patients: tuple[int, int, int]
-    everyone: int
+    all_patients: int
     images: int
     unknown: int
     protocol: Protocol
     leak: Leak
-    refused: tuple[tuple[str, str], ...]
+    excluded: tuple[tuple[str, str], ...]
     backbone: str
     head: str
     curve: tuple[tuple[float, float], ...]
@@ -62,26 +62,26 @@ def build(
     config: "TrainConfig",
     facts: TrainingFacts,
     evaluation: Evaluation,
-    together: BreastEvaluation | None,
-    checked: DatasetReport,
-    traps: SanityChecks | None,
-    far: OodFit,
+    breasts: BreastEvaluation | None,
+    dataset_report: DatasetReport,
+    sanity_checks: SanityChecks | None,
+    ood: OodFit,
 ) -> Record:
-    """Join what is known; ``together`` is None where no breast has two test images, ``traps`` where none were laid."""
+    """Join all parts of the record; ``breasts`` is None if no breast has two test images."""
     return {
         **evaluation.as_dict(),
-        "warnings": list(_warnings(facts, evaluation, checked, traps)),
+        "warnings": list(_warnings(facts, evaluation, dataset_report, sanity_checks)),
         "protocol": str(facts.protocol),
         "head": config.head,
         "leaks": facts.leak.leaks,
         "leak": facts.leak.message,
         "warning": patient_warning(facts.unknown, facts.images),
-        "breasts": together.as_dict() if together else None,
-        "traps": traps.as_dict() if traps else None,
-        "familiarity": far.as_dict(),
-        "parts": _parts(facts),
+        "breasts": breasts.as_dict() if breasts else None,
+        "sanity_checks": sanity_checks.as_dict() if sanity_checks else None,
+        "ood": ood.as_dict(),
+        "subsets": _subsets(facts),
         "all_images": facts.images,
-        "all_patients": facts.everyone,
+        "all_patients": facts.all_patients,
         "resampling": {
             "before": dict(zip(facts.classes, facts.before, strict=True)),
             "after": dict(zip(facts.classes, facts.after, strict=True)),
@@ -92,8 +92,8 @@ def build(
         "backbone": facts.backbone,
         "about_head": facts.head,
         "notes": list(facts.notes),
-        "left_out": [{"file": file, "reason": reason} for file, reason in facts.refused],
-        "check": checked.as_dict(),
+        "excluded": [{"file": file, "reason": reason} for file, reason in facts.excluded],
+        "dataset_report": dataset_report.as_dict(),
         "settings": asdict(config),
         "versions": provenance.versions(),
         "commit": provenance.commit(),
@@ -101,33 +101,37 @@ def build(
     }
 
 
-def _parts(facts: TrainingFacts) -> dict[str, Any]:
-    """Images by category, and patients, of each part."""
+def _subsets(facts: TrainingFacts) -> dict[str, Any]:
+    """Count images by category, and patients, of training, validation and test set."""
     return {
-        part: {
+        name: {
             "patients": facts.patients[number],
             "images": {
                 code: counts[number] for code, counts in zip(facts.classes, facts.counts, strict=True)
             },
         }
-        for number, part in enumerate(("training", "validation", "test"))
+        for number, name in enumerate(("training", "validation", "test"))
     }
 
 
 def _warnings(
-    facts: TrainingFacts, evaluation: Evaluation, checked: DatasetReport, traps: SanityChecks | None
+    facts: TrainingFacts,
+    evaluation: Evaluation,
+    dataset_report: DatasetReport,
+    sanity_checks: SanityChecks | None,
 ) -> Iterator[str]:
-    """What has to be read before any figure, the gravest first."""
+    """Warnings to read before any figure, the most serious first."""
     if facts.leak.message:
         yield facts.leak.message
-    if traps:
-        yield from (sentence for sentence in (traps.shuffled.warning, traps.geometry.warning) if sentence)
-    yield from checked.warnings
+    if sanity_checks:
+        both = (sanity_checks.label_permutation.warning, sanity_checks.metadata_baseline.warning)
+        yield from (warning for warning in both if warning)
+    yield from dataset_report.warnings
     sets = evaluation.prediction_sets
     if sets and sets.patients.high < sets.level:
         yield (
-            f"WARNING: the prediction sets promise to hold the true categories of {sets.level:.0%} of the patients "
-            f"and do so for {sets.patients.value:.0%} of the test patients: these differ from the validation patients."
+            f"WARNING: the prediction sets should contain the true categories of {sets.level:.0%} of the patients but "
+            f"do so for {sets.patients.value:.0%} of the test patients: these differ from the validation patients."
         )
     if not facts.protocol.may_serve:
-        yield "This model is there to be compared with, and not to be promoted."
+        yield "This model is for comparison only and not to be promoted."

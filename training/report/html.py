@@ -1,7 +1,7 @@
-"""``report.html``: all of a training's figures on one page that stands by itself and prints.
+"""``report.html``: all figures of a training on one self-contained, printable page.
 
-The page is the template ``report.html.j2`` filled from the record that ``evaluation.json`` holds, with charts of
-:mod:`birads_app.svg`. It names no patient and no file.
+The template ``report.html.j2`` is filled from the evaluation record, with charts of :mod:`birads_app.svg`. The page
+names no patient and no file.
 """
 
 import base64
@@ -18,7 +18,7 @@ from training.report.thumbnails import Thumbnail
 
 
 def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
-    """The page, from a record (:mod:`training.report.evaluation_record`) and the test images to show, if any."""
+    """Render the page from an evaluation record and the test images to show, if any."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -28,7 +28,7 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["told"] = text.told
+    environment.filters["interval"] = text.interval
     environment.filters["jpeg"] = lambda data: "data:image/jpeg;base64," + base64.b64encode(data).decode()
     return environment.get_template("report.html.j2").render(
         r=record,
@@ -37,27 +37,27 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
         figure_names=text.FIGURE_NAMES,
         screening_names=text.SCREENING_NAMES,
         charts=_charts(record),
-        sides=text.sides(record),
-        recipe=text.recipe(record).replace("`", "").split("\n\n"),
+        separation=text.separation(record),
+        method=text.method(record).replace("`", "").split("\n\n"),
         sets=text.prediction_sets(record),
         breasts=text.breasts(record).replace("`", ""),
-        familiarity=text.familiarity(record),
-        traps=text.traps(record),
+        ood=text.ood(record),
+        sanity_checks=text.sanity_checks(record),
         groups={
-            "Named rightly": [picture for picture in pictures if picture.right],
-            "Named wrongly": [picture for picture in pictures if not picture.right],
+            "Correct predictions": [picture for picture in pictures if picture.correct],
+            "Incorrect predictions": [picture for picture in pictures if not picture.correct],
         },
     )
 
 
 def _charts(record: Mapping[str, Any]) -> dict[str, str]:
-    """The drawings by name, as SVG; empty where there is nothing to draw."""
+    """Draw the charts, by name; empty if there is nothing to draw."""
     return {
         "balance": _balance(record["resampling"]),
         "learning": _learning(record["learning_curve"]),
         "screening": _screening(record),
-        "categories": _operating(
-            "Operating curves, each category against the rest",
+        "categories": _roc(
+            "ROC curves, each category against all others",
             {f"BI-RADS {code}": curve for code, curve in record["curve_of"].items()},
         ),
         "reliability": _reliability(record["before"], record["after"]),
@@ -67,7 +67,7 @@ def _charts(record: Mapping[str, Any]) -> dict[str, str]:
 def _balance(resampling: Mapping[str, Mapping[str, int]]) -> str:
     before, after = resampling["before"], resampling["after"]
     rows = {f"BI-RADS {code}": (count, after[code]) for code, count in before.items()}
-    return grouped_bars("Rows of the training part", rows, ("images", "after resampling"))
+    return grouped_bars("Training images by category", rows, ("before resampling", "after resampling"))
 
 
 def _learning(curve: Sequence[Sequence[float]]) -> str:
@@ -75,7 +75,7 @@ def _learning(curve: Sequence[Sequence[float]]) -> str:
         return ""
     lines = [
         Line(name, [(epoch, losses[number]) for epoch, losses in enumerate(curve, 1)])
-        for number, name in enumerate(("training part", "validation part"))
+        for number, name in enumerate(("training loss", "validation loss"))
     ]
     highest = max(loss for losses in curve for loss in losses)
     return line_plot(
@@ -90,15 +90,15 @@ def _screening(record: Mapping[str, Any]) -> str:
     curve, figures = record["screening_curve"], record["screening"]
     if not curve:
         return ""
-    named = (1 - figures["specificity"]["value"], figures["sensitivity"]["value"])
-    return _operating(
-        "Operating curve at BI-RADS 4 or higher",
-        {"probability of 4 or higher": curve},
-        {"as categories are named": named},
+    predicted = (1 - figures["specificity"]["value"], figures["sensitivity"]["value"])
+    return _roc(
+        "ROC curve for BI-RADS 4 or higher",
+        {"probability of BI-RADS 4 or higher": curve},
+        {"predicted categories": predicted},
     )
 
 
-def _operating(
+def _roc(
     title: str,
     curves: Mapping[str, Mapping[str, Sequence[float]]],
     marks: Mapping[str, tuple[float, float]] | None = None,
@@ -116,14 +116,14 @@ def _operating(
         )
         for name, of in curves.items()
     ]
-    x, y = Axis("others called positive (1 - specificity)", PERCENT), Axis("sensitivity", PERCENT)
+    x, y = Axis("1 - specificity", PERCENT), Axis("sensitivity", PERCENT)
     return line_plot(title, lines, x, y, diagonal=True, marks=marks)
 
 
 def _reliability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     lines = [
-        Line(name, [(bin["sure"], bin["right"]) for bin in of["bins"]], dots=True)
+        Line(name, [(bin["confidence"], bin["accuracy"]) for bin in of["bins"]], dots=True)
         for name, of in (("before temperature scaling", before), ("after temperature scaling", after))
     ]
-    x, y = Axis("probability of the named category", PERCENT), Axis("named rightly", PERCENT)
-    return line_plot("Reliability", lines, x, y, diagonal=True)
+    x, y = Axis("confidence", PERCENT), Axis("accuracy", PERCENT)
+    return line_plot("Reliability diagram", lines, x, y, diagonal=True)

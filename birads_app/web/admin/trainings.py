@@ -246,7 +246,7 @@ def _task(task: str) -> str:
     words = {
         "phantoms": _("Generating synthetic patients"),
         "images": _("Reading images"),
-        "geometry": _("Training the metadata baseline"),
+        "metadata": _("Training the metadata baseline"),
         "SMOTE": _("Balancing categories"),
         "head": _("Training, epochs"),
         "fine-tuning": _("Fine-tuning, epochs"),
