@@ -3,7 +3,7 @@
 # Two images from one file. `web` (the default) serves and has no TensorFlow; `train` has it.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
-# ---- virtual environments, built where pip and its caches may stay behind
+# ---- virtual environments, built in stages of their own to leave pip's caches out of the images
 FROM ${PYTHON_IMAGE} AS build-web
 WORKDIR /build
 RUN python -m venv /opt/venv
@@ -15,7 +15,7 @@ FROM build-web AS build-train
 COPY requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.txt
 
-# ---- what both images share: the program, a user without rights, one volume to write to
+# ---- shared by both images: the program, an unprivileged user, one writable volume
 FROM ${PYTHON_IMAGE} AS base
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin birads \
     && install -d -o birads -g birads /data

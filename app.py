@@ -1,7 +1,7 @@
 """Composition root: the web application with the training commands joined to its command line."""
 
 from birads_app import create_app
-from birads_app.cli.practice_commands import export
+from birads_app.cli.practice_tables import export
 from training.cli.commands import dataset, register
 
 app = create_app()

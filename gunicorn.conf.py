@@ -1,7 +1,7 @@
-"""How gunicorn serves: `gunicorn --config gunicorn.conf.py wsgi:app`.
+"""Configuration of gunicorn: `gunicorn --config gunicorn.conf.py wsgi:app`.
 
-Where to listen and how many workers comes from HOST, PORT, WEB_CONCURRENCY and WEB_THREADS; what else a
-deployment may choose is a BIRADS_* setting. All of them may stand in a file .env, as for the flask command.
+HOST, PORT, WEB_CONCURRENCY and WEB_THREADS set the address and the number of workers; all other settings are named
+BIRADS_*. All of them may be set in a file .env, as for the flask command.
 """
 
 import ctypes
@@ -16,8 +16,8 @@ load_dotenv(".env")
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 
-# One prediction keeps every core busy, so a second process serves to answer pages meanwhile, not to predict
-# more; each holds its own copy of the model (about 300 MB).
+# One prediction uses all cores, so a second process keeps pages responsive and does not increase throughput; each
+# holds its own copy of the model (about 300 MB).
 workers = int(os.environ.get("WEB_CONCURRENCY") or min(2, os.cpu_count() or 1))
 # Threads wait for uploads, disk and the engine's lock; they cost little.
 worker_class = "gthread"
@@ -39,15 +39,15 @@ max_requests_jitter = 500
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     worker_tmp_dir = "/dev/shm"
 
-# Nobody steers the running server from outside; signals do.
+# The running server is controlled by signals only.
 control_socket_disable = True
 
-# Whom gunicorn believes about the scheme; what the application believes says BIRADS_PROXY_HOPS.
+# Proxies from which gunicorn accepts the scheme; for the application, see BIRADS_PROXY_HOPS.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 
 
 class EscapingLogger(Logger):
-    """Writes paths as they travel: a decoded line end would let visitors write lines of their own into the log."""
+    """Logger of percent-encoded paths: a decoded line break would let clients forge lines of the log."""
 
     def atoms(self, resp, req, environ, request_time):
         atoms = super().atoms(resp, req, environ, request_time)
@@ -63,9 +63,9 @@ logger_class = EscapingLogger
 
 
 def post_fork(server, worker):
-    """Let freed memory of large images go back to the system at once, instead of keeping it for each thread.
+    """Return the memory of large images to the system at once, instead of keeping it per thread.
 
-    Lowers the peak of a worker by a fifth; where the C library is not glibc nothing changes.
+    Lowers a worker's peak memory by a fifth; without glibc nothing changes.
     """
     arena_max, mmap_threshold, trim_threshold = -8, -3, -1
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -76,6 +76,6 @@ def post_fork(server, worker):
 
 
 def when_ready(server):
-    """Tell where to look, in words; gunicorn's own line names every address of a wildcard as 0.0.0.0."""
+    """Log the address to open; gunicorn's own line shows a wildcard as 0.0.0.0."""
     host, _, port = bind.rpartition(":")
     server.log.info("Ready: open http://%s:%s", "localhost" if host in ("0.0.0.0", "[::]") else host, port)

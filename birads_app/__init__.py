@@ -1,7 +1,7 @@
 """BI-RADS reader: a web application that reads mammograms.
 
-Importing this package stays cheap, because training and tests import its core: pages and database come in
-with :func:`create_app`.
+Importing this package is cheap, because training and tests import its core: pages and database are only imported by
+:func:`create_app`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     Parameters
     ----------
-    config : what to set other than the environment says: ``BIRADS_*`` as texts, anything else as Flask's
-        own configuration
+    config : overrides of the environment: ``BIRADS_*`` as text, anything else as Flask configuration
 
     Raises
     ------
     SettingsError
-        A setting cannot be used, or the instance folder cannot be written.
+        A setting is invalid, or the instance folder cannot be written.
     """
     from flask import Flask
 
@@ -101,7 +100,7 @@ def _connect(app: Flask, settings: Settings) -> None:
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
     from birads_app import api
-    from birads_app.cli import commands, dicom_commands, practice_commands
+    from birads_app.cli import administration, dicom_network, practice_tables
     from birads_app.web import (
         access,
         admin,
@@ -129,6 +128,6 @@ def _register(app: Flask) -> None:
     app.register_blueprint(health.bp)
     api.init_app(app)
     errors.init_app(app)
-    commands.init_app(app)
-    dicom_commands.init_app(app)
-    practice_commands.init_app(app)
+    administration.init_app(app)
+    dicom_network.init_app(app)
+    practice_tables.init_app(app)

@@ -1,7 +1,7 @@
 """The log: one format, on stderr, without anything about patients.
 
-Exams are named by their id. Names of uploaded files, and what libraries say about the values inside of them,
-stay out.
+Exams are identified by their id. Names of uploaded files, and messages of libraries that quote values from them, are
+not logged.
 """
 
 import logging
@@ -13,7 +13,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure_logging(level: str) -> None:
-    """Send the log of the product to stderr; a handler that is there already is kept."""
+    """Send the log to stderr, unless the root logger already has a handler."""
     for quoting in ("pydicom", "PIL", "pynetdicom"):  # they quote values of elements and tags
         logging.getLogger(quoting).setLevel(logging.CRITICAL)
     for quoting in ("pydicom", "highdicom"):
@@ -27,6 +27,6 @@ def configure_logging(level: str) -> None:
 
 
 def where(error: BaseException) -> str:
-    """An unexpected error's stack and type, without its message, which may quote an image's header."""
+    """Return an unexpected error's stack and type, without its message, which may quote an image's header."""
     lines = traceback.format_list(traceback.extract_tb(error.__traceback__))
     return "".join([*lines, type(error).__name__])

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Prepare the volume, then run the command: folders, the shipped models that are missing, the database.
+# Prepare the volume (folders, missing included models, database), then run the command.
 set -eu
 
 here=$(dirname "$0")/..
 mkdir -p "$BIRADS_INSTANCE" "$BIRADS_MODELS"
 
-# A bundle is copied under a hidden name first, so that nobody sees half of one. Models that were trained or
-# promoted in the volume stay as they are.
+# A bundle is copied under a hidden name first, so that it appears complete. Models trained or promoted in the volume
+# are not changed.
 for bundle in "$here"/models/*/; do
     name=$(basename "$bundle")
     [ -f "$bundle/manifest.json" ] || continue

@@ -1,4 +1,4 @@
-"""Exit with 0 where the web application answers; run by the container's HEALTHCHECK."""
+"""Exit with 0 if the web application answers; run by the container's HEALTHCHECK."""
 
 import http.client
 import os

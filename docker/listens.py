@@ -1,6 +1,6 @@
-"""Exit with 0 where ``flask dicom receive`` listens; run by its container's health check.
+"""Exit with 0 if ``flask dicom receive`` listens; run by its container's health check.
 
-It reads the kernel's list of sockets (proc(5)): a connection would be one from no peer, and noted in the log each time.
+Reads the kernel's list of sockets (proc(5)), because a test connection would be logged as one from an unknown sender.
 """
 
 import os
@@ -11,7 +11,7 @@ LISTENING = "0A"  # the state, in the fourth column
 
 
 def listens(port: int) -> bool:
-    """True where a socket of this network listens at the port."""
+    """Return True if a socket listens at the port."""
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             _, local, _, state = line.split()[:4]
@@ -21,11 +21,11 @@ def listens(port: int) -> bool:
 
 
 def main() -> int:
-    """Look at the port of the environment."""
+    """Check the port of the environment."""
     port = int(os.environ.get("BIRADS_DICOM_PORT", "11112"))
     if listens(port):
         return 0
-    print(f"nobody listens at port {port}", file=sys.stderr)
+    print(f"no server listens at port {port}", file=sys.stderr)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""What happens once when serving starts, however many worker processes there are."""
+"""Preparations when serving starts, done once for any number of worker processes."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ def start(app: Flask) -> None:
 
 
 def join() -> None:
-    """Finish what a crash interrupted, and tell other processes that this one takes exams in until it ends."""
+    """Clean up after a crash, and register this process as one that stores exams until it ends."""
     with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
         if first:
             files.sweep(exams.all_ids())
@@ -42,7 +42,7 @@ def join() -> None:
 
 
 def _load_model(app: Flask) -> None:
-    """Load the model now, so that the first reader need not wait for it."""
+    """Load the model now, so that the first user does not wait for it."""
     try:
         predictor = app.extensions["birads_models"].get()
     except ModelError as error:

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 from pydicom import dcmread
 
-from birads_app.cli.practice_commands import export
+from birads_app.cli.practice_tables import export
 from birads_app.deid import prepare
 from birads_app.deid.prepare import PreparedFile
 from birads_app.deid.pseudonyms import Pseudonyms

@@ -24,7 +24,7 @@ DOMAIN = ("birads_app.services", "birads_app.deid", "birads_app.dicom_objects", 
 OUTER = ("birads_app.pacs", "birads_app.practice", "birads_app.intake", *DOMAIN)
 ARROWS = {
     "wsgi": ("app", "birads_app.services.startup"),
-    "app": ("birads_app.create_app", "birads_app.cli.practice_commands", "training.cli"),
+    "app": ("birads_app.create_app", "birads_app.cli.practice_tables", "training.cli"),
     "birads_app": ("birads_app",),
     "birads_app.version": (),
     "birads_app.logs": (),

@@ -2,16 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
-from sqlalchemy.exc import OperationalError
 
+from birads_app.cli.console_errors import one_line_errors
 from birads_app.imaging.decode import decode
 from birads_app.records import identities, migrate, rate_limit, tokens, users
 from birads_app.records.schema import Role
@@ -19,8 +17,8 @@ from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.errors import BiradsError
 
 user_group = AppGroup("user", help="Manage accounts.")
-token_group = AppGroup("token", help="Manage keys to the API.")
-patient_group = AppGroup("patient", help="Look up who is behind a pseudonym.")
+token_group = AppGroup("token", help="Manage API tokens.")
+patient_group = AppGroup("patient", help="Look up the patient of a pseudonym.")
 db_group = AppGroup("db", help="Manage the database.")
 
 
@@ -30,28 +28,15 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn an expected error into one line on stderr and exit status 1."""
-    try:
-        yield
-    except BiradsError as error:
-        raise click.ClickException(str(error)) from error
-    except OperationalError as error:
-        if migrate.is_current():
-            raise click.ClickException(f"The database cannot be used: {error.orig}") from error
-        raise click.ClickException("The database is not prepared. Run `flask db upgrade`.") from error
-
-
 @click.command()
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
 @with_appcontext
 def predict(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Judge images and print the answers; nothing is stored.
+    """Predict the BI-RADS category of images and print it; nothing is stored.
 
-    The exit status is 1 if any file could not be judged.
+    The exit status is 1 if any file could not be read.
     """
     failed = False
     for path in paths:
@@ -62,7 +47,7 @@ def predict(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> N
 
 
 def _judge(path: Path) -> dict[str, Any]:
-    """Judge one file; the answer has either ``category`` and its companions, or ``error``."""
+    """Predict one file; the result has either ``category`` and related keys, or ``error``."""
     try:
         data = path.read_bytes()
         mammogram = decode(data, path.name, current_app.extensions["birads_settings"].tomosynthesis)
@@ -82,7 +67,7 @@ def _judge(path: Path) -> dict[str, Any]:
 
 
 def _as_text(answer: dict[str, Any]) -> str:
-    """Lines for people: the file, the category in words, the probabilities, the warnings."""
+    """Format a result as text: file, category, probabilities, warnings."""
     if "error" in answer:
         return f"{answer['file']}\n  not judged: {answer['error']}"
     code = answer["category"]
@@ -125,7 +110,7 @@ def list_users() -> None:
 @click.argument("name")
 @click.argument("role", type=click.Choice([role.value for role in Role]))
 def change_role(name: str, role: str) -> None:
-    """Give an account another role."""
+    """Change the role of an account."""
     with one_line_errors():
         users.change_role(users.by_name(name), role)
     click.echo(f"{name} is {role} now.")
@@ -134,7 +119,7 @@ def change_role(name: str, role: str) -> None:
 @user_group.command("disable")
 @click.argument("name")
 def disable_user(name: str) -> None:
-    """Keep an account's owner out from now on; what the account did stays under its name."""
+    """Deactivate an account; its activity is retained."""
     with one_line_errors():
         users.deactivate(users.by_name(name))
     click.echo(f"{name} cannot sign in any more.")
@@ -143,7 +128,7 @@ def disable_user(name: str) -> None:
 @user_group.command("enable")
 @click.argument("name")
 def enable_user(name: str) -> None:
-    """Let an account's owner sign in again."""
+    """Reactivate an account."""
     with one_line_errors():
         users.activate(users.by_name(name))
     click.echo(f"{name} can sign in again.")
@@ -167,7 +152,7 @@ def _new_password(from_stdin: bool) -> str:
 
 
 def _password_from_stdin() -> str:
-    """The first line of standard input."""
+    """Return the first line of standard input."""
     try:
         return sys.stdin.buffer.readline().decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -176,9 +161,9 @@ def _password_from_stdin() -> str:
 
 @token_group.command("create")
 @click.argument("name")
-@click.option("--for", "purpose", default="", help="What it is for, to tell it from others.")
+@click.option("--for", "purpose", default="", help="Purpose of the token, shown in the list of tokens.")
 def create_token(name: str, purpose: str) -> None:
-    """Print a new key to the API for the account NAME; it cannot be shown again."""
+    """Create an API token for the account NAME and print it; it cannot be shown again."""
     with one_line_errors():
         click.echo(tokens.create(users.by_name(name), purpose))
 
@@ -188,7 +173,7 @@ def create_token(name: str, purpose: str) -> None:
 @click.option("--as", "name", required=True, metavar="NAME", help="An administrator's account.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
-    """Print whom PSEUDONYM stands for; asks for the administrator's password, and is put on record."""
+    """Print the patient of PSEUDONYM; asks for the administrator's password and is recorded in the audit log."""
     password = _password_from_stdin() if password_stdin else click.prompt("Password", hide_input=True)
     with one_line_errors():
         rate_limit.register(name, "console")
@@ -210,7 +195,7 @@ def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
 
 @db_group.command("upgrade")
 def upgrade() -> None:
-    """Prepare the database, or bring it to this version of the product."""
+    """Create the database, or migrate it to this version."""
     with one_line_errors():
         migrate.upgrade()
 

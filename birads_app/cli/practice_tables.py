@@ -8,7 +8,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
-from birads_app.cli.commands import one_line_errors
+from birads_app.cli.console_errors import one_line_errors
 from birads_app.practice import outcome_table
 from birads_app.practice.audit import Audit, audit
 from birads_app.practice.dataset_export import ExportSummary, export_dataset
@@ -18,7 +18,7 @@ from birads_app.records import assessment_queries, outcomes, signed_assessments,
 from birads_app.records.signed_assessments import Filters
 from birads_app.records.users import CONSOLE
 
-practice_group = AppGroup("practice", help="How readers, model and outcomes agree.")
+practice_group = AppGroup("practice", help="Practice audit: agreement of readers, model and outcomes.")
 _DATE = click.DateTime(["%Y-%m-%d"])
 
 
@@ -28,9 +28,9 @@ def init_app(app: Flask) -> None:
 
 
 @practice_group.command("status")
-@click.option("--model", metavar="NAME", help="Only what was read with this model.")
+@click.option("--model", metavar="NAME", help="Only exams read with this model.")
 def status(model: str | None) -> None:
-    """Print the figures of all signed exams; the exit status is 1 where the model's calibration has changed."""
+    """Print the practice audit of all signed exams; the exit status is 1 if the model's calibration has drifted."""
     with one_line_errors():
         signed = signed_assessments.load()
     found = audit(signed, signed.chosen(Filters(model=model)))
@@ -72,9 +72,9 @@ def _figure(figure: Estimate) -> str:
 
 @practice_group.command("import")
 @click.argument("table", metavar="FILE", type=click.File("rb"))
-@click.option("--check", is_flag=True, help="Only say what would be entered.")
+@click.option("--check", is_flag=True, help="Only check the file; enter nothing.")
 def import_outcomes(table: BinaryIO, check: bool) -> None:
-    """Enter outcomes from a CSV: every line of it, or none where one cannot be used."""
+    """Import outcomes from a CSV file: all of its lines, or none if one is invalid."""
     with one_line_errors():
         plan = outcome_table.plan(table.read())
         for problem in plan.problems:

@@ -8,7 +8,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from birads_app.cli.commands import one_line_errors
+from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import Settings, SettingsError
 from birads_app.records import audit_log, outbox, users
 from birads_app.services import startup
@@ -26,7 +26,7 @@ def init_app(app: Flask) -> None:
 
 @dicom_group.command("receive")
 def receive() -> None:
-    """Receive studies until stopped, make exams of them, and send the results to the PACS."""
+    """Receive studies as exams until stopped, and send the results to the PACS."""
     from birads_app.pacs import worker
     from birads_app.pacs.results import destination_of
     from birads_app.pacs.storage_scp import Provider
@@ -62,9 +62,9 @@ def receive() -> None:
 @click.option("--study", metavar="UID", help="Study Instance UID.")
 @click.option("--from", "first", type=_DATE, help="First study date, with --to.")
 @click.option("--to", "last", type=_DATE, help="Last study date.")
-@click.option("--modality", default="MG", show_default=True, help="A modality of the studies, with --from.")
+@click.option("--modality", default="MG", show_default=True, help="Modality of the studies, with --from.")
 def fetch(study: str | None, first: datetime | None, last: datetime | None, modality: str) -> None:
-    """Fetch studies from the DICOMweb server and make exams of them; images that an exam has are left out."""
+    """Fetch studies from the DICOMweb server as exams; images already stored are skipped."""
     from birads_app.pacs import dicomweb_client as fetching
     from birads_app.pacs import worker
     from birads_app.pacs.results import dicom_web_of
@@ -94,7 +94,7 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
 
 @dicom_group.command("status")
 def status() -> None:
-    """Show what waits to be taken in or sent, and why results were not sent."""
+    """Show waiting studies and results, and why results were not sent."""
     from birads_app.pacs import worker
 
     with one_line_errors():
@@ -113,7 +113,7 @@ def status() -> None:
 
 @dicom_group.command("retry")
 def retry() -> None:
-    """Send results that did not arrive again, now; `flask dicom receive` does it."""
+    """Schedule failed results to be sent again at once by `flask dicom receive`."""
     with one_line_errors():
         click.echo(f"To be sent again: {outbox.retry_all()}")
 
