@@ -1,6 +1,6 @@
-"""From the answers to single views to one for each breast, and one for the exam.
+"""Aggregate predictions of views into predictions of breasts and of the exam.
 
-A breast's probabilities are pooled from those of its views by the pooling in the model's bundle
+A breast's probabilities are pooled from those of its views by the rule in the model's bundle
 (:mod:`training.evaluation.per_breast` chooses it). The exam's category is that of the more suspicious breast (the
 index breast), in the order of the BI-RADS final assessment.
 """
@@ -12,11 +12,11 @@ import numpy as np
 
 from birads_app.terms.views import SIDES
 
-# From the least to the most pressing, as the overall assessment of an exam follows the worst finding. A 4 that is not
-# divided may be any of its divisions; it stands behind the one that asks for less.
+# From the least to the most urgent: the overall assessment of an exam follows its worst finding. A 4 without
+# subdivision may be any of them; it ranks just above 4A.
 PRESSING = ("1", "2", "3", "6", "0", "4A", "4", "4B", "4C", "5")
 STANDARD_VIEWS = ("CC", "MLO")
-# Categories that ask for tissue: what a model gives to them together is called suspicion here.
+# Categories with tissue diagnosis as management; their probabilities are summed to p_suspicious.
 SUSPICIOUS = ("4", "5")
 
 
@@ -43,11 +43,11 @@ DEFAULT_POOLING = "mean"
 
 @dataclass(frozen=True)
 class ViewPrediction:
-    """One image's answer.
+    """Prediction of one image.
 
-    laterality, view : ``"L"`` or ``"R"``, and ``"CC"``, ``"MLO"``, ...; None where unknown
+    laterality, view : ``"L"`` or ``"R"``, and ``"CC"``, ``"MLO"``, ...; None if unknown
     probabilities : by category, calibrated
-    standard : False for spot, magnification and implant-displaced views, which take no part
+    standard : False for spot, magnification and implant-displaced views, which are left out
     """
 
     laterality: str | None
@@ -58,10 +58,10 @@ class ViewPrediction:
 
 @dataclass(frozen=True)
 class BreastPrediction:
-    """One breast's answer.
+    """Prediction of one breast.
 
-    laterality : None for images whose side is unknown, taken together
-    views : those it comes from; None for one that is unknown
+    laterality : None for all images of unknown side together
+    views : views that were pooled; None for an unknown one
     missing : standard views that the exam lacks
     """
 
@@ -74,12 +74,12 @@ class BreastPrediction:
 
 @dataclass(frozen=True)
 class ExamPrediction:
-    """The exam's answer.
+    """Prediction of an exam.
 
-    category : of the more suspicious breast
-    breasts : right, left, then unknown; those alone of which there is an image
+    category : of the index breast, the more suspicious one
+    breasts : right, left, then unknown, as far as there are images
     absent : sides without any standard image
-    left_out : images that took no part
+    left_out : number of images that were left out
     """
 
     category: str
@@ -89,25 +89,25 @@ class ExamPrediction:
 
     @property
     def index_breast(self) -> BreastPrediction:
-        """The breast that the exam's category comes from; of two, the one that is more certain of it."""
+        """The breast that determines the exam's category; of two, the one with the higher probability of it."""
         named = [breast for breast in self.breasts if breast.category == self.category]
         return max(named, key=lambda breast: breast.probabilities[self.category])
 
     @property
     def p_suspicious(self) -> float:
-        """The probability of category 4 or higher in the more suspicious breast, 0..1."""
+        """Probability of category 4 or higher in the more suspicious breast, 0..1."""
         return max(sum(breast.probabilities.get(code, 0.0) for code in SUSPICIOUS) for breast in self.breasts)
 
 
 def pool(probabilities: Sequence[Mapping[str, float]], pooling: str) -> dict[str, float]:
-    """One breast's probabilities from those of its views, at least one; raises KeyError for an unknown pooling."""
+    """Pool the probabilities of at least one view; raises KeyError for an unknown rule."""
     codes = list(probabilities[0])
     values = np.array([[one[code] for code in codes] for one in probabilities])
     return dict(zip(codes, POOLING[pooling](values).tolist(), strict=True))
 
 
 def aggregate(views: Sequence[ViewPrediction], pooling: str) -> ExamPrediction | None:
-    """Put an exam's views together; None where not one of them is a standard view."""
+    """Aggregate an exam's views; returns None if none of them is a standard view."""
     standard = [view for view in views if view.standard]
     breasts = tuple(
         _breast(side, images, pooling)

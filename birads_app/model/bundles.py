@@ -1,9 +1,9 @@
-"""A model on disk: a folder that describes itself, is checked before it is read, and holds no code.
+"""Model bundles: self-describing folders, verified before they are read, without any code.
 
 ``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
-(frozen graphs, float16 weights), ``evaluation.json``, and where there are such ``report.html``,
+(frozen graphs, float16 weights), ``evaluation.json``, and optionally ``report.html``,
 ``familiarity.npz`` (arrays) and ``familiarity.md``, which belongs to the card.
-``models/CURRENT`` lists the names that were promoted, oldest first; the last line serves.
+:mod:`birads_app.model.registry` keeps which of them serves.
 """
 
 import hashlib
@@ -40,11 +40,11 @@ class Bundle:
 
     classes : BI-RADS codes in the order of the head's logits
     size : side of the square input in pixels
-    temperature : what logits are divided by before the softmax
-    threshold : of the prediction sets (:mod:`birads_app.model.conformal`); None where it has none
+    temperature : divisor of the logits before the softmax
+    threshold : of the prediction sets (:mod:`birads_app.model.conformal`); None if it has none
     pooling : rule by which a breast's views are pooled (:mod:`birads_app.model.aggregation`)
-    demonstration : True where the model only shows what the product does
-    ood_detector : tells which images are unlike those it learned from; None where it cannot
+    demonstration : True for a demonstration model
+    ood_detector : detector of out-of-distribution images; None if it has none
     card : the model card, Markdown
     """
 
@@ -105,21 +105,21 @@ def write(
     report: str | None = None,
     ood_detector: OodDetector | None = None,
 ) -> Path:
-    """Write a bundle whole or not at all.
+    """Write a bundle atomically.
 
     Parameters
     ----------
-    models : the folder of bundles; made where it is missing
+    models : folder of bundles; created if missing
     manifest : ``classes, demonstration, preprocessing {version, size}, head {kind, ...}, temperature``, and
         whatever else should be kept (``prediction_set {level, threshold}``, ``exam_rule``, ``created``,
         ``backbone``, ``training``); ``schema``, ``name`` and ``files`` are filled in
     report : the page ``report.html``, if there is one
-    ood_detector : tells which images are unlike those it learned from
+    ood_detector : detector of out-of-distribution images
 
     Raises
     ------
     BundleError
-        The name cannot be a folder's, or is taken.
+        The name is invalid or taken.
     """
     target = models / check_name(name)
     if target.exists():
@@ -142,9 +142,9 @@ def write(
 
 
 def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figures: dict[str, Any]) -> None:
-    """Let an existing bundle tell which images are unlike those it learned from, in place of what it had.
+    """Add an OOD detector to a bundle, or replace the one that it has.
 
-    The bundle is whole at every moment: files count once the manifest names them.
+    The bundle is valid at every moment, because files count only once the manifest names them.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figure
 
 
 def check_name(name: str) -> str:
-    """Give the name back if it can be a bundle's; raise BundleError otherwise."""
+    """Return a valid bundle name unchanged; raises BundleError otherwise."""
     if not _NAME.fullmatch(name):
         raise BundleError(
             msg(
@@ -180,18 +180,18 @@ def check_name(name: str) -> str:
 
 
 def list_names(models: Path) -> list[str]:
-    """Names of all bundles in the folder, sorted; verified or not."""
+    """Return the names of all bundles in the folder, sorted, without verifying them."""
     return sorted(manifest.parent.name for manifest in models.glob(f"[!.]*/{MANIFEST}"))
 
 
 def version(models: Path, name: str) -> str:
-    """The digest of a bundle's manifest, which has those of all its files; "removed" where the bundle is gone."""
+    """Return the SHA-256 digest of a bundle's manifest, which has those of its files; "removed" if it is gone."""
     manifest = models / name / MANIFEST
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "removed"
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest and check that this program understands it."""
+    """Read the manifest and check its schema."""
     try:
         manifest = json.loads((path / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
@@ -286,7 +286,7 @@ def _ood_detector(file: Path) -> OodDetector:
 
 
 def _entry(data: bytes) -> dict[str, Any]:
-    """What the manifest says about a file."""
+    """Return the manifest's entry for a file."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 

@@ -1,4 +1,4 @@
-"""Which categories are possible? Sets that hold the true one as often as promised.
+"""Conformal prediction sets: sets of categories that contain the true one at a chosen level.
 
 Split conformal prediction (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005) with the
 contiguous sets for ordered categories of Lu, Angelopoulos and Pomerantz (Improving Trustworthiness of AI
@@ -7,11 +7,11 @@ with the most probable category and grows to the more probable neighbour until i
 threshold. A label's score is the probability gathered before it joins, and the threshold is a quantile of the
 true labels' scores on held-out images.
 
-Images of one patient are alike, so that patients, not images, are exchangeable. A patient's score is therefore
-the highest of her images: for at least nine in ten new patients the sets of all images hold the true
-categories. That is more than nine in ten images, on the cautious side. Two things speak against an exact
-promise: the same held-out patients chose the temperature and the epoch to stop at, and patients from
-elsewhere are not exchangeable with them at all.
+Images of one patient are correlated, so patients are exchangeable, images are not. A patient's score is therefore
+the highest score of her images: for at least 90% of new patients the sets of all images contain the true
+categories, which is conservative for single images. Coverage is not exact for two reasons: the temperature and the
+epoch of early stopping were chosen on the same held-out patients, and patients from elsewhere are not exchangeable
+with them.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LEVEL = 0.9
 
 
 def nonconformity_scores(probabilities: np.ndarray) -> np.ndarray:
-    """The probability gathered before each category joins the growing set.
+    """Return the cumulative probability of the set before each category joins it.
 
     Parameters
     ----------
@@ -50,18 +50,18 @@ def nonconformity_scores(probabilities: np.ndarray) -> np.ndarray:
 def fit_threshold(
     probabilities: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray, level: float = LEVEL
 ) -> float:
-    """The threshold with which sets hold the truth for a share ``level`` of new patients.
+    """Fit the threshold at which sets contain the true category for a share ``level`` of new patients.
 
     Parameters
     ----------
-    probabilities : (n, classes), of images that the head was not trained on
+    probabilities : (n, classes), of held-out images
     labels : int array of shape (n,), index of the true category
     patients : n ids
 
     Returns
     -------
-    0 (the most probable category alone) to 1 (every category). It is 1 where there are too few patients to
-    promise anything else, fewer than nine at a level of 0.9.
+    0 (the most probable category alone) to 1 (all categories); 1 if there are too few patients, fewer than nine at
+    a level of 0.9.
     """
     scores = nonconformity_scores(probabilities)[np.arange(len(labels)), labels]
     _, group = np.unique(np.asarray(patients), return_inverse=True)
@@ -72,5 +72,5 @@ def fit_threshold(
 
 
 def in_prediction_set(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """The sets: bool array of shape (n, classes), at least one True in a row and all of them neighbours."""
+    """Return the prediction sets, bool array of shape (n, classes): at least one True per row, all contiguous."""
     return np.asarray(nonconformity_scores(probabilities) <= threshold)

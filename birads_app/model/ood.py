@@ -1,12 +1,12 @@
-"""Is an image like those that the model learned from? Its distance to the nearest of them.
+"""Out-of-distribution (OOD) detection by the distance to the nearest training image.
 
-Distances are measured between features: the averages of the feature map's channels, brought to length 1, as in
-Sun, Ming, Zhu and Li, Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022. Of a training image
-the leading principal components are kept, which makes the file small; what an image has beside them counts in
-full. What is too far is told by held-out patients, whose images the model has not learned from either.
+Distances are measured between features: the averages of the feature map's channels, normalised to length 1, as in
+Sun, Ming, Zhu and Li, Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022. Only the leading principal
+components of training images are stored, to keep the file small; the residual of a new image counts in full. The
+threshold comes from images of held-out patients.
 
-It notes other body parts and pictures in negative. It does not notice everything that is unusual in a mammogram,
-and a familiar image may be judged wrongly all the same.
+It detects other body parts and inverted images. It does not detect everything unusual in a mammogram, and an
+image within the distribution may still be misclassified.
 """
 
 import io
@@ -18,8 +18,8 @@ import numpy as np
 
 from birads_app.terms.messages import msg
 
-# An image is called unlike the others where it is further away than this share of the held-out patients' images;
-# than all of them, where these are fewer than a hundred.
+# An image is OOD if it is further away than this share of the held-out patients' images; than all of them, if there
+# are fewer than a hundred.
 LEVEL = 0.99
 WARNING = msg("out-of-distribution")
 _COMPONENTS = 32
@@ -27,17 +27,17 @@ _HALVES = ("mean", "axes", "known")
 
 
 def average(maps: np.ndarray) -> np.ndarray:
-    """Features to compare: feature maps, float (..., rows, columns, channels), to float (..., channels)."""
+    """Average feature maps, float (..., rows, columns, channels), to features, float (..., channels)."""
     return np.asarray(maps.mean(axis=(-3, -2)))
 
 
 @dataclass(frozen=True)
 class OodDetector:
-    """Where the images lie that a model learned from, and how far from them others do.
+    """Detector of out-of-distribution images.
 
-    mean : float32 (channels,), of the features brought to length 1
+    mean : float32 (channels,), mean of the normalised features
     axes : float32 (channels, components)
-    known : float32 (n, components), images that the model learned from
+    known : float32 (n, components), training images
     tried : float32 (m,), rising; distances of images of held-out patients
     """
 
@@ -47,7 +47,7 @@ class OodDetector:
     tried: np.ndarray
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """How far each image is from the nearest known one, float (n,) from 0 to 2.
+        """Return the distance of each image to the nearest training image, float (n,) from 0 to 2.
 
         Parameters
         ----------
@@ -59,20 +59,20 @@ class OodDetector:
         return np.asarray(np.sqrt(np.maximum(squares, 0)))
 
     def exceeded(self, features: np.ndarray) -> np.ndarray:
-        """The share of tried images that are nearer than each image, float (n,) from 0 to 1."""
+        """Return the share of held-out images that are nearer than each image, float (n,) from 0 to 1."""
         return np.asarray(np.searchsorted(self.tried, self.distances(features)) / len(self.tried))
 
     def is_ood(self, features: np.ndarray) -> np.ndarray:
-        """Which images are unlike the known ones, bool (n,)."""
+        """Return True for each out-of-distribution image, bool (n,)."""
         return np.asarray(self.exceeded(features) >= LEVEL)
 
     @cached_property
     def _lengths(self) -> np.ndarray:
-        """Squared lengths of the known images, (n,); rounded axes are not quite orthogonal."""
+        """Squared lengths of the training images, (n,); rounded axes are not exactly orthogonal."""
         return np.asarray(((self.known @ (self.axes.T @ self.axes)) * self.known).sum(axis=1))
 
     def to_bytes(self) -> bytes:
-        """As the file that :func:`read` takes: arrays, float16 but for the distances."""
+        """Return the content of a file for :func:`read`: arrays in float16, distances in full precision."""
         stream = io.BytesIO()
         halves = {name: getattr(self, name).astype(np.float16) for name in _HALVES}
         np.savez(stream, allow_pickle=False, tried=self.tried, **halves)
@@ -80,12 +80,12 @@ class OodDetector:
 
 
 def read(data: bytes) -> OodDetector:
-    """Read what :meth:`OodDetector.to_bytes` wrote; raises ValueError where it is something else."""
+    """Read what :meth:`OodDetector.to_bytes` wrote; raises ValueError for anything else."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = {name: np.asarray(file[name], np.float32) for name in (*_HALVES, "tried")}
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError("there are no arrays of a familiarity in it") from error
+        raise ValueError("it holds no arrays of an OOD detector") from error
     shapes = [found[name].shape for name in _HALVES]
     channels, components = shapes[1] if len(shapes[1]) == 2 else (0, 0)
     fits = shapes[0] == (channels,) and shapes[2][1:] == (components,) and len(found["known"])
@@ -95,7 +95,7 @@ def read(data: bytes) -> OodDetector:
 
 
 def fit(training: np.ndarray, held_out: np.ndarray) -> OodDetector:
-    """Know the images that a model learned from, and try those of patients that it did not learn from.
+    """Fit a detector to training images, with its threshold from held-out patients.
 
     Parameters
     ----------
@@ -112,11 +112,11 @@ def fit(training: np.ndarray, held_out: np.ndarray) -> OodDetector:
 
 
 def _unit(features: np.ndarray) -> np.ndarray:
-    """Features brought to length 1, float32."""
+    """Normalise features to length 1, float32."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return np.asarray(features / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
-    """Rounded as the file keeps them, float32."""
+    """Round to float16 as in the file; returns float32."""
     return np.asarray(values, np.float16).astype(np.float32)

@@ -1,4 +1,4 @@
-"""One mammogram in, one answer out."""
+"""Prediction for single mammograms, and the model that serves."""
 
 import logging
 import threading
@@ -22,18 +22,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImagePrediction:
-    """The model's answer for one image.
+    """Prediction for one image.
 
-    category : code of the most probable category
+    category : code of the predicted category
     probabilities : calibrated, by code in the bundle's class order; sum 1
-    prediction_set : codes of neighbouring categories among which the true one lies as often as the bundle promises
-        (:mod:`birads_app.model.conformal`); empty where it promises nothing
-    maps : by code, float32 array of shape (7, 7): what the place says for the category, in log odds
-        above the average place (:func:`birads_app.model.occlusion.weight_of_evidence`)
+    prediction_set : codes of contiguous categories that contain the true one at the bundle's level
+        (:mod:`birads_app.model.conformal`); empty if the bundle has no threshold
+    maps : by code, float32 array of shape (7, 7): weight of evidence of each cell, in log odds above the
+        average cell (:func:`birads_app.model.occlusion.weight_of_evidence`)
     box : the square of the image that the maps cover; may reach outside of the image
-    flipped : True where the maps belong to the mirror image
-    warnings : what speaks against trusting the answer, as messages
-    inside : bool array of shape (size, size) over the box, mirrored as the maps; True where the breast is
+    flipped : True if the maps belong to the mirrored image
+    warnings : reasons for caution, as messages
+    inside : breast mask over the box, bool array of shape (size, size), mirrored like the maps
     """
 
     category: str
@@ -63,7 +63,7 @@ class Predictor:
         return cls(bundle, open_engine(bundle, engine, precision, threads))
 
     def predict(self, mammogram: Mammogram) -> ImagePrediction:
-        """Judge one image; raises NotAMammogram where it must not be judged."""
+        """Predict one image; raises NotAMammogram for unsuitable images."""
         warnings = mammogram.notes + quality.check(mammogram)
         seen = preprocess.prepare(mammogram, self.bundle.size)
         maps = self.engine.maps(seen.tensor[None])[0]
@@ -81,18 +81,18 @@ class Predictor:
             flipped=seen.flipped,
             model=self.bundle.name,
             demonstration=self.bundle.demonstration,
-            warnings=warnings + self._strange(maps),
+            warnings=warnings + self._ood_warning(maps),
             inside=seen.inside,
         )
 
-    def _strange(self, maps: np.ndarray) -> tuple[Message, ...]:
-        """A warning where an image is unlike those the model learned from; none where the bundle cannot tell."""
+    def _ood_warning(self, maps: np.ndarray) -> tuple[Message, ...]:
+        """Return a warning for an out-of-distribution image; none if the bundle has no OOD detector."""
         known = self.bundle.ood_detector
-        far = known is not None and known.is_ood(ood.average(maps)[None])[0]
-        return (ood.WARNING,) if far else ()
+        strange = known is not None and known.is_ood(ood.average(maps)[None])[0]
+        return (ood.WARNING,) if strange else ()
 
     def _prediction_set(self, probabilities: np.ndarray) -> tuple[str, ...]:
-        """The prediction set of one image; empty where the bundle has no threshold."""
+        """Return the prediction set of one image; empty if the bundle has no threshold."""
         if self.bundle.threshold is None:
             return ()
         held = conformal.in_prediction_set(probabilities[None], self.bundle.threshold)[0]
@@ -100,9 +100,9 @@ class Predictor:
 
 
 class ModelSource:
-    """Gives the model that serves now, and follows promotions without a restart.
+    """Source of the model that serves, which follows promotions without a restart.
 
-    While one thread loads a newcomer the others are given the model before it.
+    While one thread loads a new model, other threads use the previous one.
     """
 
     def __init__(
@@ -115,27 +115,27 @@ class ModelSource:
         self._predictor: Predictor | None = None
 
     def get(self) -> Predictor:
-        """The current predictor.
+        """Return the current predictor.
 
         Raises
         ------
         NoModel, BundleError
-            No model was promoted, or it cannot be read and none was loaded before. With one loaded, a broken
-            newcomer is logged and the loaded one goes on serving.
+            No model was promoted, or it cannot be read and none was loaded before. If one is loaded, a damaged
+            new model is logged and the loaded one remains.
         """
-        seen, loaded = self._seen, self._predictor  # in this order: the model is set before what was seen
+        seen, loaded = self._seen, self._predictor  # in this order: _follow sets the model first
         if loaded is not None and seen == self._state():
             return loaded
         if not self._lock.acquire(blocking=loaded is None):
             assert loaded is not None
-            return loaded  # another thread is loading the newcomer, which takes seconds
+            return loaded  # another thread is loading the new model, which takes seconds
         try:
             return self._follow()
         finally:
             self._lock.release()
 
     def _follow(self) -> Predictor:
-        """Load what CURRENT names, or keep what is loaded. One thread at a time."""
+        """Load the model named in CURRENT if it changed; one thread at a time."""
         state = self._state()
         if self._predictor is None or self._seen != state:
             self._predictor = self._load()

@@ -1,4 +1,10 @@
-"""Assemble encapsulated pixel data into one codestream for each frame (PS3.5 A.4)."""
+"""Assemble encapsulated pixel data into one codestream for each frame (PS3.5 A.4).
+
+pydicom.encaps.generate_frames is not used, because it is less tolerant: it trusts every Basic Offset Table, and so
+returns empty or merged frames for a table that is unsorted, points between fragments or lists another number of
+frames; it searches for the end of a codestream in 10 bytes only; and it copies every fragment.
+``tests/imaging/test_encapsulation.py`` shows each case.
+"""
 
 import struct
 from collections.abc import Sequence
@@ -7,22 +13,22 @@ from itertools import pairwise
 from birads_app.terms.errors import UnreadableImage
 from birads_app.terms.messages import msg
 
-_END = b"\xff\xd9"  # last marker of JPEG, JPEG-LS and JPEG 2000 codestreams
-_PADDING = 16  # bytes of padding after it that are put up with
+_END = b"\xff\xd9"  # end of JPEG, JPEG-LS and JPEG 2000 codestreams
+_PADDING = 16  # bytes of padding after it that are tolerated
 
 
 def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryview]:
-    """Join fragments to frames; a frame of one fragment, as most are, is not copied.
+    """Join fragments into frames; frames of one fragment, the usual case, are not copied.
 
     Parameters
     ----------
-    fragments : the offset table, which may be empty, and the fragments
-    count : number of frames that the header declares
+    fragments : Basic Offset Table, which may be empty, and fragments
+    count : number of frames declared in the header
 
     Raises
     ------
     UnreadableImage
-        The fragments make up another number of frames.
+        The fragments do not make up this number of frames.
     """
     table, *fragments = parts or (memoryview(b""),)
     if count == 1:
@@ -49,7 +55,7 @@ def is_whole(frame: memoryview) -> bool:
 
 
 def _by_offsets(table: memoryview, fragments: list[memoryview]) -> list[list[memoryview]]:
-    """Group fragments by the Basic Offset Table; none where it is empty or points at no fragment."""
+    """Group fragments by the Basic Offset Table; returns no group if it is empty or does not fit the fragments."""
     starts, position = {}, 0
     for index, fragment in enumerate(fragments):
         starts[position] = index
