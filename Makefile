@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 NAME   ?= birads-demo
+# COMPARE_WITH was called BESIDE, which is still taken.
+COMPARE_WITH ?= $(BESIDE)
 
 BIN     := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
@@ -25,9 +27,9 @@ run: $(RUNTIME) ## Install what is needed and serve: make run [HOST=127.0.0.1] [
 	exec $(BIN)/gunicorn --config gunicorn.conf.py wsgi:app
 
 .PHONY: shipped-model
-shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DATA=folder [NAME=birads-demo] [BESIDE=folder]
+shipped-model: $(RUNTIME) ## Train the shipped model anew: make shipped-model DATA=folder [NAME=birads-demo] [COMPARE_WITH=folder]
 	@[[ -n "$(DATA)" ]] || { echo "Say where the data is: make shipped-model DATA=folder" >&2; exit 2; }
-	$(BIN)/flask train --recipe shipped --data "$(DATA)" --name "$(NAME)" $(if $(BESIDE),--beside "$(BESIDE)")
+	$(BIN)/flask train --preset demo --data "$(DATA)" --name "$(NAME)" $(if $(COMPARE_WITH),--compare-with "$(COMPARE_WITH)")
 
 ##@ Develop
 
