@@ -1,1 +1,1 @@
-"""From uploaded files to stored exams."""
+"""Intake of uploaded and received files as exams."""

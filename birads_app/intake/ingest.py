@@ -1,7 +1,7 @@
-"""The one way of an upload, for pages and API alike: all files are read and judged, then all or none kept.
+"""Ingestion of files, shared by pages, API and PACS: all files are read and predicted, then all or none are stored.
 
-What is read, judged and kept is the file without the patient's identity, unless a setting says otherwise; the
-identity is kept apart, sealed.
+The file that is predicted and stored is the de-identified one, unless a setting says otherwise; the identity is stored
+separately and encrypted.
 """
 
 import unicodedata
@@ -38,7 +38,7 @@ _FAILURE_MAX = 500
 
 @dataclass(frozen=True)
 class FileProblem:
-    """Reason why one file is refused; ``filename`` is empty where the upload as a whole is refused.
+    """Reason why a file is refused; ``filename`` is empty if the upload as a whole is refused.
 
     kind : class of the domain error, from which the web derives the HTTP status. The class and not the error itself,
         whose traceback would keep the file's bytes in memory.
@@ -65,7 +65,7 @@ class TooManyFiles(InputError):
 
 
 class IntakeRefused(BiradsError):
-    """An upload is not taken in; ``problems`` tells of each file that is to blame."""
+    """An upload is refused; ``problems`` has a reason for each file concerned."""
 
     def __init__(self, problems: list[FileProblem]) -> None:
         super().__init__(join((problem.line for problem in problems), lines=True))
@@ -75,28 +75,26 @@ class IntakeRefused(BiradsError):
 def ingest_exam(
     uploads: Iterable[tuple[str, bytes]], user: User, *, exam_id: str | None = None, partial: bool = False
 ) -> Exam:
-    """Read, judge and store the files of one exam.
+    """Read, predict and store the files of one exam.
 
     Parameters
     ----------
-    uploads : names and contents in the order of the exam's images; best lazy, for each content is let go
-        before the next is asked for. Their number should have passed :func:`check_count` before.
-    user : the reader the exam belongs to
-    exam_id : under which it is stored, so that who repeats this after a crash makes no second exam
-    partial : leave out files that cannot be used, rather than refuse them all; how many there may be is up to
-        who asks for it, and not to BIRADS_MAX_FILES
+    uploads : names and contents in the order of the exam's images, best lazily, because each content is released
+        before the next is read. Their number should have passed :func:`check_count`.
+    user : uploader of the exam
+    exam_id : id of the exam, so that a repeat after a crash creates no second one
+    partial : leave out unusable files instead of refusing all; BIRADS_MAX_FILES does not apply then
 
     Raises
     ------
     IntakeRefused
-        There are no files, too many, or some that cannot be used; where ``partial``, none that can. Nothing is
-        stored.
+        There are no files, too many, or some are unusable; if ``partial``, all are unusable. Nothing is stored.
     NoModel, BundleError
-        There is no model to judge them.
+        There is no model.
     """
     draft = files.open_draft()
     try:
-        exam, problems = _judged(uploads, user, draft, exam_id, partial)
+        exam, problems = _predict_exam(uploads, user, draft, exam_id, partial)
         if not (partial and exam.images):
             if problems:
                 raise IntakeRefused(problems)
@@ -107,9 +105,9 @@ def ingest_exam(
 
 
 def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
-    """Record an exam of which nothing could be read, so that somebody sees that it came and why it is empty.
+    """Store a failed exam without images, so that the worklist shows that it arrived and why it is empty.
 
-    Not where its study has an exam already: what comes later is mostly no image.
+    If its study has an exam already, only log it: later objects are rarely images.
     """
     exam = Exam(id=exam_id, uploader_id=user.id, model="", demonstration=False, status=Status.FAILED)
     exam.failure = _in_short(problem.message for problem in refusal.problems)
@@ -119,7 +117,7 @@ def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefuse
         exam.exam_date = _date(
             identity.study_date if plain else pseudonyms.date(identity.study_date, identity)
         )
-        _seal(exam, identity)
+        _attach_identity(exam, identity)
     if exam.study_uid and exams.of_study(exam.study_uid):
         audit_log.log(user.name, "refuse study", exam_id)
         return
@@ -131,7 +129,7 @@ def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefuse
 
 
 def _in_short(messages: Iterable[str]) -> Message:
-    """Each message once, as many as there is room for in the list of exams."""
+    """Join the distinct messages, as many as fit into the worklist."""
     kept: list[str] = []
     for message in dict.fromkeys(messages):
         if not kept or sum(map(len, kept)) + len(message) <= _FAILURE_MAX:
@@ -140,7 +138,7 @@ def _in_short(messages: Iterable[str]) -> Message:
 
 
 def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
-    """Read, judge and store files of one exam or several, archives among them: all exams, or none.
+    """Read, predict and store files of one or several exams, including archives: all exams, or none.
 
     Raises
     ------
@@ -158,13 +156,13 @@ def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
     drafts = [files.open_draft() for _ in groups]
     taken: list[Exam] = []
     try:
-        judged = [
-            _judged(((upload.name, upload.read()) for upload in group), user, draft)
+        predicted = [
+            _predict_exam(((upload.name, upload.read()) for upload in group), user, draft)
             for group, draft in zip(groups, drafts, strict=True)
         ]
-        if problems := [problem for _, found_problems in judged for problem in found_problems]:
+        if problems := [problem for _, found_problems in predicted for problem in found_problems]:
             raise IntakeRefused(problems)
-        for (exam, _), draft in zip(judged, drafts, strict=True):
+        for (exam, _), draft in zip(predicted, drafts, strict=True):
             taken.append(exams.store(exam, draft, user))
         return taken
     except BaseException:
@@ -176,14 +174,14 @@ def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
             files.discard(draft)
 
 
-def _judged(
+def _predict_exam(
     uploads: Iterable[tuple[str, bytes]],
     user: User,
     draft: Path,
     exam_id: str | None = None,
     partial: bool = False,
 ) -> tuple[Exam, list[FileProblem]]:
-    """An exam that is not stored yet, its images' files in the draft, and what cannot be used."""
+    """Predict the files; return the exam, which is not stored yet, and the problems of unusable files."""
     predictor: Predictor = current_app.extensions["birads_models"].get()
     exam = Exam(
         id=exam_id or uuid.uuid4().hex,
@@ -196,7 +194,7 @@ def _judged(
 
 
 def check_count(count: int) -> None:
-    """Raise IntakeRefused where an upload has no file or more than BIRADS_MAX_FILES."""
+    """Raise IntakeRefused if an upload has no file or more than BIRADS_MAX_FILES."""
     limit = current_app.extensions["birads_settings"].max_files
     if count == 0:
         raise IntakeRefused([FileProblem("", msg("no-files"), NoFiles)])
@@ -210,7 +208,7 @@ def check_count(count: int) -> None:
 
 
 def base_name(filename: str) -> str:
-    """The last part of an uploaded file's name, printable and not too long; shown, never used as a path."""
+    """Return the last part of an uploaded file's name, printable and shortened; shown, never used as a path."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C").strip()
     return name[:_FILENAME_MAX] or "unnamed"
@@ -224,41 +222,41 @@ def _read_all(
     predictor: Predictor,
     partial: bool,
 ) -> list[FileProblem]:
-    """Add each file's image to the exam and the draft; give the problems of those that cannot be used."""
+    """Add each file's image to the exam and the draft; return the problems of unusable files."""
     problems: list[FileProblem] = []
     identity: Identity | None = None
     for filename, data in uploads:
         name = base_name(filename)
-        with ONE_PICTURE_AT_A_TIME:  # the engine uses every core for one anyway
+        with ONE_PICTURE_AT_A_TIME:  # the engine uses all cores for one image anyway
             try:
                 file = _read(data, name)
-                del data  # as large as the picture, and not needed while that is judged
+                del data  # as large as the picture, and not needed for the prediction
                 merged = identity if file.identity is None else merge(identity, file.identity)
                 prediction = predictor.predict(file.mammogram)
-                identity = merged  # only now: a file that cannot be used does not say whose the exam is
+                identity = merged  # only now: an unusable file must not determine the patient
             except InputError as error:
                 refused_files.count(user.name, error)
                 problems.append(FileProblem(name, error.message, type(error)))
                 continue
             if problems and not partial:
-                continue  # nothing will be stored; the rest is read for its problems alone
+                continue  # nothing will be stored; the rest is only checked for problems
             image = _image(exam, name, file, prediction)
             if identity is not None:
                 identity = _with_instance(identity, image, file)
             overlays = _overlays(file.mammogram, prediction)
             files.write_image(draft, image, file.data, file.mammogram, overlays)
     if identity is not None:
-        _seal(exam, identity)
+        _attach_identity(exam, identity)
     return problems
 
 
-def _seal(exam: Exam, identity: Identity) -> None:
+def _attach_identity(exam: Exam, identity: Identity) -> None:
     exam.pseudonym = _pseudonyms().patient(identity)
     identities.attach(exam, identity)
 
 
 def _read(data: bytes, name: str) -> PreparedFile:
-    """Read a file as it is going to be stored; raises InputError."""
+    """Prepare a file as it will be stored; raise InputError."""
     tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
     if _deidentifies():
         return prepare.without_identity(data, name, _pseudonyms(), tomosynthesis)
@@ -274,13 +272,13 @@ def _pseudonyms() -> Pseudonyms:
 
 
 def _image(exam: Exam, name: str, file: PreparedFile, prediction: ImagePrediction) -> Image:
-    """Add one judged image to the exam."""
+    """Add one predicted image to the exam."""
     mammogram, position = file.mammogram, len(exam.images)
     height, width = mammogram.pixels.shape
     image = Image(
         id=uuid.uuid4().hex,
         position=position,
-        # In the order of the upload: a name that somebody gave a file may be the patient's.
+        # Numbered in upload order, because a file's name may contain the patient's.
         filename=f"file-{position + 1}.{files.suffix(mammogram.source)}" if _deidentifies() else name,
         source=mammogram.source,
         view=mammogram.view,
@@ -303,7 +301,7 @@ def _image(exam: Exam, name: str, file: PreparedFile, prediction: ImagePredictio
 
 
 def _date(text: str) -> date | None:
-    """A date of DICOM, YYYYMMDD."""
+    """Parse a DICOM date, YYYYMMDD; None if it is not valid."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -311,14 +309,14 @@ def _date(text: str) -> date | None:
 
 
 def _with_instance(identity: Identity, image: Image, file: PreparedFile) -> Identity:
-    """The identity with the UIDs that an image had; pictures had none."""
+    """Add an image's original UIDs to the identity; pictures have none."""
     if file.instance is None:
         return identity
     return replace(identity, instances={**identity.instances, image.id: file.instance})
 
 
 def _overlays(mammogram: Mammogram, prediction: ImagePrediction) -> dict[str, np.ndarray]:
-    """Every category's map as a picture of shape (height, width, 4)."""
+    """Render each category's heat map as an RGBA picture of shape (height, width, 4)."""
     height, width = mammogram.pixels.shape
     box, flipped, shape = prediction.box, prediction.flipped, (height, width)
     mask = breast_mask(prediction.inside, box, flipped, shape)

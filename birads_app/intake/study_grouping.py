@@ -1,4 +1,4 @@
-"""An upload of any files -> the exams they belong to: archives are unpacked, files sorted by study."""
+"""Grouping of uploaded files into exams: archives are unpacked, and files grouped by study."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from birads_app.terms.messages import msg
 
 _ZIP = b"PK\x03\x04"
-# What burners and file managers put beside images: an index, notes, what Macs leave behind.
+# Files beside images on CDs and in archives: index, notes, and metadata of macOS.
 _NOT_IMAGES = frozenset(
     {".txt", ".md", ".html", ".htm", ".pdf", ".xml", ".inf", ".exe", ".ini", ".db", ".css", ".js"}
 )
@@ -23,23 +23,23 @@ _FILE_MAX = 1 << 30  # bytes of one unpacked file: the largest tomosynthesis vol
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that was sent; ``read`` gives its bytes, and may be asked more than once."""
+    """An uploaded file; ``read`` returns its bytes and may be called repeatedly."""
 
     name: str
     read: Callable[[], bytes]
 
 
 def unpack(uploads: Iterable[Upload], most: int) -> list[Upload]:
-    """The files of an upload, those in ZIP archives among them.
+    """Return the files of an upload, including those in ZIP archives.
 
     Parameters
     ----------
-    most : how many files may come together
+    most : highest number of files
 
     Raises
     ------
     InputError
-        An archive is damaged or encrypted, holds another archive, or more than may come together.
+        An archive is damaged or encrypted, contains another archive, or too many files.
     """
     found: list[Upload] = []
     for upload in uploads:
@@ -49,12 +49,12 @@ def unpack(uploads: Iterable[Upload], most: int) -> list[Upload]:
 
 
 def by_study(uploads: Sequence[Upload]) -> list[list[Upload]]:
-    """The files of each exam, in the order in which they were sent.
+    """Group files by exam, in upload order.
 
-    DICOM files belong together by Study Instance UID. Archives that give each image a study of its own, as
-    CBIS-DDSM does, mean one exam where patient and date are the same. Other files go with the only study there
-    is; without any they are parted by their names where all tell side and view and some do so twice, and are one
-    exam otherwise.
+    DICOM files are grouped by Study Instance UID. If each image has a study of its own, as in CBIS-DDSM, images of the
+    same patient and date form one exam. Other files are added to the only study, if there is exactly one. Without any
+    study they are grouped by name if all names state side and view and some views occur twice; otherwise they form one
+    exam.
     """
     studies: dict[str, list[tuple[Upload, _StudyKey]]] = {}
     others: list[Upload] = []
@@ -72,7 +72,7 @@ def by_study(uploads: Sequence[Upload]) -> list[list[Upload]]:
 
 @dataclass(frozen=True)
 class _StudyKey:
-    """Which study a DICOM file names, and whose it is."""
+    """Study, patient and date of a DICOM file."""
 
     study: str
     patient: tuple[str, ...]
@@ -80,20 +80,20 @@ class _StudyKey:
 
 
 def _study_key(upload: Upload) -> _StudyKey | None:
-    """What a DICOM header says; None for other files, and for those that cannot be read: they are judged later."""
+    """Read the key from a DICOM header; None for other files and unreadable ones, which are checked later."""
     data = upload.read()
     try:
         if not parser.is_dicom(data):
             return None
         header = parser.read(data).dataset
         identity = read_identity(header)
-    except Exception:  # whatever a damaged file makes the parser stumble over
+    except Exception:  # any error of the parser caused by a damaged file
         return None
     return _StudyKey(identity.study_uid, patient_key(identity), identity.study_date)
 
 
 def _joined(studies: list[list[tuple[Upload, _StudyKey]]]) -> Iterator[list[tuple[Upload, _StudyKey]]]:
-    """Studies of one image each, of one patient and date, as one."""
+    """Merge studies with a single image of the same patient and date."""
     single: dict[tuple[tuple[str, ...], str], list[tuple[Upload, _StudyKey]]] = {}
     for study in studies:
         _, key = study[0]
@@ -105,8 +105,8 @@ def _joined(studies: list[list[tuple[Upload, _StudyKey]]]) -> Iterator[list[tupl
 
 
 def _by_name(uploads: list[Upload]) -> list[list[Upload]]:
-    told = [from_name(upload.name) for upload in uploads]
-    if not uploads or not all(side and view for side, view in told) or len(set(told)) == len(told):
+    views = [from_name(upload.name) for upload in uploads]
+    if not uploads or not all(side and view for side, view in views) or len(set(views)) == len(views):
         return [uploads] if uploads else []
     exams: dict[tuple[str, ...], list[Upload]] = {}
     for upload in uploads:
@@ -140,7 +140,7 @@ def _may_be_image(member: zipfile.ZipInfo) -> bool:
 
 
 def _read(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> bytes:
-    """A member's bytes, never more than its header declares."""
+    """Read a member, never more bytes than its header declares."""
     if member.flag_bits & 1:
         raise UnreadableImage(msg("archive-encrypted", name=name))
     if member.file_size > _FILE_MAX:
@@ -148,5 +148,5 @@ def _read(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> bytes
     try:
         with archive.open(member) as stream:
             return stream.read(member.file_size)
-    except Exception as error:  # zipfile's errors, or those of whatever packed it: zlib, lzma, bz2
+    except Exception as error:  # errors of zipfile or of the decompressors zlib, lzma and bz2
         raise UnreadableImage(msg("archive-file-damaged", name=name)) from error

@@ -1,1 +1,1 @@
-"""The hospital's network: receive, fetch and send DICOM objects."""
+"""Connection to the PACS: receive, fetch and send DICOM objects."""

@@ -1,4 +1,4 @@
-"""Studies from a DICOMweb server, by QIDO-RS and WADO-RS, into the spool."""
+"""Retrieval of studies from a DICOMweb server, by QIDO-RS and WADO-RS, into the spool."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -16,41 +16,41 @@ from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
 
-_ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored there
+_ANY_SYNTAX = (("application/dicom", "*"),)  # as stored on the server
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
 
 Answer = dict[str, dict[str, Any]]  # DICOM JSON (PS3.18 F.2)
 
 
 class FetchFailed(BiradsError):
-    """A server does not give what it was asked for."""
+    """A server does not return the requested data."""
 
 
 def find_studies(server: DicomWeb, first: str, last: str, modality: str) -> list[str]:
-    """The UIDs of the studies of some days.
+    """Find the UIDs of studies within a range of days.
 
     Parameters
     ----------
-    first, last : (0008,0020) *Study Date*, YYYYMMDD, both inclusive
-    modality : one that the study has, such as MG
+    first, last : (0008,0020) *Study Date*, YYYYMMDD, inclusive
+    modality : that the study contains, such as MG
 
     Raises
     ------
     FetchFailed
     """
     wanted = {"StudyDate": f"{first}-{last}", "ModalitiesInStudy": modality}
-    with _one_error(server):
+    with _fetch_errors(server):
         search = partial(web_client(server).search_for_studies, search_filters=wanted)
         return list(_pages(search, _STUDY))
 
 
 def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
-    """Put the images of a study that no exam has into the spool; gives how many those are.
+    """Retrieve those images of a study that are not stored yet into the spool; return their number.
 
     Raises
     ------
     FetchFailed
-        What came before it stays in the spool; asked again, the same objects take the same places.
+        Objects retrieved before stay in the spool; a repeated fetch replaces them.
     """
     client, count = web_client(server), 0
     for series, instance in list(_images(client, server, study)):
@@ -61,8 +61,8 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
 
 
 def _images(client: DICOMwebClient, server: DicomWeb, study: str) -> Iterator[tuple[str, str]]:
-    """Series and instance of everything in the study that may be a mammogram."""
-    with _one_error(server):
+    """Yield series and instance UIDs of all objects in the study that may be mammograms."""
+    with _fetch_errors(server):
         found = _pages(partial(client.search_for_instances, study), _INSTANCE)
         for instance, one in found.items():
             if _value(one, _CLASS) in STORAGE_CLASSES:
@@ -70,9 +70,9 @@ def _images(client: DICOMwebClient, server: DicomWeb, study: str) -> Iterator[tu
 
 
 def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
-    """All answers to a search by one of their elements: a server may give some, and more from an offset on.
+    """Collect all pages of a search, by the value of one element.
 
-    One that gives the first ones again knows no offset, and gave all.
+    A server that returns the same page again does not support offsets and has returned everything.
     """
     found: dict[str, Answer] = {}
     while True:
@@ -83,8 +83,8 @@ def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
 
 
 def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes:
-    """An object as a file."""
-    with _one_error(server):
+    """Retrieve an object as the bytes of a file."""
+    with _fetch_errors(server):
         got = client.retrieve_instance(*uids, media_types=_ANY_SYNTAX)
         stream = io.BytesIO()
         got.save_as(stream, enforce_file_format=True)
@@ -92,20 +92,20 @@ def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, st
 
 
 @contextmanager
-def _one_error(server: DicomWeb) -> Iterator[None]:
-    """Turn what the library and the network raise into FetchFailed, without the UIDs in their addresses."""
+def _fetch_errors(server: DicomWeb) -> Iterator[None]:
+    """Convert errors of library and network into FetchFailed, without the UIDs in their addresses."""
     try:
         yield
     except RequestException as error:
         if error.response is None:
-            said = msg("server-unreachable", server=str(server))
+            message = msg("server-unreachable", server=str(server))
         else:
-            said = msg(
+            message = msg(
                 "server-http-error",
                 server=str(server),
                 status=error.response.status_code,
             )
-        raise FetchFailed(said) from None
+        raise FetchFailed(message) from None
     except OSError as error:
         raise FetchFailed(
             msg(
@@ -119,5 +119,5 @@ def _one_error(server: DicomWeb) -> Iterator[None]:
 
 
 def _value(found: Answer, tag: str) -> str:
-    """An element's first value."""
+    """Return an element's first value."""
     return str(found[tag]["Value"][0])

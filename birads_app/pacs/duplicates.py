@@ -1,4 +1,4 @@
-"""Which objects from the network are not taken in, because nothing new would come of them."""
+"""Filter for duplicates and the product's own results."""
 
 from flask import current_app
 from pydicom.dataset import Dataset
@@ -10,11 +10,11 @@ from birads_app.records import exams
 
 
 def is_stored(sop_uid: str) -> bool:
-    """True where an exam has the image with this SOP Instance UID, under it or under its pseudonym."""
+    """Return True if the image with this SOP Instance UID is stored, under this UID or its pseudonym."""
     pseudonyms = Pseudonyms(current_app.extensions["birads_site_key"])
     return exams.holds_image(sop_uid, pseudonyms.uid(sop_uid))
 
 
 def is_own(header: Dataset) -> bool:
-    """True for what this product wrote: a PACS may send results on like any other object of the study."""
+    """Return True for objects of this product, which a PACS may send like any other object of the study."""
     return text(header, "Manufacturer") == PRODUCT

@@ -1,4 +1,4 @@
-"""A stored exam -> the objects that go back into the patient's own study, and where they go."""
+"""DICOM objects of a stored exam for the patient's study, and their destination."""
 
 from dataclasses import replace
 
@@ -25,52 +25,52 @@ from birads_app.version import __version__
 
 
 class DamagedPicture(BiradsError):
-    """A stored picture cannot be read."""
+    """A stored picture is damaged."""
 
 
-def objects_of(exam: Exam, model_version: str, whose: Identity | None = None) -> list[Dataset]:
-    """The model's report and a picture for each image; asked again, the same objects.
+def objects_of(exam: Exam, model_version: str, identity: Identity | None = None) -> list[Dataset]:
+    """Create the AI report and a capture for each image; repeated calls create the same objects.
 
     Parameters
     ----------
-    whose : patient and study; the exam's own unless given
+    identity : patient and study, by default the exam's own
 
     Raises
     ------
     NoStudy
-        The exam's files did not name one.
+        The exam's files name no study.
     NotFound
-        A picture is gone, as it is while the exam is being deleted.
+        A picture is missing, for instance because the exam is being deleted.
     SiteKeyDiffers, DamagedPicture
-        What was kept cannot be read.
+        Stored data cannot be read.
     """
-    reading, known = _reading(exam, model_version, whose)
+    reading, images = _reading(exam, model_version, identity)
     pictures = [
         secondary_capture(reading, number, _display(image), _heat(image))
-        for number, image in enumerate(known)
+        for number, image in enumerate(images)
     ]
     return [measurement_report(reading), *pictures]
 
 
 def report_of(
-    exam: Exam, model_version: str, assessment: Assessment, whose: Identity | None = None
+    exam: Exam, model_version: str, assessment: Assessment, identity: Identity | None = None
 ) -> Dataset:
-    """A radiologist's report on the exam; parameters and errors as of :func:`objects_of`."""
-    kept = [findings.from_json(finding) for finding in assessment.findings]
+    """Create a radiologist's report on the exam; parameters and errors as in :func:`objects_of`."""
+    listed = [findings.from_json(finding) for finding in assessment.findings]
     concluded = ReportedAssessment(
         reader=assessment.reader.name,
         at=assessment.at,
         overall=assessment.overall,
         breasts=breasts_of(assessment),
         density=assessment.density,
-        findings="\n\n".join(filter(None, (findings.in_english(kept), assessment.text))),
+        findings="\n\n".join(filter(None, (findings.in_english(listed), assessment.text))),
         signed=assessment.signed,
     )
-    return breast_report(_reading(exam, model_version, whose)[0], concluded)
+    return breast_report(_reading(exam, model_version, identity)[0], concluded)
 
 
 def as_stored(exam: Exam) -> Identity:
-    """Patient and study as the headers of the stored files have them: a pseudonym, where names were removed."""
+    """Return patient and study from the headers of the stored files, with the pseudonym if they are de-identified."""
     found, instances = Identity(), {}
     for image in exam.images:
         if image.sop_uid:
@@ -79,9 +79,9 @@ def as_stored(exam: Exam) -> Identity:
     return replace(found, instances=instances)
 
 
-def _reading(exam: Exam, model_version: str, whose: Identity | None) -> tuple[Reading, list[Image]]:
-    """What objects about an exam have to know, and those of its images that a study has; raises NoStudy."""
-    identity = whose or identities.of(exam)
+def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple[Reading, list[Image]]:
+    """Return the context of an exam's objects, and those of its images that are in a study; raise NoStudy."""
+    identity = identity or identities.of(exam)
     known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
     if identity is None or not identity.study_uid or not known:
         raise NoStudy(msg("no-study-for-results"))
@@ -91,7 +91,7 @@ def _reading(exam: Exam, model_version: str, whose: Identity | None) -> tuple[Re
 
 
 def destination_of(settings: Settings) -> Destination | None:
-    """Where results go: by C-STORE where a host is set, else by STOW-RS where an address is; raises SettingsError."""
+    """Return the C-STORE destination if a host is set, else the STOW-RS server if any; raise SettingsError."""
     if settings.pacs_host:
         tls = _tls(settings) if settings.pacs_tls else None
         return DicomNode(
@@ -101,7 +101,7 @@ def destination_of(settings: Settings) -> Destination | None:
 
 
 def dicom_web_of(settings: Settings) -> DicomWeb | None:
-    """The DICOMweb server, if there is one; raises SettingsError."""
+    """Return the DICOMweb server, if one is set; raise SettingsError."""
     if not settings.pacs_dicomweb_url:
         return None
     try:
@@ -154,12 +154,12 @@ def _source(image: Image, instance: Instance) -> SourceImage:
 
 
 def _display(image: Image) -> np.ndarray:
-    """What pages show, uint8 of shape (height, width)."""
+    """Load the picture shown on pages, uint8 of shape (height, width)."""
     return _picture(image, "display", cv2.IMREAD_GRAYSCALE)
 
 
 def _heat(image: Image) -> np.ndarray:
-    """The predicted category's map, uint8 RGBA."""
+    """Load the heat map of the predicted category, uint8 RGBA."""
     return cv2.cvtColor(_picture(image, f"heat-{image.category}", cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
 
 

@@ -1,4 +1,4 @@
-"""Objects to a PACS, by C-STORE or by STOW-RS. What is there already counts as sent."""
+"""Sending of objects to a PACS, by C-STORE or STOW-RS. Objects that it already has count as sent."""
 
 import copy
 import logging
@@ -27,17 +27,17 @@ _SUCCESS, _DUPLICATE, _PROCESSING_FAILURE = 0x0000, 0x0111, 0x0110
 _WARNINGS = (0xB000, 0xB006, 0xB007)  # stored, with values changed or left out
 _OUT_OF_RESOURCES = 0xA7  # the high byte
 _REJECTED_TRANSIENT = 2
-_WHOLE = 1 << 30  # bytes: a request is sent in one piece with its length, as every server takes it
+_CHUNK = 1 << 30  # bytes: requests are sent in one piece with their length, which every server accepts
 _LONGEST_TITLE = 16
-_GOODBYE_S = 2  # how long the answer to a release may take: all is stored by then
+_RELEASE_S = 2  # time limit for the response to a release: everything is stored by then
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
-# The client library wraps each request in one that would log a traceback before SendFailed says what happened.
+# The client library's retry wrapper would log a traceback before SendFailed is raised.
 logging.getLogger("retrying").setLevel(logging.ERROR)
 
 
 class SendFailed(BiradsError):
-    """Objects did not arrive, or not all; ``retry`` is True where the same attempt may succeed later."""
+    """Not all objects arrived; ``retry`` is True if the same attempt may succeed later."""
 
     def __init__(self, message: str, retry: bool) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class SendFailed(BiradsError):
 
 @dataclass(frozen=True)
 class Tls:
-    """How a connection is encrypted: whom to trust (None: the usual authorities), and one's own certificate."""
+    """TLS files: trusted authorities (None for the system's), and the own certificate with its key."""
 
     authorities: Path | None = None
     certificate: Path | None = None
@@ -79,9 +79,9 @@ class DicomNode:
 
 @dataclass(frozen=True)
 class DicomWeb:
-    """A STOW-RS server: the address before ``/studies``; a user with password, or a bearer token.
+    """A STOW-RS server: address before ``/studies``, and a user with password or a bearer token.
 
-    ``tls`` is only needed for authorities or a certificate of one's own; https is encrypted without.
+    ``tls`` is only needed for custom authorities or a client certificate.
     """
 
     url: str
@@ -104,12 +104,12 @@ Destination = DicomNode | DicomWeb
 
 
 def send(objects: Sequence[Dataset], destination: Destination) -> None:
-    """Store objects, which have their file meta information, at a destination.
+    """Store objects with file meta information at a destination.
 
     Raises
     ------
     SendFailed
-        One did not arrive. All may be sent again: a second copy replaces or confirms the first.
+        An object did not arrive. All can be sent again: a second copy replaces or confirms the first.
     """
     if not objects:
         return
@@ -123,19 +123,19 @@ def _c_store(objects: Sequence[Dataset], node: DicomNode) -> None:
     with _association(objects, node) as association:
         for made in objects:
             try:
-                status = association.send_c_store(_as_accepted(made, association, node)).get("Status")
+                status = association.send_c_store(_in_accepted_syntax(made, association, node)).get("Status")
             except RuntimeError:  # the association ended between two objects
                 status = None
-            _judge(status, node)
+            _check_status(status, node)
 
 
 @contextmanager
 def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Association]:
-    """An association with a context for every class and transfer syntax of the objects; released on leaving."""
+    """Open an association with a context for every class and transfer syntax of the objects; release it at the end."""
     entity = AE(ae_title=node.calling)
     entity.acse_timeout = entity.dimse_timeout = node.timeout_s
     entity.network_timeout = entity.connection_timeout = node.timeout_s
-    # A context each, so that the provider cannot choose one for all.
+    # One context each, because a provider accepts only one syntax per context.
     for sop_class, syntax in sorted(
         {
             (made.SOPClassUID, syntax)
@@ -161,12 +161,12 @@ def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Associ
     try:
         yield association
     finally:
-        association.acse_timeout = _GOODBYE_S
+        association.acse_timeout = _RELEASE_S
         association.release()
 
 
 class _Socket(ssl.SSLSocket):
-    """Leaves with its context why a certificate is not trusted: pynetdicom takes that for any broken connection."""
+    """Socket that stores why a certificate is not trusted, which pynetdicom does not report."""
 
     context: "_Context"
 
@@ -179,7 +179,7 @@ class _Socket(ssl.SSLSocket):
 
 
 class _Context(ssl.SSLContext):
-    """Checks certificates and host names; ``distrust`` is why one was not trusted."""
+    """Context that verifies certificates and host names; ``distrust`` is the reason of a failure."""
 
     distrust = ""
     sslsocket_class = _Socket
@@ -203,7 +203,7 @@ def _context(tls: Tls) -> _Context:
 
 
 def _refusal(association: Association, node: DicomNode) -> SendFailed:
-    """Why there is no association."""
+    """Return the error that explains why there is no association."""
     answer = association.acceptor.primitive
     if association.is_rejected and answer:
         transient = answer.result == _REJECTED_TRANSIENT
@@ -226,8 +226,8 @@ def _refusal(association: Association, node: DicomNode) -> SendFailed:
     )
 
 
-def _as_accepted(made: Dataset, association: Association, node: DicomNode) -> Dataset:
-    """The object as the provider takes it: decompressed where it does not know the compression."""
+def _in_accepted_syntax(made: Dataset, association: Association, node: DicomNode) -> Dataset:
+    """Return the object in an accepted transfer syntax, decompressed if the provider does not support RLE."""
     syntaxes = {
         context.transfer_syntax[0]
         for context in association.accepted_contexts
@@ -250,8 +250,8 @@ def _as_accepted(made: Dataset, association: Association, node: DicomNode) -> Da
     return plain
 
 
-def _judge(status: int | None, node: Destination) -> None:
-    """Raise unless a status says that the object is there."""
+def _check_status(status: int | None, node: Destination) -> None:
+    """Raise SendFailed unless the status means that the object is stored."""
     if status is None:
         raise SendFailed(msg("node-aborted", node=str(node)), True)
     if status in (_SUCCESS, _DUPLICATE, *_WARNINGS):
@@ -269,12 +269,12 @@ def _judge(status: int | None, node: Destination) -> None:
 
 def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
     client = web_client(server)
-    for made in objects:  # one a request: an answer then speaks of one object
+    for made in objects:  # one per request, so that a response concerns one object
         try:
             answer = client.store_instances([made])
         except HTTPError as error:
-            assert error.response is not None  # it comes of an answer
-            _judge_http(error.response, server)
+            assert error.response is not None  # HTTPError is only raised for a response
+            _check_http(error.response, server)
         except SSLError:
             raise SendFailed(msg("server-untrusted", server=str(server)), False) from None
         except (ValueError, KeyError, SyntaxError):
@@ -297,21 +297,19 @@ def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
                 False,
             ) from None
         else:
-            _judge_failures(answer, server)
+            _check_failures(answer, server)
 
 
 def web_client(server: DicomWeb) -> DICOMwebClient:
-    """A client that tries once: the caller decides when to try again; raises OSError without its certificates."""
-    client = DICOMwebClient(server.url, session=_session(server), chunk_size=_WHOLE, timeout=server.timeout_s)
+    """Create a client without automatic retries; raise OSError if its certificates cannot be read."""
+    client = DICOMwebClient(server.url, session=_session(server), chunk_size=_CHUNK, timeout=server.timeout_s)
     client.set_http_retry_params(retry=False)
     return client
 
 
 def _session(server: DicomWeb) -> Session:
     session = session_utils.create_session()
-    session.trust_env = (
-        False  # what the destination says counts: no proxy, authorities or .netrc file beside it
-    )
+    session.trust_env = False  # ignore proxies, authorities and .netrc files of the environment
     if server.token:
         session.headers["Authorization"] = f"Bearer {server.token}"
     elif server.user:
@@ -323,10 +321,10 @@ def _session(server: DicomWeb) -> Session:
     return session
 
 
-def _judge_http(response: Response, server: DicomWeb) -> None:
-    """Raise unless a refusal only says that the object is there (PS3.18 10.5.3)."""
+def _check_http(response: Response, server: DicomWeb) -> None:
+    """Raise SendFailed unless the refusal means that the object is already stored (PS3.18 10.5.3)."""
     status = response.status_code
-    if status == HTTPStatus.CONFLICT and _reasons(_answer(response)) == {_DUPLICATE}:
+    if status == HTTPStatus.CONFLICT and _reasons(_refused_instances(response)) == {_DUPLICATE}:
         return
     retry = status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     raise SendFailed(
@@ -339,19 +337,19 @@ def _judge_http(response: Response, server: DicomWeb) -> None:
     ) from None
 
 
-def _answer(response: Response) -> Dataset:
-    """What a refusal says about the object; empty where it is not DICOM JSON."""
+def _refused_instances(response: Response) -> Dataset:
+    """Parse the DICOM JSON of a refusal; empty if it is not DICOM JSON."""
     try:
         return Dataset.from_json(response.json())
     except (ValueError, TypeError, AttributeError, KeyError):
         return Dataset()
 
 
-def _judge_failures(answer: Dataset, server: DicomWeb) -> None:
+def _check_failures(answer: Dataset, server: DicomWeb) -> None:
     for reason in _reasons(answer):
-        _judge(reason, server)
+        _check_status(reason, server)
 
 
 def _reasons(answer: Dataset) -> set[int]:
-    """The (0008,1197) *Failure Reason* of every object that was not stored."""
+    """Return the (0008,1197) *Failure Reason* of every object that was not stored."""
     return {int(item.get("FailureReason", 0xC000)) for item in answer.get("FailedSOPSequence", [])}

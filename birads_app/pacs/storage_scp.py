@@ -1,7 +1,7 @@
-"""Objects from the network: a provider of Verification and Storage that puts what comes into the spool.
+"""Verification and Storage SCP that writes received objects into the spool.
 
-pynetdicom speaks the protocol. Beyond it, a peer can neither fill the memory nor hold up others: what one message
-and one PDU may have is bounded, every read has a time limit, and no address has more than half of the associations.
+pynetdicom implements the protocol. In addition, a peer can neither exhaust the memory nor block others: the size of
+messages and PDUs is limited, every read has a time limit, and no address gets more than half of the associations.
 """
 
 import logging
@@ -40,7 +40,7 @@ STORAGE_CLASSES = (
     uids.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     uids.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
 )
-# All that are read; of those that a peer offers in one context, its own order decides.
+# All supported syntaxes; within a presentation context, the peer's order decides.
 TRANSFER_SYNTAXES = (
     uids.ExplicitVRLittleEndian,
     uids.ImplicitVRLittleEndian,
@@ -61,16 +61,16 @@ TRANSFER_SYNTAXES = (
 )
 # C-STORE statuses (PS3.4 B.2.3, PS3.7 C.5)
 _SUCCESS, _NOT_AUTHORISED, _OUT_OF_RESOURCES, _NOT_UNDERSTOOD = 0x0000, 0x0124, 0xA700, 0xC000
-# Seconds that a peer may be silent: before it has introduced itself, and afterwards.
+# Seconds that a peer may be silent before and after the association is established.
 _INTRODUCTION_S, _SILENCE_S = 15, 60
-# Bytes. Data comes in PDUs of the size that we ask for; an association's request may be longer, but not by much.
+# Bytes. Data arrives in PDUs of the requested size; an association request may be somewhat longer.
 _PDU, _LONGEST_PDU = 1 << 17, 1 << 20
 
 
 class Provider:
-    """Listens from the start; answers in :meth:`serve`, each association in threads of its own.
+    """Storage SCP. Listens once created; serves in :meth:`serve`, each association in threads of its own.
 
-    Raises SettingsError where the port or the certificates cannot be used.
+    Raises SettingsError if the port or the certificates cannot be used.
     """
 
     def __init__(self, settings: Settings, spool: Spool) -> None:
@@ -105,7 +105,7 @@ class Provider:
             ) from None
 
     def serve(self) -> None:
-        """Answer peers until an exception, such as that of a signal, ends it; nothing is open afterwards."""
+        """Serve peers until an exception, such as that of a signal; close all connections at the end."""
         try:
             self._server.serve_forever(poll_interval=0.2)
         finally:
@@ -116,11 +116,11 @@ class Provider:
                     connection.socket.shutdown(socket.SHUT_RDWR)
 
     def _echo(self, event: Event) -> int:
-        return _SUCCESS if self._may(event) else _NOT_AUTHORISED
+        return _SUCCESS if self._is_peer(event) else _NOT_AUTHORISED
 
     def _store(self, event: Event) -> int:
-        """Answer an object: success once it lies safely in the spool."""
-        if not self._may(event):
+        """Handle C-STORE: return success once the object is safely in the spool."""
+        if not self._is_peer(event):
             return _NOT_AUTHORISED
         if getattr(getattr(event.request, "DataSet", None), "overflowed", False):
             log.warning("Refused an object over BIRADS_DICOM_MAX_OBJECT_MB from %s", _name(event.assoc))
@@ -131,7 +131,7 @@ class Provider:
             study, instance = (parser.text(header, key) for key in ("StudyInstanceUID", "SOPInstanceUID"))
             if not (study and instance):
                 raise InputError(msg("uids-missing"))
-        except Exception as error:  # whatever a damaged object makes the parser stumble over
+        except Exception as error:  # any error of the parser caused by a damaged object
             log.warning("Refused an object from %s: %s", _name(event.assoc), type(error).__name__)
             return _NOT_UNDERSTOOD
         try:
@@ -141,8 +141,8 @@ class Provider:
             return _OUT_OF_RESOURCES
         return _SUCCESS
 
-    def _may(self, event: Event) -> bool:
-        """True where the title is that of a peer at this address; each by itself was looked at before."""
+    def _is_peer(self, event: Event) -> bool:
+        """Return True if title and address belong to the same peer; each alone was checked before."""
         requestor = event.assoc.requestor
         return any(
             peer.title == requestor.ae_title.strip() and ip_address(requestor.address) in peer.network
@@ -151,7 +151,7 @@ class Provider:
 
 
 class _Bounded(BytesIO):
-    """A message's data, up to a limit; what goes beyond it is let go."""
+    """Buffer for a message's data up to a limit; longer data is dropped."""
 
     overflowed = False
 
@@ -169,7 +169,7 @@ class _Bounded(BytesIO):
 
 
 def _bound(event: Event, limit: int) -> None:
-    """Keep the message that is arriving from growing beyond a limit."""
+    """Limit the size of the message being received."""
     message: Any = event.assoc.dimse.message
     if message is not None and not isinstance(message.data_set, _Bounded):
         message.data_set = _Bounded(limit, message.data_set.getvalue())
@@ -177,11 +177,11 @@ def _bound(event: Event, limit: int) -> None:
 
 
 class _Handler(RequestHandler):
-    """Sets up an association that takes no PDU of any declared length, and that nobody waits for at the end."""
+    """Handler whose associations limit the length of PDUs and do not keep the process from ending."""
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        association.dul.daemon = True  # what has not ended must not keep the process from ending
+        association.dul.daemon = True  # must not keep the process from ending
         connection: Any = association.dul.socket
         receive = connection.recv
 
@@ -195,7 +195,7 @@ class _Handler(RequestHandler):
 
 
 class _Server(ThreadedAssociationServer):
-    """Closes connections from elsewhere, and waits for no handshake before it takes the next one."""
+    """Server that closes connections from unknown addresses and does not wait for TLS handshakes."""
 
     daemon_threads = True
 
@@ -204,7 +204,7 @@ class _Server(ThreadedAssociationServer):
         super().__init__(*given, **more)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Take a connection; a handshake comes with its first read, in a thread of its own."""
+        """Accept a connection; its TLS handshake happens at the first read, in a thread of its own."""
         listening: Any = self.socket
         connection, address = listening.accept()
         connection.settimeout(_SILENCE_S)
@@ -215,10 +215,10 @@ class _Server(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """True for a peer's address that has not its share of associations yet."""
+        """Return True for a peer's address that has not reached its share of associations."""
         host = client_address[0]
         if not any(ip_address(host) in peer.network for peer in self._peers):
-            log.warning("Closed a connection from %s, which is no peer's address", host)
+            log.warning("Closed a connection from %s, which is not a peer's address", host)
             return False
         same = sum(association.requestor.address == host for association in self.active_associations)
         return same < max(1, self.ae.maximum_associations // 2)
@@ -229,7 +229,7 @@ def _name(association: Association) -> str:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """What connections are encrypted with, if they are."""
+    """Return the TLS context, if TLS is configured."""
     if settings.dicom_tls_certificate is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Background work: spooled studies become exams, and their results go to the PACS. One process at a time does it."""
+"""Background worker, in one process at a time: turns spooled studies into exams and sends results to the PACS."""
 
 import logging
 import threading
@@ -29,18 +29,18 @@ from birads_app.terms.messages import msg
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1
-_ENTERED = "birads_entered"  # up to where exams and assessments are entered for delivery
-# Objects of one study that are taken in. Four views, each also raw, as a volume and with its projections, are some 120.
+_QUEUED = "birads_queued"  # state of the last queueing of deliveries
+# Limit of objects per study. Four views, each also raw, as a volume and with its projections, are about 120.
 _MOST = 300
 
 
 def spool() -> Spool:
-    """The running application's spool."""
+    """Return the running application's spool."""
     return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
 
 
 def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
-    """Take studies in and deliver results, in a thread each, until told to stop."""
+    """Ingest studies and deliver results, each in a thread, until ``stop`` is set."""
     threads = [
         threading.Thread(target=_repeat, args=(app, step, stop)) for step in (ingest_stable_studies, deliver)
     ]
@@ -50,9 +50,9 @@ def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
 
 
 def ingest_stable_studies(quiet_s: float | None = None) -> None:
-    """Make exams of the studies that have been quiet for long enough; by default as the settings say.
+    """Create exams from the studies to which no object was added for long enough, by default as set.
 
-    What cannot be taken in for now, such as without a model, stays for the next time.
+    Studies that cannot be ingested for now, for instance without a model, are kept for the next time.
     """
     wait = _settings().dicom_stable_s if quiet_s is None else quiet_s
     for study in spool().claim(wait):
@@ -65,19 +65,19 @@ def ingest_stable_studies(quiet_s: float | None = None) -> None:
 
 
 def deliver() -> None:
-    """Send the results that are due, if there is somewhere to send them."""
+    """Send due results, if there is a destination."""
     settings = _settings()
     destination = destination_of(settings)
     if destination is None:
         return
-    _enter(settings)
+    _enqueue(settings)
     for delivery in outbox.due():
         _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
 
 
-def _enter(settings: Settings) -> None:
-    """Enter what is new since the last time; nothing is looked through where nothing has come."""
-    state = current_app.extensions.setdefault(_ENTERED, {})
+def _enqueue(settings: Settings) -> None:
+    """Queue deliveries of new exams and assessments; nothing is searched if there are none."""
+    state = current_app.extensions.setdefault(_QUEUED, {})
     newest = (outbox.last_changes(), settings.pacs_send_uploads)
     if state.get("newest") != newest:
         outbox.enqueue(_model_version, settings.pacs_send_uploads)
@@ -85,24 +85,24 @@ def _enter(settings: Settings) -> None:
 
 
 def _repeat(app: Flask, step: Callable[[], None], stop: threading.Event) -> None:
-    """Do a step again and again; whatever happens in it, the next one follows."""
+    """Repeat a step; its errors are logged and do not end the loop."""
     while not stop.is_set():
         with app.app_context():
             try:
                 step()
             except Exception as error:
-                log.error("Background work failed and goes on:\n%s", where(error))
+                log.error("Background work failed and continues:\n%s", where(error))
         stop.wait(_PAUSE_S)
 
 
 def _ingest(study: SpooledStudy) -> None:
-    """Make an exam of what is new in a study, and forget the study once it is stored."""
+    """Create an exam from the new objects of a study, and remove the study from the spool once it is stored."""
     if not exams.exists(study.exam_id):
-        files.withdraw(Exam(id=study.exam_id))  # what is left of an attempt that was killed
-        new = _New(study)
+        files.withdraw(Exam(id=study.exam_id))  # remains of an interrupted attempt
+        new = _NewObjects(study)
         try:
             exam = ingest_exam(new, users.network_account(), exam_id=study.exam_id, partial=True)
-            _tell_what_is_missing(exam, new)
+            _log_missing_images(exam, new)
         except IntakeRefused as refusal:
             if new.count:
                 kinds = ", ".join(sorted({problem.kind.__name__ for problem in refusal.problems}))
@@ -113,10 +113,10 @@ def _ingest(study: SpooledStudy) -> None:
     spool().remove(study)
 
 
-class _New:
-    """The objects of a study that no exam has yet, and that are not this product's own, up to :data:`_MOST`.
+class _NewObjects:
+    """Objects of a study that are not stored yet and not the product's own, up to :data:`_MOST`.
 
-    ``count`` of those given; ``cut`` is True where there were more; ``identity`` is what the first one says.
+    ``count`` of those yielded; ``cut`` is True if there were more; ``identity`` is that of the first one.
     """
 
     def __init__(self, study: SpooledStudy) -> None:
@@ -133,8 +133,8 @@ class _New:
             yield f"{self.count}.dcm", data
 
 
-def _tell_what_is_missing(exam: Exam, new: _New) -> None:
-    """Note what of a study did not become part of its exam."""
+def _log_missing_images(exam: Exam, new: _NewObjects) -> None:
+    """Log objects of a study that did not become part of its exam."""
     unusable = new.count - len(exam.images)
     if unusable:
         log.warning("Exam %s: %d of %d objects cannot be used", exam.id, unusable, new.count)
@@ -151,16 +151,16 @@ def _identity(data: bytes) -> Identity | None:
 
 
 def _may_be_new(data: bytes) -> bool:
-    """False for what an exam has already, and for this product's own results."""
+    """Return False for stored images and for the product's own results."""
     try:
         header = parser.header(data)
         return not is_own(header) and not is_stored(parser.text(header, "SOPInstanceUID"))
     except InputError:
-        return True  # whoever takes it in says what is wrong
+        return True  # ingestion reports the error
 
 
 def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:
-    """Write and send one exam's results, or one report on it."""
+    """Create and send one exam's results, or one report on it."""
     exam_id, name = delivery.exam_id, str(destination)
     try:
         send(_objects(delivery), destination)
@@ -182,7 +182,7 @@ def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> N
 
 
 def _objects(delivery: Delivery) -> list[Dataset]:
-    """What a delivery consists of."""
+    """Create the objects of a delivery."""
     exam = exams.get(delivery.exam_id)
     if delivery.assessment_id is None:
         return objects_of(exam, delivery.model_version)
