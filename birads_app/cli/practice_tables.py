@@ -44,8 +44,8 @@ def _lines(found: Audit) -> list[str]:
     drift = found.drift
     lines = [
         f"Signed exams: {found.exams} of {found.patients} patients",
-        f"Kappa of reader and model: {_figure(found.whole.kappa)}",
-        f"Recall rate: {_figure(found.whole.recall)}",
+        f"Kappa of reader and model: {_figure(found.overall.kappa)}",
+        f"Recall rate: {_figure(found.overall.recall)}",
         f"PPV at 4 or higher: {_figure(found.reader.ppv)}",
     ]
     if drift.state == DriftState.TOO_FEW:

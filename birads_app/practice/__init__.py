@@ -1,1 +1,1 @@
-"""How a practice reads: its readers beside the model and the outcomes. ``docs/practice.md`` defines every figure."""
+"""Practice audit: readers compared with the model and with outcomes. ``docs/practice.md`` defines every figure."""

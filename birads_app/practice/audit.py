@@ -1,8 +1,8 @@
-"""The audit of a practice: signed assessments -> figures.
+"""Audit figures of signed assessments.
 
 Terms are those of the American College of Radiology's basic audit (BI-RADS, 4th edition, follow-up and outcome
-monitoring; tabled in AJR 193, 2009, page 157): an exam is called back at 0, 4 or 5, tissue is asked for at 4 or 5.
-A proven cancer (6) that is imaged again is no exam to be judged so.
+monitoring; table in AJR 193, 2009, page 157): patients are recalled at 0, 4 or 5, and biopsy is recommended at 4 or 5.
+Exams with a known cancer (6) are excluded.
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ from birads_app.records.signed_assessments import NONE, AssessmentRows, SignedAs
 
 _RECALLED, _TISSUE = (0, 4, 5), (4, 5)
 _PROVEN = 6
-# The reader's categories that a probability of 4 or higher can be held against: 0 is open, 6 known before.
+# The reader's categories that can be compared with a probability of 4 or higher: 0 is undecided, 6 was known before.
 _DECIDED = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
 class AuditGroup:
-    """Exams of one month, or assessments of one reader.
+    """Figures for the exams of one month or the assessments of one reader.
 
     title : ``2026-03``, or the reader's name
-    same : the share in which the model named the reader's category
+    same : share of exams in which the model predicted the reader's category
     """
 
     title: str
@@ -39,7 +39,7 @@ class AuditGroup:
 
 @dataclass(frozen=True)
 class CategoryAgreement:
-    """One category: how often the reader's came from the model too, and the model's from the reader."""
+    """Agreement for one category: among exams with it as the reader's category, and as the predicted one."""
 
     code: str
     of_reader: Estimate
@@ -48,10 +48,10 @@ class CategoryAgreement:
 
 @dataclass(frozen=True)
 class OutcomeMeasures:
-    """Against outcomes.
+    """Performance measured against outcomes.
 
     ppv : share of malignant exams among those at 4 or 5
-    sensitivity : share of malignant exams that were called back, at 0, 4 or 5
+    sensitivity : share of malignant exams that were recalled, at 0, 4 or 5
     specificity : share of benign exams that were not
     """
 
@@ -62,18 +62,18 @@ class OutcomeMeasures:
 
 @dataclass(frozen=True)
 class Audit:
-    """All figures of the chosen assessments.
+    """All figures of the selected assessments.
 
     matrix : exams by the reader's category (rows) and the model's (columns), 7 by 7
-    unanswered : exams for which the model had no category
-    outcomes, malignant : exams whose outcome is known, and those of them with cancer
+    unanswered : exams without a predicted category
+    outcomes, malignant : exams with known outcome, and those of them with cancer
     against_readers, against_outcomes : what became of the model's probabilities; None where nothing can be told
     drift : of the model that read last, whose name ``drift_model`` is; empty without any exam
     """
 
     exams: int
     patients: int
-    whole: AuditGroup
+    overall: AuditGroup
     matrix: np.ndarray
     unanswered: int
     by_category: tuple[CategoryAgreement, ...]
@@ -90,70 +90,72 @@ class Audit:
 
 
 def audit(signed: SignedAssessments, rows: AssessmentRows) -> Audit:
-    """Reckon; ``rows`` are those of ``signed`` that count, one for each reader and exam."""
+    """Compute all figures; ``rows`` are the selected ones of ``signed``, one for each reader and exam."""
     exams = rows.exams()
     decided = exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.p_suspicious))
     known = exams.where((exams.malignant != NONE) & (exams.read != _PROVEN))
-    judged = known.where(np.isfinite(known.p_suspicious))
+    with_prediction = known.where(np.isfinite(known.p_suspicious))
     last = decided.where(decided.model == decided.model[-1:])
     return Audit(
         exams=len(exams),
         patients=count(exams.patient),
-        whole=_part("", exams),
-        matrix=agreement.confusion(exams.read, exams.named),
-        unanswered=int((exams.named == NONE).sum()),
+        overall=_group("", exams),
+        matrix=agreement.confusion(exams.read, exams.predicted),
+        unanswered=int((exams.predicted == NONE).sum()),
         by_category=tuple(_by_category(exams)),
         by_month=tuple(_by_month(exams)),
         by_reader=tuple(
-            _part(name, rows.where(rows.reader == reader))
+            _group(name, rows.where(rows.reader == reader))
             for reader, name in signed.readers.items()
             if (rows.reader == reader).any()
         ),
         outcomes=len(known),
         malignant=int((known.malignant == 1).sum()),
-        reader=_proven(known.read, known.malignant),
-        model=_proven(known.named, known.malignant),
+        reader=_against_outcomes(known.read, known.malignant),
+        model=_against_outcomes(known.predicted, known.malignant),
         against_readers=reliability(decided.p_suspicious, np.isin(decided.read, _TISSUE), decided.patient),
-        against_outcomes=reliability(judged.p_suspicious, judged.malignant == 1, judged.patient),
+        against_outcomes=reliability(
+            with_prediction.p_suspicious, with_prediction.malignant == 1, with_prediction.patient
+        ),
         drift=drift(last.p_suspicious, np.isin(last.read, _TISSUE)),
         drift_model=signed.models[last.model[-1]] if len(last) else "",
     )
 
 
-def _part(title: str, rows: AssessmentRows) -> AuditGroup:
-    answered = rows.where(rows.named != NONE)
+def _group(title: str, rows: AssessmentRows) -> AuditGroup:
+    answered = rows.where(rows.predicted != NONE)
     screened = rows.read[rows.read != _PROVEN]
     return AuditGroup(
         title,
         len(rows),
-        agreement.kappa(rows.read, rows.named, rows.patient),
-        rate(answered.read == answered.named),
+        agreement.kappa(rows.read, rows.predicted, rows.patient),
+        rate(answered.read == answered.predicted),
         rate(np.isin(screened, _RECALLED)),
     )
 
 
 def _by_month(exams: AssessmentRows) -> Iterator[AuditGroup]:
-    """Every month from the first to the last one with an exam, also those without."""
+    """Yield every month from the first to the last one with an exam, including months without."""
     months = exams.day.astype("datetime64[M]")
     if len(months):
         for month in np.arange(months.min(), months.max() + 1):
-            yield _part(str(month), exams.where(months == month))
+            yield _group(str(month), exams.where(months == month))
 
 
 def _by_category(exams: AssessmentRows) -> Iterator[CategoryAgreement]:
-    answered = exams.where(exams.named != NONE)
-    same = answered.read == answered.named
+    answered = exams.where(exams.predicted != NONE)
+    same = answered.read == answered.predicted
     for number in range(agreement.CATEGORIES):
         yield CategoryAgreement(
-            str(number), rate(same[answered.read == number]), rate(same[answered.named == number])
+            str(number), rate(same[answered.read == number]), rate(same[answered.predicted == number])
         )
 
 
-def _proven(category: np.ndarray, malignant: np.ndarray) -> OutcomeMeasures:
-    """How categories, int (n,), stand to outcomes, 1 or 0 (n,)."""
+def _against_outcomes(category: np.ndarray, malignant: np.ndarray) -> OutcomeMeasures:
+    """Measure categories, int (n,), against outcomes, 1 or 0 (n,)."""
     answered = category != NONE
     category, cancer = category[answered], malignant[answered] == 1
-    called = np.isin(category, _RECALLED)
+    recalled = np.isin(category, _RECALLED)
     return OutcomeMeasures(
-        rate(cancer[np.isin(category, _TISSUE)]), rate(called[cancer]), rate(~called[~cancer])
+        rate(cancer[np.isin(category, _TISSUE)]), rate(recalled[cancer]), rate(~recalled[~cancer])
     )

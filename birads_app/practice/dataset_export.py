@@ -1,7 +1,7 @@
-"""Read exams -> a folder that ``flask train --data`` takes as it is: images, and ``labels.csv``.
+"""Export of read exams as a training set for ``flask train --data``: images, and ``labels.csv``.
 
-An image's label is what the reader named for its breast. Images go out as they are stored, without identity; one
-that was stored with it loses it on the way.
+An image's label is the reader's category for its breast. Images are exported as stored if they are de-identified, and
+are de-identified during the export otherwise.
 """
 
 import csv
@@ -29,15 +29,15 @@ _COLUMNS = ("path", "birads", "patient", "view", "side", "density")
 
 
 class ExportRefused(BiradsError):
-    """The folder cannot take the exams."""
+    """The exams cannot be exported into the folder."""
 
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What became of the images.
+    """Result of an export.
 
     categories : images by the reader's category, subdivisions of 4 together
-    left_out : images by why they are not in the folder
+    left_out : images that were not exported, by reason
     """
 
     exams: int
@@ -49,26 +49,26 @@ class ExportSummary:
 def export_dataset(
     folder: Path, assessments: Sequence[Assessment], who: str, progress: Callable[[], None]
 ) -> ExportSummary:
-    """Write the images of assessed exams with their labels: the whole folder, or nothing.
+    """Export the images of assessed exams with their labels: the complete folder, or nothing.
 
     Parameters
     ----------
-    folder : to be made, or empty
+    folder : new or empty
     assessments : one for each exam
-    who : to be named on record
+    who : name for the audit log
     progress : called after each exam
 
     Raises
     ------
     ExportRefused
-        The folder holds something, cannot be written, or no image has a label.
+        The folder is not empty, cannot be written, or no image has a label.
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportRefused(msg("export-folder-not-empty", folder=str(folder)))
     draft = folder.with_name(f".{folder.name}.draft")
     try:
-        shutil.rmtree(draft, ignore_errors=True)  # of an export that was killed
+        shutil.rmtree(draft, ignore_errors=True)  # of an interrupted export
         draft.mkdir(parents=True)
         found = _write(draft, assessments, progress)
         if not found.categories:
@@ -89,9 +89,9 @@ def export_dataset(
 
 
 def label(assessment: Assessment, laterality: str | None) -> str | None:
-    """What the reader named for the breast that an image shows, such as ``4A``; None where that is not certain.
+    """Return the reader's category for an image's breast, such as ``4A``; None if ambiguous.
 
-    An image whose side is unknown has a label where no breast was named otherwise than the whole exam.
+    An image of unknown side has a label if no breast was given another category than the whole exam.
     """
     breasts = {"R": assessment.right, "L": assessment.left}
     if laterality in breasts:
@@ -107,7 +107,7 @@ def _write(draft: Path, assessments: Sequence[Assessment], progress: Callable[[]
         table = csv.writer(stream)
         table.writerow(_COLUMNS)
         for assessment in assessments:
-            with suppress(NotFound):  # it was deleted meanwhile
+            with suppress(NotFound):  # deleted meanwhile
                 exam = exams.get(assessment.exam_id)
                 rows = list(_images(draft, exam, assessment, left_out))
                 table.writerows(rows)
@@ -119,7 +119,7 @@ def _write(draft: Path, assessments: Sequence[Assessment], progress: Callable[[]
 
 
 def _images(draft: Path, exam: Exam, assessment: Assessment, left_out: Counter[str]) -> list[tuple[str, ...]]:
-    """Write an exam's images; give their lines of the table."""
+    """Write an exam's images; return their rows of the table."""
     rows: list[tuple[str, ...]] = []
     patient = exam.pseudonym or f"exam-{exam.id}"
     for number, image in enumerate(hanging(exam.images), 1):
@@ -149,7 +149,7 @@ def _images(draft: Path, exam: Exam, assessment: Assessment, left_out: Counter[s
 
 
 def _anonymous(exam: Exam, image: Image) -> tuple[str, bytes]:
-    """How the file's name ends, and its bytes without whom it shows."""
+    """Return the suffix and the de-identified bytes of an image's file."""
     path = exams.file(image, "original")
     data = path.read_bytes()
     if image.source == "DICOM":

@@ -1,10 +1,10 @@
-"""Has the model's calibration changed? The newest exams against those before them.
+"""Drift of the model's calibration: the newest exams compared with earlier ones.
 
-A model may be off at a site from its first day on; drift is that it is off otherwise than before. Student's two-sample
-t test (Biometrika 6, 1908) compares what was found less what was expected, y - p with the probability p and y = 1 for
-a positive exam, between the newest exams and those before. The variance is that of all exams: with few positive ones
-among the newest, their own would follow their mean. Beside it stands Spiegelhalter's z (Statistics in Medicine 5,
-1986) of the newest exams alone: whether their probabilities hold at all.
+A model may be miscalibrated at a site from the start; drift means that the calibration changes. Student's two-sample t
+test (Biometrika 6, 1908) compares observed minus expected, y - p with the probability p and y = 1 for a positive exam,
+between the newest exams and earlier ones. It uses the variance of all exams, because with few positive exams among the
+newest their own variance depends on their mean. Spiegelhalter's z (Statistics in Medicine 5, 1986) of the newest exams
+tells whether their probabilities are calibrated at all.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from enum import StrEnum
 
 import numpy as np
 
-# The newest exams, and how many there have to be before them.
+# Number of newest exams, and least number of earlier ones.
 WINDOW, BEFORE = 200, 200
-# In standard deviations: where nothing changes, a look in 22 goes beyond the first, one in some 400 beyond the second.
+# In standard deviations: without a change, one test in 22 exceeds the first, one in about 400 the second.
 WATCH, ALARM = 2.0, 3.0
 
 
 class DriftState(StrEnum):
-    """What the test says."""
+    """Result of the test."""
 
     TOO_FEW = "too few"
     STEADY = "steady"
@@ -29,12 +29,12 @@ class DriftState(StrEnum):
 
 @dataclass(frozen=True)
 class Drift:
-    """What the newest exams say.
+    """Calibration of the newest exams.
 
-    exams : all that can be judged
-    change : t of the newest exams' residuals against those before; NaN where there are too few
-    fit : Spiegelhalter's z of the newest exams alone; NaN likewise
-    expected, found : positive exams among the newest: as the probabilities add up, and as they were
+    exams : number of all usable exams
+    change : t of the newest exams' residuals against earlier ones; NaN if there are too few
+    fit : Spiegelhalter's z of the newest exams; NaN if there are too few
+    expected, found : positive exams among the newest, by the sum of probabilities and as observed
     """
 
     state: DriftState
@@ -46,12 +46,12 @@ class Drift:
 
 
 def drift(probabilities: np.ndarray, positive: np.ndarray) -> Drift:
-    """Judge exams of one model.
+    """Test the exams of one model.
 
     Parameters
     ----------
     probabilities : float (n,), 0..1, in the order of reading
-    positive : bool (n,), what was found
+    positive : bool (n,), as observed
     """
     if len(probabilities) < WINDOW + BEFORE:
         return Drift(DriftState.TOO_FEW, len(probabilities))
@@ -76,14 +76,14 @@ def drift(probabilities: np.ndarray, positive: np.ndarray) -> Drift:
 
 
 def _student(one: np.ndarray, other: np.ndarray) -> float:
-    """The difference of two means in its standard deviations; 0 where nothing varies."""
+    """Return Student's t for the difference of two means; 0 without variance."""
     squares = len(one) * one.var() + len(other) * other.var()
     spread = np.sqrt(squares / (len(one) + len(other) - 2) * (1 / len(one) + 1 / len(other)))
     return float((one.mean() - other.mean()) / spread) if spread > 0 else 0.0
 
 
 def _spiegelhalter(probabilities: np.ndarray, positive: np.ndarray) -> float:
-    """The sum of squared errors less what the probabilities promise, in its standard deviations; 0 if none vary."""
+    """Return Spiegelhalter's z of the Brier score; 0 without variance."""
     lean = 1 - 2 * probabilities
     promised = (lean**2 * probabilities * (1 - probabilities)).sum()
     return float(((positive - probabilities) * lean).sum() / np.sqrt(promised)) if promised > 0 else 0.0

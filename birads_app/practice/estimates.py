@@ -1,17 +1,17 @@
-"""A measured figure with its number of exams and its 95 % interval."""
+"""Estimates with number of exams and 95% confidence interval."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# With fewer exams a figure says nothing, however wide its interval.
+# Estimates from fewer exams are not shown.
 ENOUGH = 20
 _Z = 1.959964  # 97.5th percentile of the normal distribution
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over a number of exams; ``low`` and ``high`` are the bounds of its 95 % interval."""
+    """An estimate from a number of exams; ``low`` and ``high`` are the bounds of its 95% confidence interval."""
 
     exams: int
     value: float
@@ -20,21 +20,21 @@ class Estimate:
 
     @property
     def telling(self) -> bool:
-        """True where there are exams enough to say something."""
+        """True if there are enough exams for the estimate to be shown."""
         return self.exams >= ENOUGH and bool(np.isfinite(self.value))
 
 
 def rate(which: np.ndarray) -> Estimate:
-    """The share of exams for which ``which``, bool (n,), is True, with Wilson's score interval.
+    """Return the share of True in ``which``, bool (n,), with Wilson's score interval.
 
-    Wilson, Journal of the American Statistical Association 22, 1927: it stays within 0 and 1, and is right for few
-    exams and for shares near the ends too. NaN without any exam.
+    Wilson, Journal of the American Statistical Association 22, 1927: it stays within 0 and 1, and is valid for few
+    exams and for shares near 0 and 1. NaN without exams.
     """
     return rate_of(int(np.count_nonzero(which)), len(which))
 
 
 def rate_of(part: int, whole: int) -> Estimate:
-    """As :func:`rate`, from counts."""
+    """Return a share from counts; see :func:`rate`."""
     if whole == 0:
         return Estimate(0, np.nan, np.nan, np.nan)
     share, spread = part / whole, _Z**2 / whole
@@ -44,15 +44,15 @@ def rate_of(part: int, whole: int) -> Estimate:
 
 
 def linearised(value: float, influence: np.ndarray, patients: np.ndarray) -> Estimate:
-    """A figure that is no share, with the interval that its exams' influence gives; a patient's exams count together.
+    """Return an estimate with a linearised interval, clustered by patient.
 
-    The variance is that of the patients' sums, the "ultimate clusters" of survey sampling (Wolter, Introduction to
-    Variance Estimation, 2007, chapter 6).
+    The variance is that of the patients' sums of influence, the "ultimate clusters" of survey sampling (Wolter,
+    Introduction to Variance Estimation, 2007, chapter 6).
 
     Parameters
     ----------
-    influence : float (n,), how far each exam moves the figure, n times; they add up to 0
-    patients : int (n,), whose exam it is, 0 or more
+    influence : float (n,), of each exam on the estimate, times n; the sum is 0
+    patients : int (n,), patient of each exam, 0 or more
     """
     sums, several = np.bincount(patients, weights=influence), count(patients)
     if several < 2:
@@ -62,5 +62,5 @@ def linearised(value: float, influence: np.ndarray, patients: np.ndarray) -> Est
 
 
 def count(patients: np.ndarray) -> int:
-    """How many different patients there are; int (n,), 0 or more."""
+    """Return the number of different patients; int (n,), 0 or more."""
     return int(np.count_nonzero(np.bincount(patients)))

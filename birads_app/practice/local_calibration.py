@@ -1,4 +1,4 @@
-"""Do the model's probabilities hold here? What it calls 30 % suspicious should turn out so in 30 of 100 exams."""
+"""Calibration of the model's probabilities at this site: of exams with 30%, 30 in 100 should be positive."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from birads_app.practice.estimates import Estimate, linearised, rate
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Exams whose probability lies between two tenths.
+    """Exams with probabilities in one of ten equal bins.
 
-    expected : the mean of their probabilities
-    found : the share that was positive
+    expected : mean probability
+    found : share of positive exams
     """
 
     expected: float
@@ -22,13 +22,13 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How probabilities agree with what was found.
+    """Calibration of probabilities against observations.
 
-    expected : their mean
-    found : the share that was positive
+    expected : mean probability
+    found : share of positive exams
     error : expected calibration error over ten equal bins
     brier : mean squared error, 0 best, 1 worst
-    bins : rising; those alone that hold an exam
+    bins : ascending, without empty ones
     """
 
     expected: float
@@ -39,16 +39,16 @@ class Reliability:
 
 
 def reliability(probabilities: np.ndarray, positive: np.ndarray, patients: np.ndarray) -> Reliability | None:
-    """Measure probabilities against what was found; None without any exam.
+    """Measure the calibration of probabilities; None without exams.
 
-    A calibration error cannot be negative, so that few exams alone make it large; its interval tells how it
-    varies, not whether it differs from 0.
+    A calibration error cannot be negative, so it is large by chance with few exams; its interval describes its
+    variation, not whether it differs from 0.
 
     Parameters
     ----------
     probabilities : float (n,), 0..1
     positive : bool (n,)
-    patients : int (n,), whose exam it is
+    patients : int (n,), patient of each exam
     """
     if len(probabilities) == 0:
         return None

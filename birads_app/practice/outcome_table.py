@@ -104,7 +104,7 @@ def plan(data: bytes) -> Plan:
     found = list(_found(read))
     problems += [one for one in found if isinstance(one, LineProblem)]
     unique, doubled = _without_doubles([one for one in found if isinstance(one, Planned)])
-    before = outcomes.known({one.entry.exam_id for one in unique})
+    before = outcomes.newest({one.entry.exam_id for one in unique})
     placed = [
         Planned(one.line, one.entry, before.get((one.entry.exam_id, one.entry.laterality))) for one in unique
     ]

@@ -51,7 +51,7 @@ def exams_of(patients: Iterable[tuple[str, date]]) -> dict[tuple[str, date], lis
     return found
 
 
-def known(exam_ids: Iterable[str]) -> dict[tuple[str, str | None], Entry]:
+def newest(exam_ids: Iterable[str]) -> dict[tuple[str, str | None], Entry]:
     """Return the newest entries of exams, by exam id and side."""
     found: dict[tuple[str, str | None], Entry] = {}
     for some in _parts(exam_ids):

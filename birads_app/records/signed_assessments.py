@@ -50,7 +50,7 @@ class AssessmentRows:
     model : int, place in :attr:`SignedAssessments.models`
     day : datetime64[D], of signing
     read : int, the reader's category of the exam, 0 to 6, 4A to 4C being 4
-    named : int, the model's category at that moment; NONE where it had none
+    predicted : int, the model's category at that moment; NONE where it had none
     p_suspicious : float, the model's probability of category 4 or higher, 0..1; NaN where it had none
     malignant : int, 1 or 0 as the outcome says; NONE where it is not known
     """
@@ -62,7 +62,7 @@ class AssessmentRows:
     model: np.ndarray
     day: np.ndarray
     read: np.ndarray
-    named: np.ndarray
+    predicted: np.ndarray
     p_suspicious: np.ndarray
     malignant: np.ndarray
 
@@ -169,7 +169,7 @@ def _only_grew(before: _TableCounts, state: _TableCounts) -> bool:
 def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
     """Add new assessments and their exams to the cache, and read all outcomes."""
     since = Assessment.id.between(cache.state.last + 1, state.last)
-    ids, exam_ids, readers, names, days, read, named = _columns(
+    ids, exam_ids, readers, names, days, read, predicted = _columns(
         select(
             Assessment.id,
             Assessment.exam_id,
@@ -192,7 +192,7 @@ def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
         model=_indices(models, names),
         day=np.array(days, "datetime64[D]"),
         read=np.array(read, int),
-        named=np.array(named, int),
+        predicted=np.array(predicted, int),
         p_suspicious=np.append(cache.p_suspicious, np.nan)[exam],
         malignant=np.full(len(exam), NONE),
     )

@@ -65,12 +65,12 @@ def test_recall_and_ppv_by_hand(readers: Flask) -> None:
     ):  # fmt: skip
         store_signed_exam(readers, read, named, malignant=malignant)
     found = audited(readers)
-    assert (found.whole.recall.exams, found.whole.recall.value) == (7, pytest.approx(4 / 7))
+    assert (found.overall.recall.exams, found.overall.recall.value) == (7, pytest.approx(4 / 7))
     assert (found.outcomes, found.malignant) == (6, 4)
     assert (found.reader.ppv.exams, found.reader.ppv.value) == (3, pytest.approx(2 / 3))
     assert (found.reader.sensitivity.value, found.reader.specificity.value) == (3 / 4, 1 / 2)
     assert (found.model.ppv.exams, found.model.ppv.value) == (4, 3 / 4)
-    assert found.whole.same.value == pytest.approx(3 / 8)
+    assert found.overall.same.value == pytest.approx(3 / 8)
     assert found.against_readers is not None and found.against_readers.found.exams == 6  # neither 0 nor 6
 
 
