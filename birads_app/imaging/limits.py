@@ -1,4 +1,4 @@
-"""How large a picture may be, judged by what its header declares, before any memory is taken for it."""
+"""Limits on the size declared in a header, checked before memory is allocated."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Is this a picture that the model may judge? Refusals with their reason, and warnings.
+"""Checks that an image is a mammogram that the model can predict: refusals with their reason, and warnings.
 
 A mammogram is grey, smooth at the scale of the whole picture, and shows one large textured bright region
 with a skin line in front of dark, quiet air. Each of these is one number, measured on a copy of at most 256
@@ -48,7 +48,7 @@ _LONG = 3.2  # longer over shorter side
 
 @dataclass(frozen=True)
 class _Look:
-    """What is measured; shares are of the picture unless said otherwise.
+    """Measurements; shares are of the image unless stated otherwise.
 
     contrast : range of the grey scale in use, 0..1
     roughness : mean squared step between neighbours over that of white noise, 0 smooth .. 1 noise
@@ -73,7 +73,7 @@ class _Look:
 
 
 def check(mammogram: Mammogram) -> tuple[Message, ...]:
-    """Judge whether the model may judge.
+    """Check that an image is suitable for the model.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def check(mammogram: Mammogram) -> tuple[Message, ...]:
 
 
 def _objection(look: _Look) -> Message | None:
-    """Why the picture cannot be a mammogram; None if it can."""
+    """Return the reason why the image cannot be a mammogram; None if it can."""
     if look.roughness > _NOISE:
         return msg("not-mammogram-noise")
     rules = (

@@ -1,4 +1,4 @@
-"""Pixels that are not square -> square ones, so that what is shown, judged and measured has its true shape.
+"""Resampling to square pixels, so that images are shown, predicted and measured in their true shape.
 
 The finer direction stays as it is, the coarser one is enlarged.
 """
@@ -20,7 +20,7 @@ def is_plausible(aspect: float) -> bool:
 
 
 def enlargement(aspect: float) -> tuple[float, float]:
-    """How many times as many (rows, columns) make the pixels square.
+    """Return the factors of (rows, columns) that make the pixels square.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which view a picture shows, judged by the picture alone: for files that do not say it.
+"""View and side estimated from the image alone, for files that do not state them.
 
 The side is where the chest wall is: images hang so that a left breast has it on the left. Scanned films were
 often turned over, so the side is judged only where nothing but the breast stands out from empty air, as in a
@@ -76,7 +76,7 @@ def _view(breast: np.ndarray, inside: np.ndarray) -> str | None:
 
 
 def _triangle(grey: np.ndarray, tissue: np.ndarray) -> float:
-    """How much brighter a triangle in the upper left corner is than the tissue beside it; -1 without tissue."""
+    """Return the contrast of a triangle in the upper left corner to the tissue beside it; -1 without tissue."""
     y, x = np.mgrid[0:_SIZE, 0:_SIZE] / _SIZE
     best = -1.0
     for height in _HEIGHTS:

@@ -1,4 +1,4 @@
-"""What a file's name says about side and view, as public sets and exports write it."""
+"""Side and view from a file name, as public data sets and exports write it."""
 
 import re
 
@@ -24,7 +24,7 @@ def from_name(filename: str) -> tuple[str | None, str | None]:
 
 
 def without_view(filename: str) -> tuple[str, ...]:
-    """What a name tells besides side and view, in upper case: patient, date, folder."""
+    """Return the tokens of a name other than side and view, in upper case: patient, date, folder."""
     return tuple(
         word
         for word in _tokens(filename)

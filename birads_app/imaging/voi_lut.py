@@ -1,4 +1,4 @@
-"""From measured values to display grey: a window or a table as one curve (PS3.3 C.11.2)."""
+"""Windows and VOI LUTs as curves from measured values to display grey (PS3.3 C.11.2)."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal

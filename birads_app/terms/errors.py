@@ -1,4 +1,4 @@
-"""What can go wrong in the core. Each message says what was received and what to do.
+"""Errors of the core. Each message states what was received and what to do.
 
 BiradsError
 ├── InputError               the file that was given

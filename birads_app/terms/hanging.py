@@ -8,7 +8,7 @@ from birads_app.terms.views import SIDES, VIEWS
 
 
 class View(Protocol):
-    """What has a place in the hanging; None where a file leaves it out."""
+    """An image with a place in the hanging order; None for what a file lacks."""
 
     @property
     def laterality(self) -> str | None: ...
@@ -51,7 +51,7 @@ def _filled(images: list[V]) -> list[tuple[V | None, V | None]]:
 
 
 def _place(known: tuple[str, ...], value: str | None) -> int:
-    """Where a value stands in the tuple; after its end if it is not there, last if there is none."""
+    """Return the position of a value in the tuple; after its end if it is unknown, last if it is None."""
     if value is None:
         return len(known) + 1
     return known.index(value) if value in known else len(known)

@@ -19,7 +19,7 @@ SETS = {
 
 def main() -> None:
     """Print a table: images, share that is answered, and how many of the answers are right."""
-    print("| images | asked | number | answered | of these right |\n|---|---|---|---|---|")
+    print("| images | estimated | number | with an estimate | of these correct |\n|---|---|---|---|---|")
     for title, (folder, pattern) in SETS.items():
         judged = list(_judged(DATA / folder, pattern))
         for asked, column in (("view", 0), ("side", 1)):
