@@ -76,19 +76,19 @@ class ImageLoader:
         size : side of the prepared square in pixels
         wanted : True if the caller wants the prepared image of the file with this SHA-256; called from threads
         """
-        contents: dict[bytes, bytes] = {}
-        pictures: dict[bytes, bytes] = {}
+        digests: dict[bytes, bytes] = {}
+        hashes: dict[bytes, bytes] = {}
         for found in _in_threads(examples, lambda example: self._load_one(example, size, wanted)):
-            contents.update(found.content)
-            pictures.update(found.picture)
-            if len(contents) + len(pictures) >= _CACHE_BATCH:
-                self._remember(contents, pictures)
+            digests.update(found.digest)
+            hashes.update(found.image_hash)
+            if len(digests) + len(hashes) >= _CACHE_BATCH:
+                self._remember(digests, hashes)
             yield found.seen
-        self._remember(contents, pictures)
+        self._remember(digests, hashes)
 
-    def _remember(self, contents: dict[bytes, bytes], pictures: dict[bytes, bytes]) -> None:
+    def _remember(self, digests: dict[bytes, bytes], hashes: dict[bytes, bytes]) -> None:
         """Write the entries to the caches and clear them."""
-        for cache, entries in ((self._digests, contents), (self._hashes, pictures)):
+        for cache, entries in ((self._digests, digests), (self._hashes, hashes)):
             if entries:
                 cache.put(entries)
                 entries.clear()
@@ -129,8 +129,8 @@ class _Found:
     """A loaded file and its new cache entries: digest by path, perceptual hash by digest."""
 
     seen: LoadedImage
-    content: dict[bytes, bytes] = field(default_factory=dict)
-    picture: dict[bytes, bytes] = field(default_factory=dict)
+    digest: dict[bytes, bytes] = field(default_factory=dict)
+    image_hash: dict[bytes, bytes] = field(default_factory=dict)
 
 
 def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) -> Iterator[_Found]:

@@ -87,12 +87,12 @@ class FineTuning:
         schedule: Schedule,
         work: Path,
     ) -> None:
-        """Take what is to be trained.
+        """Take the models, the sets and the schedule.
 
         Parameters
         ----------
-        backbone, head : Keras models; the head gives logits (n, classes), and of places (n, rows * columns)
-        conv4 : computes the untrained feature maps fast
+        backbone, head : Keras models; the head returns logits (n, classes) and those of the cells (n, rows * columns)
+        conv4 : function that computes the untrained feature maps fast
         """
         import keras
 
@@ -189,9 +189,9 @@ class FineTuning:
         """Inputs float32 (n, size, size, 3), and the places that findings cover, bool (n, rows * columns)."""
         squares, outlines = self.train.squares[rows], self.train.outlines[rows]
         changes = [Augmentation.random(squares.shape[1], rng) for _ in rows]
-        pictures = [change.apply(square) for change, square in zip(changes, squares, strict=True)]
+        images = [change.apply(square) for change, square in zip(changes, squares, strict=True)]
         moved = [change.warp(outline) for change, outline in zip(changes, outlines, strict=True)]
-        return standardise(np.stack(pictures)), np.stack([covered_cells(one, self._cells) for one in moved])
+        return standardise(np.stack(images)), np.stack([covered_cells(one, self._cells) for one in moved])
 
     def _truth(self, images: np.ndarray, covered: np.ndarray) -> "Truth":
         """Return the truth about images, with the cells that findings cover in their augmented copies."""
