@@ -49,7 +49,7 @@ def find(mammogram: Mammogram) -> Marks | None:
     """Find marks beside the breast; return None if there are none or no breast can be segmented."""
     side = max(1, -(-max(mammogram.pixels.shape) // _SEARCH_SIZE))
     brightest = _brightest(mammogram.pixels, side)
-    breast = _outline(mammogram, brightest.shape)
+    breast = _breast_with_rim(mammogram, brightest.shape)
     if breast.all() or not breast.any():
         return None
     marks = _marks(brightest, breast)
@@ -86,7 +86,7 @@ def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(np.maximum.reduceat(tall, np.arange(0, pixels.shape[1], side), axis=1))
 
 
-def _outline(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:
+def _breast_with_rim(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:
     """Return the breast with a rim around it, bool array of the given shape; all True if none can be segmented."""
     square = breast_square(mammogram.pixels, _OUTLINE_SIZE)
     mask = breast_mask(square.mask, square.box, square.flipped, mammogram.pixels.shape, max(shape))
