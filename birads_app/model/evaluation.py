@@ -1,4 +1,4 @@
-"""What a bundle's ``evaluation.json`` says about how good the model is, for comparing models."""
+"""Performance figures from a bundle's ``evaluation.json``, for comparing models."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""How far answers agree with the truth or with each other: formulas that training and the audit of practice share."""
+"""Agreement of categories with the truth or with each other: formulas that training and the audit of practice share."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def quadratic_kappa(matrices: np.ndarray) -> np.ndarray:
 
 
 def quadratic_weights(classes: int) -> np.ndarray:
-    """How much a disagreement counts, (classes, classes): the square of the steps between two categories."""
+    """Return the weight of each disagreement, (classes, classes): the square of the steps between two categories."""
     steps = np.arange(classes, dtype=float)
     return (steps[:, None] - steps[None]) ** 2
 

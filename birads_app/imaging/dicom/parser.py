@@ -61,11 +61,11 @@ _TWO_HEADERS_NOTE = msg("repeated-preamble")
 class DicomFile:
     """A parsed file.
 
-    dataset : all elements before the pixel data, but for very long ones
+    dataset : elements before the pixel data, without very long ones
     syntax : transfer syntax
-    fragments : the pixel data's bytes; where they are encapsulated, the offset table and each fragment
-    encapsulated : whether they are
-    notes : messages about faults that were put up with
+    fragments : pixel data; if encapsulated, the Basic Offset Table and each fragment
+    encapsulated : True if the pixel data is encapsulated
+    notes : messages about tolerated faults
     """
 
     dataset: Dataset
@@ -77,7 +77,7 @@ class DicomFile:
 
 @dataclass(frozen=True)
 class _Element:
-    """Where the value of an element lies in the file."""
+    """Position of an element's value in the file."""
 
     tag: int
     length: int
@@ -171,7 +171,7 @@ def _read_meta(data: bytes) -> tuple[str, int, tuple[Message, ...]]:
 
 
 def _after_prefix(data: bytes, start: int) -> int:
-    """Where a file's meta elements begin: after preamble and prefix, after a prefix alone, or at once."""
+    """Return the start of the meta elements: after preamble and prefix, after a prefix alone, or at once."""
     for length in (_PREFIX_END, 4):
         if data[start + length - 4 : start + length] == b"DICM":
             return start + length
