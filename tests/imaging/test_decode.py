@@ -28,8 +28,8 @@ from tests.support import dicom_files
 
 ROOT = Path(__file__).parent.parent.parent
 REAL = ROOT.parent / "shared" / "data"
-WORDS = (np.arange(120 * 140, dtype=np.uint16) % 4096).reshape(120, 140)
-FILE = dicom_files.mammogram(WORDS, BitsStored=12, HighBit=11, ViewPosition="MLO", ImageLaterality="R")
+STORED = (np.arange(120 * 140, dtype=np.uint16) % 4096).reshape(120, 140)
+FILE = dicom_files.mammogram(STORED, BitsStored=12, HighBit=11, ViewPosition="MLO", ImageLaterality="R")
 
 needs_real_data = pytest.mark.skipif(
     not REAL.is_dir(), reason="The real images of ../shared/data are not here."
@@ -80,10 +80,10 @@ def test_faults_of_exporters_are_put_up_with_and_noted(data: bytes, said: str) -
 @pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian])
 def test_a_bare_data_set_is_read(syntax: str) -> None:
     stream = io.BytesIO()
-    built = dicom_files.dataset(WORDS)
+    built = dicom_files.dataset(STORED)
     del built.file_meta
     built.save_as(stream, implicit_vr=syntax == uid.ImplicitVRLittleEndian, little_endian=True)
-    assert decode(stream.getvalue()).pixels.shape == WORDS.shape
+    assert decode(stream.getvalue()).pixels.shape == STORED.shape
 
 
 def refused(data: bytes, name: str = "") -> InputError:
@@ -150,36 +150,36 @@ def test_a_dicom_without_pixels() -> None:
 
 
 def test_a_header_whose_pixels_were_left_out() -> None:
-    built = dicom_files.dataset(WORDS)
+    built = dicom_files.dataset(STORED)
     del built.PixelData
     assert "no pixel data" in str(refused(dicom_files.as_bytes(built)))
 
 
 def test_floating_point_pixels() -> None:
-    built = dicom_files.dataset(WORDS)
+    built = dicom_files.dataset(STORED)
     del built.PixelData
-    built.FloatPixelData = WORDS.astype("<f4").tobytes()
+    built.FloatPixelData = STORED.astype("<f4").tobytes()
     error = refused(dicom_files.as_bytes(built))
     assert type(error) is UnsupportedFormat and "floating point" in str(error)
 
 
 def test_several_frames() -> None:
-    error = refused(dicom_files.mammogram(WORDS, NumberOfFrames=3))
+    error = refused(dicom_files.mammogram(STORED, NumberOfFrames=3))
     assert type(error) is UnsupportedFormat and "multi-frame object (3 frames)" in str(error)
-    assert decode(dicom_files.mammogram(WORDS, NumberOfFrames=1)).pixels.shape == WORDS.shape
+    assert decode(dicom_files.mammogram(STORED, NumberOfFrames=1)).pixels.shape == STORED.shape
 
 
 def test_a_quality_control_image() -> None:
-    error = refused(dicom_files.mammogram(WORDS, QualityControlImage="YES"))
+    error = refused(dicom_files.mammogram(STORED, QualityControlImage="YES"))
     assert type(error) is NotAMammogram and "quality control" in str(error)
-    assert decode(dicom_files.mammogram(WORDS, QualityControlImage="NO")).pixels.shape == WORDS.shape
+    assert decode(dicom_files.mammogram(STORED, QualityControlImage="NO")).pixels.shape == STORED.shape
 
 
 @pytest.mark.parametrize(
     "elements", [{"Modality": "CT"}, {"Modality": "MR"}, {"Modality": "CR", "BodyPartExamined": "CHEST"}]
 )
 def test_another_examination(elements: dict) -> None:
-    assert type(refused(dicom_files.mammogram(WORDS, **elements))) is NotAMammogram
+    assert type(refused(dicom_files.mammogram(STORED, **elements))) is NotAMammogram
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_another_examination(elements: dict) -> None:
     ],
 )
 def test_copies_of_mammograms_are_read(elements: dict) -> None:
-    assert decode(dicom_files.mammogram(WORDS, **elements)).pixels.shape == WORDS.shape
+    assert decode(dicom_files.mammogram(STORED, **elements)).pixels.shape == STORED.shape
 
 
 def test_a_deflated_bomb_is_inflated_so_far_and_no_further() -> None:
@@ -212,8 +212,8 @@ def test_a_deflated_header_of_millions_of_elements() -> None:
 
 @pytest.mark.parametrize("kept", [0.2, 0.9])
 def test_a_deflated_file_cut_off(kept: float) -> None:
-    data = dicom_files.as_bytes(dicom_files.dataset(WORDS), uid.DeflatedExplicitVRLittleEndian)
-    assert decode(data).pixels.shape == WORDS.shape
+    data = dicom_files.as_bytes(dicom_files.dataset(STORED), uid.DeflatedExplicitVRLittleEndian)
+    assert decode(data).pixels.shape == STORED.shape
     assert type(refused(data[: int(kept * len(data))])) is UnreadableImage
 
 
@@ -227,7 +227,7 @@ def deflated(file: bytes, data_set: bytes) -> bytes:
 
 
 def test_a_length_far_beyond_the_file() -> None:
-    built = dicom_files.dataset(WORDS, ImageComments="x" * 64)
+    built = dicom_files.dataset(STORED, ImageComments="x" * 64)
     data = dicom_files.as_bytes(built, uid.ImplicitVRLittleEndian)
     forged = data.replace(b"\x20\x00\x00\x40\x40\x00\x00\x00", b"\x20\x00\x00\x40\xf0\xff\xff\xff")
     assert forged != data
@@ -236,22 +236,24 @@ def test_a_length_far_beyond_the_file() -> None:
 
 
 def test_a_value_of_millions_of_numbers_is_passed_over() -> None:
-    built = dicom_files.dataset(WORDS)
+    built = dicom_files.dataset(STORED)
     built.add_new("WindowCenter", "UT", "1\\" * 5_000_000)
     started = time.process_time()
-    assert decode(dicom_files.as_bytes(built)).pixels.shape == WORDS.shape
+    assert decode(dicom_files.as_bytes(built)).pixels.shape == STORED.shape
     assert time.process_time() - started < 5
 
 
 def test_a_fragment_far_beyond_the_file() -> None:
-    data = dicom_files.encapsulated(b"\xff\xd8" + bytes(98), dicom_files.dataset(WORDS), uid.JPEGBaseline8Bit)
+    data = dicom_files.encapsulated(
+        b"\xff\xd8" + bytes(98), dicom_files.dataset(STORED), uid.JPEGBaseline8Bit
+    )
     forged = data.replace(b"\xfe\xff\x00\xe0\x64\x00\x00\x00", b"\xfe\xff\x00\xe0\xf0\xff\xff\xff")
     assert forged != data
     assert "declares a part of 4294967280 bytes" in str(refused(forged))
 
 
 def test_dimensions_as_numbers_of_another_size() -> None:
-    built = dicom_files.dataset(WORDS)
+    built = dicom_files.dataset(STORED)
     del built.Rows
     built.add_new("Rows", "UL", 4_000_000_000)
     refused(dicom_files.as_bytes(built))
@@ -280,7 +282,7 @@ def test_damage_anywhere_gives_nothing_but_input_errors(seed: int) -> None:
 
 def test_nothing_of_a_file_reaches_the_console(tmp_path: Path) -> None:
     built = dicom_files.dataset(
-        WORDS, PatientName="Secret^Jane", StudyDate="not a date", ViewPosition="m" * 40
+        STORED, PatientName="Secret^Jane", StudyDate="not a date", ViewPosition="m" * 40
     )
     built.ViewCodeSequence = Sequence([Dataset()])
     (tmp_path / "odd.dcm").write_bytes(dicom_files.as_bytes(built))

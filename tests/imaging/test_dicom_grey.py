@@ -15,10 +15,10 @@ from tests.support import dicom_files
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL", "ignore:::pydicom")
 
-WORDS = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+STORED = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
-def shown(raw: np.ndarray = WORDS, **elements: object) -> Mammogram:
+def shown(raw: np.ndarray = STORED, **elements: object) -> Mammogram:
     """Decode 12-bit raw pixels with further elements of the header."""
     return decode(dicom_files.mammogram(raw, **{"BitsStored": 12, "HighBit": 11, **elements}))
 
@@ -61,7 +61,7 @@ def sigmoid(value: float, centre: float, width: float) -> float:
 def test_each_window_function(name: str | None, function: Callable, centre: float, width: float) -> None:
     elements = {"VOILUTFunction": name} if name else {}
     found = shown(WindowCenter=centre, WindowWidth=width, **elements)
-    expected = [function(float(value), centre, width) * 65535 for value in WORDS.ravel()]
+    expected = [function(float(value), centre, width) * 65535 for value in STORED.ravel()]
     assert np.abs(found.pixels.ravel() - np.array(expected)).max() <= 0.501
     assert found.notes == ()
 
@@ -97,7 +97,7 @@ def test_a_voi_lut_goes_before_a_window() -> None:
 
 
 def test_a_voi_lut_may_start_below_zero() -> None:
-    raw = (WORDS.astype(np.int32) - 2048).astype(np.int16)
+    raw = (STORED.astype(np.int32) - 2048).astype(np.int16)
     table = list(range(2048))
     found = decode(dicom_files.mammogram(raw, VOILUTSequence=lut(65536 - 1024, table, 11)))
     expected = np.clip(raw.ravel().astype(int) + 1024, 0, 2047) / 2047 * 65535
@@ -107,7 +107,7 @@ def test_a_voi_lut_may_start_below_zero() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_it_agrees_with_another_implementation(seed: int) -> None:
     random = np.random.default_rng(seed)
-    built = dicom_files.dataset(WORDS, BitsStored=12, HighBit=11)
+    built = dicom_files.dataset(STORED, BitsStored=12, HighBit=11)
     built.RescaleSlope, built.RescaleIntercept = (
         float(random.choice([0.5, 1, 2])),
         int(random.integers(-500, 500)),
@@ -121,7 +121,7 @@ def test_it_agrees_with_another_implementation(seed: int) -> None:
     else:
         table = np.sort(random.integers(0, 4096, 2000)).tolist()
         built.VOILUTSequence = lut(int(random.integers(0, 2000)), table, 12)
-    reference = apply_voi_lut(apply_modality_lut(WORDS, built), built).astype(float)
+    reference = apply_voi_lut(apply_modality_lut(STORED, built), built).astype(float)
     found = decode(dicom_files.as_bytes(built)).pixels.astype(float)
     # The other gives a window in units of the modality's range: only a line lies between the two.
     line = np.polyfit(reference.ravel(), found.ravel(), 1)
@@ -155,14 +155,14 @@ def test_padding_is_black_and_left_out_of_the_range(photometric: str) -> None:
 
 
 def test_padding_may_lie_at_the_other_end() -> None:
-    raw = np.where(WORDS % 64 < 16, 4095, WORDS // 2).astype(np.uint16)
+    raw = np.where(STORED % 64 < 16, 4095, STORED // 2).astype(np.uint16)
     found = shown(raw, PixelPaddingValue=4095, PixelPaddingRangeLimit=4090)
     assert set(found.pixels[raw == 4095]) == {0}
     assert found.pixels.max() == 65535
 
 
 def test_signed_padding_written_as_unsigned() -> None:
-    raw = (WORDS.astype(np.int32)).astype(np.int16)
+    raw = (STORED.astype(np.int32)).astype(np.int16)
     raw[0] = -2000
     built = dicom_files.dataset(raw)
     built.add_new("PixelPaddingValue", "US", 65536 - 2000)
@@ -172,7 +172,7 @@ def test_signed_padding_written_as_unsigned() -> None:
 
 
 def test_without_a_window_the_whole_range_is_used() -> None:
-    found = shown((WORDS // 2 + 500).astype(np.uint16))
+    found = shown((STORED // 2 + 500).astype(np.uint16))
     assert (found.pixels.min(), found.pixels.max()) == (0, 65535)
     assert "no window" in found.notes[0]
 
@@ -185,7 +185,7 @@ def test_a_window_that_hides_everything_is_not_followed() -> None:
 
 @pytest.mark.parametrize("width", [0, -5, "nan"])
 def test_an_impossible_window_is_not_followed(width: object) -> None:
-    built = dicom_files.dataset(WORDS, BitsStored=12, HighBit=11, WindowCenter=2000)
+    built = dicom_files.dataset(STORED, BitsStored=12, HighBit=11, WindowCenter=2000)
     built.add_new("WindowWidth", "LO", str(width))
     found = decode(dicom_files.as_bytes(built, uid.ImplicitVRLittleEndian))
     assert (found.pixels.min(), found.pixels.max()) == (0, 65535)
@@ -234,7 +234,7 @@ def test_a_constant_image_stays_constant() -> None:
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("representation", ["US", "OW"])
 def test_tables_and_padding_in_every_encoding(syntax: str, signed: bool, representation: str) -> None:
-    raw = WORDS.astype(np.int16 if signed else np.uint16)
+    raw = STORED.astype(np.int16 if signed else np.uint16)
     table = [round(4095 * (index / 1999) ** 2) for index in range(2000)]
     built = dicom_files.dataset(raw, VOILUTSequence=lut(1000, table, 12))
     built.add_new("PixelPaddingValue", "SS" if signed else "US", 0)

@@ -8,11 +8,11 @@ from pydicom.sequence import Sequence
 from birads_app.imaging.decode import Mammogram, decode
 from tests.support import dicom_files
 
-WORDS = np.arange(256, dtype=np.uint16).reshape(16, 16)
+STORED = np.arange(256, dtype=np.uint16).reshape(16, 16)
 
 
 def read(**elements: object) -> Mammogram:
-    return decode(dicom_files.mammogram(WORDS, **elements))
+    return decode(dicom_files.mammogram(STORED, **elements))
 
 
 def code(value: str, scheme: str = "SCT", modifier: str = "") -> Sequence:
@@ -148,6 +148,6 @@ def test_an_ordinary_view_is_not_commented_on() -> None:
 
 
 def test_an_overlay_is_noted() -> None:
-    built = dicom_files.dataset(WORDS)
+    built = dicom_files.dataset(STORED)
     built.add_new((0x6002, 0x0010), "US", 16)
     assert any("overlay" in note for note in decode(dicom_files.as_bytes(built)).notes)

@@ -14,10 +14,10 @@ from birads_app.terms.errors import ImageTooLarge, UnreadableImage, UnsupportedF
 from tests.support import dicom_files
 
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
-SLICES = np.random.default_rng(0).integers(1, 4096, (5, 40, 52), dtype=np.uint16)
+FRAMES = np.random.default_rng(0).integers(1, 4096, (5, 40, 52), dtype=np.uint16)
 
 
-def volume(frames: np.ndarray = SLICES, **elements: object) -> Dataset:
+def volume(frames: np.ndarray = FRAMES, **elements: object) -> Dataset:
     """An uncompressed volume of 12-bit frames."""
     depth = {"BitsStored": 12, "HighBit": 11, "SOPClassUID": TOMOSYNTHESIS, "NumberOfFrames": len(frames)}
     built = dicom_files.dataset(frames[0], **{**depth, **elements})
@@ -40,17 +40,17 @@ def stretched(values: np.ndarray) -> np.ndarray:
 
 def test_the_brightest_value_is_shown_with_a_warning() -> None:
     found = decode(dicom_files.as_bytes(volume()))
-    assert np.abs(found.pixels - stretched(SLICES.max(axis=0))).max() <= 0.51
+    assert np.abs(found.pixels - stretched(FRAMES.max(axis=0))).max() <= 0.51
     assert any("tomosynthesis volume" in note and "5 slices" in note for note in found.notes)
 
 
 def test_where_low_values_are_bright_the_least_is_shown() -> None:
     found = decode(dicom_files.as_bytes(volume(PhotometricInterpretation="MONOCHROME1")))
-    assert np.abs(found.pixels - (65535 - stretched(SLICES.min(axis=0)))).max() <= 0.51
+    assert np.abs(found.pixels - (65535 - stretched(FRAMES.min(axis=0)))).max() <= 0.51
 
 
 def test_signed_values_and_padding() -> None:
-    signed = SLICES.astype(np.int16) - 2048
+    signed = FRAMES.astype(np.int16) - 2048
     signed[2, :9] = 2047  # padding, which would be the brightest
     found = decode(dicom_files.as_bytes(volume(signed, PixelPaddingValue=2047)))
     expected = np.where(signed == 2047, -3000, signed).max(axis=0)
@@ -59,13 +59,13 @@ def test_signed_values_and_padding() -> None:
 
 @pytest.mark.parametrize("table", [True, False], ids=["offset table", "no offset table"])
 def test_compressed_slices_in_several_fragments(table: bool) -> None:
-    frames = [dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in SLICES]
+    frames = [dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in FRAMES]
     found = decode(compressed(frames, table))
-    assert np.abs(found.pixels - stretched(SLICES.max(axis=0))).max() <= 0.51
+    assert np.abs(found.pixels - stretched(FRAMES.max(axis=0))).max() <= 0.51
 
 
 def test_another_number_of_slices_than_declared() -> None:
-    frames = [dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in SLICES]
+    frames = [dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in FRAMES]
     with pytest.raises(UnreadableImage, match="declares 7 frames"):
         decode(compressed(frames, False, frames=7))
     with pytest.raises(UnreadableImage, match="ends early"):
@@ -84,7 +84,7 @@ def test_what_is_said_for_all_slices_counts() -> None:
     )
     found = decode(dicom_files.as_bytes(volume(SharedFunctionalGroupsSequence=Sequence([group]))))
     assert (found.laterality, found.pixel_spacing) == ("R", (0.1, 0.1))
-    expected = np.clip((SLICES.max(axis=0) * 0.5 + 100 - 999.5) / 800 + 0.5, 0, 1) * 65535
+    expected = np.clip((FRAMES.max(axis=0) * 0.5 + 100 - 999.5) / 800 + 0.5, 0, 1) * 65535
     assert np.abs(found.pixels - expected).max() <= 0.51
 
 
@@ -94,10 +94,10 @@ def test_it_may_be_refused() -> None:
 
 
 def test_a_synthetic_2d_image_is_an_ordinary_image() -> None:
-    data = dicom_files.as_bytes(volume(SLICES[:1]))
+    data = dicom_files.as_bytes(volume(FRAMES[:1]))
     for setting in ("mip", "refuse"):
         found = decode(data, tomosynthesis=setting)
-        assert np.abs(found.pixels - stretched(SLICES[0])).max() <= 0.51
+        assert np.abs(found.pixels - stretched(FRAMES[0])).max() <= 0.51
         assert not any("tomosynthesis" in note for note in found.notes)
 
 

@@ -11,11 +11,11 @@ from birads_app.terms.errors import EmptyFile, UnreadableImage, UnsupportedForma
 from tests.support import dicom_files
 from tests.support.factories import breast, png
 
-WORDS = np.arange(4096, dtype=np.uint16).reshape(64, 64)
-SIGNED = (WORDS.astype(np.int32) - 2048).astype(np.int16)
+STORED = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+SIGNED = (STORED.astype(np.int32) - 2048).astype(np.int16)
 
 
-def made(raw: np.ndarray = WORDS, **elements: object) -> bytes:
+def made(raw: np.ndarray = STORED, **elements: object) -> bytes:
     return dicom_files.mammogram(raw, **{"BitsStored": 12, "HighBit": 11, **elements})
 
 
@@ -44,7 +44,7 @@ FILES = {
     "padding": made(**WINDOW, **PADDED),
     "padding, no window": made(**PADDED),
     "raw": made(**RAW),
-    "8 bit": dicom_files.mammogram((WORDS >> 4).astype(np.uint8), WindowCenter=128, WindowWidth=100),
+    "8 bit": dicom_files.mammogram((STORED >> 4).astype(np.uint8), WindowCenter=128, WindowWidth=100),
     "16 bit": dicom_files.mammogram(breast(320, 256), WindowCenter=30000, WindowWidth=40000),
 }
 INVERTED = {

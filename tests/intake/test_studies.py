@@ -72,7 +72,7 @@ def test_other_files_go_with_the_only_study() -> None:
         ([], []),
     ],
 )
-def test_pictures_are_parted_where_their_names_leave_no_doubt(
+def test_pictures_are_grouped_where_their_names_are_unambiguous(
     sent: list[str], expected: list[list[str]]
 ) -> None:
     assert names(by_study([upload(name) for name in sent])) == expected

@@ -12,7 +12,7 @@ from training.evaluation.bootstrap import BootstrapSamples, interval
 from training.evaluation.evaluate import measures
 
 
-def readings(seed: int, exams: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def random_assessments(seed: int, exams: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Categories 0 to 6 of reader and model that often agree, and patients of several exams each."""
     random = np.random.default_rng(seed)
     read = random.choice(7, exams, p=[0.05, 0.35, 0.3, 0.1, 0.1, 0.05, 0.05])
@@ -21,8 +21,8 @@ def readings(seed: int, exams: int = 400) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_kappa_is_scikit_learns_over_degrees_of_suspicion(seed: int) -> None:
-    read, named, patients = readings(seed)
+def test_kappa_is_scikit_learns_over_categories_1_to_5(seed: int) -> None:
+    read, named, patients = random_assessments(seed)
     degrees = np.isin(read, range(1, 6)) & np.isin(named, range(1, 6))
     found = agreement.kappa(read, named, patients)
     assert found.value == pytest.approx(cohen_kappa_score(read[degrees], named[degrees], weights="quadratic"))
@@ -31,7 +31,7 @@ def test_kappa_is_scikit_learns_over_degrees_of_suspicion(seed: int) -> None:
 
 
 def test_the_interval_of_kappa_counts_patients_as_the_bootstrap_does() -> None:
-    read, named, _ = readings(1)
+    read, named, _ = random_assessments(1)
     doubled = np.repeat(np.arange(len(read)), 4)  # each exam four times: no more is known than before
     once, alike, apart = (
         agreement.kappa(np.repeat(read, times), np.repeat(named, times), patients)
@@ -39,7 +39,7 @@ def test_the_interval_of_kappa_counts_patients_as_the_bootstrap_does() -> None:
     )
     assert alike.high - alike.low == pytest.approx(once.high - once.low, rel=1e-6)
     assert apart.high - apart.low == pytest.approx((once.high - once.low) / 2, rel=0.01)
-    read, named, patients = readings(2)
+    read, named, patients = random_assessments(2)
     kept = np.isin(read, range(1, 6)) & np.isin(named, range(1, 6))
     cells = (read[kept] - 1) * 5 + named[kept] - 1
     drawn = measures(BootstrapSamples.of(patients[kept].astype(str)).sums(cells, 25).reshape(-1, 5, 5))[

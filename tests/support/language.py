@@ -29,13 +29,18 @@ familiarity stranger strangers trap traps ledger lesson lessons halved veil colo
 opinion opinions telltale sealing dealt certainty suspicion throttle knob knobs readings
 """
 FORBIDDEN_WORDS = frozenset(_WORDS.split())
-# The whole name of a module, class, function, parameter or field; ordinary English otherwise.
+# The whole name of a module, class, function, parameter or field.
 _NAMES = """
-exam_answer survey look looks shuffled far reserve reserved work recipe deal draws operating sure learn tune
-candidates proof prove whole leading evidence overlay covered outline kept known incoming person said
-sentence say together tables targets possible
+exam_answer survey shuffled far reserve reserved recipe deal draws operating sure tune proof prove evidence
+overlay incoming sentence say together
 """
 FORBIDDEN_NAMES = frozenset(_NAMES.split())
+# The whole name of a module; ordinary English elsewhere.
+_MODULES = """
+look looks work record learn candidates whole leading rule covered outline spacing kept known person said words
+parts slices tables targets possible store rows
+"""
+FORBIDDEN_MODULES = frozenset(_MODULES.split())
 # The same, where pixel data is read.
 FORBIDDEN_PIXEL_NAMES = frozenset(("words", "slices"))
 PIXEL_FOLDERS = ("birads_app/imaging/", "tests/imaging/", "tests/support/dicom_")
@@ -178,7 +183,8 @@ def _defined(node: ast.AST) -> Iterator[tuple[str, int]]:
 def _modules() -> Iterator[Finding]:
     for source in sources():
         for part in Path(source.path).with_suffix("").parts:
-            if is_forbidden(part.removeprefix("test_")):
+            name = part.removeprefix("test_")
+            if name in FORBIDDEN_MODULES or is_forbidden(name):
                 yield Finding(source.path, part)
 
 

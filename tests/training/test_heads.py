@@ -61,7 +61,7 @@ def random_maps(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.
 
 
 def arguments_for(
-    kind: str, shape: tuple[int, int, int] = MAP_SHAPE, count: int = 180, **knobs: object
+    kind: str, shape: tuple[int, int, int] = MAP_SHAPE, count: int = 180, **changes: object
 ) -> FitArguments:
     """Two thirds to learn from, one third to validate."""
     maps, labels = random_maps(count, shape, seed=0)
@@ -81,7 +81,7 @@ def arguments_for(
         dropout=0.2,
         loss="cross-entropy",
     )
-    return replace(arguments, **knobs)
+    return replace(arguments, **changes)
 
 
 @pytest.fixture(scope="module", params=list(HEADS))

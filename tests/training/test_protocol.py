@@ -31,8 +31,8 @@ def nothing_to_learn(patients: int = 60, each: int = 3, width: int = 24) -> Feat
     return Features(Dataset(tuple(examples)), rows, (1, 1, width), (), 0)
 
 
-def apply(features: Features, **knobs: object) -> tuple[protocol.SplitDataset, protocol.Leak]:
-    config = replace(CONFIG, **knobs)
+def apply(features: Features, **changes: object) -> tuple[protocol.SplitDataset, protocol.Leak]:
+    config = replace(CONFIG, **changes)
     usable = features.dataset
     found = protocol.apply(config, features.array, usable.labels, usable.patients, usable.classes)
     return found, protocol.measure_leak(protocol.from_config(config), found, unknown=False)
@@ -86,12 +86,12 @@ def test_folds_hold_every_image_once_and_keep_patients_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("changes", "message"),
     [({"resampling": "smote"}, "--resampling"), ({"split": "exam"}, "--split"), ({"folds": 1}, "--folds")],
 )
-def test_an_unknown_choice_is_named(knobs: dict, message: str) -> None:
+def test_an_unknown_choice_is_named(changes: dict, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        protocol.from_config(replace(CONFIG, **knobs))
+        protocol.from_config(replace(CONFIG, **changes))
 
 
 def test_only_the_honest_protocol_with_resampling_may_serve() -> None:

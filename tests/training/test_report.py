@@ -119,7 +119,7 @@ def test_the_bundle_is_whole_and_its_answers_carry_the_sets(trained, known, phan
         bundles.load(trained.path)
 
 
-def test_images_and_traps_can_be_left_out(site, phantoms) -> None:
+def test_images_and_sanity_checks_can_be_left_out(site, phantoms) -> None:
     config = TrainConfig(
         data=str(phantoms),
         name="bare",

@@ -22,8 +22,8 @@ from birads_app.model import bundles, registry
 from birads_app.model.predictor import Predictor
 from training import heads
 from training.cli.commands import register
+from training.data import protocol
 from training.data.loader import ImageLoader
-from training.pipeline import train as recipe
 from training.pipeline.name_lock import hold_name
 
 
@@ -280,7 +280,7 @@ def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms
 
 @pytest.mark.parametrize(
     ("owner", "step"),
-    [(ImageLoader, "load"), (recipe.protocol, "apply"), (heads.DenseHead, "fit"), (atomic.os, "fsync")],
+    [(ImageLoader, "load"), (protocol, "apply"), (heads.DenseHead, "fit"), (atomic.os, "fsync")],
 )
 def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
     def interrupt(*_: object, **__: object) -> None:

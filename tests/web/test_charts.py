@@ -99,7 +99,7 @@ def test_it_rejects_what_is_no_probability(wrong):
     ("value", "text"),
     [(0.0, "0%"), (0.004, "<1%"), (0.126, "13%"), (0.9951, ">99%"), (1.0, "100%")],
 )
-def test_percentages_never_round_doubt_away(value, text):
+def test_percentages_round_to_0_and_100_only_when_exact(value, text):
     assert percent(value) == text
     assert english_percent(value) == text
 
