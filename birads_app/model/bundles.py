@@ -2,7 +2,7 @@
 
 ``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
 (frozen graphs, float16 weights), ``evaluation.json``, and optionally ``report.html``,
-``familiarity.npz`` (arrays) and ``familiarity.md``, which belongs to the card.
+``ood.npz`` (arrays) and ``ood.md``, which belongs to the card.
 :mod:`birads_app.model.registry` keeps which of them serves.
 """
 
@@ -28,9 +28,11 @@ BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
     "evaluation.json",
     "manifest.json",
 )
-REPORT, OOD_DETECTOR, OOD_CARD = "report.html", "familiarity.npz", "familiarity.md"
+REPORT, OOD_DETECTOR, OOD_CARD = "report.html", "ood.npz", "ood.md"
+# The same two in bundles of earlier versions.
+_FORMER_DETECTOR, _FORMER_CARD = "familiarity.npz", "familiarity.md"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
-_OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD)
+_OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD, _FORMER_DETECTOR, _FORMER_CARD)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -87,9 +89,13 @@ def load(path: Path) -> Bundle:
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
         card="\n".join(
-            (path / file).read_text("utf-8") for file in (CARD, OOD_CARD) if file in manifest["files"]
+            (path / file).read_text("utf-8")
+            for file in (CARD, OOD_CARD, _FORMER_CARD)
+            if file in manifest["files"]
         ),
-        ood_detector=_ood_detector(path / OOD_DETECTOR) if OOD_DETECTOR in held else None,
+        ood_detector=next(
+            (_ood_detector(path / file) for file in (OOD_DETECTOR, _FORMER_DETECTOR) if file in held), None
+        ),
     )
 
 
@@ -149,7 +155,7 @@ def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figure
     Parameters
     ----------
     section : of the card, Markdown
-    figures : what the manifest keeps under ``familiarity``
+    figures : what the manifest keeps under ``ood``
 
     Raises
     ------
@@ -158,13 +164,14 @@ def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figure
     """
     manifest = load(path).manifest
     contents = {OOD_DETECTOR: ood_detector.to_bytes(), OOD_CARD: section.encode()}
-    others = {file: entry for file, entry in manifest["files"].items() if file not in contents}
+    replaced = {*contents, _FORMER_DETECTOR, _FORMER_CARD}
+    others = {file: entry for file, entry in manifest["files"].items() if file not in replaced}
     if others != manifest["files"]:
         atomic.write(path / MANIFEST, _to_json({**manifest, "files": others}), sync=True)
     for file, data in contents.items():
         atomic.write(path / file, data, sync=True)
     files = {**others, **{file: _entry(data) for file, data in contents.items()}}
-    atomic.write(path / MANIFEST, _to_json({**manifest, "familiarity": figures, "files": files}), sync=True)
+    atomic.write(path / MANIFEST, _to_json({**manifest, "ood": figures, "files": files}), sync=True)
 
 
 def check_name(name: str) -> str:

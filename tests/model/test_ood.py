@@ -122,7 +122,7 @@ def test_every_head_knows_real_training_images_only(kind: str) -> None:
     # Rows from 30 on are synthetic.
     split = Split(np.r_[0:20, 30:50], np.r_[20:25, 50:55], np.arange(25, 30), ())
     found = ood_fit.fit(features, split, head)
-    assert (found.known, found.tried, found.images) == (20, 5, 5)
+    assert (found.training_images, found.validation_images, found.test_images) == (20, 5, 5)
     expected = ood.fit(maps[:20].mean(axis=(1, 2)), maps[20:25].mean(axis=(1, 2)))
     np.testing.assert_allclose(found.detector.tried, expected.tried, rtol=1e-2)
 
@@ -176,7 +176,7 @@ def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monke
     left = 4
     bundles.add_ood_detector(bundle, known, "## last\n", {"known": 60})
     assert bundles.load(bundle).card.endswith("\n## last\n")
-    assert bundles.load(bundle).manifest["familiarity"] == {"known": 60}
+    assert bundles.load(bundle).manifest["ood"] == {"known": 60}
     for file in (bundles.OOD_DETECTOR, bundles.OOD_CARD):
         data = (bundle / file).read_bytes()
         (bundle / file).write_bytes(data + b" ")
@@ -209,7 +209,7 @@ def test_the_command_fits_what_a_bundle_learned_from(
 ) -> None:
     monkeypatch.setattr(demonstration_ood, "_PATIENTS", 1)
     monkeypatch.setattr(demonstration_ood, "_DRAWINGS", 2)
-    path, command = folder / "birads-demo", ["models", "familiarity", "birads-demo", "--data", str(data)]
+    path, command = folder / "birads-demo", ["models", "fit-ood", "birads-demo", "--data", str(data)]
     refused = runner.invoke(args=command)
     assert refused.exit_code == 1 and "learned from other images: of CDD-CESM" in refused.output
     knobs = bundles.load(path).manifest["training"]
@@ -240,3 +240,17 @@ def test_the_documented_table_is_the_shipped_cards(models: Path) -> None:
     table = [line for line in card.splitlines() if line.startswith(("| negatives |", "| KAU-BCMD, never"))]
     told = (models.parent / "docs" / "evaluation.md").read_text("utf-8")
     assert len(table) == 2 and all(line in told for line in table)
+
+
+def test_a_bundle_with_former_file_names_is_read(models: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(models / "birads-demo", tmp_path / "former", copy_function=os.link)
+    for present, former in ((bundles.OOD_DETECTOR, "familiarity.npz"), (bundles.OOD_CARD, "familiarity.md")):
+        (path / present).rename(path / former)
+        change_manifest(
+            path,
+            lambda manifest, a=present, b=former: manifest["files"].update({b: manifest["files"].pop(a)}),
+        )
+    former, present = bundles.load(path), bundles.load(models / "birads-demo")
+    assert former.card == present.card and former.ood_detector is not None
+    assert present.ood_detector is not None
+    np.testing.assert_array_equal(former.ood_detector.tried, present.ood_detector.tried)

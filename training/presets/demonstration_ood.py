@@ -100,7 +100,7 @@ last feature map. Among images that the quality check lets through it was given 
 The area is that of the distance, against the test images of the first two rows together; 0.5 is chance. Negatives,
 turned and cropped images are these test images too. Drawings are rough. The way to measure was chosen among several
 on the same kinds of images. A mammogram from elsewhere or a careless crop is seldom noticed, and an image upside down
-hardly ever: no warning is no sign that an answer is right. Made by `flask models familiarity`.
+hardly ever: no warning is no sign that an answer is right. Made by `flask models fit-ood`.
 """
 
 
