@@ -47,7 +47,7 @@ _LONG = 3.2  # longer over shorter side
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Measurements:
     """Measurements; shares are of the image unless stated otherwise.
 
     contrast : range of the grey scale in use, 0..1
@@ -56,7 +56,7 @@ class _Look:
     air : dark places without structure
     largest : the largest bright region, as a share of all that is no air
     entropy : of 64 grey levels inside of that region without its grain, bit; 0 where it has no inside
-    outline : places with a strong edge
+    edges : places with a strong edge
     touches : whether that region reaches the picture's edge
     clipped : pixels at full white
     """
@@ -67,7 +67,7 @@ class _Look:
     air: float
     largest: float
     entropy: float
-    outline: float
+    edges: float
     touches: bool
     clipped: float
 
@@ -105,37 +105,37 @@ def check(mammogram: Mammogram) -> tuple[Message, ...]:
     if mammogram.saturation > _MAX_SATURATION:
         raise NotAMammogram(msg("image-in-colour"))
     grey = _shrink(mammogram.pixels)
-    look = _measure(grey)
-    if look.contrast < _CONTRAST:
+    measured = _measure(grey)
+    if measured.contrast < _CONTRAST:
         raise NotAMammogram(msg("image-blank"))
-    reason = _objection(look)
+    reason = _objection(measured)
     inverted = reason is not None and _is_plain_mammogram(_measure(1.0 - grey))
     if reason and not inverted:
         raise NotAMammogram(reason)
-    return _warnings(mammogram, look, inverted)
+    return _warnings(mammogram, measured, inverted)
 
 
-def _objection(look: _Look) -> Message | None:
+def _objection(measured: _Measurements) -> Message | None:
     """Return the reason why the image cannot be a mammogram; None if it can."""
-    if look.roughness > _NOISE:
+    if measured.roughness > _NOISE:
         return msg("not-mammogram-noise")
     rules = (
-        (look.roughness > _ROUGH, msg("not-mammogram-fine-lines")),
-        (look.background > _BACKGROUND, msg("not-mammogram-background")),
-        (look.air < _AIR, msg("not-mammogram-air")),
-        (look.outline < _OUTLINE, msg("not-mammogram-edge")),
-        (look.largest < _LARGEST, msg("not-mammogram-regions")),
-        (look.entropy < _ENTROPY, msg("not-mammogram-texture")),
+        (measured.roughness > _ROUGH, msg("not-mammogram-fine-lines")),
+        (measured.background > _BACKGROUND, msg("not-mammogram-background")),
+        (measured.air < _AIR, msg("not-mammogram-air")),
+        (measured.edges < _OUTLINE, msg("not-mammogram-edge")),
+        (measured.largest < _LARGEST, msg("not-mammogram-regions")),
+        (measured.entropy < _ENTROPY, msg("not-mammogram-texture")),
     )
     return next((reason for applies, reason in rules if applies), None)
 
 
-def _is_plain_mammogram(look: _Look) -> bool:
+def _is_plain_mammogram(measured: _Measurements) -> bool:
     """Without any doubt about its background; photographs turned to their negative often have some."""
-    return not _objection(look) and look.background <= _GREY_BACKGROUND
+    return not _objection(measured) and measured.background <= _GREY_BACKGROUND
 
 
-def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[Message, ...]:
+def _warnings(mammogram: Mammogram, measured: _Measurements, inverted: bool) -> tuple[Message, ...]:
     height, width = mammogram.pixels.shape
     rules = (
         (
@@ -155,16 +155,16 @@ def _warnings(mammogram: Mammogram, look: _Look, inverted: bool) -> tuple[Messag
             msg("coloured-marks"),
         ),
         (
-            look.contrast < _LOW_CONTRAST,
+            measured.contrast < _LOW_CONTRAST,
             msg("low-contrast"),
         ),
         (
-            not inverted and look.background > _GREY_BACKGROUND,
+            not inverted and measured.background > _GREY_BACKGROUND,
             msg("bright-background"),
         ),
-        (look.clipped > _CLIPPED, msg("saturated")),
+        (measured.clipped > _CLIPPED, msg("saturated")),
         (
-            not inverted and not look.touches,
+            not inverted and not measured.touches,
             msg("breast-not-at-edge"),
         ),
         (max(height, width) > _LONG * min(height, width), msg("unusual-shape")),
@@ -183,7 +183,7 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
     return coarse.astype(np.float32) / 65535.0
 
 
-def _measure(grey: np.ndarray) -> _Look:
+def _measure(grey: np.ndarray) -> _Measurements:
     """Measure a shrunk picture, float32 array of shape (h, w) 0..1."""
     darkest, low, fifth, high = np.percentile(grey, (0.5, _AIR_PERCENTILE, 20.0, _WHITE_PERCENTILE))
     level = np.clip((grey - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
@@ -194,14 +194,14 @@ def _measure(grey: np.ndarray) -> _Look:
     step = cv2.magnitude(across, down)
     dark = cv2.GaussianBlur(level, (5, 5), 0) < _DARK
     region, share = _largest_region(level, dark)
-    return _Look(
+    return _Measurements(
         contrast=float(high - darkest),
         roughness=_roughness(level),
         background=float(fifth / max(high, 1e-6)),
         air=float((dark & (step <= _QUIET)).mean()),
         largest=share,
         entropy=_entropy(cv2.medianBlur(level, 5), region),
-        outline=float((step > _EDGE).mean()),
+        edges=float((step > _EDGE).mean()),
         touches=_touches_edge(region),
         clipped=float((grey >= 0.999).mean()),
     )

@@ -116,8 +116,8 @@ def modifiers(dataset: Dataset) -> tuple[str, ...]:
     """
     found = {_MODIFIER_CODES.get(text(code, "CodeValue")) for code in _modifier_codes(dataset)}
     position = text(dataset, "ViewPosition")
-    said = " ".join([position, *(text(code, "CodeMeaning") for code in _modifier_codes(dataset))]).lower()
-    found |= {name for word, name in _MODIFIER_WORDS.items() if word in said}
+    stated = " ".join([position, *(text(code, "CodeMeaning") for code in _modifier_codes(dataset))]).lower()
+    found |= {name for word, name in _MODIFIER_WORDS.items() if word in stated}
     if _named(position) and position.upper().endswith(_ID):
         found.add(_IMPLANT_DISPLACED)
     if _magnification(dataset) > _MAGNIFIED:
