@@ -103,10 +103,10 @@ def fit(training: np.ndarray, held_out: np.ndarray) -> OodDetector:
     held_out : float (m, channels), m at least 1
     """
     features = _unit(training)
-    mean = _halved(features.mean(axis=0))
+    mean = _to_float16(features.mean(axis=0))
     _, _, rows = np.linalg.svd(features - mean, full_matrices=False)
-    axes = _halved(rows[:_COMPONENTS].T)
-    known = _halved((features - mean) @ axes)
+    axes = _to_float16(rows[:_COMPONENTS].T)
+    known = _to_float16((features - mean) @ axes)
     untried = OodDetector(mean, axes, known, tried=np.empty(0, np.float32))
     return replace(untried, tried=np.sort(untried.distances(held_out)))
 
@@ -117,6 +117,6 @@ def _unit(features: np.ndarray) -> np.ndarray:
     return np.asarray(features / np.maximum(lengths, 1e-12), np.float32)
 
 
-def _halved(values: np.ndarray) -> np.ndarray:
+def _to_float16(values: np.ndarray) -> np.ndarray:
     """Round to float16 as in the file; returns float32."""
     return np.asarray(values, np.float16).astype(np.float32)

@@ -32,9 +32,11 @@ FORBIDDEN_WORDS = frozenset(_WORDS.split())
 # The whole name of a module, class, function, parameter or field.
 _NAMES = """
 exam_answer survey shuffled far reserve reserved recipe deal draws operating sure tune proof prove evidence
-overlay incoming sentence say together
+overlay incoming sentence together
 """
 FORBIDDEN_NAMES = frozenset(_NAMES.split())
+# The whole name of a function that code imports; a parameter may be called so.
+FORBIDDEN_IMPORTS = frozenset(("say", "together"))
 # The whole name of a module; ordinary English elsewhere.
 _MODULES = """
 look looks work record learn candidates whole leading rule covered outline spacing kept known person said words
@@ -47,8 +49,10 @@ PIXEL_FOLDERS = ("birads_app/imaging/", "tests/imaging/", "tests/support/dicom_"
 FORBIDDEN_SETTINGS = ("DICOM_QUIET_S", "DICOM_PEERS", "TRAINING_ROOTS", "PACS_UPLOADS")
 FORBIDDEN_OPTIONS = frozenset(("--traps", "--no-traps", "--beside", "--images", "--no-images", "--recipe"))
 
-# Files that read old names for compatibility, with the old names that each may use.
-COMPATIBILITY: dict[str, frozenset[str]] = {}
+# Files that read or keep names of the past, with the names that each may use.
+COMPATIBILITY: dict[str, frozenset[str]] = {
+    "birads_app/config.py": frozenset(("show_opinion",)),  # BIRADS_SHOW_OPINION
+}
 # Files that name old settings: they read them, test that, or tell what has changed.
 SETTINGS_READ_IN = (
     "birads_app/config.py",
@@ -155,7 +159,7 @@ def _identifiers() -> Iterator[Finding]:
                 pixels = (
                     source.path.startswith(PIXEL_FOLDERS) and name.strip("_").lower() in FORBIDDEN_PIXEL_NAMES
                 )
-                if pixels or is_forbidden(name):
+                if pixels or name in FORBIDDEN_IMPORTS and isinstance(node, ast.alias) or is_forbidden(name):
                     yield Finding(f"{source.path}:{line}", name)
 
 
@@ -176,8 +180,10 @@ def _defined(node: ast.AST) -> Iterator[tuple[str, int]]:
             yield from ((one.id, one.lineno) for one in targets if isinstance(one, ast.Name))
     if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
         yield node.attr, node.lineno
-    if isinstance(node, ast.alias) and node.asname:
-        yield node.asname, node.lineno
+    if isinstance(node, ast.alias):
+        name = node.asname or node.name
+        if node.asname or name in FORBIDDEN_IMPORTS:
+            yield name, node.lineno
 
 
 def _modules() -> Iterator[Finding]:

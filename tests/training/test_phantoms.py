@@ -14,8 +14,8 @@ import pytest
 from training.data.dataset import read_folder
 from training.phantoms import generate
 from training.phantoms.dicom import encode_dicom
-from training.phantoms.findings import KINDS
 from training.phantoms.image import Phantom, phantom
+from training.phantoms.synthetic_findings import KINDS
 
 ALL_KINDS = [(category, kind) for category, kinds in KINDS.items() for kind in kinds]
 

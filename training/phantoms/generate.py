@@ -2,7 +2,7 @@
 
 A patient has four images: both breasts, each in CC and MLO. A breast has one category, and its finding shows
 in both of its views. Categories differ by the morphology of the finding and by nothing else
-(:mod:`training.phantoms.findings` says how), so a set proves whether a method learns where there is something
+(:mod:`training.phantoms.synthetic_findings` says how), so a set proves whether a method learns where there is something
 to learn. It says nothing about real patients.
 """
 
@@ -68,7 +68,7 @@ def patients(
 ) -> Iterator[tuple[str, Phantom]]:
     """Draw ``count`` patients of four images each: (patient id, phantom), in a fixed order for a seed.
 
-    The breasts are dealt evenly over the categories "1".."5", or by ``weights`` (category -> share).
+    The breasts are drawn evenly over the categories "1".."5", or by ``weights`` (category -> share).
 
     Raises
     ------
@@ -77,11 +77,11 @@ def patients(
     """
     if count < 0 or seed < 0:
         raise PhantomError(f"Number of patients and seed cannot be negative. Got {count} and {seed}.")
-    deal = _deal(2 * count, seed, weights)
+    categories = _draw_categories(2 * count, seed, weights)
     return (
         (f"PH{number + 1:04d}", image)
         for number in range(count)
-        for image in _images(number, seed, size, deal[2 * number : 2 * number + 2])
+        for image in _images(number, seed, size, categories[2 * number : 2 * number + 2])
     )
 
 
@@ -95,7 +95,7 @@ def _images(number: int, seed: int, size: int, categories: list[str]) -> Iterato
             yield phantom(same_breast, category, view, laterality, density, size, habitus=habitus)
 
 
-def _deal(count: int, seed: int, weights: Mapping[str, float] | None) -> list[str]:
+def _draw_categories(count: int, seed: int, weights: Mapping[str, float] | None) -> list[str]:
     """Categories of ``count`` breasts in a random order, in numbers as close to the shares as they come."""
     shares = dict(weights) if weights is not None else dict.fromkeys(CATEGORIES, 1.0)
     if not shares or any(category not in CATEGORIES or not share > 0 for category, share in shares.items()):
@@ -104,8 +104,8 @@ def _deal(count: int, seed: int, weights: Mapping[str, float] | None) -> list[st
         )
     ends = np.cumsum(list(shares.values())) / sum(shares.values())
     places = np.searchsorted(ends, (np.arange(count) + 0.5) / max(count, 1))
-    dealt = np.array(list(shares))[places]
-    return [str(category) for category in np.random.default_rng([seed, 0]).permutation(dealt)]
+    drawn = np.array(list(shares))[places]
+    return [str(category) for category in np.random.default_rng([seed, 0]).permutation(drawn)]
 
 
 def write_set(

@@ -11,7 +11,7 @@ import numpy as np
 
 from training.errors import TrainingError
 from training.phantoms.anatomy import ASPECT, DENSITIES, VIEWS, Habitus, draw_anatomy, draw_habitus
-from training.phantoms.findings import KINDS, draw_finding, draw_plan
+from training.phantoms.synthetic_findings import KINDS, draw_finding, draw_plan
 
 LATERALITIES = ("L", "R")
 CATEGORIES = tuple(KINDS)
@@ -66,7 +66,7 @@ def phantom(
     rng : the only source of chance
     category, view, laterality, density : "1".."5", "CC" or "MLO", "L" or "R", "A".."D"
     size : height in pixels, at least 64; the width is 0.8 of it
-    kind : one of the category's :data:`~training.phantoms.findings.KINDS`; drawn if None
+    kind : one of the category's :data:`~training.phantoms.synthetic_findings.KINDS`; drawn if None
     habitus : the patient's build; drawn if None
     film_label : burn a label of view and side into the air, as film scans have it
 

@@ -33,14 +33,14 @@ class OodTest:
     """Images of one kind.
 
     refused : that are no mammograms to :mod:`birads_app.imaging.quality`
-    images, far : the others, and those of them that are called unlike what the model learned from
+    images, flagged : the others, and those of them that are flagged as out-of-distribution
     auc : of the distance, these against the test images of the training's own sources; 0.5 is chance
     """
 
     title: str
     refused: int
     images: int
-    far: int
+    flagged: int
     auc: float
 
 
@@ -82,7 +82,7 @@ def card(known: OodDetector, tried: Sequence[OodTest]) -> str:
         [
             one.title,
             str(one.images),
-            f"{one.far} ({_percent(one.far, one.images)})",
+            f"{one.flagged} ({_percent(one.flagged, one.images)})",
             str(one.refused),
             f"{one.auc:.2f}",
         ]
