@@ -1,4 +1,4 @@
-"""The programming interface at ``/api/v1``: JSON, for programs that carry a token."""
+"""REST API at ``/api/v1``: JSON, authenticated by token."""
 
 from flask import Flask
 
@@ -7,6 +7,6 @@ from birads_app.web.security import csrf
 
 
 def init_app(app: Flask) -> None:
-    """Add the API. It reads no cookies, so that no other site can make a browser act for its user."""
+    """Add the API. It ignores cookies, so that other sites cannot use a signed-in browser (CSRF)."""
     csrf.exempt(predictions.bp)
     app.register_blueprint(predictions.bp)

@@ -20,7 +20,7 @@ from birads_app.version import __version__
 
 _PROBABILITIES = {
     "type": "object",
-    "description": "Calibrated probability of each category that the model knows; the sum is 1",
+    "description": "Calibrated probability of each category of the model; they sum to 1",
     "propertyNames": {"enum": list(CATEGORIES)},
     "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
 }
@@ -90,12 +90,12 @@ def _create() -> dict[str, Any]:
     }
     return {
         "operationId": "createPrediction",
-        "summary": "Have the images of one exam read and stored",
-        "description": "All files are stored, or none: if any is refused, the answer tells of each that is.",
+        "summary": "Predict and store the images of one exam",
+        "description": "Either all files are stored or none: if any is rejected, the response lists each rejected file.",
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}},
         "responses": {
             "201": {
-                "description": "The stored exam with what the model says",
+                "description": "The stored exam with the AI result",
                 "headers": {"Location": {"description": "Address of the exam", "schema": {"type": "string"}}},
                 "content": _json("Exam"),
             },
@@ -134,18 +134,18 @@ def _exam() -> dict[str, Any]:
     properties = {
         "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "created_at": {"type": "string", "format": "date-time"},
-        "model": {"type": "string", "description": "Name of the model that answered"},
-        "demonstration": {"type": "boolean", "description": "True where the model is only a demonstration"},
+        "model": {"type": "string", "description": "Name of the model that made the prediction"},
+        "demonstration": {"type": "boolean", "description": "True if the model is only a demonstration"},
         "disclaimer": {"type": "string"},
         "exam": {
-            "description": "One answer for each breast and the exam; null where no image is a standard view",
+            "description": "Prediction for each breast and the exam; null if no image is a standard view",
             "oneOf": [_reference("Whole"), {"type": "null"}],
         },
         "images": {"type": "array", "items": _reference("Image")},
         "assessments": {
             "type": "array",
             "items": _reference("Assessment"),
-            "description": "What radiologists signed, newest first",
+            "description": "Signed assessments, newest first",
         },
     }
     return {"type": "object", "required": list(properties), "properties": properties}
@@ -153,7 +153,7 @@ def _exam() -> dict[str, Any]:
 
 def _whole() -> dict[str, Any]:
     code = {"type": "string", "enum": list(CATEGORIES)}
-    side = {"type": ["string", "null"], "enum": ["R", "L", None], "description": "null where it is unknown"}
+    side = {"type": ["string", "null"], "enum": ["R", "L", None], "description": "null if unknown"}
     views = {"type": "array", "items": {"type": "string", "enum": list(STANDARD_VIEWS)}}
     breast = {
         "laterality": side,
@@ -163,9 +163,9 @@ def _whole() -> dict[str, Any]:
     }
     properties = {
         "category": {**code, "description": "That of the more suspicious breast"},
-        "rule": {"type": "string", "description": "By which a breast's views are put together"},
+        "rule": {"type": "string", "description": "Pooling of a breast's views"},
         "absent": {"type": "array", "items": {"enum": ["R", "L"]}, "description": "Sides without an image"},
-        "left_out": {"type": "integer", "description": "Special views, which take no part"},
+        "left_out": {"type": "integer", "description": "Number of special views, which are excluded"},
         "breasts": {
             "type": "array",
             "items": {"type": "object", "required": list(breast), "properties": breast},
@@ -181,8 +181,8 @@ def _image() -> dict[str, Any]:
             "type": "string",
             "description": "file-1.dcm, ... in the order of the parts; the base name as sent where identities are kept",
         },
-        "laterality": {"type": ["string", "null"], "description": "R or L; null where unknown"},
-        "view": {"type": ["string", "null"], "description": "Such as CC or MLO; null where unknown"},
+        "laterality": {"type": ["string", "null"], "description": "R or L; null if unknown"},
+        "view": {"type": ["string", "null"], "description": "Such as CC or MLO; null if unknown"},
         "category": {"type": "string", "enum": list(CATEGORIES), "description": "BI-RADS category"},
         "probabilities": _PROBABILITIES,
         "possible": {
@@ -202,7 +202,7 @@ def _assessment() -> dict[str, Any]:
         "reader": {"type": "string", "description": "Name of the radiologist's account"},
         "at": {"type": "string", "format": "date-time"},
         "signed": {"type": "boolean"},
-        "category": {"enum": [*ASSESSMENTS, None], "description": "That of the more pressing breast"},
+        "category": {"enum": [*ASSESSMENTS, None], "description": "Category of the more suspicious breast"},
         "breasts": {
             "type": "object",
             "propertyNames": {"enum": list(SIDES)},
@@ -211,7 +211,7 @@ def _assessment() -> dict[str, Any]:
         "density": {"enum": [*DENSITIES, None]},
         "findings": {"type": "array", "items": _finding()},
         "text": {"type": "string"},
-        "second_look": {"type": "boolean", "description": "A second reader is asked for"},
+        "second_look": {"type": "boolean", "description": "A second reading is requested"},
     }
     return _closed(properties, required=list(properties))
 
@@ -254,10 +254,10 @@ def _error() -> dict[str, Any]:
         "type": "object",
         "required": ["error"],
         "properties": {
-            "error": {"type": "string", "description": "What was received and what to do"},
+            "error": {"type": "string", "description": "Message: what was received and what to do"},
             "problems": {
                 "type": "array",
-                "description": "One entry for each file that is to blame; `file` is empty where all are",
+                "description": "One entry for each rejected file; `file` is empty if it concerns all files",
                 "items": problem,
             },
         },

@@ -1,4 +1,4 @@
-"""Take exams in, and give them out."""
+"""Endpoints that store exams and return them."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _PUBLIC = {"api.openapi"}
 
 @bp.before_request
 def _authenticate() -> Response | None:
-    """Know the user by the token, before a byte of the body is read."""
+    """Authenticate the user by token, before the body is read."""
     if request.endpoint in _PUBLIC:
         return None
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -40,7 +40,7 @@ def _authenticate() -> Response | None:
 
 @bp.post("/predictions")
 def create() -> ResponseReturnValue:
-    """Take in the images of one exam and answer with what the model says about each."""
+    """Store the images of one exam and return the AI result of each."""
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the images as multipart/form-data, each as a part named `file`.")
     parts = request.files.getlist("file")
@@ -52,13 +52,13 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/predictions/<exam_id>")
 def show(exam_id: str) -> ResponseReturnValue:
-    """Answer with a stored exam."""
+    """Return a stored exam."""
     return jsonify(_to_json(exams.get(exam_id)))
 
 
 @bp.get("/openapi.json")
 def openapi() -> ResponseReturnValue:
-    """Describe this interface."""
+    """Return the OpenAPI description."""
     return jsonify(describe(request.script_root))
 
 
@@ -78,7 +78,7 @@ def _to_json(exam: Exam) -> dict[str, Any]:
 
 
 def _whole_to_json(exam: Exam) -> dict[str, Any] | None:
-    """One answer for each breast and the exam; None where no image is a standard view."""
+    """Return the prediction for each breast and the exam; None if no image is a standard view."""
     aggregate = exams.aggregate(exam)
     if aggregate is None:
         return None

@@ -191,7 +191,7 @@ def test_the_receiver_runs_in_the_web_image_and_is_healthy_while_it_listens(web:
     with running(web, service["command"], port, **settings):
         assert web.try_to_run(*check, **settings).returncode == 0
     done = web.try_to_run(*check, **settings)
-    assert done.returncode == 1 and f"nobody listens at port {port}" in done.stderr
+    assert done.returncode == 1 and f"no server listens at port {port}" in done.stderr
 
 
 def test_the_health_check_fails_where_nobody_answers(web: Container) -> None:
