@@ -91,7 +91,7 @@ def _create() -> dict[str, Any]:
     return {
         "operationId": "createPrediction",
         "summary": "Predict and store the images of one exam",
-        "description": "Either all files are stored or none: if any is rejected, the response lists each rejected file.",
+        "description": "Either all files are stored or none; the response lists each rejected file.",
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}},
         "responses": {
             "201": {
