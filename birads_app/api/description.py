@@ -11,7 +11,7 @@ from birads_app.terms.lexicon import (
     DENSITIES,
     DEPTHS,
     DESCRIPTORS,
-    KINDS,
+    FINDING_TYPES,
     LARGEST_MM,
     REGIONS,
     SIDES,
@@ -220,7 +220,7 @@ def _finding() -> dict[str, Any]:
     fraction = {"type": "number", "minimum": 0, "maximum": 1}
     descriptors = {code: {"enum": list(descriptor.terms)} for code, descriptor in DESCRIPTORS.items()}
     properties = {
-        "kind": {"enum": list(KINDS)},
+        "kind": {"enum": list(FINDING_TYPES)},
         "descriptors": _closed(descriptors, required=[]),
         "associated": {"type": "array", "items": {"enum": list(ASSOCIATED)}},
         "side": {"enum": list(SIDES)},

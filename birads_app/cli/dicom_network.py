@@ -41,7 +41,7 @@ def receive() -> None:
     provider = Provider(settings, spool)
     startup.join()
     with spool.alone(wait=True):
-        spool.sweep()
+        spool.remove_leftovers()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         click.echo(
             f"{settings.dicom_ae_title} listens at {settings.dicom_bind}:{settings.dicom_port}; "
@@ -65,8 +65,7 @@ def receive() -> None:
 @click.option("--modality", default="MG", show_default=True, help="Modality of the studies, with --from.")
 def fetch(study: str | None, first: datetime | None, last: datetime | None, modality: str) -> None:
     """Fetch studies from the DICOMweb server as exams; images already stored are skipped."""
-    from birads_app.pacs import dicomweb_client as fetching
-    from birads_app.pacs import worker
+    from birads_app.pacs import dicomweb_client, worker
     from birads_app.pacs.results import dicom_web_of
 
     server = dicom_web_of(_settings())
@@ -78,11 +77,11 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
         startup.join()
         spool = worker.spool()
         if first and last:
-            found = fetching.find_studies(server, f"{first:%Y%m%d}", f"{last:%Y%m%d}", modality)
+            found = dicomweb_client.find_studies(server, f"{first:%Y%m%d}", f"{last:%Y%m%d}", modality)
         else:
             found = [study or ""]
         audit_log.log(users.NETWORK_NAME, "fetch studies", str(len(found)))
-        counts = [fetching.fetch_study(server, one, spool) for one in found]
+        counts = [dicomweb_client.fetch_study(server, one, spool) for one in found]
         click.echo(f"Fetched {sum(counts)} images of {sum(map(bool, counts))} studies.")
         with spool.alone(wait=False) as alone:
             if alone:

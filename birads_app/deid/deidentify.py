@@ -239,17 +239,17 @@ def _write(header: Dataset, syntax: UID, pixels: bytes) -> bytes:
     meta.MediaStorageSOPClassUID = UID(parser.text(header, "SOPClassUID") or SecondaryCaptureImageStorage)
     meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
     meta.TransferSyntaxUID = syntax
-    whole = Dataset()
-    whole.update(header)
-    whole.file_meta = meta
-    whole.set_original_encoding(*header.original_encoding)
+    deidentified = Dataset()
+    deidentified.update(header)
+    deidentified.file_meta = meta
+    deidentified.set_original_encoding(*header.original_encoding)
     word = "OB" if syntax.is_compressed or header.get("BitsAllocated") == 8 else "OW"
-    whole.add(DataElement(0x7FE00010, word, pixels + bytes(len(pixels) % 2)))
-    whole["PixelData"].is_undefined_length = syntax.is_encapsulated
+    deidentified.add(DataElement(0x7FE00010, word, pixels + bytes(len(pixels) % 2)))
+    deidentified["PixelData"].is_undefined_length = syntax.is_encapsulated
     stream = io.BytesIO()
     dcmwrite(
         stream,
-        whole,
+        deidentified,
         implicit_vr=syntax == ImplicitVRLittleEndian,
         little_endian=syntax != ExplicitVRBigEndian,
         enforce_file_format=True,

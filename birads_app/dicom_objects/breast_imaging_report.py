@@ -98,14 +98,14 @@ def _check(what: str, got: str, allowed: Mapping[str, Code] | tuple[str, ...]) -
 def _signature(assessment: ReportedAssessment) -> Dataset:
     """Build the verifying observer: name, organisation and time."""
     signature = Dataset()
-    signature.VerifyingObserverName = _person(assessment.reader)
+    signature.VerifyingObserverName = _person_name(assessment.reader)
     signature.VerifyingOrganization = assessment.organization or NOT_STATED
     signature.VerificationDateTime = DT(assessment.at.astimezone().strftime("%Y%m%d%H%M%S%z"))
     signature.VerifyingObserverIdentificationCodeSequence = []
     return signature
 
 
-def _person(name: str) -> str:
+def _person_name(name: str) -> str:
     """Convert a name to a DICOM person name of up to 64 letters; without carets it is a family name."""
     return name if "^" in name else f"{name[:63]}^"
 
@@ -128,7 +128,7 @@ def _content(reading: Reading, assessment: ReportedAssessment) -> sr.ContainerCo
 
 def _observer(assessment: ReportedAssessment) -> sr.ObservationContext:
     person = sr.PersonObserverIdentifyingAttributes(
-        name=_person(assessment.reader), organization_name=assessment.organization or None
+        name=_person_name(assessment.reader), organization_name=assessment.organization or None
     )
     context = sr.ObserverContext(observer_type=codes.DCM.Person, observer_identifying_attributes=person)
     return sr.ObservationContext(observer_person_context=context)

@@ -23,7 +23,8 @@ from birads_app.terms.messages import msg
 LEVEL = 0.99
 WARNING = msg("out-of-distribution")
 _COMPONENTS = 32
-_HALVES = ("mean", "axes", "known")
+# Attributes stored in float16, by the names of their arrays in the file.
+_HALVES = {"mean": "mean", "axes": "axes", "known": "training_points"}
 
 
 def average(maps: np.ndarray) -> np.ndarray:
@@ -37,13 +38,13 @@ class OodDetector:
 
     mean : float32 (channels,), mean of the normalised features
     axes : float32 (channels, components)
-    known : float32 (n, components), training images
+    training_points : float32 (n, components), features of training images along the axes
     tried : float32 (m,), rising; distances of images of held-out patients
     """
 
     mean: np.ndarray
     axes: np.ndarray
-    known: np.ndarray
+    training_points: np.ndarray
     tried: np.ndarray
 
     def distances(self, features: np.ndarray) -> np.ndarray:
@@ -54,7 +55,7 @@ class OodDetector:
         features : float (n, channels), of :func:`average`
         """
         offset = _unit(features) - self.mean
-        products = (offset @ self.axes) @ self.known.T
+        products = (offset @ self.axes) @ self.training_points.T
         squares = (offset**2).sum(axis=1) + (self._lengths - 2 * products).min(axis=1)
         return np.asarray(np.sqrt(np.maximum(squares, 0)))
 
@@ -69,12 +70,14 @@ class OodDetector:
     @cached_property
     def _lengths(self) -> np.ndarray:
         """Squared lengths of the training images, (n,); rounded axes are not exactly orthogonal."""
-        return np.asarray(((self.known @ (self.axes.T @ self.axes)) * self.known).sum(axis=1))
+        return np.asarray(
+            ((self.training_points @ (self.axes.T @ self.axes)) * self.training_points).sum(axis=1)
+        )
 
     def to_bytes(self) -> bytes:
         """Return the content of a file for :func:`read`: arrays in float16, distances in full precision."""
         stream = io.BytesIO()
-        halves = {name: getattr(self, name).astype(np.float16) for name in _HALVES}
+        halves = {name: getattr(self, attribute).astype(np.float16) for name, attribute in _HALVES.items()}
         np.savez(stream, allow_pickle=False, tried=self.tried, **halves)
         return stream.getvalue()
 
@@ -91,7 +94,7 @@ def read(data: bytes) -> OodDetector:
     fits = shapes[0] == (channels,) and shapes[2][1:] == (components,) and len(found["known"])
     if not (channels and fits and found["tried"].ndim == 1 and len(found["tried"])):
         raise ValueError("its arrays do not fit together")
-    return OodDetector(**found)
+    return OodDetector(found["mean"], found["axes"], training_points=found["known"], tried=found["tried"])
 
 
 def fit(training: np.ndarray, held_out: np.ndarray) -> OodDetector:
@@ -106,8 +109,8 @@ def fit(training: np.ndarray, held_out: np.ndarray) -> OodDetector:
     mean = _to_float16(features.mean(axis=0))
     _, _, rows = np.linalg.svd(features - mean, full_matrices=False)
     axes = _to_float16(rows[:_COMPONENTS].T)
-    known = _to_float16((features - mean) @ axes)
-    untried = OodDetector(mean, axes, known, tried=np.empty(0, np.float32))
+    points = _to_float16((features - mean) @ axes)
+    untried = OodDetector(mean, axes, points, tried=np.empty(0, np.float32))
     return replace(untried, tried=np.sort(untried.distances(held_out)))
 
 

@@ -69,7 +69,7 @@ class Predictor:
         maps = self.engine.maps(seen.tensor[None])[0]
         rows, columns, _ = maps.shape
         logits = occlusion.occluded_logits(maps, self.engine.logits) / self.bundle.temperature
-        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.inside, rows, columns))
+        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.breast_mask, rows, columns))
         probabilities = softmax(logits[0])
         classes = self.bundle.classes
         return ImagePrediction(
@@ -82,7 +82,7 @@ class Predictor:
             model=self.bundle.name,
             demonstration=self.bundle.demonstration,
             warnings=warnings + self._ood_warning(maps),
-            inside=seen.inside,
+            inside=seen.breast_mask,
         )
 
     def _ood_warning(self, maps: np.ndarray) -> tuple[Message, ...]:

@@ -25,13 +25,13 @@ class ModelInput:
     """Input of the backbone for one image.
 
     grey : uint8 array of shape (size, size), the breast stretched to 0..255, black around it
-    inside : breast mask, bool array of shape (size, size)
+    breast_mask : breast mask, bool array of shape (size, size)
     box : the square of the original image that ``grey`` covers
     flipped : True if the image was mirrored to bring the chest wall to the left
     """
 
     grey: np.ndarray
-    inside: np.ndarray
+    breast_mask: np.ndarray
     box: Box
     flipped: bool
 
@@ -53,7 +53,7 @@ def prepare(mammogram: Mammogram, size: int) -> ModelInput:
     grey = _stretch(square.crop(mammogram.pixels), square.tissue > 0) * square.tissue
     return ModelInput(
         grey=square.pad(np.rint(grey).astype(np.uint8)),
-        inside=square.mask,
+        breast_mask=square.mask,
         box=square.box,
         flipped=square.flipped,
     )

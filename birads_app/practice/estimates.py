@@ -33,14 +33,14 @@ def rate(which: np.ndarray) -> Estimate:
     return rate_of(int(np.count_nonzero(which)), len(which))
 
 
-def rate_of(part: int, whole: int) -> Estimate:
+def rate_of(part: int, total: int) -> Estimate:
     """Return a share from counts; see :func:`rate`."""
-    if whole == 0:
+    if total == 0:
         return Estimate(0, np.nan, np.nan, np.nan)
-    share, spread = part / whole, _Z**2 / whole
+    share, spread = part / total, _Z**2 / total
     middle = (share + spread / 2) / (1 + spread)
     half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
-    return Estimate(whole, share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    return Estimate(total, share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
 
 def linearised(value: float, influence: np.ndarray, patients: np.ndarray) -> Estimate:

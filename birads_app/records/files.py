@@ -150,7 +150,7 @@ def folder(image: Image) -> Path:
     return root() / image.exam_id / image.id
 
 
-def sweep(recorded: set[str]) -> None:
+def remove_leftovers(recorded: set[str]) -> None:
     """Complete or undo what a crash interrupted. Only call this while no other process stores exams.
 
     Parameters
@@ -172,7 +172,7 @@ def sweep(recorded: set[str]) -> None:
         pending.unlink()
 
 
-def sweep_orphans() -> None:
+def remove_orphaned_drafts() -> None:
     """Remove drafts of killed processes; safe while others store exams."""
     for draft in root().glob(f"{_DRAFT}*"):
         owner = draft.name.removeprefix(_DRAFT).partition("-")[0]

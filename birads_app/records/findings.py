@@ -38,8 +38,8 @@ class Finding:
     y: float | None = None
 
     def __post_init__(self) -> None:
-        _check("kind", self.kind, lexicon.KINDS)
-        said = {descriptor.code: descriptor for descriptor in lexicon.KINDS[self.kind].descriptors}
+        _check("kind", self.kind, lexicon.FINDING_TYPES)
+        said = {descriptor.code: descriptor for descriptor in lexicon.FINDING_TYPES[self.kind].descriptors}
         for name, term in self.descriptors.items():
             _check("descriptors", name, said)
             _check(name, term, said[name].terms)
@@ -70,7 +70,7 @@ def from_json(members: Mapping[str, Any]) -> Finding:
     return Finding(**members)
 
 
-def words(finding: Finding, put: Callable[..., str] = str) -> Iterator[tuple[str, str]]:
+def labelled_terms(finding: Finding, put: Callable[..., str] = str) -> Iterator[tuple[str, str]]:
     """Yield (label, term) of each property of a finding except its kind, both passed through ``put``."""
     for name, term in finding.descriptors.items():
         descriptor = lexicon.DESCRIPTORS[name]
@@ -93,8 +93,8 @@ def in_english(findings: Sequence[Finding]) -> str:
     """Format all findings as lines of English text for DICOM objects."""
     lines = []
     for number, finding in enumerate(findings, start=1):
-        said = "; ".join(f"{label}: {term}" for label, term in words(finding))
-        title = lexicon.KINDS[finding.kind].label
+        said = "; ".join(f"{label}: {term}" for label, term in labelled_terms(finding))
+        title = lexicon.FINDING_TYPES[finding.kind].label
         lines.append(f"{number}. {title}. {said}." if said else f"{number}. {title}.")
     return "\n".join(lines)
 

@@ -82,7 +82,7 @@ class Spool:
         """Return the number of waiting studies."""
         return len(self._folders())
 
-    def sweep(self) -> None:
+    def remove_leftovers(self) -> None:
         """Remove incomplete files of killed processes."""
         for part in self._root().glob(f"{_PART}*"):
             if _is_quiet(part, _ABANDONED_S):

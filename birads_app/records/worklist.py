@@ -17,7 +17,7 @@ from birads_app.records.schema import Exam, Status, User, now
 PER_PAGE = 25
 COUNTED = 10_000
 # An exam counts as open for this long after the last sign of activity.
-HELD = timedelta(seconds=90)
+CLAIM_EXPIRY = timedelta(seconds=90)
 
 # Statuses shown by each list; the first list is the default.
 LISTS: dict[str, tuple[Status, ...]] = {
@@ -111,7 +111,7 @@ def next_waiting(query: Query, user: User, after: str | None = None) -> str | No
     """
     waiting = replace(query, list=query.list if query.list == "second" else "waiting")
     others = or_(Exam.status != Status.SECOND_LOOK, Exam.assessor_id.is_distinct_from(user.id))
-    free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - HELD)
+    free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - CLAIM_EXPIRY)
     for start in (after, None) if after else (None,):
         rows = _rows(waiting, _row(start), False, 1, free, others, Exam.id != (after or ""))
         if rows:
@@ -125,24 +125,24 @@ def previous(query: Query, exam_id: str) -> str | None:
     return found[0].id if found else None
 
 
-def hold(exam_id: str, user: User) -> None:
+def claim(exam_id: str, user: User) -> None:
     """Mark an exam as open by a user, unless somebody else has it open."""
-    free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - HELD)
+    free = or_(Exam.viewer_id.is_(None), Exam.viewer_id == user.id, Exam.viewed_at < now() - CLAIM_EXPIRY)
     with writing() as current:
-        held = update(Exam).where(Exam.id == exam_id, free)
-        current.execute(held.values(viewer_id=user.id, viewed_at=now()))
+        claim_update = update(Exam).where(Exam.id == exam_id, free)
+        current.execute(claim_update.values(viewer_id=user.id, viewed_at=now()))
 
 
 def release(exam_id: str, user: User) -> None:
     """Mark an exam as closed by a user."""
     with writing() as current:
-        held = update(Exam).where(Exam.id == exam_id, Exam.viewer_id == user.id)
-        current.execute(held.values(viewer_id=None, viewed_at=None))
+        claim_update = update(Exam).where(Exam.id == exam_id, Exam.viewer_id == user.id)
+        current.execute(claim_update.values(viewer_id=None, viewed_at=None))
 
 
-def holder(exam: Exam) -> int | None:
+def claimed_by(exam: Exam) -> int | None:
     """Return the id of the user who has the exam open; None if nobody has."""
-    if exam.viewed_at is None or exam.viewed_at < now() - HELD:
+    if exam.viewed_at is None or exam.viewed_at < now() - CLAIM_EXPIRY:
         return None
     return exam.viewer_id
 

@@ -36,9 +36,9 @@ def join() -> None:
     """Clean up after a crash, and register this process as one that stores exams until it ends."""
     with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
         if first:
-            files.sweep(exams.all_ids())
+            files.remove_leftovers(exams.all_ids())
         else:
-            files.sweep_orphans()
+            files.remove_orphaned_drafts()
 
 
 def _load_model(app: Flask) -> None:

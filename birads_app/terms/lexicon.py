@@ -28,7 +28,7 @@ class Descriptor:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FindingType:
     """One kind of finding, and what is said about it."""
 
     code: str
@@ -115,20 +115,20 @@ _ASYMMETRY = Descriptor(
     },
 )
 
-_KINDS = (
-    Kind("mass", N_("Mass"), (_SHAPE, _MARGIN, _MASS_DENSITY)),
-    Kind("calcifications", N_("Calcifications"), (_MORPHOLOGY, _DISTRIBUTION)),
-    Kind("distortion", N_("Architectural distortion")),
-    Kind("asymmetry", N_("Asymmetries"), (_ASYMMETRY,)),
-    Kind("lymph-node", N_("Intramammary lymph node")),
-    Kind("skin-lesion", N_("Skin lesion")),
-    Kind("dilated-duct", N_("Solitary dilated duct")),
+_FINDING_TYPES = (
+    FindingType("mass", N_("Mass"), (_SHAPE, _MARGIN, _MASS_DENSITY)),
+    FindingType("calcifications", N_("Calcifications"), (_MORPHOLOGY, _DISTRIBUTION)),
+    FindingType("distortion", N_("Architectural distortion")),
+    FindingType("asymmetry", N_("Asymmetries"), (_ASYMMETRY,)),
+    FindingType("lymph-node", N_("Intramammary lymph node")),
+    FindingType("skin-lesion", N_("Skin lesion")),
+    FindingType("dilated-duct", N_("Solitary dilated duct")),
 )
-KINDS: dict[str, Kind] = {kind.code: kind for kind in _KINDS}
+FINDING_TYPES: dict[str, FindingType] = {kind.code: kind for kind in _FINDING_TYPES}
 
 # Every descriptor once: one name means one thing, whichever kind of finding it is said about.
 DESCRIPTORS: dict[str, Descriptor] = {
-    descriptor.code: descriptor for kind in _KINDS for descriptor in kind.descriptors
+    descriptor.code: descriptor for kind in _FINDING_TYPES for descriptor in kind.descriptors
 }
 
 ASSOCIATED: dict[str, str] = {

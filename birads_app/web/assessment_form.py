@@ -15,7 +15,7 @@ from birads_app.records.findings import Finding
 from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms.categories import Category
 from birads_app.terms.hanging import hanging
-from birads_app.terms.lexicon import DESCRIPTORS, KINDS, Descriptor, Kind
+from birads_app.terms.lexicon import DESCRIPTORS, FINDING_TYPES, Descriptor, FindingType
 from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import SIDES
 from birads_app.web.wording import translated
@@ -66,12 +66,13 @@ def panel(exam: Exam) -> Panel:
     )
 
 
-def term_choices(terms: Mapping[str, str | Kind] | Sequence[int]) -> list[tuple[str, str]]:
+def term_choices(terms: Mapping[str, str | FindingType] | Sequence[int]) -> list[tuple[str, str]]:
     """Return (code, text) of terms in the reader's language; numbers are hours of the clock face."""
     if not isinstance(terms, Mapping):
         return [(str(hour), _("%(hour)s o’clock", hour=hour)) for hour in terms]
     return [
-        (code, translated(term.label if isinstance(term, Kind) else term)) for code, term in terms.items()
+        (code, translated(term.label if isinstance(term, FindingType) else term))
+        for code, term in terms.items()
     ]
 
 
@@ -82,7 +83,7 @@ def term_groups(descriptor: Descriptor) -> list[tuple[str, list[tuple[str, str]]
 
 def kinds_with(descriptor: Descriptor) -> str:
     """Return the kinds of finding that have a descriptor, separated by spaces."""
-    return " ".join(kind.code for kind in KINDS.values() if descriptor in kind.descriptors)
+    return " ".join(kind.code for kind in FINDING_TYPES.values() if descriptor in kind.descriptors)
 
 
 def read(form: "MultiDict[str, str]") -> Draft:
@@ -125,7 +126,7 @@ def _finding(row: Mapping[str, Any], number: int) -> Finding:
 
 def _descriptors(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the descriptors of this kind of finding; the form still has those of a kind chosen before."""
-    kind = KINDS.get(row["kind"])
+    kind = FINDING_TYPES.get(row["kind"])
     return {each.code: row[each.code] for each in kind.descriptors if row[each.code]} if kind else {}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from birads_app.model.aggregation import ExamPrediction
 from birads_app.records.schema import Exam
 from birads_app.terms.hanging import hanging
-from birads_app.web.wording import missing_views, short_label, translated
+from birads_app.web.wording import missing_views_text, short_label, translated
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Caveat:
 
 def caveats(exam: Exam, aggregate: ExamPrediction | None) -> list[Caveat]:
     """Return missing views and the warnings of images, each once with the views that it concerns."""
-    missing = missing_views(aggregate) if aggregate else ""
+    missing = missing_views_text(aggregate) if aggregate else ""
     found = [Caveat(missing)] if missing else []
     by_text: dict[str, list[str]] = {}
     for number, image in enumerate(hanging(exam.images), 1):

@@ -28,8 +28,7 @@ from birads_app.practice.outcome_table import LineProblem, Plan
 from birads_app.records import assessment_queries, audit_log, outcomes, refused_files, signed_assessments
 from birads_app.records.signed_assessments import AssessmentRows, Filters
 from birads_app.svg import count_bars, trend
-from birads_app.web import charts, wording
-from birads_app.web import practice_wording as words
+from birads_app.web import charts, practice_wording, wording
 from birads_app.web.csv_download import download
 
 bp = Blueprint("practice", __name__, url_prefix="/practice")
@@ -51,7 +50,7 @@ def overview() -> str:
         signed=signed,
         filters=filters,
         chosen={name: value for name, value in request.args.items() if value},
-        words=words,
+        practice_wording=practice_wording,
         window=WINDOW,
         enough=ENOUGH,
         **_charts(found),
@@ -120,7 +119,7 @@ def confirm_outcomes() -> ResponseReturnValue:
 
 
 def _outcomes_page(plan: Plan, text: str) -> tuple[str, int]:
-    page = render_template("practice/outcomes.html", plan=plan, text=text, words=words)
+    page = render_template("practice/outcomes.html", plan=plan, text=text, practice_wording=practice_wording)
     return page, 422 if plan.problems else 200
 
 
@@ -152,8 +151,8 @@ def _charts(found: Audit) -> dict[str, Any]:
     months = found.by_month[-_MONTHS:]
     if not months:
         return {"kappa_chart": None, "recall_chart": None, "diagrams": []}
-    kappas = [charts.trend_point(words.month(part.title), part.kappa) for part in months]
-    recalls = [charts.trend_point(words.month(part.title), part.recall) for part in months]
+    kappas = [charts.trend_point(practice_wording.month(part.title), part.kappa) for part in months]
+    recalls = [charts.trend_point(practice_wording.month(part.title), part.recall) for part in months]
     end = trend.upper_end(recalls, 0.2)
     return {
         "months": months,
@@ -188,7 +187,10 @@ def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
 def _refused(filters: Filters) -> dict[str, Any]:
     """Return template variables about files rejected in the filtered period."""
     counts = refused_files.by_reason(filters.first, filters.last)
-    shown = [(words.reason(name), count, words.number(count)) for name, count in counts.items()]
+    shown = [
+        (practice_wording.rejection_reason(name), count, practice_wording.number(count))
+        for name, count in counts.items()
+    ]
     refused = sum(counts.values())
     files = refused + assessment_queries.count_images(filters.first, filters.last)
     chart = count_bars.count_bars(shown, _("Rejected files by reason")) if shown else None

@@ -24,7 +24,7 @@ REASONS = {
 }
 
 
-def exams(count: int) -> str:
+def exam_count(count: int) -> str:
     """Format a number of exams: ``1,204 exams``."""
     return ngettext("%(shown)s exam", "%(shown)s exams", count, shown=format_decimal(count))
 
@@ -34,9 +34,9 @@ def number(count: int) -> str:
     return str(format_decimal(count))
 
 
-def share(figure: Estimate) -> str:
+def share_text(figure: Estimate) -> str:
     """Format a share with its interval: ``8% (6% to 11%)``."""
-    return bounded_share(figure) if figure.telling else too_few(figure)
+    return bounded_share(figure) if figure.telling else not_enough_text(figure)
 
 
 def bounded_share(figure: Estimate) -> str:
@@ -46,29 +46,29 @@ def bounded_share(figure: Estimate) -> str:
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
-def index(figure: Estimate) -> str:
+def index_text(figure: Estimate) -> str:
     """Format an index with its interval: ``0.71 (0.64 to 0.78)``."""
     if not figure.telling:
-        return too_few(figure)
+        return not_enough_text(figure)
     value, low, high = (decimal(end, 2) for end in (figure.value, figure.low, figure.high))
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
-def share_beside_count(figure: Estimate) -> str:
+def share_in_table(figure: Estimate) -> str:
     """Format a share beside its number of exams."""
     if figure.telling:
         return bounded_share(figure)
     return _("not enough data") if figure.exams else ""
 
 
-def refused(figure: Estimate) -> str:
+def rejected_share(figure: Estimate) -> str:
     """Format the share of rejected files."""
     if figure.telling:
         return bounded_share(figure)
     return _("not enough data") if figure.exams else _("no files yet")
 
 
-def too_few(figure: Estimate) -> str:
+def not_enough_text(figure: Estimate) -> str:
     """Return why a metric is not shown."""
     if figure.exams == 0:
         return _("no exams yet")
@@ -82,7 +82,7 @@ def month(title: str) -> str:
     return str(format_date(date.fromisoformat(f"{title}-01"), "MMM yy"))
 
 
-def reason(name: str) -> str:
+def rejection_reason(name: str) -> str:
     """Return the reason for rejected files from the name of the domain error."""
     return str(REASONS.get(name, name))
 
@@ -92,30 +92,30 @@ def rounded(value: float) -> str:
     return number(round(value))
 
 
-def fine(figure: Estimate) -> str:
+def index_near_zero(figure: Estimate) -> str:
     """Format an index near 0 with its interval: ``0.015 (0.013 to 0.017)``."""
     if not figure.telling:
-        return too_few(figure)
+        return not_enough_text(figure)
     value, low, high = (decimal(max(0.0, end), 3) for end in (figure.value, figure.low, figure.high))
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
 
 
-def patients(count: int) -> str:
+def patient_count(count: int) -> str:
     """Format a number of patients."""
     return ngettext("of %(shown)s patient", "of %(shown)s patients", count, shown=number(count))
 
 
-def files(count: int) -> str:
+def file_count(count: int) -> str:
     """Format a number of files."""
     return ngettext("%(shown)s file", "%(shown)s files", count, shown=number(count))
 
 
-def shade(part: int, whole: int) -> int:
+def shade(part: int, total: int) -> int:
     """Return a cell's shade: 0 for none, to 4 for more than three quarters of its row."""
-    return -(-4 * part // whole) if whole else 0
+    return -(-4 * part // total) if total else 0
 
 
-def drift(audit: Audit) -> str:
+def drift_text(audit: Audit) -> str:
     """Return the result of the drift test."""
     found, model = audit.drift, audit.drift_model
     if found.state == DriftState.TOO_FEW:

@@ -58,7 +58,7 @@ def _vocabulary() -> dict[str, Any]:
         "hanging": hanging,
         "short_label": wording.short_label,
         "view_label": wording.view_label,
-        "view_words": wording.view_words,
+        "full_view_label": wording.full_view_label,
         "views_label": wording.views_label,
         "may_delete": exams.may_delete,
     }
@@ -79,9 +79,9 @@ def show_worklist() -> str:
         lists=worklist.LISTS,
         counts=worklist.counts(),
         counted=worklist.COUNTED,
-        holder=worklist.holder,
+        claimed_by=worklist.claimed_by,
         readers=users.readers(),
-        age=wording.age,
+        relative_time=wording.relative_time,
         now=now,
         taken=request.args.get("taken", type=int),  # how many exams an upload has just become
         **_sample_exams(),
@@ -155,10 +155,10 @@ def exam(exam_id: str) -> str:
         caveats=caveats(found, aggregate),
         previous=worklist.previous(query, found.id),
         following=worklist.next_waiting(query, current_user, found.id),
-        holder=worklist.holder(found),
+        claimed_by=worklist.claimed_by(found),
         bar_chart=charts.bar_chart,
-        top_categories=wording.top_categories,
-        prediction_range=wording.prediction_range,
+        top_categories_text=wording.top_categories_text,
+        prediction_range_text=wording.prediction_range_text,
         breast_title=wording.breast_title,
     )
 
@@ -201,10 +201,10 @@ def prefetch(exam_id: str) -> Response:
     return jsonify(addresses=pictures + tiles)
 
 
-@bp.post("/exams/<exam_id>/hold")
-def hold(exam_id: str) -> ResponseReturnValue:
+@bp.post("/exams/<exam_id>/claim")
+def claim(exam_id: str) -> ResponseReturnValue:
     """Mark an exam as open, or closed; the page repeats it every half minute."""
-    (worklist.release if request.form.get("release") else worklist.hold)(exam_id, current_user)
+    (worklist.release if request.form.get("release") else worklist.claim)(exam_id, current_user)
     return "", 204
 
 

@@ -65,9 +65,9 @@ class Report:
         return wording.short_label(image.laterality, image.view, self.images.index(image) + 1)
 
     @property
-    def top_categories(self) -> str:
+    def top_categories_text(self) -> str:
         """The model's two most probable categories; empty where it has no result."""
-        return wording.top_categories(self.model.index_breast.probabilities) if self.model else ""
+        return wording.top_categories_text(self.model.index_breast.probabilities) if self.model else ""
 
 
 def of(exam: Exam, assessment: Assessment | None = None) -> Report:
@@ -90,7 +90,10 @@ def described(assessment: Assessment) -> list[Described]:
     kept = [findings.from_json(finding) for finding in assessment.findings]
     return [
         Described(
-            number, translated(lexicon.KINDS[one.kind].label), list(findings.words(one, translated)), one
+            number,
+            translated(lexicon.FINDING_TYPES[one.kind].label),
+            list(findings.labelled_terms(one, translated)),
+            one,
         )
         for number, one in enumerate(kept, start=1)
     ]

@@ -206,7 +206,7 @@ def _model(report: Report) -> Flowable:
     texts = [Paragraph(_safe(_("AI result (not part of this assessment)")), _HEADING)]
     if report.model:
         category = lexicon.ASSESSMENTS[report.model.category]
-        texts.append(Paragraph(f"{_named(category)}. {_safe(report.top_categories)}", _SMALL))
+        texts.append(Paragraph(f"{_named(category)}. {_safe(report.top_categories_text)}", _SMALL))
     else:
         texts.append(Paragraph(_safe(_("No AI result for this exam.")), _SMALL))
     if exam.demonstration:

@@ -63,7 +63,7 @@ def _locale() -> Locale:
     return get_locale() or Locale("en")
 
 
-def age(passed: timedelta) -> str:
+def relative_time(passed: timedelta) -> str:
     """Return roughly how long ago something was, in minutes, hours or days."""
     minutes = max(0, int(passed.total_seconds() // 60))
     if minutes < 1:
@@ -96,13 +96,13 @@ def views_label(images: Iterable[View]) -> str:
     return ", ".join(f"{image.laterality or ''}{image.view or ''}" or "?" for image in hanging(images))
 
 
-def view_words(laterality: str | None, view: str | None) -> str:
+def full_view_label(laterality: str | None, view: str | None) -> str:
     """Return the label in full: ``Right breast, craniocaudal``; empty if the file states neither."""
     words = [translated(SIDES.get(laterality or "", "")), translated(VIEWS.get(view or "", ""))]
     return _capital(", ".join(word for word in words if word))
 
 
-def top_categories(probabilities: Mapping[str, float]) -> str:
+def top_categories_text(probabilities: Mapping[str, float]) -> str:
     """Return the two most probable categories, without promising that the first is right.
 
     ``probabilities`` maps a category's code to a probability in 0..1 and has at least one entry.
@@ -125,7 +125,7 @@ def top_categories(probabilities: Mapping[str, float]) -> str:
     )
 
 
-def prediction_range(prediction_set: Sequence[str], probabilities: Mapping[str, float]) -> str:
+def prediction_range_text(prediction_set: Sequence[str], probabilities: Mapping[str, float]) -> str:
     """Return what the prediction set, in rising order, covers; empty where the model has none."""
     if not prediction_set:
         return ""
@@ -149,7 +149,7 @@ def breast_title(laterality: str | None) -> str:
     return _capital(translated(SIDES[laterality])) if laterality else _("Side not stated")
 
 
-def missing_views(aggregate: ExamPrediction) -> str:
+def missing_views_text(aggregate: ExamPrediction) -> str:
     """Return which of the four standard views are missing, and which were excluded; empty for a complete exam."""
     lacking = [translated(SIDES[side]) for side in aggregate.absent]
     lacking += [f"{breast.laterality}{view}" for breast in aggregate.breasts for view in breast.missing]

@@ -10,10 +10,10 @@ function tell(release) {
   const body = new FormData();
   body.set("csrf_token", room.dataset.token);
   if (release) body.set("release", "1");
-  return fetch(room.dataset.hold, { method: "POST", body, keepalive: true }).catch(() => {});
+  return fetch(room.dataset.claim, { method: "POST", body, keepalive: true }).catch(() => {});
 }
 
-if (room.dataset.hold) {
+if (room.dataset.claim) {
   tell();
   setInterval(() => document.hidden || tell(), EVERY_MS);
   window.addEventListener("pagehide", () => tell(true));

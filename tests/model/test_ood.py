@@ -35,7 +35,7 @@ STRANGE = RANDOM.gamma(4, SCALE[::-1], (20, 40)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def known() -> ood.OodDetector:
+def detector() -> ood.OodDetector:
     return ood.fit(TRAINING, HELD_OUT)
 
 
@@ -72,34 +72,36 @@ def change_manifest(path: Path, change) -> None:
     file.write_text(json.dumps(manifest))
 
 
-def test_the_distance_is_that_to_the_nearest_known_image_in_its_short_form(known) -> None:
+def test_the_distance_is_that_to_the_nearest_known_image_in_its_short_form(detector) -> None:
     mean = unit(TRAINING).mean(axis=0)
     _, _, axes = np.linalg.svd(unit(TRAINING) - mean, full_matrices=False)
     short = mean + (unit(TRAINING) - mean) @ axes[:32].T @ axes[:32]
     plain = np.linalg.norm(unit(STRANGE)[:, None] - short[None], axis=2).min(axis=1)
-    np.testing.assert_allclose(known.distances(STRANGE), plain, rtol=2e-3)
-    np.testing.assert_allclose(known.distances(7 * STRANGE), plain, rtol=2e-3)  # brightness does not count
+    np.testing.assert_allclose(detector.distances(STRANGE), plain, rtol=2e-3)
+    np.testing.assert_allclose(detector.distances(7 * STRANGE), plain, rtol=2e-3)  # brightness does not count
 
 
-def test_what_is_far_is_told_by_held_out_images_alone(known) -> None:
-    np.testing.assert_allclose(known.tried, np.sort(known.distances(HELD_OUT)), rtol=1e-6)
-    assert known.is_ood(HELD_OUT).mean() <= 0.01
-    assert known.is_ood(STRANGE).all() and not known.is_ood(TRAINING).any()
-    assert known.distances(TRAINING).mean() < known.tried[0]  # a threshold of their own would be far too low
-    between = np.sort(known.exceeded(HELD_OUT))
+def test_what_is_far_is_told_by_held_out_images_alone(detector) -> None:
+    np.testing.assert_allclose(detector.tried, np.sort(detector.distances(HELD_OUT)), rtol=1e-6)
+    assert detector.is_ood(HELD_OUT).mean() <= 0.01
+    assert detector.is_ood(STRANGE).all() and not detector.is_ood(TRAINING).any()
+    assert (
+        detector.distances(TRAINING).mean() < detector.tried[0]
+    )  # a threshold of their own would be far too low
+    between = np.sort(detector.exceeded(HELD_OUT))
     assert between[0] == 0 and between[-1] == 1 - 1 / len(HELD_OUT)
 
 
-def test_the_file_gives_the_same_answers(known) -> None:
-    again = ood.read(known.to_bytes())
-    np.testing.assert_array_equal(again.distances(STRANGE), known.distances(STRANGE))
-    np.testing.assert_array_equal(again.tried, known.tried)
+def test_the_file_gives_the_same_answers(detector) -> None:
+    again = ood.read(detector.to_bytes())
+    np.testing.assert_array_equal(again.distances(STRANGE), detector.distances(STRANGE))
+    np.testing.assert_array_equal(again.tried, detector.tried)
 
 
 @pytest.mark.parametrize("name", ["mean", "axes", "known", "tried"])
 @pytest.mark.parametrize("change", ["missing", "cut", "pickled"])
-def test_a_file_of_something_else_is_refused(known, name: str, change: str) -> None:
-    arrays = {key: getattr(known, key) for key in ("mean", "axes", "known", "tried")}
+def test_a_file_of_something_else_is_refused(detector, name: str, change: str) -> None:
+    arrays = {key: getattr(detector, key) for key in ("mean", "axes", "known", "tried")}
     whole = arrays.pop(name)
     if change == "cut":
         arrays[name] = whole[..., :0]
@@ -110,7 +112,7 @@ def test_a_file_of_something_else_is_refused(known, name: str, change: str) -> N
     with pytest.raises(ValueError, match="arrays"):
         ood.read(stream.getvalue())
     with pytest.raises(ValueError, match="arrays"):
-        ood.read(known.to_bytes()[:-30])
+        ood.read(detector.to_bytes()[:-30])
 
 
 @pytest.mark.parametrize("kind", heads.HEADS)
@@ -153,8 +155,8 @@ def test_strange_pictures_get_past_the_quality_check() -> None:
     np.testing.assert_array_equal(ood_test_images.upside_down(ood_test_images.upside_down(pixels)), pixels)
 
 
-def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monkeypatch) -> None:
-    bundles.add_ood_detector(bundle, known, "## first\n", {})
+def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, detector, monkeypatch) -> None:
+    bundles.add_ood_detector(bundle, detector, "## first\n", {})
     assert bundles.load(bundle).card.endswith("\n## first\n")
     write, left = atomic.write, 0
 
@@ -168,13 +170,13 @@ def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, known, monke
     monkeypatch.setattr(atomic, "write", stop)
     for writes in range(4):
         left = 4
-        bundles.add_ood_detector(bundle, known, "## again\n", {})
+        bundles.add_ood_detector(bundle, detector, "## again\n", {})
         left = writes
         with pytest.raises(KeyboardInterrupt):
-            bundles.add_ood_detector(bundle, known, f"## {writes}\n", {})
+            bundles.add_ood_detector(bundle, detector, f"## {writes}\n", {})
         bundles.load(bundle)
     left = 4
-    bundles.add_ood_detector(bundle, known, "## last\n", {"known": 60})
+    bundles.add_ood_detector(bundle, detector, "## last\n", {"known": 60})
     assert bundles.load(bundle).card.endswith("\n## last\n")
     assert bundles.load(bundle).manifest["ood"] == {"known": 60}
     for file in (bundles.OOD_DETECTOR, bundles.OOD_CARD):
@@ -226,7 +228,7 @@ def test_the_command_fits_what_a_bundle_learned_from(
     learned = sum(parts[0] for parts in images.values()) + 4
     tried = sum(parts[1] for parts in images.values())
     assert bundle.ood_detector is not None
-    assert (len(bundle.ood_detector.known), len(bundle.ood_detector.tried)) == (learned, tried)
+    assert (len(bundle.ood_detector.training_points), len(bundle.ood_detector.tried)) == (learned, tried)
     assert (
         "## Images unlike those it learned from" in bundle.card
         and "| drawn heads | 2 | 2 (100 %)" in bundle.card

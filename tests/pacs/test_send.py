@@ -25,7 +25,7 @@ from tests.support import orthanc
 from tests.support.analyzed_study import STUDY, display, heat, reading
 from tests.support.dicom_tools import complaints, tool
 
-KINDS = {"SR": ["9001", "9003"], "OT": ["9002"]}
+NUMBERS_BY_MODALITY = {"SR": ["9001", "9003"], "OT": ["9002"]}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_objects_arrive_once_in_their_study(destination: object, server: ort
         send(objects, destination(server))
         found = server.instances(study.uid)
         assert set(found) == {made.SOPInstanceUID for made in objects}
-    for kind, numbers in KINDS.items():
+    for kind, numbers in NUMBERS_BY_MODALITY.items():
         assert sorted(tags["SeriesNumber"] for tags in found.values() if tags["Modality"] == kind) == numbers
 
 

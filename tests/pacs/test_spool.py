@@ -119,7 +119,7 @@ def test_whatever_ends_in_the_middle_one_exam_comes_of_it(
             worker.ingest_stable_studies(0)
     worker.ingest_stable_studies(0)
     assert stored() == [2] and worker.spool().studies() == 0
-    files.sweep(exams.all_ids())
+    files.remove_leftovers(exams.all_ids())
     (exam,) = worklist.page(worklist.Query(list="all")).items
     assert [path.name for path in files.root().iterdir()] == [exam.id]
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from birads_app.records import assessments, audit_log, database, exams, users
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import InvalidAssessment, NotFound
-from birads_app.records.findings import Finding, from_json, words
+from birads_app.records.findings import Finding, from_json, labelled_terms
 from birads_app.records.schema import Assessment, Exam, Image, Role, Status, User
 
 BOTH = {"R": "1", "L": "4A"}
@@ -206,7 +206,7 @@ def test_a_finding_is_kept_and_put_in_words() -> None:
         y=1.0,
     )
     assert from_json(finding.as_json()) == finding
-    assert dict(words(finding)) == {
+    assert dict(labelled_terms(finding)) == {
         "Morphology": "Amorphous",
         "Side": "Right breast",
         "Quadrant": "Central",

@@ -119,7 +119,7 @@ def test_what_a_crash_left_is_swept(app: Flask, uploader_id: int) -> None:
         files.set_aside(kept)
         exams.delete(gone, gone.uploader)
         (files.root() / ".removed-ffff").mkdir()
-        files.sweep(exams.all_ids())
+        files.remove_leftovers(exams.all_ids())
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 
@@ -130,7 +130,7 @@ def test_a_killed_process_s_draft_goes_and_a_living_one_s_stays(app: Flask) -> N
         gone.wait()
         orphan = files.root() / f".draft-{gone.pid}-abcdefgh"
         orphan.mkdir()
-        files.sweep_orphans()
+        files.remove_orphaned_drafts()
         assert mine.exists() and not orphan.exists()
 
 
@@ -141,7 +141,7 @@ def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, uploade
         (draft / "original.dcm").write_bytes(b"of a patient")
         files.publish(draft, lost)
         (files.root() / f".pending-{kept.id}").touch()  # a crash between recording and confirming
-        files.sweep(exams.all_ids())
+        files.remove_leftovers(exams.all_ids())
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 

@@ -115,8 +115,8 @@ def test_an_exam_that_somebody_else_has_open_is_not_the_next(filled: Flask) -> N
     reader, colleague = users.by_name("reader"), users.by_name("colleague")
     first, second, third = worklist.page(Query()).items[:3]
     assert worklist.next_waiting(Query(), reader, first.id) == second.id
-    worklist.hold(second.id, colleague)
-    worklist.hold(second.id, reader)  # too late
+    worklist.claim(second.id, colleague)
+    worklist.claim(second.id, reader)  # too late
     assert worklist.next_waiting(Query(), reader, first.id) == third.id
     assert worklist.next_waiting(Query(), colleague, first.id) == second.id
     worklist.release(second.id, reader)  # not the reader's to release
@@ -153,7 +153,7 @@ def test_pages_show_lists_filters_and_counts(filled: Flask, client: FlaskClient)
     assert "The file shows no breast." in failed
     assert "4A" in client.get("/?list=read").text
     colleague = users.by_name("colleague")
-    worklist.hold(worklist.page(Query()).items[0].id, colleague)
+    worklist.claim(worklist.page(Query()).items[0].id, colleague)
     assert "opened by colleague" in client.get("/").text
     for wrong in ("list=none", "sort=none", "category=9", "since=yesterday"):
         answer = client.get(f"/?{wrong}")
@@ -171,7 +171,7 @@ def test_the_next_exam_is_found_behind_many_that_others_hold(filled: Flask) -> N
     reader, colleague = users.by_name("reader"), users.by_name("colleague")
     waiting = worklist.page(Query(), per_page=100).items
     for exam in waiting[:-1]:
-        worklist.hold(exam.id, colleague)
+        worklist.claim(exam.id, colleague)
     assert worklist.next_waiting(Query(), reader) == waiting[-1].id
 
 

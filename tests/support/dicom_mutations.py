@@ -206,7 +206,7 @@ def taken_apart(data: bytes) -> Source:
 def damaged(damage: Damage) -> bytes:
     """The bytes of a damaged file."""
     source = {**built(), **real()}[damage.source]
-    kind = KINDS[damage.kind]
+    kind = MUTATIONS[damage.kind]
     if kind in (_cut, _flipped):
         return bytes(kind(bytearray(whole(source, source.body)), damage))
     index = len(source.spans) - 1 if kind is _recoded else damage.place % len(source.spans)
@@ -263,7 +263,7 @@ def _flipped(file: bytearray, damage: Damage, reach: int = 2000) -> bytearray:
     return file
 
 
-KINDS: dict[str, Callable[..., bytes | bytearray]] = {
+MUTATIONS: dict[str, Callable[..., bytes | bytearray]] = {
     "element removed": _removed,
     "type wrong": _of_another_type,
     "length forged": _of_forged_length,
@@ -281,7 +281,7 @@ def damages() -> st.SearchStrategy[Damage]:
     names = st.integers(0, 99).flatmap(
         lambda draw: st.sampled_from(sorted(real()) if draw == 17 and real() else small)
     )
-    return st.builds(Damage, names, st.sampled_from(sorted(KINDS)), large, st.integers(0, 59), large)
+    return st.builds(Damage, names, st.sampled_from(sorted(MUTATIONS)), large, st.integers(0, 59), large)
 
 
 # ---- judgement

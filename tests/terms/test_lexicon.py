@@ -21,7 +21,7 @@ def test_every_density_has_a_code() -> None:
 
 
 def test_a_name_means_one_thing_and_a_term_is_in_one_group() -> None:
-    for kind in lexicon.KINDS.values():
+    for kind in lexicon.FINDING_TYPES.values():
         assert all(lexicon.DESCRIPTORS[one.code] is one for one in kind.descriptors)
     for descriptor in lexicon.DESCRIPTORS.values():
         assert len(descriptor.terms) == sum(map(len, descriptor.groups.values()))
@@ -29,12 +29,12 @@ def test_a_name_means_one_thing_and_a_term_is_in_one_group() -> None:
 
 def test_the_form_shows_every_kind_its_descriptors() -> None:
     rules = (Path(__file__).parent.parent.parent / "static/css/assessment.css").read_text()
-    for kind in lexicon.KINDS.values():
+    for kind in lexicon.FINDING_TYPES.values():
         assert (f'[data-kinds~="{kind.code}"]' in rules) == bool(kind.descriptors)
 
 
 def test_it_has_the_fifth_editions_terms() -> None:
-    assert list(lexicon.KINDS["mass"].descriptors[1].terms) == [
+    assert list(lexicon.FINDING_TYPES["mass"].descriptors[1].terms) == [
         "circumscribed", "obscured", "microlobulated", "indistinct", "spiculated"
     ]  # fmt: skip
     benign, suspicious = lexicon.DESCRIPTORS["morphology"].groups.values()

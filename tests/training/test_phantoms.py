@@ -15,9 +15,9 @@ from training.data.dataset import read_folder
 from training.phantoms import generate
 from training.phantoms.dicom import encode_dicom
 from training.phantoms.image import Phantom, phantom
-from training.phantoms.synthetic_findings import KINDS
+from training.phantoms.synthetic_findings import FINDINGS_BY_CATEGORY
 
-ALL_KINDS = [(category, kind) for category, kinds in KINDS.items() for kind in kinds]
+ALL_FINDINGS = [(category, kind) for category, kinds in FINDINGS_BY_CATEGORY.items() for kind in kinds]
 
 
 def draw(
@@ -58,7 +58,7 @@ def test_tissue_gets_whiter_with_density() -> None:
     assert means[3] > 1.2 * means[0]
 
 
-@pytest.mark.parametrize(("category", "kind"), ALL_KINDS)
+@pytest.mark.parametrize(("category", "kind"), ALL_FINDINGS)
 @pytest.mark.parametrize("view", ["CC", "MLO"])
 def test_the_box_encloses_all_that_a_finding_changes(category: str, kind: str, view: str) -> None:
     for seed in range(3):
@@ -173,7 +173,7 @@ def test_truth_names_every_image_with_its_box(tmp_path: Path) -> None:
         assert image.dtype == np.uint8
         assert image.shape == (128, 102)
         assert row["path"] == f"Birads{row['birads']}/{row['patient']}_{row['side']}_{row['view']}.png"
-        assert (row["finding"] in KINDS[row["birads"]]) == (row["birads"] != "1")
+        assert (row["finding"] in FINDINGS_BY_CATEGORY[row["birads"]]) == (row["birads"] != "1")
         assert all(
             row[side].isdigit() == (row["birads"] != "1") for side in ("top", "left", "height", "width")
         )

@@ -40,22 +40,22 @@ def test_an_account_is_created_and_given_another_role(app: Flask, admin: FlaskCl
     assert last_audit_entry(app) == ("anna", "change role", "otto", "auditor to radiologist")
 
 
-def test_who_is_switched_off_is_out_until_switched_on(app: Flask, admin: FlaskClient) -> None:
+def test_a_deactivated_account_cannot_sign_in_until_it_is_activated(app: Flask, admin: FlaskClient) -> None:
     other, rita = app.test_client(), address(app, "rita")
     sign_in(other, "rita")
-    assert "Deactivate account rita?" in admin.get(f"{rita}/off").text
+    assert "Deactivate account rita?" in admin.get(f"{rita}/deactivate").text
     assert other.get("/").status_code == 200  # asking changes nothing
-    admin.post(f"{rita}/off")
+    admin.post(f"{rita}/deactivate")
     assert last_audit_entry(app) == ("anna", "switch account off", "rita", "")
     assert other.get("/").status_code == 302
-    admin.post(f"{rita}/on")
+    admin.post(f"{rita}/activate")
     assert other.get("/").status_code == 302  # the old session does not come back
     assert sign_in(other, "rita").location == "/"
 
 
 def test_the_last_administrator_stays_one(app: Flask, admin: FlaskClient, runner: FlaskCliRunner) -> None:
     anna = address(app, "anna")
-    for path, data in (("off", {}), ("role", {"role": "auditor"})):
+    for path, data in (("deactivate", {}), ("role", {"role": "auditor"})):
         refused = admin.post(f"{anna}/{path}", data=data)
         assert refused.status_code == 409 and "the only administrator" in refused.text
     assert "the only administrator" in runner.invoke(args=["user", "disable", "anna"]).output

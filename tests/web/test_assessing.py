@@ -82,7 +82,7 @@ def test_what_is_loaded_in_the_background_uses_up_no_message(reader: FlaskClient
     addresses = reader.get(prefetch).json["addresses"]
     assert len(addresses) == 4 and all(address.startswith(f"{other}/images/") for address in addresses)
     answers = [reader.get(address) for address in (prefetch, *addresses)]
-    answers += [reader.post(f"{other}/hold"), reader.post(f"{other}/hold", data={"release": "1"})]
+    answers += [reader.post(f"{other}/claim"), reader.post(f"{other}/claim", data={"release": "1"})]
     assert [answer.status_code for answer in answers] == [200] * 5 + [204] * 2
     # A late answer with a cookie would bring the session from before the form back.
     assert not any("Set-Cookie" in answer.headers for answer in answers)

@@ -12,16 +12,16 @@ from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.probability import percent as english_percent
 from birads_app.web.charts import bar_chart
 from birads_app.web.wording import (
-    age,
     day,
     decimal,
+    full_view_label,
     moment,
     percent,
     percentage,
-    prediction_range,
-    top_categories,
+    prediction_range_text,
+    relative_time,
+    top_categories_text,
     view_label,
-    view_words,
     views_label,
 )
 
@@ -74,11 +74,11 @@ def test_a_bracket_holds_the_possible_categories_together():
 
 
 def test_the_prediction_range_names_its_level_and_its_population():
-    text = prediction_range(["3", "4"], PROBABILITIES)
+    text = prediction_range_text(["3", "4"], PROBABILITIES)
     assert text == "90% prediction range: BI-RADS 3 to 4, for patients similar to the calibration set"
-    assert prediction_range(["4"], PROBABILITIES).startswith("90% prediction range: BI-RADS 4 only,")
-    assert "spans all categories" in prediction_range(list(PROBABILITIES), PROBABILITIES)
-    assert prediction_range([], PROBABILITIES) == ""
+    assert prediction_range_text(["4"], PROBABILITIES).startswith("90% prediction range: BI-RADS 4 only,")
+    assert "spans all categories" in prediction_range_text(list(PROBABILITIES), PROBABILITIES)
+    assert prediction_range_text([], PROBABILITIES) == ""
 
 
 def test_it_needs_no_inline_style():
@@ -118,12 +118,12 @@ def test_numbers_dates_and_ages_follow_the_language(app):
     with app.test_request_context():
         assert (day(when.date()), moment(when)) == ("27 Nov 2026", "27 Nov 2026, 14:05 UTC")
         assert (decimal(1234.5, 1), percentage(0.4444, 1)) == ("1,234.5", "44.4%")
-        assert age(timedelta(hours=3)) == "3 hours ago"
+        assert relative_time(timedelta(hours=3)) == "3 hours ago"
     with german(app):
         assert (day(when.date()), moment(when)) == ("27.11.2026", "27.11.2026, 14:05 UTC")
         assert decimal(1234.5, 1) == "1.234,5"
         assert percentage(0.4444, 1).replace("\N{NO-BREAK SPACE}", " ") == "44,4 %"
-        assert age(timedelta(hours=3)) == "vor 3 Stunden"
+        assert relative_time(timedelta(hours=3)) == "vor 3 Stunden"
 
 
 def test_the_chart_is_set_in_german(app):
@@ -143,7 +143,7 @@ def test_the_chart_is_set_in_german(app):
     ],
 )
 def test_the_top_categories_are_worded_without_overstating(probabilities, text):
-    assert top_categories(probabilities) == text
+    assert top_categories_text(probabilities) == text
 
 
 def test_what_the_file_does_not_state_is_said():
@@ -151,8 +151,8 @@ def test_what_the_file_does_not_state_is_said():
     assert view_label("R", None) == "R, view not stated"
     assert view_label(None, "MLO") == "MLO, side not stated"
     assert view_label(None, None) == "View not stated"
-    assert view_words("L", "MLO") == "Left breast, mediolateral oblique"
-    assert view_words(None, None) == ""
+    assert full_view_label("L", "MLO") == "Left breast, mediolateral oblique"
+    assert full_view_label(None, None) == ""
 
 
 def test_views_are_labelled_in_hanging_order():

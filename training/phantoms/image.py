@@ -11,10 +11,10 @@ import numpy as np
 
 from training.errors import TrainingError
 from training.phantoms.anatomy import ASPECT, DENSITIES, VIEWS, Habitus, draw_anatomy, draw_habitus
-from training.phantoms.synthetic_findings import KINDS, draw_finding, draw_plan
+from training.phantoms.synthetic_findings import FINDINGS_BY_CATEGORY, draw_finding, draw_plan
 
 LATERALITIES = ("L", "R")
-CATEGORIES = tuple(KINDS)
+CATEGORIES = tuple(FINDINGS_BY_CATEGORY)
 # Grey levels of a phantom: 12 bits, as full-field detectors present them.
 WHITE = 4095
 _MIN_SIZE = 64
@@ -66,7 +66,7 @@ def phantom(
     rng : the only source of chance
     category, view, laterality, density : "1".."5", "CC" or "MLO", "L" or "R", "A".."D"
     size : height in pixels, at least 64; the width is 0.8 of it
-    kind : one of the category's :data:`~training.phantoms.synthetic_findings.KINDS`; drawn if None
+    kind : one of the category's :data:`~training.phantoms.synthetic_findings.FINDINGS_BY_CATEGORY`; drawn if None
     habitus : the patient's build; drawn if None
     film_label : burn a label of view and side into the air, as film scans have it
 
@@ -105,8 +105,10 @@ def _check(category: str, view: str, laterality: str, density: str, size: int, k
             raise PhantomError(f"The {name} of a phantom has to be one of {', '.join(known)}. Got {value!r}.")
     if size < _MIN_SIZE:
         raise PhantomError(f"A phantom is at least {_MIN_SIZE} pixels high. Got {size}.")
-    if kind is not None and kind not in KINDS[category]:
-        raise PhantomError(f"A finding of category {category} is one of {KINDS[category]}. Got {kind!r}.")
+    if kind is not None and kind not in FINDINGS_BY_CATEGORY[category]:
+        raise PhantomError(
+            f"A finding of category {category} is one of {FINDINGS_BY_CATEGORY[category]}. Got {kind!r}."
+        )
 
 
 def _acquire(rng: np.random.Generator, grey: np.ndarray, inside: np.ndarray, habitus: Habitus) -> np.ndarray:

@@ -15,7 +15,7 @@ from training.phantoms.anatomy import Anatomy
 from training.phantoms.shapes import Patch
 
 # Kinds of finding by category, in the words of the BI-RADS Atlas, 5th edition (mammography lexicon).
-KINDS: dict[str, tuple[str, ...]] = {
+FINDINGS_BY_CATEGORY: dict[str, tuple[str, ...]] = {
     "1": (),
     "2": ("coarse calcifications", "fat-containing mass"),
     "3": ("circumscribed mass",),
@@ -33,7 +33,7 @@ _SPREAD = 1.3
 class FindingPlan:
     """A finding before it is drawn; both views of a breast share it.
 
-    kind : a value of :data:`KINDS`
+    kind : a value of :data:`FINDINGS_BY_CATEGORY`
     radius : as a share of the breast's depth
     depth, offset : place: share of the breast's depth from the chest wall, and across by view (-1..1)
     contrast : grey over the surroundings, 0..1 of its range
@@ -52,7 +52,7 @@ def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) 
     """Plan the finding of a breast; None for category 1. The draws are the same ones for every category."""
     choice, radius, depth, cc, mlo, contrast = rng.uniform(size=6)
     seed = int(rng.integers(2**31))
-    kinds = KINDS[category]
+    kinds = FINDINGS_BY_CATEGORY[category]
     if not kinds:
         return None
     return FindingPlan(

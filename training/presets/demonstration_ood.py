@@ -71,7 +71,11 @@ def fit(path: Path, data: Path, site: Site) -> str:
     known = ood.fit(training, features(_part(material, "validation")))
     tried = list(_try(known, features, material, bundle.size))
     section = card(known, tried)
-    figures = {"known": len(known.known), "tried": len(known.tried), "kinds": [asdict(one) for one in tried]}
+    figures = {
+        "known": len(known.training_points),
+        "tried": len(known.tried),
+        "kinds": [asdict(one) for one in tried],
+    }
     bundles.add_ood_detector(path, known, section, figures)
     return section
 
@@ -88,10 +92,11 @@ def card(known: OodDetector, tried: Sequence[OodTest]) -> str:
         ]
         for one in tried
     ]
+    learned = len(known.training_points)
     return f"""\
 ## Images unlike those it learned from
 
-A warning says where an image is further from the {len(known.known)} that the model learned from than 99 in 100 of
+A warning says where an image is further from the {learned} that the model learned from than 99 in 100 of
 the validation patients' {len(known.tried)}. What counts is the distance to the nearest one, between averages of the
 last feature map. Among images that the quality check lets through it was given to:
 

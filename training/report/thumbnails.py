@@ -92,7 +92,7 @@ def draw(
         seen = preprocess.prepare(mammogram, functions.size)
         maps = functions.maps(seen.tensor[None])[0]
         logits = occlusion.occluded_logits(maps, functions.logits)
-        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.inside, *maps.shape[:2]))
+        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.breast_mask, *maps.shape[:2]))
         probabilities = softmax(logits[:1])[0]
         predicted = int(probabilities.argmax())
         plain = preprocess.prepare(mammogram, _SIZE)
@@ -108,7 +108,7 @@ def draw(
 def _blended(seen: ModelInput, heat: np.ndarray) -> np.ndarray:
     """Blend an image with a heat map, uint8 RGB."""
     square, shape = Box(0, 0, _SIZE, _SIZE), (_SIZE, _SIZE)
-    mask = breast_mask(seen.inside, square, False, shape)
+    mask = breast_mask(seen.breast_mask, square, False, shape)
     over = occlusion.render_heat_map(heat, square, False, shape, mask).astype(np.float32)
     alpha = over[..., 3:] / 255 * _OPACITY
     return np.rint(seen.grey[..., None] * (1 - alpha) + over[..., :3] * alpha).astype(np.uint8)
@@ -116,7 +116,7 @@ def _blended(seen: ModelInput, heat: np.ndarray) -> np.ndarray:
 
 def _jpeg(seen: ModelInput, picture: np.ndarray) -> bytes:
     """Crop to the breast and encode, grey or RGB, as a JPEG file."""
-    rows, columns = np.flatnonzero(seen.inside.any(axis=1)), np.flatnonzero(seen.inside.any(axis=0))
+    rows, columns = np.flatnonzero(seen.breast_mask.any(axis=1)), np.flatnonzero(seen.breast_mask.any(axis=0))
     part = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else picture
     turned = np.ascontiguousarray(part if part.ndim == 2 else part[..., ::-1])
     return cv2.imencode(".jpg", turned, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()

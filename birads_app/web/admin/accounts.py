@@ -100,8 +100,8 @@ def set_password(user_id: int) -> ResponseReturnValue:
     return _done(_("Password of %(name)s changed; all sessions were ended.", name=user.name))
 
 
-@bp.route("/accounts/<int:user_id>/off", methods=["GET", "POST"])
-def switch_off(user_id: int) -> ResponseReturnValue:
+@bp.route("/accounts/<int:user_id>/deactivate", methods=["GET", "POST"])
+def deactivate(user_id: int) -> ResponseReturnValue:
     """Deactivate an account after confirmation."""
     user = users.by_id(user_id)
     texts = {
@@ -123,8 +123,8 @@ def switch_off(user_id: int) -> ResponseReturnValue:
     return _done(_("Account %(name)s deactivated.", name=user.name))
 
 
-@bp.post("/accounts/<int:user_id>/on")
-def switch_on(user_id: int) -> ResponseReturnValue:
+@bp.post("/accounts/<int:user_id>/activate")
+def activate(user_id: int) -> ResponseReturnValue:
     """Reactivate an account."""
     user = users.by_id(user_id)
     users.activate(user, current_user.name)
