@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ class Bundle:
     demonstration: bool
     card: str
     ood_detector: OodDetector | None
+
+    @property
+    def created(self) -> date | None:
+        """Date of the training; None if the manifest lacks it."""
+        try:
+            return date.fromisoformat(str(self.manifest.get("created"))[:10])
+        except ValueError:
+            return None
 
 
 def load(path: Path) -> Bundle:
