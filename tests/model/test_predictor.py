@@ -32,16 +32,17 @@ def mammograms(seed: int = 5) -> list[Mammogram]:
 
 
 @pytest.fixture(scope="module")
-def predictor(models: Path) -> Predictor:
-    return ModelSource(models).get()
+def predictor(_model_source: ModelSource) -> Predictor:
+    """The shipped model."""
+    return _model_source.get()
 
 
 @pytest.fixture
-def folder(models: Path, tmp_path: Path) -> Path:
-    """A folder with the shipped model twice, the first promoted."""
-    shipped = models / registry.current_name(models)
-    parts = {name: (shipped / name).read_bytes() for name in (bundles.BACKBONE, bundles.HEAD)}
-    manifest = bundles.load(shipped).manifest
+def folder(tiny_models: Path, tmp_path: Path) -> Path:
+    """A folder with the tiny model twice, the first promoted."""
+    tiny = tiny_models / registry.current_name(tiny_models)
+    parts = {name: (tiny / name).read_bytes() for name in (bundles.BACKBONE, bundles.HEAD)}
+    manifest = bundles.load(tiny).manifest
     for name in ("first", "second"):
         bundles.write(
             tmp_path,
