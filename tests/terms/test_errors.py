@@ -40,7 +40,7 @@ def test_an_unexpected_error_tells_nothing(broken: FlaskClient) -> None:
     for path in ("/fail", "/api/fail"):
         answer = broken.get(path)
         assert answer.status_code == 500
-        assert "Something went wrong" in answer.text
+        assert "Internal server error. Nothing was saved." in answer.text
         assert "ValueError" not in answer.text
         assert "Traceback" not in answer.text
     assert answer.json["error"]
