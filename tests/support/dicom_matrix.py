@@ -1,6 +1,6 @@
 """Every transfer syntax with every depth: accuracy of raw pixels that another program wrote.
 
-The same cells are a test (``test_dicom_matrix``) and the table of ``docs/dicom.md`` (make dicom-table).
+The same cells are a test (``test_transfer_syntaxes``) and the table of ``docs/dicom.md`` (make dicom-table).
 """
 
 from dataclasses import dataclass

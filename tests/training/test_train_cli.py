@@ -336,7 +336,7 @@ def test_a_wrong_weights_file_is_one_clear_line(train, phantoms, tmp_path, conte
 
 @pytest.mark.slow
 def test_weights_of_keras_make_another_backbone(train, phantoms, folder, tmp_path) -> None:
-    """ResNet50 with weights of a file; VGG, whose maps have other channels, is in test_backbones.py."""
+    """ResNet50 with weights of a file; VGG, whose maps have other channels, is in test_backbone.py."""
     import keras
 
     keras.utils.set_random_seed(0)

@@ -20,7 +20,7 @@ from birads_app.dicom_objects.context import Study
 from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.pacs.sender import DicomNode, DicomWeb, SendFailed, Tls, send
-from tests.dicom_objects.test_breast_report import SIGNED
+from tests.dicom_objects.test_breast_imaging_report import SIGNED
 from tests.support import orthanc
 from tests.support.analyzed_study import STUDY, display, heat, reading
 from tests.support.dicom_tools import complaints, tool
