@@ -43,16 +43,15 @@ def test_an_unprepared_database_is_told(config: dict[str, object]) -> None:
 
 def test_mistakes_are_told_in_one_line(app: Flask, runner: FlaskCliRunner) -> None:
     create = ["user", "create", "ada", "--password-stdin"]
-    assert runner.invoke(args=create, input="short\n").output.startswith("Error: A password has 12 to")
+    assert runner.invoke(args=create, input="short\n").output.startswith(
+        "Error: The password must have 12 to"
+    )
     not_text = runner.invoke(args=create, input=b"\xff\xfe and eleven more\n")
     assert not_text.output == "Error: The password on standard input is not UTF-8 text.\n"
     assert runner.invoke(args=create, input=PASSWORD).exit_code == 0
     again = runner.invoke(args=create, input=PASSWORD)
-    assert (again.exit_code, "already an account" in again.output) == (1, True)
-    assert (
-        runner.invoke(args=["token", "create", "nobody"]).output
-        == "Error: There is no account named nobody.\n"
-    )
+    assert (again.exit_code, "already exists" in again.output) == (1, True)
+    assert runner.invoke(args=["token", "create", "nobody"]).output == "Error: No account is named nobody.\n"
     assert runner.invoke(args=[*create, "--role", "king"], input=PASSWORD).exit_code == 2
 
 

@@ -59,7 +59,7 @@ def test_list_goes_on_past_a_damaged_model(folder, run) -> None:
 
 def test_show_prints_the_card(folder, run) -> None:
     assert run("show", "first").strip() == bundles.load(folder / "first").card.strip()
-    assert "no model named third" in run("show", "third", status=1)
+    assert "No model is named third" in run("show", "third", status=1)
 
 
 def test_verify_runs_the_model(folder, run) -> None:
@@ -79,7 +79,7 @@ def test_promote_and_roll_back(folder, run) -> None:
     assert registry.current_name(folder) == "second"
     assert "first is in service again" in run("rollback")
     assert registry.current_name(folder) == "first"
-    assert "no earlier model" in run("rollback", status=1)
+    assert "no previous model" in run("rollback", status=1)
 
 
 def test_roll_back_to_a_damaged_model_changes_nothing(folder, run) -> None:
@@ -92,4 +92,4 @@ def test_roll_back_to_a_damaged_model_changes_nothing(folder, run) -> None:
 @pytest.mark.parametrize("name", ["../first", "..", "a/b", ""])
 def test_a_name_cannot_leave_the_folder(folder, run, name) -> None:
     for command in ("show", "verify", "promote"):
-        assert "cannot be a model's name" in run(command, name, status=1)
+        assert "is not a valid model name" in run(command, name, status=1)

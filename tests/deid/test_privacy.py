@@ -83,7 +83,7 @@ def test_two_patients_are_no_exam(app: Flask, client: FlaskClient, token: str) -
     answer = post_files(client, token, ("one.dcm", one), ("two.dcm", two))
     assert answer.status_code == 422
     (problem,) = answer.json["problems"]
-    assert problem["file"] == "two.dcm" and "one patient" in problem["error"]
+    assert problem["file"] == "two.dcm" and "each patient separately" in problem["error"]
     with app.app_context():
         assert len(exams.all_ids()) == 0
 

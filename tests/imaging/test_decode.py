@@ -63,11 +63,11 @@ META, DATA_SET = FILE[132 : FILE.index(b"\x08\x00\x16\x00")], FILE[FILE.index(b"
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (META + DATA_SET, "no DICOM preamble"),
-        (b"DICM" + META + DATA_SET, "no DICOM preamble"),
-        (bytes(128) + b"DICM" + META + META + DATA_SET, "header twice"),
-        (bytes(128) + b"DICM" + META + bytes(128) + b"DICM" + META + DATA_SET, "header twice"),
-        (bytes(128) + b"DICM" + META + b"DICM" + META + DATA_SET, "header twice"),
+        (META + DATA_SET, "DICOM preamble is missing"),
+        (b"DICM" + META + DATA_SET, "DICOM preamble is missing"),
+        (bytes(128) + b"DICM" + META + META + DATA_SET, "two DICOM preambles"),
+        (bytes(128) + b"DICM" + META + bytes(128) + b"DICM" + META + DATA_SET, "two DICOM preambles"),
+        (bytes(128) + b"DICM" + META + b"DICM" + META + DATA_SET, "two DICOM preambles"),
     ],
     ids=["no preamble", "prefix alone", "meta group twice", "file within a file", "prefix twice"],
 )
@@ -119,8 +119,8 @@ def zipped() -> bytes:
         (b"RIFF\0\0\0\0WEBP" + bytes(50), "WebP"),
         (b"P6\n2 2\n255\n" + bytes(12), "PPM"),
         (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
-        (bytes(2000), "not known"),
-        (b"\xfe" * 2000, "not known"),
+        (bytes(2000), "format is unknown"),
+        (b"\xfe" * 2000, "format is unknown"),
     ],
 )
 def test_other_formats_are_named(data: bytes, said: str) -> None:
@@ -146,7 +146,7 @@ def test_a_dicom_without_pixels() -> None:
         dicom_files.as_bytes(dicom_files.dataset(None, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11"))
     )
     assert type(error) is UnreadableImage
-    assert "no pixels" in str(error) and "Basic Text SR" in str(error)
+    assert "not an image" in str(error) and "Basic Text SR" in str(error)
 
 
 def test_a_header_whose_pixels_were_left_out() -> None:
@@ -199,14 +199,14 @@ def test_a_deflated_bomb_is_inflated_so_far_and_no_further() -> None:
     bomb = deflated(FILE, bytes(400_000_000))
     assert len(bomb) < 1_000_000
     error = refused(bomb)
-    assert type(error) is ImageTooLarge and "deflated file holds more than" in str(error)
+    assert type(error) is ImageTooLarge and "larger than" in str(error)
 
 
 def test_a_deflated_header_of_millions_of_elements() -> None:
     bomb = deflated(FILE, b"\x09\x00\x10\x00US\0\0" * 5_000_000)
     started = time.process_time()
     error = refused(bomb)
-    assert type(error) is UnreadableImage and "more elements" in str(error)
+    assert type(error) is UnreadableImage and "too many elements" in str(error)
     assert time.process_time() - started < 5
 
 
@@ -249,7 +249,7 @@ def test_a_fragment_far_beyond_the_file() -> None:
     )
     forged = data.replace(b"\xfe\xff\x00\xe0\x64\x00\x00\x00", b"\xfe\xff\x00\xe0\xf0\xff\xff\xff")
     assert forged != data
-    assert "declares a part of 4294967280 bytes" in str(refused(forged))
+    assert "declares 4294967280 bytes" in str(refused(forged))
 
 
 def test_dimensions_as_numbers_of_another_size() -> None:

@@ -68,7 +68,7 @@ def test_another_number_of_slices_than_declared() -> None:
     frames = [dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in FRAMES]
     with pytest.raises(UnreadableImage, match="declares 7 frames"):
         decode(compressed(frames, False, frames=7))
-    with pytest.raises(UnreadableImage, match="ends early"):
+    with pytest.raises(UnreadableImage, match="is incomplete"):
         decode(dicom_files.as_bytes(volume(NumberOfFrames=6)))
 
 

@@ -99,7 +99,7 @@ def test_spacing(elements: dict, spacing: tuple | None) -> None:
         ({"ViewCodeSequence": code("399162004", modifier="Magnification")}, "magnification"),
         ({"EstimatedRadiographicMagnificationFactor": 1.8}, "magnification"),
         ({"ViewCodeSequence": code("399162004", modifier="Spot Compression")}, "spot compression"),
-        ({"BurnedInAnnotation": "YES"}, "burnt"),
+        ({"BurnedInAnnotation": "YES"}, "burned-in"),
         ({"PartialView": "YES"}, "part of the breast"),
         ({"PixelAspectRatio": [1, 2]}, "not square"),
         ({"PixelSpacing": [0.05, 0.1]}, "not square"),

@@ -52,7 +52,7 @@ def test_no_side_where_a_label_tells_of_film() -> None:
 def test_what_is_judged_is_noted() -> None:
     found = decode(png(breast()))
     assert (found.view, found.laterality) == ("CC", "L")
-    assert found.notes == ("L CC was judged from the image; the file does not say.",)
+    assert found.notes == ("L CC was estimated from the image, as it is not given in the file.",)
 
 
 def test_the_file_goes_before_the_picture() -> None:
@@ -61,7 +61,7 @@ def test_the_file_goes_before_the_picture() -> None:
     assert not any("judged" in note for note in found.notes)
     half = decode(dicom_files.mammogram(breast(), ViewPosition="ML"))
     assert (half.view, half.laterality) == ("ML", "L")
-    assert "L was judged from the image; the file does not say." in half.notes
+    assert "L was estimated from the image, as it is not given in the file." in half.notes
 
 
 def test_a_detail_is_not_judged() -> None:

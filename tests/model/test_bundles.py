@@ -82,12 +82,12 @@ def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
 def test_it_refuses_a_missing_file(tmp_path: Path, file: str) -> None:
     path = write(tmp_path)
     (path / file).unlink()
-    with pytest.raises(BundleError, match=f"lacks {file}"):
+    with pytest.raises(BundleError, match=f"{file} of model first is missing"):
         bundles.load(path)
 
 
 def test_it_refuses_a_missing_model(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no model named ghost"):
+    with pytest.raises(BundleError, match="No model is named ghost"):
         bundles.load(tmp_path / "ghost")
 
 
@@ -124,7 +124,7 @@ def test_it_refuses_an_incomplete_manifest(tmp_path: Path, changes: dict[str, ob
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "-x", "a" * 65, "ä"])
 def test_it_refuses_a_name_that_is_no_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BundleError, match="cannot be a model's name"):
+    with pytest.raises(BundleError, match="is not a valid model name"):
         write(tmp_path, name)
     assert not list(tmp_path.iterdir())
 
@@ -132,7 +132,7 @@ def test_it_refuses_a_name_that_is_no_folder(tmp_path: Path, name: str) -> None:
 def test_it_refuses_a_taken_name(tmp_path: Path) -> None:
     path = write(tmp_path)
     before = (path / "manifest.json").read_bytes()
-    with pytest.raises(BundleError, match="already a model named first"):
+    with pytest.raises(BundleError, match="A model named first already exists"):
         write(tmp_path, temperature=2.0)
     assert (path / "manifest.json").read_bytes() == before
 
@@ -155,7 +155,7 @@ def test_promotion_is_remembered_and_undone(tmp_path: Path) -> None:
     assert registry.promoted(tmp_path) == ["first", "second"]
     assert registry.roll_back(tmp_path) == "first"
     assert registry.current_name(tmp_path) == "first"
-    with pytest.raises(NoModel, match="no earlier model"):
+    with pytest.raises(NoModel, match="no previous model"):
         registry.roll_back(tmp_path)
 
 
@@ -185,5 +185,5 @@ def test_a_damaged_list_of_promotions_is_said(tmp_path: Path, content: bytes) ->
 
 def test_a_list_of_promotions_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "CURRENT").mkdir()
-    with pytest.raises(BundleError, match="Remove it, then"):
+    with pytest.raises(BundleError, match="Delete it, then run"):
         registry.current_name(tmp_path)

@@ -153,5 +153,5 @@ def test_a_broken_newcomer_leaves_the_loaded_model_serving(
 
 def test_a_broken_model_at_the_start_is_said(folder: Path) -> None:
     (folder / "first" / bundles.BACKBONE).write_bytes(b"damaged")
-    with pytest.raises(BundleError, match="changed or damaged"):
+    with pytest.raises(BundleError, match="changed or is damaged"):
         ModelSource(folder).get()

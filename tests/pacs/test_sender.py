@@ -172,7 +172,7 @@ def test_a_class_that_nobody_stores_is_not_worth_a_retry(objects: list[Dataset],
     )
     with storescp(tmp_path, "-xf", str(profile), "Default") as port, pytest.raises(SendFailed) as failure:
         send(objects, DicomNode("127.0.0.1", port, "ANY", timeout_s=10))
-    assert not failure.value.retry and "does not store" in str(failure.value)
+    assert not failure.value.retry and "does not accept" in str(failure.value)
 
 
 @pytest.fixture(scope="module")

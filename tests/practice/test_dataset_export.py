@@ -178,7 +178,7 @@ def test_it_refuses_what_it_must_not_touch(reader: Flask, runner: FlaskCliRunner
         return result.output
 
     target = tmp_path / "read"
-    assert "nothing was written" in refused(target) and not target.exists()
+    assert "Nothing was exported" in refused(target) and not target.exists()
     assess(reader, stored(reader, breast_dicom(1, "A", "R")), "1", None)
     leftover = tmp_path / ".read.draft" / "images"
     leftover.mkdir(parents=True)  # of one that was killed
@@ -188,7 +188,7 @@ def test_it_refuses_what_it_must_not_touch(reader: Flask, runner: FlaskCliRunner
     before = (target / "labels.csv").stat()
     assert "not empty" in refused(target) and (target / "labels.csv").stat() == before
     (tmp_path / "file").touch()
-    assert "cannot be written" in refused(tmp_path / "file" / "below")
+    assert "failed" in refused(tmp_path / "file" / "below")
 
 
 def test_the_command_is_joined_to_its_group(tmp_path: Path) -> None:

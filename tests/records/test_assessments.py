@@ -164,7 +164,7 @@ def test_what_cannot_be_is_refused_whole(anna: User) -> None:
         (Draft(text="x" * 4001), "up to 4000 letters"),
         (Draft(findings=[Finding("mass")] * 21), "20 findings"),
         (Draft(findings=[Finding("mass", image="f" * 32)]), "Unknown value for image: 'f{32}'"),
-        (Draft({"R": "1"}, signed=True), "each breast needs a category. Missing: L"),
+        (Draft({"R": "1"}, signed=True), "Each breast needs a category before you can sign. Missing: L"),
     ):
         with pytest.raises(InvalidAssessment, match=message):
             assessments.add(exam.id, anna, draft)

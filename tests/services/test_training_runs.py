@@ -98,19 +98,19 @@ def test_a_folder_outside_is_refused_by_name(app: Flask, admin: FlaskClient, tmp
         assert training_runs.folders() == [str(allowed), inside, str(allowed / "out")]
         assert training_runs.data_folder(inside) == inside
         for path in ("/etc", str(tmp_path), f"{inside}/../..", str(allowed / "out")):
-            with pytest.raises(TrainingRefused, match="is not inside a folder"):
+            with pytest.raises(TrainingRefused, match="is not allowed"):
                 training_runs.data_folder(path)
     answer = admin.post("/admin/trainings", data={**FORM, "source": "folder", "data": "/etc"})
-    assert answer.status_code == 422 and "/etc is not inside a folder" in answer.text
+    assert answer.status_code == 422 and "/etc is not allowed" in answer.text
     assert not list((Path(app.instance_path) / "trainings").glob("2*"))
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"name": "../x"}, "cannot be a model's name"),
-        ({"name": "--resume"}, "cannot be a model's name"),
-        ({"name": "taken"}, "already a model named"),
+        ({"name": "../x"}, "is not a valid model name"),
+        ({"name": "--resume"}, "is not a valid model name"),
+        ({"name": "taken"}, "A model named taken already exists"),
         ({"head": "forest"}, "Not a valid choice"),
         ({"source": "folder", "data": "/x\0"}, "Invalid input"),
         ({"classes": "1\0"}, "Invalid input"),
@@ -135,7 +135,7 @@ def test_one_runs_at_a_time(app: Flask, admin: FlaskClient) -> None:
             refused = admin.post("/admin/trainings", data=FORM)
             assert refused.status_code == 422 and "Another training is running" in refused.text
         assert training_runs.running() is None
-        with pytest.raises(TrainingRefused, match="does not run"):
+        with pytest.raises(TrainingRefused, match="is not running"):
             training_runs.stop(training, "anna")
 
 

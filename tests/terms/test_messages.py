@@ -209,7 +209,7 @@ def test_pages_speak_the_readers_language_and_the_api_english(stored: Flask, cli
     (image,) = client.get(f"/api/v1/predictions/{EXAM}", headers=key).json["images"]
     assert image["warnings"][:2] == [
         "This looks odd: it is noise.",
-        "Low resolution (160 x 200 pixels): small calcifications cannot be seen.",
+        "Low resolution (160 x 200 pixels): small calcifications may not be visible.",
     ]
 
 
@@ -218,7 +218,7 @@ def test_errors_are_translated_too(stored: Flask, client: FlaskClient) -> None:
     assert "Diese Untersuchung gibt es nicht." in client.get("/exams/none", headers=GERMAN).text
     key = {**bearer(make_token(stored)), **GERMAN}
     answer = client.get("/api/v1/predictions/none", headers=key)
-    assert answer.json["error"] == "There is no such exam. It may have been deleted."
+    assert answer.json["error"] == "This exam does not exist. It may have been deleted."
 
 
 def test_what_is_wrong_with_a_file_is_translated_and_its_name_is_not(

@@ -40,7 +40,7 @@ WRITERS: dict[str, Writer] = {
 BROKEN = {
     "quotation mark is not closed": b'path,birads,patient,exam,outcome\n"a,1,P,x,benign\nb,2,Q,y,benign\n',
     "not a text table": b"path,birads\n\x00\x01\x02\x00\x00\x00\x05",
-    "spreadsheet workbook": b"PK\x03\x04rest of a workbook",
+    "spreadsheet file": b"PK\x03\x04rest of a workbook",
     "is empty": b" \r\n",
     "Line 2 has 7 cells": b"path,birads,patient,exam,outcome\na,1,P,x,benign,more,cells\n",
     "occurs twice": b"path,birads,patient,exam,outcome,Path,Exam,Patient\na,1,P,x,benign,b,y,Q\n",

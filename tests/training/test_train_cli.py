@@ -115,7 +115,7 @@ def test_a_protocol_that_leaks_says_so_and_serves_only_by_order(train, phantoms,
     assert ", LEAKS " in runner.invoke(args=["models", "list"]).output
 
     refused = runner.invoke(args=["models", "promote", "mine"])
-    assert refused.exit_code == 1 and "It leaks" in refused.output and "Traceback" not in refused.output
+    assert refused.exit_code == 1 and "data leakage" in refused.output and "Traceback" not in refused.output
     assert registry.current_name(folder) == "birads-demo" and not (folder / "OVERRIDES").exists()
     assert runner.invoke(args=["models", "promote", "mine", "--override-protocol"]).exit_code == 0
     assert registry.current_name(folder) == "mine"
@@ -196,11 +196,11 @@ def test_a_folder_that_is_no_category_is_named(train, copies) -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "../mine", "..", ".mine", "", "a b"])
 def test_a_name_that_is_no_folder_is_refused(train, phantoms, name) -> None:
-    assert "cannot be a model's name" in train(phantoms, name=name, status=1)
+    assert "is not a valid model name" in train(phantoms, name=name, status=1)
 
 
 def test_a_name_in_use_is_refused(train, phantoms) -> None:
-    assert "already a model named birads-demo" in train(phantoms, name="birads-demo", status=1)
+    assert "model named birads-demo already exists" in train(phantoms, name="birads-demo", status=1)
 
 
 def test_two_trainings_of_one_name_do_not_meet(train, phantoms, folder) -> None:

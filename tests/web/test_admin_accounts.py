@@ -33,7 +33,7 @@ def test_an_account_is_created_and_given_another_role(app: Flask, admin: FlaskCl
     assert admin.post("/admin/accounts", data=form).status_code == 303
     assert last_audit_entry(app) == ("anna", "create account", "otto", "auditor")
     again = admin.post("/admin/accounts", data={**form, "name": "OTTO"})
-    assert again.status_code == 409 and "already an account" in again.text
+    assert again.status_code == 409 and "already exists" in again.text
     otto = address(app, "otto")
     assert admin.post(f"{otto}/role", data={"role": "king"}).status_code == 422
     admin.post(f"{otto}/role", data={"role": "radiologist"})
@@ -57,8 +57,8 @@ def test_the_last_administrator_stays_one(app: Flask, admin: FlaskClient, runner
     anna = address(app, "anna")
     for path, data in (("deactivate", {}), ("role", {"role": "auditor"})):
         refused = admin.post(f"{anna}/{path}", data=data)
-        assert refused.status_code == 409 and "the only administrator" in refused.text
-    assert "the only administrator" in runner.invoke(args=["user", "disable", "anna"]).output
+        assert refused.status_code == 409 and "the only active administrator" in refused.text
+    assert "the only active administrator" in runner.invoke(args=["user", "disable", "anna"]).output
     make_user(app, "berta", Role.ADMIN)
     assert admin.post(f"{anna}/role", data={"role": "auditor"}).status_code == 303
     assert admin.post("/admin/accounts").status_code == 403

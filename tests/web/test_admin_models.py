@@ -40,7 +40,7 @@ def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_re
     app: Flask, admin: FlaskClient, folder: Path, second: Path
 ) -> None:
     address = "/admin/models/second/promote"
-    assert "It leaks: its figures are too good." in admin.get(address).text
+    assert "its results are too good because of data leakage." in admin.get(address).text
     assert admin.post(address, data={"override": "y"}).status_code == 422
     refused = admin.post(address, data={"reason": "to try"})
     assert refused.status_code == 422 and "Tick this" in refused.text
@@ -68,7 +68,7 @@ def test_the_command_writes_the_same_entry(app: Flask, folder: Path, runner: Fla
 
 def test_a_damaged_model_is_told_and_changes_nothing(admin: FlaskClient, folder: Path, second: Path) -> None:
     (second / bundles.HEAD).write_bytes(b"spoilt")
-    assert "head.pb of model second was changed or damaged" in admin.get("/admin/models").text
+    assert "head.pb of model second was changed or is damaged" in admin.get("/admin/models").text
     assert admin.post("/admin/models/second/promote", data={"reason": "x"}).status_code == 503
     assert registry.current_name(folder) == "birads-demo"
 

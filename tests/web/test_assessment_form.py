@@ -144,8 +144,8 @@ def test_a_form_that_cannot_be_is_refused_with_the_reason(
     mark = {"finding-1-image": "x", "finding-1-x": "nan", "finding-1-y": "0"}
     for fields, message in (
         ({"category-R": "9"}, "Unknown value for category"),
-        ({"row": "1", "finding-1-clock": "3"}, "Say what kind of finding number 1 is"),
-        (mass | {"finding-1-size": "big"}, "The size has to be a whole number of millimetres"),
+        ({"row": "1", "finding-1-clock": "3"}, "Choose the type of finding 1"),
+        (mass | {"finding-1-size": "big"}, "The size must be a whole number of millimetres"),
         (mass | mark, "0 to 1"),
         (mass | {"finding-1-shape": "square"}, "Unknown value for shape"),
     ):
@@ -281,7 +281,7 @@ def texts_of_objects(zipped: bytes) -> list[str]:
 def test_pictures_have_no_study_that_objects_could_join(reader: FlaskClient) -> None:
     picture = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png()), "a.png")]}).location
     answer = reader.get(f"{picture}/dicom")
-    assert answer.status_code == 404 and "name no study" in answer.text
+    assert answer.status_code == 404 and "no Study Instance UID" in answer.text
     assert f"{picture}/dicom" not in reader.get(picture).text
 
 

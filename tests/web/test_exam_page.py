@@ -61,7 +61,9 @@ def test_it_tells_category_management_model_and_disclaimer(
 def test_it_says_which_view_and_where_it_had_to_judge_it(reader: FlaskClient, exam_url: str):
     page = reader.get(exam_url).text
     assert "<b>LCC</b>" in page and "Left breast, craniocaudal" in page
-    judged = r"</b> (L|R|CC|MLO|[LR] (CC|MLO)) was judged from the image; the file does not say.</li>"
+    judged = (
+        r"</b> (L|R|CC|MLO|[LR] (CC|MLO)) was estimated from the image, as it is not given in the file.</li>"
+    )
     assert re.search(judged, page)
 
 

@@ -106,7 +106,7 @@ def test_it_refuses_further_guesses(app: Flask, client: FlaskClient) -> None:
         assert sign_in(client, password="wrong password").status_code == 401
     answer = sign_in(client)
     assert answer.status_code == 429
-    assert "Too many attempts" in answer.text
+    assert "Too many sign-in attempts" in answer.text
     assert 0 < int(answer.headers["Retry-After"]) <= rate_limit.WINDOW.total_seconds()
 
 

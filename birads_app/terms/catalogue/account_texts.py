@@ -4,24 +4,24 @@ from birads_app.terms.translation import N_
 
 ACCOUNT = {
     "wrong-site-key": N_(
-        "This was sealed under another site key. Put back the file `site-key` or BIRADS_SITE_KEY of the "
-        "server that stored it."
+        "This was encrypted with another site key. Restore the file `site-key`, or set BIRADS_SITE_KEY to "
+        "the key of the server that stored it."
     ),
-    "too-many-sign-ins": N_("Too many attempts to sign in. Wait %(minutes)d minutes, then try again."),
-    "identity-not-allowed": N_("Only an administrator may look up who a patient is."),
+    "too-many-sign-ins": N_("Too many sign-in attempts. Try again in %(minutes)d minutes."),
+    "identity-not-allowed": N_("Only administrators can see the identity of a patient."),
     "pseudonym-unknown": N_("No stored exam has the pseudonym %(pseudonym)s."),
-    "administrator-exists": N_("The administrator has been created already. Sign in."),
-    "token-missing": N_("There is no such token. It may have been revoked."),
-    "account-name-taken": N_("There is already an account named %(name)s. Choose another name."),
+    "administrator-exists": N_("The administrator account already exists. Sign in."),
+    "token-missing": N_("This token does not exist. It may have been revoked."),
+    "account-name-taken": N_("An account named %(name)s already exists. Choose another name."),
     "account-name-invalid": N_(
-        "A name has up to 64 letters, digits, spaces, dots, hyphens, underscores and @, and begins with a"
-        " letter or digit."
+        "Account names have up to 64 characters: letters, digits, spaces, dots, hyphens, underscores and "
+        "@. The first is a letter or a digit."
     ),
-    "account-missing": N_("There is no such account."),
-    "account-name-unknown": N_("There is no account named %(name)s."),
+    "account-missing": N_("This account does not exist."),
+    "account-name-unknown": N_("No account is named %(name)s."),
     "last-administrator": N_(
-        "This is the only administrator who can sign in. Make another account an administrator first."
+        "This is the only active administrator. Make another account an administrator first."
     ),
-    "role-unknown": N_("A role has to be one of %(roles)s. Got %(role)s."),
-    "password-length": N_("A password has %(least)d to %(most)d characters."),
+    "role-unknown": N_("The role %(role)s does not exist. Choose one of: %(roles)s."),
+    "password-length": N_("The password must have %(least)d to %(most)d characters."),
 }

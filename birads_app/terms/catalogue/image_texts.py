@@ -3,107 +3,112 @@
 from birads_app.terms.translation import N_
 
 IMAGE = {
-    "accepted-formats": N_("Accepted are DICOM, PNG, JPEG, TIFF, BMP and PGM."),
-    "not-dicom-despite-name": N_("Its name ends in .dcm, but it holds no DICOM."),
+    "accepted-formats": N_("Accepted formats: DICOM, PNG, JPEG, TIFF, BMP and PGM."),
+    "not-dicom-despite-name": N_("The file name ends in .dcm, but this is not a DICOM file."),
     "pdf-document": N_("This is a PDF document."),
-    "zip-archive": N_("This is a ZIP archive or an office document; unpack it and send the images in it."),
-    "gzip-archive": N_("This is a gzip archive; unpack it and send the images in it."),
-    "seven-zip-archive": N_("This is a 7-Zip archive; unpack it and send the images in it."),
-    "rar-archive": N_("This is a RAR archive; unpack it and send the images in it."),
-    "gif-image": N_("This is a GIF picture."),
+    "zip-archive": N_("This is a ZIP archive or an office document. Unpack it and send the images."),
+    "gzip-archive": N_("This is a gzip archive. Unpack it and send the images."),
+    "seven-zip-archive": N_("This is a 7-Zip archive. Unpack it and send the images."),
+    "rar-archive": N_("This is a RAR archive. Unpack it and send the images."),
+    "gif-image": N_("This is a GIF image."),
     "riff-file": N_("This is a RIFF file, such as WebP or AVI."),
-    "bare-jpeg-2000": N_("This is a JPEG 2000 picture outside of DICOM."),
+    "bare-jpeg-2000": N_("This is a JPEG 2000 image without DICOM."),
     "numpy-array": N_("This is a NumPy array."),
-    "ppm-image": N_("This is a colour picture (PPM)."),
+    "ppm-image": N_("This is a colour image (PPM)."),
     "windows-program": N_("This is a Windows program."),
     "elf-program": N_("This is a program."),
     "text-file": N_("This is a text file."),
-    "unknown-format": N_("The file's format is not known."),
-    "out-of-memory": N_("There is not enough memory to read this file."),
-    "file-damaged": N_("The file contradicts itself: it is damaged. Export it again."),
-    "file-empty": N_("The file is empty. It may not have been exported or copied completely."),
-    "view-estimated": N_("%(judged)s was judged from the image; the file does not say."),
-    "header-damaged": N_("The %(source)s file's header is damaged. Export it again."),
+    "unknown-format": N_("The file format is unknown."),
+    "out-of-memory": N_("The server does not have enough memory to read this file."),
+    "file-damaged": N_("The file is damaged. Export it again."),
+    "file-empty": N_("The file is empty. The export or copy may be incomplete."),
+    "view-estimated": N_("%(judged)s was estimated from the image, as it is not given in the file."),
+    "header-damaged": N_("The header of the %(source)s file is damaged. Export it again."),
     "decoding-failed": N_(
-        "The %(source)s file cannot be decoded: it was cut off or is damaged. Export it again."
+        "The %(source)s file is incomplete or damaged and cannot be decoded. Export it again."
     ),
-    "tiff-multiple-pages": N_("The TIFF file has several pages. Save every view as a file of its own."),
-    "tiff-planar-colour": N_("The TIFF file keeps colours of 16 bits apart. Save the image in grey."),
-    "transparency-dropped": N_("The picture has transparent parts; they were taken as black."),
-    "bits-inferred": N_(
-        "The file's values fill %(bits)d of 16 bits; it was read as an image of %(bits)d bits."
+    "tiff-multiple-pages": N_("The TIFF file has several pages. Save each view as a separate file."),
+    "tiff-planar-colour": N_(
+        "The TIFF file has 16-bit colours in separate planes. Save the image in greyscale."
     ),
-    "values-not-finite": N_("The picture has values that are no numbers. Export whole numbers of 16 bits."),
+    "transparency-dropped": N_("The image has transparent parts; they were treated as black."),
+    "bits-inferred": N_("The image uses %(bits)d of 16 bits; it was read as a %(bits)d-bit image."),
+    "values-not-finite": N_(
+        "The image has pixel values that are not numbers (NaN or infinity). Export it with 16-bit integers."
+    ),
     "values-stretched": N_(
-        "The file has %(bits)d-bit values from %(low)s to %(high)s; they were stretched to the grey scale."
+        "The %(bits)d-bit values from %(low)s to %(high)s were scaled to the full grey scale."
     ),
     "image-without-pixels": N_(
-        "The file declares a picture of %(width)d x %(height)d pixels, which is none."
+        "The file declares an image of %(width)d x %(height)d pixels, so it is empty or damaged. Export it "
+        "again."
     ),
     "image-too-large": N_(
-        "The file declares %(width)d x %(height)d pixels; at most %(megapixels)d megapixels are read. "
-        "Send the original mammogram, not an enlargement."
+        "The image has %(width)d x %(height)d pixels; at most %(megapixels)d megapixels are accepted. Send "
+        "the original mammogram, not an enlargement."
     ),
     "squared-image-too-large": N_(
-        "The file's pixels are not square; with square ones the image has %(width)d x %(height)d, and at "
-        "most %(megapixels)d megapixels are read. Send an image with square pixels."
+        "The pixels are not square; with square pixels the image would have %(width)d x %(height)d, and at "
+        "most %(megapixels)d megapixels are accepted. Send an image with square pixels."
     ),
     "volume-too-large": N_(
-        "The file declares %(slices)d slices of %(width)d x %(height)d pixels; at most %(megapixels)d "
-        "megapixels are read. Send the two-dimensional image."
+        "The volume has %(slices)d slices of %(width)d x %(height)d pixels; at most %(megapixels)d "
+        "megapixels are accepted. Send the 2D image."
     ),
     "raster-too-large": N_(
-        "The file declares more than %(megapixels)d megapixels. Send the original mammogram, not an "
-        "enlargement."
+        "The image has more than %(megapixels)d megapixels. Send the original mammogram, not an enlargement."
     ),
     "image-too-small": N_(
-        "The picture has only %(width)d x %(height)d pixels; at least %(needed)d a side are needed."
+        "The image has %(width)d x %(height)d pixels; at least %(needed)d x %(needed)d are needed."
     ),
     "image-too-narrow": N_(
-        "The picture is a narrow strip of %(width)d x %(height)d pixels, which shows no breast."
+        "The image is a narrow strip of %(width)d x %(height)d pixels and cannot show a breast."
     ),
-    "image-in-colour": N_("The picture is in colour, as no mammogram is. Send the original image."),
-    "image-blank": N_("The picture is empty: nearly all of its pixels have the same brightness."),
-    "not-mammogram-noise": N_("This does not look like a mammogram: it is noise. Send the original image."),
+    "image-in-colour": N_("The image is in colour; mammograms are greyscale. Send the original image."),
+    "image-blank": N_("The image is blank: nearly all pixels have the same brightness."),
+    "not-mammogram-noise": N_(
+        "This does not look like a mammogram: the image is noise. Send the original image."
+    ),
     "not-mammogram-fine-lines": N_(
-        "This does not look like a mammogram: it is full of fine lines or dots, like text, a drawing or a"
-        " test pattern. Send the original image."
+        "This does not look like a mammogram: the image is full of fine lines or dots, like text, a "
+        "drawing or a test pattern. Send the original image."
     ),
     "not-mammogram-background": N_(
-        "This does not look like a mammogram: it has no dark background, as air around a breast is. Send "
-        "the original image."
+        "This does not look like a mammogram: the image has no dark background. Send the original image."
     ),
     "not-mammogram-air": N_(
-        "This does not look like a mammogram: there is no quiet, dark air beside the breast. Send the "
-        "original image."
+        "This does not look like a mammogram: the image has no uniformly dark area of air around the "
+        "breast. Send the original image."
     ),
     "not-mammogram-edge": N_(
-        "This does not look like a mammogram: there is no outline in it, only a gradual change of "
+        "This does not look like a mammogram: the image has no breast outline, only a gradual change of "
         "brightness. Send the original image."
     ),
     "not-mammogram-regions": N_(
-        "This does not look like a mammogram: it has several bright regions instead of one breast. Send "
-        "the original image."
-    ),
-    "not-mammogram-texture": N_(
-        "This does not look like a mammogram: its bright region is flat, without the texture of tissue. "
+        "This does not look like a mammogram: the image has several bright regions instead of one breast. "
         "Send the original image."
     ),
+    "not-mammogram-texture": N_(
+        "This does not look like a mammogram: the bright region is uniform, without tissue texture. Send "
+        "the original image."
+    ),
     "image-inverted": N_(
-        "The picture seems to be inverted (dark breast on a bright background): the answer is worthless."
+        "The image appears to be inverted (dark breast on a bright background); the AI result is not "
+        "reliable."
     ),
     "low-resolution": N_(
-        "Low resolution (%(width)d x %(height)d pixels): small calcifications cannot be seen."
+        "Low resolution (%(width)d x %(height)d pixels): small calcifications may not be visible."
     ),
-    "coloured-marks": N_("The picture has coloured parts, such as marks drawn into it."),
-    "low-contrast": N_("Low contrast: the picture uses a small part of the grey scale."),
-    "bright-background": N_(
-        "The background is brighter than air usually is; make sure that this is a mammogram."
-    ),
-    "saturated": N_("Bright parts are saturated: details in dense tissue are lost."),
+    "coloured-marks": N_("The image has coloured parts, such as annotations."),
+    "low-contrast": N_("Low contrast: the image uses only a small part of the grey scale."),
+    "bright-background": N_("The background is unusually bright; check that this is a mammogram."),
+    "saturated": N_("Bright areas are saturated: details in dense tissue are lost."),
     "breast-not-at-edge": N_(
-        "The breast touches no edge of the picture: it has a margin, or parts of the breast are cut off."
+        "The breast does not reach the edge of the image: the image has a margin, or part of the breast is "
+        "missing."
     ),
-    "unusual-shape": N_("The picture is unusually long and narrow."),
-    "image-not-storable": N_("The picture cannot be stored as PNG. Export it as an 8 or 16-bit grey image."),
+    "unusual-shape": N_("The image is unusually long and narrow."),
+    "image-not-storable": N_(
+        "The image cannot be stored as PNG. Export it as an 8-bit or 16-bit greyscale image."
+    ),
 }

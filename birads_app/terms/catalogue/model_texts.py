@@ -4,64 +4,74 @@ from birads_app.terms.translation import N_
 
 MODEL = {
     "model-missing": N_(
-        "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, or promote"
-        " one with `flask models promote NAME`."
+        "No model is installed. Train one with `flask train --data DIR --name NAME --promote`, or promote "
+        "an existing one with `flask models promote NAME`."
     ),
-    "no-previous-model": N_("There is no earlier model to go back to."),
-    "current-unreadable": N_("%(file)s cannot be read. Remove it, then `flask models promote NAME`."),
-    "previous-model-changed": N_("%(name)s is not the model before any more. Look again, then decide."),
+    "no-previous-model": N_("There is no previous model to return to."),
+    "current-unreadable": N_("%(file)s cannot be read. Delete it, then run `flask models promote NAME`."),
+    "previous-model-changed": N_("%(name)s is no longer the previous model. Reload the page and try again."),
     "out-of-distribution": N_(
-        "The image is unlike those that the model learned from, more so than nearly all mammograms it was"
-        " tried on: do not trust the answer, however sure it looks."
+        "This image differs from the training images more than nearly all test mammograms do (out of "
+        "distribution). Do not rely on the AI result, even if a probability is high."
     ),
     "graphs-unreadable": N_("The graphs of model %(name)s cannot be read: %(reason)s. Retrain it."),
-    "graphs-mismatch": N_("The graphs of model %(name)s do not fit together. Retrain it."),
+    "graphs-mismatch": N_("The graphs of model %(name)s do not match each other. Retrain it."),
     "bad-model-output": N_(
-        "Model %(name)s gives %(values)d values for its %(classes)d categories, or values that are no "
-        "numbers. Retrain it."
+        "The output of model %(name)s is invalid: %(values)d values for %(classes)d categories, or values "
+        "that are not numbers. Retrain it."
     ),
     "comparison-model-leaks": N_(
-        "It was trained to be compared with (%(title)s). It leaks: its figures are too good. Only models "
-        "of the protocol smote-train, split by patient, may be promoted."
+        "It was trained for comparison only (%(title)s), and its results are too good because of data "
+        "leakage. Only models trained with --resampling smote-train and --split patient can be promoted."
     ),
     "comparison-model": N_(
-        "It was trained to be compared with (%(title)s). Only models of the protocol smote-train, split "
-        "by patient, may be promoted."
+        "It was trained for comparison only (%(title)s). Only models trained with --resampling smote-train "
+        "and --split patient can be promoted."
     ),
     "must-not-serve": N_(
-        "%(name)s must not serve. %(objection)s An administrator may insist: --override-protocol."
+        "Model %(name)s cannot be promoted. %(objection)s Administrators can override this with "
+        "--override-protocol."
     ),
-    "bundle-name-taken": N_("There is already a model named %(name)s. Choose another --name."),
+    "bundle-name-taken": N_("A model named %(name)s already exists. Choose another --name."),
     "bundle-name-invalid": N_(
-        "%(name)s cannot be a model's name. Use up to 64 letters, digits, dots, hyphens and underscores, "
-        "beginning with a letter or digit."
+        "%(name)s is not a valid model name. Use up to 64 letters, digits, dots, hyphens and underscores, "
+        "starting with a letter or a digit."
     ),
-    "bundle-missing": N_("There is no model named %(name)s. `flask models list` shows those there are."),
-    "manifest-damaged": N_("The manifest of model %(name)s is damaged. Restore the folder or retrain."),
+    "bundle-missing": N_("No model is named %(name)s. List all models with `flask models list`."),
+    "manifest-damaged": N_(
+        "The manifest of model %(name)s is damaged. Restore the folder or retrain the model."
+    ),
     "manifest-without-schema": N_(
-        "The manifest of model %(name)s names no schema. Restore the folder or retrain."
+        "The manifest of model %(name)s has no schema version. Restore the folder or retrain the model."
     ),
     "schema-too-new": N_(
-        "Model %(name)s has schema %(schema)d, this program reads up to %(supported)d. Update the program."
+        "Model %(name)s has schema version %(schema)d; this program supports versions up to %(supported)d. "
+        "Update the program."
     ),
-    "manifest-incomplete": N_("The manifest of model %(name)s is incomplete. Restore the folder or retrain."),
+    "manifest-incomplete": N_(
+        "The manifest of model %(name)s is incomplete. Restore the folder or retrain the model."
+    ),
     "preprocessing-changed": N_(
-        "Model %(name)s was made with preprocessing %(version)s, this program has %(supported)d. Retrain it."
+        "Model %(name)s was trained with preprocessing version %(version)s; this program has version "
+        "%(supported)d. Retrain it."
     ),
-    "bundle-file-missing": N_("Model %(model)s lacks %(file)s. Restore the folder or retrain."),
+    "bundle-file-missing": N_(
+        "The file %(file)s of model %(model)s is missing. Restore the folder or retrain the model."
+    ),
     "bundle-file-changed": N_(
-        "%(file)s of model %(model)s was changed or damaged. Restore the folder or retrain."
+        "The file %(file)s of model %(model)s was changed or is damaged. Restore the folder or retrain the "
+        "model."
     ),
-    "bundle-file-unreadable": N_("%(file)s of model %(model)s cannot be read: %(reason)s."),
-    "bundle-file-damaged": N_("Model %(name)s has a damaged %(file)s. Retrain."),
+    "bundle-file-unreadable": N_("The file %(file)s of model %(model)s cannot be read: %(reason)s."),
+    "bundle-file-damaged": N_("The file %(file)s of model %(name)s is damaged. Retrain the model."),
     "training-folder-not-allowed": N_(
-        "%(folder)s is not inside a folder that may be trained from, which BIRADS_TRAINING_DATA_DIRS names. "
-        "It names: %(roots)s."
+        "Training from %(folder)s is not allowed. The folder must be inside one listed in "
+        "BIRADS_TRAINING_DATA_DIRS: %(roots)s."
     ),
-    "training-folder-missing": N_("There is no folder %(folder)s on the server."),
-    "training-name-taken": N_("There is already a model named %(name)s. Choose another name."),
-    "training-not-resumable": N_("The training of %(name)s cannot go on. Start a new one."),
-    "training-not-running": N_("The training of %(name)s does not run."),
-    "training-missing": N_("There is no such training."),
-    "training-busy": N_("Another training is running. Stop it, or wait until it has finished."),
+    "training-folder-missing": N_("The folder %(folder)s does not exist on the server."),
+    "training-name-taken": N_("A model named %(name)s already exists. Choose another name."),
+    "training-not-resumable": N_("The training of %(name)s cannot be resumed. Start a new one."),
+    "training-not-running": N_("The training of %(name)s is not running."),
+    "training-missing": N_("This training does not exist."),
+    "training-busy": N_("Another training is running. Stop it or wait until it is finished."),
 }

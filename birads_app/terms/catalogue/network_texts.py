@@ -3,35 +3,42 @@
 from birads_app.terms.translation import N_
 
 NETWORK = {
-    "server-unreachable": N_("%(server)s cannot be reached. Check address, user and password."),
+    "server-unreachable": N_("%(server)s cannot be reached. Check the address, user name and password."),
     "server-http-error": N_(
-        "%(server)s answered with HTTP status %(status)d. Check address, user and password."
+        "%(server)s responded with HTTP status %(status)d. Check the address, user name and password."
     ),
-    "server-certificates-unusable": N_("%(server)s or its certificates cannot be used: %(reason)s."),
-    "server-not-dicomweb": N_("%(server)s gave an answer that is not DICOMweb's. Check the address."),
-    "no-study-for-results": N_("The exam's files name no study which its results could join."),
-    "stored-picture-damaged": N_("A picture of the exam in the instance folder is damaged."),
+    "server-certificates-unusable": N_(
+        "The address or the certificates for %(server)s are invalid: %(reason)s."
+    ),
+    "server-not-dicomweb": N_("The response of %(server)s is not DICOMweb. Check the address."),
+    "no-study-for-results": N_(
+        "The files of the exam have no Study Instance UID, so results cannot be added to the study."
+    ),
+    "stored-picture-damaged": N_("An image of the exam in the instance folder is damaged."),
     "node-unreachable": N_(
-        "%(node)s cannot be reached, or ended the association. Check host, port, TLS, and that it runs."
+        "%(node)s cannot be reached or ended the association. Check the host, port and TLS settings, and "
+        "that it is running."
     ),
-    "node-refused-object": N_("%(node)s refused an object with status %(status)s; its log says why."),
+    "node-refused-object": N_(
+        "%(node)s rejected an object with status %(status)s. See its log for the reason."
+    ),
     "server-refused-object": N_(
-        "%(server)s refused an object with HTTP status %(status)d; its log says why."
+        "%(server)s rejected an object with HTTP status %(status)d. See its log for the reason."
     ),
     "node-untrusted": N_(
-        "%(node)s has a certificate that is not trusted (%(reason)s). Check the certificate there, and "
-        "BIRADS_PACS_TLS_AUTHORITIES here."
+        "The certificate of %(node)s is not trusted (%(reason)s). Check the certificate of the node and "
+        "BIRADS_PACS_TLS_AUTHORITIES on this server."
     ),
     "node-rejected-association": N_(
-        "%(node)s rejected the association: %(reason)s. Check both AE titles at the destination."
+        "%(node)s rejected the association: %(reason)s. Check both AE titles on the node."
     ),
-    "node-classes-not-stored": N_("%(node)s does not store objects of these classes."),
-    "node-class-not-stored": N_("%(node)s does not store objects of the class %(sop_class)s."),
-    "node-aborted": N_("%(node)s ended the association before it answered."),
+    "node-classes-not-stored": N_("%(node)s does not accept objects of these SOP classes."),
+    "node-class-not-stored": N_("%(node)s does not accept objects of the SOP class %(sop_class)s."),
+    "node-aborted": N_("%(node)s ended the association without a response."),
     "tls-certificates-unreadable": N_("The TLS certificates of the destination cannot be read: %(reason)s."),
-    "server-untrusted": N_("%(server)s has a certificate that is not trusted."),
+    "server-untrusted": N_("The certificate of %(server)s is not trusted."),
     "server-connection-failed": N_("%(server)s cannot be reached: %(reason)s."),
-    "uids-missing": N_("It names neither study nor instance."),
+    "uids-missing": N_("The object has no Study Instance UID or no SOP Instance UID."),
     "exam-files-missing": N_("Files of the exam are missing from the instance folder."),
-    "results-not-written": N_("The results cannot be written; the log says where."),
+    "results-not-written": N_("The results could not be created. See the log for details."),
 }
