@@ -146,7 +146,7 @@ def test_a_dicom_without_pixels() -> None:
         dicom_files.as_bytes(dicom_files.dataset(None, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11"))
     )
     assert type(error) is UnreadableImage
-    assert "not an image" in str(error) and "Basic Text SR" in str(error)
+    assert "no pixel data" in str(error) and "Basic Text SR" in str(error)
 
 
 def test_a_header_whose_pixels_were_left_out() -> None:

@@ -36,7 +36,7 @@ BAD_FILES = {
     "DICOM cut in its header": (mammogram_dicom()[:300], 422, ""),
     "DICOM without pixels": (dicom_bytes(dicom(None)), 422, "pixel"),
     "unsupported transfer syntax": (dicom_bytes(dicom(breast(64, 64), syntax=MPEG2MPML)), 415, "ransfer"),
-    "tomosynthesis that lacks slices": (THREE_SLICES[:-200_000], 422, "cut off"),
+    "tomosynthesis that lacks slices": (THREE_SLICES[:-200_000], 422, "is incomplete"),
     "colour photograph": (colour_photograph(), 422, ""),
     "1x1": (png(np.full((1, 1), 128, np.uint8)), 422, ""),
     "60,000x60,000": (png_that_claims(60_000, 60_000), 413, ""),

@@ -161,7 +161,7 @@ def test_what_cannot_be_is_refused_whole(anna: User) -> None:
         (Draft({"R": "7"}), "Unknown value for category: '7'"),
         (Draft({"B": "1"}), "Unknown value for breast: 'B'"),
         (Draft(density="E"), "Unknown value for density: 'E'"),
-        (Draft(text="x" * 4001), "up to 4000 letters"),
+        (Draft(text="x" * 4001), "at most 4000 characters"),
         (Draft(findings=[Finding("mass")] * 21), "20 findings"),
         (Draft(findings=[Finding("mass", image="f" * 32)]), "Unknown value for image: 'f{32}'"),
         (Draft({"R": "1"}, signed=True), "Each breast needs a category before you can sign. Missing: L"),

@@ -21,7 +21,7 @@ DICOM = {
     "repeated-preamble": N_(
         "The file has two DICOM preambles, an error of the exporting system. The file was read anyway."
     ),
-    "dicom-no-image": N_("This DICOM object is not an image (%(kind)s). Send the images of the exam."),
+    "dicom-no-image": N_("The DICOM object has no pixel data (%(kind)s). Send the images of the exam."),
     "dicom-cut-off": N_(
         "The DICOM file is incomplete: it ends at the beginning of the header. Export it again."
     ),
