@@ -243,7 +243,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     known = {variable.name: variable for variable in variables()}
     for name in sorted(given):
         if name.startswith(_PREFIX) and name not in known:
-            raise SettingsError(f"{name} is not a setting. There are: {', '.join(sorted(known))}.")
+            raise SettingsError(f"{name} is not a setting. Available settings: {', '.join(sorted(known))}.")
     values: dict[str, Any] = {
         name.removeprefix(_PREFIX).lower(): given[name] for name in known if name in given
     }
@@ -308,7 +308,7 @@ def _key(settings: Settings, given: str | None, name: str) -> str:
     except OSError as error:
         raise SettingsError(
             f"BIRADS_INSTANCE is {folder}, which cannot be used ({error.strerror}). "
-            "Name a folder that this account may write."
+            "Choose a folder that this account can write to."
         ) from error
 
 

@@ -33,7 +33,9 @@ def receive() -> None:
 
     settings, stop = _settings(), threading.Event()
     if not settings.dicom_allowed_aets:
-        raise SettingsError("Nobody may send: name the peers in BIRADS_DICOM_ALLOWED_AETS, as TITLE@ADDRESS.")
+        raise SettingsError(
+            "No sender is allowed. List the senders in BIRADS_DICOM_ALLOWED_AETS as TITLE@ADDRESS."
+        )
     destination = destination_of(settings)
     with one_line_errors():
         users.network_account()
@@ -70,9 +72,9 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
 
     server = dicom_web_of(_settings())
     if server is None:
-        raise SettingsError("There is no server to ask: set BIRADS_PACS_DICOMWEB_URL.")
+        raise SettingsError("No DICOMweb server is configured. Set BIRADS_PACS_DICOMWEB_URL.")
     if bool(study) == bool(first and last):
-        raise click.UsageError("Say either --study UID, or --from DATE and --to DATE.")
+        raise click.UsageError("Give either --study UID, or --from DATE and --to DATE.")
     with one_line_errors():
         startup.join()
         spool = worker.spool()

@@ -215,7 +215,7 @@ def test_the_command_fits_what_a_bundle_learned_from(
     monkeypatch.setattr(demonstration_ood, "_DRAWINGS", 2)
     path, command = folder / "birads-demo", ["models", "fit-ood", "birads-demo", "--data", str(data)]
     refused = runner.invoke(args=command)
-    assert refused.exit_code == 1 and "learned from other images: of CDD-CESM" in refused.output
+    assert refused.exit_code == 1 and "was trained with other images: CDD-CESM had" in refused.output
     knobs = bundles.load(path).manifest["training"]
     sets = demonstration_data.read(
         data, 32, validation=knobs["validation"], test=knobs["test"], seed=knobs["seed"]
@@ -236,7 +236,7 @@ def test_the_command_fits_what_a_bundle_learned_from(
         and "| drawn heads | 2 | 2 (100 %)" in bundle.card
     )
     change_manifest(path, lambda manifest: manifest["training"].pop("phantom_seed"))
-    assert "was not made by the recipe" in runner.invoke(args=command).output
+    assert "was not trained with the preset" in runner.invoke(args=command).output
 
 
 def test_the_documented_table_is_the_shipped_cards(models: Path) -> None:

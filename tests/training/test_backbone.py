@@ -83,5 +83,7 @@ def test_an_unknown_network_names_those_there_are() -> None:
 
 @pytest.mark.parametrize(("network", "file"), [("vgg16", "vgg19"), ("vgg19", "vgg16"), ("resnet50", "vgg16")])
 def test_weights_of_another_network_are_refused(network: str, file: str, weights: Path) -> None:
-    with pytest.raises(ModelError, match=f"does not hold the weights of Keras' {BACKBONES[network].title}"):
+    with pytest.raises(
+        ModelError, match=f"does not contain the weights of Keras' {BACKBONES[network].title}"
+    ):
         keras_backbone(network, weights / f"{file}.weights.h5")

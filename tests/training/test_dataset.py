@@ -118,7 +118,7 @@ def test_the_dicom_header_tells_the_patient(tmp_path: Path) -> None:
     ("folders", "message"),
     [
         ({}, "no folders"),
-        ({"Birads1": ["a.png", "b.png"]}, "only category 1"),
+        ({"Birads1": ["a.png", "b.png"]}, "only images of category 1"),
         ({"Birads1": [], "Birads2": []}, "no images"),
         ({"Birads1": ["a.png", "b.png"], "Birads2": ["c.png"]}, "Category 2 has 1 image"),
     ],

@@ -120,8 +120,8 @@ def test_it_goes_on_from_its_checkpoint(network: str, stage: str, tmp_path: Path
     [
         ({"fine_tune": "block5"}, "conv1, conv2, conv3, conv4, conv5 with --backbone resnet50. Got 'block5'"),
         ({"backbone": "vgg16", "fine_tune": "conv5"}, "block5 with --backbone vgg16"),
-        ({"head": "knn"}, "these can: dense, cnn-lstm, conv-transformer"),
-        ({"folds": 5}, "takes no --folds"),
+        ({"head": "knn"}, "Choose one of: dense, cnn-lstm, conv-transformer"),
+        ({"folds": 5}, "cannot be combined with --folds"),
         ({"resampling": "smote-all"}, "synthetic rows have no image"),
     ],
 )
@@ -147,7 +147,7 @@ def test_the_shipped_backbone_becomes_a_keras_network_again(models: Path, tmp_pa
     np.testing.assert_allclose(np.asarray(model(image)), expected, atol=1e-3 * expected.max())
     (tmp_path / "again.pb").write_bytes(freeze_backbone(model, shipped.size))
     np.testing.assert_allclose(open_graph(tmp_path / "again.pb", precision="f32")(image), expected, atol=1e-3)
-    with pytest.raises(ModelError, match="no plain ResNet50"):  # another network than the one that is run
+    with pytest.raises(ModelError, match="not a plain ResNet50"):  # another network than the one that is run
         rebuild.keras_model(graph, shipped.size, lambda images: maps(images[:, ::-1]))
 
 

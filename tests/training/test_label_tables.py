@@ -142,5 +142,5 @@ def test_a_pattern_of_the_users_own(tmp_path: Path) -> None:
 
 
 def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no folder and no table"):
+    with pytest.raises(DatasetError, match="neither a folder nor a label table"):
         listing(tmp_path / "nothing")

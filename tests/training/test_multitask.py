@@ -62,7 +62,7 @@ def test_a_stopped_run_goes_on(network: str, tmp_path: Path) -> None:
 def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:
     first = fine_tuning(tmp_path, SHORT)
     (tmp_path / "state.json").write_text(json.dumps(first.state))
-    with pytest.raises(TrainingError, match="start anew"):
+    with pytest.raises(TrainingError, match="start again"):
         fine_tuning(tmp_path, SHORT, seed=2).run()
 
 

@@ -66,7 +66,7 @@ def test_the_file_says_how_it_ended(error: BaseException, expected: tuple[str, s
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
-        (None, ("failed", "There is no folder and no table")),
+        (None, ("failed", "There is neither a folder nor a label table")),
         (KeyboardInterrupt, ("interrupted", "Interrupted. No model was written")),
         (OSError(28, "No space left on device", "x"), ("failed", "No space left on device (x).")),
         (ZeroDivisionError("by 0"), ("failed", "ZeroDivisionError: by 0")),
@@ -116,4 +116,6 @@ def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.M
 def test_data_are_named_once(app: Flask, runner: FlaskCliRunner, options: tuple[str, ...]) -> None:
     register(app)
     result = runner.invoke(args=["train", "--name", "x", *options])
-    assert result.exit_code == 2 and ("--data" in result.output or "takes no --phantoms" in result.output)
+    assert result.exit_code == 2 and (
+        "--data" in result.output or "cannot be combined with --phantoms" in result.output
+    )

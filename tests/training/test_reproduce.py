@@ -123,5 +123,5 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
     layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]
     keras.Sequential(layers).save_weights(tmp_path / "small.weights.h5")
-    with pytest.raises(ModelError, match="does not hold the weights of Keras' ResNet50"):
+    with pytest.raises(ModelError, match="does not contain the weights of Keras' ResNet50"):
         keras_resnet50(tmp_path / "small.weights.h5")

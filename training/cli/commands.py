@@ -67,7 +67,9 @@ def _check_usage(
 ) -> None:
     """Raise UsageError for options that would be ignored, and for missing data."""
     if resume and (given := _given("data", "phantoms", "preset", "compare_with", *hyperparameters)):
-        raise click.UsageError(f"--resume continues with the original settings and takes no {given}.")
+        raise click.UsageError(
+            f"--resume continues with the original settings and cannot be combined with {given}."
+        )
     if data and phantoms:
         raise click.UsageError("Give --data or --phantoms, not both.")
     if not (resume or data or (phantoms and not preset)):
@@ -76,7 +78,8 @@ def _check_usage(
         raise click.UsageError(f"{given} needs --preset demo.")
     if preset and (given := _given(*hyperparameters)):
         raise click.UsageError(
-            f"--preset {preset} takes no {given}; its configuration is in training/presets/demonstration.py."
+            f"--preset {preset} cannot be combined with {given}. "
+            "Its configuration is in training/presets/demonstration.py."
         )
 
 

@@ -116,7 +116,7 @@ def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = Non
         column, or ``pattern`` is not a regular expression.
     """
     if not data.exists():
-        raise DatasetError(f"There is no folder and no table {data}.")
+        raise DatasetError(f"There is neither a folder nor a label table {data}.")
     table = _table_of(data)
     finder = PatientFinder(table.parent if table else data, pattern)
     if table is None:
@@ -144,7 +144,7 @@ def _table_of(data: Path) -> Path | None:
     found = [table for table in sorted(data.glob("*.csv")) if label_tables.is_label_table(table)]
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
-        raise DatasetError(f"{data} holds several label tables: {names}. Give one of them as --data.")
+        raise DatasetError(f"{data} contains several label tables: {names}. Give one of them as --data.")
     return found[0] if found else None
 
 
@@ -204,7 +204,7 @@ def _check_chosen(dataset: Dataset, classes: tuple[str, ...], data: Path) -> Non
     missing = sorted(set(classes) - set(dataset.classes))
     if missing:
         raise DatasetError(
-            f"{data} holds no images of category {', '.join(missing)}. Remove it from --classes."
+            f"{data} contains no images of category {', '.join(missing)}. Remove it from --classes."
         )
     check_classes(dataset, data)
 
@@ -213,7 +213,7 @@ def check_classes(dataset: Dataset, data: Path) -> None:
     """Raise DatasetError unless two or more categories have enough images."""
     counts = Counter(example.category for example in dataset.examples)
     if len(counts) < 2:
-        found = f"only category {next(iter(counts))}" if counts else "no images"
+        found = f"only images of category {next(iter(counts))}" if counts else "no images"
         raise DatasetError(f"{data}: {found} can be used. Training needs two or more categories.")
     for code, count in sorted(counts.items()):
         if count < _LEAST_IMAGES:
@@ -235,7 +235,7 @@ def _category_folders(data: Path) -> list[tuple[Path, str]]:
         folders.append((folder, category))
     if not folders:
         raise DatasetError(
-            f"{data} holds no folders. Put the images of each category into one, such as Birads1."
+            f"{data} contains no folders. Put the images of each category into one, such as Birads1."
         )
     return folders
 

@@ -92,8 +92,8 @@ def _load(model: Any, network: BackboneKind, path: Path) -> Any:
         low.load_weights(str(path))
     except (ValueError, OSError, KeyError) as error:
         raise ModelError(
-            f"{path.name} does not hold the weights of Keras' {network.title} without top. Give a file such as "
-            f"{network.title.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5."
+            f"{path.name} does not contain the weights of Keras' {network.title} without the top layers. Give a file "
+            f"such as {network.title.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5."
         ) from error
     return _to_conv4(low) if partial else model
 

@@ -55,12 +55,16 @@ def check(config: TrainConfig, kind: Head, network_heads: str) -> None:
         )
     if not kind.is_network:
         raise TrainingError(
-            f"A backbone cannot be fine-tuned with the head {config.head}; these can: {network_heads}."
+            f"--fine-tune does not support the head {config.head}. Choose one of: {network_heads}."
         )
     if config.folds:
-        raise TrainingError("--fine-tune takes no --folds: each fold would need a backbone of its own.")
+        raise TrainingError(
+            "--fine-tune cannot be combined with --folds: each fold would need its own backbone."
+        )
     if config.resampling == "smote-all":
-        raise TrainingError("--fine-tune takes no --resampling smote-all: synthetic rows have no image.")
+        raise TrainingError(
+            "--fine-tune cannot be combined with --resampling smote-all: synthetic samples have no image."
+        )
 
 
 def notes(config: TrainConfig) -> tuple[str, ...]:
@@ -78,7 +82,7 @@ def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyFeat
     squares = TemporaryFeatures(size * size, np.dtype(np.uint8), cache)
     for seen in ImageLoader(cache).load(examples, size, lambda digest: True):
         if seen.grey is None:
-            raise DatasetError(f"{seen.example.path} has changed during the training: {seen.reason}")
+            raise DatasetError(f"{seen.example.path} was changed during the training: {seen.reason}")
         squares.append(seen.grey.reshape(1, -1))
     return squares
 
@@ -208,7 +212,7 @@ def _unfreeze(backbone: Any, head: Any, stage: str) -> None:
     begins = [place for place, layer in enumerate(backbone.layers) if layer.name.startswith(f"{stage}_")]
     if not begins:
         raise TrainingError(
-            f"The backbone's weights end before stage {stage}. Name an earlier one: --fine-tune."
+            f"The backbone weights end before stage {stage}. Choose an earlier stage for --fine-tune."
         )
     for place, layer in enumerate(backbone.layers):
         layer.trainable = place >= begins[0] and not isinstance(layer, keras.layers.BatchNormalization)

@@ -265,8 +265,8 @@ class FineTuning:
             kept = json.loads((self.work / "state.json").read_text())
             if kept["material"] != self.state["material"]:
                 raise TrainingError(
-                    f"The run in {self.work} learned from other images or another split, so its held-out patients "
-                    "may not be those of now. Remove that folder and start anew."
+                    f"The run in {self.work} was trained with different images or a different split, so its "
+                    "held-out patients may differ. Delete that folder and start again."
                 )
             self.state = kept
             self.whole.load_weights(self.work / "last.weights.h5")

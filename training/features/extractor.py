@@ -52,7 +52,7 @@ def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
     """
     if not path.is_dir():
         raise ModelError(
-            f"There is no shipped model {path.name} in {path.parent}, and so no shipped backbone. Restore "
+            f"The shipped model {path.name} with its backbone is missing from {path.parent}. Restore "
             "the folder, or train with --backbone-weights imagenet or --backbone-weights PATH."
         )
     bundle = bundles.load(path)

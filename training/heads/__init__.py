@@ -49,5 +49,7 @@ def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
         raise TrainingError(f"--loss has to be one of {', '.join(LOSSES)}. Got {loss!r}.")
     made = HEADS[kind]()
     if loss == ORDINAL and not made.is_network:
-        raise TrainingError(f"The head {kind} cannot learn with --loss ordinal; these can: {NETWORK_HEADS}.")
+        raise TrainingError(
+            f"The head {kind} does not support --loss ordinal. Choose one of: {NETWORK_HEADS}."
+        )
     return made

@@ -100,7 +100,7 @@ def _draw_categories(count: int, seed: int, weights: Mapping[str, float] | None)
     shares = dict(weights) if weights is not None else dict.fromkeys(CATEGORIES, 1.0)
     if not shares or any(category not in CATEGORIES or not share > 0 for category, share in shares.items()):
         raise PhantomError(
-            f"Give positive shares to categories among {', '.join(CATEGORIES)}. Got {shares!r}."
+            f"Shares must be positive and given for categories among {', '.join(CATEGORIES)}. Got {shares!r}."
         )
     ends = np.cumsum(list(shares.values())) / sum(shares.values())
     places = np.searchsorted(ends, (np.arange(count) + 0.5) / max(count, 1))
@@ -140,10 +140,12 @@ def write_set(
         The number of patients is not positive, or the format is unknown.
     """
     if patients < 1 or format not in ("png", "dicom"):
-        raise PhantomError(f"A set has one patient or more, as png or dicom. Got {patients} as {format!r}.")
+        raise PhantomError(
+            f"A data set needs at least one patient and the format png or dicom. Got {patients} as {format!r}."
+        )
     directory = Path(directory).absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise FolderInUse(f"{directory} is not empty. Name a new folder for the phantoms.")
+        raise FolderInUse(f"{directory} is not empty. Choose a new folder for the phantoms.")
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic.new_folder(directory) as draft:
         _write(draft, patients, seed, format, size, progress or (lambda _: None))

@@ -102,12 +102,12 @@ def _check(category: str, view: str, laterality: str, density: str, size: int, k
         ("density", density, DENSITIES),
     ):
         if value not in known:
-            raise PhantomError(f"The {name} of a phantom has to be one of {', '.join(known)}. Got {value!r}.")
+            raise PhantomError(f"The {name} of a phantom must be one of {', '.join(known)}. Got {value!r}.")
     if size < _MIN_SIZE:
-        raise PhantomError(f"A phantom is at least {_MIN_SIZE} pixels high. Got {size}.")
+        raise PhantomError(f"A phantom must be at least {_MIN_SIZE} pixels high. Got {size}.")
     if kind is not None and kind not in FINDINGS_BY_CATEGORY[category]:
         raise PhantomError(
-            f"A finding of category {category} is one of {FINDINGS_BY_CATEGORY[category]}. Got {kind!r}."
+            f"A finding of category {category} must be one of {FINDINGS_BY_CATEGORY[category]}. Got {kind!r}."
         )
 
 

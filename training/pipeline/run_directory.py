@@ -86,8 +86,8 @@ class RunDirectory:
             atomic.write(path, digest)
         elif path.read_text("ascii", errors="replace") != digest:
             raise TrainingError(
-                f"The interrupted training of {self.folder.name} used other images, labels, patients or features than "
-                "there are now. Restore them, or start over, without --resume."
+                f"The interrupted training of {self.folder.name} used different images, labels, patients or "
+                "features. Restore them, or start over, without --resume."
             )
 
     def checkpoint(self, network: str) -> Path:

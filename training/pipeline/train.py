@@ -289,7 +289,7 @@ def _fine_tune(
     here = replace(site, cache=directory.folder) if directory else site
     rows = extract(images.examples, new, kind, here).array
     if len(rows) != len(images.examples):
-        raise DatasetError("Images changed during the training. Start over.")
+        raise DatasetError("Images were changed during the training. Start over.")
     features = replace(data.features, array=rows)
     return (
         new,

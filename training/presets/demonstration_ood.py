@@ -126,8 +126,8 @@ def _data_settings(bundle: Bundle) -> _DataSettings:
         return _DataSettings(**{field.name: training[field.name] for field in fields(_DataSettings)})
     except KeyError as error:
         raise ModelError(
-            f"{bundle.name} was not made by the recipe of the shipped model. `flask train` writes what tells strange "
-            "images with every model; train it anew."
+            f"{bundle.name} was not trained with the preset of the shipped model. Retrain it: `flask train` "
+            "fits the OOD detector of every model."
         ) from error
 
 
@@ -138,8 +138,8 @@ def _check(bundle: Bundle, material: Material) -> None:
         found = [len(part.training), len(part.validation), len(part.test)]
         if told.get(name) != found:
             raise ModelError(
-                f"{bundle.name} learned from other images: of {name} its parts have {told.get(name)}, and {found} in "
-                "this folder. Give the folder that it was trained on."
+                f"{bundle.name} was trained with other images: {name} had {told.get(name)}, but this folder has "
+                f"{found}. Give the folder that it was trained on."
             )
 
 

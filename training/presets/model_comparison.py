@@ -161,8 +161,8 @@ def of_bundle(path: Path, site: Site, size: int) -> ComparedModel:
     bundle = bundles.load(path)
     if bundle.classes != CLASSES or bundle.size != size:
         raise ModelError(
-            f"{bundle.name} names categories {', '.join(bundle.classes)} at {bundle.size} pixels; only models "
-            f"of {', '.join(CLASSES)} at {size} pixels can be compared here."
+            f"{bundle.name} has the categories {', '.join(bundle.classes)} at {bundle.size} pixels; only models "
+            f"with {', '.join(CLASSES)} at {size} pixels can be compared."
         )
     engine = open_engine(bundle, site.engine, site.precision)
     return ComparedModel(bundle.name, in_parts(engine.maps, engine.logits), bundle.temperature)
