@@ -50,7 +50,7 @@ def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_re
     assert "second is now active." in done.text
     assert registry.current_name(folder) == "second"
     assert last_audit_entry(app) == ("anna", "promote against protocol", "second", "to try")
-    assert "against its protocol. It was trained to be compared with" in admin.get("/models/second").text
+    assert "against its protocol. It was trained for comparison only" in admin.get("/models/second").text
 
     assert admin.post("/admin/models/rollback", data={"reason": " "}).status_code == 422
     done = admin.post("/admin/models/rollback", data={"reason": "enough"}, follow_redirects=True)
