@@ -27,13 +27,13 @@ _PROBABILITIES = {
 
 _ERRORS = {
     "400": "No file, or an empty one",
-    "401": "No token, or one that is not known",
-    "403": "The token's account may look at exams, and take none in",
-    "404": "There is no such exam",
+    "401": "Missing or unknown token",
+    "403": "The token's account has read-only access",
+    "404": "Exam not found",
     "413": "Too many bytes, too many files, or an image with too many pixels",
-    "415": "The body is not multipart/form-data, or a file is of a format that is not read",
-    "422": "A file is damaged, no mammogram, or of another patient; also when refused for different reasons",
-    "503": "There is no model to judge the images, or the database is not ready",
+    "415": "The body is not multipart/form-data, or a file's format is not supported",
+    "422": "A file is damaged, not a mammogram, or of another patient; or files are rejected for different reasons",
+    "503": "No active model, or the database is not ready",
     "507": "The server's disk is full",
 }
 
@@ -84,7 +84,7 @@ def _create() -> dict[str, Any]:
                 "type": "array",
                 "minItems": 1,
                 "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                "description": "DICOM, PNG, JPEG, TIFF, BMP or PGM; one part for each image of the exam",
+                "description": "DICOM, PNG, JPEG, TIFF, BMP or PGM; one part per image",
             }
         },
     }
@@ -179,7 +179,7 @@ def _image() -> dict[str, Any]:
         "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "file": {
             "type": "string",
-            "description": "file-1.dcm, ... in the order of the parts; the base name as sent where identities are kept",
+            "description": "file-1.dcm, ... in the order of the parts; the original name if de-identification is off",
         },
         "laterality": {"type": ["string", "null"], "description": "R or L; null if unknown"},
         "view": {"type": ["string", "null"], "description": "Such as CC or MLO; null if unknown"},
@@ -188,8 +188,8 @@ def _image() -> dict[str, Any]:
         "possible": {
             "type": "array",
             "items": {"type": "string", "enum": list(CATEGORIES)},
-            "description": "Neighbouring categories that hold the true one for nine in ten patients like those the "
-            "model was made with; empty where the model promises nothing",
+            "description": "90% prediction set: adjacent categories that contain the true one in 90% of patients "
+            "similar to the calibration set; empty if the model has none",
         },
         "warnings": {"type": "array", "items": {"type": "string"}},
     }

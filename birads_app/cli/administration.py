@@ -203,6 +203,6 @@ def upgrade() -> None:
 @db_group.command("revision")
 @click.argument("message")
 def revision(message: str) -> None:
-    """Draft a migration after a change of the tables (for developers)."""
+    """Generate a migration from changes to the schema (for developers)."""
     with one_line_errors():
         migrate.revision(message)

@@ -100,13 +100,13 @@ def import_outcomes(table: BinaryIO, check: bool) -> None:
     "--signed-only/--with-drafts",
     default=True,
     show_default=True,
-    help="Leave out assessments that are not signed.",
+    help="Exclude unsigned assessments.",
 )
 @with_appcontext
 def export(
     folder: Path, first: datetime | None, last: datetime | None, reader: str | None, signed_only: bool
 ) -> None:
-    """Write read exams, with the readers' categories as labels, into FOLDER for `flask train --data FOLDER`."""
+    """Export assessed exams to FOLDER, labelled with the readers' categories, for `flask train --data FOLDER`."""
     with one_line_errors():
         chosen = assessment_queries.newest(
             first.date() if first else None,

@@ -1,10 +1,10 @@
-"""Checks that an image is a mammogram that the model can predict: refusals with their reason, and warnings.
+"""Check that an image is a mammogram suitable for the model: reject others with a reason, or return warnings.
 
-A mammogram is grey, smooth at the scale of the whole picture, and shows one large textured bright region
-with a skin line in front of dark, quiet air. Each of these is one number, measured on a copy of at most 256
-pixels a side. The thresholds' comments give the range over 1,243 real mammograms (a contrast set's
-low-energy images, digitised film, two detectors' exports) and over pictures that are none. They keep out
-accidents; they do not tell a mammogram from another radiograph of soft tissue.
+A mammogram is grey, smooth at the scale of the image, and shows one large, textured, bright region with a skin line
+against dark, uniform air. Each property is measured on a copy of at most 256 pixels per side. The comments on the
+thresholds give the ranges over 1,243 real mammograms (low-energy images of a contrast-enhanced set, digitised film,
+exports of two detectors) and over other pictures. The checks catch mistakes; they cannot distinguish a mammogram from
+another soft-tissue radiograph.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from birads_app.terms.errors import NotAMammogram
 from birads_app.terms.messages import Message, msg
 
 _SIZE = 256  # longer side of the measured copy, in pixels
-# Grey levels are stretched so that air is 0 and the brightest tissue 1: film has a base that is not black,
-# and at least a fifth of every real mammogram was air.
+# Grey levels are stretched so that air is 0 and the brightest tissue is 1, because the base of film is not black.
+# At least a fifth of every real mammogram is air.
 _AIR_PERCENTILE, _WHITE_PERCENTILE = 5.0, 99.5
-_DARK = 0.12  # stretched level under which a place may be air
-_EDGE, _QUIET = 0.15, 0.02  # change of the stretched level per pixel: of an outline, and within air
+_DARK = 0.12  # stretched level below which a pixel may be air
+_EDGE, _QUIET = 0.15, 0.02  # gradient of the stretched level per pixel: at an outline, and within air
 _TOUCHES = 2  # pixels of the copy from the edge
 
-# Refusals.                              real mammograms      what is refused
+# Rejected.                              real mammograms      other pictures
 _SMALLEST_SIDE = 100  # px               from 131             icons, 1 x 1
 _STRIP = 10.0  # longer over shorter     up to 3.1            scan lines, rulers
 _MAX_SATURATION = 0.08  #                     0                    colour photographs from 0.18
 _CONTRAST = 0.03  #                      from 0.42            constant pictures up to 0.01
 _ROUGH = 0.12  #                         up to 0.072          text from 0.28, white noise from 0.7
-_NOISE = 0.6  #                                               (tells noise from text)
+_NOISE = 0.6  #                                               (separates noise from text)
 _BACKGROUND = 0.25  #                    up to 0.15           most photographs; white pages 0.9
 _AIR = 0.10  #                           from 0.14            landscapes, crops without air: 0 to 0.1
 _LARGEST = 0.35  #                       from 0.49            rows of bars and discs up to 0.3
@@ -41,8 +41,8 @@ _OUTLINE = 0.002  #                      from 0.004           ramps and gradient
 _FEW_PIXELS = 800  # px, longer side: calcifications are lost
 _TINTED = 0.003
 _LOW_CONTRAST = 0.35  # of the grey scale
-_GREY_BACKGROUND = 0.11  # real detectors 0, film up to 0.10 but for one scan of 0.15
-_CLIPPED = 0.02  # share of the picture at white
+_GREY_BACKGROUND = 0.11  # detectors 0; film up to 0.10, except for one scan at 0.15
+_CLIPPED = 0.02  # share of the image at full white
 _LONG = 3.2  # longer over shorter side
 
 
@@ -50,14 +50,14 @@ _LONG = 3.2  # longer over shorter side
 class _Measurements:
     """Measurements; shares are of the image unless stated otherwise.
 
-    contrast : range of the grey scale in use, 0..1
-    roughness : mean squared step between neighbours over that of white noise, 0 smooth .. 1 noise
-    background : the darkest fifth's brightest level over white, 0..1
-    air : dark places without structure
-    largest : the largest bright region, as a share of all that is no air
-    entropy : of 64 grey levels inside of that region without its grain, bit; 0 where it has no inside
-    edges : places with a strong edge
-    touches : whether that region reaches the picture's edge
+    contrast : used range of grey levels, 0..1
+    roughness : mean squared difference of neighbours relative to white noise, 0 (smooth) to 1 (noise)
+    background : 20th percentile relative to white, 0..1
+    air : dark, uniform pixels
+    largest : largest bright region, as a share of the pixels that are not air
+    entropy : of 64 grey levels within that region, after median filtering, in bits; 0 if it has no interior
+    edges : pixels with a strong gradient
+    touches : True if that region reaches the edge of the image
     clipped : pixels at full white
     """
 
@@ -77,12 +77,12 @@ def check(mammogram: Mammogram) -> tuple[Message, ...]:
 
     Returns
     -------
-    Warnings as messages; none if there is nothing to say.
+    Warnings; empty if there are none.
 
     Raises
     ------
     NotAMammogram
-        With the reason, and what to send instead.
+        The image is unsuitable; the message gives the reason and a remedy.
     """
     height, width = mammogram.pixels.shape
     if min(height, width) < _SMALLEST_SIDE:
@@ -131,7 +131,7 @@ def _objection(measured: _Measurements) -> Message | None:
 
 
 def _is_plain_mammogram(measured: _Measurements) -> bool:
-    """Without any doubt about its background; photographs turned to their negative often have some."""
+    """Return True if there is no objection and the background is dark, unlike that of many negatives."""
     return not _objection(measured) and measured.background <= _GREY_BACKGROUND
 
 
@@ -173,7 +173,7 @@ def _warnings(mammogram: Mammogram, measured: _Measurements, inverted: bool) -> 
 
 
 def _shrink(pixels: np.ndarray) -> np.ndarray:
-    """A float32 copy 0..1 of at most 256 pixels a side; rows and columns are skipped first, for speed."""
+    """Return a float32 copy, 0..1, of at most 256 pixels per side; subsamples first, for speed."""
     factor = max(pixels.shape) / _SIZE
     step = max(1, int(factor / 2))
     coarse = np.ascontiguousarray(pixels[::step, ::step])
@@ -184,7 +184,7 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
 
 
 def _measure(grey: np.ndarray) -> _Measurements:
-    """Measure a shrunk picture, float32 array of shape (h, w) 0..1."""
+    """Measure a reduced image, float32 array of shape (height, width), 0..1."""
     darkest, low, fifth, high = np.percentile(grey, (0.5, _AIR_PERCENTILE, 20.0, _WHITE_PERCENTILE))
     level = np.clip((grey - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
     across, down = (
@@ -213,7 +213,7 @@ def _roughness(level: np.ndarray) -> float:
 
 
 def _largest_region(level: np.ndarray, dark: np.ndarray) -> tuple[np.ndarray, float]:
-    """The largest connected region apart from air: bool array, and its share of all that is no air."""
+    """Return the largest connected region that is not air, bool array, and its share of the pixels that are not air."""
     count, labels, sizes, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8), connectivity=4)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     outside = np.zeros(count, bool)
@@ -229,7 +229,7 @@ def _largest_region(level: np.ndarray, dark: np.ndarray) -> tuple[np.ndarray, fl
 
 
 def _entropy(level: np.ndarray, region: np.ndarray) -> float:
-    """Entropy of the grey levels inside of a region, away from its rim, in bit."""
+    """Return the entropy of the grey levels within a region, away from its rim, in bits."""
     inside = level[cv2.erode(region.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)]
     if inside.size < 50:
         return 0.0

@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF, BMP and PGM -> grey pixels, with how colourful they were."""
+"""Decode PNG, JPEG, TIFF, BMP and PGM to grayscale pixels, and measure their colour saturation."""
 
 import io
 import warnings
@@ -11,10 +11,10 @@ from birads_app.imaging.limits import MAX_PIXELS, check_size
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, msg
 
-# Pillow refuses bombs at twice this size, and warns above it; check_size() refuses them first.
+# Pillow rejects decompression bombs from twice this size and warns above it; check_size() rejects them earlier.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-warnings.filterwarnings("ignore", module="PIL")  # it quotes tags of damaged files
+warnings.filterwarnings("ignore", module="PIL")  # its warnings quote tags of damaged files
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -31,18 +31,19 @@ _PILLOW_NAMES = {"PGM": "PPM"}
 _WHITE = 65535
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
 _BITS, _PLANES, _APART = 258, 284, 2
-# Scanners and converters write 10, 12 or 14 bits into 16 without saying so.
+# Scanners and converters store 10, 12 or 14 bits in 16 without declaring it.
 _PARTIAL_BITS = (10, 12, 14)
-_SAMPLES = 1_000_000  # pixels that are enough to judge colour
+_SAMPLES = 1_000_000  # pixels sampled to measure saturation
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and what its file tells.
+    """A decoded picture.
 
-    pixels : uint16 array of shape (height, width), 0 black .. 65535 white
-    bits : bits of a stored value
-    saturation : 0 grey .. 1
+    pixels : uint16 array of shape (height, width), 0 (black) to 65535 (white)
+    bits : bits per stored value
+    saturation : 0 (grey) to 1
+    notes : messages about assumptions made while decoding
     """
 
     pixels: np.ndarray
@@ -52,7 +53,7 @@ class Picture:
 
 
 def format_of(data: bytes) -> str | None:
-    """Name the format by the first bytes; None if it is none that is read."""
+    """Return the format by its magic number; None if it is not supported."""
     name = next((name for magic, name in _MAGIC if data.startswith(magic)), None)
     if name == "PGM" and not data[2:3].isspace():
         return None
@@ -67,9 +68,9 @@ def read(data: bytes, source: str) -> Picture:
     UnreadableImage
         Damaged or truncated.
     UnsupportedFormat
-        Several pages, or 16-bit colours in planes.
+        Several pages, or planar 16-bit colour.
     ImageTooLarge
-        More pixels than are read.
+        More pixels than the limit.
     """
     try:
         with Image.open(io.BytesIO(data), formats=(_PILLOW_NAMES.get(source, source),)) as image:
@@ -98,7 +99,7 @@ def read(data: bytes, source: str) -> Picture:
 
 
 def saturation(rgb: np.ndarray) -> float:
-    """Spread between the channels relative to the brightness: 0 grey .. 1 pure colours.
+    """Return the spread between the channels relative to the brightness, 0 (grey) to 1 (pure colours).
 
     Parameters
     ----------
@@ -121,14 +122,14 @@ def _check_single_page(image: Image.Image) -> None:
 
 
 def _check_planes(image: Image.Image) -> None:
-    """Refuse what Pillow reads wrongly without a word: colours of 16 bits, each in a plane of its own."""
+    """Reject planar 16-bit colour, which Pillow silently decodes wrongly."""
     tags = image.tag_v2  # type: ignore[attr-defined]
     if tags.get(_PLANES) == _APART and max(tags.get(_BITS, (8,))) > 8:
         raise UnsupportedFormat(msg("tiff-planar-colour"))
 
 
 def _grey(image: Image.Image) -> Picture:
-    """Turn a loaded picture into 16-bit grey."""
+    """Convert a loaded picture to 16-bit grayscale."""
     white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     ImageOps.exif_transpose(image, in_place=True)
     mode = image.mode
@@ -147,12 +148,12 @@ def _grey(image: Image.Image) -> Picture:
 
 
 def _widen(grey: np.ndarray) -> np.ndarray:
-    """uint8 0..255 -> uint16 0..65535."""
+    """Scale uint8 0..255 to uint16 0..65535."""
     return grey.astype(np.uint16) * np.uint16(257)
 
 
 def _deep(values: np.ndarray, inverted: bool) -> Picture:
-    """Pictures of 16 bits and more: whole 16-bit values as they are, all others stretched to their range."""
+    """Convert values of 16 bits or more: unsigned 16-bit integers unchanged, all others stretched to their range."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > _WHITE:
         return _stretched(values, inverted)
     raw = values.astype(np.uint16)
@@ -171,7 +172,7 @@ def _deep(values: np.ndarray, inverted: bool) -> Picture:
 
 
 def _stretched(values: np.ndarray, inverted: bool) -> Picture:
-    """Signed, 32-bit or floating point values by their range."""
+    """Stretch signed, 32-bit or floating-point values to their range."""
     bits = 8 * values.dtype.itemsize
     values = values.astype(np.float32)
     if not np.isfinite(values).all():

@@ -1,6 +1,6 @@
 """Resampling to square pixels, so that images are shown, predicted and measured in their true shape.
 
-The finer direction stays as it is, the coarser one is enlarged.
+The finer direction is kept, the coarser one is enlarged.
 """
 
 import cv2
@@ -8,14 +8,14 @@ import numpy as np
 
 from birads_app.imaging.limits import check_squared
 
-_SEEN = 0.02  # deviation of a pixel's height over its width that nobody sees
-# Detectors and film scanners make pixels that are square or nearly so: a header with more than this is wrong, and
-# a forged one must not blow a picture up.
+_SEEN = 0.02  # invisible deviation of a pixel's aspect ratio from 1
+# Detectors and film scanners produce pixels that are square or nearly so: a header with a larger ratio is wrong, and
+# a forged one must not enlarge an image without limit.
 _MOST = 4.0
 
 
 def is_plausible(aspect: float) -> bool:
-    """Tell whether a mammogram's pixels can be so many times as high as wide."""
+    """Return True if an aspect ratio, height over width of a pixel, is plausible for a mammogram."""
     return 1 / _MOST <= aspect <= _MOST
 
 
@@ -28,7 +28,7 @@ def enlargement(aspect: float) -> tuple[float, float]:
 
     Returns
     -------
-    (1, 1) where they are square, as far as can be seen, or where no mammogram has such pixels
+    (1, 1) if they are visibly square already, or if the aspect ratio is implausible
     """
     if not is_plausible(aspect) or abs(aspect - 1) <= _SEEN:
         return 1.0, 1.0
@@ -36,10 +36,10 @@ def enlargement(aspect: float) -> tuple[float, float]:
 
 
 def square(pixels: np.ndarray, aspect: float) -> np.ndarray:
-    """Bring an image to square pixels; the same array where :func:`enlargement` is none.
+    """Resample an image to square pixels; returns the same array if :func:`enlargement` is (1, 1).
 
-    Linear between neighbours: cubic or Lanczos interpolation would draw dark rims around calcifications and along
-    the skin. Best done to presentation values: padding is only black there, and stored words may not be in order.
+    Interpolation is linear, because cubic or Lanczos interpolation would cause dark rims around calcifications and
+    along the skin. Apply it to presentation values, in which padding is black; stored values may not be monotonic.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def square(pixels: np.ndarray, aspect: float) -> np.ndarray:
     Raises
     ------
     ImageTooLarge
-        The enlarged image would have more pixels than are read.
+        The enlarged image would exceed the pixel limit.
     """
     (rows, columns), (tall, wide) = pixels.shape, enlargement(aspect)
     if tall == wide:

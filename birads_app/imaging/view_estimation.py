@@ -1,9 +1,9 @@
-"""View and side estimated from the image alone, for files that do not state them.
+"""Estimate view and laterality from the pixels, for files that do not state them.
 
-The side is where the chest wall is: images hang so that a left breast has it on the left. Scanned films were
-often turned over, so the side is judged only where nothing but the breast stands out from empty air, as in a
-detector's image without labels. An oblique view is told from a craniocaudal one by the pectoral muscle: a
-bright triangle in the upper corner at the chest wall. ``docs/dicom.md`` has how often each is right.
+The chest wall is on the left of a left breast and on the right of a right one. Scanned films are often flipped, so the
+laterality is estimated only if nothing but the breast stands out from empty air, as in unlabelled detector images. An
+MLO view is distinguished from a CC view by the pectoral muscle, a bright triangle in the upper corner at the chest
+wall. ``docs/dicom.md`` lists the accuracy of both estimates.
 """
 
 import cv2
@@ -11,22 +11,25 @@ import numpy as np
 
 from birads_app.imaging.segmentation import chest_wall_right, coarse_mask, shrink_for_search
 
-_SIZE = 64  # side of the square that the breast's box is brought to, in pixels
-_HEIGHTS, _WIDTHS = (0.3, 0.45, 0.6, 0.8), (0.15, 0.25, 0.35, 0.5)  # of triangles that are tried, in sides
-_INSIDE, _BESIDE = 0.9, (1.1, 1.7)  # within a triangle, and beyond its edge, in its own size
-_FEWEST = 12  # pixels that are compared
-# Contrast over a triangle's edge at the top less this share of that at the bottom, where no muscle is.
+_SIZE = 64  # side of the square to which the breast's bounding box is resized, in pixels
+_HEIGHTS, _WIDTHS = (
+    (0.3, 0.45, 0.6, 0.8),
+    (0.15, 0.25, 0.35, 0.5),
+)  # of candidate triangles, relative to the square
+_INSIDE, _BESIDE = 0.9, (1.1, 1.7)  # limits of the triangle and of the adjacent tissue, relative to its size
+_FEWEST = 12  # minimum number of pixels to compare
+# Share of the contrast in the lower corner, where there is no muscle, that is subtracted from that in the upper one.
 _BOTTOM_SHARE = 0.6
-_OBLIQUE, _CRANIOCAUDAL = 0.25, 0.02  # above, below: the view is clear
-_EMPTY, _EMPTY_LEVELS = 0.99, 1  # share of the air that is as dark as can be, and its levels of 255
-_MARGIN = 15  # pixels around the breast that may glow
+_OBLIQUE, _CRANIOCAUDAL = 0.25, 0.02  # the view is clear above the first and below the second
+_EMPTY, _EMPTY_LEVELS = 0.99, 1  # least share of air at the darkest level, and its tolerance in levels of 255
+_MARGIN = 15  # pixels around the breast that may be brighter than air
 _WALL = (
-    0.4  # how much taller the breast is along the chest wall than on the other side, in heights of its box
+    0.4  # least excess of the breast's height at the chest wall over the opposite side, relative to its box
 )
 
 
 def estimate(pixels: np.ndarray) -> tuple[str | None, str | None]:
-    """Judge the view, "CC" or "MLO", and the side, "L" or "R"; None for what is not clear.
+    """Estimate the view, "CC" or "MLO", and the laterality, "L" or "R"; None if unclear.
 
     Parameters
     ----------
@@ -48,20 +51,20 @@ def estimate(pixels: np.ndarray) -> tuple[str | None, str | None]:
 
 
 def _stands_alone(small: np.ndarray, mask: np.ndarray) -> bool:
-    """Tell whether the air around the breast is empty: no label, no frame, no film base."""
+    """Return True if the air around the breast is empty: no label, frame or film base."""
     air = small[cv2.dilate(mask.astype(np.uint8), np.ones((_MARGIN, _MARGIN), np.uint8)) == 0]
     darkest = np.percentile(small, 1)
     return bool(air.size) and bool((air <= darkest + _EMPTY_LEVELS).mean() >= _EMPTY)
 
 
 def _has_wall(inside: np.ndarray) -> bool:
-    """Tell whether the left edge of the breast's box is clearly the chest wall."""
+    """Return True if the left edge of the breast's bounding box is clearly the chest wall."""
     margin = max(1, inside.shape[1] // 10)
     return bool(inside[:, :margin].mean() - inside[:, -margin:].mean() > _WALL)
 
 
 def _view(breast: np.ndarray, inside: np.ndarray) -> str | None:
-    """The view of a breast whose chest wall is on the left: uint8 array and mask of its box."""
+    """Return the view of a breast with its chest wall on the left, from pixels, uint8, and mask of its box."""
     size = (_SIZE, _SIZE)
     grey = cv2.resize(
         cv2.GaussianBlur(breast.astype(np.float32), (5, 5), 0), size, interpolation=cv2.INTER_AREA
@@ -76,7 +79,7 @@ def _view(breast: np.ndarray, inside: np.ndarray) -> str | None:
 
 
 def _triangle(grey: np.ndarray, tissue: np.ndarray) -> float:
-    """Return the contrast of a triangle in the upper left corner to the tissue beside it; -1 without tissue."""
+    """Return the contrast between a triangle in the upper left corner and the adjacent tissue; -1 without tissue."""
     y, x = np.mgrid[0:_SIZE, 0:_SIZE] / _SIZE
     best = -1.0
     for height in _HEIGHTS:

@@ -2,8 +2,8 @@
 
 ``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
 (frozen graphs, float16 weights), ``evaluation.json``, and optionally ``report.html``,
-``ood.npz`` (arrays) and ``ood.md``, which belongs to the card.
-:mod:`birads_app.model.registry` keeps which of them serves.
+``ood.npz`` (OOD detector) and ``ood.md`` (its section of the card).
+:mod:`birads_app.model.registry` records the active one.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
     "manifest.json",
 )
 REPORT, OOD_DETECTOR, OOD_CARD = "report.html", "ood.npz", "ood.md"
-# The same two in bundles of earlier versions.
+# Names of these two files in bundles of earlier versions.
 _FORMER_DETECTOR, _FORMER_CARD = "familiarity.npz", "familiarity.md"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
 _OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD, _FORMER_DETECTOR, _FORMER_CARD)
@@ -44,7 +44,7 @@ class Bundle:
     classes : BI-RADS codes in the order of the head's logits
     size : side of the square input in pixels
     temperature : divisor of the logits before the softmax
-    threshold : of the prediction sets (:mod:`birads_app.model.conformal`); None if it has none
+    threshold : threshold of prediction sets (:mod:`birads_app.model.conformal`); None if there is none
     pooling : rule by which a breast's views are pooled (:mod:`birads_app.model.aggregation`)
     demonstration : True for a demonstration model
     ood_detector : detector of out-of-distribution images; None if it has none
@@ -126,7 +126,7 @@ def write(
     ----------
     models : folder of bundles; created if missing
     manifest : ``classes, demonstration, preprocessing {version, size}, head {kind, ...}, temperature``, and
-        whatever else should be kept (``prediction_set {level, threshold}``, ``exam_rule``, ``created``,
+        optional entries (``prediction_set {level, threshold}``, ``exam_rule``, ``created``,
         ``backbone``, ``training``); ``schema``, ``name`` and ``files`` are filled in
     report : the page ``report.html``, if there is one
     ood_detector : detector of out-of-distribution images
@@ -159,12 +159,12 @@ def write(
 def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figures: dict[str, Any]) -> None:
     """Add an OOD detector to a bundle, or replace the one that it has.
 
-    The bundle is valid at every moment, because files count only once the manifest names them.
+    The bundle is valid at all times, because files are only used once the manifest lists them.
 
     Parameters
     ----------
-    section : of the card, Markdown
-    figures : what the manifest keeps under ``ood``
+    section : section of the card, Markdown
+    figures : entry ``ood`` of the manifest
 
     Raises
     ------
@@ -201,7 +201,7 @@ def list_names(models: Path) -> list[str]:
 
 
 def version(models: Path, name: str) -> str:
-    """Return the SHA-256 digest of a bundle's manifest, which has those of its files; "removed" if it is gone."""
+    """Return the SHA-256 digest of a bundle's manifest, which covers its files; "removed" if it is missing."""
     manifest = models / name / MANIFEST
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "removed"
 
@@ -235,7 +235,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _check_entries(name: str, manifest: dict[str, Any]) -> None:
-    """Check the entries that serving depends on."""
+    """Check the entries that inference depends on."""
     try:
         classes = manifest["classes"]
         complete = (

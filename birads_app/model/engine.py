@@ -1,4 +1,4 @@
-"""The graphs that serve: OpenVINO by default, TensorFlow as the other, both from one copy of the weights."""
+"""Inference engines: OpenVINO by default, or TensorFlow, from the same frozen graphs."""
 
 import sys
 import threading
@@ -15,7 +15,7 @@ from birads_app.terms.messages import msg
 ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
 
-# What a frozen backbone or head may consist of. A graph with anything else, such as file access, is not run.
+# Operations allowed in a frozen backbone or head. A graph with any other, such as file access, is rejected.
 _ALLOWED_OPS = frozenset(
     """
     Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims Fill
@@ -29,7 +29,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Engine:
-    """Runs one bundle's backbone and head; may be called from several threads."""
+    """Backbone and head of one bundle; thread-safe."""
 
     def __init__(self, backbone: Run, head: Run) -> None:
         self._backbone = backbone
@@ -37,12 +37,12 @@ class Engine:
         self._lock = threading.Lock()
 
     def maps(self, batch: np.ndarray) -> np.ndarray:
-        """Feature maps, float32 (n, 7, 7, channels) at 224 pixels, from inputs, float32 (n, size, size, 3)."""
+        """Compute feature maps, float32 (n, 7, 7, channels) at 224 pixels, from inputs, float32 (n, size, size, 3)."""
         with self._lock:
             return self._backbone(batch)
 
     def logits(self, maps: np.ndarray) -> np.ndarray:
-        """Logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, channels)."""
+        """Compute logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, channels)."""
         with self._lock:
             return self._head(maps)
 
@@ -57,12 +57,12 @@ def open_engine(
     engine : ``openvino`` or ``tensorflow``
     precision : ``f32`` or ``bf16`` for OpenVINO's backbone (a processor without bfloat16 uses float32); heads
         and TensorFlow always compute in float32
-    threads : processor threads to use; all cores when None
+    threads : processor threads to use; all cores if None
 
     Raises
     ------
     BundleError
-        A graph cannot be read or holds operations that a model does not need.
+        A graph cannot be read or contains an operation that is not allowed.
     """
     if engine not in ENGINES or precision not in PRECISIONS:
         raise ValueError(
@@ -84,7 +84,7 @@ def open_engine(
 def open_graph(
     graph: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
 ) -> Run:
-    """Compile one frozen graph, with parameters as in :func:`open_engine`; ValueError where it is none."""
+    """Compile one frozen graph, with parameters as in :func:`open_engine`; raises ValueError if it is invalid."""
     try:
         return _tensorflow(graph) if engine == "tensorflow" else _openvino(graph, precision, threads)
     except (RuntimeError, KeyError, StopIteration) as error:

@@ -1,4 +1,4 @@
-"""Performance figures from a bundle's ``evaluation.json``, for comparing models."""
+"""Performance metrics from a bundle's ``evaluation.json``, for comparing models."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,13 +19,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measured:
-    """A model's figures on one set of test images.
+    """Metrics of a model on one set of test images.
 
-    images_of : name of the public set; empty where the images were held out from the model's own data
-    protocol : how the figures came about; empty where the model says nothing
-    leaks : True where training images are among them, so that the figures are too good
+    images_of : name of the public data set; empty if the images were held out from the model's own data
+    protocol : evaluation protocol; empty if not stated
+    leaks : True if training images are among the test images, so that the metrics are too high
     f1, kappa, accuracy : macro F1, quadratic kappa and accuracy
-    ece : expected calibration error, 0 to 1, of the probabilities as they are served
+    ece : expected calibration error, 0 to 1, of the calibrated probabilities
     """
 
     model: str
@@ -41,7 +41,7 @@ class Measured:
 
 
 def measured(bundle: Bundle) -> list[Measured]:
-    """All sets that the model was measured on; figures that are incomplete are left out."""
+    """Return the metrics on all test sets; incomplete ones are omitted."""
     record = json.loads((bundle.path / EVALUATION).read_text("utf-8"))
     return [
         found
@@ -51,7 +51,7 @@ def measured(bundle: Bundle) -> list[Measured]:
 
 
 def _sets(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The record itself, or one for each public set as the shipped model's has it."""
+    """Return the record itself, or one per public data set, as in the demonstration model's."""
     for name, one in (("", record), *record.items()):
         if isinstance(one, dict) and "figures" in one:
             yield name, one

@@ -1,4 +1,4 @@
-"""Agreement of categories with the truth or with each other: formulas that training and the audit of practice share."""
+"""Agreement and calibration metrics shared by training and the practice audit."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def quadratic_kappa(matrices: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    float (...), at most 1; 0 where chance alone agrees fully
+    float (...), at most 1; 0 if the expected agreement is complete
     """
     weights = quadratic_weights(matrices.shape[-1])
     rows, columns = matrices.sum(axis=-1), matrices.sum(axis=-2)
@@ -26,11 +26,11 @@ def quadratic_kappa(matrices: np.ndarray) -> np.ndarray:
 
 
 def quadratic_weights(classes: int) -> np.ndarray:
-    """Return the weight of each disagreement, (classes, classes): the square of the steps between two categories."""
+    """Return the weight of each disagreement, (classes, classes): the squared distance between two categories."""
     steps = np.arange(classes, dtype=float)
     return (steps[:, None] - steps[None]) ** 2
 
 
 def bin_of(probabilities: np.ndarray) -> np.ndarray:
-    """The bin of a reliability diagram that each probability, 0..1, falls in: 0 to :data:`BINS` - 1, equally wide."""
+    """Return the bin of each probability, 0..1, in a reliability diagram: 0 to :data:`BINS` - 1, equally wide."""
     return np.minimum((probabilities * BINS).astype(int), BINS - 1)

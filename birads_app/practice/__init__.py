@@ -1,1 +1,1 @@
-"""Practice audit: readers compared with the model and with outcomes. ``docs/practice.md`` defines every figure."""
+"""Practice audit: readers compared with the model and with outcomes. ``docs/practice.md`` defines every metric."""

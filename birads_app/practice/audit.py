@@ -1,4 +1,4 @@
-"""Audit figures of signed assessments.
+"""Audit metrics of signed assessments.
 
 Terms are those of the American College of Radiology's basic audit (BI-RADS, 4th edition, follow-up and outcome
 monitoring; table in AJR 193, 2009, page 157): patients are recalled at 0, 4 or 5, and biopsy is recommended at 4 or 5.
@@ -24,7 +24,7 @@ _DECIDED = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class AuditGroup:
-    """Figures for the exams of one month or the assessments of one reader.
+    """Metrics for the exams of one month or the assessments of one reader.
 
     title : ``2026-03``, or the reader's name
     same : share of exams in which the model predicted the reader's category
@@ -62,13 +62,14 @@ class OutcomeMeasures:
 
 @dataclass(frozen=True)
 class Audit:
-    """All figures of the selected assessments.
+    """All metrics of the selected assessments.
 
     matrix : exams by the reader's category (rows) and the model's (columns), 7 by 7
     unanswered : exams without a predicted category
     outcomes, malignant : exams with known outcome, and those of them with cancer
-    against_readers, against_outcomes : what became of the model's probabilities; None where nothing can be told
-    drift : of the model that read last, whose name ``drift_model`` is; empty without any exam
+    against_readers, against_outcomes : calibration of the model's probabilities; None without exams
+    drift : calibration drift of the model used last
+    drift_model : its name; empty without exams
     """
 
     exams: int
@@ -90,7 +91,7 @@ class Audit:
 
 
 def audit(signed: SignedAssessments, rows: AssessmentRows) -> Audit:
-    """Compute all figures; ``rows`` are the selected ones of ``signed``, one for each reader and exam."""
+    """Compute all metrics; ``rows`` are the selected ones of ``signed``, one for each reader and exam."""
     exams = rows.exams()
     decided = exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.p_suspicious))
     known = exams.where((exams.malignant != NONE) & (exams.read != _PROVEN))

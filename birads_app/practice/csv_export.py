@@ -1,4 +1,4 @@
-"""CSV export of the audit's figures."""
+"""CSV export of the audit's metrics."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ FIGURES = ("figure", "of", "exams", "value", "low", "high")
 
 
 def figures(audit: Audit) -> Iterator[Sequence[object]]:
-    """Yield the header, then every figure with its number of exams and its 95% confidence interval."""
+    """Yield the header, then every metric with its number of exams and its 95% confidence interval."""
     yield FIGURES
     yield from _group("all", audit.overall)
     for title, groups in (("month", audit.by_month), ("reader", audit.by_reader)):

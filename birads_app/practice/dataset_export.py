@@ -1,4 +1,4 @@
-"""Export of read exams as a training set for ``flask train --data``: images, and ``labels.csv``.
+"""Export of assessed exams as a training set for ``flask train --data``: images, and ``labels.csv``.
 
 An image's label is the reader's category for its breast. Images are exported as stored if they are de-identified, and
 are de-identified during the export otherwise.

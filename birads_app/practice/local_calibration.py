@@ -1,4 +1,4 @@
-"""Calibration of the model's probabilities at this site: of exams with 30%, 30 in 100 should be positive."""
+"""Calibration of the model's probabilities at this site: at a probability of 30%, 30% of exams should be positive."""
 
 from dataclasses import dataclass
 

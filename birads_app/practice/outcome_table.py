@@ -1,4 +1,4 @@
-"""Tables of outcomes: check one line by line and list the entries that it would make.
+"""Outcome tables: check the lines of a table and list the resulting entries.
 
 Columns: ``exam``, or ``pseudonym`` and ``exam_date``; ``outcome`` (malignant or benign); optionally ``laterality`` (L
 or R) and ``date``. Dates are YYYY-MM-DD.
@@ -33,7 +33,7 @@ _MALIGNANT = {
 
 @dataclass(frozen=True)
 class LineProblem:
-    """LineProblem of a line that cannot be entered; line 0 is the table as a whole, 1 the header."""
+    """Problem of a line that cannot be entered; line 0 stands for the table, line 1 is the header."""
 
     line: int
     message: str
@@ -41,7 +41,7 @@ class LineProblem:
 
 @dataclass(frozen=True)
 class Planned:
-    """Entry that would be made; ``before`` is the entry that it replaces, or None."""
+    """Entry to be made; ``before`` is the entry that it replaces, or None."""
 
     line: int
     entry: Entry
@@ -174,7 +174,7 @@ def _found(rows: Sequence[_Row]) -> Iterator[Planned | LineProblem]:
 
 
 def _without_doubles(planned: Sequence[Planned]) -> tuple[list[Planned], list[LineProblem]]:
-    """Separate lines about a breast that an earlier line is about."""
+    """Separate lines about a breast that occurs in an earlier line."""
     first: dict[tuple[str, str | None], Planned] = {}
     problems = []
     for one in planned:

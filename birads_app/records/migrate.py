@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 
 def revision(message: str) -> None:
-    """Draft a migration from the difference between the schema in code and the database."""
+    """Generate a migration from the difference between the schema in code and the database."""
     _alembic(command.revision, message, autogenerate=True)
 
 

@@ -1,8 +1,7 @@
-"""BI-RADS assessment categories in the words that pages, commands and model cards share.
+"""BI-RADS assessment categories: texts shared by pages, commands and model cards.
 
-The names and the management follow the usual reading of the BI-RADS atlas, 5th edition; the sentences are
-this project's own. The dictionary's order is the order of the categories, but the order of a model's
-classes comes from its bundle alone.
+Names and management follow the BI-RADS atlas, 5th edition; the sentences are this project's own. The dictionary is in
+the order of the categories; the order of a model's classes comes from its bundle.
 """
 
 from dataclasses import dataclass
@@ -20,11 +19,11 @@ class Category:
     """One assessment category.
 
     code : "0" to "6"
-    title : the category's name, without its number
-    description : what the reader means by it
-    management : what usually follows
-    colour : "#rrggbb", at least 3:1 against white paper and against the dark pages; the code stands beside it always,
-        for hues alone do not tell seven categories apart
+    title : name, without the number
+    description : meaning
+    management : usual recommendation
+    colour : "#rrggbb", contrast at least 3:1 on white paper and on dark pages; always shown with the code, because hue
+        alone does not distinguish seven categories
     """
 
     code: str

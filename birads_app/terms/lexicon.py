@@ -1,7 +1,6 @@
-"""The terms of mammography in BI-RADS, 5th edition, as data: findings, where they lie, densities, assessments.
+"""BI-RADS mammography lexicon, 5th edition: findings, locations, breast densities and assessment categories.
 
-Terms are the standard's; what surrounds them is this project's own. Codes are what records keep, labels what people
-read. They are marked for translation, which whoever shows them does.
+The database stores codes; pages and reports show labels. Labels are marked for translation and translated when shown.
 """
 
 from dataclasses import dataclass, replace
@@ -12,9 +11,9 @@ from birads_app.terms.translation import N_
 
 @dataclass(frozen=True)
 class Descriptor:
-    """One thing that is said about a finding, such as its shape.
+    """Descriptor of a finding, such as its shape.
 
-    groups : label of a group of terms (empty where there is but one) -> terms: code -> label
+    groups : label by code of the terms, by label of their group (empty for a single group)
     """
 
     code: str
@@ -23,13 +22,13 @@ class Descriptor:
 
     @property
     def terms(self) -> dict[str, str]:
-        """All terms, code -> label."""
+        """Label by code of all terms."""
         return {code: label for terms in self.groups.values() for code, label in terms.items()}
 
 
 @dataclass(frozen=True)
 class FindingType:
-    """One kind of finding, and what is said about it."""
+    """Type of finding, with its descriptors."""
 
     code: str
     label: str
@@ -126,7 +125,7 @@ _FINDING_TYPES = (
 )
 FINDING_TYPES: dict[str, FindingType] = {kind.code: kind for kind in _FINDING_TYPES}
 
-# Every descriptor once: one name means one thing, whichever kind of finding it is said about.
+# All descriptors by code; a code has the same meaning for every type of finding.
 DESCRIPTORS: dict[str, Descriptor] = {
     descriptor.code: descriptor for kind in _FINDING_TYPES for descriptor in kind.descriptors
 }
@@ -168,7 +167,7 @@ DENSITIES: dict[str, str] = {
 
 
 def _assessments() -> dict[str, Category]:
-    """The categories, with 4 divided; the divisions share its description and management."""
+    """Return the categories, with 4A to 4C after 4, whose description and management they share."""
     found = dict(CATEGORIES)
     suspicious = found.pop("4")
     for code, title in (

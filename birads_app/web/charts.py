@@ -1,4 +1,4 @@
-"""Words and values for the charts of :mod:`birads_app.svg`."""
+"""Texts and values for the charts of :mod:`birads_app.svg`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,14 +18,14 @@ from birads_app.web.wording import decimal, percent, percentage, translated
 def bar_chart(
     probabilities: Mapping[str, float], predicted: str, chart_id: str, prediction_set: Sequence[str] = ()
 ) -> Markup:
-    """Draw one bar per category, in the given order; raises ValueError for what is no probability.
+    """Draw one bar per category, in the given order; raises ValueError for an invalid probability.
 
     Parameters
     ----------
     probabilities : by category, 0 to 1
     predicted : category to emphasise
     chart_id : unique on the page
-    prediction_set : categories to hold together by a bracket
+    prediction_set : categories to join with a bracket
     """
     rows = [
         probability_bars.CategoryBar(

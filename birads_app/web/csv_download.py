@@ -19,7 +19,7 @@ def download(name: str, header: Sequence[str], rows: Iterable[Sequence[object]])
 
 
 def harmless(value: object) -> object:
-    """Return a cell's value, with an apostrophe before text that a spreadsheet would compute."""
+    """Return a cell's value, with an apostrophe before text that a spreadsheet would evaluate."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

@@ -16,8 +16,8 @@ from birads_app.records.schema import Exam
 def pack(exam: Exam) -> bytes:
     """Return a ZIP of the AI report, its images, and every signed report.
 
-    They join the study of the stored files, whose headers have the pseudonym where names were removed; what goes to
-    the PACS joins the patient's own. Raises NoStudy where the files name none.
+    The objects belong to the study of the stored files, whose headers contain the pseudonym if they are de-identified;
+    objects sent to the PACS belong to the patient's original study. Raises NoStudy if the files name no study.
     """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:  # the pictures are compressed already

@@ -1,4 +1,4 @@
-"""The HTTP status of every domain error: the one table that pages and API share."""
+"""HTTP status of every domain error, for pages and API."""
 
 from birads_app.intake.ingest import IntakeRefused, NoFiles, TooManyFiles
 from birads_app.records.errors import (
@@ -50,7 +50,7 @@ _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
 def status_of(error: BiradsError) -> int:
     """Return the HTTP status that answers a domain error.
 
-    A refused upload has the status of its problems where all have the same one, and 422 otherwise.
+    A rejected upload has the status of its problems if all have the same one, and 422 otherwise.
     """
     if isinstance(error, IntakeRefused):
         statuses = {status_of_class(problem.kind) for problem in error.problems}

@@ -31,7 +31,7 @@ def rendered(text: str) -> Markup:
     if tokens and tokens[0].type == "heading_open":
         tokens = tokens[3:]
     for opening, words, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if opening.type == "th_open" and not words.content:  # a heading without words heads nothing
+        if opening.type == "th_open" and not words.content:  # omit empty column headings
             opening.tag = closing.tag = "td"
     return Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
 

@@ -33,9 +33,9 @@ from birads_app.web.csv_download import download
 
 bp = Blueprint("practice", __name__, url_prefix="/practice")
 
-# Of the months, the last ones are drawn.
+# Number of months drawn, the most recent ones.
 _MONTHS = 24
-# Bytes of a table that the page takes; it comes back with the form that confirms it.
+# Largest table in bytes; the confirmation form contains it.
 _TABLE_MAX = 400_000
 
 

@@ -11,7 +11,7 @@ from birads_app.practice.drift import BEFORE, WINDOW, DriftState
 from birads_app.practice.estimates import Estimate
 from birads_app.web.wording import decimal, percentage
 
-# Half an interval below this (a share) is worth a decimal.
+# Shares whose interval is narrower than twice this are shown with a decimal.
 _FINE = 0.01
 
 REASONS = {
@@ -55,7 +55,7 @@ def index_text(figure: Estimate) -> str:
 
 
 def share_in_table(figure: Estimate) -> str:
-    """Format a share beside its number of exams."""
+    """Format a share for a table with its own column of exam counts."""
     if figure.telling:
         return bounded_share(figure)
     return _("not enough data") if figure.exams else ""

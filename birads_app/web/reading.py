@@ -83,7 +83,7 @@ def show_worklist() -> str:
         readers=users.readers(),
         relative_time=wording.relative_time,
         now=now,
-        taken=request.args.get("taken", type=int),  # how many exams an upload has just become
+        taken=request.args.get("taken", type=int),  # number of exams created by an upload
         **_sample_exams(),
     )
 
@@ -188,9 +188,9 @@ def delete() -> ResponseReturnValue:
 
 @bp.get("/exams/<exam_id>/prefetch")
 def prefetch(exam_id: str) -> Response:
-    """List the addresses that the exam's page loads its images from, for the page before it to load them early.
+    """List the addresses of an exam's images, to be prefetched by the page of the exam before it.
 
-    The page itself must not be loaded early: it would show, and so use up, messages meant for the next page.
+    The exam's page itself must not be prefetched: it would consume flash messages meant for the next page.
     """
     found = exams.get(exam_id)
     pictures = [
@@ -203,7 +203,7 @@ def prefetch(exam_id: str) -> Response:
 
 @bp.post("/exams/<exam_id>/claim")
 def claim(exam_id: str) -> ResponseReturnValue:
-    """Mark an exam as open, or closed; the page repeats it every half minute."""
+    """Mark an exam as open or closed; the page repeats this every half minute."""
     (worklist.release if request.form.get("release") else worklist.claim)(exam_id, current_user)
     return "", 204
 
@@ -226,7 +226,9 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
         return _upload_page([FileProblem("", error.message, type(error))], status_of(error))
     if len(taken) == 1:
         return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
-    return redirect(url_for("reading.worklist", taken=len(taken)), 303)  # a flash would be lost on the script
+    return redirect(
+        url_for("reading.worklist", taken=len(taken)), 303
+    )  # the upload script would consume a flash message
 
 
 def _chosen(ids: list[str]) -> list[Exam]:

@@ -63,7 +63,7 @@ def draw(report: Report) -> bytes:
         bottomMargin=18 * mm,
         title=_("Mammography report"),
         lang=str(get_locale() or "en"),
-        invariant=1,  # the same report gives the same bytes
+        invariant=1,  # reproducible bytes
     )
 
     def foot(canvas: Any, _document: Any) -> None:

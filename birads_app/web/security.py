@@ -1,4 +1,4 @@
-"""Protection of every answer and every form: response headers, CSRF tokens and the session cookie."""
+"""Protection of responses and forms: response headers, CSRF tokens and the session cookie."""
 
 from flask import Flask, Response, current_app, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
@@ -30,15 +30,15 @@ _HEADERS = {
 
 
 class PageSessionInterface(SecureCookieSessionInterface):
-    """Sessions in a cookie that pages renew, and requests of scripts do not.
+    """Cookie sessions that are renewed by pages, but not by requests of scripts.
 
-    An image or a tile that was requested before a form was sent may arrive after the form's answer. Were the cookie
-    renewed with it, the earlier session would come back: a message lost, a language undone, a signed-out user
-    signed in again.
+    The response for an image that was requested before a form was submitted may arrive after the form's response. If it
+    renewed the cookie, it would restore the earlier session: a flash message or a change of language would be lost, and
+    a signed-out user would be signed in again.
     """
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set the cookie where the session was changed, and with pages that a browser opened."""
+        """Set the cookie if the session was changed, and for pages opened by a browser."""
         is_page = request.method == "GET" and response.mimetype == "text/html"
         if session.modified or is_page:
             super().save_session(app, session, response)

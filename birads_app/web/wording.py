@@ -13,7 +13,7 @@ from birads_app.terms.hanging import View, hanging
 from birads_app.terms.messages import Message
 from birads_app.terms.views import SIDES, VIEWS
 
-# A first place that leads the second by less than this (in probability) is called a near tie.
+# The two most probable categories are called nearly equal if their probabilities differ by less than this.
 NEAR_TIE = 0.10
 
 # Patterns of dates by language; all others take the first.
@@ -22,14 +22,14 @@ _DAYS = {"de": "dd.MM.y"}
 
 
 def translated(text: str) -> str:
-    """Translate a message or term of the core; text that no catalogue has stays as it is."""
+    """Translate a message or term of the core; untranslated text is returned unchanged."""
     if isinstance(text, Message):
         return text.translated(_)
-    return _(text) if text else ""  # what gettext gives for no text is a catalogue's header
+    return _(text) if text else ""  # gettext returns the catalogue's header for an empty string
 
 
 def percent(probability: float) -> str:
-    """Format a probability, 0..1, as a percentage that never rounds doubt away: 0.999 is not 100%."""
+    """Format a probability, 0..1, as a percentage rounded to 0% or 100% only if exact: 0.999 is >99%."""
     if 0.0 < probability < 0.01:
         return f"<{percentage(0.01)}"
     if 0.99 < probability < 1.0:
@@ -64,7 +64,7 @@ def _locale() -> Locale:
 
 
 def relative_time(passed: timedelta) -> str:
-    """Return roughly how long ago something was, in minutes, hours or days."""
+    """Format an elapsed time roughly, in minutes, hours or days ago."""
     minutes = max(0, int(passed.total_seconds() // 60))
     if minutes < 1:
         return _("just now")
@@ -76,7 +76,7 @@ def relative_time(passed: timedelta) -> str:
 
 
 def view_label(laterality: str | None, view: str | None) -> str:
-    """Return a view's label, ``RCC``, naming what the file leaves out."""
+    """Return a view's label, ``RCC``; states which part is unknown."""
     if laterality and view:
         return f"{laterality}{view}"
     if laterality:
@@ -87,7 +87,7 @@ def view_label(laterality: str | None, view: str | None) -> str:
 
 
 def short_label(laterality: str | None, view: str | None, number: int) -> str:
-    """Return what is known of side and view, ``RCC``, else the image's number, from 1."""
+    """Return the known part of laterality and view, ``RCC``; else the image's number, from 1."""
     return f"{laterality or ''}{view or ''}" or _("Image %(number)d", number=number)
 
 
@@ -103,7 +103,7 @@ def full_view_label(laterality: str | None, view: str | None) -> str:
 
 
 def top_categories_text(probabilities: Mapping[str, float]) -> str:
-    """Return the two most probable categories, without promising that the first is right.
+    """Return a sentence with the two most probable categories.
 
     ``probabilities`` maps a category's code to a probability in 0..1 and has at least one entry.
     """
@@ -126,7 +126,7 @@ def top_categories_text(probabilities: Mapping[str, float]) -> str:
 
 
 def prediction_range_text(prediction_set: Sequence[str], probabilities: Mapping[str, float]) -> str:
-    """Return what the prediction set, in rising order, covers; empty where the model has none."""
+    """Return a sentence with the range of a prediction set, in rising order; empty if there is none."""
     if not prediction_set:
         return ""
     values = {"level": percentage(LEVEL), "first": prediction_set[0], "last": prediction_set[-1]}
@@ -170,5 +170,5 @@ def missing_views_text(aggregate: ExamPrediction) -> str:
 
 
 def _capital(words: str) -> str:
-    """Return words with a capital first letter; str.capitalize would lower the others, which German needs."""
+    """Capitalise the first letter; unlike str.capitalize, keep the case of the others, which matters in German."""
     return words[:1].upper() + words[1:]

@@ -1,8 +1,8 @@
-"""DICOM Part 10 files: header and encoded pixel data, with every declared length held against the bytes.
+"""Parse DICOM Part 10 files into header and encoded pixel data, checking every declared length against the file.
 
-The header is parsed by pydicom, the pixel data element is located here, so that no pixel is decompressed,
-copied or allocated before the file has been found acceptable. What parsing may cost is bounded: by the bytes
-that are inflated, the number of reads, and the length of a value that is looked at.
+pydicom parses the header. The pixel data element is located here, so that no pixel is decompressed, copied or
+allocated before the file has been accepted. The cost of parsing is bounded by limits on inflated bytes, on the
+number of reads and on the length of values.
 """
 
 import io
@@ -32,8 +32,8 @@ from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, msg
 
-# pydicom comments on odd values by warnings that quote them; such values are judged here, and patients'
-# data belongs neither on the console nor in the log.
+# pydicom's warnings quote invalid values. These are checked here instead, and patient data must not reach the
+# console or the log.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module="pydicom")
@@ -44,13 +44,13 @@ _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
-# Longer values are passed over: the longest that is used, a table of 65,536 words, has 128 KiB.
+# Longer values are skipped: the longest one in use, a table of 65,536 words, has 128 KiB.
 _VALUE_MAX = 1 << 20
-_READS_MAX = 500_000  # two or three for each element, nested ones included; real headers take some thousands
-_INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # the largest picture that is read, and its header
+_READS_MAX = 500_000  # two or three per element, including nested ones; real headers take a few thousand
+_INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # the largest accepted image and its header
 
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
-# (0008,0060) *Modality* of a mammogram: of the detector, of digitised film, or of a copy of either.
+# Accepted values of (0008,0060) *Modality*: detectors, digitised film, and copies of either.
 _MODALITIES = {"", "MG", "CR", "DX", "RG", "DF", "FS", "OT", "SC"}
 
 _NO_PREAMBLE_NOTE = msg("no-preamble")
@@ -85,7 +85,7 @@ class _Element:
 
 
 class _Header(io.BytesIO):
-    """A header's bytes, which may be read so many times and no more."""
+    """Bytes of a header, with a limited number of reads."""
 
     _left = _READS_MAX
 
@@ -97,7 +97,7 @@ class _Header(io.BytesIO):
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tell DICOM by its prefix or, without a preamble, by a plausible first element of group 0002 or 0008."""
+    """Detect DICOM by its prefix or, without a preamble, by a plausible first element of group 0002 or 0008."""
     if data[128:_PREFIX_END] == b"DICM" or data[:4] == b"DICM":
         return True
     if len(data) < 16 or data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
@@ -111,11 +111,11 @@ def read(data: bytes) -> DicomFile:
     Raises
     ------
     UnsupportedFormat
-        An object that is not read, such as one of several frames.
+        The object is not supported, for example because it has several frames.
     ImageTooLarge
-        A deflated file holds more than an image can.
+        A deflated file expands beyond the limit.
     NotAMammogram
-        The header says that it shows something else.
+        The header describes another kind of examination.
     UnreadableImage
         Damaged, truncated, or without pixels.
     """
@@ -130,12 +130,12 @@ def read(data: bytes) -> DicomFile:
 
 
 def header(data: bytes) -> Dataset:
-    """The elements before the pixel data of any DICOM object; raises UnreadableImage or ImageTooLarge."""
+    """Return the elements before the pixel data of any DICOM object; raises UnreadableImage or ImageTooLarge."""
     return _parse(data)[2]
 
 
 def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Message, ...]]:
-    """The data set's bytes, inflated; its transfer syntax, header, first element of pixels, and notes about faults."""
+    """Return the inflated data set, its transfer syntax, header, first pixel data element, and notes about faults."""
     declared, start, notes = _read_meta(data)
     if start == len(data):
         raise UnreadableImage(msg("dicom-cut-off"))
@@ -149,9 +149,9 @@ def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Mes
 
 
 def _read_meta(data: bytes) -> tuple[str, int, tuple[Message, ...]]:
-    """Read the group 0002, also where faulty exporters left the preamble out or wrote it twice.
+    """Read group 0002, even if a faulty exporter omitted the preamble or wrote it twice.
 
-    Gives the last transfer syntax that is stated, where the data set starts, and notes about faults.
+    Returns the last transfer syntax stated, the start of the data set, and notes about faults.
     """
     start = _after_prefix(data, 0)
     missing, twice = start < _PREFIX_END, False
@@ -179,7 +179,7 @@ def _after_prefix(data: bytes, start: int) -> int:
 
 
 def _inflate(deflated: memoryview) -> bytes:
-    """Inflate a deflated data set (PS3.5 A.5), no further than an image can reach."""
+    """Inflate a deflated data set (PS3.5 A.5), up to the limit."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(deflated, _INFLATED_MAX)
@@ -198,7 +198,7 @@ def _inflate(deflated: memoryview) -> bytes:
 
 
 def _is_explicit(element: bytes) -> bool:
-    """Tell whether an element's fifth and sixth byte spell a value representation."""
+    """Return True if an element's fifth and sixth bytes are a value representation."""
     return element[4:6].isalpha() and element[4:6].isupper()
 
 
@@ -211,7 +211,7 @@ def _elements(
 ) -> tuple[Dataset, _Element | None, bool]:
     """Parse elements until one whose tag satisfies ``stop``.
 
-    Gives them without values over the limit, where the last one lies, and whether an element came twice.
+    Returns the elements without values over the limit, the position of the last one, and True if one is repeated.
     """
     found: list[_Element] = []
 
@@ -242,7 +242,7 @@ def _elements(
 
 
 def _is_long(element: RawDataElement | DataElement) -> bool:
-    """Tell whether an element that was not looked at yet is longer than any that is used."""
+    """Return True if the value of an element that is not parsed yet exceeds the limit."""
     if not isinstance(element, RawDataElement):
         return False
     length = len(element.value or b"") if element.length == _UNDEFINED else element.length
@@ -250,7 +250,7 @@ def _is_long(element: RawDataElement | DataElement) -> bool:
 
 
 def _check_object(dataset: Dataset) -> None:
-    """Refuse by name what is neither a mammogram nor a volume of one breast."""
+    """Raise a specific error unless the object is a mammogram or a tomosynthesis volume."""
     frames = text(dataset, "NumberOfFrames")
     if frames not in ("", "0", "1") and text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
         raise UnsupportedFormat(msg("dicom-multi-frame", frames=frames[:16]))
@@ -270,32 +270,32 @@ def _check_object(dataset: Dataset) -> None:
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
-    """An element's value; None where it is absent, or longer than any that is used."""
+    """Return an element's value; None if it is absent or over the limit."""
     if keyword not in dataset or _is_long(dataset.get_item(keyword)):
         return None
     return dataset.get(keyword)
 
 
 def texts(dataset: Dataset, keyword: str) -> list[str]:
-    """An element's values as stripped texts; a single empty one where it is absent or has no value."""
+    """Return an element's values as stripped strings; a single empty one if it is absent or has no value."""
     found = value_of(dataset, keyword)
     values = found if isinstance(found, MultiValue | list) else [found]
     return ["" if value is None else str(value).strip(" \0") for value in values]
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """An element's first value as stripped text; empty where it is absent or has no value."""
+    """Return an element's first value as a stripped string; empty if it is absent or has no value."""
     return next(iter(texts(dataset, keyword)), "")
 
 
 def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
-    """A sequence's items; none where it is absent, or no sequence."""
+    """Return a sequence's items; none if it is absent or not a sequence."""
     found = value_of(dataset, keyword)
     return found if isinstance(found, DicomSequence) else ()
 
 
 def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage | UnsupportedFormat:
-    """The error that fits a file without the element (7FE0,0010) *Pixel Data*."""
+    """Return the error for a file without the element (7FE0,0010) *Pixel Data*."""
     if found is not None and found.tag in _FLOAT_PIXEL_DATA:
         return UnsupportedFormat(msg("float-pixels"))
     if "Rows" in dataset and found is None:
@@ -307,9 +307,9 @@ def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage
 
 
 def _items(data: bytes, position: int) -> Iterator[memoryview]:
-    """The items of encapsulated pixel data: the offset table, then the fragments.
+    """Yield the items of encapsulated pixel data: the offset table, then the fragments.
 
-    Raises UnreadableImage where an item reaches beyond the file.
+    Raises UnreadableImage if an item extends beyond the file.
     """
     view = memoryview(data)
     while position + 8 <= len(data):

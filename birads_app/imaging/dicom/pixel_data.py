@@ -147,8 +147,8 @@ def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndar
 def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
     """Clip decoded values to the range of ``bits``.
 
-    If a codestream has more bits than are stored, lossy compression may overshoot white by one, and the lower bits
-    of that value are black.
+    If a codestream has more bits than are stored, lossy compression may overshoot white by one; the stored bits of that
+    value would be black.
     """
     low, high = (
         (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
@@ -246,7 +246,7 @@ def _jpeg(frame: memoryview, expected: Layout) -> np.ndarray:
 def _by_gdcm(frame: memoryview, expected: Layout, marker: int, precision: int) -> np.ndarray:
     container = 8 if precision <= 8 else 16
     # GDCM chooses its lossy decoder by the bits allocated, and aborts the process if it has to clear bits above those
-    # stored: so both are given as equal.
+    # stored: set both to the same value.
     depth = precision if marker == _EXTENDED else container
     syntax = uid.JPEGLossless if marker == _LOSSLESS else uid.JPEGExtended12Bit
     fragment = gdcm.Fragment()
@@ -289,7 +289,7 @@ def _plain_header(frame: memoryview) -> bytes:
     """Reduce the header of a JPEG codestream to the segments that decoding needs.
 
     GDCM aborts the process when its JPEG library warns about a header, for example about bytes between segments or
-    unusual comments. The former are refused here, the latter removed.
+    unusual comments. The former are rejected here, the latter removed.
     """
     kept, position = [bytes(frame[:2])], 2
     while position + 4 <= len(frame) and frame[position] == 0xFF:
