@@ -36,32 +36,41 @@ def fresh_server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
-    """A server that is set up."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server, which ``signed_in`` sets up."""
     with serve(tmp_path_factory.mktemp("server")) as started:
-        page = browser.new_page()
-        steps.set_up(page, started)
-        page.context.close()
         yield started
 
 
+@pytest.fixture(scope="session")
+def signed_in(server: Server, browser: Browser) -> dict:
+    """Cookies of the administrator, whom this creates: each context of a browser may begin with them."""
+    page = browser.new_page()
+    steps.set_up(page, server)
+    cookies = page.context.storage_state()
+    page.context.close()
+    return dict(cookies)
+
+
 @pytest.fixture
-def page(server: Server, browser: Browser) -> Iterator[Page]:
+def page(server: Server, signed_in: dict, browser: Browser) -> Iterator[Page]:
     """A page of the administrator's, on which nothing may be complained about."""
-    yield from _signed_in(browser, server, scripts=True)
+    yield from _signed_in(browser, server, signed_in, scripts=True)
 
 
 @pytest.fixture
-def plain_page(server: Server, browser: Browser) -> Iterator[Page]:
+def plain_page(server: Server, signed_in: dict, browser: Browser) -> Iterator[Page]:
     """The same with JavaScript switched off."""
-    yield from _signed_in(browser, server, scripts=False)
+    yield from _signed_in(browser, server, signed_in, scripts=False)
 
 
-def _signed_in(browser: Browser, server: Server, scripts: bool) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, java_script_enabled=scripts)
+def _signed_in(browser: Browser, server: Server, cookies: dict, scripts: bool) -> Iterator[Page]:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, java_script_enabled=scripts, storage_state=cookies
+    )
     page = context.new_page()
     found = chromium.complaints(page)
-    steps.sign_in(page, server)
+    page.goto(server.url)
     yield page
     context.close()
     assert found == []

@@ -1,15 +1,18 @@
 """No page breaks a rule of WCAG 2.2 AA that a program can check; none is heavy, and none jumps about."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pages
 import pytest
 import steps
 from axe import violations
-from mammograms import gen_cases
 from playwright.sync_api import Browser, Page, Response, expect
 from server import Server
+
+from tests.support import factories
 
 HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without images
 MOST_SHIFT = 0.02  # cumulative layout shift; 0.1 is called good (web.dev)
@@ -23,13 +26,10 @@ SHIFT = """() => new Promise((done) => {
 
 
 @pytest.fixture(scope="module")
-def exam(server: Server, browser: Browser) -> Iterator[str]:
+def exam(server: Server, signed_in: dict, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a signed exam of four views."""
-    page = browser.new_context().new_page()
-    steps.sign_in(page, server)
-    steps.upload(
-        page, server, *(str(next(iter(gen_cases()))[view]) for view in ("rcc", "lcc", "rmlo", "lmlo"))
-    )
+    page = browser.new_context(storage_state=signed_in).new_page()
+    steps.upload(page, server, *map(str, four_views(tmp_path_factory.mktemp("views"))))
     expect(page).to_have_url(re.compile(r"/exams/[0-9a-f]{32}$"), timeout=90_000)
     address = page.url.removeprefix(server.url)
     page.wait_for_load_state()  # a page hears keys once its scripts are there
@@ -37,7 +37,20 @@ def exam(server: Server, browser: Browser) -> Iterator[str]:
     page.keyboard.press("Enter")
     expect(page.get_by_text("Signed.", exact=False).first).to_be_visible()
     page.context.close()
-    yield address
+    return address
+
+
+def four_views(folder: Path) -> list[Path]:
+    """The files of an exam."""
+    left = factories.breast(1300, 1037)
+    paths = []
+    for side, pixels in (("R", np.ascontiguousarray(left[:, ::-1])), ("L", left)):
+        for position in ("CC", "MLO"):
+            dataset = factories.dicom(pixels)
+            dataset.ImageLaterality, dataset.ViewPosition = side, position
+            paths.append(folder / f"{side}{position}.dcm")
+            paths[-1].write_bytes(factories.dicom_bytes(dataset))
+    return paths
 
 
 def weighed(page: Page) -> Callable[[], int]:
@@ -81,6 +94,7 @@ def test_what_opens_on_the_exam_s_page_keeps_them_too(page: Page, server: Server
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Deutsch").click()
     expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.wait_for_load_state("networkidle")  # its styles too
     assert violations(page) == []
     page.get_by_role("button", name="English").click()
 

@@ -32,12 +32,11 @@ def view(side: str, position: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def reader(server: Server, browser: Browser) -> Iterator[Page]:
+def reader(signed_in: dict, browser: Browser) -> Iterator[Page]:
     """A page of the administrator's for all tests here, on which nothing may be complained about."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, storage_state=signed_in)
     page = context.new_page()
     found = chromium.complaints(page)
-    steps.sign_in(page, server)
     yield page
     context.close()
     assert found == []

@@ -174,6 +174,7 @@ def bundle_of(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
             classes=("1", "3", "5"),
             sanity_checks=False,
             report_images=False,
+            replicates=50,
         )
         with pytest.MonkeyPatch.context() as patch:
             learned = _recorded(patch, kind)
