@@ -1,5 +1,6 @@
 """Audit log: search, pages, CSV export."""
 
+import ast
 import csv
 import io
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +14,9 @@ from birads_app.records import audit_log
 from birads_app.records.audit_log import Search
 from birads_app.records.database import session, writing
 from birads_app.records.schema import AuditEntry, Role
+from birads_app.terms.audit_actions import AUDIT_ACTIONS
 from tests.support.factories import make_user, sign_in
+from tests.support.packages import ROOT
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -74,3 +77,24 @@ def test_an_export_is_whole_harmless_and_on_record(app: Flask, auditor: FlaskCli
     with app.app_context():
         (last,) = audit_log.newest(1)
         assert (last.who, last.action, last.detail) == ("otto", "export audit log", "who: rita")
+
+
+def test_actions_are_shown_in_german(auditor: FlaskClient) -> None:
+    german = auditor.get("/admin/audit", headers={"Accept-Language": "de"}).text
+    assert "<td>Untersuchung gespeichert</td>" in german and "<td>store exam</td>" not in german
+    assert '<option value="store exam">Untersuchung gespeichert</option>' in german
+
+
+def test_every_recorded_action_is_translatable() -> None:
+    """The action is the argument after the account's name, or after the session and the name."""
+    positions = {"log": 1, "add": 2, "_changing": 2, "_audited": 1}
+    found = set()
+    for path in (ROOT / "birads_app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            function = ast.unparse(node.func).removeprefix("audit_log.")
+            if function in positions and len(node.args) > positions[function]:
+                parts = ast.walk(node.args[positions[function]])
+                found |= {part.value for part in parts if isinstance(part, ast.Constant)}
+    assert "sign assessment" in found and found <= set(AUDIT_ACTIONS)

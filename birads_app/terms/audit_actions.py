@@ -1,0 +1,37 @@
+"""Actions in the audit log, stored in English and translated for display."""
+
+from birads_app.terms.translation import N_
+
+AUDIT_ACTIONS = (
+    N_("change role"),
+    N_("create account"),
+    N_("create token"),
+    N_("delete exam"),
+    N_("enter outcomes"),
+    N_("export assessments"),
+    N_("export audit log"),
+    N_("export data set"),
+    N_("export exams"),
+    N_("fetch studies"),
+    N_("leave out images"),
+    N_("look up"),
+    N_("look up refused"),
+    N_("promote against protocol"),
+    N_("promote model"),
+    N_("refuse study"),
+    N_("resume training"),
+    N_("revoke token"),
+    N_("roll back to model"),
+    N_("save assessment"),
+    N_("send report"),
+    N_("send results"),
+    N_("set password"),
+    N_("sign assessment"),
+    N_("sign in"),
+    N_("sign in refused"),
+    N_("start training"),
+    N_("stop training"),
+    N_("store exam"),
+    N_("switch account off"),
+    N_("switch account on"),
+)
