@@ -1,1 +1,1 @@
-"""Measurements behind `make bench`; nothing here is part of the product."""
+"""Benchmarks of `make bench`; not part of the product."""

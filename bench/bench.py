@@ -1,6 +1,6 @@
-"""`make bench`: time and memory of the product beside the plain way, all measured in one run.
+"""`make bench`: time and memory of the product, compared with a straightforward implementation in the same run.
 
-Ours and the plain way take turns, so that whatever else the machine does weighs on both alike.
+Both run alternately, so that other load on the machine affects them equally.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
 
 
 def main() -> int:
-    """Measure, print, and give 0 where every requirement is met."""
+    """Run the benchmarks, print the table, and return 0 if every requirement is met."""
     options = _options()
     print(f"{options.precision}; {_machine()}", flush=True)
     figures = []
@@ -43,12 +43,14 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of bundles")
-    parser.add_argument("--precision", choices=("bf16", "f32"), default="bf16", help="of our backbone")
     parser.add_argument(
-        "--rounds", type=int, default=7, help="how often serving is measured; the median counts"
+        "--precision", choices=("bf16", "f32"), default="bf16", help="precision of the backbone"
     )
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), help="parts to measure; all without it")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="repetitions of the serving benchmark; the median is reported"
+    )
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), help="benchmarks to run (default: all)")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     return parser.parse_args()
 
 

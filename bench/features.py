@@ -1,4 +1,4 @@
-"""Features from PNG files to the cache, beside Keras; and a second training beside the first."""
+"""Feature extraction from PNG files, compared with Keras; a second training, compared with the first."""
 
 import argparse
 import tempfile
@@ -21,11 +21,11 @@ from training.pipeline.train import train
 
 REQUIRED_FEATURES, REQUIRED_TRAINING = 3.5, 10.0
 FILES, ROUNDS = 256, 3
-TRAINED_FILES = 5386  # as many as there are rows in the label sheet of KAU-BCMD
+TRAINED_FILES = 5386  # number of rows in the label sheet of KAU-BCMD
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Images a second from files that no cache knows to rows in the cache; Keras reads the same files."""
+    """Measure images per second from uncached files to cached features; Keras reads the same files."""
     with _scratch() as folder:
         files = pictures.write(folder, FILES)
         extractor = from_bundle(options.models / DEMO_MODEL, "openvino", options.precision)
@@ -39,11 +39,11 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def measure_trainings(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Seconds of whole trainings, files to bundle, of one configuration: the second finds its rows cached.
+    """Measure two complete trainings with the same configuration, in seconds: the second finds its features cached.
 
-    Both run in one process that has trained before, so that neither pays for loading TensorFlow. They learn the
-    k-nearest-neighbour head and lay no traps, for which the head is trained five times more: what is compared is
-    how images become rows, not how long a head takes to learn.
+    Both run in a process that has trained before, so that neither includes loading TensorFlow. They fit the
+    k-nearest-neighbour head and skip sanity checks, which would fit it five more times: the comparison is about
+    feature extraction, not about fitting.
     """
     with _scratch() as folder:
         files = pictures.write(folder, TRAINED_FILES)
@@ -51,7 +51,7 @@ def measure_trainings(options: argparse.Namespace) -> Iterator[Measurement]:
         warm = Site(options.models, folder / "warm", precision=options.precision, target=folder / "models")
         _train(pictures.write(folder / "few", 200), "warm", warm)
         first, second = (_train(files, name, site) for name in ("first", "second"))
-    what = f"second training on {TRAINED_FILES} files (knn head) beside the first, s"
+    what = f"second training on {TRAINED_FILES} files (knn head), compared with the first, s"
     yield Measurement(what, second, first, first / second, least=REQUIRED_TRAINING)
 
 
@@ -78,7 +78,7 @@ def _ours(
 
 
 def _plain(paths: list[Path], folder: Path, size: int) -> Callable[[], object]:
-    """Keras' own loader, its ResNet50, average and maximum of the maps, and one file of NumPy."""
+    """Extract features with Keras' loader and ResNet50, average and maximum pooling, and save one NumPy file."""
     import keras
 
     model: Any = plain.backbone(size)

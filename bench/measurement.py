@@ -1,4 +1,4 @@
-"""A measured figure beside what it is compared with and what is required, and the table of all."""
+"""Measured values with their baseline and requirement, and a table of them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ WIDTH = 62
 class Measurement:
     """One line of the table.
 
-    beside : the same of the plain way, of the first run, or of few rows; None where nothing is compared
-    judged : the number that the requirement is about
-    least, most : what is required of it; None where it is only told
+    baseline : value of the straightforward implementation, of the first run, or of few rows; None without comparison
+    judged : value to which the requirement applies
+    least, most : required bounds; None without requirement
     """
 
     what: str
     ours: float
-    beside: float | None
+    baseline: float | None
     judged: float
     least: float | None = None
     most: float | None = None
@@ -34,25 +34,25 @@ class Measurement:
 
     @property
     def required(self) -> str:
-        """The requirement, in a few characters."""
+        """Requirement as text."""
         if self.least is not None:
             return f">= {self.least:g}"
         return f"<= {self.most:g}" if self.most is not None else ""
 
 
 def table(figures: Sequence[Measurement]) -> Iterator[str]:
-    """Lines for the screen."""
-    yield f"{'measured':<{WIDTH}}{'ours':>10}{'beside':>10}{'judged':>10}{'required':>10}"
+    """Yield the lines of the table."""
+    yield f"{'measured':<{WIDTH}}{'ours':>10}{'baseline':>10}{'judged':>10}{'required':>10}"
     for one in figures:
-        beside = "" if one.beside is None else f"{one.beside:.3g}"
+        baseline = "" if one.baseline is None else f"{one.baseline:.3g}"
         failed = "" if one.met else "  NOT MET"
         yield (
-            f"{one.what:<{WIDTH}}{one.ours:>10.4g}{beside:>10}{one.judged:>10.3g}{one.required:>10}{failed}"
+            f"{one.what:<{WIDTH}}{one.ours:>10.4g}{baseline:>10}{one.judged:>10.3g}{one.required:>10}{failed}"
         )
 
 
 def take_turns(ours: Callable[[], object], plain: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Median seconds of each after a warm-up of both."""
+    """Run both alternately; return the median seconds of each, after a warm-up."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(rounds + 1):
         for taken, run in zip(times, (ours, plain), strict=True):

@@ -1,4 +1,4 @@
-"""Peak memory of a training on few and on many rows that lie in the store."""
+"""Peak memory of a training on few and on many cached features."""
 
 import argparse
 import hashlib
@@ -16,7 +16,7 @@ from bench.measurement import Measurement
 from bench.worker import peak_mb
 
 FEW, MANY = 1_000, 100_000
-# How much more memory many rows may take than few, TensorFlow's own included.
+# Allowed ratio of the peak memory with many rows to that with few, including TensorFlow's own.
 REQUIRED_RATIO = 1.3
 WIDTH = 4096
 CLASSES, SHARES = "12345", (0.35, 0.25, 0.2, 0.1, 0.1)
@@ -32,7 +32,7 @@ class Memory:
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Train in a process of its own for each number of rows."""
+    """Train in a separate process for each number of rows."""
     few, many = (_in_child(count) for count in (FEW, MANY))
     title = f"peak memory of a training, {FEW:,} rows (Keras alone {few.base_mb:.0f}), MB"
     yield Measurement(title, few.peak_mb, None, few.peak_mb)
@@ -49,7 +49,7 @@ def _in_child(count: int) -> Memory:
 
 
 def run(count: int) -> Memory:
-    """Write rows to a store, then resample, train the dense head for an epoch, and answer, as a recipe does."""
+    """Store features, then resample, fit the dense head for one epoch and evaluate it, as a training does."""
     from training.config import TrainConfig
     from training.engine.keras_import import import_keras
     from training.features.extract import Features
@@ -74,7 +74,7 @@ def run(count: int) -> Memory:
 
 
 def _dataset(count: int):
-    """Two images of each patient, categories as uneven as they are in practice."""
+    """Return a data set with two images per patient and realistically imbalanced categories."""
     from training.data.dataset import Dataset, Example
 
     codes = np.random.default_rng(0).choice(list(CLASSES), -(-count // 2), p=SHARES)
@@ -87,7 +87,7 @@ def _dataset(count: int):
 
 
 def _rows(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Rows like pooled features, around a mean of each category."""
+    """Return rows like pooled features, around a mean for each category."""
     means = np.random.default_rng(0).uniform(0, 2, (len(CLASSES), WIDTH))
     noise = np.random.default_rng([1, seed]).normal(size=(len(labels), WIDTH))
     return np.maximum(means[labels] + noise, 0)

@@ -1,4 +1,4 @@
-"""Studies a minute from a modality through the product and back into a PACS, with a real Orthanc."""
+"""Studies per minute from a modality through the product to a PACS (Orthanc)."""
 
 import argparse
 import tempfile
@@ -15,10 +15,11 @@ _PATIENCE_S = 600
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Send studies of four film images one after another by storescu; the time ends when the last result is stored."""
+    """Send studies of four film images with storescu, one after another, until the last result is stored."""
     if not orthanc.is_here():
         print(
-            "The part pacs is left out: as root, apt-get install dcmtk orthanc orthanc-dicomweb", flush=True
+            "Skipping pacs. To run it, install as root: apt-get install dcmtk orthanc orthanc-dicomweb",
+            flush=True,
         )
         return
     with tempfile.TemporaryDirectory(prefix="bench-") as name:

@@ -1,4 +1,4 @@
-"""A data set to measure on: 512-pixel PNG files of phantoms, no two alike."""
+"""Test data set: distinct 512-pixel PNG files of phantoms."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,14 @@ import numpy as np
 
 from training.phantoms.generate import write_set
 
-# Phantoms take longer to draw than their shade does to change; each patient has four images.
+# Shading a phantom is faster than drawing another one; each patient has four images.
 _PATIENTS, _IMAGES = 10, 40
-# Cells of the random field that a phantom is shaded with: coarse enough to change how the whole picture looks.
+# Cells of the random field that shades a phantom: coarse enough to change its overall appearance.
 _CELLS = 6
 
 
 def write(folder: Path, count: int) -> Path:
-    """Write ``count`` pictures below ``folder``, a folder per category and a table of patients; gives it."""
+    """Write ``count`` pictures below ``folder``, one folder per category, and a patient table; return their folder."""
     base = write_set(folder / "base", _PATIENTS, seed=1, size=512).parent
     paths = sorted(base.glob("Birads*/*.png"))
     phantoms = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]

@@ -1,4 +1,4 @@
-"""The plain way to the same answer: what one writes with pydicom, Pillow and Keras at hand."""
+"""Straightforward implementation with pydicom, Pillow and Keras, as a baseline."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -9,18 +9,18 @@ import pydicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 
-HIDDEN = (128, 256, 128)  # the widths of the dense head
+HIDDEN = (128, 256, 128)  # layer widths of the dense head
 
 
 def backbone(size: int) -> Any:
-    """ResNet50 without top, weights as they fall: they do not change the time taken."""
+    """Return ResNet50 without top, with random weights, which do not affect the time."""
     import keras
 
     return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(size, size, 3))
 
 
 def classifier(features: Any, classes: int) -> Any:
-    """The backbone followed by average and maximum pooling and the dense head."""
+    """Return the backbone followed by average and maximum pooling and the dense head."""
     import keras
     from keras import layers
 
@@ -32,7 +32,7 @@ def classifier(features: Any, classes: int) -> Any:
 
 
 def reader(model: Any, size: int) -> Callable[[bytes], np.ndarray]:
-    """A function from the bytes of a DICOM file to the probabilities."""
+    """Return a function from the bytes of a DICOM file to its probabilities."""
     from keras.applications.vgg16 import preprocess_input
 
     def read(data: bytes) -> np.ndarray:

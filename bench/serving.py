@@ -1,4 +1,4 @@
-"""Latency, throughput and memory of what serves, beside the plain way."""
+"""Latency, throughput and memory of inference, compared with a straightforward implementation."""
 
 import argparse
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ REQUIRED_MB = 500.0
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
-    """All figures of the model that serves."""
+    """Measure the active model."""
     bundle = bundles.load(options.models / registry.current_name(options.models))
     dicom = exam.large_dicom()
     memory = worker.measure(dicom, options.models, images=options.rounds)
@@ -29,17 +29,17 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def _latency(predictor: Predictor, model: object, dicom: bytes, rounds: int) -> Measurement:
-    """Seconds from the bytes of a file to its probabilities; ours makes a map for every category as well."""
+    """Measure seconds from the bytes of a file to its probabilities; ours includes the heat map of every category."""
     read = plain.reader(model, predictor.bundle.size)
     ours, theirs = take_turns(
         lambda: predictor.predict(decode(dicom, "large.dcm")), lambda: read(dicom), rounds
     )
-    what = f"bytes to answer, {exam.ROWS * exam.COLUMNS / 1e6:.1f} megapixel RLE DICOM, s"
+    what = f"bytes to prediction, {exam.ROWS * exam.COLUMNS / 1e6:.1f} megapixel RLE DICOM, s"
     return Measurement(what, ours, theirs, theirs / ours, least=REQUIRED_RATIO)
 
 
 def _throughput(predictor: Predictor, model: object, rounds: int) -> Measurement:
-    """Images a second through the backbone alone."""
+    """Measure images per second through the backbone alone."""
     inputs = exam.batch(predictor.bundle.size)
     ours, theirs = take_turns(
         lambda: predictor.engine.maps(inputs),

@@ -1,4 +1,4 @@
-"""The memory of a real gunicorn worker that reads large mammograms."""
+"""Memory of a gunicorn worker that predicts large mammograms."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ START_LIMIT_S = 60
 
 @dataclass(frozen=True)
 class WorkerMemory:
-    """Peak resident memory in MB, how many images were judged, and whether TensorFlow was loaded."""
+    """Peak resident memory in MB, number of predicted images, and True if TensorFlow was loaded."""
 
     peak_mb: float
     images: int
@@ -29,7 +29,7 @@ class WorkerMemory:
 
 
 def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
-    """Serve with one worker, let it judge the image several times, and ask the kernel for its peak."""
+    """Run one worker, predict the image repeatedly, and read its peak memory from the kernel."""
     with tempfile.TemporaryDirectory(prefix="bench-") as instance:
         port = _free_port()
         environment = os.environ | {
@@ -48,7 +48,7 @@ def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
 
 
 def _prepare(environment: dict[str, str]) -> str:
-    """Make the database and an account; give its API token."""
+    """Create the database and an account; return its API token."""
     _flask(environment, "db", "upgrade")
     password = secrets.token_urlsafe(16)
     _flask(
@@ -69,7 +69,7 @@ def _flask(environment: dict[str, str], *command: str, given: str | None = None)
 
 @contextmanager
 def _server(environment: dict[str, str], port: int) -> Iterator[int]:
-    """Run gunicorn as `make run` does; give the process id of its master."""
+    """Run gunicorn as `make run` does; yield the process ID of its master."""
     command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
@@ -96,7 +96,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log) -> None:
 
 
 def _predict(port: int, token: str, dicom: bytes) -> None:
-    """Send one file to the API; raises RuntimeError unless it was taken in."""
+    """Send one file to the API; raises RuntimeError unless it was accepted."""
     boundary = secrets.token_hex(16)
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="large.dcm"\r\n'
     body = (
@@ -132,5 +132,5 @@ def peak_mb(process: int | str) -> float:
 
 
 def _maps_tensorflow(process: int) -> bool:
-    """True where TensorFlow's own library is loaded; OpenVINO has files that are named after the format."""
+    """Return True if TensorFlow's own library is loaded; OpenVINO also has files with TensorFlow in their names."""
     return "/libtensorflow" in Path(f"/proc/{process}/maps").read_text()

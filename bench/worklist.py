@@ -26,7 +26,7 @@ _NAME, _PASSWORD = "reader", "a quiet reading room"
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Milliseconds at the median of every kind of list, of a page deep inside, and of an exam."""
+    """Measure median milliseconds for every kind of list, a page in the middle, and an exam."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app({"BIRADS_INSTANCE": folder, "BIRADS_MODELS": str(options.models)})
         with app.app_context():
@@ -39,13 +39,13 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
                      most=LIST_MS)  # fmt: skip
         middle = f"{EXAMS // 2:032x}"
         deep = _median(get, f"/?list=all&after={middle}")
-        yield Measurement(f"worklist, behind {EXAMS // 2:,} exams (ms)", deep, None, deep, most=LIST_MS)
+        yield Measurement(f"worklist, after {EXAMS // 2:,} exams (ms)", deep, None, deep, most=LIST_MS)
         page = _median(get, f"/exams/{middle}")
         yield Measurement("an exam's page (ms)", page, None, page, most=EXAM_MS)
 
 
 def _signed_in(app: Flask) -> Callable[[str], int]:
-    """Asks for a page as a reader, and gives its size."""
+    """Return a function that requests a page as a signed-in reader and returns its size."""
     app.config["WTF_CSRF_ENABLED"] = False
     client = app.test_client()
     client.post("/login", data={"name": _NAME, "password": _PASSWORD})
@@ -69,7 +69,7 @@ def _median(get: Callable[[str], int], address: str) -> float:
 
 
 def _fill() -> None:
-    """A million exams of four views; nine of ten are read."""
+    """Insert a million exams of four views, nine in ten of them read."""
     random = np.random.default_rng(0)
     reader, begin = users.by_name(_NAME).id, now() - timedelta(days=3650)
     for first in range(0, EXAMS, PART):
