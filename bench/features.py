@@ -56,7 +56,7 @@ def measure_trainings(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def _train(data: Path, name: str, site: Site) -> float:
-    config = TrainConfig(data=str(data), name=name, head="knn", replicates=500, traps=False)
+    config = TrainConfig(data=str(data), name=name, head="knn", replicates=500, sanity_checks=False)
     start = perf_counter()
     train(config, site, lambda line: None)
     return perf_counter() - start

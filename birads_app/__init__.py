@@ -35,15 +35,15 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """
     from flask import Flask
 
-    from birads_app import config as configuration
+    from birads_app.config import deprecations, read
     from birads_app.logs import configure_logging
 
     given = dict(config or {})
     ours = {name: given.pop(name) for name in list(given) if name.startswith("BIRADS_")}
     environment = {**os.environ, **ours}
-    settings = configuration.read(environment)
+    settings = read(environment)
     configure_logging(settings.log_level)
-    for line in configuration.deprecations(environment):
+    for line in deprecations(environment):
         logging.getLogger(__name__).warning("%s", line)
     app = Flask(
         "birads_app",

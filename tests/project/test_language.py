@@ -14,6 +14,10 @@ def test_no_name_of_the_past_is_left() -> None:
     assert language.forbidden_names() == []
 
 
+def test_no_import_renames_a_module() -> None:
+    assert language.module_aliases() == []
+
+
 def test_no_module_name_occurs_twice() -> None:
     assert language.repeated_modules() == {}
 

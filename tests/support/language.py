@@ -113,6 +113,25 @@ def misleading_docstrings() -> list[Finding]:
     ]
 
 
+def module_aliases() -> list[Finding]:
+    """Find imports that rename a module of the project."""
+    return [
+        Finding(f"{source.path}:{node.lineno}", f"{module} as {one.asname}")
+        for source in sources()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for one in node.names
+        if one.asname
+        for module in [".".join(filter(None, (getattr(node, "module", None), one.name)))]
+        if _is_module(module)
+    ]
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return name.split(".")[0] in DOCUMENTED and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
 def repeated_modules() -> dict[str, list[str]]:
     """Group the paths of modules that share a name, by name."""
     by_name = defaultdict(list)
@@ -140,7 +159,7 @@ def root_modules(package: str) -> list[str]:
 
 def forbidden_names() -> list[Finding]:
     """Find identifiers, module names, CSS classes, options and settings under names of the past."""
-    found = [*_identifiers(), *_modules(), *_css_classes(), *_options(), *_settings()]
+    found = [*_identifiers(), *_modules(), *_css_classes(), *_script_names(), *_options(), *_settings()]
     return [one for one in found if one.what not in COMPATIBILITY.get(one.place.split(":")[0], ())]
 
 
@@ -204,6 +223,21 @@ def _css_classes() -> Iterator[Finding]:
                 if not FORBIDDEN_WORDS.isdisjoint(name.split("-")):
                     line = text.count("\n", 0, match.start()) + 1
                     yield Finding(f"{path.relative_to(ROOT).as_posix()}:{line}", name)
+
+
+def _script_names() -> Iterator[Finding]:
+    """Find functions, classes and constants of scripts, and variables and macros of templates."""
+    scripts = (
+        (path, r"\b(?:function|class|const|let) (\w+)")
+        for path in sorted((ROOT / "static" / "js").rglob("*.js"))
+    )
+    pages = ((path, r"{%-? *(?:set|macro) (\w+)") for path in sorted((ROOT / "templates").rglob("*.html")))
+    for path, pattern in (*scripts, *pages):
+        text = path.read_text("utf-8")
+        for match in re.finditer(pattern, text):
+            if is_forbidden(match[1]):
+                line = text.count("\n", 0, match.start()) + 1
+                yield Finding(f"{path.relative_to(ROOT).as_posix()}:{line}", match[1])
 
 
 def _options() -> Iterator[Finding]:

@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+import training.pipeline.train
 from training import progress
 from training.cli.commands import register
 from training.config import Site, TrainConfig
-from training.pipeline import train as pipeline
 
 
 def test_the_file_has_the_task_and_the_models_own_losses(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_the_command_writes_the_reason_that_it_prints(
             raise raised
         recipe(TrainConfig(str(data), "x"), Site(tmp_path, tmp_path), print)
 
-    recipe = pipeline.train
-    monkeypatch.setattr(pipeline, "train", train)
+    recipe = training.pipeline.train.train
+    monkeypatch.setattr("training.pipeline.train.train", train)
     result = runner.invoke(args=["train", "--name", "x", "--data", str(data), "--progress", str(path)])
     assert result.exit_code == 1
     assert state(path)[0] == expected[0] and state(path)[1].startswith(expected[1])

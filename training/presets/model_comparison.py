@@ -15,7 +15,7 @@ from birads_app.model.preprocess import standardise
 from birads_app.terms.errors import ModelError
 from training.config import Site, TrainConfig
 from training.engine.fit_arguments import FitArguments
-from training.evaluation import per_breast as breasts
+from training.evaluation import per_breast
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.roc import area
@@ -122,7 +122,7 @@ class ModelFigures:
 
     title: str
     cesm: Evaluation
-    breasts: breasts.BreastEvaluation | None
+    breasts: per_breast.BreastEvaluation | None
     ddsm: dict[str, Interval]
     kau: Evaluation
 
@@ -152,7 +152,7 @@ def calibrated(title: str, judge: Judge, material: Material) -> ComparedModel:
     known = answers[0]
     probabilities, labels = softmax(known.logits, temperature), known.categories
     threshold = conformal.fit_threshold(probabilities, labels, known.patients)
-    pooling = breasts.choose(probabilities, labels, breasts.group(known.patients, known.sides))
+    pooling = per_breast.choose(probabilities, labels, per_breast.group(known.patients, known.sides))
     return ComparedModel(title, judge, temperature, threshold, pooling)
 
 
@@ -205,7 +205,7 @@ def measure(candidate: ComparedModel, material: Material) -> ModelFigures:
     return ModelFigures(
         candidate.title,
         exact(cesm, candidate.temperature, candidate.threshold),
-        breasts.measure(
+        per_breast.measure(
             softmax(cesm.logits, candidate.temperature),
             cesm.categories,
             cesm.patients,
