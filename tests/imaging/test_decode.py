@@ -71,7 +71,7 @@ META, DATA_SET = FILE[132 : FILE.index(b"\x08\x00\x16\x00")], FILE[FILE.index(b"
     ],
     ids=["no preamble", "prefix alone", "meta group twice", "file within a file", "prefix twice"],
 )
-def test_faults_of_exporters_are_put_up_with_and_noted(data: bytes, said: str) -> None:
+def test_exporter_faults_are_tolerated_and_noted(data: bytes, said: str) -> None:
     found, sound = decode(data), decode(FILE)
     assert np.array_equal(found.pixels, sound.pixels)
     assert len(found.notes) == len(sound.notes) + 1 and said in found.notes[0]

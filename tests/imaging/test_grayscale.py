@@ -1,4 +1,4 @@
-"""Padding, modality LUT, VOI LUT or window, polarity: against values worked out one by one."""
+"""Conversion to grayscale: padding, modality LUT, VOI LUT or window, polarity, against values computed by hand."""
 
 import math
 from collections.abc import Callable

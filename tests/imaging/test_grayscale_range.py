@@ -1,4 +1,4 @@
-"""The scale before any window: by its first preset it looks exactly as the picture that is decoded."""
+"""Grey values before windowing: the first preset renders exactly the decoded image."""
 
 import numpy as np
 import pytest

@@ -104,7 +104,7 @@ def test_bits_above_the_stored_ones_are_ignored() -> None:
     assert plain.bits == 12
 
 
-def test_bits_may_lie_high_in_the_word() -> None:
+def test_high_bit_above_bits_stored() -> None:
     raw = picture(12)
     shifted = (raw << 4).astype(np.uint16)
     high = decode(dicom_files.mammogram(shifted, BitsStored=12, HighBit=15))
@@ -228,6 +228,6 @@ def test_a_contradictory_header_is_unreadable(elements: dict) -> None:
 
 
 @pytest.mark.parametrize("bits", [1, 32])
-def test_words_of_other_sizes_are_not_read(bits: int) -> None:
+def test_other_bits_allocated_are_rejected(bits: int) -> None:
     with pytest.raises(UnsupportedFormat, match=f"{bits} bits allocated"):
         decode(dicom_files.mammogram(picture(), BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1))

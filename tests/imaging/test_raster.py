@@ -75,7 +75,7 @@ def test_16_bit_tiff_variants(order: str, compression: str | None) -> None:
 
 
 @pytest.mark.parametrize("values", [EIGHT, SIXTEEN], ids=["8 bits", "16 bits"])
-def test_tiff_with_white_zero_is_turned(values: np.ndarray) -> None:
+def test_tiff_with_white_is_zero_is_inverted(values: np.ndarray) -> None:
     plain, inverse = (
         decode(tiff(values, photometric="minisblack")),
         decode(tiff(values, photometric="miniswhite")),
@@ -100,19 +100,19 @@ def test_values_of_other_kinds_are_stretched_to_their_range(dtype: type) -> None
     assert "scaled to the full grey scale" in found.notes[0]
 
 
-def test_values_that_are_no_numbers() -> None:
+def test_values_that_are_not_finite_are_rejected() -> None:
     with pytest.raises(UnreadableImage, match="not numbers"):
         decode(tiff(np.full((20, 20), np.nan, np.float32)))
 
 
-def test_grey_stored_as_colour_is_not_colourful() -> None:
+def test_grey_stored_as_rgb_has_no_saturation() -> None:
     image = Image.fromarray(EIGHT)
     assert decode(encode(image.convert("RGB"), "PNG")).saturation == 0.0
     assert decode(encode(image.convert("P"), "PNG")).saturation == 0.0
     assert np.array_equal(decode(encode(image.convert("RGB"), "PNG")).pixels, EIGHT.astype(np.uint16) * 257)
 
 
-def test_colours_are_measured() -> None:
+def test_saturation_of_colours() -> None:
     red = np.zeros((40, 40, 3), np.uint8)
     red[..., 0] = 200
     assert decode(encode(Image.fromarray(red), "PNG")).saturation == 1.0
@@ -130,7 +130,7 @@ def test_transparent_parts_are_black_and_noted() -> None:
     assert decode(encode(Image.fromarray(rgba), "PNG")).notes == ()
 
 
-def test_a_turned_jpeg_is_turned_back() -> None:
+def test_exif_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(Image.fromarray(EIGHT), "JPEG", exif=exif)
@@ -164,14 +164,14 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("side", [60_000, 13_000, 11_000])
-def test_a_flood_of_pixels_is_refused_by_its_header(side: int) -> None:
+def test_too_many_pixels_are_rejected_by_the_header(side: int) -> None:
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
     with pytest.raises(ImageTooLarge, match="megapixels"):
         decode(data + chunk(b"IEND", b""))
 
 
-def test_a_flood_of_pixels_as_pgm_and_bmp() -> None:
+def test_too_many_pixels_as_pgm_and_bmp() -> None:
     with pytest.raises(ImageTooLarge):
         decode(b"P5\n60000 60000\n255\n" + bytes(1000))
     with pytest.raises(ImageTooLarge):

@@ -81,7 +81,7 @@ def test_a_shape_that_no_mammogram_has_is_noted_and_nothing_is_enlarged(pair: li
 
 
 @OBLONG
-def test_marks_are_blanked_in_the_stored_words(spacing: tuple[float, float]) -> None:
+def test_marks_are_blanked_in_the_stored_pixels(spacing: tuple[float, float]) -> None:
     picture = breast(HEIGHT, WIDTH)
     ink = np.zeros(picture.shape, np.uint8)
     cv2.putText(ink, "DOE JANE", (430, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 240, 5)

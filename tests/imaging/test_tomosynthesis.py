@@ -44,7 +44,7 @@ def test_the_brightest_value_is_shown_with_a_warning() -> None:
     assert any("tomosynthesis volume" in note and "5 slices" in note for note in found.notes)
 
 
-def test_where_low_values_are_bright_the_least_is_shown() -> None:
+def test_minimum_is_shown_for_inverse_polarity() -> None:
     found = decode(dicom_files.as_bytes(volume(PhotometricInterpretation="MONOCHROME1")))
     assert np.abs(found.pixels - (65535 - stretched(FRAMES.min(axis=0)))).max() <= 0.51
 
@@ -72,7 +72,7 @@ def test_another_number_of_slices_than_declared() -> None:
         decode(dicom_files.as_bytes(volume(NumberOfFrames=6)))
 
 
-def test_what_is_said_for_all_slices_counts() -> None:
+def test_shared_functional_groups_apply() -> None:
     group, anatomy, measures, window, rescale = (Dataset() for _ in range(5))
     anatomy.FrameLaterality, measures.PixelSpacing = "R", [0.1, 0.1]
     window.WindowCenter, window.WindowWidth = 1000, 801
@@ -88,7 +88,7 @@ def test_what_is_said_for_all_slices_counts() -> None:
     assert np.abs(found.pixels - expected).max() <= 0.51
 
 
-def test_it_may_be_refused() -> None:
+def test_tomosynthesis_can_be_rejected() -> None:
     with pytest.raises(UnsupportedFormat, match="tomosynthesis volume of 5 slices"):
         decode(dicom_files.as_bytes(volume()), tomosynthesis="refuse")
 

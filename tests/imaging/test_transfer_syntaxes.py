@@ -63,7 +63,7 @@ TABLE = [round(4095 * (index / 1023) ** 0.7) for index in range(1024)]
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
 @pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2", "INVERSE"])
 @pytest.mark.parametrize("voi", ["none", *WINDOWS, "TABLE"])
-def test_each_way_from_words_to_grey(signed: bool, polarity: str, voi: str) -> None:
+def test_each_conversion_from_stored_values_to_grey(signed: bool, polarity: str, voi: str) -> None:
     first = -512 if signed else 0
     raw = np.arange(first, first + 1024).reshape(16, 64)
     for rescale, padding in product(RESCALES, PADDINGS):
@@ -96,7 +96,7 @@ SHAPES: tuple[dict[str, object], ...] = (
 
 @pytest.mark.parametrize("elements", SHAPES, ids=lambda elements: "-".join(elements))
 @pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
-def test_each_statement_of_the_pixels_shape(elements: dict[str, object], polarity: str) -> None:
+def test_each_source_of_the_aspect_ratio(elements: dict[str, object], polarity: str) -> None:
     raw = dicom_files.picture(12)
     spread = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": polarity}
     shown = decode(dicom_files.mammogram(raw, **spread, **elements)).pixels / 65535

@@ -129,7 +129,7 @@ def test_peculiarities_are_noted(elements: dict, said: str) -> None:
         ),
     ],
 )
-def test_what_is_no_standard_view_is_named(elements: dict, modifiers: tuple) -> None:
+def test_special_views_are_named(elements: dict, modifiers: tuple) -> None:
     assert read(**elements).view_modifiers == modifiers
 
 

@@ -1,4 +1,4 @@
-"""View and side where the file does not say them: from the picture, where it is clear."""
+"""Estimation of view and laterality from the pixels."""
 
 import csv
 from pathlib import Path
@@ -25,7 +25,7 @@ def oblique() -> np.ndarray:
 
 @pytest.mark.parametrize(("pixels", "view"), [(breast(), "CC"), (oblique(), "MLO")], ids=["CC", "MLO"])
 @pytest.mark.parametrize(("turn", "side"), [(1, "L"), (-1, "R")])
-def test_clear_pictures(pixels: np.ndarray, view: str, turn: int, side: str) -> None:
+def test_clear_images_are_estimated(pixels: np.ndarray, view: str, turn: int, side: str) -> None:
     assert estimate(pixels[:, ::turn]) == (view, side)
 
 
@@ -39,23 +39,23 @@ def test_clear_pictures(pixels: np.ndarray, view: str, turn: int, side: str) -> 
     ],
     ids=["black", "grey", "ramp", "noise"],
 )
-def test_no_answer_about_what_shows_no_breast(pixels: np.ndarray) -> None:
+def test_no_estimate_without_a_breast(pixels: np.ndarray) -> None:
     assert estimate(pixels) == (None, None)
 
 
-def test_no_side_where_a_label_tells_of_film() -> None:
+def test_no_laterality_for_labelled_film() -> None:
     labelled = breast()
     labelled[20:120, 380:480] = 60000
     assert estimate(labelled) == ("CC", None)
 
 
-def test_what_is_judged_is_noted() -> None:
+def test_estimates_are_noted() -> None:
     found = decode(png(breast()))
     assert (found.view, found.laterality) == ("CC", "L")
     assert found.notes == ("L CC was estimated from the image, as it is not given in the file.",)
 
 
-def test_the_file_goes_before_the_picture() -> None:
+def test_the_file_takes_precedence_over_the_estimate() -> None:
     found = decode(dicom_files.mammogram(breast(), ViewPosition="ML", ImageLaterality="R"))
     assert (found.view, found.laterality) == ("ML", "R")
     assert not any("judged" in note for note in found.notes)
@@ -64,7 +64,7 @@ def test_the_file_goes_before_the_picture() -> None:
     assert "L was estimated from the image, as it is not given in the file." in half.notes
 
 
-def test_a_detail_is_not_judged() -> None:
+def test_no_estimate_for_a_crop() -> None:
     found = decode(dicom_files.mammogram(breast(), EstimatedRadiographicMagnificationFactor=1.8))
     assert (found.view, found.laterality) == (None, None)
 

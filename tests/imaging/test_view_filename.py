@@ -1,4 +1,4 @@
-"""Side and view by a file's name."""
+"""Laterality and view in file names."""
 
 import pytest
 
@@ -25,11 +25,11 @@ from birads_app.imaging.view_filename import from_name, without_view
         ("", (None, None)),
     ],
 )
-def test_names_as_they_come(name: str, expected: tuple[str | None, str | None]) -> None:
+def test_laterality_and_view_in_file_names(name: str, expected: tuple[str | None, str | None]) -> None:
     assert from_name(name) == expected
 
 
-def test_what_is_left_tells_the_exam() -> None:
+def test_the_rest_of_the_name_identifies_the_exam() -> None:
     assert without_view("cd/P102_R_DM_CC.jpg") == ("CD", "P", "102", "DM")
     assert without_view("cd/P102_L_DM_MLO.jpg") == without_view("cd/P102_R_DM_CC.jpg")
     assert without_view("P103 LCC.png") != without_view("P102 LCC.png")

@@ -72,7 +72,7 @@ def change_manifest(path: Path, change) -> None:
     file.write_text(json.dumps(manifest))
 
 
-def test_the_distance_is_that_to_the_nearest_known_image_in_its_short_form(detector) -> None:
+def test_the_distance_is_that_to_the_nearest_stored_training_image(detector) -> None:
     mean = unit(TRAINING).mean(axis=0)
     _, _, axes = np.linalg.svd(unit(TRAINING) - mean, full_matrices=False)
     short = mean + (unit(TRAINING) - mean) @ axes[:32].T @ axes[:32]
@@ -81,7 +81,7 @@ def test_the_distance_is_that_to_the_nearest_known_image_in_its_short_form(detec
     np.testing.assert_allclose(detector.distances(7 * STRANGE), plain, rtol=2e-3)  # brightness does not count
 
 
-def test_what_is_far_is_told_by_held_out_images_alone(detector) -> None:
+def test_the_threshold_comes_from_held_out_images_alone(detector) -> None:
     np.testing.assert_allclose(detector.tried, np.sort(detector.distances(HELD_OUT)), rtol=1e-6)
     assert detector.is_ood(HELD_OUT).mean() <= 0.01
     assert detector.is_ood(STRANGE).all() and not detector.is_ood(TRAINING).any()

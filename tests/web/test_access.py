@@ -27,7 +27,7 @@ def test_a_visitor_is_sent_to_sign_in(app: Flask, client: FlaskClient) -> None:
         assert "/login" in client.get(path).location
 
 
-def test_an_auditor_looks_and_touches_nothing(app: Flask, client: FlaskClient) -> None:
+def test_an_auditor_has_read_only_access(app: Flask, client: FlaskClient) -> None:
     as_role(app, client, Role.AUDITOR)
     page = client.get("/")
     assert page.status_code == 200
@@ -37,7 +37,7 @@ def test_an_auditor_looks_and_touches_nothing(app: Flask, client: FlaskClient) -
     assert client.post("/logout").status_code == 302
 
 
-def test_an_auditors_token_takes_no_exam_in(app: Flask, client: FlaskClient) -> None:
+def test_an_auditors_token_cannot_upload(app: Flask, client: FlaskClient) -> None:
     make_user(app, "robot", Role.AUDITOR)
     with app.app_context():
         from birads_app.records import tokens
@@ -47,7 +47,7 @@ def test_an_auditors_token_takes_no_exam_in(app: Flask, client: FlaskClient) -> 
     assert client.get("/api/v1/predictions/none", headers=bearer(token)).status_code == 404
 
 
-def test_an_account_that_is_switched_off_is_out_at_once(app: Flask, client: FlaskClient) -> None:
+def test_deactivation_ends_a_session_at_once(app: Flask, client: FlaskClient) -> None:
     token = make_token(app)
     as_role(app, client, Role.RADIOLOGIST)
     assert client.get("/").status_code == 200
@@ -59,7 +59,7 @@ def test_an_account_that_is_switched_off_is_out_at_once(app: Flask, client: Flas
     assert client.get("/api/v1/predictions/none", headers=bearer(token)).status_code == 401
 
 
-def test_a_visitor_may_not_send_much(app: Flask, client: FlaskClient) -> None:
+def test_visitors_forms_are_limited_in_size(app: Flask, client: FlaskClient) -> None:
     make_user(app)
     assert client.post("/language", data={"language": "de", "next": "x" * 100_000}).status_code == 413
 

@@ -73,7 +73,7 @@ def test_signing_opens_the_exam_that_waits_and_then_the_list(reader: FlaskClient
     assert "No unread exams left" in reader.get("/").text
 
 
-def test_what_is_loaded_in_the_background_uses_up_no_message(reader: FlaskClient, url: str) -> None:
+def test_prefetching_consumes_no_flash_message(reader: FlaskClient, url: str) -> None:
     """The next exam's images are loaded early, by a page whose form may be sent at that moment."""
     other = upload(reader, 3, 4)
     prefetch = re.search(r'rel="next"[^>]* data-prefetch="([^"]+)"', reader.get(url).text)[1]

@@ -22,7 +22,7 @@ def test_a_warning_of_several_views_is_one_caveat(app: Flask) -> None:
     ]
 
 
-def test_what_is_true_of_every_view_names_none(app: Flask) -> None:
+def test_a_caveat_of_every_view_names_no_view(app: Flask) -> None:
     exam = Exam(images=[image("MLO", "Dark."), image("CC", "Dark.")])
     with app.app_context():
         assert caveats(exam, None) == [Caveat("Dark.")]

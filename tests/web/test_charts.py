@@ -65,7 +65,7 @@ def test_it_is_an_image_with_a_title_and_a_description():
     assert "BI-RADS 4: 60%" in " ".join(named.values())
 
 
-def test_a_bracket_holds_the_possible_categories_together():
+def test_a_bracket_joins_the_prediction_set():
     markup = str(bar_chart(PROBABILITIES, "4", "chart-1", ["3", "4"]))
     (path,) = re.findall(r'class="chart-bracket" d="M-5 (\d+)h-5V(\d+)h5"', markup)
     top, bottom = map(int, path)
@@ -90,7 +90,7 @@ def test_it_escapes_the_id():
 
 
 @pytest.mark.parametrize("wrong", [{}, {"1": 1.2}, {"1": -0.1}, {"1": float("nan")}])
-def test_it_rejects_what_is_no_probability(wrong):
+def test_invalid_probabilities_are_rejected(wrong):
     with pytest.raises(ValueError):
         bar_chart(wrong, "1", "chart-1")
 
@@ -146,7 +146,7 @@ def test_the_top_categories_are_worded_without_overstating(probabilities, text):
     assert top_categories_text(probabilities) == text
 
 
-def test_what_the_file_does_not_state_is_said():
+def test_unstated_view_or_side_is_labelled():
     assert view_label("R", "CC") == "RCC"
     assert view_label("R", None) == "R, view not stated"
     assert view_label(None, "MLO") == "MLO, side not stated"

@@ -39,6 +39,6 @@ def test_pages_hold_nothing_inline(app: Flask, client: FlaskClient) -> None:
         assert " onclick=" not in page
 
 
-def test_https_is_insisted_on_where_it_is_used(config: dict[str, object]) -> None:
+def test_hsts_is_sent_over_https(config: dict[str, object]) -> None:
     client = create_app({**config, "BIRADS_SECURE_COOKIES": "1"}).test_client()
     assert "max-age=" in client.get("/healthz").headers["Strict-Transport-Security"]

@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from birads_app import create_app
 
 
-def test_alive_needs_nothing(config: dict[str, object]) -> None:
+def test_liveness_needs_no_database_or_model(config: dict[str, object]) -> None:
     answer = create_app(config).test_client().get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "alive"})
 
@@ -18,7 +18,7 @@ def test_ready_with_database_and_model(serving_app: Flask, client: FlaskClient) 
     assert answer.json["model"]
 
 
-def test_not_ready_tells_every_reason(config: dict[str, object]) -> None:
+def test_readiness_lists_every_reason(config: dict[str, object]) -> None:
     answer = create_app(config).test_client().get("/readyz")
     assert answer.status_code == 503
     database, model = answer.json["reasons"]
