@@ -122,7 +122,7 @@ def test_it_goes_on_from_its_checkpoint(network: str, stage: str, tmp_path: Path
         ({"backbone": "vgg16", "fine_tune": "conv5"}, "block5 with --backbone vgg16"),
         ({"head": "knn"}, "Choose one of: dense, cnn-lstm, conv-transformer"),
         ({"folds": 5}, "cannot be combined with --folds"),
-        ({"resampling": "smote-all"}, "synthetic rows have no image"),
+        ({"resampling": "smote-all"}, "synthetic samples have no image"),
     ],
 )
 def test_what_cannot_be_fine_tuned_is_said_before_anything_is_read(changes, line) -> None:

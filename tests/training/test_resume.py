@@ -110,12 +110,14 @@ def test_it_goes_on_in_every_part_of_a_cross_validation(
     assert sorted(path.name for path in (work / "cut").glob("*.npz")) == ["fold-0.npz", "fold-1.npz"]
 
     moved = copies.rename(copies.with_name("moved"))
-    assert "There is no folder" in flask("train", "--resume", "--name", "cut", status=1)
+    assert "There is neither a folder nor a label table" in flask(
+        "train", "--resume", "--name", "cut", status=1
+    )
     moved.rename(copies)
     image = next((copies / "Birads1").iterdir())
     content = image.read_bytes()
     image.unlink()
-    assert "used other images" in flask("train", "--resume", "--name", "cut", status=1)
+    assert "used different images" in flask("train", "--resume", "--name", "cut", status=1)
     image.write_bytes(content)
 
     flask("train", "--resume", "--name", "cut")
