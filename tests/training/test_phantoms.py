@@ -144,7 +144,7 @@ def test_categories_are_balanced_unless_weights_say_otherwise() -> None:
 
 @pytest.mark.parametrize("weights", [{}, {"7": 1.0}, {"1": 0.0}])
 def test_it_rejects_weights_that_name_no_category(weights: dict) -> None:
-    with pytest.raises(generate.PhantomError, match="shares"):
+    with pytest.raises(generate.PhantomError, match="Shares must be positive"):
         generate.patients(1, seed=0, weights=weights)
 
 

@@ -87,7 +87,7 @@ def test_it_works(train, phantoms, folder) -> None:
         sum(evaluation["subsets"][part]["images"].values()) for part in ("training", "validation")
     )
     assert (evaluation["ood"]["training_images"], evaluation["ood"]["validation_images"]) == (known, tried)
-    assert bundle.ood_detector is not None and len(bundle.ood_detector.known) == known
+    assert bundle.ood_detector is not None and len(bundle.ood_detector.training_points) == known
     assert np.sum(evaluation["confusion"]) == evaluation["images"]
     assert "Research use only" in bundle.card and evaluation["warning"] == ""
 

@@ -27,7 +27,7 @@ def hold_name(models: Path, name: str) -> Iterator[None]:
     """
     bundles.check_name(name)
     if (models / name).exists():
-        raise NameTaken(f"There is already a model named {name}. Choose another --name.")
+        raise NameTaken(f"A model named {name} already exists. Choose another --name.")
     with ExitStack() as stack:
         try:
             models.mkdir(parents=True, exist_ok=True)
