@@ -76,8 +76,8 @@ def chest(random: np.random.Generator) -> np.ndarray:
 
 ALTERED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "negatives": negative,
-    "turned by 180 degrees": upside_down,
-    "cropped to the middle": middle,
+    "rotated by 180 degrees": upside_down,
+    "cropped to the centre": middle,
 }
 DRAWN: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "drawn heads": head,

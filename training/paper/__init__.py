@@ -1,1 +1,1 @@
-"""The method's paper: its protocols reproduced beside the honest one."""
+"""The method's paper: its protocols, reproduced and compared with an honest one."""

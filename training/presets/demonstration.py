@@ -65,7 +65,7 @@ def train_demonstration(
     config: DemonstrationConfig,
     compare_with: Sequence[Path] = (),
 ) -> Path:
-    """Train, measure and write the shipped model; a run that was stopped goes on where it was.
+    """Train, measure and write the demonstration model; an interrupted run continues.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def train_demonstration(
             head=head.read_bytes(),
             evaluation={
                 **ours.as_dict(),
-                "beside": {one.title: one.as_dict() for one in others},
+                "compared": {one.title: one.as_dict() for one in others},
                 "history": facts["history"],
             },
         )
@@ -113,7 +113,7 @@ def train_demonstration(
 
 
 def compare(data: Path, paths: Sequence[Path], site: Site, config: DemonstrationConfig) -> str:
-    """Bundles, and logistic regression, on the held-out patients: a Markdown table; raises as training does."""
+    """Return bundles and logistic regression compared on the held-out patients, as a Markdown table."""
     material = _read(data, config)
     candidates = [of_bundle(path, site, config.size) for path in paths]
     return table(_measured(candidates, data, site, config, material))
@@ -132,13 +132,13 @@ def _measured(
     config: DemonstrationConfig,
     material: Material,
 ) -> list[ModelFigures]:
-    """The candidates' figures, then those of logistic regression on frozen features."""
+    """Figures of the models, then of logistic regression on frozen features."""
     plain = of_logistic_regression(data / _IMAGENET, site, material, config.seed)
     return [measure(one, material) for one in (*candidates, plain)]
 
 
 def fine_tune(data: Path, work: Path, config: DemonstrationConfig, material: Material) -> FineTuning:
-    """Train, or go on; gives the run with its last weights."""
+    """Train or continue, and return the run with its last weights."""
     import keras
 
     phantoms = demonstration_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
@@ -170,7 +170,7 @@ def _imagenet_backbone(data: Path, config: DemonstrationConfig) -> Any:
 
 
 def _conv4(data: Path, work: Path, config: DemonstrationConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """The ImageNet stages, compiled for speed."""
+    """ImageNet stages as a compiled graph."""
     import keras
 
     backbone = _imagenet_backbone(data, config)
@@ -182,18 +182,18 @@ def _conv4(data: Path, work: Path, config: DemonstrationConfig) -> Callable[[np.
 
 
 def _head(config: DemonstrationConfig) -> Any:
-    """Maps -> logits of the categories, by pooling and the paper's dense layers; and of the places.
+    """Model from feature maps to logits of the categories and of the cells.
 
-    Features are pooled three ways: their average, their maximum, and their average over the places that look
-    like findings (attention, after Ilse et al., Attention-based Deep Multiple Instance Learning, ICML 2018, with
-    weights that outlines teach).
+    Features are pooled in three ways: average, maximum, and an average weighted by how much each cell looks like a
+    finding (attention, after Ilse et al., Attention-based Deep Multiple Instance Learning, ICML 2018, supervised by
+    outlines).
     """
     import keras
 
     layers, side = keras.layers, config.size // 32
     maps = keras.Input((side, side, 2048))
-    places = layers.Flatten()(layers.Conv2D(1, 1, dtype="float32")(maps))
-    attended = layers.Dot(1)([layers.Softmax()(places), layers.Reshape((side * side, 2048))(maps)])
+    cells = layers.Flatten()(layers.Conv2D(1, 1, dtype="float32")(maps))
+    attended = layers.Dot(1)([layers.Softmax()(cells), layers.Reshape((side * side, 2048))(maps)])
     pooled = layers.Concatenate()(
         [layers.GlobalAveragePooling2D()(maps), layers.GlobalMaxPooling2D()(maps), attended]
     )
@@ -201,11 +201,11 @@ def _head(config: DemonstrationConfig) -> Any:
         pooled = layers.Dense(width, activation="relu")(pooled)
         pooled = layers.BatchNormalization()(pooled)
         pooled = layers.Dropout(config.dropout)(pooled)
-    return keras.Model(maps, [layers.Dense(len(CLASSES), dtype="float32")(pooled), places])
+    return keras.Model(maps, [layers.Dense(len(CLASSES), dtype="float32")(pooled), cells])
 
 
 def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: DemonstrationConfig) -> ImageSet:
-    """Some images of several sources together."""
+    """Join images of several sources."""
     columns = [
         (
             source.squares,
@@ -242,7 +242,7 @@ def _serving_graphs(run: FineTuning, config: DemonstrationConfig, work: Path) ->
 def _facts(
     run: FineTuning, material: Material, config: DemonstrationConfig, served: ComparedModel
 ) -> dict[str, Any]:
-    """What the card and the manifest tell besides the figures."""
+    """Facts for card and manifest besides the figures."""
     images = {
         name: [len(part.training), len(part.validation), len(part.test)]
         for name, part in material.parts.items()

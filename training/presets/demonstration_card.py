@@ -1,4 +1,4 @@
-"""The shipped model's card."""
+"""Model card of the demonstration model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _TEMPLATE = Path(__file__).with_name("demonstration_card.md")
 
 
 def card(name: str, facts: dict[str, Any], ours: ModelFigures, others: Sequence[ModelFigures]) -> str:
-    """The model card, in Markdown."""
+    """Return the model card in Markdown."""
     cesm, ddsm, kau = ours.cesm, ours.ddsm, ours.kau
     images, curve = facts["images"], facts["history"]
     return _TEMPLATE.read_text("utf-8").format(
@@ -24,7 +24,7 @@ def card(name: str, facts: dict[str, Any], ours: ModelFigures, others: Sequence[
         created=facts["created"],
         temperature=facts["temperature"],
         sources=markdown_table(
-            ["source", "training", "validation", "test", "what its labels say", "licence"],
+            ["source", "training", "validation", "test", "labels", "licence"],
             [
                 [source, *map(str, images[source]), *LICENCES[source]]
                 for source in (CESM, DDSM, PHANTOMS, KAU)
@@ -45,12 +45,12 @@ def card(name: str, facts: dict[str, Any], ours: ModelFigures, others: Sequence[
         kau=kau,
         kau_figures=figures_table(kau.as_dict()),
         kau_grid=grid_table(kau.as_dict()),
-        beside=table([ours, *others]),
+        compared=table([ours, *others]),
     )
 
 
 def _curve_table(curve: Sequence[dict[str, Any]]) -> str:
-    """The losses of every epoch."""
+    """Losses by epoch."""
     return markdown_table(
         ["epoch", "training loss", "validation loss"],
         [
@@ -62,6 +62,6 @@ def _curve_table(curve: Sequence[dict[str, Any]]) -> str:
 
 def _partial_table(figures: dict[str, Interval]) -> str:
     return markdown_table(
-        ["figure", "value (95 % interval)"],
+        ["figure", "value (95 % confidence interval)"],
         [[PARTIAL_NAMES[key], str(figure)] for key, figure in figures.items()],
     )

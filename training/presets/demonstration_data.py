@@ -32,7 +32,7 @@ _FOLDERS = {CESM: "cdd-cesm-low-energy", DDSM: "ddsm-thumbnails", KAU: "kau-bcmd
 # What the labels of a source say, and its licence with citation; the card prints both.
 LICENCES = {
     CESM: (
-        "BI-RADS by radiologists (6 left out)",
+        "BI-RADS by radiologists (6 excluded)",
         "CC BY 4.0; Khaled et al., Sci Data 9 (2022), doi 10.1038/s41597-022-01238-0, TCIA doi 10.7937/29kw-ae92",
     ),
     DDSM: (

@@ -1,6 +1,6 @@
-"""What tells strange images for a model of the shipped recipe, and what it notes among images of many kinds.
+"""OOD detector of the demonstration model, and its results on images of many kinds.
 
-The images it learned from are read, and drawn, anew; the model itself stays as it is.
+The training images are read and drawn again; the model itself does not change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,94 +24,93 @@ from training.presets.demonstration_data import CESM, DDSM, KAU, PHANTOMS, Mater
 from training.presets.model_comparison import Judge, in_parts
 from training.report.text import markdown_table
 
-# Of phantoms and drawings to try, apart from those that models learn from and that tests use.
+# Seeds and numbers of phantoms and drawings; not used in training or tests.
 _SEED, _PATIENTS, _DRAWINGS = 990_000, 25, 60
 
 
 @dataclass(frozen=True)
 class OodTest:
-    """Images of one kind.
+    """Results on images of one kind.
 
-    refused : that are no mammograms to :mod:`birads_app.imaging.quality`
-    images, flagged : the others, and those of them that are flagged as out-of-distribution
-    auc : of the distance, these against the test images of the training's own sources; 0.5 is chance
+    rejected : number of images rejected by :mod:`birads_app.imaging.quality`
+    images, flagged : number of the other images, and of those flagged as out-of-distribution
+    auc : AUC of the distance against the test images of the sources used in training; 0.5 is chance
     """
 
     title: str
-    refused: int
+    rejected: int
     images: int
     flagged: int
     auc: float
 
 
 def fit(path: Path, data: Path, site: Site) -> str:
-    """Fit to what a bundle learned from, try it, add both to the bundle, and give the card's section.
+    """Fit and test the OOD detector, add it to the bundle, and return its section of the model card.
 
     Parameters
     ----------
-    path : of a bundle that the shipped recipe made
+    path : a bundle of the demonstration preset
     data : folder with the public sets
 
     Raises
     ------
     ModelError
-        The bundle is damaged, of another recipe, or learned from other images than are in ``data``.
+        The bundle is damaged, of another preset, or was trained on other images than those in ``data``.
     DatasetError
         A set is missing.
     """
     bundle = bundles.load(path)
-    recipe = _data_settings(bundle)
+    settings = _data_settings(bundle)
     material = demonstration_data.read(
-        data, bundle.size, validation=recipe.validation, test=recipe.test, seed=recipe.seed
+        data, bundle.size, validation=settings.validation, test=settings.test, seed=settings.seed
     )
     _check(bundle, material)
     features = in_parts(open_engine(bundle, site.engine, site.precision).maps, ood.average)
-    phantoms = demonstration_data.draw_phantoms(recipe.phantom_patients, recipe.phantom_seed, bundle.size)
+    phantoms = demonstration_data.draw_phantoms(settings.phantom_patients, settings.phantom_seed, bundle.size)
     training = features(np.concatenate([_part(material, "training"), phantoms.squares]))
-    known = ood.fit(training, features(_part(material, "validation")))
-    tried = list(_try(known, features, material, bundle.size))
-    section = card(known, tried)
+    detector = ood.fit(training, features(_part(material, "validation")))
+    tests = list(_try(detector, features, material, bundle.size))
+    section = card(detector, tests)
     figures = {
-        "known": len(known.training_points),
-        "tried": len(known.tried),
-        "kinds": [asdict(one) for one in tried],
+        "training_images": len(detector.training_points),
+        "validation_images": len(detector.tried),
+        "tests": [asdict(test) for test in tests],
     }
-    bundles.add_ood_detector(path, known, section, figures)
+    bundles.add_ood_detector(path, detector, section, figures)
     return section
 
 
-def card(known: OodDetector, tried: Sequence[OodTest]) -> str:
-    """The card's section, in Markdown."""
+def card(detector: OodDetector, tests: Sequence[OodTest]) -> str:
+    """Return the detector's section of the model card in Markdown."""
     rows = [
         [
-            one.title,
-            str(one.images),
-            f"{one.flagged} ({_percent(one.flagged, one.images)})",
-            str(one.refused),
-            f"{one.auc:.2f}",
+            test.title,
+            str(test.images),
+            f"{test.flagged} ({_percent(test.flagged, test.images)})",
+            str(test.rejected),
+            f"{test.auc:.2f}",
         ]
-        for one in tried
+        for test in tests
     ]
-    learned = len(known.training_points)
     return f"""\
-## Images unlike those it learned from
+## Out-of-distribution images
 
-A warning says where an image is further from the {learned} that the model learned from than 99 in 100 of
-the validation patients' {len(known.tried)}. What counts is the distance to the nearest one, between averages of the
-last feature map. Among images that the quality check lets through it was given to:
+An image is flagged as out-of-distribution (OOD) if it is further from the {len(detector.training_points)} training
+images than 99 % of the {len(detector.tried)} validation images. The distance is that to the nearest training image,
+between averages of the last feature map. Results on images that pass the quality check:
 
-{markdown_table(["images", "tried", "called unlike", "refused before", "area under the curve"], rows)}
+{markdown_table(["images", "tested", "flagged", "rejected before", "AUC"], rows)}
 
-The area is that of the distance, against the test images of the first two rows together; 0.5 is chance. Negatives,
-turned and cropped images are these test images too. Drawings are rough. The way to measure was chosen among several
-on the same kinds of images. A mammogram from elsewhere or a careless crop is seldom noticed, and an image upside down
-hardly ever: no warning is no sign that an answer is right. Made by `flask models fit-ood`.
+AUC of the distance against the test images of the first two rows; 0.5 is chance. Negatives, rotated and cropped images
+were made from these test images. Drawings are rough. The method was chosen among several on the same kinds of images.
+Mammograms of another source and careless crops are seldom flagged, upside-down images hardly ever: an image without a
+warning may still be out of distribution. Written by `flask models fit-ood`.
 """
 
 
 @dataclass(frozen=True)
 class _DataSettings:
-    """What of the recipe's knobs decides which images a model learned from."""
+    """Hyperparameters that determine the training images."""
 
     seed: int
     validation: float
@@ -126,58 +125,58 @@ def _data_settings(bundle: Bundle) -> _DataSettings:
         return _DataSettings(**{field.name: training[field.name] for field in fields(_DataSettings)})
     except KeyError as error:
         raise ModelError(
-            f"{bundle.name} was not trained with the preset of the shipped model. Retrain it: `flask train` "
+            f"{bundle.name} was not trained with the demonstration preset. Retrain it: `flask train` "
             "fits the OOD detector of every model."
         ) from error
 
 
 def _check(bundle: Bundle, material: Material) -> None:
-    """See that the images at hand fall into the parts that the model was trained with."""
-    told = bundle.manifest["training"].get("images", {})
+    """Raise ModelError unless the images match those of the training."""
+    trained = bundle.manifest["training"].get("images", {})
     for name, part in material.parts.items():
         found = [len(part.training), len(part.validation), len(part.test)]
-        if told.get(name) != found:
+        if trained.get(name) != found:
             raise ModelError(
-                f"{bundle.name} was trained with other images: {name} had {told.get(name)}, but this folder has "
+                f"{bundle.name} was trained with other images: {name} had {trained.get(name)}, but this folder has "
                 f"{found}. Give the folder that it was trained on."
             )
 
 
 def _part(material: Material, part: str) -> np.ndarray:
-    """Squares of one part of both sets, uint8 (n, size, size)."""
+    """Images of one subset of both sources, uint8 (n, size, size)."""
     return np.concatenate(
         [material.sources[name].squares[getattr(material.parts[name], part)] for name in (CESM, DDSM)]
     )
 
 
-def _try(known: OodDetector, features: Judge, material: Material, size: int) -> Iterator[OodTest]:
-    """Images of the training's own sources first, then the others."""
+def _try(detector: OodDetector, features: Judge, material: Material, size: int) -> Iterator[OodTest]:
+    """Test images of the training's sources first, then others."""
     from sklearn.metrics import roc_auc_score
 
-    own = known.distances(features(_part(material, "test")))
+    own = detector.distances(features(_part(material, "test")))
 
-    def tried(title: str, squares: np.ndarray, refused: int = 0) -> OodTest:
+    def test(title: str, squares: np.ndarray, rejected: int = 0) -> OodTest:
         found = features(squares)
-        distances = np.concatenate([known.distances(found), own])
-        strange = np.arange(len(distances)) < len(found)
+        distances = np.concatenate([detector.distances(found), own])
+        is_new = np.arange(len(distances)) < len(found)
         return OodTest(
-            title, refused, len(found), int(known.is_ood(found).sum()), roc_auc_score(strange, distances)
+            title, rejected, len(found), int(detector.is_ood(found).sum()), roc_auc_score(is_new, distances)
         )
 
     for name in (CESM, DDSM):
         source, rows = material.sources[name], material.parts[name].test
-        yield tried(f"{name}, test patients", source.squares[rows])
-    yield tried(f"{KAU}, never trained on", material.sources[KAU].squares)
+        yield test(f"{name}, test patients", source.squares[rows])
+    yield test(f"{KAU}, not used in training", material.sources[KAU].squares)
     fresh = demonstration_data.draw_phantoms(_PATIENTS, _SEED, size)
-    yield tried(f"{PHANTOMS} of other seeds", fresh.squares)
+    yield test(f"{PHANTOMS} of other seeds", fresh.squares)
     for title, pictures in _pictures(_part(material, "test")):
         squares = [square for square in (_seen(picture, size) for picture in pictures) if square is not None]
         if squares:
-            yield tried(title, np.stack(squares), len(pictures) - len(squares))
+            yield test(title, np.stack(squares), len(pictures) - len(squares))
 
 
 def _pictures(test: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Altered test images, and drawings, by kind."""
+    """Altered test images and drawings, by kind."""
     wide = [square.astype(np.uint16) * np.uint16(257) for square in test]
     for title, alter in ood_test_images.ALTERED.items():
         yield title, [alter(pixels) for pixels in wide]
@@ -186,7 +185,7 @@ def _pictures(test: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
 
 
 def _seen(pixels: np.ndarray, size: int) -> np.ndarray | None:
-    """The square that a model would see of a picture, uint16 (height, width); None where it is refused."""
+    """Model input of a picture, uint16 (height, width); None if it is rejected."""
     mammogram = Mammogram(pixels, "PNG", 16, None, None, None, 0.0, ())
     try:
         quality.check(mammogram)

@@ -1,4 +1,4 @@
-"""Models beside each other on the patients whom the shipped model's recipe holds out."""
+"""Comparison of models on the held-out patients of the demonstration preset."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -28,8 +28,8 @@ _AT_ONCE = 32
 # Squares uint8 (n, size, size) -> logits (n, 5).
 Judge = Callable[[np.ndarray], np.ndarray]
 PARTIAL_NAMES = {
-    "within": "Named category is one the label leaves open",
-    "within_constant": "The same, always naming the one category that most labels leave open",
+    "within": "Predicted category is within the label's set",
+    "within_constant": "The same, always predicting the category that is in most sets",
     "auc_cancer_normal": "AUC of P(4 or 5), cancer against normal",
     "auc_cancer_benign": "AUC of P(4 or 5), cancer against benign",
 }
@@ -233,4 +233,4 @@ def table(candidates: Sequence[ModelFigures]) -> str:
             for name in ("accuracy", "kappa")
         ),
     ]
-    return markdown_table(["figure (95 % interval)", *(one.title for one in candidates)], rows)
+    return markdown_table(["figure (95 % confidence interval)", *(one.title for one in candidates)], rows)
