@@ -119,11 +119,11 @@ def test_validation_and_test_never_meet_smote(tmp_path) -> None:
     numbers = np.arange(count, dtype=np.float32)[:, None]
     features = Features(Dataset(examples), numbers, (1, 1, 1), (), 0)
     config = TrainConfig(data=str(tmp_path), name="m")
-    material = train._material(config, features)
+    data = train._prepare(config, features)
     head = Recorder()
-    train._fit(config, head, material)
+    train._fit(config, head, data)
     (arguments,) = head.calls
-    parts = material.split
+    parts = data.split
     assert arguments.validation_features[:][:, 0].tolist() == parts.validation.tolist()
     real = arguments.features[: len(parts.training)][:, 0]
     assert real.tolist() == parts.training.tolist()
@@ -140,6 +140,6 @@ def test_smote_can_be_switched_off(tmp_path) -> None:
     features = Features(Dataset(examples), np.zeros((50, 2), np.float32), (1, 1, 1), (), 0)
     config = TrainConfig(data=str(tmp_path), name="m", resampling="none")
     head = Recorder()
-    material = train._material(config, features)
-    train._fit(config, head, material)
-    assert len(head.calls[0].features) == len(material.split.training)
+    data = train._prepare(config, features)
+    train._fit(config, head, data)
+    assert len(head.calls[0].features) == len(data.split.training)

@@ -151,11 +151,11 @@ def permute_between_patients(
     """
     order = np.argsort(patients, kind="stable")
     blocks = np.split(order, np.flatnonzero(patients[order][1:] != patients[order][:-1]) + 1)
-    dealt = np.empty_like(labels)
-    dealt[order] = labels[
+    permuted = np.empty_like(labels)
+    permuted[order] = labels[
         np.concatenate([random.permutation(blocks[n]) for n in random.permutation(len(blocks))])
     ]
-    return dealt
+    return permuted
 
 
 def judge_permutations(predictions: Sequence[tuple[np.ndarray, np.ndarray]]) -> LabelPermutation:

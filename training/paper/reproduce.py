@@ -1,7 +1,7 @@
 """``flask reproduce``: the paper's rows under the paper's protocol and under the honest one, side by side.
 
-The paper compares an imbalanced set, SMOTE before the split (module 1) and SMOTE on the training part
-(module 2), with images dealt out singly. Here each stands beside what the same head gives when no patient is
+The paper compares an imbalanced set, SMOTE before the split (module 1) and SMOTE on the training set
+(module 2), with images split individually. Here each stands beside what the same head gives when no patient is
 on both sides and nothing synthetic is tested on. The difference is the leak.
 """
 
@@ -132,7 +132,7 @@ def reproduce(
 
 
 def _with_classes(config: TrainConfig) -> tuple[TrainConfig, tuple[str, ...]]:
-    """Leave out categories too small for SMOTE's neighbours in the training part, unless some were chosen."""
+    """Leave out categories too small for SMOTE's neighbours in the training set, unless some were chosen."""
     if config.classes:
         return config, ()
     found = dataset.listing(Path(config.data), (), config.patient_pattern).dataset

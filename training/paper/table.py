@@ -8,9 +8,9 @@ from training.paper.reproduce import FIGURES, Reproduction
 from training.report.text import FIGURE_NAMES
 
 _EXPLANATION = (
-    "Published: what the paper printed, on its own data. Paper: its protocol on the data named above, images dealt "
-    "out singly, so that those of one patient lie on both sides; in module 1 synthetic images are made before "
-    "the split and tested on. Honest: no patient on both sides, nothing synthetic in the test part. Leak: paper "
+    "Published: what the paper printed, on its own data. Paper: its protocol on the data named above, images split "
+    "individually, so that those of one patient lie on both sides; in module 1 synthetic images are made before "
+    "the split and tested on. Honest: no patient on both sides, nothing synthetic in the test set. Leak: paper "
     "less honest. In brackets 95 % intervals, bootstrap over patients: another split or seed is not in them."
 )
 _STYLE = (
