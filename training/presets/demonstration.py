@@ -50,7 +50,7 @@ class DemonstrationConfig:
     validation: float = 0.15
     test: float = 0.25
     phantom_patients: int = 250
-    phantom_seed: int = 20_000  # far from the seeds that tests and `flask prove` use
+    phantom_seed: int = 20_000  # far from the seeds that tests and `flask end-to-end-check` use
     # How often each source is drawn. Real BI-RADS labels are few and tell most; phantoms hold 1 and 2 apart.
     shares: dict[str, float] = field(default_factory=lambda: {CESM: 0.35, DDSM: 0.4, PHANTOMS: 0.25})
     dropout: float = 0.5
