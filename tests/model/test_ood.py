@@ -216,9 +216,13 @@ def test_the_command_fits_what_a_bundle_learned_from(
     path, command = folder / "birads-demo", ["models", "fit-ood", "birads-demo", "--data", str(data)]
     refused = runner.invoke(args=command)
     assert refused.exit_code == 1 and "was trained with other images: CDD-CESM had" in refused.output
-    knobs = bundles.load(path).manifest["training"]
+    hyperparameters = bundles.load(path).manifest["training"]
     sets = demonstration_data.read(
-        data, 32, validation=knobs["validation"], test=knobs["test"], seed=knobs["seed"]
+        data,
+        32,
+        validation=hyperparameters["validation"],
+        test=hyperparameters["test"],
+        seed=hyperparameters["seed"],
     )
     images = {
         name: [len(part.training), len(part.validation), len(part.test)] for name, part in sets.parts.items()
@@ -231,17 +235,14 @@ def test_the_command_fits_what_a_bundle_learned_from(
     tried = sum(parts[1] for parts in images.values())
     assert bundle.ood_detector is not None
     assert (len(bundle.ood_detector.training_points), len(bundle.ood_detector.tried)) == (learned, tried)
-    assert (
-        "## Images unlike those it learned from" in bundle.card
-        and "| drawn heads | 2 | 2 (100 %)" in bundle.card
-    )
+    assert "## Out-of-distribution images" in bundle.card and "| drawn heads | 2 | 2 (100 %)" in bundle.card
     change_manifest(path, lambda manifest: manifest["training"].pop("phantom_seed"))
-    assert "was not trained with the preset" in runner.invoke(args=command).output
+    assert "was not trained with the demonstration preset" in runner.invoke(args=command).output
 
 
 def test_the_documented_table_is_the_shipped_cards(models: Path) -> None:
     card = bundles.load(models / "birads-demo").card
-    table = [line for line in card.splitlines() if line.startswith(("| negatives |", "| KAU-BCMD, never"))]
+    table = [line for line in card.splitlines() if line.startswith(("| negatives |", "| KAU-BCMD, not used"))]
     told = (models.parent / "docs" / "evaluation.md").read_text("utf-8")
     assert len(table) == 2 and all(line in told for line in table)
 

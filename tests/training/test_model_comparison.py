@@ -62,7 +62,7 @@ def test_all_stand_in_one_table(material: Material) -> None:
     lines = model_comparison.table(
         [model_comparison.measure(one, material) for one in (knowing, constant)]
     ).split("\n")
-    assert lines[0] == "| figure (95 % interval) | by grey | always 4 |"
+    assert lines[0] == "| figure (95 % confidence interval) | by grey | always 4 |"
     (kappa,) = (line for line in lines if line.startswith("| CDD-CESM: Quadratic kappa |"))
     assert kappa.split(" | ")[1:] == ["1.000 (1.000 to 1.000)", "0.000 (0.000 to 0.000) |"]
     assert len({line.count("|") for line in lines}) == 1
