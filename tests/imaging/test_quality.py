@@ -247,7 +247,12 @@ def test_13_megapixels_take_less_than_15_ms() -> None:
 
 @needs_real_data
 @pytest.mark.parametrize(
-    ("folder", "count"), [("cdd-cesm-low-energy", 271), ("ddsm-thumbnails", 941), ("kau-bcmd-sample", 21)]
+    ("folder", "count"),
+    [
+        ("cdd-cesm-low-energy", 271),
+        pytest.param("ddsm-thumbnails", 941, marks=pytest.mark.slow),
+        ("kau-bcmd-sample", 21),
+    ],
 )
 def test_real_mammograms_are_accepted(folder: str, count: int) -> None:
     paths = [path for path in (REAL / folder).rglob("*") if path.suffix in (".jpg", ".jpeg", ".png")]

@@ -99,9 +99,8 @@ def _now(backbone: object) -> dict[str, np.ndarray]:
     return {variable.path: np.array(variable.numpy()) for variable in backbone.variables}
 
 
-@pytest.mark.parametrize(
-    ("network", "stage"), [("tiny", "conv5"), pytest.param("vgg16", "block5", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("network", "stage"), [("tiny", "conv5"), ("vgg16", "block5")])
 def test_it_goes_on_from_its_checkpoint(network: str, stage: str, tmp_path: Path) -> None:
     two = replace(CONFIG, fine_tune=stage, fine_tune_epochs=2, fine_tune_rate=1e-4)
     one, path = replace(two, fine_tune_epochs=1), tmp_path / "tuning.npz"
@@ -137,6 +136,7 @@ def test_weights_that_end_before_the_stage_are_refused() -> None:
         finetune._unfreeze(backbone, other, "conv5")
 
 
+@pytest.mark.slow
 def test_the_shipped_backbone_becomes_a_keras_network_again(models: Path, tmp_path: Path) -> None:
     shipped = bundles.load(models / "birads-demo")
     graph = (shipped.path / bundles.BACKBONE).read_bytes()
