@@ -38,7 +38,7 @@ def flask(runner: FlaskCliRunner, folder: Path):
 
 
 @pytest.mark.parametrize("network", ["vgg16", pytest.param("vgg19", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+@pytest.mark.parametrize("engine", ["openvino", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_frozen_network_gives_what_keras_gives(network: str, engine: str, weights: Path, tmp_path) -> None:
     model = keras_backbone(network, weights / f"{network}.weights.h5", 64)
     path = tmp_path / "backbone.pb"
