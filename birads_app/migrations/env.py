@@ -1,4 +1,4 @@
-"""What Alembic runs; ``birads_app.records.migrate`` hands it the connection and owns the transaction."""
+"""Alembic environment; ``birads_app.records.migrate`` passes the connection and owns the transaction."""
 
 from typing import Any, Literal
 

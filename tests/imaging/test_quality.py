@@ -151,15 +151,15 @@ def test_photographs_are_refused(seed: int) -> None:
 @pytest.mark.parametrize("ground", [0.08, 0.4, 0.7, 0.95])
 @pytest.mark.parametrize("seed", range(3))
 def test_grey_portraits_are_refused(seed: int, ground: float) -> None:
-    refusal(portrait(seed, ground))
+    assert refusal(portrait(seed, ground))
 
 
 @pytest.mark.parametrize(("ink", "paper"), [(0, 255), (60, 210), (255, 0), (220, 25)])
 @pytest.mark.parametrize("size", [11, 18, 30, 60])
 @pytest.mark.parametrize("angle", [0.0, 12.0])
 def test_pages_of_text_are_refused(ink: int, paper: int, size: int, angle: float) -> None:
-    refusal(page(ink, paper, size, angle=angle))
-    refusal(grainy(page(ink, paper, size, lines=6, angle=angle)))
+    assert refusal(page(ink, paper, size, angle=angle))
+    assert refusal(grainy(page(ink, paper, size, lines=6, angle=angle)))
 
 
 @pytest.mark.parametrize("shape", [(120, 150), (512, 512), (2000, 1400)])

@@ -25,7 +25,7 @@ _FAT_LEVEL = 0.20
 
 @dataclass(frozen=True)
 class Habitus:
-    """What the two breasts of a patient share; lengths in image heights.
+    """Body measures common to both breasts of a patient; lengths in image heights.
 
     depth : chest wall to nipple, 0.42..0.58
     half_height : of the breast on the detector, 0.36..0.45

@@ -21,7 +21,7 @@ _MIN_SIZE = 64
 
 
 class PhantomError(TrainingError, ValueError):
-    """What was asked for is nothing a phantom can show."""
+    """The requested phantom cannot be drawn."""
 
 
 @dataclass(frozen=True)

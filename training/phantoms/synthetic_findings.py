@@ -93,7 +93,7 @@ def _place(anatomy: Anatomy, plan: FindingPlan, view: str, radius: float) -> tup
 
 @dataclass(frozen=True)
 class _Layers:
-    """What a finding changes, each float32 of the patch's shape, 0..1: soft tissue, fat, calcium."""
+    """Changes by a finding, float32 arrays of the patch's shape, 0..1: soft tissue, fat, calcium."""
 
     tissue: np.ndarray | None = None
     fat: np.ndarray | None = None
