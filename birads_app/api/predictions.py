@@ -2,40 +2,16 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, request, url_for
+from flask import g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
+from werkzeug.exceptions import UnsupportedMediaType
 
+from birads_app.api.authentication import bp
 from birads_app.api.description import describe
 from birads_app.intake.ingest import check_count, ingest_exam
-from birads_app.records import assessments, exams, tokens
-from birads_app.records.schema import Exam, Image, Role
+from birads_app.records import assessments, exams
+from birads_app.records.schema import Exam, Image
 from birads_app.terms.categories import DISCLAIMER
-from birads_app.web.errors import answer
-
-bp = Blueprint("api", __name__, url_prefix="/api/v1")
-_PUBLIC = {"api.openapi"}
-
-
-@bp.before_request
-def _authenticate() -> Response | None:
-    """Authenticate the user by token, before the body is read."""
-    if request.endpoint in _PUBLIC:
-        return None
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    user = tokens.user_of(token.strip()) if scheme.lower() == "bearer" else None
-    if user is None:
-        given = "This token is not known." if token else "No token was sent."
-        response = answer(
-            Unauthorized.code,
-            f"{given} Send `Authorization: Bearer TOKEN`; `flask token create NAME` makes a token.",
-        )
-        response.headers["WWW-Authenticate"] = 'Bearer realm="birads"'
-        return response
-    if request.method == "POST" and user.role == Role.AUDITOR:
-        return answer(403, "The token's account may look at exams, and take none in.")
-    g.api_user = user
-    return None
 
 
 @bp.post("/predictions")

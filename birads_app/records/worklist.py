@@ -41,10 +41,12 @@ class Query:
     """Query for the worklist.
 
     list, sort : a key of LISTS and of SORTS
+    status : only exams of this status; None for all of the list
     pseudonyms : complete or beginnings; empty for all
     category : predicted for the exam
     reader : name of the reader who signed the last assessment
-    since, until : days of arrival in UTC, inclusive
+    since, until : days of arrival in UTC, inclusive; ``since`` may be a moment
+    study_uids : Study Instance UIDs as stored; empty for all
     """
 
     list: str = "waiting"
@@ -52,13 +54,28 @@ class Query:
     pseudonyms: tuple[str, ...] = ()
     category: str | None = None
     reader: str | None = None
-    since: date | None = None
+    since: date | datetime | None = None
     until: date | None = None
+    status: Status | None = None
+    study_uids: tuple[str, ...] = ()
+
+    @property
+    def statuses(self) -> tuple[Status, ...]:
+        """Statuses of the selected exams."""
+        return LISTS[self.list] if self.status is None else (self.status,)
 
     @property
     def filtered(self) -> bool:
         """True if only some exams of the list are selected."""
         return self != Query(self.list, self.sort)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Place of an exam in the order of arrival, which stays when the exam is deleted."""
+
+    created_at: datetime
+    id: str
 
 
 @dataclass(frozen=True)
@@ -74,9 +91,16 @@ class WorklistPage:
 
 
 def page(
-    query: Query, *, after: str | None = None, before: str | None = None, per_page: int = PER_PAGE
+    query: Query,
+    *,
+    after: str | Position | None = None,
+    before: str | Position | None = None,
+    per_page: int = PER_PAGE,
 ) -> WorklistPage:
-    """Return the page after or before an exam, or the first page without one or if the exam no longer exists."""
+    """Return the page after or before an exam, or the first page without one or if the exam no longer exists.
+
+    The exam is given by its id or, in the order of arrival, by its position.
+    """
     anchor = _row(after or before)
     backwards = anchor is not None and not after
     rows = _rows(query, anchor, backwards, per_page + 1)
@@ -152,10 +176,10 @@ def _count(status: Status) -> int:
     return session().scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
-def _row(exam_id: str | None) -> Any:
+def _row(exam_id: str | Position | None) -> Any:
     """Return the sort values of an exam; None if there is no such exam."""
-    if exam_id is None:
-        return None
+    if exam_id is None or isinstance(exam_id, Position):
+        return exam_id
     columns = (Exam.id, Exam.created_at, Exam.p_suspicious, Exam.exam_date)
     return session().execute(select(*columns).where(Exam.id == exam_id)).first()
 
@@ -170,10 +194,11 @@ def _rows(
     rows: list[Any] = []
     conditions = (*conditions, *_filters(query))
     # The plus sign keeps SQLite from scanning a status instead of starting with the patient's few exams.
-    of_status = literal_column("+exams.status") if query.pseudonyms else Exam.status
+    few = query.pseudonyms or query.study_uids
+    of_status = literal_column("+exams.status") if few else Exam.status
     for part in _parts(value, anchor, name, falls, backwards):
         found: list[Any] = []
-        for status in LISTS[query.list]:
+        for status in query.statuses:
             wanted = select(Exam.id, value.label("value")).where(of_status == status, *part, *conditions)
             found += session().execute(_ordered(wanted, value, falling).limit(limit - len(rows))).all()
         # Either all rows of a part have a value, or none has.
@@ -211,15 +236,22 @@ def _filters(query: Query) -> list[ColumnElement[bool]]:
     if query.pseudonyms:
         of_patient = or_(*(_begins(Exam.pseudonym, text) for text in query.pseudonyms))
         found.append(Exam.id.in_(select(Exam.id).where(of_patient)))
+    if query.study_uids:
+        found.append(Exam.study_uid.in_(query.study_uids))
     if query.category:
         found.append(Exam.category == query.category)
     if query.reader:
         found.append(Exam.assessor_id == select(User.id).where(User.name == query.reader).scalar_subquery())
     if query.since:
-        found.append(Exam.created_at >= datetime.combine(query.since, time(), UTC))
+        found.append(Exam.created_at >= _start(query.since))
     if query.until:
         found.append(Exam.created_at <= datetime.combine(query.until, time.max, UTC))
     return found
+
+
+def _start(since: date | datetime) -> datetime:
+    """Return the beginning of a day in UTC; a moment is returned unchanged."""
+    return since if isinstance(since, datetime) else datetime.combine(since, time(), UTC)
 
 
 def _begins(column: Any, text: str) -> ColumnElement[bool]:

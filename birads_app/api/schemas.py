@@ -1,0 +1,194 @@
+"""Schemas of the OpenAPI description: the objects that the interface returns."""
+
+from typing import Any
+
+from birads_app.model.aggregation import STANDARD_VIEWS
+from birads_app.records.schema import Status
+from birads_app.terms.categories import CATEGORIES
+from birads_app.terms.lexicon import (
+    ASSESSMENTS,
+    ASSOCIATED,
+    CLOCK,
+    DENSITIES,
+    DEPTHS,
+    DESCRIPTORS,
+    FINDING_TYPES,
+    LARGEST_MM,
+    REGIONS,
+    SIDES,
+)
+
+_PROBABILITIES = {
+    "type": "object",
+    "description": "Calibrated probability of each category of the model; they sum to 1",
+    "propertyNames": {"enum": list(CATEGORIES)},
+    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+}
+
+
+def reference(name: str) -> dict[str, str]:
+    """Refer to a schema by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _exam() -> dict[str, Any]:
+    properties = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "model": {"type": "string", "description": "Name of the model that made the prediction"},
+        "demonstration": {"type": "boolean", "description": "True if the model is only a demonstration"},
+        "disclaimer": {"type": "string"},
+        "exam": {
+            "description": "Prediction for each breast and the exam; null if no image is a standard view",
+            "oneOf": [reference("Whole"), {"type": "null"}],
+        },
+        "images": {"type": "array", "items": reference("Image")},
+        "assessments": {
+            "type": "array",
+            "items": reference("Assessment"),
+            "description": "Signed assessments, newest first",
+        },
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _listed_exam() -> dict[str, Any]:
+    properties = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "url": {"type": "string", "description": "Address of the exam"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "status": {"type": "string", "enum": list(Status)},
+        "pseudonym": {"type": ["string", "null"], "description": "Of the patient; null if no file is DICOM"},
+        "study_uid": {"type": ["string", "null"], "description": "Study Instance UID as stored"},
+        "exam_date": {"type": ["string", "null"], "format": "date", "description": "As stored"},
+        "views": {"type": "string", "description": "Such as `R CC, L CC`; `?` if unknown"},
+        "images": {"type": "integer", "minimum": 0, "description": "Number of images"},
+        "model": {"type": ["string", "null"]},
+        "category": {"enum": [*CATEGORIES, None], "description": "Predicted for the exam"},
+        "assessed": {"enum": [*ASSESSMENTS, None], "description": "Category of the last signed assessment"},
+        "failure": {"type": "string", "description": "Reason why no image could be read; empty otherwise"},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _whole() -> dict[str, Any]:
+    code = {"type": "string", "enum": list(CATEGORIES)}
+    side = {"type": ["string", "null"], "enum": ["R", "L", None], "description": "null if unknown"}
+    views = {"type": "array", "items": {"type": "string", "enum": list(STANDARD_VIEWS)}}
+    breast = {
+        "laterality": side,
+        "category": code,
+        "probabilities": _PROBABILITIES,
+        "missing": {**views, "description": "Standard views that the exam lacks"},
+    }
+    properties = {
+        "category": {**code, "description": "That of the more suspicious breast"},
+        "rule": {"type": "string", "description": "Pooling of a breast's views"},
+        "absent": {"type": "array", "items": {"enum": ["R", "L"]}, "description": "Sides without an image"},
+        "left_out": {"type": "integer", "description": "Number of special views, which are excluded"},
+        "breasts": {
+            "type": "array",
+            "items": {"type": "object", "required": list(breast), "properties": breast},
+        },
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _image() -> dict[str, Any]:
+    properties = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "file": {
+            "type": "string",
+            "description": "file-1.dcm, ... in the order of the parts; the original name if de-identification is off",
+        },
+        "laterality": {"type": ["string", "null"], "description": "R or L; null if unknown"},
+        "view": {"type": ["string", "null"], "description": "Such as CC or MLO; null if unknown"},
+        "category": {"type": "string", "enum": list(CATEGORIES), "description": "BI-RADS category"},
+        "probabilities": _PROBABILITIES,
+        "possible": {
+            "type": "array",
+            "items": {"type": "string", "enum": list(CATEGORIES)},
+            "description": "90% prediction set: adjacent categories that contain the true one in 90% of patients "
+            "similar to the calibration set; empty if the model has none",
+        },
+        "warnings": {"type": "array", "items": {"type": "string"}},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _assessment() -> dict[str, Any]:
+    category = {"enum": list(ASSESSMENTS)}
+    properties = {
+        "reader": {"type": "string", "description": "Name of the radiologist's account"},
+        "at": {"type": "string", "format": "date-time"},
+        "signed": {"type": "boolean"},
+        "category": {"enum": [*ASSESSMENTS, None], "description": "Category of the more suspicious breast"},
+        "breasts": {
+            "type": "object",
+            "propertyNames": {"enum": list(SIDES)},
+            "additionalProperties": category,
+        },
+        "density": {"enum": [*DENSITIES, None]},
+        "findings": {"type": "array", "items": _finding()},
+        "text": {"type": "string"},
+        "second_look": {"type": "boolean", "description": "A second reading is requested"},
+    }
+    return _closed(properties, required=list(properties))
+
+
+def _finding() -> dict[str, Any]:
+    fraction = {"type": "number", "minimum": 0, "maximum": 1}
+    descriptors = {code: {"enum": list(descriptor.terms)} for code, descriptor in DESCRIPTORS.items()}
+    properties = {
+        "kind": {"enum": list(FINDING_TYPES)},
+        "descriptors": _closed(descriptors, required=[]),
+        "associated": {"type": "array", "items": {"enum": list(ASSOCIATED)}},
+        "side": {"enum": list(SIDES)},
+        "region": {"enum": list(REGIONS)},
+        "clock": {"type": "integer", "minimum": min(CLOCK), "maximum": max(CLOCK)},
+        "depth": {"enum": list(DEPTHS)},
+        "size_mm": {"type": "integer", "minimum": 1, "maximum": LARGEST_MM},
+        "image": {"type": "string", "description": "`id` of the image with the mark"},
+        "x": {**fraction, "description": "From the image's left edge"},
+        "y": {**fraction, "description": "From the image's upper edge"},
+    }
+    return _closed(properties, required=["kind"])
+
+
+def _closed(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _error() -> dict[str, Any]:
+    problem = {
+        "type": "object",
+        "required": ["file", "error"],
+        "properties": {"file": {"type": "string"}, "error": {"type": "string"}},
+    }
+    return {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {"type": "string", "description": "Message: what was received and what to do"},
+            "problems": {
+                "type": "array",
+                "description": "One entry for each rejected file; `file` is empty if it concerns all files",
+                "items": problem,
+            },
+        },
+    }
+
+
+SCHEMAS = {
+    "Exam": _exam(),
+    "ListedExam": _listed_exam(),
+    "Whole": _whole(),
+    "Image": _image(),
+    "Assessment": _assessment(),
+    "Error": _error(),
+}
