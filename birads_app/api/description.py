@@ -62,20 +62,28 @@ def _create() -> dict[str, Any]:
                 "type": "array",
                 "minItems": 1,
                 "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                "description": "DICOM, PNG, JPEG, TIFF, BMP or PGM; one part per image",
+                "description": "DICOM, PNG, JPEG, TIFF, BMP or PGM, one part per image; or ZIP archives of these",
             }
         },
     }
     return {
         "operationId": "createPrediction",
-        "summary": "Predict and store the images of one exam",
-        "description": "Either all files are stored or none; the response lists each rejected file.",
+        "summary": "Predict and store the images of one or several exams",
+        "description": "Each study becomes one exam. Either all files are stored or none; the response lists each "
+        "rejected file.",
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}},
         "responses": {
             "201": {
-                "description": "The stored exam with the AI result",
-                "headers": {"Location": {"description": "Address of the exam", "schema": {"type": "string"}}},
-                "content": _json("Exam"),
+                "description": "The stored exam with the AI result; `exams` if the files belong to several",
+                "headers": {
+                    "Location": {
+                        "description": "Address of the exam, if it is one",
+                        "schema": {"type": "string"},
+                    }
+                },
+                "content": {
+                    "application/json": {"schema": {"oneOf": [reference("Exam"), reference("SeveralExams")]}}
+                },
             },
             **_errors("400", "401", "403", "413", "415", "422", "503", "507"),
         },

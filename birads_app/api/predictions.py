@@ -8,7 +8,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from birads_app.api.authentication import bp
 from birads_app.api.description import describe
-from birads_app.intake.ingest import check_count, ingest_exam
+from birads_app.intake.ingest import base_name, check_count, ingest_studies
+from birads_app.intake.study_grouping import from_stream
 from birads_app.records import assessments, exams
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.categories import DISCLAIMER
@@ -16,14 +17,20 @@ from birads_app.terms.categories import DISCLAIMER
 
 @bp.post("/predictions")
 def create() -> ResponseReturnValue:
-    """Store the images of one exam and return the AI result of each."""
+    """Store the images of one or several exams and return the AI result of each image.
+
+    Answers with the exam, or with ``exams`` if the files belong to several.
+    """
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the images as multipart/form-data, each as a part named `file`.")
     parts = request.files.getlist("file")
     check_count(len(parts))
-    exam = ingest_exam(((part.filename or "", part.read()) for part in parts), g.api_user)
-    location = url_for("api.show", exam_id=exam.id)
-    return jsonify(_to_json(exam)), 201, {"Location": location}
+    uploads = [from_stream(base_name(part.filename or ""), part.stream) for part in parts]
+    stored = ingest_studies(uploads, g.api_user)
+    if len(stored) > 1:
+        return jsonify(exams=[_to_json(exam) for exam in stored]), 201
+    location = url_for("api.show", exam_id=stored[0].id)
+    return jsonify(_to_json(stored[0])), 201, {"Location": location}
 
 
 @bp.get("/predictions/<exam_id>")
@@ -78,7 +85,7 @@ def _whole_to_json(exam: Exam) -> dict[str, Any] | None:
 def _image_to_json(image: Image) -> dict[str, Any]:
     return {
         "id": image.id,
-        "file": image.filename,
+        "file": image.sent_name or image.filename,
         "laterality": image.laterality,
         "view": image.view,
         "category": image.category,

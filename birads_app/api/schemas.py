@@ -52,6 +52,14 @@ def _exam() -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
+def _several_exams() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["exams"],
+        "properties": {"exams": {"type": "array", "minItems": 2, "items": reference("Exam")}},
+    }
+
+
 def _listed_exam() -> dict[str, Any]:
     properties = {
         "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
@@ -99,7 +107,8 @@ def _image() -> dict[str, Any]:
         "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "file": {
             "type": "string",
-            "description": "file-1.dcm, ... in the order of the parts; the original name if de-identification is off",
+            "description": "Name as sent, in the response to the upload; for a file in an archive its path there. "
+            "Later file-1.dcm, ..., or the name as sent if de-identification is off",
         },
         "laterality": {"type": ["string", "null"], "description": "R or L; null if unknown"},
         "view": {"type": ["string", "null"], "description": "Such as CC or MLO; null if unknown"},
@@ -186,6 +195,7 @@ def _error() -> dict[str, Any]:
 
 SCHEMAS = {
     "Exam": _exam(),
+    "SeveralExams": _several_exams(),
     "ListedExam": _listed_exam(),
     "Whole": _whole(),
     "Image": _image(),

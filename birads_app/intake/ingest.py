@@ -99,9 +99,18 @@ def ingest_exam(
             if problems:
                 raise IntakeRefused(problems)
             check_count(len(exam.images))
-        return exams.store(exam, draft, user)
+        return _store(exam, draft, user)
     finally:
         files.discard(draft)
+
+
+def _store(exam: Exam, draft: Path, user: User) -> Exam:
+    """Store an exam; the images of the returned one know their names as sent."""
+    sent_names = {image.id: image.sent_name for image in exam.images}
+    stored = exams.store(exam, draft, user)
+    for image in stored.images:
+        image.sent_name = sent_names.get(image.id, "")
+    return stored
 
 
 def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
@@ -163,7 +172,7 @@ def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         if problems := [problem for _, found_problems in predicted for problem in found_problems]:
             raise IntakeRefused(problems)
         for (exam, _), draft in zip(predicted, drafts, strict=True):
-            taken.append(exams.store(exam, draft, user))
+            taken.append(_store(exam, draft, user))
         return taken
     except BaseException:
         for exam in taken:
@@ -209,7 +218,11 @@ def check_count(count: int) -> None:
 
 def base_name(filename: str) -> str:
     """Return the last part of an uploaded file's name, printable and shortened; shown, never used as a path."""
-    name = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    return printable(filename.replace("\\", "/").rsplit("/", 1)[-1])
+
+
+def printable(name: str) -> str:
+    """Return a name without control characters, shortened; "unnamed" if nothing is left."""
     name = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C").strip()
     return name[:_FILENAME_MAX] or "unnamed"
 
@@ -241,6 +254,7 @@ def _read_all(
             if problems and not partial:
                 continue  # nothing will be stored; the rest is only checked for problems
             image = _image(exam, name, file, prediction)
+            image.sent_name = printable(filename)
             if identity is not None:
                 identity = _with_instance(identity, image, file)
             overlays = _overlays(file.mammogram, prediction)

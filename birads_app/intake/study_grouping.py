@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import IO
 
 from birads_app.deid.identity import patient_key, read_identity
 from birads_app.imaging.dicom import parser
@@ -27,6 +28,16 @@ class Upload:
 
     name: str
     read: Callable[[], bytes]
+
+
+def from_stream(name: str, stream: IO[bytes]) -> Upload:
+    """Wrap a submitted file so that it can be read repeatedly."""
+
+    def read() -> bytes:
+        stream.seek(0)
+        return stream.read()
+
+    return Upload(name, read)
 
 
 def unpack(uploads: Iterable[Upload], most: int) -> list[Upload]:

@@ -264,6 +264,8 @@ class Image(Base):
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     sop_class: Mapped[str | None] = mapped_column(String(64))
     exam: Mapped[Exam] = relationship(back_populates="images")
+    # Name as sent, for the answer to an upload; never stored, because it may contain the patient's.
+    sent_name = ""
 
 
 class Assessment(Base):

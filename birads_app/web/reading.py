@@ -22,12 +22,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
-from werkzeug.datastructures import FileStorage
 
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
-from birads_app.intake.study_grouping import Upload
+from birads_app.intake.study_grouping import Upload, from_stream
 from birads_app.model.bundles import Bundle
 from birads_app.records import audit_log, exams, files, users, worklist
 from birads_app.records.errors import NotFound
@@ -120,17 +119,8 @@ def upload() -> ResponseReturnValue:
     """Upload the images of one or more exams, grouped by study."""
     if request.method != "POST":
         return _upload_page([], 200)
-    return _read([_sent(file) for file in request.files.getlist("files") if file.filename])
-
-
-def _sent(file: FileStorage) -> Upload:
-    """Wrap a submitted file so that it can be read repeatedly."""
-
-    def read() -> bytes:
-        file.stream.seek(0)
-        return file.stream.read()
-
-    return Upload(file.filename or "", read)
+    sent = [(file.filename, file.stream) for file in request.files.getlist("files")]
+    return _read([from_stream(name, stream) for name, stream in sent if name])
 
 
 @bp.post("/samples")

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from birads_app.records import exams
+from birads_app.records import database, exams
 from tests.support.factories import bearer, mammogram_dicom, mammogram_png, post_files, sign_in
 
 pytestmark = pytest.mark.usefixtures("serving_app")
@@ -30,7 +30,7 @@ def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
     }
     assert answer.location == f"{URL}/{answer.json['id']}"
     first, second = answer.json["images"]
-    assert (first["file"], second["file"]) == ("file-1.dcm", "file-2.png")
+    assert (first["file"], second["file"]) == ("left cc.dcm", "other.png")
     for image in (first, second):
         assert sum(image["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert image["category"] == max(image["probabilities"], key=image["probabilities"].get)
@@ -49,7 +49,8 @@ def test_it_names_the_possible_categories_where_the_model_promises_them(
     monkeypatch.setattr(predictor, "bundle", replace(predictor.bundle, threshold=1.0))
     created = post_files(client, token, sent)
     assert created.json["images"][0]["possible"] == list(predictor.bundle.classes)
-    assert client.get(created.location, headers=bearer(token)).json == created.json
+    (again,) = client.get(created.location, headers=bearer(token)).json["images"]
+    assert again["possible"] == created.json["images"][0]["possible"]
     monkeypatch.setattr(predictor, "bundle", replace(predictor.bundle, threshold=0.0))
     (image,) = post_files(client, token, sent).json["images"]
     assert image["possible"] == [image["category"]]
@@ -71,7 +72,9 @@ def test_it_can_be_fetched_again(client: FlaskClient, token: str) -> None:
     sent = post_files(client, token, ("a.png", mammogram_png()))
     fetched = client.get(sent.location, headers=bearer(token))
     assert fetched.status_code == 200
-    assert fetched.json == sent.json
+    assert fetched.json["images"][0]["file"] == "file-1.png"
+    (image,) = sent.json["images"]
+    assert fetched.json == {**sent.json, "images": [{**image, "file": "file-1.png"}]}
     assert client.get(f"{URL}/{'0' * 32}", headers=bearer(token)).status_code == 404
 
 
@@ -87,18 +90,32 @@ def test_two_files_of_one_name_are_two_images(client: FlaskClient, token: str) -
     answer = post_files(client, token, ("same.png", mammogram_png(1)), ("same.png", mammogram_png(2)))
     assert answer.status_code == 201
     first, second = answer.json["images"]
-    assert (first["file"], second["file"]) == ("file-1.png", "file-2.png")
+    assert first["file"] == second["file"] == "same.png"
+    stored = client.get(answer.location, headers=bearer(token)).json["images"]
+    assert [image["file"] for image in stored] == ["file-1.png", "file-2.png"]
     assert first["probabilities"] != second["probabilities"]
 
 
-def test_names_are_neutral_or_base_names(
+def test_names_as_sent_are_answered_once_and_not_stored(
+    app: Flask, client: FlaskClient, token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = post_files(client, token, ("../../etc/Doe Jane\u202e.png", mammogram_png()))
+    assert answer.json["images"][0]["file"] == "Doe Jane.png"
+    assert client.get(answer.location, headers=bearer(token)).json["images"][0]["file"] == "file-1.png"
+    with app.app_context():
+        database.session().connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        stored = b"".join(path.read_bytes() for path in Path(app.instance_path).rglob("*") if path.is_file())
+    assert b"Doe Jane" not in stored and "Doe Jane" not in caplog.text
+
+
+def test_names_as_sent_are_kept_without_deidentification(
     app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = ("../../etc/pass\u202ewd.png", mammogram_png())
-    assert post_files(client, token, sent).json["images"][0]["file"] == "file-1.png"
     kept = app.extensions["birads_settings"].model_copy(update={"deidentify": False})
     monkeypatch.setitem(app.extensions, "birads_settings", kept)
-    assert post_files(client, token, sent).json["images"][0]["file"] == "passwd.png"
+    answer = post_files(client, token, ("../../etc/pass\u202ewd.png", mammogram_png()))
+    assert answer.json["images"][0]["file"] == "passwd.png"
+    assert client.get(answer.location, headers=bearer(token)).json == answer.json
 
 
 def test_a_session_is_no_token(app: Flask, client: FlaskClient, token: str) -> None:
