@@ -32,6 +32,8 @@ BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
 REPORT, OOD_DETECTOR, OOD_CARD = "report.html", "ood.npz", "ood.md"
 # Names of these two files in bundles of earlier versions.
 _FORMER_DETECTOR, _FORMER_CARD = "familiarity.npz", "familiarity.md"
+# In the manifest's entry of a file that is being replaced: SHA-256 of the previous content.
+_FORMER_DIGEST = "former_sha256"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
 _OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD, _FORMER_DETECTOR, _FORMER_CARD)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -183,6 +185,31 @@ def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figure
     atomic.write(path / MANIFEST, _to_json({**manifest, "ood": figures, "files": files}), sync=True)
 
 
+def replace_card(path: Path, card: str, ood_section: str | None = None) -> None:
+    """Replace the model card of a bundle, and its OOD section if given.
+
+    The bundle is valid at all times: while the files are replaced, the manifest lists their old and new checksums.
+
+    Raises
+    ------
+    BundleError
+        The bundle is missing or damaged, or has no OOD section to replace.
+    """
+    manifest = load(path).manifest
+    contents = {CARD: card.encode(), **({OOD_CARD: ood_section.encode()} if ood_section is not None else {})}
+    for file in contents:
+        _verify_file(path / file, manifest["files"].get(file))
+    new = {file: _entry(data) for file, data in contents.items()}
+    both = {
+        file: {**entry, _FORMER_DIGEST: _entry((path / file).read_bytes())["sha256"]}
+        for file, entry in new.items()
+    }
+    atomic.write(path / MANIFEST, _to_json({**manifest, "files": manifest["files"] | both}), sync=True)
+    for file, data in contents.items():
+        atomic.write(path / file, data, sync=True)
+    atomic.write(path / MANIFEST, _to_json({**manifest, "files": manifest["files"] | new}), sync=True)
+
+
 def check_name(name: str) -> str:
     """Return a valid bundle name unchanged; raises BundleError otherwise."""
     if not _NAME.fullmatch(name):
@@ -283,7 +310,7 @@ def _verify_file(file: Path, expected: Any) -> None:
                 reason=str(error.strerror),
             )
         ) from error
-    if digest != expected.get("sha256"):
+    if digest not in (expected.get("sha256"), expected.get(_FORMER_DIGEST)):
         raise BundleError(
             msg(
                 "bundle-file-changed",

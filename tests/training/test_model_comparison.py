@@ -54,13 +54,17 @@ def test_a_candidate_that_knows_the_truth_is_seen_to(material: Material) -> None
     assert figures.kau.figures["accuracy"].value == pytest.approx(1 / 3)
     assert figures.as_dict()[CESM]["breasts"]["pooling"] == found.pooling
     assert figures.cesm.prediction_sets is not None
+    stored = figures.as_dict()[DDSM]
+    test = material.parts[DDSM].test
+    patients = {material.sources[DDSM].patients[row] for row in test}
+    assert (stored["images"], stored["patients"]) == (len(test), len(patients))
 
 
 def test_all_stand_in_one_table(material: Material) -> None:
     constant = ComparedModel("always 4", lambda squares: np.tile([0, 0, 0, 1.0, 0], (len(squares), 1)), 1.0)
     knowing = model_comparison.calibrated("by grey", by_grey, material)
     lines = model_comparison.table(
-        [model_comparison.measure(one, material) for one in (knowing, constant)]
+        {one.title: model_comparison.measure(one, material).as_dict() for one in (knowing, constant)}
     ).split("\n")
     assert lines[0] == "| figure (95 % confidence interval) | by grey | always 4 |"
     (kappa,) = (line for line in lines if line.startswith("| CDD-CESM: Quadratic kappa |"))

@@ -14,6 +14,7 @@ from training.config import Site, TrainConfig
 from training.data import smote
 from training.pipeline import train
 from training.pipeline.result import FinishedTraining
+from training.presets import stored_card
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KAU = ROOT.parent / "shared" / "data" / "kau-bcmd-sample"
@@ -81,6 +82,11 @@ def test_page_and_card_say_what_the_file_says(known, page, trained) -> None:
         assert name in page and version in page
     for setting in known["settings"]:
         assert f">{setting}<" in page
+
+
+def test_the_card_is_rendered_again_from_the_file(trained) -> None:
+    bundle = bundles.load(trained.path)
+    assert stored_card.render(bundle) == (bundle.card, None)
 
 
 def test_the_page_stands_by_itself_and_names_no_patient_and_no_file(page, phantoms) -> None:

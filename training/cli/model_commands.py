@@ -54,6 +54,20 @@ def show(name: str) -> None:
         click.echo(card(Path(settings().models), name))
 
 
+@models.command("card")
+@click.argument("name")
+def write_card(name: str) -> None:
+    """Write a model's card again from its stored figures."""
+    from birads_app.model import bundles
+    from birads_app.model.registry import find
+    from training.presets.stored_card import render
+
+    with one_line_errors():
+        bundle = find(Path(settings().models), name)
+        bundles.replace_card(bundle.path, *render(bundle))
+        click.echo(f"Wrote the card of {name}: {bundle.path / bundles.CARD}")
+
+
 @models.command("verify")
 @click.argument("name")
 def verify(name: str) -> None:

@@ -94,19 +94,20 @@ def train_demonstration(
         )
         served = calibrated(name, in_parts(maps, logits), material)
         ours, *others = _measured([served, *compared], data, site, config, material)
-        facts = _facts(run, material, config, served)
+        manifest = _manifest(material, config, served)
+        record = {
+            **ours.as_dict(),
+            "compared": {one.title: one.as_dict() for one in others},
+            "history": run.state["history"],
+        }
         written = bundles.write(
             site.models,
             name,
-            manifest=_manifest(facts, config),
-            card=demonstration_card.card(name, facts, ours, others),
+            manifest=manifest,
+            card=demonstration_card.card(name, manifest, record),
             backbone=backbone.read_bytes(),
             head=head.read_bytes(),
-            evaluation={
-                **ours.as_dict(),
-                "compared": {one.title: one.as_dict() for one in others},
-                "history": facts["history"],
-            },
+            evaluation=record,
         )
         demonstration_ood.fit(written, data, site)
     return written
@@ -116,7 +117,8 @@ def compare(data: Path, paths: Sequence[Path], site: Site, config: Demonstration
     """Return bundles and logistic regression compared on the held-out patients, as a Markdown table."""
     material = _read(data, config)
     candidates = [of_bundle(path, site, config.size) for path in paths]
-    return table(_measured(candidates, data, site, config, material))
+    measured = _measured(candidates, data, site, config, material)
+    return table({one.title: one.as_dict() for one in measured})
 
 
 def _read(data: Path, config: DemonstrationConfig) -> Material:
@@ -239,42 +241,25 @@ def _serving_graphs(run: FineTuning, config: DemonstrationConfig, work: Path) ->
     return paths
 
 
-def _facts(
-    run: FineTuning, material: Material, config: DemonstrationConfig, served: ComparedModel
-) -> dict[str, Any]:
-    """Facts for card and manifest besides the figures."""
+def _manifest(material: Material, config: DemonstrationConfig, served: ComparedModel) -> dict[str, Any]:
     images = {
         name: [len(part.training), len(part.validation), len(part.test)]
         for name, part in material.parts.items()
     }
     images[PHANTOMS] = [4 * config.phantom_patients, 0, 0]
     images[KAU] = [0, 0, len(material.sources[KAU].labels)]
-    ddsm = material.sources[DDSM].patients
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "size": config.size,
-        "temperature": served.temperature,
-        "threshold": served.threshold,
-        "pooling": served.pooling,
-        "images": images,
-        "ddsm_patients": len({ddsm[row] for row in material.parts[DDSM].test}),
-        "history": run.state["history"],
-    }
-
-
-def _manifest(facts: dict[str, Any], config: DemonstrationConfig) -> dict[str, Any]:
     return {
         "classes": list(CLASSES),
         "demonstration": True,
         "preprocessing": {"version": preprocess.VERSION, "size": config.size},
         "head": {"kind": "dense"},
-        "temperature": facts["temperature"],
-        "prediction_set": {"level": conformal.LEVEL, "threshold": facts["threshold"]},
-        "exam_rule": facts["pooling"],
-        "created": facts["created"],
+        "temperature": served.temperature,
+        "prediction_set": {"level": conformal.LEVEL, "threshold": served.threshold},
+        "exam_rule": served.pooling,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "backbone": {
             "network": "ResNet50",
             "weights": "fine-tuned from ImageNet up to conv4 on mammograms and phantoms",
         },
-        "training": {**asdict(config), "images": facts["images"]},
+        "training": {**asdict(config), "images": images},
     }

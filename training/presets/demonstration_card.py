@@ -1,28 +1,40 @@
-"""Model card of the demonstration model."""
+"""Model card of the demonstration model, written from its manifest and evaluation record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from birads_app.terms.categories import DISCLAIMER
-from training.evaluation.bootstrap import Interval
 from training.presets.demonstration_data import CESM, DDSM, KAU, LICENCES, PHANTOMS
-from training.presets.model_comparison import PARTIAL_NAMES, ModelFigures, table
-from training.report.text import breasts, figures_table, grid_table, markdown_table, prediction_sets
+from training.presets.model_comparison import PARTIAL_NAMES, table
+from training.report.text import (
+    breasts,
+    figures_table,
+    grid_table,
+    interval,
+    markdown_table,
+    prediction_sets,
+)
 
 _TEMPLATE = Path(__file__).with_name("demonstration_card.md")
 
 
-def card(name: str, facts: dict[str, Any], ours: ModelFigures, others: Sequence[ModelFigures]) -> str:
-    """Return the model card in Markdown."""
-    cesm, ddsm, kau = ours.cesm, ours.ddsm, ours.kau
-    images, curve = facts["images"], facts["history"]
+def card(name: str, manifest: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    """Return the model card in Markdown.
+
+    Parameters
+    ----------
+    manifest, record : contents of ``manifest.json`` and ``evaluation.json``
+    """
+    cesm, ddsm, kau = record[CESM], record[DDSM], record[KAU]
+    images, curve = manifest["training"]["images"], record["history"]
+    before, after = cesm["before"], cesm["after"]
     return _TEMPLATE.read_text("utf-8").format(
         name=name,
         disclaimer=DISCLAIMER,
-        size=facts["size"],
-        created=facts["created"],
-        temperature=facts["temperature"],
+        size=manifest["preprocessing"]["size"],
+        created=manifest["created"],
+        temperature=manifest["temperature"],
         sources=markdown_table(
             ["source", "training", "validation", "test", "labels", "licence"],
             [
@@ -35,17 +47,20 @@ def card(name: str, facts: dict[str, Any], ours: ModelFigures, others: Sequence[
         last_loss=curve[-1]["validation_loss"],
         curve=_curve_table(curve),
         cesm=cesm,
-        cesm_figures=figures_table(cesm.as_dict()),
-        cesm_grid=grid_table(cesm.as_dict()),
-        cesm_sets=prediction_sets(cesm.as_dict()),
-        cesm_breasts=breasts(ours.as_dict()[CESM]),
-        ddsm_images=images[DDSM][2],
-        ddsm_patients=facts["ddsm_patients"],
+        cesm_figures=figures_table(cesm),
+        cesm_grid=grid_table(cesm),
+        ece_before=interval(before["ece"]),
+        ece_after=interval(after["ece"]),
+        brier_before=interval(before["brier"]),
+        brier_after=interval(after["brier"]),
+        cesm_sets=prediction_sets(cesm),
+        cesm_breasts=breasts(cesm),
+        ddsm=ddsm,
         ddsm_figures=_partial_table(ddsm),
         kau=kau,
-        kau_figures=figures_table(kau.as_dict()),
-        kau_grid=grid_table(kau.as_dict()),
-        compared=table([ours, *others]),
+        kau_figures=figures_table(kau),
+        kau_grid=grid_table(kau),
+        compared=table({name: record, **record["compared"]}),
     )
 
 
@@ -60,8 +75,8 @@ def _curve_table(curve: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _partial_table(figures: dict[str, Interval]) -> str:
+def _partial_table(figures: Mapping[str, Any]) -> str:
     return markdown_table(
         ["figure", "value (95 % confidence interval)"],
-        [[PARTIAL_NAMES[key], str(figure)] for key, figure in figures.items()],
+        [[title, interval(figures[key])] for key, title in PARTIAL_NAMES.items()],
     )

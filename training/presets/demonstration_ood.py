@@ -3,9 +3,10 @@
 The training images are read and drawn again; the model itself does not change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,18 +71,19 @@ def fit(path: Path, data: Path, site: Site) -> str:
     training = features(np.concatenate([_part(material, "training"), phantoms.squares]))
     detector = ood.fit(training, features(_part(material, "validation")))
     tests = list(_try(detector, features, material, bundle.size))
-    section = card(detector, tests)
     figures = {
         "training_images": len(detector.training_points),
         "validation_images": len(detector.tried),
         "tests": [asdict(test) for test in tests],
     }
+    section = card(figures)
     bundles.add_ood_detector(path, detector, section, figures)
     return section
 
 
-def card(detector: OodDetector, tests: Sequence[OodTest]) -> str:
-    """Return the detector's section of the model card in Markdown."""
+def card(figures: Mapping[str, Any]) -> str:
+    """Return the detector's section of the model card in Markdown, from the manifest's entry ``ood``."""
+    tests = [OodTest(**test) for test in figures["tests"]]
     rows = [
         [
             test.title,
@@ -92,11 +94,12 @@ def card(detector: OodDetector, tests: Sequence[OodTest]) -> str:
         ]
         for test in tests
     ]
+    known, tried = figures["training_images"], figures["validation_images"]
     return f"""\
 ## Out-of-distribution images
 
-An image is flagged as out-of-distribution (OOD) if it is further from the {len(detector.training_points)} training
-images than 99 % of the {len(detector.tried)} validation images. The distance is that to the nearest training image,
+An image is flagged as out-of-distribution (OOD) if it is further from the {known} training
+images than 99 % of the {tried} validation images. The distance is that to the nearest training image,
 between averages of the last feature map. Results on images that pass the quality check:
 
 {markdown_table(["images", "tested", "flagged", "rejected before", "AUC"], rows)}

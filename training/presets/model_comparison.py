@@ -1,7 +1,9 @@
 """Comparison of models on the held-out patients of the demonstration preset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +83,25 @@ def exact(answers: SourcePredictions, temperature: float, threshold: float | Non
     )
 
 
-def partial(answers: SourcePredictions, temperature: float) -> dict[str, Interval]:
-    """Figures on a source whose labels are normal, benign or cancer."""
+@dataclass(frozen=True)
+class PartialEvaluation:
+    """Figures on ``images`` images of ``patients`` patients whose labels are normal, benign or cancer.
+
+    figures : by the keys of PARTIAL_NAMES
+    """
+
+    images: int
+    patients: int
+    figures: dict[str, Interval]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the entry for ``evaluation.json``."""
+        figures = {key: asdict(figure) for key, figure in self.figures.items()}
+        return {"images": self.images, "patients": self.patients, **figures}
+
+
+def partial(answers: SourcePredictions, temperature: float) -> PartialEvaluation:
+    """Evaluate on a source whose labels are normal, benign or cancer."""
     probabilities = softmax(answers.logits, temperature)
     labels, suspicious = answers.labels, probabilities[:, 3:].sum(axis=1)
     allowed = answers.source.possible[answers.rows]
@@ -93,7 +112,7 @@ def partial(answers: SourcePredictions, temperature: float) -> dict[str, Interva
     for other in ("normal", "benign"):
         among = np.isin(labels, ("cancer", other))
         figures[f"auc_cancer_{other}"] = interval(area(samples, suspicious, labels == "cancer", among))
-    return figures
+    return PartialEvaluation(len(labels), len(set(answers.patients)), figures)
 
 
 @dataclass(frozen=True)
@@ -123,14 +142,17 @@ class ModelFigures:
     title: str
     cesm: Evaluation
     breasts: per_breast.BreastEvaluation | None
-    ddsm: dict[str, Interval]
+    ddsm: PartialEvaluation
     kau: Evaluation
 
     def as_dict(self) -> dict[str, Any]:
         """As evaluation.json has them."""
-        ddsm = {key: asdict(figure) for key, figure in self.ddsm.items()}
         together = self.breasts.as_dict() if self.breasts else None
-        return {CESM: {**self.cesm.as_dict(), "breasts": together}, DDSM: ddsm, KAU: self.kau.as_dict()}
+        return {
+            CESM: {**self.cesm.as_dict(), "breasts": together},
+            DDSM: self.ddsm.as_dict(),
+            KAU: self.kau.as_dict(),
+        }
 
 
 def in_parts(maps: Judge, logits: Judge) -> Judge:
@@ -217,20 +239,21 @@ def measure(candidate: ComparedModel, material: Material) -> ModelFigures:
     )
 
 
-def table(candidates: Sequence[ModelFigures]) -> str:
-    """All candidates' figures on the same patients, as a Markdown table."""
+def table(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the figures of several models on the same patients, as a Markdown table.
+
+    Parameters
+    ----------
+    models : by title, the contents of :meth:`ModelFigures.as_dict`
+    """
+
+    def row(source: str, title: str, *keys: str) -> list[str]:
+        figures = [reduce(getitem, keys, model[source]) for model in models.values()]
+        return [f"{source}: {title}", *(str(Interval(**figure)) for figure in figures)]
+
     rows = [
-        *(
-            [f"CDD-CESM: {FIGURE_NAMES[name]}", *(str(one.cesm.figures[name]) for one in candidates)]
-            for name in candidates[0].cesm.figures
-        ),
-        *(
-            [f"DDSM: {title}", *(str(one.ddsm[name]) for one in candidates)]
-            for name, title in PARTIAL_NAMES.items()
-        ),
-        *(
-            [f"KAU-BCMD: {FIGURE_NAMES[name]}", *(str(one.kau.figures[name]) for one in candidates)]
-            for name in ("accuracy", "kappa")
-        ),
+        *(row(CESM, title, "figures", key) for key, title in FIGURE_NAMES.items()),
+        *(row(DDSM, title, key) for key, title in PARTIAL_NAMES.items()),
+        *(row(KAU, FIGURE_NAMES[key], "figures", key) for key in ("accuracy", "kappa")),
     ]
-    return markdown_table(["figure (95 % confidence interval)", *(one.title for one in candidates)], rows)
+    return markdown_table(["figure (95 % confidence interval)", *models], rows)

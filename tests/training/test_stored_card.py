@@ -1,0 +1,90 @@
+"""Model cards are rendered again from stored figures, by the code that wrote them after training."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.files import atomic
+from birads_app.model import bundles
+from birads_app.terms.errors import BundleError
+from training.presets import stored_card
+
+
+@pytest.fixture
+def shipped(models: Path, tmp_path: Path) -> Path:
+    """A copy of the shipped bundle."""
+    return shutil.copytree(models / "birads-demo", tmp_path / "birads-demo")
+
+
+def change(path: Path, file: str, content: str) -> None:
+    """Replace a file of a bundle and its checksum."""
+    manifest = json.loads((path / bundles.MANIFEST).read_text())
+    (path / file).write_text(content)
+    manifest["files"][file] = bundles._entry(content.encode())
+    (path / bundles.MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_the_shipped_card_is_what_its_figures_render(models: Path) -> None:
+    path = models / "birads-demo"
+    card, section = stored_card.render(bundles.load(path))
+    assert card == (path / bundles.CARD).read_text("utf-8")
+    assert section == (path / bundles.OOD_CARD).read_text("utf-8")
+
+
+def test_every_figure_comes_from_the_record(shipped: Path) -> None:
+    record = json.loads((shipped / bundles.EVALUATION).read_text())
+    record["DDSM"]["patients"] = 4711
+    record["CDD-CESM"]["before"]["ece"] = {"value": 0.111, "low": 0.101, "high": 0.121}
+    change(shipped, bundles.EVALUATION, json.dumps(record))
+    card, _ = stored_card.render(bundles.load(shipped))
+    assert "of 4711 held-out patients" in card and "(ECE) 0.111 (0.101 to 0.121) before" in card
+
+
+def test_the_command_writes_the_card(app: Flask, runner: FlaskCliRunner, folder: Path, models: Path) -> None:
+    path = Path(app.extensions["birads_settings"].models) / "birads-demo"
+    shutil.rmtree(path)
+    shutil.copytree(models / "birads-demo", path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    for file in (bundles.CARD, bundles.OOD_CARD):
+        change(path, file, "an older text\n")
+    result = runner.invoke(args=["models", "card", "birads-demo"])
+    assert result.exit_code == 0 and f"Wrote the card of birads-demo: {path / 'README.md'}" in result.output
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+    assert "demonstration model" in bundles.load(path).card.lower()
+
+
+def test_models_without_the_figures_keep_their_card(runner: FlaskCliRunner, folder: Path) -> None:
+    before = bundles.load(folder / "birads-demo").card
+    result = runner.invoke(args=["models", "card", "birads-demo"])
+    assert result.exit_code == 1 and "cannot be rendered" in result.output and "lacks" in result.output
+    assert "Traceback" not in result.output
+    assert bundles.load(folder / "birads-demo").card == before
+
+
+def test_the_bundle_is_valid_whenever_it_is_interrupted(shipped: Path, monkeypatch) -> None:
+    write, left = atomic.write, 0
+
+    def stop(path: Path, data: bytes, *, sync: bool) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        write(path, data, sync=sync)
+
+    monkeypatch.setattr(atomic, "write", stop)
+    for writes in range(4):
+        left = writes
+        with pytest.raises(KeyboardInterrupt):
+            bundles.replace_card(shipped, f"card {writes}\n", f"section {writes}\n")
+        assert bundles.load(shipped).card
+    left = 4
+    bundles.replace_card(shipped, "card\n", "section\n")
+    assert bundles.load(shipped).card == "card\n\nsection\n"
+    assert "former" not in (shipped / bundles.MANIFEST).read_text()
+    (shipped / bundles.CARD).write_text("changed by hand\n")
+    with pytest.raises(BundleError, match=r"README\.md of model birads-demo was changed"):
+        bundles.replace_card(shipped, "card\n")
