@@ -180,6 +180,7 @@ def test_a_foreign_transfer_syntax_is_named(syntax: uid.UID) -> None:
 
 def test_a_syntax_that_the_pixel_data_contradicts() -> None:
     built = dicom_files.dataset(picture())
+    built.PixelData += bytes(2)  # not the size of the uncompressed image either
     built.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     data = dicom_files.as_bytes(built)
     forged = data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0")

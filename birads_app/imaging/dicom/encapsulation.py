@@ -13,12 +13,18 @@ from itertools import pairwise
 from birads_app.terms.errors import UnreadableImage
 from birads_app.terms.messages import msg
 
-_END = b"\xff\xd9"  # end of JPEG, JPEG-LS and JPEG 2000 codestreams
-_PADDING = 16  # bytes of padding after it that are tolerated
+_STARTS = (b"\xff\xd8", b"\xff\x4f")  # of JPEG and JPEG-LS; of JPEG 2000
+_END = b"\xff\xd9"  # of all three; coded data never contains it
+_TAIL = 64  # bytes that are searched for the end first
+_JP2 = b"\x00\x00\x00\x0cjP  "  # start of a JPEG 2000 file
+_JP2_HEAD = 1 << 16  # bytes of it that are searched for the codestream
+_J2K = b"\xff\x4f\xff\x51"
 
 
 def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryview]:
     """Join fragments into frames; frames of one fragment, the usual case, are not copied.
+
+    What surrounds a codestream is left out: padding and stray bytes behind its end, the boxes of a JPEG 2000 file.
 
     Parameters
     ----------
@@ -46,12 +52,36 @@ def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryv
                 groups=len(groups) if fragments else 0,
             )
         )
-    return [group[0] if len(group) == 1 else memoryview(b"".join(group)) for group in groups]
+    joined = (group[0] if len(group) == 1 else memoryview(b"".join(group)) for group in groups)
+    return [_codestream(frame) for frame in joined]
 
 
 def is_whole(frame: memoryview) -> bool:
-    """Return True if a codestream ends with the marker of JPEG, JPEG-LS and JPEG 2000."""
-    return _END in bytes(frame[-_PADDING:])
+    """Return True if a codestream contains the end marker of JPEG, JPEG-LS and JPEG 2000."""
+    return _end(frame) > 0
+
+
+def without_fill(frame: memoryview) -> memoryview:
+    """Remove bytes FF, or else a single 00, before the end marker that ends a frame."""
+    body = bytes(frame[: -len(_END)])
+    return memoryview((body.rstrip(b"\xff") if body[-1:] == b"\xff" else body.removesuffix(b"\x00")) + _END)
+
+
+def _codestream(frame: memoryview) -> memoryview:
+    """Return a frame without the bytes around its codestream; unchanged if it is RLE or has no end."""
+    if frame[: len(_JP2)] == _JP2:
+        start = bytes(frame[:_JP2_HEAD]).find(_J2K)
+        frame = frame[max(0, start) :]
+    return frame[: _end(frame) or None] if frame[:2] in _STARTS else frame
+
+
+def _end(frame: memoryview) -> int:
+    """Return the position behind the last end marker; 0 if there is none."""
+    near = bytes(frame[-_TAIL:]).rfind(_END)
+    if near >= 0:
+        return max(0, len(frame) - _TAIL) + near + len(_END)
+    anywhere = bytes(frame).rfind(_END)
+    return anywhere + len(_END) if anywhere >= 0 else 0
 
 
 def _by_offsets(table: memoryview, fragments: list[memoryview]) -> list[list[memoryview]]:

@@ -11,7 +11,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pydicom.config
@@ -28,6 +28,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from birads_app.imaging.dicom.syntax_detection import NATIVE, data_set_encoding, encoded_as
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, msg
@@ -43,6 +44,7 @@ _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+_ITEM_BYTES = b"\xfe\xff\x00\xe0"
 
 # Longer values are skipped: the longest one in use, a table of 65,536 words, has 128 KiB.
 _VALUE_MAX = 1 << 20
@@ -123,10 +125,30 @@ def read(data: bytes) -> DicomFile:
     _check_object(dataset)
     if found is None or found.tag != _PIXEL_DATA:
         raise _without_pixels(dataset, found)
-    if found.length == _UNDEFINED:
-        return DicomFile(dataset, syntax, tuple(_items(data, found.start)), True, notes)
     value = memoryview(data)[found.start : found.start + found.length]
-    return DicomFile(dataset, syntax, (value,), False, notes)
+    compressed = syntax not in NATIVE
+    if found.length == _UNDEFINED or (compressed and value[:4] == _ITEM_BYTES):
+        fragments = tuple(_items(value))
+        return _corrected(DicomFile(dataset, syntax, fragments, True, notes), encoded_as(fragments, syntax))
+    whole = compressed and len(value) - _size(dataset) in (0, 1)  # of uncompressed pixels
+    actual = ExplicitVRLittleEndian if whole else syntax
+    return _corrected(DicomFile(dataset, syntax, (value,), False, notes), actual)
+
+
+def _corrected(file: DicomFile, actual: UID) -> DicomFile:
+    """Replace a transfer syntax that the pixel data contradicts, with a note."""
+    if actual == file.syntax:
+        return file
+    note = msg("transfer-syntax-corrected", declared=file.syntax.name, actual=actual.name)
+    return replace(file, syntax=actual, notes=(*file.notes, note))
+
+
+def _size(dataset: Dataset) -> int:
+    """Return the bytes of all frames if they are not compressed; 0 if the header does not state them."""
+    stated = [text(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
+    frames = text(dataset, "NumberOfFrames") or "1"
+    rows, columns, bits, count = (int(value) if value.isdecimal() else 0 for value in (*stated, frames))
+    return rows * columns * bits // 8 * count
 
 
 def header(data: bytes) -> Dataset:
@@ -139,12 +161,18 @@ def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Mes
     declared, start, notes = _read_meta(data)
     if start == len(data):
         raise UnreadableImage(msg("dicom-cut-off"))
-    syntax = UID(declared) if declared else _guess_syntax(data[start : start + 6])
-    if syntax == DeflatedExplicitVRLittleEndian:
+    syntax = UID(declared or ExplicitVRLittleEndian)
+    deflated = syntax == DeflatedExplicitVRLittleEndian and not is_dicom(data[start : start + 16])
+    if deflated:
         data, start = _inflate(memoryview(data)[start:]), 0
+    encoding = data_set_encoding(data[start : start + 6], syntax)
+    if encoding != syntax and syntax in NATIVE and not deflated:
+        if declared:
+            notes += (msg("transfer-syntax-corrected", declared=syntax.name, actual=encoding.name),)
+        syntax = encoding
     stream = _Header(data)
     stream.seek(start)
-    dataset, found, _ = _elements(stream, syntax, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
+    dataset, found, _ = _elements(stream, encoding, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
     return data, syntax, dataset, found, notes
 
 
@@ -179,8 +207,9 @@ def _after_prefix(data: bytes, start: int) -> int:
 
 
 def _inflate(deflated: memoryview) -> bytes:
-    """Inflate a deflated data set (PS3.5 A.5), up to the limit."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    """Inflate a deflated data set (PS3.5 A.5), up to the limit; some programs write a zlib header before it."""
+    header = deflated[0] & 15 == 8 and int.from_bytes(deflated[:2], "big") % 31 == 0
+    inflater = zlib.decompressobj(zlib.MAX_WBITS if header else -zlib.MAX_WBITS)
     try:
         data = inflater.decompress(deflated, _INFLATED_MAX)
     except zlib.error as error:
@@ -200,10 +229,6 @@ def _inflate(deflated: memoryview) -> bytes:
 def _is_explicit(element: bytes) -> bool:
     """Return True if an element's fifth and sixth bytes are a value representation."""
     return element[4:6].isalpha() and element[4:6].isupper()
-
-
-def _guess_syntax(element: bytes) -> UID:
-    return ExplicitVRLittleEndian if _is_explicit(element) else ImplicitVRLittleEndian
 
 
 def _elements(
@@ -306,24 +331,24 @@ def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage
     return UnreadableImage(msg("dicom-no-image", kind=kind))
 
 
-def _items(data: bytes, position: int) -> Iterator[memoryview]:
+def _items(view: memoryview) -> Iterator[memoryview]:
     """Yield the items of encapsulated pixel data: the offset table, then the fragments.
 
     Raises UnreadableImage if an item extends beyond the file.
     """
-    view = memoryview(data)
-    while position + 8 <= len(data):
-        group, element, length = struct.unpack_from("<HHI", data, position)
+    position = 0
+    while position + 8 <= len(view):
+        group, element, length = struct.unpack_from("<HHI", view, position)
         tag = group << 16 | element
         if tag == _DELIMITER:
             return
         position += 8
-        if tag != _ITEM or length > len(data) - position:
+        if tag != _ITEM or length > len(view) - position:
             raise UnreadableImage(
                 msg(
                     "fragment-cut-off",
                     length=length,
-                    left=len(data) - position,
+                    left=len(view) - position,
                 )
             )
         yield view[position : position + length]

@@ -18,8 +18,9 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from rle.rle import decode_frame as decode_rle_frame
 
-from birads_app.imaging.dicom.encapsulation import encapsulated_frames, is_whole
+from birads_app.imaging.dicom.encapsulation import encapsulated_frames, is_whole, without_fill
 from birads_app.imaging.dicom.parser import DicomFile, text
+from birads_app.imaging.dicom.syntax_detection import NATIVE
 from birads_app.imaging.limits import check_size
 from birads_app.terms.errors import UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import msg
@@ -129,7 +130,7 @@ def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndar
     if syntax != uid.RLELossless and not is_whole(frame):
         raise UnreadableImage(msg("frame-cut-off"))
     try:
-        raw = CODECS[syntax](frame, expected)
+        raw = _decoded(syntax, frame, expected)
     except (RuntimeError, ValueError, OSError) as error:
         raise UnreadableImage(
             msg(
@@ -142,6 +143,17 @@ def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndar
     if syntax in _LOSSY and expected.high_bit == expected.bits_stored - 1:
         raw = _saturated(raw, expected.bits_stored)
     return _as_unsigned(raw)
+
+
+def _decoded(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndarray:
+    """Decode a frame; if that fails, once more without fill bytes before the end marker, which not all allow."""
+    try:
+        return CODECS[syntax](frame, expected)
+    except (RuntimeError, ValueError, OSError):
+        plain = without_fill(frame)
+        if syntax == uid.RLELossless or len(plain) == len(frame):
+            raise
+        return CODECS[syntax](plain, expected)
 
 
 def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
@@ -323,12 +335,6 @@ def _compare(expected: Layout, rows: int, columns: int, components: int) -> None
 
 
 _LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)
-NATIVE = (
-    uid.ImplicitVRLittleEndian,
-    uid.ExplicitVRLittleEndian,
-    uid.ExplicitVRBigEndian,
-    uid.DeflatedExplicitVRLittleEndian,
-)
 CODECS: dict[str, Callable[[memoryview, Layout], np.ndarray]] = {
     uid.RLELossless: _rle,
     uid.JPEGBaseline8Bit: _jpeg,

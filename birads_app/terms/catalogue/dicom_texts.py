@@ -73,6 +73,9 @@ DICOM = {
     "transfer-syntax-wrong": N_(
         "The header declares the transfer syntax %(syntax)s, but the pixel data is encoded differently."
     ),
+    "transfer-syntax-corrected": N_(
+        "The file is encoded as %(actual)s, not as %(declared)s, which its header declares. It was read anyway."
+    ),
     "frame-cut-off": N_("The file is incomplete: the compressed pixel data ends early. Export it again."),
     "decoded-size-mismatch": N_(
         "The size of the decompressed image differs from the DICOM header. The file is damaged. Export it "

@@ -1,0 +1,40 @@
+"""Faults of exporting programs that are tolerated: the image is that of the sound file, and a note names the fault."""
+
+import numpy as np
+import pytest
+
+from birads_app.deid import prepare
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.decode import Mammogram, decode
+from birads_app.imaging.grayscale_range import read
+from tests.support import faulty_files
+from tests.support.faulty_files import Pair
+
+CASES = dict([*faulty_files.codestreams(), *faulty_files.encodings()])
+
+
+def codes(mammogram: Mammogram) -> list[str]:
+    return sorted(note.code for note in mammogram.notes)
+
+
+def assert_same(pair: Pair, found: Mammogram) -> None:
+    sound = decode(pair.sound)
+    assert np.array_equal(found.pixels, sound.pixels)
+    assert codes(found) == sorted([*codes(sound), *([pair.note] if pair.note else [])])
+    for name in ("view", "laterality", "view_modifiers", "pixel_spacing", "bits"):
+        assert getattr(found, name) == getattr(sound, name), name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_read_like_the_sound_file(name: str) -> None:
+    assert_same(CASES[name], decode(CASES[name].faulty))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_read_alike_without_the_identity(name: str) -> None:
+    pair = CASES[name]
+    prepared = prepare.without_identity(pair.faulty, "", Pseudonyms("k" * 64))
+    assert_same(pair, prepared.mammogram)
+    assert np.array_equal(decode(prepared.data).pixels, prepared.mammogram.pixels)
+    assert np.array_equal(read(prepared.data).values, read(pair.sound).values)
+    assert b"junk" not in prepared.data and b"Doe" not in prepared.data
