@@ -28,6 +28,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from birads_app.imaging.dicom.body_part import as_utf_8, may_be_breast
 from birads_app.imaging.dicom.syntax_detection import NATIVE, data_set_encoding, encoded_as
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
@@ -48,10 +49,14 @@ _ITEM_BYTES = b"\xfe\xff\x00\xe0"
 
 # Longer values are skipped: the longest one in use, a table of 65,536 words, has 128 KiB.
 _VALUE_MAX = 1 << 20
+_FRAME_MIN = 256  # bytes in private elements that may be an image rather than settings
 _READS_MAX = 500_000  # two or three per element, including nested ones; real headers take a few thousand
 _INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # the largest accepted image and its header
 
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
+# Computed tomography, also enhanced and converted, and magnetic resonance; some systems export slices of a
+# tomosynthesis as such, with modality MG.
+_CROSS_SECTIONS = {f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("2", "2.1", "2.2", "4", "4.1", "4.4")}
 # Accepted values of (0008,0060) *Modality*: detectors, digitised film, and copies of either.
 _MODALITIES = {"", "MG", "CR", "DX", "RG", "DF", "FS", "OT", "SC"}
 
@@ -261,9 +266,18 @@ def _elements(
                     left=max(0, size - element.value_tell),
                 )
             )
-    dataset = Dataset({element.tag: element for element in listed if not _is_long(element)})
+    kept = (_shortened(element) for element in listed)
+    dataset = Dataset({element.tag: element for element in kept if element is not None})
     dataset.set_original_encoding(implicit, little)
     return dataset, found[0] if found else None, len({element.tag for element in listed}) < len(listed)
+
+
+def _shortened(element: RawDataElement | DataElement) -> RawDataElement | DataElement | None:
+    """Return an element, or None if its value is over the limit; private ones stay without it, by their length."""
+    if not isinstance(element, RawDataElement) or not _is_long(element):
+        return element
+    size = len(element.value or b"") if element.length == _UNDEFINED else element.length
+    return element._replace(value=b"", length=size) if element.tag.is_private else None
 
 
 def _is_long(element: RawDataElement | DataElement) -> bool:
@@ -276,12 +290,14 @@ def _is_long(element: RawDataElement | DataElement) -> bool:
 
 def _check_object(dataset: Dataset) -> None:
     """Raise a specific error unless the object is a mammogram or a tomosynthesis volume."""
+    modality, sop_class = text(dataset, "Modality").upper(), UID(text(dataset, "SOPClassUID"))
+    if modality in _MODALITIES and sop_class in _CROSS_SECTIONS:
+        raise UnsupportedFormat(msg("volume-slice", kind=sop_class.name))
     frames = text(dataset, "NumberOfFrames")
-    if frames not in ("", "0", "1") and text(dataset, "SOPClassUID") != TOMOSYNTHESIS:
+    if frames not in ("", "0", "1") and sop_class != TOMOSYNTHESIS:
         raise UnsupportedFormat(msg("dicom-multi-frame", frames=frames[:16]))
     if text(dataset, "QualityControlImage").upper() == "YES":
         raise NotAMammogram(msg("quality-control-image"))
-    modality = text(dataset, "Modality").upper()
     if modality not in _MODALITIES and "Rows" in dataset:
         raise NotAMammogram(
             msg(
@@ -289,9 +305,9 @@ def _check_object(dataset: Dataset) -> None:
                 modality=modality[:16],
             )
         )
-    part = text(dataset, "BodyPartExamined").upper()
-    if modality != "MG" and part and "BREAST" not in part:
-        raise NotAMammogram(msg("wrong-body-part", part=part[:16]))
+    part = as_utf_8(text(dataset, "BodyPartExamined"))
+    if modality != "MG" and not may_be_breast(part):
+        raise NotAMammogram(msg("wrong-body-part", part=part.upper()[:16]))
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
@@ -323,12 +339,26 @@ def _without_pixels(dataset: Dataset, found: _Element | None) -> UnreadableImage
     """Return the error for a file without the element (7FE0,0010) *Pixel Data*."""
     if found is not None and found.tag in _FLOAT_PIXEL_DATA:
         return UnsupportedFormat(msg("float-pixels"))
+    kind = UID(text(dataset, "SOPClassUID")).name
+    if _private_bytes(dataset) >= _FRAME_MIN or (found is not None and found.tag >> 16 & 1):
+        return UnsupportedFormat(msg("private-frames", kind=kind or "DICOM"))
     if "Rows" in dataset and found is None:
         return UnreadableImage(msg("no-pixel-data"))
-    kind = UID(text(dataset, "SOPClassUID")).name
     if not kind:
         return UnreadableImage(msg("dicom-no-pixels"))
     return UnreadableImage(msg("dicom-no-image", kind=kind))
+
+
+def _private_bytes(dataset: Dataset) -> int:
+    """Return the bytes of binary values in private elements at the top level and in their sequences."""
+    total = 0
+    for tag in filter(lambda tag: tag.is_private, list(dataset.keys())):
+        element: Any = dataset.get_item(tag)
+        if isinstance(element, DataElement):  # a sequence of undefined length
+            total += sum(map(_private_bytes, element.value if element.VR == "SQ" else ()))
+        elif element.VR in (None, "OB", "OW", "UN", "SQ"):
+            total += len(element.value or b"") if element.length == _UNDEFINED else element.length
+    return total
 
 
 def _items(view: memoryview) -> Iterator[memoryview]:

@@ -42,6 +42,15 @@ DICOM = {
         "The DICOM file has no pixel data: it ends after the header. It is incomplete or was exported "
         "without the image. Export it again."
     ),
+    "private-frames": N_(
+        "The DICOM object (%(kind)s) has no Pixel Data element, only private elements of the manufacturer, "
+        "which other programs cannot read. Send the 2D or synthetic 2D images, or export it in the standard's "
+        "form."
+    ),
+    "volume-slice": N_(
+        "The object is a single slice of a volume (%(kind)s), not a mammogram. Send the 2D or synthetic 2D "
+        "images, or the volume as a Breast Tomosynthesis object."
+    ),
     "dicom-no-pixels": N_("The DICOM file has no pixel data. Send the images of the exam."),
     "too-many-elements": N_("The DICOM header has too many elements. The file is damaged. Export it again."),
     "header-cut-off": N_("The file is incomplete: the DICOM header ends early. Export it again."),
