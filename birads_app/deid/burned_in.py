@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.segmentation import breast_mask, breast_square
 
 # Longer side of the searched copy in pixels; each of its pixels is the brightest of its block.
@@ -45,15 +44,20 @@ class Marks:
         return np.asarray(middles // self.side)
 
 
-def find(mammogram: Mammogram) -> Marks | None:
-    """Find marks beside the breast; return None if there are none or no breast can be segmented."""
-    side = max(1, -(-max(mammogram.pixels.shape) // _SEARCH_SIZE))
-    brightest = _brightest(mammogram.pixels, side)
-    breast = _breast_with_rim(mammogram, brightest.shape)
+def find(pixels: np.ndarray) -> Marks | None:
+    """Find marks beside the breast; return None if there are none or no breast can be segmented.
+
+    Parameters
+    ----------
+    pixels : uint16 array of shape (height, width), air dark
+    """
+    side = max(1, -(-max(pixels.shape) // _SEARCH_SIZE))
+    brightest = _brightest(pixels, side)
+    breast = _breast_with_rim(pixels, brightest.shape)
     if breast.all() or not breast.any():
         return None
     marks = _marks(brightest, breast)
-    return Marks(marks, side, mammogram.pixels.shape) if marks.any() else None
+    return Marks(marks, side, pixels.shape) if marks.any() else None
 
 
 def blank(pixels: np.ndarray, marks: Marks) -> None:
@@ -82,14 +86,22 @@ def _rows(pixels: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tupl
 
 def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return the brightest pixel of each block."""
-    tall = np.maximum.reduceat(pixels, np.arange(0, pixels.shape[0], side), axis=0)
-    return np.asarray(np.maximum.reduceat(tall, np.arange(0, pixels.shape[1], side), axis=1))
+    return _maximum_of_rows(np.ascontiguousarray(_maximum_of_rows(pixels, side).T), side).T
 
 
-def _breast_with_rim(mammogram: Mammogram, shape: tuple[int, ...]) -> np.ndarray:
+def _maximum_of_rows(pixels: np.ndarray, count: int) -> np.ndarray:
+    """Return the maximum of every ``count`` successive rows, the last of which may be fewer."""
+    highest = pixels[::count].copy()  # np.maximum.reduceat takes fifteen times as long
+    for first in range(1, count):
+        rows = pixels[first::count]
+        np.maximum(highest[: len(rows)], rows, out=highest[: len(rows)])
+    return highest
+
+
+def _breast_with_rim(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return the breast with a rim around it, bool array of the given shape; all True if none can be segmented."""
-    square = breast_square(mammogram.pixels, _OUTLINE_SIZE)
-    mask = breast_mask(square.mask, square.box, square.flipped, mammogram.pixels.shape, max(shape))
+    square = breast_square(pixels, _OUTLINE_SIZE)
+    mask = breast_mask(square.mask, square.box, square.flipped, pixels.shape, max(shape) // 2)
     enlarged = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged > 0)
 

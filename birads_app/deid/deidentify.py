@@ -7,38 +7,28 @@ Temporal Information with Modified Dates, Retain Patient Characteristics (the ag
 """
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
 from dicomanonymizer import simpledicomanonymizer as library
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import (
-    UID,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-    RLELossless,
-    SecondaryCaptureImageStorage,
-)
-from rle.utils import encode_pixel_data
+from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 
 from birads_app.deid import allowlist
 from birads_app.deid.codestream import without_comments
 from birads_app.deid.identity import read_identity, read_instance
 from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.imaging.dicom import parser
+from birads_app.imaging.dicom import parser, part10
 from birads_app.imaging.dicom.encapsulation import encapsulated_frames
-from birads_app.imaging.dicom.parser import DicomFile
+from birads_app.imaging.dicom.parser import ParsedDicom
+from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.imaging.dicom.tomosynthesis import frame_count
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, UnreadableImage
-from birads_app.terms.messages import Message, msg
+from birads_app.terms.messages import msg
 
 _METHOD = "PS3.15 Basic Profile; dates moved by patient"
 # CID 7050.
@@ -61,72 +51,45 @@ Action = Callable[[Dataset, tuple[int, int]], None]
 
 @dataclass(frozen=True)
 class Deidentified:
-    """A de-identified file, and the identity removed from it.
+    """A de-identified header, and the identity removed from it."""
 
-    data : the file to store
-    header : its header
-    notes : messages about faults of the file as it came
-    """
-
-    data: bytes
     header: Dataset
     identity: Identity
     instance: Instance
-    notes: tuple[Message, ...]
 
 
-def deidentify(data: bytes, pseudonyms: Pseudonyms) -> Deidentified:
-    """Remove the identity from a DICOM file; transfer syntax and encoded pixels stay, except for comments.
+def deidentify(file: ParsedDicom, pseudonyms: Pseudonyms) -> Deidentified:
+    """Return a copy of a file's header without the identity; the file itself stays as it is.
 
     Raises
     ------
-    InputError
-        As :func:`birads_app.imaging.dicom.parser.read`, whose checks a file has to pass first.
+    UnreadableImage
+        The header is damaged.
     """
     try:
-        file = parser.read(data)
         identity, instance = read_identity(file.dataset), read_instance(file.dataset)
         header = _clean(file.dataset, identity, pseudonyms)
         _describe(header, identity, pseudonyms)
         if not instance.sop_uid:
-            header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(data).hexdigest())
-        stored = _write(header, file.syntax, _pixels(file))
-        return Deidentified(stored, header, identity, instance, file.notes)
+            header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(file.data).hexdigest())
+        return Deidentified(header, identity, instance)
     except InputError:
         raise
-    except Exception as error:  # any error of the parser or writer caused by a damaged file
+    except Exception as error:  # any error of the parser caused by a damaged file
         raise UnreadableImage(msg("file-damaged")) from error
 
 
-def _pixels(file: DicomFile) -> bytes:
-    """Return the value of the pixel data without anything but the frames."""
-    if not file.encapsulated:
-        return bytes(file.fragments[0])
-    frames = map(bytes, encapsulated_frames(file.fragments, frame_count(file.dataset)))
-    return encapsulate([frame if file.syntax == RLELossless else without_comments(frame) for frame in frames])
+def with_frames_of(file: ParsedDicom, header: Dataset) -> Chunks:
+    """Encode a Part 10 file of another header and the encoded pixels of a file, without comments in these.
 
-
-def with_pixels(file: DicomFile, pixels: np.ndarray) -> bytes:
-    """Replace the stored pixels of a file, as RLE Lossless; big-endian files stay big endian and uncompressed.
-
-    Parameters
-    ----------
-    file : a parsed file that :func:`deidentify` made
-    pixels : uint8 or uint16 array of shape (rows, columns)
+    Raises UnreadableImage as :func:`birads_app.imaging.dicom.encapsulation.encapsulated_frames`.
     """
-    bits = int(file.dataset.BitsAllocated)  # decoders return small values in small types
-    if file.syntax == ExplicitVRBigEndian:  # its look-up tables may be bytes in that order
-        return _write(file.dataset, ExplicitVRBigEndian, pixels.astype(f">u{bits // 8}").tobytes())
-    frame = encode_pixel_data(
-        pixels.astype(f"<u{bits // 8}", copy=False).tobytes(),
-        rows=pixels.shape[0],
-        columns=pixels.shape[1],
-        samples_per_pixel=1,
-        bits_allocated=bits,
-        number_of_frames=1,
-        byteorder="<",
-    )
-    return _write(file.dataset, RLELossless, encapsulate([frame]))
+    if not file.pixels.encapsulated:
+        return part10.encode(header, file.pixels.syntax, file.pixels.fragments)
+    frames = encapsulated_frames(file.pixels.fragments, frame_count(file.dataset))
+    if file.pixels.syntax != RLELossless:
+        frames = [memoryview(without_comments(bytes(frame))) for frame in frames]
+    return part10.encode(header, file.pixels.syntax, frames)
 
 
 def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Dataset:
@@ -231,30 +194,6 @@ def _code(value: str, meaning: str) -> Dataset:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
     return item
-
-
-def _write(header: Dataset, syntax: UID, pixels: bytes) -> bytes:
-    """Encode a Part 10 file with a preamble of zeros."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(parser.text(header, "SOPClassUID") or SecondaryCaptureImageStorage)
-    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
-    meta.TransferSyntaxUID = syntax
-    deidentified = Dataset()
-    deidentified.update(header)
-    deidentified.file_meta = meta
-    deidentified.set_original_encoding(*header.original_encoding)
-    word = "OB" if syntax.is_compressed or header.get("BitsAllocated") == 8 else "OW"
-    deidentified.add(DataElement(0x7FE00010, word, pixels + bytes(len(pixels) % 2)))
-    deidentified["PixelData"].is_undefined_length = syntax.is_encapsulated
-    stream = io.BytesIO()
-    dcmwrite(
-        stream,
-        deidentified,
-        implicit_vr=syntax == ImplicitVRLittleEndian,
-        little_endian=syntax != ExplicitVRBigEndian,
-        enforce_file_format=True,
-    )
-    return stream.getvalue()
 
 
 @cache

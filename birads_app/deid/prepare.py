@@ -1,21 +1,34 @@
-"""Preparation of an uploaded file for storage: de-identification, blanking and decoding.
+"""Preparation of an uploaded file for storage: decoding, de-identification and blanking, in one pass.
 
-Predictions are made from what is stored, so that a stored exam can always be read again.
+A file is parsed once and its pixels are decoded once. Everything is derived from the header as it came; the prediction
+is made from the pixels that are stored.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import cv2
+import numpy as np
 from pydicom.dataset import Dataset
 
 from birads_app.deid import burned_in
 from birads_app.deid.burned_in import Marks
-from birads_app.deid.deidentify import deidentify, with_pixels
+from birads_app.deid.deidentify import deidentify, with_frames_of
 from birads_app.deid.identity import read_identity, read_instance
 from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.imaging.decode import Mammogram, decode
-from birads_app.imaging.dicom import parser, pixel_data
-from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.imaging import raster
+from birads_app.imaging.decode import (
+    Mammogram,
+    damage_named,
+    dicom_mammogram,
+    format_of,
+    picture_mammogram,
+    present,
+)
+from birads_app.imaging.dicom import parser, part10, pixel_data
+from birads_app.imaging.dicom.parser import ParsedDicom
+from birads_app.imaging.dicom.part10 import Chunks
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, frame_count, read_pixels
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import UnreadableImage
 from birads_app.terms.messages import msg
@@ -27,52 +40,85 @@ _DETECTOR_IMAGES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.
 class PreparedFile:
     """A file as it will be stored.
 
-    data : the bytes to store
+    chunks : the bytes to store
     mammogram : the decoded image
     header : the stored DICOM header; None for pictures, as are the next two
     identity, instance : from the uploaded header
     """
 
-    data: bytes
+    chunks: Chunks = field(repr=False)
     mammogram: Mammogram
     header: Dataset | None = None
     identity: Identity | None = None
     instance: Instance | None = None
 
-
-def with_identity(data: bytes, name: str, tomosynthesis: Tomosynthesis = "mip") -> PreparedFile:
-    """Prepare a file that is stored as received; errors as :func:`birads_app.imaging.decode.decode`."""
-    mammogram = decode(data, name, tomosynthesis)
-    if mammogram.source != "DICOM":
-        return PreparedFile(data, mammogram)
-    header = parser.read(data).dataset
-    return PreparedFile(data, mammogram, header, read_identity(header), read_instance(header))
+    @property
+    def data(self) -> bytes:
+        """The bytes to store, as one."""
+        return b"".join(self.chunks)
 
 
-def without_identity(
-    data: bytes, name: str, pseudonyms: Pseudonyms, tomosynthesis: Tomosynthesis = "mip"
+def prepare(
+    data: bytes, name: str, pseudonyms: Pseudonyms | None, allowed: Tomosynthesis = "mip"
 ) -> PreparedFile:
-    """Prepare a file that is stored de-identified; errors as :func:`birads_app.imaging.decode.decode`."""
-    if not parser.is_dicom(data):
-        return _picture(decode(data, name, tomosynthesis))
-    found = deidentify(data, pseudonyms)
-    stored, mammogram = found.data, decode(found.data, name, tomosynthesis)
-    marks = burned_in.find(mammogram) if _may_have_marks(found.header) else None
+    """Read a file and prepare it for storage.
+
+    Parameters
+    ----------
+    name : the user's name for it, as in :func:`birads_app.imaging.decode.decode`
+    pseudonyms : of the site; None to store the file as received
+
+    Raises
+    ------
+    InputError
+        As :func:`birads_app.imaging.decode.decode`.
+    """
+    with damage_named():
+        source = format_of(data, name)
+        if source == "DICOM":
+            return _dicom(data, name, pseudonyms, allowed)
+        mammogram = picture_mammogram(raster.read(data, source), source, name)
+        return PreparedFile((data,), mammogram) if pseudonyms is None else _grey_png(mammogram)
+
+
+def _dicom(data: bytes, name: str, pseudonyms: Pseudonyms | None, allowed: Tomosynthesis) -> PreparedFile:
+    file = parser.parse(data)
+    parser.require_image(file)
+    clean = None if pseudonyms is None else deidentify(file, pseudonyms)
+    raw, notes = read_pixels(file, allowed)
+    shown, of_presentation = present(file, raw)
+    marks = burned_in.find(shown) if clean is not None and _may_have_marks(file.dataset) else None
+    chunks: Chunks
+    if clean is None:
+        chunks = (data,)
+    elif marks is None:
+        chunks = with_frames_of(file, clean.header)
+    elif frame_count(file.dataset) > 1:
+        chunks = _blanked_volume(file, clean.header, marks)
+        raw, _ = read_pixels(parser.parse(b"".join(chunks)), allowed)
+    else:
+        raw = raw if raw.flags.writeable else raw.copy()
+        burned_in.blank(raw, marks)
+        chunks = part10.encode_pixels(clean.header, file.pixels.syntax, raw)
     if marks is not None:
-        del mammogram  # large ones have 30 MB
-        stored = _blanked(stored, marks)
-        mammogram = decode(stored, name, tomosynthesis)
-    mammogram = replace(mammogram, notes=(*found.notes, *mammogram.notes))
-    return PreparedFile(stored, mammogram, found.header, found.identity, found.instance)
+        shown, of_presentation = present(file, raw)
+    mammogram = dicom_mammogram(file, shown, notes + of_presentation, name)
+    if clean is None:
+        header = file.dataset
+        return PreparedFile(chunks, mammogram, header, read_identity(header), read_instance(header))
+    return PreparedFile(chunks, mammogram, clean.header, clean.identity, clean.instance)
 
 
-def _blanked(data: bytes, marks: Marks) -> bytes:
-    """Blank the marks in a DICOM file."""
-    file = parser.read(data)
-    pixels = pixel_data.raw_pixels(file)
-    pixels = pixels if pixels.flags.writeable else pixels.copy()
-    burned_in.blank(pixels, marks)
-    return with_pixels(file, pixels)
+def _blanked_volume(file: ParsedDicom, header: Dataset, marks: Marks) -> Chunks:
+    """Blank the marks in every frame; return the file with its frames compressed."""
+
+    def blanked() -> Iterator[np.ndarray]:
+        for frame in pixel_data.frames(file, frame_count(file.dataset)):
+            pixels = frame.copy()
+            burned_in.blank(pixels, marks)
+            yield pixels
+
+    return part10.encode_rle(header, blanked())
 
 
 def _may_have_marks(header: Dataset) -> bool:
@@ -81,9 +127,9 @@ def _may_have_marks(header: Dataset) -> bool:
     return not (by_detector and parser.text(header, "BurnedInAnnotation").upper() == "NO")
 
 
-def _picture(mammogram: Mammogram) -> PreparedFile:
+def _grey_png(mammogram: Mammogram) -> PreparedFile:
     """Encode only the grey values of a picture, as a PNG with 8 or 16 bits, without any metadata."""
-    marks = burned_in.find(mammogram)
+    marks = burned_in.find(mammogram.pixels)
     pixels = mammogram.pixels
     if marks is not None:
         pixels = pixels.copy()
@@ -91,4 +137,4 @@ def _picture(mammogram: Mammogram) -> PreparedFile:
     done, data = cv2.imencode(".png", (pixels >> 8).astype("u1") if mammogram.bits <= 8 else pixels)
     if not done:
         raise UnreadableImage(msg("image-not-storable"))
-    return PreparedFile(data.tobytes(), replace(mammogram, pixels=pixels, source="PNG"))
+    return PreparedFile((data.tobytes(),), replace(mammogram, pixels=pixels, source="PNG"))

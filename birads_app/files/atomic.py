@@ -82,10 +82,10 @@ def new_folder(path: Path, *, mode: int = 0o755, prefix: str | None = None) -> I
         raise
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and flush it to the disk."""
+def write_synced(path: Path, *chunks: bytes | memoryview) -> None:
+    """Write a file, whose content may come in chunks, and flush it to the disk."""
     with path.open("wb") as stream:
-        stream.write(data)
+        stream.writelines(chunks)
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -90,8 +90,12 @@ def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip"
     """
     with damage_named():
         source = format_of(data, filename)
-        found = _decode_dicom(data, tomosynthesis) if source == "DICOM" else _decode_picture(data, source)
-        return _completed(found, filename)
+        if source != "DICOM":
+            return picture_mammogram(raster.read(data, source), source, filename)
+        file = parser.parse(data)
+        raw, notes = read_pixels(file, tomosynthesis)
+        pixels, of_presentation = present(file, raw)
+        return dicom_mammogram(file, pixels, notes + of_presentation, filename)
 
 
 @contextmanager
@@ -117,25 +121,40 @@ def format_of(data: bytes, filename: str = "") -> str:
     return source
 
 
-def _decode_dicom(data: bytes, tomosynthesis: Tomosynthesis) -> Mammogram:
-    file, raw, of_volume = read_pixels(data, tomosynthesis)
+def present(file: parser.ParsedDicom, raw: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
+    """Return the presentation values of raw pixels with square pixels, as :attr:`Mammogram.pixels`, and notes."""
     pixels, notes = grayscale.present(file.dataset, raw)
-    return Mammogram(
-        pixels=square(pixels, view.aspect(file.dataset)),
+    return square(pixels, view.aspect(file.dataset)), notes
+
+
+def dicom_mammogram(
+    file: parser.ParsedDicom, pixels: np.ndarray, notes: tuple[Message, ...], filename: str
+) -> Mammogram:
+    """Return the mammogram of a DICOM image.
+
+    Parameters
+    ----------
+    pixels : as :func:`present`
+    notes : about pixels and presentation
+    filename : as in :func:`decode`
+    """
+    found = Mammogram(
+        pixels=pixels,
         source="DICOM",
         bits=pixel_data.layout(file.dataset).bits_stored,
         view=view.view(file.dataset),
         laterality=view.laterality(file.dataset),
         pixel_spacing=view.pixel_spacing(file.dataset),
         saturation=0.0,
-        notes=file.notes + of_volume + notes + view.notes(file.dataset),
+        notes=file.notes + notes + view.notes(file.dataset),
         view_modifiers=view.modifiers(file.dataset),
     )
+    return _completed(found, filename)
 
 
-def _decode_picture(data: bytes, source: str) -> Mammogram:
-    picture = raster.read(data, source)
-    return Mammogram(
+def picture_mammogram(picture: raster.Picture, source: str, filename: str) -> Mammogram:
+    """Return the mammogram of a decoded picture; ``filename`` as in :func:`decode`."""
+    found = Mammogram(
         pixels=picture.pixels,
         source=source,
         bits=picture.bits,
@@ -145,6 +164,7 @@ def _decode_picture(data: bytes, source: str) -> Mammogram:
         saturation=picture.saturation,
         notes=picture.notes,
     )
+    return _completed(found, filename)
 
 
 def _completed(found: Mammogram, filename: str) -> Mammogram:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from birads_app.imaging import raster
 from birads_app.imaging.decode import damage_named, format_of
-from birads_app.imaging.dicom import grayscale, view
+from birads_app.imaging.dicom import grayscale, parser, view
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
 from birads_app.imaging.resample import square
 from birads_app.imaging.voi_lut import Curve
@@ -41,7 +41,8 @@ def read(data: bytes, tomosynthesis: Tomosynthesis = "mip") -> GreyScale:
         source = format_of(data)
         if source != "DICOM":
             return _of_picture(raster.read(data, source))
-        file, raw, _ = read_pixels(data, tomosynthesis)
+        file = parser.parse(data)
+        raw, _ = read_pixels(file, tomosynthesis)
         return replace(_from_dicom(file.dataset, raw), pixel_spacing=view.pixel_spacing(file.dataset))
 
 

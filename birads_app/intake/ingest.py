@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 from flask import current_app
 
-from birads_app.deid import prepare
 from birads_app.deid.identity import merge
-from birads_app.deid.prepare import PreparedFile
+from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom import parser
@@ -258,7 +257,7 @@ def _read_all(
             if identity is not None:
                 identity = _with_instance(identity, image, file)
             overlays = _overlays(file.mammogram, prediction)
-            files.write_image(draft, image, file.data, file.mammogram, overlays)
+            files.write_image(draft, image, file.chunks, file.mammogram, overlays)
     if identity is not None:
         _attach_identity(exam, identity)
     return problems
@@ -272,9 +271,7 @@ def _attach_identity(exam: Exam, identity: Identity) -> None:
 def _read(data: bytes, name: str) -> PreparedFile:
     """Prepare a file as it will be stored; raise InputError."""
     tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
-    if _deidentifies():
-        return prepare.without_identity(data, name, _pseudonyms(), tomosynthesis)
-    return prepare.with_identity(data, name, tomosynthesis)
+    return prepare(data, name, _pseudonyms() if _deidentifies() else None, tomosynthesis)
 
 
 def _deidentifies() -> bool:

@@ -96,8 +96,7 @@ def _study_key(upload: Upload) -> _StudyKey | None:
     try:
         if not parser.is_dicom(data):
             return None
-        header = parser.read(data).dataset
-        identity = read_identity(header)
+        identity = read_identity(parser.parse(data).dataset)
     except Exception:  # any error of the parser caused by a damaged file
         return None
     return _StudyKey(identity.study_uid, patient_key(identity), identity.study_date)

@@ -74,7 +74,7 @@ def as_stored(exam: Exam) -> Identity:
     found, instances = Identity(), {}
     for image in exam.images:
         if image.sop_uid:
-            header = parser.header(files.path(image, "original").read_bytes())
+            header = parser.parse(files.path(image, "original").read_bytes()).dataset
             found, instances[image.id] = read_identity(header), read_instance(header)
     return replace(found, instances=instances)
 

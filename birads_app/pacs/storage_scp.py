@@ -127,7 +127,7 @@ class Provider:
             return _OUT_OF_RESOURCES
         data = event.encoded_dataset()
         try:
-            header = parser.header(data)
+            header = parser.parse(data).dataset
             study, instance = (parser.text(header, key) for key in ("StudyInstanceUID", "SOPInstanceUID"))
             if not (study and instance):
                 raise InputError(msg("uids-missing"))

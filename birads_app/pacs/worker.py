@@ -145,7 +145,7 @@ def _log_missing_images(exam: Exam, new: _NewObjects) -> None:
 
 def _identity(data: bytes) -> Identity | None:
     try:
-        return read_identity(parser.header(data))
+        return read_identity(parser.parse(data).dataset)
     except InputError:
         return None
 
@@ -153,7 +153,7 @@ def _identity(data: bytes) -> Identity | None:
 def _may_be_new(data: bytes) -> bool:
     """Return False for stored images and for the product's own results."""
     try:
-        header = parser.header(data)
+        header = parser.parse(data).dataset
         return not is_own(header) and not is_stored(parser.text(header, "SOPInstanceUID"))
     except InputError:
         return True  # ingestion reports the error

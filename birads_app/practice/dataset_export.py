@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flask import current_app
 
-from birads_app.deid.prepare import without_identity
+from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.records import audit_log, exams
@@ -153,10 +153,10 @@ def _anonymous(exam: Exam, image: Image) -> tuple[str, bytes]:
     path = exams.file(image, "original")
     data = path.read_bytes()
     if image.source == "DICOM":
-        header = parser.header(data)
+        header = parser.parse(data).dataset
         removed = parser.text(header, "PatientIdentityRemoved") == "YES"
         if removed and parser.text(header, "PatientID") == exam.pseudonym:
             return path.suffix, data
     pseudonyms = Pseudonyms(current_app.extensions["birads_site_key"])
     suffix = path.suffix if image.source == "DICOM" else ".png"
-    return suffix, without_identity(data, "", pseudonyms).data
+    return suffix, prepare(data, "", pseudonyms).data

@@ -16,6 +16,7 @@ from flask import current_app
 
 from birads_app.files import atomic
 from birads_app.imaging.decode import Mammogram
+from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.errors import BiradsError
@@ -54,18 +55,18 @@ def discard(draft: Path) -> None:
 
 
 def write_image(
-    draft: Path, image: Image, data: bytes, mammogram: Mammogram, overlays: Mapping[str, np.ndarray]
+    draft: Path, image: Image, original: Chunks, mammogram: Mammogram, overlays: Mapping[str, np.ndarray]
 ) -> None:
     """Write an image's files into the draft and flush them to disk.
 
     Parameters
     ----------
-    data : the original's bytes
+    original : its bytes, in chunks
     overlays : by BI-RADS code, uint8 RGBA arrays of shape (height, width, 4)
     """
     folder = draft / image.id
     folder.mkdir(mode=0o700)
-    atomic.write_synced(folder / _name(image, "original"), without_preamble(data))
+    atomic.write_synced(folder / _name(image, "original"), *without_preamble(original))
     atomic.write_synced(folder / _name(image, "display"), encode_small(mammogram.pixels, DISPLAY_MAX))
     atomic.write_synced(folder / _name(image, "thumb"), encode_small(mammogram.pixels, THUMB_MAX))
     for code, picture in overlays.items():
@@ -184,11 +185,12 @@ def remove_orphaned_drafts() -> None:
             continue
 
 
-def without_preamble(data: bytes) -> bytes:
+def without_preamble(original: Chunks) -> Chunks:
     """Zero the preamble of a DICOM file, which could hide executable code; return other data unchanged."""
-    if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and any(data[:_PREAMBLE]):
-        return bytes(_PREAMBLE) + data[_PREAMBLE:]
-    return data
+    first = memoryview(original[0])
+    if first[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and any(first[:_PREAMBLE]):
+        return (bytes(_PREAMBLE), first[_PREAMBLE:], *original[1:])
+    return original
 
 
 def encode_small(pixels: np.ndarray, longest: int) -> bytes:

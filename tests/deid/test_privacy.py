@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydicom import dcmread
 
-from birads_app.deid.prepare import without_identity
+from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import decode
 from birads_app.records import exams, files, identities
@@ -111,7 +111,7 @@ def test_pictures_alone_have_no_identity(app: Flask, client: FlaskClient, token:
 def test_real_files_keep_their_picture_and_lose_their_names() -> None:
     for path in REAL:
         data = path.read_bytes()
-        given, kept = dcmread(path, stop_before_pixels=True), without_identity(data, "", Pseudonyms("k" * 32))
+        given, kept = dcmread(path, stop_before_pixels=True), prepare(data, "", Pseudonyms("k" * 32))
         for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SOPInstanceUID", "StudyDescription"):
             assert str(given.get(keyword, "absent")).encode() not in kept.data
         seen, before = kept.mammogram, decode(data)

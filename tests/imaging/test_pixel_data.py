@@ -26,7 +26,7 @@ LOSSLESS = [
 
 
 def raw_pixels(data: bytes) -> np.ndarray:
-    return pixel_data.raw_pixels(parser.read(data))
+    return pixel_data.raw_pixels(parser.parse(data))
 
 
 @pytest.mark.parametrize(

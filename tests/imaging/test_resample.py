@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from birads_app.deid.prepare import without_identity
+from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram, decode
 from birads_app.imaging.dicom import parser, pixel_data
@@ -87,8 +87,8 @@ def test_marks_are_blanked_in_the_stored_pixels(spacing: tuple[float, float]) ->
     cv2.putText(ink, "DOE JANE", (430, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 240, 5)
     cv2.putText(ink, "17.02.1933", (480, 920), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 240, 3)
     data = file(np.maximum(picture, ink.astype(np.uint16) * 250), spacing, BurnedInAnnotation="YES")
-    kept = without_identity(data, "", Pseudonyms("k" * 64))
-    raw = pixel_data.raw_pixels(parser.read(kept.data))
+    kept = prepare(data, "", Pseudonyms("k" * 64))
+    raw = pixel_data.raw_pixels(parser.parse(kept.data))
     assert raw.shape == coarsened(picture, spacing).shape and kept.mammogram.pixels.shape == picture.shape
     assert (raw[coarsened(ink, spacing) > 0] < 2 * AIR).all()
     tissue = cv2.erode((coarsened(picture, spacing) > 2 * AIR).astype(np.uint8), np.ones((3, 3))) > 0

@@ -51,11 +51,7 @@ def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool
         )
         draft = files.open_draft()
         for number, data in enumerate(sent):
-            given = (
-                prepare.without_identity(data, "", pseudonyms)
-                if anonymous
-                else prepare.with_identity(data, "")
-            )
+            given = prepare.prepare(data, "", pseudonyms) if anonymous else prepare.with_identity(data, "")
             image = an_image(number, given)
             exam.images.append(image)
             files.write_image(draft, image, given.data, given.mammogram, {})

@@ -11,7 +11,8 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pydicom.config
@@ -65,17 +66,24 @@ _TWO_HEADERS_NOTE = msg("repeated-preamble")
 
 
 @dataclass(frozen=True)
-class DicomFile:
-    """A parsed file.
+class _Element:
+    """Position of an element's value in the file."""
 
-    dataset : elements before the pixel data, without very long ones
-    syntax : transfer syntax
-    fragments : pixel data; if encapsulated, the Basic Offset Table and each fragment
+    tag: int
+    length: int
+    start: int
+
+
+@dataclass(frozen=True)
+class EncodedPixels:
+    """Pixel data of a file.
+
+    syntax : transfer syntax, corrected if the pixel data contradicts the header
+    fragments : if encapsulated, the Basic Offset Table and each fragment, else one value
     encapsulated : True if the pixel data is encapsulated
     notes : messages about tolerated faults
     """
 
-    dataset: Dataset
     syntax: UID
     fragments: tuple[memoryview, ...]
     encapsulated: bool
@@ -83,12 +91,46 @@ class DicomFile:
 
 
 @dataclass(frozen=True)
-class _Element:
-    """Position of an element's value in the file."""
+class ParsedDicom:
+    """A file, parsed once; grouping, de-identification and decoding all use it.
 
-    tag: int
-    length: int
-    start: int
+    dataset : elements before the pixel data, without very long ones
+    declared : transfer syntax, as the header states it
+    header_notes : messages about tolerated faults of the header
+    data : the file, inflated
+    first_pixels : position of the first element with pixels; None without one
+    """
+
+    dataset: Dataset
+    declared: UID
+    header_notes: tuple[Message, ...]
+    data: bytes = field(repr=False)
+    first_pixels: _Element | None
+
+    @cached_property
+    def pixels(self) -> EncodedPixels:
+        """Encoded pixels; raises UnreadableImage if an item extends beyond the file, or as :func:`require_image`."""
+        found = self.first_pixels
+        if found is None or found.tag != _PIXEL_DATA:
+            raise _without_pixels(self.dataset, found)
+        value = memoryview(self.data)[found.start : found.start + found.length]
+        compressed = self.declared not in NATIVE
+        if found.length == _UNDEFINED or (compressed and value[:4] == _ITEM_BYTES):
+            fragments = tuple(_items(value))
+            return self._corrected(fragments, True, encoded_as(fragments, self.declared))
+        whole = compressed and len(value) - _size(self.dataset) in (0, 1)  # of uncompressed pixels
+        return self._corrected((value,), False, ExplicitVRLittleEndian if whole else self.declared)
+
+    def _corrected(self, fragments: tuple[memoryview, ...], encapsulated: bool, actual: UID) -> EncodedPixels:
+        if actual == self.declared:
+            return EncodedPixels(actual, fragments, encapsulated)
+        note = msg("transfer-syntax-corrected", declared=self.declared.name, actual=actual.name)
+        return EncodedPixels(actual, fragments, encapsulated, (note,))
+
+    @property
+    def notes(self) -> tuple[Message, ...]:
+        """Messages about tolerated faults; errors as :attr:`pixels`."""
+        return self.header_notes + self.pixels.notes
 
 
 class _Header(io.BytesIO):
@@ -112,57 +154,16 @@ def is_dicom(data: bytes) -> bool:
     return _is_explicit(data) or int.from_bytes(data[4:8], "little") <= 256
 
 
-def read(data: bytes) -> DicomFile:
-    """Parse a file and find its pixel data.
+def parse(data: bytes) -> ParsedDicom:
+    """Parse any DICOM object and find its pixel data.
 
     Raises
     ------
-    UnsupportedFormat
-        The object is not supported, for example because it has several frames.
     ImageTooLarge
         A deflated file expands beyond the limit.
-    NotAMammogram
-        The header describes another kind of examination.
     UnreadableImage
-        Damaged, truncated, or without pixels.
+        Damaged or truncated.
     """
-    data, syntax, dataset, found, notes = _parse(data)
-    _check_object(dataset)
-    if found is None or found.tag != _PIXEL_DATA:
-        raise _without_pixels(dataset, found)
-    value = memoryview(data)[found.start : found.start + found.length]
-    compressed = syntax not in NATIVE
-    if found.length == _UNDEFINED or (compressed and value[:4] == _ITEM_BYTES):
-        fragments = tuple(_items(value))
-        return _corrected(DicomFile(dataset, syntax, fragments, True, notes), encoded_as(fragments, syntax))
-    whole = compressed and len(value) - _size(dataset) in (0, 1)  # of uncompressed pixels
-    actual = ExplicitVRLittleEndian if whole else syntax
-    return _corrected(DicomFile(dataset, syntax, (value,), False, notes), actual)
-
-
-def _corrected(file: DicomFile, actual: UID) -> DicomFile:
-    """Replace a transfer syntax that the pixel data contradicts, with a note."""
-    if actual == file.syntax:
-        return file
-    note = msg("transfer-syntax-corrected", declared=file.syntax.name, actual=actual.name)
-    return replace(file, syntax=actual, notes=(*file.notes, note))
-
-
-def _size(dataset: Dataset) -> int:
-    """Return the bytes of all frames if they are not compressed; 0 if the header does not state them."""
-    stated = [text(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
-    frames = text(dataset, "NumberOfFrames") or "1"
-    rows, columns, bits, count = (int(value) if value.isdecimal() else 0 for value in (*stated, frames))
-    return rows * columns * bits // 8 * count
-
-
-def header(data: bytes) -> Dataset:
-    """Return the elements before the pixel data of any DICOM object; raises UnreadableImage or ImageTooLarge."""
-    return _parse(data)[2]
-
-
-def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Message, ...]]:
-    """Return the inflated data set, its transfer syntax, header, first pixel data element, and notes about faults."""
     declared, start, notes = _read_meta(data)
     if start == len(data):
         raise UnreadableImage(msg("dicom-cut-off"))
@@ -178,7 +179,32 @@ def _parse(data: bytes) -> tuple[bytes, UID, Dataset, _Element | None, tuple[Mes
     stream = _Header(data)
     stream.seek(start)
     dataset, found, _ = _elements(stream, encoding, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
-    return data, syntax, dataset, found, notes
+    return ParsedDicom(dataset, syntax, notes, data, found)
+
+
+def require_image(file: ParsedDicom) -> None:
+    """Check that an object is an image that can be a mammogram.
+
+    Raises
+    ------
+    UnsupportedFormat
+        The object is not supported, for example because it has several frames.
+    NotAMammogram
+        The header describes another kind of examination.
+    UnreadableImage
+        It has no pixels.
+    """
+    _check_object(file.dataset)
+    if file.first_pixels is None or file.first_pixels.tag != _PIXEL_DATA:
+        raise _without_pixels(file.dataset, file.first_pixels)
+
+
+def _size(dataset: Dataset) -> int:
+    """Return the bytes of all frames if they are not compressed; 0 if the header does not state them."""
+    stated = [text(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
+    frames = text(dataset, "NumberOfFrames") or "1"
+    rows, columns, bits, count = (int(value) if value.isdecimal() else 0 for value in (*stated, frames))
+    return rows * columns * bits // 8 * count
 
 
 def _read_meta(data: bytes) -> tuple[str, int, tuple[Message, ...]]:

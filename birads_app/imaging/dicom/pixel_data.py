@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from rle.rle import decode_frame as decode_rle_frame
 
 from birads_app.imaging.dicom.encapsulation import encapsulated_frames, is_whole, without_fill
-from birads_app.imaging.dicom.parser import DicomFile, text
+from birads_app.imaging.dicom.parser import ParsedDicom, text
 from birads_app.imaging.dicom.syntax_detection import NATIVE
 from birads_app.imaging.limits import check_size
 from birads_app.terms.errors import UnreadableImage, UnsupportedFormat
@@ -93,7 +93,7 @@ def layout(dataset: Dataset) -> Layout:
     return Layout(rows, columns, allocated, stored, high, number(dataset, "PixelRepresentation", 0) == 1)
 
 
-def raw_pixels(file: DicomFile) -> np.ndarray:
+def raw_pixels(file: ParsedDicom) -> np.ndarray:
     """Decode the single frame of a file.
 
     Returns
@@ -108,22 +108,25 @@ def raw_pixels(file: DicomFile) -> np.ndarray:
     return next(frames(file, 1))
 
 
-def frames(file: DicomFile, count: int) -> Iterator[np.ndarray]:
+def frames(file: ParsedDicom, count: int) -> Iterator[np.ndarray]:
     """Decode the first ``count`` frames one by one; arrays and errors as :func:`raw_pixels`."""
-    if file.syntax not in NATIVE and file.syntax not in CODECS:
+    if file.pixels.syntax not in NATIVE and file.pixels.syntax not in CODECS:
         raise UnsupportedFormat(
             msg(
                 "transfer-syntax-not-supported",
-                syntax=file.syntax.name,
+                syntax=file.pixels.syntax.name,
                 advice=_ADVICE,
             )
         )
     expected = layout(file.dataset)
-    if file.encapsulated != (file.syntax in CODECS):
-        raise UnreadableImage(msg("transfer-syntax-wrong", syntax=file.syntax.name))
-    if not file.encapsulated:
+    if file.pixels.encapsulated != (file.pixels.syntax in CODECS):
+        raise UnreadableImage(msg("transfer-syntax-wrong", syntax=file.pixels.syntax.name))
+    if not file.pixels.encapsulated:
         return _native(file, expected, count)
-    return (_decompress(file.syntax, frame, expected) for frame in encapsulated_frames(file.fragments, count))
+    return (
+        _decompress(file.pixels.syntax, frame, expected)
+        for frame in encapsulated_frames(file.pixels.fragments, count)
+    )
 
 
 def _decompress(syntax: uid.UID, frame: memoryview, expected: Layout) -> np.ndarray:
@@ -184,10 +187,10 @@ def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
         raise UnreadableImage(msg("header-value-unusable", keyword=keyword)) from None
 
 
-def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarray]:
+def _native(file: ParsedDicom, expected: Layout, count: int) -> Iterator[np.ndarray]:
     """Return uncompressed frames as views of the file's bytes."""
     size = expected.rows * expected.columns * expected.bits_allocated // 8
-    (data,) = file.fragments
+    (data,) = file.pixels.fragments
     if len(data) < count * size:
         raise UnreadableImage(
             msg(
@@ -196,7 +199,7 @@ def _native(file: DicomFile, expected: Layout, count: int) -> Iterator[np.ndarra
                 needed=count * size,
             )
         )
-    order = ">" if file.syntax == uid.ExplicitVRBigEndian else "<"
+    order = ">" if file.pixels.syntax == uid.ExplicitVRBigEndian else "<"
     for start in range(0, count * size, size):
         raw = np.frombuffer(data[start : start + size], f"{order}u{expected.bits_allocated // 8}")
         raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)

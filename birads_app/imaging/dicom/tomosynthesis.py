@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from birads_app.imaging.dicom import grayscale, parser
-from birads_app.imaging.dicom.parser import TOMOSYNTHESIS, DicomFile, items, text
+from birads_app.imaging.dicom.parser import TOMOSYNTHESIS, ParsedDicom, items, text
 from birads_app.imaging.dicom.pixel_data import frames, layout, number, raw_pixels
 from birads_app.imaging.limits import check_volume
 from birads_app.terms.errors import UnsupportedFormat
@@ -31,20 +31,22 @@ _MACROS = (
 )
 
 
-def read_pixels(data: bytes, allowed: Tomosynthesis) -> tuple[DicomFile, np.ndarray, tuple[Message, ...]]:
-    """Read a file; return it with its raw pixels, array of shape (rows, columns), and notes. Volumes are projected.
+def read_pixels(file: ParsedDicom, allowed: Tomosynthesis) -> tuple[np.ndarray, tuple[Message, ...]]:
+    """Decode an image's raw pixels, array of shape (rows, columns), with notes. Volumes are projected.
+
+    Elements of an enhanced object that a single image has at its top level are copied there.
 
     Raises
     ------
     InputError
-        As :func:`birads_app.imaging.dicom.parser.read`, :func:`maximum_intensity_projection`, and
+        As :func:`birads_app.imaging.dicom.parser.require_image`, :func:`maximum_intensity_projection`, and
         :func:`birads_app.imaging.dicom.pixel_data.raw_pixels`.
     """
-    file = parser.read(data)
+    parser.require_image(file)
     flatten(file.dataset)
     if frame_count(file.dataset) > 1:
-        return file, *maximum_intensity_projection(file, allowed)
-    return file, raw_pixels(file), ()
+        return maximum_intensity_projection(file, allowed)
+    return raw_pixels(file), ()
 
 
 def flatten(dataset: Dataset) -> None:
@@ -65,7 +67,7 @@ def frame_count(dataset: Dataset) -> int:
 
 
 def maximum_intensity_projection(
-    file: DicomFile, allowed: Tomosynthesis
+    file: ParsedDicom, allowed: Tomosynthesis
 ) -> tuple[np.ndarray, tuple[Message, ...]]:
     """Return the raw pixel that is shown brightest along the frames, array of shape (rows, columns), and a note.
 

@@ -1,0 +1,112 @@
+"""Encode DICOM Part 10 files as chunks of bytes, so that pixels of 30 MB and more are not copied."""
+
+import io
+import struct
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
+from rle.utils import encode_pixel_data
+
+from birads_app.imaging.dicom.parser import text
+
+Chunks = tuple[bytes | memoryview, ...]
+
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _DELIMITER = struct.pack("<HHI", 0xFFFE, 0xE000, 0), struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+def encode(header: Dataset, syntax: UID, frames: Sequence[bytes | memoryview]) -> Chunks:
+    """Encode a file with a preamble of zeros.
+
+    Parameters
+    ----------
+    header : elements before the pixel data, with a SOP Instance UID
+    syntax : transfer syntax of the frames; deflated files are written as Explicit VR Little Endian
+    frames : encoded frames; the whole pixel data as one if the syntax does not encapsulate
+    """
+    syntax = ExplicitVRLittleEndian if syntax == DeflatedExplicitVRLittleEndian else syntax
+    return (_encoded_header(header, syntax), *_pixel_data(header, syntax, frames))
+
+
+def encode_pixels(header: Dataset, syntax: UID, pixels: np.ndarray) -> Chunks:
+    """Encode a file with one uncompressed frame, in big-endian order if ``syntax`` is, else in little-endian order.
+
+    Parameters
+    ----------
+    syntax : of the file from which the header comes; tables in a big-endian header may be bytes in that order
+    pixels : uint8 or uint16 array of shape (rows, columns)
+    """
+    bits = int(header.BitsAllocated)  # decoders return small values in small types
+    big = syntax == ExplicitVRBigEndian
+    values = np.ascontiguousarray(pixels, f"{'>' if big else '<'}u{bits // 8}")
+    return encode(header, syntax if big else ExplicitVRLittleEndian, [values.data.cast("B")])
+
+
+def encode_rle(header: Dataset, frames: Iterable[np.ndarray]) -> Chunks:
+    """Encode a file as RLE Lossless; each frame is a uint8 or uint16 array of shape (rows, columns)."""
+    bits = int(header.BitsAllocated)
+    encoded = [
+        encode_pixel_data(
+            pixels.astype(f"<u{bits // 8}", copy=False).tobytes(),
+            rows=pixels.shape[0],
+            columns=pixels.shape[1],
+            samples_per_pixel=1,
+            bits_allocated=bits,
+            number_of_frames=1,
+            byteorder="<",
+        )
+        for pixels in frames
+    ]
+    return encode(header, RLELossless, encoded)
+
+
+def _encoded_header(header: Dataset, syntax: UID) -> bytes:
+    """Encode preamble, prefix, meta elements and header."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(text(header, "SOPClassUID") or SecondaryCaptureImageStorage)
+    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+    meta.TransferSyntaxUID = syntax
+    copied = Dataset()
+    copied.update(header)
+    copied.file_meta = meta
+    copied.set_original_encoding(*header.original_encoding)
+    stream = io.BytesIO()
+    dcmwrite(
+        stream,
+        copied,
+        implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian,
+        enforce_file_format=True,
+    )
+    return stream.getvalue()
+
+
+def _pixel_data(header: Dataset, syntax: UID, frames: Sequence[bytes | memoryview]) -> Chunks:
+    """Encode the element (7FE0,0010) *Pixel Data*."""
+    word = b"OB" if syntax.is_encapsulated or header.get("BitsAllocated") == 8 else b"OW"
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    length = _UNDEFINED if syntax.is_encapsulated else sum(len(frame) + len(frame) % 2 for frame in frames)
+    if syntax == ImplicitVRLittleEndian:
+        start = struct.pack("<HHI", 0x7FE0, 0x0010, length)
+    else:
+        start = struct.pack(f"{order}HH2sHI", 0x7FE0, 0x0010, word, 0, length)
+    if not syntax.is_encapsulated:
+        return (start, *(part for frame in frames for part in (frame, bytes(len(frame) % 2))))
+    items = (part for frame in frames for part in _item(frame))
+    return (start, _ITEM, *items, _DELIMITER)  # the first item is an empty Basic Offset Table
+
+
+def _item(frame: bytes | memoryview) -> Chunks:
+    padding = len(frame) % 2
+    return struct.pack("<HHI", 0xFFFE, 0xE000, len(frame) + padding), frame, bytes(padding)
