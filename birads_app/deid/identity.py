@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from birads_app.imaging.dicom.parser import text
+from birads_app.imaging.dicom.parser import text, texts
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError
 from birads_app.terms.messages import msg
@@ -26,6 +28,10 @@ _KEYWORDS = {
 }
 # CBIS-DDSM gives each image of a patient an ID of its own: P_00173_RIGHT_CC.
 _VIEW_IN_ID = re.compile(r"(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?$")
+# Specific Character Sets that say nothing, or are declared although the text is UTF-8 or Latin-1.
+_GUESSED = frozenset(
+    {"", "ISO IR 6", "ISO 2022 IR 6", "ISO IR 100", "ISO IR 192", "UTF-8", "UTF8", "LATIN1", "ISO-8859-1"}
+)
 
 
 class TwoPatients(InputError):
@@ -76,6 +82,28 @@ def merge(current: Identity | None, other: Identity) -> Identity:
 
 def _value(dataset: Dataset, keyword: str) -> str:
     try:
-        return text(dataset, keyword)
+        return _despite_character_set(dataset, keyword) or text(dataset, keyword)
     except Exception:  # any error of the parser caused by a damaged element
         return ""
+
+
+def _despite_character_set(dataset: Dataset, keyword: str) -> str:
+    """Decode text that cannot be in the declared character set; empty if it may be.
+
+    Without a known single-byte character set, valid UTF-8 is read as such: text of another encoding is hardly ever
+    valid. Otherwise Windows-1252 is assumed, which contains Latin-1; likewise for text declared as UTF-8 that is not.
+    """
+    if keyword not in dataset:
+        return ""
+    element: Any = dataset.get_item(keyword)
+    raw = element.value if isinstance(element, RawDataElement) else None
+    if not isinstance(raw, bytes) or raw.isascii():
+        return ""
+    declared = texts(dataset, "SpecificCharacterSet")
+    if declared[0].replace("_", " ").upper() not in _GUESSED or len(declared) > 1:
+        return ""
+    try:
+        decoded = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        decoded = raw.decode("cp1252", "replace")
+    return decoded.partition("\\")[0].strip(" \0")
