@@ -111,6 +111,9 @@ def _list() -> dict[str, Any]:
         _query("since", text, "Received at this time or later: a date or a time, in UTC unless stated"),
         _query("patient", text, "Pseudonym of the patient, or its beginning"),
         _query("study", text, "Study Instance UID, as stored or as in the received files"),
+        _query(
+            "attention", {"enum": ["true", "false"], "default": "false"}, "Only exams that need attention"
+        ),
         _query("order", {"enum": list(ORDERS), "default": ORDERS[0]}, "By time of arrival"),
         _query("limit", limit, "Number of exams per page"),
         _query("after", text, place),

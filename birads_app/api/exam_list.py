@@ -16,7 +16,7 @@ from birads_app.records.worklist import Position, Query, WorklistPage
 
 LIMIT_MAX = 100
 ORDERS = ("newest", "oldest")
-PARAMETERS = ("status", "since", "patient", "study", "order", "limit", "after", "before")
+PARAMETERS = ("status", "since", "patient", "study", "attention", "order", "limit", "after", "before")
 _PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _POSITION = re.compile(r"(\d{1,17})-([0-9a-f]{32})")
@@ -58,6 +58,7 @@ def _parse(given: Mapping[str, str]) -> _Wanted:
         since=_moment(given.get("since", "")),
         status=Status(_one_of(tuple(Status), "status", given["status"])) if given.get("status") else None,
         study_uids=_study_uids(given.get("study", "")),
+        attention=_one_of(("true", "false"), "attention", given.get("attention") or "false") == "true",
     )
     return _Wanted(query, _limit(given.get("limit", "")), after, before)
 
@@ -154,4 +155,6 @@ def _to_json(exam: Exam) -> dict[str, Any]:
         "category": exam.category,
         "assessed": exam.assessed,
         "failure": str(exam.failure),
+        "needs_attention": bool(exam.attention),
+        "attention": exam.attention,
     }

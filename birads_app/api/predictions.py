@@ -53,6 +53,10 @@ def _to_json(exam: Exam) -> dict[str, Any]:
         "demonstration": exam.demonstration,
         "disclaimer": DISCLAIMER,
         "exam": _whole_to_json(exam),
+        "objects": _objects_to_json(exam),
+        "needs_attention": bool(exam.attention),
+        "attention": exam.attention,
+        "notes": exam.notes,
         "images": [_image_to_json(image) for image in exam.images],
         "assessments": [
             assessments.as_json(assessment) for assessment in assessments.history(exam) if assessment.signed
@@ -79,6 +83,16 @@ def _whole_to_json(exam: Exam) -> dict[str, Any] | None:
             }
             for breast in aggregate.breasts
         ],
+    }
+
+
+def _objects_to_json(exam: Exam) -> dict[str, Any]:
+    """Return how many images came and were used, and why others were left out."""
+    left_out = [getattr(message, "values", {}) for message in exam.unused_objects]
+    return {
+        "received": exam.objects_received,
+        "used": len(exam.images),
+        "left_out": [{"file": values["file"], "reason": values["problem"]} for values in left_out if values],
     }
 
 

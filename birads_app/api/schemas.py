@@ -26,6 +26,16 @@ _PROBABILITIES = {
 }
 
 
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_ATTENTION = {
+    "needs_attention": {"type": "boolean", "description": "True if `attention` has a reason"},
+    "attention": {
+        **_TEXTS,
+        "description": "Why a person has to look at the exam: images are missing or left out, ...",
+    },
+}
+
+
 def reference(name: str) -> dict[str, str]:
     """Refer to a schema by its name."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -42,11 +52,34 @@ def _exam() -> dict[str, Any]:
             "description": "Prediction for each breast and the exam; null if no image is a standard view",
             "oneOf": [reference("Whole"), {"type": "null"}],
         },
+        "objects": reference("Objects"),
+        **_ATTENTION,
+        "notes": {**_TEXTS, "description": "What came with the images, such as skipped files"},
         "images": {"type": "array", "items": reference("Image")},
         "assessments": {
             "type": "array",
             "items": reference("Assessment"),
             "description": "Signed assessments, newest first",
+        },
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _objects() -> dict[str, Any]:
+    unused = {
+        "file": {"type": "string", "description": "Number in order of arrival"},
+        "reason": {"type": "string"},
+    }
+    properties = {
+        "received": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "Images that came; null for exams stored by an earlier version",
+        },
+        "used": {"type": "integer", "minimum": 0},
+        "left_out": {
+            "type": "array",
+            "items": {"type": "object", "required": list(unused), "properties": unused},
         },
     }
     return {"type": "object", "required": list(properties), "properties": properties}
@@ -75,6 +108,7 @@ def _listed_exam() -> dict[str, Any]:
         "category": {"enum": [*CATEGORIES, None], "description": "Predicted for the exam"},
         "assessed": {"enum": [*ASSESSMENTS, None], "description": "Category of the last signed assessment"},
         "failure": {"type": "string", "description": "Reason why no image could be read; empty otherwise"},
+        **_ATTENTION,
     }
     return {"type": "object", "required": list(properties), "properties": properties}
 
@@ -197,6 +231,7 @@ SCHEMAS = {
     "Exam": _exam(),
     "SeveralExams": _several_exams(),
     "ListedExam": _listed_exam(),
+    "Objects": _objects(),
     "Whole": _whole(),
     "Image": _image(),
     "Assessment": _assessment(),

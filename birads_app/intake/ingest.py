@@ -6,7 +6,7 @@ separately and encrypted.
 
 import unicodedata
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.limits import ONE_PICTURE_AT_A_TIME
 from birads_app.imaging.segmentation import breast_mask
-from birads_app.intake import study_grouping
+from birads_app.intake import completeness, study_grouping
 from birads_app.intake.study_grouping import Upload
 from birads_app.model import occlusion
 from birads_app.model.predictor import ImagePrediction, Predictor
@@ -72,7 +72,12 @@ class IntakeRefused(BiradsError):
 
 
 def ingest_exam(
-    uploads: Iterable[tuple[str, bytes]], user: User, *, exam_id: str | None = None, partial: bool = False
+    uploads: Iterable[tuple[str, bytes]],
+    user: User,
+    *,
+    exam_id: str | None = None,
+    partial: bool = False,
+    reasons: Sequence[Message] = (),
 ) -> Exam:
     """Read, predict and store the files of one exam.
 
@@ -82,7 +87,9 @@ def ingest_exam(
         before the next is read. Their number should have passed :func:`check_count`.
     user : uploader of the exam
     exam_id : id of the exam, so that a repeat after a crash creates no second one
-    partial : leave out unusable files instead of refusing all; BIRADS_MAX_FILES does not apply then
+    partial : leave out unusable files instead of refusing all, and say so in the exam; names must be neutral, and
+        BIRADS_MAX_FILES does not apply
+    reasons : why the exam needs attention, as known when the last file has been read
 
     Raises
     ------
@@ -98,6 +105,7 @@ def ingest_exam(
             if problems:
                 raise IntakeRefused(problems)
             check_count(len(exam.images))
+        completeness.describe(exam, [(problem.filename, problem.message) for problem in problems], reasons)
         return _store(exam, draft, user)
     finally:
         files.discard(draft)
@@ -119,6 +127,8 @@ def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefuse
     """
     exam = Exam(id=exam_id, uploader_id=user.id, model="", demonstration=False, status=Status.FAILED)
     exam.failure = _in_short(problem.message for problem in refusal.problems)
+    completeness.describe(exam, [(problem.filename, problem.message) for problem in refusal.problems], ())
+    exam.attention = []  # the failure says it
     if identity is not None:
         pseudonyms, plain = _pseudonyms(), not _deidentifies()
         exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
@@ -170,6 +180,8 @@ def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         ]
         if problems := [problem for _, found_problems in predicted for problem in found_problems]:
             raise IntakeRefused(problems)
+        for exam, _ in predicted:
+            completeness.describe(exam, (), ())
         for (exam, _), draft in zip(predicted, drafts, strict=True):
             taken.append(_store(exam, draft, user))
         return taken

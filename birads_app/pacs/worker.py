@@ -18,13 +18,13 @@ from birads_app.model.bundles import version
 from birads_app.pacs.duplicates import is_own, is_stored
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
-from birads_app.records import assessments, audit_log, exams, files, outbox, users
+from birads_app.records import assessments, exams, files, outbox, users
 from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Delivery, Exam
 from birads_app.records.spool import Spool, SpooledStudy
 from birads_app.terms.errors import BiradsError, InputError
-from birads_app.terms.messages import msg
+from birads_app.terms.messages import Message, msg
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +101,11 @@ def _ingest(study: SpooledStudy) -> None:
         files.withdraw(Exam(id=study.exam_id))  # remains of an interrupted attempt
         new = _NewObjects(study)
         try:
-            exam = ingest_exam(new, users.network_account(), exam_id=study.exam_id, partial=True)
-            _log_missing_images(exam, new)
+            exam = ingest_exam(
+                new, users.network_account(), exam_id=study.exam_id, partial=True, reasons=new.reasons
+            )
+            for reason in exam.attention:
+                log.warning("Exam %s needs attention: %s", exam.id, reason)
         except IntakeRefused as refusal:
             if new.count:
                 kinds = ", ".join(sorted({problem.kind.__name__ for problem in refusal.problems}))
@@ -116,31 +119,22 @@ def _ingest(study: SpooledStudy) -> None:
 class _NewObjects:
     """Objects of a study that are not stored yet and not the product's own, up to :data:`_MOST`.
 
-    ``count`` of those yielded; ``cut`` is True if there were more; ``identity`` is that of the first one.
+    ``count`` of those yielded; ``identity`` is that of the first one; ``reasons`` has one if there were more.
     """
 
     def __init__(self, study: SpooledStudy) -> None:
-        self._study, self.count, self.cut = study, 0, False
+        self._study, self.count = study, 0
+        self.reasons: list[Message] = []
         self.identity: Identity | None = None
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         for data in filter(_may_be_new, spool().read(self._study)):
-            self.cut = self.count == _MOST
-            if self.cut:
+            if self.count == _MOST:
+                self.reasons.append(msg("objects-over-limit", most=_MOST))
                 return
             self.count += 1
             self.identity = self.identity or _identity(data)
             yield f"{self.count}.dcm", data
-
-
-def _log_missing_images(exam: Exam, new: _NewObjects) -> None:
-    """Log objects of a study that did not become part of its exam."""
-    unusable = new.count - len(exam.images)
-    if unusable:
-        log.warning("Exam %s: %d of %d objects cannot be used", exam.id, unusable, new.count)
-    if new.cut:
-        log.warning("Exam %s has the first %d objects of its study; send the others again", exam.id, _MOST)
-        audit_log.log(users.NETWORK_NAME, "leave out images", exam.id)
 
 
 def _identity(data: bytes) -> Identity | None:

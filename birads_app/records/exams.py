@@ -60,6 +60,8 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
             current.add(exam)
             current.flush()
             audit_log.add(current, who.name, "store exam", exam.id)
+            for reason in exam.attention or ():
+                audit_log.add(current, who.name, _flag_of(reason), exam.id, str(reason))
             files.publish(draft, exam)
     except BaseException:
         files.withdraw(exam)
@@ -67,6 +69,11 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
     files.confirm(exam)
     log.info("Stored exam %s with %d images", exam.id, len(exam.images))
     return get(exam.id)
+
+
+def _flag_of(reason: str) -> str:
+    """Return the audit log's action for a reason for attention."""
+    return "leave out images" if getattr(reason, "code", "").startswith("objects-") else "flag exam"
 
 
 def may_delete(user: User, exam: Exam) -> bool:

@@ -174,6 +174,10 @@ class Exam(Base):
     failure : reason why it could not be read; empty otherwise
     assessed, assessed_at, assessor : category, time and reader of the last signed assessment; None if there is none
     viewer, viewed_at : account that has the exam open, and its last sign of activity
+    objects_received : number of images that came, including unused ones; None for exams of earlier versions
+    unused_objects : message for each image that was left out: its number or name, and the reason
+    notes : messages about what came with the images
+    attention : messages, each a reason why a person has to look at the exam; empty if there is none
     identity : of the patient, encrypted
     """
 
@@ -186,6 +190,7 @@ class Exam(Base):
         Index("ix_exams_status_category_suspicion", "status", "category", "suspicion", "id"),
         Index("ix_exams_status_assessor_id", "status", "assessor_id", "created_at", "id"),
         Index("ix_exams_status_assessor_id_suspicion", "status", "assessor_id", "suspicion", "id"),
+        Index("ix_exams_attention", "created_at", "id", sqlite_where=text("attention != '[]'")),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -208,6 +213,10 @@ class Exam(Base):
     assessor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     viewer_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     viewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    objects_received: Mapped[int | None]
+    unused_objects: Mapped[list[str]] = mapped_column(MessageList, server_default="[]", default=list)
+    notes: Mapped[list[str]] = mapped_column(MessageList, server_default="[]", default=list)
+    attention: Mapped[list[str]] = mapped_column(MessageList, server_default="[]", default=list)
     uploader: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[uploader_id])
     assessor: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[assessor_id])
     viewer: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[viewer_id])

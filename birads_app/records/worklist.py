@@ -47,6 +47,7 @@ class Query:
     reader : name of the reader who signed the last assessment
     since, until : days of arrival in UTC, inclusive; ``since`` may be a moment
     study_uids : Study Instance UIDs as stored; empty for all
+    attention : only exams that need attention
     """
 
     list: str = "waiting"
@@ -58,6 +59,7 @@ class Query:
     until: date | None = None
     status: Status | None = None
     study_uids: tuple[str, ...] = ()
+    attention: bool = False
 
     @property
     def statuses(self) -> tuple[Status, ...]:
@@ -194,7 +196,7 @@ def _rows(
     rows: list[Any] = []
     conditions = (*conditions, *_filters(query))
     # The plus sign keeps SQLite from scanning a status instead of starting with the patient's few exams.
-    few = query.pseudonyms or query.study_uids
+    few = query.pseudonyms or query.study_uids or query.attention
     of_status = literal_column("+exams.status") if few else Exam.status
     for part in _parts(value, anchor, name, falls, backwards):
         found: list[Any] = []
@@ -236,6 +238,8 @@ def _filters(query: Query) -> list[ColumnElement[bool]]:
     if query.pseudonyms:
         of_patient = or_(*(_begins(Exam.pseudonym, text) for text in query.pseudonyms))
         found.append(Exam.id.in_(select(Exam.id).where(of_patient)))
+    if query.attention:
+        found.append(literal_column("exams.attention") != literal_column("'[]'"))  # as in the index
     if query.study_uids:
         found.append(Exam.study_uid.in_(query.study_uids))
     if query.category:

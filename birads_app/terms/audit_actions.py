@@ -13,6 +13,7 @@ AUDIT_ACTIONS = (
     N_("export data set"),
     N_("export exams"),
     N_("fetch studies"),
+    N_("flag exam"),
     N_("leave out images"),
     N_("look up"),
     N_("look up refused"),

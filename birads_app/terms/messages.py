@@ -12,7 +12,7 @@ from birads_app.terms.catalogue import TEXTS
 Value = str | int | float
 
 # Codes of messages in a row, with what separates them.
-_SEPARATORS = {"joined": " ", "joined-lines": "\n"}
+_SEPARATORS = {"joined": " ", "joined-lines": "\n", "joined-commas": ", "}
 
 
 class Message(str):
@@ -53,10 +53,10 @@ def msg(code: str, /, **values: Value) -> Message:
     return Message(code, values)
 
 
-def join(messages: Iterable[str], *, lines: bool = False) -> Message:
-    """Put whole messages one after another, or one per line."""
+def join(messages: Iterable[str], *, lines: bool = False, commas: bool = False) -> Message:
+    """Put whole messages one after another, one per line, or with commas between them."""
     numbered = {str(number): message for number, message in enumerate(messages, 1)}
-    return Message("joined-lines" if lines else "joined", numbered)
+    return Message("joined-lines" if lines else "joined-commas" if commas else "joined", numbered)
 
 
 def _text(code: str, values: Mapping[str, Value], translate: Callable[[str], str]) -> str:

@@ -237,6 +237,7 @@ def _exported(exam: Exam) -> dict[str, Any]:
         "pseudonym": exam.pseudonym,
         "status": exam.status,
         "views": exam.views,
+        "attention": " ".join(exam.attention),
         "model": exam.model,
         "model_category": exam.category,
         "certainty": exam.top_probability and round(exam.top_probability, 4),

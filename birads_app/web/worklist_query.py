@@ -25,6 +25,7 @@ def query_of(parameters: Mapping[str, str]) -> Query:
         reader=parameters.get("reader", "").strip()[:64] or None,
         since=_day("since", parameters.get("since", "")),
         until=_day("until", parameters.get("until", "")),
+        attention=bool(parameters.get("attention")),
     )
 
 
@@ -38,6 +39,7 @@ def parameters_of(query: Query) -> dict[str, Any]:
         "reader": query.reader,
         "since": query.since and query.since.isoformat(),
         "until": query.until and query.until.isoformat(),
+        "attention": "true" if query.attention else "",
     }
     return {name: value for name, value in found.items() if value}
 

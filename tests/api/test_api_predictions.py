@@ -25,10 +25,16 @@ def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
         "demonstration",
         "disclaimer",
         "exam",
+        "objects",
+        "needs_attention",
+        "attention",
+        "notes",
         "images",
         "assessments",
     }
     assert answer.location == f"{URL}/{answer.json['id']}"
+    assert answer.json["objects"] == {"received": 2, "used": 2, "left_out": []}
+    assert (answer.json["needs_attention"], answer.json["attention"]) == (False, [])
     first, second = answer.json["images"]
     assert (first["file"], second["file"]) == ("left cc.dcm", "other.png")
     for image in (first, second):

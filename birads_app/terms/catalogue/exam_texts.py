@@ -8,6 +8,10 @@ EXAM = {
         "%(count)d files were received; at most %(limit)d can be sent at once. Send them in several uploads."
     ),
     "file-problem": N_("%(file)s: %(problem)s"),
+    "objects-left-out": N_("%(used)d of %(received)d objects used; left out: %(reasons)s"),
+    "objects-over-limit": N_(
+        "The study has more than %(most)d objects; only the first %(most)d were used. Send the others again."
+    ),
     "archive-too-many-files": N_(
         "The archive %(name)s contains %(count)d files; at most %(most)d are accepted."
     ),
