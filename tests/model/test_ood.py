@@ -208,7 +208,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_the_command_fits_what_a_bundle_learned_from(
+def test_the_command_fits_the_detector_on_the_training_images(
     app: Flask, runner: FlaskCliRunner, folder: Path, data: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(demonstration_ood, "_PATIENTS", 1)
@@ -225,26 +225,30 @@ def test_the_command_fits_what_a_bundle_learned_from(
         seed=hyperparameters["seed"],
     )
     images = {
-        name: [len(part.training), len(part.validation), len(part.test)] for name, part in sets.parts.items()
+        name: [len(split.training), len(split.validation), len(split.test)]
+        for name, split in sets.splits.items()
     }
     change_manifest(path, lambda manifest: manifest["training"].update(images=images, phantom_patients=1))
-    done = runner.invoke(args=command)
-    assert done.exit_code == 0, done.output
+    result = runner.invoke(args=command)
+    assert result.exit_code == 0, result.output
     bundle = bundles.load(path)
-    learned = sum(parts[0] for parts in images.values()) + 4
-    tried = sum(parts[1] for parts in images.values())
+    training = sum(counts[0] for counts in images.values()) + 4
+    validation = sum(counts[1] for counts in images.values())
     assert bundle.ood_detector is not None
-    assert (len(bundle.ood_detector.training_points), len(bundle.ood_detector.tried)) == (learned, tried)
+    assert (len(bundle.ood_detector.training_points), len(bundle.ood_detector.tried)) == (
+        training,
+        validation,
+    )
     assert "## Out-of-distribution images" in bundle.card and "| drawn heads | 2 | 2 (100 %)" in bundle.card
     change_manifest(path, lambda manifest: manifest["training"].pop("phantom_seed"))
     assert "was not trained with the demonstration preset" in runner.invoke(args=command).output
 
 
-def test_the_documented_table_is_the_shipped_cards(models: Path) -> None:
+def test_the_documented_table_equals_that_of_the_model_card(models: Path) -> None:
     card = bundles.load(models / "birads-demo").card
     table = [line for line in card.splitlines() if line.startswith(("| negatives |", "| KAU-BCMD, not used"))]
-    told = (models.parent / "docs" / "evaluation.md").read_text("utf-8")
-    assert len(table) == 2 and all(line in told for line in table)
+    document = (models.parent / "docs" / "evaluation.md").read_text("utf-8")
+    assert len(table) == 2 and all(line in document for line in table)
 
 
 def test_a_bundle_with_former_file_names_is_read(models: Path, tmp_path: Path) -> None:

@@ -105,9 +105,9 @@ def test_it_goes_on_from_its_checkpoint(network: str, stage: str, tmp_path: Path
     two = replace(CONFIG, fine_tune=stage, fine_tune_epochs=2, fine_tune_rate=1e-4)
     one, path = replace(two, fine_tune_epochs=1), tmp_path / "tuning.npz"
     told = []
-    for config, kept_at in ((two, None), (one, path), (two, path)):
+    for config, checkpoint_path in ((two, None), (one, path), (two, path)):
         backbone, trained, data = start(network)
-        _, tuned = finetune.finetune(backbone, trained, config, data, kept_at)
+        _, tuned = finetune.finetune(backbone, trained, config, data, checkpoint_path)
         told.append(tuned.facts["fine_tuning"])
     whole, half, gone_on = told
     assert half["epochs"] == 1 and gone_on["epochs"] == 2

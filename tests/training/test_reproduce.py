@@ -1,4 +1,4 @@
-"""``flask reproduce``: the paper's rows beside honest ones, and weights that end with stage conv4."""
+"""``flask reproduce``: the paper's experiments with and without leaks, and backbone weights up to stage conv4."""
 
 import json
 import os
@@ -41,7 +41,9 @@ def run(app: Flask, runner: FlaskCliRunner, models: Path):
     return invoke
 
 
-def test_the_table_on_screen_as_json_and_as_a_page(run, phantoms: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_table_is_printed_and_written_as_json_and_html(
+    run, phantoms: Path, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setitem(HEADS, "nearest", NearestNeighborHead)
     output = run(
         "--data", str(phantoms), "--classes", "1,5", "--heads", "nearest", "--out", str(tmp_path / "out")
@@ -50,45 +52,49 @@ def test_the_table_on_screen_as_json_and_as_a_page(run, phantoms: Path, tmp_path
         "module 1: SMOTE, then split" in output
         and "WARNING: the features come from the backbone of the model birads-demo" in output
     )
-    found = json.loads((tmp_path / "out" / "reproduction.json").read_text("utf-8"))
-    assert [row["title"] for row in found["rows"]] == [title for title, *_ in ROWS]
-    for row in found["rows"]:
+    table = json.loads((tmp_path / "out" / "reproduction.json").read_text("utf-8"))
+    assert [row["title"] for row in table["rows"]] == [title for title, *_ in ROWS]
+    for row in table["rows"]:
         for name in ("accuracy", "f1", "kappa"):
-            paper, honest, leak = (row[side][name] for side in ("paper", "honest", "leak"))
-            assert leak["value"] == pytest.approx(paper["value"] - honest["value"])
+            paper, leak_free, leak = (row[side][name] for side in ("paper", "leak_free", "leak"))
+            assert leak["value"] == pytest.approx(paper["value"] - leak_free["value"])
             assert leak["low"] <= leak["high"]
-    assert found["rows"][1]["honest"] == found["rows"][2]["honest"]
+    assert table["rows"][1]["leak_free"] == table["rows"][2]["leak_free"]
     html = (tmp_path / "out" / "reproduction.html").read_text("utf-8")
     assert html.count("<tr>") == 10 and "http" not in html
 
 
-def test_an_unknown_head_is_named_before_anything_is_read(run, phantoms: Path) -> None:
+def test_an_unknown_head_is_refused_before_images_are_read(run, phantoms: Path) -> None:
     assert "--head has to be one of" in run("--data", str(phantoms), "--heads", "dense,forest", status=1)
 
 
-def test_categories_too_small_are_left_out_aloud(run, phantoms: Path, tmp_path: Path) -> None:
+def test_categories_with_too_few_images_are_excluded_with_a_message(
+    run, phantoms: Path, tmp_path: Path
+) -> None:
     data = shutil.copytree(phantoms, tmp_path / "copies")
     for category in "23":
         for path in sorted((data / f"Birads{category}").iterdir())[1:]:
             path.unlink()
     for category in "45":
         shutil.rmtree(data / f"Birads{category}")
-    assert "Left out, with fewer than 10 images" in run("--data", str(data), status=1)
+    assert "Excluded, with fewer than 10 images" in run("--data", str(data), status=1)
 
 
-def test_what_a_page_says_is_escaped() -> None:
+def test_the_html_page_escapes_its_values() -> None:
     figures = {name: Interval(0.5, 0.4, 0.6) for name in ("accuracy", "f1", "kappa")}
     row = PaperRow("<dense>", "imbalanced", {"accuracy": 0.9181}, figures, figures, figures)
-    found = Reproduction("<data>", ("1", "5"), 4, 2, "p", "b", ("<caution>",), (row,), {})
-    html = page(found)
+    reproduction = Reproduction("<data>", ("1", "5"), 4, 2, "p", "b", ("<caution>",), (row,), {})
+    html = page(reproduction)
     assert "<dense>" not in html and "&lt;caution&gt;" in html and "&lt;data&gt;" in html
-    accuracy, f1 = (line for line in lines(found) if line.startswith("<dense>") and "kappa" not in line)
+    accuracy, f1 = (
+        line for line in lines(reproduction) if line.startswith("<dense>") and "kappa" not in line
+    )
     assert "0.918" in accuracy and "0.918" not in f1
 
 
 @pytest.mark.parametrize("folds", [0, 3])
-def test_folds_draw_the_same_patients_for_both_sides(folds: int) -> None:
-    """Of patients with one image each both protocols give the same answers; with folds no draw tells them apart."""
+def test_with_folds_the_bootstrap_samples_of_both_protocols_are_paired(folds: int) -> None:
+    """With one image per patient both protocols give the same predictions, so that paired samples do not differ."""
     random = np.random.default_rng(0)
     rows, categories = random.normal(size=(60, 4)).astype(np.float32), random.choice(list("35"), 60)
     examples = (
@@ -102,7 +108,7 @@ def test_folds_draw_the_same_patients_for_both_sides(folds: int) -> None:
         assert (leak.low, leak.high) == (0, 0) if folds else leak.low < 0 < leak.high
 
 
-def test_weights_up_to_conv4_make_maps_of_the_usual_shape(tmp_path: Path) -> None:
+def test_weights_up_to_conv4_give_feature_maps_of_the_usual_shape(tmp_path: Path) -> None:
     import keras
 
     keras.utils.set_random_seed(0)

@@ -1,4 +1,4 @@
-"""Random augmentation of images and of the outlines of their findings."""
+"""Random augmentation of images and of the masks of their findings."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ import numpy as np
 
 from birads_app.model.preprocess import standardise
 
-# Share of a feature map's cell that an outline has to cover for the cell to count as covered.
+# Share of a feature map's cell that a mask has to cover for the cell to contain a finding.
 _LEAST_COVERAGE = 0.15
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One random change: shift, rotation, zoom, vertical flip, exposure.
+    """A random transformation: shift, rotation, zoom, vertical flip, exposure.
 
     matrix : float (2, 3), affine transform in pixels
     levels : uint8 (256,), look-up table of grey levels
@@ -25,27 +25,27 @@ class Augmentation:
 
     @classmethod
     def random(cls, size: int, rng: np.random.Generator) -> "Augmentation":
-        """Draw a change for a square with sides of ``size`` pixels."""
-        turned = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1))
-        matrix = np.asarray(turned, float)
+        """Draw a transformation for a square with sides of ``size`` pixels."""
+        rotation = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1))
+        matrix = np.asarray(rotation, float)
         matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
         mirrored = bool(rng.random() < 0.5)
         levels = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.05)
         return cls(matrix, mirrored, np.clip(levels, 0, 255).astype(np.uint8))
 
     def warp(self, square: np.ndarray) -> np.ndarray:
-        """Transform a square, uint8 (size, size), and keep its grey levels."""
+        """Transform the geometry of a square, uint8 (size, size)."""
         square = np.ascontiguousarray(square[::-1] if self.mirrored else square)
         return np.asarray(cv2.warpAffine(square, self.matrix, square.shape[::-1], flags=cv2.INTER_LINEAR))
 
     def apply(self, square: np.ndarray) -> np.ndarray:
-        """Transform a grey square, uint8 (size, size), and its grey levels."""
+        """Transform the geometry and the grey levels of a square, uint8 (size, size)."""
         return np.asarray(cv2.LUT(self.warp(square), self.levels))
 
 
-def covered_cells(outline: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
-    """Return the cells of a feature map that an outline, uint8 (size, size), covers; bool (rows * columns,)."""
-    shares = cv2.resize(outline, cells[::-1], interpolation=cv2.INTER_AREA)
+def finding_cells(mask: np.ndarray, map_shape: tuple[int, int]) -> np.ndarray:
+    """Return the cells of a feature map with a finding, bool (rows * columns,), for a mask, uint8 (size, size)."""
+    shares = cv2.resize(mask, map_shape[::-1], interpolation=cv2.INTER_AREA)
     return (shares >= _LEAST_COVERAGE * 255).ravel()
 
 

@@ -88,14 +88,18 @@ def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyFeat
 
 
 def finetune(
-    backbone: Any, head: TrainedNetwork, config: TrainConfig, data: FineTuningData, kept_at: Path | None
+    backbone: Any,
+    head: TrainedNetwork,
+    config: TrainConfig,
+    data: FineTuningData,
+    checkpoint_path: Path | None,
 ) -> tuple[bytes, TrainedNetwork]:
     """Fine-tune backbone and head, in place, and return the frozen backbone and the head.
 
     Parameters
     ----------
     backbone : Keras network from images to maps
-    kept_at : checkpoint to write, and to resume from if it exists; None keeps none
+    checkpoint_path : checkpoint to write, and to resume from if it exists; None writes none
 
     Raises
     ------
@@ -103,7 +107,7 @@ def finetune(
         The network has no such stage.
     """
     run = _FineTuningRun(backbone, head, config, data)
-    curve, best = run.fit(kept_at)
+    curve, best = run.fit(checkpoint_path)
     told = {
         "from": config.fine_tune,
         "epochs": len(curve) - 1,
@@ -149,34 +153,38 @@ class _FineTuningRun:
         self.weights = np.ones(len(rarity)) if config.resampling == "none" else rarity
 
     def logits(self, images: Any, training: bool) -> Any:
-        """Logits (n, classes) of images (n, size, size, 3), as operations of a graph."""
+        """Return the logits of images (n, size, size, 3) as a tensor (n, classes)."""
         maps = self.backbone(images, training=training)
         return self.head.model(self.head.features_of(maps), training=training)
 
-    def fit(self, kept_at: Path | None) -> tuple[checkpoint.Curve, int]:
+    def fit(self, checkpoint_path: Path | None) -> tuple[checkpoint.Curve, int]:
         """Train to the end; return the curve, which begins before the first epoch, and the best epoch."""
         # The trainable weights, and the states of the random number generators.
         random = [one for one in self.head.model.variables if "seed_generator" in one.path]
-        changing = SimpleNamespace(variables=[*self.variables, *random])
-        curve, kept = checkpoint.restore(kept_at, changing, self.optimizer) if kept_at else ([], [])
+        state = SimpleNamespace(variables=[*self.variables, *random])
+        curve, best = (
+            checkpoint.restore(checkpoint_path, state, self.optimizer) if checkpoint_path else ([], [])
+        )
         if not curve:
-            curve, kept = [(float("nan"), self._validate())], self._weights()
+            curve, best = [(float("nan"), self._validate())], self._weights()
         total = self.config.fine_tune_epochs
         with progress.steps("fine-tuning", total, "epoch", done=len(curve) - 1) as bar:
             while not self._finished(curve):
                 curve.append((self._epoch(len(curve)), self._validate()))
                 if fit.best_epoch(curve) == len(curve) - 1:
-                    kept = self._weights()
-                if kept_at:
-                    checkpoint.save(kept_at, changing, self.optimizer, curve, kept)
+                    best = self._weights()
+                if checkpoint_path:
+                    checkpoint.save(checkpoint_path, state, self.optimizer, curve, best)
                 bar.step(curve=curve)
-        for variable, value in zip(self.variables, kept, strict=True):
+        for variable, value in zip(self.variables, best, strict=True):
             variable.assign(to_float16(value))
         return curve, fit.best_epoch(curve)
 
     def _finished(self, curve: checkpoint.Curve) -> bool:
-        waited = len(curve) - 1 - fit.best_epoch(curve)
-        return len(curve) > self.config.fine_tune_epochs or waited >= self.config.fine_tune_patience
+        epochs_without_gain = len(curve) - 1 - fit.best_epoch(curve)
+        return (
+            len(curve) > self.config.fine_tune_epochs or epochs_without_gain >= self.config.fine_tune_patience
+        )
 
     def _epoch(self, number: int) -> float:
         """Sample as many images as the training set has, train on them, and return the mean training loss."""
@@ -187,16 +195,16 @@ class _FineTuningRun:
             chosen = self.data.training[indices]
             return augment(self._squares(chosen), rng), self.data.labels[chosen]
 
-        parts = list(multitask.batches(order, self.config.batch_size))
-        return multitask.run_epoch(self.step, parts, load, str(number))
+        row_batches = list(multitask.batches(order, self.config.batch_size))
+        return multitask.run_epoch(self.step, row_batches, load, str(number))
 
     def _validate(self) -> float:
         """Return the mean loss of the validation images, unaugmented."""
-        found = []
+        losses = []
         for chosen in multitask.batches(self.data.validation, self.config.batch_size):
             logits = self.logits(standardise(self._squares(chosen)), training=False)
-            found.append(np.asarray(self.losses(self.data.labels[chosen], logits)))
-        return float(np.concatenate(found).mean())
+            losses.append(np.asarray(self.losses(self.data.labels[chosen], logits)))
+        return float(np.concatenate(losses).mean())
 
     def _squares(self, chosen: np.ndarray) -> np.ndarray:
         return np.asarray(self.data.squares[chosen]).reshape(-1, self.size, self.size)

@@ -1,12 +1,13 @@
-"""Fine-tune ResNet50 and a head together on labels that may be sets of categories, and on outlines of findings.
+"""Multi-task fine-tuning of ResNet50 and a head: categories, given as sets, and locations of findings.
 
-Where it is known where the findings are, the head also learns which places of the feature map they cover.
+A label may be a set of categories. For images with a mask of their findings, the head also learns which cells of the
+feature map contain a finding.
 
-Stage A trains what has no ImageNet weights (stage conv5 and the head) on feature maps of conv4 that are
-computed once for several augmented copies of each image. Stage B trains the whole network at a small
-learning rate with batch normalisation frozen. The rate runs down along a cosine, and the last epoch is the
-result: the validation part is small, and choosing an epoch by it would be choosing by chance. After every epoch
-the weights and the counter are kept, so a killed run goes on where it was.
+Stage A trains the layers without ImageNet weights (stage conv5 and the head) on feature maps of conv4, which are
+computed once for several augmented copies of each image. Stage B trains the whole network at a low learning rate with
+batch normalisation frozen. The learning rate follows a cosine decay. The last epoch is the result: the validation set
+is too small to choose an epoch by. Weights and state are saved after every epoch, so that an interrupted run continues
+from there.
 """
 
 import hashlib
@@ -23,39 +24,39 @@ from tqdm import tqdm
 
 from birads_app.files import atomic
 from birads_app.model.preprocess import standardise
-from training.data.augment import Augmentation, covered_cells
+from training.data.augment import Augmentation, finding_cells
 from training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
-# The last layer whose ImageNet weights are at hand.
+# Last layer with ImageNet weights.
 CONV4 = "conv4_block6_out"
-# Findings cover few places; each such place counts as many of the others.
-_COVERED_WEIGHT = 6.0
+# Few cells contain a finding; their loss is weighted by this factor.
+_FINDING_WEIGHT = 6.0
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one set of a split.
+    """Training or validation set.
 
-    squares : uint8 array (n, size, size), grey, cropped and turned by preprocessing
-    possible : bool array (n, classes), the set of categories each image may belong to
-    weights : float array (n,), how often an image is drawn relative to the others
-    outlines : uint8 array (n, size, size), 255 where a finding is
-    outlined : bool array (n,), whether it is known where the findings are
+    squares : uint8 array (n, size, size), grey, cropped and mirrored by preprocessing
+    label_sets : bool array (n, classes), the categories that each image's label allows
+    weights : float array (n,), sampling weights
+    masks : uint8 array (n, size, size), 255 inside a finding, 0 elsewhere
+    has_mask : bool array (n,), False for images whose findings are not localised
     """
 
     squares: np.ndarray
-    possible: np.ndarray
+    label_sets: np.ndarray
     weights: np.ndarray
-    outlines: np.ndarray
-    outlined: np.ndarray
+    masks: np.ndarray
+    has_mask: np.ndarray
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
-        parts = (self.squares, self.possible, self.weights, self.outlines, self.outlined)
-        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+        """SHA-256 of all arrays."""
+        arrays = (self.squares, self.label_sets, self.weights, self.masks, self.has_mask)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -64,18 +65,18 @@ class Schedule:
 
     batch: int = 32
     copies: int = 4  # augmented copies of each image for stage A; more where there are few images
-    epochs_a: int = 2  # passes over all copies; with more they are learned by heart, and stage B suffers
+    epochs_a: int = 2  # over all copies; more overfit, which stage B does not undo
     rate_a: float = 5e-4
-    epochs_b: int = 8  # passes over the images, drawn anew each time
-    rate_b: float = 3e-5  # above 1e-4 the ImageNet stages forget
-    draws_b: int = 1500  # images drawn for an epoch of stage B
-    outlines: float = 0.3  # weight of the places' loss beside that of the categories
-    minutes: float = 75  # no epoch begins after so many minutes, counted over resumed runs
+    epochs_b: int = 8  # each with a new sample of images and new augmentation
+    rate_b: float = 3e-5  # above 1e-4 the ImageNet stages lose what they have learned
+    images_b: int = 1500  # images sampled for an epoch of stage B
+    cell_loss: float = 0.3  # weight of the cells' loss; that of the categories is 1
+    minutes: float = 75  # no epoch begins after this time, summed over resumed runs
     seed: int = 7
 
 
 class FineTuning:
-    """One run, kept in a work folder; calling :meth:`run` again goes on where it stopped."""
+    """A fine-tuning run with its state in a folder; :meth:`run` continues an interrupted one."""
 
     def __init__(
         self,
@@ -87,12 +88,14 @@ class FineTuning:
         schedule: Schedule,
         work: Path,
     ) -> None:
-        """Take the models, the sets and the schedule.
+        """Connect backbone and head.
 
         Parameters
         ----------
-        backbone, head : Keras models; the head returns logits (n, classes) and those of the cells (n, rows * columns)
-        conv4 : function that computes the untrained feature maps fast
+        backbone, head : Keras models; the head returns logits of the classes, (n, classes), and of the cells,
+            (n, rows * columns)
+        conv4 : fast function from inputs, float32 (n, size, size, 3), to conv4 maps with ImageNet weights
+        work : folder for weights, state and conv4 maps
         """
         import keras
 
@@ -102,18 +105,18 @@ class FineTuning:
         self.schedule, self.work = schedule, work
         top = keras.Model(backbone.get_layer(CONV4).output, backbone.output)
         self.top = keras.Model(top.input, keras.layers.Concatenate()(head(top.output)))
-        self.whole = keras.Model(backbone.input, keras.layers.Concatenate()(head(backbone.output)))
-        self._cells: tuple[int, int] = backbone.output.shape[1:3]
-        material = {"train": train.digest, "validation": validation.digest}
-        self.state: dict[str, Any] = {"material": material, "history": []}
+        self.network = keras.Model(backbone.input, keras.layers.Concatenate()(head(backbone.output)))
+        self._map_shape: tuple[int, int] = backbone.output.shape[1:3]
+        digests = {"train": train.digest, "validation": validation.digest}
+        self.state: dict[str, Any] = {"digests": digests, "history": []}
 
     def run(self) -> list[dict[str, float]]:
-        """Train both stages; gives the learning curve.
+        """Train both stages and return the history: stage, epoch, loss, validation_loss and seconds of each epoch.
 
         Raises
         ------
         TrainingError
-            The work folder holds a run on other material.
+            The folder belongs to a run on other images.
         """
         self._restore()
         self._stage("a", self.schedule.epochs_a, self._prepare_a)
@@ -121,124 +124,136 @@ class FineTuning:
         return list(self.state["history"])
 
     def _stage(self, name: str, epochs: int, prepare: Callable[[int], Callable[[int], float]]) -> None:
-        """Run what is left of a stage."""
+        """Train the remaining epochs of a stage."""
         if self._finished(name, epochs):
             return
-        epoch_of = prepare(len(self._rows(name)))
+        train_epoch = prepare(self._epochs(name))
         while not self._finished(name, epochs):
-            epoch, started = len(self._rows(name)), time.monotonic()
-            loss = epoch_of(epoch)
-            self._keep(name, epoch, loss, time.monotonic() - started)
+            epoch, started = self._epochs(name), time.monotonic()
+            loss = train_epoch(epoch)
+            self._save(name, epoch, loss, time.monotonic() - started)
 
-    def _rows(self, stage: str) -> list[dict[str, Any]]:
-        """The stage's epochs so far."""
-        return [row for row in self.state["history"] if row["stage"] == stage]
+    def _epochs(self, stage: str) -> int:
+        """Count the stage's epochs so far."""
+        return sum(row["stage"] == stage for row in self.state["history"])
 
     def _finished(self, stage: str, epochs: int) -> bool:
-        """True when the stage's epochs or the time allowed is used up."""
+        """True when the stage has all its epochs, or the time limit is reached."""
         seconds = sum(row["seconds"] for row in self.state["history"])
-        return len(self._rows(stage)) >= epochs or seconds > 60 * self.schedule.minutes
+        return self._epochs(stage) >= epochs or seconds > 60 * self.schedule.minutes
 
-    def _prepare_a(self, done: int) -> Callable[[int], float]:
+    def _prepare_a(self, completed: int) -> Callable[[int], float]:
+        """Return the function that trains an epoch of stage A, after ``completed`` ones."""
         import keras
 
-        maps, covered, sources = self._conv4_maps()
+        maps, cells, sources = self._conv4_maps()
         for layer in self.backbone.layers:
             layer.trainable = layer.name.startswith("conv5")
         optimizer = keras.optimizers.AdamW(
             self._cosine(self.schedule.rate_a, self.schedule.epochs_a, len(maps)), weight_decay=1e-3
         )
-        step = self._step(self.top, optimizer, done * -(-len(maps) // self.schedule.batch))
+        step = self._step(self.top, optimizer, completed * -(-len(maps) // self.schedule.batch))
 
-        def epoch_of(epoch: int) -> float:
+        def train_epoch(epoch: int) -> float:
             rng = np.random.default_rng([self.schedule.seed, 1, epoch])
             order = weighted_sample(self.train.weights[sources], len(maps), rng)
 
-            def load(rows: np.ndarray) -> tuple[np.ndarray, Truth]:
+            def load(rows: np.ndarray) -> tuple[np.ndarray, Targets]:
                 rows = np.sort(rows)
-                return maps[rows], self._truth(sources[rows], covered[rows])
+                return maps[rows], self._targets(sources[rows], cells[rows])
 
             return run_epoch(step, list(batches(order, self.schedule.batch)), load, f"A{epoch + 1}")
 
-        return epoch_of
+        return train_epoch
 
-    def _prepare_b(self, done: int) -> Callable[[int], float]:
+    def _prepare_b(self, completed: int) -> Callable[[int], float]:
+        """Return the function that trains an epoch of stage B, after ``completed`` ones."""
         import keras
 
         for layer in self.backbone.layers:
             layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
         schedule = self.schedule
         optimizer = keras.optimizers.AdamW(
-            self._cosine(schedule.rate_b, schedule.epochs_b, schedule.draws_b), weight_decay=1e-3
+            self._cosine(schedule.rate_b, schedule.epochs_b, schedule.images_b), weight_decay=1e-3
         )
-        step = self._step(self.whole, optimizer, done * -(-schedule.draws_b // schedule.batch))
+        step = self._step(self.network, optimizer, completed * -(-schedule.images_b // schedule.batch))
 
-        def epoch_of(epoch: int) -> float:
+        def train_epoch(epoch: int) -> float:
             rng = np.random.default_rng([schedule.seed, 2, epoch])
-            order = weighted_sample(self.train.weights, schedule.draws_b, rng)
+            order = weighted_sample(self.train.weights, schedule.images_b, rng)
 
-            def load(rows: np.ndarray) -> tuple[np.ndarray, Truth]:
-                tensors, covered = self._augmented(rows, rng)
-                return tensors, self._truth(rows, covered)
+            def load(rows: np.ndarray) -> tuple[np.ndarray, Targets]:
+                inputs, cells = self._augmented(rows, rng)
+                return inputs, self._targets(rows, cells)
 
             return run_epoch(step, list(batches(order, schedule.batch)), load, f"B{epoch + 1}")
 
-        return epoch_of
+        return train_epoch
 
     def _augmented(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs float32 (n, size, size, 3), and the places that findings cover, bool (n, rows * columns)."""
-        squares, outlines = self.train.squares[rows], self.train.outlines[rows]
-        changes = [Augmentation.random(squares.shape[1], rng) for _ in rows]
-        images = [change.apply(square) for change, square in zip(changes, squares, strict=True)]
-        moved = [change.warp(outline) for change, outline in zip(changes, outlines, strict=True)]
-        return standardise(np.stack(images)), np.stack([covered_cells(one, self._cells) for one in moved])
+        """Augment images: inputs, float32 (n, size, size, 3), and cells with a finding, bool (n, rows * columns)."""
+        squares, masks = self.train.squares[rows], self.train.masks[rows]
+        augmentations = [Augmentation.random(squares.shape[1], rng) for _ in rows]
+        images = [one.apply(square) for one, square in zip(augmentations, squares, strict=True)]
+        warped = [one.warp(mask) for one, mask in zip(augmentations, masks, strict=True)]
+        return standardise(np.stack(images)), np.stack(
+            [finding_cells(mask, self._map_shape) for mask in warped]
+        )
 
-    def _truth(self, images: np.ndarray, covered: np.ndarray) -> "Truth":
-        """Return the truth about images, with the cells that findings cover in their augmented copies."""
-        return self.train.possible[images], covered.astype(np.float32), self.train.outlined[images]
+    def _targets(self, images: np.ndarray, cells: np.ndarray) -> "Targets":
+        """Return the targets of images, given the cells with a finding in their augmented copies."""
+        return self.train.label_sets[images], cells.astype(np.float32), self.train.has_mask[images]
 
-    def _step(self, model: Any, optimizer: Any, taken: int) -> Any:
-        """A training step whose rate goes on after the steps already taken."""
+    def _step(self, model: Any, optimizer: Any, completed: int) -> Any:
+        """Build a training step whose learning rate continues after the completed steps."""
         step = training_step(
             lambda inputs: model(inputs, training=True),
             model.trainable_variables,
             optimizer,
-            lambda truth, answers: multitask_losses(truth, answers, self.schedule.outlines),
+            lambda targets, logits: multitask_losses(targets, logits, self.schedule.cell_loss),
         )
-        optimizer.iterations.assign(taken)
+        optimizer.iterations.assign(completed)
         return step
 
     def _conv4_maps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Feature maps of augmented copies, float16 on disk, the places that findings cover, and each row's image."""
+        """Compute or open the conv4 maps of all augmented copies.
+
+        Returns
+        -------
+        maps : float16 (n, rows, columns, channels), memory-mapped
+        cells : bool (n, rows * columns), cells of the last feature map with a finding
+        sources : int (n,), index of each copy's image
+        """
         name, count = f"conv4-{self.train.digest[:16]}", len(self.train.squares)
-        path, covered_path = self.work / f"{name}.npy", self.work / f"{name}-covered.npy"
+        path, cells_path = self.work / f"{name}.npy", self.work / f"{name}-covered.npy"
         sources = np.repeat(np.arange(count), self.schedule.copies)
         if not path.exists():
             rng = np.random.default_rng([self.schedule.seed, 0])
             shape = (len(sources), *self.top.input.shape[1:])
-            covered = np.zeros((len(sources), self._cells[0] * self._cells[1]), bool)
-            parts = list(batches(np.arange(len(sources)), self.schedule.batch))
+            cells = np.zeros((len(sources), self._map_shape[0] * self._map_shape[1]), bool)
+            row_batches = list(batches(np.arange(len(sources)), self.schedule.batch))
             with atomic.replacing(path) as draft:
                 maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
-                for rows in tqdm(parts, desc="conv4 maps", unit="batch", mininterval=5):
-                    tensors, covered[rows] = self._augmented(sources[rows], rng)
-                    maps[rows] = self.conv4(tensors)
+                for rows in tqdm(row_batches, desc="conv4 maps", unit="batch", mininterval=5):
+                    inputs, cells[rows] = self._augmented(sources[rows], rng)
+                    maps[rows] = self.conv4(inputs)
                 maps.flush()
-                np.save(covered_path, covered)
-        return np.load(path, mmap_mode="r"), np.load(covered_path), sources
+                np.save(cells_path, cells)
+        return np.load(path, mmap_mode="r"), np.load(cells_path), sources
 
     def logits(self, squares: np.ndarray) -> np.ndarray:
-        """Logits of unaugmented squares, float32 (n, classes)."""
-        parts = [
-            self.whole(standardise(squares[rows]), training=False).numpy()[:, : self.train.possible.shape[1]]
+        """Return the logits of squares without augmentation, float32 (n, classes)."""
+        classes = self.train.label_sets.shape[1]
+        logits = [
+            self.network(standardise(squares[rows]), training=False).numpy()[:, :classes]
             for rows in batches(np.arange(len(squares)), self.schedule.batch)
         ]
-        return np.concatenate(parts).astype(np.float32)
+        return np.concatenate(logits).astype(np.float32)
 
-    def _keep(self, stage: str, epoch: int, loss: float, seconds: float) -> None:
-        """Validate, keep the weights, and only then count the epoch as done."""
+    def _save(self, stage: str, epoch: int, loss: float, seconds: float) -> None:
+        """Validate, save the weights, and then record the epoch in the state."""
         validation = set_loss(
-            self.logits(self.validation.squares), self.validation.possible, self.validation.weights
+            self.logits(self.validation.squares), self.validation.label_sets, self.validation.weights
         )
         row = {
             "stage": stage,
@@ -257,20 +272,22 @@ class FineTuning:
 
     def _save_weights(self) -> None:
         with atomic.replacing(self.work / "last.weights.h5") as draft:
-            self.whole.save_weights(draft)
+            self.network.save_weights(draft)
 
     def _restore(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
         if (self.work / "state.json").exists():
-            kept = json.loads((self.work / "state.json").read_text())
-            if kept["material"] != self.state["material"]:
+            state = json.loads((self.work / "state.json").read_text())
+            # Earlier versions called the digests "material".
+            digests = state.pop("material", None) or state["digests"]
+            if digests != self.state["digests"]:
                 raise TrainingError(
                     f"The run in {self.work} was trained with different images or a different split, so its "
                     "held-out patients may differ. Delete that folder and start again."
                 )
-            self.state = kept
-            self.whole.load_weights(self.work / "last.weights.h5")
-            log.info("Going on after %d epochs.", len(self.state["history"]))
+            self.state = {**state, "digests": digests}
+            self.network.load_weights(self.work / "last.weights.h5")
+            log.info("Resuming after %d epochs.", len(self.state["history"]))
 
     def _cosine(self, rate: float, epochs: int, images: int) -> Any:
         import keras
@@ -280,63 +297,64 @@ class FineTuning:
         )
 
 
-def set_loss(logits: np.ndarray, possible: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted mean of -log(sum of the probability over the possible categories)."""
+def set_loss(logits: np.ndarray, label_sets: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted mean of -log(sum of the probabilities of the label's categories)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     probabilities = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
-    losses = -np.log(np.maximum((probabilities * possible).sum(axis=1), 1e-7))
+    losses = -np.log(np.maximum((probabilities * label_sets).sum(axis=1), 1e-7))
     return float(np.average(losses, weights=weights))
 
 
-def set_losses(possible: Any, logits: Any) -> Any:
-    """:func:`set_loss` of each image as operations of a graph: bool (n, classes), float (n, classes) -> (n,)."""
+def set_losses(label_sets: Any, logits: Any) -> Any:
+    """Return :func:`set_loss` of each image as a tensor: bool (n, classes), float (n, classes) -> (n,)."""
     import tensorflow as tf
 
-    excluded = tf.where(possible, logits, -1e9)
-    return tf.reduce_logsumexp(logits, 1) - tf.reduce_logsumexp(excluded, 1)
+    allowed = tf.where(label_sets, logits, -1e9)
+    return tf.reduce_logsumexp(logits, 1) - tf.reduce_logsumexp(allowed, 1)
 
 
-# Of n images: their possible categories, bool (n, classes); the places that findings cover, float (n, places);
-# and whether that is known, bool (n,).
-Truth = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Targets of n images: categories that the label allows, bool (n, classes); cells with a finding, float (n, cells);
+# images with a mask, bool (n,).
+Targets = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def multitask_losses(truth: Any, answers: Any, weight: float) -> Any:
-    """The loss of categories and places, as operations of a graph.
+def multitask_losses(targets: Any, logits: Any, weight: float) -> Any:
+    """Return the sum of the categories' and the cells' loss of each image, as a tensor (n,).
 
     Parameters
     ----------
-    truth : as :data:`Truth`, of tensors
-    answers : logits of the classes, then of the places, float (n, classes + places)
-    weight : of the places' loss
+    targets : :data:`Targets` as tensors
+    logits : of the classes, then of the cells, float (n, classes + cells)
+    weight : weight of the cells' loss, which images without a mask do not have
     """
     import tensorflow as tf
 
-    possible, covered_places, known = truth
-    logits, places = tf.split(answers, [possible.shape[1], covered_places.shape[1]], axis=1)
-    each = tf.nn.weighted_cross_entropy_with_logits(covered_places, places, _COVERED_WEIGHT)
-    return set_losses(possible, logits) + weight * tf.cast(known, tf.float32) * tf.reduce_mean(each, axis=1)
+    label_sets, cells, has_mask = targets
+    class_logits, cell_logits = tf.split(logits, [label_sets.shape[1], cells.shape[1]], axis=1)
+    cell_losses = tf.nn.weighted_cross_entropy_with_logits(cells, cell_logits, _FINDING_WEIGHT)
+    cell_loss = tf.cast(has_mask, tf.float32) * tf.reduce_mean(cell_losses, axis=1)
+    return set_losses(label_sets, class_logits) + weight * cell_loss
 
 
 def training_step(
     forward: Callable[[Any], Any], variables: list[Any], optimizer: Any, losses: Callable[[Any, Any], Any]
 ) -> Any:
-    """A compiled step, (inputs, truth) -> mean loss, that builds the optimizer.
+    """Compile a training step, (inputs, targets) -> mean loss, and build the optimizer.
 
     Parameters
     ----------
-    forward : inputs -> logits (n, classes)
-    variables : those to train
-    losses : (truth, float32 logits) -> (n,)
+    forward : function from inputs to logits (n, outputs)
+    variables : variables to train
+    losses : function from (targets, float32 logits) to losses (n,)
     """
     import tensorflow as tf
 
     optimizer.build(variables)
 
     @tf.function(reduce_retracing=True)
-    def step(inputs: Any, truth: Any) -> Any:
+    def step(inputs: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(losses(truth, tf.cast(forward(inputs), tf.float32)))
+            loss = tf.reduce_mean(losses(targets, tf.cast(forward(inputs), tf.float32)))
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 5.0)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
@@ -346,20 +364,20 @@ def training_step(
 
 def run_epoch(
     step: Any,
-    parts: list[np.ndarray],
+    row_batches: list[np.ndarray],
     load: Callable[[np.ndarray], tuple[np.ndarray, Any]],
     label: str,
 ) -> float:
-    """A step for each part of the rows, which ``load`` turns into inputs and truth; gives the mean loss."""
+    """Run one step per batch, loading inputs and targets of its rows by ``load``, and return the mean loss."""
     total = 0.0
-    for rows in tqdm(parts, desc=f"epoch {label}", unit="batch", mininterval=5, disable=None):
-        inputs, truth = load(rows)
-        total += float(step(inputs.astype(np.float32), truth))
-    return total / len(parts)
+    for rows in tqdm(row_batches, desc=f"epoch {label}", unit="batch", mininterval=5, disable=None):
+        inputs, targets = load(rows)
+        total += float(step(inputs.astype(np.float32), targets))
+    return total / len(row_batches)
 
 
 def weighted_sample(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Weighted sampling of image indices with replacement, int (count,)."""
+    """Sample image indices by weight, with replacement, int (count,)."""
     return rng.choice(len(weights), count, p=weights / weights.sum())
 
 

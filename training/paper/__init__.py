@@ -1,1 +1,1 @@
-"""The method's paper: its protocols, reproduced and compared with an honest one."""
+"""Reproduction of the paper's protocols, compared with a leak-free one."""

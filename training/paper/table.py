@@ -1,4 +1,4 @@
-"""The table of ``flask reproduce`` on the screen and as a page that stands by itself."""
+"""Table of ``flask reproduce`` for the console and as a self-contained HTML page."""
 
 from collections.abc import Iterator
 from html import escape
@@ -8,10 +8,11 @@ from training.paper.reproduce import FIGURES, Reproduction
 from training.report.text import FIGURE_NAMES
 
 _EXPLANATION = (
-    "Published: what the paper printed, on its own data. Paper: its protocol on the data named above, images split "
-    "individually, so that those of one patient lie on both sides; in module 1 synthetic images are made before "
-    "the split and tested on. Honest: no patient on both sides, nothing synthetic in the test set. Leak: paper "
-    "less honest. In brackets 95 % intervals, bootstrap over patients: another split or seed is not in them."
+    "Published: the paper's figures, on its own data. Paper: its protocol on your data. Images are split individually, "
+    "so that one patient may be in both training and test set; in module 1 synthetic images are made before the "
+    "split, and some are in the test set. Leak-free: no patient in both sets, no synthetic image in the test set. "
+    "Leak: paper minus leak-free. In brackets 95 % confidence intervals by bootstrap over patients; they do not "
+    "include the variation between splits and seeds."
 )
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2530}"
@@ -22,51 +23,52 @@ _STYLE = (
 )
 
 
-def lines(found: Reproduction) -> Iterator[str]:
-    """The table for the screen."""
-    yield f"{found.images} images of {found.patients} patients, BI-RADS {', '.join(found.classes)}; {found.protocol}."
-    yield f"Features: {found.backbone}."
-    yield from found.cautions
-    table = [("head", "row", "figure", "published", "paper", "honest", "leak"), *_cells(found)]
+def lines(result: Reproduction) -> Iterator[str]:
+    """Give the table for the console, line by line."""
+    categories = ", ".join(result.classes)
+    yield f"{result.images} images of {result.patients} patients, BI-RADS {categories}; {result.protocol}."
+    yield f"Features: {result.backbone}."
+    yield from result.cautions
+    table = [("head", "experiment", "figure", "published", "paper", "leak-free", "leak"), *_cells(result)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
     yield _EXPLANATION
 
 
-def page(found: Reproduction) -> str:
-    """The table as HTML without any outside part."""
+def page(result: Reproduction) -> str:
+    """Return the table as a self-contained HTML page."""
     heads = (
         "Head",
-        "Row of the paper",
+        "Experiment",
         "Figure",
         "Published",
         "Paper's protocol",
-        "Honest protocol",
+        "Leak-free protocol",
         "Leak",
     )
     body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in _cells(found)
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in _cells(result)
     )
-    cautions = "\n".join(f'<p class="caution">{escape(caution)}</p>' for caution in found.cautions)
+    cautions = "\n".join(f'<p class="caution">{escape(caution)}</p>' for caution in result.cautions)
     caption = (
-        f"{found.images} images of {found.patients} patients from {found.data}; BI-RADS "
-        f"{', '.join(found.classes)}; {found.protocol}; features: {found.backbone}."
+        f"{result.images} images of {result.patients} patients from {result.data}; BI-RADS "
+        f"{', '.join(result.classes)}; {result.protocol}; features: {result.backbone}."
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>The paper's figures and what leaks</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>The paper's figures and what leaks</h1>\n{cautions}\n<p>{escape(_EXPLANATION)}</p>\n"
+        f"<title>The paper's results, with and without leaks</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>The paper's results, with and without leaks</h1>\n{cautions}\n<p>{escape(_EXPLANATION)}</p>\n"
         f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>"
         + "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
         + f"</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n<p>{escape(DISCLAIMER)}</p>\n</body>\n</html>\n"
     )
 
 
-def _cells(found: Reproduction) -> Iterator[tuple[str, ...]]:
-    for row in found.rows:
+def _cells(result: Reproduction) -> Iterator[tuple[str, ...]]:
+    for row in result.rows:
         for name in FIGURES:
             published = f"{row.published[name]:.3f}" if name in row.published else "-"
-            here = (str(side[name]) for side in (row.paper, row.honest, row.leak))
+            here = (str(side[name]) for side in (row.paper, row.leak_free, row.leak))
             yield row.head, row.title, FIGURE_NAMES[name], published, *here

@@ -1,7 +1,7 @@
-"""The breast of a phantom without a finding: outline, tissue, pectoral muscle, skin and nipple.
+"""Normal breast of a phantom: skin line, fibroglandular tissue, pectoral muscle and nipple.
 
-Lengths are in units of the image's height, grey levels in units of the window (0 air .. 1 white), and the
-chest wall is on the left; :mod:`training.phantoms` mirrors right breasts and adds the finding.
+Lengths are in units of the image's height, grey levels from 0 (air) to 1 (white). The chest wall is on the left;
+:mod:`training.phantoms.image` adds the finding and mirrors right breasts.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from scipy import fft
 
 DENSITIES = ("A", "B", "C", "D")
 VIEWS = ("CC", "MLO")
-# Width of the picture over its height: the 24 x 30 cm field of a full-field detector.
+# Width over height of the image: the 24 x 30 cm field of a full-field detector.
 ASPECT = 0.8
 
-# Share of the breast's area that is fibroglandular, and its grey level over fat, by BI-RADS density.
+# Fibroglandular share of the breast's area, and its grey level above fat, by BI-RADS density.
 _GLAND_AREA = {"A": 0.10, "B": 0.30, "C": 0.58, "D": 0.82}
 _GLAND_LEVEL = {"A": 0.25, "B": 0.29, "C": 0.31, "D": 0.33}
 _FAT_LEVEL = 0.20
@@ -25,14 +25,14 @@ _FAT_LEVEL = 0.20
 
 @dataclass(frozen=True)
 class Habitus:
-    """Body measures common to both breasts of a patient; lengths in image heights.
+    """Body measures and acquisition, common to all images of a patient; lengths in image heights.
 
     depth : chest wall to nipple, 0.42..0.58
-    half_height : of the breast on the detector, 0.36..0.45
+    half_height : half the height of the breast on the detector, 0.36..0.45
     shoulder : width of tissue at the upper edge of an MLO view, as a share of depth, 0.55..0.75
     muscle : width of the pectoral muscle there, as a share of the shoulder, 0.6..0.9
-    muscle_reach : how far down the pectoral muscle reaches, 0.45..0.7
-    gamma, gain : of the acquisition
+    muscle_reach : lower end of the pectoral muscle, from the upper edge, 0.45..0.7
+    gamma, gain : contrast and brightness of the acquisition
     """
 
     depth: float
@@ -45,7 +45,7 @@ class Habitus:
 
 
 def draw_habitus(rng: np.random.Generator) -> Habitus:
-    """Draw a patient's build and the acquisition's look."""
+    """Draw a patient's body measures and the gamma and gain of the acquisition."""
     return Habitus(
         depth=rng.uniform(0.42, 0.58),
         half_height=rng.uniform(0.36, 0.45),
@@ -59,26 +59,26 @@ def draw_habitus(rng: np.random.Generator) -> Habitus:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A drawn breast, chest wall on the left; the arrays end where air begins, right of the nipple.
+    """A drawn breast, chest wall on the left; the arrays end a little to the right of the nipple.
 
     grey : float32 (height, width), 0 air .. about 0.7
-    inside : float32 (height, width), 1 in the breast, 0 in air, soft at the skin
-    room : float32 (height, width), pixels to the nearest skin or muscle; 0 outside the parenchyma
+    inside : float32 (height, width), 1 in the breast, 0 in air, with a smooth transition at the skin
+    clearance : float32 (height, width), distance in pixels to skin or muscle; 0 outside the parenchyma
     nipple : (row, column) in pixels
     depth : chest wall to nipple in pixels
     """
 
     grey: np.ndarray
     inside: np.ndarray
-    room: np.ndarray
+    clearance: np.ndarray
     nipple: tuple[float, float]
     depth: float
 
 
 def draw_anatomy(rng: np.random.Generator, habitus: Habitus, view: str, density: str, size: int) -> Anatomy:
-    """Draw one view of a breast with nothing to find in it; ``size`` is the picture's height in pixels."""
-    skin, nipple_row = _outline(rng, habitus, view, size)
-    # Nothing but air lies beyond the nipple: it need not be drawn.
+    """Draw one view of a breast without a finding; ``size`` is the image's height in pixels."""
+    skin, nipple_row = _skin_line(rng, habitus, view, size)
+    # Beyond the nipple there is only air, which need not be computed.
     columns = np.arange(min(round(size * ASPECT), int(skin.max() + 0.05 * size)), dtype=np.float32)
     rows = np.arange(size, dtype=np.float32)[:, None]
     breast = columns < skin[:, None]
@@ -89,13 +89,13 @@ def draw_anatomy(rng: np.random.Generator, habitus: Habitus, view: str, density:
     grey = _project(tissue, muscle, depth, size)
     inside = np.clip(depth / (0.004 * size), 0, 1)
     _add_nipple(rng, grey, inside, nipple, size)
-    free = (breast & (muscle < 0.05)).astype(np.uint8)
-    room = cv2.distanceTransform(free, cv2.DIST_L2, 5)
-    return Anatomy(grey * inside, inside, room, nipple, nipple[1])
+    parenchyma = (breast & (muscle < 0.05)).astype(np.uint8)
+    clearance = cv2.distanceTransform(parenchyma, cv2.DIST_L2, 5)
+    return Anatomy(grey * inside, inside, clearance, nipple, nipple[1])
 
 
-def _outline(rng: np.random.Generator, habitus: Habitus, view: str, size: int) -> tuple[np.ndarray, float]:
-    """Column of the skin for every row (float32, 0 where there is no breast), and the row of the nipple."""
+def _skin_line(rng: np.random.Generator, habitus: Habitus, view: str, size: int) -> tuple[np.ndarray, float]:
+    """Return the column of the skin in every row (float32, 0 where there is no breast) and the row of the nipple."""
     y = np.arange(size, dtype=np.float32) / size
     roundness = rng.uniform(0.5, 0.62)
     wobble = 0.006 * np.sin(2 * np.pi * (y * rng.uniform(1, 2.5) + rng.uniform()))
@@ -125,7 +125,7 @@ def _muscle(habitus: Habitus, view: str, y: np.ndarray, x: np.ndarray) -> np.nda
 
 @lru_cache(maxsize=8)
 def _bands(size: int) -> tuple[np.ndarray, ...]:
-    """Amplitude filters over the half-plane of frequencies: clouds, coarse web, fine web, grain."""
+    """Return amplitude filters over the half-plane of frequencies: clouds, coarse web, fine web, grain."""
     fy = fft.fftfreq(size, 1 / size)[:, None]
     fx = fft.rfftfreq(size, 1 / size)[None, :]
     f = np.hypot(fy, fx)
@@ -139,19 +139,19 @@ def _bands(size: int) -> tuple[np.ndarray, ...]:
 
 
 def _fields(rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
-    """Periodic Gaussian fields (size, size), one a band, of mean 0 and variance 1, by filtering white noise.
+    """Filter white noise to periodic Gaussian fields (size, size), one per band, of mean 0 and variance 1.
 
-    Bands far apart share their white noise: what a filter does not pass cannot correlate.
+    Bands far apart share their white noise: frequencies that a filter does not pass cannot correlate.
     """
     bands = _bands(size)
-    # Uniform noise is quicker to draw, and sums of so many of its terms are as good as Gaussian.
+    # Uniform noise is faster to draw, and the sum of many terms is practically Gaussian.
     noises = (rng.random((2, *bands[0].shape, 2), dtype=np.float32) - 0.5).view(np.complex64)[..., 0]
     for number, band in enumerate(bands):
         yield fft.irfft2(noises[number % 2] * band, s=(size, size), overwrite_x=True)
 
 
 def _duct_maps(shape: tuple[int, int], nipple: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates that bend a field so that its structures run along the ducts, which meet at the nipple."""
+    """Return remapping coordinates that align a field with the ducts, which converge on the nipple."""
     rows = np.arange(shape[0], dtype=np.float32)[:, None] - nipple[0]
     columns = np.arange(shape[1], dtype=np.float32)[None, :] - nipple[1]
     distance = np.hypot(rows, columns)
@@ -162,12 +162,12 @@ def _duct_maps(shape: tuple[int, int], nipple: tuple[float, float]) -> tuple[np.
 
 
 def _ridges(field: np.ndarray, width: float) -> np.ndarray:
-    """Thin bright strands, 0..1, along the zero lines of a Gaussian field."""
+    """Return thin bright strands, 0..1, along the zero crossings of a Gaussian field."""
     return 1 / (1 + (field * (0.6 / width)) ** 2) ** 2
 
 
 def _rise(field: np.ndarray, level: float, width: float) -> np.ndarray:
-    """0 well below the level, 1 well above, smooth over about four widths."""
+    """Return a smooth step, 0 below the level and 1 above, about four widths wide."""
     share = np.clip((field - level) * (0.22 / width) + 0.5, 0, 1)
     return share * share * (3 - 2 * share)
 
@@ -180,7 +180,7 @@ def _tissue(
     breast: np.ndarray,
     density: str,
 ) -> np.ndarray:
-    """Grey of fat, glands, ligaments and vessels before the thickness of the breast is applied."""
+    """Draw fat, glands, ligaments and vessels, before the thickness of the breast is applied."""
     size = depth.shape[0]
     maps = _duct_maps(depth.shape, nipple)
     clouds, coarse, fine, grain = (
@@ -188,15 +188,15 @@ def _tissue(
     )
     rows = np.arange(size, dtype=np.float32)[:, None] / size - nipple[0] / size
     columns = np.arange(depth.shape[1], dtype=np.float32)[None, :] / nipple[1]
-    # Glands fill a cone behind the nipple and spare the fat under the skin and before the muscle.
+    # Glands fill a cone behind the nipple, not the subcutaneous and retromammary fat.
     cone = -((rows / 0.26) ** 2) - ((columns - rng.uniform(0.5, 0.62)) / 0.42) ** 2
     under_skin = np.clip(1 - depth / (0.07 * size), 0, 1) ** 2
     bias = 1.1 * cone - 3.0 * under_skin - 4.0 * muscle + 0.95 * clouds + 0.22 * coarse
     sample = np.sort(bias[::4, ::4][breast[::4, ::4]])
     threshold = float(sample[int((1 - _GLAND_AREA[density]) * sample.size)])
     gland = _rise(bias, threshold, 0.3)
-    lobules = _rise(coarse + 0.5 * fine, 1.1, 0.3)  # of fat, dark between the glands
-    body = gland * (0.72 + 0.15 * clouds + 0.12 * fine + 0.05 * grain) * (1 - 0.6 * lobules)
+    fat_lobules = _rise(coarse + 0.5 * fine, 1.1, 0.3)  # dark between the glands
+    body = gland * (0.72 + 0.15 * clouds + 0.12 * fine + 0.05 * grain) * (1 - 0.6 * fat_lobules)
     strands = _ridges(coarse + 0.25 * grain, 0.16) * np.clip(0.55 + 0.35 * (clouds + fine), 0.05, 1)
     strands += 0.8 * _ridges(fine + 0.5 * coarse, 0.13) * np.clip(0.5 + 0.4 * (clouds - coarse), 0, 1)
     fat = _FAT_LEVEL * (1 + 0.10 * clouds + 0.06 * grain)
@@ -204,7 +204,7 @@ def _tissue(
 
 
 def _project(tissue: np.ndarray, muscle: np.ndarray, depth: np.ndarray, size: int) -> np.ndarray:
-    """Lay muscle and skin over the tissue and thin it out towards the skin line."""
+    """Add muscle and skin, and reduce the thickness towards the skin line."""
     rows, columns = (np.arange(n, dtype=np.float32) / size for n in depth.shape)
     fibres = 0.40 + 0.012 * np.sin(150 * (columns + 0.35 * rows[:, None])) + 0.25 * (tissue - _FAT_LEVEL)
     grey = tissue + muscle * (fibres - 0.9 * tissue)

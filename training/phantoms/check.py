@@ -1,6 +1,6 @@
 """End-to-end check on phantoms: train on some patients, predict others, and locate their findings.
 
-On phantoms the right answers are known, so that this checks loading, splitting, training, calibration, prediction and
+The ground truth of phantoms is known, so that this checks loading, splitting, training, calibration, prediction and
 heat maps together. It says nothing about performance on real mammograms.
 """
 
@@ -71,7 +71,7 @@ class _Truth:
 def check(
     site: Site, kind: str, train_patients: int, test_patients: int, seed: int, say: Callable[[str], None]
 ) -> CheckResult:
-    """Write two sets of phantoms, train this kind of head on one as ``flask train`` does, and predict the other.
+    """Train a head on phantoms as ``flask train`` does, and evaluate it on phantoms of other patients.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def check(
         trained = train(config, here, say)
         say(trained.summary)
         predictor = Predictor.load(bundles.load(trained.path), site.engine, site.precision)
-        return _judge(truth, list(_predict(predictor, truth)), predictor.bundle.classes)
+        return _evaluate(truth, list(_predict(predictor, truth)), predictor.bundle.classes)
 
 
 def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[ImagePrediction]:
@@ -105,19 +105,21 @@ def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[ImagePre
     from tqdm import tqdm
 
     with ThreadPoolExecutor() as pool:
-        answers = pool.map(lambda row: predictor.predict(decode(row.path.read_bytes(), row.path.name)), truth)
-        yield from tqdm(answers, total=len(truth), desc="predicting", unit="image", disable=None)
+        predictions = pool.map(
+            lambda row: predictor.predict(decode(row.path.read_bytes(), row.path.name)), truth
+        )
+        yield from tqdm(predictions, total=len(truth), desc="predicting", unit="image", disable=None)
 
 
-def _judge(
-    truth: Sequence[_Truth], answers: Sequence[ImagePrediction], classes: tuple[str, ...]
+def _evaluate(
+    truth: Sequence[_Truth], predictions: Sequence[ImagePrediction], classes: tuple[str, ...]
 ) -> CheckResult:
     matrix = np.zeros((len(classes), len(classes)))
     hits = []
-    for row, answer in zip(truth, answers, strict=True):
-        matrix[classes.index(row.category), classes.index(answer.category)] += 1
+    for row, prediction in zip(truth, predictions, strict=True):
+        matrix[classes.index(row.category), classes.index(prediction.category)] += 1
         if row.category in _LOCATED:
-            cell = peak_cell(answer)
+            cell = peak_cell(prediction)
             hits.append(cell is not None and any(overlaps(cell, box) for box in row.boxes))
     return CheckResult(
         f1=float(measures(matrix[None])["f1"][0]),
@@ -127,16 +129,16 @@ def _judge(
     )
 
 
-def peak_cell(answer: ImagePrediction) -> Box | None:
-    """Find the peak of the heat map of the predicted category, in pixels of the image; None if it has none."""
-    heat = answer.maps[answer.category]
+def peak_cell(prediction: ImagePrediction) -> Box | None:
+    """Return the cell where the heat map of the predicted category peaks, in pixels; None if nothing is above zero."""
+    heat = prediction.maps[prediction.category]
     if heat.max() <= 0:
         return None
-    if answer.flipped:
+    if prediction.flipped:
         heat = heat[:, ::-1]
     rows, columns = heat.shape
     row, column = divmod(int(heat.argmax()), columns)
-    box = answer.box
+    box = prediction.box
     top, bottom = (box.top + round(box.height * edge / rows) for edge in (row, row + 1))
     left, right = (box.left + round(box.width * edge / columns) for edge in (column, column + 1))
     return Box(top, left, bottom - top, right - left)

@@ -1,4 +1,4 @@
-"""A phantom as a DICOM file: Digital Mammography X-Ray Image Storage - For Presentation, 12 bit."""
+"""Phantoms as DICOM files: Digital Mammography X-Ray Image Storage - For Presentation, 12 bits."""
 
 import io
 
@@ -18,7 +18,7 @@ from training.phantoms.image import LATERALITIES, WHITE, Phantom
 _FIELD_HEIGHT = 300.0
 # CID 4014 View for Mammography: code value and meaning, SNOMED CT.
 _VIEW_CODES = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
-# Examined on a fixed day, so that the same seed gives the same bytes.
+# A fixed date, so that the same seed gives the same bytes.
 _DATE, _TIME = "20200101", "120000"
 
 
@@ -27,8 +27,8 @@ def encode_dicom(image: Phantom, patient: str, seed: int) -> bytes:
 
     Parameters
     ----------
-    patient : becomes (0010,0020) *Patient ID*
-    seed : of the set; every UID follows from it, the patient, the side and the view
+    patient : Patient ID (0010,0020)
+    seed : seed of the set; the UIDs are derived from it, the patient, the side and the view
     """
     uid = _uid(seed, patient, image.laterality, image.view)
     meta = FileMetaDataset()
@@ -47,12 +47,12 @@ def encode_dicom(image: Phantom, patient: str, seed: int) -> bytes:
 
 
 def _uid(*parts: object) -> UID:
-    """A UID that follows from the parts; no other phantom has it."""
+    """Derive a UID that is unique to the parts."""
     return generate_uid(entropy_srcs=["phantom", *map(str, parts)])
 
 
 def _describe_patient(dataset: Dataset, patient: str, seed: int) -> None:
-    """Modules Patient, General Study, General Series and General Equipment."""
+    """Set the modules Patient, General Study, General Series and General Equipment."""
     dataset.PatientID, dataset.PatientName = patient, f"Phantom^{patient}"
     dataset.PatientBirthDate, dataset.PatientSex = "", "F"
     dataset.StudyInstanceUID = _uid(seed, patient, "study")
@@ -67,7 +67,7 @@ def _describe_patient(dataset: Dataset, patient: str, seed: int) -> None:
 
 
 def _describe_view(dataset: Dataset, image: Phantom) -> None:
-    """Modules DX Anatomy Imaged and Mammography Image: which breast, seen from where."""
+    """Set the modules DX Anatomy Imaged and Mammography Image: laterality and view."""
     left = image.laterality == "L"
     number = LATERALITIES.index(image.laterality) * len(VIEWS) + VIEWS.index(image.view) + 1
     dataset.InstanceNumber = number
@@ -76,7 +76,7 @@ def _describe_view(dataset: Dataset, image: Phantom) -> None:
     dataset.ViewCodeSequence = Sequence([_code(*_VIEW_CODES[image.view])])
     dataset.ViewCodeSequence[0].ViewModifierCodeSequence = Sequence([])
     dataset.AnatomicRegionSequence = Sequence([_code("76752008", "Breast")])
-    # Columns run from the chest wall to the nipple in a left breast, rows from lateral or the head down.
+    # Directions of rows and columns: the left breast points right, so that its rows run towards anterior.
     across = "A" if left else "P"
     if image.view == "CC":
         dataset.PatientOrientation = [across, "R" if left else "L"]
@@ -95,7 +95,7 @@ def _code(value: str, meaning: str) -> Dataset:
 
 
 def _describe_pixels(dataset: Dataset, image: Phantom) -> None:
-    """Modules Image Pixel and VOI LUT."""
+    """Set the modules Image Pixel and VOI LUT."""
     rows, columns = image.pixels.shape
     spacing = round(_FIELD_HEIGHT / rows, 6)
     dataset.Rows, dataset.Columns = rows, columns

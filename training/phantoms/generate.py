@@ -1,9 +1,8 @@
 """Sets of phantoms: synthetic patients with labelled mammograms, for tests and a first try of training.
 
-A patient has four images: both breasts, each in CC and MLO. A breast has one category, and its finding shows
-in both of its views. Categories differ by the morphology of the finding and by nothing else
-(:mod:`training.phantoms.synthetic_findings` says how), so a set proves whether a method learns where there is something
-to learn. It says nothing about real patients.
+A patient has four images, each breast in CC and MLO. A breast has one category, and its finding is visible in both
+views. Categories differ by the morphology of the finding only (:mod:`training.phantoms.synthetic_findings`), so that a
+working method can learn them. Results on phantoms say nothing about real patients.
 """
 
 import csv
@@ -40,8 +39,8 @@ __all__ = [
     "write_set",
 ]
 
-# truth.csv has one row an image, its path relative to the table. Category 1 leaves finding and box empty;
-# were there several findings, their values would be joined by semicolons in each of these columns.
+# Columns of truth.csv: one row per image, paths relative to the table. Finding and box are empty in category 1;
+# several findings are separated by semicolons.
 COLUMNS = (
     "path",
     "birads",
@@ -55,20 +54,20 @@ COLUMNS = (
     "height",
     "width",
 )
-# Share of women by density, after the BI-RADS Atlas, 5th edition (10, 40, 40 and 10 per cent).
+# Distribution of density in the BI-RADS Atlas, 5th edition.
 _DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
 
 
 class FolderInUse(TrainingError):
-    """The folder that a set should be written to already holds something."""
+    """The destination folder is not empty."""
 
 
 def patients(
     count: int, seed: int, size: int = 512, weights: Mapping[str, float] | None = None
 ) -> Iterator[tuple[str, Phantom]]:
-    """Draw ``count`` patients of four images each: (patient id, phantom), in a fixed order for a seed.
+    """Draw ``count`` patients of four images each: pairs (patient id, phantom), the same for the same seed.
 
-    The breasts are drawn evenly over the categories "1".."5", or by ``weights`` (category -> share).
+    Breasts are distributed evenly over the categories "1".."5", or by ``weights`` (category -> share).
 
     Raises
     ------
@@ -86,7 +85,7 @@ def patients(
 
 
 def _images(number: int, seed: int, size: int, categories: list[str]) -> Iterator[Phantom]:
-    """The four images of one patient; ``categories`` are those of the left and the right breast."""
+    """Draw the four images of one patient; ``categories`` are those of the left and the right breast."""
     rng = np.random.default_rng([seed, 1, number])
     habitus, density = draw_habitus(rng), str(rng.choice(DENSITIES, p=_DENSITY_SHARES))
     for side, (laterality, category) in enumerate(zip(LATERALITIES, categories, strict=True)):
@@ -96,16 +95,16 @@ def _images(number: int, seed: int, size: int, categories: list[str]) -> Iterato
 
 
 def _draw_categories(count: int, seed: int, weights: Mapping[str, float] | None) -> list[str]:
-    """Categories of ``count`` breasts in a random order, in numbers as close to the shares as they come."""
+    """Return the categories of ``count`` breasts in random order, their frequencies closest to the shares."""
     shares = dict(weights) if weights is not None else dict.fromkeys(CATEGORIES, 1.0)
     if not shares or any(category not in CATEGORIES or not share > 0 for category, share in shares.items()):
         raise PhantomError(
             f"Shares must be positive and given for categories among {', '.join(CATEGORIES)}. Got {shares!r}."
         )
     ends = np.cumsum(list(shares.values())) / sum(shares.values())
-    places = np.searchsorted(ends, (np.arange(count) + 0.5) / max(count, 1))
-    drawn = np.array(list(shares))[places]
-    return [str(category) for category in np.random.default_rng([seed, 0]).permutation(drawn)]
+    indices = np.searchsorted(ends, (np.arange(count) + 0.5) / max(count, 1))
+    categories = np.array(list(shares))[indices]
+    return [str(category) for category in np.random.default_rng([seed, 0]).permutation(categories)]
 
 
 def write_set(
@@ -116,14 +115,14 @@ def write_set(
     size: int = 512,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
-    """Write a labelled set, laid out as ``flask train --data`` takes it; the same seed gives the same bytes.
+    """Write a labelled set in the layout of ``flask train --data``; the same seed gives the same bytes.
 
     Folders ``Birads1`` .. ``Birads5`` hold the images (``PH0001_L_CC.png``: patient, side, view), truth.csv
-    the labels and boxes. PNGs have 8 bits, DICOM files 12. The set appears whole or not at all.
+    the labels and boxes. PNG files have 8 bits, DICOM files 12. The set is written completely or not at all.
 
     Parameters
     ----------
-    directory : absent or empty
+    directory : new or empty folder
     patients : number of patients, four images each
     size : height of the images in pixels
     progress : called after each patient with the number of patients written
@@ -135,7 +134,7 @@ def write_set(
     Raises
     ------
     FolderInUse
-        The directory is not empty, or no directory.
+        The directory is not empty, or is a file.
     PhantomError
         The number of patients is not positive, or the format is unknown.
     """
@@ -172,13 +171,13 @@ def _write(
 
 
 def _encode_png(image: Phantom) -> bytes:
-    """8-bit greyscale PNG."""
+    """Encode as an 8-bit greyscale PNG."""
     grey = (image.pixels >> 4).astype(np.uint8)
     return cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def _row(name: str, patient: str, image: Phantom) -> list[str]:
-    """One row of truth.csv."""
+    """Build a row of truth.csv."""
     kinds = ";".join(finding.kind for finding in image.findings)
     boxes = [";".join(str(finding.box[side]) for finding in image.findings) for side in range(4)]
     return [name, image.category, patient, image.view, image.laterality, image.density, kinds, *boxes]

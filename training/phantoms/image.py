@@ -1,7 +1,7 @@
-"""One phantom: a synthetic mammogram with a finding of the BI-RADS lexicon, and the truth about it.
+"""Phantom: a synthetic mammogram with a finding of the BI-RADS lexicon and its ground truth.
 
-Anatomy, density and acquisition are drawn alike for every category, and so are the finding's place, size and
-contrast: the morphology of the finding is all that tells categories apart.
+Anatomy, density and acquisition have the same distribution for every category, and so have the location, size and
+contrast of the finding: categories differ by the morphology of the finding only.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from training.phantoms.synthetic_findings import FINDINGS_BY_CATEGORY, draw_find
 
 LATERALITIES = ("L", "R")
 CATEGORIES = tuple(FINDINGS_BY_CATEGORY)
-# Grey levels of a phantom: 12 bits, as full-field detectors present them.
+# White in 12 bits, the depth of full-field detectors.
 WHITE = 4095
 _MIN_SIZE = 64
 
@@ -26,7 +26,7 @@ class PhantomError(TrainingError, ValueError):
 
 @dataclass(frozen=True)
 class PhantomFinding:
-    """One finding: its kind, and its box (top, left, height, width) in pixels, with spicules or cluster."""
+    """A finding: its kind and its box (top, left, height, width) in pixels, including spicules or the whole cluster."""
 
     kind: str
     box: tuple[int, int, int, int]
@@ -34,7 +34,7 @@ class PhantomFinding:
 
 @dataclass(frozen=True)
 class Phantom:
-    """A synthetic mammogram and the truth about it.
+    """A synthetic mammogram with its ground truth.
 
     pixels : uint16 array of shape (height, width), 0 air .. 4095 white (MONOCHROME2, for presentation)
     """
@@ -59,21 +59,21 @@ def phantom(
     habitus: Habitus | None = None,
     film_label: bool = False,
 ) -> Phantom:
-    """Draw one image. Two calls with generators of the same seed draw the two views of one breast.
+    """Draw one image; generators with the same seed give two views of the same breast.
 
     Parameters
     ----------
-    rng : the only source of chance
+    rng : source of all randomness
     category, view, laterality, density : "1".."5", "CC" or "MLO", "L" or "R", "A".."D"
     size : height in pixels, at least 64; the width is 0.8 of it
-    kind : one of the category's :data:`~training.phantoms.synthetic_findings.FINDINGS_BY_CATEGORY`; drawn if None
-    habitus : the patient's build; drawn if None
-    film_label : burn a label of view and side into the air, as film scans have it
+    kind : one of the category's :data:`~training.phantoms.synthetic_findings.FINDINGS_BY_CATEGORY`; random if None
+    habitus : the patient's body measures; random if None
+    film_label : burn view and side into the background, as on scanned film
 
     Raises
     ------
     PhantomError
-        An argument is not one of those above.
+        An argument has another value.
     """
     _check(category, view, laterality, density, size, kind)
     plan = draw_plan(rng, category, kind)
@@ -112,7 +112,7 @@ def _check(category: str, view: str, laterality: str, density: str, size: int, k
 
 
 def _acquire(rng: np.random.Generator, grey: np.ndarray, inside: np.ndarray, habitus: Habitus) -> np.ndarray:
-    """Gain, quantum noise and gamma of the acquisition; air stays black. Gives uint16, 0..4095."""
+    """Apply gain, quantum noise and gamma, and return uint16, 0..4095; air stays black."""
     noise = rng.standard_normal(grey.shape, dtype=np.float32)
     noisy = np.clip(grey * habitus.gain + 0.012 * noise * inside, 0, 1)
     curve = np.linspace(0, 1, WHITE + 1) ** habitus.gamma * WHITE

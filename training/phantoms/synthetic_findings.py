@@ -1,9 +1,9 @@
-"""Findings of the BI-RADS lexicon, drawn into a phantom; the finding's form alone defines the category.
+"""Findings of the BI-RADS lexicon for phantoms; only the morphology of the finding defines the category.
 
-Whatever the category, the centre is drawn from the same region and the diameter from the same range, 1/6 to
-1/4 of the breast's depth. All masses share one range of contrast, and so do all calcifications. So
-brightness, size and place define no category. What they still tell belongs to the form: spicules reach beyond
-the core, calcifications are whiter than masses and strewn a little wider.
+In every category the centre comes from the same region and the diameter from the same range, 1/6 to 1/4 of the
+breast's depth. All masses share one range of contrast, and so do all calcifications: location, size and brightness
+do not define the category. The differences that remain are part of the morphology: spicules extend beyond the core,
+and calcifications are whiter than masses and spread over a slightly larger area.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import numpy as np
 from training.phantoms.anatomy import Anatomy
 from training.phantoms.shapes import Patch
 
-# Kinds of finding by category, in the words of the BI-RADS Atlas, 5th edition (mammography lexicon).
+# Kinds of finding by category, in terms of the BI-RADS Atlas, 5th edition (mammography lexicon).
 FINDINGS_BY_CATEGORY: dict[str, tuple[str, ...]] = {
     "1": (),
     "2": ("coarse calcifications", "fat-containing mass"),
@@ -23,21 +23,22 @@ FINDINGS_BY_CATEGORY: dict[str, tuple[str, ...]] = {
     "5": ("spiculated mass", "fine linear branching calcifications"),
 }
 
-# Half the side of the square that a finding may fill, in radii: the longest spicule fits.
+# Half the side of the patch in radii; the longest spicule fits.
 _REACH = 2.6
-# Calcifications are strewn over this many radii, whatever their form.
+# Extent of a group of calcifications in radii.
 _SPREAD = 1.3
 
 
 @dataclass(frozen=True)
 class FindingPlan:
-    """A finding before it is drawn; both views of a breast share it.
+    """Parameters of a finding, common to both views of a breast.
 
     kind : a value of :data:`FINDINGS_BY_CATEGORY`
     radius : as a share of the breast's depth
-    depth, offset : place: share of the breast's depth from the chest wall, and across by view (-1..1)
-    contrast : grey over the surroundings, 0..1 of its range
-    seed : of the finding's form
+    depth : distance from the chest wall, as a share of the breast's depth
+    offset : position along the chest wall relative to the nipple, -1..1, by view
+    contrast : position in the range of contrast, 0..1
+    seed : random seed of the finding's shape
     """
 
     kind: str
@@ -49,7 +50,7 @@ class FindingPlan:
 
 
 def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) -> FindingPlan | None:
-    """Plan the finding of a breast; None for category 1. The draws are the same ones for every category."""
+    """Draw the parameters of a finding; None for category 1. Every category consumes the same random numbers."""
     choice, radius, depth, cc, mlo, contrast = rng.uniform(size=6)
     seed = int(rng.integers(2**31))
     kinds = FINDINGS_BY_CATEGORY[category]
@@ -68,32 +69,32 @@ def draw_plan(rng: np.random.Generator, category: str, kind: str | None = None) 
 def draw_finding(
     grey: np.ndarray, anatomy: Anatomy, plan: FindingPlan, view: str
 ) -> tuple[int, int, int, int]:
-    """Draw the finding into ``grey`` in place; returns its box (top, left, height, width) in pixels."""
+    """Draw the finding into ``grey`` in place and return its box (top, left, height, width) in pixels."""
     radius = plan.radius * anatomy.depth
-    row, column = _place(anatomy, plan, view, radius)
+    row, column = _location(anatomy, plan, view, radius)
     angle = float(np.arctan2(anatomy.nipple[0] - row, anatomy.nipple[1] - column))
     half = int(np.ceil(_REACH * radius))
     patch = Patch(radius, half, angle, np.random.default_rng([plan.seed, len(view)]))
-    return _lay(grey, anatomy, _FORMS[plan.kind](patch), plan.contrast, round(row), round(column))
+    return _blend(grey, anatomy, _DRAW[plan.kind](patch), plan.contrast, round(row), round(column))
 
 
-def _place(anatomy: Anatomy, plan: FindingPlan, view: str, radius: float) -> tuple[float, float]:
-    """The spot nearest to the planned one with room for the finding: clear of skin, muscle and edge."""
-    height, width = anatomy.room.shape
-    wanted_row = anatomy.nipple[0] + plan.offset[view] * 0.22 * height
-    wanted_column = plan.depth * anatomy.depth
+def _location(anatomy: Anatomy, plan: FindingPlan, view: str, radius: float) -> tuple[float, float]:
+    """Return the row and column nearest to the plan where the finding clears skin, muscle and image edge."""
+    height, width = anatomy.clearance.shape
+    planned_row = anatomy.nipple[0] + plan.offset[view] * 0.22 * height
+    planned_column = plan.depth * anatomy.depth
     step = 4
     rows = np.arange(0, height, step, dtype=np.float32)[:, None]
     columns = np.arange(0, width, step, dtype=np.float32)[None, :]
-    clear = (anatomy.room[::step, ::step] > 1.7 * radius) & (columns > 1.7 * radius)
-    distance = np.hypot(rows - wanted_row, columns - wanted_column)
+    clear = (anatomy.clearance[::step, ::step] > 1.7 * radius) & (columns > 1.7 * radius)
+    distance = np.hypot(rows - planned_row, columns - planned_column)
     best = int(np.argmin(np.where(clear, distance, np.inf)))
     return float(best // columns.size * step), float(best % columns.size * step)
 
 
 @dataclass(frozen=True)
 class _Layers:
-    """Changes by a finding, float32 arrays of the patch's shape, 0..1: soft tissue, fat, calcium."""
+    """Opacity of a finding's soft tissue, fat and calcium, float32 arrays of the patch's shape, 0..1."""
 
     tissue: np.ndarray | None = None
     fat: np.ndarray | None = None
@@ -105,14 +106,14 @@ def _circumscribed(patch: Patch) -> _Layers:
 
 
 def _fat_containing(patch: Patch) -> _Layers:
-    """An oil cyst: fat within a thin rim."""
+    """Draw an oil cyst: fat within a thin rim."""
     border = patch.oval()
     outer, inner = patch.filled(border), patch.filled(border * 0.84)
     return _Layers(tissue=outer - inner, fat=inner)
 
 
 def _microlobulated(patch: Patch) -> _Layers:
-    """An oval whose border is a row of small lobes."""
+    """Draw an oval with small lobes along its border."""
     count = int(patch.rng.integers(8, 11))
     turns = (np.arange(count) + patch.rng.uniform(-0.2, 0.2, count)) * 2 * np.pi / count
     border = patch.oval(0.78)
@@ -128,7 +129,7 @@ def _irregular(patch: Patch) -> _Layers:
 
 
 def _spiculated(patch: Patch) -> _Layers:
-    """A small uneven core with lines that radiate from it and taper."""
+    """Draw a small irregular core with tapering spicules."""
     rng, radius = patch.rng, patch.radius
     layer = np.zeros(patch.rho.shape, np.uint8)
     count = int(rng.integers(24, 36))
@@ -151,17 +152,17 @@ def _spiculated(patch: Patch) -> _Layers:
 
 
 def _coarse(patch: Patch) -> _Layers:
-    """Popcorn: a few large dense lumps, each of several knobs."""
+    """Draw popcorn calcifications: a few large dense lumps, each of six overlapping spots."""
     rng, radius = patch.rng, patch.radius
-    count, knobs = int(rng.integers(3, 6)), 6
-    lumps = np.repeat(patch.within(count, 0.9 * _SPREAD), knobs, axis=0)
+    count, spots = int(rng.integers(3, 6)), 6
+    lumps = np.repeat(patch.within(count, 0.9 * _SPREAD), spots, axis=0)
     points = lumps + rng.normal(0, 0.16 * radius, lumps.shape)
     radii = radius * rng.uniform(0.15, 0.28, len(points))
     return _Layers(calcium=patch.spots(points, radii, rng.uniform(0.85, 1.0, len(points))))
 
 
 def _amorphous(patch: Patch) -> _Layers:
-    """A cluster of many small hazy grains."""
+    """Draw a group of many small hazy calcifications."""
     count = int(patch.rng.integers(50, 75))
     points = patch.within(count, _SPREAD)
     radii = patch.rng.uniform(0.7, 1.3, count) * max(0.065 * patch.radius, 0.8)
@@ -169,7 +170,7 @@ def _amorphous(patch: Patch) -> _Layers:
 
 
 def _branching(patch: Patch) -> _Layers:
-    """Thin broken lines that fork, as casts of a duct and its branches."""
+    """Draw interrupted fine lines that fork like a duct and its branches."""
     rng, radius = patch.rng, patch.radius
     layer = np.zeros(patch.rho.shape, np.uint8)
     thickness = max(0.075 * radius, 1.4)
@@ -185,7 +186,7 @@ def _branching(patch: Patch) -> _Layers:
 
 
 def _dashes(patch: Patch, layer: np.ndarray, start: np.ndarray, end: np.ndarray, thickness: float) -> None:
-    """A line from start to end with one gap and a slight bend."""
+    """Draw a slightly bent line from start to end with one gap."""
     rng = patch.rng
     direction = (end - start) / np.hypot(*(end - start))
     normal = np.array([-direction[1], direction[0]]) * thickness / 2
@@ -198,7 +199,7 @@ def _dashes(patch: Patch, layer: np.ndarray, start: np.ndarray, end: np.ndarray,
         patch.polygon(layer, np.concatenate([line + normal, (line - normal)[::-1]]), level)
 
 
-_FORMS: dict[str, Callable[[Patch], _Layers]] = {
+_DRAW: dict[str, Callable[[Patch], _Layers]] = {
     "coarse calcifications": _coarse,
     "fat-containing mass": _fat_containing,
     "circumscribed mass": _circumscribed,
@@ -210,25 +211,28 @@ _FORMS: dict[str, Callable[[Patch], _Layers]] = {
 }
 
 
-def _lay(
+def _blend(
     grey: np.ndarray, anatomy: Anatomy, layers: _Layers, contrast: float, row: int, column: int
 ) -> tuple[int, int, int, int]:
-    """Blend the layers, centred on (row, column), into the breast; returns the box of what was changed."""
+    """Blend the layers, centred on (row, column), into the breast, and return the box of the changed pixels."""
     present = [layer for layer in (layers.tissue, layers.fat, layers.calcium) if layer is not None]
     changed = np.maximum.reduce(present)
     half = changed.shape[0] // 2
     top, left = max(row - half, 0), max(column - half, 0)
     bottom, right = min(row + half + 1, grey.shape[0]), min(column + half + 1, grey.shape[1])
-    here = (slice(top, bottom), slice(left, right))
-    there = (slice(top - row + half, bottom - row + half), slice(left - column + half, right - column + half))
-    window, inside = grey[here], anatomy.inside[here]
-    around = float((window * changed[there]).sum() / changed[there].sum())
+    in_image = (slice(top, bottom), slice(left, right))
+    in_patch = (
+        slice(top - row + half, bottom - row + half),
+        slice(left - column + half, right - column + half),
+    )
+    window, inside = grey[in_image], anatomy.inside[in_image]
+    around = float((window * changed[in_patch]).sum() / changed[in_patch].sum())
     if layers.fat is not None:
-        window += 0.85 * layers.fat[there] * (0.16 - window)
+        window += 0.85 * layers.fat[in_patch] * (0.16 - window)
     if layers.tissue is not None:
-        tissue = layers.tissue[there] * inside
+        tissue = layers.tissue[in_patch] * inside
         window += tissue * (0.55 * (around - window) + 0.24 + 0.12 * contrast)
     if layers.calcium is not None:
-        window += layers.calcium[there] * inside * (0.45 + 0.2 * contrast)
-    rows, columns = np.nonzero(changed[there] * inside > 0.05)
+        window += layers.calcium[in_patch] * inside * (0.45 + 0.2 * contrast)
+    rows, columns = np.nonzero(changed[in_patch] * inside > 0.05)
     return top + int(rows.min()), left + int(columns.min()), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1

@@ -1,8 +1,7 @@
-"""The recipe of the shipped model, from top to bottom.
+"""Training of the demonstration model.
 
-ResNet50 starts from ImageNet weights up to stage conv4; stage conv5, for which no such weights are at hand,
-and the paper's dense head start from chance. Both are trained on two public sets and phantoms, split by
-patient, with labels taken as the sets of categories they leave open.
+ResNet50 starts from ImageNet weights up to stage conv4; stage conv5 and the paper's dense head start from random
+weights. They are trained on two public sets and phantoms, split by patient, with labels as sets of categories.
 """
 
 import logging
@@ -24,13 +23,13 @@ from training.heads import DenseHead
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
 from training.presets import demonstration_card, demonstration_data, demonstration_ood
-from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, Material, Source
+from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, PHANTOMS, PublicSets, Source
 from training.presets.model_comparison import (
     ComparedModel,
     ModelFigures,
     calibrated,
-    in_parts,
-    measure,
+    evaluate_model,
+    in_batches,
     of_bundle,
     of_logistic_regression,
     table,
@@ -43,15 +42,15 @@ _IMAGENET = "weights/resnet50_keras_v1_c4_exact.weights.h5"
 
 @dataclass(frozen=True)
 class DemonstrationConfig:
-    """The knobs of the shipped model; saved inside the bundle."""
+    """Hyperparameters of the demonstration model; saved in the bundle."""
 
     size: int = 224
     seed: int = 7
     validation: float = 0.15
     test: float = 0.25
     phantom_patients: int = 250
-    phantom_seed: int = 20_000  # far from the seeds that tests and `flask end-to-end-check` use
-    # How often each source is drawn. Real BI-RADS labels are few and tell most; phantoms hold 1 and 2 apart.
+    phantom_seed: int = 20_000  # not used by tests or `flask end-to-end-check`
+    # Share of each source in a sample. Real BI-RADS labels are few but most precise; only phantoms separate 1 from 2.
     shares: dict[str, float] = field(default_factory=lambda: {CESM: 0.35, DDSM: 0.4, PHANTOMS: 0.25})
     dropout: float = 0.5
     schedule: Schedule = field(default_factory=Schedule)
@@ -65,18 +64,18 @@ def train_demonstration(
     config: DemonstrationConfig,
     compare_with: Sequence[Path] = (),
 ) -> Path:
-    """Train, measure and write the demonstration model; an interrupted run continues.
+    """Train, evaluate and write the demonstration model, continuing an interrupted run.
 
     Parameters
     ----------
     data : folder with the public sets and the ImageNet weights
-    work : folder for checkpoints and feature maps of this run; removed by the user when no longer wanted
+    work : folder for checkpoints and feature maps of this run; kept afterwards
     compare_with : other bundles to compare with on the model card
 
     Raises
     ------
     DatasetError, ModelError
-        A set is missing, the name is taken, or a bundle to compare with cannot be used.
+        A data set is missing, the name is taken, or a bundle to compare with cannot be used.
     """
     with hold_name(site.models, name):
         settings = {
@@ -84,17 +83,17 @@ def train_demonstration(
             "compare_with": [str(path.resolve()) for path in compare_with],
         }
         RunDirectory(work).save(settings, "demo")
-        material = _read(data, config)
+        sets = _read(data, config)
         compared = [of_bundle(path, site, config.size) for path in compare_with]
-        run = fine_tune(data, work, config, material)
+        run = fine_tune(data, work, config, sets)
         backbone, head = _serving_graphs(run, config, work)
         maps, logits = (
             open_graph(graph, site.engine, precision)
             for graph, precision in ((backbone, site.precision), (head, "f32"))
         )
-        served = calibrated(name, in_parts(maps, logits), material)
-        ours, *others = _measured([served, *compared], data, site, config, material)
-        manifest = _manifest(material, config, served)
+        calibrated_model = calibrated(name, in_batches(maps, logits), sets)
+        ours, *others = _evaluate([calibrated_model, *compared], data, site, config, sets)
+        manifest = _manifest(sets, config, calibrated_model)
         record = {
             **ours.as_dict(),
             "compared": {one.title: one.as_dict() for one in others},
@@ -115,46 +114,46 @@ def train_demonstration(
 
 def compare(data: Path, paths: Sequence[Path], site: Site, config: DemonstrationConfig) -> str:
     """Return bundles and logistic regression compared on the held-out patients, as a Markdown table."""
-    material = _read(data, config)
+    sets = _read(data, config)
     candidates = [of_bundle(path, site, config.size) for path in paths]
-    measured = _measured(candidates, data, site, config, material)
+    measured = _evaluate(candidates, data, site, config, sets)
     return table({one.title: one.as_dict() for one in measured})
 
 
-def _read(data: Path, config: DemonstrationConfig) -> Material:
+def _read(data: Path, config: DemonstrationConfig) -> PublicSets:
     return demonstration_data.read(
         data, config.size, validation=config.validation, test=config.test, seed=config.seed
     )
 
 
-def _measured(
+def _evaluate(
     candidates: Sequence[ComparedModel],
     data: Path,
     site: Site,
     config: DemonstrationConfig,
-    material: Material,
+    sets: PublicSets,
 ) -> list[ModelFigures]:
-    """Figures of the models, then of logistic regression on frozen features."""
-    plain = of_logistic_regression(data / _IMAGENET, site, material, config.seed)
-    return [measure(one, material) for one in (*candidates, plain)]
+    """Evaluate the models, then logistic regression on frozen features."""
+    baseline = of_logistic_regression(data / _IMAGENET, site, sets, config.seed)
+    return [evaluate_model(one, sets) for one in (*candidates, baseline)]
 
 
-def fine_tune(data: Path, work: Path, config: DemonstrationConfig, material: Material) -> FineTuning:
-    """Train or continue, and return the run with its last weights."""
+def fine_tune(data: Path, work: Path, config: DemonstrationConfig, sets: PublicSets) -> FineTuning:
+    """Train, or continue training, and return the run with its final weights."""
     import keras
 
     phantoms = demonstration_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
     conv4 = _conv4(data, work, config)
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    real = [(material.sources[name], material.parts[name]) for name in (CESM, DDSM)]
-    training = [(source, parts.training) for source, parts in real]
+    real = [(sets.sources[name], sets.splits[name]) for name in (CESM, DDSM)]
+    training = [(source, split.training) for source, split in real]
     run = FineTuning(
         _imagenet_backbone(data, config),
         _head(config),
         conv4,
-        _part([*training, (phantoms, np.arange(len(phantoms.labels)))], config),
-        _part([(source, parts.validation) for source, parts in real], config),
+        _image_set([*training, (phantoms, np.arange(len(phantoms.labels)))], config),
+        _image_set([(source, split.validation) for source, split in real], config),
         config.schedule,
         work,
     )
@@ -163,7 +162,7 @@ def fine_tune(data: Path, work: Path, config: DemonstrationConfig, material: Mat
 
 
 def _imagenet_backbone(data: Path, config: DemonstrationConfig) -> Any:
-    """ResNet50 with ImageNet weights up to conv4."""
+    """Build ResNet50 with ImageNet weights up to conv4."""
     import keras
 
     backbone = keras_resnet50(None, config.size)
@@ -172,7 +171,7 @@ def _imagenet_backbone(data: Path, config: DemonstrationConfig) -> Any:
 
 
 def _conv4(data: Path, work: Path, config: DemonstrationConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """ImageNet stages as a compiled graph."""
+    """Compile the ImageNet stages: inputs -> conv4 maps."""
     import keras
 
     backbone = _imagenet_backbone(data, config)
@@ -184,11 +183,10 @@ def _conv4(data: Path, work: Path, config: DemonstrationConfig) -> Callable[[np.
 
 
 def _head(config: DemonstrationConfig) -> Any:
-    """Model from feature maps to logits of the categories and of the cells.
+    """Build the model from feature maps to logits of the categories and of the cells.
 
-    Features are pooled in three ways: average, maximum, and an average weighted by how much each cell looks like a
-    finding (attention, after Ilse et al., Attention-based Deep Multiple Instance Learning, ICML 2018, supervised by
-    outlines).
+    Feature maps are pooled in three ways: average, maximum, and attention, which is an average weighted by the cells'
+    logits (Ilse et al., Attention-based Deep Multiple Instance Learning, ICML 2018; here supervised by masks).
     """
     import keras
 
@@ -206,24 +204,26 @@ def _head(config: DemonstrationConfig) -> Any:
     return keras.Model(maps, [layers.Dense(len(CLASSES), dtype="float32")(pooled), cells])
 
 
-def _part(chosen: Sequence[tuple[Source, np.ndarray]], config: DemonstrationConfig) -> ImageSet:
-    """Join images of several sources."""
+def _image_set(selected: Sequence[tuple[Source, np.ndarray]], config: DemonstrationConfig) -> ImageSet:
+    """Join the selected images, pairs of a source and row indices."""
     columns = [
         (
             source.squares,
-            source.possible,
+            source.label_sets,
             source.weights(config.shares[source.name]),
-            source.outlines,
-            source.outlined,
+            source.masks,
+            source.has_mask,
         )
-        for source, _ in chosen
+        for source, _ in selected
     ]
-    parts = [[column[rows] for column in each] for each, (_, rows) in zip(columns, chosen, strict=True)]
-    return ImageSet(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    arrays = [
+        [column[rows] for column in source] for source, (_, rows) in zip(columns, selected, strict=True)
+    ]
+    return ImageSet(*(np.concatenate(column) for column in zip(*arrays, strict=True)))
 
 
 def _serving_graphs(run: FineTuning, config: DemonstrationConfig, work: Path) -> tuple[Path, Path]:
-    """Backbone and head, frozen in float32 arithmetic, as files in the work folder."""
+    """Freeze backbone and head in float32 arithmetic, and return the paths of their graphs in the work folder."""
     import keras
 
     keras.mixed_precision.set_global_policy("float32")
@@ -241,21 +241,21 @@ def _serving_graphs(run: FineTuning, config: DemonstrationConfig, work: Path) ->
     return paths
 
 
-def _manifest(material: Material, config: DemonstrationConfig, served: ComparedModel) -> dict[str, Any]:
+def _manifest(sets: PublicSets, config: DemonstrationConfig, model: ComparedModel) -> dict[str, Any]:
     images = {
-        name: [len(part.training), len(part.validation), len(part.test)]
-        for name, part in material.parts.items()
+        name: [len(split.training), len(split.validation), len(split.test)]
+        for name, split in sets.splits.items()
     }
     images[PHANTOMS] = [4 * config.phantom_patients, 0, 0]
-    images[KAU] = [0, 0, len(material.sources[KAU].labels)]
+    images[KAU] = [0, 0, len(sets.sources[KAU].labels)]
     return {
         "classes": list(CLASSES),
         "demonstration": True,
         "preprocessing": {"version": preprocess.VERSION, "size": config.size},
         "head": {"kind": "dense"},
-        "temperature": served.temperature,
-        "prediction_set": {"level": conformal.LEVEL, "threshold": served.threshold},
-        "exam_rule": served.pooling,
+        "temperature": model.temperature,
+        "prediction_set": {"level": conformal.LEVEL, "threshold": model.threshold},
+        "exam_rule": model.pooling,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "backbone": {
             "network": "ResNet50",

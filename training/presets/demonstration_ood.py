@@ -1,6 +1,6 @@
 """OOD detector of the demonstration model, and its results on images of many kinds.
 
-The training images are read and drawn again; the model itself does not change.
+The training images are read again and phantoms drawn again; the model itself does not change.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,11 +21,11 @@ from birads_app.terms.errors import ModelError, NotAMammogram
 from training.config import Site
 from training.evaluation import ood_test_images
 from training.presets import demonstration_data
-from training.presets.demonstration_data import CESM, DDSM, KAU, PHANTOMS, Material
-from training.presets.model_comparison import Judge, in_parts
+from training.presets.demonstration_data import CESM, DDSM, KAU, PHANTOMS, PublicSets
+from training.presets.model_comparison import ImageFunction, in_batches
 from training.report.text import markdown_table
 
-# Seeds and numbers of phantoms and drawings; not used in training or tests.
+# Seed and numbers of phantom patients and drawings; the seed is not used in training or tests.
 _SEED, _PATIENTS, _DRAWINGS = 990_000, 25, 60
 
 
@@ -62,15 +62,15 @@ def fit(path: Path, data: Path, site: Site) -> str:
     """
     bundle = bundles.load(path)
     settings = _data_settings(bundle)
-    material = demonstration_data.read(
+    sets = demonstration_data.read(
         data, bundle.size, validation=settings.validation, test=settings.test, seed=settings.seed
     )
-    _check(bundle, material)
-    features = in_parts(open_engine(bundle, site.engine, site.precision).maps, ood.average)
+    _check(bundle, sets)
+    features = in_batches(open_engine(bundle, site.engine, site.precision).maps, ood.average)
     phantoms = demonstration_data.draw_phantoms(settings.phantom_patients, settings.phantom_seed, bundle.size)
-    training = features(np.concatenate([_part(material, "training"), phantoms.squares]))
-    detector = ood.fit(training, features(_part(material, "validation")))
-    tests = list(_try(detector, features, material, bundle.size))
+    training = features(np.concatenate([_squares(sets, "training"), phantoms.squares]))
+    detector = ood.fit(training, features(_squares(sets, "validation")))
+    tests = list(_test(detector, features, sets, bundle.size))
     figures = {
         "training_images": len(detector.training_points),
         "validation_images": len(detector.tried),
@@ -133,62 +133,62 @@ def _data_settings(bundle: Bundle) -> _DataSettings:
         ) from error
 
 
-def _check(bundle: Bundle, material: Material) -> None:
+def _check(bundle: Bundle, sets: PublicSets) -> None:
     """Raise ModelError unless the images match those of the training."""
     trained = bundle.manifest["training"].get("images", {})
-    for name, part in material.parts.items():
-        found = [len(part.training), len(part.validation), len(part.test)]
-        if trained.get(name) != found:
+    for name, split in sets.splits.items():
+        counts = [len(split.training), len(split.validation), len(split.test)]
+        if trained.get(name) != counts:
             raise ModelError(
                 f"{bundle.name} was trained with other images: {name} had {trained.get(name)}, but this folder has "
-                f"{found}. Give the folder that it was trained on."
+                f"{counts}. Give the folder that it was trained on."
             )
 
 
-def _part(material: Material, part: str) -> np.ndarray:
+def _squares(sets: PublicSets, subset: str) -> np.ndarray:
     """Images of one subset of both sources, uint8 (n, size, size)."""
     return np.concatenate(
-        [material.sources[name].squares[getattr(material.parts[name], part)] for name in (CESM, DDSM)]
+        [sets.sources[name].squares[getattr(sets.splits[name], subset)] for name in (CESM, DDSM)]
     )
 
 
-def _try(detector: OodDetector, features: Judge, material: Material, size: int) -> Iterator[OodTest]:
-    """Test images of the training's sources first, then others."""
+def _test(detector: OodDetector, features: ImageFunction, sets: PublicSets, size: int) -> Iterator[OodTest]:
+    """Test the detector: first on test images of the sources used in training, then on others."""
     from sklearn.metrics import roc_auc_score
 
-    own = detector.distances(features(_part(material, "test")))
+    own = detector.distances(features(_squares(sets, "test")))
 
-    def test(title: str, squares: np.ndarray, rejected: int = 0) -> OodTest:
-        found = features(squares)
-        distances = np.concatenate([detector.distances(found), own])
-        is_new = np.arange(len(distances)) < len(found)
+    def result(title: str, squares: np.ndarray, rejected: int = 0) -> OodTest:
+        new = features(squares)
+        distances = np.concatenate([detector.distances(new), own])
+        is_new = np.arange(len(distances)) < len(new)
         return OodTest(
-            title, rejected, len(found), int(detector.is_ood(found).sum()), roc_auc_score(is_new, distances)
+            title, rejected, len(new), int(detector.is_ood(new).sum()), roc_auc_score(is_new, distances)
         )
 
     for name in (CESM, DDSM):
-        source, rows = material.sources[name], material.parts[name].test
-        yield test(f"{name}, test patients", source.squares[rows])
-    yield test(f"{KAU}, not used in training", material.sources[KAU].squares)
+        source, rows = sets.sources[name], sets.splits[name].test
+        yield result(f"{name}, test patients", source.squares[rows])
+    yield result(f"{KAU}, not used in training", sets.sources[KAU].squares)
     fresh = demonstration_data.draw_phantoms(_PATIENTS, _SEED, size)
-    yield test(f"{PHANTOMS} of other seeds", fresh.squares)
-    for title, pictures in _pictures(_part(material, "test")):
-        squares = [square for square in (_seen(picture, size) for picture in pictures) if square is not None]
+    yield result(f"{PHANTOMS} of other seeds", fresh.squares)
+    for title, images in _images(_squares(sets, "test")):
+        squares = [square for square in (_model_input(image, size) for image in images) if square is not None]
         if squares:
-            yield test(title, np.stack(squares), len(pictures) - len(squares))
+            yield result(title, np.stack(squares), len(images) - len(squares))
 
 
-def _pictures(test: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _images(test: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Altered test images and drawings, by kind."""
-    wide = [square.astype(np.uint16) * np.uint16(257) for square in test]
+    images = [square.astype(np.uint16) * np.uint16(257) for square in test]
     for title, alter in ood_test_images.ALTERED.items():
-        yield title, [alter(pixels) for pixels in wide]
+        yield title, [alter(pixels) for pixels in images]
     for title, draw in ood_test_images.DRAWN.items():
         yield title, list(ood_test_images.drawings(draw, _DRAWINGS, _SEED))
 
 
-def _seen(pixels: np.ndarray, size: int) -> np.ndarray | None:
-    """Model input of a picture, uint16 (height, width); None if it is rejected."""
+def _model_input(pixels: np.ndarray, size: int) -> np.ndarray | None:
+    """Preprocess an image, uint16 (height, width); None if the quality check rejects it."""
     mammogram = Mammogram(pixels, "PNG", 16, None, None, None, 0.0, ())
     try:
         quality.check(mammogram)

@@ -23,12 +23,12 @@ from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.roc import area
 from training.features import extractor
 from training.heads.logistic_regression import LogisticRegressionHead
-from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, Material, Source
+from training.presets.demonstration_data import CESM, CLASSES, DDSM, KAU, PublicSets, Source
 from training.report.text import FIGURE_NAMES, markdown_table
 
-_AT_ONCE = 32
-# Squares uint8 (n, size, size) -> logits (n, 5).
-Judge = Callable[[np.ndarray], np.ndarray]
+_BATCH = 32
+# Function of n images, for example from squares, uint8 (n, size, size), to logits (n, 5).
+ImageFunction = Callable[[np.ndarray], np.ndarray]
 PARTIAL_NAMES = {
     "within": "Predicted category is within the label's set",
     "within_constant": "The same, always predicting the category that is in most sets",
@@ -39,7 +39,7 @@ PARTIAL_NAMES = {
 
 @dataclass(frozen=True)
 class SourcePredictions:
-    """One source's held-out images with the model's logits.
+    """A model's logits of images of one source.
 
     rows : indices of the images in the source
     logits : float32 array (n, 5)
@@ -51,33 +51,35 @@ class SourcePredictions:
 
     @property
     def labels(self) -> np.ndarray:
-        """n labels as the source gives them."""
+        """Labels of the source, (n,)."""
         return np.array(self.source.labels)[self.rows]
 
     @property
     def patients(self) -> list[str]:
-        """n patient ids."""
+        """Patient ids, n of them."""
         return [self.source.patients[row] for row in self.rows]
 
     @property
     def sides(self) -> list[str]:
-        """n sides."""
+        """Sides, n of them."""
         return [self.source.sides[row] for row in self.rows]
 
     @property
     def categories(self) -> np.ndarray:
-        """int (n,), each label's place in CLASSES; ValueError where one is no category."""
+        """Index of each label in CLASSES, int (n,); ValueError if a label is not a category."""
         return np.array([CLASSES.index(label) for label in self.labels])
 
 
-def exact(answers: SourcePredictions, temperature: float, threshold: float | None = None) -> Evaluation:
-    """Figures on a source whose labels are BI-RADS categories; of prediction sets too, where there is a threshold."""
-    calibrated = softmax(answers.logits, temperature)
+def category_figures(
+    predictions: SourcePredictions, temperature: float, threshold: float | None = None
+) -> Evaluation:
+    """Evaluate on a source labelled by BI-RADS category, including prediction sets if there is a threshold."""
+    calibrated = softmax(predictions.logits, temperature)
     return evaluate(
-        softmax(answers.logits),
+        softmax(predictions.logits),
         calibrated,
-        answers.categories,
-        answers.patients,
+        predictions.categories,
+        predictions.patients,
         CLASSES,
         None if threshold is None else conformal.in_prediction_set(calibrated, threshold),
     )
@@ -100,44 +102,44 @@ class PartialEvaluation:
         return {"images": self.images, "patients": self.patients, **figures}
 
 
-def partial(answers: SourcePredictions, temperature: float) -> PartialEvaluation:
+def partial_label_figures(predictions: SourcePredictions, temperature: float) -> PartialEvaluation:
     """Evaluate on a source whose labels are normal, benign or cancer."""
-    probabilities = softmax(answers.logits, temperature)
-    labels, suspicious = answers.labels, probabilities[:, 3:].sum(axis=1)
-    allowed = answers.source.possible[answers.rows]
+    probabilities = softmax(predictions.logits, temperature)
+    labels, suspicious = predictions.labels, probabilities[:, 3:].sum(axis=1)
+    allowed = predictions.source.label_sets[predictions.rows]
     within = allowed[np.arange(len(labels)), probabilities.argmax(axis=1)]
     constant = int(allowed.sum(axis=0).argmax())
-    samples = BootstrapSamples.of(answers.patients)
+    samples = BootstrapSamples.of(predictions.patients)
     figures = {"within": samples.share(within), "within_constant": samples.share(allowed[:, constant])}
     for other in ("normal", "benign"):
         among = np.isin(labels, ("cancer", other))
         figures[f"auc_cancer_{other}"] = interval(area(samples, suspicious, labels == "cancer", among))
-    return PartialEvaluation(len(labels), len(set(answers.patients)), figures)
+    return PartialEvaluation(len(labels), len(set(predictions.patients)), figures)
 
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model that can judge prepared images.
+    """A model to compare, as a function from squares to logits.
 
-    temperature : what its logits are divided by
-    threshold : of its prediction sets; None where it promises none
-    pooling : of the views of a breast
+    temperature : divisor of the logits
+    threshold : threshold of the prediction sets; None without prediction sets
+    pooling : pooling of the views of a breast
     """
 
     title: str
-    judge: Judge
+    logits: ImageFunction
     temperature: float
     threshold: float | None = None
     pooling: str = DEFAULT_POOLING
 
-    def answers(self, source: Source, rows: np.ndarray) -> SourcePredictions:
-        """Its logits of some images."""
-        return SourcePredictions(source, rows, self.judge(source.squares[rows]))
+    def predict(self, source: Source, rows: np.ndarray) -> SourcePredictions:
+        """Predict the images of a source with the given indices."""
+        return SourcePredictions(source, rows, self.logits(source.squares[rows]))
 
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """One candidate's figures, source by source."""
+    """Figures of a model by source."""
 
     title: str
     cesm: Evaluation
@@ -146,40 +148,39 @@ class ModelFigures:
     kau: Evaluation
 
     def as_dict(self) -> dict[str, Any]:
-        """As evaluation.json has them."""
-        together = self.breasts.as_dict() if self.breasts else None
+        """Convert for evaluation.json."""
+        breasts = self.breasts.as_dict() if self.breasts else None
         return {
-            CESM: {**self.cesm.as_dict(), "breasts": together},
+            CESM: {**self.cesm.as_dict(), "breasts": breasts},
             DDSM: self.ddsm.as_dict(),
             KAU: self.kau.as_dict(),
         }
 
 
-def in_parts(maps: Judge, logits: Judge) -> Judge:
-    """Judge squares with a backbone and a head, few at a time."""
+def in_batches(maps: ImageFunction, logits: ImageFunction) -> ImageFunction:
+    """Chain preprocessing, backbone and head to a function of squares that works in small batches."""
 
-    def judge(squares: np.ndarray) -> np.ndarray:
-        parts = (squares[start : start + _AT_ONCE] for start in range(0, len(squares), _AT_ONCE))
-        return np.concatenate([logits(maps(standardise(part))) for part in parts])
+    def of_squares(squares: np.ndarray) -> np.ndarray:
+        batches = (squares[start : start + _BATCH] for start in range(0, len(squares), _BATCH))
+        return np.concatenate([logits(maps(standardise(batch))) for batch in batches])
 
-    return judge
+    return of_squares
 
 
-def calibrated(title: str, judge: Judge, material: Material) -> ComparedModel:
-    """A candidate as the validation patients want it: temperature by both sets, the rest by CDD-CESM."""
-    raw = ComparedModel(title, judge, temperature=1.0)
-    answers = [raw.answers(material.sources[name], material.parts[name].validation) for name in (CESM, DDSM)]
-    possible = np.concatenate([answer.source.possible[answer.rows] for answer in answers])
-    temperature = fit_temperature(np.concatenate([answer.logits for answer in answers]), possible)
-    known = answers[0]
-    probabilities, labels = softmax(known.logits, temperature), known.categories
-    threshold = conformal.fit_threshold(probabilities, labels, known.patients)
-    pooling = per_breast.choose(probabilities, labels, per_breast.group(known.patients, known.sides))
-    return ComparedModel(title, judge, temperature, threshold, pooling)
+def calibrated(title: str, logits: ImageFunction, sets: PublicSets) -> ComparedModel:
+    """Calibrate on the validation patients: the temperature on both sets, threshold and pooling on CDD-CESM."""
+    raw = ComparedModel(title, logits, temperature=1.0)
+    cesm, ddsm = (raw.predict(sets.sources[name], sets.splits[name].validation) for name in (CESM, DDSM))
+    label_sets = np.concatenate([one.source.label_sets[one.rows] for one in (cesm, ddsm)])
+    temperature = fit_temperature(np.concatenate([cesm.logits, ddsm.logits]), label_sets)
+    probabilities, labels = softmax(cesm.logits, temperature), cesm.categories
+    threshold = conformal.fit_threshold(probabilities, labels, cesm.patients)
+    pooling = per_breast.choose(probabilities, labels, per_breast.group(cesm.patients, cesm.sides))
+    return ComparedModel(title, logits, temperature, threshold, pooling)
 
 
 def of_bundle(path: Path, site: Site, size: int) -> ComparedModel:
-    """A bundle as it serves; raises ModelError for one with other categories or another input."""
+    """Load a bundle; raises ModelError if its categories or its input size differ."""
     bundle = bundles.load(path)
     if bundle.classes != CLASSES or bundle.size != size:
         raise ModelError(
@@ -187,55 +188,53 @@ def of_bundle(path: Path, site: Site, size: int) -> ComparedModel:
             f"with {', '.join(CLASSES)} at {size} pixels can be compared."
         )
     engine = open_engine(bundle, site.engine, site.precision)
-    return ComparedModel(bundle.name, in_parts(engine.maps, engine.logits), bundle.temperature)
+    return ComparedModel(bundle.name, in_batches(engine.maps, engine.logits), bundle.temperature)
 
 
-def of_logistic_regression(weights: Path, site: Site, material: Material, seed: int) -> ComparedModel:
-    """Logistic regression on pooled features of the frozen ImageNet stages, learned from CDD-CESM alone."""
+def of_logistic_regression(weights: Path, site: Site, sets: PublicSets, seed: int) -> ComparedModel:
+    """Fit logistic regression to CDD-CESM, on pooled features of the frozen ImageNet stages."""
     frozen = extractor.from_keras("resnet50", str(weights), site.cache, site.engine, site.precision)
-    head, source, parts = LogisticRegressionHead(), material.sources[CESM], material.parts[CESM]
-    rows = in_parts(frozen.maps, head.features)(source.squares)
+    head, source, split = LogisticRegressionHead(), sets.sources[CESM], sets.splits[CESM]
+    rows = in_batches(frozen.maps, head.features)(source.squares)
     labels = np.array([CLASSES.index(label) for label in source.labels])
-    knobs = TrainConfig(data="", name="")
+    defaults = TrainConfig(data="", name="")
     trained = head.fit(
         FitArguments(
-            features=rows[parts.training],
-            labels=labels[parts.training],
-            validation_features=rows[parts.validation],
-            validation_labels=labels[parts.validation],
+            features=rows[split.training],
+            labels=labels[split.training],
+            validation_features=rows[split.validation],
+            validation_labels=labels[split.validation],
             classes=len(CLASSES),
-            map_shape=(0, 0, 0),  # no matter to a head on pooled rows
+            map_shape=(0, 0, 0),  # not used by a head on pooled features
             seed=seed,
-            epochs=knobs.epochs,
-            patience=knobs.patience,
-            batch_size=knobs.batch_size,
-            learning_rate=knobs.learning_rate,
-            dropout=knobs.dropout,
-            loss=knobs.loss,
+            epochs=defaults.epochs,
+            patience=defaults.patience,
+            batch_size=defaults.batch_size,
+            learning_rate=defaults.learning_rate,
+            dropout=defaults.dropout,
+            loss=defaults.loss,
         )
     )
-    judge = in_parts(frozen.maps, lambda maps: trained.logits(head.features(maps)))
-    return calibrated("logistic regression", judge, material)
+    logits = in_batches(frozen.maps, lambda maps: trained.logits(head.features(maps)))
+    return calibrated("logistic regression", logits, sets)
 
 
-def measure(candidate: ComparedModel, material: Material) -> ModelFigures:
-    """A candidate's figures on the test patients, and on all of KAU-BCMD."""
-    cesm, ddsm = (
-        candidate.answers(material.sources[name], material.parts[name].test) for name in (CESM, DDSM)
-    )
-    kau = candidate.answers(material.sources[KAU], np.arange(len(material.sources[KAU].labels)))
+def evaluate_model(model: ComparedModel, sets: PublicSets) -> ModelFigures:
+    """Evaluate a model on the test patients, and on all of KAU-BCMD."""
+    cesm, ddsm = (model.predict(sets.sources[name], sets.splits[name].test) for name in (CESM, DDSM))
+    kau = model.predict(sets.sources[KAU], np.arange(len(sets.sources[KAU].labels)))
     return ModelFigures(
-        candidate.title,
-        exact(cesm, candidate.temperature, candidate.threshold),
+        model.title,
+        category_figures(cesm, model.temperature, model.threshold),
         per_breast.measure(
-            softmax(cesm.logits, candidate.temperature),
+            softmax(cesm.logits, model.temperature),
             cesm.categories,
             cesm.patients,
             cesm.sides,
-            candidate.pooling,
+            model.pooling,
         ),
-        partial(ddsm, candidate.temperature),
-        exact(kau, candidate.temperature),
+        partial_label_figures(ddsm, model.temperature),
+        category_figures(kau, model.temperature),
     )
 
 

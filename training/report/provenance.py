@@ -1,4 +1,4 @@
-"""With what a model was made: the versions of the libraries and the commit of the code."""
+"""Provenance of a model: versions of the libraries and commit of the code."""
 
 import platform
 import subprocess
@@ -21,12 +21,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a figure may depend on."""
+    """Return the versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
 
 
 def commit() -> str | None:
-    """The commit that the code was checked out at, with ``-changed`` where files differ; None outside a checkout."""
+    """Return the code's commit, with ``-changed`` if files differ from it; None outside a Git checkout."""
     command = [
         "git",
         "-C",
