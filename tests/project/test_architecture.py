@@ -46,7 +46,7 @@ ARROWS = {
     "birads_app.api": ("birads_app.api", "birads_app.web.errors", "birads_app.web.security", *OUTER),
     "birads_app.cli": ("birads_app.cli", *OUTER),
     "training": ("training", "birads_app.svg", *MODEL),
-    "training.cli": ("training", "birads_app.services.promotion", *MODEL),
+    "training.cli": ("training", "birads_app.services.promotion", "birads_app.cli.console_errors", *MODEL),
 }
 # Rooms of training, from the ground up: a room may import those before it, and its own modules.
 TRAINING_ROOMS = (

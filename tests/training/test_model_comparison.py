@@ -55,7 +55,7 @@ def test_a_perfect_model_has_perfect_figures(sets: PublicSets) -> None:
     assert figures.as_dict()[CESM]["breasts"]["pooling"] == perfect.pooling
     assert figures.cesm.prediction_sets is not None
     stored = figures.as_dict()[DDSM]
-    test = sets.parts[DDSM].test
+    test = sets.splits[DDSM].test
     patients = {sets.sources[DDSM].patients[row] for row in test}
     assert (stored["images"], stored["patients"]) == (len(test), len(patients))
 

@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 
 from birads_app.files import atomic
 from training.cli import options
-from training.cli.console import one_line, one_line_errors, run_directory_of, settings, site
+from training.cli.console import one_line, run_directory_of, settings, site, training_errors
 from training.cli.former_names import CommandWithFormerOptions, hidden_alias
 from training.cli.model_commands import models, promoted
 
@@ -48,7 +48,7 @@ def train(
     """Train a model on labelled mammograms."""
     from training.progress import written_to
 
-    with one_line_errors(name), written_to(progress, lambda error: one_line(error, name)):
+    with training_errors(name), written_to(progress, lambda error: one_line(error, name)):
         _check_usage(data, phantoms, preset, resume, hyperparameters)
         if resume:
             _resume(name, promote)
@@ -186,7 +186,7 @@ def check_dataset(
     from training.data.dataset_report import build_report
     from training.data.loader import ImageLoader
 
-    with one_line_errors():
+    with training_errors():
         found = listing(data, _codes(classes), patient_pattern)
         seen = list(ImageLoader(site().cache).load(found.dataset.examples))
         report = build_report(data, found, seen, smote_neighbours)
@@ -205,7 +205,7 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
     from training.paper.reproduce import reproduce as run
     from training.paper.table import lines, page
 
-    with one_line_errors():
+    with training_errors():
         config = _config(data, "reproduction", {"classes": classes, **hyperparameters})
         if out:
             out.mkdir(parents=True, exist_ok=True)
@@ -234,7 +234,7 @@ def phantoms(
     from training.phantoms.generate import write_set
     from training.progress import steps
 
-    with one_line_errors(), steps("phantoms", patients, "patient") as bar:
+    with training_errors(), steps("phantoms", patients, "patient") as bar:
         write_set(directory, patients, seed, format=file_format, size=size, progress=lambda _: bar.step())
 
 
@@ -247,7 +247,7 @@ def end_to_end_check(train_patients: int, test_patients: int, seed: int, head: s
     """Train and predict on synthetic mammograms, where the right answers are known."""
     from training.phantoms.check import check as run
 
-    with one_line_errors():
+    with training_errors():
         result = run(site(), head, train_patients, test_patients, seed, say=click.echo)
     click.echo(result.summary)
     if not result.passed:

@@ -1,4 +1,4 @@
-"""Errors in one line, and the places of the settings, for all training commands."""
+"""One-line errors, settings and folders of the training commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,24 +8,30 @@ from typing import TYPE_CHECKING, Any
 import click
 from flask import current_app
 
+from birads_app.cli.console_errors import one_line_errors
+
 if TYPE_CHECKING:
     from training.config import Site
     from training.pipeline.run_directory import RunDirectory
 
 
 @contextmanager
-def one_line_errors(name: str = "") -> Iterator[None]:
-    """Turn an expected error into one line on stderr and exit status 1; ``name`` is the new model's."""
-    from birads_app.terms.errors import BiradsError
+def training_errors(name: str = "") -> Iterator[None]:
+    """Report expected errors, full disks and interrupts as one line on stderr and exit status 1.
 
-    try:
-        yield
-    except (BiradsError, OSError, KeyboardInterrupt) as error:
-        raise click.ClickException(one_line(error, name)) from error
+    Parameters
+    ----------
+    name : name of the new model, for the hint at ``--resume``
+    """
+    with one_line_errors():
+        try:
+            yield
+        except (OSError, KeyboardInterrupt) as error:
+            raise click.ClickException(one_line(error, name)) from error
 
 
 def one_line(error: BaseException, name: str = "") -> str:
-    """Return an error as one line for the user; ``name`` is that of a new model."""
+    """Describe an error in one line; ``name`` is the name of the new model."""
     from birads_app.terms.errors import BiradsError
 
     if isinstance(error, KeyboardInterrupt):
@@ -39,7 +45,7 @@ def one_line(error: BaseException, name: str = "") -> str:
 
 
 def _interrupted(name: str) -> str:
-    """Describe what an interrupt left, and how to continue."""
+    """Describe the state after an interrupt, and how to continue."""
     if name and (Path(settings().models) / name).exists():
         return (
             f"Interrupted. The model {name} is complete; `flask models list` shows which one is in service."

@@ -7,7 +7,7 @@ import click
 from flask.cli import AppGroup
 
 from training.cli import options
-from training.cli.console import one_line_errors, settings, site
+from training.cli.console import settings, site, training_errors
 from training.cli.former_names import hidden_alias
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def list_models() -> None:
     """List the models; a star marks the one in service."""
     from birads_app.model import registry
 
-    with one_line_errors():
+    with training_errors():
         found = registry.list_models(Path(settings().models))
     if not found:
         click.echo("No models yet. Train one: flask train --data DIR --name NAME")
@@ -50,7 +50,7 @@ def show(name: str) -> None:
     """Print a model's card."""
     from birads_app.model.registry import card
 
-    with one_line_errors():
+    with training_errors():
         click.echo(card(Path(settings().models), name))
 
 
@@ -62,7 +62,7 @@ def write_card(name: str) -> None:
     from birads_app.model.registry import find
     from training.presets.stored_card import render
 
-    with one_line_errors():
+    with training_errors():
         bundle = find(Path(settings().models), name)
         bundles.replace_card(bundle.path, *render(bundle))
         click.echo(f"Wrote the card of {name}: {bundle.path / bundles.CARD}")
@@ -74,7 +74,7 @@ def verify(name: str) -> None:
     """Check a model's checksums and run it once."""
     from birads_app.model import registry
 
-    with one_line_errors():
+    with training_errors():
         chosen = settings()
         bundle = registry.verify(Path(chosen.models), name, chosen.engine, chosen.precision)
         click.echo(f"{name} is valid: checksums match, and it predicts BI-RADS {', '.join(bundle.classes)}.")
@@ -87,7 +87,7 @@ def compare(data: Path, bundles: tuple[Path, ...]) -> None:
     from training.presets.demonstration import DemonstrationConfig
     from training.presets.demonstration import compare as run
 
-    with one_line_errors():
+    with training_errors():
         click.echo(run(data, bundles, site(), DemonstrationConfig()))
 
 
@@ -98,7 +98,7 @@ def fit_ood(name: str, data: Path) -> None:
     from birads_app.model.registry import find
     from training.presets.demonstration_ood import fit
 
-    with one_line_errors():
+    with training_errors():
         here = site()
         click.echo(fit(find(here.models, name).path, data, here))
         click.echo("Restart the application to use it, if this model is in service.")
@@ -117,7 +117,7 @@ models.add_command(hidden_alias("models familiarity", "models fit-ood", fit_ood)
 @options.REASON
 def promote_model(name: str, override_protocol: bool, reason: str) -> None:
     """Put a model into service after verifying it; running workers switch over."""
-    with one_line_errors():
+    with training_errors():
         promoted(name, reason, override_protocol)
 
 
@@ -127,7 +127,7 @@ def rollback(reason: str) -> None:
     """Put the previous model back into service."""
     from birads_app.services.promotion import roll_back
 
-    with one_line_errors():
+    with training_errors():
         click.echo(f"{roll_back(reason=reason)} is in service again.")
 
 

@@ -46,131 +46,137 @@ HEADS = (
 )
 REASON = click.option("--reason", default="", help="Reason, for the audit log.")
 
+# Options of flask train, by subject.
+_NEW_MODEL = (
+    click.option("--data", type=DATA, help=DATA_HELP),
+    click.option(
+        "--phantoms",
+        type=click.IntRange(1, 10_000),
+        metavar="PATIENTS",
+        help="Instead of --data: train on synthetic mammograms of this many patients, as a first try.",
+    ),
+    click.option("--name", required=True, help="Name of the new model: letters, digits, - and _."),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Continue the interrupted training of --name with its own settings.",
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice([DEMO]),
+        help="Train with a fixed configuration. demo: the demonstration model.",
+    ),
+    click.option(
+        "--compare-with",
+        type=BUNDLE,
+        multiple=True,
+        help="With --preset demo: folder of another such model to compare with on the model card.",
+    ),
+    click.option(
+        "--promote/--no-promote",
+        default=False,
+        show_default=True,
+        help="Put the new model into service at once.",
+    ),
+    click.option(
+        "--progress",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Keep the progress in this JSON file up to date.",
+    ),
+)
+_MODEL = (
+    BACKBONE,
+    BACKBONE_WEIGHTS,
+    click.option(
+        "--head",
+        default="dense",
+        show_default=True,
+        metavar="|".join(HEADS),
+        help="Classification head.",
+    ),
+    click.option(
+        "--loss",
+        default="cross-entropy",
+        show_default=True,
+        metavar="cross-entropy|ordinal",
+        help="Loss of dense, cnn-lstm and conv-transformer. ordinal penalises predictions more, the further they "
+        "are from the true category.",
+    ),
+    click.option(
+        "--fine-tune",
+        default=None,
+        metavar="STAGE",
+        help="Then fine-tune the backbone from this stage on (dense, cnn-lstm and conv-transformer only): conv5 "
+        "or conv4 of resnet50, block5 or block4 of vgg, or an earlier one.",
+    ),
+    click.option(
+        "--seed", default=0, show_default=True, help="Random seed of split, resampling and weights."
+    ),
+    click.option(
+        "--epochs",
+        default=100,
+        show_default=True,
+        type=click.IntRange(min=1),
+        help="Maximum; training stops early once the validation loss no longer improves.",
+    ),
+)
+_PROTOCOL = (
+    click.option(
+        "--classes", default=None, help="Categories to train on, for example 1,3,4,5. Default: all found."
+    ),
+    click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
+    click.option(
+        "--test-share",
+        default=0.2,
+        show_default=True,
+        type=click.FloatRange(0.05, 0.5),
+        help="Share of the images in the test set.",
+    ),
+    click.option(
+        "--resampling",
+        type=click.Choice(["none", "smote-all", "smote-train"]),
+        default="smote-train",
+        show_default=True,
+        help="Balance the categories by SMOTE: in the training set only, or before the split, which leaks.",
+    ),
+    click.option(
+        "--split",
+        type=click.Choice(["patient", "image"]),
+        default="patient",
+        show_default=True,
+        help="Unit of the split. By image, one patient may be in both training and test set, which leaks.",
+    ),
+    click.option(
+        "--folds",
+        default=0,
+        show_default=True,
+        type=click.IntRange(min=0),
+        help="Evaluate by cross-validation with this many folds; 0 holds out one test set.",
+    ),
+    click.option(
+        "--sanity-checks/--no-sanity-checks",
+        default=True,
+        show_default=True,
+        help="Also train on file metadata alone and on permuted labels, to detect shortcuts and leaks.",
+    ),
+    click.option(
+        "--report-images/--no-report-images",
+        default=True,
+        show_default=True,
+        help="Show test images in report.html.",
+    ),
+)
+
 Command = Callable[..., Any]
 
 
 def train(command: Command) -> Command:
-    """Options of ``flask train``."""
-    return _with(
-        command,
-        click.option("--data", type=DATA, help=DATA_HELP),
-        click.option(
-            "--phantoms",
-            type=click.IntRange(1, 10_000),
-            metavar="PATIENTS",
-            help="Instead of --data: train on synthetic mammograms of this many patients, as a first try.",
-        ),
-        click.option("--name", required=True, help="Name of the new model: letters, digits, - and _."),
-        click.option(
-            "--resume",
-            is_flag=True,
-            help="Continue the interrupted training of --name with its own settings.",
-        ),
-        click.option(
-            "--preset",
-            type=click.Choice([DEMO]),
-            help="Train with a fixed configuration. demo: the demonstration model.",
-        ),
-        click.option(
-            "--compare-with",
-            type=BUNDLE,
-            multiple=True,
-            help="With --preset demo: folder of another such model to compare with on the model card.",
-        ),
-        BACKBONE,
-        BACKBONE_WEIGHTS,
-        click.option(
-            "--head",
-            default="dense",
-            show_default=True,
-            metavar="|".join(HEADS),
-            help="Classification head.",
-        ),
-        click.option(
-            "--loss",
-            default="cross-entropy",
-            show_default=True,
-            metavar="cross-entropy|ordinal",
-            help="Loss of dense, cnn-lstm and conv-transformer. ordinal penalises predictions more, the further they "
-            "are from the true category.",
-        ),
-        click.option(
-            "--fine-tune",
-            default=None,
-            metavar="STAGE",
-            help="Then fine-tune the backbone from this stage on (dense, cnn-lstm and conv-transformer only): conv5 "
-            "or conv4 of resnet50, block5 or block4 of vgg, or an earlier one.",
-        ),
-        click.option(
-            "--classes", default=None, help="Categories to train on, for example 1,3,4,5. Default: all found."
-        ),
-        click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
-        click.option(
-            "--seed", default=0, show_default=True, help="Random seed of split, resampling and weights."
-        ),
-        click.option(
-            "--epochs",
-            default=100,
-            show_default=True,
-            type=click.IntRange(min=1),
-            help="Maximum; training stops early once the validation loss no longer improves.",
-        ),
-        click.option(
-            "--test-share",
-            default=0.2,
-            show_default=True,
-            type=click.FloatRange(0.05, 0.5),
-            help="Share of the images in the test set.",
-        ),
-        click.option(
-            "--resampling",
-            type=click.Choice(["none", "smote-all", "smote-train"]),
-            default="smote-train",
-            show_default=True,
-            help="Balance the categories by SMOTE: in the training set only, or before the split, which leaks.",
-        ),
-        click.option(
-            "--split",
-            type=click.Choice(["patient", "image"]),
-            default="patient",
-            show_default=True,
-            help="Unit of the split. By image, one patient may be in both training and test set, which leaks.",
-        ),
-        click.option(
-            "--folds",
-            default=0,
-            show_default=True,
-            type=click.IntRange(min=0),
-            help="Evaluate by cross-validation with this many folds; 0 holds out one test set.",
-        ),
-        click.option(
-            "--sanity-checks/--no-sanity-checks",
-            default=True,
-            show_default=True,
-            help="Also train on file metadata alone and on permuted labels, to detect shortcuts and leaks.",
-        ),
-        click.option(
-            "--report-images/--no-report-images",
-            default=True,
-            show_default=True,
-            help="Show test images in report.html.",
-        ),
-        click.option(
-            "--promote/--no-promote",
-            default=False,
-            show_default=True,
-            help="Put the new model into service at once.",
-        ),
-        click.option(
-            "--progress",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Keep the progress in this JSON file up to date.",
-        ),
-    )
+    """Add the options of ``flask train``."""
+    return _with(command, *_NEW_MODEL, *_MODEL, *_PROTOCOL)
 
 
 def check(command: Command) -> Command:
-    """Options of ``flask dataset check``."""
+    """Add the options of ``flask dataset check``."""
     return _with(
         command,
         click.argument("data", type=DATA),
@@ -193,7 +199,7 @@ def check(command: Command) -> Command:
 
 
 def reproduction(command: Command) -> Command:
-    """Options of ``flask reproduce``."""
+    """Add the options of ``flask reproduce``."""
     return _with(
         command,
         click.option("--data", required=True, type=DATA, help=DATA_HELP),
@@ -234,7 +240,7 @@ def _with(command: Command, *decorators: Callable[[Command], Command]) -> Comman
 
 
 def fit_ood(command: Command) -> Command:
-    """Options of ``flask models fit-ood``."""
+    """Add the options of ``flask models fit-ood``."""
     return _with(
         command,
         click.argument("name"),
@@ -245,7 +251,7 @@ def fit_ood(command: Command) -> Command:
 
 
 def comparison(command: Command) -> Command:
-    """Options of ``flask models compare``."""
+    """Add the options of ``flask models compare``."""
     return _with(
         command,
         click.argument("bundles", metavar="FOLDER...", nargs=-1, required=True, type=BUNDLE),

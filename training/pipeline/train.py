@@ -46,7 +46,7 @@ _UNORDERED = (
 
 @dataclass(frozen=True)
 class _Data:
-    """The data set as the protocol splits it, and the split that is trained on now.
+    """The data set, split by the protocol, and the current split.
 
     fold : number of this split in the cross-validation; 0 for the model itself, negative for permuted labels
     """
@@ -58,12 +58,12 @@ class _Data:
     run_directory: RunDirectory | None
     fold: int = 0
 
-    def part(self, indices: np.ndarray) -> tuple[AnyFeatures, np.ndarray]:
-        """Features and labels of these images."""
+    def subset(self, indices: np.ndarray) -> tuple[AnyFeatures, np.ndarray]:
+        """Return features and labels of the images with the given indices."""
         return SelectedFeatures(self.split_dataset.features, indices), self.split_dataset.labels[indices]
 
     def sides(self, indices: np.ndarray) -> np.ndarray:
-        """Sides of these images; empty for synthetic ones."""
+        """Return the sides of the images with the given indices; empty for synthetic ones."""
         examples = self.features.dataset.examples
         return np.array(
             [per_breast.side(examples[n]) if n < self.split_dataset.real else "" for n in indices], str
@@ -93,45 +93,54 @@ def train(
         protocol.from_config(config)
         finetune.check(config, kind, NETWORK_HEADS)
         run_directory = _open_run_directory(config, site, say, resume)
-        found = find(config, say)
+        listing = find(config, say)
         source = open_backbone(config, site)
         network = _open_network(config, source) if config.fine_tune else None
-        features = read(config, site, source, kind, found.dataset, say)
-        report = check(config, found, features, say)
+        features = read(config, site, source, kind, listing.dataset, say)
+        report = check(config, listing, features, say)
         data = _prepare(config, features, run_directory)
-        trained, notes = _fit(config, kind, data)
-        if isinstance(trained, TrainedNetwork) and network:
-            source, trained, data = _fine_tune(config, site, source, network, kind, trained, data)
-            notes += finetune.notes(config)
-        fitted = _fit_on_validation(data, trained)
-        predictions = (
-            _cross_validate(config, kind, data, say)
-            if config.folds
-            else _predict_test_set(data, trained, fitted)
-        )
-        checks = (
-            _run_sanity_checks(config, site, kind, data, predictions, say) if config.sanity_checks else None
-        )
-        result = TrainingResult(
-            config=config,
-            features=data.features,
-            split_dataset=data.split_dataset,
-            split=data.split,
-            source=source,
-            kind=kind,
-            trained=trained,
-            fitted=fitted,
-            predictions=predictions,
-            leak=_leak(config, data),
-            notes=notes,
-            dataset_report=report,
-            sanity_checks=checks,
-            ood=ood_fit.fit(data.features, data.split, kind),
-        )
-        finished = result.write(target)
+        finished = _fit_and_evaluate(config, site, kind, source, network, data, report, say).write(target)
         if run_directory:
             run_directory.remove()
     return finished
+
+
+def _fit_and_evaluate(
+    config: TrainConfig,
+    site: Site,
+    kind: Head,
+    source: Extractor,
+    network: Any,
+    data: _Data,
+    report: DatasetReport,
+    say: Callable[[str], None],
+) -> TrainingResult:
+    """Fit the head, fine-tune if there is a ``network``, calibrate, evaluate and run sanity checks."""
+    trained, notes = _fit(config, kind, data)
+    if isinstance(trained, TrainedNetwork) and network:
+        source, trained, data = _fine_tune(config, site, source, network, kind, trained, data)
+        notes += finetune.notes(config)
+    fitted = _fit_on_validation(data, trained)
+    predictions = (
+        _cross_validate(config, kind, data, say) if config.folds else _predict_test_set(data, trained, fitted)
+    )
+    checks = _run_sanity_checks(config, site, kind, data, predictions, say) if config.sanity_checks else None
+    return TrainingResult(
+        config=config,
+        features=data.features,
+        split_dataset=data.split_dataset,
+        split=data.split,
+        source=source,
+        kind=kind,
+        trained=trained,
+        fitted=fitted,
+        predictions=predictions,
+        leak=_leak(config, data),
+        notes=notes,
+        dataset_report=report,
+        sanity_checks=checks,
+        ood=ood_fit.fit(data.features, data.split, kind),
+    )
 
 
 def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[HeldOutPredictions, protocol.Leak]:
@@ -153,10 +162,10 @@ def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[HeldOu
 
 def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.DatasetListing:
     """List the images; raises DatasetError if they cannot be trained on."""
-    found = dataset.read(Path(config.data), config.classes, config.patient_pattern)
-    for note in found.notes:
+    listing = dataset.read(Path(config.data), config.classes, config.patient_pattern)
+    for note in listing.notes:
         say(note)
-    return found
+    return listing
 
 
 def open_backbone(config: TrainConfig, site: Site) -> Extractor:
@@ -185,14 +194,14 @@ def read(
     site: Site,
     source: Extractor,
     kind: Head,
-    found: dataset.Dataset,
+    listed: dataset.Dataset,
     say: Callable[[str], None],
 ) -> Features:
-    """Extract the features of all usable images and name the others; raises DatasetError if too few are left."""
-    features = extract(found.examples, source, kind, site)
+    """Extract the features of all usable images and report the others; raises DatasetError if too few are left."""
+    features = extract(listed.examples, source, kind, site)
     for file in features.rejected:
         say(f"excluded: {file.path}: {file.reason}")
-    for code in sorted(set(found.classes) - set(features.dataset.classes)):
+    for code in sorted(set(listed.classes) - set(features.dataset.classes)):
         say(f"WARNING: category {code} has no usable image; the model will not predict it.")
     say(
         f"{len(features.array)} usable images ({features.cached} from the cache); "
@@ -203,10 +212,10 @@ def read(
 
 
 def check(
-    config: TrainConfig, found: dataset.DatasetListing, features: Features, say: Callable[[str], None]
+    config: TrainConfig, listing: dataset.DatasetListing, features: Features, say: Callable[[str], None]
 ) -> DatasetReport:
     """Build the report of ``flask dataset check`` from the loaded files and print its warnings."""
-    report = build_report(Path(config.data), found, features.loaded, config.smote_neighbours)
+    report = build_report(Path(config.data), listing, features.loaded, config.smote_neighbours)
     for warning in report.warnings:
         say(warning)
     return report
@@ -238,8 +247,8 @@ def _prepare(config: TrainConfig, features: Features, run_directory: RunDirector
 
 def _fit(config: TrainConfig, kind: Head, data: _Data) -> tuple[TrainedHead, tuple[str, ...]]:
     """Resample the training set and fit a head; the validation set is used for early stopping only."""
-    rows, labels = data.part(data.split.training)
-    validation_features, validation_labels = data.part(data.split.validation)
+    rows, labels = data.subset(data.split.training)
+    validation_features, validation_labels = data.subset(data.split.validation)
     notes: tuple[str, ...] = ()
     if config.resampling == "smote-train":
         balanced = smote.balance(
@@ -301,7 +310,7 @@ def _fine_tune(
 def _fit_on_validation(data: _Data, trained: TrainedHead) -> ValidationFit:
     """Fit temperature, prediction set threshold and pooling of views on the validation patients."""
     validation = data.split.validation
-    rows, labels = data.part(validation)
+    rows, labels = data.subset(validation)
     logits = trained.logits(rows)
     temperature = fit_temperature(logits, labels)
     calibrated, patients = softmax(logits, temperature), data.split_dataset.patients[validation]
@@ -311,8 +320,8 @@ def _fit_on_validation(data: _Data, trained: TrainedHead) -> ValidationFit:
 
 
 def _predict_test_set(data: _Data, trained: TrainedHead, fitted: ValidationFit) -> HeldOutPredictions:
-    """Predict the test set, which nothing has used before."""
-    rows, labels = data.part(data.split.test)
+    """Predict the test set, which was not used before."""
+    rows, labels = data.subset(data.split.test)
     logits = trained.logits(rows)
     calibrated = softmax(logits, fitted.temperature)
     sets = conformal.in_prediction_set(calibrated, fitted.threshold)
@@ -330,14 +339,14 @@ def _cross_validate(
     config: TrainConfig, kind: Head, data: _Data, say: Callable[[str], None]
 ) -> HeldOutPredictions:
     """Predict each image by the fold that has it in its test set."""
-    found = []
-    for number, parts in enumerate(data.split_dataset.splits, 1):
+    predictions = []
+    for number, split in enumerate(data.split_dataset.splits, 1):
         say(f"fold {number} of {config.folds}")
-        fold = replace(data, split=parts, fold=number)
+        fold = replace(data, split=split, fold=number)
         with progress.part(f"fold {number}"):
             trained, _ = _fit(config, kind, fold)
-        found.append(_predict_test_set(fold, trained, _fit_on_validation(fold, trained)))
-    columns = zip(*(vars(one).values() for one in found), strict=True)
+        predictions.append(_predict_test_set(fold, trained, _fit_on_validation(fold, trained)))
+    columns = zip(*(vars(one).values() for one in predictions), strict=True)
     return HeldOutPredictions(*(np.concatenate(column) for column in columns))
 
 
@@ -356,27 +365,19 @@ def _run_sanity_checks(
 ) -> sanity_checks.SanityChecks:
     """Run the metadata baseline and the label permutation; with folds, the latter on the first one."""
     say("Running sanity checks: metadata baseline and label permutation.")
-    examples, split_dataset, predicted = (
+    baseline = sanity_checks.run_metadata_baseline(
         data.features.dataset.examples,
         data.split_dataset,
         predictions.calibrated.argmax(axis=1),
+        len(data.classes),
+        site.cache,
+        replicates=config.replicates,
+        seed=config.seed,
     )
+    numbers = range(1, sanity_checks.PERMUTATIONS + 1)
+    permuted = [_predict_permuted(config, kind, data, number) for number in numbers]
     return sanity_checks.SanityChecks(
-        metadata_baseline=sanity_checks.run_metadata_baseline(
-            examples,
-            split_dataset,
-            predicted,
-            len(data.classes),
-            site.cache,
-            replicates=config.replicates,
-            seed=config.seed,
-        ),
-        label_permutation=sanity_checks.judge_permutations(
-            [
-                _predict_permuted(config, kind, data, number)
-                for number in range(1, sanity_checks.PERMUTATIONS + 1)
-            ]
-        ),
+        metadata_baseline=baseline, label_permutation=sanity_checks.judge_permutations(permuted)
     )
 
 
@@ -384,11 +385,11 @@ def _predict_permuted(
     config: TrainConfig, kind: Head, data: _Data, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a head to permuted labels; return its test probabilities and the true categories."""
-    split_dataset, parts = sanity_checks.permute_labels(
+    split_dataset, split = sanity_checks.permute_labels(
         data.split_dataset, data.split_dataset.splits[0], len(data.classes), config.seed + number
     )
-    permuted = replace(data, split_dataset=split_dataset, split=parts, fold=-number)
+    permuted = replace(data, split_dataset=split_dataset, split=split, fold=-number)
     with progress.part("permuted labels"):
         trained, _ = _fit(config, kind, permuted)
-    rows, labels = permuted.part(parts.test)
+    rows, labels = permuted.subset(split.test)
     return softmax(trained.logits(rows)), labels
