@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("serving_app")
 URL = "/api/v1/predictions"
 
 
-def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
+def test_a_prediction_is_returned(app: Flask, client: FlaskClient, token: str) -> None:
     answer = post_files(client, token, ("left cc.dcm", mammogram_dicom()), ("other.png", mammogram_png(1)))
     assert answer.status_code == 201
     assert set(answer.json) == {
@@ -43,7 +43,7 @@ def test_it_works(app: Flask, client: FlaskClient, token: str) -> None:
         assert isinstance(image["warnings"], list)
 
 
-def test_it_names_the_possible_categories_where_the_model_promises_them(
+def test_the_prediction_set_is_returned_if_the_model_has_one(
     app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor = app.extensions["birads_models"].get()
@@ -62,7 +62,7 @@ def test_it_names_the_possible_categories_where_the_model_promises_them(
     assert image["possible"] == [image["category"]]
 
 
-def test_it_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str) -> None:
+def test_an_exam_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str) -> None:
     exam_id = post_files(client, token, ("left.dcm", mammogram_dicom())).json["id"]
     with app.app_context():
         exam = exams.get(exam_id)
@@ -74,7 +74,7 @@ def test_it_is_stored_with_all_files(app: Flask, client: FlaskClient, token: str
             assert exams.file(image, kind).stat().st_size > 100
 
 
-def test_it_can_be_fetched_again(client: FlaskClient, token: str) -> None:
+def test_an_exam_can_be_fetched_again(client: FlaskClient, token: str) -> None:
     sent = post_files(client, token, ("a.png", mammogram_png()))
     fetched = client.get(sent.location, headers=bearer(token))
     assert fetched.status_code == 200
@@ -84,7 +84,7 @@ def test_it_can_be_fetched_again(client: FlaskClient, token: str) -> None:
     assert client.get(f"{URL}/{'0' * 32}", headers=bearer(token)).status_code == 404
 
 
-def test_classes_keep_the_models_order(client: FlaskClient, token: str, models: Path) -> None:
+def test_classes_are_in_the_model_s_order(client: FlaskClient, token: str, models: Path) -> None:
     name = (models / "CURRENT").read_text().split()[-1]
     classes = json.loads((models / name / "manifest.json").read_text())["classes"]
     text = post_files(client, token, ("a.png", mammogram_png())).text
@@ -92,7 +92,7 @@ def test_classes_keep_the_models_order(client: FlaskClient, token: str, models: 
     assert positions == sorted(positions)
 
 
-def test_two_files_of_one_name_are_two_images(client: FlaskClient, token: str) -> None:
+def test_two_files_with_the_same_name_are_two_images(client: FlaskClient, token: str) -> None:
     answer = post_files(client, token, ("same.png", mammogram_png(1)), ("same.png", mammogram_png(2)))
     assert answer.status_code == 201
     first, second = answer.json["images"]
@@ -124,7 +124,7 @@ def test_names_as_sent_are_kept_without_deidentification(
     assert client.get(answer.location, headers=bearer(token)).json == answer.json
 
 
-def test_a_session_is_no_token(app: Flask, client: FlaskClient, token: str) -> None:
+def test_a_session_does_not_replace_a_token(app: Flask, client: FlaskClient, token: str) -> None:
     assert sign_in(client, "robot").status_code == 302
     assert client.get(f"{URL}/{'0' * 32}").status_code == 401
 

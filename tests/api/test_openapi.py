@@ -24,13 +24,13 @@ def check(name: str, answer: object) -> None:
     Draft202012Validator(schema).validate(answer)
 
 
-def test_it_is_valid_and_public(client: FlaskClient) -> None:
+def test_the_description_is_valid_and_public(client: FlaskClient) -> None:
     answer = client.get("/api/v1/openapi.json")
     assert answer.json == json.loads(json.dumps(SPECIFICATION))
     validate(answer.json)
 
 
-def test_it_lists_exactly_the_routes(app: Flask) -> None:
+def test_the_description_lists_exactly_the_routes(app: Flask) -> None:
     routes = {
         (rule.rule.removeprefix("/api/v1").replace("<", "{").replace(">", "}"), method.lower())
         for rule in app.url_map.iter_rules()
@@ -40,7 +40,7 @@ def test_it_lists_exactly_the_routes(app: Flask) -> None:
     assert routes == {(path, method) for path, item in SPECIFICATION["paths"].items() for method in item}
 
 
-def test_answers_are_as_described(serving_app: Flask, client: FlaskClient) -> None:
+def test_responses_match_the_description(serving_app: Flask, client: FlaskClient) -> None:
     token = make_token(serving_app)
     created = post_files(client, token, ("a.png", mammogram_png()))
     check("Exam", created.json)
@@ -56,7 +56,9 @@ def test_answers_are_as_described(serving_app: Flask, client: FlaskClient) -> No
         assert str(answer.status_code) in responses
 
 
-def test_signed_assessments_are_as_described_newest_first(serving_app: Flask, client: FlaskClient) -> None:
+def test_signed_assessments_match_the_description_newest_first(
+    serving_app: Flask, client: FlaskClient
+) -> None:
     token = make_token(serving_app)
     created = post_files(client, token, ("a.png", mammogram_png()))
     (image,) = created.json["images"]
@@ -85,12 +87,12 @@ def test_signed_assessments_are_as_described_newest_first(serving_app: Flask, cl
     assert found["assessments"][0]["category"] == "4C"
 
 
-def test_it_knows_where_it_is_mounted(app: Flask) -> None:
+def test_the_server_url_includes_the_mount_path(app: Flask) -> None:
     answer = app.test_client().get("/api/v1/openapi.json", environ_overrides={"SCRIPT_NAME": "/reader"})
     assert answer.json["servers"] == [{"url": "/reader/api/v1"}]
 
 
 @pytest.mark.parametrize("path", sorted(SPECIFICATION["paths"]))
-def test_the_documentation_speaks_of_every_path(path: str) -> None:
+def test_the_documentation_mentions_every_path(path: str) -> None:
     docs = Path(__file__).parent.parent.parent / "docs" / "api.md"
     assert f"/api/v1{path}" in docs.read_text("utf-8")

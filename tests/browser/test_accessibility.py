@@ -71,7 +71,7 @@ def weighed(page: Page) -> Callable[[], int]:
     return weight
 
 
-def test_every_page_keeps_the_rules(page: Page, server: Server, exam: str) -> None:
+def test_every_page_meets_wcag_and_size_limits(page: Page, server: Server, exam: str) -> None:
     weight = weighed(page)
     complaints: list[str] = []
     for name in pages.ADDRESSES:
@@ -85,7 +85,7 @@ def test_every_page_keeps_the_rules(page: Page, server: Server, exam: str) -> No
     assert complaints == []
 
 
-def test_what_opens_on_the_exam_s_page_keeps_them_too(page: Page, server: Server, exam: str) -> None:
+def test_dialogs_of_the_exam_page_meet_wcag(page: Page, server: Server, exam: str) -> None:
     page.goto(server.url + exam)
     page.wait_for_load_state("networkidle")
     for key in ("h", "m", "?"):
@@ -99,7 +99,7 @@ def test_what_opens_on_the_exam_s_page_keeps_them_too(page: Page, server: Server
     page.get_by_role("button", name="English").click()
 
 
-def test_visitors_pages_keep_them(fresh_server: Server, browser: Browser) -> None:
+def test_visitors_pages_meet_wcag(fresh_server: Server, browser: Browser) -> None:
     page = browser.new_context().new_page()
     page.goto(f"{fresh_server.url}/setup")
     assert violations(page) == []

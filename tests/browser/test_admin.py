@@ -53,7 +53,7 @@ def give_reason(page: Page, reason: str, action: str) -> None:
 
 
 @pytest.mark.slow
-def test_train_watch_stop_go_on_compare_promote_and_roll_back(
+def test_a_training_is_started_stopped_resumed_compared_promoted_and_rolled_back(
     admin: tuple[Page, Server], models: Path, tmp_path: Path
 ):
     page, server = admin

@@ -53,7 +53,7 @@ def test_one_key_and_enter_sign_a_normal_exam_and_open_the_next(page: Page, serv
     expect(page).to_have_url(server.url + waiting)
 
 
-def test_everything_is_entered_by_keyboard_and_kept(page: Page, server: Server, files: list[str]):
+def test_an_assessment_is_entered_by_keyboard_and_stored(page: Page, server: Server, files: list[str]):
     take_in(page, server, files)
     images = page.locator("template[data-blank]").evaluate(
         "blank => [...blank.content.querySelectorAll('[data-image] option')].map((option) => option.value)"
@@ -96,7 +96,7 @@ def test_keys_can_be_switched_off(page: Page, server: Server, files: list[str]):
     expect(page.locator("#assessment input[type=radio]:checked")).to_have_count(0)
 
 
-def test_it_works_without_scripts(plain_page: Page, server: Server, files: list[str]):
+def test_the_form_works_without_javascript(plain_page: Page, server: Server, files: list[str]):
     page = plain_page
     here = take_in(page, server, files)
     for side in ("Right", "Left"):

@@ -24,7 +24,7 @@ def text_file(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
+def test_an_exam_from_set_up_to_deletion(fresh_server: Server, browser: Browser):
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     found = chromium.complaints(page)
@@ -49,7 +49,7 @@ def test_from_set_up_to_delete(fresh_server: Server, browser: Browser):
     assert found == []
 
 
-def test_refused_files_are_named_and_the_others_stay_chosen(page: Page, server: Server, text_file: str):
+def test_refused_files_are_named_and_the_others_stay_selected(page: Page, server: Server, text_file: str):
     steps.upload(page, server, RIGHT_CC, text_file)
     problems = page.get_by_role("alert")
     expect(problems).to_contain_text("letter.dcm", timeout=60_000)
@@ -148,7 +148,7 @@ def test_no_page_scrolls_sideways_on_a_phone(page: Page, server: Server):
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_no_category_s_name_touches_its_figure(page: Page, server: Server):
+def test_category_names_do_not_overlap_their_probabilities(page: Page, server: Server):
     steps.upload(page, server, RIGHT_CC)
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
     gaps = page.evaluate(

@@ -68,7 +68,7 @@ def read_by_keyboard_alone(page: Page) -> str:
     return second
 
 
-def test_a_day(fresh_server: Server, browser: Browser, tmp_path: Path) -> None:
+def test_a_reading_day(fresh_server: Server, browser: Browser, tmp_path: Path) -> None:
     server = fresh_server
     chief, reader, auditor = (browser.new_context(viewport={"width": 1280, "height": 800}) for _ in range(3))
     page = chief.new_page()

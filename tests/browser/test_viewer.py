@@ -106,7 +106,7 @@ def test_one_to_one_shows_the_image_s_own_pixels(room: Page):
     assert np.abs(found - shown).max() <= 1
 
 
-def test_views_hang_back_to_back_and_move_together_mirrored(room: Page):
+def test_views_are_back_to_back_and_synchronised_mirrored(room: Page):
     before = _grey(room)
     assert before[:, -1].max() > 60 and before[:, 0].max() < 5  # the chest wall is in the middle
     for keys in ((), ("+", "+", "+"), ("ArrowLeft", "ArrowDown"), ("z",)):
@@ -120,7 +120,7 @@ def test_views_hang_back_to_back_and_move_together_mirrored(room: Page):
     assert np.array_equal(_grey(room), before)
 
 
-def test_windows_by_keys_and_by_drag(room: Page):
+def test_the_window_changes_by_keys_and_by_drag(room: Page):
     before = _grey(room)
     _press(room, "i")
     inside = before > 5
@@ -143,7 +143,7 @@ def test_windows_by_keys_and_by_drag(room: Page):
     assert "Zoom" in _readout(room, "LCC") and f"WW {found[2]}" in _readout(room, "LCC")
 
 
-def test_wheel_drag_and_double_click(room: Page):
+def test_wheel_drag_and_double_click_zoom_pan_and_reset(room: Page):
     before, zoom = _grey(room), _readout(room)
     box = _cell(room, "RCC").bounding_box()
     assert box
@@ -165,7 +165,7 @@ def test_wheel_drag_and_double_click(room: Page):
     assert np.array_equal(_grey(room), before)
 
 
-def test_two_fingers_zoom(room: Page):
+def test_pinching_zooms(room: Page):
     box = _cell(room, "RCC").bounding_box()
     assert box
     x, y = box["x"] + 300, box["y"] + 150
@@ -191,7 +191,7 @@ def test_distances_are_in_millimetres(room: Page):
     assert np.ptp(_shown(room).astype(int), axis=2).max() == 0
 
 
-def test_the_lens_enlarges_what_is_under_it(room: Page):
+def test_the_magnifier_enlarges_the_area_under_it(room: Page):
     before = _grey(room)
     _press(room, "g")
     changed = np.argwhere(_grey(room) != before)
@@ -203,7 +203,7 @@ def test_the_lens_enlarges_what_is_under_it(room: Page):
     assert np.array_equal(_grey(room), before)
 
 
-def test_the_heat_map_comes_when_it_is_asked_for(room: Page):
+def test_the_heat_map_is_loaded_on_demand(room: Page):
     def colour() -> int:
         return int(np.ptp(_shown(room).astype(int), axis=2).sum())
 
@@ -227,7 +227,7 @@ def test_the_heat_map_comes_when_it_is_asked_for(room: Page):
     assert colour() == 0
 
 
-def test_layouts_and_the_way_through_the_views(room: Page):
+def test_layouts_and_navigation_between_views(room: Page):
     shown = room.locator(".cell:visible figcaption")
     expect(shown).to_have_count(4)
     _press(room, "v")
@@ -243,7 +243,7 @@ def test_layouts_and_the_way_through_the_views(room: Page):
     expect(_cell(room, "RMLO")).to_have_class(re.compile(r"\bactive\b"))
 
 
-def test_keys_are_listed_and_leave_fields_alone(room: Page):
+def test_keys_are_listed_and_ignored_in_form_fields(room: Page):
     room.keyboard.press("?")
     dialog = room.get_by_role("dialog", name="Shortcuts")
     expect(dialog).to_contain_text("magnifier")
@@ -258,7 +258,7 @@ def test_keys_are_listed_and_leave_fields_alone(room: Page):
     expect(room.locator(".panel textarea").first).to_have_value("i")
 
 
-def test_marks_are_made_drawn_and_shown(room: Page):
+def test_marks_are_drawn_and_shown(room: Page):
     room.evaluate(
         """() => {
             const room = document.querySelector("[data-reading-room]");
@@ -294,7 +294,7 @@ def test_marks_are_made_drawn_and_shown(room: Page):
     assert np.abs(ring.mean(axis=0) - np.array(_shown(room, "LCC").shape[:2]) / 2).max() < 15
 
 
-def test_without_tiles_the_display_picture_stays(reader: Page, exam: str):
+def test_without_tiles_the_display_image_is_shown(reader: Page, exam: str):
     reader.route("**/tiles", lambda route: route.fulfill(status=404, body=""))
     reader.goto(exam)
     _settle(reader)
@@ -305,7 +305,7 @@ def test_without_tiles_the_display_picture_stays(reader: Page, exam: str):
     assert np.ptp(_grey(reader)) > 60
 
 
-def test_nothing_moves_while_the_page_loads(room: Page):
+def test_the_layout_does_not_shift_while_the_page_loads(room: Page):
     shift = room.evaluate(
         """() => new Promise((done) => new PerformanceObserver((list) => done(
             list.getEntries().reduce((sum, entry) => sum + entry.value, 0)
@@ -314,7 +314,7 @@ def test_nothing_moves_while_the_page_loads(room: Page):
     assert shift < 0.005
 
 
-def test_without_scripts_the_pictures_hang_and_heat_maps_work(plain_page: Page, exam: str):
+def test_images_and_heat_maps_work_without_javascript(plain_page: Page, exam: str):
     plain_page.goto(exam)
     boxes = [each.bounding_box() for each in plain_page.locator(".display").all()]
     assert len(boxes) == 4 and all(box and box["width"] > 300 for box in boxes)
@@ -327,7 +327,7 @@ def test_without_scripts_the_pictures_hang_and_heat_maps_work(plain_page: Page, 
     assert heat.first.bounding_box() == plain_page.locator(".display").first.bounding_box()
 
 
-def test_an_exam_of_one_image_fills_the_light_box(reader: Page, server: Server, tmp_path: Path):
+def test_an_exam_of_one_image_fills_the_viewer(reader: Page, server: Server, tmp_path: Path):
     path = tmp_path / "one.png"
     path.write_bytes(factories.mammogram_png(3))
     steps.upload(reader, server, str(path))

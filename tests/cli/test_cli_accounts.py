@@ -11,7 +11,7 @@ from tests.support.factories import PASSWORD
 from tests.support.processes import flask
 
 
-def test_from_nothing_to_a_token(tmp_path: Path) -> None:
+def test_an_account_and_a_token_are_created(tmp_path: Path) -> None:
     assert flask(tmp_path, "db", "upgrade").returncode == 0
     created = flask(
         tmp_path,
@@ -34,14 +34,14 @@ def test_from_nothing_to_a_token(tmp_path: Path) -> None:
         assert users.authenticate("robot", PASSWORD) is not None
 
 
-def test_an_unprepared_database_is_told(config: dict[str, object]) -> None:
+def test_an_unprepared_database_is_reported(config: dict[str, object]) -> None:
     runner = create_app(config).test_cli_runner()
     result = runner.invoke(args=["user", "create", "x", "--password-stdin"], input=PASSWORD)
     assert result.exit_code == 1
     assert result.output == "Error: The database is not prepared. Run `flask db upgrade`.\n"
 
 
-def test_mistakes_are_told_in_one_line(app: Flask, runner: FlaskCliRunner) -> None:
+def test_errors_are_one_line(app: Flask, runner: FlaskCliRunner) -> None:
     create = ["user", "create", "ada", "--password-stdin"]
     assert runner.invoke(args=create, input="short\n").output.startswith(
         "Error: The password must have 12 to"
@@ -55,7 +55,7 @@ def test_mistakes_are_told_in_one_line(app: Flask, runner: FlaskCliRunner) -> No
     assert runner.invoke(args=[*create, "--role", "king"], input=PASSWORD).exit_code == 2
 
 
-def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_a_one_line_error(tmp_path: Path) -> None:
     result = flask(tmp_path, "db", "upgrade", BIRADS_ENGINE="torch")
     assert result.returncode == 1
     assert result.stderr == "Error: BIRADS_ENGINE has to be one of openvino, tensorflow. Got 'torch'.\n"

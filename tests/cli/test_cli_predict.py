@@ -24,7 +24,9 @@ def images(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_prints_one_object_a_line(serving_app: Flask, runner: FlaskCliRunner, images: Path) -> None:
+def test_one_json_object_per_line_is_printed(
+    serving_app: Flask, runner: FlaskCliRunner, images: Path
+) -> None:
     files = [str(images / "left.dcm"), str(images / "right.png")]
     result = runner.invoke(args=["predict", *files, "--json"])
     assert result.exit_code == 0, result.output
@@ -36,7 +38,7 @@ def test_it_prints_one_object_a_line(serving_app: Flask, runner: FlaskCliRunner,
         assert answer["category"] in answer["probabilities"]
 
 
-def test_one_bad_file_spoils_the_exit_status_alone(
+def test_a_bad_file_affects_only_the_exit_status(
     serving_app: Flask, runner: FlaskCliRunner, images: Path
 ) -> None:
     names = ["photograph.jpg", "left.dcm", "empty.png", "missing.dcm", ""]
@@ -48,24 +50,24 @@ def test_one_bad_file_spoils_the_exit_status_alone(
     assert "No such file" in answers[3]["error"]
 
 
-def test_it_speaks_to_people_too(serving_app: Flask, runner: FlaskCliRunner, images: Path) -> None:
+def test_the_output_has_a_readable_form(serving_app: Flask, runner: FlaskCliRunner, images: Path) -> None:
     result = runner.invoke(args=["predict", str(images / "left.dcm"), str(images / "empty.png")])
     assert result.exit_code == 1
     assert "BI-RADS" in result.output
     assert "not judged:" in result.output
 
 
-def test_it_says_how_to_get_a_model(runner: FlaskCliRunner, images: Path) -> None:
+def test_the_error_for_a_missing_model_explains_how_to_get_one(runner: FlaskCliRunner, images: Path) -> None:
     result = runner.invoke(args=["predict", str(images / "left.dcm"), "--json"])
     assert result.exit_code == 1
     assert "flask train" in json.loads(result.stdout)["error"]
 
 
-def test_it_needs_a_file(runner: FlaskCliRunner) -> None:
+def test_the_command_needs_a_file(runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=["predict"]).exit_code == 2
 
 
-def test_it_needs_no_database(images: Path, models: Path, tmp_path: Path) -> None:
+def test_the_command_needs_no_database(images: Path, models: Path, tmp_path: Path) -> None:
     result = flask(
         tmp_path / "fresh", "predict", str(images / "left.dcm"), "--json", BIRADS_MODELS=str(models)
     )

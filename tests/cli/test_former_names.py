@@ -22,7 +22,7 @@ def test_former_options_are_translated(former: list[str], present: list[str]) ->
     assert list(_translated(former)) == present
 
 
-def test_they_warn_and_are_hidden(app: Flask, runner: FlaskCliRunner) -> None:
+def test_former_options_warn_and_are_hidden(app: Flask, runner: FlaskCliRunner) -> None:
     register(app)
     result = runner.invoke(args=["train", "--no-traps", "--help"])
     assert "--no-traps is deprecated; use --no-sanity-checks" in result.stderr

@@ -42,17 +42,17 @@ def damage(file: Path) -> None:
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
-def test_list_marks_the_one_that_serves(folder, run) -> None:
+def test_list_marks_the_model_in_service(folder, run) -> None:
     one, two = run("list").splitlines()
     assert one.startswith("* first ") and two.startswith("  second ")
     assert "BI-RADS 1 2 3 4 5" in one and "demonstration" in one
 
 
-def test_list_says_how_to_get_a_model(run) -> None:
+def test_list_explains_how_to_get_a_model(run) -> None:
     assert "flask train --data" in run("list")
 
 
-def test_list_goes_on_past_a_damaged_model(folder, run) -> None:
+def test_list_continues_after_a_damaged_model(folder, run) -> None:
     damage(folder / "first" / "README.md")
     assert "DAMAGED" in run("list").splitlines()[0]
 
@@ -90,6 +90,6 @@ def test_roll_back_to_a_damaged_model_changes_nothing(folder, run) -> None:
 
 
 @pytest.mark.parametrize("name", ["../first", "..", "a/b", ""])
-def test_a_name_cannot_leave_the_folder(folder, run, name) -> None:
+def test_a_name_with_a_path_is_refused(folder, run, name) -> None:
     for command in ("show", "verify", "promote"):
         assert "is not a valid model name" in run(command, name, status=1)

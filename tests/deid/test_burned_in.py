@@ -42,7 +42,7 @@ def stored(data: bytes) -> PreparedFile:
         {"BurnedInAnnotation": "YES", "PhotometricInterpretation": "MONOCHROME1"},
     ],
 )
-def test_text_beside_the_breast_goes_and_the_breast_stays(elements: dict[str, str]) -> None:
+def test_text_outside_of_the_breast_is_blanked(elements: dict[str, str]) -> None:
     picture, ink = labelled()
     raw = 65535 - picture if "PhotometricInterpretation" in elements else picture
     kept = stored(dicom_files.mammogram(raw, WindowCenter="32768", WindowWidth="65536", **elements))
@@ -53,7 +53,7 @@ def test_text_beside_the_breast_goes_and_the_breast_stays(elements: dict[str, st
     assert (shown == before)[(breast(HEIGHT, WIDTH) > AIR)].all()
 
 
-def test_a_detectors_image_that_says_no_is_left_alone() -> None:
+def test_a_detector_image_without_burned_in_text_is_unchanged() -> None:
     picture, _ = labelled()
     data = dicom_files.mammogram(picture, BurnedInAnnotation="NO")
     assert (stored(data).mammogram.pixels == decode(data).pixels).all()
@@ -90,7 +90,7 @@ def test_without_marks_nothing_changes(seed: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_pictures_are_kept_as_grey_png_of_their_depth(bits: int) -> None:
+def test_raster_images_are_stored_as_grey_png_of_the_same_depth(bits: int) -> None:
     picture, ink = labelled()
     given = (picture >> 8).astype(np.uint8) if bits == 8 else picture
     kept = stored(png(given))

@@ -38,7 +38,7 @@ def cleaned(data: bytes) -> Dataset:
     return dcmread(io.BytesIO(deidentified(data)))
 
 
-def test_every_text_element_that_dicom_knows_is_gone() -> None:
+def test_identity_is_removed_from_every_text_element() -> None:
     assert phi_in(deidentified(dicom_with_phi())) == []
 
 
@@ -59,7 +59,7 @@ def test_every_text_element_that_dicom_knows_is_gone() -> None:
         ("EstimatedRadiographicMagnificationFactor", 1.5),
     ],
 )
-def test_it_keeps_what_reading_needs(keyword: str, value: object) -> None:
+def test_elements_needed_for_reading_are_kept(keyword: str, value: object) -> None:
     assert cleaned(dicom_files.mammogram(breast(64, 48), **{keyword: value}))[keyword].value == value
 
 
@@ -74,11 +74,11 @@ def test_it_keeps_what_reading_needs(keyword: str, value: object) -> None:
         ("StudyTime", "101010"),
     ],
 )
-def test_it_drops_what_could_tell_who_it_is(keyword: str, value: str) -> None:
+def test_identifying_elements_are_removed(keyword: str, value: str) -> None:
     assert not cleaned(dicom_files.mammogram(breast(64, 48), **{keyword: value})).get(keyword)
 
 
-def test_codes_of_views_stay_with_the_standards_words() -> None:
+def test_view_codes_are_kept_with_standard_meanings() -> None:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "R-10242", "SRT", "Jane's CC"
     other = Dataset()
@@ -89,14 +89,14 @@ def test_codes_of_views_stay_with_the_standards_words() -> None:
     assert len(code.ViewModifierCodeSequence) == 0
 
 
-def test_it_says_what_was_done() -> None:
+def test_the_deidentification_is_documented_in_the_header() -> None:
     header = cleaned(dicom_files.mammogram(breast(64, 48), PatientID="4711"))
     assert header.PatientIdentityRemoved == "YES" and "PS3.15" in header.DeidentificationMethod
     codes = [item.CodeValue for item in header.DeidentificationMethodCodeSequence]
     assert codes == ["113100", "113107", "113108"]
 
 
-def test_references_to_other_images_go_along() -> None:
+def test_references_to_other_images_are_mapped() -> None:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = dicom_files.MAMMOGRAPHY, "1.2.3.99"
     header = cleaned(dicom_files.mammogram(breast(64, 48), SourceImageSequence=[item]))
@@ -139,7 +139,7 @@ def test_transfer_syntax_and_encoded_pixels_stay(syntax: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("syntax", [uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless])
-def test_comments_in_compressed_pixels_go(syntax: str, tmp_path: Path) -> None:
+def test_comments_in_compressed_pixels_are_removed(syntax: str, tmp_path: Path) -> None:
     words = (breast(64, 48) >> 4).astype(np.uint16)
     data = dicom_files.compressed(words, syntax, tmp_path)
     frame, said = encoded(parser.parse(data)), WORD.encode()
@@ -154,7 +154,7 @@ def test_comments_in_compressed_pixels_go(syntax: str, tmp_path: Path) -> None:
     assert (pixel_data.raw_pixels(parser.parse(stored)) == words).all()
 
 
-def test_pseudonyms_are_stable_and_hang_on_the_key() -> None:
+def test_pseudonyms_are_stable_and_depend_on_the_key() -> None:
     again, other = Pseudonyms("k" * 64), Pseudonyms("o" * 64)
     assert SITE.patient(JANE) == again.patient(JANE) != other.patient(JANE)
     assert SITE.uid("1.2.3") == again.uid("1.2.3") != other.uid("1.2.3")
@@ -168,7 +168,7 @@ def test_pseudonyms_are_stable_and_hang_on_the_key() -> None:
 
 
 @pytest.mark.parametrize("broken", ["", "2020", "20201301", "00010101", "nonsense"])
-def test_what_is_no_date_becomes_empty(broken: str) -> None:
+def test_an_invalid_date_becomes_empty(broken: str) -> None:
     assert SITE.date(broken, JANE) == ""
 
 
@@ -186,7 +186,7 @@ def test_damaged_files_are_refused_by_name() -> None:
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy (Debian's dicom3tools)")
-def test_the_validator_finds_no_more_than_before(tmp_path: Path) -> None:
+def test_the_validator_finds_no_new_errors(tmp_path: Path) -> None:
     def errors(name: str, data: bytes) -> set[str]:
         path = tmp_path / name
         path.write_bytes(data)

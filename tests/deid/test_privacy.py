@@ -30,7 +30,7 @@ def upload(app: Flask, client: FlaskClient, token: str, *sent: tuple[str, bytes]
         return exams.get(answer.json["id"])
 
 
-def test_no_secret_is_found_after_an_upload(
+def test_no_identity_is_stored_in_clear_after_an_upload(
     app: Flask, client: FlaskClient, token: str, config: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -49,7 +49,7 @@ def test_no_secret_is_found_after_an_upload(
     assert phi_in(json.dumps(client.get(f"/api/v1/predictions/{exam.id}").text).encode()) == []
 
 
-def test_identity_is_kept_where_a_site_wants_it(
+def test_identity_is_kept_by_setting(
     app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = app.extensions["birads_settings"].model_copy(update={"deidentify": False})
@@ -78,7 +78,7 @@ def test_a_patient_has_one_pseudonym_and_one_shift(app: Flask, client: FlaskClie
     assert other.pseudonym != first.pseudonym
 
 
-def test_two_patients_are_no_exam(app: Flask, client: FlaskClient, token: str) -> None:
+def test_files_of_two_patients_are_refused(app: Flask, client: FlaskClient, token: str) -> None:
     one, two = (dicom_with_phi(PatientID=patient) for patient in ("1", "2"))
     answer = post_files(client, token, ("one.dcm", one), ("two.dcm", two))
     assert answer.status_code == 422
@@ -88,7 +88,7 @@ def test_two_patients_are_no_exam(app: Flask, client: FlaskClient, token: str) -
         assert len(exams.all_ids()) == 0
 
 
-def test_files_without_an_id_may_be_together_with_any(app: Flask, client: FlaskClient, token: str) -> None:
+def test_files_without_a_patient_id_join_any_exam(app: Flask, client: FlaskClient, token: str) -> None:
     nobody = dicom(breast(seed=1))
     nobody.PatientID = nobody.PatientName = ""
     alone = upload(app, client, token, ("a.dcm", dicom_bytes(nobody)))
@@ -100,7 +100,7 @@ def test_files_without_an_id_may_be_together_with_any(app: Flask, client: FlaskC
     assert alone.pseudonym and alone.pseudonym != exam.pseudonym
 
 
-def test_pictures_alone_have_no_identity(app: Flask, client: FlaskClient, token: str) -> None:
+def test_raster_images_have_no_identity(app: Flask, client: FlaskClient, token: str) -> None:
     exam = upload(app, client, token, *pictures_with_phi())
     assert exam.pseudonym is None and {image.source for image in exam.images} == {"PNG"}
     with app.app_context():
@@ -108,7 +108,7 @@ def test_pictures_alone_have_no_identity(app: Flask, client: FlaskClient, token:
 
 
 @pytest.mark.skipif(not REAL, reason="needs the real files in ../shared/data/dicom")
-def test_real_files_keep_their_picture_and_lose_their_names() -> None:
+def test_real_files_keep_their_pixels_and_lose_their_identity() -> None:
     for path in REAL:
         data = path.read_bytes()
         given, kept = dcmread(path, stop_before_pixels=True), prepare(data, "", Pseudonyms("k" * 32))

@@ -25,7 +25,7 @@ SIGNED = ReportedAssessment(
 )
 
 
-def test_it_writes_a_report_that_validators_accept_and_print(tmp_path: Path) -> None:
+def test_validators_accept_and_print_the_report(tmp_path: Path) -> None:
     path = written(breast_report(reading(), SIGNED), tmp_path)
     assert not complaints(path)
     text = printed(path)
@@ -40,7 +40,7 @@ def test_it_writes_a_report_that_validators_accept_and_print(tmp_path: Path) -> 
     assert "Verification Flag   : VERIFIED" in text and "FINAL" in text
 
 
-def test_what_is_not_signed_is_preliminary(tmp_path: Path) -> None:
+def test_an_unsigned_assessment_gives_a_preliminary_report(tmp_path: Path) -> None:
     path = written(breast_report(reading(), ReportedAssessment("reader", AT, "0")), tmp_path)
     assert not complaints(path)
     text = printed(path)
@@ -61,21 +61,21 @@ def test_every_density_is_written(density: str, tmp_path: Path) -> None:
     assert COMPOSITIONS[density].meaning in printed(path)
 
 
-def test_one_breast_shown_and_assessed_is_said_once(tmp_path: Path) -> None:
+def test_the_category_of_a_single_breast_is_written_once(tmp_path: Path) -> None:
     alone = reading(images=(source(0, "R", "CC"), source(1, "R", "MLO")))
     text = printed(written(breast_report(alone, replace(SIGNED, breasts={"R": "4B"})), tmp_path))
     assert text.count('"Assessment Category"') == 1
     assert "breast - right mammogram" in text
 
 
-def test_one_breast_alone_keeps_an_overall_category_of_its_own(tmp_path: Path) -> None:
+def test_an_overall_category_other_than_that_of_the_single_breast_is_written(tmp_path: Path) -> None:
     """Such as 0 for the exam although the breast shown is assessed: neither may be lost."""
     alone = reading(images=(source(0, "R", "CC"),))
     text = printed(written(breast_report(alone, replace(SIGNED, overall="0", breasts={"R": "2"})), tmp_path))
     assert "0 - Incomplete" in text and "2 - Benign" in text
 
 
-def test_images_that_name_no_side_give_a_category_without_one(tmp_path: Path) -> None:
+def test_images_without_a_side_give_a_category_without_a_side(tmp_path: Path) -> None:
     path = written(
         breast_report(reading(images=(source(0, None, None),)), replace(SIGNED, breasts={})), tmp_path
     )
@@ -94,7 +94,7 @@ def test_the_same_assessment_gives_the_same_bytes(tmp_path: Path) -> None:
     assert written(breast_report(reading(), SIGNED), tmp_path).read_bytes() == first
 
 
-def test_the_model_beside_the_images_does_not_change_the_report() -> None:
+def test_the_report_does_not_depend_on_the_model() -> None:
     other = reading(model=Model("birads-2", "1", demonstration=False, software="0.1.0"))
     assert breast_report(reading(), SIGNED) == breast_report(other, SIGNED)
 
@@ -115,6 +115,6 @@ def test_another_assessment_is_another_object_in_the_same_series(change: dict[st
     [{"overall": "7"}, {"breasts": {"R": "4D"}}, {"breasts": {"B": "1"}}, {"density": "E"}, {"reader": " "}],
     ids=lambda change: next(iter(change)),
 )
-def test_it_refuses_what_no_report_can_say(change: dict[str, object]) -> None:
+def test_invalid_values_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="Got"):
         replace(SIGNED, **change)

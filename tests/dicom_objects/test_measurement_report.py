@@ -22,7 +22,7 @@ from tests.support.dicom_tools import complaints, printed, written
 PLAIN = Model("birads-2", "1", demonstration=False, software="0.1.0")
 
 
-def test_it_writes_a_report_that_validators_accept_and_print(tmp_path: Path) -> None:
+def test_validators_accept_and_print_the_report(tmp_path: Path) -> None:
     path = written(measurement_report(reading()), tmp_path)
     assert not complaints(path)
     text = printed(path)
@@ -37,7 +37,7 @@ def test_it_writes_a_report_that_validators_accept_and_print(tmp_path: Path) -> 
     assert '"Observer Type")=(121007,DCM,"Device")' in text
 
 
-def test_the_same_numbers_and_images_are_read_back(tmp_path: Path) -> None:
+def test_numbers_and_image_references_are_read_back(tmp_path: Path) -> None:
     given = reading()
     read = sr.ComprehensiveSR.from_dataset(dcmread(written(measurement_report(given), tmp_path)))
     groups = read.content.get_image_measurement_groups()
@@ -69,7 +69,7 @@ def images_of(group: Any) -> list[str]:
     return [image.referenced_sop_instance_uid for image in group.source_images]
 
 
-def test_each_breast_and_the_exam_have_their_answer(tmp_path: Path) -> None:
+def test_exam_and_breasts_have_their_predictions(tmp_path: Path) -> None:
     given = reading()
     found = answers(given, tmp_path)
     assert list(found) == ["Exam", "Right breast", "Left breast"]
@@ -89,7 +89,7 @@ def test_each_breast_and_the_exam_have_their_answer(tmp_path: Path) -> None:
         assert said == ["Put together from its views: CC, MLO."]
 
 
-def test_what_is_missing_and_what_takes_no_part_is_said(tmp_path: Path) -> None:
+def test_missing_and_excluded_views_are_reported(tmp_path: Path) -> None:
     special = replace(source(1, view="ML"), standard=False)
     given = reading(images=(source(0), special))
     found = answers(given, tmp_path)
@@ -100,7 +100,7 @@ def test_what_is_missing_and_what_takes_no_part_is_said(tmp_path: Path) -> None:
     assert found["Exam"][1] == [lacking, "Special views that take no part: 1."]
 
 
-def test_an_answer_that_stands_on_pictures_beside_the_study_says_so(tmp_path: Path) -> None:
+def test_images_outside_the_study_are_mentioned(tmp_path: Path) -> None:
     whole = reading()
     found = answers(replace(whole, images=whole.images[:1]), tmp_path)
     note = "It also stands on images that are not in this study: {}."
@@ -115,7 +115,7 @@ def test_images_of_unknown_side_and_special_views_alone_are_reported_too(tmp_pat
     assert answers(reading(images=(replace(source(), standard=False),)), tmp_path) == {}
 
 
-def test_it_joins_the_images_study() -> None:
+def test_the_report_belongs_to_the_images_study() -> None:
     report = measurement_report(reading())
     assert (report.StudyInstanceUID, report.PatientID, report.AccessionNumber) == (STUDY.uid, "P-4711", "A-1")
     assert (report.StudyDate, report.StudyDescription) == ("20250102", "Screening")
@@ -127,7 +127,7 @@ def test_the_same_reading_gives_the_same_bytes(tmp_path: Path) -> None:
     assert written(measurement_report(reading()), tmp_path).read_bytes() == first
 
 
-def test_the_order_of_the_images_and_the_moment_do_not_change_the_uid() -> None:
+def test_the_uid_does_not_depend_on_image_order_or_time() -> None:
     given = reading()
     later = reading(images=given.images[::-1], at=given.at + timedelta(days=1))
     assert measurement_report(given).SOPInstanceUID == measurement_report(later).SOPInstanceUID
@@ -138,7 +138,7 @@ def test_the_order_of_the_images_and_the_moment_do_not_change_the_uid() -> None:
     [{"model": PLAIN}, {"images": (source(),)}, {"study": Study(uid="1.2.3")}],
     ids=["model", "images", "study"],
 )
-def test_another_reading_gets_other_uids(changes: dict[str, object]) -> None:
+def test_another_prediction_gets_other_uids(changes: dict[str, object]) -> None:
     one, other = measurement_report(reading()), measurement_report(reading(**changes))
     assert one.SOPInstanceUID != other.SOPInstanceUID
     assert one.SeriesInstanceUID != other.SeriesInstanceUID
@@ -173,7 +173,7 @@ def test_every_category_has_a_code(code: str, tmp_path: Path) -> None:
     assert "demonstration" not in text
 
 
-def test_a_name_without_parts_is_not_told_in_the_log() -> None:
+def test_a_patient_name_without_components_is_not_logged() -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         configure_logging("DEBUG")
@@ -181,6 +181,6 @@ def test_a_name_without_parts_is_not_told_in_the_log() -> None:
     assert told == []
 
 
-def test_it_wants_an_image() -> None:
+def test_a_report_needs_an_image() -> None:
     with pytest.raises(ValueError, match="at least one image"):
         reading(images=())

@@ -16,7 +16,7 @@ from tests.support.dicom_tools import complaints, written
 MODEL = reading().model
 
 
-def test_it_writes_a_picture_that_validators_accept(tmp_path: Path) -> None:
+def test_validators_accept_the_object(tmp_path: Path) -> None:
     path = written(secondary_capture(reading(), 1, display(), heat()), tmp_path)
     assert not complaints(path)
     read = dcmread(path)
@@ -29,7 +29,7 @@ def test_it_writes_a_picture_that_validators_accept(tmp_path: Path) -> None:
     assert np.array_equal(read.pixel_array, expected)
 
 
-def test_the_pictures_of_a_reading_are_one_series_and_come_out_the_same_again() -> None:
+def test_the_captures_of_an_exam_are_one_series_and_reproducible() -> None:
     first, again, second = (secondary_capture(reading(), number, display(), heat()) for number in (0, 0, 1))
     assert first == again
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
@@ -37,13 +37,13 @@ def test_the_pictures_of_a_reading_are_one_series_and_come_out_the_same_again() 
 
 
 @pytest.mark.parametrize("shape", [(2048, 1638), (1638, 2048), (64, 48), (2048, 300)])
-def test_every_shape_of_image_gives_a_page_of_reasonable_size(shape: tuple[int, int]) -> None:
+def test_the_page_size_is_bounded_for_every_image_shape(shape: tuple[int, int]) -> None:
     page = draw(source(), MODEL, np.zeros(shape, np.uint8), heat(*shape))
     assert page.dtype == np.uint8 and page.shape[2] == 3
     assert 1000 <= page.shape[0] <= 2048 and 700 <= page.shape[1] <= 2048
 
 
-def test_the_heat_lies_where_the_map_says() -> None:
+def test_the_heat_map_is_drawn_at_its_cells() -> None:
     grey = np.full((640, 512), 40, np.uint8)
     cold = draw(source(), MODEL, grey, np.zeros_like(heat()))
     warm = draw(source(), MODEL, grey, heat(centre=(300, 150)))
@@ -53,7 +53,7 @@ def test_the_heat_lies_where_the_map_says() -> None:
     assert columns.mean() == pytest.approx(150 * scale, abs=8)
 
 
-def test_the_bars_are_as_long_as_the_probabilities() -> None:
+def test_bar_lengths_are_proportional_to_the_probabilities() -> None:
     image = replace(source(), probabilities={"1": 0.25, "5": 0.75})
     page = draw(image, MODEL, display(), heat())
     lengths = [
@@ -75,7 +75,7 @@ def test_the_bars_are_as_long_as_the_probabilities() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_part_of_the_answer_shows(change: dict[str, object]) -> None:
+def test_every_part_of_the_prediction_is_drawn(change: dict[str, object]) -> None:
     before = draw(source(), MODEL, display(), heat())
     assert not np.array_equal(before, draw(replace(source(), **change), MODEL, display(), heat()))
 

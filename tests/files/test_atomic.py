@@ -42,7 +42,7 @@ def test_the_first_process_creates_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_is_created_completely_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError), atomic.new_folder(tmp_path / "x") as draft:
         (draft / "a").touch()
         raise ValueError

@@ -27,7 +27,7 @@ def kill(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.parametrize("remove", [False, True])
-def test_one_thread_at_a_time(tmp_path: Path, remove: bool) -> None:
+def test_a_lock_admits_one_thread_at_a_time(tmp_path: Path, remove: bool) -> None:
     path, inside, most = tmp_path / "x.lock", 0, 0
 
     def work(_: int) -> None:
@@ -43,7 +43,7 @@ def test_one_thread_at_a_time(tmp_path: Path, remove: bool) -> None:
     assert most == 1 and path.exists() is not remove
 
 
-def test_a_held_lock_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_lock_in_use_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     with locks.try_exclusive(path, remove=True) as first, locks.try_exclusive(path, remove=True) as second:
         assert first and not second
@@ -51,7 +51,7 @@ def test_a_held_lock_is_refused_at_once(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
+def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     process = hold("with locks.exclusive(Path(sys.argv[1])):\n    print(1, flush=True); time.sleep(60)", path)
     with locks.try_exclusive(path) as free:

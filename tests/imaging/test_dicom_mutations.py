@@ -23,7 +23,7 @@ def test_damaged_files_are_read_or_rejected() -> None:
     assert {"read with a warning", "UnreadableImage", "UnsupportedFormat"} <= {end for _, end in counts}
 
 
-def test_the_files_are_good_before() -> None:
+def test_the_undamaged_files_are_read() -> None:
     reader = Reader()
     try:
         for name, source in {**dicom_mutations.built(), **dicom_mutations.real()}.items():
@@ -33,7 +33,7 @@ def test_the_files_are_good_before() -> None:
         reader.close()
 
 
-def test_real_files_are_among_them() -> None:
+def test_the_mutations_include_real_files() -> None:
     if not dicom_mutations.real():
         pytest.skip("The real files of ../shared/data/dicom are not here.")
     name = sorted(dicom_mutations.real())[0]

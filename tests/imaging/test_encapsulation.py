@@ -33,7 +33,7 @@ def found(offsets: bytes, fragments: list[bytes], count: int) -> list[bytes]:
 @pytest.mark.parametrize(
     ("offsets", "fragments"), [(b"", WHOLE), (table(0, 20), WHOLE), (b"", SPLIT), (table(0, SECOND), SPLIT)]
 )
-def test_sound_data_is_read_as_by_pydicom(offsets: bytes, fragments: list[bytes]) -> None:
+def test_valid_data_is_read_as_by_pydicom(offsets: bytes, fragments: list[bytes]) -> None:
     frames = found(offsets, fragments, 2)
     assert len(frames) == 2 and b"".join(frames) == b"".join(fragments)
     assert frames == by_pydicom(offsets, fragments, 2)
@@ -50,14 +50,14 @@ def test_sound_data_is_read_as_by_pydicom(offsets: bytes, fragments: list[bytes]
     ],
     ids=["between fragments", "unsorted", "zeros", "too short", "padded"],
 )
-def test_faulty_data_is_still_read_where_pydicom_is_mistaken(offsets: bytes, fragments: list[bytes]) -> None:
+def test_faulty_data_is_read_where_pydicom_fails(offsets: bytes, fragments: list[bytes]) -> None:
     half = len(fragments) // 2
     expected = [b"".join(fragments[:half]), b"".join(fragments[half:])]
     assert found(offsets, fragments, 2) == expected
     assert by_pydicom(offsets, fragments, 2) != expected
 
 
-def test_one_frame_is_all_fragments_whatever_the_table_lists() -> None:
+def test_a_single_frame_has_all_fragments_regardless_of_the_offset_table() -> None:
     assert found(table(0, 20), WHOLE, 1) == [b"".join(WHOLE)]
     assert by_pydicom(table(0, 20), WHOLE, 1) != [b"".join(WHOLE)]
 

@@ -58,7 +58,9 @@ def sigmoid(value: float, centre: float, width: float) -> float:
     [(None, linear), ("LINEAR", linear), ("LINEAR_EXACT", linear_exact), ("SIGMOID", sigmoid)],
 )
 @pytest.mark.parametrize(("centre", "width"), [(2048, 4096), (1500.5, 700), (3000, 20)])
-def test_each_window_function(name: str | None, function: Callable, centre: float, width: float) -> None:
+def test_each_window_function_is_applied(
+    name: str | None, function: Callable, centre: float, width: float
+) -> None:
     elements = {"VOILUTFunction": name} if name else {}
     found = shown(WindowCenter=centre, WindowWidth=width, **elements)
     expected = [function(float(value), centre, width) * 65535 for value in STORED.ravel()]
@@ -89,7 +91,7 @@ def test_a_modality_lut_replaces_rescale() -> None:
     assert np.abs(found.pixels.ravel() - np.array(expected)).max() <= 0.501
 
 
-def test_a_voi_lut_goes_before_a_window() -> None:
+def test_a_voi_lut_takes_precedence_over_a_window() -> None:
     table = [round(1023 * (index / 999) ** 2) for index in range(1000)]
     found = shown(VOILUTSequence=lut(1500, table, 10), WindowCenter=10, WindowWidth=5)
     expected = [table[min(max(value - 1500, 0), 999)] / 1023 * 65535 for value in range(4096)]
@@ -105,7 +107,7 @@ def test_a_voi_lut_may_start_below_zero() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_it_agrees_with_another_implementation(seed: int) -> None:
+def test_the_result_agrees_with_another_implementation(seed: int) -> None:
     random = np.random.default_rng(seed)
     built = dicom_files.dataset(STORED, BitsStored=12, HighBit=11)
     built.RescaleSlope, built.RescaleIntercept = (
@@ -137,14 +139,14 @@ def test_it_agrees_with_another_implementation(seed: int) -> None:
         {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"},
     ],
 )
-def test_inverse_polarity(elements: dict) -> None:
+def test_inverse_polarity_is_applied(elements: dict) -> None:
     window = {"WindowCenter": 2000, "WindowWidth": 1000}
     plain, inverse = shown(**window).pixels.astype(int), shown(**window, **elements).pixels
     assert np.abs(65535 - plain - inverse).max() <= 1
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_padding_is_black_and_left_out_of_the_range(photometric: str) -> None:
+def test_padding_is_black_and_excluded_from_the_range(photometric: str) -> None:
     raw = np.full((64, 64), 1000, np.uint16)
     raw[:, 20:] = np.linspace(1000, 3000, 44).astype(np.uint16)
     raw[:8], raw[8:12], raw[12:16] = 0, 15, 30
@@ -161,7 +163,7 @@ def test_padding_may_lie_at_the_other_end() -> None:
     assert found.pixels.max() == 65535
 
 
-def test_signed_padding_written_as_unsigned() -> None:
+def test_signed_padding_written_as_unsigned_is_recognised() -> None:
     raw = (STORED.astype(np.int32)).astype(np.int16)
     raw[0] = -2000
     built = dicom_files.dataset(raw)
@@ -177,14 +179,14 @@ def test_without_a_window_the_whole_range_is_used() -> None:
     assert "no window" in found.notes[0]
 
 
-def test_a_window_that_hides_everything_is_not_followed() -> None:
+def test_a_window_that_hides_everything_is_ignored() -> None:
     found = shown(WindowCenter=50_000, WindowWidth=100)
     assert (found.pixels.min(), found.pixels.max()) == (0, 65535)
     assert "window settings of the file hide the image" in found.notes[0]
 
 
 @pytest.mark.parametrize("width", [0, -5, "nan"])
-def test_an_impossible_window_is_not_followed(width: object) -> None:
+def test_an_impossible_window_is_ignored(width: object) -> None:
     built = dicom_files.dataset(STORED, BitsStored=12, HighBit=11, WindowCenter=2000)
     built.add_new("WindowWidth", "LO", str(width))
     found = decode(dicom_files.as_bytes(built, uid.ImplicitVRLittleEndian))
@@ -216,7 +218,7 @@ def test_raw_values_are_shown_by_their_logarithm(elements: dict) -> None:
     assert "FOR PROCESSING" in found.notes[0]
 
 
-def test_raw_values_that_grow_with_thickness_are_not_turned() -> None:
+def test_raw_values_that_grow_with_thickness_are_not_inverted() -> None:
     raw = (16000 - raw_words()).astype(np.uint16)
     found = decode(
         dicom_files.mammogram(raw, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationshipSign=-1)
@@ -233,7 +235,9 @@ def test_a_constant_image_stays_constant() -> None:
 )
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("representation", ["US", "OW"])
-def test_tables_and_padding_in_every_encoding(syntax: str, signed: bool, representation: str) -> None:
+def test_tables_and_padding_are_read_in_every_encoding(
+    syntax: str, signed: bool, representation: str
+) -> None:
     raw = STORED.astype(np.int16 if signed else np.uint16)
     table = [round(4095 * (index / 1999) ** 2) for index in range(2000)]
     built = dicom_files.dataset(raw, VOILUTSequence=lut(1000, table, 12))

@@ -66,7 +66,7 @@ PICTURES = {
 @pytest.mark.parametrize(
     "data", [pytest.param(data, id=name) for name, data in (FILES | INVERTED | PICTURES).items()]
 )
-def test_the_first_preset_gives_what_is_decoded(data: bytes) -> None:
+def test_the_first_preset_equals_the_decoded_image(data: bytes) -> None:
     found = grayscale_range.read(data)
     shown = 65535 * found.presets[0](found.values.astype(float))
     decoded = decode(data).pixels.astype(float)
@@ -76,7 +76,7 @@ def test_the_first_preset_gives_what_is_decoded(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_it_is_linear_and_larger_is_brighter(photometric: str) -> None:
+def test_the_range_is_linear_and_larger_is_brighter(photometric: str) -> None:
     found = grayscale_range.read(made(**WINDOW, PhotometricInterpretation=photometric))
     steps = np.diff(found.values.ravel().astype(int))
     assert set(np.abs(steps)) == {16, 17} and (steps > 0).all() == (photometric == "MONOCHROME2")
@@ -85,7 +85,7 @@ def test_it_is_linear_and_larger_is_brighter(photometric: str) -> None:
     assert found.ends == pytest.approx(ends)
 
 
-def test_values_that_the_window_cut_off_are_there() -> None:
+def test_values_outside_of_the_window_are_kept() -> None:
     found = grayscale_range.read(made(WindowCenter=1000, WindowWidth=100))
     assert np.unique(found.values).size == 4096
 
@@ -104,7 +104,7 @@ def test_all_tables_and_windows_are_presets_with_their_names() -> None:
     assert [preset.name for preset in found] == ["CONTRAST", "", "NORMAL", "HARDER", ""]
 
 
-def test_a_window_that_hides_the_picture_comes_after_the_whole_range() -> None:
+def test_a_window_that_hides_the_image_follows_the_full_range() -> None:
     found = grayscale_range.read(made(WindowCenter=50_000, WindowWidth=100)).presets
     assert [preset.source for preset in found] == ["range", "window"]
 
@@ -114,14 +114,14 @@ def test_spacing_is_the_file_s() -> None:
     assert grayscale_range.read(PICTURES["16-bit PNG"]).pixel_spacing is None
 
 
-def test_pixels_are_made_square_as_decode_makes_them() -> None:
+def test_pixels_are_made_square_as_by_decode() -> None:
     data = made(PixelSpacing=[0.16, 0.08])
     found, picture = grayscale_range.read(data), decode(data)
     assert found.values.shape == picture.pixels.shape
     assert found.pixel_spacing == picture.pixel_spacing == (0.08, 0.08)
 
 
-def test_it_refuses_what_decode_refuses() -> None:
+def test_files_that_decode_refuses_are_refused() -> None:
     for data, error in ((b"", EmptyFile), (b"%PDF-1.4", UnsupportedFormat), (made()[:-9], UnreadableImage)):
         with pytest.raises(error):
             grayscale_range.read(data)

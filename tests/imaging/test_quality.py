@@ -219,7 +219,7 @@ def test_low_contrast_is_flagged() -> None:
     assert said(phantom() // 5, "Low contrast")
 
 
-def test_a_long_picture_is_flagged() -> None:
+def test_an_elongated_image_is_flagged() -> None:
     assert said(np.pad(phantom(), ((0, 0), (0, 2600))), "long and narrow")
 
 
@@ -262,7 +262,7 @@ def test_real_mammograms_are_accepted(folder: str, count: int) -> None:
 
 
 @needs_real_data
-def test_real_dicom_files() -> None:
+def test_real_dicom_files_are_accepted() -> None:
     for path in (REAL / "dicom").glob("*.dcm"):
         if "NOT-A-BREAST" in path.name:
             with pytest.raises(NotAMammogram, match="text, a drawing or a test pattern"):

@@ -32,7 +32,7 @@ def tiff(values: np.ndarray, **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("source", FORMATS)
-def test_8_bit(source: str) -> None:
+def test_8_bit_images_are_read(source: str) -> None:
     found = decode(encode(Image.fromarray(EIGHT), FORMATS[source]), "anything.dcm")
     assert np.array_equal(found.pixels, EIGHT.astype(np.uint16) * 257)
     assert (found.source, found.bits, found.view, found.saturation, found.notes) == (
@@ -45,28 +45,28 @@ def test_8_bit(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["PNG", "TIFF", "PGM"])
-def test_16_bit(source: str) -> None:
+def test_16_bit_images_are_read(source: str) -> None:
     image = Image.fromarray(SIXTEEN)
     found = decode(encode(image if source != "PGM" else image.convert("I"), FORMATS[source]))
     assert np.array_equal(found.pixels, SIXTEEN)
     assert (found.source, found.bits, found.notes) == (source, 16, ())
 
 
-def test_jpeg() -> None:
+def test_jpeg_is_read() -> None:
     smooth = np.linspace(0, 255, 64).astype(np.uint8)[None, :].repeat(48, 0)
     found = decode(encode(Image.fromarray(smooth), "JPEG", quality=95))
     assert np.abs(found.pixels / 257 - smooth).max() <= 3
     assert (found.source, found.bits) == ("JPEG", 8)
 
 
-def test_plain_pgm() -> None:
+def test_plain_pgm_is_read() -> None:
     found = decode(b"P2\n# comment\n3 2\n15\n0 5 10\n15 0 5\n")
     assert found.pixels.tolist() == [[0, 21845, 43690], [65535, 0, 21845]]
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_16_bit_tiff_variants(order: str, compression: str | None) -> None:
+def test_16_bit_tiff_variants_are_read(order: str, compression: str | None) -> None:
     if compression == "lzw":
         data = encode(Image.fromarray(SIXTEEN), "TIFF", compression="tiff_lzw")
     else:
@@ -84,7 +84,7 @@ def test_tiff_with_white_is_zero_is_inverted(values: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(("bits", "top"), [(10, 1023), (12, 4095), (12, 3000), (14, 9000)])
-def test_values_that_fill_a_part_of_16_bits(bits: int, top: int) -> None:
+def test_values_that_use_part_of_16_bits_are_scaled_with_a_note(bits: int, top: int) -> None:
     values = np.linspace(0, top, 48 * 64).reshape(48, 64).astype(np.uint16)
     found = decode(encode(Image.fromarray(values), "PNG"))
     assert found.bits == bits
@@ -93,7 +93,7 @@ def test_values_that_fill_a_part_of_16_bits(bits: int, top: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
-def test_values_of_other_kinds_are_stretched_to_their_range(dtype: type) -> None:
+def test_values_of_other_types_are_scaled_to_their_range(dtype: type) -> None:
     values = (np.linspace(-500, 1500, 48 * 64).reshape(48, 64)).astype(dtype)
     found = decode(tiff(values))
     assert (found.pixels.min(), found.pixels.max()) == (0, 65535)
@@ -112,7 +112,7 @@ def test_grey_stored_as_rgb_has_no_saturation() -> None:
     assert np.array_equal(decode(encode(image.convert("RGB"), "PNG")).pixels, EIGHT.astype(np.uint16) * 257)
 
 
-def test_saturation_of_colours() -> None:
+def test_saturation_of_coloured_images_is_measured() -> None:
     red = np.zeros((40, 40, 3), np.uint8)
     red[..., 0] = 200
     assert decode(encode(Image.fromarray(red), "PNG")).saturation == 1.0
@@ -137,7 +137,7 @@ def test_exif_orientation_is_applied() -> None:
     assert decode(data).pixels.shape == (64, 48)
 
 
-def test_16_bit_colours_in_planes() -> None:
+def test_16_bit_colours_in_planes_are_read() -> None:
     planes = np.stack([SIXTEEN] * 3)
     with pytest.raises(UnsupportedFormat, match="in grey"):
         decode(tiff(planes, photometric="rgb", planarconfig="separate"))
@@ -145,14 +145,14 @@ def test_16_bit_colours_in_planes() -> None:
     assert np.array_equal(decode(eight).pixels, EIGHT.astype(np.uint16) * 257)
 
 
-def test_several_pages() -> None:
+def test_several_pages_are_refused() -> None:
     with pytest.raises(UnsupportedFormat, match="several pages"):
         decode(tiff(np.stack([EIGHT, EIGHT]), photometric="minisblack"))
 
 
 @pytest.mark.parametrize("source", [*FORMATS, "JPEG"])
 @pytest.mark.parametrize("kept", [0.05, 0.5, 0.9])
-def test_a_truncated_picture(source: str, kept: float) -> None:
+def test_a_truncated_image_is_refused(source: str, kept: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (80, 90), np.uint8)
     data = encode(Image.fromarray(noise), FORMATS.get(source, source))
     with pytest.raises(UnreadableImage, match="Export it again"):
@@ -171,7 +171,7 @@ def test_too_many_pixels_are_rejected_by_the_header(side: int) -> None:
         decode(data + chunk(b"IEND", b""))
 
 
-def test_too_many_pixels_as_pgm_and_bmp() -> None:
+def test_too_many_pixels_are_refused_in_pgm_and_bmp() -> None:
     with pytest.raises(ImageTooLarge):
         decode(b"P5\n60000 60000\n255\n" + bytes(1000))
     with pytest.raises(ImageTooLarge):
@@ -181,7 +181,7 @@ def test_too_many_pixels_as_pgm_and_bmp() -> None:
 
 
 @pytest.mark.parametrize("source", [*FORMATS, "JPEG"])
-def test_damage_gives_nothing_but_input_errors(source: str) -> None:
+def test_damaged_images_raise_only_input_errors(source: str) -> None:
     random = np.random.default_rng(1)
     data = encode(Image.fromarray(EIGHT), FORMATS.get(source, source))
     for _ in range(150):

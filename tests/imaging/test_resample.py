@@ -62,19 +62,19 @@ def test_every_kind_of_array_keeps_its_type_and_its_range(kind: str) -> None:
 
 
 @pytest.mark.parametrize("aspect", [1.0, 1.015, 0.985, 4.5, 0.1, 0.0, float("inf")])
-def test_what_is_square_or_impossible_is_left_alone(aspect: float) -> None:
+def test_square_or_impossible_pixels_are_not_resampled(aspect: float) -> None:
     given = np.arange(12, dtype=np.uint16).reshape(3, 4)
     assert square(given, aspect) is given
 
 
-def test_the_limit_holds_for_what_is_enlarged() -> None:
+def test_the_size_limit_applies_after_enlargement() -> None:
     side = int(MAX_PIXELS**0.5)
     with pytest.raises(ImageTooLarge, match="not square"):
         square(np.broadcast_to(np.uint8(0), (side, side)), 1.5)
 
 
 @pytest.mark.parametrize("pair", [[0.05, 1.5], [1.5, 0.05]])
-def test_a_shape_that_no_mammogram_has_is_noted_and_nothing_is_enlarged(pair: list[float]) -> None:
+def test_an_implausible_aspect_ratio_is_noted_and_not_applied(pair: list[float]) -> None:
     found = decode(dicom_files.mammogram(breast(96, 64), PixelSpacing=pair))
     assert found.pixels.shape == (96, 64) and found.pixel_spacing is None
     assert any("aspect ratio in the file is implausible" in note for note in found.notes)
@@ -97,7 +97,7 @@ def test_marks_are_blanked_in_the_stored_pixels(spacing: tuple[float, float]) ->
 
 
 @OBLONG
-def test_a_heat_map_lies_where_it_does_on_square_pixels(
+def test_a_heat_map_is_at_the_same_place_as_on_square_pixels(
     spacing: tuple[float, float], predictor: Predictor
 ) -> None:
     picture = breast(HEIGHT, WIDTH, 3)

@@ -38,18 +38,18 @@ def stretched(values: np.ndarray) -> np.ndarray:
     return (values - values.min()) / np.ptp(values) * 65535
 
 
-def test_the_brightest_value_is_shown_with_a_warning() -> None:
+def test_the_maximum_intensity_projection_is_shown_with_a_warning() -> None:
     found = decode(dicom_files.as_bytes(volume()))
     assert np.abs(found.pixels - stretched(FRAMES.max(axis=0))).max() <= 0.51
     assert any("tomosynthesis volume" in note and "5 slices" in note for note in found.notes)
 
 
-def test_minimum_is_shown_for_inverse_polarity() -> None:
+def test_the_minimum_is_shown_for_inverse_polarity() -> None:
     found = decode(dicom_files.as_bytes(volume(PhotometricInterpretation="MONOCHROME1")))
     assert np.abs(found.pixels - (65535 - stretched(FRAMES.min(axis=0)))).max() <= 0.51
 
 
-def test_signed_values_and_padding() -> None:
+def test_signed_values_and_padding_are_respected() -> None:
     signed = FRAMES.astype(np.int16) - 2048
     signed[2, :9] = 2047  # padding, which would be the brightest
     found = decode(dicom_files.as_bytes(volume(signed, PixelPaddingValue=2047)))
@@ -58,13 +58,13 @@ def test_signed_values_and_padding() -> None:
 
 
 @pytest.mark.parametrize("table", [True, False], ids=["offset table", "no offset table"])
-def test_compressed_slices_in_several_fragments(table: bool) -> None:
+def test_compressed_slices_in_several_fragments_are_read(table: bool) -> None:
     frames = [dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in FRAMES]
     found = decode(compressed(frames, table))
     assert np.abs(found.pixels - stretched(FRAMES.max(axis=0))).max() <= 0.51
 
 
-def test_another_number_of_slices_than_declared() -> None:
+def test_another_number_of_slices_than_declared_is_refused() -> None:
     frames = [dicom_files.encode_jpeg_2000(one, bits_stored=12) for one in FRAMES]
     with pytest.raises(UnreadableImage, match="declares 7 frames"):
         decode(compressed(frames, False, frames=7))
@@ -101,7 +101,7 @@ def test_a_synthetic_2d_image_is_an_ordinary_image() -> None:
         assert not any("tomosynthesis" in note for note in found.notes)
 
 
-def test_more_slices_than_any_volume_has() -> None:
+def test_too_many_slices_are_refused() -> None:
     with pytest.raises(ImageTooLarge, match="1000000 slices"):
         decode(dicom_files.as_bytes(volume(NumberOfFrames=1_000_000)))
 

@@ -27,11 +27,13 @@ HALF_A_LEVEL = 0.51 / 65535
         for signed in ((False, True) if row.signed else (False,))
     ],
 )
-def test_each_transfer_syntax_depth_and_sign(row: Row, bits: int, signed: bool, tmp_path: Path) -> None:
+def test_each_transfer_syntax_depth_and_sign_is_read(
+    row: Row, bits: int, signed: bool, tmp_path: Path
+) -> None:
     assert difference(row, bits, signed, tmp_path) <= (row.tolerance or HALF_A_LEVEL)
 
 
-def test_no_transfer_syntax_that_is_read_is_missing() -> None:
+def test_the_matrix_has_every_supported_transfer_syntax() -> None:
     assert {row.syntax for row in ROWS} == {*pixel_data.NATIVE, *pixel_data.CODECS}
 
 
@@ -63,7 +65,7 @@ TABLE = [round(4095 * (index / 1023) ** 0.7) for index in range(1024)]
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
 @pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2", "INVERSE"])
 @pytest.mark.parametrize("voi", ["none", *WINDOWS, "TABLE"])
-def test_each_conversion_from_stored_values_to_grey(signed: bool, polarity: str, voi: str) -> None:
+def test_each_conversion_from_stored_values_to_grey_is_applied(signed: bool, polarity: str, voi: str) -> None:
     first = -512 if signed else 0
     raw = np.arange(first, first + 1024).reshape(16, 64)
     for rescale, padding in product(RESCALES, PADDINGS):
@@ -96,7 +98,7 @@ SHAPES: tuple[dict[str, object], ...] = (
 
 @pytest.mark.parametrize("elements", SHAPES, ids=lambda elements: "-".join(elements))
 @pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
-def test_each_source_of_the_aspect_ratio(elements: dict[str, object], polarity: str) -> None:
+def test_each_source_of_the_aspect_ratio_is_read(elements: dict[str, object], polarity: str) -> None:
     raw = dicom_files.picture(12)
     spread = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": polarity}
     shown = decode(dicom_files.mammogram(raw, **spread, **elements)).pixels / 65535

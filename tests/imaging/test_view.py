@@ -45,7 +45,7 @@ def code(value: str, scheme: str = "SCT", modifier: str = "") -> Sequence:
         ({"PatientOrientation": ["A", "R"]}, None),
     ],
 )
-def test_view(elements: dict, view: str | None) -> None:
+def test_the_view_is_read(elements: dict, view: str | None) -> None:
     assert read(**elements).view == view
 
 
@@ -67,7 +67,7 @@ def test_view(elements: dict, view: str | None) -> None:
         ({"PatientOrientation": "CC"}, None),
     ],
 )
-def test_laterality(elements: dict, side: str | None) -> None:
+def test_the_laterality_is_read(elements: dict, side: str | None) -> None:
     assert read(**elements).laterality == side
 
 
@@ -87,7 +87,7 @@ def test_laterality(elements: dict, side: str | None) -> None:
         ({"PixelSpacing": []}, None),
     ],
 )
-def test_spacing(elements: dict, spacing: tuple | None) -> None:
+def test_the_pixel_spacing_is_read(elements: dict, spacing: tuple | None) -> None:
     assert read(**elements).pixel_spacing == (spacing and pytest.approx(spacing))
 
 
@@ -134,13 +134,13 @@ def test_special_views_are_named(elements: dict, modifiers: tuple) -> None:
 
 
 @pytest.mark.parametrize("value", ["399163009", "R-102D6"])
-def test_modifiers_go_by_their_code_too(value: str) -> None:
+def test_view_modifiers_are_read_by_code_too(value: str) -> None:
     coded = code("399162004", modifier="whatever it is called")
     coded[0].ViewModifierCodeSequence[0].CodeValue = value
     assert read(ViewCodeSequence=coded).view_modifiers == ("magnification",)
 
 
-def test_an_ordinary_view_is_not_commented_on() -> None:
+def test_an_ordinary_view_has_no_note() -> None:
     assert (
         read(WindowCenter=128, WindowWidth=256, BreastImplantPresent="NO", BurnedInAnnotation="NO").notes
         == ()

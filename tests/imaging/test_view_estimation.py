@@ -70,7 +70,7 @@ def test_no_estimate_for_a_crop() -> None:
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="The real images of ../shared/data are not here.")
-def test_real_mammograms_of_a_detector() -> None:
+def test_real_detector_images_are_estimated() -> None:
     with (REAL / "labels.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))[::10]
     judged = [estimate(decode((REAL / row["path"]).read_bytes()).pixels) for row in rows]

@@ -25,7 +25,9 @@ from birads_app.imaging.view_filename import from_name, without_view
         ("", (None, None)),
     ],
 )
-def test_laterality_and_view_in_file_names(name: str, expected: tuple[str | None, str | None]) -> None:
+def test_laterality_and_view_are_read_from_file_names(
+    name: str, expected: tuple[str | None, str | None]
+) -> None:
     assert from_name(name) == expected
 
 

@@ -26,24 +26,24 @@ from tests.support.factories import mammogram_png
         ("x" * 5000, "x" * 200),
     ],
 )
-def test_names_are_reduced_to_what_can_be_shown(given: str, kept: str) -> None:
+def test_file_names_are_reduced_to_printable_base_names(given: str, kept: str) -> None:
     assert base_name(given) == kept
 
 
-def test_no_files_are_no_exam(serving_app: Flask, reader: User) -> None:
+def test_an_exam_without_files_is_refused(serving_app: Flask, reader: User) -> None:
     with serving_app.app_context(), pytest.raises(IntakeRefused) as refused:
         ingest_exam(iter([]), reader)
     assert status_of(refused.value) == 400
 
 
-def test_different_statuses_are_answered_as_unprocessable() -> None:
+def test_problems_with_different_statuses_give_status_422() -> None:
     both = [FileProblem("a", "is empty.", EmptyFile), FileProblem("b", "is a text.", UnsupportedFormat)]
     assert status_of(IntakeRefused(both)) == 422
     assert status_of(IntakeRefused(both[1:])) == 415
     assert str(IntakeRefused(both)) == "a: is empty.\nb: is a text."
 
 
-def test_nothing_remains_where_the_disk_fails(
+def test_a_disk_failure_leaves_no_files(
     serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -57,7 +57,7 @@ def test_nothing_remains_where_the_disk_fails(
         assert list(files.root().iterdir()) == []
 
 
-def test_nothing_remains_where_the_database_fails(
+def test_a_database_failure_leaves_no_files(
     serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish = files.publish

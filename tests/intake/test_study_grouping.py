@@ -46,13 +46,13 @@ def test_dicom_files_are_sorted_by_study() -> None:
     assert names(by_study(sent)) == [["a1", "a2"], ["b1", "b2"]]
 
 
-def test_an_archive_that_gives_each_image_a_study_means_one_exam() -> None:
+def test_an_archive_with_one_study_per_image_is_one_exam() -> None:
     sent = [upload(str(number), dicom(f"1.{number}")) for number in range(1, 4)]
     sent.append(upload("other", dicom("1.9", "B")))
     assert names(by_study(sent)) == [["1", "2", "3"], ["other"]]
 
 
-def test_other_files_go_with_the_only_study() -> None:
+def test_other_files_join_the_only_study() -> None:
     sent = [upload("cover.png"), upload("a", dicom()), upload("broken.dcm", dicom()[:300])]
     assert names(by_study(sent)) == [["cover.png", "a", "broken.dcm"]]
     several = [*sent, upload("b1", dicom("1.9", "B"))]
@@ -72,13 +72,11 @@ def test_other_files_go_with_the_only_study() -> None:
         ([], []),
     ],
 )
-def test_pictures_are_grouped_where_their_names_are_unambiguous(
-    sent: list[str], expected: list[list[str]]
-) -> None:
+def test_raster_images_are_grouped_by_unambiguous_names(sent: list[str], expected: list[list[str]]) -> None:
     assert names(by_study([upload(name) for name in sent])) == expected
 
 
-def test_archives_are_unpacked_without_what_is_no_image() -> None:
+def test_archives_are_unpacked_without_other_files() -> None:
     data = packed(
         ("DICOMDIR", b"index"),
         ("IMAGES/1", b"one"),
@@ -96,7 +94,7 @@ def test_archives_are_unpacked_without_what_is_no_image() -> None:
     assert found[1].read() == b"one"  # again
 
 
-def test_archives_that_cannot_be_used_say_why() -> None:
+def test_an_unusable_archive_is_refused_with_the_reason() -> None:
     with pytest.raises(UnreadableImage, match=r"cd\.zip is damaged"):
         unpack([upload("cd.zip", b"PK\x03\x04 and nothing more")], 10)
     with pytest.raises(ImageTooLarge, match="contains 3 files; at most 2"):
@@ -108,7 +106,7 @@ def test_archives_that_cannot_be_used_say_why() -> None:
         damaged.read()
 
 
-def test_a_member_is_never_longer_than_it_says() -> None:
+def test_an_archive_member_longer_than_declared_is_refused() -> None:
     """Declared sizes limit the bytes that are read, and are limited themselves."""
     data = bytearray(packed(("1.dcm", bytes(1 << 20))))
     directory = data.rindex(b"PK\x01\x02")
@@ -134,7 +132,7 @@ def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader)
         assert second.breasts[0].missing == ("MLO",)
 
 
-def test_one_bad_file_keeps_all_exams_out(serving_app: Flask, reader) -> None:
+def test_one_bad_file_prevents_all_exams(serving_app: Flask, reader) -> None:
     sent = [upload("a", dicom("1.1")), upload("b", dicom("1.2", "B")), upload("text.png", b"no picture")]
     with serving_app.app_context():
         with pytest.raises(IntakeRefused) as refused:
@@ -143,7 +141,7 @@ def test_one_bad_file_keeps_all_exams_out(serving_app: Flask, reader) -> None:
         assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
 
 
-def test_a_failing_disk_keeps_all_exams_out(
+def test_a_disk_failure_prevents_all_exams(
     serving_app: Flask, reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish, calls = files.publish, []
@@ -161,7 +159,7 @@ def test_a_failing_disk_keeps_all_exams_out(
         assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
 
 
-def test_what_can_be_used_is_kept_where_that_is_asked_for(serving_app: Flask, reader) -> None:
+def test_usable_files_are_kept_on_request(serving_app: Flask, reader) -> None:
     from birads_app.intake.ingest import ingest_exam
 
     with serving_app.app_context():

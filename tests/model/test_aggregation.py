@@ -24,7 +24,7 @@ def test_a_breast_with_one_view_keeps_its_probabilities(rule: str) -> None:
     )
 
 
-def test_rules_put_views_together() -> None:
+def test_each_pooling_combines_views() -> None:
     both = [view("L", "CC", *CALM).probabilities, view("L", "MLO", *PROBABLY_BENIGN).probabilities]
     assert list(pool(both, "mean").values()) == pytest.approx([0.35, 0.15, 0.35, 0.1, 0.05])
     product = np.sqrt(np.maximum(CALM, 1e-9) * np.array(PROBABLY_BENIGN))
@@ -34,7 +34,7 @@ def test_rules_put_views_together() -> None:
         pool(both, "loudest")
 
 
-def test_the_more_suspicious_breast_decides() -> None:
+def test_the_more_suspicious_breast_determines_the_exam() -> None:
     found = aggregate(
         [view("R", "CC", *CALM), view("R", "MLO", *CALM), view("L", "CC", *WORRIED), view("L", "MLO", *CALM)],
         "worst",
@@ -51,21 +51,21 @@ def test_missing_views_and_sides_are_named() -> None:
     assert found.breasts[0].missing == ("CC",) and found.absent == ("L",)
 
 
-def test_what_is_unknown_is_not_called_missing() -> None:
+def test_an_unknown_view_or_side_is_not_reported_as_missing() -> None:
     found = aggregate([view(None, None, *CALM), view("R", None, *WORRIED)], "mean")
     assert found is not None
     assert [breast.laterality for breast in found.breasts] == ["R", None]
     assert found.absent == () and all(breast.missing == () for breast in found.breasts)
 
 
-def test_special_views_take_no_part() -> None:
+def test_special_views_are_excluded() -> None:
     found = aggregate([view("L", "CC", *WORRIED, standard=False), view("L", "CC", *CALM)], "worst")
     assert found is not None
     assert (found.category, found.left_out, found.breasts[0].views) == ("1", 1, ("CC",))
     assert aggregate([view("L", "CC", *WORRIED, standard=False)], "mean") is None
 
 
-def test_incomplete_is_more_pressing_than_probably_benign_and_less_than_suspicious() -> None:
+def test_category_0_ranks_between_3_and_4() -> None:
     def exam(right: str, left: str) -> str:
         images = [
             ViewPrediction(side, "CC", {code: float(code == named) for code in "0123456"})

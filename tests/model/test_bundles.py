@@ -37,14 +37,14 @@ def change_manifest(path: Path, **changes: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-def test_it_reads_what_was_written(tmp_path: Path) -> None:
+def test_a_written_bundle_is_read_back(tmp_path: Path) -> None:
     loaded = bundles.load(write(tmp_path))
     assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), 224)
     assert (loaded.temperature, loaded.head, loaded.demonstration) == (1.5, "dense", False)
     assert loaded.card == "# card\n" and loaded.threshold is None
 
 
-def test_it_knows_the_rule_for_a_breast(tmp_path: Path) -> None:
+def test_the_pooling_of_views_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, exam_rule="worst")
     assert bundles.load(path).pooling == "worst"
     change_manifest(path, exam_rule="loudest")
@@ -52,7 +52,7 @@ def test_it_knows_the_rule_for_a_breast(tmp_path: Path) -> None:
         bundles.load(path)
 
 
-def test_it_knows_the_threshold_of_the_prediction_sets(tmp_path: Path) -> None:
+def test_the_threshold_of_the_prediction_sets_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, prediction_set={"level": 0.9, "threshold": 0.75})
     assert bundles.load(path).threshold == 0.75
     for damaged in ({"level": 0.9}, {"threshold": 2}, {"threshold": None}, "0.9"):
@@ -71,7 +71,7 @@ def test_an_older_bundle_without_a_report_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
-def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
+def test_a_changed_file_is_refused(tmp_path: Path, file: str) -> None:
     path = write(tmp_path)
     (path / file).write_bytes((path / file).read_bytes() + b" ")
     with pytest.raises(BundleError, match=f"{file} of model first was changed"):
@@ -79,33 +79,33 @@ def test_it_refuses_a_changed_file(tmp_path: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["backbone.pb", "head.pb", "README.md", "evaluation.json", "report.html"])
-def test_it_refuses_a_missing_file(tmp_path: Path, file: str) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path, file: str) -> None:
     path = write(tmp_path)
     (path / file).unlink()
     with pytest.raises(BundleError, match=f"{file} of model first is missing"):
         bundles.load(path)
 
 
-def test_it_refuses_a_missing_model(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="No model is named ghost"):
         bundles.load(tmp_path / "ghost")
 
 
-def test_it_refuses_a_newer_schema(tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     change_manifest(path, schema=bundles.SCHEMA + 1)
     with pytest.raises(BundleError, match="Update the program"):
         bundles.load(path)
 
 
-def test_it_refuses_another_preprocessing(tmp_path: Path) -> None:
+def test_another_version_of_preprocessing_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, preprocessing={"version": preprocess.VERSION + 1, "size": 224})
     with pytest.raises(BundleError, match="Retrain"):
         bundles.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": "1"}', '{"schema": 1}'])
-def test_it_refuses_a_damaged_manifest(tmp_path: Path, text: str) -> None:
+def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str) -> None:
     path = write(tmp_path)
     (path / "manifest.json").write_text(text)
     with pytest.raises(BundleError, match="Restore the folder or retrain"):
@@ -116,20 +116,20 @@ def test_it_refuses_a_damaged_manifest(tmp_path: Path, text: str) -> None:
     "changes",
     [{"classes": ["1"]}, {"classes": ["1", "x"]}, {"temperature": 0}, {"head": {}}, {"demonstration": "yes"}],
 )
-def test_it_refuses_an_incomplete_manifest(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_an_incomplete_manifest_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     path = write(tmp_path, **changes)
     with pytest.raises(BundleError, match="incomplete"):
         bundles.load(path)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "-x", "a" * 65, "ä"])
-def test_it_refuses_a_name_that_is_no_folder(tmp_path: Path, name: str) -> None:
+def test_an_invalid_model_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BundleError, match="is not a valid model name"):
         write(tmp_path, name)
     assert not list(tmp_path.iterdir())
 
 
-def test_it_refuses_a_taken_name(tmp_path: Path) -> None:
+def test_a_name_in_use_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     before = (path / "manifest.json").read_bytes()
     with pytest.raises(BundleError, match="A model named first already exists"):
@@ -137,13 +137,13 @@ def test_it_refuses_a_taken_name(tmp_path: Path) -> None:
     assert (path / "manifest.json").read_bytes() == before
 
 
-def test_it_leaves_nothing_half_written(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write(tmp_path, unwritable=object())
     assert not list(tmp_path.iterdir())
 
 
-def test_promotion_is_remembered_and_undone(tmp_path: Path) -> None:
+def test_a_promotion_can_be_rolled_back(tmp_path: Path) -> None:
     with pytest.raises(NoModel, match="flask models promote"):
         registry.current_name(tmp_path)
     write(tmp_path, "first")
@@ -177,13 +177,13 @@ def test_rollback_to_a_damaged_model_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\n", b"../elsewhere\n", b".hidden\n"])
-def test_a_damaged_list_of_promotions_is_said(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_list_of_promotions_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "CURRENT").write_bytes(content)
     with pytest.raises(BundleError):
         registry.current_name(tmp_path)
 
 
-def test_a_list_of_promotions_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_an_unreadable_list_of_promotions_is_reported(tmp_path: Path) -> None:
     (tmp_path / "CURRENT").mkdir()
     with pytest.raises(BundleError, match="Delete it, then run"):
         registry.current_name(tmp_path)

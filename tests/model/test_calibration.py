@@ -20,11 +20,11 @@ def test_softmax_sums_to_one_even_for_large_logits() -> None:
     assert probabilities[0, 0] == pytest.approx(1)
 
 
-def test_it_finds_the_factor_of_overconfidence() -> None:
+def test_the_temperature_corrects_overconfidence() -> None:
     assert fit_temperature(*overconfident()) == pytest.approx(3.0, rel=0.1)
 
 
-def test_sets_of_categories_count_by_their_sum() -> None:
+def test_label_sets_count_by_the_sum_of_their_probabilities() -> None:
     logits, labels = overconfident()
     possible = np.eye(4, dtype=bool)[labels]
     assert fit_temperature(logits, possible) == pytest.approx(fit_temperature(logits, labels), rel=1e-3)
@@ -32,7 +32,7 @@ def test_sets_of_categories_count_by_their_sum() -> None:
     assert 1.5 < fit_temperature(logits, wide) < 6
 
 
-def test_it_stays_within_bounds() -> None:
+def test_the_temperature_stays_within_bounds() -> None:
     certain = np.eye(3)[[0, 1, 2]] * 0.01
     assert fit_temperature(certain, np.array([0, 1, 2])) == pytest.approx(0.2, abs=0.01)
     assert fit_temperature(certain * 1e4, np.array([1, 2, 0])) == pytest.approx(10, abs=0.1)

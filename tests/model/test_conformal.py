@@ -33,7 +33,7 @@ def test_sets_are_contiguous_and_never_empty(threshold: float) -> None:
     assert threshold < 1 or in_prediction_set(probabilities, threshold).all()
 
 
-def test_new_patients_are_held_as_promised_and_sets_still_say_something() -> None:
+def test_coverage_of_new_patients_reaches_the_level_with_informative_sets() -> None:
     held, sizes = [], []
     for seed in range(40):
         threshold = fit_threshold(*patients(seed, 60))
@@ -49,7 +49,7 @@ def test_new_patients_are_held_as_promised_and_sets_still_say_something() -> Non
     assert np.mean(sizes) < 4
 
 
-def test_too_few_patients_promise_nothing_but_everything() -> None:
+def test_with_too_few_patients_every_set_is_complete() -> None:
     probabilities, labels, owners = patients(3, 8)
     assert fit_threshold(probabilities, labels, owners) == 1
     probabilities, labels, owners = patients(3, 9)

@@ -48,27 +48,27 @@ def test_the_engines_agree(
     assert np.ptp(reference, axis=0).max() > 0.01  # different images, different answers
 
 
-def test_maps_have_a_place_for_each_32_pixels(bundle: Bundle, inputs: np.ndarray) -> None:
+def test_maps_have_a_cell_for_each_32_pixels(bundle: Bundle, inputs: np.ndarray) -> None:
     running = open_engine(bundle)
     maps = running.maps(inputs)
     assert maps.shape == (4, 7, 7, 2048)
     assert occlusion.occluded_logits(maps[0], running.logits).shape == (99, 5)
 
 
-def test_an_unknown_engine_is_named(bundle: Bundle) -> None:
+def test_an_unknown_engine_is_refused_by_name(bundle: Bundle) -> None:
     with pytest.raises(ValueError, match="Got onnx"):
         open_engine(bundle, "onnx")
 
 
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
-def test_it_refuses_bytes_that_are_no_graph(tmp_path: Path, engine: str) -> None:
+def test_bytes_other_than_a_graph_are_refused(tmp_path: Path, engine: str) -> None:
     graph = tmp_path / "head.pb"
     graph.write_bytes(b"\x00garbage" * 100)
     with pytest.raises(ValueError, match=r"head\.pb is no graph of a model"):
         open_graph(graph, engine)
 
 
-def test_it_refuses_a_graph_that_touches_files(tmp_path: Path) -> None:
+def test_a_graph_with_file_operations_is_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
     def read(maps: tf.Tensor) -> tf.Tensor:
@@ -84,7 +84,7 @@ def test_it_refuses_a_graph_that_touches_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
-def test_a_frozen_function_computes_what_it_did(tmp_path: Path, engine: str) -> None:
+def test_a_frozen_function_gives_the_same_values(tmp_path: Path, engine: str) -> None:
     import tensorflow as tf
 
     weights = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float16)

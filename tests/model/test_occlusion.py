@@ -9,7 +9,7 @@ from birads_app.model.occlusion import breast_cells, occlude, render_heat_map, w
 EVERYWHERE = np.ones((224, 224), bool)
 
 
-def test_copies_hide_each_place_and_each_neighbourhood() -> None:
+def test_each_cell_and_each_neighbourhood_is_occluded_once() -> None:
     maps = np.random.default_rng(0).random((3, 4, 2)).astype(np.float32) + 1
     copies = np.concatenate(list(occlude(maps)))
     assert copies.shape == (25, 3, 4, 2)
@@ -24,7 +24,7 @@ def test_copies_hide_each_place_and_each_neighbourhood() -> None:
         assert np.array_equal(around, expected)
 
 
-def test_evidence_is_the_fall_of_the_log_odds() -> None:
+def test_weight_of_evidence_is_the_drop_in_log_odds() -> None:
     probabilities = np.full((9, 2), 0.5)
     probabilities[0] = 0.7, 0.3
     probabilities[1:] = probabilities[0]
@@ -38,7 +38,7 @@ def test_evidence_is_the_fall_of_the_log_odds() -> None:
     assert heat == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_category_named_without_evidence_still_has_a_map() -> None:
+def test_a_category_without_positive_evidence_has_a_map() -> None:
     logits = np.tile([1.0, 0.0], (9, 1))
     logits[1:] += [1.0, 0.0]  # hiding anything favours the first category, but the fourth place least
     logits[4] -= [0.5, 0.0]
@@ -47,13 +47,13 @@ def test_a_category_named_without_evidence_still_has_a_map() -> None:
     assert heat[1, 1] > 0
 
 
-def test_a_model_that_is_sure_still_points() -> None:
+def test_a_saturated_prediction_has_a_peak() -> None:
     logits = np.tile([100.0, 0.0, -50.0], (9, 1))
     logits[2] = 80.0, 0.0, -50.0
     assert weight_of_evidence(logits, np.ones((2, 2), bool))[0].argmax() == 1
 
 
-def test_places_beside_the_breast_do_not_count() -> None:
+def test_cells_outside_the_breast_have_no_evidence() -> None:
     inside = np.zeros((224, 224), bool)
     inside[:, :100] = True
     places = breast_cells(inside, 7, 7)
@@ -76,7 +76,7 @@ def drawn(
     return render_heat_map(heat, box, flipped, shape, breast_mask(inside, box, flipped, shape, longest=500))
 
 
-def test_the_peak_lies_where_the_map_says() -> None:
+def test_the_peak_of_the_heat_map_is_drawn_at_its_cell() -> None:
     heat = np.zeros((7, 7), np.float32)
     heat[1, 5] = 0.4
     picture = drawn(heat, Box(100, 50, 700, 700), False, (1000, 800))
@@ -86,7 +86,7 @@ def test_the_peak_lies_where_the_map_says() -> None:
     assert abs(column - (50 + 550) / 2) < 12
 
 
-def test_a_flipped_map_is_turned_back() -> None:
+def test_the_heat_map_of_a_mirrored_image_is_mirrored_back() -> None:
     heat = np.zeros((7, 7), np.float32)
     heat[3, 0] = 0.4
     picture = drawn(heat, Box(0, -200, 1000, 1000), True, (1000, 800))
@@ -94,18 +94,18 @@ def test_a_flipped_map_is_turned_back() -> None:
     assert column > 350
 
 
-def test_an_empty_map_is_transparent() -> None:
+def test_a_heat_map_of_zeros_is_transparent() -> None:
     picture = drawn(np.zeros((7, 7), np.float32), Box(0, 0, 90, 90), False, (90, 60))
     assert picture.shape == (90, 60, 4)
     assert picture[..., 3].max() == 0
 
 
 @pytest.mark.parametrize("box", [Box(-300, -400, 900, 900), Box(500, 300, 900, 900), Box(0, 0, 5, 5)])
-def test_a_box_that_reaches_out_of_the_image_is_cut(box: Box) -> None:
+def test_a_box_beyond_the_image_is_clipped(box: Box) -> None:
     assert drawn(np.ones((7, 7), np.float32), box, False, (600, 400)).shape == (500, 333, 4)
 
 
-def test_a_map_stays_on_the_breast_and_fades_towards_the_skin() -> None:
+def test_the_heat_map_is_limited_to_the_breast_and_fades_towards_the_skin() -> None:
     inside = np.zeros((224, 224), bool)
     inside[:, :112] = True
     picture = drawn(np.ones((7, 7), np.float32), Box(0, 0, 400, 400), False, (400, 400), inside)
@@ -115,14 +115,14 @@ def test_a_map_stays_on_the_breast_and_fades_towards_the_skin() -> None:
     assert np.abs(np.diff(alpha)).max() < 40
 
 
-def test_a_map_fades_where_the_model_saw_no_further_but_not_at_the_image_s_edge() -> None:
+def test_the_heat_map_fades_at_the_edge_of_the_model_s_input_but_not_of_the_image() -> None:
     heat = np.ones((7, 7), np.float32)
     alpha = drawn(heat, Box(0, 0, 400, 400), False, (400, 480))[200, :, 3].astype(int)
     assert alpha[0] == 255 and alpha[399] < 40
     assert np.abs(np.diff(alpha)).max() < 40
 
 
-def test_the_colours_grow_lighter_evenly() -> None:
+def test_the_colour_scale_is_perceptually_uniform() -> None:
     heat = np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7)
     picture = drawn(heat, Box(0, 0, 400, 400), False, (400, 400)).astype(float)
     lightness = picture[..., :3] @ [0.2126, 0.7152, 0.0722]

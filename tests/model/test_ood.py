@@ -81,7 +81,7 @@ def test_the_distance_is_that_to_the_nearest_stored_training_image(detector) -> 
     np.testing.assert_allclose(detector.distances(7 * STRANGE), plain, rtol=2e-3)  # brightness does not count
 
 
-def test_the_threshold_comes_from_held_out_images_alone(detector) -> None:
+def test_the_threshold_comes_from_validation_images(detector) -> None:
     np.testing.assert_allclose(detector.tried, np.sort(detector.distances(HELD_OUT)), rtol=1e-6)
     assert detector.is_ood(HELD_OUT).mean() <= 0.01
     assert detector.is_ood(STRANGE).all() and not detector.is_ood(TRAINING).any()
@@ -92,7 +92,7 @@ def test_the_threshold_comes_from_held_out_images_alone(detector) -> None:
     assert between[0] == 0 and between[-1] == 1 - 1 / len(HELD_OUT)
 
 
-def test_the_file_gives_the_same_answers(detector) -> None:
+def test_a_saved_detector_gives_the_same_distances(detector) -> None:
     again = ood.read(detector.to_bytes())
     np.testing.assert_array_equal(again.distances(STRANGE), detector.distances(STRANGE))
     np.testing.assert_array_equal(again.tried, detector.tried)
@@ -100,7 +100,7 @@ def test_the_file_gives_the_same_answers(detector) -> None:
 
 @pytest.mark.parametrize("name", ["mean", "axes", "known", "tried"])
 @pytest.mark.parametrize("change", ["missing", "cut", "pickled"])
-def test_a_file_of_something_else_is_refused(detector, name: str, change: str) -> None:
+def test_a_file_of_another_kind_is_refused(detector, name: str, change: str) -> None:
     arrays = {key: getattr(detector, key) for key in ("mean", "axes", "tried")} | {
         "known": detector.training_points
     }
@@ -118,7 +118,7 @@ def test_a_file_of_something_else_is_refused(detector, name: str, change: str) -
 
 
 @pytest.mark.parametrize("kind", heads.HEADS)
-def test_every_head_knows_real_training_images_only(kind: str) -> None:
+def test_synthetic_rows_are_not_reference_images_with_any_head(kind: str) -> None:
     maps = RANDOM.gamma(2, 1, (30, 2, 2, 8)).astype(np.float16).astype(np.float32)
     head = heads.head(kind)
     examples = tuple(Example(Path(f"{n}.png"), "1", str(n), True) for n in range(30))
@@ -131,14 +131,14 @@ def test_every_head_knows_real_training_images_only(kind: str) -> None:
     np.testing.assert_allclose(found.detector.tried, expected.tried, rtol=1e-2)
 
 
-def test_an_older_bundle_answers_and_says_nothing(bundle: Path) -> None:
+def test_a_bundle_without_a_detector_predicts_without_warning(bundle: Path) -> None:
     loaded = bundles.load(bundle)
     assert loaded.ood_detector is None and "unlike" not in loaded.card
     (head,) = drawings(DRAWN["drawn heads"], 1, 0)
     assert ood.WARNING not in Predictor.load(loaded).predict(as_mammogram(head)).warnings
 
 
-def test_the_shipped_model_warns_of_other_body_parts_and_not_of_what_it_learned_from(models: Path) -> None:
+def test_the_demonstration_model_flags_other_body_parts_but_not_its_training_images(models: Path) -> None:
     predictor = Predictor.load(bundles.load(models / "birads-demo"))
     for draw in DRAWN.values():
         (picture,) = drawings(draw, 1, 0)
@@ -147,7 +147,7 @@ def test_the_shipped_model_warns_of_other_body_parts_and_not_of_what_it_learned_
     assert ood.WARNING not in predictor.predict(learned).warnings
 
 
-def test_strange_pictures_get_past_the_quality_check() -> None:
+def test_ood_test_images_pass_the_quality_check() -> None:
     for draw in DRAWN.values():
         one, two = drawings(draw, 2, 0)
         quality.check(as_mammogram(one))
@@ -157,7 +157,7 @@ def test_strange_pictures_get_past_the_quality_check() -> None:
     np.testing.assert_array_equal(ood_test_images.upside_down(ood_test_images.upside_down(pixels)), pixels)
 
 
-def test_a_bundle_is_whole_whenever_it_is_interrupted(bundle: Path, detector, monkeypatch) -> None:
+def test_an_interrupted_addition_leaves_a_valid_bundle(bundle: Path, detector, monkeypatch) -> None:
     bundles.add_ood_detector(bundle, detector, "## first\n", {})
     assert bundles.load(bundle).card.endswith("\n## first\n")
     write, left = atomic.write, 0

@@ -57,7 +57,7 @@ def folder(tiny_models: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_answers(predictor: Predictor) -> None:
+def test_a_prediction_has_probabilities_a_category_and_heat_maps(predictor: Predictor) -> None:
     prediction = predictor.predict(mammograms()[0])
     assert list(prediction.probabilities) == list(predictor.bundle.classes)
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
@@ -69,18 +69,18 @@ def test_it_answers(predictor: Predictor) -> None:
         assert np.isfinite(heat).all()
 
 
-def test_every_image_gives_its_own_answer(predictor: Predictor) -> None:
+def test_different_images_get_different_predictions(predictor: Predictor) -> None:
     answers = [tuple(predictor.predict(image).probabilities.values()) for image in mammograms()]
     assert len(set(answers)) == 4
 
 
-def test_the_same_image_gives_the_same_answer(predictor: Predictor) -> None:
+def test_the_same_image_gets_the_same_prediction(predictor: Predictor) -> None:
     image = mammograms()[1]
     first, second = predictor.predict(image), predictor.predict(image)
     assert first.probabilities == second.probabilities
 
 
-def test_it_refuses_what_is_no_mammogram(predictor: Predictor) -> None:
+def test_an_image_other_than_a_mammogram_is_refused(predictor: Predictor) -> None:
     noise = np.random.default_rng(0).integers(0, 65536, (600, 500)).astype(np.uint16)
     with pytest.raises(NotAMammogram):
         predictor.predict(Mammogram(noise, "PNG", 16, None, None, None, 0.0, ()))
@@ -92,12 +92,12 @@ def test_notes_of_the_file_become_warnings(predictor: Predictor) -> None:
     assert "The window was missing." in predictor.predict(noted).warnings
 
 
-def test_no_model_is_said(tmp_path: Path) -> None:
+def test_a_missing_model_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NoModel, match="flask train"):
         ModelSource(tmp_path).get()
 
 
-def test_a_model_that_arrives_later_is_found(folder: Path) -> None:
+def test_a_model_installed_later_is_loaded(folder: Path) -> None:
     (folder / "CURRENT").rename(folder / "aside")
     source = ModelSource(folder)
     with pytest.raises(NoModel):
@@ -116,7 +116,9 @@ def test_a_promotion_is_followed_without_a_restart(folder: Path) -> None:
     assert source.get().bundle.name == "first"
 
 
-def test_nobody_waits_while_a_newcomer_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_continue_while_a_promoted_model_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = ModelSource(folder)
     source.get()
     loading, go_on = threading.Event(), threading.Event()
@@ -138,7 +140,7 @@ def test_nobody_waits_while_a_newcomer_is_loaded(folder: Path, monkeypatch: pyte
     assert source.get().bundle.name == "second"
 
 
-def test_a_broken_newcomer_leaves_the_loaded_model_serving(
+def test_a_damaged_promoted_model_leaves_the_loaded_one_in_service(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ModelSource(folder)
@@ -151,7 +153,7 @@ def test_a_broken_newcomer_leaves_the_loaded_model_serving(
     assert source.get().predict(mammograms()[0]).model == "first"
 
 
-def test_a_broken_model_at_the_start_is_said(folder: Path) -> None:
+def test_a_damaged_model_at_startup_is_reported(folder: Path) -> None:
     (folder / "first" / bundles.BACKBONE).write_bytes(b"damaged")
     with pytest.raises(BundleError, match="changed or is damaged"):
         ModelSource(folder).get()

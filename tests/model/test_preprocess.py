@@ -26,25 +26,25 @@ def assert_near(box: Box, expected: tuple[int, int, int, int], tolerance: int = 
     assert np.allclose((box.top, box.left, box.height, box.width), expected, atol=tolerance), box
 
 
-def test_it_finds_the_breast() -> None:
+def test_the_box_encloses_the_breast() -> None:
     assert_near(find_breast(picture()), (TOP, LEFT, HEIGHT, WIDTH))
 
 
-def test_a_film_label_is_left_out() -> None:
+def test_the_box_excludes_a_film_label() -> None:
     pixels = picture()
     pixels[40:140, 600:760] = 65535
     assert_near(find_breast(pixels), (TOP, LEFT, HEIGHT, WIDTH))
     assert prepare(mammogram(pixels), 224).grey[:, 170:].max() == 0
 
 
-def test_a_bright_frame_is_left_out() -> None:
+def test_the_box_excludes_a_bright_frame() -> None:
     pixels = picture()
     pixels[:20] = pixels[-20:] = 65535
     pixels[:, -20:] = 65535
     assert_near(find_breast(pixels), (TOP, LEFT, HEIGHT, WIDTH))
 
 
-def test_the_base_of_a_film_counts_as_air() -> None:
+def test_the_film_base_is_background() -> None:
     pixels = picture()
     base = np.random.default_rng(1).integers(1_000, 5_000, pixels.shape).astype(np.uint16)
     assert_near(find_breast(np.maximum(pixels, base)), (TOP, LEFT, HEIGHT, WIDTH))
@@ -58,7 +58,7 @@ def test_black_margins_change_nothing() -> None:
     assert np.corrcoef(plain.ravel(), padded.ravel())[0, 1] > 0.9
 
 
-def test_both_sides_look_the_same() -> None:
+def test_a_right_breast_is_mirrored() -> None:
     left, right = prepare(mammogram(picture()), 224), prepare(mammogram(picture()[:, ::-1].copy()), 224)
     assert (left.flipped, right.flipped) == (False, True)
     assert np.abs(left.grey.astype(int) - right.grey.astype(int)).mean() < 4
@@ -73,19 +73,19 @@ def test_the_square_covers_the_breast_from_the_chest_wall() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 30_000, 65_535])
-def test_a_flat_picture_does_not_fail(value: int) -> None:
+def test_a_constant_image_is_accepted(value: int) -> None:
     seen = prepare(mammogram(np.full((300, 200), value, np.uint16)), 224)
     assert seen.grey.shape == (224, 224)
     assert np.isfinite(seen.tensor).all()
 
 
 @pytest.mark.parametrize("shape", [(100, 3000), (3000, 100), (1, 1), (5, 2), (33, 47)])
-def test_odd_shapes_do_not_fail(shape: tuple[int, int]) -> None:
+def test_images_of_extreme_shape_are_accepted(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 65535, shape).astype(np.uint16)
     assert prepare(mammogram(pixels), 224).grey.shape == (224, 224)
 
 
-def test_standardisation_is_that_of_vgg16() -> None:
+def test_standardisation_equals_that_of_keras_vgg16() -> None:
     keras = pytest.importorskip("keras")
     grey = np.random.default_rng(0).integers(0, 256, (2, 8, 8)).astype(np.uint8)
     rgb = np.repeat(grey[..., None], 3, axis=-1).astype(np.float32)

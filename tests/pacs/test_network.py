@@ -54,7 +54,7 @@ def images_of(receiver: Receiver) -> list[int]:
 
 
 @pytest.mark.parametrize("way", [orthanc.Orthanc.as_destination, by_stow], ids=["C-STORE", "STOW-RS"])
-def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_killed(
+def test_eight_images_give_two_exams_and_results_arrive_once_despite_kills(
     way: Callable[[orthanc.Orthanc], dict[str, str]],
     studies: dict[str, list[Path]],
     models: Path,
@@ -86,7 +86,9 @@ def test_eight_images_become_two_exams_whose_results_arrive_once_whatever_is_kil
     assert not [path.name for path in (peer.instance / "images").iterdir() if path.name.startswith(".")]
 
 
-def test_what_the_pacs_has_is_fetched_once_and_answered_by_stow_rs(models: Path, tmp_path: Path) -> None:
+def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
+    models: Path, tmp_path: Path
+) -> None:
     studies = real_exams(tmp_path, scale=4)
     with orthanc.serve(tmp_path) as server:
         ours = receiver(tmp_path, models, **by_stow(server))
@@ -111,7 +113,7 @@ def test_what_the_pacs_has_is_fetched_once_and_answered_by_stow_rs(models: Path,
 
 
 @pytest.mark.parametrize("way", [orthanc.Orthanc.as_destination, by_stow], ids=["C-STORE", "STOW-RS"])
-def test_a_name_is_nowhere_on_the_disk_during_and_after_the_way(
+def test_a_patient_name_is_never_on_disk(
     way: Callable[[orthanc.Orthanc], dict[str, str]], models: Path, tmp_path: Path
 ) -> None:
     sent = tmp_path / "sent.dcm"

@@ -76,7 +76,7 @@ def test_nothing_to_send_needs_no_destination() -> None:
     send([], DicomNode("127.0.0.1", orthanc.free_port(), "NOBODY"))
 
 
-def test_a_destination_that_is_down_is_worth_a_retry(objects: list[Dataset]) -> None:
+def test_an_unreachable_destination_is_retried(objects: list[Dataset]) -> None:
     port = orthanc.free_port()
     for destination in (DicomNode("127.0.0.1", port, "PACS"), DicomWeb(f"http://127.0.0.1:{port}/dicom-web")):
         with pytest.raises(SendFailed, match="cannot be reached") as failure:
@@ -84,7 +84,9 @@ def test_a_destination_that_is_down_is_worth_a_retry(objects: list[Dataset]) -> 
         assert failure.value.retry
 
 
-def test_what_was_down_gets_the_objects_later(objects: list[Dataset], tmp_path: Path) -> None:
+def test_a_destination_that_was_unreachable_receives_the_objects_later(
+    objects: list[Dataset], tmp_path: Path
+) -> None:
     with orthanc.serve(tmp_path) as first:
         send(objects[:1], node(first))
     with pytest.raises(SendFailed):
@@ -94,22 +96,20 @@ def test_what_was_down_gets_the_objects_later(objects: list[Dataset], tmp_path: 
         assert len(again.instances(STUDY.uid)) == len(objects)
 
 
-def test_a_wrong_title_is_not_worth_a_retry(server: orthanc.Orthanc, objects: list[Dataset]) -> None:
+def test_a_wrong_ae_title_is_not_retried(server: orthanc.Orthanc, objects: list[Dataset]) -> None:
     with pytest.raises(SendFailed, match="WRONG at 127.0.0.1:.* rejected .*AE title") as failure:
         send(objects, node(server, called="WRONG"))
     assert not failure.value.retry
 
 
-def test_wrong_credentials_are_not_worth_a_retry(server: orthanc.Orthanc, objects: list[Dataset]) -> None:
+def test_wrong_credentials_are_not_retried(server: orthanc.Orthanc, objects: list[Dataset]) -> None:
     for change in ({"password": "guess"}, {"user": "", "token": "guess"}):
         with pytest.raises(SendFailed, match="HTTP status 401") as failure:
             send(objects, web(server, **change))
         assert not failure.value.retry and "guess" not in str(failure.value)
 
 
-def test_an_address_that_is_no_dicomweb_is_not_worth_a_retry(
-    server: orthanc.Orthanc, objects: list[Dataset]
-) -> None:
+def test_a_url_without_dicomweb_is_not_retried(server: orthanc.Orthanc, objects: list[Dataset]) -> None:
     with pytest.raises(SendFailed) as failure:
         send(objects, web(server, url=server.dicom_web.replace("dicom-web", "elsewhere")))
     assert not failure.value.retry
@@ -142,7 +142,9 @@ def storescp(folder: Path, *options: str) -> Iterator[int]:
         process.wait()
 
 
-def test_a_provider_without_compression_gets_plain_pixels(objects: list[Dataset], tmp_path: Path) -> None:
+def test_a_provider_without_compression_receives_uncompressed_pixels(
+    objects: list[Dataset], tmp_path: Path
+) -> None:
     picture = objects[1]
     with storescp(tmp_path, "+xi") as port:
         send([picture], DicomNode("127.0.0.1", port, "ANY", timeout_s=10))
@@ -155,15 +157,13 @@ def test_a_provider_without_compression_gets_plain_pixels(objects: list[Dataset]
 
 
 @pytest.mark.parametrize("option", ["--abort-after", "--abort-during"])
-def test_a_provider_that_breaks_off_is_worth_a_retry(
-    option: str, objects: list[Dataset], tmp_path: Path
-) -> None:
+def test_an_aborted_association_is_retried(option: str, objects: list[Dataset], tmp_path: Path) -> None:
     with storescp(tmp_path, option) as port, pytest.raises(SendFailed) as failure:
         send(objects, DicomNode("127.0.0.1", port, "ANY", timeout_s=10))
     assert failure.value.retry
 
 
-def test_a_class_that_nobody_stores_is_not_worth_a_retry(objects: list[Dataset], tmp_path: Path) -> None:
+def test_an_unsupported_sop_class_is_not_retried(objects: list[Dataset], tmp_path: Path) -> None:
     profile = tmp_path / "only-echo.cfg"
     profile.write_text(
         "[[TransferSyntaxes]]\n[Plain]\nTransferSyntax1 = LittleEndianImplicit\n"
@@ -212,7 +212,7 @@ def test_a_connection_is_encrypted_and_trusts_only_known_authorities(
             send(objects, DicomNode("localhost", port, "ANY", tls=Tls(authorities=public), timeout_s=5))
 
 
-def test_a_certificate_that_is_missing_is_named(objects: list[Dataset], tmp_path: Path) -> None:
+def test_a_missing_certificate_file_is_named(objects: list[Dataset], tmp_path: Path) -> None:
     lost = Tls(authorities=tmp_path / "lost.pem")
     for destination in (
         DicomNode("127.0.0.1", 104, "ANY", tls=lost),
@@ -255,7 +255,9 @@ def failed(reason: int) -> bytes:
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, b"{}"), (202, b"{}"), (409, failed(0x0111))])
-def test_a_server_that_has_the_object_is_served(status: int, body: bytes, objects: list[Dataset]) -> None:
+def test_an_object_that_the_server_already_has_counts_as_sent(
+    status: int, body: bytes, objects: list[Dataset]
+) -> None:
     with answering(status, body) as url:
         send(objects, DicomWeb(url))
 
@@ -273,7 +275,7 @@ def test_a_server_that_has_the_object_is_served(status: int, body: bytes, object
         (200, b"<html>", False),
     ],
 )
-def test_a_server_that_refuses_says_whether_to_try_again(
+def test_the_status_of_a_refusal_determines_the_retry(
     status: int, body: bytes, retry: bool, objects: list[Dataset]
 ) -> None:
     with answering(status, body) as url, pytest.raises(SendFailed) as failure:
@@ -281,7 +283,7 @@ def test_a_server_that_refuses_says_whether_to_try_again(
     assert failure.value.retry == retry
 
 
-def test_a_page_in_place_of_an_answer_is_not_taken_for_success(objects: list[Dataset]) -> None:
+def test_an_html_page_as_response_is_not_a_success(objects: list[Dataset]) -> None:
     with answering(200, b"<html><p>Sign in", "application/xml") as url, pytest.raises(SendFailed) as failure:
         send(objects, DicomWeb(url))
     assert not failure.value.retry
@@ -296,12 +298,12 @@ def test_a_page_in_place_of_an_answer_is_not_taken_for_success(objects: list[Dat
         lambda: DicomWeb("https://user:secret@pacs/dicom-web"),
     ],
 )
-def test_a_destination_that_cannot_be_is_refused_without_its_secrets(make: object) -> None:
+def test_an_invalid_destination_is_refused_without_showing_secrets(make: object) -> None:
     with pytest.raises(ValueError, match="AE title|DICOMweb") as refusal:
         make()
     assert "secret" not in str(refusal.value)
 
 
-def test_secrets_stay_out_of_what_is_printed() -> None:
+def test_secrets_are_not_printed() -> None:
     destination = DicomWeb("https://pacs/dicom-web", user="u", password="hidden", token="hidden")
     assert "hidden" not in f"{destination} {destination!r}"

@@ -68,7 +68,7 @@ def stored() -> list[int]:
     return sorted(len(exam.images) for exam in worklist.page(worklist.Query(list="all")).items)
 
 
-def test_a_study_is_taken_when_it_is_quiet_in_the_order_it_came(tmp_path: Path) -> None:
+def test_studies_are_taken_in_order_of_arrival_once_stable(tmp_path: Path) -> None:
     made = Spool(tmp_path, "k" * 32)
     for number in range(3):
         made.add(STUDY, f"{STUDY}.{number}", f"object {number}".encode())
@@ -84,7 +84,7 @@ def test_a_study_is_taken_when_it_is_quiet_in_the_order_it_came(tmp_path: Path) 
         list(Spool(tmp_path, "other key").read(made.claim(0)[0]))
 
 
-def test_a_study_that_has_to_wait_waits_as_long_as_one_that_is_new(tmp_path: Path) -> None:
+def test_a_postponed_study_waits_as_long_as_a_new_one(tmp_path: Path) -> None:
     made = Spool(tmp_path, "k" * 32)
     made.add(STUDY, "1", b"object")
     (study,) = made.claim(0)
@@ -92,7 +92,7 @@ def test_a_study_that_has_to_wait_waits_as_long_as_one_that_is_new(tmp_path: Pat
     assert made.claim(60) == [] and made.claim(0) == [study]
 
 
-def test_only_one_process_works_on_it(tmp_path: Path) -> None:
+def test_only_one_process_works_on_a_study(tmp_path: Path) -> None:
     made = Spool(tmp_path, "k" * 32)
     with made.alone(wait=True) as first, made.alone(wait=False) as second:
         assert first and not second
@@ -103,7 +103,7 @@ def test_only_one_process_works_on_it(tmp_path: Path) -> None:
     [(files, "publish"), (files, "confirm"), (exams, "get"), (audit_log, "add"), (Spool, "remove")],
     ids=["publish", "confirm", "stored", "audit", "remove"],
 )
-def test_whatever_ends_in_the_middle_one_exam_comes_of_it(
+def test_a_crash_at_any_point_gives_exactly_one_exam(
     place: tuple[object, str], inside: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool(mammogram(seed=1), mammogram(seed=2))
@@ -124,9 +124,7 @@ def test_whatever_ends_in_the_middle_one_exam_comes_of_it(
     assert [path.name for path in files.root().iterdir()] == [exam.id]
 
 
-def test_a_folder_that_was_published_and_not_recorded_is_made_anew(
-    inside: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exam_folder_without_a_record_is_recreated(inside: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     spool(mammogram())
     (study,) = worker.spool().claim(0)
     (files.root() / study.exam_id / "rest").mkdir(parents=True)
@@ -134,7 +132,7 @@ def test_a_folder_that_was_published_and_not_recorded_is_made_anew(
     assert stored() == [1] and not (files.root() / study.exam_id / "rest").exists()
 
 
-def test_the_same_again_is_no_exam_and_new_images_are_a_further_one(inside: Flask) -> None:
+def test_duplicates_give_no_exam_and_new_images_a_further_one(inside: Flask) -> None:
     first, second = mammogram(seed=1), mammogram(seed=2)
     for sent, then in (([first], [1]), ([first], [1]), ([first, second], [1, 1]), ([second, first], [1, 1])):
         spool(*sent)
@@ -142,7 +140,7 @@ def test_the_same_again_is_no_exam_and_new_images_are_a_further_one(inside: Flas
         assert stored() == then and worker.spool().studies() == 0
 
 
-def test_what_cannot_be_used_is_left_out_and_noted(inside: Flask, caplog: pytest.LogCaptureFixture) -> None:
+def test_unusable_objects_are_excluded_and_recorded(inside: Flask, caplog: pytest.LogCaptureFixture) -> None:
     text = mammogram(Modality="US")
     spool(text, mammogram())
     worker.ingest_stable_studies(0)
@@ -154,7 +152,7 @@ def test_what_cannot_be_used_is_left_out_and_noted(inside: Flask, caplog: pytest
     assert "none of 1 objects can be used" in caplog.text and "Secretname" not in caplog.text
 
 
-def test_a_study_without_anything_usable_is_listed_as_failed(inside: Flask) -> None:
+def test_a_study_without_usable_images_is_listed_as_failed(inside: Flask) -> None:
     for _ in range(2):  # sent again, it is listed once
         spool(mammogram(Modality="US"))
         worker.ingest_stable_studies(0)
@@ -165,7 +163,7 @@ def test_a_study_without_anything_usable_is_listed_as_failed(inside: Flask) -> N
     assert outbox.counts() == {}
 
 
-def test_another_patients_picture_that_cannot_be_used_spoils_no_study(inside: Flask, caplog) -> None:
+def test_an_unusable_image_of_another_patient_does_not_fail_the_study(inside: Flask, caplog) -> None:
     spool(mammogram(PatientID="OTHER", PixelData=bytes(320 * 256 * 2)), mammogram(), mammogram(seed=1))
     worker.ingest_stable_studies(0)
     (exam,) = worklist.page(worklist.Query(list="all")).items
@@ -189,7 +187,7 @@ def test_a_study_may_have_more_images_than_an_upload(
     assert stored() == [1, 2] and worker.spool().studies() == 0
 
 
-def test_own_results_that_come_back_are_nothing_new(inside: Flask) -> None:
+def test_own_results_are_not_processed_again(inside: Flask) -> None:
     picture = secondary_capture(reading(), 0, display(), heat())
     spool((picture.SOPInstanceUID, dicom_bytes(picture)))
     worker.ingest_stable_studies(0)
@@ -203,7 +201,7 @@ def test_without_a_model_a_study_waits(app: Flask, caplog: pytest.LogCaptureFixt
         assert worker.spool().studies() == 1 and "waits in the spool" in caplog.text
 
 
-def test_nobody_signs_in_as_the_network_and_the_set_up_stays_open(app: Flask) -> None:
+def test_the_network_account_cannot_sign_in_and_does_not_end_set_up(app: Flask) -> None:
     with app.app_context():
         assert users.network_account().id == users.network_account().id
         assert users.authenticate(users.NETWORK_NAME, "!") is None
@@ -221,7 +219,7 @@ def exam(inside: Flask) -> Exam:
     return worklist.page(worklist.Query(list="all")).items[0]
 
 
-def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam, tmp_path: Path) -> None:
+def test_an_exam_is_queued_once_and_its_results_are_reproducible(exam: Exam, tmp_path: Path) -> None:
     outbox.enqueue(lambda name: "v2", uploads=True)
     (delivery,) = outbox.due()
     assert (delivery.exam_id, delivery.model_version) == (exam.id, "v1")
@@ -234,7 +232,7 @@ def test_an_exam_is_entered_once_and_its_results_are_always_the_same(exam: Exam,
     assert not [fault for made in first for fault in complaints(written(made, tmp_path))]
 
 
-def test_what_people_uploaded_goes_back_where_a_setting_says_so(inside: Flask) -> None:
+def test_results_of_uploads_are_sent_only_if_a_setting_says_so(inside: Flask) -> None:
     make_user(inside)
     ingest_exam([("mine.dcm", mammogram()[1])], users.by_name("reader"))
     outbox.enqueue(lambda name: "v1", uploads=False)
@@ -243,7 +241,7 @@ def test_what_people_uploaded_goes_back_where_a_setting_says_so(inside: Flask) -
     assert outbox.counts() == {"waiting": 1}
 
 
-def test_waits_double_up_to_an_hour_and_survive(exam: Exam) -> None:
+def test_retry_delays_double_up_to_an_hour_and_survive_a_restart(exam: Exam) -> None:
     waits = []
     for _ in range(12):
         outbox.mark_failed(_only(exam), "PACS", "Down.", timedelta(seconds=30))
@@ -254,7 +252,7 @@ def test_waits_double_up_to_an_hour_and_survive(exam: Exam) -> None:
     assert outbox.retry_all() == 1 and len(outbox.due()) == 1
 
 
-def test_what_stopped_is_told_and_started_again(exam: Exam, app: Flask) -> None:
+def test_failed_deliveries_are_listed_and_restarted(exam: Exam, app: Flask) -> None:
     outbox.mark_failed(_only(exam), "PACS", "Wrong title.", None)
     assert not outbox.due()
     runner = app.test_cli_runner()
@@ -265,7 +263,7 @@ def test_what_stopped_is_told_and_started_again(exam: Exam, app: Flask) -> None:
     assert outbox.counts() == {"sent": 1} and outbox.retry_all() == 0
 
 
-def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path) -> None:
+def test_each_signed_assessment_is_sent_once_as_a_report(exam: Exam, tmp_path: Path) -> None:
     outbox.mark_sent(_only(exam), "PACS")
     mass = Finding("mass", {"margin": "spiculated"}, side="L", clock=2, size_mm=12)
     signed = Draft({"L": "4B"}, "C", (mass,), "Seen on both views.", signed=True)
@@ -292,7 +290,7 @@ def test_each_signed_assessment_goes_once_as_a_report(exam: Exam, tmp_path: Path
     assert "1. Mass. Margin: Spiculated; Side: Left breast; Position: 2 o’clock; Size: 12 mm" in printed(path)
 
 
-def test_a_report_that_fails_says_so_and_is_tried_again(exam: Exam, app: Flask) -> None:
+def test_a_failed_report_is_recorded_and_retried(exam: Exam, app: Flask) -> None:
     outbox.mark_sent(_only(exam), "PACS")
     assessments.add(exam.id, exam.uploader, Draft({"L": "1"}, signed=True))
     outbox.enqueue(lambda name: "v1", uploads=False)
@@ -311,7 +309,7 @@ def test_a_deleted_exam_has_no_results(exam: Exam) -> None:
     assert outbox.counts() == {} and audit_log.newest(1)[0].action == "delete exam"
 
 
-def test_an_exam_of_no_study_says_so(inside: Flask) -> None:
+def test_an_exam_without_a_study_is_reported(inside: Flask) -> None:
     with pytest.raises(NoStudy):
         objects_of(Exam(id="f" * 32, images=[]), "v1")
 

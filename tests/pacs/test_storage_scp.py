@@ -49,7 +49,7 @@ def spooled(running: Receiver) -> int:
     return len(list((running.instance / "spool").glob("*-*/*")))
 
 
-def test_a_peer_is_answered_and_its_object_lies_sealed(running: Receiver, tmp_path: Path) -> None:
+def test_an_object_of_a_known_peer_is_stored_encrypted(running: Receiver, tmp_path: Path) -> None:
     before, path = spooled(running), image(tmp_path)
     assert running.echo() == 0
     for _ in range(2):  # the same again takes the same place
@@ -59,7 +59,7 @@ def test_a_peer_is_answered_and_its_object_lies_sealed(running: Receiver, tmp_pa
         assert b"Secretname" not in found.read_bytes() and b"DICM" not in found.read_bytes()
 
 
-def test_nobody_else_is(running: Receiver, tmp_path: Path) -> None:
+def test_an_unknown_peer_is_rejected(running: Receiver, tmp_path: Path) -> None:
     before, path = spooled(running), image(tmp_path)
     assert running.echo(title="STRANGER") != 0
     assert running.echo(called="WRONG") != 0
@@ -68,7 +68,7 @@ def test_nobody_else_is(running: Receiver, tmp_path: Path) -> None:
     assert spooled(running) == before
 
 
-def test_an_object_over_the_limit_is_refused_and_a_small_one_then_taken(
+def test_an_object_over_the_limit_is_refused_and_the_next_one_accepted(
     running: Receiver, tmp_path: Path
 ) -> None:
     before = spooled(running)
@@ -80,14 +80,14 @@ def test_an_object_over_the_limit_is_refused_and_a_small_one_then_taken(
     assert spooled(running) == before + 1
 
 
-def test_objects_of_no_study_are_refused(running: Receiver, tmp_path: Path) -> None:
+def test_objects_without_a_study_are_refused(running: Receiver, tmp_path: Path) -> None:
     before = spooled(running)
     assert running.store(image(tmp_path, StudyInstanceUID="")) != 0
     assert running.store(image(tmp_path, SOPClassUID=RawDataStorage)) != 0
     assert spooled(running) == before
 
 
-def test_whatever_is_read_is_received() -> None:
+def test_every_readable_transfer_syntax_is_received() -> None:
     assert set(TRANSFER_SYNTAXES) == {row.syntax for row in ROWS}
     assert {MAMMOGRAPHY, TOMOSYNTHESIS} <= set(STORAGE_CLASSES)
 
@@ -122,7 +122,7 @@ def _again(running: Receiver, address: str) -> bool:
     return taken
 
 
-def test_half_an_object_and_a_peer_that_is_gone_leave_nothing(running: Receiver, tmp_path: Path) -> None:
+def test_an_interrupted_transfer_leaves_no_files(running: Receiver, tmp_path: Path) -> None:
     before, path = spooled(running), image(tmp_path)
     process = subprocess.Popen(
         [tool("storescu"), "-aet", "MODALITY", "-aec", "BIRADS", "--abort", "127.0.0.1", str(running.port), path],
@@ -147,7 +147,7 @@ def test_half_an_object_and_a_peer_that_is_gone_leave_nothing(running: Receiver,
     assert not list((running.instance / "spool").glob(".part-*"))
 
 
-def test_an_object_that_breaks_off_leaves_nothing(running: Receiver, tmp_path: Path) -> None:
+def test_a_truncated_object_leaves_no_files(running: Receiver, tmp_path: Path) -> None:
     before, path = spooled(running), image(tmp_path)
     with cut_after(running.port, path.stat().st_size // 2) as port:
         assert replace(running, port=port).store(path) != 0
@@ -186,7 +186,7 @@ def cut_after(port: int, count: int) -> Iterator[int]:
         assert not thread.is_alive()
 
 
-def test_what_cannot_work_is_said_at_once(models: Path, tmp_path: Path, running: Receiver) -> None:
+def test_invalid_settings_are_reported_at_start(models: Path, tmp_path: Path, running: Receiver) -> None:
     for change, said in (
         ({"BIRADS_DICOM_ALLOWED_AETS": ""}, "BIRADS_DICOM_ALLOWED_AETS"),
         ({"BIRADS_DICOM_TLS_CERTIFICATE": str(tmp_path / "lost.pem")}, "BIRADS_DICOM_TLS_"),
@@ -197,7 +197,7 @@ def test_what_cannot_work_is_said_at_once(models: Path, tmp_path: Path, running:
         assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_a_server_that_starts_beside_it_leaves_its_drafts_and_offers_the_set_up(running: Receiver) -> None:
+def test_a_web_server_started_later_keeps_the_receiver_s_drafts_and_offers_set_up(running: Receiver) -> None:
     draft = running.instance / "images" / f".draft-{os.getpid()}-mine"
     draft.mkdir(parents=True)
     started = processes.python(running.instance, "import wsgi", **running.settings)
@@ -205,9 +205,7 @@ def test_a_server_that_starts_beside_it_leaves_its_drafts_and_offers_the_set_up(
     assert draft.exists()
 
 
-def test_over_tls_a_peer_shows_who_it_is_and_a_silent_one_holds_up_nobody(
-    models: Path, tmp_path: Path
-) -> None:
+def test_tls_peers_need_a_certificate_and_a_silent_one_blocks_nobody(models: Path, tmp_path: Path) -> None:
     public, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
         [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-out", public]

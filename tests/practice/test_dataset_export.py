@@ -82,7 +82,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_training_takes_the_folder_as_it_is(
+def test_the_folder_is_in_the_layout_of_training(
     reader: Flask, folder: Path, runner: FlaskCliRunner, tmp_path: Path
 ) -> None:
     for patient in range(6):
@@ -147,13 +147,13 @@ def test_the_newest_assessment_labels_each_breast(
         (None, None, None, "4B"),
     ],
 )
-def test_an_image_is_labelled_where_that_is_certain(
+def test_an_image_is_labelled_if_its_category_is_certain(
     right: str | None, left: str | None, side: str | None, named: str | None
 ) -> None:
     assert label(Assessment(right=right, left=left, overall="4B"), side) == named
 
 
-def test_no_identity_leaves_with_the_images(reader: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
+def test_the_exported_images_have_no_identity(reader: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
     for anonymous in (True, False):
         exam = stored(reader, breast_dicom(1, "ID-4711", "R"), mammogram_png(2), anonymous=anonymous)
         assess(reader, exam, "1", "1")
@@ -167,7 +167,9 @@ def test_no_identity_leaves_with_the_images(reader: Flask, runner: FlaskCliRunne
         assert b"4711" not in path.read_bytes() and b"Secretname" not in path.read_bytes()
 
 
-def test_it_refuses_what_it_must_not_touch(reader: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
+def test_an_export_without_exams_or_to_a_folder_in_use_is_refused(
+    reader: Flask, runner: FlaskCliRunner, tmp_path: Path
+) -> None:
     def refused(target: Path) -> str:
         result = runner.invoke(args=["dataset", "export", str(target)])
         assert result.exit_code == 1 and "Traceback" not in result.output
@@ -187,7 +189,7 @@ def test_it_refuses_what_it_must_not_touch(reader: Flask, runner: FlaskCliRunner
     assert "failed" in refused(tmp_path / "file" / "below")
 
 
-def test_the_command_is_joined_to_its_group(tmp_path: Path) -> None:
+def test_the_command_belongs_to_its_group(tmp_path: Path) -> None:
     environment = {**os.environ, "BIRADS_INSTANCE": str(tmp_path)}
     command = [sys.executable, "-m", "flask", "dataset", "--help"]
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)

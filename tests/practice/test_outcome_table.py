@@ -63,7 +63,7 @@ def test_each_wrong_line_is_named(app: Flask, exam: str, line: str, word: str) -
     assert len(found) == 1 and word in found[0][1] and found[0][0] in (0, 2)
 
 
-def test_a_table_that_is_none_is_told(app: Flask) -> None:
+def test_an_unreadable_table_is_refused(app: Flask) -> None:
     for text, word in (
         ("", "is empty"),
         ("exam\n1", "outcome"),
@@ -75,12 +75,12 @@ def test_a_table_that_is_none_is_told(app: Flask) -> None:
         assert outcome_table.plan(b"\xff\xfe\x00").problems
 
 
-def test_a_breast_is_spoken_of_once(app: Flask, exam: str) -> None:
+def test_a_breast_listed_twice_is_refused(app: Flask, exam: str) -> None:
     text = f"exam;laterality;outcome\n{exam};L;benign\n{exam};R;benign\n{exam};left;malignant\n"
     assert problems(app, text) == [(4, "Duplicate: line 2 is about the same breast.")]
 
 
-def test_it_is_shown_then_entered_once(app: Flask, client: FlaskClient, exam: str) -> None:
+def test_a_table_is_previewed_then_entered_once(app: Flask, client: FlaskClient, exam: str) -> None:
     sign_in(client)
     text = (
         "\ufeffPseudonym,Exam date,Outcome,Laterality,Date\nP-AAAA-0001,2026-03-01,Malignant,L,2026-03-20\n"
@@ -104,7 +104,7 @@ def send(client: FlaskClient, text: str) -> TestResponse:
     return client.post("/practice/outcomes", data=data)
 
 
-def test_all_or_nothing(app: Flask, client: FlaskClient, exam: str) -> None:
+def test_a_table_with_an_error_is_not_entered(app: Flask, client: FlaskClient, exam: str) -> None:
     sign_in(client)
     text = f"exam,outcome\n{exam},benign\nabc,<script>\n"
     for answer in (send(client, text), client.post("/practice/outcomes/enter", data={"table": text})):
@@ -115,14 +115,14 @@ def test_all_or_nothing(app: Flask, client: FlaskClient, exam: str) -> None:
     assert client.get("/practice/outcomes/template.csv").data.decode("utf-8-sig") == HEADER
 
 
-def test_the_database_takes_all_or_nothing(app: Flask, exam: str) -> None:
+def test_a_database_failure_enters_no_outcome(app: Flask, exam: str) -> None:
     entries = [outcomes.Entry(exam, "L", True, None), outcomes.Entry("missing", "L", True, None)]
     with app.app_context(), pytest.raises(Exception, match="FOREIGN KEY"):
         outcomes.enter(entries, "reader")
     assert entered(app) == []
 
 
-def test_the_command(app: Flask, runner: FlaskCliRunner, exam: str, tmp_path: Path) -> None:
+def test_the_command_enters_a_table(app: Flask, runner: FlaskCliRunner, exam: str, tmp_path: Path) -> None:
     table = tmp_path / "outcomes.csv"
     table.write_text(f"exam,outcome\n{exam},benign\nabc,benign\n")
     refused = runner.invoke(args=["practice", "import", str(table)])

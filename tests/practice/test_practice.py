@@ -45,7 +45,7 @@ def test_the_newest_signed_assessment_counts(readers: Flask) -> None:
     assert audited(readers, reader=1).matrix[4, 4] == 1
 
 
-def test_filters_leave_what_they_say(readers: Flask) -> None:
+def test_filters_select_exams(readers: Flask) -> None:
     store_signed_exam(readers, "1", at="2026-01-31T23:59:59")
     store_signed_exam(readers, "2", at="2026-02-01", model="other")
     store_signed_exam(readers, "3", at="2026-04-30")
@@ -58,7 +58,7 @@ def test_filters_leave_what_they_say(readers: Flask) -> None:
     ]  # fmt: skip
 
 
-def test_recall_and_ppv_by_hand(readers: Flask) -> None:
+def test_recall_rate_and_ppv_equal_a_manual_calculation(readers: Flask) -> None:
     for read, named, malignant in (
         ("0", "4", True), ("1", "1", True), ("2", "5", False), ("4A", "4", True), ("4C", "1", False),
         ("5", "5", True), ("6", "5", True), ("1", "2", None),
@@ -74,7 +74,7 @@ def test_recall_and_ppv_by_hand(readers: Flask) -> None:
     assert found.against_readers is not None and found.against_readers.found.exams == 6  # neither 0 nor 6
 
 
-def test_of_a_breasts_outcomes_the_newest_counts_and_the_worse_breast(readers: Flask) -> None:
+def test_the_newest_outcome_and_the_worse_breast_count(readers: Flask) -> None:
     exam = store_signed_exam(readers, "4")
     for laterality, malignant, known in (
         ("R", True, 1), (None, False, 0), ("L", True, 1), ("L", False, 0), (None, True, 1), ("L", False, 1),
@@ -85,7 +85,7 @@ def test_of_a_breasts_outcomes_the_newest_counts_and_the_worse_breast(readers: F
         assert audited(readers).malignant == known
 
 
-def test_exams_of_one_patient_count_together_and_deleted_ones_not(readers: Flask) -> None:
+def test_exams_of_one_patient_are_clustered_and_deleted_ones_ignored(readers: Flask) -> None:
     first, _, _ = (store_signed_exam(readers, "1", pseudonym=pseudonym) for pseudonym in ("P-1", "P-1", None))
     assert (audited(readers).exams, audited(readers).patients) == (3, 2)
     with readers.app_context(), writing() as current:
@@ -93,7 +93,9 @@ def test_exams_of_one_patient_count_together_and_deleted_ones_not(readers: Flask
     assert audited(readers).exams == 2
 
 
-def test_the_page_says_what_is_too_few_and_what_is_wrong(readers: Flask, client: FlaskClient) -> None:
+def test_the_page_reports_insufficient_data_and_refuses_invalid_filters(
+    readers: Flask, client: FlaskClient
+) -> None:
     sign_in(client)
     assert "No signed assessments yet" in client.get("/practice/").text
     for _ in range(12):
@@ -106,7 +108,7 @@ def test_the_page_says_what_is_too_few_and_what_is_wrong(readers: Flask, client:
     assert client.get("/practice/?from=0001-01-01&to=9999-12-31&reader=99999999999").status_code == 200
 
 
-def test_the_page_draws_and_warns_of_drift(
+def test_the_page_shows_charts_and_a_drift_warning(
     readers: Flask, client: FlaskClient, runner: FlaskCliRunner
 ) -> None:
     exam = store_signed_exam(readers, "4", "4", malignant=True)
@@ -134,7 +136,7 @@ def test_the_page_draws_and_warns_of_drift(
     assert status.exit_code == 1 and "HAS CHANGED" in status.output and exam not in status.output
 
 
-def test_tables_hold_what_the_filters_leave_and_run_no_formula(readers: Flask, client: FlaskClient) -> None:
+def test_tables_follow_the_filters_and_escape_formulas(readers: Flask, client: FlaskClient) -> None:
     def spoil(exam: Exam, assessment: Assessment) -> None:
         exam.pseudonym, assessment.right, assessment.left = "=1+1", "1", "4A"
 
@@ -155,7 +157,7 @@ def test_tables_hold_what_the_filters_leave_and_run_no_formula(readers: Flask, c
         assert audit_log.newest(1)[0].action == "export assessments"
 
 
-def test_an_auditor_sees_and_enters_nothing(app: Flask, client: FlaskClient) -> None:
+def test_an_auditor_sees_the_page_but_cannot_enter_outcomes(app: Flask, client: FlaskClient) -> None:
     make_user(app, "auditor", Role.AUDITOR)
     sign_in(client, "auditor")
     page = client.get("/practice/")

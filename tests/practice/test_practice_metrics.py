@@ -21,7 +21,7 @@ def random_assessments(seed: int, exams: int = 400) -> tuple[np.ndarray, np.ndar
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_kappa_is_scikit_learns_over_categories_1_to_5(seed: int) -> None:
+def test_kappa_equals_scikit_learn_s_over_categories_1_to_5(seed: int) -> None:
     read, named, patients = random_assessments(seed)
     degrees = np.isin(read, range(1, 6)) & np.isin(named, range(1, 6))
     found = agreement.kappa(read, named, patients)
@@ -30,7 +30,7 @@ def test_kappa_is_scikit_learns_over_categories_1_to_5(seed: int) -> None:
     assert agreement.confusion(read, named).tolist() == confusion_matrix(read, named).tolist()
 
 
-def test_the_interval_of_kappa_counts_patients_as_the_bootstrap_does() -> None:
+def test_the_interval_of_kappa_agrees_with_a_bootstrap_over_patients() -> None:
     read, named, _ = random_assessments(1)
     doubled = np.repeat(np.arange(len(read)), 4)  # each exam four times: no more is known than before
     once, alike, apart = (
@@ -49,13 +49,13 @@ def test_the_interval_of_kappa_counts_patients_as_the_bootstrap_does() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.015)
 
 
-def test_without_anything_to_differ_there_is_no_kappa() -> None:
+def test_without_variation_there_is_no_kappa() -> None:
     same = np.full(50, 2)
     assert not agreement.kappa(same, same, np.arange(50)).telling
     assert agreement.kappa(same[:0], same[:0], same[:0]).exams == 0
 
 
-def test_wilsons_interval_is_the_published_one() -> None:
+def test_wilson_s_interval_equals_published_values() -> None:
     found = rate_of(81, 263)  # Newcombe, Statistics in Medicine 17, 1998, table I
     assert (found.low, found.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     none = rate_of(0, 20)
@@ -64,7 +64,7 @@ def test_wilsons_interval_is_the_published_one() -> None:
     assert not rate(np.zeros(0, bool)).telling
 
 
-def test_reliability_by_hand_and_by_scikit_learn() -> None:
+def test_reliability_equals_a_manual_calculation_and_scikit_learn() -> None:
     sure = np.array([0.05, 0.05, 0.65, 0.65, 1.0])
     positive = np.array([False, True, True, True, True])
     found = reliability(sure, positive, np.arange(5))
@@ -85,7 +85,7 @@ def drawn(seed: int, exams: int, shift: float = 0.0) -> tuple[np.ndarray, np.nda
     return sure, random.random(exams) < true
 
 
-def test_drift_alarms_on_a_change_and_seldom_without_one() -> None:
+def test_drift_is_detected_on_a_change_and_rarely_without_one() -> None:
     alarms = 0
     for seed in range(300):
         state = drift(*drawn(seed, 1000)).state
@@ -96,7 +96,7 @@ def test_drift_alarms_on_a_change_and_seldom_without_one() -> None:
     assert changed.state == DriftState.ALARM and changed.found > changed.expected and changed.fit > 3
 
 
-def test_a_model_that_was_always_off_has_not_changed() -> None:
+def test_a_constant_miscalibration_is_not_drift() -> None:
     off = drift(*drawn(3, 2000, shift=1.0))
     assert off.state == DriftState.STEADY and off.fit > 3
     assert drift(*drawn(4, WINDOW + BEFORE - 1)).state == DriftState.TOO_FEW

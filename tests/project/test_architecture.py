@@ -265,7 +265,7 @@ def test_the_product_keeps_the_rule(rule: Rule) -> None:
     assert not offences, "\n".join(offences)
 
 
-def test_it_reads_the_whole_product() -> None:
+def test_every_module_is_checked() -> None:
     names = {module.name for module in modules(ROOT)}
     assert {
         "app",
@@ -352,7 +352,7 @@ def test_the_rule_catches_a_planted_offence(rule: Rule, path: str, source: str, 
         (unfrozen_dataclasses, "training/data/split.py", "@dataclass(frozen=True)\nclass Split: ..."),
     ],
 )
-def test_the_rule_lets_the_right_way_pass(rule: Rule, path: str, source: str, tmp_path: Path) -> None:
+def test_the_rule_accepts_a_valid_import(rule: Rule, path: str, source: str, tmp_path: Path) -> None:
     target = tmp_path / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(source)

@@ -47,7 +47,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize(("setting", "status"), [("mip", 201), ("refuse", 415)])
-def test_tomosynthesis_by_setting(
+def test_tomosynthesis_follows_the_setting(
     serving_app: Flask, client: FlaskClient, token: str, setting: str, status: int
 ) -> None:
     settings = serving_app.extensions["birads_settings"]
@@ -64,7 +64,7 @@ def assert_nothing_stored(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_the_api_refuses(serving_app: Flask, client: FlaskClient, token: str, kind: str) -> None:
+def test_the_api_refuses_bad_files(serving_app: Flask, client: FlaskClient, token: str, kind: str) -> None:
     data, status, hint = BAD_FILES[kind]
     answer = post_files(client, token, ("left mlo.dcm", data))
     assert answer.status_code == status, answer.text
@@ -74,7 +74,7 @@ def test_the_api_refuses(serving_app: Flask, client: FlaskClient, token: str, ki
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_the_page_refuses(serving_app: Flask, client: FlaskClient, token: str, kind: str) -> None:
+def test_the_page_refuses_bad_files(serving_app: Flask, client: FlaskClient, token: str, kind: str) -> None:
     data, status, _ = BAD_FILES[kind]
     sign_in(client, "robot")
     answer = client.post("/upload", data={"files": [(io.BytesIO(data), "left mlo.dcm")]})
@@ -83,7 +83,7 @@ def test_the_page_refuses(serving_app: Flask, client: FlaskClient, token: str, k
     assert_nothing_stored(serving_app)
 
 
-def test_every_bad_file_is_named_and_the_good_not_stored(
+def test_every_bad_file_is_named_and_the_good_one_is_not_stored(
     serving_app: Flask, client: FlaskClient, token: str
 ) -> None:
     bad = [("void.png", b""), ("letter.dcm", b"Dear colleague"), ("2.png", b"")]
@@ -93,14 +93,14 @@ def test_every_bad_file_is_named_and_the_good_not_stored(
     assert_nothing_stored(serving_app)
 
 
-def test_200_files_at_once(serving_app: Flask, client: FlaskClient, token: str) -> None:
+def test_200_files_at_once_are_refused(serving_app: Flask, client: FlaskClient, token: str) -> None:
     answer = post_files(client, token, *((f"{number}.png", b"x") for number in range(200)))
     assert answer.status_code == 413
     assert "200 files" in answer.json["error"]
     assert_nothing_stored(serving_app)
 
 
-def test_a_body_over_the_limit(serving_app: Flask, client: FlaskClient, token: str) -> None:
+def test_a_body_over_the_limit_is_refused(serving_app: Flask, client: FlaskClient, token: str) -> None:
     serving_app.config["MAX_CONTENT_LENGTH"] = 1000
     answer = post_files(client, token, ("big.png", bytes(2000)))
     assert answer.status_code == 413
@@ -112,7 +112,7 @@ def test_a_body_over_the_limit(serving_app: Flask, client: FlaskClient, token: s
     assert_nothing_stored(serving_app)
 
 
-def test_no_file(client: FlaskClient, token: str) -> None:
+def test_a_request_without_a_file_is_refused(client: FlaskClient, token: str) -> None:
     assert post_files(client, token).status_code == 415  # an empty form is not multipart
     answer = client.post(
         "/api/v1/predictions",
@@ -123,12 +123,12 @@ def test_no_file(client: FlaskClient, token: str) -> None:
     assert "No file" in answer.json["error"]
 
 
-def test_a_body_that_is_no_form(client: FlaskClient, token: str) -> None:
+def test_a_body_other_than_a_form_is_refused(client: FlaskClient, token: str) -> None:
     answer = client.post("/api/v1/predictions", json={}, headers=bearer(token))
     assert answer.status_code == 415
 
 
-def test_a_torn_multipart_body(client: FlaskClient, token: str) -> None:
+def test_a_truncated_multipart_body_is_refused(client: FlaskClient, token: str) -> None:
     kind = "multipart/form-data; boundary=x"
     answer = client.post(
         "/api/v1/predictions", data=b"--x\r\nContent-", headers=bearer(token), content_type=kind
@@ -139,14 +139,14 @@ def test_a_torn_multipart_body(client: FlaskClient, token: str) -> None:
 @pytest.mark.parametrize(
     "header", [{}, bearer("birads_wrong"), bearer(""), {"Authorization": "Basic eDp5"}, bearer("\u00fc")]
 )
-def test_no_token_or_a_wrong_one(client: FlaskClient, token: str, header: dict[str, str]) -> None:
+def test_a_missing_or_wrong_token_is_refused(client: FlaskClient, token: str, header: dict[str, str]) -> None:
     answer = client.post("/api/v1/predictions", headers=header)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert "flask token create" in answer.json["error"]
 
 
-def test_no_model(app: Flask, client: FlaskClient, token: str) -> None:
+def test_a_missing_model_is_reported(app: Flask, client: FlaskClient, token: str) -> None:
     answer = post_files(client, token, ("a.png", mammogram_png()))
     assert answer.status_code == 503
     assert "flask models promote" in answer.json["error"]
@@ -157,7 +157,7 @@ def test_no_model(app: Flask, client: FlaskClient, token: str) -> None:
     assert_nothing_stored(app)
 
 
-def test_a_full_disk(
+def test_a_full_disk_is_reported(
     serving_app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -174,7 +174,7 @@ def test_a_full_disk(
     assert_nothing_stored(serving_app)
 
 
-def test_a_damaged_model(app: Flask, client: FlaskClient, token: str, tmp_path: Path) -> None:
+def test_a_damaged_model_is_reported(app: Flask, client: FlaskClient, token: str, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "CURRENT").write_text("gone\n")
     app.extensions["birads_models"] = ModelSource(tmp_path / "models")
@@ -185,7 +185,7 @@ def test_a_damaged_model(app: Flask, client: FlaskClient, token: str, tmp_path: 
     ("path", "method", "status"),
     [("/api/v1/nothing", "get", 404), ("/api/v1/predictions", "delete", 405), ("/api/nothing", "get", 404)],
 )
-def test_the_api_speaks_json_about_wrong_addresses(
+def test_the_api_answers_unknown_addresses_in_json(
     client: FlaskClient, token: str, path: str, method: str, status: int
 ) -> None:
     answer = getattr(client, method)(path, headers=bearer(token))

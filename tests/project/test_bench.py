@@ -13,12 +13,12 @@ from training.data.perceptual_hash import near_pairs
 from training.features.extractor import from_bundle
 
 
-def test_rows_in_a_store_are_written_resampled_and_learned_from() -> None:
+def test_the_benchmark_of_a_store_writes_resamples_and_trains() -> None:
     found = memory.run(600)
     assert 0 < found.base_mb <= found.peak_mb
 
 
-def test_files_become_rows_and_no_two_look_alike(tmp_path: Path, models: Path) -> None:
+def test_benchmark_files_give_distinct_rows(tmp_path: Path, models: Path) -> None:
     files = pictures.write(tmp_path, 60)
     examples = read_folder(files).examples
     assert len(examples) == 60 and all(example.known for example in examples)
@@ -30,7 +30,7 @@ def test_files_become_rows_and_no_two_look_alike(tmp_path: Path, models: Path) -
     features._ours(files, tmp_path, from_bundle(models / "birads-demo", "openvino", "bf16"), options)()
 
 
-def test_what_is_not_met_is_said() -> None:
+def test_missed_targets_are_reported() -> None:
     figures = [
         Measurement("fast", 2, 8, 4, least=3),
         Measurement("slow", 2, 4, 2, least=3),

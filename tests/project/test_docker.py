@@ -26,17 +26,17 @@ def test_the_web_image_is_the_default_and_every_stage_has_a_pinned_base(dockerfi
 
 
 @pytest.mark.parametrize("target", FINAL)
-def test_the_image_runs_without_rights(dockerfile: dict[str, Stage], target: str) -> None:
+def test_the_image_runs_without_privileges(dockerfile: dict[str, Stage], target: str) -> None:
     user = last(lineage(dockerfile, target), "USER")
     assert user and user.partition(":")[0] not in {"root", "0"}
 
 
-def test_the_web_image_is_watched(dockerfile: dict[str, Stage]) -> None:
+def test_the_web_image_has_a_health_check(dockerfile: dict[str, Stage]) -> None:
     check = last(lineage(dockerfile, "web"), "HEALTHCHECK")
     assert check and "/app/docker/healthcheck.py" in check
 
 
-def test_what_is_copied_exists_and_is_let_through(dockerfile: dict[str, Stage]) -> None:
+def test_copied_files_exist_and_are_not_ignored(dockerfile: dict[str, Stage]) -> None:
     for stage in dockerfile.values():
         for sources, _ in copies(list(stage.steps)):
             for source in sources:
@@ -49,7 +49,7 @@ def test_what_is_copied_exists_and_is_let_through(dockerfile: dict[str, Stage]) 
     ["instance/birads.sqlite3", ".env", ".git/config", ".venv/bin/python", "tests/conftest.py", "scan.dcm",
      "training-data/1/a.png", "birads_app/__pycache__/config.cpython-311.pyc", "models/.draft/head.pb"],
 )  # fmt: skip
-def test_what_must_stay_outside_is_kept_out(path: str) -> None:
+def test_private_files_are_ignored(path: str) -> None:
     assert is_ignored(path, patterns())
 
 
@@ -66,7 +66,7 @@ def compose() -> dict[str, dict[str, Any]]:
     return services
 
 
-def test_compose_gives_no_more_rights_than_needed() -> None:
+def test_compose_drops_privileges() -> None:
     services = compose()
     assert {name: service["build"]["target"] for name, service in services.items()} == {
         "web": "web",
@@ -84,7 +84,7 @@ def test_compose_gives_no_more_rights_than_needed() -> None:
     assert services["train"]["profiles"] == ["train"]
 
 
-def test_receiving_is_asked_for_and_follows_the_web_server() -> None:
+def test_the_receiver_is_optional_and_starts_after_the_web_server() -> None:
     service = compose()["receive"]
     assert service["profiles"] == ["dicom"] and service["command"] == ["flask", "dicom", "receive"]
     assert service["depends_on"] == {"web": {"condition": "service_healthy"}}
@@ -93,7 +93,7 @@ def test_receiving_is_asked_for_and_follows_the_web_server() -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "receive"])
-def test_compose_sets_only_what_the_application_knows(name: str) -> None:
+def test_compose_sets_only_known_settings(name: str) -> None:
     settings = config.read(defaults(name))
     if name == "receive":
         port = compose()[name]["ports"][0].rpartition(":")[2]

@@ -173,7 +173,7 @@ def test_the_web_environment_predicts_without_tensorflow(web: Container) -> None
     assert web.run("python", "-c", missing).strip() == "[]"
 
 
-def test_the_container_serves_is_healthy_and_writes_to_its_volume_alone(web: Container) -> None:
+def test_the_container_is_healthy_and_writes_only_to_its_volume(web: Container) -> None:
     before = sorted(web.app.rglob("*"))
     with serving(web):
         assert "200" in web.run("python", "docker/healthcheck.py")
@@ -194,7 +194,7 @@ def test_the_receiver_runs_in_the_web_image_and_is_healthy_while_it_listens(web:
     assert done.returncode == 1 and f"no server listens at port {port}" in done.stderr
 
 
-def test_the_health_check_fails_where_nobody_answers(web: Container) -> None:
+def test_the_health_check_fails_without_a_server(web: Container) -> None:
     done = web.try_to_run("python", "docker/healthcheck.py", PORT="9")
     assert done.returncode == 1
     assert "no answer" in done.stderr

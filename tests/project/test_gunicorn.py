@@ -20,11 +20,11 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     return runpy.run_path(str(CONFIGURATION))
 
 
-def test_it_listens_to_this_machine_alone_on_port_8000(settings: dict[str, Any]) -> None:
+def test_gunicorn_listens_on_localhost_port_8000(settings: dict[str, Any]) -> None:
     assert settings["bind"] == "127.0.0.1:8000"
 
 
-def test_it_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_gunicorn_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name, value in {"HOST": "0.0.0.0", "PORT": "81", "WEB_CONCURRENCY": "3", "WEB_THREADS": "2"}.items():
         monkeypatch.setenv(name, value)
@@ -32,16 +32,16 @@ def test_it_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert (settings["bind"], settings["workers"], settings["threads"]) == ("0.0.0.0:81", 3, 2)
 
 
-def test_it_never_loads_the_application_before_the_fork(settings: dict[str, Any]) -> None:
+def test_the_application_is_loaded_after_the_fork(settings: dict[str, Any]) -> None:
     assert settings["preload_app"] is False
 
 
-def test_the_access_log_holds_no_query_referrer_or_account(settings: dict[str, Any]) -> None:
+def test_the_access_log_has_no_query_referrer_or_account(settings: dict[str, Any]) -> None:
     atoms = ("%(q)s", "%(r)s", "%(f)s", "%(u)s", "%(a)s", "}i")
     assert not any(atom in settings["access_log_format"] for atom in atoms)
 
 
-def test_nobody_writes_lines_into_the_access_log(settings: dict[str, Any]) -> None:
+def test_requests_cannot_inject_lines_into_the_access_log(settings: dict[str, Any]) -> None:
     environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/", "SERVER_PROTOCOL": "HTTP/1.1"}
     answer = SimpleNamespace(status="404", headers=[], sent=0)
     logger = settings["logger_class"](Config())
@@ -55,5 +55,5 @@ def test_nobody_writes_lines_into_the_access_log(settings: dict[str, Any]) -> No
         assert atoms["U"] == written
 
 
-def test_it_opens_no_control_socket(settings: dict[str, Any]) -> None:
+def test_gunicorn_opens_no_control_socket(settings: dict[str, Any]) -> None:
     assert settings["control_socket_disable"] is True

@@ -19,11 +19,11 @@ def _imported(package: str, late: bool) -> set[str]:
     }
 
 
-def test_what_the_web_imports_is_in_its_requirements() -> None:
+def test_imports_of_the_web_application_are_in_its_requirements() -> None:
     assert _imported("birads_app", late=False) <= set(requirements("requirements-web.txt"))
 
 
-def test_what_anything_imports_is_in_the_requirements() -> None:
+def test_all_imports_are_in_the_requirements() -> None:
     needed = (
         _imported("birads_app", late=True) | _imported("training", late=True) | _imported("app", late=True)
     )
@@ -35,14 +35,14 @@ def test_the_web_does_not_require_tensorflow() -> None:
     assert not {"tensorflow", "keras", "scikit-learn", "imbalanced-learn"} & web
 
 
-def test_everything_that_gets_installed_is_pinned() -> None:
+def test_every_installed_package_is_pinned() -> None:
     pinned = requirements("constraints.txt")
     direct = requirements("requirements-dev.txt")
     assert closure(set(direct)) - {"setuptools", "wheel"} <= set(pinned)  # pip's own tools come with Python
     assert direct.items() <= pinned.items()
 
 
-def test_no_package_that_ships_is_under_a_gpl() -> None:
+def test_no_runtime_package_is_under_a_gpl() -> None:
     """GPL and AGPL would bind the whole product; LGPL libraries may be used."""
     strong = re.compile(r"(?<!L)(?<!Lesser )(A?GPL|GNU (Affero )?General Public)", re.IGNORECASE)
     offenders = {

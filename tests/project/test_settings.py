@@ -49,21 +49,21 @@ def test_values_are_typed() -> None:
         ("BIRADS_DICOM_AE_TITLE", "LONGER-THAN-SIXTEEN", "an AE title"),
     ],
 )
-def test_a_wrong_value_is_told_clearly(variable: str, value: str, needed: str) -> None:
+def test_a_wrong_value_is_reported(variable: str, value: str, needed: str) -> None:
     with pytest.raises(SettingsError) as caught:
         config.read({variable: value})
     assert caught.value.message.startswith(f"{variable} has to be {needed}")
     assert caught.value.message.endswith(f"Got {value!r}.")
 
 
-def test_a_secret_is_never_repeated() -> None:
+def test_an_error_never_shows_a_secret() -> None:
     with pytest.raises(SettingsError) as caught:
         config.read({"BIRADS_SECRET_KEY": "too-short"})
     assert "too-short" not in caught.value.message
     assert "s" * 40 not in repr(config.read({"BIRADS_SECRET_KEY": "s" * 40}))
 
 
-def test_peers_are_titles_at_addresses() -> None:
+def test_peers_are_ae_titles_with_addresses() -> None:
     peers = config.read({"BIRADS_DICOM_ALLOWED_AETS": "A@10.1.2.3, B@C@10.1.0.0/16,"}).dicom_allowed_aets
     assert [(peer.title, str(peer.network)) for peer in peers] == [
         ("A", "10.1.2.3/32"),
@@ -71,12 +71,12 @@ def test_peers_are_titles_at_addresses() -> None:
     ]
 
 
-def test_a_misspelt_variable_is_not_passed_over() -> None:
+def test_a_misspelt_variable_is_refused() -> None:
     with pytest.raises(SettingsError, match="BIRADS_MODEL is not a setting"):
         config.read({"BIRADS_MODEL": "x"})
 
 
-def test_the_key_is_made_once_and_shared(config: dict[str, object]) -> None:
+def test_the_secret_key_is_created_once_and_shared(config: dict[str, object]) -> None:
     first, second = create_app(config), create_app(config)
     assert first.secret_key == second.secret_key
     assert len(str(first.secret_key)) == 64
@@ -86,13 +86,13 @@ def test_a_given_key_is_used(config: dict[str, object]) -> None:
     assert create_app({**config, "BIRADS_SECRET_KEY": "k" * 32}).secret_key == "k" * 32
 
 
-def test_an_unusable_instance_folder_is_told(config: dict[str, object], tmp_path: Path) -> None:
+def test_an_unusable_instance_folder_is_reported(config: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="BIRADS_INSTANCE"):
         create_app({**config, "BIRADS_INSTANCE": str(tmp_path / "file" / "below")})
 
 
-def test_a_proxy_is_trusted_only_when_told(config: dict[str, object]) -> None:
+def test_a_proxy_is_trusted_only_by_setting(config: dict[str, object]) -> None:
     forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
     for hops, expected in (("0", "127.0.0.1 http"), ("1", "192.0.2.1 https")):
         app = create_app({**config, "BIRADS_PROXY_HOPS": hops})
@@ -112,21 +112,21 @@ def test_only_trusted_hosts_are_served(config: dict[str, object]) -> None:
     assert client.get("/healthz", base_url="http://evil.example").status_code == 400
 
 
-def test_the_documentation_lists_exactly_these() -> None:
+def test_the_documentation_lists_exactly_the_settings() -> None:
     table = dict(re.findall(r"^\| `(BIRADS_\w+)` \| (.*?) \|", DOCS.read_text("utf-8"), re.MULTILINE))
     code = {variable.name: variable.default for variable in config.variables()}
     documented = {name: re.sub("`|^none$", "", default) for name, default in table.items()}
     assert documented == code
 
 
-def test_the_documentation_lists_what_gunicorn_reads() -> None:
+def test_the_documentation_lists_the_variables_of_gunicorn() -> None:
     configuration = (DOCS.parent.parent / "gunicorn.conf.py").read_text("utf-8")
     table = set(re.findall(r"^\| `([A-Z]+[A-Z_]*)` \|", DOCS.read_text("utf-8"), re.MULTILINE))
     read = set(re.findall(r"""environ\.get\(["'](\w+)""", configuration))
     assert {name for name in table if not name.startswith("BIRADS_")} == read
 
 
-def test_the_environment_is_read_in_one_place_alone() -> None:
+def test_the_environment_is_read_in_one_module() -> None:
     package = DOCS.parent.parent / "birads_app"
     readers = [
         path.relative_to(package).as_posix()

@@ -54,7 +54,7 @@ def stored(number: int = 0, sides: str = "RL", **columns: object) -> Exam:
     return exams.get(exam.id)
 
 
-def test_a_signed_assessment_settles_the_exam(anna: User) -> None:
+def test_a_signed_assessment_sets_the_exam_to_read(anna: User) -> None:
     exam = stored(category="3")
     made = assessments.add(exam.id, anna, Draft(BOTH, "B", text=" As before. ", signed=True))
     assert (made.right, made.left, made.overall, made.density) == ("1", "4A", "4A", "B")
@@ -67,14 +67,14 @@ def test_a_signed_assessment_settles_the_exam(anna: User) -> None:
     assert (entry.who, entry.action, entry.subject) == ("anna", "sign assessment", exam.id)
 
 
-def test_a_note_changes_no_status_and_may_lack_anything(anna: User) -> None:
+def test_a_draft_changes_no_status_and_may_be_incomplete(anna: User) -> None:
     exam = stored()
     assert assessments.add(exam.id, anna, Draft(text="To be gone on with.")).overall == ""
     database.session().expire_all()
     assert exams.get(exam.id).status == Status.NEW and exams.get(exam.id).assessed is None
 
 
-def test_a_second_look_is_settled_by_another_or_taken_back(anna: User, berta: User) -> None:
+def test_a_second_look_ends_with_an_assessment_that_does_not_request_one(anna: User, berta: User) -> None:
     exam = stored()
     for reader, wanted, status in (
         (anna, True, Status.SECOND_LOOK),
@@ -87,7 +87,7 @@ def test_a_second_look_is_settled_by_another_or_taken_back(anna: User, berta: Us
         assert exams.get(exam.id).status == status
 
 
-def test_nothing_is_changed_afterwards(anna: User) -> None:
+def test_a_stored_assessment_is_immutable(anna: User) -> None:
     exam = stored()
     assessments.add(exam.id, anna, Draft(BOTH, signed=True))
     with (
@@ -105,7 +105,7 @@ def test_nothing_is_changed_afterwards(anna: User) -> None:
     assert not assessments.history(exam)
 
 
-def test_two_who_sign_at_once_lose_nothing(inside: Flask, anna: User, berta: User) -> None:
+def test_concurrent_signatures_are_both_stored(inside: Flask, anna: User, berta: User) -> None:
     exam = stored()
     together, rounds = threading.Barrier(2), 10
 
@@ -131,7 +131,7 @@ def test_two_who_sign_at_once_lose_nothing(inside: Flask, anna: User, berta: Use
     assert assessments.signed_meanwhile(exam, anna, seen=found[-1].id) is None
 
 
-def test_breasts_with_images_are_offered_and_needed(inside: Flask) -> None:
+def test_each_breast_with_images_needs_a_category(inside: Flask) -> None:
     for number, (sides, offered, drafts) in enumerate(
         (
             ("RL", ("R", "L"), {"R": ("L",), "": ("R", "L")}),
@@ -146,7 +146,7 @@ def test_breasts_with_images_are_offered_and_needed(inside: Flask) -> None:
             assert assessments.lacking(exam, dict.fromkeys(given, "1")) == lacking
 
 
-def test_an_exam_that_could_not_be_read_is_incomplete_and_nothing_else(anna: User) -> None:
+def test_a_failed_exam_can_only_be_category_0(anna: User) -> None:
     exam = stored(sides="", status=Status.FAILED)
     with pytest.raises(InvalidAssessment):
         assessments.add(exam.id, anna, Draft(BOTH, signed=True))
@@ -155,7 +155,7 @@ def test_an_exam_that_could_not_be_read_is_incomplete_and_nothing_else(anna: Use
     assert exams.get(exam.id).status == Status.READ
 
 
-def test_what_cannot_be_is_refused_whole(anna: User) -> None:
+def test_an_invalid_assessment_is_refused_completely(anna: User) -> None:
     exam = stored()
     for draft, message in (
         (Draft({"R": "7"}), "Unknown value for category: '7'"),
@@ -194,7 +194,7 @@ def test_a_finding_is_in_the_lexicons_terms_and_inside_its_image(members: dict[s
         Finding(**members)
 
 
-def test_a_finding_is_kept_and_put_in_words() -> None:
+def test_a_finding_is_stored_and_described() -> None:
     finding = Finding(
         "calcifications",
         {"morphology": "amorphous"},

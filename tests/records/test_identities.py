@@ -44,7 +44,9 @@ def entries() -> list[tuple[str, str, str]]:
     return [(entry.who, entry.action, entry.subject) for entry in audit_log.newest()]
 
 
-def test_an_identity_comes_back_whole_and_lies_sealed(app: Flask, exam: Exam, config: dict[str, str]) -> None:
+def test_an_identity_is_stored_encrypted_and_read_back(
+    app: Flask, exam: Exam, config: dict[str, str]
+) -> None:
     with app.app_context():
         assert identities.of(exam) == JANE
     for path in Path(config["BIRADS_INSTANCE"]).glob("birads.sqlite3*"):
@@ -52,7 +54,7 @@ def test_an_identity_comes_back_whole_and_lies_sealed(app: Flask, exam: Exam, co
         assert b"Doe" not in content and b"4711" not in content
 
 
-def test_an_administrator_looks_it_up_on_record(app: Flask, exam: Exam) -> None:
+def test_an_administrator_s_lookup_is_logged(app: Flask, exam: Exam) -> None:
     with app.app_context():
         assert identities.look_up(users.by_name("anna"), PSEUDONYM).patient_id == "ID-4711"
         assert entries()[0] == ("anna", "look up", PSEUDONYM)
@@ -60,14 +62,14 @@ def test_an_administrator_looks_it_up_on_record(app: Flask, exam: Exam) -> None:
             identities.look_up(users.by_name("anna"), "P-0000-0000")
 
 
-def test_nobody_else_does_and_that_is_on_record(app: Flask, exam: Exam) -> None:
+def test_another_role_s_lookup_is_refused_and_logged(app: Flask, exam: Exam) -> None:
     with app.app_context():
         with pytest.raises(NotAllowed):
             identities.look_up(users.by_name("reader"), PSEUDONYM)
         assert entries()[0] == ("reader", "look up refused", PSEUDONYM)
 
 
-def test_boxes_open_with_their_own_key_and_for_their_own_exam_alone(
+def test_an_identity_is_decrypted_only_with_its_key_and_for_its_exam(
     app: Flask, exam: Exam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with app.app_context():
@@ -84,7 +86,7 @@ def test_boxes_open_with_their_own_key_and_for_their_own_exam_alone(
             identities.of(exam)
 
 
-def test_deleting_the_exam_deletes_its_box(app: Flask, exam: Exam) -> None:
+def test_deleting_the_exam_deletes_its_identity(app: Flask, exam: Exam) -> None:
     with app.app_context():
         exams.delete(exams.get(exam.id), exam.uploader)
         assert identities.of(exam) is None
@@ -92,7 +94,7 @@ def test_deleting_the_exam_deletes_its_box(app: Flask, exam: Exam) -> None:
             identities.look_up(users.by_name("anna"), PSEUDONYM)
 
 
-def test_deeds_are_on_record(app: Flask, client: FlaskClient, exam: Exam) -> None:
+def test_actions_are_logged(app: Flask, client: FlaskClient, exam: Exam) -> None:
     sign_in(client)
     client.post(f"/exams/delete?exam={exam.id}")
     with app.app_context():
@@ -104,7 +106,7 @@ def test_deeds_are_on_record(app: Flask, client: FlaskClient, exam: Exam) -> Non
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit SET who = 'x'", "DELETE FROM audit"])
-def test_the_list_is_only_added_to(app: Flask, exam: Exam, change: str) -> None:
+def test_the_audit_log_is_append_only(app: Flask, exam: Exam, change: str) -> None:
     with app.app_context():
         before = entries()
         with pytest.raises(IntegrityError, match="only added to"), database.writing() as current:
@@ -126,7 +128,9 @@ def test_the_command_asks_for_an_administrators_password(
         assert refused.exit_code == 1 and "4711" not in refused.output
 
 
-def test_the_site_key_is_made_once_for_the_owner_alone(app: Flask, config: dict[str, str]) -> None:
+def test_the_site_key_is_created_once_and_readable_by_the_owner_only(
+    app: Flask, config: dict[str, str]
+) -> None:
     path = Path(config["BIRADS_INSTANCE"]) / "site-key"
     assert path.stat().st_mode & 0o777 == 0o600
     assert create_app(config).extensions["birads_site_key"] == path.read_text().strip()

@@ -79,7 +79,7 @@ def upgraded(app: Flask) -> Iterator[Flask]:
     yield app
 
 
-def test_codes_take_the_place_of_texts(upgraded: Flask) -> None:
+def test_the_migration_replaces_texts_by_codes(upgraded: Flask) -> None:
     with upgraded.app_context():
         low, syntax, forgotten, plain = exams.get(READ).images[0].warnings
         assert low == msg("low-resolution", width=160, height=200) and low.code == "low-resolution"
@@ -97,7 +97,7 @@ def test_codes_take_the_place_of_texts(upgraded: Flask) -> None:
         )
 
 
-def test_no_known_text_is_left_in_the_database(upgraded: Flask) -> None:
+def test_no_text_of_the_catalogue_is_left_in_the_database(upgraded: Flask) -> None:
     with upgraded.app_context():
         current = database.session()
         for table, column in (("images", "warnings"), ("exams", "failure"), ("deliveries", "error")):
@@ -105,7 +105,7 @@ def test_no_known_text_is_left_in_the_database(upgraded: Flask) -> None:
             assert any('"code": ' in one for one in stored) and not any('"text": ' in one for one in stored)
 
 
-def test_pages_show_them_in_the_readers_language(upgraded: Flask, client: FlaskClient) -> None:
+def test_migrated_messages_are_shown_in_the_reader_s_language(upgraded: Flask, client: FlaskClient) -> None:
     sign_in(client)
     for headers in ({}, GERMAN):
         with upgraded.test_request_context(headers=headers):
@@ -123,7 +123,7 @@ def test_an_edited_text_is_shown_for_old_rows(upgraded: Flask, monkeypatch: pyte
         assert exams.get(READ).images[0].warnings[0] == "Only 160 columns."
 
 
-def test_the_way_back_restores_texts(upgraded: Flask) -> None:
+def test_the_downgrade_restores_texts(upgraded: Flask) -> None:
     with upgraded.app_context():
         migrate._alembic(command.downgrade, "0009")
         current = database.session()

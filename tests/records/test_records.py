@@ -53,7 +53,7 @@ def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None =
     return exams.store(exam, draft, users.by_name("reader"))
 
 
-def test_an_exam_is_kept(app: Flask, uploader_id: int) -> None:
+def test_a_stored_exam_is_read_back(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         store(uploader_id)
     with app.app_context():
@@ -69,7 +69,7 @@ def test_an_exam_is_kept(app: Flask, uploader_id: int) -> None:
         assert heat[10, 20].tolist() == [0, 128, 255, 200]  # OpenCV gives blue first
 
 
-def test_display_is_bounded_and_true(app: Flask, uploader_id: int) -> None:
+def test_the_display_image_has_a_bounded_size_and_linear_grey_levels(app: Flask, uploader_id: int) -> None:
     ramp = np.tile(np.linspace(0, 65535, 3000).astype(np.uint16), (1500, 1))
     with app.app_context():
         (image,) = store(uploader_id, pixels=ramp).images
@@ -81,14 +81,14 @@ def test_display_is_bounded_and_true(app: Flask, uploader_id: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["heat-5", "../original", "heat-../display", "", "original.png"])
-def test_no_other_file_can_be_asked_for(app: Flask, uploader_id: int, kind: str) -> None:
+def test_only_known_files_can_be_requested(app: Flask, uploader_id: int, kind: str) -> None:
     with app.app_context():
         (image,) = store(uploader_id).images
         with pytest.raises(NotFound):
             exams.file(image, kind)
 
 
-def test_deleting_removes_everything(app: Flask, uploader_id: int) -> None:
+def test_deleting_an_exam_removes_files_and_rows(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         exam = store(uploader_id)
         exams.delete(exam, exam.uploader)
@@ -112,7 +112,7 @@ def test_a_failed_delete_changes_nothing(
         assert exams.file(exams.get(exam.id).images[0], "original").exists()
 
 
-def test_what_a_crash_left_is_swept(app: Flask, uploader_id: int) -> None:
+def test_leftovers_of_a_crash_are_removed(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         kept, gone = store(uploader_id, "b" * 32), store(uploader_id, "c" * 32)
         files.open_draft()
@@ -123,7 +123,7 @@ def test_what_a_crash_left_is_swept(app: Flask, uploader_id: int) -> None:
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 
-def test_a_killed_process_s_draft_goes_and_a_living_one_s_stays(app: Flask) -> None:
+def test_a_killed_process_s_draft_is_removed_and_a_running_one_s_is_kept(app: Flask) -> None:
     with app.app_context():
         mine = files.open_draft()
         gone = subprocess.Popen(["true"])
@@ -134,7 +134,7 @@ def test_a_killed_process_s_draft_goes_and_a_living_one_s_stays(app: Flask) -> N
         assert mine.exists() and not orphan.exists()
 
 
-def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, uploader_id: int) -> None:
+def test_images_without_a_record_are_removed(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         kept, lost = store(uploader_id, "b" * 32), Exam(id="c" * 32)
         draft = files.open_draft()
@@ -145,7 +145,7 @@ def test_images_that_a_crash_left_without_a_record_are_swept(app: Flask, uploade
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 
-def test_two_may_delete_the_same_exam_at_once(app: Flask, uploader_id: int) -> None:
+def test_an_exam_deleted_concurrently_is_deleted_once(app: Flask, uploader_id: int) -> None:
     outcomes: list[str] = []
     ready = threading.Barrier(4)
 
@@ -170,7 +170,7 @@ def test_two_may_delete_the_same_exam_at_once(app: Flask, uploader_id: int) -> N
         assert list(files.root().iterdir()) == []
 
 
-def test_accounts_are_checked(app: Flask) -> None:
+def test_invalid_accounts_are_refused(app: Flask) -> None:
     with app.app_context():
         users.create("Ada", PASSWORD, "admin")
         with pytest.raises(AccountNameTaken):
@@ -194,7 +194,7 @@ def test_tokens_are_stored_hashed(app: Flask, uploader_id: int) -> None:
     assert token not in dump
 
 
-def test_the_database_runs_as_it_should(app: Flask) -> None:
+def test_the_database_uses_wal_foreign_keys_and_a_busy_timeout(app: Flask) -> None:
     with app.app_context():
         pragmas = {
             name: database.session().execute(text(f"PRAGMA {name}")).scalar()
@@ -203,7 +203,7 @@ def test_the_database_runs_as_it_should(app: Flask) -> None:
     assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 15_000}
 
 
-def test_many_writers_wait_for_each_other(app: Flask, uploader_id: int) -> None:
+def test_concurrent_writers_wait_for_each_other(app: Flask, uploader_id: int) -> None:
     errors: list[BaseException] = []
 
     def write() -> None:
@@ -224,14 +224,14 @@ def test_many_writers_wait_for_each_other(app: Flask, uploader_id: int) -> None:
         assert database.session().execute(text("SELECT count(*) FROM tokens")).scalar() == 120
 
 
-def test_a_read_sees_what_was_just_written(app: Flask, uploader_id: int) -> None:
+def test_a_read_sees_a_committed_write(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         assert len(exams.all_ids()) == 0
         store(uploader_id)
         assert len(exams.all_ids()) == 1
 
 
-def test_migrations_lead_to_the_tables_of_the_code(app: Flask) -> None:
+def test_migrations_create_the_schema_of_the_code(app: Flask) -> None:
     with app.app_context():
         assert migrate.is_current()
         with database.engine().connect() as connection:
@@ -278,7 +278,7 @@ def test_the_instance_folder_is_private(app: Flask) -> None:
     assert (Path(app.instance_path) / "secret-key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_table_made_anew_keeps_what_refers_to_it(app: Flask, uploader_id: int) -> None:
+def test_a_rebuilt_table_keeps_its_references(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         exam = store(uploader_id)
         tokens.create(users.by_name("reader"))

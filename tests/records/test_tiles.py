@@ -49,7 +49,7 @@ def level(client: FlaskClient, url: str, number: int, height: int, width: int) -
     return np.vstack(rows)
 
 
-def test_the_tiles_are_the_image_and_its_halves(client: FlaskClient, url: str) -> None:
+def test_tiles_have_each_level_of_the_pyramid(client: FlaskClient, url: str) -> None:
     about = client.get(url).json
     assert about and (about["width"], about["height"], about["levels"]) == (1037, 1300, 3)
     whole = level(client, url, 0, 1300, 1037).astype(float)
@@ -60,7 +60,7 @@ def test_the_tiles_are_the_image_and_its_halves(client: FlaskClient, url: str) -
     assert np.abs(last - by_area).mean() < 70
 
 
-def test_it_tells_windows_and_spacing(client: FlaskClient, url: str) -> None:
+def test_the_description_has_windows_and_spacing(client: FlaskClient, url: str) -> None:
     about = client.get(url).json
     assert about and about["spacing"] == [0.07, 0.07]
     assert [preset["name"] for preset in about["presets"]] == ["NORMAL", "HARDER", "Full range"]
@@ -70,7 +70,7 @@ def test_it_tells_windows_and_spacing(client: FlaskClient, url: str) -> None:
     assert unit * (preset["high"] - preset["low"]) == pytest.approx(9000 - 1)
 
 
-def test_tiles_travel_compressed_and_not_twice(client: FlaskClient, url: str) -> None:
+def test_tiles_are_compressed_and_cached_by_the_browser(client: FlaskClient, url: str) -> None:
     answer = client.get(f"{url}/0/0/0", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(answer.data) == client.get(f"{url}/0/0/0").data
@@ -79,7 +79,7 @@ def test_tiles_travel_compressed_and_not_twice(client: FlaskClient, url: str) ->
     assert client.get(f"{url}/0/0/0", headers=headers).status_code == 304
 
 
-def test_several_who_ask_at_once_wait_for_one_maker(
+def test_concurrent_requests_build_the_tiles_once(
     serving_app: Flask, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
@@ -96,14 +96,14 @@ def test_several_who_ask_at_once_wait_for_one_maker(
     assert made == [1]
 
 
-def test_what_a_crash_left_is_written_over(serving_app: Flask, client: FlaskClient, url: str) -> None:
+def test_an_incomplete_file_of_a_crash_is_replaced(serving_app: Flask, client: FlaskClient, url: str) -> None:
     left = folder(serving_app, url) / ".part-tiles-1.zip"
     left.write_bytes(b"half of it" * 10_000)
     assert client.get(url).status_code == 200
     assert not left.exists()
 
 
-def test_they_go_with_the_exam(serving_app: Flask, client: FlaskClient, url: str) -> None:
+def test_tiles_are_deleted_with_the_exam(serving_app: Flask, client: FlaskClient, url: str) -> None:
     assert client.get(url).status_code == 200
     assert (folder(serving_app, url) / "tiles-1.zip").is_file()
     client.post(deletion(url.rsplit("/", 3)[0]))
@@ -111,17 +111,17 @@ def test_they_go_with_the_exam(serving_app: Flask, client: FlaskClient, url: str
     assert client.get(url).status_code == 404
 
 
-def test_other_tiles_are_not_found(client: FlaskClient, url: str) -> None:
+def test_unknown_tiles_are_not_found(client: FlaskClient, url: str) -> None:
     for odd in ("/3/0/0", "/0/3/0", "/0/0/-1", "/x/0/0", "/0/0"):
         assert client.get(url + odd).status_code == 404
 
 
-def test_an_original_that_is_gone_is_said(serving_app: Flask, client: FlaskClient, url: str) -> None:
+def test_a_missing_original_is_reported(serving_app: Flask, client: FlaskClient, url: str) -> None:
     (folder(serving_app, url) / "original.dcm").unlink()
     assert client.get(url).status_code == 404
 
 
-def test_visitors_get_nothing(serving_app: Flask, url: str) -> None:
+def test_tiles_need_a_session(serving_app: Flask, url: str) -> None:
     visitor = serving_app.test_client()
     for address in (url, f"{url}/0/0/0"):
         assert visitor.get(address).status_code == 302

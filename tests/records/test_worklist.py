@@ -104,14 +104,14 @@ FILTERS = [
 ]
 
 
-def test_filters(filled: Flask) -> None:
+def test_filters_select_exams(filled: Flask) -> None:
     everything = worklist.page(Query("all"), per_page=100).items
     for query, fits in FILTERS:
         found = walk(query, 3)
         assert {exam.id for exam in found} == {exam.id for exam in everything if fits(exam)} and found
 
 
-def test_an_exam_that_somebody_else_has_open_is_not_the_next(filled: Flask) -> None:
+def test_an_exam_opened_by_a_colleague_is_skipped(filled: Flask) -> None:
     reader, colleague = users.by_name("reader"), users.by_name("colleague")
     first, second, third = worklist.page(Query()).items[:3]
     assert worklist.next_waiting(Query(), reader, first.id) == second.id
@@ -129,7 +129,7 @@ def test_an_exam_that_somebody_else_has_open_is_not_the_next(filled: Flask) -> N
     assert worklist.next_waiting(Query(), reader, last.id) == first.id  # from the beginning again
 
 
-def test_a_second_look_is_not_for_who_asked_for_it(filled: Flask) -> None:
+def test_a_second_look_goes_to_a_colleague(filled: Flask) -> None:
     reader, colleague = users.by_name("reader"), users.by_name("colleague")
     with database.writing() as current:
         current.execute(text("UPDATE exams SET assessor_id = :id WHERE status = 'second'"), {"id": reader.id})
@@ -138,13 +138,13 @@ def test_a_second_look_is_not_for_who_asked_for_it(filled: Flask) -> None:
     assert worklist.next_waiting(Query("second"), colleague) == first.id
 
 
-def test_the_previous_exam_is_the_one_before_in_the_order(filled: Flask) -> None:
+def test_the_previous_exam_follows_the_sort_order(filled: Flask) -> None:
     everything = [exam.id for exam in worklist.page(Query("all"), per_page=100).items]
     assert worklist.previous(Query(), everything[1]) == everything[0]
     assert worklist.previous(Query(), everything[0]) is None
 
 
-def test_pages_show_lists_filters_and_counts(filled: Flask, client: FlaskClient) -> None:
+def test_the_page_shows_lists_filters_and_counts(filled: Flask, client: FlaskClient) -> None:
     sign_in(client)
     page = client.get("/").text
     assert page.count("<tr") == 1 + len(worklist.page(Query(), per_page=100).items)
@@ -160,14 +160,14 @@ def test_pages_show_lists_filters_and_counts(filled: Flask, client: FlaskClient)
         assert answer.status_code == 400 and wrong.split("=")[0] in answer.text
 
 
-def test_the_end_of_time_is_a_day_like_any_other(filled: Flask, client: FlaskClient) -> None:
+def test_the_last_possible_date_is_accepted(filled: Flask, client: FlaskClient) -> None:
     sign_in(client)
     assert client.get("/?list=all&until=9999-12-31").status_code == 200
     exam = worklist.page(Query("all")).items[0]
     assert client.get(f"/exams/{exam.id}").status_code == 200
 
 
-def test_the_next_exam_is_found_behind_many_that_others_hold(filled: Flask) -> None:
+def test_the_next_exam_is_found_after_many_opened_by_others(filled: Flask) -> None:
     reader, colleague = users.by_name("reader"), users.by_name("colleague")
     waiting = worklist.page(Query(), per_page=100).items
     for exam in waiting[:-1]:
@@ -175,7 +175,7 @@ def test_the_next_exam_is_found_behind_many_that_others_hold(filled: Flask) -> N
     assert worklist.next_waiting(Query(), reader) == waiting[-1].id
 
 
-def test_a_patient_is_found_by_id_which_is_in_no_address(filled: Flask, client: FlaskClient) -> None:
+def test_a_patient_id_is_searched_without_appearing_in_the_url(filled: Flask, client: FlaskClient) -> None:
     sign_in(client, "auditor")
     known = Pseudonyms(filled.extensions["birads_site_key"]).patient(Identity(patient_id="4711"))
     with database.writing() as current:
@@ -188,7 +188,7 @@ def test_a_patient_is_found_by_id_which_is_in_no_address(filled: Flask, client: 
     assert "No exams found for" in answer.text and "nobody" not in answer.request.url
 
 
-def test_chosen_exams_are_exported(filled: Flask, client: FlaskClient) -> None:
+def test_selected_exams_are_exported(filled: Flask, client: FlaskClient) -> None:
     sign_in(client, "auditor")
     chosen = [exam.id for exam in worklist.page(Query("read")).items[:3]]
     with database.writing() as current:

@@ -63,7 +63,7 @@ def test_a_bundle_is_hashed_once_and_outside_of_the_write_lock(
     assert registry.current_name(folder) == name
 
 
-def test_the_counter_notices_a_lock(app: Flask, folder: Path, hashed: Counter[str]) -> None:
+def test_hashing_inside_a_write_lock_is_detected(app: Flask, folder: Path, hashed: Counter[str]) -> None:
     with (
         app.app_context(),
         database.writing() as current,

@@ -62,7 +62,7 @@ def wait_for_workers(log: Path, workers: int) -> str:
     return pytest.fail(log.read_text())
 
 
-def test_several_workers_print_one_token_and_a_restart_a_new_one(tmp_path: Path) -> None:
+def test_several_workers_print_one_set_up_token_and_a_restart_a_new_one(tmp_path: Path) -> None:
     instance, log = tmp_path / "instance", tmp_path / "log"
     assert flask(instance, "db", "upgrade").returncode == 0
     found = []
@@ -75,14 +75,14 @@ def test_several_workers_print_one_token_and_a_restart_a_new_one(tmp_path: Path)
     assert found[0] != found[1]
 
 
-def test_commands_print_no_token(tmp_path: Path) -> None:
+def test_commands_print_no_set_up_token(tmp_path: Path) -> None:
     flask(tmp_path, "db", "upgrade")
     result = flask(tmp_path, "routes")
     assert result.returncode == 0
     assert not TOKEN.search(result.stdout + result.stderr)
 
 
-def test_an_unprepared_database_is_told_in_the_log(tmp_path: Path) -> None:
+def test_an_unprepared_database_is_logged(tmp_path: Path) -> None:
     result = python(tmp_path, "import wsgi")
     assert "Run `flask db upgrade`" in result.stderr
     assert result.returncode == 0

@@ -87,11 +87,13 @@ def test_the_form_offers_every_head() -> None:
     assert list(HEADS) == list(OFFERED)
 
 
-def test_roots_are_parted_by_colons() -> None:
+def test_data_folders_are_separated_by_colons() -> None:
     assert read({"BIRADS_TRAINING_DATA_DIRS": "/a: /b:"}).training_data_dirs == (Path("/a"), Path("/b"))
 
 
-def test_a_folder_outside_is_refused_by_name(app: Flask, admin: FlaskClient, tmp_path: Path) -> None:
+def test_a_folder_outside_of_the_data_folders_is_refused(
+    app: Flask, admin: FlaskClient, tmp_path: Path
+) -> None:
     allowed = tmp_path / "allowed"
     inside = str(allowed / "hospital")
     with app.app_context():
@@ -118,12 +120,12 @@ def test_a_folder_outside_is_refused_by_name(app: Flask, admin: FlaskClient, tmp
         ({"test_share": "0.9"}, "between 0.05 and 0.5"),
     ],
 )
-def test_what_cannot_be_trained_is_said_on_the_form(admin: FlaskClient, change: dict, said: str) -> None:
+def test_invalid_settings_are_reported_on_the_form(admin: FlaskClient, change: dict, said: str) -> None:
     answer = admin.post("/admin/trainings", data={**FORM, **change})
     assert answer.status_code == 422 and said in answer.text.replace("&#39;", "'")
 
 
-def test_one_runs_at_a_time(app: Flask, admin: FlaskClient) -> None:
+def test_only_one_training_runs_at_a_time(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
         training = ended(app, None)
         lock = Path(app.instance_path) / "trainings" / "running"
@@ -139,7 +141,7 @@ def test_one_runs_at_a_time(app: Flask, admin: FlaskClient) -> None:
             training_runs.stop(training, "anna")
 
 
-def test_failed(app: Flask, admin: FlaskClient) -> None:
+def test_a_failed_training_is_shown_as_failed(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
         failed = ended(app, {"state": "failed", "reason": "There is no folder x."})
         standing = training_runs.standing(failed)
@@ -151,7 +153,9 @@ def test_failed(app: Flask, admin: FlaskClient) -> None:
         assert training_runs.standing(failed).resumable
 
 
-def test_failed_before_its_process_wrote_a_state(app: Flask, admin: FlaskClient) -> None:
+def test_a_training_that_failed_before_writing_a_state_is_shown_as_failed(
+    app: Flask, admin: FlaskClient
+) -> None:
     with app.app_context():
         failed = ended(app, None, log="ImportError: no TensorFlow")
         standing = training_runs.standing(failed)
@@ -159,7 +163,7 @@ def test_failed_before_its_process_wrote_a_state(app: Flask, admin: FlaskClient)
     assert "ImportError: no TensorFlow" in admin.get(f"/admin/trainings/{failed.id}").text
 
 
-def test_interrupted(app: Flask, admin: FlaskClient) -> None:
+def test_an_interrupted_training_is_shown_as_interrupted(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
         interrupted = ended(
             app, {"state": "interrupted", "reason": "Interrupted."}, log="Error: Out of memory."
@@ -170,7 +174,7 @@ def test_interrupted(app: Flask, admin: FlaskClient) -> None:
     assert "Resume" in admin.get(f"/admin/trainings/{interrupted.id}").text
 
 
-def test_finished(app: Flask, admin: FlaskClient) -> None:
+def test_a_finished_training_is_shown_as_finished(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
         # The log would have told another story.
         finished = ended(app, {"state": "finished", "reason": ""}, "taken", log="Error: no\n")
@@ -191,7 +195,7 @@ with progress.written_to(Path(sys.argv[1])), progress.steps("head", 9, "epoch") 
 """
 
 
-def test_running_until_its_process_is_killed(app: Flask, admin: FlaskClient) -> None:
+def test_a_training_is_running_until_its_process_is_killed(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
         training = ended(app, None)
         lock = Path(app.instance_path) / "trainings" / "running"
@@ -208,7 +212,7 @@ def test_running_until_its_process_is_killed(app: Flask, admin: FlaskClient) -> 
         assert json.loads(state_file.read_text())["state"] == "running"
 
 
-def test_trainings_of_versions_that_wrote_no_state(app: Flask, admin: FlaskClient) -> None:
+def test_trainings_of_earlier_versions_are_shown(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
         progress = {"task": "head", "part": "", "done": 3, "total": 9, "curves": {}}
         finished = ended(app, progress, "taken", "20260101-120000-000001", options={"traps": "no"})

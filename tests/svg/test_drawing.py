@@ -15,7 +15,7 @@ def test_axes_end_at_round_numbers(most: float, last: float) -> None:
     assert ticks[0][0] == 0 and ticks[-1][0] == pytest.approx(last) and 2 <= len(ticks) <= 6
 
 
-def test_a_line_plot_names_its_lines_and_escapes_what_it_is_given():
+def test_a_line_plot_labels_its_lines_and_escapes_text():
     axis = Axis("<x>", PERCENT)
     drawn = line_plot("<t>", [Line("<a>", [(0, 0), (1, 1)])], axis, axis, marks={"<m>": (0.5, 0.5)})
     assert drawn.startswith('<svg role="img"') and 'aria-label="&lt;t&gt;"' in drawn

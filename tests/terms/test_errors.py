@@ -36,7 +36,7 @@ def broken(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def test_an_unexpected_error_tells_nothing(broken: FlaskClient) -> None:
+def test_an_unexpected_error_reveals_no_details(broken: FlaskClient) -> None:
     for path in ("/fail", "/api/fail"):
         answer = broken.get(path)
         assert answer.status_code == 500
@@ -46,7 +46,7 @@ def test_an_unexpected_error_tells_nothing(broken: FlaskClient) -> None:
     assert answer.json["error"]
 
 
-def test_the_log_tells_where_but_not_what_was_in_the_file(
+def test_the_log_has_the_location_but_no_content_of_the_file(
     broken: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -62,13 +62,13 @@ def test_domain_errors_become_pages(broken: FlaskClient) -> None:
     assert "There is no such &lt;thing&gt;." in answer.text
 
 
-def test_a_full_disk_is_told_from_a_busy_database(broken: FlaskClient) -> None:
+def test_a_full_disk_and_a_busy_database_have_different_errors(broken: FlaskClient) -> None:
     answer = broken.get("/full")
     assert answer.status_code == 507
     assert "disk is full" in answer.text
 
 
-def test_a_wrong_address_is_a_page(app: Flask, client: FlaskClient) -> None:
+def test_an_unknown_address_gives_an_error_page(app: Flask, client: FlaskClient) -> None:
     make_user(app)
     sign_in(client)
     for path in ("/nothing", "/exams/" + "0" * 32):
@@ -78,7 +78,7 @@ def test_a_wrong_address_is_a_page(app: Flask, client: FlaskClient) -> None:
         assert "deleted" in answer.text
 
 
-def test_an_unprepared_database_is_told(config: dict[str, object]) -> None:
+def test_an_unprepared_database_is_reported(config: dict[str, object]) -> None:
     client = create_app(config).test_client()
     for path in ("/", "/login", "/setup"):
         answer = client.get(path)
@@ -88,7 +88,7 @@ def test_an_unprepared_database_is_told(config: dict[str, object]) -> None:
     assert (answer.status_code, "flask db upgrade" in answer.json["error"]) == (503, True)
 
 
-def test_another_host_s_name_is_refused_without_a_stack_in_the_log(
+def test_an_untrusted_host_is_refused_without_a_traceback_in_the_log(
     config: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     client = create_app({**config, "BIRADS_TRUSTED_HOSTS": "reader.hospital.example"}).test_client()

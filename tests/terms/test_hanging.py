@@ -10,7 +10,7 @@ def order(*views: tuple[str | None, str | None]) -> list[int]:
     return [image.position for image in hanging(images)]
 
 
-def test_right_beside_left_and_craniocaudal_first() -> None:
+def test_right_is_beside_left_and_craniocaudal_first() -> None:
     assert order(("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO")) == [2, 0, 3, 1]
 
 
@@ -18,7 +18,7 @@ def test_rarer_views_follow() -> None:
     assert order(("R", "XCCL"), ("L", "MLO"), ("R", "unheard of"), ("L", "CC")) == [3, 1, 0, 2]
 
 
-def test_what_is_not_stated_keeps_its_order_at_the_end() -> None:
+def test_images_without_a_view_are_last_in_their_order() -> None:
     assert order((None, None), (None, None), ("L", "CC"), (None, "CC")) == [2, 3, 0, 1]
 
 
@@ -32,16 +32,16 @@ def test_each_view_has_a_row_with_the_right_breast_on_the_left() -> None:
     assert rows(("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO")) == [(2, 0), (3, 1)]
 
 
-def test_a_breast_stays_on_its_side_where_the_other_is_missing() -> None:
+def test_a_breast_stays_on_its_side_if_the_other_is_missing() -> None:
     assert rows(("R", "CC"), ("L", "CC"), ("L", "MLO")) == [(0, 1), (None, 2)]
     assert rows(("R", "CC"), ("L", "MLO")) == [(0, None), (None, 1)]
 
 
-def test_several_of_one_view_and_those_of_no_side_take_rows_of_their_own() -> None:
+def test_repeated_views_and_images_without_side_have_rows_of_their_own() -> None:
     assert rows(("R", "CC"), ("R", "CC"), ("L", "CC"), (None, "CC")) == [(0, 2), (1, None), (3, None)]
 
 
-def test_one_breast_or_unknown_sides_fill_both_places() -> None:
+def test_one_breast_or_unknown_sides_fill_both_columns() -> None:
     assert rows(("R", "MLO"), ("R", "CC")) == [(1, 0)]
     assert rows((None, None), (None, None), (None, None)) == [(0, 1), (2, None)]
     assert rows(("L", "CC")) == [(0, None)]

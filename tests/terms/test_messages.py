@@ -77,19 +77,19 @@ def odd(_odd_texts: None) -> Message:
     return msg("looks-odd", reason=msg("noise"))
 
 
-def test_a_message_is_english_text(odd: Message) -> None:
+def test_a_message_is_its_english_text(odd: Message) -> None:
     assert odd == "This looks odd: it is noise."
     assert json.dumps([odd]) == '["This looks odd: it is noise."]'
     assert join(["One.", "2% are enough."]) == "One. 2% are enough."
     assert join([odd, msg("picture-empty")], lines=True) == f"{odd}\n{EMPTY}"
 
 
-def test_a_text_without_values_may_hold_a_per_cent_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_without_values_may_contain_a_per_cent_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TEXTS, "enough", "2% are enough.")
     assert msg("enough") == "2% are enough."
 
 
-def test_an_unknown_code_is_refused_in_the_program_and_shown_where_it_is_stored() -> None:
+def test_an_unknown_code_is_refused_in_code_and_shown_if_stored() -> None:
     with pytest.raises(KeyError, match="no-such-code"):
         msg("no-such-code")
     assert Message("no-such-code", {}) == "no-such-code"
@@ -97,14 +97,12 @@ def test_an_unknown_code_is_refused_in_the_program_and_shown_where_it_is_stored(
 
 
 @pytest.mark.parametrize("text", ["%(height)d pixels.", "%(width)q pixels.", "100% of %(width)d pixels."])
-def test_a_text_that_does_not_fit_stored_values_hides_none(
-    text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stored_values_without_a_placeholder_are_shown(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TEXTS, "noise", text)
     assert Message("noise", {"width": 3}) == "noise (width: 3)"
 
 
-def test_a_copy_is_a_message_too(odd: Message) -> None:
+def test_a_copied_message_stays_a_message(odd: Message) -> None:
     for again in (copy.deepcopy(odd), pickle.loads(pickle.dumps(odd))):
         assert (again, again.code, again.values) == (odd, odd.code, odd.values)
 
@@ -117,7 +115,7 @@ def test_an_error_keeps_its_message() -> None:
     assert TooManyAttempts(90).message.values == {"minutes": 2}
 
 
-def test_a_refusal_keeps_those_of_all_files(app: Flask, odd: Message) -> None:
+def test_a_refusal_keeps_the_messages_of_all_files(app: Flask, odd: Message) -> None:
     refusal = IntakeRefused(
         [FileProblem("one.png", odd, UnreadableImage), FileProblem("", msg("picture-empty"), UnreadableImage)]
     )
@@ -128,7 +126,7 @@ def test_a_refusal_keeps_those_of_all_files(app: Flask, odd: Message) -> None:
         )
 
 
-def test_what_no_catalogue_has_stays_as_it_is(
+def test_text_outside_of_the_catalogue_is_unchanged(
     app: Flask, odd: Message, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TEXTS, "new", "New: %(reason)s.")
@@ -152,7 +150,7 @@ def stored(app: Flask, odd: Message) -> Flask:
     return app
 
 
-def test_the_database_gives_messages_back(stored: Flask, odd: Message) -> None:
+def test_messages_are_read_back_from_the_database(stored: Flask, odd: Message) -> None:
     with stored.app_context():
         exam = exams.get(EXAM)
         first, second, third = exam.images[0].warnings
@@ -162,7 +160,7 @@ def test_the_database_gives_messages_back(stored: Flask, odd: Message) -> None:
         assert exam.failure.values == {"1": odd, "2": EMPTY}
 
 
-def test_no_text_is_stored(stored: Flask) -> None:
+def test_the_database_stores_codes_not_texts(stored: Flask) -> None:
     with stored.app_context():
         warnings, failure = (
             session()
@@ -195,7 +193,9 @@ def test_rows_of_plain_text_stay_readable(stored: Flask) -> None:
         assert (exam.failure, exam.images[0].warnings) == ("It was cut off.", ["It is small."])
 
 
-def test_pages_speak_the_readers_language_and_the_api_english(stored: Flask, client: FlaskClient) -> None:
+def test_pages_are_in_the_reader_s_language_and_the_api_in_english(
+    stored: Flask, client: FlaskClient
+) -> None:
     sign_in(client)
     page = client.get(f"/exams/{EXAM}", headers=GERMAN).text
     for german in (
@@ -221,9 +221,7 @@ def test_errors_are_translated_too(stored: Flask, client: FlaskClient) -> None:
     assert answer.json["error"] == "This exam does not exist. It may have been deleted."
 
 
-def test_what_is_wrong_with_a_file_is_translated_and_its_name_is_not(
-    stored: Flask, client: FlaskClient
-) -> None:
+def test_a_file_s_problem_is_translated_and_its_name_is_not(stored: Flask, client: FlaskClient) -> None:
     sign_in(client)
     damaged = {"files": [(io.BytesIO(b"PK\x03\x04"), "<b>it is noise.zip")]}
     answer = client.post("/upload", data=damaged, headers=GERMAN)
@@ -296,7 +294,7 @@ def test_every_code_of_the_catalogue_is_used() -> None:
     assert not set(TEXTS) - set(ODD) - used
 
 
-def test_codes_are_short_lower_case_words_and_stand_once() -> None:
+def test_codes_are_unique_lower_case_words() -> None:
     tables = [
         account_texts.ACCOUNT,
         dicom_texts.DICOM,
@@ -325,12 +323,12 @@ def test_codes_are_short_lower_case_words_and_stand_once() -> None:
         "raise NotFound(msg('archive-damaged'))",
     ],
 )
-def test_it_catches_one_that_has_none(source: str) -> None:
+def test_the_check_finds_an_error_without_a_message(source: str) -> None:
     assert list(_offences(ast.parse(source), {"NotFound"}))
 
 
 @pytest.mark.parametrize(
     "source", ["raise NotFound(msg('archive-damaged', name=name))", "raise NotFound(error.message)"]
 )
-def test_it_lets_the_right_way_pass(source: str) -> None:
+def test_the_check_accepts_a_message(source: str) -> None:
     assert not list(_offences(ast.parse(source), {"NotFound"}))

@@ -39,7 +39,9 @@ def flask(runner: FlaskCliRunner, folder: Path):
 
 @pytest.mark.parametrize("network", ["vgg16", pytest.param("vgg19", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ["openvino", pytest.param("tensorflow", marks=pytest.mark.slow)])
-def test_a_frozen_network_gives_what_keras_gives(network: str, engine: str, weights: Path, tmp_path) -> None:
+def test_a_frozen_network_gives_the_values_of_keras(
+    network: str, engine: str, weights: Path, tmp_path
+) -> None:
     model = keras_backbone(network, weights / f"{network}.weights.h5", 64)
     path = tmp_path / "backbone.pb"
     path.write_bytes(freeze_backbone(model, 64))
@@ -51,7 +53,9 @@ def test_a_frozen_network_gives_what_keras_gives(network: str, engine: str, weig
 
 
 @pytest.mark.slow
-def test_vgg_trains_serves_and_explains(flask, folder: Path, phantoms: Path, weights: Path) -> None:
+def test_vgg_is_trained_and_predicts_with_heat_maps(
+    flask, folder: Path, phantoms: Path, weights: Path
+) -> None:
     options = ("--classes", "1,3", "--epochs", "3", "--no-sanity-checks", "--head", "conv-transformer")
     file = str(weights / "vgg16.weights.h5")
     output = flask(
@@ -69,14 +73,14 @@ def test_vgg_trains_serves_and_explains(flask, folder: Path, phantoms: Path, wei
     assert answer.maps["3"].shape == (7, 7) and np.isfinite(answer.maps["3"]).all()
 
 
-def test_vgg_has_no_shipped_weights(flask, phantoms: Path) -> None:
+def test_vgg_has_no_demonstration_weights(flask, phantoms: Path) -> None:
     output = flask("train", "--data", str(phantoms), "--name", "mine", "--backbone", "vgg19", status=1)
     assert (
         "The demonstration model has no vgg19 weights" in output and "--backbone-weights imagenet" in output
     )
 
 
-def test_an_unknown_network_names_those_there_are() -> None:
+def test_the_error_for_an_unknown_network_lists_the_networks() -> None:
     with pytest.raises(ModelError, match=f"{', '.join(BACKBONES)}.*'vgg17'"):
         keras_backbone("vgg17", None)
 

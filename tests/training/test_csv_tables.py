@@ -58,7 +58,7 @@ def images(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(name.encode())
 
 
-def test_a_label_table_in_every_form(tmp_path: Path, written: Writer) -> None:
+def test_a_label_table_is_read_in_every_format(tmp_path: Path, written: Writer) -> None:
     images(tmp_path, "ä/1.png", "ä/2.png", "b/3.png", "b/4.png")
     rows = [
         ["image_path", "BI-RADS category", "Patient ID"],
@@ -77,7 +77,7 @@ def test_a_label_table_in_every_form(tmp_path: Path, written: Writer) -> None:
     assert any("4 patient IDs" in note and "merged into 2" in note for note in found.notes)
 
 
-def test_a_patient_table_in_every_form(tmp_path: Path, written: Writer) -> None:
+def test_a_patient_table_is_read_in_every_format(tmp_path: Path, written: Writer) -> None:
     images(tmp_path, "1/ä.png", "1/b.png", "4/c.png", "4/d.png")
     rows = [
         ["File name", "Patient ID"],
@@ -92,7 +92,7 @@ def test_a_patient_table_in_every_form(tmp_path: Path, written: Writer) -> None:
     assert any("2 patient IDs" in note and "merged into 1" in note for note in found.notes)
 
 
-def test_an_outcome_table_in_every_form(app: Flask, written: Writer) -> None:
+def test_an_outcome_table_is_read_in_every_format(app: Flask, written: Writer) -> None:
     make_user(app)
     exam = store_signed_exam(app, "4")
     rows = [["Exam ID", "Seite", "Outcome", "Date"], [exam, "links", "bösartig", "2026-03-20"]]
@@ -109,7 +109,7 @@ def test_an_outcome_table_in_every_form(app: Flask, written: Writer) -> None:
 
 
 @pytest.mark.parametrize(("reason", "content"), BROKEN.items(), ids=BROKEN)
-def test_a_broken_table_is_named_with_the_reason(
+def test_a_broken_table_is_reported_with_the_reason(
     app: Flask, tmp_path: Path, reason: str, content: bytes
 ) -> None:
     table = tmp_path / "labels.csv"
@@ -126,7 +126,7 @@ def test_a_broken_table_is_named_with_the_reason(
     assert reason in problem.message
 
 
-def test_other_tables_beside_the_images_are_noted(tmp_path: Path) -> None:
+def test_other_tables_in_the_image_folder_are_reported(tmp_path: Path) -> None:
     images(tmp_path, "1/a.png", "1/b.png", "2/a.png", "2/b.png")
     (tmp_path / "devices.csv").write_text("device,room\nA,1\n")
     assert listing(tmp_path).notes == ("devices.csv is not used: it has no columns path and patient.",)
@@ -141,7 +141,7 @@ def test_an_image_with_two_patients_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
 @pytest.mark.parametrize("listed", ["NFC", "NFD"])
-def test_file_names_are_compared_in_one_unicode_form(tmp_path: Path, stored: str, listed: str) -> None:
+def test_file_names_are_compared_in_nfc(tmp_path: Path, stored: str, listed: str) -> None:
     names = ["Müller/ö.png", "Müller/é.png", "b/ü.png", "b/å.png"]
     images(tmp_path, *(unicodedata.normalize(stored, name) for name in names))
     table = tmp_path / "labels.csv"
@@ -152,7 +152,7 @@ def test_file_names_are_compared_in_one_unicode_form(tmp_path: Path, stored: str
 
 
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
-def test_patients_are_found_in_either_unicode_form(tmp_path: Path, stored: str) -> None:
+def test_patients_are_found_in_nfc_and_nfd(tmp_path: Path, stored: str) -> None:
     names = ["1/ä.png", "1/ö.png", "4/ü.png", "4/å.png"]
     images(tmp_path, *(unicodedata.normalize(stored, name) for name in names))
     other = {"NFC": "NFD", "NFD": "NFC"}[stored]
@@ -171,7 +171,7 @@ def test_patients_are_found_in_either_unicode_form(tmp_path: Path, stored: str) 
         ("４", "4"), ("  BIRADS_2 ", "2"), ("4 suspicious", "4"), ("2, gutartig", "2"),
     ],
 )  # fmt: skip
-def test_categories_as_people_write_them(text: str, category: str) -> None:
+def test_common_spellings_of_categories_are_read(text: str, category: str) -> None:
     assert parse_category(text) == category
 
 
@@ -198,7 +198,7 @@ def test_text_that_is_not_one_category_is_refused(text: str) -> None:
     assert parse_category(text) is None
 
 
-def test_sides_and_patient_ids_as_people_write_them() -> None:
+def test_common_spellings_of_sides_and_patient_ids_are_read() -> None:
     assert [parse_side(text) for text in ("L", "left", "Left breast", "rechts", "R.", "B", "")] == [
         "L", "L", "L", "R", "R", None, None,
     ]  # fmt: skip

@@ -34,12 +34,12 @@ def fill(folder: Path, *names: str) -> None:
         ("0", "0"),
     ],
 )
-def test_it_understands_the_ways_people_name_a_category(folder: str, category: str) -> None:
+def test_common_folder_names_are_recognised_as_categories(folder: str, category: str) -> None:
     assert parse_category(folder) == category
 
 
 @pytest.mark.parametrize("folder", ["normal", "Birads7", "Birads", "44", "Birads1 old", "1-2", "D"])
-def test_other_names_are_no_category(folder: str) -> None:
+def test_other_folder_names_are_not_categories(folder: str) -> None:
     assert parse_category(folder) is None
 
 
@@ -50,7 +50,7 @@ def test_an_unknown_folder_is_named(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_folders_of_one_category_are_joined_and_tables_are_no_images(tmp_path: Path) -> None:
+def test_folders_of_one_category_are_joined_and_tables_ignored(tmp_path: Path) -> None:
     fill(tmp_path / "4A", "P1_L_DM_CC.jpg", "notes.txt", ".hidden")
     fill(tmp_path / "4B" / "deeper", "P2_L_DM_CC.jpg")
     fill(tmp_path / "Birads1", "P3_L_DM_CC.jpg", "P3_R_DM_CC.jpg")
@@ -72,11 +72,11 @@ def test_folders_of_one_category_are_joined_and_tables_are_no_images(tmp_path: P
         ("ABC123456.png", None),
     ],
 )
-def test_it_reads_the_patient_from_known_file_names(name: str, patient: str | None) -> None:
+def test_patients_are_read_from_known_file_names(name: str, patient: str | None) -> None:
     assert from_name(name) == patient
 
 
-def test_a_table_tells_patients_where_names_do_not(tmp_path: Path) -> None:
+def test_a_table_gives_patients_that_file_names_do_not(tmp_path: Path) -> None:
     fill(tmp_path / "1", "a.png", "b.png")
     fill(tmp_path / "5", "a.png", "c.png")
     (tmp_path / "truth.csv").write_text(
@@ -87,14 +87,14 @@ def test_a_table_tells_patients_where_names_do_not(tmp_path: Path) -> None:
     assert all(example.known for example in found.examples)
 
 
-def test_a_bare_name_that_means_two_patients_tells_nothing(tmp_path: Path) -> None:
+def test_an_ambiguous_file_name_gives_no_patient(tmp_path: Path) -> None:
     fill(tmp_path / "1", "a.png", "b.png")
     fill(tmp_path / "5" / "x", "a.png", "b.png")
     (tmp_path / "t.csv").write_text("file,patient\nold/1/a.png,Anna\nold/5/a.png,Berta\n", "utf-8")
     assert not any(example.known for example in read_folder(tmp_path).examples)
 
 
-def test_the_dicom_header_tells_the_patient(tmp_path: Path) -> None:
+def test_the_dicom_header_gives_the_patient(tmp_path: Path) -> None:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -123,9 +123,7 @@ def test_the_dicom_header_tells_the_patient(tmp_path: Path) -> None:
         ({"Birads1": ["a.png", "b.png"], "Birads2": ["c.png"]}, "Category 2 has 1 image"),
     ],
 )
-def test_too_little_to_learn_from_is_refused(
-    tmp_path: Path, folders: dict[str, list[str]], message: str
-) -> None:
+def test_too_few_images_are_refused(tmp_path: Path, folders: dict[str, list[str]], message: str) -> None:
     for folder, names in folders.items():
         fill(tmp_path / folder, *names)
     with pytest.raises(DatasetError, match=message):

@@ -36,7 +36,7 @@ def resaved(path: Path, target: Path) -> None:
     cv2.imwrite(str(target), (picture * 0.95).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
-def test_a_sound_set(check, phantoms: Path) -> None:
+def test_a_valid_set_has_no_problems(check, phantoms: Path) -> None:
     output, report = check(phantoms)
     assert "40 images of 10 patients" in output and "This data set can be trained on" in output
     assert sum(report["counts"].values()) == report["images"] == 40
@@ -44,7 +44,7 @@ def test_a_sound_set(check, phantoms: Path) -> None:
     assert not report["copies"] and not report["near"]
 
 
-def test_copies_and_near_copies_are_found_and_told_across_patients(check, copies: Path) -> None:
+def test_duplicates_and_near_duplicates_are_reported_across_patients(check, copies: Path) -> None:
     one, two, *_ = sorted((copies / "Birads1").glob("PH*"))
     shutil.copy(one, copies / "Birads1" / "PH9001_L_CC.png")
     resaved(two, copies / "Birads5" / "PH9002_L_CC.jpg")
@@ -57,7 +57,7 @@ def test_copies_and_near_copies_are_found_and_told_across_patients(check, copies
     assert "1 groups of identical or nearly identical images have different categories" in output
 
 
-def test_files_that_cannot_be_used_are_listed(check, copies: Path) -> None:
+def test_unusable_files_are_listed(check, copies: Path) -> None:
     (copies / "Birads1" / "PH9999_L_CC.png").write_bytes(b"")
     (copies / "Birads2" / "PH9998_L_CC.dcm").write_text("no picture")
     output, report = check(copies)
@@ -65,7 +65,7 @@ def test_files_that_cannot_be_used_are_listed(check, copies: Path) -> None:
     assert "2 files that cannot be used" in output
 
 
-def test_unknown_patients_are_said_loudly_until_a_pattern_tells_them(check, copies: Path) -> None:
+def test_unknown_patients_cause_a_warning_until_a_pattern_is_given(check, copies: Path) -> None:
     (copies / "truth.csv").unlink()
     for path in sorted(copies.glob("*/*.png")):
         path.rename(path.with_name(f"scan-{path.stem[2:6]}-{path.stem[7:]}.png"))
@@ -85,7 +85,7 @@ def test_categories_too_small_for_smote_are_named(check, copies: Path) -> None:
     assert "3" not in report["small"]
 
 
-def test_what_training_refuses_has_status_1(check, copies: Path) -> None:
+def test_a_set_that_training_refuses_gives_exit_status_1(check, copies: Path) -> None:
     table = copies / "labels.csv"
     names = [path.relative_to(copies).as_posix() for path in sorted(copies.glob("*/*.png"))]
     rows = [f"{name},{name[6]}" for name in names]
@@ -100,7 +100,7 @@ def test_what_training_refuses_has_status_1(check, copies: Path) -> None:
     assert "no images of category 6" in output
 
 
-def test_a_set_of_nothing_but_damaged_files_is_refused(check, tmp_path: Path) -> None:
+def test_a_set_of_damaged_files_only_is_refused(check, tmp_path: Path) -> None:
     for category in "12":
         (tmp_path / "bad" / category).mkdir(parents=True)
         for number in range(2):
@@ -108,7 +108,7 @@ def test_a_set_of_nothing_but_damaged_files_is_refused(check, tmp_path: Path) ->
     assert "None of the 4 files can be used" in check(tmp_path / "bad", status=1)[0]
 
 
-def test_other_pictures_are_not_near_and_banding_misses_none_that_is(phantoms: Path) -> None:
+def test_banding_finds_exactly_the_near_duplicates(phantoms: Path) -> None:
     paths = sorted(phantoms.glob("*/*.png"))[:12]
     pictures = [preprocess.prepare(decode(path.read_bytes(), path.name), 224).grey for path in paths]
     looks = np.array([np.frombuffer(compute(grey), np.uint8) for grey in pictures])
@@ -120,7 +120,7 @@ def test_other_pictures_are_not_near_and_banding_misses_none_that_is(phantoms: P
         assert list(near_pairs(np.vstack([looks, np.packbits(other)]))) == [(0, 12, flips)]
 
 
-def test_near_copies_are_found_among_a_hundred_thousand_pictures() -> None:
+def test_near_duplicates_are_found_among_a_hundred_thousand_images() -> None:
     """A tenth of the pictures agree in a band, as low frequencies of mammograms do."""
     rng = np.random.default_rng(0)
     looks = rng.integers(0, 256, (100_000, 32), np.uint8)

@@ -32,15 +32,15 @@ def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0)
     )
 
 
-def test_the_peak_lies_where_the_map_of_the_named_category_is_highest() -> None:
+def test_the_peak_is_that_of_the_predicted_category_s_heat_map() -> None:
     assert peak_cell(answer(2, 6)) == Box(30, 80, 10, 10)
 
 
-def test_a_mirrored_map_is_mirrored_back() -> None:
+def test_the_heat_map_of_a_mirrored_image_is_mirrored_back() -> None:
     assert peak_cell(answer(2, 6, flipped=True)) == Box(30, 20, 10, 10)
 
 
-def test_a_flat_map_points_nowhere() -> None:
+def test_a_heat_map_of_zeros_has_no_peak() -> None:
     assert peak_cell(answer(0, 0, height=0)) is None
 
 
@@ -63,14 +63,16 @@ def test_both_figures_have_to_reach_their_thresholds(f1: float, overlap: float, 
     assert CheckResult(f1, overlap, 400, 240).passed is passed
 
 
-def test_an_unknown_head_is_named_before_anything_is_drawn(app: Flask, runner: FlaskCliRunner) -> None:
+def test_an_unknown_head_is_refused_before_phantoms_are_drawn(app: Flask, runner: FlaskCliRunner) -> None:
     register(app)
     result = runner.invoke(args=["end-to-end-check", "--head", "forest"])
     assert result.exit_code == 1 and "--head has to be one of" in result.output
     assert "Writing phantoms" not in result.output
 
 
-def test_too_few_patients_prove_nothing(app: Flask, runner: FlaskCliRunner, folder: Path) -> None:
+def test_the_command_prints_the_figures_and_writes_no_model(
+    app: Flask, runner: FlaskCliRunner, folder: Path
+) -> None:
     result = runner.invoke(args=["end-to-end-check", "--train-patients", "10", "--test-patients", "5"])
     assert "Macro F1 on held-out patients (20 images)" in result.output, result.output
     assert result.exit_code == (0 if "Check passed." in result.output else 1)

@@ -27,7 +27,7 @@ def answers(seed: int, count: int = 90, classes: int = 4) -> tuple[np.ndarray, n
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_figures_are_those_of_scikit_learn(seed: int) -> None:
+def test_figures_equal_those_of_scikit_learn(seed: int) -> None:
     logits, labels = answers(seed)
     named = logits.argmax(axis=1)
     found = evaluate(softmax(logits), softmax(logits, 2), labels, [str(n) for n in range(90)], "1345")
@@ -47,7 +47,7 @@ def test_figures_are_those_of_scikit_learn(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_recalls_and_areas_of_categories_are_those_of_scikit_learn(seed: int) -> None:
+def test_recall_and_auc_per_category_equal_those_of_scikit_learn(seed: int) -> None:
     logits, labels = answers(seed)
     probabilities = np.round(softmax(logits), 1)  # so that there are ties
     found = evaluate(probabilities, probabilities, labels, [str(n // 3) for n in range(90)], "1345")
@@ -59,7 +59,7 @@ def test_recalls_and_areas_of_categories_are_those_of_scikit_learn(seed: int) ->
         assert area.low < area.value < area.high <= 1
 
 
-def test_the_interval_of_an_area_is_that_of_samples_drawn_one_by_one() -> None:
+def test_the_interval_of_an_auc_equals_that_of_individual_samples() -> None:
     logits, labels = answers(7)
     patients = [str(n // 3) for n in range(90)]
     probabilities = softmax(logits)
@@ -70,7 +70,7 @@ def test_the_interval_of_an_area_is_that_of_samples_drawn_one_by_one() -> None:
     assert (found.low, found.high) == pytest.approx(slow, abs=0.03)
 
 
-def test_the_audit_by_hand() -> None:
+def test_screening_figures_equal_a_manual_calculation() -> None:
     named = np.array([0, 0, 2, 1, 2, 3, 3, 1, 2, 0])
     labels = np.array([0, 0, 0, 1, 1, 2, 3, 3, 2, 1])
     found = evaluate(np.eye(4)[named], np.eye(4)[named], labels, [str(n) for n in range(10)], "1345")
@@ -80,7 +80,7 @@ def test_the_audit_by_hand() -> None:
     )
 
 
-def test_what_cannot_be_counted_is_left_out() -> None:
+def test_undefined_figures_are_omitted() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1]])
     found = evaluate(probabilities, probabilities, np.array([0, 1, 1]), list("abc"), "123")
     assert set(found.recall_of) == set(found.auc_of) == {"1", "2"}
@@ -100,7 +100,7 @@ def test_the_top_of_the_file_has_the_documented_keys() -> None:
     assert found["images"] == found["patients"] == 90
 
 
-def test_a_category_that_does_not_occur_does_not_count() -> None:
+def test_an_absent_category_is_ignored() -> None:
     matrix = np.zeros((1, 3, 3))
     matrix[0, 0, 0], matrix[0, 2, 2] = 3, 5
     found = measures(matrix)
@@ -129,7 +129,7 @@ def test_intervals_are_wider_when_the_images_come_from_fewer_patients() -> None:
     assert width([str(n // 6) for n in range(90)]) > 1.5 * width([str(n) for n in range(90)])
 
 
-def test_calibration_error_and_brier_score_by_hand() -> None:
+def test_ece_and_brier_score_equal_a_manual_calculation() -> None:
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     found = calibration_of(probabilities, np.array([0, 1, 1, 1]))
     # Bin 0.9 holds two images, one right; the others stand alone.
@@ -150,7 +150,7 @@ def test_an_overconfident_head_is_calibrated() -> None:
     assert sum(bin.images for bin in after.bins) == 1000
 
 
-def test_the_operating_curve_is_that_of_scikit_learn() -> None:
+def test_the_roc_curve_equals_that_of_scikit_learn() -> None:
     logits, labels = answers(9)
     probabilities = softmax(logits)
     found = evaluate(probabilities, probabilities, labels, [str(n) for n in range(90)], "1345")
@@ -164,7 +164,7 @@ def test_the_operating_curve_is_that_of_scikit_learn() -> None:
     assert curve.sensitivity[-1] == 1 and len(curve.thresholds) > 20
 
 
-def test_areas_of_many_images_are_those_of_scikit_learn() -> None:
+def test_the_auc_of_many_images_equals_that_of_scikit_learn() -> None:
     logits, labels = answers(2, count=20000)
     probabilities = softmax(logits)
     found = evaluate(probabilities, probabilities, labels, np.arange(20000) // 4, "1345", replicates=20)
@@ -172,7 +172,7 @@ def test_areas_of_many_images_are_those_of_scikit_learn() -> None:
     assert len(found.curve_of["4"].thresholds) == 101
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_intervals_have_nominal_coverage() -> None:
     rng, held = np.random.default_rng(0), 0
     for trial in range(200):
         of_patient = rng.random(60) < 0.7

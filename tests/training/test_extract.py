@@ -35,7 +35,9 @@ def extracted(data: Dataset, backbone: Extractor, tiny_models: Path):
     return run
 
 
-def test_it_works(extracted, data: Dataset, backbone: Extractor, tmp_path: Path) -> None:
+def test_features_are_extracted_and_cached(
+    extracted, data: Dataset, backbone: Extractor, tmp_path: Path
+) -> None:
     first, second = (extracted(tmp_path, DenseHead()) for _ in range(2))
     assert first.array.shape == (8, 4096) and first.map_shape == (7, 7, 2048) and not first.rejected
     assert (first.cached, second.cached) == (0, 8)
@@ -46,7 +48,7 @@ def test_it_works(extracted, data: Dataset, backbone: Extractor, tmp_path: Path)
     assert np.allclose(first.array[7:8], expected, atol=2e-3, rtol=2e-3)
 
 
-def test_pooled_rows_come_from_whole_maps_where_these_are_kept(extracted, tmp_path: Path) -> None:
+def test_pooled_rows_are_computed_from_stored_maps(extracted, tmp_path: Path) -> None:
     """Whole maps are no use the other way round: pooling cannot be undone."""
     whole = extracted(tmp_path / "one", CnnLstmHead())
     assert whole.cached == 0 and whole.array.shape == (8, 7 * 7 * 2048)
@@ -57,7 +59,7 @@ def test_pooled_rows_come_from_whole_maps_where_these_are_kept(extracted, tmp_pa
     assert again.cached == 0 and (np.asarray(again.array) == np.asarray(whole.array)).all()
 
 
-def test_a_file_that_is_as_it_was_is_not_read_again(data, tmp_path, monkeypatch) -> None:
+def test_an_unchanged_file_is_not_read_again(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(loader, "_SETTLED_S", 0)
     first = list(ImageLoader(tmp_path).load(data.examples))
     with monkeypatch.context() as patch:
@@ -65,7 +67,7 @@ def test_a_file_that_is_as_it_was_is_not_read_again(data, tmp_path, monkeypatch)
         assert list(ImageLoader(tmp_path).load(data.examples)) == first
 
 
-def test_a_file_that_was_changed_just_now_is_read_again(data, tmp_path, monkeypatch) -> None:
+def test_a_recently_changed_file_is_read_again(data, tmp_path, monkeypatch) -> None:
     """Its times may be too coarse to tell the next change."""
     monkeypatch.setattr(loader, "_SETTLED_S", 1e9)
     first = list(ImageLoader(tmp_path).load(data.examples[:2]))
@@ -75,7 +77,7 @@ def test_a_file_that_was_changed_just_now_is_read_again(data, tmp_path, monkeypa
     assert sorted(read) == sorted(example.path for example in data.examples[:2])
 
 
-def test_other_content_is_noticed_though_size_and_time_are_the_same(data, tmp_path, monkeypatch) -> None:
+def test_changed_content_is_noticed_with_equal_size_and_time(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(loader, "_SETTLED_S", 0)
     path = tmp_path / data.examples[0].path.name
     content = data.examples[0].path.read_bytes()

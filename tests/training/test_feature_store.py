@@ -42,7 +42,7 @@ def is_whole(store: FeatureStore, numbers: list[int]) -> bool:
     return bool((np.asarray(rows) == np.stack([row(number) for number in numbers])).all())
 
 
-def test_it_works(tmp_path: Path) -> None:
+def test_stored_rows_are_read_back(tmp_path: Path) -> None:
     fill(tmp_path, range(250))
     store = FeatureStore(tmp_path, WIDTH, FILE_BYTES)
     assert store.holds(digest(249)) and not store.holds(digest(250))
@@ -53,7 +53,7 @@ def test_it_works(tmp_path: Path) -> None:
         store.get([digest(250)])
 
 
-def test_rows_are_taken_as_from_an_array(tmp_path: Path) -> None:
+def test_rows_are_indexed_like_an_array(tmp_path: Path) -> None:
     rows = fill(tmp_path, range(250)).get([digest(number) for number in range(250)])
     whole = np.stack([row(number) for number in range(250)]).astype(np.float16)
     assert len(rows) == 250 and rows.shape == whole.shape and rows.size == whole.size
@@ -76,7 +76,7 @@ def test_rows_are_taken_as_from_an_array(tmp_path: Path) -> None:
     assert np.asarray(joined, np.float32).dtype == np.float32
 
 
-def test_what_is_there_stays_and_a_copy_counts_once(tmp_path: Path) -> None:
+def test_stored_rows_are_kept_and_duplicates_stored_once(tmp_path: Path) -> None:
     store = fill(tmp_path, range(10))
     numbers = [9, 10, 10, 11, 3]
     store.add([digest(number) for number in numbers], np.stack([row(number + 1) for number in numbers]))
@@ -85,7 +85,7 @@ def test_what_is_there_stays_and_a_copy_counts_once(tmp_path: Path) -> None:
     assert sum(file.stat().st_size for file in tmp_path.glob("rows-*")) == 12 * WIDTH * 2
 
 
-def test_a_row_without_its_digest_is_written_anew(tmp_path: Path) -> None:
+def test_a_row_without_a_digest_is_rewritten(tmp_path: Path) -> None:
     """As a kill leaves it between the row and the index: half a row, that does not count."""
     fill(tmp_path, range(10))
     with (tmp_path / "rows-00000.f16").open("ab") as stream:
@@ -110,7 +110,7 @@ def held(store: FeatureStore, numbers: range) -> list[int]:
     return [number for number in numbers if store.holds(digest(number))]
 
 
-def test_two_trainings_write_at_once_and_one_is_killed_again_and_again(tmp_path: Path) -> None:
+def test_concurrent_writers_survive_repeated_kills(tmp_path: Path) -> None:
     """The one that is killed starts over and over; the other, on some of the same images, finishes."""
     other = writer(tmp_path, 500, 900)
     store = FeatureStore(tmp_path, WIDTH, FILE_BYTES)
@@ -128,7 +128,7 @@ def test_two_trainings_write_at_once_and_one_is_killed_again_and_again(tmp_path:
     assert is_whole(fill(tmp_path, range(1000), batch=100), list(range(1000)))
 
 
-def test_a_damaged_index_is_named(tmp_path: Path) -> None:
+def test_a_damaged_index_is_reported(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite").write_bytes(b"no database, but long enough to be taken for one" * 100)
     with pytest.raises(OSError, match=r"delete it to begin anew.*index\.sqlite"):
         FeatureStore(tmp_path, WIDTH)

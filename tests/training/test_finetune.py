@@ -67,7 +67,7 @@ def start(network: str) -> tuple[object, TrainedNetwork, finetune.FineTuningData
     ("network", "rate", "epochs"),
     [("tiny", 1e-3, 3), pytest.param("resnet50", 1e-4, 2, marks=pytest.mark.slow)],
 )
-def test_late_stages_learn_and_early_ones_and_moments_stay(
+def test_late_stages_change_and_early_stages_and_normalisation_do_not(
     network: str, rate: float, epochs: int, tmp_path: Path
 ) -> None:
     backbone, trained, data = start(network)
@@ -101,7 +101,7 @@ def _now(backbone: object) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("network", "stage"), [("tiny", "conv5"), ("vgg16", "block5")])
-def test_it_goes_on_from_its_checkpoint(network: str, stage: str, tmp_path: Path) -> None:
+def test_fine_tuning_resumes_from_its_checkpoint(network: str, stage: str, tmp_path: Path) -> None:
     two = replace(CONFIG, fine_tune=stage, fine_tune_epochs=2, fine_tune_rate=1e-4)
     one, path = replace(two, fine_tune_epochs=1), tmp_path / "tuning.npz"
     told = []
@@ -124,7 +124,7 @@ def test_it_goes_on_from_its_checkpoint(network: str, stage: str, tmp_path: Path
         ({"resampling": "smote-all"}, "synthetic samples have no image"),
     ],
 )
-def test_what_cannot_be_fine_tuned_is_said_before_anything_is_read(changes, line) -> None:
+def test_invalid_fine_tuning_is_refused_before_images_are_read(changes, line) -> None:
     config = replace(CONFIG, **changes)
     with pytest.raises(TrainingError, match=line):
         finetune.check(config, head(config.head), NETWORK_HEADS)
@@ -137,7 +137,7 @@ def test_weights_that_end_before_the_stage_are_refused() -> None:
 
 
 @pytest.mark.slow
-def test_the_shipped_backbone_becomes_a_keras_network_again(models: Path, tmp_path: Path) -> None:
+def test_the_demonstration_backbone_is_converted_to_keras(models: Path, tmp_path: Path) -> None:
     shipped = bundles.load(models / "birads-demo")
     graph = (shipped.path / bundles.BACKBONE).read_bytes()
     maps = open_engine(shipped, precision="f32").maps
@@ -158,7 +158,7 @@ def test_a_graph_of_another_network_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_flask_train_fine_tunes_the_shipped_backbone_and_resumes(
+def test_flask_train_fine_tunes_the_demonstration_backbone_and_resumes(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_set(tmp_path / "phantoms", 12, seed=5, size=256).parent

@@ -94,7 +94,7 @@ def trained(kind: str) -> TrainedHead:
     return head(kind).fit(arguments_for(kind))
 
 
-def test_it_learns(trained: TrainedHead, kind: str) -> None:
+def test_a_head_classifies_separable_data(trained: TrainedHead, kind: str) -> None:
     maps, labels = random_maps(90, MAP_SHAPE, seed=1)
     logits = trained.logits(head(kind).features(maps))
     assert logits.shape == (90, CLASSES) and logits.dtype == np.float32
@@ -103,7 +103,7 @@ def test_it_learns(trained: TrainedHead, kind: str) -> None:
     assert trained.about.endswith(".") and trained.facts["validation_loss"] < np.log(CLASSES)
 
 
-def test_both_engines_give_its_answers(trained: TrainedHead, kind: str, tmp_path: Path) -> None:
+def test_both_engines_give_the_same_logits(trained: TrainedHead, kind: str, tmp_path: Path) -> None:
     maps = random_maps(21, MAP_SHAPE, seed=2)[0]
     maps = np.concatenate([maps[:20], *occlusion.occlude(maps[20])])
     path = tmp_path / "head.pb"
@@ -216,7 +216,7 @@ def served(bundle_of, phantoms: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
-def test_a_fresh_process_gives_the_same_answers(kind: str, bundle_of, served) -> None:
+def test_a_new_process_gives_the_same_logits(kind: str, bundle_of, served) -> None:
     """As near as half precision allows, through which rows pass in training on their way into the cache."""
     expected = bundle_of[kind][1]
     given = np.array([list(probabilities.values()) for probabilities, _ in served[kind]])
@@ -227,7 +227,7 @@ def test_a_fresh_process_gives_the_same_answers(kind: str, bundle_of, served) ->
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
-def test_its_maps_show_where_an_answer_comes_from(kind: str, served) -> None:
+def test_heat_maps_show_the_informative_cells(kind: str, served) -> None:
     heat = np.array([list(maps.values()) for _, maps in served[kind]])
     assert heat.shape[1:] == (CLASSES, *MAP_SHAPE[:2])
     assert np.isfinite(heat).all() and heat.min() >= 0
@@ -235,7 +235,7 @@ def test_its_maps_show_where_an_answer_comes_from(kind: str, served) -> None:
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
-def test_it_is_promoted(kind: str, bundle_of, app: Flask, runner: FlaskCliRunner) -> None:
+def test_a_bundle_with_the_head_is_promoted(kind: str, bundle_of, app: Flask, runner: FlaskCliRunner) -> None:
     register(app)
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(bundle_of[kind][0], folder / kind, copy_function=os.link)
@@ -244,7 +244,7 @@ def test_it_is_promoted(kind: str, bundle_of, app: Flask, runner: FlaskCliRunner
     assert registry.current_name(folder) == kind
 
 
-def test_networks_learn_by_the_ordinal_loss() -> None:
+def test_networks_fit_with_the_ordinal_loss() -> None:
     maps, labels = random_maps(90, MAP_SHAPE, seed=1)
     trained = head("dense", "ordinal").fit(arguments_for("dense", loss="ordinal"))
     assert (trained.logits(head("dense").features(maps)).argmax(axis=1) == labels).mean() > 0.85
@@ -259,7 +259,7 @@ def test_the_same_seed_gives_the_same_head(kind: str) -> None:
     np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-3)
 
 
-def test_what_cannot_be_learned_with_names_what_can() -> None:
+def test_an_unknown_head_or_loss_is_refused_with_the_alternatives() -> None:
     with pytest.raises(TrainingError, match="dense.*cnn-lstm.*'svmm'"):
         head("svmm")
     with pytest.raises(TrainingError, match="cross-entropy, ordinal.*'hinge'"):
@@ -268,7 +268,7 @@ def test_what_cannot_be_learned_with_names_what_can() -> None:
         head("knn", "ordinal")
 
 
-def test_the_best_epoch_stays() -> None:
+def test_the_best_epoch_is_kept() -> None:
     arguments = arguments_for("dense", epochs=12, patience=3)
     trained = head("dense").fit(arguments)
     probabilities = softmax(trained.logits(arguments.validation_features))

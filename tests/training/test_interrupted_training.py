@@ -97,7 +97,7 @@ def probabilities(place: Path, name: str, maps: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_ten_kills_and_as_many_resumptions_give_the_same_model(
+def test_a_training_killed_ten_times_gives_the_same_model(
     commands: CommandServer, place: Path, phantoms: Path, maps: np.ndarray
 ) -> None:
     assert run(commands, *command(phantoms, "first")) == 0, commands.output

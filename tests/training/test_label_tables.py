@@ -46,7 +46,7 @@ def table(tmp_path: Path) -> Path:
     return table
 
 
-def test_a_table_of_files(table: Path) -> None:
+def test_a_table_lists_files_and_labels(table: Path) -> None:
     found = read(table).dataset
     assert [example.category for example in found.examples] == ["1", "1", "4", "4"]
     assert found.patients[:3] == ("Anna", "Anna", "Berta")
@@ -56,7 +56,7 @@ def test_a_table_of_files(table: Path) -> None:
     assert read(table, ("1", "4")).dataset == found
 
 
-def test_a_folder_without_categories_may_hold_the_table(table: Path) -> None:
+def test_the_table_may_lie_in_the_image_folder(table: Path) -> None:
     assert read(table.parent).dataset.examples == read(table).dataset.examples
     shutil.copy(table, table.with_name("more.csv"))
     with pytest.raises(DatasetError, match="several label tables: labels.csv, more.csv"):
@@ -71,7 +71,7 @@ def test_a_folder_without_categories_may_hold_the_table(table: Path) -> None:
         (",1", "line 6: no path"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named(table: Path, row: str, problem: str) -> None:
+def test_an_unusable_row_is_named(table: Path, row: str, problem: str) -> None:
     with table.open("a") as stream:
         stream.write(row + ",,,,,\n")
     with pytest.raises(DatasetError, match=problem):
@@ -101,7 +101,7 @@ def test_a_file_listed_twice_counts_once(table: Path) -> None:
         (b"\xff\xfe\x00", "UTF-16"),
     ],
 )
-def test_a_table_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_unreadable_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         read(tmp_path / "t.csv")
@@ -133,7 +133,7 @@ def test_dicom_files_joined_by_exam_and_side(tmp_path: Path) -> None:
     assert listing(table).problems[0] == "labels.csv, line 5: no DICOM file has A9."
 
 
-def test_a_pattern_of_the_users_own(tmp_path: Path) -> None:
+def test_a_custom_pattern_gives_the_patients(tmp_path: Path) -> None:
     fill(tmp_path, "1/case-07/left.png", "1/case-08/left.png", "4/case-07/right.png", "4/P1_L_x.png")
     assert read(tmp_path, pattern=r"case-(\d+)").dataset.patients == ("07", "08", "P1", "07")
     assert "case-07" in read(tmp_path, pattern=r"case-\d+").dataset.patients
@@ -141,6 +141,6 @@ def test_a_pattern_of_the_users_own(tmp_path: Path) -> None:
         read(tmp_path, pattern="case-(")
 
 
-def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="neither a folder nor a label table"):
         listing(tmp_path / "nothing")

@@ -74,7 +74,7 @@ def is_chance(figure: Interval, chance: float) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["dense", "cnn-lstm", "conv-transformer"])
-def test_heads_read_patients_they_never_saw(kind: str, config: TrainConfig, read) -> None:
+def test_heads_classify_unseen_patients(kind: str, config: TrainConfig, read) -> None:
     found = measured(replace(config, head=kind), read(kind))
     assert (found.patients, found.images) == (100, 400)
     assert found.figures["f1"].value >= LEAST_F1
@@ -82,7 +82,7 @@ def test_heads_read_patients_they_never_saw(kind: str, config: TrainConfig, read
 
 
 @pytest.mark.parametrize("kind", ["dense", "knn"])
-def test_shuffled_labels_are_read_by_chance(kind: str, config: TrainConfig, read) -> None:
+def test_permuted_labels_give_chance_performance(kind: str, config: TrainConfig, read) -> None:
     found = measured(replace(config, head=kind), with_random_labels(read(kind), seed=2))
     assert is_chance(found.figures["accuracy"], 1 / 5)
     assert is_chance(found.figures["kappa"], 0)
@@ -90,7 +90,7 @@ def test_shuffled_labels_are_read_by_chance(kind: str, config: TrainConfig, read
 
 
 @pytest.mark.parametrize("kind", ["dense", "knn"])
-def test_smote_before_a_split_by_image_reads_what_cannot_be_read(
+def test_smote_before_a_split_by_image_scores_high_on_permuted_labels(
     kind: str, config: TrainConfig, read
 ) -> None:
     """No image says anything about its label, so every bit above chance is the leak's."""

@@ -11,7 +11,7 @@ def loss(label: int, probabilities: list[float]) -> float:
     return float(np.asarray(ranked_probability_score(np.array([label]), logits))[0])
 
 
-def test_it_works() -> None:
+def test_the_loss_equals_a_manual_calculation() -> None:
     assert loss(1, [0, 1, 0]) == pytest.approx(0, abs=1e-5)
     assert loss(0, [0, 0, 1]) == pytest.approx(2, abs=1e-5)
     assert loss(0, [0.5, 0.5, 0]) == pytest.approx(0.25, abs=1e-5)

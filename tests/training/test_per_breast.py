@@ -22,12 +22,12 @@ def test_sides_come_from_the_table_then_from_the_name() -> None:
     assert side("scan.png", "?") == ""
 
 
-def test_breasts_with_one_view_or_no_side_are_no_group() -> None:
+def test_breasts_with_one_view_or_without_side_are_not_grouped() -> None:
     found = per_breast.group(["a", "a", "b", "a", "b", "c"], ["L", "R", "L", "L", "", "R"])
     assert [places.tolist() for places in found] == [[0, 3]]
 
 
-def test_the_rule_that_explains_the_truth_is_chosen() -> None:
+def test_the_pooling_with_the_highest_likelihood_is_chosen() -> None:
     # One view sees the finding, the other does not: only the worst view tells the truth.
     seen, unseen = (0.05, 0.05, 0.9), (0.9, 0.05, 0.05)
     rows = probabilities(*[seen, unseen] * 12)
@@ -39,7 +39,7 @@ def test_the_rule_that_explains_the_truth_is_chosen() -> None:
     assert per_breast.choose(rows, np.full(24, 2), pairs[:9]) == "mean"  # too few to choose by
 
 
-def test_answers_to_breasts_stand_beside_answers_to_their_views() -> None:
+def test_breasts_and_their_views_are_evaluated() -> None:
     seen, unseen = (0.1, 0.9), (0.6, 0.4)
     rows = probabilities(*[seen, unseen] * 5, (0.9, 0.1), (0.9, 0.1), (0.0, 1.0))
     labels = np.array([1] * 10 + [0, 0, 0])

@@ -26,7 +26,7 @@ def draw(
     return phantom(np.random.default_rng(seed), category, view, side, density, **more)
 
 
-def test_it_draws_a_breast_in_black_air() -> None:
+def test_the_breast_is_surrounded_by_black_air() -> None:
     image = draw()
     assert image.pixels.shape == (512, 410)
     assert image.pixels.dtype == np.uint16
@@ -38,7 +38,9 @@ def test_it_draws_a_breast_in_black_air() -> None:
 
 @pytest.mark.parametrize("view", ["CC", "MLO"])
 @pytest.mark.parametrize(("side", "chest_wall", "nipple_side"), [("L", 0, -1), ("R", -1, 0)])
-def test_chest_wall_is_left_in_a_left_breast(view: str, side: str, chest_wall: int, nipple_side: int) -> None:
+def test_the_chest_wall_of_a_left_breast_is_on_the_left(
+    view: str, side: str, chest_wall: int, nipple_side: int
+) -> None:
     pixels = draw(view=view, side=side).pixels
     assert (pixels[:, chest_wall] > 0).sum() > 200
     assert (pixels[:, nipple_side] > 0).sum() == 0
@@ -60,7 +62,7 @@ def test_tissue_gets_whiter_with_density() -> None:
 
 @pytest.mark.parametrize(("category", "kind"), ALL_FINDINGS)
 @pytest.mark.parametrize("view", ["CC", "MLO"])
-def test_the_box_encloses_all_that_a_finding_changes(category: str, kind: str, view: str) -> None:
+def test_the_box_encloses_all_pixels_of_the_finding(category: str, kind: str, view: str) -> None:
     for seed in range(3):
         bare = draw("1", view, "R", seed=seed)
         image = draw(category, view, "R", seed=seed, kind=kind)
@@ -85,7 +87,7 @@ def test_both_views_of_a_breast_show_the_same_finding() -> None:
         assert len(kinds) == 1
 
 
-def test_categories_share_the_place_of_the_finding_and_the_breast_around_it() -> None:
+def test_location_and_anatomy_do_not_depend_on_the_category() -> None:
     boxes = [draw(category, seed=9).findings[0].box for category in "2345"]
     centres = [(top + height / 2, left + width / 2) for top, left, height, width in boxes]
     assert np.ptp(centres, axis=0).max() < 20
@@ -93,13 +95,13 @@ def test_categories_share_the_place_of_the_finding_and_the_breast_around_it() ->
     assert all(np.array_equal(corner[0], other) for other in corner)
 
 
-def test_it_scales_with_the_size() -> None:
+def test_the_phantom_scales_with_the_size() -> None:
     image = draw("5", size=200)
     assert image.pixels.shape == (200, 160)
     assert image.findings[0].box[2] < 80
 
 
-def test_a_film_label_is_burnt_in_only_when_asked_for() -> None:
+def test_a_film_label_is_burnt_in_only_on_request() -> None:
     plain, labelled = draw(), draw(film_label=True)
     assert plain.pixels[:60, -120:].max() < labelled.pixels[:60, -120:].max()
     assert np.array_equal(plain.pixels[80:], labelled.pixels[80:])
@@ -116,7 +118,7 @@ def test_a_film_label_is_burnt_in_only_when_asked_for() -> None:
         ({"kind": "spiculated mass"}, "category 3"),
     ],
 )
-def test_it_rejects_what_it_cannot_draw(wrong: dict, message: str) -> None:
+def test_invalid_arguments_are_rejected(wrong: dict, message: str) -> None:
     with pytest.raises(generate.PhantomError, match=message):
         draw(**wrong)
 
@@ -143,7 +145,7 @@ def test_categories_are_balanced_unless_weights_say_otherwise() -> None:
 
 
 @pytest.mark.parametrize("weights", [{}, {"7": 1.0}, {"1": 0.0}])
-def test_it_rejects_weights_that_name_no_category(weights: dict) -> None:
+def test_weights_of_unknown_categories_are_rejected(weights: dict) -> None:
     with pytest.raises(generate.PhantomError, match="Shares must be positive"):
         generate.patients(1, seed=0, weights=weights)
 
@@ -180,7 +182,7 @@ def test_truth_names_every_image_with_its_box(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["png", "dicom"])
-def test_training_reads_the_set_as_it_is(tmp_path: Path, format: str) -> None:
+def test_the_set_is_in_the_layout_of_training(tmp_path: Path, format: str) -> None:
     generate.write_set(tmp_path / "set", 5, 1, format, size=64)
     dataset = read_folder(tmp_path / "set")
     assert len(dataset.examples) == 20
@@ -188,7 +190,7 @@ def test_training_reads_the_set_as_it_is(tmp_path: Path, format: str) -> None:
     assert {example.patient for example in dataset.examples} == {f"PH{n:04d}" for n in range(1, 6)}
 
 
-def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(generate.FolderInUse, match="not empty"):
         generate.write_set(tmp_path, 1, 0)
@@ -198,7 +200,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "seed"), [(0, 0), (1, -1)])
-def test_an_impossible_set_leaves_nothing(tmp_path: Path, count: int, seed: int) -> None:
+def test_an_invalid_set_leaves_no_files(tmp_path: Path, count: int, seed: int) -> None:
     with pytest.raises(generate.PhantomError, match="Got"):
         generate.write_set(tmp_path / "set", count, seed)
     assert list(tmp_path.iterdir()) == []
@@ -209,7 +211,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     assert generate.write_set(tmp_path / "set", 1, 0, size=64).is_file()
 
 
-def test_an_interrupted_set_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_set_leaves_no_files(tmp_path: Path) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -219,7 +221,7 @@ def test_an_interrupted_set_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("view", "code"), [("CC", "399162004"), ("MLO", "399368009")])
-def test_dicom_says_what_it_shows(view: str, code: str) -> None:
+def test_the_dicom_header_describes_the_image(view: str, code: str) -> None:
     image = draw("5", view, "R")
     dataset = pydicom.dcmread(io.BytesIO(encode_dicom(image, "PH0007", seed=1)))
     assert dataset.SOPClassUID.name == "Digital Mammography X-Ray Image Storage - For Presentation"
@@ -238,7 +240,7 @@ def test_dicom_images_of_a_patient_share_the_study_only() -> None:
     assert all(dataset.StudyInstanceUID.is_valid for dataset in datasets)
 
 
-def test_it_writes_twenty_images_a_second_on_one_core(tmp_path: Path) -> None:
+def test_twenty_images_a_second_are_written_on_one_core(tmp_path: Path) -> None:
     generate.write_set(tmp_path / "warm", 1, 0)
     rates = []
     for attempt in range(3):

@@ -14,7 +14,7 @@ from training.cli.commands import register
 from training.config import Site, TrainConfig
 
 
-def test_the_file_has_the_task_and_the_models_own_losses(tmp_path: Path) -> None:
+def test_the_file_has_task_and_losses(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
     with progress.written_to(path):
         with progress.steps("head", 9, "epoch", done=1) as bar:
@@ -38,7 +38,7 @@ def state(path: Path) -> tuple[str, str]:
     return content["state"], content["reason"]
 
 
-def test_the_file_says_running_from_the_start_to_the_end(tmp_path: Path) -> None:
+def test_the_state_is_running_from_start_to_end(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
     with progress.written_to(path):
         assert state(path) == ("running", "")
@@ -56,7 +56,9 @@ def test_the_file_says_running_from_the_start_to_the_end(tmp_path: Path) -> None
         (KeyboardInterrupt("by the user"), ("interrupted", "by the user")),
     ],
 )
-def test_the_file_says_how_it_ended(error: BaseException, expected: tuple[str, str], tmp_path: Path) -> None:
+def test_the_file_states_how_the_run_ended(
+    error: BaseException, expected: tuple[str, str], tmp_path: Path
+) -> None:
     path = tmp_path / "progress.json"
     with pytest.raises(type(error)), progress.written_to(path):
         raise error
@@ -98,7 +100,7 @@ def test_the_command_writes_the_reason_that_it_prints(
     assert isinstance(raised, ZeroDivisionError) or state(path)[1] in result.output
 
 
-def test_unusable_options_are_a_failure(app: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
+def test_invalid_options_are_written_as_a_failure(app: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
     register(app)
     path = tmp_path / "progress.json"
     runner.invoke(args=["train", "--name", "x", "--progress", str(path)])

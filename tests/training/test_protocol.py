@@ -46,7 +46,7 @@ def test_a_split_by_patient_does_not_leak(resampling: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_a_split_by_image_leaks_where_patients_have_several(count: int) -> None:
+def test_a_split_by_image_leaks_if_patients_have_several_images(count: int) -> None:
     _, leak = apply(nothing_to_learn(), split="image", folds=count)
     assert leak.leaks is True and leak.patients > 10 and not leak.synthetic
     assert "test patients also have images in the training set" in leak.message
@@ -65,14 +65,14 @@ def test_resampling_before_the_split_leaks(split: str) -> None:
     assert sorted(every) == list(range(len(found.features)))
 
 
-def test_where_patients_are_unknown_no_leak_is_denied() -> None:
+def test_with_unknown_patients_a_leak_is_not_excluded() -> None:
     features = nothing_to_learn()
     _, leak = apply(features)
     assert replace(leak, unknown=True).leaks is None
     assert replace(leak, unknown=True, patients=1).leaks is True
 
 
-def test_folds_hold_every_image_once_and_keep_patients_apart() -> None:
+def test_folds_contain_every_image_once_and_share_no_patient() -> None:
     features = nothing_to_learn()
     patients = np.array(features.dataset.patients)
     splits = folds(patients, features.dataset.labels, 5, 0.15, seed=0)
@@ -89,12 +89,12 @@ def test_folds_hold_every_image_once_and_keep_patients_apart() -> None:
     ("changes", "message"),
     [({"resampling": "smote"}, "--resampling"), ({"split": "exam"}, "--split"), ({"folds": 1}, "--folds")],
 )
-def test_an_unknown_choice_is_named(changes: dict, message: str) -> None:
+def test_an_unknown_value_is_refused_by_name(changes: dict, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         protocol.from_config(replace(CONFIG, **changes))
 
 
-def test_only_the_honest_protocol_with_resampling_may_serve() -> None:
+def test_only_the_leak_free_protocol_may_be_promoted() -> None:
     may = {
         (resampling, split)
         for resampling in protocol.RESAMPLINGS
@@ -109,7 +109,7 @@ def test_only_the_honest_protocol_with_resampling_may_serve() -> None:
     )
 
 
-def test_the_leak_shown_on_purpose() -> None:
+def test_a_leaking_protocol_scores_high_on_permuted_labels() -> None:
     """With nothing to learn, the honest figure is chance, and the paper's module 1 looks like knowledge."""
     features = nothing_to_learn()
     f1 = {}

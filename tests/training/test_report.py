@@ -43,7 +43,7 @@ def page(trained: FinishedTraining) -> str:
     return (trained.path / "report.html").read_text("utf-8")
 
 
-def test_every_key_is_documented_and_every_documented_key_is_there(known) -> None:
+def test_the_documentation_lists_exactly_the_keys(known) -> None:
     text = (ROOT / "docs" / "evaluation.md").read_text("utf-8").split("## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
     assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == set(known)
@@ -69,7 +69,7 @@ def test_every_figure_has_an_interval(known) -> None:
     assert known["settings"]["seed"] == 0 and known["versions"]["keras"]
 
 
-def test_page_and_card_say_what_the_file_says(known, page, trained) -> None:
+def test_page_and_card_have_the_values_of_the_file(known, page, trained) -> None:
     card = (trained.path / "README.md").read_text("utf-8")
     for figure in (*known["figures"].values(), *known["screening"].values(), known["before"]["ece"]):
         told = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
@@ -89,7 +89,7 @@ def test_the_card_is_rendered_again_from_the_file(trained) -> None:
     assert stored_card.render(bundle) == (bundle.card, None)
 
 
-def test_the_page_stands_by_itself_and_names_no_patient_and_no_file(page, phantoms) -> None:
+def test_the_page_is_self_contained_without_patients_or_file_names(page, phantoms) -> None:
     assert len(page.encode()) < 2_000_000
     assert "<script" not in page and "http" not in page and "style=" not in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
@@ -97,7 +97,7 @@ def test_the_page_stands_by_itself_and_names_no_patient_and_no_file(page, phanto
     assert page.count("<svg") == 5
 
 
-def test_it_shows_images_named_rightly_and_wrongly_with_maps(page, known) -> None:
+def test_the_page_shows_correct_and_wrong_predictions_with_heat_maps(page, known) -> None:
     shown = re.findall(r"True (\d), predicted <strong>(\d)</strong>", page)
     right = sum(true == named for true, named in shown)
     correct = int(np.trace(known["confusion"]))
@@ -105,7 +105,7 @@ def test_it_shows_images_named_rightly_and_wrongly_with_maps(page, known) -> Non
     assert page.count("data:image/jpeg;base64,") == 2 * len(shown)
 
 
-def test_the_class_balance_is_what_the_head_learned_from(known) -> None:
+def test_the_class_balance_is_that_of_the_training_set(known) -> None:
     before, after = known["resampling"]["before"], known["resampling"]["after"]
     assert before == known["subsets"]["training"]["images"]
     labels = np.repeat(np.arange(len(before)), list(before.values()))
@@ -114,7 +114,7 @@ def test_the_class_balance_is_what_the_head_learned_from(known) -> None:
     assert np.bincount(balanced.labels).tolist() == list(after.values())
 
 
-def test_the_bundle_is_whole_and_its_answers_carry_the_sets(trained, known, phantoms) -> None:
+def test_the_bundle_is_valid_and_predicts_with_prediction_sets(trained, known, phantoms) -> None:
     bundle = bundles.load(trained.path)
     assert bundle.threshold == known["threshold"]
     image = next(phantoms.glob("Birads4/*.png"))
@@ -125,7 +125,7 @@ def test_the_bundle_is_whole_and_its_answers_carry_the_sets(trained, known, phan
         bundles.load(trained.path)
 
 
-def test_images_and_sanity_checks_can_be_left_out(site, phantoms) -> None:
+def test_images_and_sanity_checks_are_optional(site, phantoms) -> None:
     config = TrainConfig(
         data=str(phantoms),
         name="bare",
@@ -142,7 +142,7 @@ def test_images_and_sanity_checks_can_be_left_out(site, phantoms) -> None:
 
 
 @pytest.mark.skipif(not KAU.is_dir(), reason="needs ../shared/data/kau-bcmd-sample")
-def test_a_real_set_whose_files_tell_the_categories_is_told_at_the_top(site) -> None:
+def test_a_real_set_whose_metadata_reveals_the_category_causes_a_warning(site) -> None:
     config = TrainConfig(data=str(KAU), name="kau", head="knn", report_images=False, replicates=300)
     trained = train.train(config, site, lambda line: None)
     page = (trained.path / "report.html").read_text("utf-8")

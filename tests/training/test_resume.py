@@ -32,9 +32,7 @@ OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-sanity-che
         pytest.param("of another", marks=pytest.mark.slow),
     ],
 )
-def test_a_network_goes_on_from_its_checkpoint_unless_that_is_damaged_or_of_another(
-    content: str, tmp_path: Path
-) -> None:
+def test_only_a_valid_checkpoint_of_the_same_run_is_resumed(content: str, tmp_path: Path) -> None:
     arguments, path = arguments_for("dense", count=60, epochs=4), tmp_path / "network.npz"
     whole = head("dense").fit(arguments)
     half = replace(arguments, epochs=2, checkpoint=path)
@@ -95,9 +93,7 @@ def figures(folder: Path, name: str) -> dict[str, object]:
     return {key: evaluation[key] for key in ("confusion", "figures", "before", "after")}
 
 
-def test_it_goes_on_in_every_part_of_a_cross_validation(
-    flask, folder: Path, work: Path, copies: Path
-) -> None:
+def test_every_fold_of_a_cross_validation_is_resumed(flask, folder: Path, work: Path, copies: Path) -> None:
     flask("train", "--data", str(copies), "--name", "whole", *OPTIONS)
     assert not (work / "whole").exists()
     with pytest.MonkeyPatch.context() as patch:
@@ -128,7 +124,7 @@ def test_it_goes_on_in_every_part_of_a_cross_validation(
     assert manifests[0]["temperature"] == pytest.approx(manifests[1]["temperature"], rel=1e-5)
 
 
-def test_without_resume_it_begins_anew_and_says_what_would_have_been(flask, work: Path, phantoms) -> None:
+def test_without_resume_training_restarts_and_mentions_the_option(flask, work: Path, phantoms) -> None:
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(patch, 1)
         flask("train", "--data", str(phantoms), "--name", "cut", *OPTIONS, status=1)
@@ -144,7 +140,9 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Path, phantoms: Path) -> None:
+def test_an_interrupt_after_the_last_step_reports_the_complete_model(
+    flask, folder: Path, work: Path, phantoms: Path
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunDirectory, "remove", lambda self: _interrupt() if self.exists else None)
         output = flask(
@@ -170,12 +168,12 @@ def test_an_interrupt_after_the_last_step_is_told(flask, folder: Path, work: Pat
         (("--name", "x"), 2, "Missing option '--data'"),
     ],
 )
-def test_what_cannot_be_resumed_is_said(flask, options, status, line) -> None:
+def test_resuming_without_a_run_is_refused(flask, options, status, line) -> None:
     assert line in flask("train", *options, status=status)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"classes": 1}', '{"classes": [], "knob": 1}'])
-def test_damaged_settings_are_said(flask, work: Path, content: str) -> None:
+def test_damaged_settings_are_reported(flask, work: Path, content: str) -> None:
     (work / "x").mkdir(parents=True)
     (work / "x" / "settings.json").write_text(content)
     assert "Start over, without --resume" in flask("train", "--resume", "--name", "x", status=1)
@@ -187,7 +185,7 @@ def test_the_demonstration_preset_is_resumed_by_name_too(flask, work: Path, tmp_
     assert "The demonstration model needs" in flask("train", "--resume", "--name", "x", status=1)
 
 
-def test_what_killed_trainings_left_among_the_models_is_swept(tmp_path: Path) -> None:
+def test_leftovers_of_killed_trainings_are_removed(tmp_path: Path) -> None:
     for left in (".dead-abcdefgh", ".alive-abcdefgh", ".dead-b-abcdefgh", ".backup-20260101"):
         (tmp_path / left).mkdir()
     (tmp_path / ".dead.lock").touch()

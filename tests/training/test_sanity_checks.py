@@ -53,23 +53,23 @@ def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.
     return sanity_checks.run_metadata_baseline(examples, dataset, named, 2, cache, replicates=500, seed=0)
 
 
-def test_margins_that_tell_the_categories_are_caught(files, tmp_path) -> None:
+def test_margins_that_reveal_the_category_cause_a_warning(files, tmp_path) -> None:
     found = judged(files(True), 0.8, tmp_path)
     assert found.figures["f1"].value > 0.95
     assert found.warning.startswith("WARNING: file metadata alone") and found.images == 20
     assert {name for name, _ in found.top_features} <= set(metadata_baseline.NAMES)
 
 
-def test_geometry_that_tells_nothing_is_not_held_against_a_good_model(files, tmp_path) -> None:
+def test_uninformative_metadata_causes_no_warning(files, tmp_path) -> None:
     found = judged(files(False), 1.0, tmp_path)
     assert not found.warning and found.model_lead["f1"].low > 0
 
 
-def test_a_model_that_is_no_better_than_geometry_is_told_so(files, tmp_path) -> None:
+def test_a_model_no_better_than_metadata_causes_a_warning(files, tmp_path) -> None:
     assert "not clearly higher" in judged(files(False), 0.5, tmp_path).warning
 
 
-def test_geometry_is_measured_once(files, tmp_path, monkeypatch) -> None:
+def test_metadata_is_read_once(files, tmp_path, monkeypatch) -> None:
     examples = files(True)
     first = metadata_baseline.read(examples, tmp_path)
     monkeypatch.setattr(metadata_baseline, "decode", lambda *_: pytest.fail("decoded again"))
@@ -95,7 +95,7 @@ def answers(dataset: SplitDataset, parts: Split) -> tuple[np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_shuffled_labels_end_at_chance(seed: int) -> None:
+def test_permuted_labels_give_chance_performance(seed: int) -> None:
     _, dataset = blobs(seed)
     shuffles = [
         sanity_checks.permute_labels(dataset, dataset.final, 2, 100 * seed + number)
@@ -105,14 +105,14 @@ def test_shuffled_labels_end_at_chance(seed: int) -> None:
     assert not found.warning and len(found.kappas) == sanity_checks.PERMUTATIONS
 
 
-def test_truth_that_survives_the_shuffling_is_caught() -> None:
+def test_performance_above_chance_on_permuted_labels_causes_a_warning() -> None:
     _, dataset = blobs(0)
     found = sanity_checks.judge_permutations([answers(dataset, dataset.final)] * sanity_checks.PERMUTATIONS)
     assert "WARNING: heads fitted to permuted labels" in found.warning
     assert found.figures["kappa"].value > 0.9
 
 
-def test_shuffling_keeps_numbers_and_the_test_part_and_forgets_the_order_within_patients() -> None:
+def test_permutation_keeps_label_counts_and_the_test_set() -> None:
     labels, dataset = blobs(0)
     agree = []
     for seed in range(50):
@@ -124,7 +124,7 @@ def test_shuffling_keeps_numbers_and_the_test_part_and_forgets_the_order_within_
     assert np.mean(agree) == pytest.approx(0.5, abs=0.03)
 
 
-def test_large_parts_are_thinned_but_keep_every_category() -> None:
+def test_large_sets_are_subsampled_with_every_category() -> None:
     labels = np.r_[np.zeros(9000, int), np.ones(40, int)]
     patients = np.array([f"P{number // 4:05d}" for number in range(len(labels))])
     dataset = split_by_patient(labels, patients)

@@ -22,7 +22,7 @@ def uneven(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(len(labels), 6)).astype(np.float32), labels
 
 
-def test_it_works() -> None:
+def test_the_smaller_category_is_oversampled() -> None:
     rows, labels = uneven((40, 12))
     found = balance(rows, labels, CLASSES, neighbours=5, seed=0)
     assert np.bincount(found.labels).tolist() == [40, 40]
@@ -30,14 +30,14 @@ def test_it_works() -> None:
     assert found.notes == ()
 
 
-def test_the_rows_are_those_of_imbalanced_learn() -> None:
+def test_rows_equal_those_of_imbalanced_learn() -> None:
     rows, labels = uneven((40, 12, 25))
     found = balance(rows, labels, ("1", "3", "5"), neighbours=5, seed=3)
     expected, expected_labels = SMOTE(k_neighbors=5, random_state=3).fit_resample(rows, labels)
     assert (np.asarray(found.features) == expected).all() and (found.labels == expected_labels).all()
 
 
-def test_a_crowded_category_is_resampled_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_category_is_resampled_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of 256 rows rather than 1,024, which takes less time; rows differ in the first number only."""
     monkeypatch.setattr(smote, "_NUMBERS", 256 * 6)
     rng = np.random.default_rng(0)
@@ -69,19 +69,19 @@ def test_synthetic_rows_lie_between_rows_of_their_category() -> None:
     assert (more[52:] >= real.min(axis=0) - 1e-6).all() and (more[52:] <= real.max(axis=0) + 1e-6).all()
 
 
-def test_rows_in_half_precision_stay_in_it() -> None:
+def test_half_precision_is_kept() -> None:
     rows, labels = uneven((40, 12))
     more = balance(rows.astype(np.float16), labels, CLASSES, neighbours=5, seed=0).features
     assert more.dtype == np.float16 and more.shape == (80, 6)
     assert (more[:52] == rows.astype(np.float16)).all() and np.isfinite(more[:]).all()
 
 
-def test_balanced_rows_stay_as_they_are() -> None:
+def test_balanced_data_is_unchanged() -> None:
     rows, labels = uneven((5, 5))
     assert balance(rows, labels, CLASSES, neighbours=5, seed=0).features is rows
 
 
-def test_few_images_mean_fewer_neighbours_and_a_note() -> None:
+def test_few_images_reduce_the_neighbours_with_a_note() -> None:
     rows, labels = uneven((20, 3))
     found = balance(rows, labels, CLASSES, neighbours=5, seed=0)
     (note,) = found.notes
@@ -110,7 +110,7 @@ class Recorder:
         return self
 
 
-def test_validation_and_test_never_meet_smote(tmp_path) -> None:
+def test_validation_and_test_sets_are_not_resampled(tmp_path) -> None:
     """Each row carries its own number, so what the head is given can be traced back to images."""
     count = 120
     examples = tuple(

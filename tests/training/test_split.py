@@ -20,7 +20,7 @@ def parted(ids: list[str], labels: np.ndarray, seed: int = 0, count: int = 4) ->
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_parts_share_no_patient_and_lose_no_image(seed: int) -> None:
+def test_subsets_share_no_patient_and_contain_every_image(seed: int) -> None:
     ids, labels = cohort(60, [0.6, 0.25, 0.1, 0.05], seed)
     parts = parted(ids, labels, seed)
     indices = [parts.training, parts.validation, parts.test]
@@ -30,7 +30,7 @@ def test_parts_share_no_patient_and_lose_no_image(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_part_gets_about_its_share_of_every_category(seed: int) -> None:
+def test_categories_are_stratified(seed: int) -> None:
     ids, labels = cohort(300, [0.6, 0.25, 0.1, 0.05], seed)
     parts = parted(ids, labels, seed)
     for part, share in ((parts.training, 0.65), (parts.validation, 0.15), (parts.test, 0.2)):
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_split() -> None:
     assert one.test.tolist() == two.test.tolist() != other.test.tolist()
 
 
-def test_a_scarce_category_goes_to_training_then_to_the_test() -> None:
+def test_a_rare_category_goes_to_training_first_then_to_test() -> None:
     ids = [f"P{number}" for number in range(30)]
     labels = np.array([0] * 28 + [1, 1])
     parts = parted(ids, labels, count=2)
@@ -54,12 +54,12 @@ def test_a_scarce_category_goes_to_training_then_to_the_test() -> None:
 
 
 @pytest.mark.parametrize("patients", [3, 4, 5])
-def test_no_part_is_empty_however_few_patients_there_are(patients: int) -> None:
+def test_no_subset_is_empty_with_few_patients(patients: int) -> None:
     ids = [f"P{number}" for number in range(patients)]
     parts = parted(ids * 2, np.array([0] * patients + [1] * patients), count=2)
     assert min(len(parts.training), len(parts.validation), len(parts.test)) >= 2
 
 
-def test_two_patients_cannot_be_parted() -> None:
+def test_two_patients_cannot_be_split() -> None:
     with pytest.raises(DatasetError, match="2 patients"):
         parted(["a", "a", "b"], np.array([0, 1, 1]), count=2)

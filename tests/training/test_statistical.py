@@ -56,7 +56,7 @@ def test_principal_components_keep_distances(rows: np.ndarray) -> None:
     )
 
 
-def test_neighbours_vote_as_in_scikit_learn(rows, labels, others) -> None:
+def test_knn_equals_scikit_learn(rows, labels, others) -> None:
     scale = principal(rows, seed=0)
     kept = to_float16(scale(rows))
     model = KNeighborsClassifier(7, weights=knn.votes, algorithm="brute").fit(kept, labels)
@@ -64,14 +64,14 @@ def test_neighbours_vote_as_in_scikit_learn(rows, labels, others) -> None:
     np.testing.assert_allclose(served, filled(model.predict_proba(scale(others))), atol=2e-3)
 
 
-def test_a_row_that_is_its_own_neighbour_is_judged_by_itself(rows, labels) -> None:
+def test_a_duplicate_of_a_training_row_gets_its_label(rows, labels) -> None:
     scale = principal(rows, seed=0)
     kept = np.repeat(to_float16(scale(rows)), 5, axis=0)
     served = softmax(judged(knn.score_of(scale, kept, np.repeat(labels, 5), 5, CLASSES), rows))
     assert (served.argmax(axis=1) == labels).all() and np.isfinite(served).all()
 
 
-def test_machines_decide_as_in_scikit_learn(rows, labels, others) -> None:
+def test_svm_equals_scikit_learn(rows, labels, others) -> None:
     scale = principal(rows, seed=0)
     kept = to_float16(scale(rows))
     machines = [
@@ -86,7 +86,7 @@ def test_machines_decide_as_in_scikit_learn(rows, labels, others) -> None:
 
 
 @pytest.mark.parametrize("present", [(0, 2, 3), (2, 3)])
-def test_regressions_answer_as_in_scikit_learn(rows, labels, others, present) -> None:
+def test_logistic_regression_equals_scikit_learn(rows, labels, others, present) -> None:
     scale = scaling(rows)
     used = np.isin(labels, present)
     model = LogisticRegression(C=0.1).fit(scale(rows[used]), labels[used])
@@ -95,7 +95,7 @@ def test_regressions_answer_as_in_scikit_learn(rows, labels, others, present) ->
     np.testing.assert_allclose(served[:, present], model.predict_proba(scale(others)), atol=2e-3)
 
 
-def test_forests_answer_as_in_scikit_learn(rows, labels, others) -> None:
+def test_trees_and_forests_equal_scikit_learn(rows, labels, others) -> None:
     scale = scaling(rows)
     model = RandomForestClassifier(20, random_state=0).fit(scale(rows), labels)
     nodes = trees.nodes_of(model.estimators_, model.classes_, CLASSES, prior=0.0)
@@ -103,7 +103,7 @@ def test_forests_answer_as_in_scikit_learn(rows, labels, others) -> None:
     np.testing.assert_allclose(served, filled(model.predict_proba(scale(others))), atol=2e-3)
 
 
-def test_a_leaf_with_few_rows_is_less_sure(rows, labels) -> None:
+def test_a_leaf_with_few_rows_is_less_confident(rows, labels) -> None:
     model = RandomForestClassifier(1, bootstrap=False, random_state=0).fit(scaling(rows)(rows), labels)
     (tree,) = model.estimators_
     nodes = trees.nodes_of([tree], model.classes_, CLASSES, prior=1.0)

@@ -65,7 +65,7 @@ def train(runner: FlaskCliRunner, folder: Path):
     return run
 
 
-def test_it_works(train, phantoms, folder) -> None:
+def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder) -> None:
     output = train(phantoms)
     assert "40 usable images" in output
     assert "F1 (macro)" in output and "flask models promote mine" in output
@@ -98,12 +98,12 @@ def test_it_works(train, phantoms, folder) -> None:
     assert again["confusion"] == evaluation["confusion"]
 
 
-def test_chosen_categories_without_smote(train, phantoms, folder) -> None:
+def test_categories_can_be_chosen_and_smote_switched_off(train, phantoms, folder) -> None:
     train(phantoms, "--classes", "1,5", "--resampling", "none")
     assert bundles.load(folder / "mine").classes == ("1", "5")
 
 
-def test_a_protocol_that_leaks_says_so_and_serves_only_by_order(train, phantoms, folder, runner) -> None:
+def test_a_leaking_protocol_warns_and_is_promoted_only_on_request(train, phantoms, folder, runner) -> None:
     options = ("--classes", "1,5", "--resampling", "smote-all", "--split", "image")
     output = train(phantoms, *options)
     assert "THIS PROTOCOL LEAKS" in output and "flask models promote" not in output
@@ -128,7 +128,7 @@ def test_a_protocol_that_leaks_says_so_and_serves_only_by_order(train, phantoms,
     assert result.exit_code == 2 and "--promote needs" in result.output
 
 
-def test_cross_validation_measures_on_every_image(train, phantoms, folder) -> None:
+def test_cross_validation_tests_every_image(train, phantoms, folder) -> None:
     output = train(phantoms, "--classes", "1,5", "--folds", "3")
     evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
     assert evaluation["images"] == len([*phantoms.glob("Birads[15]/*.png")]) and evaluation["leaks"] is False
@@ -138,7 +138,7 @@ def test_cross_validation_measures_on_every_image(train, phantoms, folder) -> No
     )
 
 
-def test_files_that_cannot_be_used_are_listed_and_left_out(train, copies, folder) -> None:
+def test_unusable_files_are_listed_and_excluded(train, copies, folder) -> None:
     (copies / "Birads1" / "PH9999_L_CC.png").write_bytes(b"")
     (copies / "Birads2" / "PH9998_L_CC.dcm").write_text("not a picture")
     photograph = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
@@ -157,7 +157,7 @@ def test_files_that_cannot_be_used_are_listed_and_left_out(train, copies, folder
     assert len(listed) == 6
 
 
-def test_unknown_patients_are_said_loudly(train, copies, folder) -> None:
+def test_unknown_patients_cause_a_warning(train, copies, folder) -> None:
     (copies / "truth.csv").unlink()
     for number, path in enumerate(sorted(copies.glob("*/*.png"))):
         path.rename(path.with_name(f"image{number}.png"))
@@ -183,19 +183,19 @@ def test_one_category_is_an_error(train, copies) -> None:
     assert "only images of category 1" in train(copies, status=1)
 
 
-def test_a_category_with_one_image_is_an_error_that_names_the_way_out(train, copies) -> None:
+def test_a_category_with_one_image_is_an_error_with_a_remedy(train, copies) -> None:
     for path in sorted((copies / "Birads3").iterdir())[1:]:
         path.unlink()
     assert "--classes 1,2,4,5" in train(copies, status=1)
 
 
-def test_a_folder_that_is_no_category_is_named(train, copies) -> None:
+def test_a_folder_other_than_a_category_is_named(train, copies) -> None:
     (copies / "normal").mkdir()
     assert "'normal'" in train(copies, status=1)
 
 
 @pytest.mark.parametrize("name", ["a/b", "../mine", "..", ".mine", "", "a b"])
-def test_a_name_that_is_no_folder_is_refused(train, phantoms, name) -> None:
+def test_an_invalid_model_name_is_refused(train, phantoms, name) -> None:
     assert "is not a valid model name" in train(phantoms, name=name, status=1)
 
 
@@ -203,7 +203,7 @@ def test_a_name_in_use_is_refused(train, phantoms) -> None:
     assert "model named birads-demo already exists" in train(phantoms, name="birads-demo", status=1)
 
 
-def test_two_trainings_of_one_name_do_not_meet(train, phantoms, folder) -> None:
+def test_a_second_training_with_the_same_name_is_refused(train, phantoms, folder) -> None:
     with hold_name(folder, "mine"):
         assert "Another training of a model named mine" in train(phantoms, status=1)
     with hold_name(folder, "mine"):
@@ -215,7 +215,7 @@ def cached(output: str) -> int:
     return int(re.search(r"\((\d+) from the cache\)", output)[1])
 
 
-def test_a_full_disk_is_one_clear_line_and_the_next_run_goes_on(train, copies, cache) -> None:
+def test_a_full_disk_is_a_one_line_error_and_the_next_run_continues(train, copies, cache) -> None:
     """The second batch of sixteen rows of 8 kB does not fit."""
     shutil.rmtree(cache / "features", ignore_errors=True)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -249,14 +249,16 @@ def small_disk(cache, tmp_path):
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_disk_without_space_is_one_clear_line_and_the_next_run_goes_on(train, copies, small_disk) -> None:
+def test_a_write_without_space_is_a_one_line_error_and_the_next_run_continues(
+    train, copies, small_disk
+) -> None:
     output = train(copies, status=1)
     assert "No space left on device (" in output and "No model was written." in output
     assert small_disk()
     assert "40 usable images" in train(copies)
 
 
-def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms, cache) -> None:
+def test_an_interrupted_extraction_keeps_the_features_so_far(train, phantoms, cache) -> None:
     """A real signal, while the second batch of sixteen rows of 8 kB is written."""
     shutil.rmtree(cache / "features", ignore_errors=True)
     over = threading.Event()
@@ -282,7 +284,7 @@ def test_an_interrupt_while_features_are_read_keeps_those_so_far(train, phantoms
     ("owner", "step"),
     [(ImageLoader, "load"), (protocol, "apply"), (heads.DenseHead, "fit"), (atomic.os, "fsync")],
 )
-def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner, step) -> None:
+def test_an_interrupt_leaves_no_files(train, phantoms, monkeypatch, owner, step) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -298,7 +300,7 @@ def test_an_interrupt_leaves_nothing_behind(train, phantoms, monkeypatch, owner,
     ],
     ids=["knn", "cnn-lstm"],
 )
-def test_other_heads_train_and_serve(train, phantoms, folder, options, fact) -> None:
+def test_other_heads_are_trained_and_predict(train, phantoms, folder, options, fact) -> None:
     output = train(phantoms, *options, "--promote")
     assert "mine is in service now" in output
     bundle = bundles.load(folder / "mine")
@@ -310,24 +312,24 @@ def test_other_heads_train_and_serve(train, phantoms, folder, options, fact) -> 
     assert answer.maps["5"].shape == (7, 7)
 
 
-def test_a_loss_that_a_head_cannot_learn_with_is_refused_before_anything_is_read(train, phantoms) -> None:
+def test_an_unsupported_loss_is_refused_before_images_are_read(train, phantoms) -> None:
     assert "knn does not support --loss ordinal" in train(
         phantoms, "--head", "knn", "--loss", "ordinal", status=1
     )
 
 
-def test_an_unknown_head_names_those_there_are(train, phantoms) -> None:
+def test_the_error_for_an_unknown_head_lists_the_heads(train, phantoms) -> None:
     assert "--head has to be one of" in train(phantoms, "--head", "forest", status=1)
 
 
-def test_without_the_shipped_backbone_it_says_what_else_there_is(app, runner, phantoms) -> None:
+def test_the_error_for_a_missing_demonstration_backbone_lists_alternatives(app, runner, phantoms) -> None:
     register(app)
     result = runner.invoke(args=["train", "--data", str(phantoms), "--name", "mine"])
     assert result.exit_code == 1 and "train with --backbone-weights imagenet" in result.output
 
 
 @pytest.mark.parametrize("content", [None, b"not an h5 file"])
-def test_a_wrong_weights_file_is_one_clear_line(train, phantoms, tmp_path, content) -> None:
+def test_a_wrong_weights_file_is_a_one_line_error(train, phantoms, tmp_path, content) -> None:
     path = tmp_path / "weights.h5"
     if content is not None:
         path.write_bytes(content)
@@ -335,7 +337,7 @@ def test_a_wrong_weights_file_is_one_clear_line(train, phantoms, tmp_path, conte
 
 
 @pytest.mark.slow
-def test_weights_of_keras_make_another_backbone(train, phantoms, folder, tmp_path) -> None:
+def test_keras_weights_give_another_backbone(train, phantoms, folder, tmp_path) -> None:
     """ResNet50 with weights of a file; VGG, whose maps have other channels, is in test_backbone.py."""
     import keras
 

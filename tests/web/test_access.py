@@ -16,12 +16,12 @@ def as_role(app: Flask, client: FlaskClient, role: str) -> None:
     sign_in(client)
 
 
-def test_every_page_is_judged_or_known_to_need_no_account(app: Flask) -> None:
+def test_every_page_has_an_access_rule(app: Flask) -> None:
     open_to_all = {None, "account", "language", "health", "api"}
     assert set(app.blueprints) | {None} <= set(ACCESS) | open_to_all
 
 
-def test_a_visitor_is_sent_to_sign_in(app: Flask, client: FlaskClient) -> None:
+def test_a_visitor_is_redirected_to_sign_in(app: Flask, client: FlaskClient) -> None:
     make_user(app)
     for path in ("/", "/upload"):
         assert "/login" in client.get(path).location
@@ -64,7 +64,7 @@ def test_visitors_forms_are_limited_in_size(app: Flask, client: FlaskClient) -> 
     assert client.post("/language", data={"language": "de", "next": "x" * 100_000}).status_code == 413
 
 
-def test_a_change_of_an_account_keeps_what_was_changed_meanwhile(app: Flask) -> None:
+def test_concurrent_changes_of_an_account_are_both_kept(app: Flask) -> None:
     make_user(app)
     make_user(app, "chief", Role.ADMIN)
     with app.app_context():
@@ -78,7 +78,7 @@ def test_a_change_of_an_account_keeps_what_was_changed_meanwhile(app: Flask) -> 
 
 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/upload"])
-def test_the_language_is_kept_with_the_account(app: Flask, client: FlaskClient, target: str) -> None:
+def test_the_language_is_stored_with_the_account(app: Flask, client: FlaskClient, target: str) -> None:
     as_role(app, client, Role.RADIOLOGIST)
     answer = client.post("/language", data={"language": "de", "next": target})
     assert answer.location == (target if target == "/upload" else "/")

@@ -54,7 +54,7 @@ def test_an_auditor_sees_every_page_and_changes_nothing(app: Flask, folder, sess
     assert b'type="submit">Create' not in client.get("/admin/accounts").data
 
 
-def test_a_radiologist_sees_the_card_alone(app: Flask, folder, session) -> None:
+def test_a_radiologist_sees_only_the_model_card(app: Flask, folder, session) -> None:
     client = session(Role.RADIOLOGIST)
     for method in ("GET", "POST"):
         for address in addresses(app, method):
@@ -64,7 +64,7 @@ def test_a_radiologist_sees_the_card_alone(app: Flask, folder, session) -> None:
     assert b'href="/admin' not in client.get("/models/birads-demo").data
 
 
-def test_a_visitor_signs_in_first(app: Flask, client: FlaskClient) -> None:
+def test_a_visitor_is_redirected_to_sign_in(app: Flask, client: FlaskClient) -> None:
     make_user(app)
     for address in [*addresses(app, "GET"), "/models/birads-demo", "/account"]:
         assert "/login" in client.get(address).location

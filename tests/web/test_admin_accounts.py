@@ -27,7 +27,7 @@ def address(app: Flask, name: str) -> str:
         return f"/admin/accounts/{users.by_name(name).id}"
 
 
-def test_an_account_is_created_and_given_another_role(app: Flask, admin: FlaskClient) -> None:
+def test_an_account_is_created_and_its_role_changed(app: Flask, admin: FlaskClient) -> None:
     form = {"name": "otto", "role": "auditor", "password": NEW, "confirm": NEW}
     assert admin.post("/admin/accounts", data={**form, "confirm": "other"}).status_code == 422
     assert admin.post("/admin/accounts", data=form).status_code == 303
@@ -53,7 +53,9 @@ def test_a_deactivated_account_cannot_sign_in_until_it_is_activated(app: Flask, 
     assert sign_in(other, "rita").location == "/"
 
 
-def test_the_last_administrator_stays_one(app: Flask, admin: FlaskClient, runner: FlaskCliRunner) -> None:
+def test_the_last_administrator_keeps_the_role(
+    app: Flask, admin: FlaskClient, runner: FlaskCliRunner
+) -> None:
     anna = address(app, "anna")
     for path, data in (("deactivate", {}), ("role", {"role": "auditor"})):
         refused = admin.post(f"{anna}/{path}", data=data)
@@ -75,7 +77,7 @@ def test_a_password_is_set_and_ends_the_sessions(app: Flask, admin: FlaskClient)
     assert admin.get("/admin/accounts").status_code == 200  # who changes her own stays
 
 
-def test_everybody_changes_their_own_password_knowing_the_old_one(app: Flask, admin: FlaskClient) -> None:
+def test_users_change_their_own_password_with_the_old_one(app: Flask, admin: FlaskClient) -> None:
     here, elsewhere = app.test_client(), app.test_client()
     for browser in (here, elsewhere):
         sign_in(browser, "rita")
@@ -123,7 +125,7 @@ def test_a_token_is_shown_once_used_and_revoked(app: Flask, admin: FlaskClient) 
     assert use() == 401
 
 
-def test_a_failed_sign_in_is_on_record_without_what_was_typed(app: Flask, client: FlaskClient) -> None:
+def test_a_failed_sign_in_is_logged_without_the_input(app: Flask, client: FlaskClient) -> None:
     make_user(app, "rita")
     sign_in(client, "RITA", "wrong password")
     assert last_audit_entry(app)[:2] == ("rita", "sign in refused")
@@ -131,7 +133,7 @@ def test_a_failed_sign_in_is_on_record_without_what_was_typed(app: Flask, client
     assert last_audit_entry(app) == ("unknown account", "sign in refused", "", "")
 
 
-def test_commands_do_the_same(app: Flask, runner: FlaskCliRunner) -> None:
+def test_commands_manage_accounts_too(app: Flask, runner: FlaskCliRunner) -> None:
     make_user(app, "anna", Role.ADMIN)
     make_user(app, "rita")
     assert runner.invoke(args=["user", "role", "rita", "auditor"]).exit_code == 0

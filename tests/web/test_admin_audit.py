@@ -38,7 +38,7 @@ def found(search: Search) -> list[str]:
     return [entry.subject for entry in audit_log.find(search)]
 
 
-def test_it_finds_by_each_word_and_by_days(app: Flask, auditor: FlaskClient) -> None:
+def test_entries_are_found_by_word_and_date(app: Flask, auditor: FlaskClient) -> None:
     with app.app_context():
         assert found(Search(subject="exam-7")) == ["exam-7"]
         assert found(Search(who="rita", action="delete exam"))[:2] == ["exam-120", "exam-110"]
@@ -48,7 +48,7 @@ def test_it_finds_by_each_word_and_by_days(app: Flask, auditor: FlaskClient) -> 
         assert set(audit_log.actions()) == {"create account", "delete exam", "sign in", "store exam"}
 
 
-def test_pages_follow_each_other_without_a_gap(app: Flask, auditor: FlaskClient) -> None:
+def test_pages_are_consecutive_and_complete(app: Flask, auditor: FlaskClient) -> None:
     with app.app_context():
         entries = list(audit_log.all_of(Search(who="anna")))
         assert [entry.subject for entry in entries] == [f"exam-{number}" for number in range(129, 0, -2)]
@@ -61,7 +61,7 @@ def test_pages_follow_each_other_without_a_gap(app: Flask, auditor: FlaskClient)
 
 
 @pytest.mark.parametrize("search", [Search(), Search(who="a"), Search(subject="x", first=date(2026, 1, 1))])
-def test_an_index_leads_to_every_page(app: Flask, search: Search) -> None:
+def test_the_query_of_every_page_uses_an_index(app: Flask, search: Search) -> None:
     with app.app_context():
         query = audit_log.paged(search, None, 50)
         compiled = query.compile(session().get_bind(), compile_kwargs={"literal_binds": True})
@@ -69,7 +69,7 @@ def test_an_index_leads_to_every_page(app: Flask, search: Search) -> None:
     assert "ix_audit" in plan and "TEMP B-TREE" not in plan
 
 
-def test_an_export_is_whole_harmless_and_on_record(app: Flask, auditor: FlaskClient) -> None:
+def test_an_export_is_complete_escaped_and_logged(app: Flask, auditor: FlaskClient) -> None:
     answer = auditor.get("/admin/audit.csv?who=rita")
     assert "attachment" in answer.headers["Content-Disposition"]
     rows = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))

@@ -36,7 +36,7 @@ def second(folder: Path) -> Path:
     )
 
 
-def test_what_must_not_serve_is_promoted_only_against_the_protocol_and_with_a_reason(
+def test_a_model_that_fails_the_protocol_is_promoted_only_with_a_reason(
     app: Flask, admin: FlaskClient, folder: Path, second: Path
 ) -> None:
     address = "/admin/models/second/promote"
@@ -66,14 +66,14 @@ def test_the_command_writes_the_same_entry(app: Flask, folder: Path, runner: Fla
     assert last_audit_entry(app) == ("console", "promote model", "copy", "newer")
 
 
-def test_a_damaged_model_is_told_and_changes_nothing(admin: FlaskClient, folder: Path, second: Path) -> None:
+def test_a_damaged_model_is_reported_and_not_promoted(admin: FlaskClient, folder: Path, second: Path) -> None:
     (second / bundles.HEAD).write_bytes(b"spoilt")
     assert "head.pb of model second was changed or is damaged" in admin.get("/admin/models").text
     assert admin.post("/admin/models/second/promote", data={"reason": "x"}).status_code == 503
     assert registry.current_name(folder) == "birads-demo"
 
 
-def test_figures_stand_side_by_side(admin: FlaskClient, folder: Path, second: Path) -> None:
+def test_models_are_compared_side_by_side(admin: FlaskClient, folder: Path, second: Path) -> None:
     shipped, other = (evaluation.measured(bundles.load(folder / name)) for name in ("birads-demo", "second"))
     assert [one.images_of for one in shipped] == ["CDD-CESM", "KAU-BCMD"]
     assert [(one.images_of, one.leaks) for one in other] == [("", True)]
@@ -84,7 +84,7 @@ def test_figures_stand_side_by_side(admin: FlaskClient, folder: Path, second: Pa
     assert admin.get("/admin/models/compare?name=nothing").status_code == 404
 
 
-def test_a_report_can_run_nothing_and_load_nothing(admin: FlaskClient, second: Path) -> None:
+def test_a_report_cannot_run_scripts_or_load_files(admin: FlaskClient, second: Path) -> None:
     answer = admin.get("/admin/models/second/report")
     assert "told" in answer.text
     policy = answer.headers["Content-Security-Policy"]
@@ -93,7 +93,7 @@ def test_a_report_can_run_nothing_and_load_nothing(admin: FlaskClient, second: P
     assert admin.get("/admin/models/..%2Fsecond/report").status_code == 404
 
 
-def test_a_card_is_rendered_without_what_could_do_harm(admin: FlaskClient, second: Path) -> None:
+def test_a_card_is_rendered_without_unsafe_markup(admin: FlaskClient, second: Path) -> None:
     page = admin.get("/models/second").text
     assert "<table>" in page and "&lt;script&gt;x&lt;/script&gt;" in page
     assert 'href="javascript' not in page and page.count("<h1>") == 1

@@ -65,7 +65,7 @@ def full(app: Flask, url: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def test_signing_opens_the_exam_that_waits_and_then_the_list(reader: FlaskClient, url: str) -> None:
+def test_signing_opens_the_next_exam_and_finally_the_worklist(reader: FlaskClient, url: str) -> None:
     other = upload(reader, 3, 4)
     both = {"category-R": "1", "category-L": "1", "action": "sign"}
     assert send(reader, url, **both).location == other
@@ -90,7 +90,7 @@ def test_prefetching_consumes_no_flash_message(reader: FlaskClient, url: str) ->
     assert "Signed. Next exam opened." in page.text and "Set-Cookie" in page.headers
 
 
-def test_what_was_sent_fills_the_form_again(serving_app: Flask, reader: FlaskClient, url: str) -> None:
+def test_a_refused_form_keeps_its_input(serving_app: Flask, reader: FlaskClient, url: str) -> None:
     sent = full(serving_app, url) | {"action": "save", "second_look": "yes"}
     assert send(reader, url, **sent).location == f"{url}#assessment"
     page = reader.get(url).text
@@ -112,7 +112,7 @@ def test_what_was_sent_fills_the_form_again(serving_app: Flask, reader: FlaskCli
         assert exams.get(url.rsplit("/", 1)[-1]).status == "new"
 
 
-def test_a_signature_that_lacks_a_category_is_kept_as_a_note(reader: FlaskClient, url: str) -> None:
+def test_a_signature_without_a_category_is_saved_as_a_draft(reader: FlaskClient, url: str) -> None:
     assert (
         send(reader, url, **{"category-R": "1", "text": "kept", "action": "sign"}).location
         == f"{url}#assessment"
@@ -121,7 +121,7 @@ def test_a_signature_that_lacks_a_category_is_kept_as_a_note(reader: FlaskClient
     assert "Not signed: one breast has no category yet" in page and "kept</textarea>" in page
 
 
-def test_two_who_assess_one_exam_are_told_and_both_stand(
+def test_concurrent_assessments_are_both_stored_with_a_warning(
     serving_app: Flask, reader: FlaskClient, url: str
 ) -> None:
     make_user(serving_app, "berta")
@@ -137,7 +137,7 @@ def test_two_who_assess_one_exam_are_told_and_both_stand(
     assert "2 assessments" in page
 
 
-def test_a_form_that_cannot_be_is_refused_with_the_reason(
+def test_an_invalid_form_is_refused_with_the_reason(
     serving_app: Flask, reader: FlaskClient, url: str
 ) -> None:
     mass = {"row": "1", "finding-1-kind": "mass"}
@@ -155,9 +155,7 @@ def test_a_form_that_cannot_be_is_refused_with_the_reason(
         assert not assessments.history(found(serving_app, url))
 
 
-def test_a_row_that_is_empty_or_removed_is_no_finding(
-    serving_app: Flask, reader: FlaskClient, url: str
-) -> None:
+def test_an_empty_or_removed_row_is_not_a_finding(serving_app: Flask, reader: FlaskClient, url: str) -> None:
     fields = {"finding-2-kind": "skin-lesion", "finding-3-kind": "mass", "finding-3-removed": "on"}
     fields |= {"finding-2-shape": "oval"}  # of the kind that was chosen before
     send(reader, url, action="save", row=["1", "2", "3"], **fields)
@@ -166,9 +164,7 @@ def test_a_row_that_is_empty_or_removed_is_no_finding(
         assert made.findings == [{"kind": "skin-lesion"}]
 
 
-def test_an_auditor_sees_the_reports_and_assesses_nothing(
-    serving_app: Flask, reader: FlaskClient, url: str
-) -> None:
+def test_an_auditor_sees_reports_but_cannot_assess(serving_app: Flask, reader: FlaskClient, url: str) -> None:
     send(reader, url, **full(serving_app, url))
     make_user(serving_app, "watcher", Role.AUDITOR)
     auditor = serving_app.test_client()
@@ -181,7 +177,7 @@ def test_an_auditor_sees_the_reports_and_assesses_nothing(
     assert serving_app.test_client().get(f"{url}/report").status_code == 302
 
 
-def test_the_report_says_everything_on_one_page(serving_app: Flask, reader: FlaskClient, url: str) -> None:
+def test_the_report_fits_on_one_page(serving_app: Flask, reader: FlaskClient, url: str) -> None:
     send(reader, url, **full(serving_app, url))
     page = reader.get(f"{url}/report").text
     pdf = PdfReader(io.BytesIO(reader.get(f"{url}/report.pdf").data))
@@ -206,7 +202,7 @@ def test_the_report_says_everything_on_one_page(serving_app: Flask, reader: Flas
     assert reader.get(f"{url}/report.pdf").data == reader.get(f"{url}/report.pdf").data
 
 
-def test_a_note_s_report_is_preliminary_and_a_long_text_has_room(reader: FlaskClient, url: str) -> None:
+def test_the_report_of_a_draft_is_preliminary_and_long_text_wraps(reader: FlaskClient, url: str) -> None:
     assert reader.get(f"{url}/report").status_code == 404
     send(reader, url, action="save", text="word " * 800)
     assert "PRELIMINARY" in reader.get(f"{url}/report").text
@@ -215,7 +211,7 @@ def test_a_note_s_report_is_preliminary_and_a_long_text_has_room(reader: FlaskCl
     assert "No category assigned yet" in pdf.pages[0].extract_text()
 
 
-def test_the_report_is_on_the_assessment_that_counts_unless_one_is_named(
+def test_the_report_shows_the_current_assessment_by_default(
     serving_app: Flask, reader: FlaskClient, url: str
 ) -> None:
     send(reader, url, **full(serving_app, url))
@@ -232,7 +228,7 @@ def test_the_report_is_on_the_assessment_that_counts_unless_one_is_named(
     assert reader.get(f"{url}/report.json?assessment=999").status_code == 404
 
 
-def test_the_dicom_objects_are_about_the_pseudonym_and_valid(
+def test_the_dicom_objects_are_valid_and_pseudonymous(
     serving_app: Flask, reader: FlaskClient, url: str, tmp_path
 ) -> None:
     send(reader, url, **full(serving_app, url))
@@ -278,14 +274,14 @@ def texts_of_objects(zipped: bytes) -> list[str]:
     return found
 
 
-def test_pictures_have_no_study_that_objects_could_join(reader: FlaskClient) -> None:
+def test_exams_without_dicom_files_have_no_dicom_objects(reader: FlaskClient) -> None:
     picture = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png()), "a.png")]}).location
     answer = reader.get(f"{picture}/dicom")
     assert answer.status_code == 404 and "no Study Instance UID" in answer.text
     assert f"{picture}/dicom" not in reader.get(picture).text
 
 
-def test_a_report_speaks_the_readers_language(serving_app: Flask, reader: FlaskClient, url: str) -> None:
+def test_a_report_is_in_the_reader_s_language(serving_app: Flask, reader: FlaskClient, url: str) -> None:
     with serving_app.app_context():
         assessments.add(url.rsplit("/", 1)[-1], users.by_name("reader"), Draft(density="A"))
     reader.post("/language", data={"language": "de"})

@@ -38,14 +38,14 @@ def _texts(svg, name):
     return [text.text for text in svg.iter() if text.get("class") == name]
 
 
-def test_it_draws_a_bar_a_category_in_the_given_order():
+def test_a_bar_is_drawn_for_each_category_in_order():
     svg = _draw({"4": 0.7, "2": 0.3})
     assert _texts(svg, "chart-code") == ["4", "2"]
     assert _texts(svg, "chart-title") == [CATEGORIES["4"].title, CATEGORIES["2"].title]
     assert _texts(svg, "chart-figure") == ["70%", "30%"]
 
 
-def test_bars_are_as_long_as_the_probabilities():
+def test_bar_lengths_are_proportional_to_the_probabilities():
     bars = [bar for bar in _draw().iter(f"{SVG}rect") if bar.get("class") == "chart-bar"]
     lengths = [float(bar.get("width")) / WIDTH for bar in bars]
     assert lengths == pytest.approx(list(PROBABILITIES.values()), abs=0.005)
@@ -57,7 +57,7 @@ def test_only_the_predicted_category_is_emphasised():
     assert [index for index, name in enumerate(rows) if "predicted" in name] == [3]
 
 
-def test_it_is_an_image_with_a_title_and_a_description():
+def test_the_chart_is_an_image_with_title_and_description():
     svg = _draw()
     assert svg.get("role") == "img"
     named = {child.get("id"): child.text for child in svg if child.tag in {f"{SVG}title", f"{SVG}desc"}}
@@ -81,11 +81,11 @@ def test_the_prediction_range_names_its_level_and_its_population():
     assert prediction_range_text([], PROBABILITIES) == ""
 
 
-def test_it_needs_no_inline_style():
+def test_the_chart_has_no_inline_style():
     assert "style=" not in str(bar_chart(PROBABILITIES, "4", "chart-1"))
 
 
-def test_it_escapes_the_id():
+def test_the_id_is_escaped():
     assert '"><script>' not in str(bar_chart(PROBABILITIES, "4", '"><script>'))
 
 

@@ -43,7 +43,7 @@ def image_urls(serving_app: Flask, exam_url: str) -> list[str]:
         return [f"{exam_url}/images/{image.id}" for image in exam.images]
 
 
-def test_it_tells_category_management_model_and_disclaimer(
+def test_the_page_shows_category_management_model_and_disclaimer(
     serving_app: Flask, reader: FlaskClient, exam_url: str
 ):
     page = reader.get(exam_url).text
@@ -58,7 +58,7 @@ def test_it_tells_category_management_model_and_disclaimer(
     assert page.count('<svg class="chart"') == 2
 
 
-def test_it_says_which_view_and_where_it_had_to_judge_it(reader: FlaskClient, exam_url: str):
+def test_the_page_shows_each_view_and_marks_estimated_ones(reader: FlaskClient, exam_url: str):
     page = reader.get(exam_url).text
     assert "<b>LCC</b>" in page and "Left breast, craniocaudal" in page
     judged = (
@@ -67,7 +67,7 @@ def test_it_says_which_view_and_where_it_had_to_judge_it(reader: FlaskClient, ex
     assert re.search(judged, page)
 
 
-def test_right_and_left_hang_side_by_side(reader: FlaskClient):
+def test_right_and_left_are_shown_side_by_side(reader: FlaskClient):
     files = []
     for seed, (side, view) in enumerate([("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO")]):
         dataset = dicom(breast(seed=seed))
@@ -80,7 +80,7 @@ def test_right_and_left_hang_side_by_side(reader: FlaskClient):
     assert first and "image-1.dcm" in reader.get(first[1]).headers["Content-Disposition"]
 
 
-def test_it_lists_every_warning_once(serving_app: Flask, reader: FlaskClient, exam_url: str):
+def test_every_warning_is_listed_once(serving_app: Flask, reader: FlaskClient, exam_url: str):
     page = html.unescape(reader.get(exam_url).text)
     with serving_app.app_context():
         images = exams.get(exam_url.rsplit("/", 1)[-1]).images
@@ -90,7 +90,7 @@ def test_it_lists_every_warning_once(serving_app: Flask, reader: FlaskClient, ex
     assert all(caveats[: caveats.index("</section>")].count(warning) == 1 for warning in warnings)
 
 
-def test_the_page_needs_neither_inline_script_nor_style(reader: FlaskClient, exam_url: str):
+def test_the_page_has_no_inline_scripts_or_styles(reader: FlaskClient, exam_url: str):
     for url in ("/", "/upload", exam_url, deletion(exam_url)):
         answer = reader.get(url)
         assert "style=" not in answer.text and "<style" not in answer.text
@@ -99,14 +99,14 @@ def test_the_page_needs_neither_inline_script_nor_style(reader: FlaskClient, exa
         assert POLICY in answer.headers["Content-Security-Policy"]
 
 
-def test_every_page_of_the_demonstration_says_so(reader: FlaskClient, exam_url: str):
+def test_every_page_of_the_demonstration_model_is_marked(reader: FlaskClient, exam_url: str):
     for url in ("/", "/upload", exam_url, deletion(exam_url), "/exams/none"):
         assert "Demonstration model." in reader.get(url).text
     reader.post("/logout")
     assert "Demonstration model." in reader.get("/login").text
 
 
-def test_the_page_without_its_images_is_light(serving_app: Flask, reader: FlaskClient, exam_url: str):
+def test_the_page_without_images_is_small(serving_app: Flask, reader: FlaskClient, exam_url: str):
     page = reader.get(exam_url)
     static = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
     viewer = Path(serving_app.static_folder or "", "js", "viewer")
@@ -116,16 +116,14 @@ def test_the_page_without_its_images_is_light(serving_app: Flask, reader: FlaskC
 
 
 @pytest.mark.parametrize("asked", ["0", "1"])
-def test_the_heat_map_waits_until_it_is_asked_for(
-    serving_app: Flask, reader: FlaskClient, exam_url: str, asked: str
-):
+def test_the_heat_map_is_loaded_on_demand(serving_app: Flask, reader: FlaskClient, exam_url: str, asked: str):
     settings = serving_app.extensions["birads_settings"].model_copy(update={"show_heat_map": asked == "1"})
     serving_app.extensions["birads_settings"] = settings
     (control,) = re.findall(r'<input type="checkbox" class="heat-on"([^>]*)>', reader.get(exam_url).text)
     assert ("checked" in control) == (asked == "1")
 
 
-def test_images_come_with_the_right_type(reader: FlaskClient, image_urls: list[str]):
+def test_images_have_the_right_content_type(reader: FlaskClient, image_urls: list[str]):
     display = reader.get(f"{image_urls[0]}/display")
     heat = reader.get(f"{image_urls[0]}/heat-4")
     assert display.mimetype == "image/jpeg" and heat.mimetype == "image/png"
@@ -136,7 +134,7 @@ def test_images_come_with_the_right_type(reader: FlaskClient, image_urls: list[s
         assert answer.cache_control.private and answer.cache_control.no_cache
 
 
-def test_the_list_shows_each_image_small(reader: FlaskClient, image_urls: list[str]):
+def test_the_list_shows_thumbnails(reader: FlaskClient, image_urls: list[str]):
     page = reader.get("/").text
     for url in image_urls:
         assert f'src="{url}/thumb"' in page
@@ -150,7 +148,7 @@ def test_an_image_is_not_sent_twice(reader: FlaskClient, image_urls: list[str]):
     assert again.status_code == 304
 
 
-def test_the_original_is_a_download_under_the_server_s_name(reader: FlaskClient, image_urls: list[str]):
+def test_the_original_is_downloaded_under_a_neutral_name(reader: FlaskClient, image_urls: list[str]):
     first, second = (reader.get(f"{url}/original") for url in image_urls)
     assert re.fullmatch(
         r"attachment; filename=exam-[0-9a-f]{8}-image-1\.dcm", first.headers["Content-Disposition"]
@@ -161,16 +159,16 @@ def test_the_original_is_a_download_under_the_server_s_name(reader: FlaskClient,
 
 
 @pytest.mark.parametrize("kind", ["heat-0", "heat-9", "preview", "..%2foriginal"])
-def test_other_kinds_are_not_found(reader: FlaskClient, image_urls: list[str], kind: str):
+def test_unknown_kinds_of_files_are_not_found(reader: FlaskClient, image_urls: list[str], kind: str):
     assert reader.get(f"{image_urls[0]}/{kind}").status_code == 404
 
 
-def test_an_image_belongs_to_its_exam(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+def test_an_image_is_not_found_under_another_exam(reader: FlaskClient, exam_url: str, image_urls: list[str]):
     other = reader.post("/upload", data={"files": [(io.BytesIO(mammogram_png(2)), "three.png")]}).location
     assert reader.get(image_urls[0].replace(exam_url, other) + "/display").status_code == 404
 
 
-def test_visitors_see_nothing(serving_app: Flask, exam_url: str, image_urls: list[str]):
+def test_exams_need_a_session(serving_app: Flask, exam_url: str, image_urls: list[str]):
     visitor = serving_app.test_client()
     for url in ("/", "/upload", exam_url, deletion(exam_url), f"{image_urls[0]}/display"):
         assert visitor.get(url).status_code == 302
@@ -178,7 +176,7 @@ def test_visitors_see_nothing(serving_app: Flask, exam_url: str, image_urls: lis
         assert visitor.post(url).status_code == 302
 
 
-def test_deleting_asks_first(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+def test_deleting_needs_confirmation(reader: FlaskClient, exam_url: str, image_urls: list[str]):
     question = reader.get(deletion(exam_url))
     assert "cannot be undone" in question.text and "received" in question.text
     assert reader.get(exam_url).status_code == 200
@@ -189,14 +187,14 @@ def test_deleting_asks_first(reader: FlaskClient, exam_url: str, image_urls: lis
     assert reader.post(deletion(exam_url)).status_code == 404
 
 
-def test_nothing_but_a_form_deletes(reader: FlaskClient, exam_url: str, image_urls: list[str]):
+def test_deleting_needs_a_post_request(reader: FlaskClient, exam_url: str, image_urls: list[str]):
     assert reader.head(deletion(exam_url)).status_code == 200
     assert reader.get(exam_url).status_code == 200
     twice = f"{deletion(exam_url)}&exam={exam_url.rsplit('/', 1)[-1]}"
     assert reader.post(twice).status_code == 303
 
 
-def test_only_who_uploaded_it_or_an_administrator_deletes_an_exam(
+def test_only_the_uploader_or_an_administrator_deletes_an_exam(
     serving_app: Flask, exam_url: str, image_urls: list[str]
 ):
     make_user(serving_app, "colleague")
@@ -214,7 +212,7 @@ def test_only_who_uploaded_it_or_an_administrator_deletes_an_exam(
     assert colleague.get(exam_url).status_code == 404
 
 
-def test_deleting_needs_the_form_s_token(serving_app: Flask, reader: FlaskClient, exam_url: str):
+def test_deleting_needs_a_csrf_token(serving_app: Flask, reader: FlaskClient, exam_url: str):
     serving_app.config["WTF_CSRF_ENABLED"] = True
     assert reader.post(deletion(exam_url)).status_code == 400
     assert reader.get(exam_url).status_code == 200

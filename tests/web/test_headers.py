@@ -9,7 +9,7 @@ from tests.support.factories import make_user, sign_in
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/nothing", "/healthz", "/api/v1/openapi.json", "/api/v1/x"])
-def test_every_answer_is_protected(app: Flask, client: FlaskClient, path: str) -> None:
+def test_every_response_has_security_headers(app: Flask, client: FlaskClient, path: str) -> None:
     make_user(app)
     headers = client.get(path).headers
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
@@ -22,13 +22,13 @@ def test_every_answer_is_protected(app: Flask, client: FlaskClient, path: str) -
     assert "Strict-Transport-Security" not in headers
 
 
-def test_static_files_may_be_kept(client: FlaskClient) -> None:
+def test_static_files_may_be_cached(client: FlaskClient) -> None:
     answer = client.get("/static/css/site.css")
     assert answer.status_code == 200
     assert "no-store" not in answer.headers["Cache-Control"]
 
 
-def test_pages_hold_nothing_inline(app: Flask, client: FlaskClient) -> None:
+def test_pages_have_no_inline_scripts_or_styles(app: Flask, client: FlaskClient) -> None:
     make_user(app)
     login = client.get("/login").text
     sign_in(client)

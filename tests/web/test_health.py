@@ -26,7 +26,7 @@ def test_readiness_lists_every_reason(config: dict[str, object]) -> None:
     assert "flask models promote" in model
 
 
-def test_not_ready_where_the_database_is_damaged(app: Flask, client: FlaskClient) -> None:
+def test_a_damaged_database_is_not_ready(app: Flask, client: FlaskClient) -> None:
     from pathlib import Path
 
     for path in Path(app.instance_path).glob("*.sqlite3*"):

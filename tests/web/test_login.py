@@ -19,25 +19,27 @@ def _account(app: Flask) -> None:
     make_user(app)
 
 
-def test_it_lets_in_with_the_right_password(client: FlaskClient) -> None:
+def test_the_right_password_signs_in(client: FlaskClient) -> None:
     assert client.get("/").location == "/login"
     assert sign_in(client).location == "/"
     assert client.get("/").status_code == 200
 
 
-def test_names_ignore_case(client: FlaskClient) -> None:
+def test_user_names_ignore_case(client: FlaskClient) -> None:
     assert sign_in(client, "READER").status_code == 302
 
 
 @pytest.mark.parametrize(("name", "password"), [("reader", "wrong password"), ("nobody", PASSWORD)])
-def test_it_says_the_same_to_wrong_names_and_passwords(client: FlaskClient, name: str, password: str) -> None:
+def test_wrong_names_and_wrong_passwords_have_the_same_error(
+    client: FlaskClient, name: str, password: str
+) -> None:
     answer = sign_in(client, name, password)
     assert answer.status_code == 401
     assert "Incorrect name or password." in answer.text
     assert client.get("/").status_code == 302
 
 
-def test_it_returns_to_the_wanted_page(client: FlaskClient) -> None:
+def test_sign_in_returns_to_the_requested_page(client: FlaskClient) -> None:
     location = client.get("/upload").location
     assert location == "/login?next=/upload"
     assert client.post(location, data={"name": "reader", "password": PASSWORD}).location == "/upload"
@@ -59,7 +61,7 @@ def test_it_returns_to_the_wanted_page(client: FlaskClient) -> None:
         None,
     ],
 )
-def test_it_never_leads_to_another_site(target: str | None) -> None:
+def test_sign_in_never_redirects_to_another_site(target: str | None) -> None:
     assert safe_target(target) is None
 
 
@@ -70,7 +72,9 @@ def test_logging_out_ends_the_session(client: FlaskClient) -> None:
     assert client.get("/").location == "/login"
 
 
-def test_the_cookie_is_guarded(app: Flask, client: FlaskClient, config: dict[str, object]) -> None:
+def test_the_session_cookie_has_its_security_attributes(
+    app: Flask, client: FlaskClient, config: dict[str, object]
+) -> None:
     cookie = sign_in(client).headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
@@ -93,7 +97,7 @@ def test_forms_need_a_csrf_token(app: Flask, client: FlaskClient) -> None:
     assert client.post("/logout").status_code == 400
 
 
-def test_visitors_cannot_send_much(app: Flask, client: FlaskClient) -> None:
+def test_the_sign_in_form_is_limited_in_size(app: Flask, client: FlaskClient) -> None:
     app.config["WTF_CSRF_ENABLED"] = True
     for url in ("/login", "/setup"):
         answer = client.post(url, data={"name": (io.BytesIO(bytes(70_000)), "name.bin")})
@@ -101,7 +105,7 @@ def test_visitors_cannot_send_much(app: Flask, client: FlaskClient) -> None:
         assert "The form is too large." in answer.text
 
 
-def test_it_refuses_further_guesses(app: Flask, client: FlaskClient) -> None:
+def test_further_guesses_are_refused(app: Flask, client: FlaskClient) -> None:
     for _ in range(rate_limit.PER_PAIR):
         assert sign_in(client, password="wrong password").status_code == 401
     answer = sign_in(client)
@@ -110,7 +114,7 @@ def test_it_refuses_further_guesses(app: Flask, client: FlaskClient) -> None:
     assert 0 < int(answer.headers["Retry-After"]) <= rate_limit.WINDOW.total_seconds()
 
 
-def test_guesses_count_in_other_processes_and_elsewhere_not(app: Flask, config: dict[str, object]) -> None:
+def test_guesses_are_counted_per_address_across_processes(app: Flask, config: dict[str, object]) -> None:
     for _ in range(rate_limit.PER_PAIR):
         sign_in(app.test_client(), password="wrong password")
     twin = create_app(config)
@@ -120,7 +124,7 @@ def test_guesses_count_in_other_processes_and_elsewhere_not(app: Flask, config: 
     assert sign_in(elsewhere).status_code == 302
 
 
-def test_success_and_time_forgive(app: Flask, client: FlaskClient) -> None:
+def test_the_counter_resets_after_a_sign_in_or_with_time(app: Flask, client: FlaskClient) -> None:
     for _ in range(rate_limit.PER_PAIR - 1):
         sign_in(client, password="wrong password")
     assert sign_in(client).status_code == 302
@@ -147,6 +151,6 @@ def test_one_address_cannot_try_many_names(app: Flask) -> None:
             rate_limit.register("reader", "192.0.2.9")
 
 
-def test_a_forged_session_is_nobody(client: FlaskClient) -> None:
+def test_a_forged_session_is_refused(client: FlaskClient) -> None:
     client.set_cookie("birads_session", "eyJfdXNlcl9pZCI6IjEifQ.Zx.forged")
     assert client.get("/").location == "/login"

@@ -45,7 +45,7 @@ def key(message: Message) -> str:
 
 
 @pytest.mark.parametrize("code", OTHERS)
-def test_nothing_is_left_untranslated(code: str) -> None:
+def test_the_german_catalogue_is_complete(code: str) -> None:
     known = catalogue(code)
     translated = {key(message) for message in messages(known) if message.string and all(message.string)}
     texts = {key(message) for message in messages(source_texts())}
@@ -54,13 +54,13 @@ def test_nothing_is_left_untranslated(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", OTHERS)
-def test_placeholders_are_those_of_the_text(code: str) -> None:
+def test_translations_have_the_placeholders_of_the_original(code: str) -> None:
     known = catalogue(code)
     assert [(message.id, errors) for message in known if (errors := list(message.check(known)))] == []
 
 
 @pytest.mark.parametrize("code", OTHERS)
-def test_what_is_compiled_is_what_is_written(code: str) -> None:
+def test_the_compiled_catalogue_equals_the_source(code: str) -> None:
     written = io.BytesIO()
     write_mo(written, catalogue(code))
     compiled = (FOLDER / code / "LC_MESSAGES" / "messages.mo").read_bytes()
@@ -69,6 +69,6 @@ def test_what_is_compiled_is_what_is_written(code: str) -> None:
     }
 
 
-def test_it_finds_the_text_of_pages_and_core() -> None:
+def test_the_extraction_finds_texts_of_pages_and_core() -> None:
     texts = {key(message) for message in messages(source_texts())}
     assert {"Sign in", "Probably benign", "Signed. Next exam opened."} <= texts

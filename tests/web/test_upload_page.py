@@ -29,7 +29,7 @@ def _stored(app: Flask) -> int:
         return len(exams.all_ids())
 
 
-def test_it_leads_to_the_exam(serving_app: Flask, reader: FlaskClient):
+def test_an_upload_redirects_to_the_exam(serving_app: Flask, reader: FlaskClient):
     answer = _send(reader, (mammogram_dicom(), "one.dcm"), (mammogram_png(1), "two.png"))
     assert answer.status_code == 303
     page = reader.get(answer.location)
@@ -37,7 +37,7 @@ def test_it_leads_to_the_exam(serving_app: Flask, reader: FlaskClient):
     assert "file-1.dcm" in page.text and "file-2.png" in page.text
 
 
-def test_two_files_of_one_name_are_two_images(serving_app: Flask, reader: FlaskClient):
+def test_two_files_with_the_same_name_are_two_images(serving_app: Flask, reader: FlaskClient):
     answer = _send(reader, (mammogram_png(1), "same.png"), (mammogram_png(2), "same.png"))
     assert reader.get(answer.location).text.count('<figure class="cell"') == 2
 
@@ -52,7 +52,7 @@ def test_two_files_of_one_name_are_two_images(serving_app: Flask, reader: FlaskC
         (png(breast(1, 1)), "dot.png", 422),
     ],
 )
-def test_a_refusal_names_the_file_near_the_form(
+def test_a_refused_file_is_named_at_the_form(
     serving_app: Flask, reader: FlaskClient, content: bytes, name: str, status: int
 ):
     answer = _send(reader, (content, name))
@@ -75,7 +75,7 @@ def test_a_name_with_markup_is_shown_as_text(serving_app: Flask, reader: FlaskCl
     assert "<script>alert" not in answer.text
 
 
-def test_no_file_is_a_clear_message(serving_app: Flask, reader: FlaskClient):
+def test_an_upload_without_a_file_is_refused(serving_app: Flask, reader: FlaskClient):
     answer = reader.post("/upload", data={}, content_type="multipart/form-data")
     assert answer.status_code == 400
     assert "Choose at least one image" in answer.text
@@ -87,7 +87,7 @@ def test_too_many_files_are_refused(serving_app: Flask, reader: FlaskClient):
     assert "200 files" in answer.text
 
 
-def test_without_a_model_the_page_says_how_to_get_one(reader: FlaskClient):
+def test_without_a_model_the_page_explains_how_to_get_one(reader: FlaskClient):
     answer = _send(reader, (mammogram_png(), "good.png"))
     assert answer.status_code == 503
     assert 'id="upload"' in answer.text
@@ -102,7 +102,9 @@ def test_a_forged_form_is_refused(config: dict, app: Flask, reader: FlaskClient)
     assert "reload the page and submit the form again" in answer.text
 
 
-def test_a_form_from_another_origin_is_told_apart_from_an_old_one(app: Flask, reader: FlaskClient):
+def test_a_form_from_another_origin_and_an_expired_form_have_different_errors(
+    app: Flask, reader: FlaskClient
+):
     app.config["WTF_CSRF_ENABLED"] = True
     token = re.search('name="csrf_token" value="([^"]+)"', reader.get("/upload").text)[1]
     form = {"csrf_token": token, "files": (io.BytesIO(mammogram_png()), "good.png")}
@@ -112,14 +114,14 @@ def test_a_form_from_another_origin_is_told_apart_from_an_old_one(app: Flask, re
     assert "BIRADS_PROXY_HOPS" in answer.text
 
 
-def test_visitors_are_led_to_the_sign_in_before_their_upload_is_read(app: Flask, reader: FlaskClient):
+def test_visitors_are_redirected_before_their_upload_is_read(app: Flask, reader: FlaskClient):
     app.config.update(WTF_CSRF_ENABLED=True, MAX_CONTENT_LENGTH=10)
     for url in ("/upload", "/samples", f"/exams/delete?exam={'0' * 32}"):
         answer = app.test_client().post(url, data={"files": (io.BytesIO(bytes(1000)), "a.png")})
         assert (answer.status_code, answer.location) == (302, "/login")
 
 
-def test_a_sample_exam_goes_the_way_of_uploads(serving_app: Flask, reader: FlaskClient):
+def test_a_sample_exam_is_processed_like_an_upload(serving_app: Flask, reader: FlaskClient):
     answer = reader.post("/samples", data={"sample": "film-2"})
     assert answer.status_code == 303
     page = reader.get(answer.location).text
