@@ -2,8 +2,9 @@
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -31,8 +32,11 @@ _PILLOW_NAMES = {"PGM": "PPM"}
 _WHITE = 65535
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
 _BITS, _PLANES, _APART = 258, 284, 2
-# Scanners and converters store 10, 12 or 14 bits in 16 without declaring it.
-_PARTIAL_BITS = (10, 12, 14)
+_SUBFILE_TYPE, _REDUCED = 254, 1
+_PAGES_MAX = 64
+_PNG_COLOURS, _ORIENTATION = (2, 4, 6), 0x0112
+# Scanners and converters store 8, 10, 12 or 14 bits in 16 without declaring it.
+_PARTIAL_BITS = (8, 10, 12, 14)
 _SAMPLES = 1_000_000  # pixels sampled to measure saturation
 
 
@@ -74,12 +78,13 @@ def read(data: bytes, source: str) -> Picture:
     """
     try:
         with Image.open(io.BytesIO(data), formats=(_PILLOW_NAMES.get(source, source),)) as image:
+            notes = _choose_page(image) if source == "TIFF" else ()
             check_size(image.width, image.height)
             if source == "TIFF":
-                _check_single_page(image)
                 _check_planes(image)
             image.load()
-            return _grey(image)
+            picture = _deep_colour(data, image) if _is_deep_colour(data, image) else _grey(image)
+            return replace(picture, notes=(*notes, *picture.notes))
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(
             msg(
@@ -112,13 +117,27 @@ def saturation(rgb: np.ndarray) -> float:
     return float(spread.sum(dtype=np.int64) / max(1, int(brightest.sum(dtype=np.int64))))
 
 
-def _check_single_page(image: Image.Image) -> None:
-    try:
-        image.seek(1)
-    except EOFError:
-        image.seek(0)
-        return
-    raise UnsupportedFormat(msg("tiff-multiple-pages"))
+def _choose_page(image: Image.Image) -> tuple[Message, ...]:
+    """Open the largest page of a TIFF file; returns a note if there are thumbnails or reduced copies beside it.
+
+    Raises UnsupportedFormat if another page is no such copy.
+    """
+    pages: list[tuple[int, int, bool]] = []
+    while len(pages) < _PAGES_MAX:
+        try:
+            image.seek(len(pages))
+        except EOFError:
+            break
+        reduced = int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & _REDUCED  # type: ignore[attr-defined]
+        pages.append((image.width, image.height, bool(reduced)))
+    largest = max(range(len(pages)), key=lambda page: (not pages[page][2], pages[page][0] * pages[page][1]))
+    width, height, _ = pages[largest]
+    others = [page for number, page in enumerate(pages) if number != largest]
+    copies = all(flagged or (2 * w <= width and 2 * h <= height) for w, h, flagged in others)
+    if not copies or len(pages) == _PAGES_MAX:
+        raise UnsupportedFormat(msg("tiff-multiple-pages"))
+    image.seek(largest)
+    return (msg("tiff-thumbnail-left-out", count=len(others)),) if others else ()
 
 
 def _check_planes(image: Image.Image) -> None:
@@ -147,6 +166,32 @@ def _grey(image: Image.Image) -> Picture:
     return Picture(_widen(np.asarray(rgb.convert("L"))), 8, saturation(np.asarray(rgb)), notes)
 
 
+def _is_deep_colour(data: bytes, image: Image.Image) -> bool:
+    """Return True for a PNG with 16 bits per channel, of which Pillow keeps the upper 8."""
+    depth, colours = data[24:26] if data.startswith(_MAGIC[0][0]) else (0, 0)
+    small = (
+        4 * image.width * image.height <= MAX_PIXELS
+    )  # four channels then take no more than one at the limit
+    return depth == 16 and colours in _PNG_COLOURS and small and image.getexif().get(_ORIENTATION, 1) == 1
+
+
+def _deep_colour(data: bytes, image: Image.Image) -> Picture:
+    """Convert a PNG with 16 bits per channel to grey with all its bits."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16 or found.ndim != 3 or found.shape[2] not in (3, 4):
+        return _grey(image)
+    notes: tuple[Message, ...] = ()
+    colours: np.ndarray = found[..., :3]
+    if found.shape[2] == 4 and found[..., 3].min() < _WHITE:
+        notes = (msg("transparency-dropped"),)
+        colours = (colours * (found[..., 3:] / np.float32(_WHITE))).astype(np.uint16)
+    grey = _deep(cv2.cvtColor(np.ascontiguousarray(colours), cv2.COLOR_BGR2GRAY), inverted=False)
+    shift = max(0, grey.bits - 8)
+    return replace(
+        grey, saturation=saturation((colours >> shift).astype(np.uint8)), notes=(*notes, *grey.notes)
+    )
+
+
 def _widen(grey: np.ndarray) -> np.ndarray:
     """Scale uint8 0..255 to uint16 0..65535."""
     return grey.astype(np.uint16) * np.uint16(257)
@@ -158,7 +203,7 @@ def _deep(values: np.ndarray, inverted: bool) -> Picture:
         return _stretched(values, inverted)
     raw = values.astype(np.uint16)
     top = int(raw.max())
-    bits = next((bits for bits in _PARTIAL_BITS if 255 < top < 1 << bits), 16)
+    bits = next((bits for bits in _PARTIAL_BITS if 0 < top < 1 << bits), 16)
     notes: tuple[Message, ...] = ()
     if bits < 16:
         notes = (

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -148,6 +149,86 @@ def test_16_bit_colours_in_planes_are_read() -> None:
 def test_several_pages_are_refused() -> None:
     with pytest.raises(UnsupportedFormat, match="several pages"):
         decode(tiff(np.stack([EIGHT, EIGHT]), photometric="minisblack"))
+
+
+def pages(*images: tuple[np.ndarray, dict]) -> bytes:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        for values, options in images:
+            writer.write(values, **{"photometric": "minisblack", "metadata": None, **options})
+    return stream.getvalue()
+
+
+THUMBNAIL = EIGHT[::4, ::4].copy()
+
+
+@pytest.mark.parametrize("values", [EIGHT, SIXTEEN], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        (THUMBNAIL, {}),
+        (THUMBNAIL, {"subfiletype": 1}),
+        (np.stack([THUMBNAIL] * 3, -1), {"photometric": "rgb"}),
+        (EIGHT[::2, ::2].copy(), {}),
+        (EIGHT[:40, :50].copy(), {"subfiletype": 1}),
+    ],
+    ids=["small", "flagged", "in colour", "half", "large but flagged"],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_thumbnail_page_is_left_out(values: np.ndarray, beside: tuple, first: bool) -> None:
+    image = (values, {})
+    found = decode(pages(beside, image) if first else pages(image, beside))
+    assert np.array_equal(found.pixels, decode(tiff(values)).pixels)
+    assert [note.code for note in found.notes] == ["tiff-thumbnail-left-out"]
+
+
+def test_a_pyramid_is_read_at_full_size() -> None:
+    levels = [(SIXTEEN[::step, ::step].copy(), {"subfiletype": int(step > 1)}) for step in (1, 2, 4, 8)]
+    found = decode(pages(*levels))
+    assert np.array_equal(found.pixels, SIXTEEN) and "3 reduced copies" in found.notes[0]
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (46, 66), (40, 40), (64, 48)])
+def test_two_views_in_one_file_are_refused(shape: tuple[int, int]) -> None:
+    other = np.resize(EIGHT, shape)
+    for images in (((EIGHT, {}), (other, {})), ((THUMBNAIL, {}), (other, {}), (EIGHT, {}))):
+        with pytest.raises(UnsupportedFormat, match="several pages"):
+            decode(pages(*images))
+
+
+def test_many_pages_end_soon() -> None:
+    with pytest.raises(UnsupportedFormat, match="several pages"):
+        decode(pages(*[(EIGHT, {})] * 300))
+
+
+@pytest.mark.parametrize("source", ["PNG", "TIFF"])
+def test_8_bit_values_in_16_bits(source: str) -> None:
+    found = decode(encode(Image.fromarray(EIGHT.astype(np.uint16)), source))
+    assert np.array_equal(found.pixels, EIGHT.astype(np.uint16) * 257)
+    assert found.bits == 8 and "8 of 16 bits" in found.notes[0]
+
+
+@pytest.mark.parametrize("alpha", [None, 65535, 0])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_16_bit_colours_of_a_png_keep_their_depth(bits: int, alpha: int | None) -> None:
+    values = np.linspace(0, (1 << bits) - 1, 48 * 64).reshape(48, 64).astype(np.uint16)
+    channels = [values] * 3 + ([] if alpha is None else [np.full_like(values, 65535)])
+    if alpha == 0:
+        channels[3][:8] = 0
+    found = decode(cv2.imencode(".png", np.stack(channels, -1))[1].tobytes())
+    plain = decode(encode(Image.fromarray(values), "PNG")).pixels.astype(int)
+    plain[: 8 if alpha == 0 else 0] = 0
+    assert np.abs(found.pixels - plain).max() <= 1 << (16 - bits)
+    assert (found.bits, found.saturation) == (bits, 0.0)
+    assert [note.code for note in found.notes] == ["transparency-dropped"] * (alpha == 0) + [
+        "bits-inferred"
+    ] * (bits < 16)
+
+
+def test_16_bit_colours_are_noticed() -> None:
+    red = np.zeros((40, 40, 3), np.uint16)
+    red[..., 2] = 3000
+    assert decode(cv2.imencode(".png", red)[1].tobytes()).saturation == 1.0
 
 
 @pytest.mark.parametrize("source", [*FORMATS, "JPEG"])

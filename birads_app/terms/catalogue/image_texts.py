@@ -28,6 +28,9 @@ IMAGE = {
         "The %(source)s file is incomplete or damaged and cannot be decoded. Export it again."
     ),
     "tiff-multiple-pages": N_("The TIFF file has several pages. Save each view as a separate file."),
+    "tiff-thumbnail-left-out": N_(
+        "The TIFF file has several pages; the largest was read, %(count)d reduced copies were left out."
+    ),
     "tiff-planar-colour": N_(
         "The TIFF file has 16-bit colours in separate planes. Save the image in greyscale."
     ),
