@@ -92,9 +92,9 @@ def _as_text(answer: dict[str, Any]) -> str:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_user(name: str, role: str, password_stdin: bool) -> None:
     """Create an account."""
-    password = _new_password(password_stdin)
     with one_line_errors():
-        users.create(name, password, role)
+        users.check_new_name(name)
+        users.create(name, _new_password(password_stdin), role)
     click.echo(f"Created {role} {name}.")
 
 

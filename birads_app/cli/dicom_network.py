@@ -84,13 +84,17 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
             found = [study or ""]
         audit_log.log(users.NETWORK_NAME, "fetch studies", str(len(found)))
         counts = [dicomweb_client.fetch_study(server, one, spool) for one in found]
-        click.echo(f"Fetched {sum(counts)} images of {sum(map(bool, counts))} studies.")
+        click.echo(
+            f"Studies with new images: {sum(map(bool, counts))} of {len(counts)}. Images fetched: {sum(counts)}."
+        )
+        if study and not counts[0]:
+            click.echo("The server has no such study, or all its images are stored already.")
         with spool.alone(wait=False) as alone:
             if alone:
                 worker.ingest_stable_studies(0)
                 worker.deliver()
-            else:
-                click.echo("They become exams in `flask dicom receive`, which runs.")
+            elif any(counts):
+                click.echo("The running `flask dicom receive` makes exams of them.")
 
 
 @dicom_group.command("status")

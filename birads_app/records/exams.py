@@ -67,7 +67,7 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
         files.withdraw(exam)
         raise
     files.confirm(exam)
-    log.info("Stored exam %s with %d images", exam.id, len(exam.images))
+    log.info("Stored exam %s; images: %d", exam.id, len(exam.images))
     return get(exam.id)
 
 

@@ -50,10 +50,16 @@ def create(name: str, password: str, role: str, by: str = CONSOLE) -> User:
 
 def draft(name: str, password: str, role: str) -> User:
     """Create an account without storing it; raise InvalidAccount."""
-    if not _NAME.fullmatch(name):
-        raise InvalidAccount(msg("account-name-invalid"))
+    _check_name(name)
     _check_role(role)
     return User(name=name, role=role, password_hash=_hash(password), session_key=_session_key())
+
+
+def check_new_name(name: str) -> None:
+    """Raise InvalidAccount or AccountNameTaken if a new account cannot have this name."""
+    _check_name(name)
+    if session().scalar(select(exists().where(User.name == name))):
+        raise AccountNameTaken(msg("account-name-taken", name=name))
 
 
 def change_role(user: User, role: str, by: str = CONSOLE) -> None:
@@ -183,6 +189,11 @@ def _leave_an_administrator(current: Session) -> None:
     current.flush()
     if not current.scalar(select(exists().where(is_person(), User.enabled, User.role == Role.ADMIN))):
         raise LastAdministrator(msg("last-administrator"))
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidAccount(msg("account-name-invalid"))
 
 
 def _check_role(role: str) -> None:

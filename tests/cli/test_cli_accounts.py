@@ -55,6 +55,15 @@ def test_errors_are_one_line(app: Flask, runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=[*create, "--role", "king"], input=PASSWORD).exit_code == 2
 
 
+def test_a_name_that_cannot_be_taken_is_refused_before_the_password_is_asked_for(
+    app: Flask, runner: FlaskCliRunner
+) -> None:
+    assert runner.invoke(args=["user", "create", "ada"], input=f"{PASSWORD}\n{PASSWORD}\n").exit_code == 0
+    for name, reason in (("Ada", "already exists"), ("<ada>", "name")):
+        refused = runner.invoke(args=["user", "create", name])
+        assert refused.exit_code == 1 and reason in refused.output and "Password" not in refused.output
+
+
 def test_a_wrong_setting_is_a_one_line_error(tmp_path: Path) -> None:
     result = flask(tmp_path, "db", "upgrade", BIRADS_ENGINE="torch")
     assert result.returncode == 1

@@ -96,8 +96,8 @@ def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
         for paths in studies.values():
             assert pacs.store(*paths, called=server.title) == 0
         days = ["--from", "2020-01-01", "--to", "2020-02-01"]
-        assert "Fetched 0 images" in ours.flask("dicom", "fetch", "--from", "20200201", "--to", "20200202")
-        assert "Fetched 8 images of 2 studies" in ours.flask("dicom", "fetch", *days)
+        assert "Images fetched: 0." in ours.flask("dicom", "fetch", "--from", "20200201", "--to", "20200202")
+        assert "Studies with new images: 2 of 2. Images fetched: 8." in ours.flask("dicom", "fetch", *days)
         assert images_of(ours) == [4, 4] and ours.sent() == 2
         for study, paths in studies.items():
             assert results(server, study) == ["OT"] * 4 + ["SR"]
@@ -105,7 +105,7 @@ def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
         # What has been read is not fetched again; of what was sent back nothing new comes.
         (first, *_) = studies
         said = ours.flask("dicom", "fetch", "--study", first)
-        assert "Fetched 4 images" in said and ours.exams() == 2 and ours.idle()
+        assert "Images fetched: 4." in said and ours.exams() == 2 and ours.idle()
         ours = ours.having(BIRADS_PACS_DICOMWEB_PASSWORD="guess")
         refused = processes.flask(ours.instance, "dicom", "fetch", "--study", first, **ours.settings)
         assert refused.returncode == 1 and "HTTP status 401" in refused.stderr

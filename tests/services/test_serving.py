@@ -141,6 +141,6 @@ def test_a_worker_stays_below_500_megabytes(worker: subprocess.CompletedProcess[
 
 
 def test_the_log_names_exams_not_patients_or_files(worker: subprocess.CompletedProcess[str]) -> None:
-    assert re.search(r"Stored exam [0-9a-f]{32} with 1 images", worker.stderr)
+    assert re.search(r"Stored exam [0-9a-f]{32}; images: 1", worker.stderr)
     assert "Secretname" not in worker.stderr
     assert "ID-4711" not in worker.stderr

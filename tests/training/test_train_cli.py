@@ -20,6 +20,7 @@ from birads_app.files import atomic
 from birads_app.imaging.decode import decode
 from birads_app.model import bundles, registry
 from birads_app.model.predictor import Predictor
+from tests.support import processes
 from training import heads
 from training.cli.commands import register
 from training.data import protocol
@@ -63,6 +64,21 @@ def train(runner: FlaskCliRunner, folder: Path):
         return result.output
 
     return run
+
+
+def test_a_first_training_prints_nothing_of_tensorflow(
+    phantoms: Path, tiny_models: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_models, tmp_path / "models")
+    quick = ("--epochs", "1", "--no-sanity-checks", "--no-report-images")
+    trained = processes.flask(
+        tmp_path / "instance",
+        *("train", "--data", str(phantoms), "--name", "mine", *quick),
+        BIRADS_MODELS=str(tmp_path / "models"),
+    )
+    assert trained.returncode == 0, trained.stderr
+    for word in ("absl", "oneDNN", "cuda"):
+        assert word not in trained.stderr
 
 
 def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder) -> None:

@@ -55,6 +55,9 @@ def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
             f"The shipped model {path.name} with its backbone is missing from {path.parent}. Restore "
             "the folder, or train with --backbone-weights imagenet or --backbone-weights PATH."
         )
+    from training.engine.keras_import import import_keras
+
+    import_keras()  # TensorFlow rounds the features
     bundle = bundles.load(path)
     run = open_engine(bundle, engine, precision)
     origin = {**bundle.manifest.get("backbone", {}), "taken_from": bundle.name}

@@ -18,6 +18,7 @@ from birads_app.model.engine import open_graph
 from training.config import Site
 from training.engine.backbone import freeze_backbone, keras_resnet50
 from training.engine.freeze import freeze
+from training.engine.keras_import import import_keras
 from training.engine.multitask import CONV4, FineTuning, ImageSet, Schedule
 from training.heads import DenseHead
 from training.pipeline.name_lock import hold_name
@@ -140,8 +141,7 @@ def _evaluate(
 
 def fine_tune(data: Path, work: Path, config: DemonstrationConfig, sets: PublicSets) -> FineTuning:
     """Train, or continue training, and return the run with its final weights."""
-    import keras
-
+    keras = import_keras()
     phantoms = demonstration_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
     conv4 = _conv4(data, work, config)
     keras.utils.set_random_seed(config.seed)
