@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from birads_app.model.aggregation import STANDARD_VIEWS
 from birads_app.records.schema import Status
 from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.lexicon import (
@@ -17,6 +16,7 @@ from birads_app.terms.lexicon import (
     REGIONS,
     SIDES,
 )
+from birads_app.terms.views import STANDARD_VIEWS
 
 _PROBABILITIES = {
     "type": "object",

@@ -6,6 +6,8 @@ name in an element that should contain a code is removed.
 
 import re
 
+from birads_app.imaging.dicom.view_codes import MODIFIER_CODES, SPECIMEN_CODE, VIEW_CODES
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -83,36 +85,11 @@ _PATTERNS = {
 _TEXTS = _words("AE CS LO LT PN SH ST UC UR UT DA DT TM")
 _NUMBERS = _words("US SS UL SL UV SV FL FD AT")
 
-# CID 4014 and 4015 (views and their modifiers) and the breast: SNOMED CT, SNOMED RT, meaning.
-_CODES = (
-    ("399260004", "R-10224", "medio-lateral"),
-    ("399352003", "R-10228", "latero-medial"),
-    ("399368009", "R-10226", "medio-lateral oblique"),
-    ("399099002", "R-10230", "latero-medial oblique"),
-    ("399162004", "R-10242", "cranio-caudal"),
-    ("399196006", "R-10244", "caudo-cranial (from below)"),
-    ("399188001", "R-102D0", "superolateral to inferomedial oblique"),
-    ("441555000", "R-40AAA", "inferomedial to superolateral oblique"),
-    ("399192008", "R-1024A", "cranio-caudal exaggerated laterally"),
-    ("399101009", "R-1024B", "cranio-caudal exaggerated medially"),
-    ("127457009", "G-8310", "tissue specimen from breast"),
-    ("441752004", "P2-00161", "Anterior compression"),
-    ("399011000", "R-102D1", "Axillary Tail"),
-    ("442580003", "R-40AB2", "Axillary tissue"),
-    ("399161006", "R-102D2", "Cleavage"),
-    ("399209000", "R-102D5", "Implant Displaced"),
-    ("442593008", "R-40ABE", "Infra-mammary fold"),
-    ("399163009", "R-102D6", "Magnification"),
-    ("442581004", "R-40AB3", "Nipple in profile"),
-    ("414493004", "R-102CA", "Rolled Inferior"),
-    ("399197002", "R-102D3", "Rolled Lateral"),
-    ("399226006", "R-102D4", "Rolled Medial"),
-    ("415670009", "R-102C9", "Rolled Superior"),
-    ("399055006", "R-102D7", "Spot Compression"),
-    ("399110001", "R-102C2", "tangential"),
-    ("76752008", "T-04000", "Breast"),
-)
-_MEANINGS = {value: meaning for sct, srt, meaning in _CODES for value in (sct, srt)}
+_MEANINGS = {
+    value: code.meaning
+    for code in (*VIEW_CODES, SPECIMEN_CODE, *MODIFIER_CODES)
+    for value in (code.sct, code.srt)
+} | {"76752008": "Breast", "T-04000": "Breast"}
 
 
 def meaning(code: str) -> str | None:

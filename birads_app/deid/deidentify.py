@@ -21,11 +21,13 @@ from birads_app.deid import allowlist
 from birads_app.deid.codestream import without_comments
 from birads_app.deid.identity import read_identity, read_instance
 from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.deid.view_description import keep_view
 from birads_app.imaging.dicom import parser, part10
 from birads_app.imaging.dicom.encapsulation import encapsulated_frames
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.imaging.dicom.tomosynthesis import frame_count
+from birads_app.imaging.dicom.view import view_of
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, UnreadableImage
 from birads_app.terms.messages import msg
@@ -70,6 +72,7 @@ def deidentify(file: ParsedDicom, pseudonyms: Pseudonyms) -> Deidentified:
         identity, instance = read_identity(file.dataset), read_instance(file.dataset)
         header = _clean(file.dataset, identity, pseudonyms)
         _describe(header, identity, pseudonyms)
+        keep_view(header, view_of(file.dataset))
         if not instance.sop_uid:
             header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(file.data).hexdigest())
         return Deidentified(header, identity, instance)

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from birads_app.imaging import raster, view_estimation, view_filename
-from birads_app.imaging.dicom import grayscale, parser, pixel_data, view
+from birads_app.imaging.dicom import grayscale, parser, pixel_data, view_geometry
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
+from birads_app.imaging.dicom.view import view_of
 from birads_app.imaging.resample import square
 from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, join, msg
+from birads_app.terms.views import ViewRole, role_of
 
 _ACCEPTED = msg("accepted-formats")
 _NO_DICOM = msg("not-dicom-despite-name")
@@ -51,8 +53,9 @@ class Mammogram:
     pixel_spacing : (row, column) distance of pixels in mm, else None
     saturation : 0 grey .. 1; spread between R, G and B relative to the brightness, mean over the image
     notes : messages about how the file was understood
-    view_modifiers : any of "implant displaced", "magnification", "spot compression"; such a view is not a
-        standard view of the whole breast
+    view_modifiers : names in :data:`birads_app.terms.views.MODIFIERS`
+    role : standard views alone count for the breast's prediction
+    view_stated, laterality_stated : True if the file says something about it, understood or not
     """
 
     pixels: np.ndarray
@@ -64,6 +67,9 @@ class Mammogram:
     saturation: float
     notes: tuple[Message, ...]
     view_modifiers: tuple[str, ...] = ()
+    role: ViewRole = ViewRole.UNKNOWN
+    view_stated: bool = False
+    laterality_stated: bool = False
 
 
 def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip") -> Mammogram:
@@ -124,7 +130,7 @@ def format_of(data: bytes, filename: str = "") -> str:
 def present(file: parser.ParsedDicom, raw: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
     """Return the presentation values of raw pixels with square pixels, as :attr:`Mammogram.pixels`, and notes."""
     pixels, notes = grayscale.present(file.dataset, raw)
-    return square(pixels, view.aspect(file.dataset)), notes
+    return square(pixels, view_geometry.aspect(file.dataset)), notes
 
 
 def dicom_mammogram(
@@ -138,16 +144,20 @@ def dicom_mammogram(
     notes : about pixels and presentation
     filename : as in :func:`decode`
     """
+    stated = view_of(file.dataset)
     found = Mammogram(
         pixels=pixels,
         source="DICOM",
         bits=pixel_data.layout(file.dataset).bits_stored,
-        view=view.view(file.dataset),
-        laterality=view.laterality(file.dataset),
-        pixel_spacing=view.pixel_spacing(file.dataset),
+        view=stated.view,
+        laterality=stated.laterality,
+        pixel_spacing=stated.pixel_spacing,
         saturation=0.0,
-        notes=file.notes + notes + view.notes(file.dataset),
-        view_modifiers=view.modifiers(file.dataset),
+        notes=file.notes + notes + stated.notes,
+        view_modifiers=stated.modifiers,
+        role=stated.role,
+        view_stated=stated.view_stated,
+        laterality_stated=stated.laterality_stated,
     )
     return _completed(found, filename)
 
@@ -168,22 +178,29 @@ def picture_mammogram(picture: raster.Picture, source: str, filename: str) -> Ma
 
 
 def _completed(found: Mammogram, filename: str) -> Mammogram:
-    """Take side and view from the file's name if the header lacks them, else from the picture."""
+    """Take side and view from the file's name if the header says nothing about them, else from the picture."""
     side, projection = view_filename.from_name(filename)
-    named = replace(found, laterality=found.laterality or side, view=found.view or projection)
-    if (named.view and named.laterality) or named.view_modifiers:  # the contour of a detail would mislead
-        return named
-    projection, side = view_estimation.estimate(named.pixels)
-    projection, side = None if named.view else projection, None if named.laterality else side
-    if not (projection or side):
-        return named
-    judged = " ".join(part for part in (side, projection) if part)
-    return replace(
-        named,
-        view=named.view or projection,
-        laterality=named.laterality or side,
-        notes=(*named.notes, msg("view-estimated", judged=judged)),
+    named = replace(
+        found,
+        laterality=found.laterality or (None if found.laterality_stated else side),
+        view=found.view or (None if found.view_stated else projection),
     )
+    ask_view, ask_side = (
+        not (named.view or named.view_stated),
+        not (named.laterality or named.laterality_stated),
+    )
+    # The contour of a detail would mislead.
+    if (ask_view or ask_side) and found.role not in (ViewRole.SPECIAL, ViewRole.OTHER):
+        projection, side = view_estimation.estimate(named.pixels)
+        projection, side = projection if ask_view else None, side if ask_side else None
+        if judged := " ".join(part for part in (side, projection) if part):
+            named = replace(
+                named,
+                view=named.view or projection,
+                laterality=named.laterality or side,
+                notes=(*named.notes, msg("view-estimated", judged=judged)),
+            )
+    return named if found.view_stated else replace(named, role=role_of(named.view))
 
 
 def _what_it_is(data: bytes, filename: str) -> Message:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from birads_app.imaging import raster
 from birads_app.imaging.decode import damage_named, format_of
-from birads_app.imaging.dicom import grayscale, parser, view
+from birads_app.imaging.dicom import grayscale, parser, view_geometry
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
 from birads_app.imaging.resample import square
 from birads_app.imaging.voi_lut import Curve
@@ -43,7 +43,9 @@ def read(data: bytes, tomosynthesis: Tomosynthesis = "mip") -> GreyScale:
             return _of_picture(raster.read(data, source))
         file = parser.parse(data)
         raw, _ = read_pixels(file, tomosynthesis)
-        return replace(_from_dicom(file.dataset, raw), pixel_spacing=view.pixel_spacing(file.dataset))
+        return replace(
+            _from_dicom(file.dataset, raw), pixel_spacing=view_geometry.pixel_spacing(file.dataset)
+        )
 
 
 def _of_picture(picture: raster.Picture) -> GreyScale:
@@ -68,5 +70,5 @@ def _from_dicom(dataset: Dataset, raw: np.ndarray) -> GreyScale:
         presets.append(Curve(first, _TOP, source="range"))
     own = [sign * (value - offset) / factor for value in (0, _TOP)]
     unnamed = presets[0].source == "raw"
-    values = square(grayscale.look_up(scale, raw), view.aspect(dataset))
+    values = square(grayscale.look_up(scale, raw), view_geometry.aspect(dataset))
     return GreyScale(values, None if unnamed else (own[0], own[1]), tuple(presets), None)

@@ -30,6 +30,7 @@ from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import Message, join, msg
+from birads_app.terms.views import ViewRole
 
 _FILENAME_MAX = 200
 _FAILURE_MAX = 500
@@ -306,7 +307,7 @@ def _image(exam: Exam, name: str, file: PreparedFile, prediction: ImagePredictio
         source=mammogram.source,
         view=mammogram.view,
         laterality=mammogram.laterality,
-        standard=not mammogram.view_modifiers,
+        standard=mammogram.role is ViewRole.STANDARD,
         category=prediction.category,
         probabilities=prediction.probabilities,
         prediction_set=list(prediction.prediction_set),

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from birads_app.terms.views import SIDES
+from birads_app.terms.views import SIDES, STANDARD_VIEWS
 
 # From the least to the most urgent: the overall assessment of an exam follows its worst finding. A 4 without
 # subdivision may be any of them; it ranks just above 4A.
 PRESSING = ("1", "2", "3", "6", "0", "4A", "4", "4B", "4C", "5")
-STANDARD_VIEWS = ("CC", "MLO")
 # Categories with tissue diagnosis as management; their probabilities are summed to p_suspicious.
 SUSPICIOUS = ("4", "5")
 
@@ -47,7 +46,7 @@ class ViewPrediction:
 
     laterality, view : ``"L"`` or ``"R"``, and ``"CC"``, ``"MLO"``, ...; None if unknown
     probabilities : by category, calibrated
-    standard : False for spot, magnification and implant-displaced views, which are left out
+    standard : False for special views, other images and unknown ones, which are left out
     """
 
     laterality: str | None

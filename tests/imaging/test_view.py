@@ -8,6 +8,7 @@ from pydicom.sequence import Sequence
 from birads_app.imaging.decode import Mammogram, decode
 from tests.support import dicom_files
 
+DISTANCES = {"DistanceSourceToDetector": 660, "DistanceSourceToPatient": 366.7}
 STORED = np.arange(256, dtype=np.uint16).reshape(16, 16)
 
 
@@ -39,7 +40,11 @@ def code(value: str, scheme: str = "SCT", modifier: str = "") -> Sequence:
         ({"ViewCodeSequence": code("R-10224", "SNM3")}, "ML"),
         ({"ViewCodeSequence": code("unknown")}, None),
         ({"ViewCodeSequence": Sequence([])}, None),
-        ({"ViewPosition": "CC", "ViewCodeSequence": code("399368009")}, "CC"),
+        ({"ViewPosition": "CC", "ViewCodeSequence": code("399368009")}, None),
+        ({"ViewPosition": "CC", "ViewCodeSequence": code("399192008")}, "XCCL"),
+        ({"ViewPosition": "MLO", "ViewCodeSequence": code("399162004"), "PositionerPrimaryAngle": 45}, "MLO"),
+        ({"ViewPosition": "MLO", "ViewCodeSequence": code("399162004"), "SeriesDescription": "R CC"}, "CC"),
+        ({"ViewCodeSequence": code("Y-X1770", "99SDM")}, "XCCL"),
         ({"ViewPosition": "AP", "ViewCodeSequence": code("399368009")}, "MLO"),
         ({"PatientOrientation": "MLO"}, "MLO"),
         ({"PatientOrientation": ["A", "R"]}, None),
@@ -80,6 +85,24 @@ def test_the_laterality_is_read(elements: dict, side: str | None) -> None:
         ({"PixelSpacing": [0.05, 1.5]}, None),
         ({"ImagerPixelSpacing": [0.1, 0.1]}, (0.1, 0.1)),
         ({"ImagerPixelSpacing": [0.1, 0.1], "EstimatedRadiographicMagnificationFactor": 2}, (0.05, 0.05)),
+        ({"ImagerPixelSpacing": [0.1, 0.1], **DISTANCES}, (0.1 / (660 / 366.7),) * 2),
+        (
+            {"ImagerPixelSpacing": [0.1, 0.1], "PixelSpacing": [0.1, 0.1], **DISTANCES},
+            (0.1 / (660 / 366.7),) * 2,
+        ),
+        (
+            {
+                "ImagerPixelSpacing": [0.1, 0.1],
+                "EstimatedRadiographicMagnificationFactor": 1.05,
+                "DistanceSourceToDetector": 660,
+                "DistanceSourceToPatient": 660,
+            },
+            (0.1 / 1.05,) * 2,
+        ),
+        (
+            {"ImagerPixelSpacing": [0.1, 0.1], "DistanceSourceToDetector": 0, "DistanceSourceToPatient": 0},
+            (0.1, 0.1),
+        ),
         ({"PixelSpacing": [0.08, 0.08], "ImagerPixelSpacing": [0.1, 0.1]}, (0.08, 0.08)),
         ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.1, 0.1]}, (0.1, 0.1)),
         ({"NominalScannedPixelSpacing": [0.0435, 0.0435]}, (0.0435, 0.0435)),
@@ -106,7 +129,8 @@ def test_the_pixel_spacing_is_read(elements: dict, spacing: tuple | None) -> Non
     ],
 )
 def test_peculiarities_are_noted(elements: dict, said: str) -> None:
-    plain, noted = read().notes, read(**elements).notes
+    elements = {"ViewPosition": "CC", **elements}
+    plain, noted = read(ViewPosition="CC").notes, read(**elements).notes
     assert any(said in note for note in noted)
     assert len(noted) == len(plain) + 1
 
@@ -118,7 +142,8 @@ def test_peculiarities_are_noted(elements: dict, said: str) -> None:
         ({"ViewPosition": "CCID"}, ("implant displaced",)),
         ({"ViewPosition": "MLO SPOT"}, ("spot compression",)),
         ({"ViewCodeSequence": code("399162004", modifier="Implant Displaced")}, ("implant displaced",)),
-        ({"ViewCodeSequence": code("399162004", modifier="Nipple in profile")}, ()),
+        ({"ViewCodeSequence": code("399162004", modifier="Nipple in profile")}, ("nipple in profile",)),
+        ({"ViewCodeSequence": code("399162004", modifier="Rolled Lateral")}, ("rolled lateral",)),
         ({"EstimatedRadiographicMagnificationFactor": 1.05}, ()),
         (
             {
@@ -142,7 +167,14 @@ def test_view_modifiers_are_read_by_code_too(value: str) -> None:
 
 def test_an_ordinary_view_has_no_note() -> None:
     assert (
-        read(WindowCenter=128, WindowWidth=256, BreastImplantPresent="NO", BurnedInAnnotation="NO").notes
+        read(
+            ViewPosition="CC",
+            ImageLaterality="L",
+            WindowCenter=128,
+            WindowWidth=256,
+            BreastImplantPresent="NO",
+            BurnedInAnnotation="NO",
+        ).notes
         == ()
     )
 

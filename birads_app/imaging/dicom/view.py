@@ -1,176 +1,284 @@
-"""View, laterality, view modifiers and pixel spacing from a DICOM header, with notes about unusual images."""
+"""Derive everything that a DICOM header says about an image's view and geometry.
+
+What an image shows is recognised by code, by the code's meaning, by the words of View Position, by descriptions, by
+Image Type and by geometry, in this order. An image is a standard view only if it is known to be one: what is not
+understood, or contradicts itself, is unknown.
+"""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from birads_app.imaging.dicom.parser import items, text, value_of
-from birads_app.imaging.resample import enlargement, is_plausible
-from birads_app.terms.messages import Message, msg
+from birads_app.imaging.dicom import view_geometry, view_notes
+from birads_app.imaging.dicom.parser import items, text, texts, value_of
+from birads_app.imaging.dicom.view_codes import code_value, coded_modifier, coded_side, coded_view
+from birads_app.imaging.dicom.view_words import TextSource, ViewWords, read_words
+from birads_app.terms.messages import Message
+from birads_app.terms.views import ViewRole, role_of
 
-# CID 4014 View for Mammography, in SNOMED CT and in the older SNOMED RT codes that files still carry.
-_VIEW_CODES = {
-    "399260004": "ML",
-    "399352003": "LM",
-    "399368009": "MLO",
-    "399099002": "LMO",
-    "399162004": "CC",
-    "399196006": "FB",
-    "399188001": "SIO",
-    "441555000": "ISO",
-    "399192008": "XCCL",
-    "399101009": "XCCM",
-    "R-10224": "ML",
-    "R-10228": "LM",
-    "R-10226": "MLO",
-    "R-10230": "LMO",
-    "R-10242": "CC",
-    "R-10244": "FB",
-    "R-102D0": "SIO",
-    "R-40AAA": "ISO",
-    "R-1024A": "XCCL",
-    "R-1024B": "XCCM",
+_SPECIMEN = "specimen"
+_BREAST_PROJECTION = ("1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5")
+_DESCRIPTIONS = ("SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName")
+_SPOT_PADDLE_CM = re.compile(r"\b(?:[1-9]|10)(?:[.,]\d)?\s*(?:[xX]\s*\d+(?:[.,]\d)?\s*)?[cC][mM]\b")
+# Views that are the same projection, exaggerated or qualified: the more precise one holds.
+_PRECISER = {"CC": {"XCC", "XCCL", "XCCM", "CV"}, "XCC": {"XCCL", "XCCM"}, "MLO": {"AT"}}
+# Range of the positioner's angle in degrees, without its sign.
+_ANGLES = {
+    **dict.fromkeys(("CC", "XCC", "XCCL", "XCCM"), (0.0, 20.0)),
+    **dict.fromkeys(("MLO", "LMO", "SIO", "ISO"), (20.0, 75.0)),
+    **dict.fromkeys(("ML", "LM"), (75.0, 105.0)),
+    "FB": (160.0, 200.0),
 }
-_VIEWS = frozenset(_VIEW_CODES.values()) | {"XCC", "CV", "AT"}
-# CID 4015 View Modifier for Mammography: those of views that do not show the whole breast as usual.
-_IMPLANT_DISPLACED, _MAGNIFICATION, _SPOT = "implant displaced", "magnification", "spot compression"
-_MODIFIER_CODES = {
-    "399209000": _IMPLANT_DISPLACED,
-    "399163009": _MAGNIFICATION,
-    "399055006": _SPOT,
-    "R-102D5": _IMPLANT_DISPLACED,
-    "R-102D6": _MAGNIFICATION,
-    "R-102D7": _SPOT,
-}
-_MODIFIER_WORDS = {
-    "displaced": _IMPLANT_DISPLACED,
-    "magnif": _MAGNIFICATION,
-    "spot": _SPOT,
-}
-_ID = "ID"  # implant displaced, appended to the view by some modalities, such as CCID
-_MAGNIFIED = 1.3  # a magnification view's factor begins here; contact views have up to 1.1
-_SPACINGS_MM = (0.005, 2.0)  # what can be a mammogram's pixel spacing
 
 
-def view(dataset: Dataset) -> str | None:
-    """Return the view by (0018,5101) *View Position*, else (0054,0220) *View Code Sequence*.
+@dataclass(frozen=True)
+class StatedView:
+    """View and geometry of an image as its header states them.
 
-    Some film archives write it to (0020,0020) *Patient Orientation*, which is read last.
+    role : standard view, special view, other image, or unknown
+    view, laterality : ``"CC"``, ``"MLO"``, ..., and ``"L"`` or ``"R"``; None if unknown
+    modifiers : names in :data:`birads_app.terms.views.MODIFIERS`
+    other : name in :data:`birads_app.terms.views.OTHER_IMAGES` if it is no view of a breast for reading, else None
+    view_stated, laterality_stated : True if the header says something about it, understood or not; file name and
+        picture may be asked only if it says nothing
+    for_processing : True for raw detector values, a twin of which may be meant for presentation
+    pixel_spacing : (row, column) in mm in the plane of the breast, after squaring pixels; None if unknown
+    aspect : height over width of a stored pixel
+    magnification : size on the detector over true size
+    notes : messages about all that is unusual
     """
-    stated = _named(text(dataset, "ViewPosition"))
-    codes = items(dataset, "ViewCodeSequence")
-    coded = _VIEW_CODES.get(text(codes[0], "CodeValue")) if codes else None
-    return stated or coded or _named(text(dataset, "PatientOrientation"))
+
+    role: ViewRole
+    view: str | None
+    laterality: str | None
+    modifiers: tuple[str, ...]
+    other: str | None
+    view_stated: bool
+    laterality_stated: bool
+    for_processing: bool
+    pixel_spacing: tuple[float, float] | None
+    aspect: float
+    magnification: float
+    notes: tuple[Message, ...]
 
 
-def laterality(dataset: Dataset) -> str | None:
-    """Return the side by (0020,0062) *Image Laterality*, else (0020,0060) *Laterality*, else Patient Orientation."""
-    for keyword in ("ImageLaterality", "Laterality"):
-        stated = text(dataset, keyword).upper()
-        if stated in ("L", "R", "LEFT", "RIGHT"):
-            return stated[0]
-    return _side_of(value_of(dataset, "PatientOrientation"))
+@dataclass(frozen=True)
+class _Statements:
+    """Statements of a header.
 
-
-def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Return (row, column) spacing in mm in the plane of the breast, after squaring pixels; None if unknown."""
-    stated, height = _stated_spacing(dataset), aspect(dataset)
-    if stated is None or not is_plausible(height):
-        return None
-    finest = min(stated)
-    return stated if enlargement(height) == (1, 1) else (finest, finest)
-
-
-def aspect(dataset: Dataset) -> float:
-    """Return height over width of a stored pixel, for :func:`birads_app.imaging.resample.square`.
-
-    Computed from the pixel spacing, else from (0028,0034) *Pixel Aspect Ratio*; 1 if unknown.
+    codes : views by code or code meaning, each a set of one or, if the meaning names several, of more
+    position, descriptions : words of View Position; of series, protocol, processing and paddle
+    unread : True if a modifier is not understood
+    coded : True if there is a code for the view, known or not
     """
-    height, width = _stated_spacing(dataset) or _pair(value_of(dataset, "PixelAspectRatio")) or (1.0, 1.0)
-    return height / width if min(height, width) > 0 else 1.0
+
+    codes: tuple[frozenset[str], ...]
+    position: ViewWords
+    descriptions: tuple[ViewWords, ...]
+    modifiers: frozenset[str]
+    kinds: frozenset[str]
+    unread: bool
+    coded: bool
 
 
-def _stated_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the (row, column) spacing of the stored pixels in mm.
-
-    (0028,0030) *Pixel Spacing*, else (0018,1164) *Imager Pixel Spacing* over the magnification, else the
-    scanner's (0018,2010) *Nominal Scanned Pixel Spacing*.
-    """
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        pair = _pair(value_of(dataset, keyword))
-        if pair is None:
-            continue
-        factor = _magnification(dataset) if keyword == "ImagerPixelSpacing" else 1.0
-        row, column = pair[0] / factor, pair[1] / factor
-        if all(_SPACINGS_MM[0] <= value <= _SPACINGS_MM[1] for value in (row, column)):
-            return row, column
-    return None
-
-
-def modifiers(dataset: Dataset) -> tuple[str, ...]:
-    """Return the view modifiers: any of "implant displaced", "magnification", "spot compression".
-
-    Read from the modifiers of the view code, the text of (0018,5101) *View Position* and the magnification factor.
-    """
-    found = {_MODIFIER_CODES.get(text(code, "CodeValue")) for code in _modifier_codes(dataset)}
-    position = text(dataset, "ViewPosition")
-    stated = " ".join([position, *(text(code, "CodeMeaning") for code in _modifier_codes(dataset))]).lower()
-    found |= {name for word, name in _MODIFIER_WORDS.items() if word in stated}
-    if _named(position) and position.upper().endswith(_ID):
-        found.add(_IMPLANT_DISPLACED)
-    if _magnification(dataset) > _MAGNIFIED:
-        found.add(_MAGNIFICATION)
-    return tuple(sorted(name for name in found if name))
-
-
-def notes(dataset: Dataset) -> tuple[Message, ...]:
-    """Return notes about implants, magnified and spot views, overlays, burned-in patient data and pixel shape."""
-    named, height = modifiers(dataset), aspect(dataset)
-    implant = text(dataset, "BreastImplantPresent").upper() == "YES"
-    rules = (
-        (
-            _IMPLANT_DISPLACED in named,
-            msg("implant-displaced"),
-        ),
-        (
-            implant and _IMPLANT_DISPLACED not in named,
-            msg("implant"),
-        ),
-        (_MAGNIFICATION in named, msg("magnification-view")),
-        (
-            _SPOT in named and _MAGNIFICATION not in named,
-            msg("spot-compression-view"),
-        ),
-        (
-            text(dataset, "PartialView").upper() == "YES",
-            msg("partial-view"),
-        ),
-        (
-            text(dataset, "BurnedInAnnotation").upper() == "YES",
-            msg("burned-in-text"),
-        ),
-        (
-            _has_overlay(dataset),
-            msg("overlay-not-shown"),
-        ),
-        (
-            enlargement(height) != (1, 1),
-            msg("pixels-not-square"),
-        ),
-        (
-            not is_plausible(height),
-            msg("aspect-ratio-ignored"),
-        ),
+def view_of(dataset: Dataset) -> StatedView:
+    """Derive view and geometry from the header of a file as it was received."""
+    found = _statements(dataset)
+    view, view_contradicts = _view(dataset, found)
+    side, side_contradicts, side_stated = _side(dataset, found)
+    magnification = view_geometry.magnification(dataset)
+    modifiers = found.modifiers | _modifiers_by_geometry(dataset, magnification)
+    other = min(found.kinds, default=None)
+    stated = found.coded or bool(text(dataset, "ViewPosition") and not _is_blank(found.position))
+    understood = view is not None and not found.unread and not (side_contradicts and side is None)
+    if other:
+        role = ViewRole.OTHER
+    elif modifiers:
+        role = ViewRole.SPECIAL
+    else:
+        role = role_of(view if understood else None)
+    contradictions = view_notes.Contradictions(
+        view=view_contradicts,
+        side=side_contradicts,
+        unread=role is ViewRole.UNKNOWN
+        and (found.unread or (stated and view is None and not view_contradicts)),
+        view_settled=view,
+        side_settled=side,
     )
-    return tuple(message for applies, message in rules if applies)
+    names = tuple(sorted(modifiers))
+    return StatedView(
+        role=role,
+        view=view,
+        laterality=side,
+        modifiers=names,
+        other=other,
+        view_stated=stated or view is not None or view_contradicts or bool(modifiers or other),
+        laterality_stated=side_stated,
+        for_processing=text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING",
+        pixel_spacing=view_geometry.pixel_spacing(dataset),
+        aspect=view_geometry.aspect(dataset),
+        magnification=magnification,
+        notes=view_notes.notes(dataset, role, view, names, other, contradictions),
+    )
 
 
-def _named(value: str) -> str | None:
-    """Return the abbreviation of a view, or None."""
-    name = value.upper().removesuffix(_ID)
-    return name if name in _VIEWS else None
+def _statements(dataset: Dataset) -> _Statements:
+    """Read codes, View Position, descriptions and Image Type."""
+    view_items = items(dataset, "ViewCodeSequence")
+    nested = [modifier for item in view_items for modifier in items(item, "ViewModifierCodeSequence")]
+    modifier_items = [*nested, *items(dataset, "ViewModifierCodeSequence")]
+    codes: list[frozenset[str]] = []
+    modifiers: set[str] = set()
+    kinds: set[str] = set()
+    unread = False
+    for number, item in enumerate((*view_items, *modifier_items)):
+        view, modifier = coded_view(item), coded_modifier(item)
+        terms = read_words(text(item, "CodeMeaning"), TextSource.MEANING)
+        codes += [terms.views, frozenset({view} if view and view != _SPECIMEN else ())]
+        kinds |= terms.kinds | ({_SPECIMEN} if view == _SPECIMEN else set())
+        modifiers |= terms.modifiers | ({modifier} if modifier else set())
+        if not (view or modifier):
+            unread |= bool(terms.views) and terms.unknown
+            unread |= number >= len(view_items) and _is_unread(item, terms)
+    position = read_words(" ".join(texts(dataset, "ViewPosition")), TextSource.POSITION)
+    descriptions = tuple(_descriptions(dataset))
+    for terms in (position, *descriptions, *_image_types(dataset)):
+        modifiers |= terms.modifiers
+        kinds |= terms.kinds
+    kinds |= _kinds_by_object(dataset)
+    named = tuple(views for views in codes if views)
+    unread |= bool(not named and position.views and position.unknown)
+    coded = bool(named) or any(code_value(item) for item in view_items)
+    return _Statements(named, position, descriptions, frozenset(modifiers), frozenset(kinds), unread, coded)
+
+
+def _is_unread(item: Dataset, terms: ViewWords) -> bool:
+    """Return True if an item that is no known code says something that its words do not tell."""
+    said = code_value(item) or text(item, "CodeMeaning")
+    return bool(said) and not (terms.views or terms.modifiers or terms.kinds)
+
+
+def _descriptions(dataset: Dataset) -> Iterable[ViewWords]:
+    """Yield what descriptions of series, protocol and paddle say."""
+    for keyword in _DESCRIPTIONS:
+        yield read_words(text(dataset, keyword), TextSource.DESCRIPTION)
+    for item in items(dataset, "PerformedProtocolCodeSequence"):
+        yield read_words(text(item, "CodeMeaning"), TextSource.DESCRIPTION)
+    for source in (dataset, *items(dataset, "XRay3DAcquisitionSequence")[:1]):
+        paddle = text(source, "PaddleDescription")
+        terms = read_words(paddle, TextSource.DESCRIPTION)
+        small = {"spot compression"} if _SPOT_PADDLE_CM.search(paddle) else set()
+        yield ViewWords(modifiers=terms.modifiers | small, kinds=terms.kinds)
+
+
+def _image_types(dataset: Dataset) -> Iterable[ViewWords]:
+    """Yield what the values of (0008,0008) *Image Type* after the first two say."""
+    for value in texts(dataset, "ImageType")[2:]:
+        yield read_words(value, TextSource.DESCRIPTION)
+
+
+def _kinds_by_object(dataset: Dataset) -> set[str]:
+    kinds = set()
+    if text(dataset, "SOPClassUID") in _BREAST_PROJECTION:
+        kinds.add("tomosynthesis projection")
+    if items(dataset, "SpecimenDescriptionSequence"):
+        kinds.add(_SPECIMEN)
+    if "STEREO" in text(dataset, "PositionerType").upper():
+        kinds.add("stereotactic image")
+    return kinds
+
+
+def _modifiers_by_geometry(dataset: Dataset, magnification: float) -> frozenset[str]:
+    partial = text(dataset, "PartialView").upper() == "YES" or items(dataset, "PartialViewCodeSequence")
+    rules = (
+        (magnification > view_geometry.MAGNIFIED, "magnification"),
+        (partial, "part of a view"),
+        (view_geometry.is_small_field(dataset), "small field of view"),
+    )
+    return frozenset(name for applies, name in rules if applies)
+
+
+def _view(dataset: Dataset, found: _Statements) -> tuple[str | None, bool]:
+    """Return the view, None if unknown, and True if statements contradict each other."""
+    certain = [*found.codes, *([found.position.views] if found.position.views else [])]
+    if not certain:
+        for terms in found.descriptions:
+            if len(terms.views) == 1:
+                return _only(terms.views), False
+        return _only(read_words(text(dataset, "PatientOrientation"), TextSource.POSITION).views), False
+    named = _precise(frozenset().union(*certain))
+    if len(named) == 1:
+        return _only(named), False
+    supported = [views & named for views in _further_views(dataset, found, named)]
+    agreed = frozenset().union(*supported)
+    return _only(agreed), True
+
+
+def _further_views(dataset: Dataset, found: _Statements, named: frozenset[str]) -> Iterable[frozenset[str]]:
+    """Yield what descriptions and the positioner's angle say about a contradiction."""
+    for terms in found.descriptions:
+        if len(terms.views) == 1:
+            yield terms.views
+    angle = view_geometry.positioner_angle(dataset)
+    if angle is not None:
+        yield frozenset(
+            view for view in named if _ANGLES.get(view, (0, 0))[0] <= angle < _ANGLES.get(view, (0, 0))[1]
+        )
+
+
+def _precise(views: frozenset[str]) -> frozenset[str]:
+    """Leave out views of which a more precise one is named."""
+    return frozenset(view for view in views if not _PRECISER.get(view, set()) & views)
+
+
+def _side(dataset: Dataset, found: _Statements) -> tuple[str | None, bool, bool]:
+    """Return the side, None if unknown, True if statements contradict each other, and True if there are any."""
+    image, series, frame = (
+        _plain_side(value)
+        for value in (*_texts_of(dataset, "ImageLaterality", "Laterality"), _frame_side(dataset))
+    )
+    certain = [image or frame, *_coded_sides(dataset), _only(found.position.sides)]
+    named = {side for side in certain if side} or {side for side in (series,) if side}
+    described = [_only(terms.sides) for terms in found.descriptions]
+    if not named:
+        side = next((side for side in described if side), None)
+        if side or text(dataset, "ImageLaterality"):
+            return side, False, True
+        side = _side_of(value_of(dataset, "PatientOrientation"))
+        return side, False, side is not None
+    if len(named) == 1:
+        return _only(named), False, True
+    further = {
+        side for side in (series, *described, _side_of(value_of(dataset, "PatientOrientation"))) if side
+    }
+    return _only(further), True, True
+
+
+def _texts_of(dataset: Dataset, *keywords: str) -> Iterable[str]:
+    return (text(dataset, keyword) for keyword in keywords)
+
+
+def _plain_side(value: str) -> str | None:
+    return value.upper()[0] if value.upper() in ("L", "R", "LEFT", "RIGHT") else None
+
+
+def _frame_side(dataset: Dataset) -> str:
+    """Return (0020,9072) *Frame Laterality* of an enhanced object."""
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in items(dataset, keyword)[:1]:
+            for anatomy in items(group, "FrameAnatomySequence")[:1]:
+                return text(anatomy, "FrameLaterality")
+    return ""
+
+
+def _coded_sides(dataset: Dataset) -> Iterable[str | None]:
+    """Yield the sides by code of the anatomic region and its modifiers."""
+    for region in items(dataset, "AnatomicRegionSequence"):
+        for item in (region, *items(region, "AnatomicRegionModifierSequence")):
+            yield coded_side(item) or _only(read_words(text(item, "CodeMeaning"), TextSource.MEANING).sides)
 
 
 def _side_of(orientation: object) -> str | None:
@@ -187,32 +295,11 @@ def _side_of(orientation: object) -> str | None:
     return "R" if to_left else "L"
 
 
-def _pair(value: object) -> tuple[float, float] | None:
-    try:
-        row, column = (float(part) for part in value)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        return None
-    return (row, column) if np.isfinite([row, column]).all() else None
+def _only(names: Iterable[str]) -> str | None:
+    """Return the only one of several names; None if there are none or several."""
+    found = set(names)
+    return found.pop() if len(found) == 1 else None
 
 
-def _magnification(dataset: Dataset) -> float:
-    """(0018,1114) *Estimated Radiographic Magnification Factor*; 1 if it is absent or implausible."""
-    try:
-        factor = float(text(dataset, "EstimatedRadiographicMagnificationFactor"))
-    except ValueError:
-        return 1.0
-    return factor if 1.0 <= factor <= 5.0 else 1.0
-
-
-def _modifier_codes(dataset: Dataset) -> list[Dataset]:
-    """Return the items of *View Modifier Code Sequence*, which is nested in the view code."""
-    return [
-        modifier
-        for code in items(dataset, "ViewCodeSequence")[:1]
-        for modifier in items(code, "ViewModifierCodeSequence")
-    ]
-
-
-def _has_overlay(dataset: Dataset) -> bool:
-    """Return True if any of the groups 6000 to 601E has (60xx,0010) *Overlay Rows*."""
-    return any((group, 0x0010) in dataset for group in range(0x6000, 0x6020, 2))
+def _is_blank(terms: ViewWords) -> bool:
+    return not (terms.views or terms.modifiers or terms.kinds or terms.unknown)

@@ -1,6 +1,7 @@
 """DICOM files: header, pixel data, presentation and view."""
 
 from birads_app.terms.translation import N_
+from birads_app.terms.views import MODIFIERS, OTHER_IMAGES
 
 DICOM = {
     "dicom-frames-mismatch": N_(
@@ -132,6 +133,36 @@ DICOM = {
     "spot-compression-view": N_(
         "This is a spot compression view; the model was trained on standard views only."
     ),
+    "special-view": N_(
+        "According to the file, this is a special view (%(name)s); the model was trained on standard views only."
+    ),
+    "additional-view": N_(
+        "This is an additional view (%(view)s); the model was trained on standard views, CC and MLO, only."
+    ),
+    "other-image": N_(
+        "According to the file, this is not a view of the breast for reading (%(name)s). It does not count for the "
+        "breast's result."
+    ),
+    "view-not-understood": N_(
+        "The statement of the file about the view is not understood. The image does not count for the breast's "
+        "result until the view is set by hand."
+    ),
+    "view-contradiction": N_(
+        "The statements of the file about the view contradict each other. The image does not count for the "
+        "breast's result until the view is set by hand."
+    ),
+    "view-contradiction-settled": N_(
+        "The statements of the file about the view contradict each other. It was read as %(view)s, as further "
+        "statements suggest."
+    ),
+    "side-contradiction": N_(
+        "The statements of the file about the side contradict each other. The image does not count for either "
+        "breast until the side is set by hand."
+    ),
+    "side-contradiction-settled": N_(
+        "The statements of the file about the side contradict each other. It was read as %(side)s, as further "
+        "statements suggest."
+    ),
     "partial-view": N_("According to the file, the image shows only part of the breast."),
     "burned-in-text": N_(
         "According to the file, the image contains burned-in text, which may identify the patient."
@@ -149,4 +180,11 @@ DICOM = {
     "other-patient": N_(
         "The Patient ID differs from that of the previous files. Send the images of each patient separately."
     ),
+}
+# Names of views, as values of other messages.
+_OWN_MESSAGES = {"implant displaced", "magnification", "spot compression", "part of a view"}
+DICOM |= {
+    f"term-{name.replace(' ', '-')}": text
+    for name, text in (MODIFIERS | OTHER_IMAGES).items()
+    if name not in _OWN_MESSAGES
 }
