@@ -190,7 +190,7 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
         not (named.laterality or named.laterality_stated),
     )
     # The contour of a detail would mislead.
-    if (ask_view or ask_side) and found.role not in (ViewRole.SPECIAL, ViewRole.OTHER):
+    if (ask_view or ask_side) and not (found.view_modifiers or found.role is ViewRole.OTHER):
         projection, side = view_estimation.estimate(named.pixels)
         projection, side = projection if ask_view else None, side if ask_side else None
         if judged := " ".join(part for part in (side, projection) if part):
