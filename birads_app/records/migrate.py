@@ -23,8 +23,9 @@ def upgrade() -> None:
 
 
 def revision(message: str) -> None:
-    """Generate a migration from the difference between the schema in code and the database."""
-    _alembic(command.revision, message, autogenerate=True)
+    """Generate a numbered migration from the difference between the schema in code and the database."""
+    head = ScriptDirectory(str(_SCRIPTS)).get_current_head() or "0"
+    _alembic(command.revision, message, autogenerate=True, rev_id=f"{int(head) + 1:04d}")
 
 
 def is_current() -> bool:
@@ -34,7 +35,7 @@ def is_current() -> bool:
     return here == ScriptDirectory(str(_SCRIPTS)).get_current_head()
 
 
-def _alembic(action: Callable[..., Any], *arguments: str, **options: bool) -> None:
+def _alembic(action: Callable[..., Any], *arguments: str, **options: Any) -> None:
     """Run one of Alembic's commands inside a transaction on the application's database."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
