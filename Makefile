@@ -81,7 +81,7 @@ screenshots: $(DEV) chromium ## Update the screenshots of the documents
 
 .PHONY: translations
 translations: $(RUNTIME) ## Update and compile the translations
-	$(BIN)/pybabel -q extract -F babel.cfg -k lazy -k lazy_gettext -k N_ --no-location --sort-output \
+	PYTHONPATH=. $(BIN)/pybabel -q extract -F babel.cfg -k lazy -k lazy_gettext -k N_ --no-location --sort-output \
 	  -o birads_app/translations/messages.pot .
 	$(BIN)/pybabel -q update -i birads_app/translations/messages.pot -d birads_app/translations -w 110 \
 	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date

@@ -32,11 +32,11 @@ _VIEWING_BY_FORM = ("reading.find",)
 def init_app(app: Flask) -> None:
     """Check every request to a page."""
     app.before_request(_check_access)
-    app.add_template_global(may_look)
+    app.add_template_global(may_view)
     app.add_template_global(may_change)
 
 
-def may_look(area: str) -> bool:
+def may_view(area: str) -> bool:
     """Return True if the signed-in user may view the pages of a blueprint."""
     return current_user.is_authenticated and current_user.role in ACCESS[area][0]
 
@@ -54,7 +54,7 @@ def _check_access() -> ResponseReturnValue | None:
     if not current_user.is_authenticated:
         answer: ResponseReturnValue = login_manager.unauthorized()
         return answer
-    if not may_look(area):
+    if not may_view(area):
         abort(403, _("Your account has no access to these pages. Ask an administrator to change its role."))
     viewing = request.method in _VIEWING or request.endpoint in _VIEWING_BY_FORM
     if not viewing and not may_change(area):

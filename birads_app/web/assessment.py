@@ -42,7 +42,7 @@ def assess(exam_id: str) -> ResponseReturnValue:
     missing = assessments.lacking(exam, draft.breasts) if draft.signed else ()
     signed = draft.signed and not missing
     assessments.add(exam.id, current_user, replace(draft, signed=signed))
-    other = assessments.signed_meanwhile(exam, current_user, request.form.get("seen", 0, type=int))
+    concurrent = assessments.signed_meanwhile(exam, current_user, request.form.get("seen", 0, type=int))
     if missing:
         flash(
             ngettext(
@@ -51,15 +51,15 @@ def assess(exam_id: str) -> ResponseReturnValue:
                 len(missing),
             )
         )
-    if other:
+    if concurrent:
         flash(
             _(
                 "%(name)s assessed this exam at %(time)s UTC; both assessments were kept.",
-                name=other.reader.name,
-                time=f"{other.at:%H:%M}",
+                name=concurrent.reader.name,
+                time=f"{concurrent.at:%H:%M}",
             )
         )
-    return _after(exam, signed, stay=bool(missing or other))
+    return _after(exam, signed, stay=bool(missing or concurrent))
 
 
 def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
@@ -108,11 +108,11 @@ def dicom(exam_id: str) -> Response:
 
 
 def _report(exam_id: str) -> report_content.Report:
-    """Return the report on the assessment in the address, by default the one that counts."""
+    """Return the report on the requested assessment, by default the current one."""
     exam = exams.get(exam_id)
     wanted = request.args.get("assessment", type=int)
-    found: Assessment | None = assessments.get(exam.id, wanted) if wanted else None
-    return report_content.of(exam, found)
+    chosen: Assessment | None = assessments.get(exam.id, wanted) if wanted else None
+    return report_content.of(exam, chosen)
 
 
 def _download(data: bytes, kind: str, name: str) -> Response:

@@ -23,13 +23,13 @@ class Caveat:
 def caveats(exam: Exam, aggregate: ExamPrediction | None) -> list[Caveat]:
     """Return missing views and the warnings of images, each once with the views that it concerns."""
     missing = missing_views_text(aggregate) if aggregate else ""
-    found = [Caveat(missing)] if missing else []
+    of_exam = [Caveat(missing)] if missing else []
     by_text: dict[str, list[str]] = {}
     for number, image in enumerate(hanging(exam.images), 1):
         for warning in image.warnings:
             by_text.setdefault(warning, []).append(short_label(image.laterality, image.view, number))
-    everywhere = len(exam.images)
-    return found + [
-        Caveat(translated(text), () if len(views) == everywhere > 1 else tuple(views))
+    count = len(exam.images)
+    return of_exam + [
+        Caveat(translated(text), () if len(views) == count > 1 else tuple(views))
         for text, views in by_text.items()
     ]

@@ -33,7 +33,7 @@ _EXPIRED = lazy(
     "This form has expired: the session ended, or someone signed in or out in another window. "
     "Nothing was saved. Go back, reload the page and submit the form again."
 )
-_FORWARDED_WRONGLY = lazy(
+_WRONG_ORIGIN = lazy(
     "The form was rejected: its origin does not match this server's address. If this happens to all "
     "users, check BIRADS_PROXY_HOPS."
 )
@@ -121,7 +121,7 @@ def _too_large() -> str:
 def _forged_form(error: CSRFError) -> Response:
     """Refuse a form without a valid CSRF token, most often from a page left open."""
     by_origin = "referrer" in (error.description or "")
-    return answer(400, str(_FORWARDED_WRONGLY if by_origin else _EXPIRED))
+    return answer(400, str(_WRONG_ORIGIN if by_origin else _EXPIRED))
 
 
 def _database_error(error: OperationalError) -> Response:

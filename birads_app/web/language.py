@@ -52,8 +52,8 @@ def choose() -> ResponseReturnValue:
     return redirect(safe_target(request.form.get("next")) or url_for("reading.worklist"), 303)
 
 
-def keep(user: User) -> None:
-    """Clear the session at sign-in, keeping the account's language, else the one chosen before."""
+def reset_session(user: User) -> None:
+    """Start a new session at sign-in, in the account's language, else in the one chosen before."""
     chosen = user.language or session.get(_KEY)
     session.clear()
     if chosen in LANGUAGES:
@@ -61,7 +61,7 @@ def keep(user: User) -> None:
 
 
 def _select() -> str | None:
-    """Return the language of a request. Reads the session alone, so that error pages work without a database."""
+    """Return the language of a request, from the session only, so that error pages work without a database."""
     if not has_request_context() or request.path.startswith("/api/"):
         return None  # English, in which the API's description, the log and DICOM objects are written
     if session.get(_KEY) in LANGUAGES:

@@ -130,7 +130,7 @@ def logout() -> ResponseReturnValue:
 def _sign_in(user: User) -> None:
     """Begin a session and record it."""
     audit_log.log(user.name, "sign in")
-    language.keep(user)
+    language.reset_session(user)
     session.permanent = True
     login_user(user)
 

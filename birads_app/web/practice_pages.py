@@ -43,17 +43,17 @@ _TABLE_MAX = 400_000
 def overview() -> str:
     """Show agreement of readers, AI and outcomes."""
     filters, signed = _filters(), signed_assessments.load()
-    found = audit(signed, signed.chosen(filters))
+    result = audit(signed, signed.chosen(filters))
     return render_template(
         "practice/overview.html",
-        audit=found,
+        audit=result,
         signed=signed,
         filters=filters,
         chosen={name: value for name, value in request.args.items() if value},
         practice_wording=practice_wording,
         window=WINDOW,
         enough=ENOUGH,
-        **_charts(found),
+        **_charts(result),
         **_refused(filters),
     )
 
@@ -146,9 +146,9 @@ def _day(name: str) -> date | None:
         abort(400, _("Invalid date: “%(given)s”. Use the format 2026-03-31.", given=given))
 
 
-def _charts(found: Audit) -> dict[str, Any]:
+def _charts(result: Audit) -> dict[str, Any]:
     """Return the charts of the page; None without data."""
-    months = found.by_month[-_MONTHS:]
+    months = result.by_month[-_MONTHS:]
     if not months:
         return {"kappa_chart": None, "recall_chart": None, "diagrams": []}
     kappas = [charts.trend_point(practice_wording.month(part.title), part.kappa) for part in months]
@@ -168,15 +168,15 @@ def _charts(found: Audit) -> dict[str, Any]:
             [(end * at / 2, wording.percentage(end * at / 2)) for at in range(3)],
             _("Recall rate by month"),
         ),
-        "diagrams": list(_diagrams(found)),
+        "diagrams": list(_diagrams(result)),
     }
 
 
-def _diagrams(found: Audit) -> Iterator[dict[str, Any]]:
+def _diagrams(result: Audit) -> Iterator[dict[str, Any]]:
     """Yield reliability diagrams against readers and outcomes, with titles."""
     for reliability, title, up in (
-        (found.against_readers, _("Compared with readers"), _("Assessed as 4 or 5")),
-        (found.against_outcomes, _("Compared with outcomes"), _("Malignant")),
+        (result.against_readers, _("Compared with readers"), _("Assessed as 4 or 5")),
+        (result.against_outcomes, _("Compared with outcomes"), _("Malignant")),
     ):
         drawn = reliability and charts.reliability(
             reliability, _("AI probability of category 4 or 5"), up, title

@@ -95,7 +95,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
 
 def sign_in_again(user: User) -> None:
     """Begin a new session after all others of the account have ended."""
-    language.keep(user)
+    language.reset_session(user)
     session.permanent = True
     login_user(user)
 

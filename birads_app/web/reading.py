@@ -42,7 +42,7 @@ from birads_app.web.http_status import status_of
 from birads_app.web.security import private
 
 bp = Blueprint("reading", __name__)
-_CHOSEN_MAX = 100
+_SELECTED_MAX = 100
 _PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
 
 
@@ -91,22 +91,22 @@ def show_worklist() -> str:
 def find() -> ResponseReturnValue:
     """Find a patient by pseudonym or ID; the ID is kept out of addresses and logs."""
     wanted = request.form.get("patient", "").strip()
-    stand_in = _pseudonyms().patient(Identity(patient_id=wanted)) if wanted else ""
-    if not exams.of_patient(stand_in):
-        stand_in = wanted.upper() if _PSEUDONYM.fullmatch(wanted.upper()) else ""
-    if wanted and not stand_in:
+    pseudonym = _pseudonyms().patient(Identity(patient_id=wanted)) if wanted else ""
+    if not exams.of_patient(pseudonym):
+        pseudonym = wanted.upper() if _PSEUDONYM.fullmatch(wanted.upper()) else ""
+    if wanted and not pseudonym:
         flash(_("No exams found for this ID or pseudonym."))
     parameters = worklist_query.parameters_of(replace(worklist_query.remembered(), list="all"))
-    parameters["patient"] = stand_in
+    parameters["patient"] = pseudonym
     return redirect(url_for("reading.worklist", **parameters), 303)
 
 
 @bp.get("/exams/export")
 def export() -> Response:
     """Export the selected exams as CSV or JSON."""
-    chosen = _chosen(request.args.getlist("exam"))
-    audit_log.log(current_user.name, "export exams", f"{len(chosen)} exams")
-    rows = [_exported(exam) for exam in chosen]
+    selected = _selected(request.args.getlist("exam"))
+    audit_log.log(current_user.name, "export exams", f"{len(selected)} exams")
+    rows = [_exported(exam) for exam in selected]
     if request.args.get("format") == "json":
         answer = jsonify(exams=rows)
         answer.headers["Content-Disposition"] = 'attachment; filename="exams.json"'
@@ -156,19 +156,19 @@ def exam(exam_id: str) -> str:
 @bp.route("/exams/delete", methods=["GET", "POST"])
 def delete() -> ResponseReturnValue:
     """Delete the selected exams after confirmation; for uploaders and administrators."""
-    doomed = _chosen(request.values.getlist("exam"))
-    if not all(exams.may_delete(current_user, exam) for exam in doomed):
+    selected = _selected(request.values.getlist("exam"))
+    if not all(exams.may_delete(current_user, exam) for exam in selected):
         abort(403, _("Only the uploader or an administrator may delete an exam."))
     if request.method != "POST":
-        return render_template("reading/delete.html", exams=doomed)
-    for exam in doomed:
-        with suppress(NotFound):  # somebody else has deleted it meanwhile
+        return render_template("reading/delete.html", exams=selected)
+    for exam in selected:
+        with suppress(NotFound):  # deleted by somebody else in the meantime
             exams.delete(exam, current_user)
     flash(
         ngettext(
             "Exam deleted.",
             "%(num)d exams deleted.",
-            len(doomed),
+            len(selected),
         )
     )
     return redirect(
@@ -183,12 +183,12 @@ def prefetch(exam_id: str) -> Response:
     The exam's page itself must not be prefetched: it would consume flash messages meant for the next page.
     """
     found = exams.get(exam_id)
-    pictures = [
+    images = [
         url_for("reading.image", exam_id=found.id, image_id=image.id, kind="display")
         for image in found.images
     ]
     tiles = [url_for("viewing.description", exam_id=found.id, image_id=image.id) for image in found.images]
-    return jsonify(addresses=pictures + tiles)
+    return jsonify(addresses=images + tiles)
 
 
 @bp.post("/exams/<exam_id>/claim")
@@ -209,22 +209,22 @@ def _read(uploads: list[Upload]) -> ResponseReturnValue:
     """Analyse files, then redirect to the exam, or to the list if there are several; show problems."""
     try:
         check_count(len(uploads))
-        taken = ingest_studies(uploads, current_user)
+        created = ingest_studies(uploads, current_user)
     except IntakeRefused as refusal:
         return _upload_page(refusal.problems, status_of(refusal))
     except ModelError as error:
         return _upload_page([FileProblem("", error.message, type(error))], status_of(error))
-    if len(taken) == 1:
-        return redirect(url_for("reading.exam", exam_id=taken[0].id), 303)
+    if len(created) == 1:
+        return redirect(url_for("reading.exam", exam_id=created[0].id), 303)
     return redirect(
-        url_for("reading.worklist", taken=len(taken)), 303
+        url_for("reading.worklist", taken=len(created)), 303
     )  # the upload script would consume a flash message
 
 
-def _chosen(ids: list[str]) -> list[Exam]:
+def _selected(ids: list[str]) -> list[Exam]:
     """Return the exams with these ids; answers 400 for none or too many."""
-    if not 1 <= len(ids) <= _CHOSEN_MAX:
-        abort(400, _("Select 1 to %(most)d exams. Got %(number)d.", most=_CHOSEN_MAX, number=len(ids)))
+    if not 1 <= len(ids) <= _SELECTED_MAX:
+        abort(400, _("Select 1 to %(most)d exams. Got %(number)d.", most=_SELECTED_MAX, number=len(ids)))
     return [exams.get(exam_id) for exam_id in dict.fromkeys(ids)]
 
 

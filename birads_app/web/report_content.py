@@ -20,7 +20,7 @@ from birads_app.web.wording import translated
 
 @dataclass(frozen=True)
 class Described:
-    """Finding as text: number on the images, from 1, kind, and (label, term) pairs."""
+    """Finding as text: number on the images, from 1; kind; pairs (label, term)."""
 
     number: int
     kind: str
@@ -66,12 +66,12 @@ class Report:
 
     @property
     def top_categories_text(self) -> str:
-        """The model's two most probable categories; empty where it has no result."""
+        """The model's two most probable categories; empty without a result."""
         return wording.top_categories_text(self.model.index_breast.probabilities) if self.model else ""
 
 
 def of(exam: Exam, assessment: Assessment | None = None) -> Report:
-    """Return the report on an assessment, by default the one that counts; raises NotFound if there is none."""
+    """Return the report on an assessment, by default the current one; raises NotFound if there is none."""
     chosen = assessment or assessments.newest(exam)
     if chosen is None:
         raise NotFound(_("No report: this exam has not been assessed yet."))
@@ -87,7 +87,7 @@ def of(exam: Exam, assessment: Assessment | None = None) -> Report:
 
 def described(assessment: Assessment) -> list[Described]:
     """Return an assessment's findings as text."""
-    kept = [findings.from_json(finding) for finding in assessment.findings]
+    parsed = [findings.from_json(finding) for finding in assessment.findings]
     return [
         Described(
             number,
@@ -95,7 +95,7 @@ def described(assessment: Assessment) -> list[Described]:
             list(findings.labelled_terms(one, translated)),
             one,
         )
-        for number, one in enumerate(kept, start=1)
+        for number, one in enumerate(parsed, start=1)
     ]
 
 

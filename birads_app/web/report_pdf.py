@@ -29,7 +29,7 @@ from birads_app.web.wording import day, moment, translated, views_label
 
 _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
-_MARGIN, _PADDING = 16 * mm, 6  # Platypus pads its frames with so many points
+_MARGIN, _PADDING = 16 * mm, 6  # padding of frames in Platypus, in points
 _WIDTH = A4[0] - 2 * _MARGIN
 _QUIET, _EDGE, _AMBER, _MARK = (
     HexColor("#555555"),
@@ -51,7 +51,7 @@ _CATEGORY = ParagraphStyle("category", _TEXT, fontName=_BOLD, fontSize=14, leadi
 
 
 def draw(report: Report) -> bytes:
-    """Draw the report: one page, more where the text is long."""
+    """Draw the report on one page, or more if the text is long."""
     _register_fonts()
     stream = io.BytesIO()
     document = SimpleDocTemplate(
@@ -136,7 +136,7 @@ def _head(report: Report) -> Iterator[Flowable]:
     facts = [(_("Received"), moment(exam.created_at))]
     if exam.exam_date:
         facts.insert(0, (_("Exam date"), day(exam.exam_date)))
-    facts += [(_("Views"), views_label(exam.images) or _("none")), (_("Exam ID"), exam.id[:8])]
+    facts += [(_("Views"), views_label(exam.images) or _("no images")), (_("Exam ID"), exam.id[:8])]
     yield _facts(facts)
 
 
@@ -237,7 +237,7 @@ def _facts(facts: list[tuple[str, str]]) -> Flowable:
 
 
 def _described(one: Described) -> str:
-    details = "".join(f"; {_whole(label)}:&nbsp;{_whole(term)}" for label, term in one.details)
+    details = "".join(f"; {_unbroken(label)}:&nbsp;{_unbroken(term)}" for label, term in one.details)
     return f'<font name="{_BOLD}">{one.number}</font>&nbsp; {_safe(one.kind)}{details}'
 
 
@@ -265,7 +265,7 @@ def _small(image: Image) -> bytes:
     return stream.getvalue()
 
 
-def _whole(text: str) -> str:
+def _unbroken(text: str) -> str:
     """Escape text that must stay on one line."""
     return _safe(text).replace(" ", "&nbsp;")
 

@@ -29,7 +29,7 @@ def description(exam_id: str, image_id: str) -> Response:
     for preset in about["presets"]:
         source = preset.pop("source")
         numbers[source] = numbers.get(source, 0) + 1
-        preset["name"] = preset["name"][:32] or _words(source, numbers[source])
+        preset["name"] = preset["name"][:32] or _preset_name(source, numbers[source])
     return private(jsonify(about))
 
 
@@ -46,7 +46,7 @@ def tile(exam_id: str, image_id: str, level: int, row: int, column: int) -> AnyR
     return private(response).make_conditional(request)
 
 
-def _words(source: str, number: int) -> str:
+def _preset_name(source: str, number: int) -> str:
     """Name a preset that has no name in the file."""
     return {
         "window": _("Window %(number)s", number=number),

@@ -31,7 +31,7 @@ def query_of(parameters: Mapping[str, str]) -> Query:
 
 def parameters_of(query: Query) -> dict[str, Any]:
     """Return the query parameters that differ from the defaults."""
-    found = {
+    parameters = {
         "list": query.list if query.list != Query.list else "",
         "sort": query.sort if query.sort != Query.sort else "",
         "patient": "".join(query.pseudonyms),
@@ -41,7 +41,7 @@ def parameters_of(query: Query) -> dict[str, Any]:
         "until": query.until and query.until.isoformat(),
         "attention": "true" if query.attention else "",
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in parameters.items() if value}
 
 
 def remember(query: Query) -> None:

@@ -19,7 +19,7 @@ _COLUMNS = ("time (UTC)", "who", "action", "subject", "detail")
 
 
 class SearchForm(Form):
-    """Search form, sent in the address so that it can be bookmarked."""
+    """Search form; its values are query parameters, so that a search can be bookmarked."""
 
     who = StringField(lazy("User"), validators=[Length(max=64)])
     action = StringField(lazy("Action"), validators=[Length(max=32)])
@@ -33,12 +33,12 @@ def audit() -> tuple[str, int]:
     """Search the log page by page."""
     form = SearchForm(request.args)
     valid = form.validate()
-    found = audit_log.find(_search(form), request.args.get("before", type=int)) if valid else []
+    entries = audit_log.find(_search(form), request.args.get("before", type=int)) if valid else []
     page = render_template(
         "admin/audit.html",
         form=form,
-        entries=found,
-        older=found[-1].id if len(found) == audit_log.PER_PAGE else None,
+        entries=entries,
+        older=entries[-1].id if len(entries) == audit_log.PER_PAGE else None,
         searched={key: value for key, value in request.args.items() if value and key in form._fields},
         actions=audit_log.actions(),
     )
@@ -52,8 +52,8 @@ def export_audit() -> Response:
     if not form.validate():
         abort(422, _("Invalid search. Go back and correct it."))
     search = _search(form)
-    asked = "; ".join(f"{key}: {value}" for key, value in asdict(search).items() if value)
-    audit_log.log(current_user.name, "export audit log", detail=asked)
+    criteria = "; ".join(f"{key}: {value}" for key, value in asdict(search).items() if value)
+    audit_log.log(current_user.name, "export audit log", detail=criteria)
     rows = (
         (entry.at.isoformat(timespec="seconds"), entry.who, entry.action, entry.subject, entry.detail)
         for entry in audit_log.all_of(search)

@@ -29,8 +29,8 @@ class ReasonForm(FlaskForm):
 
 def settings() -> Settings:
     """Return the application's settings."""
-    found: Settings = current_app.extensions["birads_settings"]
-    return found
+    configured: Settings = current_app.extensions["birads_settings"]
+    return configured
 
 
 def confirmed(form: FlaskForm) -> bool:

@@ -48,18 +48,18 @@ def compare() -> str:
     """Compare the metrics of the selected models."""
     names = request.args.getlist("name")[:_COMPARED_MAX]
     rows: list[Measured] = []
-    silent: list[str] = []
+    without_figures: list[str] = []
     for name in names:
-        found = measured(_bundle(name))
-        rows += found
-        silent += [] if found else [name]
+        figures = measured(_bundle(name))
+        rows += figures
+        without_figures += [] if figures else [name]
     columns = {name: [getattr(row, name) for row in rows] for name in ("f1", "kappa", "accuracy", "ece")}
     return render_template(
         "admin/compare.html",
         names=names,
         rows=rows,
-        silent=silent,
-        axes={name: _axis(figures) for name, figures in columns.items()},
+        without_figures=without_figures,
+        axes={name: _axis(column) for name, column in columns.items()},
     )
 
 

@@ -4,8 +4,6 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from flask import current_app, render_template
 from flask_babel import LazyString
@@ -16,11 +14,8 @@ from birads_app import config
 from birads_app.config import KEPT_KEYS
 from birads_app.records.storage import Storage, measure
 from birads_app.web.admin.blueprint import bp
-from birads_app.web.model_card import inline
+from birads_app.web.admin.setting_texts import descriptions
 
-# Descriptions of settings are read from their documentation.
-_PAGE = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
-_ROW = re.compile(r"^\| `(BIRADS_\w+)` \| .*? \| (.*) \|$", re.MULTILINE)
 _ACCOUNT_IN_ADDRESS = re.compile(r"//[^/@]*@")
 _MEASURED_EVERY_S = 60
 
@@ -28,10 +23,10 @@ ENVIRONMENT, DEFAULT, FILE = lazy("environment"), lazy("default"), lazy("file in
 
 
 @dataclass(frozen=True)
-class Shown:
+class SettingRow:
     """A row of the settings page.
 
-    value, default : as written in the environment; never a secret's
+    value, default : as written in the environment; empty for secrets
     source : origin of the value
     about : description
     """
@@ -47,7 +42,7 @@ class Shown:
 @bp.get("/settings")
 def settings_page() -> str:
     """Show every setting with its value and source."""
-    return render_template("admin/settings.html", settings=list(_shown()), given=ENVIRONMENT)
+    return render_template("admin/settings.html", settings=list(_setting_rows()), environment=ENVIRONMENT)
 
 
 @bp.get("/storage")
@@ -58,22 +53,21 @@ def storage_page() -> str:
 
 def storage() -> Storage:
     """Return disk usage, measured at most once a minute."""
-    kept: tuple[float, Storage] | None = current_app.extensions.get("birads_storage")
-    if kept is None or time.monotonic() - kept[0] > _MEASURED_EVERY_S:
-        kept = (time.monotonic(), measure())
-        current_app.extensions["birads_storage"] = kept
-    return kept[1]
+    cached: tuple[float, Storage] | None = current_app.extensions.get("birads_storage")
+    if cached is None or time.monotonic() - cached[0] > _MEASURED_EVERY_S:
+        cached = (time.monotonic(), measure())
+        current_app.extensions["birads_storage"] = cached
+    return cached[1]
 
 
-def _shown() -> Iterator[Shown]:
+def _setting_rows() -> Iterator[SettingRow]:
     environment = config.with_current_names(current_app.extensions["birads_environment"])
-    about = _descriptions()
+    about = descriptions()
     for item in config.variables():
         variable, default, secret = item.name, item.default, item.secret
-        given = variable in environment
-        source = ENVIRONMENT if given else FILE if variable in KEPT_KEYS else DEFAULT
+        source = ENVIRONMENT if variable in environment else FILE if variable in KEPT_KEYS else DEFAULT
         value = environment.get(variable, default).strip()
-        yield Shown(
+        yield SettingRow(
             variable=variable,
             value="" if secret else _ACCOUNT_IN_ADDRESS.sub("//…@", value),
             default=default,
@@ -81,13 +75,3 @@ def _shown() -> Iterator[Shown]:
             source=source,
             about=about.get(variable, Markup("")),
         )
-
-
-@cache
-def _descriptions() -> dict[str, Markup]:
-    """Return descriptions by variable; empty if the documentation is not installed."""
-    try:
-        page = _PAGE.read_text("utf-8")
-    except OSError:
-        return {}
-    return {variable: inline(text) for variable, text in _ROW.findall(page)}

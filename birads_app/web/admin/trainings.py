@@ -52,7 +52,7 @@ HYPERPARAMETERS: dict[str, tuple[LazyString, LazyString | str]] = {
     "sanity_checks": (lazy("Run sanity checks"), ""),
     "report_images": (lazy("Include test images in the report"), ""),
 }
-FIRST = ("head", "resampling", "split", "folds")
+MAIN_FIELDS = ("head", "resampling", "split", "folds")
 _PHANTOMS, _FOLDER = "phantoms", "folder"
 _SHOWN = 50
 # Arguments of a program end at this character.
@@ -96,45 +96,45 @@ def overview() -> ResponseReturnValue:
 @bp.get("/trainings/<training_id>")
 def training(training_id: str) -> str:
     """Show a training's progress."""
-    found = training_runs.get(training_id)
-    standing = training_runs.standing(found)
+    run = training_runs.get(training_id)
+    standing = training_runs.standing(run)
     return render_template(
         "admin/training.html",
-        training=found,
+        training=run,
         standing=standing,
-        now=_now(standing),
+        now=_progress_of(standing),
         hyperparameters=HYPERPARAMETERS,
-        state_words=_state_words(),
+        state_labels=_state_labels(),
     )
 
 
 @bp.get("/trainings/<training_id>/progress")
 def progress(training_id: str) -> ResponseReturnValue:
     """Return a training's progress as JSON."""
-    return jsonify(_now(training_runs.standing(training_runs.get(training_id))))
+    return jsonify(_progress_of(training_runs.standing(training_runs.get(training_id))))
 
 
 @bp.route("/trainings/<training_id>/stop", methods=["GET", "POST"])
 def stop(training_id: str) -> ResponseReturnValue:
     """Stop a training after confirmation."""
-    found = training_runs.get(training_id)
+    run = training_runs.get(training_id)
     texts = {
-        "title": _("Stop training %(name)s?", name=found.name),
+        "title": _("Stop training %(name)s?", name=run.name),
         "text": _("Progress is kept; training can be resumed later."),
         "action": _("Stop"),
         "busy": _("Stopping…"),
-        "back": url_for("admin.training", training_id=found.id),
+        "back": url_for("admin.training", training_id=run.id),
         "danger": True,
     }
     form = FlaskForm()
     if not confirmed(form):
         return confirm_page(form, **texts)
     try:
-        training_runs.stop(found, current_user.name)
+        training_runs.stop(run, current_user.name)
     except BiradsError as error:
         return confirm_page(form, error, **texts)
-    flash(_("Training of %(name)s stopped.", name=found.name))
-    return redirect(url_for("admin.training", training_id=found.id), 303)
+    flash(_("Training of %(name)s stopped.", name=run.name))
+    return redirect(url_for("admin.training", training_id=run.id), 303)
 
 
 @bp.post("/trainings/<training_id>/resume")
@@ -154,9 +154,9 @@ def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
         folders=training_runs.folders(),
         listing=training_runs.newest(_SHOWN),
         running=training_runs.running(),
-        first=FIRST,
-        more=[name for name in HYPERPARAMETERS if name not in FIRST],
-        state_words=_state_words(),
+        main_fields=MAIN_FIELDS,
+        more_fields=[name for name in HYPERPARAMETERS if name not in MAIN_FIELDS],
+        state_labels=_state_labels(),
     )
     return page, status
 
@@ -182,9 +182,9 @@ def _as_option(value: Any) -> str:
 def _form() -> FlaskForm:
     """Make the form, with a field for each hyperparameter from the command's options."""
     known = training_runs.options()
-    hyperparameters = {name: _field(known[name], *words) for name, words in HYPERPARAMETERS.items()}
-    made: FlaskForm = type("TrainingForm", (StartForm,), hyperparameters)()
-    return made
+    hyperparameters = {name: _field(known[name], *texts) for name, texts in HYPERPARAMETERS.items()}
+    form: FlaskForm = type("TrainingForm", (StartForm,), hyperparameters)()
+    return form
 
 
 def _field(option: Any, label: LazyString, hint: LazyString | str) -> Field:
@@ -201,21 +201,21 @@ def _field(option: Any, label: LazyString, hint: LazyString | str) -> Field:
     return StringField(label, [Length(max=200), _NO_NUL], **options)
 
 
-def _now(standing: Standing) -> dict[str, Any]:
-    """Return a training's progress as JSON members for the page's script."""
-    told = standing.progress
-    curves = told.get("curves", {})
+def _progress_of(standing: Standing) -> dict[str, Any]:
+    """Return a training's progress as members of a JSON object."""
+    progress = standing.progress
+    curves = progress.get("curves", {})
     return {
         "state": standing.state,
         "message": _status_message(standing),
-        "done": told.get("done", 0),
-        "total": told.get("total", 0),
+        "done": progress.get("done", 0),
+        "total": progress.get("total", 0),
         "charts": {task: losses(curve) for task, curve in curves.items()},
         "log": standing.log,
     }
 
 
-def _state_words() -> dict[str, str]:
+def _state_labels() -> dict[str, str]:
     return {
         State.RUNNING: _("running"),
         State.FINISHED: _("finished"),
@@ -232,17 +232,17 @@ def _status_message(standing: Standing) -> str:
         return standing.reason
     if standing.state == State.INTERRUPTED:
         return _("Training stopped before completion; no model was saved.")
-    told = standing.progress
-    if not told.get("task"):
+    progress = standing.progress
+    if not progress.get("task"):
         return _("Starting…")
-    place = {"task": _task(told["task"]), "done": told["done"], "total": told["total"]}
-    if told["part"]:
-        return _("%(task)s, %(part)s: %(done)s of %(total)s", part=told["part"], **place)
-    return _("%(task)s: %(done)s of %(total)s", **place)
+    values = {"task": _task_label(progress["task"]), "done": progress["done"], "total": progress["total"]}
+    if progress["part"]:
+        return _("%(task)s, %(part)s: %(done)s of %(total)s", part=progress["part"], **values)
+    return _("%(task)s: %(done)s of %(total)s", **values)
 
 
-def _task(task: str) -> str:
-    """Return a task's name on pages."""
+def _task_label(task: str) -> str:
+    """Return the name of a task for pages."""
     words = {
         "phantoms": _("Generating synthetic patients"),
         "images": _("Reading images"),
