@@ -36,9 +36,9 @@ class _Wanted:
 def listing() -> Response:
     """List exams; the header ``Link`` has the addresses of the next and the previous page."""
     wanted = _parse(request.args)
-    found = worklist.page(wanted.query, after=wanted.after, before=wanted.before, per_page=wanted.limit)
-    response = jsonify(exams=[_to_json(exam) for exam in found.items])
-    if links := _links(found):
+    listed = worklist.page(wanted.query, after=wanted.after, before=wanted.before, per_page=wanted.limit)
+    response = jsonify(exams=[_to_json(exam) for exam in listed.items])
+    if links := _links(listed):
         response.headers["Link"] = links
     return response
 

@@ -79,11 +79,11 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
         startup.join()
         spool = worker.spool()
         if first and last:
-            found = dicomweb_client.find_studies(server, f"{first:%Y%m%d}", f"{last:%Y%m%d}", modality)
+            study_uids = dicomweb_client.find_studies(server, f"{first:%Y%m%d}", f"{last:%Y%m%d}", modality)
         else:
-            found = [study or ""]
-        audit_log.log(users.NETWORK_NAME, "fetch studies", str(len(found)))
-        counts = [dicomweb_client.fetch_study(server, one, spool) for one in found]
+            study_uids = [study or ""]
+        audit_log.log(users.NETWORK_NAME, "fetch studies", str(len(study_uids)))
+        counts = [dicomweb_client.fetch_study(server, one, spool) for one in study_uids]
         click.echo(
             f"Studies with new images: {sum(map(bool, counts))} of {len(counts)}. Images fetched: {sum(counts)}."
         )
@@ -124,5 +124,5 @@ def retry() -> None:
 
 
 def _settings() -> Settings:
-    found: Settings = current_app.extensions["birads_settings"]
-    return found
+    configured: Settings = current_app.extensions["birads_settings"]
+    return configured

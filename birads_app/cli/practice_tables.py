@@ -33,10 +33,10 @@ def status(model: str | None) -> None:
     """Print the practice audit of all signed exams; the exit status is 1 if the model's calibration has drifted."""
     with one_line_errors():
         signed = signed_assessments.load()
-    found = audit(signed, signed.chosen(Filters(model=model)))
-    for line in _lines(found):
+    result = audit(signed, signed.chosen(Filters(model=model)))
+    for line in _lines(result):
         click.echo(line)
-    if found.drift.state == DriftState.ALARM:
+    if result.drift.state == DriftState.ALARM:
         raise SystemExit(1)
 
 
@@ -108,15 +108,15 @@ def export(
 ) -> None:
     """Export assessed exams to FOLDER, labelled with the readers' categories, for `flask train --data FOLDER`."""
     with one_line_errors():
-        chosen = assessment_queries.newest(
+        assessments = assessment_queries.newest(
             first.date() if first else None,
             last.date() if last else None,
             users.by_name(reader).id if reader else None,
             drafts=not signed_only,
         )
-        with click.progressbar(length=len(chosen), label="exams") as bar:
-            found = export_dataset(folder, chosen, CONSOLE, lambda: bar.update(1))
-    for line in _report(folder, found):
+        with click.progressbar(length=len(assessments), label="exams") as bar:
+            counts = export_dataset(folder, assessments, CONSOLE, lambda: bar.update(1))
+    for line in _report(folder, counts):
         click.echo(line)
 
 

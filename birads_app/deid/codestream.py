@@ -19,12 +19,12 @@ def without_comments(frame: bytes) -> bytes:
     if frame[:2] not in _COMMENTS:
         return frame
     end, left_out = _COMMENTS[frame[:2]]
-    kept = [frame[:2]]
+    segments = [frame[:2]]
     for marker, segment in _segments(frame):
         if marker == end:
-            return b"".join((*kept, segment))
+            return b"".join((*segments, segment))
         if marker not in left_out:
-            kept.append(segment)
+            segments.append(segment)
     return frame
 
 

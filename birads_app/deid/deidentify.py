@@ -99,9 +99,9 @@ def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Data
     """Build a data set with the allowed content at every nesting level."""
     cleaned = Dataset()
     for element in _elements(dataset):
-        found = _cleaned(element, dataset, identity, pseudonyms)
-        if found is not None:
-            cleaned.add(found)
+        replacement = _cleaned(element, dataset, identity, pseudonyms)
+        if replacement is not None:
+            cleaned.add(replacement)
     cleaned.set_original_encoding(*dataset.original_encoding)
     return cleaned
 
@@ -134,8 +134,8 @@ def _cleaned(
         items = [_clean(item, identity, pseudonyms) for item in element.value]
         return DataElement(element.tag, "SQ", [item for item in items if _is_whole(item)])
     if keyword == "CodeMeaning":
-        known = allowlist.meaning(parser.text(parent, "CodeValue"))
-        return None if known is None else DataElement(element.tag, "LO", known)
+        meaning = allowlist.meaning(parser.text(parent, "CodeValue"))
+        return None if meaning is None else DataElement(element.tag, "LO", meaning)
     if keyword in allowlist.ALLOWED:
         return _checked(element)
     if action is None or action in _REMOVED or element.VR == "SQ":

@@ -188,8 +188,11 @@ def _probability(code: str, value: float) -> sr.Measurement:
 
 
 def _comments(image: SourceImage) -> list[str]:
-    held = f"Possible categories with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}."
-    return [*([held] if image.prediction_set else []), *(f"Warning: {text}" for text in image.warnings)]
+    prediction_set = f"Possible categories with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}."
+    return [
+        *([prediction_set] if image.prediction_set else []),
+        *(f"Warning: {text}" for text in image.warnings),
+    ]
 
 
 def _remarks(model: Model) -> sr.ContainerContentItem:

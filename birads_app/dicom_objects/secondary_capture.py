@@ -39,7 +39,7 @@ def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: n
     """
     image = reading.images[number]
     header = reference(reading.study, image)
-    made = SCImage.from_ref_dataset(
+    dataset = SCImage.from_ref_dataset(
         header,
         pixel_array=draw(image, reading.model, pixels, heat),
         photometric_interpretation="RGB",
@@ -54,17 +54,17 @@ def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: n
         transfer_syntax_uid=RLELossless,
         **equipment(reading.model),
     )
-    made.copy_patient_and_study_information(header)
-    made.PatientOrientation = []  # required by highdicom, but meaningless for a page with picture and text
-    made.Laterality = ""  # the series contains both breasts
-    made.ConversionType = "WSD"
-    made.BurnedInAnnotation = "YES"  # text, but not about the patient
-    made.DerivationDescription = f"Heat map and probabilities by model {reading.model.name}; {DISCLAIMER}"
-    made.SourceImageSequence = [_source(image)]
-    made["PixelData"].is_undefined_length = True  # not set by highdicom, but required for sending
-    stamp(made, reading.at)
-    made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
-    return made
+    dataset.copy_patient_and_study_information(header)
+    dataset.PatientOrientation = []  # required by highdicom, but meaningless for a page with picture and text
+    dataset.Laterality = ""  # the series contains both breasts
+    dataset.ConversionType = "WSD"
+    dataset.BurnedInAnnotation = "YES"  # text, but not about the patient
+    dataset.DerivationDescription = f"Heat map and probabilities by model {reading.model.name}; {DISCLAIMER}"
+    dataset.SourceImageSequence = [_source(image)]
+    dataset["PixelData"].is_undefined_length = True  # not set by highdicom, but required for sending
+    stamp(dataset, reading.at)
+    dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = dataset.ContentDate, dataset.ContentTime
+    return dataset
 
 
 def draw(image: SourceImage, model: Model, pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -107,8 +107,8 @@ def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y
     y = _write(pen, x, y, _view_label(image), 30, _QUIET)
     y = _write(pen, x, y, f"BI-RADS {image.category}: {category.title}", 36, _INK)
     if image.prediction_set:
-        held = f"Possible with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}"
-        y = _write(pen, x, y, held, 24, _INK)
+        prediction_set = f"Possible with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}"
+        y = _write(pen, x, y, prediction_set, 24, _INK)
     y = _chart(pen, image, x, y + 24)
     y = _write(pen, x, y, "Colours: places that speak for this category", 20, _QUIET) + 12
     y = _write(pen, x, y, DISCLAIMER, 24, _ALARM)

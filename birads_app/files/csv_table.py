@@ -78,8 +78,8 @@ def read(data: bytes, columns: Columns) -> Table:
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
             raise TableError(msg("table-row-too-long", line=line, cells=len(cells), columns=len(header)))
         if any(cell.strip() for cell in cells):
-            found = {name: cells[at].strip() for name, at in named.items() if at < len(cells)}
-            rows.append(Row(line, {name: cell for name, cell in found.items() if cell}))
+            values = {name: cells[at].strip() for name, at in named.items() if at < len(cells)}
+            rows.append(Row(line, {name: cell for name, cell in values.items() if cell}))
     return Table({name: header[at] for name, at in named.items()}, tuple(rows))
 
 

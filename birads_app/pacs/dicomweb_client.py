@@ -63,8 +63,8 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
 def _images(client: DICOMwebClient, server: DicomWeb, study: str) -> Iterator[tuple[str, str]]:
     """Yield series and instance UIDs of all objects in the study that may be mammograms."""
     with _fetch_errors(server):
-        found = _pages(partial(client.search_for_instances, study), _INSTANCE)
-        for instance, one in found.items():
+        instances = _pages(partial(client.search_for_instances, study), _INSTANCE)
+        for instance, one in instances.items():
             if _value(one, _CLASS) in STORAGE_CLASSES:
                 yield _value(one, _SERIES), instance
 
@@ -74,12 +74,12 @@ def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
 
     A server that returns the same page again does not support offsets and has returned everything.
     """
-    found: dict[str, Answer] = {}
+    answers: dict[str, Answer] = {}
     while True:
-        page = {_value(one, key): one for one in search(offset=len(found))}
-        if not page.keys() - found.keys():
-            return found
-        found |= page
+        page = {_value(one, key): one for one in search(offset=len(answers))}
+        if not page.keys() - answers.keys():
+            return answers
+        answers |= page
 
 
 def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes:

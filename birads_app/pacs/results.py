@@ -82,12 +82,12 @@ def as_stored(exam: Exam) -> Identity:
 def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple[Reading, list[Image]]:
     """Return the context of an exam's objects, and those of its images that are in a study; raise NoStudy."""
     identity = identity or identities.of(exam)
-    known = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
-    if identity is None or not identity.study_uid or not known:
+    in_study = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
+    if identity is None or not identity.study_uid or not in_study:
         raise NoStudy(msg("no-study-for-results"))
-    images = tuple(_source(image, identity.instances[image.id]) for image in known)
+    images = tuple(_source(image, identity.instances[image.id]) for image in in_study)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
-    return Reading(_study(identity), images, model, exam.created_at, exams.aggregate(exam)), known
+    return Reading(_study(identity), images, model, exam.created_at, exams.aggregate(exam)), in_study
 
 
 def destination_of(settings: Settings) -> Destination | None:
@@ -165,7 +165,7 @@ def _heat(image: Image) -> np.ndarray:
 
 def _picture(image: Image, kind: str, mode: int) -> np.ndarray:
     data = np.frombuffer(files.path(image, kind).read_bytes(), np.uint8)
-    found = cv2.imdecode(data, mode)
-    if found is None:
+    pixels = cv2.imdecode(data, mode)
+    if pixels is None:
         raise DamagedPicture(msg("stored-picture-damaged"))
-    return found
+    return pixels

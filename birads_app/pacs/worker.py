@@ -189,5 +189,5 @@ def _model_version(name: str) -> str:
 
 
 def _settings() -> Settings:
-    found: Settings = current_app.extensions["birads_settings"]
-    return found
+    configured: Settings = current_app.extensions["birads_settings"]
+    return configured

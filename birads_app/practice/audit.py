@@ -94,8 +94,8 @@ def audit(signed: SignedAssessments, rows: AssessmentRows) -> Audit:
     """Compute all metrics; ``rows`` are the selected ones of ``signed``, one for each reader and exam."""
     exams = rows.exams()
     decided = exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.p_suspicious))
-    known = exams.where((exams.malignant != NONE) & (exams.read != _PROVEN))
-    with_prediction = known.where(np.isfinite(known.p_suspicious))
+    followed_up = exams.where((exams.malignant != NONE) & (exams.read != _PROVEN))
+    with_prediction = followed_up.where(np.isfinite(followed_up.p_suspicious))
     last = decided.where(decided.model == decided.model[-1:])
     return Audit(
         exams=len(exams),
@@ -110,10 +110,10 @@ def audit(signed: SignedAssessments, rows: AssessmentRows) -> Audit:
             for reader, name in signed.readers.items()
             if (rows.reader == reader).any()
         ),
-        outcomes=len(known),
-        malignant=int((known.malignant == 1).sum()),
-        reader=_against_outcomes(known.read, known.malignant),
-        model=_against_outcomes(known.predicted, known.malignant),
+        outcomes=len(followed_up),
+        malignant=int((followed_up.malignant == 1).sum()),
+        reader=_against_outcomes(followed_up.read, followed_up.malignant),
+        model=_against_outcomes(followed_up.predicted, followed_up.malignant),
         against_readers=reliability(decided.p_suspicious, np.isin(decided.read, _TISSUE), decided.patient),
         against_outcomes=reliability(
             with_prediction.p_suspicious, with_prediction.malignant == 1, with_prediction.patient

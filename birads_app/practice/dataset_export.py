@@ -70,8 +70,8 @@ def export_dataset(
     try:
         shutil.rmtree(draft, ignore_errors=True)  # of an interrupted export
         draft.mkdir(parents=True)
-        found = _write(draft, assessments, progress)
-        if not found.categories:
+        counts = _write(draft, assessments, progress)
+        if not counts.categories:
             raise ExportRefused(msg("export-no-labels"))
         draft.rename(folder)
     except OSError as error:
@@ -84,8 +84,8 @@ def export_dataset(
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    audit_log.log(who, "export data set", str(found.exams))
-    return found
+    audit_log.log(who, "export data set", str(counts.exams))
+    return counts
 
 
 def label(assessment: Assessment, laterality: str | None) -> str | None:

@@ -101,9 +101,9 @@ def plan(data: bytes) -> Plan:
     read = [row for row in rows if isinstance(row, _Row)]
     if not rows:
         problems.append(LineProblem(1, _("The table has no rows below its header.")))
-    found = list(_found(read))
-    problems += [one for one in found if isinstance(one, LineProblem)]
-    unique, doubled = _without_doubles([one for one in found if isinstance(one, Planned)])
+    matched = list(_found(read))
+    problems += [one for one in matched if isinstance(one, LineProblem)]
+    unique, doubled = _without_doubles([one for one in matched if isinstance(one, Planned)])
     before = outcomes.newest({one.entry.exam_id for one in unique})
     placed = [
         Planned(one.line, one.entry, before.get((one.entry.exam_id, one.entry.laterality))) for one in unique
@@ -158,15 +158,15 @@ def _found(rows: Sequence[_Row]) -> Iterator[Planned | LineProblem]:
     there = outcomes.existing({row.exam for row in rows if row.exam})
     by_patient = outcomes.exams_of({row.patient for row in rows if row.patient})
     for row in rows:
-        found = by_patient.get(row.patient, []) if row.patient else sorted({row.exam} & there)
-        if len(found) == 1:
-            yield Planned(row.line, Entry(found[0], row.laterality, row.malignant, row.on), None)
-        elif found:
+        exam_ids = by_patient.get(row.patient, []) if row.patient else sorted({row.exam} & there)
+        if len(exam_ids) == 1:
+            yield Planned(row.line, Entry(exam_ids[0], row.laterality, row.malignant, row.on), None)
+        elif exam_ids:
             yield LineProblem(
                 row.line,
                 _(
                     "%(count)s exams have this pseudonym and date. Enter the exam ID instead.",
-                    count=len(found),
+                    count=len(exam_ids),
                 ),
             )
         else:
@@ -178,8 +178,8 @@ def _without_doubles(planned: Sequence[Planned]) -> tuple[list[Planned], list[Li
     first: dict[tuple[str, str | None], Planned] = {}
     problems = []
     for one in planned:
-        known = first.setdefault((one.entry.exam_id, one.entry.laterality), one)
-        if known is not one:
-            message = _("Duplicate: line %(line)s is about the same breast.", line=known.line)
+        previous = first.setdefault((one.entry.exam_id, one.entry.laterality), one)
+        if previous is not one:
+            message = _("Duplicate: line %(line)s is about the same breast.", line=previous.line)
             problems.append(LineProblem(one.line, message))
     return list(first.values()), problems

@@ -82,13 +82,13 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
         if exam is None:
             raise NotFound(msg("exam-missing"))
         _check(draft, exam)
-        made = _record(exam, reader, draft)
-        current.add(made)
+        added = _record(exam, reader, draft)
+        current.add(added)
         if draft.signed:
-            _settle(exam, made)
+            _settle(exam, added)
         audit_log.add(current, reader.name, "sign assessment" if draft.signed else "save assessment", exam.id)
     log.info("Stored an assessment of exam %s, %s", exam_id, "signed" if draft.signed else "unsigned")
-    return get(exam_id, made.id)
+    return get(exam_id, added.id)
 
 
 def get(exam_id: str, assessment_id: int) -> Assessment:

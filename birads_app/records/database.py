@@ -32,8 +32,8 @@ def open_engine(path: Path) -> Engine:
 
 def engine() -> Engine:
     """Return the running application's engine."""
-    found: Engine = current_app.extensions[_EXTENSION]
-    return found
+    database: Engine = current_app.extensions[_EXTENSION]
+    return database
 
 
 def exists() -> bool:

@@ -36,10 +36,10 @@ def of_study(study_uid: str) -> bool:
 
 def image(exam_id: str, image_id: str) -> Image:
     """Return an image of an exam; raise NotFound if there is none."""
-    found = next((each for each in get(exam_id).images if each.id == image_id), None)
-    if found is None:
+    match = next((each for each in get(exam_id).images if each.id == image_id), None)
+    if match is None:
         raise NotFound(msg("exam-image-missing"))
-    return found
+    return match
 
 
 def exists(exam_id: str) -> bool:
@@ -86,15 +86,15 @@ def delete(exam: Exam, who: User) -> None:
     aside = files.set_aside(exam)
     try:
         with writing() as current:
-            found = current.get(Exam, exam.id)
-            if found is not None:
-                current.delete(found)
+            stored = current.get(Exam, exam.id)
+            if stored is not None:
+                current.delete(stored)
                 audit_log.add(current, who.name, "delete exam", exam.id)
     except BaseException:
         files.put_back(exam, aside)
         raise
     shutil.rmtree(aside, ignore_errors=True)
-    if found is None:
+    if stored is None:
         raise NotFound(msg("exam-missing"))
     log.info("Deleted exam %s", exam.id)
 

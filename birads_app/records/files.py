@@ -140,10 +140,10 @@ def path(image: Image, kind: str) -> Path:
                 kinds=", ".join(sorted(kinds)),
             )
         )
-    found = folder(image) / _name(image, kind)
-    if not found.is_file():
+    candidate = folder(image) / _name(image, kind)
+    if not candidate.is_file():
         raise NotFound(msg("image-file-missing"))
-    return found
+    return candidate
 
 
 def folder(image: Image) -> Path:

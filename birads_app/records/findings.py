@@ -39,10 +39,10 @@ class Finding:
 
     def __post_init__(self) -> None:
         _check("kind", self.kind, lexicon.FINDING_TYPES)
-        said = {descriptor.code: descriptor for descriptor in lexicon.FINDING_TYPES[self.kind].descriptors}
+        allowed = {descriptor.code: descriptor for descriptor in lexicon.FINDING_TYPES[self.kind].descriptors}
         for name, term in self.descriptors.items():
-            _check("descriptors", name, said)
-            _check(name, term, said[name].terms)
+            _check("descriptors", name, allowed)
+            _check(name, term, allowed[name].terms)
         for feature in self.associated:
             _check("associated", feature, lexicon.ASSOCIATED)
         _check("side", self.side, lexicon.SIDES, None)
@@ -93,9 +93,9 @@ def in_english(findings: Sequence[Finding]) -> str:
     """Format all findings as lines of English text for DICOM objects."""
     lines = []
     for number, finding in enumerate(findings, start=1):
-        said = "; ".join(f"{label}: {term}" for label, term in labelled_terms(finding))
+        terms = "; ".join(f"{label}: {term}" for label, term in labelled_terms(finding))
         title = lexicon.FINDING_TYPES[finding.kind].label
-        lines.append(f"{number}. {title}. {said}." if said else f"{number}. {title}.")
+        lines.append(f"{number}. {title}. {terms}." if terms else f"{number}. {title}.")
     return "\n".join(lines)
 
 

@@ -65,8 +65,8 @@ def of(exam: Exam) -> Identity | None:
     SiteKeyDiffers
         It was encrypted with another site key.
     """
-    found = session().get(EncryptedIdentity, exam.id)
-    return None if found is None else _decrypted(found.ciphertext, exam.id)
+    row = session().get(EncryptedIdentity, exam.id)
+    return None if row is None else _decrypted(row.ciphertext, exam.id)
 
 
 def look_up(user: User, pseudonym: str) -> Identity:

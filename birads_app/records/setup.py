@@ -28,8 +28,8 @@ def issue() -> str:
 
 def accepts(token: str) -> bool:
     """Return True for the token that was printed last."""
-    known = session().scalar(select(SetupToken.digest))
-    return known is not None and hmac.compare_digest(known, digest(token.strip()))
+    stored = session().scalar(select(SetupToken.digest))
+    return stored is not None and hmac.compare_digest(stored, digest(token.strip()))
 
 
 def create_administrator(name: str, password: str) -> User:

@@ -206,8 +206,8 @@ def _with_exams(cache: _Cache, which: ColumnElement[bool]) -> _Cache:
     """Add exams that are not in the cache yet."""
     if not cache.exams:
         which = Exam.assessor_id.is_not(None)  # all of them, without a look-up for each
-    found = _columns(select(Exam.id, Exam.pseudonym, Exam.p_suspicious).where(which))
-    new = [row for row in zip(*found, strict=True) if row[0] not in cache.exams]
+    columns = _columns(select(Exam.id, Exam.pseudonym, Exam.p_suspicious).where(which))
+    new = [row for row in zip(*columns, strict=True) if row[0] not in cache.exams]
     if not new:
         return cache
     ids, pseudonyms, p_suspicious_values = zip(*new, strict=True)
@@ -231,8 +231,8 @@ def _concatenated(*parts: AssessmentRows) -> AssessmentRows:
 def _columns(query: Select[*tuple[Any, ...]]) -> list[list[Any]]:
     """Return the columns of a query's result, in its order."""
     inner = query.subquery()
-    found = session().execute(select(*(func.json_group_array(column) for column in inner.c))).one()
-    return [json.loads(column) for column in found]
+    row = session().execute(select(*(func.json_group_array(column) for column in inner.c))).one()
+    return [json.loads(column) for column in row]
 
 
 def _number(code: Any) -> ColumnElement[int]:

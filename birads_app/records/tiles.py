@@ -51,8 +51,8 @@ def description(image: Image) -> dict[str, Any]:
     InputError
         The original can no longer be read.
     """
-    found: dict[str, Any] = json.loads(_member(image, _DESCRIPTION))
-    return found
+    stored: dict[str, Any] = json.loads(_member(image, _DESCRIPTION))
+    return stored
 
 
 def tile(image: Image, level: int, row: int, column: int) -> bytes:
@@ -62,14 +62,14 @@ def tile(image: Image, level: int, row: int, column: int) -> bytes:
 
 def path(image: Image) -> Path:
     """Return the file of all tiles; create it if missing. Errors as :func:`description`."""
-    found = files.folder(image) / _NAME
-    if not found.exists():
-        with locks.exclusive(found.with_name(_LOCK), remove=True), ONE_PICTURE_AT_A_TIME:
-            if not found.exists():  # another process may have created it meanwhile
-                with atomic.replacing(found) as part:
+    archive = files.folder(image) / _NAME
+    if not archive.exists():
+        with locks.exclusive(archive.with_name(_LOCK), remove=True), ONE_PICTURE_AT_A_TIME:
+            if not archive.exists():  # another process may have created it meanwhile
+                with atomic.replacing(archive) as part:
                     _write(part, _scale(image))
-                atomic.sync_folder(found.parent)
-    return found
+                atomic.sync_folder(archive.parent)
+    return archive
 
 
 def _member(image: Image, name: str) -> bytes:

@@ -60,12 +60,12 @@ def revoke(token: Token, by: str) -> None:
 def user_of(token: str) -> User | None:
     """Return the account of a token, None if unknown or deactivated; update the time of last use once a minute."""
     query = select(User, Token).join(Token, Token.user_id == User.id)
-    found = session().execute(query.where(Token.digest == digest(token), User.enabled)).first()
-    if found is None:
+    row = session().execute(query.where(Token.digest == digest(token), User.enabled)).first()
+    if row is None:
         return None
-    user, kept = found
-    if kept.last_used_at is None or kept.last_used_at < now() - _NOTED_EVERY:
-        _update_last_use(kept.id)
+    user, stored = row
+    if stored.last_used_at is None or stored.last_used_at < now() - _NOTED_EVERY:
+        _update_last_use(stored.id)
     known: User = user
     return known
 

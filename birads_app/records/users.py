@@ -177,10 +177,11 @@ def _decoy() -> str:
 def _changing(user: User, by: str, action: str, detail: str = "") -> Iterator[tuple[Session, User]]:
     """Open a transaction with the account, and log the change."""
     with writing() as current:
-        kept = current.get(User, user.id)  # its current state, which may have changed since the request began
-        if kept is None:
+        # Its current state, which may have changed since the request began.
+        stored = current.get(User, user.id)
+        if stored is None:
             raise NotFound(msg("account-missing"))
-        yield current, kept
+        yield current, stored
         audit_log.add(current, by, action, user.name, detail)
 
 

@@ -147,8 +147,8 @@ def next_waiting(query: Query, user: User, after: str | None = None) -> str | No
 
 def previous(query: Query, exam_id: str) -> str | None:
     """Return the id of the exam before another one in the list's order, whatever its status; None at the beginning."""
-    found = page(replace(query, list="all"), before=exam_id, per_page=1).items
-    return found[0].id if found else None
+    before = page(replace(query, list="all"), before=exam_id, per_page=1).items
+    return before[0].id if before else None
 
 
 def claim(exam_id: str, user: User) -> None:

@@ -187,9 +187,9 @@ def check_dataset(
     from training.data.loader import ImageLoader
 
     with training_errors():
-        found = listing(data, _codes(classes), patient_pattern)
-        seen = list(ImageLoader(site().cache).load(found.dataset.examples))
-        report = build_report(data, found, seen, smote_neighbours)
+        images = listing(data, _codes(classes), patient_pattern)
+        loaded = list(ImageLoader(site().cache).load(images.dataset.examples))
+        report = build_report(data, images, loaded, smote_neighbours)
         for line in report.lines():
             click.echo(line)
         if out:
@@ -209,12 +209,12 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
         config = _config(data, "reproduction", {"classes": classes, **hyperparameters})
         if out:
             out.mkdir(parents=True, exist_ok=True)
-        found = run(config, _codes(heads), site(), say=lambda line: click.echo(line, err=True))
-        for line in lines(found):
+        result = run(config, _codes(heads), site(), say=lambda line: click.echo(line, err=True))
+        for line in lines(result):
             click.echo(line)
         if out:
-            _write(out / "reproduction.json", _json(found.as_dict()))
-            _write(out / "reproduction.html", page(found))
+            _write(out / "reproduction.json", _json(result.as_dict()))
+            _write(out / "reproduction.html", page(result))
 
 
 @_commands.command("phantoms")

@@ -65,13 +65,13 @@ def site() -> "Site":
     """Return the folders and the engine of the settings."""
     from training.config import Site
 
-    chosen = settings()
+    configured = settings()
     return Site(
-        models=Path(chosen.models),
-        cache=Path(chosen.instance) / "cache",
-        engine=chosen.engine,
-        precision=chosen.precision,
-        work=Path(chosen.instance) / "training",
+        models=Path(configured.models),
+        cache=Path(configured.instance) / "cache",
+        engine=configured.engine,
+        precision=configured.precision,
+        work=Path(configured.instance) / "training",
     )
 
 

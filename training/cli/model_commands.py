@@ -25,11 +25,11 @@ def list_models() -> None:
     from birads_app.model import registry
 
     with training_errors():
-        found = registry.list_models(Path(settings().models))
-    if not found:
+        entries = registry.list_models(Path(settings().models))
+    if not entries:
         click.echo("No models yet. Train one: flask train --data DIR --name NAME")
-    width = max((len(one.name) for one in found), default=0)
-    for one in found:
+    width = max((len(one.name) for one in entries), default=0)
+    for one in entries:
         click.echo(f"{'*' if one.serves else ' '} {one.name:{width}}  {_line(one)}")
 
 
@@ -75,8 +75,8 @@ def verify(name: str) -> None:
     from birads_app.model import registry
 
     with training_errors():
-        chosen = settings()
-        bundle = registry.verify(Path(chosen.models), name, chosen.engine, chosen.precision)
+        configured = settings()
+        bundle = registry.verify(Path(configured.models), name, configured.engine, configured.precision)
         click.echo(f"{name} is valid: checksums match, and it predicts BI-RADS {', '.join(bundle.classes)}.")
 
 

@@ -79,11 +79,11 @@ class DatasetListing:
 
 def read(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> DatasetListing:
     """List the labelled images of a folder or a table; raises DatasetError if training would refuse it."""
-    found = listing(data, classes, pattern)
-    if found.problems:
-        more = f" There are {len(found.problems) - 1} more; see flask dataset check."
-        raise DatasetError(found.problems[0] + (more if len(found.problems) > 1 else ""))
-    return found
+    listed = listing(data, classes, pattern)
+    if listed.problems:
+        more = f" There are {len(listed.problems) - 1} more; see flask dataset check."
+        raise DatasetError(listed.problems[0] + (more if len(listed.problems) > 1 else ""))
+    return listed
 
 
 def read_folder(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> Dataset:
@@ -141,11 +141,11 @@ def _table_of(data: Path) -> Path | None:
         return data
     if any(parse_category(path.name) for path in data.iterdir() if path.is_dir()):
         return None
-    found = [table for table in sorted(data.glob("*.csv")) if label_tables.is_label_table(table)]
-    if len(found) > 1:
-        names = ", ".join(table.name for table in found)
+    candidates = [table for table in sorted(data.glob("*.csv")) if label_tables.is_label_table(table)]
+    if len(candidates) > 1:
+        names = ", ".join(table.name for table in candidates)
         raise DatasetError(f"{data} contains several label tables: {names}. Give one of them as --data.")
-    return found[0] if found else None
+    return candidates[0] if candidates else None
 
 
 def _from_folders(data: Path, classes: tuple[str, ...], finder: PatientFinder) -> Iterator[Example]:

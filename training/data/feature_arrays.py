@@ -57,12 +57,12 @@ AnyFeatures = np.ndarray | FeatureArray
 
 def gather(file: Path | IO[bytes], dtype: np.dtype[Any], width: int, indices: np.ndarray) -> np.ndarray:
     """Read the rows at ``indices``, int (n,), from a file that holds rows only."""
-    found = np.empty((len(indices), width), dtype)
+    gathered = np.empty((len(indices), width), dtype)
     for start in range(0, len(indices), _MAPPED_AT_ONCE):
         part = indices[start : start + _MAPPED_AT_ONCE]
         mapped = np.memmap(file, dtype, "r", shape=(int(part.max()) + 1, width))
-        np.take(mapped, part, axis=0, out=found[start : start + len(part)])
-    return found
+        np.take(mapped, part, axis=0, out=gathered[start : start + len(part)])
+    return gathered
 
 
 class SelectedFeatures(FeatureArray):
@@ -88,12 +88,12 @@ class ConcatenatedFeatures(FeatureArray):
         self.dtype, self.folder = first.dtype, folder_of(first)
 
     def _gather(self, indices: np.ndarray) -> np.ndarray:
-        found = np.empty((len(indices), self.shape[1]), self.dtype)
+        gathered = np.empty((len(indices), self.shape[1]), self.dtype)
         early = indices < len(self._first)
         for rows, chosen, start in ((self._first, early, 0), (self._more, ~early, len(self._first))):
             if chosen.any():
-                found[chosen] = rows[indices[chosen] - start]
-        return found
+                gathered[chosen] = rows[indices[chosen] - start]
+        return gathered
 
 
 class TemporaryFeatures(FeatureArray):

@@ -41,8 +41,8 @@ class KeyValueCache:
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, or None."""
         with self._held():
-            found = self._connection.execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
-        return None if found is None else bytes(found[0])
+            row = self._connection.execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
 
     def number(self, key: bytes) -> int | None:
         """Return the number of a key's entry, or None."""
@@ -77,8 +77,8 @@ class KeyValueCache:
                 )
 
     def _number(self, key: bytes) -> int | None:
-        found = self._connection.execute("SELECT number FROM entries WHERE key = ?", (key,)).fetchone()
-        return None if found is None else int(found[0])
+        row = self._connection.execute("SELECT number FROM entries WHERE key = ?", (key,)).fetchone()
+        return None if row is None else int(row[0])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

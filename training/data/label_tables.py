@@ -74,13 +74,13 @@ def join(table: Path) -> Joined:
     DatasetError
         The table cannot be read, or lacks a column of categories or of images.
     """
-    found = load(table)
-    if "birads" not in found.columns:
+    rows = load(table)
+    if "birads" not in rows.columns:
         raise DatasetError(f"{table} has no column birads. A label table needs path and birads.")
-    if "path" in found.columns:
-        return _by_path(table, found.rows)
-    if "instance" in found.columns or "accession" in found.columns:
-        return _by_header(table, found.rows)
+    if "path" in rows.columns:
+        return _by_path(table, rows.rows)
+    if "instance" in rows.columns or "accession" in rows.columns:
+        return _by_header(table, rows.rows)
     raise DatasetError(
         f"{table} does not identify the images. Add a column path, sop_instance_uid or accession_number."
     )
@@ -147,16 +147,16 @@ def _by_header(table: Path, rows: Sequence[Row]) -> Joined:
             wanted.setdefault(key, row)
     images, unlabelled, used = [], 0, set()
     for path, header in _headers(table.parent):
-        found = next((key for key in _keys(header) if key in wanted), None)
-        if found is None:
+        join_key = next((key for key in _keys(header) if key in wanted), None)
+        if join_key is None:
             unlabelled += 1
             continue
-        used.add(found)
-        row = wanted[found]
+        used.add(join_key)
+        row = wanted[join_key]
         images.append(Labelled(path, {**header, **row.cells}, f"{table.name}, line {row.line}"))
     notes = [f"{unlabelled} DICOM files have no row in {table.name} and are left out."] if unlabelled else []
-    lost = [row for key, row in wanted.items() if key not in used]
-    problems += [f"{table.name}, line {row.line}: no DICOM file has {_key(row.cells)[1]}." for row in lost]
+    unused = [row for key, row in wanted.items() if key not in used]
+    problems += [f"{table.name}, line {row.line}: no DICOM file has {_key(row.cells)[1]}." for row in unused]
     return Joined(tuple(images), tuple(problems), tuple(notes))
 
 

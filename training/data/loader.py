@@ -107,21 +107,21 @@ class ImageLoader:
         noted = self._digests.get(path)
         if noted is not None and noted.startswith(state):
             digest = noted[len(state) :]
-            known = self._hashes.get(digest)
-            if known is not None and not wanted(digest):
-                return _Found(LoadedImage(example, digest, known))
+            cached = self._hashes.get(digest)
+            if cached is not None and not wanted(digest):
+                return _Found(LoadedImage(example, digest, cached))
         data = example.path.read_bytes()
         digest = hashlib.sha256(data).digest()
         content = {path: state + digest} if _is_settled(state) else {}
-        known = self._hashes.get(digest)
-        if known is not None and not wanted(digest):
-            return _Found(LoadedImage(example, digest, known), content)
+        cached = self._hashes.get(digest)
+        if cached is not None and not wanted(digest):
+            return _Found(LoadedImage(example, digest, cached), content)
         mammogram = decode(data, example.path.name)
         quality.check(mammogram)
         grey = preprocess.prepare(mammogram, size).grey
         image_hash = perceptual_hash.compute(grey)
-        seen = LoadedImage(example, digest, image_hash, grey if wanted(digest) else None)
-        return _Found(seen, content, {digest: image_hash} if known is None else {})
+        loaded = LoadedImage(example, digest, image_hash, grey if wanted(digest) else None)
+        return _Found(loaded, content, {digest: image_hash} if cached is None else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) 
 
 def _state(path: Path) -> bytes:
     """Return size, times of change in nanoseconds, and inode, which tell whether a file changed; 32 bytes."""
-    found = path.stat()
-    return _STATE.pack(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    status = path.stat()
+    return _STATE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _is_settled(state: bytes) -> bool:

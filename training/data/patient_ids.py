@@ -54,8 +54,8 @@ class PatientFinder:
 
     def _by_pattern(self, relative: str) -> str | None:
         """Match of the user's pattern in the relative path: its group, or all of it without a group."""
-        found = self._pattern.search(relative) if self._pattern else None
-        return found[found.re.groups and 1] if found else None
+        match = self._pattern.search(relative) if self._pattern else None
+        return match[match.re.groups and 1] if match else None
 
 
 def normalise(patient: str) -> str:
@@ -74,9 +74,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def from_name(filename: str) -> str | None:
     """Return the patient ID in a file name of a known collection, or None."""
     for pattern in _NAME_PATTERNS:
-        found = pattern.search(filename)
-        if found:
-            return found.group(1)
+        match = pattern.search(filename)
+        if match:
+            return match.group(1)
     return None
 
 

@@ -37,8 +37,8 @@ class Protocol:
     folds: int
 
     def __str__(self) -> str:
-        held = f"cross-validation {self.folds}" if self.folds else f"holdout {_ratio(self.test_share)}"
-        return f"{self.resampling}, split by {self.split}, {held}"
+        evaluation = f"cross-validation {self.folds}" if self.folds else f"holdout {_ratio(self.test_share)}"
+        return f"{self.resampling}, split by {self.split}, {evaluation}"
 
     @property
     def may_serve(self) -> bool:
@@ -136,16 +136,16 @@ def apply(
     TrainingError
         There is no such protocol.
     """
-    chosen = from_config(config)
+    current = from_config(config)
     owners, real = np.asarray(patients), len(rows)
     notes: tuple[str, ...] = ()
-    if chosen.resampling == "smote-all":
+    if current.resampling == "smote-all":
         balanced = smote.balance(rows, labels, classes, neighbours=config.smote_neighbours, seed=config.seed)
         rows, labels, notes = balanced.features, balanced.labels, balanced.notes
         owners = smote.patients_of(balanced, owners)
-    groups = owners if chosen.split == "patient" else np.arange(len(rows))
-    if chosen.folds:
-        splits = split.folds(groups, labels, chosen.folds, config.validation_share, config.seed)
+    groups = owners if current.split == "patient" else np.arange(len(rows))
+    if current.folds:
+        splits = split.folds(groups, labels, current.folds, config.validation_share, config.seed)
         final = split.without_test(groups, labels, config.validation_share, config.seed)
         return SplitDataset(rows, labels, owners, real, splits, final, notes)
     parts = split.by_patient(

@@ -107,19 +107,23 @@ def patients_of(balanced: Balanced, patients: np.ndarray) -> np.ndarray:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    found = np.concatenate([patients, np.empty(len(balanced.features) - len(patients), patients.dtype)])
+    nearest_patients = np.concatenate(
+        [patients, np.empty(len(balanced.features) - len(patients), patients.dtype)]
+    )
     for block in balanced.blocks:
-        known = NearestNeighbors(n_neighbors=1).fit(balanced.features[block.real].astype(np.float32))
-        made = balanced.features[block.start : block.stop].astype(np.float32)
-        found[block.start : block.stop] = patients[block.real[known.kneighbors(made)[1][:, 0]]]
-    return found
+        neighbours = NearestNeighbors(n_neighbors=1).fit(balanced.features[block.real].astype(np.float32))
+        added = balanced.features[block.start : block.stop].astype(np.float32)
+        nearest_patients[block.start : block.stop] = patients[
+            block.real[neighbours.kneighbors(added)[1][:, 0]]
+        ]
+    return nearest_patients
 
 
 def _make(
     rows: AnyFeatures, labels: np.ndarray, missing: np.ndarray, neighbours: int, most: int, seed: int
 ) -> tuple[TemporaryFeatures, tuple[Block, ...]]:
     """Write the synthetic rows, category by category."""
-    made = TemporaryFeatures(rows.shape[1], rows.dtype, folder_of(rows))
+    balanced = TemporaryFeatures(rows.shape[1], rows.dtype, folder_of(rows))
     blocks: list[Block] = []
     with progress.steps("SMOTE", int(missing.sum()), "row") as bar:
         for label in np.flatnonzero(missing):
@@ -128,11 +132,11 @@ def _make(
                 _shares(np.flatnonzero(labels == label), int(missing[label]), most, seed)
             ):
                 synthetic = _smote(rows[real].astype(np.float32), count, neighbours, seed + step)
-                start = len(rows) + len(made)
-                made.append(synthetic)
+                start = len(rows) + len(balanced)
+                balanced.append(synthetic)
                 blocks.append(Block(real, start, start + count))
                 bar.step(count)
-    return made, tuple(blocks)
+    return balanced, tuple(blocks)
 
 
 def _shares(own: np.ndarray, missing: int, most: int, seed: int) -> Iterator[tuple[np.ndarray, int]]:

@@ -98,8 +98,8 @@ def without_test(
 ) -> Split:
     """Split into training and validation sets; ``whole`` is the share of all images that the examples make up."""
     parts = max(2, round(whole / validation))
-    training, held = next(iter(_grouped(patients, labels, parts, seed)))
-    return Split(training, held, np.empty(0, int), ())
+    training, held_out = next(iter(_grouped(patients, labels, parts, seed)))
+    return Split(training, held_out, np.empty(0, int), ())
 
 
 def _grouped(

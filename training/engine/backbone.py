@@ -58,16 +58,16 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
 
     if network not in BACKBONES:
         raise ModelError(f"--backbone has to be one of {', '.join(BACKBONES)}. Got {network!r}.")
-    known = BACKBONES[network]
-    make, options = getattr(keras.applications, known.title), {"input_shape": (size, size, 3)}
+    definition = BACKBONES[network]
+    make, options = getattr(keras.applications, definition.title), {"input_shape": (size, size, 3)}
     if weights != "imagenet":
         model = make(include_top=False, weights=None, **options)
-        return model if weights is None else _load(model, known, Path(weights))
+        return model if weights is None else _load(model, definition, Path(weights))
     try:
         return make(include_top=False, weights="imagenet", **options)
     except Exception as error:  # Keras raises bare Exception when a download fails
         raise ModelError(
-            f"The ImageNet weights of {known.title} could not be downloaded. Give a file with --backbone-weights "
+            f"The ImageNet weights of {definition.title} could not be downloaded. Give a file with --backbone-weights "
             "PATH, or use the demonstration model's backbone: --backbone resnet50 --backbone-weights demo."
         ) from error
 

@@ -108,7 +108,7 @@ def finetune(
     """
     run = _FineTuningRun(backbone, head, config, data)
     curve, best = run.fit(checkpoint_path)
-    told = {
+    record = {
         "from": config.fine_tune,
         "epochs": len(curve) - 1,
         "best_epoch": best,
@@ -125,7 +125,7 @@ def finetune(
         )
     )
     size = backbone.input.shape[1]
-    facts = {**head.facts, "fine_tuning": told}
+    facts = {**head.facts, "fine_tuning": record}
     tuned = TrainedNetwork(head.model, head.features_of, facts, about, head.curve)
     return freeze_backbone(backbone, size), tuned
 
@@ -192,8 +192,8 @@ class _FineTuningRun:
         order = multitask.weighted_sample(self.weights, len(self.weights), rng)
 
         def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            chosen = self.data.training[indices]
-            return augment(self._squares(chosen), rng), self.data.labels[chosen]
+            images = self.data.training[indices]
+            return augment(self._squares(images), rng), self.data.labels[images]
 
         row_batches = list(multitask.batches(order, self.config.batch_size))
         return multitask.run_epoch(self.step, row_batches, load, str(number))

@@ -82,19 +82,19 @@ def fit_network(
     # Compiling such small networks with XLA takes longer than all of their training.
     optimizer = keras.optimizers.Adam(arguments.learning_rate, clipnorm=5.0)
     model.compile(optimizer=optimizer, loss=loss_of(arguments.loss), jit_compile=False)
-    curve, kept = _train(model, arguments)
-    chosen = best_epoch(curve)
-    model.set_weights([to_float16(weights) for weights in kept])
+    curve, best_weights = _train(model, arguments)
+    best = best_epoch(curve)
+    model.set_weights([to_float16(weights) for weights in best_weights])
     facts = {
         "epochs": len(curve),
-        "best_epoch": chosen + 1,
-        "validation_loss": round(curve[chosen][1], 4),
+        "best_epoch": best + 1,
+        "validation_loss": round(curve[best][1], 4),
         "loss": arguments.loss,
         "weights": int(model.count_params()),
     }
     learned = (
         f"It was trained with the {arguments.loss} loss for {len(curve)} epochs; the weights of epoch "
-        f"{chosen + 1}, with the least validation loss, were kept."
+        f"{best + 1}, with the least validation loss, were kept."
     )
     return TrainedNetwork(model, features_of, facts, f"{about} {learned}", tuple(curve))
 
@@ -190,19 +190,19 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
 
 def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[np.ndarray]]:
     """Train, from the checkpoint if there is one; return the losses of each epoch and the best weights."""
-    curve, kept = checkpoint.Curve(), model.get_weights()
+    curve, best_weights = checkpoint.Curve(), model.get_weights()
     if arguments.checkpoint:
         model.optimizer.build(model.trainable_variables)
-        curve, kept = checkpoint.restore(arguments.checkpoint, model, model.optimizer)
+        curve, best_weights = checkpoint.restore(arguments.checkpoint, model, model.optimizer)
     with progress.steps("head", arguments.epochs, "epoch", done=len(curve)) as bar:
         while not _finished(curve, arguments):
             curve.append(_epoch(model, arguments, len(curve)))
             if best_epoch(curve) == len(curve) - 1:
-                kept = model.get_weights()
+                best_weights = model.get_weights()
             if arguments.checkpoint:
-                checkpoint.save(arguments.checkpoint, model, model.optimizer, curve, kept)
+                checkpoint.save(arguments.checkpoint, model, model.optimizer, curve, best_weights)
             bar.step(curve=curve)
-    return curve, kept
+    return curve, best_weights
 
 
 def _finished(curve: checkpoint.Curve, arguments: FitArguments) -> bool:
@@ -223,8 +223,8 @@ def _epoch(model: Any, arguments: FitArguments, number: int) -> tuple[float, flo
     order = np.random.default_rng([arguments.seed, number]).permutation(len(arguments.features))
     model.reset_metrics()  # the loss is the mean since then
     for start in range(0, len(order), arguments.batch_size):
-        chosen = order[start : start + arguments.batch_size]
-        learned = model.train_on_batch(np.float32(arguments.features[chosen]), arguments.labels[chosen])
+        indices = order[start : start + arguments.batch_size]
+        learned = model.train_on_batch(np.float32(arguments.features[indices]), arguments.labels[indices])
     answers = _predict(model, arguments.validation_features)
     return float(learned), float(ops.mean(loss_of(arguments.loss)(arguments.validation_labels, answers)))
 

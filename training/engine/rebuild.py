@@ -31,13 +31,13 @@ def keras_model(graph: bytes, size: int, maps: Any) -> Any:
     ModelError
         The graph is no plain ResNet50.
     """
-    found = _weights(graph)
+    constants = _weights(graph)
     model = keras_backbone("resnet50", None, size)
     try:
         for layer in model.layers:
             if layer.weights:
                 uses = _CONVOLUTION if len(layer.weights) == 2 else _NORMALISATION
-                layer.set_weights([found[layer.name, use] for use in uses])
+                layer.set_weights([constants[layer.name, use] for use in uses])
     except (KeyError, ValueError) as error:
         raise _no_resnet() from error
     image = np.random.default_rng(0).normal(0, 60, (1, size, size, 3)).astype(np.float32)
@@ -53,13 +53,13 @@ def _weights(graph: bytes) -> dict[tuple[str, str], np.ndarray]:
     import tensorflow as tf
     from tensorflow.python.framework import tensor_util
 
-    found = {}
+    weights = {}
     for node in tf.compat.v1.GraphDef.FromString(graph).node:
         named = _NAME.fullmatch(node.name)
         if named and node.op == "Const":
             values = tensor_util.MakeNdarray(node.attr["value"].tensor)
-            found[named.group(1), named.group(2)] = values.astype(np.float32)
-    return found
+            weights[named.group(1), named.group(2)] = values.astype(np.float32)
+    return weights
 
 
 def _no_resnet() -> ModelError:

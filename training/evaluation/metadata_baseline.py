@@ -69,19 +69,19 @@ def read(examples: Sequence[Example], root: Path) -> np.ndarray:
     def work(example: Example) -> tuple[str, np.ndarray]:
         data = example.path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        known = cache.get(digest)
-        return digest, measure(decode(data, example.path.name), len(data)) if known is None else known
+        cached = cache.get(digest)
+        return digest, measure(decode(data, example.path.name), len(data)) if cached is None else cached
 
-    found = np.empty((len(examples), len(NAMES)), np.float32)
+    features = np.empty((len(examples), len(NAMES)), np.float32)
     with (
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
         progress.steps("metadata", len(examples), "image") as bar,
     ):
         for row, (digest, values) in enumerate(pool.map(work, examples)):
             cache.put(digest, values)
-            found[row] = values
+            features[row] = values
             bar.step()
-    return found
+    return features
 
 
 class MetadataCache:

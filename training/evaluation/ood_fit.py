@@ -39,9 +39,9 @@ def fit(features: Features, split: Split, kind: Head) -> OodFit:
     """Fit on the real training images; the validation patients set the threshold."""
     parts = (split.training, split.validation, split.test)
     training, validation, test = (_averages(features, part, kind) for part in parts)
-    found = ood.fit(training, validation)
-    flagged = int(found.is_ood(test).sum()) if len(test) else 0
-    return OodFit(found, len(training), len(validation), flagged, len(test))
+    detector = ood.fit(training, validation)
+    flagged = int(detector.is_ood(test).sum()) if len(test) else 0
+    return OodFit(detector, len(training), len(validation), flagged, len(test))
 
 
 def _averages(features: Features, part: np.ndarray, kind: Head) -> np.ndarray:

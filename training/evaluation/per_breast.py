@@ -61,11 +61,11 @@ def choose(probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.n
 
 def group(patients: Sequence[str] | np.ndarray, sides: Sequence[str] | np.ndarray) -> list[np.ndarray]:
     """Group images by breast: for each breast with two images or more their indices, int (views,)."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for place, (patient, side) in enumerate(zip(patients, sides, strict=True)):
+    groups: dict[tuple[str, str], list[int]] = {}
+    for index, (patient, side) in enumerate(zip(patients, sides, strict=True)):
         if side:
-            found.setdefault((str(patient), str(side)), []).append(place)
-    return [np.array(places) for places in found.values() if len(places) > 1]
+            groups.setdefault((str(patient), str(side)), []).append(index)
+    return [np.array(indices) for indices in groups.values() if len(indices) > 1]
 
 
 def measure(
@@ -101,7 +101,7 @@ def measure(
         pooling,
         len(breasts),
         len(images),
-        measured(answers, truth, owners[[places[0] for places in breasts]]),
+        measured(answers, truth, owners[[indices[0] for indices in breasts]]),
         measured(probabilities[images], labels[images], owners[images]),
     )
 
@@ -110,5 +110,5 @@ def _answers(
     probabilities: np.ndarray, labels: np.ndarray, breasts: Sequence[np.ndarray], pooling: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pooled probabilities (breasts, classes), and the true categories, int (breasts,)."""
-    answers = np.stack([POOLING[pooling](probabilities[places]) for places in breasts])
-    return answers, np.array([labels[places].max() for places in breasts])
+    answers = np.stack([POOLING[pooling](probabilities[indices]) for indices in breasts])
+    return answers, np.array([labels[indices].max() for indices in breasts])

@@ -39,8 +39,8 @@ def curve(scores: np.ndarray, positive: np.ndarray) -> RocCurve | None:
     thresholds, rank = np.unique(-scores, return_inverse=True)
     hits = np.cumsum(np.bincount(rank, weights=positive)) / positive.sum()
     alarms = np.cumsum(np.bincount(rank, weights=~positive)) / (~positive).sum()
-    kept = np.unique(np.linspace(0, len(thresholds) - 1, _POINTS).round().astype(int))
-    return RocCurve(*(tuple(values[kept].tolist()) for values in (-thresholds, hits, 1 - alarms)))
+    indices = np.unique(np.linspace(0, len(thresholds) - 1, _POINTS).round().astype(int))
+    return RocCurve(*(tuple(values[indices].tolist()) for values in (-thresholds, hits, 1 - alarms)))
 
 
 def area(

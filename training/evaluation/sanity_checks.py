@@ -112,7 +112,7 @@ def run_metadata_baseline(
         for answers in (guessed, predicted[seen])
     )
     weights = np.mean([weight for _, weight in forests], axis=0)
-    found = MetadataBaseline(
+    baseline = MetadataBaseline(
         images=int(seen.sum()),
         figures={name: interval(theirs[name]) for name in _FIGURES},
         model_lead={name: interval(ours[name] - theirs[name]) for name in ("f1", "kappa")},
@@ -121,7 +121,7 @@ def run_metadata_baseline(
         ),
         warning="",
     )
-    return replace(found, warning=_warning(found))
+    return replace(baseline, warning=_warning(baseline))
 
 
 def permute_labels(

@@ -70,19 +70,19 @@ def extract(examples: Sequence[Example], extractor: Extractor, kind: Head, site:
         The cache cannot be written, for example because the disk is full; features so far are kept.
     """
     maker = _FeatureMaker(extractor, kind, site)
-    seen: list[LoadedImage] = []
+    loaded: list[LoadedImage] = []
     new: list[LoadedImage] = []
     cached = 0
     for one in ImageLoader(site.cache).load(examples, extractor.size, maker.wants):
         cached += not one.reason and one.grey is None
         if not one.reason and not maker.store.holds(one.digest):
             new.append(one)
-        seen.append(replace(one, grey=None))
+        loaded.append(replace(one, grey=None))
         if len(new) == _BATCH:
             maker.make(new)
             new = []
     maker.make(new)
-    return _features(maker, seen, cached)
+    return _features(maker, loaded, cached)
 
 
 def _features(maker: "_FeatureMaker", seen: Sequence[LoadedImage], cached: int) -> Features:
@@ -90,13 +90,13 @@ def _features(maker: "_FeatureMaker", seen: Sequence[LoadedImage], cached: int) 
     usable = [one for one in seen if not one.reason]
     rejected = [RejectedFile(one.example.path, one.reason) for one in seen if one.reason] + _copies(usable)
     left_out = {file.path for file in rejected}
-    kept = [one for one in usable if one.example.path not in left_out]
-    if not kept:
+    included = [one for one in usable if one.example.path not in left_out]
+    if not included:
         first = f" The first: {rejected[0].path.name}: {rejected[0].reason}" if rejected else ""
         raise DatasetError(f"None of the {len(seen)} files can be used.{first}")
     return Features(
-        Dataset(tuple(one.example for one in kept)),
-        maker.store.get([one.digest for one in kept]),
+        Dataset(tuple(one.example for one in included)),
+        maker.store.get([one.digest for one in included]),
         maker.map_shape,
         tuple(rejected),
         cached,
@@ -132,10 +132,10 @@ class _FeatureMaker:
         if fresh:
             tensors = preprocess.standardise(np.stack([one.grey for one in fresh if one.grey is not None]))
             self._keep(fresh, self._extractor.maps(tensors))
-        known = [one for one in items if one.grey is None]
-        if known:
-            maps = self._whole.get([one.digest for one in known])[:]
-            self._keep(known, maps.reshape(-1, *self.map_shape))
+        cached = [one for one in items if one.grey is None]
+        if cached:
+            maps = self._whole.get([one.digest for one in cached])[:]
+            self._keep(cached, maps.reshape(-1, *self.map_shape))
 
     def _keep(self, items: Sequence[LoadedImage], maps: np.ndarray) -> None:
         """Round new maps to float16 like stored ones, so that a second run gives the same features."""

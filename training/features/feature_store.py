@@ -58,12 +58,12 @@ class FeatureStore:
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
         """Read rows by their numbers, int (n,), as float16 (n, width)."""
-        found = np.empty((len(numbers), self.width), DTYPE)
+        values = np.empty((len(numbers), self.width), DTYPE)
         files = numbers // self._each
         for file in np.unique(files):
-            chosen = files == file
-            found[chosen] = gather(self._path(file), DTYPE, self.width, numbers[chosen] % self._each)
-        return found
+            in_file = files == file
+            values[in_file] = gather(self._path(file), DTYPE, self.width, numbers[in_file] % self._each)
+        return values
 
     def _write(self, first: int, rows: np.ndarray) -> None:
         """Write rows from number ``first`` on, and flush them to the disk."""

@@ -47,9 +47,9 @@ def head(kind: str, loss: str = CROSS_ENTROPY) -> Head:
         raise TrainingError(f"--head has to be one of {', '.join(HEADS)}. Got {kind!r}.")
     if loss not in LOSSES:
         raise TrainingError(f"--loss has to be one of {', '.join(LOSSES)}. Got {loss!r}.")
-    made = HEADS[kind]()
-    if loss == ORDINAL and not made.is_network:
+    classifier = HEADS[kind]()
+    if loss == ORDINAL and not classifier.is_network:
         raise TrainingError(
             f"The head {kind} does not support --loss ordinal. Choose one of: {NETWORK_HEADS}."
         )
-    return made
+    return classifier

@@ -43,16 +43,16 @@ class KnnHead:
         from sklearn.neighbors import KNeighborsClassifier
 
         scale = principal(arguments.features, arguments.seed)
-        kept = to_float16(scale(np.asarray(arguments.features)))
-        candidates = [number for number in _NEIGHBOURS if number <= len(kept)] or [len(kept)]
+        scaled = to_float16(scale(np.asarray(arguments.features)))
+        candidates = [number for number in _NEIGHBOURS if number <= len(scaled)] or [len(scaled)]
 
         def one(neighbours: int) -> TrainedStatistics:
-            model = KNeighborsClassifier(neighbours, weights=votes).fit(kept, arguments.labels)
+            model = KNeighborsClassifier(neighbours, weights=votes).fit(scaled, arguments.labels)
             return TrainedStatistics(
-                score_of(scale, kept, arguments.labels, model.n_neighbors, arguments.classes),
-                {"neighbours": neighbours, "rows": len(kept), "components": kept.shape[1]},
-                f"The {neighbours} nearest neighbours {chosen_among(candidates)} among {len(kept)} training "
-                f"rows, weighted by distance, on {kept.shape[1]} principal components of {pooling.TITLE}, "
+                score_of(scale, scaled, arguments.labels, model.n_neighbors, arguments.classes),
+                {"neighbours": neighbours, "rows": len(scaled), "components": scaled.shape[1]},
+                f"The {neighbours} nearest neighbours {chosen_among(candidates)} among {len(scaled)} training "
+                f"rows, weighted by distance, on {scaled.shape[1]} principal components of {pooling.TITLE}, "
                 "standardised.",
             )
 

@@ -103,9 +103,9 @@ def best(
     """Fit with every value of a hyperparameter; return the head with the least calibrated validation loss."""
     trained = [fit(value) for value in values]
     losses = [_loss(arguments, each) for each in trained]
-    chosen = trained[int(np.argmin(losses))]
-    chosen.facts["validation_loss"] = round(min(losses), 4)
-    return chosen
+    selected = trained[int(np.argmin(losses))]
+    selected.facts["validation_loss"] = round(min(losses), 4)
+    return selected
 
 
 def chosen_among(values: Sequence[Any]) -> str:
@@ -124,11 +124,11 @@ def squared_distances(rows: Any, others: np.ndarray) -> Any:
     """Squared distances (n, m) between rows of a tensor (n, features) and of an array (m, features)."""
     import tensorflow as tf
 
-    known = tf.constant(others)
+    reference = tf.constant(others)
     lengths = tf.reduce_sum(tf.square(rows), axis=1, keepdims=True)
     # Summed in the graph: as a constant it would be rounded to float16, in which such sums are coarse.
-    known_lengths = tf.reduce_sum(tf.square(known), axis=1)
-    return tf.maximum(lengths - 2 * tf.matmul(rows, known, transpose_b=True) + known_lengths, 0.0)
+    reference_lengths = tf.reduce_sum(tf.square(reference), axis=1)
+    return tf.maximum(lengths - 2 * tf.matmul(rows, reference, transpose_b=True) + reference_lengths, 0.0)
 
 
 def _loss(arguments: FitArguments, trained: TrainedStatistics) -> float:

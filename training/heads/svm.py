@@ -40,10 +40,10 @@ class SvmHead:
     def fit(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the penalty."""
         scale = principal(arguments.features, arguments.seed)
-        kept = to_float16(scale(np.asarray(arguments.features)))
-        width = to_float16(1 / (kept.shape[1] * np.float32(max(kept.var(), 1e-6))))
+        scaled = to_float16(scale(np.asarray(arguments.features)))
+        width = to_float16(1 / (scaled.shape[1] * np.float32(max(scaled.var(), 1e-6))))
         return best(
-            arguments, _PENALTIES, lambda penalty: self._one(arguments, scale, kept, float(width), penalty)
+            arguments, _PENALTIES, lambda penalty: self._one(arguments, scale, scaled, float(width), penalty)
         )
 
     def _one(

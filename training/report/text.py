@@ -159,37 +159,38 @@ def prediction_sets(record: Mapping[str, Any]) -> str:
 
 def breasts(record: Mapping[str, Any]) -> str:
     """Compare predictions per breast with those per image, in two sentences; empty if no breast has two images."""
-    found = record["breasts"]
-    if not found:
+    per_breast = record["breasts"]
+    if not per_breast:
         return ""
-    by_breast, by_view = found["by_breast"], found["by_view"]
+    by_breast, by_view = per_breast["by_breast"], per_breast["by_view"]
     return (
-        f"Per breast (views pooled by `{found['pooling']}`): accuracy "
-        f"{interval(by_breast['accuracy'])} and quadratic kappa {interval(by_breast['kappa'])} on {found['breasts']} "
-        f"breasts with two or more views. Per image ({found['images']} images of these breasts): "
+        f"Per breast (views pooled by `{per_breast['pooling']}`): accuracy "
+        f"{interval(by_breast['accuracy'])} and quadratic kappa {interval(by_breast['kappa'])} on "
+        f"{per_breast['breasts']} breasts with two or more views. Per image "
+        f"({per_breast['images']} images of these breasts): "
         f"{interval(by_view['accuracy'])} and {interval(by_view['kappa'])}."
     )
 
 
 def ood(record: Mapping[str, Any]) -> str:
     """Describe threshold and test results of the OOD detector in a sentence or two."""
-    found = record["ood"]
-    share = "99 %" if found["validation_images"] >= 100 else "all"
+    detector = record["ood"]
+    share = "99 %" if detector["validation_images"] >= 100 else "all"
     threshold = (
-        f"An image is flagged as out-of-distribution (OOD) if it is further from the {found['training_images']} "
-        f"training images than {share} of the {found['validation_images']} validation images"
+        f"An image is flagged as out-of-distribution (OOD) if it is further from the {detector['training_images']} "
+        f"training images than {share} of the {detector['validation_images']} validation images"
     )
-    if not found["test_images"]:
+    if not detector["test_images"]:
         return f"{threshold}."
-    return f"{threshold}. Of the {found['test_images']} test images, {found['flagged']} are flagged."
+    return f"{threshold}. Of the {detector['test_images']} test images, {detector['flagged']} are flagged."
 
 
 def sanity_checks(record: Mapping[str, Any]) -> str:
     """Describe the results of the sanity checks in two sentences."""
-    found = record["sanity_checks"]
-    if not found:
+    results = record["sanity_checks"]
+    if not results:
         return "Sanity checks (metadata baseline and label permutation) were not run."
-    baseline, permutation = found["metadata_baseline"], found["label_permutation"]
+    baseline, permutation = results["metadata_baseline"], results["label_permutation"]
     return (
         f"Sanity checks. Metadata baseline: file metadata alone gives a macro F1 of "
         f"{interval(baseline['figures']['f1'])} on {baseline['images']} test images; the model's is higher by "

@@ -89,10 +89,12 @@ def draw(
     """
     for example, true in zip(examples, labels, strict=True):
         mammogram = decode(example.path.read_bytes(), example.path.name)
-        seen = preprocess.prepare(mammogram, functions.size)
-        maps = functions.maps(seen.tensor[None])[0]
+        prepared = preprocess.prepare(mammogram, functions.size)
+        maps = functions.maps(prepared.tensor[None])[0]
         logits = occlusion.occluded_logits(maps, functions.logits)
-        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.breast_mask, *maps.shape[:2]))
+        heat = occlusion.weight_of_evidence(
+            logits, occlusion.breast_cells(prepared.breast_mask, *maps.shape[:2])
+        )
         probabilities = softmax(logits[:1])[0]
         predicted = int(probabilities.argmax())
         plain = preprocess.prepare(mammogram, _SIZE)
