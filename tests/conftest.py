@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: an application with an instance folder of its own, and the shipped model."""
+"""Common fixtures: an application with its own instance folder, and the demonstration model."""
 
 import os
 
@@ -37,14 +37,14 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's own settings out of the tests."""
+    """Remove the developer's settings from the environment."""
     for name in [name for name in os.environ if name.startswith("BIRADS_")]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
 def models() -> Path:
-    """The folder of the shipped model."""
+    """Return the folder of the demonstration model."""
     folder = ROOT / "models"
     if not (folder / "CURRENT").exists():
         pytest.skip("there is no shipped model in models/")
@@ -53,7 +53,7 @@ def models() -> Path:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
-    """Make a folder once for the whole run, whichever worker needs it first: ``once(name, fill)``.
+    """Create a folder once per run, by the first worker that needs it: ``once(name, fill)``.
 
     Its content belongs to all workers: a test that changes something copies it first.
     """
@@ -75,7 +75,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
 
 @pytest.fixture(scope="session")
 def tiny_models(once: MakeOnce) -> Path:
-    """A folder of models whose only one, ``birads-demo``, has a tiny backbone: where the network is not the point."""
+    """Return a folder of models with one tiny model, ``birads-demo``, for tests that do not depend on the network."""
     from tests.support import tiny_model
 
     return once("tiny-models", tiny_model.write)
@@ -83,13 +83,13 @@ def tiny_models(once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def _model_source(models: Path) -> ModelSource:
-    """The shipped model, compiled once for all tests."""
+    """Load the demonstration model once for all tests."""
     return ModelSource(models)
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> dict[str, object]:
-    """Configuration of the test's application."""
+    """Return the configuration of the test's application."""
     return {
         "BIRADS_INSTANCE": str(tmp_path / "instance"),
         "BIRADS_MODELS": str(tmp_path / "models"),
@@ -100,13 +100,13 @@ def config(tmp_path: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _passwords_in_no_time() -> None:
-    """Hash passwords with little memory and one pass: hundreds of tests sign somebody in."""
+    """Hash passwords cheaply, because hundreds of tests sign in."""
     users._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(scope="session")
 def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that all migrations have been applied to, to be copied."""
+    """Create an empty, fully migrated database to copy."""
     folder = tmp_path_factory.mktemp("empty")
     app = create_app({"BIRADS_INSTANCE": str(folder), "BIRADS_MODELS": str(folder)})
     with app.app_context():
@@ -132,7 +132,7 @@ def serving_app(app: Flask, _model_source: ModelSource) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A browser without a session; asking for ``serving_app`` too gives it a model."""
+    """Return a client without a session; with ``serving_app`` the application has a model."""
     return app.test_client()
 
 
@@ -144,20 +144,20 @@ def runner(app: Flask) -> FlaskCliRunner:
 
 @pytest.fixture
 def folder(app: Flask, models: Path) -> Path:
-    """The application's folder of models, with the shipped one, which serves; commands of training are there."""
+    """Return the folder of models, the demonstration model in service, and register the training commands."""
     return with_model(app, models)
 
 
 @pytest.fixture
 def token(app: Flask) -> str:
-    """An API token of a radiologist."""
+    """Return an API token of a radiologist."""
     from tests.support.factories import make_token
 
     return make_token(app)
 
 
 def with_model(app: Flask, models: Path) -> Path:
-    """Let an application serve the model of another folder, and add the commands of training; gives its folder."""
+    """Put the model of another folder into service, register the training commands, and return the folder."""
     from training.cli.commands import register
 
     folder = Path(app.extensions["birads_settings"].models)

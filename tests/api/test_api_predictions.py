@@ -1,4 +1,4 @@
-"""POST and GET /api/v1/predictions with the shipped model."""
+"""POST and GET /api/v1/predictions with the demonstration model."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""GET /api/v1/exams: filters, pages, and what is refused."""
+"""GET /api/v1/exams: filters, pages, refused parameters."""
 
 from datetime import UTC, date, datetime, timedelta
 

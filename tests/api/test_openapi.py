@@ -1,4 +1,4 @@
-"""The description of the interface is valid, and true."""
+"""The OpenAPI description: valid, and in agreement with the responses."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ SPECIFICATION = describe("")
 
 
 def check(name: str, answer: object) -> None:
-    """Hold an answer against a schema of the description."""
+    """Check a response against a schema of the description."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": SPECIFICATION["components"]}
     Draft202012Validator(schema).validate(answer)
 

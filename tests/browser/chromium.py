@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright; where it is missing the tests skip, or fail where they may not."""
+"""Debian's Chromium, driven by Playwright; without it tests are skipped, or fail under ``CI=true``."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ ANSWERS = "Failed to load resource: the server responded with a status of 4"
 
 
 def path() -> str | None:
-    """Say where Chromium is, or None."""
+    """Return the path of Chromium, or None."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -40,7 +40,7 @@ def launch() -> Iterator[Browser]:
 
 
 def complaints(page: Page) -> list[str]:
-    """Collect from now on what the page logs as an error: scripts, missing files, the content policy."""
+    """Collect errors that the page logs from now on: scripts, missing files, the content security policy."""
     found: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -54,6 +54,6 @@ def complaints(page: Page) -> list[str]:
 
 
 def _note_failure(found: list[str], request: Request) -> None:
-    """Pass over what the next page cut off."""
+    """Ignore requests that were aborted by navigation."""
     if request.failure != "net::ERR_ABORTED":
         found.append(f"{request.url}: {request.failure}")

@@ -1,4 +1,4 @@
-"""One browser and one server for the run; an administrator who is signed in, with and without scripts."""
+"""Fixtures of browser tests: one browser, one server, and a signed-in administrator, with and without JavaScript."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from server import Server, serve
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies here, and skip it with the reason where it may be skipped."""
+    """Mark the browser tests, and skip them with the reason if Chromium is missing."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
@@ -30,21 +30,21 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def fresh_server(tmp_path: Path) -> Iterator[Server]:
-    """A server that nobody has an account on."""
+    """Run a server without accounts."""
     with serve(tmp_path) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server, which ``signed_in`` sets up."""
+    """Run a server that ``signed_in`` sets up."""
     with serve(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def signed_in(server: Server, browser: Browser) -> dict:
-    """Cookies of the administrator, whom this creates: each context of a browser may begin with them."""
+    """Create the administrator and return the session's cookies for further browser contexts."""
     page = browser.new_page()
     steps.set_up(page, server)
     cookies = page.context.storage_state()
@@ -54,13 +54,13 @@ def signed_in(server: Server, browser: Browser) -> dict:
 
 @pytest.fixture
 def page(server: Server, signed_in: dict, browser: Browser) -> Iterator[Page]:
-    """A page of the administrator's, on which nothing may be complained about."""
+    """Open a page as the administrator; fail on any logged error."""
     yield from _signed_in(browser, server, signed_in, scripts=True)
 
 
 @pytest.fixture
 def plain_page(server: Server, signed_in: dict, browser: Browser) -> Iterator[Page]:
-    """The same with JavaScript switched off."""
+    """Open a page without JavaScript."""
     yield from _signed_in(browser, server, signed_in, scripts=False)
 
 

@@ -57,7 +57,7 @@ _TO_PIXELS = """async () => {
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds from the beginning of the navigation; of the zoom from the key."""
+    """Times in seconds: from the start of the navigation, and of a zoom from the key press."""
 
     first: float
     all: float
@@ -66,7 +66,7 @@ class Times:
 
 
 def main() -> int:
-    """Measure and print; 1 where the first view takes longer than is required."""
+    """Measure and print; return 1 if the first view takes longer than required."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="the median counts")
     rounds = parser.parse_args().rounds
@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def _exam(browser: Browser, server: Server, folder: Path) -> str:
-    """Read four views; the address of the exam."""
+    """Upload four views and return the address of the exam."""
     data = exam.large_dicom()
     paths = []
     for side, view in _VIEWS:

@@ -1,4 +1,4 @@
-"""Every page of the product by name, as a signed-in administrator sees it."""
+"""Addresses of all pages by name, as a signed-in administrator sees them."""
 
 ADDRESSES = {
     "worklist": "/",
@@ -25,5 +25,5 @@ ADDRESSES = {
 
 
 def address(name: str, exam: str) -> str:
-    """The path of a page; ``exam`` is that of an exam's page."""
+    """Return the path of a page; ``exam`` is the path of an exam."""
     return ADDRESSES[name].format(exam=exam, id=exam.rsplit("/", 1)[-1])

@@ -1,4 +1,4 @@
-"""Take the documents' pictures, of sample exams alone: ``python tests/browser/screenshots.py [FOLDER]``.
+"""Take the screenshots of the documents, with sample exams only: ``python tests/browser/screenshots.py [FOLDER]``.
 
 FOLDER is ``docs/images`` unless given. First comes the tour from set-up to signed report, then every other page;
 ``--german`` takes all of them in German.
@@ -24,7 +24,7 @@ FINDING = (0.12, 0.58)
 
 
 def main() -> None:
-    """Serve a fresh instance, go through it by hand, and take the pictures."""
+    """Serve a new instance, operate it, and take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--german", action="store_true", help="the pages in German")
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _tour(page: Page, server: Server, folder: Path) -> str:
-    """From the first exam to the signed report and what is made of it; gives the address of the exam shown."""
+    """Go from the first exam to the signed report; return the address of the exam shown."""
     page.goto(f"{server.url}/upload")
     _take(page, folder, "tour-2-upload")
     steps.upload(page, server, str(next(iter(gen_cases()))["rmlo"]))
@@ -85,7 +85,7 @@ def _tour(page: Page, server: Server, folder: Path) -> str:
 
 
 def _assess(page: Page) -> None:
-    """Both breasts, the density, and a finding with its mark."""
+    """Enter both breasts, the density, and a finding with its mark."""
     page.locator("#assessment").evaluate("part => part.scrollIntoView({block: 'start'})")
     for key in ("r", "3", "l", "5", "d", "b", "m"):
         page.keyboard.press(key)
@@ -98,7 +98,7 @@ def _assess(page: Page) -> None:
 
 
 def _take(page: Page, folder: Path, name: str, whole: bool = False) -> None:
-    """Write NAME.png, in few colours: the pictures travel with the project."""
+    """Write NAME.png with a reduced palette, to keep the repository small."""
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(300)  # tiles are drawn once they have come
     path = folder / f"{name}.png"

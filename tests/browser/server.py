@@ -1,4 +1,4 @@
-"""The product as its user runs it: migrations, then gunicorn, on a free port with an instance of its own."""
+"""The product as users run it: migrations, then gunicorn, on a free port with its own instance folder."""
 
 import contextlib
 import os
@@ -20,13 +20,13 @@ SETUP_TOKEN = re.compile(r"\b[0-9a-f]{32}\b")
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its address, and the file that has all it printed."""
+    """A running server: its address, and the file with its output."""
 
     url: str
     console: Path
 
     def setup_token(self) -> str:
-        """Read the set-up page's token off the console."""
+        """Read the set-up token from the console."""
         found = SETUP_TOKEN.findall(self.console.read_text())
         if not found:
             raise AssertionError(f"The console shows no set-up token:\n{self.console.read_text()}")
@@ -35,7 +35,7 @@ class Server:
 
 @contextlib.contextmanager
 def serve(folder: Path, **settings: str) -> Iterator[Server]:
-    """Serve from a fresh instance inside ``folder``, with more settings where given; stopped on leaving."""
+    """Serve a new instance inside ``folder``, optionally with more settings; stop it on exit."""
     port = _free_port()
     console = folder / "console.txt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BIRADS_")}
@@ -64,7 +64,7 @@ def _free_port() -> int:
 
 
 def _wait(server: Server, process: subprocess.Popen) -> None:
-    """Return once the server answers; raise if it ends or takes too long."""
+    """Wait until the server answers; raise an error if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.url}/healthz", timeout=5):

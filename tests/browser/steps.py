@@ -8,7 +8,7 @@ PASSWORD = "a quiet reading room"
 
 
 def set_up(page: Page, server: Server, title: str = "Exams") -> None:
-    """Create the administrator with the token of the console; ``title`` is that of the page that follows."""
+    """Create the administrator with the token from the console; ``title`` is the title of the next page."""
     page.goto(f"{server.url}/")
     expect(page).to_have_url(f"{server.url}/setup")
     page.locator("[name=token]").fill(server.setup_token())

@@ -1,4 +1,4 @@
-"""No page breaks a rule of WCAG 2.2 AA that a program can check; none is heavy, and none jumps about."""
+"""Accessibility (WCAG 2.2 AA), size and layout shift of every page."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ SHIFT = """() => new Promise((done) => {
 
 @pytest.fixture(scope="module")
 def exam(server: Server, signed_in: dict, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a signed exam of four views."""
+    """Return the address of a signed exam of four views."""
     page = browser.new_context(storage_state=signed_in).new_page()
     steps.upload(page, server, *map(str, four_views(tmp_path_factory.mktemp("views"))))
     expect(page).to_have_url(re.compile(r"/exams/[0-9a-f]{32}$"), timeout=90_000)
@@ -54,7 +54,7 @@ def four_views(folder: Path) -> list[Path]:
 
 
 def weighed(page: Page) -> Callable[[], int]:
-    """Count from now on the bytes of what is no image and no tile; call it for the sum, which begins anew."""
+    """Count the bytes loaded from now on, without images and tiles; each call returns the sum and resets it."""
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))
 

@@ -1,4 +1,4 @@
-"""The administrator's way from a training to a model that serves, and back, in a real browser."""
+"""Training, promotion and rollback in a real browser."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from server import ROOT, Server, serve
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A folder of models of the test's own, with the shipped one."""
+    """Return a folder of models with the demonstration model."""
     shipped = ROOT / "models"
     shutil.copytree(shipped / "birads-demo", tmp_path / "models" / "birads-demo", copy_function=os.link)
     shutil.copy(shipped / "CURRENT", tmp_path / "models")
@@ -24,7 +24,7 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def admin(tmp_path: Path, models: Path, browser: Browser) -> Iterator[tuple[Page, Server]]:
-    """A page of the administrator's, on which nothing may be complained about."""
+    """Open a page as the administrator; fail on any logged error."""
     with serve(tmp_path, BIRADS_MODELS=str(models)) as server:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
@@ -36,7 +36,7 @@ def admin(tmp_path: Path, models: Path, browser: Browser) -> Iterator[tuple[Page
 
 
 def start_training(page: Page, server: Server, name: str) -> None:
-    """Fill the form for the smallest training that means something."""
+    """Fill in the form for a minimal training."""
     page.goto(f"{server.url}/admin/trainings")
     page.get_by_label("Model name").fill(name)
     page.get_by_label("Synthetic patients").fill("8")

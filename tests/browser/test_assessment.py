@@ -1,4 +1,4 @@
-"""Assessing an exam by keyboard, and without scripts."""
+"""Assessment by keyboard, and without JavaScript."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def take_in(page: Page, server: Server, files: list[str]) -> str:
-    """Upload an exam; gives its address."""
+    """Upload an exam and return its address."""
     steps.upload(page, server, *files)
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
     return page.url

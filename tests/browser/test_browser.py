@@ -1,4 +1,4 @@
-"""A radiologist's way through the product, in a real browser on a real server."""
+"""Upload, reading and deletion in a real browser."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A day in the reading room: accounts in the morning, three exams by keyboard alone, a report, and who looks on."""
+"""A reading day: accounts, three exams by keyboard only, a report, and an auditor."""
 
 import io
 import re
@@ -46,7 +46,7 @@ def press(page: Page, *keys: str) -> None:
 
 
 def read_by_keyboard_alone(page: Page) -> str:
-    """From the worklist through three exams; gives the address of the second."""
+    """Read three exams from the worklist; return the address of the second."""
     press(page, "ArrowDown", "Enter")
     expect(page).to_have_url(EXAM_URL)
     first = page.url

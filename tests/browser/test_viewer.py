@@ -1,4 +1,4 @@
-"""The viewer by keyboard, mouse and touch, judged by the pixels that it shows."""
+"""The viewer by keyboard, mouse and touch; assertions are about displayed pixels."""
 
 import base64
 import re
@@ -23,7 +23,7 @@ RIGHT = np.ascontiguousarray(factories.breast(1300, 1037, seed=5)[:, ::-1])
 
 
 def view(side: str, position: str) -> bytes:
-    """A view with three windows, the last of which shows next to nothing."""
+    """Build a view with three windows, the last of them almost black."""
     dataset = factories.dicom(RIGHT if side == "R" else np.ascontiguousarray(RIGHT[:, ::-1]))
     dataset.ImageLaterality, dataset.ViewPosition = side, position
     dataset.WindowCenter, dataset.WindowWidth = [30000, 22000], [50000, 9000]
@@ -33,7 +33,7 @@ def view(side: str, position: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def reader(signed_in: dict, browser: Browser) -> Iterator[Page]:
-    """A page of the administrator's for all tests here, on which nothing may be complained about."""
+    """Open one page as the administrator for all tests of this module; fail on any logged error."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, storage_state=signed_in)
     page = context.new_page()
     found = chromium.complaints(page)
@@ -44,7 +44,7 @@ def reader(signed_in: dict, browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def exam(reader: Page, server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of an exam of four views."""
+    """Return the address of an exam of four views."""
     folder = tmp_path_factory.mktemp("views")
     files = []
     for name in ("R-CC", "L-CC", "R-MLO", "L-MLO"):
@@ -57,14 +57,14 @@ def exam(reader: Page, server: Server, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def room(reader: Page, exam: str) -> Page:
-    """The exam, sharp."""
+    """Open the exam and wait until its tiles are loaded."""
     reader.goto(exam)
     _settle(reader)
     return reader
 
 
 def _settle(page: Page) -> None:
-    """Wait until every view that is shown is drawn by its tiles."""
+    """Wait until every displayed view is drawn from its tiles."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     expect(page.locator(".cell:visible:not([aria-busy=false])")).to_have_count(0)
 

@@ -1,4 +1,4 @@
-"""``flask user``, ``flask token`` and ``flask db``, as they are typed in the project's folder."""
+"""``flask user``, ``flask token`` and ``flask db`` in the project's folder."""
 
 from pathlib import Path
 

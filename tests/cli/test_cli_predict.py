@@ -13,7 +13,7 @@ from tests.support.processes import flask
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A folder with two good files and two bad ones."""
+    """Return a folder with two good files and two bad ones."""
     for name, data in {
         "left.dcm": mammogram_dicom(),
         "right.png": mammogram_png(1),

@@ -1,4 +1,4 @@
-"""``flask models``: what serves changes after a check, in one step, and back again."""
+"""``flask models``: list, card, verification, promotion and rollback."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from training.cli.commands import register
 
 @pytest.fixture
 def folder(app: Flask, tiny_models: Path) -> Path:
-    """A folder with two valid models, of which the first serves."""
+    """Return a folder with two valid models, the first of them in service."""
     folder = Path(app.extensions["birads_settings"].models)
     for name in ("first", "second"):
         shutil.copytree(tiny_models / "birads-demo", folder / name, copy_function=os.link)
@@ -36,7 +36,7 @@ def run(app: Flask, runner: FlaskCliRunner):
 
 
 def damage(file: Path) -> None:
-    """Change a bundle's file without touching the shipped one behind the link."""
+    """Change a bundle's file, but not the demonstration model's file that it is linked to."""
     data = file.read_bytes()
     file.unlink()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))

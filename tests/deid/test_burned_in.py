@@ -1,4 +1,4 @@
-"""Marks beside the breast are blanked; the breast itself stays to the last value."""
+"""Burned-in marks: blanked outside of the breast, which is unchanged."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ AIR = 655  # of the drawn breast
 
 
 def labelled(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A left breast with a name in the corner, and where the name is."""
+    """Build a left breast with a name in the corner; return the pixels and the region of the name."""
     picture = breast(HEIGHT, WIDTH, seed)
     ink = np.zeros(picture.shape, np.uint8)
     cv2.putText(ink, "DOE JANE", (430, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 240, 5)

@@ -107,7 +107,7 @@ def test_references_to_other_images_are_mapped() -> None:
 
 
 def encoded(file: parser.ParsedDicom) -> bytes:
-    """The picture as it is stored, without the offset table before it."""
+    """Return the encapsulated pixel data without its offset table."""
     return b"".join(file.pixels.fragments[1:] if file.pixels.encapsulated else file.pixels.fragments)
 
 

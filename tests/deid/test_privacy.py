@@ -1,4 +1,4 @@
-"""After an upload nothing of the patient's identity is left on the disk or in the log, but in its sealed box."""
+"""Privacy: after an upload the patient's identity is stored encrypted only, neither on disk nor in the log."""
 
 import json
 import logging

@@ -69,7 +69,7 @@ def test_the_category_of_a_single_breast_is_written_once(tmp_path: Path) -> None
 
 
 def test_an_overall_category_other_than_that_of_the_single_breast_is_written(tmp_path: Path) -> None:
-    """Such as 0 for the exam although the breast shown is assessed: neither may be lost."""
+    """For example 0 for the exam although its only breast is assessed: the report has both categories."""
     alone = reading(images=(source(0, "R", "CC"),))
     text = printed(written(breast_report(alone, replace(SIGNED, overall="0", breasts={"R": "2"})), tmp_path))
     assert "0 - Incomplete" in text and "2 - Benign" in text

@@ -1,4 +1,4 @@
-"""The model's answer as a Measurement Report."""
+"""The AI result as a Measurement Report."""
 
 import warnings
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_numbers_and_image_references_are_read_back(tmp_path: Path) -> None:
 
 
 def answers(given: Reading, folder: Path) -> dict[str, tuple[Any, list[str]]]:
-    """The groups of the exam and its breasts by name, with their comments, from a report that validators accept."""
+    """Return the groups of the exam and its breasts by name, with their comments, after validation of the report."""
     path = written(measurement_report(given), folder)
     assert not complaints(path)
     groups = sr.ComprehensiveSR.from_dataset(dcmread(path)).content.get_image_measurement_groups()

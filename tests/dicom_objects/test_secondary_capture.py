@@ -1,4 +1,4 @@
-"""The answer as a picture."""
+"""The AI result as a secondary capture."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Atomic writing: a file is the old one or the new one, and nothing else remains."""
+"""Atomic writing: a file has the old or the new content, and no draft remains."""
 
 from pathlib import Path
 

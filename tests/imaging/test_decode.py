@@ -1,4 +1,4 @@
-"""From bytes to a mammogram: what is read, what is refused and how that is worded."""
+"""Decoding: files that are read, files that are refused, and the messages."""
 
 import gzip
 import io

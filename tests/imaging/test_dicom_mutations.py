@@ -1,4 +1,4 @@
-"""Damaged files end as a mammogram or a named refusal: in ten seconds, in a gigabyte, and never otherwise.
+"""Damaged files: each gives a mammogram or an input error within ten seconds and one gigabyte.
 
 500 are tried; ``MUTATIONS=20000`` in the environment tries as many, as a nightly run should.
 """

@@ -194,7 +194,7 @@ def test_an_impossible_window_is_ignored(width: object) -> None:
 
 
 def raw_words() -> np.ndarray:
-    """Detector values: air 16000, a breast that lets 2 % to 30 % of it through."""
+    """Return raw detector values: 16000 in air, 2 % to 30 % of it behind the breast."""
     thickness = np.linspace(0, 1, 64)[None, :].repeat(64, 0)
     through = np.where(thickness < 0.3, 1.0, 0.3 * np.exp(-2.7 * (thickness - 0.3) / 0.7))
     return (16000 * through).astype(np.uint16)

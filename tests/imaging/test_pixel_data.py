@@ -1,6 +1,5 @@
-"""Every transfer syntax gives back the raw pixels that were stored."""
+"""Pixel data in every transfer syntax, and damaged codestreams."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -147,12 +146,23 @@ def test_a_damaged_header_is_refused_without_a_crash(segment: bytes, tmp_path: P
         decode(with_segment(data, segment))
 
 
-@pytest.mark.parametrize("precision", range(2, 17))
-def test_a_forged_precision_is_refused_without_a_crash(precision: int, tmp_path: Path) -> None:
-    data = dicom_files.compressed(picture(), uid.JPEGLossless, tmp_path)
+def with_precision(precision: int, folder: Path) -> bytes:
+    """Build a lossless JPEG of 16 bits whose header states another precision."""
+    data = dicom_files.compressed(picture(), uid.JPEGLossless, folder)
     header = data.index(b"\xff\xc3\x00\x0b") + 4
-    with contextlib.suppress(UnreadableImage):
-        decode(data[:header] + bytes([precision]) + data[header + 1 :])
+    return data[:header] + bytes([precision]) + data[header + 1 :]
+
+
+@pytest.mark.parametrize("precision", range(2, 17))
+def test_a_forged_precision_gives_an_image_of_the_declared_size(precision: int, tmp_path: Path) -> None:
+    pixels = decode(with_precision(precision, tmp_path)).pixels
+    assert pixels.shape == picture().shape and pixels.dtype == np.uint16
+
+
+@pytest.mark.parametrize("precision", [17, 255])
+def test_a_precision_beyond_the_bits_allocated_is_refused(precision: int, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match=f"has {precision} bits per pixel, but the header declares 16"):
+        decode(with_precision(precision, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pixels that are not square: a circle is shown as a circle, and marks and maps lie where they should."""
+"""Resampling of pixels that are not square: aspect ratio, marks and heat maps."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def predictor(models: Path) -> Predictor:
 
 
 def coarsened(picture: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """A picture of the fine spacing as a detector of the given one sees it: the mean of what a pixel covers."""
+    """Resample an image to the given spacing by averaging."""
     rows, columns = (round(side * FINE / step) for side, step in zip(picture.shape, spacing, strict=True))
     return cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
 

@@ -1,4 +1,4 @@
-"""Tomosynthesis: the brightest value along the frames, one slice at a time, or a refusal."""
+"""Tomosynthesis: maximum intensity projection, or refusal."""
 
 from pathlib import Path
 

@@ -109,7 +109,7 @@ def test_each_source_of_the_aspect_ratio_is_read(elements: dict[str, object], po
 
 
 def enlarged(levels: np.ndarray, times: float) -> np.ndarray:
-    """Each column at so many times as many places, linearly between the middles of its pixels."""
+    """Interpolate each column linearly to ``rows`` positions."""
     rows = round(len(levels) * max(1.0, times))
     places = (np.arange(rows) + 0.5) * len(levels) / rows - 0.5
     return np.stack([np.interp(places, np.arange(len(levels)), column) for column in levels.T], axis=1)

@@ -1,4 +1,4 @@
-"""Any files -> the exams they belong to."""
+"""Grouping of files and archives into exams."""
 
 import io
 import zipfile
@@ -107,7 +107,7 @@ def test_an_unusable_archive_is_refused_with_the_reason() -> None:
 
 
 def test_an_archive_member_longer_than_declared_is_refused() -> None:
-    """Declared sizes limit the bytes that are read, and are limited themselves."""
+    """Declared sizes bound the bytes read, and are bounded themselves."""
     data = bytearray(packed(("1.dcm", bytes(1 << 20))))
     directory = data.rindex(b"PK\x01\x02")
     data[directory + 24 : directory + 28] = (2 << 30).to_bytes(4, "little")

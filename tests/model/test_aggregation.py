@@ -1,4 +1,4 @@
-"""One answer for each breast and for the exam."""
+"""Aggregation of images to breasts and the exam."""
 
 import numpy as np
 import pytest

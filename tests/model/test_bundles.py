@@ -1,4 +1,4 @@
-"""A bundle is written whole, checked before it is read, and refused with a reason."""
+"""Bundles: writing, verification, refusal, promotion and rollback."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ MANIFEST = {
 
 
 def write(models: Path, name: str = "first", **changes: object) -> Path:
-    """A bundle whose graphs are not graphs: bundles are checked, not run."""
+    """Write a bundle with placeholder graphs, which are verified but not run."""
     return bundles.write(
         models,
         name,

@@ -1,4 +1,4 @@
-"""Temperature scaling makes probabilities mean what they say, and leaves the order alone."""
+"""Temperature scaling."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from birads_app.model.calibration import fit_temperature, softmax
 
 
 def overconfident(n: int = 4000, factor: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits that are ``factor`` times too large for the labels drawn from them."""
+    """Draw labels, and logits that are ``factor`` times too large."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(n, 4))
     labels = np.array([rng.choice(4, p=row) for row in softmax(logits)])

@@ -1,4 +1,4 @@
-"""Prediction sets are contiguous, and hold the truth as often as promised."""
+"""Prediction sets: contiguous, with the nominal coverage."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from training.evaluation.evaluate import prediction_sets
 
 
 def patients(seed: int, count: int, images: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities, labels and patients; images of one patient are wrong together."""
+    """Draw probabilities, labels and patients, with errors correlated within a patient."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(rng.integers(0, 5, count), images)
     noise = np.repeat(rng.normal(size=(count, 5)), images, axis=0) + 0.3 * rng.normal(

@@ -1,4 +1,4 @@
-"""Both engines give the same answer from one copy of the weights, and refuse what is no model's graph."""
+"""Inference engines: agreement, and refusal of unsafe or invalid graphs."""
 
 from pathlib import Path
 

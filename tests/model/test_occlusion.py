@@ -1,4 +1,4 @@
-"""Maps show where a probability comes from, and lie over the right place of the image."""
+"""Heat maps: weight of evidence by occlusion, and drawing over the image."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def drawn(
     shape: tuple[int, int],
     inside: np.ndarray = EVERYWHERE,
 ) -> np.ndarray:
-    """The map over the image, at most 500 pixels high."""
+    """Draw the heat map at the size of the image, at most 500 pixels high."""
     return render_heat_map(heat, box, flipped, shape, breast_mask(inside, box, flipped, shape, longest=500))
 
 

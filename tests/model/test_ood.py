@@ -1,4 +1,4 @@
-"""An image unlike those that a model learned from is told: by what distance, from which patients, and safely."""
+"""OOD detection: distance, threshold, stored detector, warnings."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def phantom(seed: int) -> Mammogram:
 
 @pytest.fixture
 def bundle(models: Path, tmp_path: Path) -> Path:
-    """A copy of the shipped bundle as it was before bundles told strange images; the large files are linked."""
+    """Copy the demonstration bundle without its OOD detector; large files are linked."""
     path = shutil.copytree(models / "birads-demo", tmp_path / "models" / "old", copy_function=os.link)
     change_manifest(path, lambda manifest: manifest["files"].pop(bundles.OOD_DETECTOR, None))
     change_manifest(path, lambda manifest: manifest["files"].pop(bundles.OOD_CARD, None))
@@ -64,7 +64,7 @@ def bundle(models: Path, tmp_path: Path) -> Path:
 
 
 def change_manifest(path: Path, change) -> None:
-    """Edit the manifest, but not the shipped one behind the link."""
+    """Edit the manifest, but not the one that it is linked to."""
     file = path / bundles.MANIFEST
     manifest = json.loads(file.read_text())
     change(manifest)
@@ -191,7 +191,7 @@ def test_an_interrupted_addition_leaves_a_valid_bundle(bundle: Path, detector, m
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Public sets in small: phantoms under their folders' names."""
+    """Write phantoms into folders named like the public sets."""
     folders = {
         "cdd-cesm-low-energy": [f"Birads{code}" for code in "12345"],
         "ddsm-thumbnails": ["normal", "benign", "cancer"],

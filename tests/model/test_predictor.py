@@ -1,4 +1,4 @@
-"""One image in, one answer out; a promotion is followed, a broken newcomer is not."""
+"""Prediction of images; loading of promoted models."""
 
 import shutil
 import threading
@@ -39,7 +39,7 @@ def predictor(_model_source: ModelSource) -> Predictor:
 
 @pytest.fixture
 def folder(tiny_models: Path, tmp_path: Path) -> Path:
-    """A folder with the tiny model twice, the first promoted."""
+    """Return a folder with two copies of the tiny model, the first in service."""
     tiny = tiny_models / registry.current_name(tiny_models)
     parts = {name: (tiny / name).read_bytes() for name in (bundles.BACKBONE, bundles.HEAD)}
     manifest = bundles.load(tiny).manifest

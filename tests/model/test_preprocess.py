@@ -1,4 +1,4 @@
-"""The breast is found, cropped and turned; labels, frames and black margins go."""
+"""Preprocessing: breast box, crop, mirroring, standardisation."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TOP, LEFT, HEIGHT, WIDTH = 200, 0, 600, 400
 
 
 def picture(height: int = 1000, width: int = 800) -> np.ndarray:
-    """A half-ellipse of tissue at the left edge, in the box (200, 0, 600, 400), on black."""
+    """Draw a half ellipse of tissue at the left edge, in the box (200, 0, 600, 400), on black."""
     rows, columns = np.mgrid[0:height, 0:width]
     inside = ((rows - TOP - HEIGHT / 2) / (HEIGHT / 2)) ** 2 + (columns / WIDTH) ** 2 <= 1
     texture = 35_000 + 12_000 * np.sin(rows / 40) * np.cos(columns / 55)

@@ -1,4 +1,4 @@
-"""From a modality through the product to a PACS and back: real processes, a real Orthanc, real mammograms."""
+"""From a modality to a PACS and back, with real processes, Orthanc and real mammograms."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -30,14 +30,14 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 
 
 def results(server: orthanc.Orthanc, study: str) -> list[str]:
-    """The modalities of what a study has from this product."""
+    """List the modalities of this product's objects in a study."""
     found = server.instances(study).values()
     return sorted(tags["Modality"] for tags in found if tags["SeriesNumber"] in ("9001", "9002"))
 
 
 @contextlib.contextmanager
 def killed(receiver: Receiver) -> Iterator[None]:
-    """A receiver that is killed on leaving."""
+    """Run a receiver, killed on exit."""
     process = receiver.start()
     try:
         yield

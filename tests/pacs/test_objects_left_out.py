@@ -1,4 +1,4 @@
-"""Unusable objects of a received study: told on the worklist, the page of the exam, the API and in the audit log."""
+"""Unusable objects of a received study: shown on the worklist, the exam page, in the API and in the audit log."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""Objects to a PACS: Orthanc and DCMTK's storescp as the other side."""
+"""Sending to a PACS: Orthanc and DCMTK's storescp as destinations."""
 
 import contextlib
 import http.server
@@ -72,8 +72,14 @@ def test_the_objects_arrive_once_in_their_study(destination: object, server: ort
         assert sorted(tags["SeriesNumber"] for tags in found.values() if tags["Modality"] == kind) == numbers
 
 
-def test_nothing_to_send_needs_no_destination() -> None:
-    send([], DicomNode("127.0.0.1", orthanc.free_port(), "NOBODY"))
+def test_without_objects_no_connection_is_opened() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.2)
+        port = listening.getsockname()[1]
+        send([], DicomNode("127.0.0.1", port, "NOBODY"))
+        send([], DicomWeb(f"http://127.0.0.1:{port}/dicom-web"))
+        with pytest.raises(TimeoutError):  # nothing has connected
+            listening.accept()
 
 
 def test_an_unreachable_destination_is_retried(objects: list[Dataset]) -> None:
@@ -116,7 +122,7 @@ def test_a_url_without_dicomweb_is_not_retried(server: orthanc.Orthanc, objects:
 
 
 def _wait_for(port: int) -> None:
-    """Return once somebody listens."""
+    """Wait until the port accepts connections."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10):
@@ -127,7 +133,7 @@ def _wait_for(port: int) -> None:
 
 @contextlib.contextmanager
 def storescp(folder: Path, *options: str) -> Iterator[int]:
-    """DCMTK's receiver, which writes into ``folder``; gives its port."""
+    """Run DCMTK's storescp, which writes to ``folder``; yield its port."""
     port = orthanc.free_port()
     process = subprocess.Popen(
         [tool("storescp"), *options, "-od", folder, str(port)],
@@ -177,7 +183,7 @@ def test_an_unsupported_sop_class_is_not_retried(objects: list[Dataset], tmp_pat
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that signs itself, and its key."""
+    """Create a self-signed certificate for 127.0.0.1 and its key."""
     folder = tmp_path_factory.mktemp("tls")
     paths = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
@@ -226,12 +232,15 @@ def test_a_missing_certificate_file_is_named(objects: list[Dataset], tmp_path: P
 
 
 @contextlib.contextmanager
-def answering(status: int, body: bytes, kind: str = "application/dicom+json") -> Iterator[str]:
-    """A server that gives every request one answer; gives its address."""
+def answering(
+    status: int, body: bytes, kind: str = "application/dicom+json"
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Run a server that gives every request the same response; yield its address and the bodies it receives."""
+    received: list[bytes] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -243,12 +252,12 @@ def answering(status: int, body: bytes, kind: str = "application/dicom+json") ->
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
+        yield f"http://127.0.0.1:{running.server_port}", received
         running.shutdown()
 
 
 def failed(reason: int) -> bytes:
-    """The body of an answer about one object that was not stored."""
+    """Return the body of a response about one object that was not stored."""
     return json.dumps(
         {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [reason]}}]}}
     ).encode()
@@ -258,8 +267,10 @@ def failed(reason: int) -> bytes:
 def test_an_object_that_the_server_already_has_counts_as_sent(
     status: int, body: bytes, objects: list[Dataset]
 ) -> None:
-    with answering(status, body) as url:
+    with answering(status, body) as (url, received):
         send(objects, DicomWeb(url))
+    assert len(received) == len(objects)  # none is repeated
+    assert all(made.SOPInstanceUID.encode() in data for made, data in zip(objects, received, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -278,13 +289,16 @@ def test_an_object_that_the_server_already_has_counts_as_sent(
 def test_the_status_of_a_refusal_determines_the_retry(
     status: int, body: bytes, retry: bool, objects: list[Dataset]
 ) -> None:
-    with answering(status, body) as url, pytest.raises(SendFailed) as failure:
+    with answering(status, body) as (url, _), pytest.raises(SendFailed) as failure:
         send(objects, DicomWeb(url))
     assert failure.value.retry == retry
 
 
 def test_an_html_page_as_response_is_not_a_success(objects: list[Dataset]) -> None:
-    with answering(200, b"<html><p>Sign in", "application/xml") as url, pytest.raises(SendFailed) as failure:
+    with (
+        answering(200, b"<html><p>Sign in", "application/xml") as (url, _),
+        pytest.raises(SendFailed) as failure,
+    ):
         send(objects, DicomWeb(url))
     assert not failure.value.retry
 

@@ -1,4 +1,4 @@
-"""The spool and the outbox: nothing lost, nothing twice, whatever ends in the middle."""
+"""Spool and outbox: nothing is lost or duplicated after a crash."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -39,7 +39,7 @@ STUDY = "1.2.3"
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Simulated crash of the process."""
 
 
 def mammogram(study: str = STUDY, seed: int = 0, **elements: object) -> tuple[str, bytes]:
@@ -58,7 +58,7 @@ def spool(*objects: tuple[str, bytes], study: str = STUDY) -> None:
 
 @pytest.fixture
 def inside(serving_app: Flask):
-    """The application with its model, entered."""
+    """Return the application with a model, in its context."""
     with serving_app.app_context():
         yield serving_app
 
@@ -212,7 +212,7 @@ def test_the_network_account_cannot_sign_in_and_does_not_end_set_up(app: Flask) 
 
 @pytest.fixture
 def exam(inside: Flask) -> Exam:
-    """An exam that came over the network, entered into the outbox."""
+    """Create an exam received from the network, queued in the outbox."""
     spool(mammogram(PatientName="Doe^Jane"))
     worker.ingest_stable_studies(0)
     outbox.enqueue(lambda name: "v1", uploads=False)
@@ -315,6 +315,6 @@ def test_an_exam_without_a_study_is_reported(inside: Flask) -> None:
 
 
 def _only(exam: Exam) -> Delivery:
-    """The exam's delivery as it is now."""
+    """Return the current state of the exam's delivery."""
     with database.writing() as current:
         return current.scalars(select(Delivery).where(Delivery.exam_id == exam.id)).one()

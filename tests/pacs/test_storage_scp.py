@@ -1,4 +1,4 @@
-"""The provider: who may send, what is refused, and that nobody harms others."""
+"""Storage SCP: allowed peers, refused objects, limits, TLS."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ from tests.support.receiver import Receiver, receiver, wait_until
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Receiver]:
-    """One receiver for all tests of this module, which lets studies lie."""
+    """Run one receiver for all tests of this module; studies stay in its spool for an hour."""
     made = receiver(
         tmp_path_factory.mktemp("receive"), models,
         BIRADS_DICOM_STABLE_S="3600", BIRADS_DICOM_MAX_OBJECT_MB="1", BIRADS_DICOM_MAX_ASSOCIATIONS="20",
@@ -93,7 +93,7 @@ def test_every_readable_transfer_syntax_is_received() -> None:
 
 
 def associations(running: Receiver, count: int, address: str) -> list:
-    """So many open associations from an address."""
+    """Open ``count`` associations from an address."""
     entity = AE("MODALITY")
     entity.add_requested_context(MAMMOGRAPHY)
     return [
@@ -115,7 +115,7 @@ def test_fifty_associations_of_one_peer_leave_room_for_others(running: Receiver,
 
 
 def _again(running: Receiver, address: str) -> bool:
-    """True where a further association is taken."""
+    """Return True if a further association is accepted."""
     (one,) = associations(running, 1, address)
     taken = one.is_established
     one.abort()
@@ -160,7 +160,7 @@ def test_a_truncated_object_leaves_no_files(running: Receiver, tmp_path: Path) -
 
 @contextlib.contextmanager
 def cut_after(port: int, count: int) -> Iterator[int]:
-    """A port from which so many bytes of one connection reach another port; then both ends are closed."""
+    """Forward ``count`` bytes of one connection to ``port``, then close both ends; yield the port to connect to."""
 
     def forward(source: socket.socket, target: socket.socket, left: float) -> None:
         with contextlib.suppress(OSError):

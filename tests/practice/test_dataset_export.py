@@ -1,4 +1,4 @@
-"""``flask dataset export``: read exams become a folder that training takes as it is."""
+"""``flask dataset export``: signed exams as a labelled folder for training."""
 
 import csv
 import json
@@ -43,7 +43,7 @@ def breast_dicom(seed: int, patient: str, side: str) -> bytes:
 
 
 def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool = True) -> str:
-    """Store files as an exam that is not read; give its id."""
+    """Store files as an unread exam and return its id."""
     with app.app_context():
         user, pseudonyms = users.by_name("reader"), Pseudonyms(app.extensions["birads_site_key"])
         exam = Exam(

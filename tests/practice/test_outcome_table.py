@@ -1,4 +1,4 @@
-"""Outcomes come from a table: looked at first, then entered as a whole or not at all."""
+"""Import of outcomes from a table: preview, then all or none."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The audit's figures against scikit-learn, the training's bootstrap, and figures by hand."""
+"""Figures of the practice audit against scikit-learn, the bootstrap of training, and manual calculation."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from training.evaluation.evaluate import measures
 
 
 def random_assessments(seed: int, exams: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Categories 0 to 6 of reader and model that often agree, and patients of several exams each."""
+    """Draw categories 0 to 6 of reader and model that often agree, for patients with several exams each."""
     random = np.random.default_rng(seed)
     read = random.choice(7, exams, p=[0.05, 0.35, 0.3, 0.1, 0.1, 0.05, 0.05])
     named = np.where(random.random(exams) < 0.6, read, random.integers(0, 7, exams))
@@ -78,7 +78,7 @@ def test_reliability_equals_a_manual_calculation_and_scikit_learn() -> None:
 
 
 def drawn(seed: int, exams: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities, and what was found where they hold but for a shift in log odds."""
+    """Draw probabilities and outcomes; the true probabilities are shifted in log odds."""
     random = np.random.default_rng(seed)
     sure = random.beta(0.6, 4, exams).clip(1e-4, 1 - 1e-4)
     true = 1 / (1 + np.exp(-np.log(sure / (1 - sure)) - shift))

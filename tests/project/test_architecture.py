@@ -1,4 +1,4 @@
-"""The house's rules, held over the import statements; each rule is also shown to catch a planted offence."""
+"""Architecture rules about imports; each rule is also shown to catch a planted violation."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Malformed and malicious input: a clear message, the right status, and nothing stored."""
+"""Malformed and malicious input: clear message, right status, nothing stored."""
 
 import errno
 import io

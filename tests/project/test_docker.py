@@ -1,4 +1,4 @@
-"""The Docker files without Docker: what they promise. test_docker_steps.py does what they do."""
+"""Static checks of the Docker files; test_docker_steps.py runs their steps."""
 
 import re
 from typing import Any

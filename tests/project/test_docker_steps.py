@@ -31,14 +31,14 @@ WITH_PIP = EVERYTHING or os.environ.get("CI") == "true"
 
 @dataclass(frozen=True)
 class Container:
-    """The program as the image holds it, and the environment that its commands run in."""
+    """The program as in the image, and the environment of its commands."""
 
     app: Path
     data: Path
     environment: dict[str, str]
 
     def run(self, *command: str) -> str:
-        """Run a command in the image; give what it prints."""
+        """Run a command in the image and return its output."""
         done = self.try_to_run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -51,7 +51,7 @@ class Container:
 
 
 def build_app(target: Path) -> Path:
-    """Copy what the Dockerfile copies, less what .dockerignore keeps out."""
+    """Copy the files that the Dockerfile copies and .dockerignore does not exclude."""
     ignore = patterns()
     for sources, goal in copies(lineage(stages(), "web")):
         for source in sources:
@@ -65,7 +65,7 @@ def build_app(target: Path) -> Path:
 
 
 def linked_environment(target: Path) -> Path:
-    """Link the installed packages of requirements-web.txt and no others; give the bin folder."""
+    """Link only the installed packages of requirements-web.txt, and return the bin folder."""
     site, binaries = target / "site", target / "bin"
     site.mkdir(parents=True)
     binaries.mkdir()
@@ -85,7 +85,7 @@ def linked_environment(target: Path) -> Path:
 
 
 def installed_environment(target: Path, requirement_file: str) -> Path:
-    """Do the build stage's steps; give the bin folder."""
+    """Run the steps of the build stage, and return the bin folder."""
     subprocess.run([sys.executable, "-m", "venv", target], check=True)
     pip = [target / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", requirement_file]
     subprocess.run(pip, cwd=ROOT, check=True)
@@ -94,7 +94,7 @@ def installed_environment(target: Path, requirement_file: str) -> Path:
 
 @contextmanager
 def serving(web: Container) -> Iterator[None]:
-    """Run the image's CMD through its ENTRYPOINT, from when it answers."""
+    """Run the image's CMD through its ENTRYPOINT, and wait until it answers."""
     command = json.loads(last(lineage(stages(), "web"), "CMD") or "")
     with running(web, command, int(web.environment["PORT"])):
         yield
@@ -102,7 +102,7 @@ def serving(web: Container) -> Iterator[None]:
 
 @contextmanager
 def running(web: Container, command: list[str], port: int, **variables: str) -> Iterator[None]:
-    """Run a command through the image's ENTRYPOINT, from when it listens at a port."""
+    """Run a command through the image's ENTRYPOINT, and wait until it listens at a port."""
     server = subprocess.Popen(
         ["sh", "docker/entrypoint.sh", *command], cwd=web.app, env=web.environment | variables
     )

@@ -1,4 +1,4 @@
-"""Assessments: added and never changed, valid, in order, and with what they do to the exam."""
+"""Assessments: validation, immutability, order, effect on the exam's status."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ BOTH = {"R": "1", "L": "4A"}
 
 @pytest.fixture
 def inside(app: Flask) -> Iterator[Flask]:
-    """The application with two readers, entered."""
+    """Return the application with two readers, in its context."""
     with app.app_context():
         with database.writing() as current:
             for name in ("anna", "berta"):  # nobody signs in here, so no password is worth its time

@@ -1,4 +1,4 @@
-"""Sealed identities, who may open them, and the list of who did what."""
+"""Encrypted identities, access to them, and the audit log."""
 
 from pathlib import Path
 

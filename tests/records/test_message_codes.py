@@ -1,4 +1,4 @@
-"""Messages that earlier releases stored as English text show their texts after the upgrade, in either language."""
+"""Migration of stored English messages to codes."""
 
 import json
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ DOWN = {
 
 @pytest.fixture
 def upgraded(app: Flask) -> Iterator[Flask]:
-    """A database of the schema before, with an exam of warnings and a failed one, brought to the present schema."""
+    """Migrate a database with an exam with warnings and a failed exam to the current schema."""
     make_user(app)
     with app.app_context():
         with database.writing() as current:

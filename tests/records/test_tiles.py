@@ -1,4 +1,4 @@
-"""Tiles of an image's grey values: exact, made once, gone with the exam, for who is signed in."""
+"""Tiles of an image's grey values: content, caching, deletion, access."""
 
 import gzip
 import io
@@ -37,7 +37,7 @@ def folder(app: Flask, url: str) -> Path:
 
 
 def level(client: FlaskClient, url: str, number: int, height: int, width: int) -> np.ndarray:
-    """Put a level's tiles together."""
+    """Join the tiles of a level."""
     rows = []
     for row, top in enumerate(range(0, height, tiles.SIDE)):
         parts = []

@@ -1,4 +1,4 @@
-"""The list of exams: every order and every filter, page by page in both directions, and who reads what."""
+"""Worklist: orders, filters, paging in both directions, claims."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ NUMBER = 23
 
 @pytest.fixture
 def filled(app: Flask) -> Iterator[Flask]:
-    """Exams of all kinds, with ties and gaps in everything that a list is sorted by."""
+    """Store exams of all kinds, with ties and missing values in every sort key."""
     for name, role in (
         ("reader", Role.RADIOLOGIST),
         ("colleague", Role.RADIOLOGIST),
@@ -58,7 +58,7 @@ def filled(app: Flask) -> Iterator[Flask]:
 
 
 def walk(query: Query, per_page: int) -> list[Exam]:
-    """Go through a list to its end, and back to its beginning by the same pages."""
+    """Page through a list to its end and back."""
     page = worklist.page(query, per_page=per_page)
     seen, there = [*page.items], [[exam.id for exam in page.items]]
     while page.after:

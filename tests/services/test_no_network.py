@@ -1,4 +1,4 @@
-"""Training opens no connection of its own; that a web worker opens none is held in test_serving."""
+"""Training opens no outbound connection; see test_serving for web workers."""
 
 import shutil
 from pathlib import Path

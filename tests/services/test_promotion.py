@@ -1,4 +1,4 @@
-"""Promotion and roll-back: a bundle is hashed once, and never while the database is locked."""
+"""Promotion and rollback: a bundle is hashed once, and never while the database is locked."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The start of serving with several workers, and what a web worker holds in memory."""
+"""Start-up with several workers, and memory of a web worker."""
 
 import json
 import re
@@ -117,7 +117,7 @@ print(json.dumps({"heavy": heavy, "peak": peak}))
 
 @pytest.fixture(scope="module")
 def worker(models: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """A process that has served predictions, with every way out of the machine closed."""
+    """Run a process that serves predictions without outbound network access."""
     folder = tmp_path_factory.mktemp("worker")
     for number in range(2):
         (folder / f"{number}.dcm").write_bytes(mammogram_dicom(number))

@@ -47,7 +47,7 @@ def config(config: dict[str, object], tmp_path: Path) -> dict[str, object]:
 
 @pytest.fixture
 def admin(app: Flask, client: FlaskClient, tmp_path: Path) -> FlaskClient:
-    """Signed in, on a server with training and a model's name that is taken."""
+    """Return a signed-in client of a server with training and an existing model."""
     register(app)
     (tmp_path / "models" / "taken").mkdir(parents=True)
     (tmp_path / "models" / "taken" / "manifest.json").touch()
@@ -65,7 +65,7 @@ def ended(
     log: str = "",
     options: Mapping[str, str] = MappingProxyType({"head": "dense"}),
 ) -> training_runs.Training:
-    """A training that left this state file and this log."""
+    """Create a training with this state file and this log."""
     place = Path(app.instance_path) / "trainings" / training_id
     place.mkdir(parents=True)
     content = {"id": training_id, "name": name, "data": None, "options": dict(options), "who": "anna"}
@@ -77,7 +77,7 @@ def ended(
 
 
 def run_directory(app: Flask, name: str) -> None:
-    """Leave what a training needs to be resumed."""
+    """Create the files that resuming a training needs."""
     folder = Path(app.instance_path) / "training" / name
     folder.mkdir(parents=True)
     (folder / "settings.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""A study's answer, to write objects from."""
+"""An analysed study, for tests of DICOM objects."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC
 
 
 def reading(**changes: object) -> Reading:
-    """Four views as a model read them, and the answer that comes of the images; keywords replace fields."""
+    """Return predictions of four views and their aggregate; keywords replace fields."""
     images = tuple(source(number, *sides) for number, sides in enumerate(VIEWS))
     model = Model("birads-demo", "ab" * 32, demonstration=True, software="0.1.0")
     made = replace(Reading(STUDY, images, model, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)), **changes)
@@ -59,7 +59,7 @@ def display(height: int = 640, width: int = 512) -> np.ndarray:
 
 
 def heat(height: int = 640, width: int = 512, centre: tuple[int, int] = (300, 150)) -> np.ndarray:
-    """A map with one warm place, uint8 RGBA."""
+    """Return a heat map with one peak, uint8 RGBA."""
     rows, columns = np.mgrid[:height, :width]
     warm = np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 4000)
     flat = np.full_like(warm, 255)

@@ -1,4 +1,4 @@
-"""For a process of its own: every way out of the machine is closed, and each try is printed."""
+"""Block outbound connections of a process, and print each attempt."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1", None, "")
 
 
 def _tell(line: str) -> None:
-    """Write past whatever captures the output, from forked children too."""
+    """Write to the original stdout, bypassing capture, from forked children too."""
     os.write(1, f"{line}\n".encode())
 
 

@@ -18,7 +18,7 @@ MAMMOGRAPHY = uid.DigitalMammographyXRayImageStorageForPresentation
 
 
 def picture(bits: int = 12, rows: int = 37, columns: int = 54) -> np.ndarray:
-    """Smooth shapes with grain over the whole range of ``bits``."""
+    """Draw smooth shapes with grain over the full range of ``bits``."""
     random = np.random.default_rng(bits)
     smooth = cv2.GaussianBlur(random.normal(size=(rows, columns)), (0, 0), 4)
     scaled = (smooth - smooth.min()) / np.ptp(smooth) * ((1 << bits) - 1)
@@ -83,7 +83,7 @@ def encapsulated(frame: bytes, built: Dataset, syntax: str, fragments: int = 1) 
 
 
 def compressed(raw: np.ndarray, syntax: str, folder: Path, **elements: object) -> bytes:
-    """A file in a compressed transfer syntax, by another program than the one that reads it where there is one."""
+    """Write a file in a compressed transfer syntax, if possible by another program than the one that reads it."""
     built = dataset(raw, **elements)
     if syntax in (uid.JPEGLossless, uid.JPEGLosslessSV1):
         return _by_gdcm(built, syntax, folder)

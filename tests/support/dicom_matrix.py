@@ -1,4 +1,4 @@
-"""Every transfer syntax with every depth: accuracy of raw pixels that another program wrote.
+"""Every transfer syntax with every depth: accuracy of raw pixels written by another program.
 
 The same cells are a test (``test_transfer_syntaxes``) and the table of ``docs/dicom.md`` (make dicom-table).
 """

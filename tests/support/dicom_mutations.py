@@ -1,4 +1,4 @@
-"""Damaged files of every kind, each read in a process that may crash without harm.
+"""Damaged files of every kind, each read in a separate process.
 
 :func:`try_many` draws damages with hypothesis, has each damaged file read as an upload is, and asserts that it
 ends as a mammogram or as a named refusal, in time and in memory.
@@ -126,7 +126,7 @@ def real() -> dict[str, Source]:
 
 
 def rich(raw: np.ndarray) -> Dataset:
-    """A mammogram that makes use of nearly all that is read."""
+    """Build a mammogram with nearly every element that is read."""
     table, code, modifier = Dataset(), Dataset(), Dataset()
     table.add_new("LUTDescriptor", "US", [4096, 0, 12])
     table.add_new("LUTData", "US", list(range(4096)))
@@ -275,7 +275,7 @@ MUTATIONS: dict[str, Callable[..., bytes | bytearray]] = {
 
 
 def damages() -> st.SearchStrategy[Damage]:
-    """Damages to built files, and now and then to a real one, which takes long to read."""
+    """Draw damages to generated files, and sometimes to a real one, which takes longer to read."""
     large = st.integers(0, (1 << 32) - 1)
     small = sorted(built())
     names = st.integers(0, 99).flatmap(
@@ -288,7 +288,7 @@ def damages() -> st.SearchStrategy[Damage]:
 
 
 class Reader:
-    """A process that reads files; one that crashed or hung is replaced."""
+    """A process that reads files; it is replaced after a crash or a timeout."""
 
     def __init__(self) -> None:
         self._start()
@@ -346,7 +346,7 @@ def _serve(connection: Connection) -> None:
 
 
 def try_many(number: int) -> Counter[tuple[str, str]]:
-    """Read so many damaged files; counts by (damage, outcome).
+    """Read ``number`` damaged files; return counts by (damage, outcome).
 
     Raises AssertionError, with the least damage that shows it, where one ends otherwise than it should.
     """

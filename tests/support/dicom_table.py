@@ -1,4 +1,4 @@
-"""The tables of ``docs/dicom.md``: ``make dicom-table`` writes them anew.
+"""Tables of ``docs/dicom.md``, updated by ``make dicom-table``.
 
 ``python -m tests.support.dicom_table [NUMBER]`` tries NUMBER damaged files (2,000 unless said otherwise).
 """
@@ -38,7 +38,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def outcomes(counts: Counter[tuple[str, str]]) -> str:
-    """The table of what became of damaged files, by (damage, outcome)."""
+    """Return the table of damaged files by (damage, outcome)."""
     damages = sorted({damage for damage, _ in counts})
     ends = sorted({end for _, end in counts})
     rows = [[damage, *(f"{counts[damage, end]:,}" for end in ends)] for damage in damages]

@@ -1,4 +1,4 @@
-"""Debian's DICOM programs that judge what is written; where one is missing tests skip, or fail under ``CI=true``."""
+"""Debian's DICOM validators; without them tests are skipped, or fail under ``CI=true``."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def tool(name: str) -> str:
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip, or fail where nothing may be skipped."""
+    """Skip the test, or fail under ``CI=true``."""
     import pytest  # measuring needs the rest of this module, but no pytest
 
     (pytest.fail if REQUIRED else pytest.skip)(reason)

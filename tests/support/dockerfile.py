@@ -1,4 +1,4 @@
-"""A reader of the Dockerfile and of .dockerignore, as far as this project uses their language."""
+"""Parser of Dockerfile and .dockerignore, for the syntax used in this project."""
 
 import re
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True)
 class Stage:
-    """One FROM and what follows it: instruction and argument pairs."""
+    """A stage of the Dockerfile: pairs of instruction and argument."""
 
     name: str
     parent: str
@@ -34,14 +34,14 @@ def stages() -> dict[str, Stage]:
 
 
 def lineage(all_stages: dict[str, Stage], name: str) -> list[tuple[str, str]]:
-    """Every step that makes an image, those of its parents first."""
+    """List the steps of an image, those of its parents first."""
     stage = all_stages[name]
     inherited = lineage(all_stages, stage.parent) if stage.parent in all_stages else []
     return [*inherited, *stage.steps]
 
 
 def last(steps: list[tuple[str, str]], word: str) -> str | None:
-    """The argument of the last such instruction: the one that counts."""
+    """Return the argument of the last such instruction, which is the effective one."""
     return next((rest for name, rest in reversed(steps) if name == word), None)
 
 

@@ -1,4 +1,4 @@
-"""Things that tests of the web application need: accounts, tokens, image files."""
+"""Accounts, tokens and image files for tests of the web application."""
 
 import io
 import struct
@@ -40,7 +40,7 @@ def sign_in(client: FlaskClient, name: str = "reader", password: str = PASSWORD)
 
 
 def make_token(app: Flask, name: str = "robot") -> str:
-    """Create an account and give a token of it."""
+    """Create an account and return a token."""
     make_user(app, name)
     with app.app_context():
         return tokens.create(users.by_name(name))
@@ -63,7 +63,7 @@ def deletion(exam_url: str) -> str:
 
 
 def breast(height: int = 640, width: int = 512, seed: int = 0) -> np.ndarray:
-    """Draw something like a left breast: uint16 pixels of shape (height, width) on dark air."""
+    """Draw a simple left breast on dark air, uint16 (height, width)."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     depth = 1 - np.hypot((rows - height / 2) / (0.42 * height), columns / (0.75 * width))

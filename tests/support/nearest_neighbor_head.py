@@ -1,4 +1,4 @@
-"""The quickest head there is, for tests of what happens around heads."""
+"""A trivial head for tests that do not depend on the head."""
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
@@ -7,7 +7,7 @@ from training.heads import FitArguments, pooling
 
 
 class NearestNeighborHead:
-    """A head that answers with the category of the nearest row it was shown."""
+    """Classifier by the nearest training row."""
 
     facts: dict = {}
     whole_maps = False

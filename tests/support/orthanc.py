@@ -90,7 +90,7 @@ def serve(folder: Path, dicom_port: int | None = None, http_port: int | None = N
 
 
 def free_port() -> int:
-    """A port of the loopback interface on which nobody listens."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Files in which every text says something that must never be found again, and the search for it."""
+"""Files with a secret marker in every text element, and the search for markers."""
 
 import io
 import re
@@ -27,7 +27,7 @@ _TRUE = {"SpecificCharacterSet", "SOPClassUID", "Modality", "BodyPartExamined", 
 
 
 def dicom_with_phi(seed: int = 0, **elements: object) -> bytes:
-    """A mammogram whose header has every text element that DICOM knows, at three depths, and private ones."""
+    """Build a mammogram with every text element of the DICOM dictionary, at three depths, and private ones."""
     built = dicom(breast(seed=seed))
     fill_text_elements(built)
     for keyword in ("ViewCodeSequence", "RequestAttributesSequence", "SourceImageSequence", "VOILUTSequence"):
@@ -45,14 +45,14 @@ def dicom_with_phi(seed: int = 0, **elements: object) -> bytes:
 
 
 def fill_text_elements(item: Dataset, step: int = 1) -> None:
-    """Put a secret into every text element that the data set does not need, or into every so many of them."""
+    """Put a marker into every text element that is not required, or into every n-th."""
     for tag, (vr, _, _, _, keyword) in list(DicomDictionary.items())[::step]:
         if vr in _VALUES and keyword not in _TRUE and 0x0008 <= tag >> 16 < 0x7FE0:
             item.add_new(tag, vr, _VALUES[vr])
 
 
 def pictures_with_phi() -> Iterator[tuple[str, bytes]]:
-    """Pictures with secrets in text chunks, EXIF and comments, under a name that is one."""
+    """Build images with markers in text chunks, EXIF, comments and the file name."""
     eight = Image.fromarray((breast(seed=1) >> 8).astype(np.uint8))
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", f"{WORD} {DATE}")
@@ -70,7 +70,7 @@ def pictures_with_phi() -> Iterator[tuple[str, bytes]]:
 
 
 def phi_below(folder: Path) -> list[str]:
-    """Every secret that the bytes, the names or the decoded headers below a folder hold."""
+    """Find markers in file contents, file names and decoded headers below a folder."""
     found = []
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
@@ -83,7 +83,7 @@ def phi_below(folder: Path) -> list[str]:
 
 
 def phi_in(text: bytes) -> list[str]:
-    """The secrets in some bytes, in any case, also as UTF-16 and with a date's parts apart."""
+    """Find markers in bytes, ignoring case, also as UTF-16 and as separate parts of a date."""
     narrow = text.lower().replace(b"\0", b"")
     year, month, day = DATE[:4], DATE[4:6], DATE[6:]
     patterns = [WORD.lower(), f"{year}[-./: ]?{month}[-./: ]?{day}", TIME, re.escape(UID)]

@@ -1,4 +1,4 @@
-"""Run the product in processes of its own, as users do."""
+"""Run the product's commands in separate processes."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""``flask dicom receive`` in a process of its own, and DCMTK's programs as its peers."""
+"""``flask dicom receive`` in a separate process, with DCMTK's programs as peers."""
 
 import contextlib
 import signal
@@ -70,7 +70,7 @@ class Receiver:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["subprocess.Popen[bytes]"]:
-        """Run it; ended in order on leaving."""
+        """Run the receiver; end it regularly on exit."""
         process = self.start()
         try:
             yield process
@@ -92,18 +92,18 @@ class Receiver:
         return self.query("SELECT count(*) FROM deliveries WHERE state = 'sent'")[0][0]
 
     def idle(self) -> bool:
-        """True where nothing lies in the spool."""
+        """Return True if the spool is empty."""
         return not list((self.instance / "spool").glob("*-*"))
 
     def store(
         self, *paths: Path, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()
     ) -> int:
-        """Send files by storescu, RLE as RLE; gives its exit status."""
+        """Send files by storescu, RLE as RLE; return its exit status."""
         command = [tool("storescu"), "-xr", "-aet", title, "-aec", called, *options]
         return self._call([*command, "127.0.0.1", str(self.port), *map(str, paths)])
 
     def echo(self, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()) -> int:
-        """Ask by echoscu whether it is there; gives its exit status."""
+        """Run echoscu and return its exit status."""
         command = [tool("echoscu"), "-aet", title, "-aec", called, *options]
         return self._call([*command, "127.0.0.1", str(self.port)])
 
@@ -128,7 +128,7 @@ def receiver(place: Path, models: Path, **settings: str) -> Receiver:
 
 
 def wait_until(met: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    """Return once a condition is met; fail where it never is."""
+    """Wait for a condition; fail after a timeout."""
     deadline = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < deadline, "It never came so."

@@ -1,4 +1,4 @@
-"""Exams that somebody signed, put into the database as reading them would leave them."""
+"""Signed exams, written directly to the database."""
 
 import uuid
 from collections.abc import Callable

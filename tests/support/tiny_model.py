@@ -1,4 +1,4 @@
-"""A model bundle with a tiny backbone, for tests in which the network is not the point.
+"""A model bundle with a tiny backbone, for tests that do not depend on the network.
 
 It keeps the contract of the demonstration model: standardised images of 224 x 224 pixels become feature maps of
 7 x 7 cells, and these become logits of the five categories. Weights are random and fixed.

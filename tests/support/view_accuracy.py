@@ -18,7 +18,7 @@ SETS = {
 
 
 def main() -> None:
-    """Print a table: images, share that is answered, and how many of the answers are right."""
+    """Print a table: images, share estimated, and share of correct estimates."""
     print("| images | estimated | number | with an estimate | of these correct |\n|---|---|---|---|---|")
     for title, (folder, pattern) in SETS.items():
         judged = list(_judged(DATA / folder, pattern))
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _judged(folder: Path, pattern: str) -> Iterator[tuple[tuple[str | None, ...], tuple[str, ...]]]:
-    """For each image (view, side) as judged and as labelled."""
+    """Return (view, side) as estimated and as labelled for each image."""
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             pixels = decode((folder / pattern.format(**row)).read_bytes()).pixels

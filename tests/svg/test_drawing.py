@@ -1,4 +1,4 @@
-"""Axes, and charts that need no words of their own."""
+"""Axes, line plots and trends."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The seven categories and what is said of them."""
+"""The seven BI-RADS categories, their texts and colours."""
 
 import re
 from pathlib import Path

@@ -15,7 +15,7 @@ from tests.support.factories import make_user, sign_in
 
 @pytest.fixture
 def broken(app: Flask) -> FlaskClient:
-    """A browser of an application with pages that fail."""
+    """Return a client of an application with failing pages."""
 
     @app.get("/fail")
     @app.get("/api/fail")

@@ -1,4 +1,4 @@
-"""Views hang in the order that radiologists are used to."""
+"""Hanging protocol."""
 
 from birads_app.records.schema import Image
 from birads_app.terms.hanging import hanging, light_box

@@ -1,4 +1,4 @@
-"""The lexicon agrees with itself, with the categories, and with the codes that reports are written in."""
+"""Consistency of the lexicon with categories and DICOM codes."""
 
 from pathlib import Path
 

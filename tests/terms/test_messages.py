@@ -1,4 +1,4 @@
-"""Messages are stored as code and values, and shown as text: English to programs, the reader's language on pages."""
+"""Messages: stored as code and values, shown in English to programs and in the reader's language on pages."""
 
 import ast
 import copy

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of training: images, and a tiny model in place of the shipped one."""
+"""Fixtures of training tests: images, and a tiny model instead of the demonstration model."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from training.phantoms.generate import write_set
 
 @pytest.fixture
 def folder(app: Flask, tiny_models: Path) -> Path:
-    """The application's folder of models, with a tiny one, which serves; commands of training are there."""
+    """Return the application's folder of models, a tiny model in service, and register the training commands."""
     return with_model(app, tiny_models)
 
 

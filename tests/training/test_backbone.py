@@ -1,4 +1,4 @@
-"""ResNet50, VGG16 and VGG19 make features alike; weights that are not theirs are refused with a reason."""
+"""Backbones ResNet50, VGG16 and VGG19: frozen features, and refusal of other weights."""
 
 from pathlib import Path
 

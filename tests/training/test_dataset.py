@@ -1,4 +1,4 @@
-"""Folders and file names, as people and collections write them."""
+"""Data sets as folders: categories, patients, tables."""
 
 from pathlib import Path
 

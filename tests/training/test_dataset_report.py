@@ -1,4 +1,4 @@
-"""``flask dataset check``: what is in a set, what is wrong with it, and the exit status."""
+"""``flask dataset check``: content, problems, exit status."""
 
 import json
 import shutil

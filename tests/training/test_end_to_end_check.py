@@ -1,4 +1,4 @@
-"""The proof lays maps back over images, and fails where its figures are missed."""
+"""End-to-end check: location of heat map peaks, thresholds, command."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from training.phantoms.check import CheckResult, overlaps, peak_cell
 
 
 def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -> ImagePrediction:
-    """An answer that points at one place, over the square from (10, 20) with a side of 70 pixels."""
+    """Return a prediction whose heat map has one peak, over the square from (10, 20) with a side of 70 pixels."""
     heat = np.zeros((7, 7), np.float32)
     heat[row, column] = height
     maps = {"3": np.ones((7, 7), np.float32), "5": heat}

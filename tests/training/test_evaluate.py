@@ -1,4 +1,4 @@
-"""Figures agree with scikit-learn's, and intervals count patients."""
+"""Evaluation: figures against scikit-learn, intervals over patients."""
 
 import json
 
@@ -20,7 +20,7 @@ from training.evaluation.reliability import Calibration, calibration
 
 
 def answers(seed: int, count: int = 90, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Logits that lean towards the truth, and the truth."""
+    """Draw labels, and logits in favour of them."""
     rng = np.random.default_rng(seed)
     labels = rng.choice(classes, count, p=[0.5, 0.3, 0.15, 0.05])
     return rng.normal(size=(count, classes)) + 1.5 * np.eye(classes)[labels], labels

@@ -1,4 +1,4 @@
-"""From files to rows: each file is read once, and what is known is neither read nor computed again."""
+"""Feature extraction with its caches."""
 
 import os
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_features_are_extracted_and_cached(
 
 
 def test_pooled_rows_are_computed_from_stored_maps(extracted, tmp_path: Path) -> None:
-    """Whole maps are no use the other way round: pooling cannot be undone."""
+    """Maps cannot be recovered from pooled rows."""
     whole = extracted(tmp_path / "one", CnnLstmHead())
     assert whole.cached == 0 and whole.array.shape == (8, 7 * 7 * 2048)
     derived, fresh = extracted(tmp_path / "one", DenseHead()), extracted(tmp_path / "two", DenseHead())
@@ -68,7 +68,7 @@ def test_an_unchanged_file_is_not_read_again(data, tmp_path, monkeypatch) -> Non
 
 
 def test_a_recently_changed_file_is_read_again(data, tmp_path, monkeypatch) -> None:
-    """Its times may be too coarse to tell the next change."""
+    """Time stamps may be too coarse to show a second change."""
     monkeypatch.setattr(loader, "_SETTLED_S", 1e9)
     first = list(ImageLoader(tmp_path).load(data.examples[:2]))
     read, original = [], Path.read_bytes

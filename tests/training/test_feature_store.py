@@ -1,4 +1,4 @@
-"""Rows on disk: what is kept, what a kill leaves, and two trainings at once."""
+"""Feature store on disk: content, leftovers of a killed process, concurrent writers."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ def digest(number: int) -> bytes:
 
 
 def row(number: int) -> np.ndarray:
-    """A row that tells its number in every place."""
+    """Return a row filled with its number."""
     return np.arange(WIDTH) + np.float16(number % 1500)
 
 
@@ -86,7 +86,7 @@ def test_stored_rows_are_kept_and_duplicates_stored_once(tmp_path: Path) -> None
 
 
 def test_a_row_without_a_digest_is_rewritten(tmp_path: Path) -> None:
-    """As a kill leaves it between the row and the index: half a row, that does not count."""
+    """A process killed between row and index leaves half a row, which is ignored."""
     fill(tmp_path, range(10))
     with (tmp_path / "rows-00000.f16").open("ab") as stream:
         stream.write(b"x" * (WIDTH + 3))
@@ -111,7 +111,7 @@ def held(store: FeatureStore, numbers: range) -> list[int]:
 
 
 def test_concurrent_writers_survive_repeated_kills(tmp_path: Path) -> None:
-    """The one that is killed starts over and over; the other, on some of the same images, finishes."""
+    """One writer is killed and restarted repeatedly; the other, on partly the same images, finishes."""
     other = writer(tmp_path, 500, 900)
     store = FeatureStore(tmp_path, WIDTH, FILE_BYTES)
     for attempt in range(3):

@@ -1,4 +1,4 @@
-"""The backbone learns on with a network head, from a stage on, and goes on where it was stopped."""
+"""Fine-tuning of backbone and head from a stage on, and its resumption."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ CONFIG = TrainConfig("", "", backbone_weights="file", fine_tune="conv5", fine_tu
 
 
 def squares() -> tuple[np.ndarray, np.ndarray]:
-    """Twenty-four pictures, dark, with a bright upper or a bright left half, and which of these they are."""
+    """Return 24 dark images with a bright upper or left half, and their labels."""
     rng, labels = np.random.default_rng(0), np.arange(24) % 3
     pictures = rng.integers(0, 90, (24, SIZE, SIZE)).astype(np.uint8)
     pictures[labels == 1, : SIZE // 2] += 120
@@ -38,7 +38,7 @@ def squares() -> tuple[np.ndarray, np.ndarray]:
 
 
 def start(network: str) -> tuple[object, TrainedNetwork, finetune.FineTuningData]:
-    """A network with random weights and a head that has learned from it for one epoch."""
+    """Return a network with random weights and a head fitted for one epoch."""
     import keras
 
     pictures, labels = squares()

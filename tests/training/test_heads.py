@@ -1,4 +1,4 @@
-"""One contract for every kind of head: it learns, it serves what it learned in a process of its own, it explains."""
+"""Requirements for every head: fit, freeze, both engines, bundle, heat maps, promotion."""
 
 import json
 import os
@@ -52,7 +52,7 @@ json.dump([found, "tensorflow" in sys.modules], sys.stdout)
 
 
 def random_maps(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Maps in which one channel a category is raised at one place, and their labels."""
+    """Draw feature maps with one channel per category raised in one cell, and their labels."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % CLASSES)
     maps = np.abs(rng.normal(0, 0.3, (count, *shape))).astype(np.float32)
@@ -63,7 +63,7 @@ def random_maps(count: int, shape: tuple[int, int, int], seed: int) -> tuple[np.
 def arguments_for(
     kind: str, shape: tuple[int, int, int] = MAP_SHAPE, count: int = 180, **changes: object
 ) -> FitArguments:
-    """Two thirds to learn from, one third to validate."""
+    """Split into two thirds for training and one third for validation."""
     maps, labels = random_maps(count, shape, seed=0)
     rows, kept = head(kind).features(maps), 2 * count // 3
     arguments = FitArguments(
@@ -122,7 +122,7 @@ def phantoms(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Site:
-    """A folder of models with a small shipped backbone: three convolutions with fixed weights."""
+    """Return a folder of models with a small backbone: three convolutions with fixed weights."""
     folder = tmp_path_factory.mktemp("site")
     random, size, widths = np.random.default_rng(0), 64, (3, 8, 16, MAP_SHAPE[2])
     kernels = [
@@ -163,7 +163,7 @@ def site(tmp_path_factory) -> Site:
 
 @pytest.fixture(scope="module")
 def bundle_of(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
-    """By kind of head: the bundle that the recipe wrote, and what the head itself says about all images."""
+    """Train a bundle with each head; return it with the head's own logits of all images."""
     found = {}
     for kind in HEADS:
         config = TrainConfig(
@@ -188,7 +188,7 @@ def bundle_of(site: Site, phantoms: Path) -> dict[str, tuple[Path, np.ndarray]]:
 
 
 def _recorded(patch: pytest.MonkeyPatch, kind: str) -> list[TrainedHead]:
-    """Record every head of this kind that is fitted from now on."""
+    """Record every head of this kind fitted from now on."""
     learned: list[TrainedHead] = []
     fit: Callable[..., TrainedHead] = HEADS[kind].fit  # type: ignore[attr-defined]
 
@@ -202,7 +202,7 @@ def _recorded(patch: pytest.MonkeyPatch, kind: str) -> list[TrainedHead]:
 
 @pytest.fixture(scope="module")
 def served(bundle_of, phantoms: Path) -> dict[str, Any]:
-    """By kind of head: the answers of a fresh process, which has the bundles alone and no TensorFlow."""
+    """Return each head's logits from a new process with the bundles only and without TensorFlow."""
     found = dataset.read(phantoms, ("1", "3", "5")).dataset
     asked = json.dumps(
         [{k: str(path) for k, (path, _) in bundle_of.items()}, [str(one.path) for one in found.examples]]
@@ -217,7 +217,7 @@ def served(bundle_of, phantoms: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", list(HEADS))
 def test_a_new_process_gives_the_same_logits(kind: str, bundle_of, served) -> None:
-    """As near as half precision allows, through which rows pass in training on their way into the cache."""
+    """Compare within half precision, in which training caches rows."""
     expected = bundle_of[kind][1]
     given = np.array([list(probabilities.values()) for probabilities, _ in served[kind]])
     assert [*served[kind][0][0]] == ["1", "3", "5"]

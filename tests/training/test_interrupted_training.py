@@ -1,4 +1,4 @@
-"""``flask train``, killed at any moment, goes on with ``--resume`` and ends with the model it would have made."""
+"""``flask train --resume`` after kills at any moment gives the same model."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def command(phantoms: Path, name: str) -> list[str]:
 
 
 def killed_while_importing(place: Path, arguments: list[str], seconds: float) -> bool:
-    """A process of its own, killed; True where it was still running."""
+    """Run a process and kill it; return True if it was still running."""
     process = subprocess.Popen(
         [sys.executable, "-m", "flask", *arguments],
         cwd=ROOT,
@@ -62,7 +62,7 @@ def killed_while_importing(place: Path, arguments: list[str], seconds: float) ->
 
 
 def killed(commands: CommandServer, arguments: list[str], seconds: float, after: Path | None = None) -> bool:
-    """A forked process, killed so long after its start, or after a file is there; True where it still ran."""
+    """Kill a forked process after a time or once a file exists; return True if it was still running."""
     child = commands.start(*arguments)
     while after and not after.exists() and not commands.ended(0.01):
         pass

@@ -1,4 +1,4 @@
-"""On phantoms: heads read patients they never saw, nothing is read where nothing can be learned, and what leaks does.
+"""Leakage on phantoms: unseen patients, permuted labels, and SMOTE before the split.
 
 One set of 300 patients passes the shipped backbone once, for all tests: a third of the patients is held out,
 200 are learned from.
@@ -29,14 +29,14 @@ THINNED = {"1": 160, "2": 80, "3": 60, "4": 40, "5": 30}
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> TrainConfig:
-    """A third of 300 patients for the test; what phantoms have to teach is learned in a few epochs."""
+    """Configuration: a third of 300 patients for the test, few epochs."""
     data = write_set(tmp_path_factory.mktemp("data") / "phantoms", 300, seed=1).parent
     return TrainConfig(data=str(data), name="none", test_share=1 / 3, epochs=6)
 
 
 @pytest.fixture(scope="module")
 def read(config: TrainConfig, models: Path, tmp_path_factory) -> Callable[[str], Features]:
-    """Gives the rows of all phantoms as a kind of head wants them; each image passes the backbone once."""
+    """Return a function from a head to the feature rows of all phantoms; each image passes the backbone once."""
     site = Site(models=models, cache=tmp_path_factory.mktemp("cache"))
     found = train.find(config, print).dataset
     source = train.open_backbone(config, site)
@@ -52,7 +52,7 @@ def measured(config: TrainConfig, features: Features) -> Evaluation:
 
 
 def with_random_labels(features: Features, seed: int, kept: dict[str, int] | None = None) -> Features:
-    """Give the images, or some of each category, labels at random, image by image."""
+    """Assign random labels to the images, or to some of each category."""
     random = np.random.default_rng(seed)
     categories = np.array([example.category for example in features.dataset.examples])
     chosen = [
@@ -69,7 +69,7 @@ def with_random_labels(features: Features, seed: int, kept: dict[str, int] | Non
 
 
 def is_chance(figure: Interval, chance: float) -> bool:
-    """True if chance lies within about four standard errors of the metric: no seed fails for bad luck."""
+    """Return True if chance lies within about four standard errors of the metric."""
     return abs(figure.value - chance) < figure.high - figure.low
 
 
@@ -93,7 +93,7 @@ def test_permuted_labels_give_chance_performance(kind: str, config: TrainConfig,
 def test_smote_before_a_split_by_image_scores_high_on_permuted_labels(
     kind: str, config: TrainConfig, read
 ) -> None:
-    """No image says anything about its label, so every bit above chance is the leak's."""
+    """The labels are random, so that performance above chance is due to the leak."""
     features = with_random_labels(read(kind), seed=3, kept=THINNED)
     config = replace(config, head=kind, epochs=100)  # what leaks is learned by heart, which takes longer
     rows = {row.title: row for row in compare(config, head(kind), features, print)}

@@ -1,4 +1,4 @@
-"""The ordinal loss minds how far an answer lies from the truth."""
+"""Ordinal loss."""
 
 import numpy as np
 import pytest

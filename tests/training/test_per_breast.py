@@ -1,4 +1,4 @@
-"""A rule for a breast's views: chosen by validation patients, measured beside single views."""
+"""Pooling of a breast's views: choice on validation patients, evaluation."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Phantoms: what they show, that a seed fixes them, and how a set is written."""
+"""Phantoms: image content, reproducibility, written sets."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Protocols: who stands on both sides, what leaks, and what may serve."""
+"""Protocols: splits, leaks, promotion."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ CONFIG = TrainConfig(data="data", name="m", replicates=50)
 
 
 def nothing_to_learn(patients: int = 60, each: int = 3, width: int = 24) -> Features:
-    """Random rows: those of one patient resemble each other, and no category resembles itself."""
+    """Draw random rows that are similar within a patient and unrelated to the category."""
     rng = np.random.default_rng(1)
     own = np.repeat(rng.normal(size=(patients, width)), each, axis=0)
     rows = (own + 0.3 * rng.normal(size=own.shape)).astype(np.float32)
@@ -110,7 +110,7 @@ def test_only_the_leak_free_protocol_may_be_promoted() -> None:
 
 
 def test_a_leaking_protocol_scores_high_on_permuted_labels() -> None:
-    """With nothing to learn, the honest figure is chance, and the paper's module 1 looks like knowledge."""
+    """With random labels the leak-free figure is at chance, and that of the paper's module 1 far above."""
     features = nothing_to_learn()
     f1 = {}
     for resampling, split in (("smote-all", "image"), ("smote-train", "patient")):

@@ -1,4 +1,4 @@
-"""``report.html``, the card and ``evaluation.json`` of one training say the same, and all that was asked."""
+"""``report.html``, model card and ``evaluation.json`` of a training."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def site(tiny_models: Path, tmp_path_factory) -> Site:
 
 @pytest.fixture(scope="module")
 def trained(site: Site, phantoms: Path) -> FinishedTraining:
-    """One training with everything."""
+    """Run one training with all options."""
     config = TrainConfig(data=str(phantoms), name="whole", epochs=2, test_share=0.3, replicates=300)
     return train.train(config, site, lambda line: None)
 

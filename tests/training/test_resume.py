@@ -1,4 +1,4 @@
-"""A training that was stopped goes on as if nothing had been, and says why where it cannot."""
+"""Resuming of interrupted trainings."""
 
 import json
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_only_a_valid_checkpoint_of_the_same_run_is_resumed(content: str, tmp_pa
 
 @pytest.fixture
 def phantoms(once: MakeOnce) -> Path:
-    """Twelve patients: enough of category 3 for each fold."""
+    """Return a set of twelve patients, with enough images of category 3 for each fold."""
     return (
         once("phantoms-12", lambda folder: write_set(folder / "phantoms", 12, seed=5, size=256)) / "phantoms"
     )
@@ -77,7 +77,7 @@ def flask(runner: FlaskCliRunner, folder: Path):
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
-    """Interrupt the epoch that is the so-many-th of all."""
+    """Interrupt epoch ``call`` of the run, counted from 0."""
     real, calls = fit._epoch, iter(range(1000))
 
     def epoch(*arguments: object) -> tuple[float, float]:

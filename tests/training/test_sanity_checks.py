@@ -1,4 +1,4 @@
-"""Traps catch file geometry that tells the categories, and truth that leaks past shuffled labels."""
+"""Sanity checks: metadata baseline and label permutation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def split_by_patient(
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Callable[[bool], list[Example]]:
-    """Writes 60 pictures of 30 patients; those of category 2 lie in a wider black frame, or not."""
+    """Write 60 images of 30 patients, optionally with a wider black frame in category 2."""
     folder = tmp_path_factory.mktemp("files")
 
     def write(telling: bool) -> list[Example]:
@@ -44,7 +44,7 @@ def files(tmp_path_factory) -> Callable[[bool], list[Example]]:
 
 
 def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.MetadataBaseline:
-    """The trap for a model that is right so often."""
+    """Run the metadata baseline for a model with this accuracy."""
     labels = np.array(["12".index(example.category) for example in examples])
     dataset = split_by_patient(labels, np.array([example.patient for example in examples]))
     truth = labels[dataset.final.test]
@@ -81,7 +81,7 @@ def test_metadata_is_read_once(files, tmp_path, monkeypatch) -> None:
 
 
 def blobs(seed: int) -> tuple[np.ndarray, SplitDataset]:
-    """Patients whose rows part the categories perfectly, each with images of both, in the order of categories."""
+    """Build perfectly separable rows of patients with images of both categories, ordered by category."""
     rng = np.random.default_rng(seed)
     patients = np.repeat([f"P{number:03d}" for number in range(60)], 4)
     labels = np.tile([0, 0, 1, 1], 60)

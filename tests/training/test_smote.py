@@ -97,7 +97,7 @@ def test_a_category_without_neighbours_is_refused(count: int) -> None:
 
 
 class Recorder:
-    """A head that keeps the arguments it was given."""
+    """Head that records its arguments."""
 
     def __init__(self) -> None:
         self.calls: list[FitArguments] = []
@@ -111,7 +111,7 @@ class Recorder:
 
 
 def test_validation_and_test_sets_are_not_resampled(tmp_path) -> None:
-    """Each row carries its own number, so what the head is given can be traced back to images."""
+    """Each row contains its number, so that the head's arguments can be traced to images."""
     count = 120
     examples = tuple(
         Example(tmp_path / f"{n}.png", "1" if n % 5 else "4", f"P{n // 3}", known=True) for n in range(count)

@@ -1,4 +1,4 @@
-"""No patient on two sides, and every category on each where there are patients enough."""
+"""Split by patient with stratified categories."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from training.errors import DatasetError
 
 
 def cohort(patients: int, shares: list[float], seed: int) -> tuple[list[str], np.ndarray]:
-    """One to six images a patient, each of a category drawn by its share."""
+    """Draw one to six images per patient with random categories."""
     rng = np.random.default_rng(seed)
     ids = [f"P{patient}" for patient in range(patients) for _ in range(rng.integers(1, 7))]
     return ids, rng.choice(len(shares), len(ids), p=shares)

@@ -39,7 +39,7 @@ def judged(score: Score, rows: np.ndarray) -> np.ndarray:
 
 
 def filled(probabilities: np.ndarray) -> np.ndarray:
-    """With a column of nothing for the category that no row has."""
+    """Scores, with an empty column for an absent category."""
     return np.insert(probabilities, 1, 0.0, axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Model cards are rendered again from stored figures, by the code that wrote them after training."""
+"""Rendering of model cards from stored figures."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from training.presets import stored_card
 
 @pytest.fixture
 def shipped(models: Path, tmp_path: Path) -> Path:
-    """A copy of the shipped bundle."""
+    """Return a copy of the demonstration bundle."""
     return shutil.copytree(models / "birads-demo", tmp_path / "birads-demo")
 
 

@@ -1,4 +1,4 @@
-"""``flask train`` from a folder of images to a model that answers, and what stops it."""
+"""``flask train``: from a folder of images to a bundle, and errors."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from training.pipeline.name_lock import hold_name
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory) -> Path:
-    """One cache for all tests, so that each image passes the backbone once."""
+    """Return a cache common to all tests, so that each image passes the backbone once."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -232,7 +232,7 @@ def cached(output: str) -> int:
 
 
 def test_a_full_disk_is_a_one_line_error_and_the_next_run_continues(train, copies, cache) -> None:
-    """The second batch of sixteen rows of 8 kB does not fit."""
+    """The second batch of sixteen rows of 8 kB exceeds the limit of the file size."""
     shutil.rmtree(cache / "features", ignore_errors=True)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
@@ -246,7 +246,7 @@ def test_a_full_disk_is_a_one_line_error_and_the_next_run_continues(train, copie
 
 @pytest.fixture
 def small_disk(cache, tmp_path):
-    """A disk of 300 kB in the place of the cache, and how to make it larger."""
+    """Mount a disk of 300 kB as the cache; yield it with a function that enlarges it."""
 
     def mount(*options: str) -> bool:
         command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(disk)]

@@ -13,7 +13,7 @@ from tests.support.factories import make_user, sign_in
 
 
 def addresses(app: Flask, method: str) -> list[str]:
-    """Every address of the administration that takes this method, with parts that need not exist."""
+    """List every address of the administration that accepts this method."""
     parts = {"user_id": 1, "token_id": 1, "name": "birads-demo", "training_id": "none"}
 
     def filled(rule: Rule) -> str:
@@ -38,7 +38,7 @@ def session(app: Flask, client: FlaskClient):
 
 @pytest.fixture
 def folder(folder: Path) -> Path:
-    """The shipped model, which does not serve: that would take time for nothing."""
+    """Return the folder of models with none in service, because loading one would take time."""
     (folder / "CURRENT").unlink()
     return folder
 

@@ -1,4 +1,4 @@
-"""Accounts and tokens: what an administrator changes about others, and everybody about themselves."""
+"""Accounts and tokens, by administrators and by their owners."""
 
 from datetime import timedelta
 

@@ -23,7 +23,7 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def auditor(app: Flask, client: FlaskClient) -> FlaskClient:
-    """Signed in, over a list with 130 more entries, an hour apart."""
+    """Sign in, with 130 more entries in the log, one hour apart."""
     make_user(app, "otto", Role.AUDITOR)
     with app.app_context(), writing() as current:
         for number in range(130):
@@ -86,7 +86,7 @@ def test_actions_are_shown_in_german(auditor: FlaskClient) -> None:
 
 
 def test_every_recorded_action_is_translatable() -> None:
-    """The action is the argument after the account's name, or after the session and the name."""
+    """Find the action: the argument after the account's name, or after session and name."""
     positions = {"log": 1, "add": 2, "_changing": 2, "_audited": 1}
     found = set()
     for path in (ROOT / "birads_app").rglob("*.py"):

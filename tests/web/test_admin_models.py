@@ -1,4 +1,4 @@
-"""Models in the browser: figures side by side, cards, reports, and which of them serves."""
+"""Models in the browser: comparison, cards, reports, promotion."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("serving_app")
 
 @pytest.fixture
 def second(folder: Path) -> Path:
-    """Another model, which may only be compared with, and has a report."""
+    """Install a second model that must not be promoted and has a report."""
     shipped = bundles.load(folder / "birads-demo")
     record = json.loads((shipped.path / bundles.EVALUATION).read_text())["CDD-CESM"]
     figures = {"figures": record["figures"], "after": record["after"], "images": 4, "patients": 2}

@@ -1,4 +1,4 @@
-"""The assessment on an exam's page, and its reports, by the way that browsers go."""
+"""Assessment form of the exam page, and reports."""
 
 import io
 import json
@@ -27,7 +27,7 @@ TEXT = "Seen on both views <b>&</b> Größe, ελληνικά, кириллиц�
 
 
 def upload(client: FlaskClient, *seeds: int) -> str:
-    """Take in an exam with a view of the right and one of the left breast; gives its address."""
+    """Store an exam with one view of each breast, and return its address."""
     files = []
     for side, seed in zip("RL", seeds, strict=False):
         made = dicom(breast(320, 256, seed))
@@ -52,7 +52,7 @@ def send(client: FlaskClient, url: str, **fields: object) -> TestResponse:
 
 
 def full(app: Flask, url: str) -> dict[str, object]:
-    """A form with everything in it."""
+    """Return a completely filled form."""
     (image, _) = found(app, url).images
     finding = {
         "kind": "mass", "shape": "irregular", "margin": "spiculated", "associated": ["skin-retraction"], "side": "R",
@@ -74,7 +74,7 @@ def test_signing_opens_the_next_exam_and_finally_the_worklist(reader: FlaskClien
 
 
 def test_prefetching_consumes_no_flash_message(reader: FlaskClient, url: str) -> None:
-    """The next exam's images are loaded early, by a page whose form may be sent at that moment."""
+    """A page prefetches the next exam's images while its form may be submitted."""
     other = upload(reader, 3, 4)
     prefetch = re.search(r'rel="next"[^>]* data-prefetch="([^"]+)"', reader.get(url).text)[1]
     assert prefetch.startswith(other)
@@ -263,7 +263,7 @@ def test_dicom_objects_are_english_whoever_downloads_them(
 
 
 def texts_of_objects(zipped: bytes) -> list[str]:
-    """All texts and meanings of codes in the objects of a ZIP, in their order."""
+    """List all texts and code meanings in the objects of a ZIP archive."""
     found: list[str] = []
     with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
         for name in sorted(archive.namelist()):

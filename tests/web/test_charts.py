@@ -161,5 +161,5 @@ def test_views_are_labelled_in_hanging_order():
 
 
 def german(app):
-    """A request of a German browser."""
+    """Return a request context of a German browser."""
     return app.test_request_context(headers={"Accept-Language": "de"})

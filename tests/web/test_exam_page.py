@@ -1,4 +1,4 @@
-"""The page of an exam, its images, the list, and deleting."""
+"""Exam page, image files, worklist entry, deletion."""
 
 import html
 import io

@@ -1,4 +1,4 @@
-"""Headers that protect every answer."""
+"""Security headers."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""Signing in and out, and what guards it."""
+"""Sign-in, sign-out and their protection."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""First start: whoever reads the console creates the administrator, once."""
+"""Set-up of the administrator with the token from the console."""
 
 import re
 

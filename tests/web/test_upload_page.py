@@ -1,4 +1,4 @@
-"""Uploading on the page: what is taken in, and how a refusal is told."""
+"""Upload page: accepted files and refusals."""
 
 import io
 import re
