@@ -107,7 +107,7 @@ def decode(data: bytes) -> str:
 
 
 def _utf_16_order(data: bytes) -> str | None:
-    """Byte order of UTF-16 without a mark, told by the zero bytes of its Latin letters; None for other encodings."""
+    """Detect the byte order of UTF-16 without a mark by the zero bytes of Latin letters; None for other encodings."""
     start = data[:200]
     even, odd = start[::2].count(0), start[1::2].count(0)
     if len(start) < 4 or not even + odd:
@@ -119,7 +119,7 @@ def _utf_16_order(data: bytes) -> str | None:
 
 
 def _header(text: str, columns: Columns, delimiters: str) -> tuple[list[str], str]:
-    """Header cells and delimiter: the one that gives the most known columns, then the most cells."""
+    """Return header cells and delimiter: the one that gives the most known columns, then the most cells."""
     best: tuple[tuple[int, int], list[str], str] | None = None
     known = {spelling for spellings in columns.values() for spelling in spellings}
     for delimiter in delimiters:
@@ -144,7 +144,7 @@ def _cells(text: str, delimiter: str, first_line: int) -> Iterator[tuple[int, li
 
 
 def _named(header: list[str], columns: Columns) -> dict[str, int]:
-    """Index of each column, by its name."""
+    """Return the index of each column, by its name."""
     places: dict[str, list[int]] = {}
     for at, cell in enumerate(header):
         places.setdefault(plain(cell), []).append(at)

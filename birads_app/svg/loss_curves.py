@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 10, 30
 _TICKS = 4
 
-# Training and validation loss of each epoch; None where there is none.
+# Training and validation loss of each epoch; None if it was not computed.
 LossCurve = Sequence[Sequence[float | None]]
 
 
