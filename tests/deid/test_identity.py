@@ -30,7 +30,7 @@ def file_with(name: bytes, declared: str | None, study: bytes = b"") -> bytes:
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_a_name_is_read_as_it_is_encoded(declared: str | None, encoding: str) -> None:
     data = file_with(NAME.encode(encoding), declared, "Früherkennung, Größe".encode(encoding))
-    found = read_identity(parser.read(data).dataset)
+    found = read_identity(parser.parse(data).dataset)
     assert (found.patient_name, found.study_description) == (NAME, "Früherkennung, Größe")
 
 
@@ -47,12 +47,14 @@ def test_a_name_is_read_as_it_is_encoded(declared: str | None, encoding: str) ->
     ],
 )
 def test_declared_character_sets_count(name: str, encoding: str, declared: str | None) -> None:
-    assert read_identity(parser.read(file_with(name.encode(encoding), declared)).dataset).patient_name == name
+    assert (
+        read_identity(parser.parse(file_with(name.encode(encoding), declared)).dataset).patient_name == name
+    )
 
 
 def test_one_patient_is_the_same_in_both_encodings() -> None:
     utf_8, latin_1 = (
-        read_identity(parser.read(file_with(NAME.encode(encoding), None)).dataset)
+        read_identity(parser.parse(file_with(NAME.encode(encoding), None)).dataset)
         for encoding in ("utf-8", "cp1252")
     )
     assert patient_key(utf_8) == patient_key(latin_1)

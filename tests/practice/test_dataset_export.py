@@ -51,10 +51,10 @@ def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool
         )
         draft = files.open_draft()
         for number, data in enumerate(sent):
-            given = prepare.prepare(data, "", pseudonyms) if anonymous else prepare.with_identity(data, "")
+            given = prepare.prepare(data, "", pseudonyms if anonymous else None)
             image = an_image(number, given)
             exam.images.append(image)
-            files.write_image(draft, image, given.data, given.mammogram, {})
+            files.write_image(draft, image, given.chunks, given.mammogram, {})
             if given.identity:
                 exam.pseudonym = pseudonyms.patient(given.identity)
         return exams.store(exam, draft, user).id
