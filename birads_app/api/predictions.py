@@ -8,8 +8,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from birads_app.api.authentication import bp
 from birads_app.api.description import describe
-from birads_app.intake.ingest import base_name, check_count, ingest_studies
-from birads_app.intake.study_grouping import from_stream
+from birads_app.api.multipart import files_of
+from birads_app.intake.ingest import ingest_studies
 from birads_app.records import assessments, exams
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.categories import DISCLAIMER
@@ -23,10 +23,7 @@ def create() -> ResponseReturnValue:
     """
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the images as multipart/form-data, each as a part named `file`.")
-    parts = request.files.getlist("file")
-    check_count(len(parts))
-    uploads = [from_stream(base_name(part.filename or ""), part.stream) for part in parts]
-    stored = ingest_studies(uploads, g.api_user)
+    stored = ingest_studies(files_of(request), g.api_user)
     if len(stored) > 1:
         return jsonify(exams=[_to_json(exam) for exam in stored]), 201
     location = url_for("api.show", exam_id=stored[0].id)

@@ -21,7 +21,6 @@ from birads_app.imaging.decode import (
     Mammogram,
     damage_named,
     dicom_mammogram,
-    format_of,
     picture_mammogram,
     present,
 )
@@ -29,6 +28,7 @@ from birads_app.imaging.dicom import parser, part10, pixel_data
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, frame_count, read_pixels
+from birads_app.imaging.source_file import SourceFile
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import UnreadableImage
 from birads_app.terms.messages import msg
@@ -58,14 +58,11 @@ class PreparedFile:
         return b"".join(self.chunks)
 
 
-def prepare(
-    data: bytes, name: str, pseudonyms: Pseudonyms | None, allowed: Tomosynthesis = "mip"
-) -> PreparedFile:
+def prepare(file: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthesis = "mip") -> PreparedFile:
     """Read a file and prepare it for storage.
 
     Parameters
     ----------
-    name : the user's name for it, as in :func:`birads_app.imaging.decode.decode`
     pseudonyms : of the site; None to store the file as received
 
     Raises
@@ -74,15 +71,15 @@ def prepare(
         As :func:`birads_app.imaging.decode.decode`.
     """
     with damage_named():
-        source = format_of(data, name)
-        if source == "DICOM":
-            return _dicom(data, name, pseudonyms, allowed)
-        mammogram = picture_mammogram(raster.read(data, source), source, name)
-        return PreparedFile((data,), mammogram) if pseudonyms is None else _grey_png(mammogram)
+        if file.format == "DICOM":
+            return _dicom(file, pseudonyms, allowed)
+        picture = raster.read(file.data, file.format)
+        mammogram = picture_mammogram(picture, file.format, file.name)
+        return PreparedFile((file.data,), mammogram) if pseudonyms is None else _grey_png(mammogram)
 
 
-def _dicom(data: bytes, name: str, pseudonyms: Pseudonyms | None, allowed: Tomosynthesis) -> PreparedFile:
-    file = parser.parse(data)
+def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthesis) -> PreparedFile:
+    file = sent.dicom
     parser.require_image(file)
     clean = None if pseudonyms is None else deidentify(file, pseudonyms)
     raw, notes = read_pixels(file, allowed)
@@ -90,7 +87,7 @@ def _dicom(data: bytes, name: str, pseudonyms: Pseudonyms | None, allowed: Tomos
     marks = burned_in.find(shown) if clean is not None and _may_have_marks(file.dataset) else None
     chunks: Chunks
     if clean is None:
-        chunks = (data,)
+        chunks = (sent.data,)
     elif marks is None:
         chunks = with_frames_of(file, clean.header)
     elif frame_count(file.dataset) > 1:
@@ -102,7 +99,7 @@ def _dicom(data: bytes, name: str, pseudonyms: Pseudonyms | None, allowed: Tomos
         chunks = part10.encode_pixels(clean.header, file.pixels.syntax, raw)
     if marks is not None:
         shown, of_presentation = present(file, raw)
-    mammogram = dicom_mammogram(file, shown, notes + of_presentation, name)
+    mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
     if clean is None:
         header = file.dataset
         return PreparedFile(chunks, mammogram, header, read_identity(header), read_instance(header))

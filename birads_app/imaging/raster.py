@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import cv2
@@ -76,15 +78,28 @@ def read(data: bytes, source: str) -> Picture:
     ImageTooLarge
         More pixels than the limit.
     """
+    with _opened(data, source) as (image, notes):
+        if source == "TIFF":
+            _check_planes(image)
+        image.load()
+        picture = _deep_colour(data, image) if _is_deep_colour(data, image) else _grey(image)
+        return replace(picture, notes=(*notes, *picture.notes))
+
+
+def declared_pixels(data: bytes, source: str) -> int:
+    """Return width times height by the header; raises UnreadableImage or ImageTooLarge."""
+    with _opened(data, source) as (image, _):
+        return image.width * image.height
+
+
+@contextmanager
+def _opened(data: bytes, source: str) -> Iterator[tuple[Image.Image, tuple[Message, ...]]]:
+    """Open a picture whose size is within the limit, with notes about it; convert Pillow's errors."""
     try:
         with Image.open(io.BytesIO(data), formats=(_PILLOW_NAMES.get(source, source),)) as image:
             notes = _choose_page(image) if source == "TIFF" else ()
             check_size(image.width, image.height)
-            if source == "TIFF":
-                _check_planes(image)
-            image.load()
-            picture = _deep_colour(data, image) if _is_deep_colour(data, image) else _grey(image)
-            return replace(picture, notes=(*notes, *picture.notes))
+            yield image, notes
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(
             msg(

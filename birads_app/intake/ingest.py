@@ -6,31 +6,27 @@ separately and encrypted.
 
 import unicodedata
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
 from flask import current_app
 
 from birads_app.deid.identity import merge
-from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom import parser
-from birads_app.imaging.limits import ONE_PICTURE_AT_A_TIME
-from birads_app.imaging.segmentation import breast_mask
+from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import completeness, study_grouping
-from birads_app.intake.study_grouping import Upload
-from birads_app.model import occlusion
-from birads_app.model.predictor import ImagePrediction, Predictor
+from birads_app.intake.image_reading import ImageReader, ReadImage
+from birads_app.model.predictor import Predictor
 from birads_app.records import audit_log, exams, files, identities, refused_files
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import Message, join, msg
-from birads_app.terms.views import ViewRole
 
 _FILENAME_MAX = 200
 _FAILURE_MAX = 500
@@ -73,7 +69,7 @@ class IntakeRefused(BiradsError):
 
 
 def ingest_exam(
-    uploads: Iterable[tuple[str, bytes]],
+    sent: Iterable[SourceFile],
     user: User,
     *,
     exam_id: str | None = None,
@@ -84,8 +80,8 @@ def ingest_exam(
 
     Parameters
     ----------
-    uploads : names and contents in the order of the exam's images, best lazily, because each content is released
-        before the next is read. Their number should have passed :func:`check_count`.
+    sent : in the order of the exam's images, best lazily, because each content is released after it is read. Their
+        number should have passed :func:`check_count`.
     user : uploader of the exam
     exam_id : id of the exam, so that a repeat after a crash creates no second one
     partial : leave out unusable files instead of refusing all, and say so in the exam; names must be neutral, and
@@ -99,26 +95,42 @@ def ingest_exam(
     NoModel, BundleError
         There is no model.
     """
-    draft = files.open_draft()
-    try:
-        exam, problems = _predict_exam(uploads, user, draft, exam_id, partial)
+    with _reader() as reader:
+        images, problems = _read(sent, reader, user)
+        exam, unfit = _exam(images, reader.predictor, user, exam_id)
+        problems += unfit
         if not (partial and exam.images):
             if problems:
                 raise IntakeRefused(problems)
             check_count(len(exam.images))
         completeness.describe(exam, [(problem.filename, problem.message) for problem in problems], reasons)
-        return _store(exam, draft, user)
-    finally:
-        files.discard(draft)
+        return _store(exam, reader.draft, user)
 
 
 def _store(exam: Exam, draft: Path, user: User) -> Exam:
-    """Store an exam; the images of the returned one know their names as sent."""
+    """Store an exam with its images' files; the images of the returned one know their names as sent."""
     sent_names = {image.id: image.sent_name for image in exam.images}
-    stored = exams.store(exam, draft, user)
+    part = files.part_of(draft, sent_names)
+    try:
+        stored = exams.store(exam, part, user)
+    finally:
+        files.discard(part)
     for image in stored.images:
         image.sent_name = sent_names.get(image.id, "")
     return stored
+
+
+@contextmanager
+def _reader() -> Iterator[ImageReader]:
+    """Yield the reader of an upload; its draft is removed afterwards."""
+    settings = current_app.extensions["birads_settings"]
+    predictor: Predictor = current_app.extensions["birads_models"].get()
+    draft = files.open_draft()
+    try:
+        pseudonyms = _pseudonyms() if settings.deidentify else None
+        yield ImageReader(predictor, draft, pseudonyms, settings.tomosynthesis)
+    finally:
+        files.discard(draft)
 
 
 def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
@@ -156,7 +168,7 @@ def _in_short(messages: Iterable[str]) -> Message:
     return join(kept)
 
 
-def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
+def ingest_studies(sent: Iterable[SourceFile], user: User) -> list[Exam]:
     """Read, predict and store files of one or several exams, including archives: all exams, or none.
 
     Raises
@@ -165,45 +177,67 @@ def ingest_studies(uploads: Iterable[Upload], user: User) -> list[Exam]:
         As :func:`ingest_exam`.
     """
     limit = current_app.extensions["birads_settings"].max_files
-    try:
-        found = study_grouping.unpack(uploads, limit)
-        check_count(len(found))
-        groups = study_grouping.by_study(found)
-    except InputError as error:
-        refused_files.count(user.name, error)
-        raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
-    drafts = [files.open_draft() for _ in groups]
-    taken: list[Exam] = []
-    try:
-        predicted = [
-            _predict_exam(((upload.name, upload.read()) for upload in group), user, draft)
-            for group, draft in zip(groups, drafts, strict=True)
-        ]
-        if problems := [problem for _, found_problems in predicted for problem in found_problems]:
+    arriving = iter(sent)
+    first = list(islice(arriving, 1))
+    check_count(len(first))  # before the model is asked for
+    files_sent = study_grouping.unpacked(chain(first, arriving), limit)
+    with _reader() as reader:
+        try:
+            images, problems = _read(_counted(files_sent, limit), reader, user)
+        except InputError as error:
+            refused_files.count(user.name, error)
+            raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
+        drafted = [_exam(group, reader.predictor, user) for group in study_grouping.by_study(images)]
+        problems += [problem for _, unfit in drafted for problem in unfit]
+        if problems:
             raise IntakeRefused(problems)
-        for exam, _ in predicted:
+        for exam, _ in drafted:
             completeness.describe(exam, (), ())
-        for (exam, _), draft in zip(predicted, drafts, strict=True):
-            taken.append(_store(exam, draft, user))
+        taken: list[Exam] = []
+        try:
+            for exam, _ in drafted:
+                taken.append(_store(exam, reader.draft, user))
+        except BaseException:
+            for exam in taken:
+                exams.delete(exam, user)
+            raise
         return taken
-    except BaseException:
-        for exam in taken:
-            exams.delete(exam, user)
-        raise
-    finally:
-        for draft in drafts:
-            files.discard(draft)
 
 
-def _predict_exam(
-    uploads: Iterable[tuple[str, bytes]],
-    user: User,
-    draft: Path,
-    exam_id: str | None = None,
-    partial: bool = False,
+def _counted(sent: Iterable[SourceFile], limit: int) -> Iterator[SourceFile]:
+    """Yield files; raise NoFiles, or TooManyFiles once all are counted if there are more than the limit."""
+    count = 0
+    for file in sent:
+        count += 1
+        if count <= limit:
+            yield file
+    if problem := _unfit_count(count, limit):
+        raise problem
+
+
+def _read(
+    sent: Iterable[SourceFile], reader: ImageReader, user: User
+) -> tuple[list[ReadImage], list[FileProblem]]:
+    """Read files; return the images, and the problems of unusable files."""
+    images: list[ReadImage] = []
+    problems: list[FileProblem] = []
+    for found in reader.read_all(sent):
+        if isinstance(found, ReadImage):
+            images.append(found)
+        else:
+            refused_files.count(user.name, found.error)
+            problems.append(_problem(found.name, found.error))
+    return images, problems
+
+
+def _problem(name: str, error: InputError) -> FileProblem:
+    return FileProblem(base_name(name), error.message, type(error))
+
+
+def _exam(
+    images: Sequence[ReadImage], predictor: Predictor, user: User, exam_id: str | None = None
 ) -> tuple[Exam, list[FileProblem]]:
-    """Predict the files; return the exam, which is not stored yet, and the problems of unusable files."""
-    predictor: Predictor = current_app.extensions["birads_models"].get()
+    """Make the exam of some images, not stored yet; return it, and the problems of images of another patient."""
     exam = Exam(
         id=exam_id or uuid.uuid4().hex,
         uploader_id=user.id,
@@ -211,21 +245,33 @@ def _predict_exam(
         demonstration=predictor.bundle.demonstration,
         pooling=predictor.bundle.pooling,
     )
-    return exam, _read_all(uploads, exam, user, draft, predictor, partial)
+    problems: list[FileProblem] = []
+    identity: Identity | None = None
+    for image in images:
+        try:
+            identity = identity if image.identity is None else merge(identity, image.identity)
+        except InputError as error:
+            refused_files.count(user.name, error)
+            problems.append(_problem(image.name, error))
+            continue
+        _add_image(exam, image)
+        if identity is not None and image.instance is not None:
+            identity = replace(identity, instances={**identity.instances, image.id: image.instance})
+    if identity is not None:
+        _attach_identity(exam, identity)
+    return exam, problems
 
 
 def check_count(count: int) -> None:
     """Raise IntakeRefused if an upload has no file or more than BIRADS_MAX_FILES."""
-    limit = current_app.extensions["birads_settings"].max_files
+    if problem := _unfit_count(count, current_app.extensions["birads_settings"].max_files):
+        raise IntakeRefused([FileProblem("", problem.message, type(problem))])
+
+
+def _unfit_count(count: int, limit: int) -> InputError | None:
     if count == 0:
-        raise IntakeRefused([FileProblem("", msg("no-files"), NoFiles)])
-    if count > limit:
-        message = msg(
-            "too-many-files",
-            count=count,
-            limit=limit,
-        )
-        raise IntakeRefused([FileProblem("", message, TooManyFiles)])
+        return NoFiles(msg("no-files"))
+    return TooManyFiles(msg("too-many-files", count=count, limit=limit)) if count > limit else None
 
 
 def base_name(filename: str) -> str:
@@ -239,52 +285,9 @@ def printable(name: str) -> str:
     return name[:_FILENAME_MAX] or "unnamed"
 
 
-def _read_all(
-    uploads: Iterable[tuple[str, bytes]],
-    exam: Exam,
-    user: User,
-    draft: Path,
-    predictor: Predictor,
-    partial: bool,
-) -> list[FileProblem]:
-    """Add each file's image to the exam and the draft; return the problems of unusable files."""
-    problems: list[FileProblem] = []
-    identity: Identity | None = None
-    for filename, data in uploads:
-        name = base_name(filename)
-        with ONE_PICTURE_AT_A_TIME:  # the engine uses all cores for one image anyway
-            try:
-                file = _read(data, name)
-                del data  # as large as the picture, and not needed for the prediction
-                merged = identity if file.identity is None else merge(identity, file.identity)
-                prediction = predictor.predict(file.mammogram)
-                identity = merged  # only now: an unusable file must not determine the patient
-            except InputError as error:
-                refused_files.count(user.name, error)
-                problems.append(FileProblem(name, error.message, type(error)))
-                continue
-            if problems and not partial:
-                continue  # nothing will be stored; the rest is only checked for problems
-            image = _image(exam, name, file, prediction)
-            image.sent_name = printable(filename)
-            if identity is not None:
-                identity = _with_instance(identity, image, file)
-            overlays = _overlays(file.mammogram, prediction)
-            files.write_image(draft, image, file.chunks, file.mammogram, overlays)
-    if identity is not None:
-        _attach_identity(exam, identity)
-    return problems
-
-
 def _attach_identity(exam: Exam, identity: Identity) -> None:
     exam.pseudonym = _pseudonyms().patient(identity)
     identities.attach(exam, identity)
-
-
-def _read(data: bytes, name: str) -> PreparedFile:
-    """Prepare a file as it will be stored; raise InputError."""
-    tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
-    return prepare(data, name, _pseudonyms() if _deidentifies() else None, tomosynthesis)
 
 
 def _deidentifies() -> bool:
@@ -295,33 +298,33 @@ def _pseudonyms() -> Pseudonyms:
     return Pseudonyms(current_app.extensions["birads_site_key"])
 
 
-def _image(exam: Exam, name: str, file: PreparedFile, prediction: ImagePrediction) -> Image:
-    """Add one predicted image to the exam."""
-    mammogram, position = file.mammogram, len(exam.images)
-    height, width = mammogram.pixels.shape
+def _add_image(exam: Exam, read: ReadImage) -> None:
+    """Add an image to an exam that is not stored yet."""
+    position = len(exam.images)
+    # Numbered in upload order, because a file's name may contain the patient's.
+    shown = f"file-{position + 1}.{files.suffix(read.source)}" if _deidentifies() else base_name(read.name)
     image = Image(
-        id=uuid.uuid4().hex,
+        id=read.id,
         position=position,
-        # Numbered in upload order, because a file's name may contain the patient's.
-        filename=f"file-{position + 1}.{files.suffix(mammogram.source)}" if _deidentifies() else name,
-        source=mammogram.source,
-        view=mammogram.view,
-        laterality=mammogram.laterality,
-        standard=mammogram.role is ViewRole.STANDARD,
-        category=prediction.category,
-        probabilities=prediction.probabilities,
-        prediction_set=list(prediction.prediction_set),
-        warnings=list(prediction.warnings),
-        width=width,
-        height=height,
+        filename=shown,
+        source=read.source,
+        view=read.view,
+        laterality=read.laterality,
+        standard=read.standard,
+        category=read.prediction.category,
+        probabilities=read.prediction.probabilities,
+        prediction_set=list(read.prediction.prediction_set),
+        warnings=list(read.prediction.warnings),
+        width=read.width,
+        height=read.height,
     )
-    if file.header is not None:
-        image.sop_class = parser.text(file.header, "SOPClassUID")[:64] or None
-        image.sop_uid = parser.text(file.header, "SOPInstanceUID")[:64] or None
-        exam.study_uid = exam.study_uid or parser.text(file.header, "StudyInstanceUID")[:64] or None
-        exam.exam_date = exam.exam_date or _date(parser.text(file.header, "StudyDate"))
+    image.sent_name = printable(read.name)
+    if read.header is not None:
+        image.sop_class = parser.text(read.header, "SOPClassUID")[:64] or None
+        image.sop_uid = parser.text(read.header, "SOPInstanceUID")[:64] or None
+        exam.study_uid = exam.study_uid or parser.text(read.header, "StudyInstanceUID")[:64] or None
+        exam.exam_date = exam.exam_date or _date(parser.text(read.header, "StudyDate"))
     exam.images.append(image)
-    return image
 
 
 def _date(text: str) -> date | None:
@@ -330,21 +333,3 @@ def _date(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-def _with_instance(identity: Identity, image: Image, file: PreparedFile) -> Identity:
-    """Add an image's original UIDs to the identity; pictures have none."""
-    if file.instance is None:
-        return identity
-    return replace(identity, instances={**identity.instances, image.id: file.instance})
-
-
-def _overlays(mammogram: Mammogram, prediction: ImagePrediction) -> dict[str, np.ndarray]:
-    """Render each category's heat map as an RGBA picture of shape (height, width, 4)."""
-    height, width = mammogram.pixels.shape
-    box, flipped, shape = prediction.box, prediction.flipped, (height, width)
-    mask = breast_mask(prediction.inside, box, flipped, shape)
-    return {
-        code: occlusion.render_heat_map(heat, box, flipped, shape, mask)
-        for code, heat in prediction.maps.items()
-    }

@@ -2,14 +2,15 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO
+from typing import Protocol, TypeVar
 
-from birads_app.deid.identity import patient_key, read_identity
-from birads_app.imaging.dicom import parser
+from birads_app.deid.identity import patient_key
+from birads_app.imaging.source_file import SourceFile
 from birads_app.imaging.view_filename import from_name, without_view
+from birads_app.records.identities import Identity
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from birads_app.terms.messages import msg
 
@@ -23,66 +24,7 @@ _FILE_MAX = 1 << 30  # bytes of one unpacked file: the largest tomosynthesis vol
 
 
 @dataclass(frozen=True)
-class Upload:
-    """An uploaded file; ``read`` returns its bytes and may be called repeatedly."""
-
-    name: str
-    read: Callable[[], bytes]
-
-
-def from_stream(name: str, stream: IO[bytes]) -> Upload:
-    """Wrap a submitted file so that it can be read repeatedly."""
-
-    def read() -> bytes:
-        stream.seek(0)
-        return stream.read()
-
-    return Upload(name, read)
-
-
-def unpack(uploads: Iterable[Upload], most: int) -> list[Upload]:
-    """Return the files of an upload, including those in ZIP archives.
-
-    Parameters
-    ----------
-    most : highest number of files
-
-    Raises
-    ------
-    InputError
-        An archive is damaged or encrypted, contains another archive, or too many files.
-    """
-    found: list[Upload] = []
-    for upload in uploads:
-        data = upload.read()
-        found += _members(upload.name, data, most) if data.startswith(_ZIP) else [upload]
-    return found
-
-
-def by_study(uploads: Sequence[Upload]) -> list[list[Upload]]:
-    """Group files by exam, in upload order.
-
-    DICOM files are grouped by Study Instance UID. If each image has a study of its own, as in CBIS-DDSM, images of the
-    same patient and date form one exam. Other files are added to the only study, if there is exactly one. Without any
-    study they are grouped by name if all names state side and view and some views occur twice; otherwise they form one
-    exam.
-    """
-    studies: dict[str, list[tuple[Upload, _StudyKey]]] = {}
-    others: list[Upload] = []
-    for upload in uploads:
-        key = _study_key(upload)
-        if key is None or not key.study:
-            others.append(upload)
-        else:
-            studies.setdefault(key.study, []).append((upload, key))
-    groups = [[upload for upload, _ in study] for study in _joined(list(studies.values()))]
-    if len(groups) == 1:
-        return [list(uploads)]
-    return groups + _by_name(others)
-
-
-@dataclass(frozen=True)
-class _StudyKey:
+class StudyKey:
     """Study, patient and date of a DICOM file."""
 
     study: str
@@ -90,23 +32,69 @@ class _StudyKey:
     date: str
 
 
-def _study_key(upload: Upload) -> _StudyKey | None:
-    """Read the key from a DICOM header; None for other files and unreadable ones, which are checked later."""
-    data = upload.read()
-    try:
-        if not parser.is_dicom(data):
-            return None
-        identity = read_identity(parser.parse(data).dataset)
-    except Exception:  # any error of the parser caused by a damaged file
+class Grouped(Protocol):
+    """A file to be grouped; ``study`` is None for a picture, and for a DICOM file without a Study Instance UID."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def study(self) -> StudyKey | None: ...
+
+
+File = TypeVar("File", bound=Grouped)
+
+
+def study_key(identity: Identity) -> StudyKey | None:
+    """Return the key of a DICOM file; None if it states no study."""
+    if not identity.study_uid:
         return None
-    return _StudyKey(identity.study_uid, patient_key(identity), identity.study_date)
+    return StudyKey(identity.study_uid, patient_key(identity), identity.study_date)
 
 
-def _joined(studies: list[list[tuple[Upload, _StudyKey]]]) -> Iterator[list[tuple[Upload, _StudyKey]]]:
+def unpacked(files: Iterable[SourceFile], most: int) -> Iterator[SourceFile]:
+    """Yield the files of an upload, including those in ZIP archives, each of which is inflated once.
+
+    Parameters
+    ----------
+    most : highest number of files in an archive
+
+    Raises
+    ------
+    InputError
+        An archive is damaged or encrypted, contains another archive, or too many files.
+    """
+    for file in files:
+        if file.data.startswith(_ZIP):
+            yield from _members(file, most)
+        else:
+            yield file
+
+
+def by_study(files: Sequence[File]) -> list[list[File]]:
+    """Group files by exam, in upload order.
+
+    DICOM files are grouped by Study Instance UID. If each image has a study of its own, as in CBIS-DDSM, images of the
+    same patient and date form one exam. Other files are added to the only study, if there is exactly one. Without any
+    study they are grouped by name if all names state side and view and some views occur twice; otherwise they form one
+    exam.
+    """
+    studies: dict[str, list[File]] = {}
+    for file in files:
+        if file.study is not None:
+            studies.setdefault(file.study.study, []).append(file)
+    groups = list(_joined(list(studies.values())))
+    if len(groups) == 1:
+        return [list(files)]
+    return groups + _by_name([file for file in files if file.study is None])
+
+
+def _joined(studies: list[list[File]]) -> Iterator[list[File]]:
     """Merge studies with a single image of the same patient and date."""
-    single: dict[tuple[tuple[str, ...], str], list[tuple[Upload, _StudyKey]]] = {}
+    single: dict[tuple[tuple[str, ...], str], list[File]] = {}
     for study in studies:
-        _, key = study[0]
+        key = study[0].study
+        assert key is not None
         if len(study) > 1:
             yield study
         else:
@@ -114,19 +102,20 @@ def _joined(studies: list[list[tuple[Upload, _StudyKey]]]) -> Iterator[list[tupl
     yield from single.values()
 
 
-def _by_name(uploads: list[Upload]) -> list[list[Upload]]:
-    views = [from_name(upload.name) for upload in uploads]
-    if not uploads or not all(side and view for side, view in views) or len(set(views)) == len(views):
-        return [uploads] if uploads else []
-    exams: dict[tuple[str, ...], list[Upload]] = {}
-    for upload in uploads:
-        exams.setdefault(without_view(upload.name), []).append(upload)
+def _by_name(files: list[File]) -> list[list[File]]:
+    views = [from_name(file.name) for file in files]
+    if not files or not all(side and view for side, view in views) or len(set(views)) == len(views):
+        return [files] if files else []
+    exams: dict[tuple[str, ...], list[File]] = {}
+    for file in files:
+        exams.setdefault(without_view(file.name), []).append(file)
     return list(exams.values())
 
 
-def _members(name: str, data: bytes, most: int) -> Iterator[Upload]:
+def _members(file: SourceFile, most: int) -> Iterator[SourceFile]:
+    name = file.name
     try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
+        archive = zipfile.ZipFile(io.BytesIO(file.data))
         members = [member for member in archive.infolist() if _may_be_image(member)]
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise UnreadableImage(msg("archive-damaged", name=name)) from error
@@ -140,7 +129,7 @@ def _members(name: str, data: bytes, most: int) -> Iterator[Upload]:
             )
         )
     for member in members:
-        yield Upload(member.filename, lambda member=member: _read(archive, name, member))  # type: ignore[misc]
+        yield SourceFile(member.filename, _read(archive, name, member))
 
 
 def _may_be_image(member: zipfile.ZipInfo) -> bool:

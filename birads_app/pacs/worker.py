@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from birads_app.config import Settings
 from birads_app.deid.identity import read_identity
 from birads_app.imaging.dicom import parser
+from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import IntakeRefused, ingest_exam, store_failure
 from birads_app.logs import where
 from birads_app.model.bundles import version
@@ -127,30 +128,32 @@ class _NewObjects:
         self.reasons: list[Message] = []
         self.identity: Identity | None = None
 
-    def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        for data in filter(_may_be_new, spool().read(self._study)):
+    def __iter__(self) -> Iterator[SourceFile]:
+        for data in spool().read(self._study):
+            file = SourceFile(f"{self.count + 1}.dcm", data)
+            header = _header(file)
+            if header is not None and not _may_be_new(header):
+                continue
             if self.count == _MOST:
                 self.reasons.append(msg("objects-over-limit", most=_MOST))
                 return
             self.count += 1
-            self.identity = self.identity or _identity(data)
-            yield f"{self.count}.dcm", data
+            if self.identity is None and header is not None:
+                self.identity = read_identity(header)
+            yield file
 
 
-def _identity(data: bytes) -> Identity | None:
+def _header(file: SourceFile) -> Dataset | None:
+    """Return an object's header; None if it cannot be read, which ingestion reports."""
     try:
-        return read_identity(parser.parse(data).dataset)
+        return file.dicom.dataset
     except InputError:
         return None
 
 
-def _may_be_new(data: bytes) -> bool:
+def _may_be_new(header: Dataset) -> bool:
     """Return False for stored images and for the product's own results."""
-    try:
-        header = parser.parse(data).dataset
-        return not is_own(header) and not is_stored(parser.text(header, "SOPInstanceUID"))
-    except InputError:
-        return True  # ingestion reports the error
+    return not is_own(header) and not is_stored(parser.text(header, "SOPInstanceUID"))
 
 
 def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:

@@ -17,6 +17,7 @@ from flask import current_app
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
+from birads_app.imaging.source_file import SourceFile
 from birads_app.records import audit_log, exams
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Assessment, Exam, Image
@@ -159,4 +160,4 @@ def _anonymous(exam: Exam, image: Image) -> tuple[str, bytes]:
             return path.suffix, data
     pseudonyms = Pseudonyms(current_app.extensions["birads_site_key"])
     suffix = path.suffix if image.source == "DICOM" else ".png"
-    return suffix, prepare(data, "", pseudonyms).data
+    return suffix, prepare(SourceFile("", data), pseudonyms).data

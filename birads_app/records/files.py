@@ -6,7 +6,7 @@ Folders are created and removed as a whole: files are written into a draft folde
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def discard(draft: Path) -> None:
 
 
 def write_image(
-    draft: Path, image: Image, original: Chunks, mammogram: Mammogram, overlays: Mapping[str, np.ndarray]
+    draft: Path, image_id: str, original: Chunks, mammogram: Mammogram, overlays: Mapping[str, np.ndarray]
 ) -> None:
     """Write an image's files into the draft and flush them to disk.
 
@@ -64,16 +64,26 @@ def write_image(
     original : its bytes, in chunks
     overlays : by BI-RADS code, uint8 RGBA arrays of shape (height, width, 4)
     """
-    folder = draft / image.id
+    folder = draft / image_id
+    source = mammogram.source
     folder.mkdir(mode=0o700)
-    atomic.write_synced(folder / _name(image, "original"), *without_preamble(original))
-    atomic.write_synced(folder / _name(image, "display"), encode_small(mammogram.pixels, DISPLAY_MAX))
-    atomic.write_synced(folder / _name(image, "thumb"), encode_small(mammogram.pixels, THUMB_MAX))
+    atomic.write_synced(folder / _name(source, "original"), *without_preamble(original))
+    atomic.write_synced(folder / _name(source, "display"), encode_small(mammogram.pixels, DISPLAY_MAX))
+    atomic.write_synced(folder / _name(source, "thumb"), encode_small(mammogram.pixels, THUMB_MAX))
     for code, picture in overlays.items():
         atomic.write_synced(
-            folder / _name(image, f"heat-{code}"), _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
+            folder / _name(source, f"heat-{code}"),
+            _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)),
         )
     atomic.sync_folder(folder)
+
+
+def part_of(draft: Path, image_ids: Iterable[str]) -> Path:
+    """Move images of a draft into a draft of their own, and return that."""
+    part = open_draft()
+    for image_id in image_ids:
+        (draft / image_id).rename(part / image_id)
+    return part
 
 
 def publish(draft: Path, exam: Exam) -> None:
@@ -140,7 +150,7 @@ def path(image: Image, kind: str) -> Path:
                 kinds=", ".join(sorted(kinds)),
             )
         )
-    candidate = folder(image) / _name(image, kind)
+    candidate = folder(image) / _name(image.source, kind)
     if not candidate.is_file():
         raise NotFound(msg("image-file-missing"))
     return candidate
@@ -218,7 +228,7 @@ def _pending(exam: Exam) -> Path:
     return root() / f"{_PENDING}{exam.id}"
 
 
-def _name(image: Image, kind: str) -> str:
+def _name(source: str, kind: str) -> str:
     if kind == "original":
-        return f"original.{suffix(image.source)}"
+        return f"original.{suffix(source)}"
     return f"{kind}.jpg" if kind in ("display", "thumb") else f"{kind}.png"

@@ -21,7 +21,7 @@ from flask import current_app
 from birads_app.files import atomic, locks
 from birads_app.imaging import grayscale_range
 from birads_app.imaging.grayscale_range import GreyScale
-from birads_app.imaging.limits import ONE_PICTURE_AT_A_TIME
+from birads_app.imaging.limits import PIXEL_BUDGET
 from birads_app.imaging.voi_lut import Curve
 from birads_app.records import files
 from birads_app.records.errors import NotFound
@@ -64,7 +64,10 @@ def path(image: Image) -> Path:
     """Return the file of all tiles; create it if missing. Errors as :func:`description`."""
     archive = files.folder(image) / _NAME
     if not archive.exists():
-        with locks.exclusive(archive.with_name(_LOCK), remove=True), ONE_PICTURE_AT_A_TIME:
+        with (
+            locks.exclusive(archive.with_name(_LOCK), remove=True),
+            PIXEL_BUDGET.taking(image.width * image.height),
+        ):
             if not archive.exists():  # another process may have created it meanwhile
                 with atomic.replacing(archive) as part:
                     _write(part, _scale(image))

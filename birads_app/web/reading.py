@@ -1,6 +1,7 @@
 """Worklist, upload, exam and image files."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -24,9 +25,9 @@ from flask_babel import ngettext
 from flask_login import current_user
 
 from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
-from birads_app.intake.study_grouping import Upload, from_stream
 from birads_app.model.bundles import Bundle
 from birads_app.records import audit_log, exams, files, users, worklist
 from birads_app.records.errors import NotFound
@@ -120,7 +121,8 @@ def upload() -> ResponseReturnValue:
     if request.method != "POST":
         return _upload_page([], 200)
     sent = [(file.filename, file.stream) for file in request.files.getlist("files")]
-    return _read([from_stream(name, stream) for name, stream in sent if name])
+    named = [(name, stream) for name, stream in sent if name]
+    return _read(len(named), (SourceFile(name, stream.read()) for name, stream in named))
 
 
 @bp.post("/samples")
@@ -129,7 +131,7 @@ def try_sample() -> ResponseReturnValue:
     name = request.form.get("sample", "")
     for sample in samples.available():
         if sample.name == name:
-            return _read([Upload(shown, lambda data=data: data) for shown, data in sample.read()])  # type: ignore[misc]
+            return _read(len(sample.paths), (SourceFile(shown, data) for shown, data in sample.read()))
     return abort(404, _("Unknown sample exam: %(name)s.", name=repr(name)))
 
 
@@ -205,11 +207,11 @@ def image(exam_id: str, image_id: str, kind: str) -> Response:
     return _original(wanted) if kind == "original" else private(send_file(exams.file(wanted, kind)))
 
 
-def _read(uploads: list[Upload]) -> ResponseReturnValue:
-    """Analyse files, then redirect to the exam, or to the list if there are several; show problems."""
+def _read(count: int, sent: Iterable[SourceFile]) -> ResponseReturnValue:
+    """Analyse a number of files, then redirect to the exam, or to the list if there are several; show problems."""
     try:
-        check_count(len(uploads))
-        created = ingest_studies(uploads, current_user)
+        check_count(count)
+        created = ingest_studies(sent, current_user)
     except IntakeRefused as refusal:
         return _upload_page(refusal.problems, status_of(refusal))
     except ModelError as error:

@@ -11,6 +11,7 @@ from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, pixel_data
+from birads_app.imaging.source_file import SourceFile
 from tests.support import dicom_files
 from tests.support.factories import breast, png
 
@@ -30,7 +31,7 @@ def labelled(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stored(data: bytes) -> PreparedFile:
-    return prepare(data, "", SITE)
+    return prepare(SourceFile("", data), SITE)
 
 
 @pytest.mark.parametrize(

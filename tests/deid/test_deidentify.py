@@ -16,6 +16,7 @@ from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, pixel_data
+from birads_app.imaging.source_file import SourceFile
 from birads_app.records.identities import Identity
 from birads_app.terms.errors import InputError
 from tests.support import dicom_files
@@ -181,7 +182,7 @@ def test_damaged_files_are_refused_by_name() -> None:
         for place in random.integers(132, 900, 4):
             damaged[place] = random.integers(256)
         try:
-            decode(prepare(bytes(damaged), "", SITE).data)
+            decode(prepare(SourceFile("", bytes(damaged)), SITE).data)
         except InputError as error:
             assert str(error)
 

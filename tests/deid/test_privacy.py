@@ -12,6 +12,7 @@ from pydicom import dcmread
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import decode
+from birads_app.imaging.source_file import SourceFile
 from birads_app.records import exams, files, identities
 from birads_app.records.schema import Exam
 from tests.support import dicom_files
@@ -111,7 +112,10 @@ def test_raster_images_have_no_identity(app: Flask, client: FlaskClient, token: 
 def test_real_files_keep_their_pixels_and_lose_their_identity() -> None:
     for path in REAL:
         data = path.read_bytes()
-        given, kept = dcmread(path, stop_before_pixels=True), prepare(data, "", Pseudonyms("k" * 32))
+        given, kept = (
+            dcmread(path, stop_before_pixels=True),
+            prepare(SourceFile("", data), Pseudonyms("k" * 32)),
+        )
         for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SOPInstanceUID", "StudyDescription"):
             assert str(given.get(keyword, "absent")).encode() not in kept.data
         seen, before = kept.mammogram, decode(data)

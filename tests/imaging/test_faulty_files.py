@@ -7,6 +7,7 @@ from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram, decode
 from birads_app.imaging.grayscale_range import read
+from birads_app.imaging.source_file import SourceFile
 from tests.support import faulty_files
 from tests.support.faulty_files import Pair
 
@@ -33,7 +34,7 @@ def test_it_is_read_like_the_sound_file(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_read_alike_without_the_identity(name: str) -> None:
     pair = CASES[name]
-    prepared = prepare(pair.faulty, "", Pseudonyms("k" * 64))
+    prepared = prepare(SourceFile("", pair.faulty), Pseudonyms("k" * 64))
     assert_same(pair, prepared.mammogram)
     assert np.array_equal(decode(prepared.data).pixels, prepared.mammogram.pixels)
     assert np.array_equal(read(prepared.data).values, read(pair.sound).values)

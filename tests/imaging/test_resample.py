@@ -13,6 +13,7 @@ from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.imaging.resample import square
 from birads_app.imaging.segmentation import breast_mask
+from birads_app.imaging.source_file import SourceFile
 from birads_app.model import occlusion
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.terms.errors import ImageTooLarge
@@ -87,7 +88,7 @@ def test_marks_are_blanked_in_the_stored_pixels(spacing: tuple[float, float]) ->
     cv2.putText(ink, "DOE JANE", (430, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 240, 5)
     cv2.putText(ink, "17.02.1933", (480, 920), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 240, 3)
     data = file(np.maximum(picture, ink.astype(np.uint16) * 250), spacing, BurnedInAnnotation="YES")
-    kept = prepare(data, "", Pseudonyms("k" * 64))
+    kept = prepare(SourceFile("", data), Pseudonyms("k" * 64))
     raw = pixel_data.raw_pixels(parser.parse(kept.data))
     assert raw.shape == coarsened(picture, spacing).shape and kept.mammogram.pixels.shape == picture.shape
     assert (raw[coarsened(ink, spacing) > 0] < 2 * AIR).all()

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
+from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import FileProblem, IntakeRefused, base_name, ingest_exam
 from birads_app.records import exams, files
 from birads_app.records.schema import User
@@ -52,7 +53,7 @@ def test_a_disk_failure_leaves_no_files(
     monkeypatch.setattr(files, "publish", fail)
     with serving_app.app_context():
         with pytest.raises(OSError, match="No space"):
-            ingest_exam([("a.png", mammogram_png())], reader)
+            ingest_exam([SourceFile("a.png", mammogram_png())], reader)
         assert len(exams.all_ids()) == 0
         assert list(files.root().iterdir()) == []
 
@@ -69,7 +70,7 @@ def test_a_database_failure_leaves_no_files(
     monkeypatch.setattr(files, "publish", publish_then_fail)
     with serving_app.app_context():
         with pytest.raises(OperationalError):
-            ingest_exam([("a.png", mammogram_png())], reader)
+            ingest_exam([SourceFile("a.png", mammogram_png())], reader)
         assert len(exams.all_ids()) == 0
         assert list(files.root().iterdir()) == []
 

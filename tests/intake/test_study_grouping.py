@@ -2,20 +2,31 @@
 
 import io
 import zipfile
+from dataclasses import dataclass
+from itertools import starmap
 
 import pytest
 from flask import Flask
 
+from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import IntakeRefused, ingest_studies
-from birads_app.intake.study_grouping import Upload, by_study, unpack
+from birads_app.intake.study_grouping import StudyKey, by_study, unpacked
 from birads_app.records import exams, files
 from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
 from tests.support import dicom_files
 from tests.support.factories import breast, mammogram_png
 
 
-def upload(name: str, data: bytes = b"x") -> Upload:
-    return Upload(name, lambda: data)
+@dataclass(frozen=True)
+class Named:
+    """A file of which the name and the study are known."""
+
+    name: str
+    study: StudyKey | None = None
+
+
+def of_study(name: str, study: str = "1.2.3", patient: str = "A") -> Named:
+    return Named(name, StudyKey(study, ("id", "", patient), "20240102"))
 
 
 def dicom(study: str = "1.2.3", patient: str = "A", **elements: object) -> bytes:
@@ -32,30 +43,30 @@ def packed(*members: tuple[str, bytes], compression: int = zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
 
-def names(groups: list[list[Upload]]) -> list[list[str]]:
+def names(groups: list[list[Named]]) -> list[list[str]]:
     return [[one.name for one in group] for group in groups]
 
 
 def test_dicom_files_are_sorted_by_study() -> None:
     sent = [
-        upload("a1", dicom("1.1")),
-        upload("b1", dicom("1.2", "B")),
-        upload("a2", dicom("1.1")),
-        upload("b2", dicom("1.2", "B")),
+        of_study("a1", "1.1"),
+        of_study("b1", "1.2", "B"),
+        of_study("a2", "1.1"),
+        of_study("b2", "1.2", "B"),
     ]
     assert names(by_study(sent)) == [["a1", "a2"], ["b1", "b2"]]
 
 
 def test_an_archive_with_one_study_per_image_is_one_exam() -> None:
-    sent = [upload(str(number), dicom(f"1.{number}")) for number in range(1, 4)]
-    sent.append(upload("other", dicom("1.9", "B")))
+    sent = [of_study(str(number), f"1.{number}") for number in range(1, 4)]
+    sent.append(of_study("other", "1.9", "B"))
     assert names(by_study(sent)) == [["1", "2", "3"], ["other"]]
 
 
 def test_other_files_join_the_only_study() -> None:
-    sent = [upload("cover.png"), upload("a", dicom()), upload("broken.dcm", dicom()[:300])]
+    sent = [Named("cover.png"), of_study("a"), Named("broken.dcm")]
     assert names(by_study(sent)) == [["cover.png", "a", "broken.dcm"]]
-    several = [*sent, upload("b1", dicom("1.9", "B"))]
+    several = [*sent, of_study("b1", "1.9", "B")]
     assert names(by_study(several)) == [["a"], ["b1"], ["cover.png", "broken.dcm"]]
 
 
@@ -73,7 +84,7 @@ def test_other_files_join_the_only_study() -> None:
     ],
 )
 def test_raster_images_are_grouped_by_unambiguous_names(sent: list[str], expected: list[list[str]]) -> None:
-    assert names(by_study([upload(name) for name in sent])) == expected
+    assert names(by_study([Named(name) for name in sent])) == expected
 
 
 def test_archives_are_unpacked_without_other_files() -> None:
@@ -85,25 +96,23 @@ def test_archives_are_unpacked_without_other_files() -> None:
         (".hidden", b"hidden"),
         ("IMAGES/2.dcm", b"two"),
     )
-    found = unpack([upload("plain.png", b"plain"), upload("cd.zip", data)], 10)
-    assert [(one.name, one.read()) for one in found] == [
+    found = unpacked([SourceFile("plain.png", b"plain"), SourceFile("cd.zip", data)], 10)
+    assert [(file.name, file.data) for file in found] == [
         ("plain.png", b"plain"),
         ("IMAGES/1", b"one"),
         ("IMAGES/2.dcm", b"two"),
     ]
-    assert found[1].read() == b"one"  # again
 
 
 def test_an_unusable_archive_is_refused_with_the_reason() -> None:
     with pytest.raises(UnreadableImage, match=r"cd\.zip is damaged"):
-        unpack([upload("cd.zip", b"PK\x03\x04 and nothing more")], 10)
+        list(unpacked([SourceFile("cd.zip", b"PK\x03\x04 and nothing more")], 10))
     with pytest.raises(ImageTooLarge, match="contains 3 files; at most 2"):
-        unpack([upload("cd.zip", packed(("1", b""), ("2", b""), ("3", b"")))], 2)
+        list(unpacked([SourceFile("cd.zip", packed(("1", b""), ("2", b""), ("3", b"")))], 2))
     data = bytearray(packed(("1.dcm", b"content " * 100)))
     data[40] ^= 0xFF
-    (damaged,) = unpack([upload("cd.zip", bytes(data))], 10)
     with pytest.raises(UnreadableImage, match="damaged"):
-        damaged.read()
+        list(unpacked([SourceFile("cd.zip", bytes(data))], 10))
 
 
 def test_an_archive_member_longer_than_declared_is_refused() -> None:
@@ -111,9 +120,8 @@ def test_an_archive_member_longer_than_declared_is_refused() -> None:
     data = bytearray(packed(("1.dcm", bytes(1 << 20))))
     directory = data.rindex(b"PK\x01\x02")
     data[directory + 24 : directory + 28] = (2 << 30).to_bytes(4, "little")
-    (bomb,) = unpack([upload("bomb.zip", bytes(data))], 10)
     with pytest.raises(InputError, match="larger than 1 GiB"):
-        bomb.read()
+        list(unpacked([SourceFile("bomb.zip", bytes(data))], 10))
 
 
 def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader) -> None:
@@ -123,7 +131,7 @@ def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader)
         ("b/1", dicom("1.2", "B", ViewPosition="CC", ImageLaterality="R")),
     )
     with serving_app.app_context():
-        taken = ingest_studies([upload("cd.zip", sent)], reader)
+        taken = ingest_studies([SourceFile("cd.zip", sent)], reader)
         assert [len(exam.images) for exam in taken] == [2, 1]
         assert len({exam.pseudonym for exam in taken}) == 2
         first, second = (exams.aggregate(exam) for exam in taken)
@@ -133,7 +141,11 @@ def test_an_archive_of_two_studies_becomes_two_exams(serving_app: Flask, reader)
 
 
 def test_one_bad_file_prevents_all_exams(serving_app: Flask, reader) -> None:
-    sent = [upload("a", dicom("1.1")), upload("b", dicom("1.2", "B")), upload("text.png", b"no picture")]
+    sent = [
+        SourceFile("a", dicom("1.1")),
+        SourceFile("b", dicom("1.2", "B")),
+        SourceFile("text.png", b"no picture"),
+    ]
     with serving_app.app_context():
         with pytest.raises(IntakeRefused) as refused:
             ingest_studies(sent, reader)
@@ -155,7 +167,7 @@ def test_a_disk_failure_prevents_all_exams(
     monkeypatch.setattr(files, "publish", fail_late)
     with serving_app.app_context():
         with pytest.raises(OSError, match="No space"):
-            ingest_studies([upload("a", dicom("1.1")), upload("b", dicom("1.2", "B"))], reader)
+            ingest_studies([SourceFile("a", dicom("1.1")), SourceFile("b", dicom("1.2", "B"))], reader)
         assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
 
 
@@ -164,7 +176,7 @@ def test_usable_files_are_kept_on_request(serving_app: Flask, reader) -> None:
 
     with serving_app.app_context():
         sent = [("a.png", mammogram_png()), ("b.png", b"text"), ("c.png", mammogram_png(1))]
-        exam = ingest_exam(iter(sent), reader, exam_id="0" * 32, partial=True)
+        exam = ingest_exam(starmap(SourceFile, sent), reader, exam_id="0" * 32, partial=True)
         assert (exam.id, len(exam.images)) == ("0" * 32, 2)
         with pytest.raises(IntakeRefused):
-            ingest_exam(iter([("b.png", b"text")]), reader, partial=True)
+            ingest_exam([SourceFile("b.png", b"text")], reader, partial=True)

@@ -9,6 +9,7 @@ from highdicom.sr import ComprehensiveSR
 from sqlalchemy import select
 
 from birads_app.dicom_objects.secondary_capture import secondary_capture
+from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import ingest_exam
 from birads_app.pacs import worker
 from birads_app.pacs.results import objects_of, report_of
@@ -234,7 +235,7 @@ def test_an_exam_is_queued_once_and_its_results_are_reproducible(exam: Exam, tmp
 
 def test_results_of_uploads_are_sent_only_if_a_setting_says_so(inside: Flask) -> None:
     make_user(inside)
-    ingest_exam([("mine.dcm", mammogram()[1])], users.by_name("reader"))
+    ingest_exam([SourceFile("mine.dcm", mammogram()[1])], users.by_name("reader"))
     outbox.enqueue(lambda name: "v1", uploads=False)
     assert outbox.counts() == {}
     outbox.enqueue(lambda name: "v1", uploads=True)

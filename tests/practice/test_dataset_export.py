@@ -14,9 +14,9 @@ from flask.testing import FlaskCliRunner
 from pydicom import dcmread
 
 from birads_app.cli.practice_tables import export
-from birads_app.deid import prepare
-from birads_app.deid.prepare import PreparedFile
+from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.source_file import SourceFile
 from birads_app.model import bundles
 from birads_app.practice.dataset_export import label
 from birads_app.records import audit_log, exams, files, users
@@ -51,10 +51,10 @@ def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool
         )
         draft = files.open_draft()
         for number, data in enumerate(sent):
-            given = prepare.prepare(data, "", pseudonyms if anonymous else None)
+            given = prepare(SourceFile("", data), pseudonyms if anonymous else None)
             image = an_image(number, given)
             exam.images.append(image)
-            files.write_image(draft, image, given.chunks, given.mammogram, {})
+            files.write_image(draft, image.id, given.chunks, given.mammogram, {})
             if given.identity:
                 exam.pseudonym = pseudonyms.patient(given.identity)
         return exams.store(exam, draft, user).id

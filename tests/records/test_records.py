@@ -49,7 +49,7 @@ def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None =
     draft = files.open_draft()
     heat = np.zeros((50, 40, 4), np.uint8)
     heat[10, 20] = (255, 128, 0, 200)
-    files.write_image(draft, image, (b"the file",), mammogram, {"4": heat, "1": heat})
+    files.write_image(draft, image.id, (b"the file",), mammogram, {"4": heat, "1": heat})
     return exams.store(exam, draft, users.by_name("reader"))
 
 

@@ -7,7 +7,7 @@ frames; it searches for the end of a codestream in 10 bytes only; and it copies 
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from birads_app.terms.errors import UnreadableImage
@@ -19,6 +19,34 @@ _TAIL = 64  # bytes that are searched for the end first
 _JP2 = b"\x00\x00\x00\x0cjP  "  # start of a JPEG 2000 file
 _JP2_HEAD = 1 << 16  # bytes of it that are searched for the codestream
 _J2K = b"\xff\x4f\xff\x51"
+
+ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+
+
+def items_of(value: memoryview) -> Iterator[memoryview]:
+    """Yield the items of encapsulated pixel data: the offset table, then the fragments.
+
+    Raises UnreadableImage if an item extends beyond the file.
+    """
+    position = 0
+    while position + 8 <= len(value):
+        tag, length = (
+            value[position : position + 4],
+            int.from_bytes(value[position + 4 : position + 8], "little"),
+        )
+        if tag == _DELIMITER:
+            return
+        position += 8
+        if tag != ITEM or length > len(value) - position:
+            raise UnreadableImage(
+                msg(
+                    "fragment-cut-off",
+                    length=length,
+                    left=len(value) - position,
+                )
+            )
+        yield value[position : position + length]
+        position += length
 
 
 def encapsulated_frames(parts: Sequence[memoryview], count: int) -> list[memoryview]:

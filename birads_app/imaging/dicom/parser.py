@@ -10,7 +10,7 @@ import logging
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ from pydicom.uid import (
 )
 
 from birads_app.imaging.dicom.body_part import as_utf_8, may_be_breast
+from birads_app.imaging.dicom.encapsulation import ITEM, items_of
 from birads_app.imaging.dicom.syntax_detection import NATIVE, data_set_encoding, encoded_as
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
@@ -45,8 +46,6 @@ _PREFIX_END = 132  # 128 bytes of preamble, "DICM"
 _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
-_ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
-_ITEM_BYTES = b"\xfe\xff\x00\xe0"
 
 # Longer values are skipped: the longest one in use, a table of 65,536 words, has 128 KiB.
 _VALUE_MAX = 1 << 20
@@ -115,8 +114,8 @@ class ParsedDicom:
             raise _without_pixels(self.dataset, found)
         value = memoryview(self.data)[found.start : found.start + found.length]
         compressed = self.declared not in NATIVE
-        if found.length == _UNDEFINED or (compressed and value[:4] == _ITEM_BYTES):
-            fragments = tuple(_items(value))
+        if found.length == _UNDEFINED or (compressed and value[:4] == ITEM):
+            fragments = tuple(items_of(value))
             return self._corrected(fragments, True, encoded_as(fragments, self.declared))
         whole = compressed and len(value) - _size(self.dataset) in (0, 1)  # of uncompressed pixels
         return self._corrected((value,), False, ExplicitVRLittleEndian if whole else self.declared)
@@ -385,27 +384,3 @@ def _private_bytes(dataset: Dataset) -> int:
         elif element.VR in (None, "OB", "OW", "UN", "SQ"):
             total += len(element.value or b"") if element.length == _UNDEFINED else element.length
     return total
-
-
-def _items(view: memoryview) -> Iterator[memoryview]:
-    """Yield the items of encapsulated pixel data: the offset table, then the fragments.
-
-    Raises UnreadableImage if an item extends beyond the file.
-    """
-    position = 0
-    while position + 8 <= len(view):
-        group, element, length = struct.unpack_from("<HHI", view, position)
-        tag = group << 16 | element
-        if tag == _DELIMITER:
-            return
-        position += 8
-        if tag != _ITEM or length > len(view) - position:
-            raise UnreadableImage(
-                msg(
-                    "fragment-cut-off",
-                    length=length,
-                    left=len(view) - position,
-                )
-            )
-        yield view[position : position + length]
-        position += length

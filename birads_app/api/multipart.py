@@ -1,0 +1,54 @@
+"""Files of a multipart body, each handed on as soon as it is complete, while the next one arrives."""
+
+from collections.abc import Iterator
+
+from flask import Request
+from werkzeug.exceptions import BadRequest
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+
+from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.ingest import base_name
+
+PART = "file"
+_CHUNK = 1 << 18
+
+
+def files_of(request: Request) -> Iterator[SourceFile]:
+    """Yield the parts of a request's body that are files named :data:`PART`.
+
+    Raises
+    ------
+    BadRequest
+        The body is not valid multipart/form-data, or is cut off.
+    RequestEntityTooLarge
+        It has too many bytes or parts.
+    """
+    current: File | Field | None = None
+    chunks: list[bytes] = []
+    for event in _events(request):
+        if isinstance(event, File | Field):
+            current, chunks = event, []
+        elif isinstance(event, Data) and isinstance(current, File) and current.name == PART:
+            chunks.append(event.data)
+            if not event.more_data:
+                data = b"".join(chunks)
+                chunks = []
+                yield SourceFile(base_name(current.filename), data)
+                del data
+
+
+def _events(request: Request) -> Iterator[Event]:
+    boundary = request.mimetype_params.get("boundary", "")
+    if not boundary:
+        raise BadRequest("The Content-Type has no boundary. Let your HTTP library build the multipart body.")
+    decoder = MultipartDecoder(boundary.encode("latin-1"), max_parts=request.max_form_parts)
+    try:
+        while not isinstance(event := decoder.next_event(), Epilogue):
+            if isinstance(event, NeedData):
+                decoder.receive_data(request.stream.read(_CHUNK) or None)
+            else:
+                yield event
+    except ValueError as error:
+        raise BadRequest(
+            "The body is not valid multipart/form-data, or was cut off. Send it again."
+        ) from error

@@ -1,0 +1,38 @@
+"""A file as it came, whose header is parsed at most once."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from birads_app.imaging import raster
+from birads_app.imaging.decode import damage_named, format_of
+from birads_app.imaging.dicom import parser, pixel_data
+from birads_app.imaging.dicom.parser import ParsedDicom
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file with the user's name for it, which may contain a patient's name."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def format(self) -> str:
+        """Format, as :func:`birads_app.imaging.decode.format_of`."""
+        return format_of(self.data, self.name)
+
+    @cached_property
+    def dicom(self) -> ParsedDicom:
+        """The parsed file; raises InputError as :func:`birads_app.imaging.dicom.parser.parse`."""
+        with damage_named():
+            return parser.parse(self.data)
+
+    @property
+    def pixels(self) -> int:
+        """Declared number of pixels of a frame; raises InputError if there is none."""
+        with damage_named():
+            if self.format != "DICOM":
+                return raster.declared_pixels(self.data, self.format)
+            parser.require_image(self.dicom)
+            size = pixel_data.layout(self.dicom.dataset)
+            return size.rows * size.columns

@@ -1,0 +1,166 @@
+"""Read the images of an upload side by side: prepare, predict and write each into a draft folder."""
+
+import os
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from birads_app.deid.prepare import prepare
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.decode import Mammogram
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.imaging.limits import PIXEL_BUDGET
+from birads_app.imaging.segmentation import breast_mask
+from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.study_grouping import StudyKey, study_key
+from birads_app.model import occlusion
+from birads_app.model.predictor import ImagePrediction, Predictor
+from birads_app.records import files
+from birads_app.records.identities import Identity, Instance
+from birads_app.terms.errors import InputError
+from birads_app.terms.views import ViewRole
+
+_THREADS_MAX = 4
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ReadImage:
+    """An image that is predicted and written into a draft.
+
+    id : of the future image, and name of its folder in the draft
+    name : of the file, as sent
+    standard : False for a view that does not show the whole breast as usual
+    width, height : in pixels
+    header : the stored DICOM header; None for pictures, as are the next two
+    identity, instance : from the uploaded header
+    """
+
+    id: str
+    name: str
+    source: str
+    view: str | None
+    laterality: str | None
+    standard: bool
+    width: int
+    height: int
+    prediction: ImagePrediction
+    header: Dataset | None
+    identity: Identity | None
+    instance: Instance | None
+
+    @property
+    def study(self) -> StudyKey | None:
+        """Key for grouping; None for a picture, and for a DICOM file that states no study."""
+        return None if self.identity is None else study_key(self.identity)
+
+
+@dataclass(frozen=True)
+class RefusedImage:
+    """A file that cannot be used; the error's traceback, which keeps the file's bytes in memory, is removed."""
+
+    name: str
+    error: InputError
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Way to read an image.
+
+    draft : folder into which images are written
+    pseudonyms : of the site; None to store files as received
+    """
+
+    predictor: Predictor
+    draft: Path
+    pseudonyms: Pseudonyms | None
+    tomosynthesis: Tomosynthesis
+
+    def read_all(self, sent: Iterable[SourceFile]) -> Iterator[ReadImage | RefusedImage]:
+        """Read files on several threads while further ones arrive; yield the results in the order of the files."""
+        return side_by_side(self.read, sent, _pool(), ahead=_threads() + 1)
+
+    def read(self, file: SourceFile) -> ReadImage | RefusedImage:
+        """Read one file."""
+        try:
+            with PIXEL_BUDGET.taking(file.pixels):
+                return self._read(file)
+        except InputError as error:
+            return RefusedImage(file.name, error.with_traceback(None))
+
+    def _read(self, file: SourceFile) -> ReadImage:
+        prepared = prepare(file, self.pseudonyms, self.tomosynthesis)
+        mammogram = prepared.mammogram
+        prediction = self.predictor.predict(mammogram)
+        image_id = uuid.uuid4().hex
+        files.write_image(self.draft, image_id, prepared.chunks, mammogram, _overlays(mammogram, prediction))
+        height, width = mammogram.pixels.shape
+        return ReadImage(
+            id=image_id,
+            name=file.name,
+            source=mammogram.source,
+            view=mammogram.view,
+            laterality=mammogram.laterality,
+            standard=mammogram.role is ViewRole.STANDARD,
+            width=width,
+            height=height,
+            prediction=prediction,
+            header=prepared.header,
+            identity=prepared.identity,
+            instance=prepared.instance,
+        )
+
+
+def side_by_side(
+    step: Callable[[Item], Result], items: Iterable[Item], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[Result]:
+    """Apply a step to items on the threads of a pool; yield the results in order.
+
+    Items are taken while earlier ones are worked on; up to ``ahead`` are unfinished at a time. If the caller stops
+    early or a step fails, steps that have begun are awaited.
+    """
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(step, item))
+            del item  # as large as an image
+            while len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        wait(waiting)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads of this process."""
+    return ThreadPoolExecutor(_threads(), "images")
+
+
+def _threads() -> int:
+    """Return the number of threads: one for each core, because decoders compute outside of Python's lock."""
+    return min(_THREADS_MAX, os.cpu_count() or 1)
+
+
+def _overlays(mammogram: Mammogram, prediction: ImagePrediction) -> dict[str, np.ndarray]:
+    """Render each category's heat map as an RGBA picture of shape (height, width, 4)."""
+    height, width = mammogram.pixels.shape
+    box, flipped, shape = prediction.box, prediction.flipped, (height, width)
+    mask = breast_mask(prediction.inside, box, flipped, shape)
+    return {
+        code: occlusion.render_heat_map(heat, box, flipped, shape, mask)
+        for code, heat in prediction.maps.items()
+    }
