@@ -47,7 +47,7 @@ def models() -> Path:
     """Return the folder of the demonstration model."""
     folder = ROOT / "models"
     if not (folder / "CURRENT").exists():
-        pytest.skip("there is no shipped model in models/")
+        pytest.skip("there is no demonstration model in models/")
     return folder
 
 
@@ -125,7 +125,7 @@ def app(config: dict[str, object], _empty_database: Path) -> Iterator[Flask]:
 
 @pytest.fixture
 def serving_app(app: Flask, _model_source: ModelSource) -> Flask:
-    """The application with the shipped model."""
+    """Return the application with the demonstration model."""
     app.extensions["birads_models"] = _model_source
     return app
 

@@ -102,7 +102,7 @@ def test_two_files_with_the_same_name_are_two_images(client: FlaskClient, token:
     assert first["probabilities"] != second["probabilities"]
 
 
-def test_names_as_sent_are_answered_once_and_not_stored(
+def test_original_file_names_are_returned_once_and_not_stored(
     app: Flask, client: FlaskClient, token: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = post_files(client, token, ("../../etc/Doe Jane\u202e.png", mammogram_png()))
@@ -114,7 +114,7 @@ def test_names_as_sent_are_answered_once_and_not_stored(
     assert b"Doe Jane" not in stored and "Doe Jane" not in caplog.text
 
 
-def test_names_as_sent_are_kept_without_deidentification(
+def test_original_file_names_are_kept_without_deidentification(
     app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = app.extensions["birads_settings"].model_copy(update={"deidentify": False})

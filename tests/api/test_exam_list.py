@@ -63,7 +63,7 @@ def links(answer: TestResponse) -> dict[str, str]:
     return found
 
 
-def test_exams_are_listed_newest_first_with_what_programs_need(
+def test_exams_are_listed_newest_first_with_all_fields(
     client: FlaskClient, token: str, stored: list[str]
 ) -> None:
     answer = ask(client, token)
@@ -97,15 +97,13 @@ def test_exams_are_listed_newest_first_with_what_programs_need(
         ({"patient": "P-AAAA-AAAA", "status": "new", "since": "2026-01-31T08:02:00Z"}, [3]),
     ],
 )
-def test_filters_select(
+def test_filters_select_exams(
     client: FlaskClient, token: str, stored: list[str], parameters: dict[str, str], expected: list[int]
 ) -> None:
     assert numbers(ask(client, token, **parameters)) == expected
 
 
-def test_a_time_zone_is_understood_without_encoding(
-    client: FlaskClient, token: str, stored: list[str]
-) -> None:
+def test_an_unencoded_time_zone_is_read(client: FlaskClient, token: str, stored: list[str]) -> None:
     assert numbers(client.get(f"{URL}?since=2026-01-31T09:04:00+01:00", headers=bearer(token))) == [6, 5]
 
 
@@ -128,7 +126,7 @@ def test_links_lead_through_all_pages_and_back(
     assert numbers(client.get(links(answer)["first"], headers=bearer(token))) == expected[:2]
 
 
-def test_pages_go_on_where_the_last_exam_is_deleted(
+def test_paging_continues_after_a_deleted_exam(
     app: Flask, client: FlaskClient, token: str, stored: list[str]
 ) -> None:
     answer = ask(client, token, limit=3, order="oldest")
@@ -155,7 +153,7 @@ def test_pages_go_on_where_the_last_exam_is_deleted(
         ({"pateint": "P-AAAA-AAAA"}, "Unknown parameter 'pateint'"),
     ],
 )
-def test_what_cannot_be_understood_is_refused_with_the_reason(
+def test_an_invalid_parameter_is_refused_with_the_reason(
     client: FlaskClient, token: str, parameters: dict[str, str], said: str | None
 ) -> None:
     answer = ask(client, token, **parameters)
@@ -167,7 +165,9 @@ def test_what_cannot_be_understood_is_refused_with_the_reason(
     check("Error", answer.json)
 
 
-def test_it_needs_a_token_and_auditors_may_look(app: Flask, client: FlaskClient, stored: list[str]) -> None:
+def test_a_token_is_required_and_auditors_may_read(
+    app: Flask, client: FlaskClient, stored: list[str]
+) -> None:
     from birads_app.records import tokens
 
     assert client.get(URL).status_code == 401

@@ -19,7 +19,7 @@ def source(tiny_models) -> ModelSource:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_answer_is_that_of_the_sound_file(
+def test_the_prediction_equals_that_of_the_valid_file(
     app: Flask, client: FlaskClient, source: ModelSource, name: str
 ) -> None:
     app.extensions["birads_models"] = source

@@ -57,7 +57,7 @@ def test_two_studies_are_two_exams(app: Flask, client: FlaskClient, token: str) 
     assert [len(one["images"]) for one in stored] == [4, 4] and count(app) == 2
 
 
-def test_two_studies_of_one_patient_are_two_exams_too(app: Flask, client: FlaskClient, token: str) -> None:
+def test_two_studies_of_one_patient_are_two_exams(app: Flask, client: FlaskClient, token: str) -> None:
     sent = [(f"{study}-{number}", view(study, "A", number)) for study in ("1.1", "1.2") for number in (0, 1)]
     assert files_of(post_files(client, token, *sent)) == [["1.1-0", "1.1-1"], ["1.2-0", "1.2-1"]]
 
@@ -73,13 +73,13 @@ def test_an_archive_is_unpacked_and_its_files_are_named_by_their_paths(
     assert answer.location.endswith(answer.json["id"])
 
 
-def test_archives_and_files_go_together(client: FlaskClient, token: str) -> None:
+def test_archives_and_files_can_be_combined(client: FlaskClient, token: str) -> None:
     archive = packed(("a", view("1.1", "A", 0)), ("b", view("1.2", "B", 1)))
     answer = post_files(client, token, ("disc.zip", archive), ("c.dcm", view("1.1", "A", 2)))
     assert files_of(answer) == [["a", "c.dcm"], ["b"]]
 
 
-def test_one_bad_file_keeps_all_exams_out_and_is_named(app: Flask, client: FlaskClient, token: str) -> None:
+def test_one_bad_file_prevents_all_exams_and_is_named(app: Flask, client: FlaskClient, token: str) -> None:
     broken = view("1.2", "B", 1)[:-1000]
     answer = post_files(client, token, ("a.dcm", view("1.1", "A", 0)), ("b.dcm", broken))
     assert answer.status_code == 422

@@ -55,9 +55,7 @@ def test_errors_are_one_line(app: Flask, runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=[*create, "--role", "king"], input=PASSWORD).exit_code == 2
 
 
-def test_a_name_that_cannot_be_taken_is_refused_before_the_password_is_asked_for(
-    app: Flask, runner: FlaskCliRunner
-) -> None:
+def test_an_invalid_name_is_refused_before_the_password_prompt(app: Flask, runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=["user", "create", "ada"], input=f"{PASSWORD}\n{PASSWORD}\n").exit_code == 0
     for name, reason in (("Ada", "already exists"), ("<ada>", "name")):
         refused = runner.invoke(args=["user", "create", name])

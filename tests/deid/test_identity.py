@@ -28,7 +28,7 @@ def file_with(name: bytes, declared: str | None, study: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("declared", [None, "ISO_IR 6", "ISO_IR 100", "ISO_IR 192"])
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
-def test_a_name_is_read_as_it_is_encoded(declared: str | None, encoding: str) -> None:
+def test_the_encoding_of_a_name_is_detected(declared: str | None, encoding: str) -> None:
     data = file_with(NAME.encode(encoding), declared, "Früherkennung, Größe".encode(encoding))
     found = read_identity(parser.parse(data).dataset)
     assert (found.patient_name, found.study_description) == (NAME, "Früherkennung, Größe")
@@ -46,7 +46,7 @@ def test_a_name_is_read_as_it_is_encoded(declared: str | None, encoding: str) ->
         ("Yamada^Tarou", "ascii", None),
     ],
 )
-def test_declared_character_sets_count(name: str, encoding: str, declared: str | None) -> None:
+def test_declared_character_sets_are_applied(name: str, encoding: str, declared: str | None) -> None:
     assert (
         read_identity(parser.parse(file_with(name.encode(encoding), declared)).dataset).patient_name == name
     )

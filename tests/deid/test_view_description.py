@@ -55,7 +55,7 @@ def derived(data: bytes, pseudonyms: Pseudonyms | None) -> Mammogram:
 
 
 @pytest.mark.parametrize("elements", [*CASES, *MORE])
-def test_the_stored_file_reads_the_same(elements: dict) -> None:
+def test_the_stored_file_gives_the_same_view(elements: dict) -> None:
     built = dicom_files.dataset(breast(64, 48), **elements)
     before, after = view_of(built), view_of(stored(built))
     assert replace(after, notes=()) == replace(before, notes=())
@@ -80,7 +80,7 @@ def test_derived_values_are_the_same_with_de_identification(row: Row, elements: 
     assert replace(again, notes=()) == replace(plain, notes=())
 
 
-def test_what_words_say_stands_in_the_standards_codes() -> None:
+def test_descriptions_are_replaced_by_standard_codes() -> None:
     built = dicom_files.dataset(breast(64, 48), SeriesDescription="Frau Muster R CC Vergr. SPOT")
     header = stored(built)
     (code,) = header.ViewCodeSequence
@@ -94,7 +94,7 @@ def test_what_words_say_stands_in_the_standards_codes() -> None:
     assert "SeriesDescription" not in header and "Muster" not in str(header)
 
 
-def test_a_header_that_reads_right_is_left_as_it_is() -> None:
+def test_a_standard_header_is_unchanged() -> None:
     built = dicom_files.dataset(breast(64, 48), **coded("R-10242", item("R-102D7"), scheme="SRT"))
     (code,) = stored(built).ViewCodeSequence
     assert (code.CodeValue, code.ViewModifierCodeSequence[0].CodeValue) == ("R-10242", "R-102D7")

@@ -45,7 +45,7 @@ def test_other_words_for_the_breast_are_read(part: str, modality: str) -> None:
     as_stored = part.encode("utf-8").decode("latin-1")  # which pydicom writes as UTF-8
     data = faulty_files.plain(Modality=modality, BodyPartExamined=as_stored)
     found = decode(data)
-    prepared = prepare.without_identity(data, "", Pseudonyms("k" * 64))
+    prepared = prepare.prepare(data, "", Pseudonyms("k" * 64))
     assert np.array_equal(found.pixels, prepared.mammogram.pixels)
     assert found.notes == prepared.mammogram.notes == ()
 
@@ -63,7 +63,7 @@ def refused(data: bytes) -> InputError:
     with pytest.raises(InputError) as plainly:
         decode(data)
     with pytest.raises(InputError) as deidentified:
-        prepare.without_identity(data, "", Pseudonyms("k" * 64))
+        prepare.prepare(data, "", Pseudonyms("k" * 64))
     assert plainly.value.message == deidentified.value.message
     return plainly.value
 
@@ -97,7 +97,7 @@ def test_private_frames_are_refused_by_name(size: int, rows: bool, syntax: str, 
     assert "Secondary Capture" in str(error)
 
 
-def test_private_frames_behind_the_place_of_the_pixel_data() -> None:
+def test_private_frames_after_the_pixel_data_are_refused() -> None:
     made = faulty_files.built()
     made.add_new(0x7FE10010, "LO", "Vendor")
     made.add_new(0x7FE11010, "OW", made.PixelData)
@@ -105,10 +105,10 @@ def test_private_frames_behind_the_place_of_the_pixel_data() -> None:
     assert refused(faulty_files.dicom_files.as_bytes(made)).message.code == "private-frames"
 
 
-def test_private_elements_beside_pixel_data_do_not_matter() -> None:
+def test_private_elements_next_to_pixel_data_are_ignored() -> None:
     made = faulty_files.built()
     made.add_new(0x00290010, "LO", "Vendor")
     made.add_new(0x00291010, "OB", bytes(2 << 20))
     data = faulty_files.dicom_files.as_bytes(made)
     assert np.array_equal(decode(data).pixels, decode(faulty_files.plain()).pixels)
-    assert prepare.without_identity(data, "", Pseudonyms("k" * 64)).mammogram.notes == ()
+    assert prepare.prepare(data, "", Pseudonyms("k" * 64)).mammogram.notes == ()

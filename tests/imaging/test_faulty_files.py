@@ -27,12 +27,12 @@ def assert_same(pair: Pair, found: Mammogram) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_read_like_the_sound_file(name: str) -> None:
+def test_a_faulty_file_is_read_like_the_valid_one(name: str) -> None:
     assert_same(CASES[name], decode(CASES[name].faulty))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_read_alike_without_the_identity(name: str) -> None:
+def test_a_deidentified_faulty_file_is_read_like_the_original(name: str) -> None:
     pair = CASES[name]
     prepared = prepare(SourceFile("", pair.faulty), Pseudonyms("k" * 64))
     assert_same(pair, prepared.mammogram)

@@ -175,7 +175,7 @@ THUMBNAIL = EIGHT[::4, ::4].copy()
     ids=["small", "flagged", "in colour", "half", "large but flagged"],
 )
 @pytest.mark.parametrize("first", [True, False])
-def test_a_thumbnail_page_is_left_out(values: np.ndarray, beside: tuple, first: bool) -> None:
+def test_a_thumbnail_page_is_ignored(values: np.ndarray, beside: tuple, first: bool) -> None:
     image = (values, {})
     found = decode(pages(beside, image) if first else pages(image, beside))
     assert np.array_equal(found.pixels, decode(tiff(values)).pixels)
@@ -196,13 +196,13 @@ def test_two_views_in_one_file_are_refused(shape: tuple[int, int]) -> None:
             decode(pages(*images))
 
 
-def test_many_pages_end_soon() -> None:
+def test_many_pages_are_refused_quickly() -> None:
     with pytest.raises(UnsupportedFormat, match="several pages"):
         decode(pages(*[(EIGHT, {})] * 300))
 
 
 @pytest.mark.parametrize("source", ["PNG", "TIFF"])
-def test_8_bit_values_in_16_bits(source: str) -> None:
+def test_8_bit_values_in_16_bits_are_scaled(source: str) -> None:
     found = decode(encode(Image.fromarray(EIGHT.astype(np.uint16)), source))
     assert np.array_equal(found.pixels, EIGHT.astype(np.uint16) * 257)
     assert found.bits == 8 and "8 of 16 bits" in found.notes[0]

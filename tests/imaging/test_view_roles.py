@@ -15,34 +15,34 @@ from tests.support.view_headers import (
 
 
 @pytest.mark.parametrize(("elements", "side", "view"), STANDARD_VIEWS)
-def test_a_standard_view(elements: dict, side: str | None, view: str) -> None:
+def test_standard_views_are_recognised(elements: dict, side: str | None, view: str) -> None:
     found = view_of(header(**elements))
     assert (found.role, found.laterality, found.view, found.modifiers) == ("standard", side, view, ())
     assert found.notes == ()
 
 
 @pytest.mark.parametrize(("elements", "view", "modifiers"), SPECIAL_VIEWS)
-def test_a_special_view(elements: dict, view: str | None, modifiers: tuple[str, ...]) -> None:
+def test_special_views_are_recognised(elements: dict, view: str | None, modifiers: tuple[str, ...]) -> None:
     found = view_of(header(**elements))
     assert (found.role, found.view, found.modifiers) == ("special", view, modifiers)
     assert found.notes
 
 
 @pytest.mark.parametrize(("elements", "kind"), OTHER_IMAGES)
-def test_another_image(elements: dict, kind: str) -> None:
+def test_other_images_are_recognised(elements: dict, kind: str) -> None:
     found = view_of(header(**elements))
     assert (found.role, found.other) == ("other", kind)
     assert found.notes[0].code == "other-image" and kind in found.notes[0]
 
 
 @pytest.mark.parametrize(("elements", "codes"), UNKNOWN_VIEWS)
-def test_an_unknown_view(elements: dict, codes: list[str]) -> None:
+def test_unknown_views_are_recognised(elements: dict, codes: list[str]) -> None:
     found = view_of(header(**elements))
     assert found.role == "unknown"
     assert [note.code for note in found.notes] == codes
 
 
-def test_nothing_stated_is_left_to_name_and_picture() -> None:
+def test_without_a_stated_view_file_name_and_image_decide() -> None:
     found = view_of(header())
     assert not (found.view_stated or found.laterality_stated)
     assert view_of(header(ViewPosition="AP")).view_stated
@@ -54,7 +54,7 @@ def contradiction(**elements: object) -> StatedView:
     return view_of(header(ViewPosition="MLO", ViewCodeSequence=[item("399162004")], **elements))
 
 
-def test_a_contradiction_about_the_view_is_unknown() -> None:
+def test_contradictory_views_are_unknown() -> None:
     assert (contradiction().view, contradiction().role) == (None, "unknown")
 
 
@@ -67,7 +67,7 @@ def test_a_contradiction_about_the_view_is_unknown() -> None:
         ({"SeriesDescription": "L MLO", "PositionerPrimaryAngle": 0}, None),
     ],
 )
-def test_further_statements_settle_a_contradiction(elements: dict, view: str | None) -> None:
+def test_further_elements_resolve_a_contradiction(elements: dict, view: str | None) -> None:
     found = contradiction(**elements)
     assert found.view == view
     settled = "view-contradiction-settled" if view else "view-contradiction"
@@ -105,7 +105,9 @@ def region(code: str, meaning: str = "", modifier: Dataset | None = None) -> lis
         ({"ImageLaterality": "R", "Laterality": "L"}, "R", []),
     ],
 )
-def test_sides_by_code_and_their_contradictions(elements: dict, side: str | None, codes: list[str]) -> None:
+def test_sides_are_read_by_code_and_contradictions_noted(
+    elements: dict, side: str | None, codes: list[str]
+) -> None:
     found = view_of(header(**{"ViewPosition": "CC", **elements}))
     assert found.laterality == side
     assert [note.code for note in found.notes] == codes
@@ -132,19 +134,19 @@ def test_sides_by_code_and_their_contradictions(elements: dict, side: str | None
         ({"EstimatedRadiographicMagnificationFactor": 66}, 1.0),
     ],
 )
-def test_magnification(elements: dict, factor: float) -> None:
+def test_magnification_is_recognised(elements: dict, factor: float) -> None:
     found = view_of(header(ViewPosition="CC", ImagerPixelSpacing=[0.1, 0.1], **elements))
     assert found.magnification == pytest.approx(factor, abs=0.001)
     assert found.pixel_spacing == pytest.approx((0.1 / factor,) * 2, abs=0.0001)
     assert ("magnification" in found.modifiers) == (factor > 1.2)
 
 
-def test_the_presentation_intent() -> None:
+def test_the_presentation_intent_is_read() -> None:
     assert view_of(header(PresentationIntentType="FOR PROCESSING")).for_processing
     assert not view_of(header(PresentationIntentType="FOR PRESENTATION")).for_processing
 
 
-def test_notes_hold_no_text_of_the_header() -> None:
+def test_notes_contain_no_text_of_the_header() -> None:
     words = dict.fromkeys(("ViewPosition", "SeriesDescription", "ProtocolName"), "CC Mustermann")
     found = view_of(header(**words, ViewCodeSequence=[item("99", "Mustermann", [item("7", "Mustermann")])]))
     assert found.role == "unknown" and found.notes

@@ -16,7 +16,7 @@ from training.phantoms.generate import patients
 
 @pytest.fixture(scope="module")
 def bundle(models: Path) -> Bundle:
-    """The shipped model."""
+    """Load the demonstration model."""
     return bundles.load(models / registry.current_name(models))
 
 

@@ -33,7 +33,7 @@ def mammograms(seed: int = 5) -> list[Mammogram]:
 
 @pytest.fixture(scope="module")
 def predictor(_model_source: ModelSource) -> Predictor:
-    """The shipped model."""
+    """Load the demonstration model."""
     return _model_source.get()
 
 

@@ -32,7 +32,7 @@ def exam(serving_app: Flask) -> Exam:
     return received(serving_app, mammogram(seed=1), ultrasound, mammogram(seed=4), empty)
 
 
-def test_the_exam_knows_what_came_and_what_is_left_out(exam: Exam, app: Flask) -> None:
+def test_the_exam_records_received_and_excluded_objects(exam: Exam, app: Flask) -> None:
     assert (exam.objects_received, len(exam.images), len(exam.unused_objects)) == (4, 2, 2)
     (reason,) = exam.attention
     assert reason.startswith(SAID) and "4.dcm: " in reason
@@ -42,7 +42,7 @@ def test_the_exam_knows_what_came_and_what_is_left_out(exam: Exam, app: Flask) -
     assert entry.subject == exam.id and entry.detail.startswith(SAID)
 
 
-def test_pages_say_so_in_the_readers_language(exam: Exam, app: Flask) -> None:
+def test_pages_show_it_in_the_reader_s_language(exam: Exam, app: Flask) -> None:
     make_user(app)
     client = app.test_client()
     sign_in(client)
@@ -56,7 +56,7 @@ def test_pages_say_so_in_the_readers_language(exam: Exam, app: Flask) -> None:
     assert exported[0]["attention"].startswith(SAID)
 
 
-def test_the_api_says_so(exam: Exam, app: Flask) -> None:
+def test_the_api_returns_it(exam: Exam, app: Flask) -> None:
     client, headers = app.test_client(), bearer(make_token(app))
     found = client.get(f"/api/v1/predictions/{exam.id}", headers=headers).json
     check("Exam", found)
@@ -68,7 +68,7 @@ def test_the_api_says_so(exam: Exam, app: Flask) -> None:
     assert listed["needs_attention"] and listed["attention"] == found["attention"]
 
 
-def test_exams_of_which_everything_was_used_need_none(serving_app: Flask) -> None:
+def test_exams_with_all_objects_used_need_no_attention(serving_app: Flask) -> None:
     exam = received(serving_app, mammogram(seed=1), mammogram(seed=2))
     assert (exam.objects_received, exam.unused_objects, exam.attention) == (2, [], [])
     client, headers = serving_app.test_client(), bearer(make_token(serving_app))

@@ -1,7 +1,7 @@
 """Leakage on phantoms: unseen patients, permuted labels, and SMOTE before the split.
 
-One set of 300 patients passes the shipped backbone once, for all tests: a third of the patients is held out,
-200 are learned from.
+One set of 300 patients passes the backbone of the demonstration model once, for all tests; a third of the patients is
+held out for testing.
 """
 
 from collections.abc import Callable

@@ -28,7 +28,7 @@ def change(path: Path, file: str, content: str) -> None:
     (path / bundles.MANIFEST).write_text(json.dumps(manifest))
 
 
-def test_the_shipped_card_is_what_its_figures_render(models: Path) -> None:
+def test_the_card_of_the_demonstration_model_equals_the_rendered_one(models: Path) -> None:
     path = models / "birads-demo"
     card, section = stored_card.render(bundles.load(path))
     assert card == (path / bundles.CARD).read_text("utf-8")
@@ -65,7 +65,7 @@ def test_models_without_the_figures_keep_their_card(runner: FlaskCliRunner, fold
     assert bundles.load(folder / "birads-demo").card == before
 
 
-def test_the_bundle_is_valid_whenever_it_is_interrupted(shipped: Path, monkeypatch) -> None:
+def test_an_interrupted_replacement_leaves_a_valid_bundle(shipped: Path, monkeypatch) -> None:
     write, left = atomic.write, 0
 
     def stop(path: Path, data: bytes, *, sync: bool) -> None:

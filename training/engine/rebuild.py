@@ -64,6 +64,6 @@ def _weights(graph: bytes) -> dict[tuple[str, str], np.ndarray]:
 
 def _no_resnet() -> ModelError:
     return ModelError(
-        "The shipped backbone is not a plain ResNet50, so it cannot be fine-tuned from the bundle. Give "
-        "--backbone-weights imagenet, or --backbone-weights PATH of a Keras .h5 file."
+        "The backbone of the demonstration model is not a plain ResNet50, so it cannot be fine-tuned from the "
+        "bundle. Give --backbone-weights imagenet, or --backbone-weights PATH of a Keras .h5 file."
     )

@@ -1,4 +1,4 @@
-"""Backbones that turn images into feature maps: the shipped one, or one of Keras."""
+"""Backbones that turn images into feature maps: that of the demonstration model, or one of Keras."""
 
 import hashlib
 import os
@@ -43,7 +43,7 @@ class Extractor:
 
 
 def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
-    """Open the backbone of an existing bundle, usually the shipped one.
+    """Open the backbone of an existing bundle, usually that of the demonstration model.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
     """
     if not path.is_dir():
         raise ModelError(
-            f"The shipped model {path.name} with its backbone is missing from {path.parent}. Restore "
+            f"The demonstration model {path.name} with its backbone is missing from {path.parent}. Restore "
             "the folder, or train with --backbone-weights imagenet or --backbone-weights PATH."
         )
     from training.engine.keras_import import import_keras

@@ -1,1 +1,1 @@
-"""The shipped demonstration model."""
+"""The demonstration model: training, data, comparison, model card."""
