@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.measurement import Measurement
-from tests import orthanc
+from tests.support import orthanc
 from tests.support.receiver import real_exams, receiver, wait_until
 
 _ROUNDS = 4  # of the two sample exams

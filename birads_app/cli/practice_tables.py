@@ -1,5 +1,6 @@
 """The commands ``flask practice`` and ``flask dataset export``."""
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -114,7 +115,7 @@ def export(
             users.by_name(reader).id if reader else None,
             drafts=not signed_only,
         )
-        with click.progressbar(length=len(assessments), label="exams") as bar:
+        with click.progressbar(length=len(assessments), label="exams", hidden=not sys.stdout.isatty()) as bar:
             counts = export_dataset(folder, assessments, CONSOLE, lambda: bar.update(1))
     for line in _report(folder, counts):
         click.echo(line)

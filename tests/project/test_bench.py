@@ -1,9 +1,12 @@
 """`make bench` runs, on a few files and rows."""
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bench import features, memory, pictures
 from bench.measurement import Measurement, table
@@ -11,6 +14,8 @@ from training.data.dataset import read_folder
 from training.data.loader import ImageLoader
 from training.data.perceptual_hash import near_pairs
 from training.features.extractor import from_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_benchmark_of_a_store_writes_resamples_and_trains() -> None:
@@ -40,3 +45,14 @@ def test_missed_targets_are_reported() -> None:
     assert [one.met for one in figures] == [True, False, True, True, False]
     lines = list(table(figures))
     assert [line.endswith("NOT MET") for line in lines] == [False, False, True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [["-m", "bench.bench"], ["tests/browser/screenshots.py"], ["tests/browser/first_view.py"]],
+    ids=["bench", "screenshots", "first-view"],
+)
+def test_programs_of_the_makefile_start(program: list[str]) -> None:
+    command = [sys.executable, *program, "--help"]
+    started = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert started.returncode == 0 and started.stdout.startswith("usage: "), started.stderr

@@ -173,7 +173,7 @@ def _write(path: Path, text: str) -> None:
 
 @_commands.group("dataset", cls=AppGroup)
 def dataset() -> None:
-    """Check a data set before training."""
+    """Check a data set before training; export assessed exams as one."""
 
 
 @dataset.command("check")
