@@ -15,7 +15,7 @@ _ERRORS = {
     "404": "Exam not found",
     "413": "Too many bytes, too many files, or an image with too many pixels",
     "415": "The body is not multipart/form-data, or a file's format is not supported",
-    "422": "A file is damaged, not a mammogram, or of another patient; or files are rejected for different reasons",
+    "422": "A file is damaged or not a mammogram; or files are rejected for different reasons",
     "503": "No active model, or the database is not ready",
     "507": "The server's disk is full",
 }

@@ -12,6 +12,7 @@ from flask.cli import AppGroup, with_appcontext
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.imaging.decode import decode
 from birads_app.records import identities, migrate, rate_limit, tokens, users
+from birads_app.records.identities import Identity, PatientVersion
 from birads_app.records.schema import Role
 from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.errors import BiradsError
@@ -169,11 +170,14 @@ def create_token(name: str, purpose: str) -> None:
 
 
 @patient_group.command("lookup")
-@click.argument("pseudonym")
+@click.argument("subject", metavar="PSEUDONYM|EXAM")
 @click.option("--as", "name", required=True, metavar="NAME", help="An administrator's account.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
-    """Print the patient of PSEUDONYM; asks for the administrator's password and is recorded in the audit log."""
+def look_up_patient(subject: str, name: str, password_stdin: bool) -> None:
+    """Print the patient of a pseudonym or an exam, in all versions if the exam's files contradict each other.
+
+    Asks for the administrator's password and is recorded in the audit log.
+    """
     password = _password_from_stdin() if password_stdin else click.prompt("Password", hide_input=True)
     with one_line_errors():
         rate_limit.register(name, "console")
@@ -181,15 +185,28 @@ def look_up_patient(pseudonym: str, name: str, password_stdin: bool) -> None:
         if user is None:
             raise click.ClickException("Name and password do not match.")
         rate_limit.forget(name, "console")
-        found = identities.look_up(user, pseudonym.strip().upper())
-    for title, value in (
-        ("Name", found.patient_name),
-        ("Patient ID", found.patient_id),
-        ("Issuer", found.issuer),
-        ("Born", found.birth_date),
-        ("Newest exam", found.study_date),
-        ("Accession number", found.accession_number),
-    ):
+        subject = subject.strip()
+        found = identities.look_up(user, subject.upper() if "-" in subject else subject.lower())
+    if not found.versions:
+        _print_patient(found)
+    for number, version in enumerate(found.versions, 1):
+        click.echo(f"Version {number} of {len(found.versions)}")
+        _print_patient(version)
+    _print_fields(("Newest exam", found.study_date), ("Accession number", found.accession_number))
+
+
+def _print_patient(patient: Identity | PatientVersion) -> None:
+    _print_fields(
+        ("Name", patient.patient_name),
+        ("Patient ID", patient.patient_id),
+        ("Issuer", patient.issuer),
+        ("Born", patient.birth_date),
+        ("Sex", patient.sex),
+    )
+
+
+def _print_fields(*fields: tuple[str, str]) -> None:
+    for title, value in fields:
         click.echo(f"{title + ':':<18}{value or 'not stated'}")
 
 

@@ -1,6 +1,7 @@
 """Patient and study identity in DICOM headers."""
 
 import re
+import unicodedata
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +9,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from birads_app.imaging.dicom.parser import text, texts
-from birads_app.records.identities import Identity, Instance
-from birads_app.terms.errors import InputError
-from birads_app.terms.messages import msg
+from birads_app.records.identities import Identity, Instance, PatientVersion
+from birads_app.terms.messages import Message, msg
 
 _KEYWORDS = {
     "patient_name": "PatientName",
@@ -26,6 +26,14 @@ _KEYWORDS = {
     "study_description": "StudyDescription",
     "referring_physician": "ReferringPhysicianName",
 }
+# Fields that tell patients apart.
+CONTRADICTIONS = {
+    "patient_id": msg("patient-id"),
+    "issuer": msg("patient-id-issuer"),
+    "patient_name": msg("patient-name"),
+    "birth_date": msg("patient-birth-date"),
+    "sex": msg("patient-sex"),
+}
 # CBIS-DDSM gives each image of a patient an ID of its own: P_00173_RIGHT_CC.
 _VIEW_IN_ID = re.compile(r"(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?$")
 # Specific Character Sets that say nothing, or are declared although the text is UTF-8 or Latin-1.
@@ -34,13 +42,9 @@ _GUESSED = frozenset(
 )
 
 
-class TwoPatients(InputError):
-    """The files of one exam name different patients."""
-
-
 def read_identity(dataset: Dataset) -> Identity:
     """Return patient and study of a header; unreadable elements count as empty."""
-    values = {name: _value(dataset, keyword) for name, keyword in _KEYWORDS.items()}
+    values: dict[str, Any] = {name: _value(dataset, keyword) for name, keyword in _KEYWORDS.items()}
     return Identity(**values, instances={})
 
 
@@ -61,23 +65,44 @@ def patient_key(identity: Identity) -> tuple[str, ...]:
 def merge(current: Identity | None, other: Identity) -> Identity:
     """Merge the identity of a further file into that of an exam.
 
-    Files without a patient ID do not contribute; of the others the first one counts.
-
-    Raises
-    ------
-    TwoPatients
-        Patient IDs or issuers differ.
+    Files without a patient ID contribute their version of the patient only; of the others the first one counts.
     """
+    version = PatientVersion(**{name: getattr(other, name) for name in CONTRADICTIONS})
     if current is None:
-        return other
-    if not current.patient_id and other.patient_id:
-        return replace(other, instances=current.instances)
-    if not other.patient_id:
-        return current
-    issuers = {current.issuer, other.issuer} - {""}
-    if len(issuers) > 1 or patient_key(current)[2] != patient_key(other)[2]:
-        raise TwoPatients(msg("other-patient"))
-    return current
+        return replace(other, versions=(version,))
+    known = {_normalised(one) for one in current.versions}
+    versions = current.versions if _normalised(version) in known else (*current.versions, version)
+    chosen = other if other.patient_id and not current.patient_id else current
+    return replace(chosen, instances=current.instances, versions=versions)
+
+
+def settle(identity: Identity) -> tuple[Identity, list[Message]]:
+    """Conclude the merging of an exam's identities.
+
+    Returns
+    -------
+    the identity, with versions only if they contradict each other, and the names of the fields that do
+    """
+    normalised = [_normalised(version) for version in identity.versions]
+    found = [
+        CONTRADICTIONS[name]
+        for name, values in zip(CONTRADICTIONS, zip(*normalised, strict=True), strict=True)
+        if len(set(values) - {""}) > 1
+    ]
+    return (identity, found) if found else (replace(identity, versions=()), [])
+
+
+def _normalised(version: PatientVersion) -> tuple[str, ...]:
+    """Return the version's fields, in the order of CONTRADICTIONS, without differences of mere spelling."""
+    # Of a name the first component group counts; others repeat it in other scripts.
+    name = _VIEW_IN_ID.sub(r"\1", version.patient_name).partition("=")[0]
+    return (
+        _VIEW_IN_ID.sub(r"\1", version.patient_id),
+        version.issuer,
+        " ".join(unicodedata.normalize("NFKC", name).casefold().replace("^", " ").split()),
+        "".join(filter(str.isdigit, version.birth_date)),
+        version.sex.upper(),
+    )
 
 
 def _value(dataset: Dataset, keyword: str) -> str:

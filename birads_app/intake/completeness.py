@@ -9,7 +9,7 @@ _NAMED_MAX = 5
 
 
 def describe(exam: Exam, problems: Sequence[tuple[str, str]], reasons: Sequence[Message]) -> None:
-    """Fill in the exam's account of objects.
+    """Fill in the exam's account of objects; reasons for attention that it has already are kept.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def describe(exam: Exam, problems: Sequence[tuple[str, str]], reasons: Sequence[
     """
     exam.objects_received = len(exam.images) + len(problems)
     exam.unused_objects = [msg("file-problem", file=name, problem=reason) for name, reason in problems]
-    exam.attention = [*_left_out(exam, problems), *reasons]
+    exam.attention = [*_left_out(exam, problems), *(exam.attention or ()), *reasons]
 
 
 def _left_out(exam: Exam, problems: Sequence[tuple[str, str]]) -> list[Message]:

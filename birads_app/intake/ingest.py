@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flask import current_app
 
-from birads_app.deid.identity import merge
+from birads_app.deid.identity import merge, settle
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
@@ -286,6 +286,10 @@ def printable(name: str) -> str:
 
 
 def _attach_identity(exam: Exam, identity: Identity) -> None:
+    """Attach the patient's identity and pseudonym; files that contradict each other make the exam need attention."""
+    identity, contradictions = settle(identity)
+    if contradictions:
+        exam.attention = [msg("patients-contradictory", fields=join(contradictions, commas=True))]
     exam.pseudonym = _pseudonyms().patient(identity)
     identities.attach(exam, identity)
 

@@ -16,7 +16,7 @@ from birads_app.imaging.dicom import parser
 from birads_app.pacs.sender import Destination, DicomNode, DicomWeb, Tls
 from birads_app.records import exams, files, findings, identities
 from birads_app.records.assessments import breasts_of
-from birads_app.records.errors import NoStudy
+from birads_app.records.errors import NoStudy, PatientNotCertain
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms.errors import BiradsError
@@ -80,11 +80,18 @@ def as_stored(exam: Exam) -> Identity:
 
 
 def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple[Reading, list[Image]]:
-    """Return the context of an exam's objects, and those of its images that are in a study; raise NoStudy."""
+    """Return the context of an exam's objects, and those of its images that are in a study.
+
+    Raises
+    ------
+    NoStudy, PatientNotCertain
+    """
     identity = identity or identities.of(exam)
     in_study = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
     if identity is None or not identity.study_uid or not in_study:
         raise NoStudy(msg("no-study-for-results"))
+    if identity.versions:
+        raise PatientNotCertain(msg("patient-not-certain"))
     images = tuple(_source(image, identity.instances[image.id]) for image in in_study)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
     return Reading(_study(identity), images, model, exam.created_at, exams.aggregate(exam)), in_study

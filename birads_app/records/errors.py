@@ -9,6 +9,7 @@ BiradsError
 ├── NotAllowed          the account's role does not permit this
 ├── InvalidAssessment   unknown terms, or breasts and images that the exam does not have
 ├── NoStudy             the exam has no DICOM study for its results
+├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
 └── SiteKeyDiffers      data was encrypted with another site key
 """
@@ -52,6 +53,10 @@ class InvalidAssessment(BiradsError):
 
 class NoStudy(BiradsError):
     """The exam has no DICOM study for its results."""
+
+
+class PatientNotCertain(BiradsError):
+    """The files of the exam name different patients."""
 
 
 class TrainingRefused(BiradsError):

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
@@ -29,12 +29,24 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class PatientVersion:
+    """Patient as some files of an exam name them; empty text if not stated."""
+
+    patient_name: str = ""
+    patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
+    sex: str = ""
+
+
+@dataclass(frozen=True)
 class Identity:
     """Patient and study as the received files name them; empty text if not stated.
 
     Dates are YYYYMMDD and times HHMMSS as in DICOM, names are DICOM person names.
 
     instances : by image id
+    versions : all versions of the patient, if the files of the exam contradict each other
     """
 
     patient_name: str = ""
@@ -50,6 +62,7 @@ class Identity:
     study_description: str = ""
     referring_physician: str = ""
     instances: dict[str, Instance] = field(default_factory=dict)
+    versions: tuple[PatientVersion, ...] = ()
 
 
 def attach(exam: Exam, identity: Identity) -> None:
@@ -69,8 +82,14 @@ def of(exam: Exam) -> Identity | None:
     return None if row is None else _decrypted(row.ciphertext, exam.id)
 
 
-def look_up(user: User, pseudonym: str) -> Identity:
-    """Return the identity behind a pseudonym, from the newest exam; the look-up is audited, even if refused.
+def look_up(user: User, subject: str) -> Identity:
+    """Return the identity behind a pseudonym, from the newest exam, or that of an exam.
+
+    The look-up is audited, even if refused.
+
+    Parameters
+    ----------
+    subject : a pseudonym, or the id of an exam
 
     Raises
     ------
@@ -83,14 +102,15 @@ def look_up(user: User, pseudonym: str) -> Identity:
     """
     allowed = user.role == Role.ADMIN
     with writing() as current:
-        audit_log.add(current, user.name, "look up" if allowed else "look up refused", pseudonym)
+        audit_log.add(current, user.name, "look up" if allowed else "look up refused", subject)
     if not allowed:
         raise NotAllowed(msg("identity-not-allowed"))
-    newest = select(Exam).where(Exam.pseudonym == pseudonym).order_by(Exam.created_at.desc())
+    of_subject = or_(Exam.pseudonym == subject, Exam.id == subject)
+    newest = select(Exam).where(of_subject).order_by(Exam.created_at.desc())
     exam = session().scalars(newest).first()
     identity = None if exam is None else of(exam)
     if identity is None:
-        raise NotFound(msg("pseudonym-unknown", pseudonym=pseudonym))
+        raise NotFound(msg("pseudonym-unknown", pseudonym=subject))
     return identity
 
 
@@ -101,7 +121,8 @@ def _encrypted(identity: Identity, exam_id: str) -> bytes:
 def _decrypted(box: bytes, exam_id: str) -> Identity:
     members = json.loads(decrypt(box, _site_key(), _PURPOSE, exam_id))
     instances = {image_id: Instance(**uids) for image_id, uids in members.pop("instances").items()}
-    return Identity(**members, instances=instances)
+    versions = tuple(PatientVersion(**version) for version in members.pop("versions", ()))
+    return Identity(**members, instances=instances, versions=versions)
 
 
 def _site_key() -> str:

@@ -79,14 +79,18 @@ def test_a_patient_has_one_pseudonym_and_one_shift(app: Flask, client: FlaskClie
     assert other.pseudonym != first.pseudonym
 
 
-def test_files_of_two_patients_are_refused(app: Flask, client: FlaskClient, token: str) -> None:
-    one, two = (dicom_with_phi(PatientID=patient) for patient in ("1", "2"))
-    answer = post_files(client, token, ("one.dcm", one), ("two.dcm", two))
-    assert answer.status_code == 422
-    (problem,) = answer.json["problems"]
-    assert problem["file"] == "two.dcm" and "each patient separately" in problem["error"]
+def test_files_of_two_patients_in_one_study_need_attention(
+    app: Flask, client: FlaskClient, token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    one, two = (dicom_with_phi(PatientID=patient) for patient in (f"{WORD}1", f"{WORD}2"))
+    exam = upload(app, client, token, ("one.dcm", one), ("two.dcm", two))
     with app.app_context():
-        assert len(exams.all_ids()) == 0
+        kept = identities.of(exam)
+    assert kept is not None and [found.patient_id for found in kept.versions] == [f"{WORD}1", f"{WORD}2"]
+    assert len(exam.images) == 2 and "patient ID" in exam.attention[0]
+    assert phi_below(Path(app.instance_path)) == [] and phi_in(caplog.text.encode()) == []
+    assert phi_in(client.get(f"/api/v1/predictions/{exam.id}").text.encode()) == []
 
 
 def test_files_without_a_patient_id_join_any_exam(app: Flask, client: FlaskClient, token: str) -> None:

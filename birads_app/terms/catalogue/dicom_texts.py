@@ -177,9 +177,6 @@ DICOM = {
         "The pixel aspect ratio in the file is implausible and was ignored. The image may be distorted, "
         "and measurements are not available."
     ),
-    "other-patient": N_(
-        "The Patient ID differs from that of the previous files. Send the images of each patient separately."
-    ),
 }
 # Names of views, as values of other messages.
 _OWN_MESSAGES = {"implant displaced", "magnification", "spot compression", "part of a view"}

@@ -12,6 +12,19 @@ EXAM = {
     "objects-over-limit": N_(
         "The study has more than %(most)d objects; only the first %(most)d were used. Send the others again."
     ),
+    "patients-contradictory": N_(
+        "The images of this study name different patients; they contradict each other in: %(fields)s. Check whose "
+        "images these are. An administrator sees all versions with `flask patient lookup`."
+    ),
+    "patient-id": N_("patient ID"),
+    "patient-id-issuer": N_("issuer of the patient ID"),
+    "patient-name": N_("name"),
+    "patient-birth-date": N_("date of birth"),
+    "patient-sex": N_("sex"),
+    "patient-not-certain": N_(
+        "The images of the exam name different patients, so nothing is sent to the PACS. Correct the study there, "
+        "delete this exam and send the study again."
+    ),
     "archive-too-many-files": N_(
         "The archive %(name)s contains %(count)d files; at most %(most)d are accepted."
     ),
