@@ -83,10 +83,10 @@ def settle(identity: Identity) -> tuple[Identity, list[Message]]:
     -------
     the identity, with versions only if they contradict each other, and the names of the fields that do
     """
-    normalised = [_normalised(version) for version in identity.versions]
+    by_field = zip(*map(_normalised, identity.versions), strict=True)
     found = [
         CONTRADICTIONS[name]
-        for name, values in zip(CONTRADICTIONS, zip(*normalised, strict=True), strict=True)
+        for name, values in zip(CONTRADICTIONS, by_field, strict=False)  # no values without versions
         if len(set(values) - {""}) > 1
     ]
     return (identity, found) if found else (replace(identity, versions=()), [])

@@ -97,8 +97,7 @@ def ingest_exam(
     """
     with _reader() as reader:
         images, problems = _read(sent, reader, user)
-        exam, unfit = _exam(images, reader.predictor, user, exam_id)
-        problems += unfit
+        exam = _exam(images, reader.predictor, user, exam_id)
         if not (partial and exam.images):
             if problems:
                 raise IntakeRefused(problems)
@@ -187,15 +186,14 @@ def ingest_studies(sent: Iterable[SourceFile], user: User) -> list[Exam]:
         except InputError as error:
             refused_files.count(user.name, error)
             raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
-        drafted = [_exam(group, reader.predictor, user) for group in study_grouping.by_study(images)]
-        problems += [problem for _, unfit in drafted for problem in unfit]
         if problems:
             raise IntakeRefused(problems)
-        for exam, _ in drafted:
+        drafted = [_exam(group, reader.predictor, user) for group in study_grouping.by_study(images)]
+        for exam in drafted:
             completeness.describe(exam, (), ())
         taken: list[Exam] = []
         try:
-            for exam, _ in drafted:
+            for exam in drafted:
                 taken.append(_store(exam, reader.draft, user))
         except BaseException:
             for exam in taken:
@@ -234,10 +232,8 @@ def _problem(name: str, error: InputError) -> FileProblem:
     return FileProblem(base_name(name), error.message, type(error))
 
 
-def _exam(
-    images: Sequence[ReadImage], predictor: Predictor, user: User, exam_id: str | None = None
-) -> tuple[Exam, list[FileProblem]]:
-    """Make the exam of some images, not stored yet; return it, and the problems of images of another patient."""
+def _exam(images: Sequence[ReadImage], predictor: Predictor, user: User, exam_id: str | None = None) -> Exam:
+    """Make the exam of some images, not stored yet."""
     exam = Exam(
         id=exam_id or uuid.uuid4().hex,
         uploader_id=user.id,
@@ -245,21 +241,15 @@ def _exam(
         demonstration=predictor.bundle.demonstration,
         pooling=predictor.bundle.pooling,
     )
-    problems: list[FileProblem] = []
     identity: Identity | None = None
     for image in images:
-        try:
-            identity = identity if image.identity is None else merge(identity, image.identity)
-        except InputError as error:
-            refused_files.count(user.name, error)
-            problems.append(_problem(image.name, error))
-            continue
+        identity = identity if image.identity is None else merge(identity, image.identity)
         _add_image(exam, image)
         if identity is not None and image.instance is not None:
             identity = replace(identity, instances={**identity.instances, image.id: image.instance})
     if identity is not None:
         _attach_identity(exam, identity)
-    return exam, problems
+    return exam
 
 
 def check_count(count: int) -> None:
