@@ -120,25 +120,27 @@ def patient_warning(unknown: int, images: int) -> str:
 
 
 def build_report(
-    data: Path, found: DatasetListing, seen: Sequence[LoadedImage], neighbours: int
+    data: Path, listing: DatasetListing, loaded: Sequence[LoadedImage], neighbours: int
 ) -> DatasetReport:
     """Compile the report of a data set.
 
     Parameters
     ----------
-    found : from :func:`training.data.dataset.listing`
-    seen : its examples in order, from :class:`training.data.loader.ImageLoader`
+    listing : from :func:`training.data.dataset.listing`
+    loaded : its examples in order, from :class:`training.data.loader.ImageLoader`
     neighbours : number of SMOTE's neighbours
     """
-    examples = found.dataset.examples
+    examples = listing.dataset.examples
     base = data if data.is_dir() else data.parent
-    usable = [one for one in seen if not one.reason]
-    first = list({one.digest: one for one in reversed(usable)}.values())[::-1]
-    pairs = near_pairs(np.array([np.frombuffer(one.image_hash, np.uint8) for one in first]))
-    similar = tuple(_similar_files([first[a].example, first[b].example], base, bits) for a, b, bits in pairs)
+    usable = [one for one in loaded if not one.reason]
+    distinct = list({one.digest: one for one in reversed(usable)}.values())[::-1]
+    pairs = near_pairs(np.array([np.frombuffer(one.image_hash, np.uint8) for one in distinct]))
+    similar = tuple(
+        _similar_files([distinct[a].example, distinct[b].example], base, bits) for a, b, bits in pairs
+    )
     counts = Counter(example.category for example in examples)
-    left = Counter(one.example.category for one in usable)
-    problems = list(found.problems)
+    usable_counts = Counter(one.example.category for one in usable)
+    problems = list(listing.problems)
     if examples and not usable:
         problems.append(f"None of the {len(examples)} files can be used.")
     return DatasetReport(
@@ -148,13 +150,13 @@ def build_report(
         unknown=sum(not example.known for example in examples),
         mixed=_mixed(examples),
         views=_views(examples),
-        refused=tuple((_name(one.example, base), one.reason) for one in seen if one.reason),
+        refused=tuple((_name(one.example, base), one.reason) for one in loaded if one.reason),
         copies=_copies(usable, base),
         near=similar,
-        small={code: left[code] for code in sorted(counts) if left[code] <= neighbours},
+        small={code: usable_counts[code] for code in sorted(counts) if usable_counts[code] <= neighbours},
         neighbours=neighbours,
         problems=tuple(problems),
-        notes=found.notes,
+        notes=listing.notes,
     )
 
 

@@ -64,12 +64,14 @@ def votes(distances: Any) -> Any:
     return distances[:, -1:] - distances + _LEAST_VOTE
 
 
-def score_of(scale: Scaling, kept: np.ndarray, labels: np.ndarray, neighbours: int, classes: int) -> Score:
+def score_of(
+    scale: Scaling, training_rows: np.ndarray, labels: np.ndarray, neighbours: int, classes: int
+) -> Score:
     """Return the vote as operations of a graph.
 
     Parameters
     ----------
-    kept : float32 (m, components), the scaled training rows
+    training_rows : float32 (m, components), scaled
     labels : int (m,)
     """
     ballots = np.eye(classes, dtype=np.float32)[labels]
@@ -77,7 +79,7 @@ def score_of(scale: Scaling, kept: np.ndarray, labels: np.ndarray, neighbours: i
     def score(rows: Any) -> Any:
         import tensorflow as tf
 
-        nearness, nearest = tf.math.top_k(-squared_distances(scale(rows), kept), neighbours)
+        nearness, nearest = tf.math.top_k(-squared_distances(scale(rows), training_rows), neighbours)
         weights = votes(tf.sqrt(-nearness))
         counted = tf.reduce_sum(weights[:, :, None] * tf.gather(ballots, nearest), axis=1)
         return log_probabilities(counted / tf.reduce_sum(weights, axis=1, keepdims=True))

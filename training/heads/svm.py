@@ -47,7 +47,7 @@ class SvmHead:
         )
 
     def _one(
-        self, arguments: FitArguments, scale: Scaling, kept: np.ndarray, width: float, penalty: float
+        self, arguments: FitArguments, scale: Scaling, rows: np.ndarray, width: float, penalty: float
     ) -> TrainedStatistics:
         from sklearn.svm import SVC
 
@@ -55,16 +55,16 @@ class SvmHead:
         for category in range(arguments.classes):
             own = arguments.labels == category
             machine = SVC(C=penalty, gamma=width, class_weight="balanced")
-            machines.append(machine.fit(kept, own) if own.any() else None)
-        vectors, weights, biases = machine_arrays(machines, kept)
+            machines.append(machine.fit(rows, own) if own.any() else None)
+        vectors, weights, biases = machine_arrays(machines, rows)
         score = score_of(scale, vectors, weights, biases, width)
         raw = TrainedStatistics(score, {}, "").logits(arguments.validation_features)
         steep = _STEEPEST / fit_temperature(_STEEPEST * raw, arguments.validation_labels)
         return TrainedStatistics(
             score_of(scale, vectors, to_float16(steep * weights), to_float16(steep * biases), width),
-            {"penalty": penalty, "vectors": len(vectors), "components": kept.shape[1]},
+            {"penalty": penalty, "vectors": len(vectors), "components": rows.shape[1]},
             f"Support vector machines with a radial kernel, one for each category against the rest, penalty "
-            f"{penalty:g} {chosen_among(_PENALTIES)}, {len(vectors)} support vectors, on {kept.shape[1]} "
+            f"{penalty:g} {chosen_among(_PENALTIES)}, {len(vectors)} support vectors, on {rows.shape[1]} "
             f"principal components of {pooling.TITLE}, standardised. A softmax over the decision scores, with "
             "a temperature fitted on the validation patients, gives the probabilities.",
         )

@@ -76,7 +76,7 @@ def _describe_view(dataset: Dataset, image: Phantom) -> None:
     dataset.ViewCodeSequence = Sequence([_code(*_VIEW_CODES[image.view])])
     dataset.ViewCodeSequence[0].ViewModifierCodeSequence = Sequence([])
     dataset.AnatomicRegionSequence = Sequence([_code("76752008", "Breast")])
-    # Directions of rows and columns: the left breast points right, so that its rows run towards anterior.
+    # In the image a left breast points to the right: along a row, from posterior to anterior.
     across = "A" if left else "P"
     if image.view == "CC":
         dataset.PatientOrientation = [across, "R" if left else "L"]
