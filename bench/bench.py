@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import features, memory, pacs, serving, worklist
 from bench.measurement import Measurement, table
+from training.engine.keras_import import import_keras
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "serving": serving.measure,
@@ -27,6 +28,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
 def main() -> int:
     """Run the benchmarks, print the table, and return 0 if every requirement is met."""
     options = _options()
+    import_keras()  # without the start-up messages of TensorFlow
     print(f"{options.precision}; {_machine()}", flush=True)
     figures = []
     for name in options.only or PARTS:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class TextSource(StrEnum):
-    """Where a text stands.
+    """Place of a text in the header.
 
     POSITION : View Position, in which single letters are sides and modifiers
     MEANING : a code's meaning, which is about the view alone
