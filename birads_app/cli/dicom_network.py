@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import Settings, SettingsError
-from birads_app.records import audit_log, outbox, users
+from birads_app.records import audit_log, fetch_problems, outbox, users
 from birads_app.services import startup
 
 # What speaks to the network is imported when it is needed: web workers never do.
@@ -68,6 +68,7 @@ def receive() -> None:
 def fetch(study: str | None, first: datetime | None, last: datetime | None, modality: str) -> None:
     """Fetch studies from the DICOMweb server as exams; images already stored are skipped."""
     from birads_app.pacs import dicomweb_client, worker
+    from birads_app.pacs.fetch import fetch_studies
     from birads_app.pacs.results import dicom_web_of
 
     server = dicom_web_of(_settings())
@@ -83,11 +84,12 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
         else:
             study_uids = [study or ""]
         audit_log.log(users.NETWORK_NAME, "fetch studies", str(len(study_uids)))
-        counts = [dicomweb_client.fetch_study(server, one, spool) for one in study_uids]
+        fetched = fetch_studies(server, study_uids, spool, click.echo)
+        counts = list(fetched.counts.values())
         click.echo(
-            f"Studies with new images: {sum(map(bool, counts))} of {len(counts)}. Images fetched: {sum(counts)}."
+            f"Studies with new images: {sum(map(bool, counts))} of {len(study_uids)}. Images fetched: {sum(counts)}."
         )
-        if study and not counts[0]:
+        if study and counts == [0]:
             click.echo("The server has no such study, or all its images are stored already.")
         with spool.alone(wait=False) as alone:
             if alone:
@@ -95,6 +97,11 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
                 worker.deliver()
             elif any(counts):
                 click.echo("The running `flask dicom receive` makes exams of them.")
+        if fetched.failures:
+            reasons = " ".join(dict.fromkeys(fetched.failures.values()))
+            raise click.ClickException(
+                f"{len(fetched.failures)} of {len(study_uids)} studies were not fetched: {reasons}"
+            )
 
 
 @dicom_group.command("status")
@@ -103,10 +110,13 @@ def status() -> None:
     from birads_app.pacs import worker
 
     with one_line_errors():
-        counts, failing = outbox.counts(), outbox.failing()
+        counts, failing, unfetched = outbox.counts(), outbox.failing(), fetch_problems.listing()
     click.echo(f"Studies that are not exams yet: {worker.spool().studies()}")
     for state, title in (("waiting", "to be sent"), ("stopped", "stopped"), ("sent", "sent")):
         click.echo(f"Results and reports {title}: {counts.get(state, 0)}")
+    for problem in unfetched:
+        click.echo(f"\nStudy {problem.study_uid} was not fetched on {problem.at:%Y-%m-%d %H:%M:%S} UTC")
+        click.echo(f"  {problem.reason}")
     for delivery in failing:
         when = "" if delivery.state == "stopped" else f", again at {delivery.due_at:%Y-%m-%d %H:%M:%S} UTC"
         what = "Exam" if delivery.assessment_id is None else "Report on exam"

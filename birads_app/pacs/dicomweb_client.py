@@ -1,7 +1,7 @@
 """Retrieval of studies from a DICOMweb server, by QIDO-RS and WADO-RS, into the spool."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -45,19 +45,31 @@ def find_studies(server: DicomWeb, first: str, last: str, modality: str) -> list
 
 
 def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
-    """Retrieve those images of a study that are not stored yet into the spool; return their number.
+    """Retrieve those images of a study that are not stored yet into the spool, all or none; return their number.
 
     Raises
     ------
     FetchFailed
-        Objects retrieved before stay in the spool; a repeated fetch replaces them.
+        It says which object was not received, and why.
     """
-    client, count = web_client(server), 0
-    for series, instance in list(_images(client, server, study)):
-        if not is_stored(instance):
-            spool.add(study, instance, _retrieve(client, server, (study, series, instance)))
-            count += 1
-    return count
+    client = web_client(server)
+    new = [
+        (series, instance) for series, instance in _images(client, server, study) if not is_stored(instance)
+    ]
+    return spool.add_all(study, _retrieve_all(client, server, study, new))
+
+
+def _retrieve_all(
+    client: DICOMwebClient, server: DicomWeb, study: str, listed: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the instance UIDs and bytes of listed objects; raise FetchFailed for the first that is not received."""
+    for number, (series, instance) in enumerate(listed, 1):
+        try:
+            data = _retrieve(client, server, (study, series, instance))
+        except FetchFailed as failure:
+            reason = msg("fetch-incomplete", number=number, count=len(listed), reason=failure.message)
+            raise FetchFailed(reason) from None
+        yield instance, data
 
 
 def _images(client: DICOMwebClient, server: DicomWeb, study: str) -> Iterator[tuple[str, str]]:
@@ -84,7 +96,7 @@ def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
 
 def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes:
     """Retrieve an object as the bytes of a file."""
-    with _fetch_errors(server):
+    with _fetch_errors(server, listed=True):
         got = client.retrieve_instance(*uids, media_types=_ANY_SYNTAX)
         stream = io.BytesIO()
         got.save_as(stream, enforce_file_format=True)
@@ -92,13 +104,18 @@ def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, st
 
 
 @contextmanager
-def _fetch_errors(server: DicomWeb) -> Iterator[None]:
-    """Convert errors of library and network into FetchFailed, without the UIDs in their addresses."""
+def _fetch_errors(server: DicomWeb, listed: bool = False) -> Iterator[None]:
+    """Convert errors of library and network into FetchFailed, without the UIDs in their addresses.
+
+    ``listed`` is True for an object that the server itself has listed.
+    """
     try:
         yield
     except RequestException as error:
         if error.response is None:
             message = msg("server-unreachable", server=str(server))
+        elif listed and error.response.status_code in (404, 410):
+            message = msg("server-object-missing", server=str(server), status=error.response.status_code)
         else:
             message = msg(
                 "server-http-error",
@@ -114,7 +131,7 @@ def _fetch_errors(server: DicomWeb) -> Iterator[None]:
                 reason=str(error.strerror),
             )
         ) from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, SyntaxError):
+    except Exception:  # any error of the libraries caused by an answer that is not DICOMweb
         raise FetchFailed(msg("server-not-dicomweb", server=str(server))) from None
 
 

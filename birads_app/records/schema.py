@@ -346,6 +346,19 @@ class RefusedFile(Base):
     reason: Mapped[str] = mapped_column(String(64))
 
 
+class FetchProblem(Base):
+    """A study of which the last fetch from the PACS failed.
+
+    study_uid : as exams are stored under
+    """
+
+    __tablename__ = "fetch_problems"
+
+    study_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    reason: Mapped[str] = mapped_column(MessageText(500))
+
+
 class Delivery(Base):
     """Delivery of AI results, or of a radiologist's report, to the PACS. The objects are created when they are sent.
 

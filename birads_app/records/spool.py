@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +55,22 @@ class Spool:
                 part.rename(folder / instance)
                 atomic.sync_folder(folder)
 
+    def add_all(self, study: str, objects: Iterable[tuple[str, bytes]]) -> int:
+        """Store the objects of a study, by their UIDs, all or none if an error occurs; return their number."""
+        study, count = self._digest("study", study), 0
+        gathered = self._root() / f"{_PART}{uuid.uuid4().hex}"
+        gathered.mkdir(mode=0o700)
+        try:
+            for count, (instance, data) in enumerate(objects, 1):  # noqa: B007
+                box = encrypt(data, self.key, _PURPOSE, study)
+                atomic.write_synced(gathered / self._digest("instance", instance), box)
+                os.utime(gathered)  # not left behind by a process that was killed
+            if count:
+                self._publish(gathered, study)
+        finally:
+            shutil.rmtree(gathered, ignore_errors=True)
+        return count
+
     def claim(self, quiet_s: float) -> list[SpooledStudy]:
         """Claim the studies to which no object was added for this many seconds; later objects go elsewhere."""
         claimed = []
@@ -86,7 +102,7 @@ class Spool:
         """Remove incomplete files of killed processes."""
         for part in self._root().glob(f"{_PART}*"):
             if _is_quiet(part, _ABANDONED_S):
-                part.unlink(missing_ok=True)
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
     @contextmanager
     def alone(self, wait: bool) -> Iterator[bool]:
@@ -98,6 +114,18 @@ class Spool:
         else:
             with locks.try_exclusive(path) as first:
                 yield first
+
+    def _publish(self, gathered: Path, study: str) -> None:
+        """Make gathered objects a study, or add them to the study if it has a folder."""
+        with self._turn():
+            existing = [folder for folder in self._folders(study) if folder.suffix != _CLAIMED]
+            if existing:
+                for path in gathered.iterdir():
+                    path.rename(existing[0] / path.name)
+                atomic.sync_folder(existing[0])
+            else:
+                gathered.rename(self._root() / f"{study}-{uuid.uuid4().hex}")
+            atomic.sync_folder(self._root())
 
     def _open_folder(self, study: str) -> Path:
         """Return the folder to which objects of a study are added."""

@@ -15,6 +15,7 @@ AUDIT_ACTIONS = (
     N_("fetch studies"),
     N_("flag exam"),
     N_("leave out images"),
+    N_("leave out study"),
     N_("look up"),
     N_("look up refused"),
     N_("promote against protocol"),

@@ -1,4 +1,4 @@
-"""Exams: objects that came and were left out, remarks on the intake, and reasons for attention"""
+"""Exams: objects that came and were left out, remarks, reasons for attention; studies that were not fetched"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,9 +18,17 @@ def upgrade() -> None:
     op.create_index(
         "ix_exams_attention", "exams", ["created_at", "id"], sqlite_where=sa.text("attention != '[]'")
     )
+    op.create_table(
+        "fetch_problems",
+        sa.Column("study_uid", sa.String(64), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+        sa.PrimaryKeyConstraint("study_uid", name=op.f("pk_fetch_problems")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("fetch_problems")
     op.drop_index("ix_exams_attention", "exams")
     for name in ("objects_received", *_LISTS):
         op.execute(f"ALTER TABLE exams DROP COLUMN {name}")

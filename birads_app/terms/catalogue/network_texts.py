@@ -7,6 +7,12 @@ NETWORK = {
     "server-http-error": N_(
         "%(server)s responded with HTTP status %(status)d. Check the address, user name and password."
     ),
+    "server-object-missing": N_(
+        "%(server)s lists an object that it does not return (HTTP status %(status)d). Check the study there."
+    ),
+    "fetch-incomplete": N_(
+        "Object %(number)d of %(count)d was not received: %(reason)s The study is not stored; fetch it again."
+    ),
     "server-certificates-unusable": N_(
         "The address or the certificates for %(server)s are invalid: %(reason)s."
     ),

@@ -1,0 +1,181 @@
+"""A fetch of several studies goes on after a failure and never makes an exam of half a study."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from birads_app.pacs import worker
+from birads_app.records import audit_log, fetch_problems, worklist
+from birads_app.records.schema import Role
+from tests.pacs.test_spool import mammogram
+from tests.support.factories import MAMMOGRAPHY, make_user, sign_in
+
+STUDIES = [f"1.2.826.0.1.{number}" for number in range(1, 6)]
+DAYS = ["dicom", "fetch", "--from", "2026-01-01", "--to", "2026-01-31"]
+
+
+@dataclass
+class Archive:
+    """Content of a DICOMweb server.
+
+    objects : bytes by study and instance UID
+    failing : HTTP status by instance UID, or by ``list`` and a study for its list of instances
+    """
+
+    objects: dict[str, dict[str, bytes]]
+    failing: dict[str, int] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, path: str) -> tuple[int, str, bytes]:
+        """Return status, content type and body for an address."""
+        parts = path.partition("?")[0].strip("/").split("/")
+        self.asked.append(parts[-1])
+        first = "offset=0" in path or "offset" not in path
+        if parts == ["studies"]:
+            return _json([{"0020000D": _uid(study)} for study in self.objects] if first else [])
+        study = parts[1]
+        if parts[-1] == "instances":
+            if status := self.failing.get(f"list {study}"):
+                return status, "text/plain", b""
+            return _json([_listed(study, uid) for uid in self.objects[study]] if first else [])
+        if status := self.failing.get(parts[-1]):
+            return status, "text/plain", b""
+        data = self.objects[study][parts[-1]]
+        body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n--x--\r\n"
+        return 200, 'multipart/related; type="application/dicom"; boundary=x', body
+
+
+def _json(found: list[dict[str, object]]) -> tuple[int, str, bytes]:
+    return 200, "application/dicom+json", json.dumps(found).encode()
+
+
+def _uid(value: str) -> dict[str, object]:
+    return {"vr": "UI", "Value": [value]}
+
+
+def _listed(study: str, uid: str) -> dict[str, object]:
+    return {"00080016": _uid(MAMMOGRAPHY), "00080018": _uid(uid), "0020000E": _uid(f"{study}.1")}
+
+
+@pytest.fixture
+def archive(serving_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    """Five studies of two images each, on a server that the application fetches from."""
+    views = [("L", "CC"), ("R", "CC")]
+    made = Archive(
+        {
+            study: dict(
+                mammogram(study, seed, ImageLaterality=side, ViewPosition=view, PatientID=study[-1])
+                for seed, (side, view) in enumerate(views)
+            )
+            for study in STUDIES
+        }
+    )
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = made.answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = {"pacs_dicomweb_url": f"http://127.0.0.1:{server.server_port}"}
+        settings = serving_app.extensions["birads_settings"].model_copy(update=address)
+        monkeypatch.setitem(serving_app.extensions, "birads_settings", settings)
+        monkeypatch.setattr(worker, "deliver", lambda: None)
+        yield made
+        server.shutdown()
+
+
+def images(app: Flask) -> list[int]:
+    with app.app_context():
+        return [len(exam.images) for exam in worklist.page(worklist.Query(list="all")).items]
+
+
+def test_one_missing_object_leaves_its_study_out_until_the_next_fetch(
+    archive: Archive, serving_app: Flask, runner: FlaskCliRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = list(archive.objects[STUDIES[1]])[1]
+    archive.failing[missing] = 404
+    done = runner.invoke(args=DAYS)
+    assert done.exit_code == 1, done.output
+    assert f"Study {STUDIES[1]} (2 of 5) is incomplete: Object 2 of 2 was not received" in done.output
+    assert "lists an object that it does not return (HTTP status 404)" in done.output
+    assert "Images fetched: 8." in done.output and "1 of 5 studies were not fetched" in done.output
+    assert images(serving_app) == [2, 2, 2, 2]
+    assert "Study 2 of 5 was not fetched" in caplog.text
+    assert not any(study in caplog.text for study in STUDIES) and missing not in done.output
+    with serving_app.app_context():
+        assert worker.spool().studies() == 0
+        (problem,) = fetch_problems.listing()
+        assert problem.study_uid.startswith("2.25.") and "HTTP status 404" in problem.reason
+        (entry,) = [entry for entry in audit_log.newest() if entry.action == "leave out study"]
+        assert entry.subject == problem.study_uid and "404" in entry.detail
+        shown = runner.invoke(args=["dicom", "status"]).output
+        assert f"Study {problem.study_uid} was not fetched" in shown and "HTTP status 404" in shown
+    make_user(serving_app, "anna", Role.ADMIN)
+    client = serving_app.test_client()
+    sign_in(client, "anna")
+    page = client.get("/admin/network").text
+    assert problem.study_uid in page and "Object 2 of 2 was not received" in page and STUDIES[1] not in page
+
+    archive.failing.clear()
+    archive.asked.clear()
+    again = runner.invoke(args=DAYS)
+    assert again.exit_code == 0 and "Images fetched: 2." in again.output
+    assert images(serving_app) == [2] * 5
+    assert set(archive.objects[STUDIES[1]]) <= set(archive.asked)  # whole
+    with serving_app.app_context():
+        assert not fetch_problems.listing()
+    assert "Object 2 of 2" not in client.get("/admin/network").text
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(500, "HTTP status 500"), (401, "HTTP status 401"), (410, "410")]
+)
+def test_the_reason_is_the_real_one(
+    archive: Archive, serving_app: Flask, runner: FlaskCliRunner, status: int, said: str
+) -> None:
+    archive.failing[next(iter(archive.objects[STUDIES[0]]))] = status
+    archive.failing[f"list {STUDIES[4]}"] = 500
+    done = runner.invoke(args=DAYS)
+    assert done.exit_code == 1 and said in done.output and "2 of 5 studies" in done.output
+    assert images(serving_app) == [2, 2, 2]
+
+
+def test_an_object_that_is_none_leaves_its_study_out(
+    archive: Archive, serving_app: Flask, runner: FlaskCliRunner
+) -> None:
+    archive.objects[STUDIES[2]][list(archive.objects[STUDIES[2]])[1]] = b"no DICOM"
+    done = runner.invoke(args=DAYS)
+    assert done.exit_code == 1 and "(3 of 5) is incomplete: Object 2 of 2" in done.output
+    assert images(serving_app) == [2] * 4
+
+
+def test_a_study_that_arrives_meanwhile_gets_the_fetched_objects(serving_app: Flask) -> None:
+    with serving_app.app_context():
+        first, second, third = (mammogram(seed=seed) for seed in range(3))
+        worker.spool().add("1.2.3", *first)
+
+        def interrupted() -> Iterator[tuple[str, bytes]]:
+            yield second
+            raise OSError("Connection lost")
+
+        with pytest.raises(OSError, match="lost"):
+            worker.spool().add_all("1.2.3", interrupted())
+        assert worker.spool().add_all("1.2.3", iter([third])) == 1
+        assert worker.spool().add_all("1.2.3", iter([])) == 0
+        worker.ingest_stable_studies(0)
+    assert images(serving_app) == [2]
