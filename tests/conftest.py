@@ -22,6 +22,7 @@ from argon2 import PasswordHasher
 from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
+from jinja2 import FileSystemBytecodeCache
 
 from birads_app import create_app
 from birads_app.model import registry
@@ -105,21 +106,32 @@ def _passwords_in_no_time() -> None:
 
 
 @pytest.fixture(scope="session")
-def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_database(once: MakeOnce) -> Path:
     """Create an empty, fully migrated database to copy."""
-    folder = tmp_path_factory.mktemp("empty")
+    return once("empty", _migrate) / database.FILE_NAME
+
+
+def _migrate(folder: Path) -> None:
     app = create_app({"BIRADS_INSTANCE": str(folder), "BIRADS_MODELS": str(folder)})
     with app.app_context():
         migrate.upgrade()
         database.engine().dispose()
-    return folder / database.FILE_NAME
+
+
+@pytest.fixture(scope="session")
+def _compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates, each compiled once: every test has an application of its own."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
 @pytest.fixture
-def app(config: dict[str, object], _empty_database: Path) -> Iterator[Flask]:
+def app(
+    config: dict[str, object], empty_database: Path, _compiled_templates: FileSystemBytecodeCache
+) -> Iterator[Flask]:
     """The application without a model, with an empty database."""
     app = create_app(config)
-    shutil.copy(_empty_database, app.instance_path)
+    app.jinja_env.bytecode_cache = _compiled_templates
+    shutil.copy(empty_database, app.instance_path)
     yield app
 
 

@@ -29,9 +29,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def fresh_server(tmp_path: Path) -> Iterator[Server]:
-    """Run a server without accounts."""
-    with serve(tmp_path) as started:
+def fresh_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
+    """Run a server with one worker and without accounts."""
+    with serve(tmp_path, empty_database, WEB_CONCURRENCY="1") as started:
         yield started
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -34,8 +35,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, **settings: str) -> Iterator[Server]:
-    """Serve a new instance inside ``folder``, optionally with more settings; stop it on exit."""
+def serve(folder: Path, database: Path | None = None, **settings: str) -> Iterator[Server]:
+    """Serve a new instance inside ``folder``, optionally with more settings; stop it on exit.
+
+    A fully migrated database, to be copied, replaces the migrations.
+    """
     port = _free_port()
     console = folder / "console.txt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BIRADS_")}
@@ -43,9 +47,12 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
     environment |= settings
     with console.open("w") as output:
         options = {"cwd": ROOT, "env": environment, "stdout": output, "stderr": subprocess.STDOUT}
-        subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"], check=True, **options
-        )
+        if database:
+            (folder / "instance").mkdir()
+            shutil.copy(database, folder / "instance")
+        else:
+            upgrade = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+            subprocess.run(upgrade, check=True, **options)
         command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
         process = subprocess.Popen(command, **options)
     server = Server(f"http://127.0.0.1:{port}", console)

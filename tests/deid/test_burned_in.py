@@ -103,7 +103,7 @@ def test_raster_images_are_stored_as_grey_png_of_the_same_depth(bits: int) -> No
 
 
 def test_a_mark_that_touches_the_breast_stays() -> None:
-    picture = breast(HEIGHT, WIDTH)
+    picture = breast(HEIGHT, WIDTH).copy()
     cv2.line(picture, (300, HEIGHT // 2), (WIDTH - 1, HEIGHT // 2), 60000, 9)
     data = dicom_files.mammogram(picture)
     assert (stored(data).mammogram.pixels == decode(data).pixels).all()

@@ -44,7 +44,7 @@ def test_no_estimate_without_a_breast(pixels: np.ndarray) -> None:
 
 
 def test_no_laterality_for_labelled_film() -> None:
-    labelled = breast()
+    labelled = breast().copy()
     labelled[20:120, 380:480] = 60000
     assert estimate(labelled) == ("CC", None)
 

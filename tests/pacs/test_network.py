@@ -58,12 +58,13 @@ def test_eight_images_give_two_exams_and_results_arrive_once_despite_kills(
     way: Callable[[orthanc.Orthanc], dict[str, str]],
     studies: dict[str, list[Path]],
     models: Path,
+    empty_database: Path,
     tmp_path: Path,
 ) -> None:
     tool("storescu")
     files = [path for study in studies.values() for path in study]
     server = orthanc.Orthanc(orthanc.free_port(), orthanc.free_port())  # down for now
-    peer = receiver(tmp_path, models, **way(server))
+    peer = receiver(tmp_path, models, empty_database, **way(server))
     with killed(peer):  # between image and result
         assert peer.store(*files) == 0
     assert peer.exams() == 0
@@ -87,11 +88,11 @@ def test_eight_images_give_two_exams_and_results_arrive_once_despite_kills(
 
 
 def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
-    models: Path, tmp_path: Path
+    models: Path, empty_database: Path, tmp_path: Path
 ) -> None:
     studies = real_exams(tmp_path, scale=4)
     with orthanc.serve(tmp_path) as server:
-        ours = receiver(tmp_path, models, **by_stow(server))
+        ours = receiver(tmp_path, models, empty_database, **by_stow(server))
         pacs = Receiver(tmp_path, server.dicom_port, {})
         for paths in studies.values():
             assert pacs.store(*paths, called=server.title) == 0
@@ -114,13 +115,16 @@ def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
 
 @pytest.mark.parametrize("way", [orthanc.Orthanc.as_destination, by_stow], ids=["C-STORE", "STOW-RS"])
 def test_a_patient_name_is_never_on_disk(
-    way: Callable[[orthanc.Orthanc], dict[str, str]], models: Path, tmp_path: Path
+    way: Callable[[orthanc.Orthanc], dict[str, str]],
+    models: Path,
+    empty_database: Path,
+    tmp_path: Path,
 ) -> None:
     sent = tmp_path / "sent.dcm"
     sent.write_bytes(dicom_with_phi())
     assert len(phi_in(sent.read_bytes())) == 4
     with orthanc.serve(tmp_path) as server:
-        peer = receiver(tmp_path, models, **way(server), BIRADS_DICOM_STABLE_S="2")
+        peer = receiver(tmp_path, models, empty_database, **way(server), BIRADS_DICOM_STABLE_S="2")
         with peer.running():
             assert peer.store(sent) == 0
             assert not peer.idle() and phi_below(peer.instance) == []

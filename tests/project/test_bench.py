@@ -23,7 +23,7 @@ def test_the_benchmark_of_a_store_writes_resamples_and_trains() -> None:
     assert 0 < found.base_mb <= found.peak_mb
 
 
-def test_benchmark_files_give_distinct_rows(tmp_path: Path, models: Path) -> None:
+def test_benchmark_files_give_distinct_rows(tmp_path: Path, tiny_models: Path) -> None:
     files = pictures.write(tmp_path, 60)
     examples = read_folder(files).examples
     assert len(examples) == 60 and all(example.known for example in examples)
@@ -31,8 +31,8 @@ def test_benchmark_files_give_distinct_rows(tmp_path: Path, models: Path) -> Non
     assert not any(one.reason for one in seen)
     looks = np.array([np.frombuffer(one.image_hash, np.uint8) for one in seen])
     assert not list(near_pairs(looks))
-    options = argparse.Namespace(models=models, precision="bf16")
-    features._ours(files, tmp_path, from_bundle(models / "birads-demo", "openvino", "bf16"), options)()
+    options = argparse.Namespace(models=tiny_models, precision="bf16")
+    features._ours(files, tmp_path, from_bundle(tiny_models / "birads-demo", "openvino", "bf16"), options)()
 
 
 def test_missed_targets_are_reported() -> None:

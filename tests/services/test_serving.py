@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -62,21 +63,24 @@ def wait_for_workers(log: Path, workers: int) -> str:
     return pytest.fail(log.read_text())
 
 
-def test_several_workers_print_one_set_up_token_and_a_restart_a_new_one(tmp_path: Path) -> None:
+def test_several_workers_print_one_set_up_token_and_a_restart_a_new_one(
+    tmp_path: Path, empty_database: Path
+) -> None:
     instance, log = tmp_path / "instance", tmp_path / "log"
-    assert flask(instance, "db", "upgrade").returncode == 0
+    instance.mkdir()
+    shutil.copy(empty_database, instance)
     found = []
     for _ in range(2):
-        with server(instance, log, workers=3, models=tmp_path) as address:
-            found += TOKEN.findall(wait_for_workers(log, 3))
+        with server(instance, log, workers=2, models=tmp_path) as address:
+            found += TOKEN.findall(wait_for_workers(log, 2))
             with urllib.request.urlopen(f"{address}/setup", timeout=60) as page:
                 assert page.status == 200
     assert len(found) == 2
     assert found[0] != found[1]
 
 
-def test_commands_print_no_set_up_token(tmp_path: Path) -> None:
-    flask(tmp_path, "db", "upgrade")
+def test_commands_print_no_set_up_token(tmp_path: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, tmp_path)
     result = flask(tmp_path, "routes")
     assert result.returncode == 0
     assert not TOKEN.search(result.stdout + result.stderr)

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -62,8 +63,9 @@ def deletion(exam_url: str) -> str:
     return f"/exams/delete?exam={exam_url.rsplit('/', 1)[-1]}"
 
 
+@lru_cache(32)
 def breast(height: int = 640, width: int = 512, seed: int = 0) -> np.ndarray:
-    """Draw a simple left breast on dark air, uint16 (height, width)."""
+    """Draw a simple left breast on dark air, read-only uint16 (height, width)."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     depth = 1 - np.hypot((rows - height / 2) / (0.42 * height), columns / (0.75 * width))
@@ -71,7 +73,9 @@ def breast(height: int = 640, width: int = 512, seed: int = 0) -> np.ndarray:
     texture = sum(cv2.GaussianBlur(noise, (0, 0), sigma) * sigma for sigma in (1, 3, 9, 25))
     tissue = 0.25 + 0.4 * np.sqrt(np.clip(depth, 0, 1)) + 0.05 * texture
     picture = np.where(depth > 0, np.clip(tissue, 0.1, 1), 0.01)
-    return (picture * 65535).astype(np.uint16)
+    pixels = (picture * 65535).astype(np.uint16)
+    pixels.flags.writeable = False
+    return pixels
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -79,6 +83,7 @@ def png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
+@lru_cache(8)
 def mammogram_png(seed: int = 0) -> bytes:
     """A 16-bit PNG of :func:`breast`."""
     return png(breast(seed=seed))

@@ -1,6 +1,7 @@
 """``flask dicom receive`` in a separate process, with DCMTK's programs as peers."""
 
 import contextlib
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -111,8 +112,8 @@ class Receiver:
         return subprocess.run(command, capture_output=True, timeout=600, check=False).returncode
 
 
-def receiver(place: Path, models: Path, **settings: str) -> Receiver:
-    """A receiver with an empty database; it takes a study after a second."""
+def receiver(place: Path, models: Path, database: Path, **settings: str) -> Receiver:
+    """A receiver with a copy of an empty database; it takes a study after a second."""
     port = free_port()
     defaults = {
         "BIRADS_MODELS": str(models),
@@ -123,7 +124,8 @@ def receiver(place: Path, models: Path, **settings: str) -> Receiver:
         "BIRADS_LOG_LEVEL": "DEBUG",
     }
     made = Receiver(place, port, defaults | settings)
-    made.flask("db", "upgrade")
+    made.instance.mkdir()
+    shutil.copy(database, made.instance)
     return made
 
 

@@ -72,12 +72,12 @@ def test_the_table_has_a_column_per_model(sets: PublicSets) -> None:
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_a_model_with_another_input_size_is_refused(models: Path, tmp_path: Path) -> None:
-    shipped = models / "birads-demo"
+def test_a_model_with_another_input_size_is_refused(tiny_models: Path, tmp_path: Path) -> None:
+    path = tiny_models / "birads-demo"
     with pytest.raises(ModelError, match="at 64 pixels can be compared"):
-        model_comparison.of_bundle(shipped, Site(models, tmp_path), 64)
-    bundle = bundles.load(shipped)
-    model = model_comparison.of_bundle(shipped, Site(models, tmp_path), bundle.size)
+        model_comparison.of_bundle(path, Site(tiny_models, tmp_path), 64)
+    bundle = bundles.load(path)
+    model = model_comparison.of_bundle(path, Site(tiny_models, tmp_path), bundle.size)
     logits = model.logits(np.zeros((33, bundle.size, bundle.size), np.uint8))
     assert logits.shape == (33, 5) and model.temperature == bundle.temperature
 

@@ -14,12 +14,26 @@ from birads_app.model import bundles, registry
 from birads_app.terms.errors import BiradsError
 from tests.conftest import MakeOnce
 from training.engine import fit
+from training.engine.fit import TrainedNetwork
+from training.engine.fit_arguments import FitArguments
 from training.heads import head
 from training.phantoms.generate import write_set
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
 
 OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-sanity-checks")
+
+
+@pytest.fixture(scope="module")
+def half_and_whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, TrainedNetwork]:
+    """The checkpoint after two epochs of four, and the network that four in one go give."""
+    arguments, path = (
+        arguments_for("dense", count=60, epochs=4),
+        tmp_path_factory.mktemp("half") / "network.npz",
+    )
+    head("dense").fit(replace(arguments, epochs=2, checkpoint=path))
+    assert [path.name for path in path.parent.iterdir()] == ["network.npz"]
+    return path.read_bytes(), head("dense").fit(arguments)
 
 
 @pytest.mark.parametrize(
@@ -32,22 +46,35 @@ OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-sanity-che
         pytest.param("of another", marks=pytest.mark.slow),
     ],
 )
-def test_only_a_valid_checkpoint_of_the_same_run_is_resumed(content: str, tmp_path: Path) -> None:
+def test_only_a_valid_checkpoint_of_the_same_run_is_resumed(
+    content: str, half_and_whole: tuple[bytes, TrainedNetwork], tmp_path: Path
+) -> None:
     arguments, path = arguments_for("dense", count=60, epochs=4), tmp_path / "network.npz"
-    whole = head("dense").fit(arguments)
-    half = replace(arguments, epochs=2, checkpoint=path)
-    head("dense").fit(half)
-    assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
+    half, whole = half_and_whole
     if content == "of another":
         head("dense").fit(replace(arguments_for("dense", (2, 2, 8), 60, epochs=1), checkpoint=path))
-    elif content != "whole":
-        path.write_bytes(
-            {"cut off": path.read_bytes()[:5000], "empty": b"", "no archive": b"no archive"}[content]
-        )
-    taught = head("dense").fit(replace(half, epochs=4))
-    np.testing.assert_allclose(taught.curve, whole.curve, atol=1e-6)
+    else:
+        kept = {"whole": half, "cut off": half[:5000], "empty": b"", "no archive": b"no archive"}
+        path.write_bytes(kept[content])
+    with pytest.MonkeyPatch.context() as patch:
+        learned = counted_epochs(patch)
+        trained = head("dense").fit(replace(arguments, checkpoint=path))
+    assert len(learned) == (2 if content == "whole" else 4)
+    np.testing.assert_allclose(trained.curve, whole.curve, atol=1e-6)
     rows = arguments.validation_features
-    np.testing.assert_allclose(taught.logits(rows), whole.logits(rows), atol=1e-5)
+    np.testing.assert_allclose(trained.logits(rows), whole.logits(rows), atol=1e-5)
+
+
+def counted_epochs(patch: pytest.MonkeyPatch) -> list[int]:
+    """Record the number of each epoch that is trained from now on."""
+    real, learned = fit._epoch, []
+
+    def epoch(model: object, arguments: FitArguments, number: int) -> tuple[float, float]:
+        learned.append(number)
+        return real(model, arguments, number)
+
+    patch.setattr(fit, "_epoch", epoch)
+    return learned
 
 
 @pytest.fixture

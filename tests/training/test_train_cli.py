@@ -1,13 +1,11 @@
 """``flask train``: from a folder of images to a bundle, and errors."""
 
 import json
-import os
 import re
 import resource
 import shutil
 import signal
 import subprocess
-import threading
 from pathlib import Path
 
 import cv2
@@ -25,6 +23,7 @@ from training import heads
 from training.cli.commands import register
 from training.data import protocol
 from training.data.loader import ImageLoader
+from training.features.feature_store import FeatureStore
 from training.pipeline.name_lock import hold_name
 
 
@@ -45,14 +44,10 @@ def folder(app: Flask, folder: Path, cache: Path) -> Path:
 
 @pytest.fixture
 def train(runner: FlaskCliRunner, folder: Path):
-    def run(data: Path, *options: str, name: str = "mine", status: int = 0) -> str:
+    def run(data: Path, *options: str, head: str = "knn", name: str = "mine", status: int = 0) -> str:
         before = sorted(folder.rglob("*"))
-        quick = (
-            "--epochs",
-            "3",
-            "--no-sanity-checks",
-            "--no-report-images",
-        )  # tests/training/test_report.py has both
+        # tests/training/test_report.py has sanity checks and images
+        quick = ("--head", head, "--epochs", "3", "--no-sanity-checks", "--no-report-images")
         arguments = ["train", "--data", str(data), "--name", name, *quick, *options]
         result = runner.invoke(args=arguments)
         assert result.exit_code == status, result.output
@@ -82,7 +77,7 @@ def test_a_first_training_prints_nothing_of_tensorflow(
 
 
 def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder) -> None:
-    output = train(phantoms)
+    output = train(phantoms, head="dense")
     assert "40 usable images" in output
     assert "F1 (macro)" in output and "flask models promote mine" in output
     assert "WARNING" not in output
@@ -107,7 +102,7 @@ def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder
     assert np.sum(evaluation["confusion"]) == evaluation["images"]
     assert "Research use only" in bundle.card and evaluation["warning"] == ""
 
-    output = train(phantoms, "--promote", name="again")
+    output = train(phantoms, "--promote", head="dense", name="again")
     assert "40 from the cache" in output and "again is in service now" in output
     assert registry.current_name(folder) == "again"
     again = json.loads((folder / "again" / "evaluation.json").read_text())
@@ -274,26 +269,25 @@ def test_a_write_without_space_is_a_one_line_error_and_the_next_run_continues(
     assert "40 usable images" in train(copies)
 
 
-def test_an_interrupted_extraction_keeps_the_features_so_far(train, phantoms, cache) -> None:
-    """A real signal, while the second batch of sixteen rows of 8 kB is written."""
+def test_an_interrupted_extraction_keeps_the_features_so_far(train, phantoms, cache, monkeypatch) -> None:
+    """A real signal, once the second batch of sixteen rows is written."""
     shutil.rmtree(cache / "features", ignore_errors=True)
-    over = threading.Event()
+    add, calls = FeatureStore.add, iter(range(1, 4))
 
-    def interrupt() -> None:
-        while not over.wait(0.005):
-            if any(file.stat().st_size > 16 * 8192 for file in cache.glob("features/*-pooled-4096/*.f16")):
-                os.kill(os.getpid(), signal.SIGINT)
-                return
+    def add_and_interrupt(*arguments: object) -> None:
+        add(*arguments)
+        if next(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
 
-    waiting = threading.Thread(target=interrupt)
-    waiting.start()
+    monkeypatch.setattr(FeatureStore, "add", add_and_interrupt)
+    # A shell that starts the tests in the background has the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        output = train(phantoms, status=1)
+        assert "Interrupted" in train(phantoms, status=1)
     finally:
-        over.set()
-        waiting.join()
-    assert "Interrupted" in output
-    assert 16 <= cached(train(phantoms)) <= 40
+        signal.signal(signal.SIGINT, before)
+    monkeypatch.undo()
+    assert cached(train(phantoms)) == 32
 
 
 @pytest.mark.parametrize(
@@ -305,23 +299,23 @@ def test_an_interrupt_leaves_no_files(train, phantoms, monkeypatch, owner, step)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(owner, step, interrupt)
-    assert "Interrupted" in train(phantoms, status=1)
+    assert "Interrupted" in train(phantoms, head="dense", status=1)
 
 
 @pytest.mark.parametrize(
-    ("options", "fact"),
+    ("head", "options", "fact"),
     [
-        (("--head", "knn"), "neighbours"),
-        (("--head", "cnn-lstm", "--loss", "ordinal"), "best_epoch"),
+        ("knn", (), "neighbours"),
+        ("cnn-lstm", ("--loss", "ordinal"), "best_epoch"),
     ],
     ids=["knn", "cnn-lstm"],
 )
-def test_other_heads_are_trained_and_predict(train, phantoms, folder, options, fact) -> None:
-    output = train(phantoms, *options, "--promote")
+def test_other_heads_are_trained_and_predict(train, phantoms, folder, head, options, fact) -> None:
+    output = train(phantoms, *options, "--promote", head=head)
     assert "mine is in service now" in output
     bundle = bundles.load(folder / "mine")
-    assert bundle.head == options[1] and fact in bundle.manifest["head"]
-    assert f"Head: `{options[1]}`" in bundle.card and "Details of the head: " in bundle.card
+    assert bundle.head == head and fact in bundle.manifest["head"]
+    assert f"Head: `{head}`" in bundle.card and "Details of the head: " in bundle.card
     image = next(phantoms.glob("Birads5/*.png"))
     answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -329,13 +323,11 @@ def test_other_heads_are_trained_and_predict(train, phantoms, folder, options, f
 
 
 def test_an_unsupported_loss_is_refused_before_images_are_read(train, phantoms) -> None:
-    assert "knn does not support --loss ordinal" in train(
-        phantoms, "--head", "knn", "--loss", "ordinal", status=1
-    )
+    assert "knn does not support --loss ordinal" in train(phantoms, "--loss", "ordinal", status=1)
 
 
 def test_the_error_for_an_unknown_head_lists_the_heads(train, phantoms) -> None:
-    assert "--head has to be one of" in train(phantoms, "--head", "forest", status=1)
+    assert "--head has to be one of" in train(phantoms, head="forest", status=1)
 
 
 def test_the_error_for_a_missing_demonstration_backbone_lists_alternatives(app, runner, phantoms) -> None:

@@ -191,8 +191,9 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
 def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[np.ndarray]]:
     """Train, from the checkpoint if there is one; return the losses of each epoch and the best weights."""
     curve, best_weights = checkpoint.Curve(), model.get_weights()
+    # Needed by the checkpoint; otherwise the first step would build it, and be traced twice.
+    model.optimizer.build(model.trainable_variables)
     if arguments.checkpoint:
-        model.optimizer.build(model.trainable_variables)
         curve, best_weights = checkpoint.restore(arguments.checkpoint, model, model.optimizer)
     with progress.steps("head", arguments.epochs, "epoch", done=len(curve)) as bar:
         while not _finished(curve, arguments):
