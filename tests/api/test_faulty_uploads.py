@@ -6,10 +6,18 @@ from flask.testing import FlaskClient
 
 from birads_app.model.predictor import ModelSource
 from birads_app.terms.catalogue import TEXTS
-from tests.support import faulty_files
+from tests.support import contradictory_headers, faulty_files
 from tests.support.factories import make_token, post_files
 
-CASES = dict([*faulty_files.codestreams(), *faulty_files.encodings()])
+CASES = dict(
+    [
+        *faulty_files.codestreams(),
+        *faulty_files.encodings(),
+        *contradictory_headers.tables(),
+        *contradictory_headers.stored(),
+        *contradictory_headers.presentation(),
+    ]
+)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,6 @@ import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from birads_app.deid import prepare
-from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import decode
 from birads_app.terms.errors import InputError, NotAMammogram, UnsupportedFormat
 from tests.support import faulty_files
@@ -45,7 +43,7 @@ def test_other_words_for_the_breast_are_read(part: str, modality: str) -> None:
     as_stored = part.encode("utf-8").decode("latin-1")  # which pydicom writes as UTF-8
     data = faulty_files.plain(Modality=modality, BodyPartExamined=as_stored)
     found = decode(data)
-    prepared = prepare.prepare(data, "", Pseudonyms("k" * 64))
+    prepared = faulty_files.deidentified(data)
     assert np.array_equal(found.pixels, prepared.mammogram.pixels)
     assert found.notes == prepared.mammogram.notes == ()
 
@@ -63,7 +61,7 @@ def refused(data: bytes) -> InputError:
     with pytest.raises(InputError) as plainly:
         decode(data)
     with pytest.raises(InputError) as deidentified:
-        prepare.prepare(data, "", Pseudonyms("k" * 64))
+        faulty_files.deidentified(data)
     assert plainly.value.message == deidentified.value.message
     return plainly.value
 
@@ -111,4 +109,4 @@ def test_private_elements_next_to_pixel_data_are_ignored() -> None:
     made.add_new(0x00291010, "OB", bytes(2 << 20))
     data = faulty_files.dicom_files.as_bytes(made)
     assert np.array_equal(decode(data).pixels, decode(faulty_files.plain()).pixels)
-    assert prepare.prepare(data, "", Pseudonyms("k" * 64)).mammogram.notes == ()
+    assert faulty_files.deidentified(data).mammogram.notes == ()

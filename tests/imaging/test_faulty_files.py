@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from birads_app.deid.prepare import prepare
-from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram, decode
 from birads_app.imaging.grayscale_range import read
-from birads_app.imaging.source_file import SourceFile
 from tests.support import faulty_files
 from tests.support.faulty_files import Pair
 
@@ -34,7 +31,7 @@ def test_a_faulty_file_is_read_like_the_valid_one(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_deidentified_faulty_file_is_read_like_the_original(name: str) -> None:
     pair = CASES[name]
-    prepared = prepare(SourceFile("", pair.faulty), Pseudonyms("k" * 64))
+    prepared = faulty_files.deidentified(pair.faulty)
     assert_same(pair, prepared.mammogram)
     assert np.array_equal(decode(prepared.data).pixels, prepared.mammogram.pixels)
     assert np.array_equal(read(prepared.data).values, read(pair.sound).values)

@@ -233,6 +233,16 @@ def test_coloured_marks_are_flagged() -> None:
     assert said(picture, "coloured parts")
 
 
+@pytest.mark.parametrize("levels", [2, 4, 8, 14])
+def test_a_posterised_copy_is_refused(levels: int) -> None:
+    picture = phantom()
+    steps = np.linspace(0, 65535, levels).astype(np.uint16)
+    few = steps[(picture.astype(np.int64) * levels) >> 16]
+    with pytest.raises(NotAMammogram) as caught:
+        check(mammogram(few))
+    assert levels < 5 or caught.value.message.code == "image-few-levels"
+
+
 def test_13_megapixels_take_less_than_15_ms() -> None:
     large = mammogram(cv2.resize(phantom(), (3000, 4400)))
     check(large)

@@ -13,6 +13,9 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
+from birads_app.deid.prepare import PreparedFile, prepare
+from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging.source_file import SourceFile
 from tests.support import dicom_files
 from tests.support.factories import breast
 
@@ -33,8 +36,9 @@ class Pair:
 
 
 def built(raw: np.ndarray = RAW, **elements: object) -> Dataset:
-    """A mammogram's data set with the elements of :data:`HEADER`."""
-    return dicom_files.dataset(raw, **{**HEADER, **elements})
+    """A mammogram's data set with the elements of :data:`HEADER`, unless one is given as None."""
+    stated = {**HEADER, **elements}
+    return dicom_files.dataset(raw, **{key: value for key, value in stated.items() if value is not None})
 
 
 def plain(raw: np.ndarray = RAW, **elements: object) -> bytes:
@@ -46,6 +50,11 @@ def compressed(syntax: str, raw: np.ndarray = RAW, **elements: object) -> bytes:
     """A compressed file."""
     with tempfile.TemporaryDirectory() as folder:
         return dicom_files.compressed(raw, uid.UID(syntax), Path(folder), **{**HEADER, **elements})
+
+
+def deidentified(data: bytes) -> PreparedFile:
+    """Prepare a file for storage without its identity."""
+    return prepare(SourceFile("", data), Pseudonyms("k" * 64))
 
 
 def with_frame(data: bytes, change: Callable[[bytes], bytes], syntax: str | None = None) -> bytes:

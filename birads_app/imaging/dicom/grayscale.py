@@ -1,35 +1,33 @@
 """Convert raw pixels to presentation values in the standard's order (PS3.4 N.2, PS3.3 C.8.11).
 
-Padding, modality LUT, VOI LUT or window, polarity, then scaling to 0..65535.
+Padding, modality LUT, VOI LUT or window, polarity, then scaling to 0..65535. Elements that the pixels contradict are
+replaced by the plausible reading, with a note (:mod:`stored_values`, :mod:`lookup_table`, :mod:`plausibility`).
 
 The result depends on the stored value alone, so it is computed once for each of at most 65,536 raw values and
 applied as a look-up table.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
-from birads_app.imaging.dicom.parser import items, text, texts, value_of
-from birads_app.imaging.dicom.pixel_data import Layout, layout
+from birads_app.imaging.dicom import plausibility, stored_values
+from birads_app.imaging.dicom.lookup_table import read_table
+from birads_app.imaging.dicom.numbers import real, reals
+from birads_app.imaging.dicom.parser import items, text, texts
+from birads_app.imaging.dicom.pixel_data import Layout
+from birads_app.imaging.dicom.plausibility import Seen
 from birads_app.imaging.voi_lut import Curve
 from birads_app.terms.messages import Message, msg
 
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 _WHITE = 65535
-# A window is unusable if less than this share of the grey scale lies between the image's 1st and 99th percentile
-# (at least 0.3 in real mammograms).
-_FLAT = 0.02
 # Without a window, raw detector values are stretched between these percentiles of their logarithm.
 _RAW_PERCENTILES = (1.0, 99.9)
-
-_RAW_NOTE = msg("for-processing")
-_NO_WINDOW_NOTE = msg("no-window")
-_BAD_WINDOW_NOTE = msg("window-ignored")
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,17 @@ class _Values:
     stored : int array (n,), stored value of each raw value 0..n-1
     modality : float array (n,), stored values after the modality LUT
     padding : bool array (n,), True for padding, which is no measurement
+    inverted : True if large values are dark
+    seen : raw values in a sample of pixels, without padding
+    notes : messages about corrected elements
     """
 
     stored: np.ndarray
     modality: np.ndarray
     padding: np.ndarray
+    inverted: bool
+    seen: Seen
+    notes: tuple[Message, ...]
 
 
 @dataclass(frozen=True)
@@ -86,43 +90,70 @@ def present(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Messag
 def rendering(dataset: Dataset, raw: np.ndarray) -> Rendering:
     """Return the mapping of raw pixels to grey; parameters as :func:`present`.
 
-    The file's tables come first, then its windows, in its order. If the first of them is unusable, the full range is
-    used instead, or the logarithm of FOR PROCESSING values.
+    The file's tables come first, then its windows, in its order. Of these the first one that fits the pixels is
+    applied; if none does, the full range is used instead, or the logarithm of FOR PROCESSING values.
     """
-    values = _values(dataset, layout(dataset), 1 << 8 * raw.dtype.itemsize)
-    curves = (*_tables(dataset, values), *_windows(dataset))
-    notes: tuple[Message, ...] = ()
-    if not curves or _hides(curves[0](values.modality), values, raw):
+    values = _values(dataset, raw)
+    curves, notes = _curves(dataset, values)
+    values, skipped = _in_reach(values, curves)
+    if not curves or skipped == len(curves):
         if _for_processing(dataset):
             return _raw(dataset, values, raw)
-        notes = (_BAD_WINDOW_NOTE if curves else _NO_WINDOW_NOTE,)
-        curves = (Curve(*span(values.modality, values.padding, raw), source="range"), *curves)
-    return Rendering(values.modality, values.padding, curves, _inverted(dataset), notes)
+        note = msg("window-ignored") if curves else msg("no-window")
+        whole = Curve(*span(values.modality, values.padding, raw), source="range")
+        ordered: tuple[Curve, ...] = (whole, *curves)
+        notes = (note,)
+    else:
+        ordered = (*curves[skipped:], *curves[:skipped])
+        notes = (*notes, *([msg("window-skipped")] if skipped else []))
+    return Rendering(values.modality, values.padding, ordered, values.inverted, (*values.notes, *notes))
 
 
-def from_dark_to_bright(dataset: Dataset, raw: np.dtype) -> np.ndarray:
-    """Return all raw values of the given type from dark to bright, padding first."""
-    values = _values(dataset, layout(dataset), 1 << 8 * raw.itemsize)
-    brightness = -values.modality if _inverted(dataset) else values.modality
-    return np.lexsort((brightness, ~values.padding)).astype(raw)
+def from_dark_to_bright(dataset: Dataset, raw: np.ndarray) -> np.ndarray:
+    """Return all raw values of the pixels' type from dark to bright, padding first; parameters as :func:`present`."""
+    values = _values(dataset, raw)
+    brightness = -values.modality if values.inverted else values.modality
+    return np.lexsort((brightness, ~values.padding)).astype(raw.dtype)
 
 
-def _values(dataset: Dataset, pixel: Layout, count: int) -> _Values:
-    """Compute the stored value, modality value and padding flag of every raw value."""
-    raw = _stored(np.arange(count), pixel)
-    return _Values(raw, _modality(dataset, raw), _padding(dataset, pixel, raw))
+def _values(dataset: Dataset, raw: np.ndarray) -> _Values:
+    """Interpret every possible raw value."""
+    pixel, notes = stored_values.fitted(dataset, raw)
+    stored = stored_values.stored(np.arange(1 << 8 * raw.dtype.itemsize), pixel)
+    everything = plausibility.sample(raw)
+    modality, of_modality = _modality(dataset, stored, everything)
+    padding, inverted = _padding(dataset, pixel, stored), _inverted(dataset)
+    if plausibility.is_real_value(modality, padding, inverted, raw):
+        notes += (msg("padding-ignored"),)
+        padding = np.zeros_like(padding)
+    brightness = -modality if inverted else modality
+    if not _for_processing(dataset) and plausibility.is_negative(brightness, padding, raw):
+        notes += (msg("polarity-corrected"),)
+        inverted = not inverted
+    return _Values(stored, modality, padding, inverted, everything.without(padding), (*notes, *of_modality))
 
 
-def _stored(raw: np.ndarray, pixel: Layout) -> np.ndarray:
-    """Extract the used bits of raw values, with their sign."""
-    size = 1 << pixel.bits_stored
-    stored = (raw >> (pixel.high_bit + 1 - pixel.bits_stored)) & (size - 1)
-    return np.where(stored >= size // 2, stored - size, stored) if pixel.signed else stored
+def _in_reach(values: _Values, curves: tuple[Curve, ...]) -> tuple[_Values, int]:
+    """Return how many curves do not fit before the first that does, if necessary without the modality LUT."""
+    skipped = _unfit(values, curves)
+    if skipped == len(curves) > 0 and not np.array_equal(values.modality, values.stored):
+        plain = replace(
+            values, modality=values.stored.astype(float), notes=(*values.notes, msg("rescale-ignored"))
+        )
+        if (found := _unfit(plain, curves)) < len(curves):
+            return plain, found
+    return values, skipped
+
+
+def _unfit(values: _Values, curves: tuple[Curve, ...]) -> int:
+    """Return the number of curves before the first one that fits the pixels."""
+    fit = (plausibility.fits(curve, values.modality, values.inverted, values.seen) for curve in curves)
+    return next((number for number, good in enumerate(fit) if good), len(curves))
 
 
 def _padding(dataset: Dataset, pixel: Layout, stored: np.ndarray) -> np.ndarray:
     """Return True for (0028,0120) *Pixel Padding Value* .. (0028,0121) *Pixel Padding Range Limit*."""
-    value, limit = _real(dataset, "PixelPaddingValue"), _real(dataset, "PixelPaddingRangeLimit")
+    value, limit = real(dataset, "PixelPaddingValue"), real(dataset, "PixelPaddingRangeLimit")
     if value is None:
         return np.zeros(stored.shape, bool)
     bounds = np.array([value, value if limit is None else limit]).astype(np.int64)
@@ -131,33 +162,53 @@ def _padding(dataset: Dataset, pixel: Layout, stored: np.ndarray) -> np.ndarray:
     return (stored >= bounds.min()) & (stored <= bounds.max())
 
 
-def _modality(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Apply (0028,3000) *Modality LUT Sequence*, else rescale slope and intercept."""
+def _modality(dataset: Dataset, stored: np.ndarray, seen: Seen) -> tuple[np.ndarray, tuple[Message, ...]]:
+    """Apply (0028,3000) *Modality LUT Sequence*, else rescale slope and intercept, unless hardly a level is left."""
+    notes: tuple[Message, ...] = ()
+    ends = stored[seen.raw]
     for item in items(dataset, "ModalityLUTSequence")[:1]:
-        found = _table(dataset, item, stored)
-        if found is not None:
-            first, table, _ = found
-            return table[np.clip(stored - first, 0, table.size - 1)]
-    slope, intercept = _real(dataset, "RescaleSlope"), _real(dataset, "RescaleIntercept")
-    return stored * (slope or 1.0) + (intercept or 0.0)
+        table = read_table(dataset, item, float(stored.min()), float(ends.max()))
+        if table is not None:
+            values = table(stored)
+            if not (plausibility.is_constant(values, seen) or plausibility.has_few_levels(values, seen)):
+                return values, ()
+        notes = (msg("rescale-ignored"),)
+    slope, intercept = real(dataset, "RescaleSlope"), real(dataset, "RescaleIntercept")
+    stated = any(text(dataset, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = stored * (slope or 1.0) + (intercept or 0.0)
+    if plausibility.is_constant(values, seen) or plausibility.has_few_levels(values, seen):
+        return stored.astype(float), (msg("rescale-ignored"),)
+    if stated and (
+        not slope and text(dataset, "RescaleSlope") or intercept is None and text(dataset, "RescaleIntercept")
+    ):
+        notes = (msg("rescale-ignored"),)
+    return values, notes
 
 
-def _tables(dataset: Dataset, values: _Values) -> Iterator[Curve]:
-    """Yield the tables of (0028,3010) *VOI LUT Sequence*."""
+def _curves(dataset: Dataset, values: _Values) -> tuple[tuple[Curve, ...], tuple[Message, ...]]:
+    """Return the tables of (0028,3010) *VOI LUT Sequence*, then the windows; and notes about the tables."""
+    found: list[Curve] = []
+    notes: tuple[Message, ...] = ()
+    occurring = values.modality[values.seen.raw]
+    highest = float(occurring.max()) if occurring.size else 0.0
     for item in items(dataset, "VOILUTSequence"):
-        found = _table(dataset, item, values.modality)
-        if found is not None:
-            first, table, bits = found
-            grey = table / max((1 << bits) - 1, table.max())
-            name = text(item, "LUTExplanation")
-            yield Curve(first, first + max(1, table.size - 1), "table", grey, "table", name)
+        table = read_table(dataset, item, float(values.modality.min()), highest)
+        if table is None:
+            continue
+        if table.depth != table.bits:
+            notes = (msg("voi-lut-depth-corrected", described=table.bits, actual=table.depth),)
+        grey = table.entries / max((1 << table.depth) - 1, table.entries.max())
+        last = table.first + max(1, table.entries.size - 1)
+        found.append(Curve(table.first, last, "table", grey, "table", text(item, "LUTExplanation")))
+    return (*found, *_windows(dataset)), notes
 
 
 def _windows(dataset: Dataset) -> Iterator[Curve]:
     """Yield the windows by (0028,1056) *VOI LUT Function*; LINEAR if it is absent or unknown."""
     function = text(dataset, "VOILUTFunction").upper()
     names = texts(dataset, "WindowCenterWidthExplanation")
-    pairs = zip(_reals(dataset, "WindowCenter"), _reals(dataset, "WindowWidth"), strict=False)
+    pairs = zip(reals(dataset, "WindowCenter"), reals(dataset, "WindowWidth"), strict=False)
     for number, (centre, width) in enumerate(pairs):
         if centre is None or width is None or width <= 0:
             continue
@@ -170,24 +221,6 @@ def _windows(dataset: Dataset) -> Iterator[Curve]:
             yield Curve(centre - 0.5 - reach, centre - 0.5 + reach, name=name)
 
 
-def _table(dataset: Dataset, item: Dataset, values: np.ndarray) -> tuple[int, np.ndarray, int] | None:
-    """Read an item of a LUT sequence: first mapped value, entries as floats, bits per entry; None if incomplete."""
-    descriptor, data = value_of(item, "LUTDescriptor"), value_of(item, "LUTData")
-    if descriptor is None or data is None:
-        return None
-    entries, first, bits = (int(number) for number in descriptor)
-    entries = entries or 1 << 16
-    if isinstance(data, bytes):
-        order = ">" if dataset.original_encoding[1] is False else "<"
-        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * entries else "u1")
-    table = np.atleast_1d(np.asarray(data, float))[:entries]
-    if not table.size or not 1 <= bits <= 16:
-        return None
-    if first >= 1 << 15 and values.min() < 0:  # a negative first value, written as unsigned
-        first -= 1 << 16
-    return first, table, bits
-
-
 def _inverted(dataset: Dataset) -> bool:
     monochrome_1 = text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1"
     return monochrome_1 or text(dataset, "PresentationLUTShape").upper() == "INVERSE"
@@ -196,15 +229,6 @@ def _inverted(dataset: Dataset) -> bool:
 def _for_processing(dataset: Dataset) -> bool:
     intent = text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING"
     return intent or text(dataset, "SOPClassUID") == _FOR_PROCESSING_CLASS
-
-
-def _hides(shown: np.ndarray, values: _Values, raw: np.ndarray) -> bool:
-    """Return True if a window shows almost no contrast although the image is not constant."""
-    sample = _sample(raw, values)
-    if not sample.size or sample.min() == sample.max():
-        return False
-    low, high = np.percentile(shown[sample], (1, 99))
-    return bool(high - low < _FLAT)
 
 
 def span(measured: np.ndarray, padding: np.ndarray, raw: np.ndarray) -> tuple[float, float]:
@@ -231,21 +255,19 @@ def _raw(dataset: Dataset, values: _Values, raw: np.ndarray) -> Rendering:
     (0028,1040) *Pixel Intensity Relationship* defaults to LIN and (0028,1041) its *Sign* to 1 (low values
     mean little transmitted radiation).
     """
-    little_is_low = (_real(dataset, "PixelIntensityRelationshipSign") or 1) > 0
+    little_is_low = (real(dataset, "PixelIntensityRelationshipSign") or 1) > 0
+    notes = values.notes
+    brightness = -values.modality if little_is_low else values.modality
+    if plausibility.is_negative(brightness, values.padding, raw):
+        notes += (msg("polarity-corrected"),)
+        little_is_low = not little_is_low
     intensity = values.modality if little_is_low else values.modality.max() - values.modality
     if text(dataset, "PixelIntensityRelationship").upper() != "LOG":
         intensity = np.log(np.maximum(intensity, 1.0))
-    sample = _sample(raw, values)
-    ends = np.percentile(-intensity[sample], _RAW_PERCENTILES) if sample.size else (0.0, 0.0)
+    seen = values.seen
+    ends = seen.percentiles(-intensity[seen.raw], *_RAW_PERCENTILES) if seen.raw.size else (0.0, 0.0)
     curve = Curve(float(ends[0]), float(ends[1]), source="raw")
-    return Rendering(-intensity, values.padding, (curve,), False, (_RAW_NOTE,))
-
-
-def _sample(raw: np.ndarray, values: _Values) -> np.ndarray:
-    """Sample about 100,000 unpadded raw pixels at even distances."""
-    step = max(1, int((raw.size / 100_000) ** 0.5))
-    sample = raw[::step, ::step].ravel()
-    return sample[~values.padding[sample]]
+    return Rendering(-intensity, values.padding, (curve,), False, (*notes, msg("for-processing")))
 
 
 def look_up(table: np.ndarray, raw: np.ndarray) -> np.ndarray:
@@ -253,22 +275,3 @@ def look_up(table: np.ndarray, raw: np.ndarray) -> np.ndarray:
     if raw.dtype == np.uint16 and np.array_equal(table, np.arange(table.size)):
         return raw
     return cv2.LUT(raw, table)
-
-
-def _real(dataset: Dataset, keyword: str) -> float | None:
-    """Return an element's first value as a finite number, else None."""
-    found = _reals(dataset, keyword)
-    return found[0] if found else None
-
-
-def _reals(dataset: Dataset, keyword: str) -> list[float | None]:
-    """An element's values as finite numbers; None for one that is none."""
-    return [_number(value) for value in texts(dataset, keyword)]
-
-
-def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None

@@ -32,6 +32,8 @@ _SOS = 0xDA  # marker that ends the header of a JPEG codestream
 _BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS = 0xC0, 0xC1, 0xC2, 0xC3  # SOF markers of Huffman-coded frames
 _NEEDED = (_EXTENDED, _LOSSLESS, 0xC4, 0xDB, 0xDD)  # SOF, DHT, DQT, DRI
 _SKIPPED = (*range(0xE0, 0xF0), 0xFE)  # APPn, COM
+_GREY = ("MONO", "GRAY", "GREY")  # faulty terms of some programs, read as MONOCHROME2
+_OVERSHOOT = 1.25  # of white, in lossy compression; larger values have more bits than are stored
 _ADVICE = msg("export-as-supported")
 
 
@@ -69,7 +71,8 @@ def layout(dataset: Dataset) -> Layout:
     rows, columns = number(dataset, "Rows"), number(dataset, "Columns")
     check_size(columns, rows)
     colours = text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2"
-    if number(dataset, "SamplesPerPixel", 1) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
+    grey = colours in ("MONOCHROME1", "MONOCHROME2") or colours.startswith(_GREY)
+    if number(dataset, "SamplesPerPixel", 1) != 1 or not grey:
         raise UnsupportedFormat(
             msg(
                 "dicom-in-colour",
@@ -169,11 +172,9 @@ def _saturated(values: np.ndarray, bits: int) -> np.ndarray:
         (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
     )
     kind = np.iinfo(values.dtype)
-    return (
-        values
-        if (kind.min, kind.max) == (low, high)
-        else np.clip(values, max(low, kind.min), min(high, kind.max))
-    )
+    if (kind.min, kind.max) == (low, high) or values.max() > _OVERSHOOT * high:
+        return values
+    return np.clip(values, max(low, kind.min), min(high, kind.max))
 
 
 def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
@@ -191,6 +192,8 @@ def _native(file: ParsedDicom, expected: Layout, count: int) -> Iterator[np.ndar
     """Return uncompressed frames as views of the file's bytes."""
     size = expected.rows * expected.columns * expected.bits_allocated // 8
     (data,) = file.pixels.fragments
+    if expected.bits_allocated == 8 and len(data) == 2 * count * size:
+        raise UnreadableImage(msg("pixel-data-deeper", given=len(data), needed=count * size))
     if len(data) < count * size:
         raise UnreadableImage(
             msg(

@@ -87,7 +87,7 @@ def maximum_intensity_projection(
     check_volume(pixel.columns, pixel.rows, count)
     decoded = frames(file, count)
     raw = next(decoded)
-    order = grayscale.from_dark_to_bright(file.dataset, raw.dtype)
+    order = grayscale.from_dark_to_bright(file.dataset, raw)
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
     brightest = cv2.LUT(raw, rank)

@@ -16,6 +16,33 @@ DICOM = {
     "window-ignored": N_(
         "The window settings of the file hide the image; the full range of values was used instead."
     ),
+    "window-skipped": N_(
+        "The first window settings of the file hide the image; the next ones of the file were used instead."
+    ),
+    "voi-lut-depth-corrected": N_(
+        "The VOI LUT of the file has entries of %(actual)d bits, although it declares %(described)d; the "
+        "entries were followed."
+    ),
+    "bits-stored-corrected": N_(
+        "The pixel values have %(bits)d bits, although the header declares %(stored)d; all bits were used."
+    ),
+    "high-bit-corrected": N_(
+        "The header declares High Bit %(high)d, but the pixel values end at bit %(actual)d; they were read as "
+        "they are stored."
+    ),
+    "pixel-representation-corrected": N_(
+        "The Pixel Representation in the header (signed or unsigned) contradicts the pixel values; they were "
+        "read the other way, with %(bits)d bits."
+    ),
+    "padding-ignored": N_(
+        "The Pixel Padding Value in the header is the value of many real pixels and was ignored."
+    ),
+    "polarity-corrected": N_(
+        "According to the header the air would be white and the breast dark; the image was inverted."
+    ),
+    "rescale-ignored": N_(
+        "The rescale values or the modality LUT in the header are implausible and were ignored."
+    ),
     "no-preamble": N_(
         "The DICOM preamble is missing, an error of the exporting system. The file was read anyway."
     ),
@@ -93,6 +120,10 @@ DICOM = {
     ),
     "pixel-data-short": N_(
         "The file is incomplete: %(given)d of %(needed)d bytes of pixel data were received. Export it again."
+    ),
+    "pixel-data-deeper": N_(
+        "The header declares 8 bits per pixel, but the pixel data has %(given)d bytes, twice the %(needed)d that "
+        "it needs: the header is wrong. Export the image again with 16 bits allocated."
     ),
     "precision-mismatch": N_(
         "The pixel data has %(precision)d bits per pixel, but the header declares %(allocated)d."

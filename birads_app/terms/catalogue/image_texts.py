@@ -69,6 +69,9 @@ IMAGE = {
     ),
     "image-in-colour": N_("The image is in colour; mammograms are greyscale. Send the original image."),
     "image-blank": N_("The image is blank: nearly all pixels have the same brightness."),
+    "image-few-levels": N_(
+        "The image has only %(levels)d grey levels, too few for a mammogram. Send the original image."
+    ),
     "not-mammogram-noise": N_(
         "This does not look like a mammogram: the image is noise. Send the original image."
     ),
