@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import gdcm
+import imagecodecs
 import jpeg_ls
 import numpy as np
 from openjpeg.utils import decode as decode_jpeg_2000
@@ -16,7 +17,6 @@ from openjpeg.utils import get_parameters
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
-from rle.rle import decode_frame as decode_rle_frame
 
 from birads_app.imaging.dicom.encapsulation import encapsulated_frames, is_whole, without_fill
 from birads_app.imaging.dicom.parser import ParsedDicom, text
@@ -210,14 +210,12 @@ def _native(file: ParsedDicom, expected: Layout, count: int) -> Iterator[np.ndar
 
 
 def _rle(frame: memoryview, expected: Layout) -> np.ndarray:
-    count = expected.rows * expected.columns
-    try:
-        raw = decode_rle_frame(bytes(frame), count, expected.bits_allocated, "<")
-    except (Exception, KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as panic:  # the Rust decoder panics if there are more pixels than expected
-        raise ValueError(str(panic)) from panic
-    return np.frombuffer(raw, f"<u{expected.bits_allocated // 8}").reshape(expected.rows, expected.columns)
+    size, order = expected.bits_allocated // 8, np.dtype(f"<u{expected.bits_allocated // 8}")
+    target = np.empty(expected.rows * expected.columns * size, np.uint8)  # bounds what is decoded
+    decoded = imagecodecs.dicomrle_decode(frame, order, out=memoryview(target))  # type: ignore[arg-type]
+    if len(decoded) < len(target):
+        raise ValueError(f"{len(decoded)} of {len(target)} bytes")
+    return target.view(order).reshape(expected.rows, expected.columns)
 
 
 def _jpeg_2000(frame: memoryview, expected: Layout) -> np.ndarray:
