@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pydicom
 from pydicom.encaps import encapsulate
-from rle.utils import encode_pixel_data
+
+from birads_app.imaging.dicom.part10 import rle_frame
 
 ROWS, COLUMNS = 4096, 3328  # 13.6 megapixels, typical of detectors
 BITS = 12
@@ -22,7 +23,7 @@ def large_dicom() -> bytes:
     dataset.Rows, dataset.Columns = ROWS, COLUMNS
     dataset.BitsStored, dataset.HighBit = BITS, BITS - 1
     stored = (pixels >> (16 - BITS)).astype("<u2")
-    dataset.PixelData = encapsulate([encode_pixel_data(stored.tobytes(), dataset, "<")])
+    dataset.PixelData = encapsulate([rle_frame(stored)])
     target = BytesIO()
     dataset.save_as(target)
     return target.getvalue()

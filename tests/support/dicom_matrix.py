@@ -37,7 +37,7 @@ ROWS = (
     Row(uid.ExplicitVRLittleEndian, "pydicom", "numpy"),
     Row(uid.ExplicitVRBigEndian, "pydicom", "numpy"),
     Row(uid.DeflatedExplicitVRLittleEndian, "pydicom", "zlib, numpy"),
-    Row(uid.RLELossless, "pydicom", "pylibjpeg-rle"),
+    Row(uid.RLELossless, "pydicom", "imagecodecs"),
     Row(uid.JPEGBaseline8Bit, "Pillow", "Pillow", (8,), False, 0.02),
     Row(uid.JPEGExtended12Bit, "Pillow, imagecodecs", "Pillow, GDCM", (8, 12), False, 0.02),
     Row(uid.JPEGLossless, "GDCM", "GDCM"),

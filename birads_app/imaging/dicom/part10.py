@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Iterable, Sequence
 
+import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
@@ -16,13 +17,13 @@ from pydicom.uid import (
     RLELossless,
     SecondaryCaptureImageStorage,
 )
-from rle.utils import encode_pixel_data
 
 from birads_app.imaging.dicom.parser import text
 
 Chunks = tuple[bytes | memoryview, ...]
 
 _UNDEFINED = 0xFFFFFFFF
+_RLE_HEADER = 64  # bytes: the number of segments and their starts
 _ITEM, _DELIMITER = struct.pack("<HHI", 0xFFFE, 0xE000, 0), struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
@@ -55,20 +56,26 @@ def encode_pixels(header: Dataset, syntax: UID, pixels: np.ndarray) -> Chunks:
 
 def encode_rle(header: Dataset, frames: Iterable[np.ndarray]) -> Chunks:
     """Encode a file as RLE Lossless; each frame is a uint8 or uint16 array of shape (rows, columns)."""
-    bits = int(header.BitsAllocated)
-    encoded = [
-        encode_pixel_data(
-            pixels.astype(f"<u{bits // 8}", copy=False).tobytes(),
-            rows=pixels.shape[0],
-            columns=pixels.shape[1],
-            samples_per_pixel=1,
-            bits_allocated=bits,
-            number_of_frames=1,
-            byteorder="<",
-        )
-        for pixels in frames
+    kind = f"<u{int(header.BitsAllocated) // 8}"
+    return encode(header, RLELossless, [rle_frame(pixels.astype(kind, copy=False)) for pixels in frames])
+
+
+def rle_frame(pixels: np.ndarray) -> bytes:
+    """Encode a frame (PS3.5 G): one segment for each byte of a value, the highest first, each row by itself.
+
+    Parameters
+    ----------
+    pixels : uint8 or uint16 array of shape (rows, columns)
+    """
+    planes = np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, pixels.itemsize)
+    segments = [
+        bytes(imagecodecs.packbits_encode(np.ascontiguousarray(planes[..., byte]), axis=-1))
+        for byte in reversed(range(pixels.itemsize))
     ]
-    return encode(header, RLELossless, encoded)
+    padded = [segment + bytes(len(segment) % 2) for segment in segments]
+    starts = [_RLE_HEADER + sum(map(len, padded[:number])) for number in range(len(padded))]
+    table = [len(padded), *starts, *[0] * (15 - len(padded))]
+    return b"".join((struct.pack("<16I", *table), *padded))
 
 
 def _encoded_header(header: Dataset, syntax: UID) -> bytes:
