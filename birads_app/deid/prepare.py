@@ -44,6 +44,7 @@ class PreparedFile:
     mammogram : the decoded image
     header : the stored DICOM header; None for pictures, as are the next two
     identity, instance : from the uploaded header
+    blanked : True if ``chunks`` are a DICOM file whose pixels were blanked, and are not compressed
     """
 
     chunks: Chunks = field(repr=False)
@@ -51,6 +52,7 @@ class PreparedFile:
     header: Dataset | None = None
     identity: Identity | None = None
     instance: Instance | None = None
+    blanked: bool = False
 
     @property
     def data(self) -> bytes:
@@ -103,7 +105,8 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
     if clean is None:
         header = file.dataset
         return PreparedFile(chunks, mammogram, header, read_identity(header), read_instance(header))
-    return PreparedFile(chunks, mammogram, clean.header, clean.identity, clean.instance)
+    blanked = marks is not None and frame_count(file.dataset) == 1
+    return PreparedFile(chunks, mammogram, clean.header, clean.identity, clean.instance, blanked)
 
 
 def _blanked_volume(file: ParsedDicom, header: Dataset, marks: Marks) -> Chunks:

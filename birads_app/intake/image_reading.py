@@ -5,25 +5,22 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from pydicom.dataset import Dataset
 
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.limits import PIXEL_BUDGET
-from birads_app.imaging.segmentation import breast_mask
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.study_grouping import StudyKey, study_key
-from birads_app.model import occlusion
 from birads_app.model.predictor import ImagePrediction, Predictor
 from birads_app.records import files
+from birads_app.records.derived_files import Material, preview_of
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError
 from birads_app.terms.views import ViewRole
@@ -42,6 +39,7 @@ class ReadImage:
     name : of the file, as sent
     standard : False for a view that does not show the whole breast as usual
     width, height : in pixels
+    material : for the files that are made after the answer
     header : the stored DICOM header; None for pictures, as are the next two
     identity, instance : from the uploaded header
     """
@@ -55,6 +53,7 @@ class ReadImage:
     width: int
     height: int
     prediction: ImagePrediction
+    material: Material = field(repr=False)
     header: Dataset | None
     identity: Identity | None
     instance: Instance | None
@@ -101,9 +100,9 @@ class ImageReader:
     def _read(self, file: SourceFile) -> ReadImage:
         prepared = prepare(file, self.pseudonyms, self.tomosynthesis)
         mammogram = prepared.mammogram
-        prediction = self.predictor.predict(mammogram)
         image_id = uuid.uuid4().hex
-        files.write_image(self.draft, image_id, prepared.chunks, mammogram, _overlays(mammogram, prediction))
+        files.write_original(self.draft, image_id, mammogram.source, prepared.chunks)
+        prediction, evidence = self.predictor.examine(mammogram)
         height, width = mammogram.pixels.shape
         return ReadImage(
             id=image_id,
@@ -115,6 +114,7 @@ class ImageReader:
             width=width,
             height=height,
             prediction=prediction,
+            material=Material(preview_of(mammogram.pixels), evidence, prepared.blanked),
             header=prepared.header,
             identity=prepared.identity,
             instance=prepared.instance,
@@ -153,14 +153,3 @@ def _pool() -> ThreadPoolExecutor:
 def _threads() -> int:
     """Return the number of threads: one for each core, because decoders compute outside of Python's lock."""
     return min(_THREADS_MAX, os.cpu_count() or 1)
-
-
-def _overlays(mammogram: Mammogram, prediction: ImagePrediction) -> dict[str, np.ndarray]:
-    """Render each category's heat map as an RGBA picture of shape (height, width, 4)."""
-    height, width = mammogram.pixels.shape
-    box, flipped, shape = prediction.box, prediction.flipped, (height, width)
-    mask = breast_mask(prediction.inside, box, flipped, shape)
-    return {
-        code: occlusion.render_heat_map(heat, box, flipped, shape, mask)
-        for code, heat in prediction.maps.items()
-    }

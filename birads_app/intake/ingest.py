@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain, islice
-from pathlib import Path
 
 from flask import current_app
 
@@ -22,7 +21,8 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import completeness, study_grouping
 from birads_app.intake.image_reading import ImageReader, ReadImage
 from birads_app.model.predictor import Predictor
-from birads_app.records import audit_log, exams, files, identities, refused_files
+from birads_app.records import audit_log, derived_files, exams, files, identities, refused_files
+from birads_app.records.derived_files import Material
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
 from birads_app.terms.errors import BiradsError, InputError
@@ -103,19 +103,35 @@ def ingest_exam(
                 raise IntakeRefused(problems)
             check_count(len(exam.images))
         completeness.describe(exam, [(problem.filename, problem.message) for problem in problems], reasons)
-        return _store(exam, reader.draft, user)
+        return _store([exam], images, reader, user)[0]
 
 
-def _store(exam: Exam, draft: Path, user: User) -> Exam:
-    """Store an exam with its images' files; the images of the returned one know their names as sent."""
-    sent_names = {image.id: image.sent_name for image in exam.images}
-    part = files.part_of(draft, sent_names)
+def _store(
+    drafted: Iterable[Exam], images: Iterable[ReadImage], reader: ImageReader, user: User
+) -> list[Exam]:
+    """Store exams with their images' files, all or none; their images know their names as sent."""
+    stored: list[Exam] = []
+    by_exam: dict[str, dict[str, Material]] = {}
     try:
-        stored = exams.store(exam, part, user)
-    finally:
-        files.discard(part)
-    for image in stored.images:
-        image.sent_name = sent_names.get(image.id, "")
+        for exam in drafted:
+            sent_names = {image.id: image.sent_name for image in exam.images}
+            by_exam[exam.id] = {image.id: image.material for image in images if image.id in sent_names}
+            part = files.part_of(reader.draft, sent_names)
+            derived_files.announce(exam.id, by_exam[exam.id])
+            try:
+                stored.append(exams.store(exam, part, user))
+            finally:
+                files.discard(part)
+            for image in stored[-1].images:
+                image.sent_name = sent_names.get(image.id, "")
+    except BaseException:
+        for exam in stored:
+            exams.delete(exam, user)
+        for exam_id in by_exam:
+            derived_files.withdraw(exam_id)
+        raise
+    for exam_id, materials in by_exam.items():
+        derived_files.make_later(exam_id, materials, reader.predictor)
     return stored
 
 
@@ -191,15 +207,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User) -> list[Exam]:
         drafted = [_exam(group, reader.predictor, user) for group in study_grouping.by_study(images)]
         for exam in drafted:
             completeness.describe(exam, (), ())
-        taken: list[Exam] = []
-        try:
-            for exam in drafted:
-                taken.append(_store(exam, reader.draft, user))
-        except BaseException:
-            for exam in taken:
-                exams.delete(exam, user)
-            raise
-        return taken
+        return _store(drafted, images, reader, user)
 
 
 def _counted(sent: Iterable[SourceFile], limit: int) -> Iterator[SourceFile]:

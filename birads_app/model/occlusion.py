@@ -5,12 +5,13 @@ feature map instead of the image: the backbone runs once, the head once on a bat
 gradients and works for every head.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import Box, place_square
+from birads_app.imaging.segmentation import Box, breast_mask, place_square
 
 # Smallest share of a cell's area that must lie on the breast.
 _LEAST_COVERED = 0.4
@@ -23,6 +24,31 @@ _BATCH_SIZE = 11
 _FIRST_COLOUR, _LAST_COLOUR = 70, 235
 _LEVELS = np.linspace(_FIRST_COLOUR, _LAST_COLOUR, 256).astype(np.uint8).reshape(256, 1)
 _RAMP = cv2.applyColorMap(_LEVELS, cv2.COLORMAP_PLASMA).reshape(256, 3)[:, ::-1]  # RGB
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the heat maps of one image are computed from.
+
+    features : feature map, float32 array of shape (rows, columns, channels)
+    breast_mask : breast mask over the box, bool array of shape (size, size)
+    box : the square of the image that both cover; may reach outside of the image
+    flipped : True if both belong to the mirrored image
+    shape : (height, width) of the image in pixels
+    """
+
+    features: np.ndarray
+    breast_mask: np.ndarray
+    box: Box
+    flipped: bool
+    shape: tuple[int, int]
+
+
+def overlays(evidence: Evidence, heat_maps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Render each category's heat map as an RGBA overlay, uint8 array of shape (height, width, 4)."""
+    place = evidence.box, evidence.flipped, evidence.shape
+    mask = breast_mask(evidence.breast_mask, *place)
+    return {code: render_heat_map(heat, *place, mask) for code, heat in heat_maps.items()}
 
 
 def occluded_logits(maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -9,11 +9,11 @@ import numpy as np
 
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
-from birads_app.imaging.segmentation import Box
 from birads_app.model import bundles, conformal, occlusion, ood, preprocess, registry
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
+from birads_app.model.occlusion import Evidence
 from birads_app.terms.errors import ModelError
 from birads_app.terms.messages import Message
 
@@ -28,24 +28,15 @@ class ImagePrediction:
     probabilities : calibrated, by code in the bundle's class order; sum 1
     prediction_set : codes of contiguous categories that contain the true one at the bundle's level
         (:mod:`birads_app.model.conformal`); empty if the bundle has no threshold
-    maps : by code, float32 array of shape (7, 7): weight of evidence of each cell, in log odds above the
-        average cell (:func:`birads_app.model.occlusion.weight_of_evidence`)
-    box : the square of the image that the maps cover; may reach outside of the image
-    flipped : True if the maps belong to the mirrored image
     warnings : reasons for caution, as messages
-    inside : breast mask over the box, bool array of shape (size, size), mirrored like the maps
     """
 
     category: str
     probabilities: dict[str, float]
     prediction_set: tuple[str, ...]
-    maps: dict[str, np.ndarray]
-    box: Box
-    flipped: bool
     model: str
     demonstration: bool
     warnings: tuple[Message, ...]
-    inside: np.ndarray
 
 
 class Predictor:
@@ -64,26 +55,38 @@ class Predictor:
 
     def predict(self, mammogram: Mammogram) -> ImagePrediction:
         """Predict one image; raises NotAMammogram for unsuitable images."""
+        return self.examine(mammogram)[0]
+
+    def examine(self, mammogram: Mammogram) -> tuple[ImagePrediction, Evidence]:
+        """Predict one image; also return what :meth:`heat_maps` needs. Raises NotAMammogram for unsuitable images."""
         warnings = mammogram.notes + quality.check(mammogram)
         seen = preprocess.prepare(mammogram, self.bundle.size)
-        maps = self.engine.maps(seen.tensor[None])[0]
-        rows, columns, _ = maps.shape
-        logits = occlusion.occluded_logits(maps, self.engine.logits) / self.bundle.temperature
-        heat = occlusion.weight_of_evidence(logits, occlusion.breast_cells(seen.breast_mask, rows, columns))
-        probabilities = softmax(logits[0])
+        features = self.engine.maps(seen.tensor[None])[0]
+        probabilities = softmax(self.engine.logits(features[None])[0] / self.bundle.temperature)
         classes = self.bundle.classes
-        return ImagePrediction(
+        prediction = ImagePrediction(
             category=classes[int(probabilities.argmax())],
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
             prediction_set=self._prediction_set(probabilities),
-            maps=dict(zip(classes, heat, strict=True)),
-            box=seen.box,
-            flipped=seen.flipped,
             model=self.bundle.name,
             demonstration=self.bundle.demonstration,
-            warnings=warnings + self._ood_warning(maps),
-            inside=seen.breast_mask,
+            warnings=warnings + self._ood_warning(features),
         )
+        height, width = mammogram.pixels.shape
+        return prediction, Evidence(features, seen.breast_mask, seen.box, seen.flipped, (height, width))
+
+    def heat_maps(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Return the heat map of each category by occlusion.
+
+        Returns
+        -------
+        by code, float32 array of shape (rows, columns) of the feature map: weight of evidence of each cell, in log odds
+        above the average cell (:func:`birads_app.model.occlusion.weight_of_evidence`)
+        """
+        rows, columns, _ = evidence.features.shape
+        logits = occlusion.occluded_logits(evidence.features, self.engine.logits) / self.bundle.temperature
+        cells = occlusion.breast_cells(evidence.breast_mask, rows, columns)
+        return dict(zip(self.bundle.classes, occlusion.weight_of_evidence(logits, cells), strict=True))
 
     def _ood_warning(self, maps: np.ndarray) -> tuple[Message, ...]:
         """Return a warning for an out-of-distribution image; none if the bundle has no OOD detector."""

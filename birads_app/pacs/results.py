@@ -14,7 +14,7 @@ from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.imaging.dicom import parser
 from birads_app.pacs.sender import Destination, DicomNode, DicomWeb, Tls
-from birads_app.records import exams, files, findings, identities
+from birads_app.records import exams, findings, identities
 from birads_app.records.assessments import breasts_of
 from birads_app.records.errors import NoStudy, PatientNotCertain
 from birads_app.records.identities import Identity, Instance
@@ -74,7 +74,7 @@ def as_stored(exam: Exam) -> Identity:
     found, instances = Identity(), {}
     for image in exam.images:
         if image.sop_uid:
-            header = parser.parse(files.path(image, "original").read_bytes()).dataset
+            header = parser.parse(exams.file(image, "original").read_bytes()).dataset
             found, instances[image.id] = read_identity(header), read_instance(header)
     return replace(found, instances=instances)
 
@@ -171,7 +171,7 @@ def _heat(image: Image) -> np.ndarray:
 
 
 def _picture(image: Image, kind: str, mode: int) -> np.ndarray:
-    data = np.frombuffer(files.path(image, kind).read_bytes(), np.uint8)
+    data = np.frombuffer(exams.file(image, kind).read_bytes(), np.uint8)
     pixels = cv2.imdecode(data, mode)
     if pixels is None:
         raise DamagedPicture(msg("stored-picture-damaged"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from birads_app.model.aggregation import ExamPrediction
-from birads_app.records import audit_log, files, summary
+from birads_app.records import audit_log, derived_files, files, summary
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image, Role, User
@@ -105,8 +105,8 @@ def aggregate(exam: Exam) -> ExamPrediction | None:
 
 
 def file(image: Image, kind: str) -> Path:
-    """Return the file of an image; kinds and errors as in :func:`birads_app.records.files.path`."""
-    return files.path(image, kind)
+    """Return the file of an image; kinds and errors as in :func:`birads_app.records.derived_files.path`."""
+    return derived_files.path(image, kind)
 
 
 def all_ids() -> set[str]:

@@ -6,7 +6,7 @@ Folders are created and removed as a whole: files are written into a draft folde
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import numpy as np
 from flask import current_app
 
 from birads_app.files import atomic
-from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image
@@ -54,28 +53,39 @@ def discard(draft: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_image(
-    draft: Path, image_id: str, original: Chunks, mammogram: Mammogram, overlays: Mapping[str, np.ndarray]
-) -> None:
-    """Write an image's files into the draft and flush them to disk.
+def write_original(draft: Path, image_id: str, source: str, original: Chunks) -> None:
+    """Write an image's original into the draft, in a folder of its own, and flush it to disk.
 
     Parameters
     ----------
+    source : format, such as ``DICOM``
     original : its bytes, in chunks
-    overlays : by BI-RADS code, uint8 RGBA arrays of shape (height, width, 4)
     """
     folder = draft / image_id
-    source = mammogram.source
     folder.mkdir(mode=0o700)
     atomic.write_synced(folder / _name(source, "original"), *without_preamble(original))
-    atomic.write_synced(folder / _name(source, "display"), encode_small(mammogram.pixels, DISPLAY_MAX))
-    atomic.write_synced(folder / _name(source, "thumb"), encode_small(mammogram.pixels, THUMB_MAX))
-    for code, picture in overlays.items():
-        atomic.write_synced(
-            folder / _name(source, f"heat-{code}"),
-            _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)),
-        )
     atomic.sync_folder(folder)
+
+
+def write_previews(folder: Path, preview: np.ndarray) -> None:
+    """Write an image's display and thumbnail from a uint8 array of at most :data:`DISPLAY_MAX` pixels per side."""
+    for kind, longest in (("display", DISPLAY_MAX), ("thumb", THUMB_MAX)):
+        picture = _encode(".jpg", reduced(preview, longest), cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+        atomic.write(folder / f"{kind}.jpg", picture)
+
+
+def write_heat_map(folder: Path, code: str, overlay: np.ndarray) -> None:
+    """Write the heat map of a category, a uint8 RGBA array of shape (height, width, 4)."""
+    atomic.write(folder / f"heat-{code}.png", _encode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGBA2BGRA)))
+
+
+def reduced(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """Reduce uint8 or uint16 pixels of shape (height, width) to uint8, at most ``longest`` pixels per side."""
+    scale = longest / max(pixels.shape)
+    if scale < 1:
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def part_of(draft: Path, image_ids: Iterable[str]) -> Path:
@@ -141,6 +151,14 @@ def path(image: Image, kind: str) -> Path:
     NotFound
         The kind is unknown, or the file is missing.
     """
+    found = expected_path(image, kind)
+    if not found.is_file():
+        raise NotFound(msg("image-file-missing"))
+    return found
+
+
+def expected_path(image: Image, kind: str) -> Path:
+    """Return where the file of an image is, or will be; raises NotFound if the kind is unknown."""
     kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.probabilities)}
     if kind not in kinds:
         raise NotFound(
@@ -150,10 +168,12 @@ def path(image: Image, kind: str) -> Path:
                 kinds=", ".join(sorted(kinds)),
             )
         )
-    candidate = folder(image) / _name(image.source, kind)
-    if not candidate.is_file():
-        raise NotFound(msg("image-file-missing"))
-    return candidate
+    return folder(image) / _name(image.source, kind)
+
+
+def dicom_original(folder: Path) -> Path:
+    """Return the original in the folder of a DICOM image."""
+    return folder / _name("DICOM", "original")
 
 
 def folder(image: Image) -> Path:
@@ -201,15 +221,6 @@ def without_preamble(original: Chunks) -> Chunks:
     if first[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and any(first[:_PREAMBLE]):
         return (bytes(_PREAMBLE), first[_PREAMBLE:], *original[1:])
     return original
-
-
-def encode_small(pixels: np.ndarray, longest: int) -> bytes:
-    """Encode uint16 pixels of shape (height, width) as an 8-bit JPEG, at most ``longest`` pixels per side."""
-    scale = longest / max(pixels.shape)
-    if scale < 1:
-        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return _encode(".jpg", (pixels >> 8).astype(np.uint8), cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
 
 
 def _encode(suffix: str, picture: np.ndarray, *options: int) -> bytes:

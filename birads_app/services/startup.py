@@ -9,7 +9,7 @@ import click
 from flask import Flask, current_app
 
 from birads_app.files import locks
-from birads_app.records import exams, files, migrate, setup
+from birads_app.records import derived_files, exams, files, migrate, setup
 from birads_app.terms.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def join() -> None:
     with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
         if first:
             files.remove_leftovers(exams.all_ids())
+            derived_files.finish_interrupted()
         else:
             files.remove_orphaned_drafts()
 

@@ -13,6 +13,7 @@ from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.view import view_of
+from birads_app.imaging.source_file import SourceFile
 from tests.support import dicom_files
 from tests.support.dicom_matrix import ROWS, Row
 from tests.support.factories import breast
@@ -51,7 +52,7 @@ def stored(built: Dataset) -> Dataset:
 
 def derived(data: bytes, pseudonyms: Pseudonyms | None) -> Mammogram:
     """Everything but the pixels, after preparation for storage with or without de-identification."""
-    return replace(prepare(data, "", pseudonyms).mammogram, pixels=NO_PIXELS)
+    return replace(prepare(SourceFile("", data), pseudonyms).mammogram, pixels=NO_PIXELS)
 
 
 @pytest.mark.parametrize("elements", [*CASES, *MORE])
@@ -76,7 +77,7 @@ def test_derived_values_are_the_same_with_de_identification(row: Row, elements: 
     plain, clean = derived(data, None), derived(data, SITE)
     assert replace(clean, pixels=NO_PIXELS, notes=()) == replace(plain, pixels=NO_PIXELS, notes=())
     assert list(clean.notes) == list(plain.notes)
-    again = derived(prepare(data, "", SITE).data, None)
+    again = derived(prepare(SourceFile("", data), SITE).data, None)
     assert replace(again, notes=()) == replace(plain, notes=())
 
 

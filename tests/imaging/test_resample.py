@@ -12,7 +12,6 @@ from birads_app.imaging.decode import Mammogram, decode
 from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.imaging.resample import square
-from birads_app.imaging.segmentation import breast_mask
 from birads_app.imaging.source_file import SourceFile
 from birads_app.model import occlusion
 from birads_app.model.predictor import ModelSource, Predictor
@@ -111,10 +110,8 @@ def test_a_heat_map_is_at_the_same_place_as_on_square_pixels(
 
 def heat(predictor: Predictor, mammogram: Mammogram) -> np.ndarray:
     """Heat map weights of the image's pixels for the likeliest category."""
-    found = predictor.predict(mammogram)
-    place = found.box, found.flipped, mammogram.pixels.shape
-    mask = breast_mask(found.inside, *place)
-    return occlusion.render_heat_map(found.maps[found.category], *place, mask)[..., 3]
+    prediction, evidence = predictor.examine(mammogram)
+    return occlusion.overlays(evidence, predictor.heat_maps(evidence))[prediction.category][..., 3]
 
 
 def centre(weights: np.ndarray) -> list[float]:

@@ -58,12 +58,13 @@ def folder(tiny_models: Path, tmp_path: Path) -> Path:
 
 
 def test_a_prediction_has_probabilities_a_category_and_heat_maps(predictor: Predictor) -> None:
-    prediction = predictor.predict(mammograms()[0])
+    prediction, evidence = predictor.examine(mammograms()[0])
+    maps = predictor.heat_maps(evidence)
     assert list(prediction.probabilities) == list(predictor.bundle.classes)
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
     assert prediction.category == max(prediction.probabilities, key=prediction.probabilities.__getitem__)
-    assert set(prediction.maps) == set(predictor.bundle.classes)
-    for heat in prediction.maps.values():
+    assert set(maps) == set(predictor.bundle.classes)
+    for heat in maps.values():
         assert heat.shape == (7, 7)
         assert heat.min() >= 0
         assert np.isfinite(heat).all()

@@ -14,8 +14,7 @@ from flask import Flask
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from birads_app.imaging.decode import Mammogram
-from birads_app.records import database, exams, files, migrate, tokens, users
+from birads_app.records import database, derived_files, exams, files, migrate, tokens, users
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, NotFound
 from birads_app.records.schema import Base, Delivery, Exam, Image, Token
 from tests.support.factories import PASSWORD, breast, make_user
@@ -45,11 +44,13 @@ def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None =
         height=height,
     )
     exam.images.append(image)
-    mammogram = Mammogram(pixels, "PNG", 16, None, None, None, 0.0, ())
     draft = files.open_draft()
     heat = np.zeros((50, 40, 4), np.uint8)
     heat[10, 20] = (255, 128, 0, 200)
-    files.write_image(draft, image.id, (b"the file",), mammogram, {"4": heat, "1": heat})
+    files.write_original(draft, image.id, "PNG", (b"the file",))
+    files.write_previews(draft / image.id, derived_files.preview_of(pixels))
+    for code in ("4", "1"):
+        files.write_heat_map(draft / image.id, code, heat)
     return exams.store(exam, draft, users.by_name("reader"))
 
 

@@ -68,9 +68,11 @@ def test_vgg_is_trained_and_predicts_with_heat_maps(
     assert bundle.manifest["training"]["backbone"] == "vgg16"
     assert "VGG16" in bundle.card
     image = next(phantoms.glob("Birads3/*.png"))
-    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
+    predictor = Predictor.load(bundle)
+    answer, evidence = predictor.examine(decode(image.read_bytes(), image.name))
+    heat = predictor.heat_maps(evidence)["3"]
     assert sum(answer.probabilities.values()) == pytest.approx(1)
-    assert answer.maps["3"].shape == (7, 7) and np.isfinite(answer.maps["3"]).all()
+    assert heat.shape == (7, 7) and np.isfinite(heat).all()
 
 
 def test_vgg_has_no_demonstration_weights(flask, phantoms: Path) -> None:

@@ -8,40 +8,29 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.segmentation import Box
-from birads_app.model.predictor import ImagePrediction
+from birads_app.model.occlusion import Evidence
 from training.cli.commands import register
 from training.phantoms.check import CheckResult, overlaps, peak_cell
 
 
-def answer(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -> ImagePrediction:
-    """Return a prediction whose heat map has one peak, over the square from (10, 20) with a side of 70 pixels."""
+def peak(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -> Box | None:
+    """Return the peak of a heat map with one, over the square from (10, 20) with a side of 70 pixels."""
     heat = np.zeros((7, 7), np.float32)
     heat[row, column] = height
-    maps = {"3": np.ones((7, 7), np.float32), "5": heat}
-    return ImagePrediction(
-        "5",
-        {"3": 0.2, "5": 0.8},
-        (),
-        maps,
-        Box(10, 20, 70, 70),
-        flipped,
-        "m",
-        False,
-        (),
-        np.ones((9, 9), bool),
-    )
+    features, mask = np.zeros((7, 7, 1), np.float32), np.ones((9, 9), bool)
+    return peak_cell(heat, Evidence(features, mask, Box(10, 20, 70, 70), flipped, (100, 100)))
 
 
-def test_the_peak_is_that_of_the_predicted_category_s_heat_map() -> None:
-    assert peak_cell(answer(2, 6)) == Box(30, 80, 10, 10)
+def test_the_peak_is_the_cell_with_the_highest_value() -> None:
+    assert peak(2, 6) == Box(30, 80, 10, 10)
 
 
 def test_the_heat_map_of_a_mirrored_image_is_mirrored_back() -> None:
-    assert peak_cell(answer(2, 6, flipped=True)) == Box(30, 20, 10, 10)
+    assert peak(2, 6, flipped=True) == Box(30, 20, 10, 10)
 
 
 def test_a_heat_map_of_zeros_has_no_peak() -> None:
-    assert peak_cell(answer(0, 0, height=0)) is None
+    assert peak(0, 0, height=0) is None
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,11 @@ def test_flask_train_fine_tunes_the_demonstration_backbone_and_resumes(
     assert bundle.manifest["backbone"]["fine_tuned"]["from"] == "conv5"
     assert "fine-tuned from stage conv5 on" in bundle.card and "SMOTE makes rows, not images" in bundle.card
     image = next(data.glob("Birads3/*.png"))
-    answer = Predictor.load(bundle).predict(decode(image.read_bytes(), image.name))
-    assert sum(answer.probabilities.values()) == pytest.approx(1) and answer.maps["3"].shape == (7, 7)
+    predictor = Predictor.load(bundle)
+    answer, evidence = predictor.examine(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1) and predictor.heat_maps(evidence)[
+        "3"
+    ].shape == (7, 7)
 
     cut, real = replace(config, name="cut"), finetune._FineTuningRun._epoch
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -42,8 +42,11 @@ from birads_app.model.predictor import Predictor
 
 def served(path):
     predictor = Predictor.load(bundles.load(Path(path)), "openvino", "f32")
-    answers = [predictor.predict(decode(Path(name).read_bytes(), name)) for name in images]
-    return [(answer.probabilities, {code: heat.tolist() for code, heat in answer.maps.items()}) for answer in answers]
+    answers = [predictor.examine(decode(Path(name).read_bytes(), name)) for name in images]
+    return [
+        (answer.probabilities, {code: heat.tolist() for code, heat in predictor.heat_maps(evidence).items()})
+        for answer, evidence in answers
+    ]
 
 paths, images = json.load(sys.stdin)
 found = {kind: served(path) for kind, path in paths.items()}

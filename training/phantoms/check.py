@@ -16,7 +16,8 @@ import numpy as np
 from birads_app.imaging.decode import decode
 from birads_app.imaging.segmentation import Box
 from birads_app.model import bundles
-from birads_app.model.predictor import ImagePrediction, Predictor
+from birads_app.model.occlusion import Evidence
+from birads_app.model.predictor import Predictor
 from training.config import Site, TrainConfig
 from training.evaluation.evaluate import measures
 from training.heads import head
@@ -97,29 +98,38 @@ def check(
         trained = train(config, here, say)
         say(trained.summary)
         predictor = Predictor.load(bundles.load(trained.path), site.engine, site.precision)
-        return _evaluate(truth, list(_predict(predictor, truth)), predictor.bundle.classes)
+        return _evaluate(truth, list(_examine(predictor, truth)), predictor.bundle.classes)
 
 
-def _predict(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[ImagePrediction]:
+@dataclass(frozen=True)
+class _Answer:
+    """Predicted category of an image, and the cell where its heat map peaks."""
+
+    category: str
+    peak: Box | None
+
+
+def _examine(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[_Answer]:
     """Predict the images as the web application does, decoding ahead in threads."""
     from tqdm import tqdm
 
+    def examine(row: _Truth) -> _Answer:
+        prediction, evidence = predictor.examine(decode(row.path.read_bytes(), row.path.name))
+        heat = predictor.heat_maps(evidence)[prediction.category]
+        return _Answer(prediction.category, peak_cell(heat, evidence))
+
     with ThreadPoolExecutor() as pool:
-        predictions = pool.map(
-            lambda row: predictor.predict(decode(row.path.read_bytes(), row.path.name)), truth
-        )
-        yield from tqdm(predictions, total=len(truth), desc="predicting", unit="image", disable=None)
+        answers = pool.map(examine, truth)
+        yield from tqdm(answers, total=len(truth), desc="predicting", unit="image", disable=None)
 
 
-def _evaluate(
-    truth: Sequence[_Truth], predictions: Sequence[ImagePrediction], classes: tuple[str, ...]
-) -> CheckResult:
+def _evaluate(truth: Sequence[_Truth], answers: Sequence[_Answer], classes: tuple[str, ...]) -> CheckResult:
     matrix = np.zeros((len(classes), len(classes)))
     hits = []
-    for row, prediction in zip(truth, predictions, strict=True):
-        matrix[classes.index(row.category), classes.index(prediction.category)] += 1
+    for row, answer in zip(truth, answers, strict=True):
+        matrix[classes.index(row.category), classes.index(answer.category)] += 1
         if row.category in _LOCATED:
-            cell = peak_cell(prediction)
+            cell = answer.peak
             hits.append(cell is not None and any(overlaps(cell, box) for box in row.boxes))
     return CheckResult(
         f1=float(measures(matrix[None])["f1"][0]),
@@ -129,16 +139,15 @@ def _evaluate(
     )
 
 
-def peak_cell(prediction: ImagePrediction) -> Box | None:
-    """Return the cell where the heat map of the predicted category peaks, in pixels; None if nothing is above zero."""
-    heat = prediction.maps[prediction.category]
+def peak_cell(heat: np.ndarray, evidence: Evidence) -> Box | None:
+    """Return the cell where a heat map peaks, in pixels; None if nothing is above zero."""
     if heat.max() <= 0:
         return None
-    if prediction.flipped:
+    if evidence.flipped:
         heat = heat[:, ::-1]
     rows, columns = heat.shape
     row, column = divmod(int(heat.argmax()), columns)
-    box = prediction.box
+    box = evidence.box
     top, bottom = (box.top + round(box.height * edge / rows) for edge in (row, row + 1))
     left, right = (box.left + round(box.width * edge / columns) for edge in (column, column + 1))
     return Box(top, left, bottom - top, right - left)

@@ -1,0 +1,170 @@
+"""Files made from an exam's images after the answer: display and thumbnail, heat maps, compressed originals.
+
+They are made on a thread of their own from what the reading has left in memory. A marker beside the exam's folder says
+that they are being made; whoever asks for one waits for it. If the process has ended meanwhile, they are made from the
+original.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from flask import current_app
+
+from birads_app.files import atomic, locks
+from birads_app.imaging.decode import decode
+from birads_app.imaging.dicom import parser, part10, pixel_data
+from birads_app.imaging.limits import PIXEL_BUDGET
+from birads_app.logs import where
+from birads_app.model.occlusion import Evidence, overlays
+from birads_app.model.predictor import Predictor
+from birads_app.records import files
+from birads_app.records.schema import Image
+
+log = logging.getLogger(__name__)
+
+_MARKER = ".deriving-"
+_POLL_S = 0.02
+_LOCK = "derived.lock"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an image's derived files are made from while it is in memory.
+
+    preview : uint8 array of shape (height, width), at most :data:`files.DISPLAY_MAX` pixels per side
+    evidence : of the prediction
+    uncompressed : True if the original's pixels were blanked, and are stored without compression
+    """
+
+    preview: np.ndarray
+    evidence: Evidence
+    uncompressed: bool
+
+
+def preview_of(pixels: np.ndarray) -> np.ndarray:
+    """Reduce uint16 pixels of shape (height, width) to :attr:`Material.preview`."""
+    return files.reduced(pixels, files.DISPLAY_MAX)
+
+
+def announce(exam_id: str, materials: Mapping[str, Material]) -> None:
+    """Mark an exam, before it is stored, as one whose derived files are being made by this process."""
+    uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
+    atomic.write(_marker(exam_id), json.dumps({"process": os.getpid(), "uncompressed": uncompressed}))
+
+
+def withdraw(exam_id: str) -> None:
+    """Remove the mark of an exam that was not stored."""
+    _marker(exam_id).unlink(missing_ok=True)
+
+
+def make_later(exam_id: str, materials: Mapping[str, Material], predictor: Predictor) -> None:
+    """Make the files of an announced exam on a thread of their own."""
+    _thread().submit(_make_all, files.root(), exam_id, materials, predictor)
+
+
+def path(image: Image, kind: str) -> Path:
+    """Return the file of an image as :func:`birads_app.records.files.path`; wait for a derived file, or make it.
+
+    Raises
+    ------
+    NotFound
+        The kind is unknown, the original is missing, or the heat map's model does not serve any more.
+    """
+    if kind == "original":
+        return files.path(image, kind)
+    expected = files.expected_path(image, kind)
+    while not expected.is_file() and _is_being_made(image.exam_id):
+        time.sleep(_POLL_S)
+    if not expected.is_file():
+        _restore(image)
+    return files.path(image, kind)
+
+
+def finish_interrupted() -> None:
+    """Compress the originals that ended processes left uncompressed; only call this while no process stores exams."""
+    for marker in files.root().glob(f"{_MARKER}*"):
+        exam = files.root() / marker.name.removeprefix(_MARKER)
+        for image_id in json.loads(marker.read_text())["uncompressed"]:
+            _compress(exam / image_id)
+        marker.unlink()
+
+
+def _make_all(root: Path, exam_id: str, materials: Mapping[str, Material], predictor: Predictor) -> None:
+    """Make all files of an exam, those that are looked at first before the others."""
+    exam = root / exam_id
+    try:
+        for image_id, material in materials.items():
+            files.write_previews(exam / image_id, material.preview)
+        for image_id, material in materials.items():
+            _write_heat_maps(exam / image_id, material.evidence, predictor)
+        for image_id, material in materials.items():
+            if material.uncompressed:
+                _compress(exam / image_id)
+    except FileNotFoundError:
+        log.info("Exam %s was deleted while its pictures were made", exam_id)
+    except Exception as error:
+        log.error("The pictures of exam %s are made when they are asked for:\n%s", exam_id, where(error))
+    finally:
+        (root / f"{_MARKER}{exam_id}").unlink(missing_ok=True)
+
+
+def _restore(image: Image) -> None:
+    """Make the derived files of an image again from its original."""
+    folder = files.folder(image)
+    original = files.path(image, "original").read_bytes()
+    predictor: Predictor = current_app.extensions["birads_models"].get()
+    with (
+        locks.exclusive(folder / _LOCK, remove=True),
+        PIXEL_BUDGET.taking(image.width * image.height),
+    ):
+        mammogram = decode(original, "", current_app.extensions["birads_settings"].tomosynthesis)
+        files.write_previews(folder, preview_of(mammogram.pixels))
+        if predictor.bundle.name == image.exam.model:
+            _, evidence = predictor.examine(mammogram)
+            _write_heat_maps(folder, evidence, predictor)
+
+
+def _write_heat_maps(folder: Path, evidence: Evidence, predictor: Predictor) -> None:
+    for code, picture in overlays(evidence, predictor.heat_maps(evidence)).items():
+        files.write_heat_map(folder, code, picture)
+
+
+def _compress(folder: Path) -> None:
+    """Replace an uncompressed original by one with RLE Lossless, without any other change."""
+    original = files.dicom_original(folder)
+    file = parser.parse(original.read_bytes())
+    if file.pixels.encapsulated:
+        return
+    chunks = part10.encode_rle(file.dataset, [pixel_data.raw_pixels(file)])
+    with atomic.replacing(original) as part:
+        atomic.write_synced(part, *chunks)
+
+
+def _is_being_made(exam_id: str) -> bool:
+    """Return True while a living process makes the exam's files."""
+    try:
+        owner = json.loads(_marker(exam_id).read_text())["process"]
+        os.kill(owner, 0)  # signal 0 only checks that the process exists
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _marker(exam_id: str) -> Path:
+    return files.root() / f"{_MARKER}{exam_id}"
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    """Return this process's thread for derived files; the interpreter waits for it before it ends."""
+    return ThreadPoolExecutor(1, "derived")
