@@ -21,8 +21,8 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import completeness, study_grouping
 from birads_app.intake.image_reading import ImageReader, ReadImage
 from birads_app.model.predictor import Predictor
-from birads_app.records import audit_log, derived_files, exams, files, identities, refused_files
-from birads_app.records.derived_files import Material
+from birads_app.records import audit_log, exams, files, identities, refused_files
+from birads_app.records.derived_files import Announcement, announce
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, Status, User
 from birads_app.terms.errors import BiradsError, InputError
@@ -111,14 +111,14 @@ def _store(
 ) -> list[Exam]:
     """Store exams with their images' files, all or none; their images know their names as sent."""
     stored: list[Exam] = []
-    by_exam: dict[str, dict[str, Material]] = {}
+    announced: list[Announcement] = []
     try:
         for exam in drafted:
             sent_names = {image.id: image.sent_name for image in exam.images}
-            by_exam[exam.id] = {image.id: image.material for image in images if image.id in sent_names}
+            materials = {image.id: image.material for image in images if image.id in sent_names}
             part = files.part_of(reader.draft, sent_names)
-            derived_files.announce(exam.id, by_exam[exam.id])
             try:
+                announced.append(announce(exam.id, materials))
                 stored.append(exams.store(exam, part, user))
             finally:
                 files.discard(part)
@@ -127,11 +127,11 @@ def _store(
     except BaseException:
         for exam in stored:
             exams.delete(exam, user)
-        for exam_id in by_exam:
-            derived_files.withdraw(exam_id)
+        for announcement in announced:
+            announcement.withdraw()
         raise
-    for exam_id, materials in by_exam.items():
-        derived_files.make_later(exam_id, materials, reader.predictor)
+    for announcement in announced:
+        announcement.make_later(reader.predictor)
     return stored
 
 

@@ -54,20 +54,38 @@ def preview_of(pixels: np.ndarray) -> np.ndarray:
     return files.reduced(pixels, files.DISPLAY_MAX)
 
 
-def announce(exam_id: str, materials: Mapping[str, Material]) -> None:
-    """Mark an exam, before it is stored, as one whose derived files are being made by this process."""
+@dataclass(frozen=True)
+class Announcement:
+    """Mark of an exam whose derived files this process makes; the kernel releases its lock if the process ends."""
+
+    exam_id: str
+    materials: Mapping[str, Material]
+    lock: int
+
+    def withdraw(self) -> None:
+        """Remove the mark."""
+        _marker(files.root(), self.exam_id).unlink(missing_ok=True)
+        os.close(self.lock)
+
+    def make_later(self, predictor: Predictor) -> None:
+        """Make the files on a thread of their own, once the exam is stored."""
+        _thread().submit(_make_all, files.root(), self, predictor)
+
+
+def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
+    """Mark an exam before it is stored.
+
+    Parameters
+    ----------
+    materials : by image id
+    """
+    marker = _marker(files.root(), exam_id)
+    marker.unlink(missing_ok=True)  # of a process that ended
+    lock = locks.inheritable(marker)
+    assert lock is not None  # nobody else stores this exam
     uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
-    atomic.write(_marker(exam_id), json.dumps({"process": os.getpid(), "uncompressed": uncompressed}))
-
-
-def withdraw(exam_id: str) -> None:
-    """Remove the mark of an exam that was not stored."""
-    _marker(exam_id).unlink(missing_ok=True)
-
-
-def make_later(exam_id: str, materials: Mapping[str, Material], predictor: Predictor) -> None:
-    """Make the files of an announced exam on a thread of their own."""
-    _thread().submit(_make_all, files.root(), exam_id, materials, predictor)
+    os.write(lock, json.dumps(uncompressed).encode())
+    return Announcement(exam_id, materials, lock)
 
 
 def path(image: Image, kind: str) -> Path:
@@ -81,7 +99,7 @@ def path(image: Image, kind: str) -> Path:
     if kind == "original":
         return files.path(image, kind)
     expected = files.expected_path(image, kind)
-    while not expected.is_file() and _is_being_made(image.exam_id):
+    while not expected.is_file() and locks.is_held(_marker(files.root(), image.exam_id)):
         time.sleep(_POLL_S)
     if not expected.is_file():
         _restore(image)
@@ -92,14 +110,15 @@ def finish_interrupted() -> None:
     """Compress the originals that ended processes left uncompressed; only call this while no process stores exams."""
     for marker in files.root().glob(f"{_MARKER}*"):
         exam = files.root() / marker.name.removeprefix(_MARKER)
-        for image_id in json.loads(marker.read_text())["uncompressed"]:
-            _compress(exam / image_id)
+        for image_id in json.loads(marker.read_text() or "[]"):
+            if (exam / image_id).is_dir():
+                _compress(exam / image_id)
         marker.unlink()
 
 
-def _make_all(root: Path, exam_id: str, materials: Mapping[str, Material], predictor: Predictor) -> None:
+def _make_all(root: Path, announced: Announcement, predictor: Predictor) -> None:
     """Make all files of an exam, those that are looked at first before the others."""
-    exam = root / exam_id
+    exam_id, materials, exam = announced.exam_id, announced.materials, root / announced.exam_id
     try:
         for image_id, material in materials.items():
             files.write_previews(exam / image_id, material.preview)
@@ -113,7 +132,8 @@ def _make_all(root: Path, exam_id: str, materials: Mapping[str, Material], predi
     except Exception as error:
         log.error("The pictures of exam %s are made when they are asked for:\n%s", exam_id, where(error))
     finally:
-        (root / f"{_MARKER}{exam_id}").unlink(missing_ok=True)
+        _marker(root, exam_id).unlink(missing_ok=True)
+        os.close(announced.lock)
 
 
 def _restore(image: Image) -> None:
@@ -148,20 +168,8 @@ def _compress(folder: Path) -> None:
         atomic.write_synced(part, *chunks)
 
 
-def _is_being_made(exam_id: str) -> bool:
-    """Return True while a living process makes the exam's files."""
-    try:
-        owner = json.loads(_marker(exam_id).read_text())["process"]
-        os.kill(owner, 0)  # signal 0 only checks that the process exists
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _marker(exam_id: str) -> Path:
-    return files.root() / f"{_MARKER}{exam_id}"
+def _marker(root: Path, exam_id: str) -> Path:
+    return root / f"{_MARKER}{exam_id}"
 
 
 @cache

@@ -35,6 +35,7 @@ from tests.support import orthanc
 from tests.support.analyzed_study import display, heat, reading
 from tests.support.dicom_tools import complaints, printed, written
 from tests.support.factories import breast, dicom, dicom_bytes, make_user
+from tests.support.pictures import wait_for_pictures
 
 STUDY = "1.2.3"
 
@@ -122,7 +123,9 @@ def test_a_crash_at_any_point_gives_exactly_one_exam(
     assert stored() == [2] and worker.spool().studies() == 0
     files.remove_leftovers(exams.all_ids())
     (exam,) = worklist.page(worklist.Query(list="all")).items
-    assert [path.name for path in files.root().iterdir()] == [exam.id]
+    for image in exam.images:
+        assert exams.file(image, f"heat-{image.category}").is_file()
+    assert wait_for_pictures(files.root()) == [exam.id]
 
 
 def test_an_exam_folder_without_a_record_is_recreated(inside: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,15 @@
+"""Pictures that are made after an exam is stored."""
+
+import time
+from pathlib import Path
+
+_LIMIT_S = 30
+
+
+def wait_for_pictures(root: Path) -> list[str]:
+    """Wait until no process makes pictures of stored exams; return the names in the folder of all exams."""
+    deadline = time.monotonic() + _LIMIT_S
+    while any(root.glob(".deriving-*")):
+        assert time.monotonic() < deadline, f"pictures are not made after {_LIMIT_S} s"
+        time.sleep(0.02)
+    return sorted(path.name for path in root.iterdir())
