@@ -119,9 +119,9 @@ def test_the_checks_take_two_milliseconds_of_a_film() -> None:
     header.set_original_encoding(False, True)
     taken = []
     for _ in range(10):
-        started = time.perf_counter()
+        started = time.thread_time()
         grayscale.rendering(header, film)
-        taken.append(time.perf_counter() - started)
+        taken.append(time.thread_time() - started)
     assert min(taken) < 0.004  # of which half is the rendering's own tables
 
 
