@@ -19,6 +19,7 @@ from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import completeness, study_grouping
+from birads_app.intake.companions import Companions
 from birads_app.intake.image_reading import ImageReader, ReadImage
 from birads_app.model.predictor import Predictor
 from birads_app.records import audit_log, exams, files, identities, refused_files
@@ -95,13 +96,17 @@ def ingest_exam(
     NoModel, BundleError
         There is no model.
     """
+    companions = Companions()
     with _reader() as reader:
-        images, problems = _read(sent, reader, user)
+        images, problems = _read(companions.images(sent), reader, user)
+        if not images:
+            problems += _refused_companions(companions, user)
         exam = _exam(images, reader.predictor, user, exam_id)
         if not (partial and exam.images):
             if problems:
                 raise IntakeRefused(problems)
             check_count(len(exam.images))
+        exam.notes = companions.notes((), ())
         completeness.describe(exam, [(problem.filename, problem.message) for problem in problems], reasons)
         return _store([exam], images, reader, user)[0]
 
@@ -195,17 +200,22 @@ def ingest_studies(sent: Iterable[SourceFile], user: User) -> list[Exam]:
     arriving = iter(sent)
     first = list(islice(arriving, 1))
     check_count(len(first))  # before the model is asked for
-    files_sent = study_grouping.unpacked(chain(first, arriving), limit)
+    companions = Companions()
+    files_sent = study_grouping.unpacked(chain(first, arriving), limit, companions)
     with _reader() as reader:
         try:
             images, problems = _read(_counted(files_sent, limit), reader, user)
         except InputError as error:
+            if isinstance(error, NoFiles) and companions.found:
+                raise IntakeRefused(_refused_companions(companions, user)) from error
             refused_files.count(user.name, error)
             raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
         if problems:
             raise IntakeRefused(problems)
-        drafted = [_exam(group, reader.predictor, user) for group in study_grouping.by_study(images)]
-        for exam in drafted:
+        groups = study_grouping.by_study(images)
+        drafted = [_exam(group, reader.predictor, user) for group in groups]
+        for exam, group in zip(drafted, groups, strict=True):
+            exam.notes = companions.notes(_studies(group), _studies(images))
             completeness.describe(exam, (), ())
         return _store(drafted, images, reader, user)
 
@@ -234,6 +244,17 @@ def _read(
             refused_files.count(user.name, found.error)
             problems.append(_problem(found.name, found.error))
     return images, problems
+
+
+def _studies(images: Iterable[ReadImage]) -> set[str]:
+    return {image.study.study for image in images if image.study is not None}
+
+
+def _refused_companions(companions: Companions, user: User) -> list[FileProblem]:
+    """Refuse files that are no images, because nothing else came."""
+    for companion in companions.found:
+        refused_files.count(user.name, companion.error)
+    return [_problem(companion.name, companion.error) for companion in companions.found]
 
 
 def _problem(name: str, error: InputError) -> FileProblem:

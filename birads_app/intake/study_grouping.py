@@ -4,23 +4,20 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Protocol, TypeVar
 
 from birads_app.deid.identity import patient_key
 from birads_app.imaging.source_file import SourceFile
 from birads_app.imaging.view_filename import from_name, without_view
+from birads_app.intake.companions import HEAD, Companions, kind_of_head
 from birads_app.records.identities import Identity
-from birads_app.terms.errors import ImageTooLarge, UnreadableImage
+from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
 from birads_app.terms.messages import msg
 
 _ZIP = b"PK\x03\x04"
-# Files beside images on CDs and in archives: index, notes, and metadata of macOS.
-_NOT_IMAGES = frozenset(
-    {".txt", ".md", ".html", ".htm", ".pdf", ".xml", ".inf", ".exe", ".ini", ".db", ".css", ".js"}
-)
-_INDEX = "DICOMDIR"
-_FILE_MAX = 1 << 30  # bytes of one unpacked file: the largest tomosynthesis volumes have half of it
+# Bytes of one unpacked file, and of all archives of an upload: the largest tomosynthesis volumes have half of it.
+_FILE_MAX = _UPLOAD_MAX = 1 << 30
+_ENTRIES_MAX = 10_000  # of an archive; images among them are counted separately
 
 
 @dataclass(frozen=True)
@@ -52,23 +49,32 @@ def study_key(identity: Identity) -> StudyKey | None:
     return StudyKey(identity.study_uid, patient_key(identity), identity.study_date)
 
 
-def unpacked(files: Iterable[SourceFile], most: int) -> Iterator[SourceFile]:
-    """Yield the files of an upload, including those in ZIP archives, each of which is inflated once.
+def unpacked(
+    files: Iterable[SourceFile], most: int, companions: Companions | None = None
+) -> Iterator[SourceFile]:
+    """Yield the files of an upload that may be images, including those in ZIP archives, each of which is inflated once.
 
     Parameters
     ----------
-    most : highest number of files in an archive
+    most : highest number of files in an archive, other than companions
+    companions : receives the files that are no images
 
     Raises
     ------
     InputError
-        An archive is damaged or encrypted, contains another archive, or too many files.
+        An archive is damaged, encrypted or too large, or contains too many files.
     """
+    companions = Companions() if companions is None else companions
+    left = _UPLOAD_MAX
     for file in files:
-        if file.data.startswith(_ZIP):
-            yield from _members(file, most)
-        else:
-            yield file
+        if not file.data.startswith(_ZIP) or kind_of_head(file.name, file.data[:HEAD]):
+            yield from companions.images([file])
+            continue
+        for member in _members(file, most, companions):
+            left -= len(member.data)
+            if left < 0:
+                raise ImageTooLarge(msg("archive-too-large"))
+            yield from companions.images([member])
 
 
 def by_study(files: Sequence[File]) -> list[list[File]]:
@@ -112,40 +118,42 @@ def _by_name(files: list[File]) -> list[list[File]]:
     return list(exams.values())
 
 
-def _members(file: SourceFile, most: int) -> Iterator[SourceFile]:
-    name = file.name
+def _members(file: SourceFile, most: int, companions: Companions) -> Iterator[SourceFile]:
+    """Yield an archive's files that may be images; of others only the beginning is inflated."""
+    name, count = file.name, 0
     try:
         archive = zipfile.ZipFile(io.BytesIO(file.data))
-        members = [member for member in archive.infolist() if _may_be_image(member)]
+        members = [member for member in archive.infolist() if not member.is_dir()]
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise UnreadableImage(msg("archive-damaged", name=name)) from error
-    if len(members) > most:
-        raise ImageTooLarge(
-            msg(
-                "archive-too-many-files",
-                name=name,
-                count=len(members),
-                most=most,
-            )
-        )
-    for member in members:
-        yield SourceFile(member.filename, _read(archive, name, member))
+    for member in members[:_ENTRIES_MAX]:
+        found = _read(archive, name, member, companions)
+        if found is None:
+            continue
+        count += 1
+        if count > most:
+            break
+        yield found
+    if count > most or len(members) > _ENTRIES_MAX:
+        raise ImageTooLarge(msg("archive-too-many-files", name=name, count=len(members), most=most))
 
 
-def _may_be_image(member: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not (member.is_dir() or hidden or path.suffix.lower() in _NOT_IMAGES or path.name == _INDEX)
-
-
-def _read(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> bytes:
-    """Read a member, never more bytes than its header declares."""
+def _read(
+    archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo, companions: Companions
+) -> SourceFile | None:
+    """Read a member, never more bytes than its header declares; None if it is no image."""
     if member.flag_bits & 1:
         raise UnreadableImage(msg("archive-encrypted", name=name))
-    if member.file_size > _FILE_MAX:
-        raise ImageTooLarge(msg("archive-file-too-large", name=name))
     try:
         with archive.open(member) as stream:
-            return stream.read(member.file_size)
+            head = stream.read(min(HEAD, member.file_size))
+            if kind := kind_of_head(member.filename, head):
+                companions.skip(SourceFile(member.filename, head), kind)
+                return None
+            if member.file_size > _FILE_MAX:
+                raise ImageTooLarge(msg("archive-file-too-large", name=name))
+            return SourceFile(member.filename, head + stream.read(member.file_size - len(head)))
+    except InputError:
+        raise
     except Exception as error:  # errors of zipfile or of the decompressors zlib, lzma and bz2
         raise UnreadableImage(msg("archive-file-damaged", name=name)) from error

@@ -25,6 +25,21 @@ EXAM = {
         "The images of the exam name different patients, so nothing is sent to the PACS. Correct the study there, "
         "delete this exam and send the study again."
     ),
+    "skipped-files": N_("Skipped, as they are not images of the exam: %(kinds)s."),
+    "skipped-kind": N_("%(kind)s (%(count)d)"),
+    "kind-dicomdir": N_("index of a disc (DICOMDIR)"),
+    "kind-report": N_("structured report, such as CAD results"),
+    "kind-presentation-state": N_("presentation state"),
+    "kind-encapsulated": N_("encapsulated document"),
+    "kind-other-dicom": N_("other DICOM object"),
+    "kind-program": N_("program"),
+    "kind-text": N_("text"),
+    "kind-picture": N_("GIF or icon"),
+    "kind-document": N_("document"),
+    "kind-media": N_("audio or video"),
+    "kind-system": N_("system file"),
+    "no-image-of-exam": N_("This is not an image of an exam."),
+    "archive-too-large": N_("The archives contain more than 1 GiB of images. Send them in several uploads."),
     "archive-too-many-files": N_(
         "The archive %(name)s contains %(count)d files; at most %(most)d are accepted."
     ),
