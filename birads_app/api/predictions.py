@@ -10,7 +10,7 @@ from birads_app.api.authentication import bp
 from birads_app.api.description import describe
 from birads_app.api.multipart import files_of
 from birads_app.intake.ingest import ingest_studies
-from birads_app.records import assessments, exams
+from birads_app.records import assessments, exams, view_corrections
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.categories import DISCLAIMER
 
@@ -99,8 +99,23 @@ def _image_to_json(image: Image) -> dict[str, Any]:
         "file": image.sent_name or image.filename,
         "laterality": image.laterality,
         "view": image.view,
+        "role": image.role,
+        "set_by": _set_by(image),
         "category": image.category,
         "probabilities": image.probabilities,
         "possible": image.prediction_set,
-        "warnings": image.warnings,
+        "warnings": list(view_corrections.warnings_of(image)),
+    }
+
+
+def _set_by(image: Image) -> dict[str, Any] | None:
+    """Return who set side and view by hand, and what was received; None if nobody did."""
+    made = view_corrections.last(image)
+    if made is None:
+        return None
+    laterality, view, role = view_corrections.received(image)
+    return {
+        "name": made.set_by,
+        "at": made.at.isoformat(timespec="seconds"),
+        "received": {"laterality": laterality, "view": view, "role": role},
     }

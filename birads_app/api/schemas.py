@@ -16,7 +16,7 @@ from birads_app.terms.lexicon import (
     REGIONS,
     SIDES,
 )
-from birads_app.terms.views import STANDARD_VIEWS
+from birads_app.terms.views import STANDARD_VIEWS, ViewRole
 
 _PROBABILITIES = {
     "type": "object",
@@ -126,8 +126,15 @@ def _whole() -> dict[str, Any]:
     properties = {
         "category": {**code, "description": "That of the more suspicious breast"},
         "rule": {"type": "string", "description": "Pooling of a breast's views"},
-        "absent": {"type": "array", "items": {"enum": ["R", "L"]}, "description": "Sides without an image"},
-        "left_out": {"type": "integer", "description": "Number of special views, which are excluded"},
+        "absent": {
+            "type": "array",
+            "items": {"enum": ["R", "L"]},
+            "description": "Sides without a standard view",
+        },
+        "left_out": {
+            "type": "integer",
+            "description": "Number of images that are excluded: special and unknown views, and other images",
+        },
         "breasts": {
             "type": "array",
             "items": {"type": "object", "required": list(breast), "properties": breast},
@@ -146,6 +153,15 @@ def _image() -> dict[str, Any]:
         },
         "laterality": {"type": ["string", "null"], "description": "R or L; null if unknown"},
         "view": {"type": ["string", "null"], "description": "Such as CC or MLO; null if unknown"},
+        "role": {
+            "type": "string",
+            "enum": list(ViewRole),
+            "description": "Only `standard` views, CC or MLO of the whole breast, count for the breast's prediction",
+        },
+        "set_by": {
+            "oneOf": [_set_by(), {"type": "null"}],
+            "description": "Who set side, view and role by hand; null if they are as received",
+        },
         "category": {"type": "string", "enum": list(CATEGORIES), "description": "BI-RADS category"},
         "probabilities": _PROBABILITIES,
         "possible": {
@@ -157,6 +173,19 @@ def _image() -> dict[str, Any]:
         "warnings": {"type": "array", "items": {"type": "string"}},
     }
     return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _set_by() -> dict[str, Any]:
+    text = {"type": ["string", "null"]}
+    received = {"laterality": text, "view": text, "role": {"type": "string", "enum": list(ViewRole)}}
+    return _closed(
+        {
+            "name": {"type": "string", "description": "Name of the account"},
+            "at": {"type": "string", "format": "date-time"},
+            "received": _closed(received, required=list(received)),
+        },
+        required=["name", "at", "received"],
+    )
 
 
 def _assessment() -> dict[str, Any]:

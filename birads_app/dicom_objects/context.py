@@ -52,7 +52,8 @@ class SourceImage:
     probabilities : by code, in the model's class order, 0..1
     prediction_set : its codes; empty if the model has no threshold for prediction sets
     warnings : reasons for caution, as messages
-    standard : False for spot, magnification and implant-displaced views, which do not count for the breast
+    standard : False for special and unknown views and other images, which do not count for the breast
+    set_by_hand : time at which a person set side and view; None if they are as received
     """
 
     sop_class: str
@@ -65,6 +66,7 @@ class SourceImage:
     prediction_set: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     standard: bool = True
+    set_by_hand: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class Reading:
             raise ValueError("A reading needs at least one image of the study. Got none.")
 
     def uid(self, kind: str, *parts: str) -> UID:
-        """Derive a UID from these images and this model; it is always the same."""
-        images = sorted(image.sop_instance for image in self.images)
+        """Derive a UID from these images, views set by hand and this model; it is always the same."""
+        images = sorted(f"{image.sop_instance}{image.set_by_hand or ''}" for image in self.images)
         return make_uid(kind, self.study.uid, self.model.name, self.model.version, *images, *parts)
 
 

@@ -126,7 +126,11 @@ def _exam(reading: Reading, aggregate: ExamPrediction) -> _ReportSubject:
     comments = [
         *(["The category of the more suspicious breast."] if len(aggregate.breasts) > 1 else []),
         *(f"There is no standard view of the {BREASTS[side].meaning.lower()}." for side in aggregate.absent),
-        *([f"Special views that take no part: {aggregate.left_out}."] if aggregate.left_out else []),
+        *(
+            [f"Images that take no part, as they are not known to be standard views: {aggregate.left_out}."]
+            if aggregate.left_out
+            else []
+        ),
         *_elsewhere(read - len(reading.images)),
     ]
     side = extent(breast.laterality for breast in aggregate.breasts)
@@ -189,8 +193,10 @@ def _probability(code: str, value: float) -> sr.Measurement:
 
 def _comments(image: SourceImage) -> list[str]:
     prediction_set = f"Possible categories with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}."
+    apart = [] if image.standard else ["It takes no part in the breast's prediction."]
     return [
         *([prediction_set] if image.prediction_set else []),
+        *apart,
         *(f"Warning: {text}" for text in image.warnings),
     ]
 

@@ -37,7 +37,7 @@ class ReadImage:
 
     id : of the future image, and name of its folder in the draft
     name : of the file, as sent
-    standard : False for a view that does not show the whole breast as usual
+    role : of the view in the exam
     width, height : in pixels
     material : for the files that are made after the answer
     header : the stored DICOM header; None for pictures, as are the next two
@@ -49,7 +49,7 @@ class ReadImage:
     source: str
     view: str | None
     laterality: str | None
-    standard: bool
+    role: ViewRole
     width: int
     height: int
     prediction: ImagePrediction
@@ -110,7 +110,7 @@ class ImageReader:
             source=mammogram.source,
             view=mammogram.view,
             laterality=mammogram.laterality,
-            standard=mammogram.role is ViewRole.STANDARD,
+            role=mammogram.role,
             width=width,
             height=height,
             prediction=prediction,

@@ -18,7 +18,7 @@ from birads_app.deid.identity import merge, settle
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake import completeness, study_grouping
+from birads_app.intake import completeness, raw_twins, study_grouping
 from birads_app.intake.companions import Companions
 from birads_app.intake.image_reading import ImageReader, ReadImage
 from birads_app.model.predictor import Predictor
@@ -119,6 +119,7 @@ def _store(
     announced: list[Announcement] = []
     try:
         for exam in drafted:
+            raw_twins.leave_out(exam.images)
             sent_names = {image.id: image.sent_name for image in exam.images}
             materials = {image.id: image.material for image in images if image.id in sent_names}
             part = files.part_of(reader.draft, sent_names)
@@ -333,7 +334,7 @@ def _add_image(exam: Exam, read: ReadImage) -> None:
         source=read.source,
         view=read.view,
         laterality=read.laterality,
-        standard=read.standard,
+        role=read.role,
         category=read.prediction.category,
         probabilities=read.prediction.probabilities,
         prediction_set=list(read.prediction.prediction_set),
@@ -343,6 +344,7 @@ def _add_image(exam: Exam, read: ReadImage) -> None:
     )
     image.sent_name = printable(read.name)
     if read.header is not None:
+        image.for_processing = parser.text(read.header, "PresentationIntentType") == "FOR PROCESSING"
         image.sop_class = parser.text(read.header, "SOPClassUID")[:64] or None
         image.sop_uid = parser.text(read.header, "SOPInstanceUID")[:64] or None
         exam.study_uid = exam.study_uid or parser.text(read.header, "StudyInstanceUID")[:64] or None

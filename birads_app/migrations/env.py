@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from alembic import context
 
-from birads_app.records.schema import Base, UtcDateTime
+from birads_app.records import schema  # noqa: F401  # defines the tables
+from birads_app.records.table_base import Base, UtcDateTime
 
 
 def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:

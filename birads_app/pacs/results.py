@@ -14,7 +14,7 @@ from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.imaging.dicom import parser
 from birads_app.pacs.sender import Destination, DicomNode, DicomWeb, Tls
-from birads_app.records import exams, findings, identities
+from birads_app.records import exams, findings, identities, view_corrections
 from birads_app.records.assessments import breasts_of
 from birads_app.records.errors import NoStudy, PatientNotCertain
 from birads_app.records.identities import Identity, Instance
@@ -94,7 +94,8 @@ def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple
         raise PatientNotCertain(msg("patient-not-certain"))
     images = tuple(_source(image, identity.instances[image.id]) for image in in_study)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
-    return Reading(_study(identity), images, model, exam.created_at, exams.aggregate(exam)), in_study
+    at = max([exam.created_at, *(image.set_by_hand for image in images if image.set_by_hand)])
+    return Reading(_study(identity), images, model, at, exams.aggregate(exam)), in_study
 
 
 def destination_of(settings: Settings) -> Destination | None:
@@ -155,8 +156,9 @@ def _source(image: Image, instance: Instance) -> SourceImage:
         category=image.category,
         probabilities=image.probabilities,
         prediction_set=tuple(image.prediction_set),
-        warnings=tuple(image.warnings),
+        warnings=tuple(view_corrections.warnings_of(image)),
         standard=image.standard,
+        set_by_hand=image.corrections[-1].at if image.corrections else None,
     )
 
 

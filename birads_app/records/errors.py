@@ -51,6 +51,10 @@ class InvalidAssessment(BiradsError):
     """The assessment contains unknown terms or does not match the exam."""
 
 
+class InvalidView(BiradsError):
+    """A side or view that does not exist was to be set."""
+
+
 class NoStudy(BiradsError):
     """The exam has no DICOM study for its results."""
 

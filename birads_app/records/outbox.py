@@ -98,6 +98,14 @@ def mark_failed(delivery: Delivery, destination: str, reason: str, wait: timedel
         )
 
 
+def send_results_again(current: Session, exam: Exam) -> None:
+    """Queue the exam's AI results again, in a transaction, if they were queued: they have changed."""
+    results = (Delivery.exam_id == exam.id) & Delivery.assessment_id.is_(None)
+    current.execute(
+        update(Delivery).where(results).values(state="waiting", attempts=0, due_at=now(), error="")
+    )
+
+
 def retry_all() -> int:
     """Make all unsent deliveries due now; return their number."""
     with writing() as current:

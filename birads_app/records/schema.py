@@ -8,20 +8,18 @@ from flask_login import UserMixin
 from sqlalchemy import (
     JSON,
     CheckConstraint,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
-    MetaData,
     String,
     Text,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from birads_app.records.message_columns import MessageList, MessageText
+from birads_app.records.table_base import Base, UtcDateTime
+from birads_app.terms.views import ViewRole
 
 
 class Role(StrEnum):
@@ -41,36 +39,9 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """Time in UTC; SQLite itself stores no time zone."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
 def now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
-
-
-class Base(DeclarativeBase):
-    """Base of all tables; constraints have fixed names so that migrations can refer to them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(column_0_label)s",
-            "uq": "uq_%(table_name)s_%(column_0_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
 
 
 class User(UserMixin, Base):
@@ -246,7 +217,7 @@ class Image(Base):
 
     filename : name to show, never used as a path; the uploaded name if de-identification is off
     source : format of the stored original, such as ``DICOM``
-    standard : False for a spot, magnification or implant-displaced view
+    role : a :class:`birads_app.terms.views.ViewRole`; view, laterality and role may be set by hand
     sop_uid, sop_class : of the stored DICOM file; None for pictures
     probabilities : by BI-RADS code, in the model's class order
     prediction_set : its codes; empty if the model has no threshold for prediction sets
@@ -263,7 +234,7 @@ class Image(Base):
     source: Mapped[str] = mapped_column(String(16))
     view: Mapped[str | None] = mapped_column(String(16))
     laterality: Mapped[str | None] = mapped_column(String(1))
-    standard: Mapped[bool] = mapped_column(server_default="1")
+    role: Mapped[str] = mapped_column(String(8), server_default="unknown", default="unknown")
     category: Mapped[str] = mapped_column(String(1))
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
     prediction_set: Mapped[list[str]] = mapped_column("possible", JSON, server_default="[]")
@@ -273,8 +244,40 @@ class Image(Base):
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     sop_class: Mapped[str | None] = mapped_column(String(64))
     exam: Mapped[Exam] = relationship(back_populates="images")
+    corrections: Mapped[list["ViewCorrection"]] = relationship(
+        order_by="ViewCorrection.id", cascade="all, delete-orphan", passive_deletes=True
+    )
+    # True for raw detector values, which give way to a processed twin while the exam is taken in; never stored.
+    for_processing = False
     # Name as sent, for the answer to an upload; never stored, because it may contain the patient's.
     sent_name = ""
+
+    @property
+    def standard(self) -> bool:
+        """True if the image counts for the breast's prediction."""
+        return self.role == ViewRole.STANDARD
+
+
+class ViewCorrection(Base):
+    """Side, view and role of an image as a person set them. Never changed: the newest counts.
+
+    set_by : name of the account
+    previous_laterality, previous_view, previous_role : what they were before; of the first one, as received
+    """
+
+    __tablename__ = "view_corrections"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    set_by: Mapped[str] = mapped_column(String(64))
+    laterality: Mapped[str | None] = mapped_column(String(1))
+    view: Mapped[str | None] = mapped_column(String(16))
+    role: Mapped[str] = mapped_column(String(8))
+    previous_laterality: Mapped[str | None] = mapped_column(String(1))
+    previous_view: Mapped[str | None] = mapped_column(String(16))
+    previous_role: Mapped[str] = mapped_column(String(8))
 
 
 class Assessment(Base):

@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 
 from birads_app.records import files
 from birads_app.records.database import FILE_NAME, session
-from birads_app.records.schema import Assessment, Base, Exam, Image
+from birads_app.records.schema import Assessment, Exam, Image
+from birads_app.records.table_base import Base
 
 _SAMPLED = 200
 _FILES_MAX = 20_000

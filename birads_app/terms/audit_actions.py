@@ -28,6 +28,7 @@ AUDIT_ACTIONS = (
     N_("send report"),
     N_("send results"),
     N_("set password"),
+    N_("set view"),
     N_("sign assessment"),
     N_("sign in"),
     N_("sign in refused"),

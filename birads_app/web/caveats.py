@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from birads_app.model.aggregation import ExamPrediction
-from birads_app.records.schema import Exam
+from birads_app.records import view_corrections
+from birads_app.records.schema import Exam, Image
 from birads_app.terms.hanging import hanging
+from birads_app.terms.messages import msg
+from birads_app.terms.views import ViewRole
 from birads_app.web.wording import missing_views_text, short_label, translated
 
 
@@ -20,13 +23,20 @@ class Caveat:
     views: tuple[str, ...] = ()
 
 
+def _unknown(image: Image) -> list[str]:
+    """Return a warning about an image of which neither file nor picture tells the view."""
+    codes = {getattr(warning, "code", "") for warning in image.warnings}
+    explained = codes & {"view-not-understood", "view-contradiction", "side-contradiction"}
+    return [msg("view-unknown")] if image.role == ViewRole.UNKNOWN and not explained else []
+
+
 def caveats(exam: Exam, aggregate: ExamPrediction | None) -> list[Caveat]:
     """Return missing views and the warnings of images, each once with the views that it concerns."""
     missing = missing_views_text(aggregate) if aggregate else ""
     of_exam = [Caveat(missing)] if missing else []
     by_text: dict[str, list[str]] = {}
     for number, image in enumerate(hanging(exam.images), 1):
-        for warning in image.warnings:
+        for warning in [*view_corrections.warnings_of(image), *_unknown(image)]:
             by_text.setdefault(warning, []).append(short_label(image.laterality, image.view, number))
     count = len(exam.images)
     return of_exam + [

@@ -5,6 +5,7 @@ from birads_app.records.errors import (
     AccountNameTaken,
     InvalidAccount,
     InvalidAssessment,
+    InvalidView,
     LastAdministrator,
     NoStudy,
     NotAllowed,
@@ -45,6 +46,7 @@ _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
     (SiteKeyDiffers, 503),
     (InvalidAccount, 422),
     (InvalidAssessment, 422),
+    (InvalidView, 422),
     (BiradsError, 500),
 )
 

@@ -29,13 +29,15 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
 from birads_app.model.bundles import Bundle
-from birads_app.records import audit_log, exams, files, users, worklist
+from birads_app.records import audit_log, exams, files, users, view_corrections, worklist
 from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, now
+from birads_app.records.view_corrections import SetView
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
+from birads_app.terms.views import SIDES, VIEWS, role_of
 from birads_app.web import charts, wording, worklist_query
 from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
@@ -60,6 +62,12 @@ def _vocabulary() -> dict[str, Any]:
         "view_label": wording.view_label,
         "full_view_label": wording.full_view_label,
         "views_label": wording.views_label,
+        "role_label": wording.role_label,
+        "role_of": role_of,
+        "sides": SIDES,
+        "views": VIEWS,
+        "warnings_of": view_corrections.warnings_of,
+        "last_correction": view_corrections.last,
         "may_delete": exams.may_delete,
     }
 
@@ -198,6 +206,18 @@ def claim(exam_id: str) -> ResponseReturnValue:
     """Mark an exam as open or closed; the page repeats this every half minute."""
     (worklist.release if request.form.get("release") else worklist.claim)(exam_id, current_user)
     return "", 204
+
+
+@bp.post("/exams/<exam_id>/images/<image_id>/view")
+def set_view(exam_id: str, image_id: str) -> ResponseReturnValue:
+    """Set side, view and role of an image by hand."""
+    form = request.form
+    wanted = SetView(form.get("laterality") or None, form.get("view") or None, "special" in form)
+    if view_corrections.set_view(exam_id, image_id, wanted, current_user):
+        flash(_("View set. The result of the exam was put together anew."))
+    else:
+        flash(_("Nothing changed: the image has this side and view already."))
+    return redirect(url_for("reading.exam", exam_id=exam_id, _anchor="views"), 303)
 
 
 @bp.get("/exams/<exam_id>/images/<image_id>/<kind>")

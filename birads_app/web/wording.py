@@ -11,7 +11,7 @@ from birads_app.model.aggregation import ExamPrediction
 from birads_app.model.conformal import LEVEL
 from birads_app.terms.hanging import View, hanging
 from birads_app.terms.messages import Message
-from birads_app.terms.views import SIDES, VIEWS
+from birads_app.terms.views import SIDES, VIEWS, ViewRole
 
 # The two most probable categories are called nearly equal if their probabilities differ by less than this.
 NEAR_TIE = 0.10
@@ -102,6 +102,15 @@ def full_view_label(laterality: str | None, view: str | None) -> str:
     return _capital(", ".join(word for word in words if word))
 
 
+def role_label(role: str) -> str:
+    """Return what an image is for the exam: ``standard view``, ``special view``, ..."""
+    return {
+        ViewRole.STANDARD: _("standard view"),
+        ViewRole.SPECIAL: _("special view"),
+        ViewRole.OTHER: _("other image"),
+    }.get(ViewRole(role), _("view unknown"))
+
+
 def top_categories_text(probabilities: Mapping[str, float]) -> str:
     """Return a sentence with the two most probable categories.
 
@@ -161,8 +170,8 @@ def missing_views_text(aggregate: ExamPrediction) -> str:
     if aggregate.left_out:
         sentences.append(
             ngettext(
-                "%(num)d special view is excluded from the result.",
-                "%(num)d special views are excluded from the result.",
+                "%(num)d image is excluded from the result, because it is not known to be a standard view.",
+                "%(num)d images are excluded from the result, because they are not known to be standard views.",
                 aggregate.left_out,
             )
         )

@@ -97,7 +97,10 @@ def test_missing_and_excluded_views_are_reported(tmp_path: Path) -> None:
     assert images_of(found["Right breast"][0]) == [given.images[0].sop_instance]
     assert found["Right breast"][1] == ["Put together from its views: CC.", "Missing standard views: MLO."]
     lacking = "There is no standard view of the left breast."
-    assert found["Exam"][1] == [lacking, "Special views that take no part: 1."]
+    assert found["Exam"][1] == [
+        lacking,
+        "Images that take no part, as they are not known to be standard views: 1.",
+    ]
 
 
 def test_images_outside_the_study_are_mentioned(tmp_path: Path) -> None:

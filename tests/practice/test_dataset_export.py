@@ -64,7 +64,7 @@ def an_image(number: int, given: PreparedFile) -> Image:
     seen = given.mammogram
     return Image(
         id=uuid.uuid4().hex, position=number, filename=f"file-{number}", source=seen.source, view="CC",
-        laterality=seen.laterality, standard=True, category="1", probabilities={"1": 1.0}, prediction_set=[],
+        laterality=seen.laterality, role="standard", category="1", probabilities={"1": 1.0}, prediction_set=[],
         warnings=[], width=10, height=10,
     )  # fmt: skip
 

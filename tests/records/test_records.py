@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from birads_app.records import database, derived_files, exams, files, migrate, tokens, users
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, NotFound
-from birads_app.records.schema import Base, Delivery, Exam, Image, Token
+from birads_app.records.schema import Delivery, Exam, Image, Token
+from birads_app.records.table_base import Base
 from tests.support.factories import PASSWORD, breast, make_user
 
 
@@ -30,9 +31,10 @@ def uploader_id(app: Flask) -> int:
 def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None = None) -> Exam:
     """Store an exam of one image."""
     pixels = breast(200, 160) if pixels is None else pixels
-    exam = Exam(id=exam_id, uploader_id=uploader_id, model="m", demonstration=True)
+    exam = Exam(id=exam_id, uploader_id=uploader_id, model="m", demonstration=True, pooling="mean")
     height, width = pixels.shape
     image = Image(
+        role="standard",
         id="a" * 31 + exam_id[-1],
         position=0,
         filename="left.dcm",

@@ -8,7 +8,9 @@ from birads_app.web.caveats import Caveat, caveats
 
 
 def image(view: str, *warnings: str, side: str = "R") -> Image:
-    return Image(laterality=side, view=view, probabilities={"1": 1.0}, warnings=list(warnings), standard=True)
+    return Image(
+        laterality=side, view=view, probabilities={"1": 1.0}, warnings=list(warnings), role="standard"
+    )
 
 
 def test_a_warning_of_several_views_is_one_caveat(app: Flask) -> None:

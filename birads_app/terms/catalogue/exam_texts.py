@@ -49,6 +49,17 @@ EXAM = {
     "archive-file-damaged": N_("The archive %(name)s contains a damaged file. Create it again."),
     "exam-missing": N_("This exam does not exist. It may have been deleted."),
     "exam-image-missing": N_("This exam does not have the requested image."),
+    "view-invalid": N_("The side has to be R or L, and the view one of the list. Choose both from the form."),
+    "view-unknown": N_(
+        "The view is unknown: the file does not state it, and the image does not show it clearly. The image does not "
+        "count for the breast's result until the view is set by hand."
+    ),
+    "view-set": N_(
+        "Set by %(name)s on %(at)s UTC: %(view)s. As received: %(received)s. The model did not analyse the image anew."
+    ),
+    "raw-twin": N_(
+        "This is the raw (FOR PROCESSING) twin of another image of the exam. It does not count for the breast's result."
+    ),
     "assessment-missing": N_("This exam does not have the requested assessment."),
     "assessment-too-long": N_(
         "The assessment has %(text)d characters and %(found)d findings; at most %(letters)d characters and "

@@ -1,0 +1,141 @@
+"""Side, view and role of an image set by a person, on record; the exam's prediction follows without a new analysis."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from birads_app.records import audit_log, outbox, summary
+from birads_app.records.database import writing
+from birads_app.records.errors import InvalidView, NotFound
+from birads_app.records.schema import Exam, Image, User, ViewCorrection
+from birads_app.terms.messages import Message, msg
+from birads_app.terms.views import SIDES, VIEWS, ViewRole, role_of
+
+log = logging.getLogger(__name__)
+
+# Warnings about what the file says, which a person's statement replaces: always, and for a view set as a standard one.
+_ABOUT_STATEMENTS = {
+    "view-estimated",
+    "view-not-understood",
+    "view-contradiction",
+    "view-contradiction-settled",
+    "side-contradiction",
+    "side-contradiction-settled",
+}
+_ABOUT_SPECIAL = {
+    "special-view",
+    "additional-view",
+    "other-image",
+    "raw-twin",
+    "implant-displaced",
+    "magnification-view",
+    "spot-compression-view",
+    "partial-view",
+}
+
+
+@dataclass(frozen=True)
+class SetView:
+    """Side and view as a person sees them.
+
+    laterality : "R" or "L"; None if unknown
+    view : one of :data:`birads_app.terms.views.VIEWS`; None if unknown
+    special : True for a special view or another image, which does not count for the breast's prediction
+    """
+
+    laterality: str | None
+    view: str | None
+    special: bool
+
+    @property
+    def role(self) -> ViewRole:
+        """Role of the image."""
+        return ViewRole.SPECIAL if self.special else role_of(self.view)
+
+
+def set_view(exam_id: str, image_id: str, wanted: SetView, user: User) -> bool:
+    """Set side and view of an image, and summarise its exam anew; results that were sent are sent again.
+
+    Returns
+    -------
+    False if the image had them already; nothing is stored then.
+
+    Raises
+    ------
+    NotFound
+        There is no such image.
+    InvalidView
+        Side or view is not known.
+    """
+    if wanted.laterality not in (None, *SIDES) or wanted.view not in (None, *VIEWS):
+        raise InvalidView(msg("view-invalid"))
+    with writing() as current:
+        exam = current.get(Exam, exam_id)
+        image = next((each for each in exam.images if each.id == image_id), None) if exam else None
+        if exam is None or image is None:
+            raise NotFound(msg("exam-image-missing"))
+        if (image.laterality, image.view, image.role) == (wanted.laterality, wanted.view, wanted.role):
+            return False
+        made = ViewCorrection(
+            image_id=image.id,
+            set_by=user.name,
+            laterality=wanted.laterality,
+            view=wanted.view,
+            role=wanted.role,
+            previous_laterality=image.laterality,
+            previous_view=image.view,
+            previous_role=image.role,
+        )
+        current.add(made)
+        image.laterality, image.view, image.role = wanted.laterality, wanted.view, wanted.role
+        summary.fill_in(exam)
+        outbox.send_results_again(current, exam)
+        number = exam.images.index(image) + 1
+        audit_log.add(current, user.name, "set view", exam.id, f"image {number}: {_change(made)}")
+    log.info("The view of an image of exam %s was set by hand", exam_id)
+    return True
+
+
+def last(image: Image) -> ViewCorrection | None:
+    """Return the correction that counts; None if nobody set the view."""
+    return image.corrections[-1] if image.corrections else None
+
+
+def received(image: Image) -> tuple[str | None, str | None, str]:
+    """Return side, view and role as they were read when the image was stored."""
+    if not image.corrections:
+        return image.laterality, image.view, image.role
+    first = image.corrections[0]
+    return first.previous_laterality, first.previous_view, first.previous_role
+
+
+def warnings_of(image: Image) -> Sequence[str]:
+    """Return the warnings that hold: those of a view that was set by hand give way to a statement of that."""
+    made = last(image)
+    if made is None:
+        return image.warnings
+    replaced = _ABOUT_STATEMENTS | (_ABOUT_SPECIAL if made.role == ViewRole.STANDARD else set())
+    kept = [warning for warning in image.warnings if getattr(warning, "code", "") not in replaced]
+    return [*kept, _statement(image, made)]
+
+
+def _statement(image: Image, made: ViewCorrection) -> Message:
+    laterality, view, role = received(image)
+    return msg(
+        "view-set",
+        name=made.set_by,
+        at=f"{made.at:%Y-%m-%d %H:%M}",
+        view=label(made.laterality, made.view, made.role),
+        received=label(laterality, view, role),
+    )
+
+
+def label(laterality: str | None, view: str | None, role: str) -> str:
+    """Return side and view in short, ``?`` for what is unknown, with the role of images that do not count."""
+    known = f"{laterality or '?'} {view or '?'}"
+    return known if role == ViewRole.STANDARD else f"{known}, {role}"
+
+
+def _change(made: ViewCorrection) -> str:
+    before = label(made.previous_laterality, made.previous_view, made.previous_role)
+    return f"{before} -> {label(made.laterality, made.view, made.role)}"
