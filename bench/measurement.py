@@ -51,13 +51,20 @@ def table(figures: Sequence[Measurement]) -> Iterator[str]:
         )
 
 
-def take_turns(ours: Callable[[], object], plain: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Run both alternately; return the median seconds of each, after a warm-up."""
+def take_turns(
+    ours: Callable[[], object],
+    plain: Callable[[], object],
+    rounds: int,
+    between: Callable[[], object] = lambda: None,
+) -> tuple[float, float]:
+    """Run both alternately; return the median seconds of each, after a warm-up. ``between`` is not timed."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(rounds + 1):
         for taken, run in zip(times, (ours, plain), strict=True):
             start = perf_counter()
             run()
+            end = perf_counter()
+            between()
             if turn:
-                taken.append(perf_counter() - start)
+                taken.append(end - start)
     return median(times[0]), median(times[1])

@@ -1,4 +1,4 @@
-"""Memory of a gunicorn worker that predicts large mammograms."""
+"""A gunicorn worker that predicts large mammograms, and its memory."""
 
 import http.client
 import json
@@ -10,10 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.support.pictures import wait_for_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 60
@@ -28,8 +31,55 @@ class WorkerMemory:
     tensorflow: bool
 
 
+@dataclass(frozen=True)
+class Served:
+    """A running server with one worker; ``process`` is the worker's."""
+
+    port: int
+    token: str
+    process: int
+    instance: Path
+
+    def post(self, body: bytes, boundary: str) -> dict[str, Any]:
+        """Send a multipart body to the API; raises RuntimeError unless it was accepted."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection.request(
+            "POST", "/api/v1/predictions", body,
+            {
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": f"multipart/form-data; boundary={boundary}",
+            },
+        )  # fmt: skip
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+        if answer.status != 201:
+            raise RuntimeError(f"The API answered {answer.status}: {text[:500]}")
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def settle(self) -> None:
+        """Wait until the pictures of all exams are made."""
+        wait_for_pictures(self.instance / "images")
+
+    def peak_mb(self) -> float:
+        """Return the worker's peak resident memory in MB."""
+        return peak_mb(self.process)
+
+
 def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
     """Run one worker, predict the image repeatedly, and read its peak memory from the kernel."""
+    boundary = secrets.token_hex(16)
+    body = multipart([("large.dcm", dicom)], boundary)
+    with serving(models) as served:
+        for _ in range(images):
+            served.post(body, boundary)
+            served.settle()
+        return WorkerMemory(served.peak_mb(), images, _maps_tensorflow(served.process))
+
+
+@contextmanager
+def serving(models: Path) -> Iterator[Served]:
+    """Run a server with one worker on an empty instance folder."""
     with tempfile.TemporaryDirectory(prefix="bench-") as instance:
         port = _free_port()
         environment = os.environ | {
@@ -41,10 +91,17 @@ def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
         }
         token = _prepare(environment)
         with _server(environment, port) as master:
-            for _ in range(images):
-                _predict(port, token, dicom)
-            worker = _only_child(master)
-            return WorkerMemory(peak_mb(worker), images, _maps_tensorflow(worker))
+            yield Served(port, token, _only_child(master), Path(instance))
+
+
+def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
+    """Return the multipart body of some files."""
+    head = '--{}\r\nContent-Disposition: form-data; name="file"; filename="{}"\r\n'
+    parts = [
+        f"{head.format(boundary, name)}Content-Type: application/dicom\r\n\r\n".encode() + data + b"\r\n"
+        for name, data in files
+    ]
+    return b"".join((*parts, f"--{boundary}--\r\n".encode()))
 
 
 def _prepare(environment: dict[str, str]) -> str:
@@ -93,25 +150,6 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log) -> None:
             time.sleep(0.2)
     log.seek(0)
     raise RuntimeError(f"The server did not answer within {START_LIMIT_S} s:\n{log.read()[-2000:]}")
-
-
-def _predict(port: int, token: str, dicom: bytes) -> None:
-    """Send one file to the API; raises RuntimeError unless it was accepted."""
-    boundary = secrets.token_hex(16)
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="large.dcm"\r\n'
-    body = (
-        f"{head}Content-Type: application/dicom\r\n\r\n".encode() + dicom + f"\r\n--{boundary}--\r\n".encode()
-    )
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request(
-        "POST", "/api/v1/predictions", body,
-        {"Authorization": f"Bearer {token}", "Content-Type": f"multipart/form-data; boundary={boundary}"},
-    )  # fmt: skip
-    answer = connection.getresponse()
-    text = answer.read().decode(errors="replace")
-    if answer.status != 201:
-        raise RuntimeError(f"The API answered {answer.status}: {text[:500]}")
-    assert len(json.loads(text)["images"]) == 1
 
 
 def _free_port() -> int:

@@ -1,0 +1,33 @@
+"""Time of an exam of four films through the API, beside a straightforward implementation that receives nothing."""
+
+import argparse
+import secrets
+from collections.abc import Iterator
+
+from bench import exam, plain, worker
+from bench.measurement import Measurement, take_turns
+from birads_app.model import bundles, registry
+
+REQUIRED_RATIO = 3.5
+REQUIRED_MB = 400.0
+
+
+def measure(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Send the exam with the active model; what the product does after its answer is awaited between the rounds."""
+    bundle = bundles.load(options.models / registry.current_name(options.models))
+    files = exam.film_exam()
+    features = plain.backbone(bundle.size)
+    read = plain.reader(plain.classifier(features, len(bundle.classes)), bundle.size)
+    boundary = secrets.token_hex(16)
+    body = worker.multipart(files, boundary)
+    with worker.serving(options.models) as served:
+        ours, theirs = take_turns(
+            lambda: served.post(body, boundary),
+            lambda: [read(data) for _, data in files],
+            options.rounds,
+            between=served.settle,
+        )
+        peak = served.peak_mb()
+    what = f"POST of four RLE films, {len(body) / 1e6:.0f} MB, to the answer, s"
+    yield Measurement(what, ours, theirs, theirs / ours, least=REQUIRED_RATIO)
+    yield Measurement("peak memory of a web worker (this exam), MB", peak, None, peak, most=REQUIRED_MB)
