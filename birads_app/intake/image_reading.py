@@ -102,7 +102,7 @@ class ImageReader:
         mammogram = prepared.mammogram
         image_id = uuid.uuid4().hex
         files.write_original(self.draft, image_id, mammogram.source, prepared.chunks)
-        prediction, evidence = self.predictor.examine(mammogram)
+        prediction, feature_map = self.predictor.examine(mammogram)
         height, width = mammogram.pixels.shape
         return ReadImage(
             id=image_id,
@@ -114,7 +114,7 @@ class ImageReader:
             width=width,
             height=height,
             prediction=prediction,
-            material=Material(preview_of(mammogram.pixels), evidence, prepared.blanked),
+            material=Material(preview_of(mammogram.pixels), feature_map, prepared.blanked),
             header=prepared.header,
             identity=prepared.identity,
             instance=prepared.instance,

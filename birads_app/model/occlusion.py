@@ -27,27 +27,27 @@ _RAMP = cv2.applyColorMap(_LEVELS, cv2.COLORMAP_PLASMA).reshape(256, 3)[:, ::-1]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the heat maps of one image are computed from.
+class FeatureMap:
+    """Feature map of an image with its place, from which heat maps are computed.
 
-    features : feature map, float32 array of shape (rows, columns, channels)
+    values : float32 array of shape (rows, columns, channels)
     breast_mask : breast mask over the box, bool array of shape (size, size)
     box : the square of the image that both cover; may reach outside of the image
     flipped : True if both belong to the mirrored image
     shape : (height, width) of the image in pixels
     """
 
-    features: np.ndarray
+    values: np.ndarray
     breast_mask: np.ndarray
     box: Box
     flipped: bool
     shape: tuple[int, int]
 
 
-def overlays(evidence: Evidence, heat_maps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Render each category's heat map as an RGBA overlay, uint8 array of shape (height, width, 4)."""
-    place = evidence.box, evidence.flipped, evidence.shape
-    mask = breast_mask(evidence.breast_mask, *place)
+def render_heat_maps(feature_map: FeatureMap, heat_maps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Render each category's heat map over the image, uint8 RGBA array of shape (height, width, 4)."""
+    place = feature_map.box, feature_map.flipped, feature_map.shape
+    mask = breast_mask(feature_map.breast_mask, *place)
     return {code: render_heat_map(heat, *place, mask) for code, heat in heat_maps.items()}
 
 

@@ -13,7 +13,7 @@ from birads_app.model import bundles, conformal, occlusion, ood, preprocess, reg
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
-from birads_app.model.occlusion import Evidence
+from birads_app.model.occlusion import FeatureMap
 from birads_app.terms.errors import ModelError
 from birads_app.terms.messages import Message
 
@@ -57,7 +57,7 @@ class Predictor:
         """Predict one image; raises NotAMammogram for unsuitable images."""
         return self.examine(mammogram)[0]
 
-    def examine(self, mammogram: Mammogram) -> tuple[ImagePrediction, Evidence]:
+    def examine(self, mammogram: Mammogram) -> tuple[ImagePrediction, FeatureMap]:
         """Predict one image; also return what :meth:`heat_maps` needs. Raises NotAMammogram for unsuitable images."""
         warnings = mammogram.notes + quality.check(mammogram)
         seen = preprocess.prepare(mammogram, self.bundle.size)
@@ -73,9 +73,9 @@ class Predictor:
             warnings=warnings + self._ood_warning(features),
         )
         height, width = mammogram.pixels.shape
-        return prediction, Evidence(features, seen.breast_mask, seen.box, seen.flipped, (height, width))
+        return prediction, FeatureMap(features, seen.breast_mask, seen.box, seen.flipped, (height, width))
 
-    def heat_maps(self, evidence: Evidence) -> dict[str, np.ndarray]:
+    def heat_maps(self, feature_map: FeatureMap) -> dict[str, np.ndarray]:
         """Return the heat map of each category by occlusion.
 
         Returns
@@ -83,9 +83,9 @@ class Predictor:
         by code, float32 array of shape (rows, columns) of the feature map: weight of evidence of each cell, in log odds
         above the average cell (:func:`birads_app.model.occlusion.weight_of_evidence`)
         """
-        rows, columns, _ = evidence.features.shape
-        logits = occlusion.occluded_logits(evidence.features, self.engine.logits) / self.bundle.temperature
-        cells = occlusion.breast_cells(evidence.breast_mask, rows, columns)
+        rows, columns, _ = feature_map.values.shape
+        logits = occlusion.occluded_logits(feature_map.values, self.engine.logits) / self.bundle.temperature
+        cells = occlusion.breast_cells(feature_map.breast_mask, rows, columns)
         return dict(zip(self.bundle.classes, occlusion.weight_of_evidence(logits, cells), strict=True))
 
     def _ood_warning(self, maps: np.ndarray) -> tuple[Message, ...]:

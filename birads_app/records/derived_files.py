@@ -23,7 +23,7 @@ from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, part10, pixel_data
 from birads_app.imaging.limits import PIXEL_BUDGET
 from birads_app.logs import where
-from birads_app.model.occlusion import Evidence, overlays
+from birads_app.model.occlusion import FeatureMap, render_heat_maps
 from birads_app.model.predictor import Predictor
 from birads_app.records import files
 from birads_app.records.schema import Image
@@ -40,12 +40,12 @@ class Material:
     """What an image's derived files are made from while it is in memory.
 
     preview : uint8 array of shape (height, width), at most :data:`files.DISPLAY_MAX` pixels per side
-    evidence : of the prediction
+    feature_map : of the prediction
     uncompressed : True if the original's pixels were blanked, and are stored without compression
     """
 
     preview: np.ndarray
-    evidence: Evidence
+    feature_map: FeatureMap
     uncompressed: bool
 
 
@@ -123,7 +123,7 @@ def _make_all(root: Path, announced: Announcement, predictor: Predictor) -> None
         for image_id, material in materials.items():
             files.write_previews(exam / image_id, material.preview)
         for image_id, material in materials.items():
-            _write_heat_maps(exam / image_id, material.evidence, predictor)
+            _write_heat_maps(exam / image_id, material.feature_map, predictor)
         for image_id, material in materials.items():
             if material.uncompressed:
                 _compress(exam / image_id)
@@ -148,12 +148,12 @@ def _restore(image: Image) -> None:
         mammogram = decode(original, "", current_app.extensions["birads_settings"].tomosynthesis)
         files.write_previews(folder, preview_of(mammogram.pixels))
         if predictor.bundle.name == image.exam.model:
-            _, evidence = predictor.examine(mammogram)
-            _write_heat_maps(folder, evidence, predictor)
+            _, feature_map = predictor.examine(mammogram)
+            _write_heat_maps(folder, feature_map, predictor)
 
 
-def _write_heat_maps(folder: Path, evidence: Evidence, predictor: Predictor) -> None:
-    for code, picture in overlays(evidence, predictor.heat_maps(evidence)).items():
+def _write_heat_maps(folder: Path, feature_map: FeatureMap, predictor: Predictor) -> None:
+    for code, picture in render_heat_maps(feature_map, predictor.heat_maps(feature_map)).items():
         files.write_heat_map(folder, code, picture)
 
 

@@ -74,9 +74,9 @@ def write_previews(folder: Path, preview: np.ndarray) -> None:
         atomic.write(folder / f"{kind}.jpg", picture)
 
 
-def write_heat_map(folder: Path, code: str, overlay: np.ndarray) -> None:
+def write_heat_map(folder: Path, code: str, picture: np.ndarray) -> None:
     """Write the heat map of a category, a uint8 RGBA array of shape (height, width, 4)."""
-    atomic.write(folder / f"heat-{code}.png", _encode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGBA2BGRA)))
+    atomic.write(folder / f"heat-{code}.png", _encode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)))
 
 
 def reduced(pixels: np.ndarray, longest: int) -> np.ndarray:

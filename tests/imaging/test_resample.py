@@ -110,8 +110,10 @@ def test_a_heat_map_is_at_the_same_place_as_on_square_pixels(
 
 def heat(predictor: Predictor, mammogram: Mammogram) -> np.ndarray:
     """Heat map weights of the image's pixels for the likeliest category."""
-    prediction, evidence = predictor.examine(mammogram)
-    return occlusion.overlays(evidence, predictor.heat_maps(evidence))[prediction.category][..., 3]
+    prediction, feature_map = predictor.examine(mammogram)
+    return occlusion.render_heat_maps(feature_map, predictor.heat_maps(feature_map))[prediction.category][
+        ..., 3
+    ]
 
 
 def centre(weights: np.ndarray) -> list[float]:

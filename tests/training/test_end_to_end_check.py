@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.segmentation import Box
-from birads_app.model.occlusion import Evidence
+from birads_app.model.occlusion import FeatureMap
 from training.cli.commands import register
 from training.phantoms.check import CheckResult, overlaps, peak_cell
 
@@ -18,7 +18,7 @@ def peak(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -
     heat = np.zeros((7, 7), np.float32)
     heat[row, column] = height
     features, mask = np.zeros((7, 7, 1), np.float32), np.ones((9, 9), bool)
-    return peak_cell(heat, Evidence(features, mask, Box(10, 20, 70, 70), flipped, (100, 100)))
+    return peak_cell(heat, FeatureMap(features, mask, Box(10, 20, 70, 70), flipped, (100, 100)))
 
 
 def test_the_peak_is_the_cell_with_the_highest_value() -> None:

@@ -44,8 +44,8 @@ def served(path):
     predictor = Predictor.load(bundles.load(Path(path)), "openvino", "f32")
     answers = [predictor.examine(decode(Path(name).read_bytes(), name)) for name in images]
     return [
-        (answer.probabilities, {code: heat.tolist() for code, heat in predictor.heat_maps(evidence).items()})
-        for answer, evidence in answers
+        (answer.probabilities, {code: heat.tolist() for code, heat in predictor.heat_maps(feature_map).items()})
+        for answer, feature_map in answers
     ]
 
 paths, images = json.load(sys.stdin)

@@ -16,7 +16,7 @@ import numpy as np
 from birads_app.imaging.decode import decode
 from birads_app.imaging.segmentation import Box
 from birads_app.model import bundles
-from birads_app.model.occlusion import Evidence
+from birads_app.model.occlusion import FeatureMap
 from birads_app.model.predictor import Predictor
 from training.config import Site, TrainConfig
 from training.evaluation.evaluate import measures
@@ -114,9 +114,9 @@ def _examine(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[_Answer]
     from tqdm import tqdm
 
     def examine(row: _Truth) -> _Answer:
-        prediction, evidence = predictor.examine(decode(row.path.read_bytes(), row.path.name))
-        heat = predictor.heat_maps(evidence)[prediction.category]
-        return _Answer(prediction.category, peak_cell(heat, evidence))
+        prediction, feature_map = predictor.examine(decode(row.path.read_bytes(), row.path.name))
+        heat = predictor.heat_maps(feature_map)[prediction.category]
+        return _Answer(prediction.category, peak_cell(heat, feature_map))
 
     with ThreadPoolExecutor() as pool:
         answers = pool.map(examine, truth)
@@ -139,15 +139,15 @@ def _evaluate(truth: Sequence[_Truth], answers: Sequence[_Answer], classes: tupl
     )
 
 
-def peak_cell(heat: np.ndarray, evidence: Evidence) -> Box | None:
+def peak_cell(heat: np.ndarray, feature_map: FeatureMap) -> Box | None:
     """Return the cell where a heat map peaks, in pixels; None if nothing is above zero."""
     if heat.max() <= 0:
         return None
-    if evidence.flipped:
+    if feature_map.flipped:
         heat = heat[:, ::-1]
     rows, columns = heat.shape
     row, column = divmod(int(heat.argmax()), columns)
-    box = evidence.box
+    box = feature_map.box
     top, bottom = (box.top + round(box.height * edge / rows) for edge in (row, row + 1))
     left, right = (box.left + round(box.width * edge / columns) for edge in (column, column + 1))
     return Box(top, left, bottom - top, right - left)
