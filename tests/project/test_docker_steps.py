@@ -176,7 +176,9 @@ def test_the_web_environment_predicts_without_tensorflow(web: Container) -> None
 def test_the_container_is_healthy_and_writes_only_to_its_volume(web: Container) -> None:
     before = sorted(web.app.rglob("*"))
     with serving(web):
-        assert "200" in web.run("python", "docker/healthcheck.py")
+        # As Docker does, ask again: a busy machine may not answer within the check's time limit.
+        checks = (web.try_to_run("python", "docker/healthcheck.py") for _ in range(10))
+        assert any(check.returncode == 0 and "200" in check.stdout for check in checks)
     assert sorted(web.app.rglob("*")) == before
     assert (web.data / "models" / "CURRENT").read_text() == (ROOT / "models" / "CURRENT").read_text()
 
