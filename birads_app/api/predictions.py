@@ -11,6 +11,7 @@ from birads_app.api.description import describe
 from birads_app.api.multipart import files_of
 from birads_app.intake.ingest import ingest_studies
 from birads_app.records import assessments, exams, view_corrections
+from birads_app.records.related_exams import related
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.categories import DISCLAIMER
 
@@ -54,6 +55,14 @@ def _to_json(exam: Exam) -> dict[str, Any]:
         "needs_attention": bool(exam.attention),
         "attention": exam.attention,
         "notes": exam.notes,
+        "related": [
+            {
+                "id": one.exam.id,
+                "url": url_for("api.show", exam_id=one.exam.id),
+                "relation": one.relation,
+            }
+            for one in related(exam)
+        ],
         "images": [_image_to_json(image) for image in exam.images],
         "assessments": [
             assessments.as_json(assessment) for assessment in assessments.history(exam) if assessment.signed

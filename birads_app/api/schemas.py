@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from birads_app.records.related_exams import Relation
 from birads_app.records.schema import Status
 from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.lexicon import (
@@ -55,6 +56,11 @@ def _exam() -> dict[str, Any]:
         "objects": reference("Objects"),
         **_ATTENTION,
         "notes": {**_TEXTS, "description": "What came with the images, such as skipped files"},
+        "related": {
+            "type": "array",
+            "items": reference("RelatedExam"),
+            "description": "Other exams of the same study, oldest first",
+        },
         "images": {"type": "array", "items": reference("Image")},
         "assessments": {
             "type": "array",
@@ -80,6 +86,18 @@ def _objects() -> dict[str, Any]:
         "left_out": {
             "type": "array",
             "items": {"type": "object", "required": list(unused), "properties": unused},
+        },
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _related_exam() -> dict[str, Any]:
+    properties = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "url": {"type": "string", "description": "Address of the exam"},
+        "relation": {
+            "enum": list(Relation),
+            "description": "It has the same images, these and more, some of these, changed or other images",
         },
     }
     return {"type": "object", "required": list(properties), "properties": properties}
@@ -261,6 +279,7 @@ SCHEMAS = {
     "SeveralExams": _several_exams(),
     "ListedExam": _listed_exam(),
     "Objects": _objects(),
+    "RelatedExam": _related_exam(),
     "Whole": _whole(),
     "Image": _image(),
     "Assessment": _assessment(),

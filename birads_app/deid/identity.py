@@ -67,13 +67,22 @@ def merge(current: Identity | None, other: Identity) -> Identity:
 
     Files without a patient ID contribute their version of the patient only; of the others the first one counts.
     """
-    version = PatientVersion(**{name: getattr(other, name) for name in CONTRADICTIONS})
+    version = _version(other)
     if current is None:
         return replace(other, versions=(version,))
     known = {_normalised(one) for one in current.versions}
     versions = current.versions if _normalised(version) in known else (*current.versions, version)
     chosen = other if other.patient_id and not current.patient_id else current
     return replace(chosen, instances=current.instances, versions=versions)
+
+
+def comparable(identity: Identity) -> tuple[str, ...]:
+    """Return what tells the patient apart, without differences of mere spelling."""
+    return _normalised(_version(identity))
+
+
+def _version(identity: Identity) -> PatientVersion:
+    return PatientVersion(**{name: getattr(identity, name) for name in CONTRADICTIONS})
 
 
 def settle(identity: Identity) -> tuple[Identity, list[Message]]:

@@ -17,6 +17,7 @@ from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.limits import PIXEL_BUDGET
 from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.repetition import fingerprint
 from birads_app.intake.study_grouping import StudyKey, study_key
 from birads_app.model.predictor import ImagePrediction, Predictor
 from birads_app.records import files
@@ -42,6 +43,7 @@ class ReadImage:
     material : for the files that are made after the answer
     header : the stored DICOM header; None for pictures, as are the next two
     identity, instance : from the uploaded header
+    fingerprint : as :func:`birads_app.intake.repetition.fingerprint`
     """
 
     id: str
@@ -57,6 +59,7 @@ class ReadImage:
     header: Dataset | None
     identity: Identity | None
     instance: Instance | None
+    fingerprint: str
 
     @property
     def study(self) -> StudyKey | None:
@@ -118,6 +121,7 @@ class ImageReader:
             header=prepared.header,
             identity=prepared.identity,
             instance=prepared.instance,
+            fingerprint=fingerprint(file.data, mammogram, prepared.identity, prepared.instance),
         )
 
 

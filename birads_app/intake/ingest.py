@@ -21,6 +21,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import completeness, raw_twins, study_grouping
 from birads_app.intake.companions import Companions
 from birads_app.intake.image_reading import ImageReader, ReadImage
+from birads_app.intake.repetition import stored_exam, without_repeated
 from birads_app.model.predictor import Predictor
 from birads_app.records import audit_log, exams, files, identities, refused_files
 from birads_app.records.derived_files import Announcement, announce
@@ -101,12 +102,13 @@ def ingest_exam(
         images, problems = _read(companions.images(sent), reader, user)
         if not images:
             problems += _refused_companions(companions, user)
+        images, repeated = without_repeated(images)
         exam = _exam(images, reader.predictor, user, exam_id)
         if not (partial and exam.images):
             if problems:
                 raise IntakeRefused(problems)
             check_count(len(exam.images))
-        exam.notes = companions.notes((), ())
+        exam.notes = [*companions.notes((), ()), *repeated]
         completeness.describe(exam, [(problem.filename, problem.message) for problem in problems], reasons)
         return _store([exam], images, reader, user)[0]
 
@@ -189,8 +191,13 @@ def _in_short(messages: Iterable[str]) -> Message:
     return join(kept)
 
 
-def ingest_studies(sent: Iterable[SourceFile], user: User) -> list[Exam]:
+def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False) -> list[Exam]:
     """Read, predict and store files of one or several exams, including archives: all exams, or none.
+
+    Parameters
+    ----------
+    once : return the stored exam, with ``already_stored``, for a study that is stored already and was read by the same
+        model
 
     Raises
     ------
@@ -214,11 +221,19 @@ def ingest_studies(sent: Iterable[SourceFile], user: User) -> list[Exam]:
         if problems:
             raise IntakeRefused(problems)
         groups = study_grouping.by_study(images)
-        drafted = [_exam(group, reader.predictor, user) for group in groups]
-        for exam, group in zip(drafted, groups, strict=True):
-            exam.notes = companions.notes(_studies(group), _studies(images))
+        drafted = []
+        for group in groups:
+            distinct, repeated = without_repeated(group)
+            exam = _exam(distinct, reader.predictor, user)
+            exam.notes = [*companions.notes(_studies(group), _studies(images)), *repeated]
             completeness.describe(exam, (), ())
-        return _store(drafted, images, reader, user)
+            drafted.append(exam)
+        existing = [stored_exam(exam) if once else None for exam in drafted]
+        new = [exam for exam, stored in zip(drafted, existing, strict=True) if stored is None]
+        created = iter(_store(new, images, reader, user))
+        for stored in filter(None, existing):
+            stored.already_stored = True
+        return [stored or next(created) for stored in existing]
 
 
 def _counted(sent: Iterable[SourceFile], limit: int) -> Iterator[SourceFile]:
@@ -341,6 +356,7 @@ def _add_image(exam: Exam, read: ReadImage) -> None:
         warnings=list(read.prediction.warnings),
         width=read.width,
         height=read.height,
+        fingerprint=read.fingerprint,
     )
     image.sent_name = printable(read.name)
     if read.header is not None:

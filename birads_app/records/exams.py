@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import select
@@ -32,6 +33,11 @@ def of_patient(pseudonym: str) -> bool:
 def of_study(study_uid: str) -> bool:
     """Return True if the study has an exam."""
     return session().scalar(select(Exam.id).where(Exam.study_uid == study_uid).limit(1)) is not None
+
+
+def with_study(study_uid: str) -> Sequence[Exam]:
+    """Return the exams of a study, oldest first."""
+    return session().scalars(select(Exam).where(Exam.study_uid == study_uid).order_by(Exam.created_at)).all()
 
 
 def image(exam_id: str, image_id: str) -> Image:

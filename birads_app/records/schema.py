@@ -201,6 +201,8 @@ class Exam(Base):
         cascade="all, delete-orphan",
         passive_deletes=True,
     )
+    # True for an exam that an upload did not store, because it was there already.
+    already_stored = False
 
 
 class EncryptedIdentity(Base):
@@ -219,6 +221,7 @@ class Image(Base):
     source : format of the stored original, such as ``DICOM``
     role : a :class:`birads_app.terms.views.ViewRole`; view, laterality and role may be set by hand
     sop_uid, sop_class : of the stored DICOM file; None for pictures
+    fingerprint : the same for the same image of the same patient; None for images of earlier versions
     probabilities : by BI-RADS code, in the model's class order
     prediction_set : its codes; empty if the model has no threshold for prediction sets
     warnings : messages (:mod:`birads_app.terms.messages`)
@@ -243,6 +246,7 @@ class Image(Base):
     height: Mapped[int]
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     sop_class: Mapped[str | None] = mapped_column(String(64))
+    fingerprint: Mapped[str | None] = mapped_column(String(32))
     exam: Mapped[Exam] = relationship(back_populates="images")
     corrections: Mapped[list["ViewCorrection"]] = relationship(
         order_by="ViewCorrection.id", cascade="all, delete-orphan", passive_deletes=True

@@ -32,6 +32,7 @@ from birads_app.model.bundles import Bundle
 from birads_app.records import audit_log, exams, files, users, view_corrections, worklist
 from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
+from birads_app.records.related_exams import RELATIONS, related
 from birads_app.records.schema import Exam, Image, now
 from birads_app.records.view_corrections import SetView
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
@@ -91,7 +92,9 @@ def show_worklist() -> str:
         readers=users.readers(),
         relative_time=wording.relative_time,
         now=now,
-        taken=request.args.get("taken", type=int),  # number of exams created by an upload
+        # Numbers of exams that an upload created, and that were stored already.
+        taken=request.args.get("taken", type=int),
+        known=request.args.get("known", type=int),
         **_sample_exams(),
     )
 
@@ -130,7 +133,7 @@ def upload() -> ResponseReturnValue:
         return _upload_page([], 200)
     sent = [(file.filename, file.stream) for file in request.files.getlist("files")]
     named = [(name, stream) for name, stream in sent if name]
-    return _read(len(named), (SourceFile(name, stream.read()) for name, stream in named))
+    return _read(len(named), (SourceFile(name, stream.read()) for name, stream in named), once=True)
 
 
 @bp.post("/samples")
@@ -156,6 +159,8 @@ def exam(exam_id: str) -> str:
         previous=worklist.previous(query, found.id),
         following=worklist.next_waiting(query, current_user, found.id),
         claimed_by=worklist.claimed_by(found),
+        known=request.args.get("known", type=int),  # an upload found the exam stored already
+        related=[(one.exam, RELATIONS[one.relation]) for one in related(found)],
         bar_chart=charts.bar_chart,
         top_categories_text=wording.top_categories_text,
         prediction_range_text=wording.prediction_range_text,
@@ -227,20 +232,23 @@ def image(exam_id: str, image_id: str, kind: str) -> Response:
     return _original(wanted) if kind == "original" else private(send_file(exams.file(wanted, kind)))
 
 
-def _read(count: int, sent: Iterable[SourceFile]) -> ResponseReturnValue:
-    """Analyse a number of files, then redirect to the exam, or to the list if there are several; show problems."""
+def _read(count: int, sent: Iterable[SourceFile], once: bool = False) -> ResponseReturnValue:
+    """Analyse a number of files, then redirect to the exam, or to the list if there are several; show problems.
+
+    ``once`` leads to the exam that is there already if the study is stored.
+    """
     try:
         check_count(count)
-        created = ingest_studies(sent, current_user)
+        created = ingest_studies(sent, current_user, once=once)
     except IntakeRefused as refusal:
         return _upload_page(refusal.problems, status_of(refusal))
     except ModelError as error:
         return _upload_page([FileProblem("", error.message, type(error))], status_of(error))
+    # Messages are in the address, because the upload script would consume a flash message.
+    known = sum(exam.already_stored for exam in created)
     if len(created) == 1:
-        return redirect(url_for("reading.exam", exam_id=created[0].id), 303)
-    return redirect(
-        url_for("reading.worklist", taken=len(created)), 303
-    )  # the upload script would consume a flash message
+        return redirect(url_for("reading.exam", exam_id=created[0].id, known=known or None), 303)
+    return redirect(url_for("reading.worklist", taken=len(created) - known, known=known or None), 303)
 
 
 def _selected(ids: list[str]) -> list[Exam]:

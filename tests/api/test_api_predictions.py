@@ -29,6 +29,7 @@ def test_a_prediction_is_returned(app: Flask, client: FlaskClient, token: str) -
         "needs_attention",
         "attention",
         "notes",
+        "related",
         "images",
         "assessments",
     }

@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("exams", sa.Column("objects_received", sa.Integer(), nullable=True))
     for name in _LISTS:
         op.add_column("exams", sa.Column(name, sa.JSON(), server_default="[]", nullable=False))
+    op.add_column("images", sa.Column("fingerprint", sa.String(32), nullable=True))
     op.create_index(
         "ix_exams_attention", "exams", ["created_at", "id"], sqlite_where=sa.text("attention != '[]'")
     )
@@ -29,6 +30,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("fetch_problems")
+    op.execute("ALTER TABLE images DROP COLUMN fingerprint")
     op.drop_index("ix_exams_attention", "exams")
     for name in ("objects_received", *_LISTS):
         op.execute(f"ALTER TABLE exams DROP COLUMN {name}")

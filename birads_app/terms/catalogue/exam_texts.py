@@ -25,6 +25,7 @@ EXAM = {
         "The images of the exam name different patients, so nothing is sent to the PACS. Correct the study there, "
         "delete this exam and send the study again."
     ),
+    "objects-repeated": N_("Received more than once and used once: %(count)d."),
     "skipped-files": N_("Skipped, as they are not images of the exam: %(kinds)s."),
     "skipped-kind": N_("%(kind)s (%(count)d)"),
     "kind-dicomdir": N_("index of a disc (DICOMDIR)"),

@@ -1,0 +1,65 @@
+"""Images and studies that come again: once is enough."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from birads_app.deid.identity import comparable
+from birads_app.imaging.decode import Mammogram
+from birads_app.records import exams
+from birads_app.records.identities import Identity, Instance
+from birads_app.records.schema import Exam
+from birads_app.terms.messages import Message, msg
+
+_STEP = 16  # pixels between those that count for a fingerprint
+
+
+class Fingerprinted(Protocol):
+    """An image, with the fingerprint of its file."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+File = TypeVar("File", bound=Fingerprinted)
+
+
+def fingerprint(
+    data: bytes, mammogram: Mammogram, identity: Identity | None, instance: Instance | None
+) -> str:
+    """Return a digest that is the same for the same object, in whatever transfer syntax it comes.
+
+    Of a DICOM image count its UID, patient, side, view, size and pixels; of other files all bytes.
+    """
+    if identity is None or instance is None or not instance.sop_uid:
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
+    stated = (
+        instance.sop_uid,
+        *comparable(identity),
+        mammogram.laterality,
+        mammogram.view,
+        mammogram.pixels.shape,
+    )
+    digest = hashlib.blake2b(repr(stated).encode(), digest_size=16)
+    digest.update(mammogram.pixels[::_STEP, ::_STEP].tobytes())
+    return digest.hexdigest()
+
+
+def without_repeated(files: Sequence[File]) -> tuple[list[File], list[Message]]:
+    """Return the files without those that repeat an earlier one, and a note about them; none if there are none."""
+    distinct: dict[str, File] = {}
+    for file in files:
+        distinct.setdefault(file.fingerprint, file)
+    repeated = len(files) - len(distinct)
+    return list(distinct.values()), [msg("objects-repeated", count=repeated)] if repeated else []
+
+
+def stored_exam(exam: Exam) -> Exam | None:
+    """Return the stored exam that has all images of a new one, read by the same model; None if there is none."""
+    fingerprints = {image.fingerprint for image in exam.images if image.sop_uid}
+    if exam.study_uid is None or len(fingerprints) < len(exam.images):
+        return None
+    for stored in exams.with_study(exam.study_uid):
+        if stored.model == exam.model and fingerprints <= {image.fingerprint for image in stored.images}:
+            return stored
+    return None
