@@ -1,0 +1,181 @@
+"""One pass: each file is parsed and decoded once, while others arrive; pictures are made after the answer."""
+
+import io
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydicom import uid
+
+from birads_app.imaging.dicom import parser, pixel_data
+from birads_app.imaging.limits import PixelBudget
+from birads_app.imaging.source_file import SourceFile
+from birads_app.intake import image_reading
+from birads_app.intake.image_reading import side_by_side
+from birads_app.intake.ingest import ingest_studies
+from birads_app.pacs import worker
+from birads_app.records import derived_files, exams, files
+from birads_app.records.schema import User
+from tests.support import dicom_files
+from tests.support.factories import breast
+from tests.support.pictures import wait_for_pictures
+
+VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
+
+
+def labelled(side: str, view: str) -> bytes:
+    """Return a film with a name beside the breast."""
+    ink = np.zeros((960, 768), np.uint8)
+    cv2.putText(ink, "DOE JANE", (430, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 240, 5)
+    return dicom_files.mammogram(
+        np.maximum(breast(960, 768, len(view)), ink.astype(np.uint16) * 250),
+        StudyInstanceUID="1.2.3",
+        PatientID="4711",
+        ImageLaterality=side,
+        ViewPosition=view,
+    )
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count parsed headers and decoded frames."""
+    counts: Counter[str] = Counter()
+    parse, native = parser.parse, pixel_data.frames
+
+    def counted_parse(data: bytes) -> parser.ParsedDicom:
+        counts["parsed"] += 1
+        return parse(data)
+
+    def counted_frames(file: parser.ParsedDicom, count: int) -> Iterator[np.ndarray]:
+        counts["decoded"] += count
+        return native(file, count)
+
+    monkeypatch.setattr(parser, "parse", counted_parse)
+    monkeypatch.setattr(pixel_data, "frames", counted_frames)
+    monkeypatch.setattr(derived_files, "_compress", lambda folder: None)
+    return counts
+
+
+def multipart(client: FlaskClient, token: str, sent: list[bytes]) -> dict[str, object]:
+    parts = [(io.BytesIO(data), f"{number}.dcm") for number, data in enumerate(sent)]
+    answer = client.post(
+        "/api/v1/predictions", data={"file": parts}, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.status_code == 201, answer.text
+    found: dict[str, object] = answer.json
+    return found
+
+
+def test_an_upload_is_parsed_and_decoded_once(
+    serving_app: Flask, client: FlaskClient, token: str, calls: Counter[str]
+) -> None:
+    multipart(client, token, [labelled(*view) for view in VIEWS])
+    with serving_app.app_context():
+        wait_for_pictures(files.root())
+    assert calls == {"parsed": 4, "decoded": 4}
+
+
+def test_a_study_from_the_network_is_parsed_and_decoded_once(serving_app: Flask, calls: Counter[str]) -> None:
+    with serving_app.app_context():
+        for number, view in enumerate(VIEWS):
+            worker.spool().add("1.2.3", str(number), labelled(*view))
+        worker.ingest_stable_studies(0)
+        assert len(exams.all_ids()) == 1
+        wait_for_pictures(files.root())
+    assert calls == {"parsed": 4, "decoded": 4}
+
+
+def test_a_file_is_read_while_the_next_one_arrives(
+    serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    read = image_reading.ImageReader.read
+
+    def noted(self: image_reading.ImageReader, file: SourceFile) -> object:
+        begun.set()
+        return read(self, file)
+
+    monkeypatch.setattr(image_reading.ImageReader, "read", noted)
+
+    def arriving() -> Iterator[SourceFile]:
+        yield SourceFile("1.dcm", labelled(*VIEWS[0]))
+        assert begun.wait(30)
+        yield SourceFile("2.dcm", labelled(*VIEWS[1]))
+
+    with serving_app.app_context():
+        (exam,) = ingest_studies(arriving(), reader)
+    assert [image.view for image in exam.images] == ["CC", "MLO"]
+
+
+def test_a_blanked_original_is_compressed_after_the_answer(serving_app: Flask, reader: User) -> None:
+    with serving_app.app_context():
+        (exam,) = ingest_studies([SourceFile("1.dcm", labelled(*VIEWS[0]))], reader)
+        wait_for_pictures(files.root())
+        data = exams.file(exam.images[0], "original").read_bytes()
+        pixels = parser.parse(data).pixels
+    assert pixels.syntax == uid.RLELossless
+    assert pixel_data.raw_pixels(parser.parse(data))[60:90, 430:700].max() < 2000
+
+
+def test_missing_pictures_are_made_from_the_original(serving_app: Flask, reader: User) -> None:
+    with serving_app.app_context():
+        (exam,) = ingest_studies([SourceFile("1.dcm", labelled(*VIEWS[0]))], reader)
+        wait_for_pictures(files.root())
+        (image,) = exam.images
+        kinds = ("display", "thumb", *(f"heat-{code}" for code in image.probabilities))
+        before = {kind: exams.file(image, kind).read_bytes() for kind in kinds}
+        for kind in kinds:
+            exams.file(image, kind).unlink()
+        assert {kind: exams.file(image, kind).read_bytes() for kind in kinds} == before
+
+
+def test_originals_left_uncompressed_by_an_ended_process_are_compressed(
+    serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derived_files.Announcement, "make_later", lambda *_: None)  # the process ends before
+    with serving_app.app_context():
+        (exam,) = ingest_studies([SourceFile("1.dcm", labelled(*VIEWS[0]))], reader)
+        (image,) = exam.images
+        assert not parser.parse(exams.file(image, "original").read_bytes()).pixels.encapsulated
+        derived_files.finish_interrupted()
+        assert parser.parse(exams.file(image, "original").read_bytes()).pixels.encapsulated
+        assert [path.name for path in files.root().iterdir()] == [exam.id]
+
+
+def test_results_come_in_order_and_a_failure_awaits_steps_that_began() -> None:
+    finished: list[int] = []
+
+    def step(number: int) -> int:
+        if number == 2:
+            raise ValueError
+        threading.Event().wait(0.01 * (4 - number))
+        finished.append(number)
+        return number
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(side_by_side(step, [0, 1, 3], pool, ahead=2)) == [0, 1, 3]
+        finished.clear()
+        with pytest.raises(ValueError):
+            list(side_by_side(step, [0, 2, 1], pool, ahead=3))
+        assert 0 in finished
+
+
+def test_large_images_wait_until_there_is_room() -> None:
+    budget, entered = PixelBudget(10), threading.Event()
+
+    def enter() -> None:
+        with budget.taking(1000):  # more than the limit: alone
+            entered.set()
+
+    with budget.taking(4), budget.taking(6):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        assert not entered.wait(0.05)
+    assert entered.wait(10)
+    thread.join()
