@@ -33,12 +33,17 @@ class WorkerMemory:
 
 @dataclass(frozen=True)
 class Served:
-    """A running server with one worker; ``process`` is the worker's."""
+    """A running server with one worker; ``master`` is gunicorn's own process."""
 
     port: int
     token: str
-    process: int
+    master: int
     instance: Path
+
+    @property
+    def process(self) -> int:
+        """Process of the worker."""
+        return _only_child(self.master)
 
     def post(self, body: bytes, boundary: str) -> dict[str, Any]:
         """Send a multipart body to the API; raises RuntimeError unless it was accepted."""
@@ -56,6 +61,14 @@ class Served:
             raise RuntimeError(f"The API answered {answer.status}: {text[:500]}")
         found: dict[str, Any] = json.loads(text)
         return found
+
+    def kill(self) -> None:
+        """Kill the worker, as the kernel does without memory, and wait until another one answers."""
+        os.kill(self.process, signal.SIGKILL)
+        deadline = time.monotonic() + START_LIMIT_S
+        while not _answers(self.port):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def settle(self) -> None:
         """Wait until the pictures of all exams are made."""
@@ -91,7 +104,7 @@ def serving(models: Path) -> Iterator[Served]:
         }
         token = _prepare(environment)
         with _server(environment, port) as master:
-            yield Served(port, token, _only_child(master), Path(instance))
+            yield Served(port, token, master, Path(instance))
 
 
 def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
@@ -141,15 +154,20 @@ def _server(environment: dict[str, str], port: int) -> Iterator[int]:
 def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline and server.poll() is None:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/healthz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.2)
+        if _answers(port):
+            return
+        time.sleep(0.1)
     log.seek(0)
     raise RuntimeError(f"The server did not answer within {START_LIMIT_S} s:\n{log.read()[-2000:]}")
+
+
+def _answers(port: int) -> bool:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def _free_port() -> int:
