@@ -59,7 +59,7 @@ def _exam() -> dict[str, Any]:
         "related": {
             "type": "array",
             "items": reference("RelatedExam"),
-            "description": "Other exams of the same study, oldest first",
+            "description": "The last other exams of the same study, newest first",
         },
         "images": {"type": "array", "items": reference("Image")},
         "assessments": {

@@ -63,7 +63,7 @@ class ReadImage:
 
     @property
     def study(self) -> StudyKey | None:
-        """Key for grouping; None for a picture, and for a DICOM file that states no study."""
+        """Key for grouping; None for a picture, and for a DICOM file that states neither study nor patient."""
         return None if self.identity is None else study_key(self.identity)
 
 

@@ -263,7 +263,7 @@ def _read(
 
 
 def _studies(images: Iterable[ReadImage]) -> set[str]:
-    return {image.study.study for image in images if image.study is not None}
+    return {image.study.study for image in images if image.study is not None} - {""}
 
 
 def _refused_companions(companions: Companions, user: User) -> list[FileProblem]:

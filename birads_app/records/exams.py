@@ -35,9 +35,10 @@ def of_study(study_uid: str) -> bool:
     return session().scalar(select(Exam.id).where(Exam.study_uid == study_uid).limit(1)) is not None
 
 
-def with_study(study_uid: str) -> Sequence[Exam]:
-    """Return the exams of a study, oldest first."""
-    return session().scalars(select(Exam).where(Exam.study_uid == study_uid).order_by(Exam.created_at)).all()
+def with_study(study_uid: str, limit: int = 20) -> Sequence[Exam]:
+    """Return the last exams of a study, newest first."""
+    of_study = select(Exam).where(Exam.study_uid == study_uid)
+    return session().scalars(of_study.order_by(Exam.created_at.desc(), Exam.id).limit(limit)).all()
 
 
 def image(exam_id: str, image_id: str) -> Image:

@@ -37,7 +37,7 @@ class RelatedExam:
 
 
 def related(exam: Exam) -> list[RelatedExam]:
-    """Return the other exams of an exam's study that have images, oldest first."""
+    """Return the other exams of an exam's study that have images, newest first."""
     if exam.study_uid is None:
         return []
     others = [other for other in exams.with_study(exam.study_uid) if other.id != exam.id and other.images]

@@ -94,3 +94,28 @@ def test_an_archive_with_too_many_files_is_refused(app: Flask, client: FlaskClie
     answer = post_files(client, token, ("many.zip", archive))
     assert answer.status_code == 413 and "3 files" in answer.json["error"]
     assert count(app) == 0
+
+
+def test_files_of_two_patients_without_studies_are_two_exams(client: FlaskClient, token: str) -> None:
+    sent = [
+        ("a0", view("", "A", 0)),
+        ("b0", view("", "B", 0)),
+        ("a1", view("", "A", 1)),
+        ("b1", view("", "B", 1)),
+    ]
+    assert files_of(post_files(client, token, *sent)) == [["a0", "a1"], ["b0", "b1"]]
+
+
+def test_a_file_without_a_study_joins_that_of_its_patient(client: FlaskClient, token: str) -> None:
+    sent = [
+        ("a0", view("1.1", "A", 0)),
+        ("b0", view("1.2", "B", 0)),
+        ("a1", view("", "A", 1)),
+        ("c", view("", "C", 1)),
+    ]
+    assert files_of(post_files(client, token, *sent)) == [["a0", "a1"], ["b0"], ["c"]]
+
+
+def test_files_of_one_patient_without_a_study_are_one_exam(client: FlaskClient, token: str) -> None:
+    sent = [("a0", view("", "A", 0)), ("a1", view("", "A", 1)), ("p.png", mammogram_png())]
+    assert len(post_files(client, token, *sent).json["images"]) == 3
