@@ -19,6 +19,10 @@ from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, Unsu
 from birads_app.terms.messages import Message, join, msg
 from birads_app.terms.views import ViewRole, role_of
 
+_MODIFIER_NOTES = {
+    "magnification": msg("magnification-view"),
+    "spot compression": msg("spot-compression-view"),
+}
 _ACCEPTED = msg("accepted-formats")
 _NO_DICOM = msg("not-dicom-despite-name")
 # First bytes of files that are often sent by mistake.
@@ -180,17 +184,20 @@ def picture_mammogram(picture: raster.Picture, source: str, filename: str) -> Ma
 def _completed(found: Mammogram, filename: str) -> Mammogram:
     """Take side and view from the file's name if the header says nothing about them, else from the picture."""
     side, projection = view_filename.from_name(filename)
+    modifiers = () if found.view_stated else view_filename.modifiers_from_name(filename)
     named = replace(
         found,
         laterality=found.laterality or (None if found.laterality_stated else side),
         view=found.view or (None if found.view_stated else projection),
+        view_modifiers=found.view_modifiers or modifiers,
+        notes=(*found.notes, *(_MODIFIER_NOTES[name] for name in modifiers)),
     )
     ask_view, ask_side = (
         not (named.view or named.view_stated),
         not (named.laterality or named.laterality_stated),
     )
     # The contour of a detail would mislead.
-    if (ask_view or ask_side) and not (found.view_modifiers or found.role is ViewRole.OTHER):
+    if (ask_view or ask_side) and not (named.view_modifiers or found.role is ViewRole.OTHER):
         projection, side = view_estimation.estimate(named.pixels)
         projection, side = projection if ask_view else None, side if ask_side else None
         if judged := " ".join(part for part in (side, projection) if part):
@@ -200,7 +207,9 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
                 laterality=named.laterality or side,
                 notes=(*named.notes, msg("view-estimated", judged=judged)),
             )
-    return named if found.view_stated else replace(named, role=role_of(named.view))
+    if found.view_stated:
+        return named
+    return replace(named, role=ViewRole.SPECIAL if modifiers else role_of(named.view))
 
 
 def _what_it_is(data: bytes, filename: str) -> Message:

@@ -4,6 +4,10 @@ import re
 
 _SIDES = {"L": "L", "LEFT": "L", "LT": "L", "R": "R", "RIGHT": "R", "RT": "R"}
 _VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM")
+_MODIFIERS = {
+    "SPOT": "spot compression",
+    **dict.fromkeys(("MAG", "MAGN", "MAGNIF", "MAGNIFICATION", "MAGNIFIED"), "magnification"),
+}
 _JOINED = re.compile(rf"(LEFT|RIGHT|L|R)({'|'.join(_VIEWS)})")
 
 
@@ -21,6 +25,13 @@ def from_name(filename: str) -> tuple[str | None, str | None]:
     sides = {_SIDES[word] for word in tokens if word in _SIDES and (views or len(word) > 2)}
     sides |= {side[0] for side, _ in joined}
     return _only(sides), _only(views)
+
+
+def modifiers_from_name(filename: str) -> tuple[str, ...]:
+    """Return the view modifiers that a name states beside a view: spot compression, magnification or none."""
+    tokens = _tokens(filename)
+    named = {_MODIFIERS[word] for word in tokens if word in _MODIFIERS}
+    return tuple(sorted(named)) if from_name(filename)[1] else ()
 
 
 def without_view(filename: str) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from birads_app.imaging.view_filename import from_name, without_view
+from birads_app.imaging.decode import decode
+from birads_app.imaging.view_filename import from_name, modifiers_from_name, without_view
+from tests.support.factories import mammogram_png
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,19 @@ def test_the_rest_of_the_name_identifies_the_exam() -> None:
     assert without_view("cd/P102_R_DM_CC.jpg") == ("CD", "P", "102", "DM")
     assert without_view("cd/P102_L_DM_MLO.jpg") == without_view("cd/P102_R_DM_CC.jpg")
     assert without_view("P103 LCC.png") != without_view("P102 LCC.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "modifiers"),
+    [
+        ("R_CC_SPOT.png", ("spot compression",)),
+        ("LMLO mag spot.jpg", ("magnification", "spot compression")),
+        ("P1_L_CC.png", ()),
+        ("spot.png", ()),
+    ],
+)
+def test_a_name_tells_magnification_and_spot_views(name: str, modifiers: tuple[str, ...]) -> None:
+    assert modifiers_from_name(name) == modifiers
+    found = decode(mammogram_png(1), name)
+    assert found.view_modifiers == modifiers
+    assert (found.role == "special") == bool(modifiers)
