@@ -22,9 +22,9 @@ def take_in(page: Page, server: Server, folder: Path) -> None:
 
 
 def set_view(page: Page, side: str, view: str) -> None:
-    page.get_by_label("Side, image 1").select_option(side)
-    page.get_by_label("View, image 1", exact=True).select_option(view)
-    page.get_by_role("button", name="Set, Image 1").click()
+    page.get_by_role("combobox", name="Side, image 1").select_option(side)
+    page.get_by_role("combobox", name="View, image 1").select_option(view)
+    page.get_by_role("button", name="Set Image 1").click()
 
 
 def test_a_view_is_set_and_the_result_follows(page: Page, server: Server, tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ def test_a_view_is_set_and_the_result_follows(page: Page, server: Server, tmp_pa
     page.locator("#views > summary").click()
     expect(page.locator("#views")).to_contain_text("Set by")
     assert violations(page) == []
-    page.get_by_label("Special").check()
-    page.get_by_role("button", name="Set, Image 1").click()
+    page.get_by_role("checkbox", name="Special Image 1").check()
+    page.get_by_role("button", name="Set Image 1").click()
     expect(page.get_by_text("No AI result for a breast")).to_be_visible()
 
 
