@@ -27,6 +27,7 @@ from birads_app.imaging.decode import (
 from birads_app.imaging.dicom import parser, part10, pixel_data
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.dicom.part10 import Chunks
+from birads_app.imaging.dicom.stored_values import without_unused_bits
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, frame_count, read_pixels
 from birads_app.imaging.source_file import SourceFile
 from birads_app.records.identities import Identity, Instance
@@ -44,7 +45,7 @@ class PreparedFile:
     mammogram : the decoded image
     header : the stored DICOM header; None for pictures, as are the next two
     identity, instance : from the uploaded header
-    blanked : True if ``chunks`` are a DICOM file whose pixels were blanked, and are not compressed
+    uncompressed : True if ``chunks`` are a DICOM file whose pixels were changed, and are not compressed yet
     """
 
     chunks: Chunks = field(repr=False)
@@ -52,7 +53,7 @@ class PreparedFile:
     header: Dataset | None = None
     identity: Identity | None = None
     instance: Instance | None = None
-    blanked: bool = False
+    uncompressed: bool = False
 
     @property
     def data(self) -> bytes:
@@ -86,27 +87,40 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
     clean = None if pseudonyms is None else deidentify(file, pseudonyms)
     raw, notes = read_pixels(file, allowed)
     shown, of_presentation = present(file, raw)
-    marks = burned_in.find(shown) if clean is not None and _may_have_marks(file.dataset) else None
-    chunks: Chunks
-    if clean is None:
-        chunks = (sent.data,)
-    elif marks is None:
-        chunks = with_frames_of(file, clean.header)
-    elif frame_count(file.dataset) > 1:
-        chunks = _blanked_volume(file, clean.header, marks)
-        raw, _ = read_pixels(parser.parse(b"".join(chunks)), allowed)
-    else:
-        raw = raw if raw.flags.writeable else raw.copy()
-        burned_in.blank(raw, marks)
-        chunks = part10.encode_pixels(clean.header, file.pixels.syntax, raw)
-    if marks is not None:
-        shown, of_presentation = present(file, raw)
-    mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
     if clean is None:
         header = file.dataset
-        return PreparedFile(chunks, mammogram, header, read_identity(header), read_instance(header))
-    blanked = marks is not None and frame_count(file.dataset) == 1
-    return PreparedFile(chunks, mammogram, clean.header, clean.identity, clean.instance, blanked)
+        mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
+        return PreparedFile((sent.data,), mammogram, header, read_identity(header), read_instance(header))
+    marks = burned_in.find(shown) if _may_have_marks(file.dataset) else None
+    volume = frame_count(file.dataset) > 1
+    changed = None if volume else _without_identity(file.dataset, raw, marks)
+    chunks: Chunks
+    if changed is not None:
+        chunks = part10.encode_pixels(clean.header, file.pixels.syntax, changed)
+    elif marks is not None:
+        chunks = _blanked_volume(file, clean.header, marks)
+        changed, _ = read_pixels(parser.parse(b"".join(chunks)), allowed)
+    else:
+        chunks = with_frames_of(file, clean.header)
+    if changed is not None:
+        shown, of_presentation = present(file, changed)
+    mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
+    uncompressed = changed is not None and not volume
+    return PreparedFile(chunks, mammogram, clean.header, clean.identity, clean.instance, uncompressed)
+
+
+def _without_identity(header: Dataset, raw: np.ndarray, marks: Marks | None) -> np.ndarray | None:
+    """Return raw pixels with marks blanked and unused bits cleared; None if there is nothing to change.
+
+    Pixels that can be written are changed in place.
+    """
+    cleared = without_unused_bits(header, raw)
+    if marks is None:
+        return cleared
+    pixels = raw if cleared is None else cleared
+    pixels = pixels if pixels.flags.writeable else pixels.copy()
+    burned_in.blank(pixels, marks)
+    return pixels
 
 
 def _blanked_volume(file: ParsedDicom, header: Dataset, marks: Marks) -> Chunks:

@@ -117,7 +117,7 @@ class ImageReader:
             width=width,
             height=height,
             prediction=prediction,
-            material=Material(preview_of(mammogram.pixels), feature_map, prepared.blanked),
+            material=Material(preview_of(mammogram.pixels), feature_map, prepared.uncompressed),
             header=prepared.header,
             identity=prepared.identity,
             instance=prepared.instance,

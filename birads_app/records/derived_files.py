@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from flask import current_app
+from pydicom.uid import ExplicitVRLittleEndian
 
 from birads_app.files import atomic, locks
 from birads_app.imaging.decode import decode
@@ -41,7 +42,7 @@ class Material:
 
     preview : uint8 array of shape (height, width), at most :data:`files.DISPLAY_MAX` pixels per side
     feature_map : of the prediction
-    uncompressed : True if the original's pixels were blanked, and are stored without compression
+    uncompressed : True if the original's pixels were changed, and are stored without compression for now
     """
 
     preview: np.ndarray
@@ -158,10 +159,10 @@ def _write_heat_maps(folder: Path, feature_map: FeatureMap, predictor: Predictor
 
 
 def _compress(folder: Path) -> None:
-    """Replace an uncompressed original by one with RLE Lossless, without any other change."""
+    """Replace an original in Explicit VR Little Endian by one with RLE Lossless, without any other change."""
     original = files.dicom_original(folder)
     file = parser.parse(original.read_bytes())
-    if file.pixels.encapsulated:
+    if file.pixels.syntax != ExplicitVRLittleEndian:
         return
     chunks = part10.encode_rle(file.dataset, [pixel_data.raw_pixels(file)])
     with atomic.replacing(original) as part:

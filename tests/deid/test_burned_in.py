@@ -107,3 +107,23 @@ def test_a_mark_that_touches_the_breast_stays() -> None:
     cv2.line(picture, (300, HEIGHT // 2), (WIDTH - 1, HEIGHT // 2), 60000, 9)
     data = dicom_files.mammogram(picture)
     assert (stored(data).mammogram.pixels == decode(data).pixels).all()
+
+
+@pytest.mark.parametrize("elements", [{}, {"BurnedInAnnotation": "NO"}])
+def test_an_overlay_in_unused_bits_is_cleared(elements: dict[str, str]) -> None:
+    picture = breast(HEIGHT, WIDTH) >> 4
+    _, ink = labelled()
+    raw = picture | (ink.astype(np.uint16) << 12)
+    depth = {"BitsStored": 12, "HighBit": 11, "WindowCenter": "2048", "WindowWidth": "4096"}
+    prepared = stored(dicom_files.mammogram(raw, **depth, **elements))
+    found = pixel_data.raw_pixels(parser.parse(prepared.data))
+    assert (found == picture).all()
+    assert (decode(prepared.data).pixels == prepared.mammogram.pixels).all()
+
+
+def test_copies_of_the_sign_bit_are_no_overlay() -> None:
+    values = (breast(HEIGHT, WIDTH) >> 5).astype(np.int16) - 1024
+    depth = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 1, "BurnedInAnnotation": "NO"}
+    data = dicom_files.mammogram(values.view(np.uint16), WindowCenter="0", WindowWidth="4096", **depth)
+    found = pixel_data.raw_pixels(parser.parse(stored(data).data))
+    assert (found.view(np.int16) == values).all()

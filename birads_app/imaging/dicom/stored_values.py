@@ -9,6 +9,7 @@ that they stay masked, as do bits that are the same in all pixels.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
@@ -75,6 +76,24 @@ def stored(raw: np.ndarray, pixel: Layout) -> np.ndarray:
     size = 1 << pixel.bits_stored
     values = (raw.astype(np.int32) >> (pixel.high_bit + 1 - pixel.bits_stored)) & (size - 1)
     return values - size * (values >= size // 2) if pixel.signed else values
+
+
+def without_unused_bits(dataset: Dataset, raw: np.ndarray) -> np.ndarray | None:
+    """Return a copy of raw pixels with the unused bits cleared, which may hold overlays; None if they are clear.
+
+    Copies of the sign bit count as clear. Parameters as :func:`fitted`.
+    """
+    pixel, _ = fitted(dataset, raw)
+    low = pixel.high_bit + 1 - pixel.bits_stored
+    size = 1 << pixel.bits_stored
+    if low == 0:
+        signed = raw.view(f"i{raw.dtype.itemsize}") if pixel.signed else raw
+        lowest, highest, _, _ = cv2.minMaxLoc(signed)
+        if (-size // 2 <= lowest and highest < size // 2) if pixel.signed else highest < size:
+            return None
+    used = raw.dtype.type((size - 1) << low)
+    cleared = raw & used
+    return None if np.array_equal(cleared, raw) else cleared
 
 
 def _some_rows(raw: np.ndarray) -> _Rows:
