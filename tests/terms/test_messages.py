@@ -221,6 +221,7 @@ def test_errors_are_translated_too(stored: Flask, client: FlaskClient) -> None:
     assert answer.json["error"] == "This exam does not exist. It may have been deleted."
 
 
+@pytest.mark.usefixtures("serving_app")
 def test_a_file_s_problem_is_translated_and_its_name_is_not(stored: Flask, client: FlaskClient) -> None:
     sign_in(client)
     damaged = {"files": [(io.BytesIO(b"PK\x03\x04"), "<b>it is noise.zip")]}
