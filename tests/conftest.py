@@ -124,14 +124,20 @@ def _compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemB
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
+@pytest.fixture(scope="session")
+def initial_instance(once: MakeOnce, empty_database: Path) -> Path:
+    """Return the content of the instance folder before each test, an empty database; modules may override it."""
+    return once("initial-instance", lambda folder: shutil.copy(empty_database, folder))
+
+
 @pytest.fixture
 def app(
-    config: dict[str, object], empty_database: Path, _compiled_templates: FileSystemBytecodeCache
+    config: dict[str, object], initial_instance: Path, _compiled_templates: FileSystemBytecodeCache
 ) -> Iterator[Flask]:
-    """The application without a model, with an empty database."""
+    """The application without a model, with a copy of the initial instance folder."""
+    shutil.copytree(initial_instance, Path(str(config["BIRADS_INSTANCE"])), dirs_exist_ok=True)
     app = create_app(config)
     app.jinja_env.bytecode_cache = _compiled_templates
-    shutil.copy(empty_database, app.instance_path)
     yield app
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -14,10 +15,13 @@ from pypdf import PdfReader
 from werkzeug.test import TestResponse
 
 from birads_app.api.description import describe
+from birads_app.model.predictor import ModelSource
 from birads_app.records import assessments, exams, users
 from birads_app.records.assessments import Draft
 from birads_app.records.schema import Exam, Role
 from birads_app.terms.categories import DISCLAIMER
+from tests.conftest import MakeOnce
+from tests.support import stored_exam
 from tests.support.dicom_tools import complaints, printed
 from tests.support.factories import breast, dicom, dicom_bytes, make_user, mammogram_png, sign_in
 
@@ -26,20 +30,42 @@ pytestmark = pytest.mark.usefixtures("serving_app")
 TEXT = "Seen on both views <b>&</b> Größe, ελληνικά, кириллица."
 
 
-def upload(client: FlaskClient, *seeds: int) -> str:
-    """Store an exam with one view of each breast, and return its address."""
-    files = []
+def views(*seeds: int) -> dict[str, bytes]:
+    """Return one view of each breast, by file name."""
+    files = {}
     for side, seed in zip("RL", seeds, strict=False):
         made = dicom(breast(320, 256, seed))
         made.ImageLaterality, made.StudyInstanceUID, made.StudyDate = side, f"1.2.{seeds[0]}", "20200131"
         made.SeriesInstanceUID, made.Modality = f"1.2.{seeds[0]}.1", "MG"
-        files.append((io.BytesIO(dicom_bytes(made)), f"{side}.dcm"))
+        files[f"{side}.dcm"] = dicom_bytes(made)
+    return files
+
+
+def upload(client: FlaskClient, *seeds: int) -> str:
+    """Store an exam with one view of each breast, and return its address."""
+    files = [(io.BytesIO(content), name) for name, content in views(*seeds).items()]
     return client.post("/upload", data={"files": files}).location
 
 
+@pytest.fixture(scope="module")
+def initial_instance(once: MakeOnce, initial_instance: Path, _model_source: ModelSource) -> Path:
+    """Hold an exam with one view of each breast."""
+    return once(
+        "assessment-form",
+        lambda folder: stored_exam.write(folder, initial_instance, _model_source, views(1, 2)),
+    )
+
+
 @pytest.fixture
-def url(reader: FlaskClient) -> str:
-    return upload(reader, 1, 2)
+def reader(client: FlaskClient) -> FlaskClient:
+    """A browser of the radiologist who uploaded the exam, signed in."""
+    sign_in(client)
+    return client
+
+
+@pytest.fixture
+def url(serving_app: Flask, reader: FlaskClient) -> str:
+    return stored_exam.address(serving_app)
 
 
 def found(app: Flask, url: str) -> Exam:

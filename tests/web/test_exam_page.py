@@ -10,9 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image as Picture
 
+from birads_app.model.predictor import ModelSource
 from birads_app.records import exams
 from birads_app.records.schema import Role
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
+from tests.conftest import MakeOnce
+from tests.support import stored_exam
 from tests.support.factories import (
     breast,
     deletion,
@@ -29,11 +32,23 @@ pytestmark = pytest.mark.usefixtures("serving_app")
 POLICY = "default-src 'self'"
 
 
+@pytest.fixture(scope="module")
+def initial_instance(once: MakeOnce, initial_instance: Path, _model_source: ModelSource) -> Path:
+    """Hold an exam of two images: a DICOM file that states its view, and a PNG, which cannot."""
+    files = {"one.dcm": mammogram_dicom(), "two.png": mammogram_png(1)}
+    return once("exam-page", lambda folder: stored_exam.write(folder, initial_instance, _model_source, files))
+
+
 @pytest.fixture
-def exam_url(reader: FlaskClient) -> str:
-    """An exam of two images: a DICOM file that states its view, and a PNG, which cannot."""
-    files = [(io.BytesIO(mammogram_dicom()), "one.dcm"), (io.BytesIO(mammogram_png(1)), "two.png")]
-    return reader.post("/upload", data={"files": files}, content_type="multipart/form-data").location
+def reader(client: FlaskClient) -> FlaskClient:
+    """A browser of the radiologist who uploaded the exam, signed in."""
+    sign_in(client)
+    return client
+
+
+@pytest.fixture
+def exam_url(serving_app: Flask) -> str:
+    return stored_exam.address(serving_app)
 
 
 @pytest.fixture
