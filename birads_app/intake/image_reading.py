@@ -1,6 +1,7 @@
 """Read the images of an upload side by side: prepare, predict and write each into a draft folder."""
 
 import os
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,16 +15,18 @@ from pydicom.dataset import Dataset
 
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.imaging import quality
+from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.limits import PIXEL_BUDGET
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.repetition import fingerprint
 from birads_app.intake.study_grouping import StudyKey, study_key
-from birads_app.model.predictor import ImagePrediction, Predictor
+from birads_app.model.predictor import ImagePrediction, ModelSource, Predictor
 from birads_app.records import files
 from birads_app.records.derived_files import Material, preview_of
 from birads_app.records.identities import Identity, Instance
-from birads_app.terms.errors import InputError
+from birads_app.terms.errors import InputError, ModelError
 from birads_app.terms.views import ViewRole
 
 _THREADS_MAX = 4
@@ -75,18 +78,34 @@ class RefusedImage:
     error: InputError
 
 
-@dataclass(frozen=True)
+@dataclass
 class ImageReader:
-    """Way to read an image.
+    """Way to read the images of an upload, all with one model.
 
     draft : folder into which images are written
     pseudonyms : of the site; None to store files as received
     """
 
-    predictor: Predictor
+    models: ModelSource
     draft: Path
     pseudonyms: Pseudonyms | None
     tomosynthesis: Tomosynthesis
+    _predictor: Predictor | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model, got for the first usable image: an unusable one has its reason also without a model.
+
+        Raises
+        ------
+        NoModel, BundleError
+            As :meth:`birads_app.model.predictor.ModelSource.get`.
+        """
+        with self._lock:
+            if self._predictor is None:
+                self._predictor = self.models.get()
+            return self._predictor
 
     def read_all(self, sent: Iterable[SourceFile]) -> Iterator[ReadImage | RefusedImage]:
         """Read files on several threads while further ones arrive; yield the results in the order of the files."""
@@ -100,12 +119,20 @@ class ImageReader:
         except InputError as error:
             return RefusedImage(file.name, error.with_traceback(None))
 
+    def _predictor_for(self, mammogram: Mammogram) -> Predictor:
+        """Return the model; raises NotAMammogram before any error of the model, NoModel or BundleError."""
+        try:
+            return self.predictor
+        except ModelError:
+            quality.check(mammogram)
+            raise
+
     def _read(self, file: SourceFile) -> ReadImage:
         prepared = prepare(file, self.pseudonyms, self.tomosynthesis)
         mammogram = prepared.mammogram
         image_id = uuid.uuid4().hex
         files.write_original(self.draft, image_id, mammogram.source, prepared.chunks)
-        prediction, feature_map = self.predictor.examine(mammogram)
+        prediction, feature_map = self._predictor_for(mammogram).examine(mammogram)
         height, width = mammogram.pixels.shape
         return ReadImage(
             id=image_id,

@@ -20,9 +20,9 @@ from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import completeness, raw_twins, study_grouping
 from birads_app.intake.companions import Companions
-from birads_app.intake.image_reading import ImageReader, ReadImage
+from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
 from birads_app.intake.repetition import stored_exam, without_repeated
-from birads_app.model.predictor import Predictor
+from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.records import audit_log, exams, files, identities, refused_files
 from birads_app.records.derived_files import Announcement, announce
 from birads_app.records.identities import Identity
@@ -95,19 +95,19 @@ def ingest_exam(
     IntakeRefused
         There are no files, too many, or some are unusable; if ``partial``, all are unusable. Nothing is stored.
     NoModel, BundleError
-        There is no model.
+        There is an image to be predicted, but no model.
     """
     companions = Companions()
     with _reader() as reader:
         images, problems = _read(companions.images(sent), reader, user)
         if not images:
             problems += _refused_companions(companions, user)
+        if problems and not (partial and images):
+            raise IntakeRefused(problems)
         images, repeated = without_repeated(images)
+        if not (partial and images):
+            check_count(len(images))
         exam = _exam(images, reader.predictor, user, exam_id)
-        if not (partial and exam.images):
-            if problems:
-                raise IntakeRefused(problems)
-            check_count(len(exam.images))
         exam.notes = [*companions.notes((), ()), *repeated]
         completeness.describe(exam, [(problem.filename, problem.message) for problem in problems], reasons)
         return _store([exam], images, reader, user)[0]
@@ -147,11 +147,11 @@ def _store(
 def _reader() -> Iterator[ImageReader]:
     """Yield the reader of an upload; its draft is removed afterwards."""
     settings = current_app.extensions["birads_settings"]
-    predictor: Predictor = current_app.extensions["birads_models"].get()
+    models: ModelSource = current_app.extensions["birads_models"]
     draft = files.open_draft()
     try:
         pseudonyms = _pseudonyms() if settings.deidentify else None
-        yield ImageReader(predictor, draft, pseudonyms, settings.tomosynthesis)
+        yield ImageReader(models, draft, pseudonyms, settings.tomosynthesis)
     finally:
         files.discard(draft)
 
@@ -207,7 +207,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
     limit = current_app.extensions["birads_settings"].max_files
     arriving = iter(sent)
     first = list(islice(arriving, 1))
-    check_count(len(first))  # before the model is asked for
+    check_count(len(first))  # nothing was sent that could be refused and counted
     companions = Companions()
     files_sent = study_grouping.unpacked(chain(first, arriving), limit, companions)
     with _reader() as reader:
@@ -252,14 +252,15 @@ def _read(
 ) -> tuple[list[ReadImage], list[FileProblem]]:
     """Read files; return the images, and the problems of unusable files."""
     images: list[ReadImage] = []
-    problems: list[FileProblem] = []
+    refused: list[RefusedImage] = []
     for found in reader.read_all(sent):
         if isinstance(found, ReadImage):
             images.append(found)
         else:
-            refused_files.count(user.name, found.error)
-            problems.append(_problem(found.name, found.error))
-    return images, problems
+            refused.append(found)
+    for file in refused:  # once all are read, because a study that waits for a model is read again
+        refused_files.count(user.name, file.error)
+    return images, [_problem(file.name, file.error) for file in refused]
 
 
 def _studies(images: Iterable[ReadImage]) -> set[str]:

@@ -1,16 +1,25 @@
 """Intake: from the bytes of an upload to a stored exam."""
 
+from collections.abc import Callable
+
 import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.ingest import FileProblem, IntakeRefused, base_name, ingest_exam
-from birads_app.records import exams, files
+from birads_app.intake.ingest import FileProblem, IntakeRefused, base_name, ingest_exam, ingest_studies
+from birads_app.records import exams, files, refused_files
 from birads_app.records.schema import User
-from birads_app.terms.errors import BiradsError, EmptyFile, UnsupportedFormat
+from birads_app.terms.errors import (
+    BiradsError,
+    EmptyFile,
+    ModelError,
+    NoModel,
+    NotAMammogram,
+    UnsupportedFormat,
+)
 from birads_app.web.http_status import status_of, status_of_class
-from tests.support.factories import mammogram_png
+from tests.support.factories import colour_photograph, mammogram_png
 
 
 @pytest.mark.parametrize(
@@ -73,6 +82,34 @@ def test_a_database_failure_leaves_no_files(
             ingest_exam([SourceFile("a.png", mammogram_png())], reader)
         assert len(exams.all_ids()) == 0
         assert list(files.root().iterdir()) == []
+
+
+UNUSABLE = {"empty.dcm": b"", "photograph.jpg": colour_photograph(), "damaged.png": mammogram_png()[:200]}
+
+
+@pytest.mark.parametrize("ingest", [ingest_exam, ingest_studies])
+def test_unusable_files_are_refused_with_their_reasons_without_a_model(
+    app: Flask, reader: User, ingest: Callable[[list[SourceFile], User], object]
+) -> None:
+    with app.app_context():
+        with pytest.raises(IntakeRefused) as refused:
+            ingest([SourceFile(*file) for file in UNUSABLE.items()], reader)
+        kinds = {problem.filename: problem.kind for problem in refused.value.problems}
+        assert kinds["photograph.jpg"] is NotAMammogram
+        assert set(UNUSABLE) == set(kinds) and not any(
+            issubclass(kind, ModelError) for kind in kinds.values()
+        )
+
+
+@pytest.mark.parametrize("ingest", [ingest_exam, ingest_studies])
+def test_a_usable_image_needs_a_model_and_nothing_is_counted_before_there_is_one(
+    app: Flask, reader: User, ingest: Callable[[list[SourceFile], User], object]
+) -> None:
+    sent = [SourceFile("photograph.jpg", colour_photograph()), SourceFile("a.png", mammogram_png())]
+    with app.app_context():
+        with pytest.raises(NoModel):
+            ingest(sent, reader)
+        assert refused_files.by_reason() == {}
 
 
 def test_every_domain_error_has_a_status() -> None:
