@@ -4,34 +4,24 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from birads_app.model.predictor import ModelSource
 from birads_app.terms.catalogue import TEXTS
 from tests.support import contradictory_headers, faulty_files
 from tests.support.factories import make_token, post_files
+from tests.support.samples import one_of_each_kind
 
-CASES = dict(
-    [
-        *faulty_files.codestreams(),
-        *faulty_files.encodings(),
-        *contradictory_headers.tables(),
-        *contradictory_headers.stored(),
-        *contradictory_headers.presentation(),
-    ]
-)
+CASES = {**faulty_files.all_pairs(), **contradictory_headers.all_pairs()}
 
 
-@pytest.fixture(scope="module")
-def source(tiny_models) -> ModelSource:
-    """A tiny model, loaded once."""
-    return ModelSource(tiny_models)
+def kind(name: str) -> tuple[object, ...]:
+    """Tell notes apart, and files that are read as a whole from those that are read by their header."""
+    return CASES[name].note, name in faulty_files.all_pairs()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", one_of_each_kind(CASES, kind))
 def test_the_prediction_equals_that_of_the_valid_file(
-    app: Flask, client: FlaskClient, source: ModelSource, name: str
+    serving_app: Flask, client: FlaskClient, name: str
 ) -> None:
-    app.extensions["birads_models"] = source
-    token, pair = make_token(app), CASES[name]
+    token, pair = make_token(serving_app), CASES[name]
     faulty = post_files(client, token, ("a.dcm", pair.faulty))
     sound = post_files(client, token, ("a.dcm", pair.sound))
     assert faulty.status_code == sound.status_code == 201, faulty.text
@@ -45,12 +35,13 @@ def test_the_prediction_equals_that_of_the_valid_file(
 
 @pytest.mark.parametrize("part", ["MAMMA", "UNKNOWN", "SENO", None])
 def test_other_words_for_the_breast_are_accepted(
-    app: Flask, client: FlaskClient, source: ModelSource, part: str | None
+    serving_app: Flask, client: FlaskClient, part: str | None
 ) -> None:
-    app.extensions["birads_models"] = source
     data = faulty_files.plain(Modality="CR", BodyPartExamined=part)
-    answer = post_files(client, make_token(app), ("a.dcm", data))
-    assert answer.status_code == 201 and answer.json["images"][0]["warnings"] == _warnings(client, app)
+    answer = post_files(client, make_token(serving_app), ("a.dcm", data))
+    assert answer.status_code == 201 and answer.json["images"][0]["warnings"] == _warnings(
+        client, serving_app
+    )
 
 
 def _warnings(client: FlaskClient, app: Flask) -> list[str]:
@@ -59,8 +50,7 @@ def _warnings(client: FlaskClient, app: Flask) -> list[str]:
     return answer.json["images"][0]["warnings"]
 
 
-def test_slices_and_private_frames_are_named(app: Flask, client: FlaskClient, source: ModelSource) -> None:
-    app.extensions["birads_models"] = source
+def test_slices_and_private_frames_are_named(serving_app: Flask, client: FlaskClient) -> None:
     private = faulty_files.built(SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
     del private.PixelData
     private.add_new(0x7E010010, "LO", "Vendor")
@@ -71,7 +61,7 @@ def test_slices_and_private_frames_are_named(app: Flask, client: FlaskClient, so
         ),
         "only private elements of the manufacturer": faulty_files.dicom_files.as_bytes(private),
     }
-    token = make_token(app)
+    token = make_token(serving_app)
     for said, data in files.items():
         answer = post_files(client, token, ("a.dcm", data))
         assert 400 <= answer.status_code < 500 and said in answer.text and "cut off" not in answer.text

@@ -62,9 +62,18 @@ def test_the_stored_file_gives_the_same_view(elements: dict) -> None:
     assert replace(after, notes=()) == replace(before, notes=())
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.syntax.name)
+STATED = ({"SeriesDescription": "R CC SPOT"}, {"ViewPosition": "LMLO", **DISTANCES})
+
+
 @pytest.mark.parametrize(
-    "elements", [{"SeriesDescription": "R CC SPOT"}, {"ViewPosition": "LMLO", **DISTANCES}]
+    ("row", "elements"),
+    [
+        *(pytest.param(row, STATED[place % 2], id=row.syntax.name) for place, row in enumerate(ROWS)),
+        *(
+            pytest.param(row, STATED[1 - place % 2], id=f"{row.syntax.name}, other", marks=pytest.mark.slow)
+            for place, row in enumerate(ROWS)
+        ),
+    ],
 )
 def test_derived_values_are_the_same_with_de_identification(row: Row, elements: dict, tmp_path: Path) -> None:
     bits = max(row.bits)

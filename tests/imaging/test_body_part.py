@@ -1,5 +1,7 @@
 """Body parts in many languages, and what is refused by the kind of object."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from pydicom import uid
@@ -8,36 +10,39 @@ from pydicom.dataset import Dataset
 from birads_app.imaging.decode import decode
 from birads_app.terms.errors import InputError, NotAMammogram, UnsupportedFormat
 from tests.support import faulty_files
+from tests.support.samples import one_of_each_kind
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-@pytest.mark.parametrize("modality", ["CR", "DX"])
+WORDS = (
+    "MAMMA",
+    "Mamma links",
+    "BRUST",
+    "BRUST_RE",
+    "SENO",
+    "SENO DX",
+    "SEIN",
+    "SEIN GAUCHE",
+    "MAMA",
+    "BORST",
+    "BRÖST",
+    "PIERŚ",
+    "Молочная железа",
+    "乳房",
+    "MAMMOGRAPHY",
+    "LEFT BREAST",
+    "UNKNOWN",
+    "N/A",
+    "-",
+    "",
+)
+
+
 @pytest.mark.parametrize(
-    "part",
-    [
-        "MAMMA",
-        "Mamma links",
-        "BRUST",
-        "BRUST_RE",
-        "SENO",
-        "SENO DX",
-        "SEIN",
-        "SEIN GAUCHE",
-        "MAMA",
-        "BORST",
-        "BRÖST",
-        "PIERŚ",
-        "Молочная железа",
-        "乳房",
-        "MAMMOGRAPHY",
-        "LEFT BREAST",
-        "UNKNOWN",
-        "N/A",
-        "-",
-        "",
-    ],
+    ("part", "modality"),
+    one_of_each_kind(product(WORDS, ["CR", "DX"]), lambda case: case if case[1] == "CR" else "DX"),
 )
 def test_other_words_for_the_breast_are_read(part: str, modality: str) -> None:
     as_stored = part.encode("utf-8").decode("latin-1")  # which pydicom writes as UTF-8

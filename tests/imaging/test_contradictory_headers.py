@@ -14,9 +14,7 @@ from tests.support import contradictory_headers, dicom_files, faulty_files
 from tests.support.factories import TOMOSYNTHESIS, breast
 from tests.support.faulty_files import RAW, Pair, built, plain
 
-CASES = dict(
-    [*contradictory_headers.tables(), *contradictory_headers.stored(), *contradictory_headers.presentation()]
-)
+CASES = contradictory_headers.all_pairs()
 
 
 def assert_same(pair: Pair, found: Mammogram) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 from pydicom import uid
@@ -40,6 +41,12 @@ def table(
 
 def _curved(top: int, size: int = 4096) -> list[int]:
     return [round(top * (place / (size - 1)) ** 0.8) for place in range(size)]
+
+
+@cache
+def all_pairs() -> dict[str, Pair]:
+    """The pairs of this module by name."""
+    return dict([*tables(), *stored(), *presentation()])
 
 
 def tables() -> Iterator[tuple[str, Pair]]:

@@ -6,6 +6,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,12 @@ def split(data: bytes) -> tuple[bytes, bytes]:
     """Split a file into preamble with meta elements, and data set."""
     start = 144 + int.from_bytes(data[140:144], "little")
     return data[:start], data[start:]
+
+
+@cache
+def all_pairs() -> dict[str, Pair]:
+    """The pairs of this module by name."""
+    return dict([*codestreams(), *encodings()])
 
 
 def codestreams() -> Iterator[tuple[str, Pair]]:
