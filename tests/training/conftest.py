@@ -1,12 +1,14 @@
 """Fixtures of training tests: images, and a tiny model instead of the demonstration model."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from tests.conftest import MakeOnce, with_model
+from training.heads import DenseHead
 from training.phantoms.generate import write_set
 
 
@@ -14,6 +16,14 @@ from training.phantoms.generate import write_set
 def folder(app: Flask, tiny_models: Path) -> Path:
     """Return the application's folder of models, a tiny model in service, and register the training commands."""
     return with_model(app, tiny_models)
+
+
+@pytest.fixture(scope="module")
+def small_network() -> Iterator[None]:
+    """Give the dense head one small layer, for modules that train often and do not depend on the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DenseHead, "widths", (16,))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Backbones ResNet50, VGG16 and VGG19: frozen features, and refusal of other weights."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,20 @@ from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of random weights, by network."""
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that gives a file of random weights of a network."""
     import keras
 
     folder = tmp_path_factory.mktemp("weights")
-    for network in ("vgg16", "vgg19"):
-        keras.utils.set_random_seed(1)
-        keras_backbone(network, None).save_weights(folder / f"{network}.weights.h5")
-    return folder
+
+    def file(network: str) -> Path:
+        path = folder / f"{network}.weights.h5"
+        if not path.exists():
+            keras.utils.set_random_seed(1)
+            keras_backbone(network, None).save_weights(path)
+        return path
+
+    return file
 
 
 @pytest.fixture
@@ -40,9 +46,9 @@ def flask(runner: FlaskCliRunner, folder: Path):
 @pytest.mark.parametrize("network", ["vgg16", pytest.param("vgg19", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ["openvino", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_frozen_network_gives_the_values_of_keras(
-    network: str, engine: str, weights: Path, tmp_path
+    network: str, engine: str, weights: Callable[[str], Path], tmp_path
 ) -> None:
-    model = keras_backbone(network, weights / f"{network}.weights.h5", 64)
+    model = keras_backbone(network, weights(network), 64)
     path = tmp_path / "backbone.pb"
     path.write_bytes(freeze_backbone(model, 64))
     image = np.random.default_rng(0).normal(0, 60, (2, 64, 64, 3)).astype(np.float32)
@@ -54,10 +60,10 @@ def test_a_frozen_network_gives_the_values_of_keras(
 
 @pytest.mark.slow
 def test_vgg_is_trained_and_predicts_with_heat_maps(
-    flask, folder: Path, phantoms: Path, weights: Path
+    flask, folder: Path, phantoms: Path, weights: Callable[[str], Path]
 ) -> None:
     options = ("--classes", "1,3", "--epochs", "3", "--no-sanity-checks", "--head", "conv-transformer")
-    file = str(weights / "vgg16.weights.h5")
+    file = str(weights("vgg16"))
     output = flask(
         "train", "--data", str(phantoms), "--name", "mine", "--backbone", "vgg16", "--backbone-weights", file,
         *options, "--promote",
@@ -87,9 +93,14 @@ def test_the_error_for_an_unknown_network_lists_the_networks() -> None:
         keras_backbone("vgg17", None)
 
 
-@pytest.mark.parametrize(("network", "file"), [("vgg16", "vgg19"), ("vgg19", "vgg16"), ("resnet50", "vgg16")])
-def test_weights_of_another_network_are_refused(network: str, file: str, weights: Path) -> None:
+@pytest.mark.parametrize(
+    ("network", "file"),
+    [pytest.param("vgg16", "vgg19", marks=pytest.mark.slow), ("vgg19", "vgg16"), ("resnet50", "vgg16")],
+)
+def test_weights_of_another_network_are_refused(
+    network: str, file: str, weights: Callable[[str], Path]
+) -> None:
     with pytest.raises(
         ModelError, match=f"does not contain the weights of Keras' {BACKBONES[network].title}"
     ):
-        keras_backbone(network, weights / f"{file}.weights.h5")
+        keras_backbone(network, weights(file))

@@ -30,7 +30,9 @@ def answers(seed: int, count: int = 90, classes: int = 4) -> tuple[np.ndarray, n
 def test_figures_equal_those_of_scikit_learn(seed: int) -> None:
     logits, labels = answers(seed)
     named = logits.argmax(axis=1)
-    found = evaluate(softmax(logits), softmax(logits, 2), labels, [str(n) for n in range(90)], "1345")
+    found = evaluate(
+        softmax(logits), softmax(logits, 2), labels, [str(n) for n in range(90)], "1345", replicates=50
+    )
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, named, average="macro", zero_division=0
     )
@@ -50,7 +52,9 @@ def test_figures_equal_those_of_scikit_learn(seed: int) -> None:
 def test_recall_and_auc_per_category_equal_those_of_scikit_learn(seed: int) -> None:
     logits, labels = answers(seed)
     probabilities = np.round(softmax(logits), 1)  # so that there are ties
-    found = evaluate(probabilities, probabilities, labels, [str(n // 3) for n in range(90)], "1345")
+    found = evaluate(
+        probabilities, probabilities, labels, [str(n // 3) for n in range(90)], "1345", replicates=200
+    )
     recall = recall_score(labels, probabilities.argmax(axis=1), average=None)
     assert [found.recall_of[code].value for code in "1345"] == pytest.approx(recall)
     for number, code in enumerate("1345"):
@@ -73,7 +77,9 @@ def test_the_interval_of_an_auc_equals_that_of_individual_samples() -> None:
 def test_screening_figures_equal_a_manual_calculation() -> None:
     named = np.array([0, 0, 2, 1, 2, 3, 3, 1, 2, 0])
     labels = np.array([0, 0, 0, 1, 1, 2, 3, 3, 2, 1])
-    found = evaluate(np.eye(4)[named], np.eye(4)[named], labels, [str(n) for n in range(10)], "1345")
+    found = evaluate(
+        np.eye(4)[named], np.eye(4)[named], labels, [str(n) for n in range(10)], "1345", replicates=50
+    )
     values = {name: figure.value for name, figure in found.screening.items()}
     assert values == pytest.approx(
         {"sensitivity": 3 / 4, "specificity": 4 / 6, "ppv": 3 / 5, "recall_rate": 0.5, "auc": 17 / 24}
@@ -94,7 +100,9 @@ def calibration_of(probabilities: np.ndarray, labels: np.ndarray) -> Calibration
 
 def test_the_top_of_the_file_has_the_documented_keys() -> None:
     logits, labels = answers(1)
-    found = evaluate(softmax(logits), softmax(logits), labels, [str(n) for n in range(90)], "1345").as_dict()
+    found = evaluate(
+        softmax(logits), softmax(logits), labels, [str(n) for n in range(90)], "1345", replicates=50
+    ).as_dict()
     for key in ("accuracy", "macro_precision", "macro_recall", "macro_f1", "quadratic_kappa"):
         assert set(found[key]) == {"value", "low", "high"}
     assert found["images"] == found["patients"] == 90
@@ -153,7 +161,7 @@ def test_an_overconfident_head_is_calibrated() -> None:
 def test_the_roc_curve_equals_that_of_scikit_learn() -> None:
     logits, labels = answers(9)
     probabilities = softmax(logits)
-    found = evaluate(probabilities, probabilities, labels, [str(n) for n in range(90)], "1345")
+    found = evaluate(probabilities, probabilities, labels, [str(n) for n in range(90)], "1345", replicates=50)
     score, positive = probabilities[:, 2:].sum(axis=1), labels >= 2
     curve, figures = found.screening_curve, found.screening
     assert figures["auc"].value == pytest.approx(roc_auc_score(positive, score))

@@ -152,7 +152,7 @@ def test_the_demonstration_backbone_is_converted_to_keras(models: Path, tmp_path
 
 
 def test_a_graph_of_another_network_is_refused() -> None:
-    graph = freeze_backbone(keras_backbone("vgg16", None, SIZE), SIZE)
+    graph = freeze_backbone(tiny_model.keras_network(64, SIZE), SIZE)
     with pytest.raises(ModelError, match="Give --backbone-weights imagenet"):
         rebuild.keras_model(graph, SIZE, lambda images: images)
 

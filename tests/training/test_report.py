@@ -27,7 +27,7 @@ def site(tiny_models: Path, tmp_path_factory) -> Site:
 
 
 @pytest.fixture(scope="module")
-def trained(site: Site, phantoms: Path) -> FinishedTraining:
+def trained(small_network: None, site: Site, phantoms: Path) -> FinishedTraining:
     """Run one training with all options."""
     config = TrainConfig(data=str(phantoms), name="whole", epochs=2, test_share=0.3, replicates=300)
     return train.train(config, site, lambda line: None)

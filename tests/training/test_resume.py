@@ -21,11 +21,16 @@ from training.phantoms.generate import write_set
 from training.pipeline.name_lock import hold_name
 from training.pipeline.run_directory import RunDirectory
 
-OPTIONS = ("--classes", "1,3", "--epochs", "4", "--folds", "2", "--no-sanity-checks")
+pytestmark = pytest.mark.usefixtures("small_network")
+
+HOLDOUT = ("--classes", "1,3", "--epochs", "4", "--no-sanity-checks", "--no-report-images")
+OPTIONS = (*HOLDOUT, "--folds", "2")
 
 
 @pytest.fixture(scope="module")
-def half_and_whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, TrainedNetwork]:
+def half_and_whole(
+    small_network: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bytes, TrainedNetwork]:
     """The checkpoint after two epochs of four, and the network that four in one go give."""
     arguments, path = (
         arguments_for("dense", count=60, epochs=4),
@@ -172,9 +177,7 @@ def test_an_interrupt_after_the_last_step_reports_the_complete_model(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunDirectory, "remove", lambda self: _interrupt() if self.exists else None)
-        output = flask(
-            "train", "--data", str(phantoms), "--name", "done", *OPTIONS[:4], OPTIONS[-1], status=1
-        )
+        output = flask("train", "--data", str(phantoms), "--name", "done", *HOLDOUT, status=1)
     assert "The model done is complete" in output
     assert (work / "done").exists() and bundles.load(folder / "done")
     assert "had finished and the model is written" in flask("train", "--resume", "--name", "done")

@@ -26,6 +26,8 @@ from training.data.loader import ImageLoader
 from training.features.feature_store import FeatureStore
 from training.pipeline.name_lock import hold_name
 
+pytestmark = pytest.mark.usefixtures("small_network")
+
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory) -> Path:
@@ -65,7 +67,7 @@ def test_a_first_training_prints_nothing_of_tensorflow(
     phantoms: Path, tiny_models: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny_models, tmp_path / "models")
-    quick = ("--epochs", "1", "--no-sanity-checks", "--no-report-images")
+    quick = ("--classes", "1,5", "--epochs", "1", "--no-sanity-checks", "--no-report-images")
     trained = processes.flask(
         tmp_path / "instance",
         *("train", "--data", str(phantoms), "--name", "mine", *quick),
@@ -307,9 +309,10 @@ def test_an_interrupt_leaves_no_files(train, phantoms, monkeypatch, owner, step)
     ("head", "options", "fact"),
     [
         ("knn", (), "neighbours"),
-        ("cnn-lstm", ("--loss", "ordinal"), "best_epoch"),
+        ("dense", ("--loss", "ordinal"), "best_epoch"),
+        pytest.param("cnn-lstm", ("--loss", "ordinal"), "best_epoch", marks=pytest.mark.slow),
     ],
-    ids=["knn", "cnn-lstm"],
+    ids=["knn", "dense", "cnn-lstm"],
 )
 def test_other_heads_are_trained_and_predict(train, phantoms, folder, head, options, fact) -> None:
     output = train(phantoms, *options, "--promote", head=head)
