@@ -84,8 +84,13 @@ def tiny_models(once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def _model_source(models: Path) -> ModelSource:
-    """Load the demonstration model once for all tests."""
-    return ModelSource(models)
+    """Load the demonstration model once for all tests, and examine each image once."""
+    from tests.support.remembering_engine import remembering
+
+    source = ModelSource(models)
+    predictor = source.get()
+    predictor.engine = remembering(predictor.engine)
+    return source
 
 
 @pytest.fixture
