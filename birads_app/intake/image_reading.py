@@ -78,7 +78,6 @@ class RefusedImage:
     error: InputError
 
 
-@dataclass
 class ImageReader:
     """Way to read the images of an upload, all with one model.
 
@@ -86,12 +85,15 @@ class ImageReader:
     pseudonyms : of the site; None to store files as received
     """
 
-    models: ModelSource
-    draft: Path
-    pseudonyms: Pseudonyms | None
-    tomosynthesis: Tomosynthesis
-    _predictor: Predictor | None = field(default=None, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    def __init__(
+        self, models: ModelSource, draft: Path, pseudonyms: Pseudonyms | None, tomosynthesis: Tomosynthesis
+    ) -> None:
+        self.draft = draft
+        self._models = models
+        self._pseudonyms = pseudonyms
+        self._tomosynthesis = tomosynthesis
+        self._predictor: Predictor | None = None
+        self._lock = threading.Lock()
 
     @property
     def predictor(self) -> Predictor:
@@ -104,7 +106,7 @@ class ImageReader:
         """
         with self._lock:
             if self._predictor is None:
-                self._predictor = self.models.get()
+                self._predictor = self._models.get()
             return self._predictor
 
     def read_all(self, sent: Iterable[SourceFile]) -> Iterator[ReadImage | RefusedImage]:
@@ -128,7 +130,7 @@ class ImageReader:
             raise
 
     def _read(self, file: SourceFile) -> ReadImage:
-        prepared = prepare(file, self.pseudonyms, self.tomosynthesis)
+        prepared = prepare(file, self._pseudonyms, self._tomosynthesis)
         mammogram = prepared.mammogram
         image_id = uuid.uuid4().hex
         files.write_original(self.draft, image_id, mammogram.source, prepared.chunks)

@@ -16,7 +16,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-WORDS = (
+BREAST_IN_OTHER_WORDS = (
     "MAMMA",
     "Mamma links",
     "BRUST",
@@ -42,7 +42,9 @@ WORDS = (
 
 @pytest.mark.parametrize(
     ("part", "modality"),
-    one_of_each_kind(product(WORDS, ["CR", "DX"]), lambda case: case if case[1] == "CR" else "DX"),
+    one_of_each_kind(
+        product(BREAST_IN_OTHER_WORDS, ["CR", "DX"]), lambda case: case if case[1] == "CR" else "DX"
+    ),
 )
 def test_other_words_for_the_breast_are_read(part: str, modality: str) -> None:
     as_stored = part.encode("utf-8").decode("latin-1")  # which pydicom writes as UTF-8
