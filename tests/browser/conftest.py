@@ -37,8 +37,8 @@ def fresh_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run a server that ``signed_in`` sets up."""
-    with serve(tmp_path_factory.mktemp("server")) as started:
+    """Run a server with one worker, which alone loads the model; ``signed_in`` sets it up."""
+    with serve(tmp_path_factory.mktemp("server"), WEB_CONCURRENCY="1") as started:
         yield started
 
 
