@@ -33,6 +33,7 @@ def take_in(page: Page, server: Server, files: list[str]) -> str:
     """Upload an exam and return its address."""
     steps.upload(page, server, *files)
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
+    page.wait_for_load_state()  # a page hears keys once its scripts are there
     return page.url
 
 
