@@ -34,7 +34,7 @@ _NEEDED = (_EXTENDED, _LOSSLESS, 0xC4, 0xDB, 0xDD)  # SOF, DHT, DQT, DRI
 _SKIPPED = (*range(0xE0, 0xF0), 0xFE)  # APPn, COM
 _GREY = ("MONO", "GRAY", "GREY")  # faulty terms of some programs, read as MONOCHROME2
 _OVERSHOOT = 1.25  # of white, in lossy compression; larger values have more bits than are stored
-_RLE_PADDING = 1 << 16  # decoded bytes behind the pixels that are tolerated
+_RLE_PADDING = 1 << 16  # decoded zeros behind the pixels that are tolerated
 _ADVICE = msg("export-as-supported")
 
 
@@ -213,10 +213,10 @@ def _native(file: ParsedDicom, expected: Layout, count: int) -> Iterator[np.ndar
 def _rle(frame: memoryview, expected: Layout) -> np.ndarray:
     kind = np.dtype(f"<u{expected.bits_allocated // 8}")
     size = expected.rows * expected.columns * kind.itemsize
-    target = np.empty(size + _RLE_PADDING, np.uint8)  # its size bounds what is decoded
+    target = np.zeros(size + _RLE_PADDING, np.uint8)  # its size bounds what is decoded
     decoded = imagecodecs.dicomrle_decode(frame, kind, out=memoryview(target))  # type: ignore[arg-type]
-    if len(decoded) < size:
-        raise ValueError(f"{len(decoded)} of {size} bytes")
+    if len(decoded) < size or target[size : len(decoded)].any():
+        raise ValueError(f"{len(decoded)} instead of {size} bytes")
     return target[:size].view(kind).reshape(expected.rows, expected.columns)
 
 
