@@ -4,6 +4,7 @@ Two kinds of environment: packages linked from this one, as far as requirements-
 fast); and those that pip fills from the package index (`make test-docker`; under CI=true that of the web).
 """
 
+import compileall
 import json
 import os
 import shutil
@@ -136,7 +137,9 @@ def container(tmp_path: Path, binaries: Path) -> Container:
         "WEB_CONCURRENCY": "1",
         "PORT": str(free_port()),
     }
-    return Container(build_app(tmp_path / "app"), data, environment)
+    app = build_app(tmp_path / "app")
+    compileall.compile_dir(app, quiet=1)  # once, not at each command
+    return Container(app, data, environment)
 
 
 @pytest.fixture(scope="module", params=["linked", pytest.param("pip", marks=pytest.mark.slow)])

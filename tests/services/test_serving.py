@@ -70,9 +70,9 @@ def test_several_workers_print_one_set_up_token_and_a_restart_a_new_one(
     instance.mkdir()
     shutil.copy(empty_database, instance)
     found = []
-    for _ in range(2):
-        with server(instance, log, workers=2, models=tmp_path) as address:
-            found += TOKEN.findall(wait_for_workers(log, 2))
+    for workers in (2, 1):
+        with server(instance, log, workers, models=tmp_path) as address:
+            found += TOKEN.findall(wait_for_workers(log, workers))
             with urllib.request.urlopen(f"{address}/setup", timeout=60) as page:
                 assert page.status == 200
     assert len(found) == 2
