@@ -1,6 +1,7 @@
 """Headers that the pixels contradict: the image is that of the file whose header is right, and a note says so."""
 
 import time
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -17,8 +18,13 @@ from tests.support.faulty_files import RAW, Pair, built, plain
 CASES = contradictory_headers.all_pairs()
 
 
+@lru_cache(8)  # cases of one kind follow each other
+def as_valid(data: bytes) -> Mammogram:
+    return decode(data)
+
+
 def assert_same(pair: Pair, found: Mammogram) -> None:
-    sound = decode(pair.sound)
+    sound = as_valid(pair.sound)
     expected = {note.code for note in sound.notes} | {pair.note}
     expected -= {None, "no-window"} if pair.note == "window-ignored" else {None}
     assert {note.code for note in found.notes} == expected

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -33,10 +34,13 @@ def mammogram(picture: np.ndarray) -> Mammogram:
     return Mammogram(pixels, "PNG", 8, None, None, None, colour, ())
 
 
+@cache
 def phantom(size: int = 1024, seed: int = 3) -> np.ndarray:
-    """A synthetic mammogram, uint16."""
+    """A synthetic mammogram, read-only uint16."""
     _, image = next(iter(patients(1, seed, size)))
-    return (image.pixels.astype(np.uint32) * 65535 // WHITE).astype(np.uint16)
+    pixels = (image.pixels.astype(np.uint32) * 65535 // WHITE).astype(np.uint16)
+    pixels.flags.writeable = False
+    return pixels
 
 
 def refusal(picture: np.ndarray) -> str:
