@@ -49,7 +49,7 @@ def start(network: str) -> tuple[object, TrainedNetwork, finetune.FineTuningData
     maps = np.asarray(backbone(standardise(pictures.reshape(-1, SIZE, SIZE)), training=False))
     kind = head("dense")
     arguments = replace(
-        arguments_for("dense", count=30, epochs=1, batch_size=16),
+        arguments_for("dense", count=30, epochs=1, batch_size=16, learning_rate=3e-3),
         map_shape=maps.shape[1:],
         features=kind.features(maps),
         labels=labels,
