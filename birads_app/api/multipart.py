@@ -10,7 +10,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import base_name
 
 PART = "file"
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20
 
 
 def files_of(request: Request) -> Iterator[SourceFile]:
