@@ -137,6 +137,10 @@ class _Header(io.BytesIO):
 
     _left = _READS_MAX
 
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.size = len(data)  # the buffer's own size costs a copy
+
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
@@ -280,7 +284,7 @@ def _elements(
         listed = list(data_element_generator(stream, implicit, little, stop_when, defer_size=_VALUE_MAX))
     except (EOFError, OSError, struct.error) as error:
         raise UnreadableImage(msg("header-cut-off")) from error
-    size = stream.getbuffer().nbytes
+    size = stream.size
     for element in listed:
         if isinstance(element, RawDataElement) and element.length > size - element.value_tell:
             raise UnreadableImage(
