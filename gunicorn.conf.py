@@ -63,16 +63,17 @@ logger_class = EscapingLogger
 
 
 def post_fork(server, worker):
-    """Return the memory of large images to the system at once, instead of keeping it per thread.
+    """Let threads share the memory of images, and keep up to 64 MB of it for the next one.
 
-    Lowers a worker's peak memory by a fifth; without glibc nothing changes.
+    Memory fresh from the system has to be cleared, which takes longer than decoding; shared by all threads, it adds
+    little to the peak. Larger images are returned to the system at once. Without glibc nothing changes.
     """
     arena_max, mmap_threshold, trim_threshold = -8, -3, -1
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
         mallopt(arena_max, 2)
-        mallopt(mmap_threshold, 2**20)
-        mallopt(trim_threshold, 2**20)
+        mallopt(mmap_threshold, 2**26)
+        mallopt(trim_threshold, 2**26)
 
 
 def when_ready(server):
