@@ -177,8 +177,14 @@ def _free_port() -> int:
 
 
 def _only_child(master: int) -> int:
-    (child,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return int(child)
+    """Return the only child; waits while one that ended has not made room for its successor."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while True:
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        if len(children) == 1:
+            return int(children[0])
+        assert time.monotonic() < deadline, f"{len(children)} workers"
+        time.sleep(0.05)
 
 
 def peak_mb(process: int | str) -> float:
