@@ -38,7 +38,7 @@ _LOCK = "derived.lock"
 
 @dataclass(frozen=True)
 class Material:
-    """What an image's derived files are made from while it is in memory.
+    """Source of an image's derived files, in memory.
 
     preview : uint8 array of shape (height, width), at most :data:`files.DISPLAY_MAX` pixels per side
     feature_map : of the prediction
@@ -108,12 +108,18 @@ def path(image: Image, kind: str) -> Path:
 
 
 def finish_interrupted() -> None:
-    """Compress the originals that ended processes left uncompressed; only call this while no process stores exams."""
+    """Compress the originals that ended processes left uncompressed; only call this while no process stores exams.
+
+    An original that cannot be compressed is logged and stays as it is.
+    """
     for marker in files.root().glob(f"{_MARKER}*"):
         exam = files.root() / marker.name.removeprefix(_MARKER)
-        for image_id in json.loads(marker.read_text() or "[]"):
-            if (exam / image_id).is_dir():
-                _compress(exam / image_id)
+        try:
+            for image_id in json.loads(marker.read_text() or "[]"):
+                if (exam / image_id).is_dir():
+                    _compress(exam / image_id)
+        except Exception as error:  # serving must start in any case
+            log.error("Exam %s is stored uncompressed:\n%s", exam.name, where(error))
         marker.unlink()
 
 

@@ -12,12 +12,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.files import atomic
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
 from birads_app.model import bundles, ood
 from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import BundleError
+from tests.support.interrupted_writes import interrupt_after
 from training import heads
 from training.data.dataset import Dataset, Example
 from training.data.split import Split
@@ -160,24 +160,15 @@ def test_ood_test_images_pass_the_quality_check() -> None:
 def test_an_interrupted_addition_leaves_a_valid_bundle(bundle: Path, detector, monkeypatch) -> None:
     bundles.add_ood_detector(bundle, detector, "## first\n", {})
     assert bundles.load(bundle).card.endswith("\n## first\n")
-    write, left = atomic.write, 0
-
-    def stop(path: Path, data: bytes, *, sync: bool) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        write(path, data, sync=sync)
-
-    monkeypatch.setattr(atomic, "write", stop)
+    allow = interrupt_after(monkeypatch)
     for writes in range(4):
-        left = 4
+        allow(4)
         bundles.add_ood_detector(bundle, detector, "## again\n", {})
-        left = writes
+        allow(writes)
         with pytest.raises(KeyboardInterrupt):
             bundles.add_ood_detector(bundle, detector, f"## {writes}\n", {})
         bundles.load(bundle)
-    left = 4
+    allow(4)
     bundles.add_ood_detector(bundle, detector, "## last\n", {"known": 60})
     assert bundles.load(bundle).card.endswith("\n## last\n")
     assert bundles.load(bundle).manifest["ood"] == {"known": 60}

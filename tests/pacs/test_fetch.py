@@ -1,8 +1,6 @@
 """A fetch of several studies goes on after a failure and never makes an exam of half a study."""
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +13,7 @@ from birads_app.records import audit_log, fetch_problems, worklist
 from birads_app.records.schema import Role
 from tests.pacs.test_spool import mammogram
 from tests.support.factories import MAMMOGRAPHY, make_user, sign_in
+from tests.support.http_server import http_server
 
 STUDIES = [f"1.2.826.0.1.{number}" for number in range(1, 6)]
 DAYS = ["dicom", "fetch", "--from", "2026-01-01", "--to", "2026-01-31"]
@@ -77,26 +76,12 @@ def archive(serving_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arc
         }
     )
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, kind, body = made.answer(self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = {"pacs_dicomweb_url": f"http://127.0.0.1:{server.server_port}"}
+    with http_server(lambda path, _: made.answer(path)) as url:
+        address = {"pacs_dicomweb_url": url}
         settings = serving_app.extensions["birads_settings"].model_copy(update=address)
         monkeypatch.setitem(serving_app.extensions, "birads_settings", settings)
         monkeypatch.setattr(worker, "deliver", lambda: None)
         yield made
-        server.shutdown()
 
 
 def images(app: Flask) -> list[int]:

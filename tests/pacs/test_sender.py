@@ -1,11 +1,9 @@
 """Sending to a PACS: Orthanc and DCMTK's storescp as destinations."""
 
 import contextlib
-import http.server
 import json
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +22,7 @@ from tests.dicom_objects.test_breast_imaging_report import SIGNED
 from tests.support import orthanc
 from tests.support.analyzed_study import STUDY, display, heat, reading
 from tests.support.dicom_tools import complaints, tool
+from tests.support.http_server import http_server
 
 NUMBERS_BY_MODALITY = {"SR": ["9001", "9003"], "OT": ["9002"]}
 
@@ -238,22 +237,12 @@ def answering(
     """Run a server that gives every request the same response; yield its address and the bodies it receives."""
     received: list[bytes] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(_: str, data: bytes) -> tuple[int, str, bytes]:
+        received.append(data)
+        return status, kind, body
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}", received
-        running.shutdown()
+    with http_server(answer) as url:
+        yield url, received
 
 
 def failed(reason: int) -> bytes:

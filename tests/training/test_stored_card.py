@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.files import atomic
 from birads_app.model import bundles
 from birads_app.terms.errors import BundleError
+from tests.support.interrupted_writes import interrupt_after
 from training.presets import stored_card
 
 
@@ -66,22 +66,13 @@ def test_models_without_the_figures_keep_their_card(runner: FlaskCliRunner, fold
 
 
 def test_an_interrupted_replacement_leaves_a_valid_bundle(shipped: Path, monkeypatch) -> None:
-    write, left = atomic.write, 0
-
-    def stop(path: Path, data: bytes, *, sync: bool) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        write(path, data, sync=sync)
-
-    monkeypatch.setattr(atomic, "write", stop)
+    allow = interrupt_after(monkeypatch)
     for writes in range(4):
-        left = writes
+        allow(writes)
         with pytest.raises(KeyboardInterrupt):
             bundles.replace_card(shipped, f"card {writes}\n", f"section {writes}\n")
         assert bundles.load(shipped).card
-    left = 4
+    allow(4)
     bundles.replace_card(shipped, "card\n", "section\n")
     assert bundles.load(shipped).card == "card\n\nsection\n"
     assert "former" not in (shipped / bundles.MANIFEST).read_text()

@@ -1,0 +1,39 @@
+"""A local HTTP server whose responses a test decides."""
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Status, media type and body for the path and the body of a request.
+Answer = Callable[[str, bytes], tuple[int, str, bytes]]
+
+
+@contextmanager
+def http_server(answer: Answer) -> Iterator[str]:
+    """Run a server for GET and POST; yield its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._respond(b"")
+
+        def do_POST(self) -> None:
+            self._respond(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _respond(self, received: bytes) -> None:
+            status, kind, body = answer(self.path, received)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output free of requests."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
