@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging import quality
-from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.limits import PIXEL_BUDGET
 from birads_app.imaging.source_file import SourceFile
@@ -26,7 +25,7 @@ from birads_app.model.predictor import ImagePrediction, ModelSource, Predictor
 from birads_app.records import files
 from birads_app.records.derived_files import Material, preview_of
 from birads_app.records.identities import Identity, Instance
-from birads_app.terms.errors import InputError, ModelError
+from birads_app.terms.errors import InputError
 from birads_app.terms.views import ViewRole
 
 _THREADS_MAX = 4
@@ -121,20 +120,13 @@ class ImageReader:
         except InputError as error:
             return RefusedImage(file.name, error.with_traceback(None))
 
-    def _predictor_for(self, mammogram: Mammogram) -> Predictor:
-        """Return the model; raises NotAMammogram before any error of the model, NoModel or BundleError."""
-        try:
-            return self.predictor
-        except ModelError:
-            quality.check(mammogram)
-            raise
-
     def _read(self, file: SourceFile) -> ReadImage:
         prepared = prepare(file, self._pseudonyms, self._tomosynthesis)
         mammogram = prepared.mammogram
         image_id = uuid.uuid4().hex
         files.write_original(self.draft, image_id, mammogram.source, prepared.chunks)
-        prediction, feature_map = self._predictor_for(mammogram).examine(mammogram)
+        warnings = quality.check(mammogram)  # an unsuitable image is refused as such also without a model
+        prediction, feature_map = self.predictor.examine(mammogram, warnings)
         height, width = mammogram.pixels.shape
         return ReadImage(
             id=image_id,

@@ -55,11 +55,17 @@ class Predictor:
 
     def predict(self, mammogram: Mammogram) -> ImagePrediction:
         """Predict one image; raises NotAMammogram for unsuitable images."""
-        return self.examine(mammogram)[0]
+        return self.examine(mammogram, quality.check(mammogram))[0]
 
-    def examine(self, mammogram: Mammogram) -> tuple[ImagePrediction, FeatureMap]:
-        """Predict one image; also return what :meth:`heat_maps` needs. Raises NotAMammogram for unsuitable images."""
-        warnings = mammogram.notes + quality.check(mammogram)
+    def examine(
+        self, mammogram: Mammogram, warnings: tuple[Message, ...] = ()
+    ) -> tuple[ImagePrediction, FeatureMap]:
+        """Predict a suitable image; also return what :meth:`heat_maps` needs.
+
+        Parameters
+        ----------
+        warnings : from :func:`birads_app.imaging.quality.check`, which needs no model
+        """
         seen = preprocess.prepare(mammogram, self.bundle.size)
         features = self.engine.maps(seen.tensor[None])[0]
         probabilities = softmax(self.engine.logits(features[None])[0] / self.bundle.temperature)
@@ -70,7 +76,7 @@ class Predictor:
             prediction_set=self._prediction_set(probabilities),
             model=self.bundle.name,
             demonstration=self.bundle.demonstration,
-            warnings=warnings + self._ood_warning(features),
+            warnings=mammogram.notes + warnings + self._ood_warning(features),
         )
         height, width = mammogram.pixels.shape
         return prediction, FeatureMap(features, seen.breast_mask, seen.box, seen.flipped, (height, width))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from birads_app.imaging import quality
 from birads_app.imaging.decode import decode
 from birads_app.imaging.segmentation import Box
 from birads_app.model import bundles
@@ -114,7 +115,8 @@ def _examine(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[_Answer]
     from tqdm import tqdm
 
     def examine(row: _Truth) -> _Answer:
-        prediction, feature_map = predictor.examine(decode(row.path.read_bytes(), row.path.name))
+        mammogram = decode(row.path.read_bytes(), row.path.name)
+        prediction, feature_map = predictor.examine(mammogram, quality.check(mammogram))
         heat = predictor.heat_maps(feature_map)[prediction.category]
         return _Answer(prediction.category, peak_cell(heat, feature_map))
 
