@@ -93,8 +93,7 @@ first-view: $(DEV) chromium ## Measure the time to the first images of a large e
 
 .PHONY: constraints
 constraints: ## Update constraints.txt from the installed versions
-	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze | tr 'A-Z_' 'a-z-' | LC_ALL=C sort; } > constraints.new
-	@mv constraints.new constraints.txt
+	$(BIN)/python -m tests.support.constraints
 
 .PHONY: clean
 clean: ## Remove caches and the virtual environment, but not the instance folder

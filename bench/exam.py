@@ -1,4 +1,4 @@
-"""Test image: a real film mammogram enlarged to the size of a full-field detector."""
+"""Test images: real film mammograms enlarged to the size of a full-field detector."""
 
 from importlib.resources import files
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Time of an exam of four films through the API, beside a straightforward implementation that receives nothing."""
+"""Time to analyse an exam of four films through the API, compared with a baseline that only decodes and predicts."""
 
 import argparse
 import secrets
@@ -14,7 +14,7 @@ REQUIRED_MB = 400.0
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Send the exam with the active model; what the product does after its answer is awaited between the rounds."""
+    """Send the exam to the active model; between the rounds, wait until the work after the answer is done."""
     bundle = bundles.load(options.models / registry.current_name(options.models))
     files = exam.film_exam()
     features = plain.backbone(bundle.size)

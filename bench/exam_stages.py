@@ -1,4 +1,4 @@
-"""Parts of the time of an exam of four films, one image after another, and the whole as it is read in practice."""
+"""Time of each stage of the analysis of an exam, one image after another, and of the analysis from memory."""
 
 import contextlib
 import secrets

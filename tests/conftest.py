@@ -125,7 +125,7 @@ def _migrate(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def _compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
-    """Templates, each compiled once: every test has an application of its own."""
+    """Compile each template once for all tests; every test has its own application."""
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
@@ -161,7 +161,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def runner(app: Flask) -> FlaskCliRunner:
-    """Runs commands."""
+    """Return a runner of the application's commands."""
     return app.test_cli_runner()
 
 

@@ -164,7 +164,7 @@ def _password_from_stdin() -> str:
 @click.argument("name")
 @click.option("--for", "purpose", default="", help="Purpose of the token, shown in the list of tokens.")
 def create_token(name: str, purpose: str) -> None:
-    """Create an API token for the account NAME and print it; it cannot be shown again."""
+    """Create an API token for the account NAME. It is printed once and cannot be shown again."""
     with one_line_errors():
         click.echo(tokens.create(users.by_name(name), purpose))
 
@@ -174,7 +174,7 @@ def create_token(name: str, purpose: str) -> None:
 @click.option("--as", "name", required=True, metavar="NAME", help="An administrator's account.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def look_up_patient(subject: str, name: str, password_stdin: bool) -> None:
-    """Print the patient of a pseudonym or an exam, in all versions if the exam's files contradict each other.
+    """Print the patient of a pseudonym or an exam. If the exam's files contradict each other, print all versions.
 
     Asks for the administrator's password and is recorded in the audit log.
     """

@@ -66,7 +66,7 @@ def receive() -> None:
 @click.option("--to", "last", type=_DATE, help="Last study date.")
 @click.option("--modality", default="MG", show_default=True, help="Modality of the studies, with --from.")
 def fetch(study: str | None, first: datetime | None, last: datetime | None, modality: str) -> None:
-    """Fetch studies from the DICOMweb server as exams; images already stored are skipped."""
+    """Fetch studies from the DICOMweb server as exams. Images already stored are skipped."""
     from birads_app.pacs import dicomweb_client, worker
     from birads_app.pacs.fetch import fetch_studies
     from birads_app.pacs.results import dicom_web_of
@@ -106,7 +106,7 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
 
 @dicom_group.command("status")
 def status() -> None:
-    """Show waiting studies and results, and why results were not sent."""
+    """Show waiting studies and results, and reasons for failures."""
     from birads_app.pacs import worker
 
     with one_line_errors():
@@ -128,7 +128,7 @@ def status() -> None:
 
 @dicom_group.command("retry")
 def retry() -> None:
-    """Schedule failed results to be sent again at once by `flask dicom receive`."""
+    """Send failed results again. `flask dicom receive` does so at once."""
     with one_line_errors():
         click.echo(f"To be sent again: {outbox.retry_all()}")
 

@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
 @practice_group.command("status")
 @click.option("--model", metavar="NAME", help="Only exams read with this model.")
 def status(model: str | None) -> None:
-    """Print the practice audit of all signed exams; the exit status is 1 if the model's calibration has drifted."""
+    """Print the practice audit of all signed exams. The exit status is 1 if the model's calibration has drifted."""
     with one_line_errors():
         signed = signed_assessments.load()
     result = audit(signed, signed.chosen(Filters(model=model)))
@@ -75,7 +75,7 @@ def _figure(figure: Estimate) -> str:
 @click.argument("table", metavar="FILE", type=click.File("rb"))
 @click.option("--check", is_flag=True, help="Only check the file; enter nothing.")
 def import_outcomes(table: BinaryIO, check: bool) -> None:
-    """Import outcomes from a CSV file: all of its lines, or none if one is invalid."""
+    """Import outcomes from a CSV file. If one line is invalid, none is imported."""
     with one_line_errors():
         plan = outcome_table.plan(table.read())
         for problem in plan.problems:
@@ -107,7 +107,10 @@ def import_outcomes(table: BinaryIO, check: bool) -> None:
 def export(
     folder: Path, first: datetime | None, last: datetime | None, reader: str | None, signed_only: bool
 ) -> None:
-    """Export assessed exams to FOLDER, labelled with the readers' categories, for `flask train --data FOLDER`."""
+    """Export assessed exams to FOLDER as training data. `flask train --data FOLDER` reads it.
+
+    The labels are the readers' categories.
+    """
     with one_line_errors():
         assessments = assessment_queries.newest(
             first.date() if first else None,

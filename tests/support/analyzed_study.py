@@ -30,7 +30,7 @@ VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 
 def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC") -> SourceImage:
-    """An image with its answer."""
+    """An image with its prediction."""
     return SourceImage(
         sop_class=MAMMOGRAPHY,
         sop_instance=f"{STUDY.uid}.1.{number}",

@@ -13,7 +13,7 @@ def _tell(line: str) -> None:
 
 
 def close() -> None:
-    """Refuse connections and look-ups beyond loopback; print OUTBOUND or LOOKUP for each."""
+    """Refuse connections and name resolution beyond loopback; print OUTBOUND or LOOKUP for each."""
     connect, lookup = socket.socket.connect, socket.getaddrinfo
 
     def guarded_connect(self: socket.socket, address: Any) -> None:

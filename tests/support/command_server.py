@@ -37,7 +37,7 @@ class CommandServer:
         return self._answer()
 
     def ended(self, seconds: float) -> bool:
-        """Wait for the process to end, at most the given time; True if it has."""
+        """Wait for the process at most the given time; return True if it has ended."""
         return bool(select.select([self._server.stdout], [], [], seconds)[0])
 
     def status(self) -> int:

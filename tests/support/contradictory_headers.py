@@ -1,4 +1,4 @@
-"""Files whose header contradicts the pixels, each beside one that states what the pixels say."""
+"""Files whose header contradicts the pixels, each paired with a file whose header is correct."""
 
 import io
 from collections.abc import Iterator

@@ -32,7 +32,7 @@ def dataset(raw: np.ndarray | None, **elements: object) -> Dataset:
     Parameters
     ----------
     raw : array of shape (rows, columns), uint8, uint16 or int16, as it is to be stored; None for no pixels
-    elements : further elements by keyword; None takes one away
+    elements : further elements by keyword; None removes one
     """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MAMMOGRAPHY
@@ -75,7 +75,7 @@ def mammogram(raw: np.ndarray, **elements: object) -> bytes:
 
 
 def encapsulated(frame: bytes, built: Dataset, syntax: str, fragments: int = 1) -> bytes:
-    """A file with the given codestream as its one frame."""
+    """A file with the given codestream as its only frame."""
     built.PixelData = encapsulate([frame], fragments_per_frame=fragments)
     built["PixelData"].VR = "OB"
     built["PixelData"].is_undefined_length = True
@@ -83,7 +83,7 @@ def encapsulated(frame: bytes, built: Dataset, syntax: str, fragments: int = 1) 
 
 
 def compressed(raw: np.ndarray, syntax: str, folder: Path, **elements: object) -> bytes:
-    """Write a file in a compressed transfer syntax, if possible by another program than the one that reads it."""
+    """Write a file in a compressed transfer syntax, if possible with another library than the one that reads it."""
     built = dataset(raw, **elements)
     if syntax in (uid.JPEGLossless, uid.JPEGLosslessSV1):
         return _by_gdcm(built, syntax, folder)

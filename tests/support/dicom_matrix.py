@@ -1,4 +1,4 @@
-"""Every transfer syntax with every depth: accuracy of raw pixels written by another program.
+"""Accuracy of decoded pixels for every transfer syntax and bit depth, in files that another program wrote.
 
 The same cells are a test (``test_transfer_syntaxes``) and the table of ``docs/dicom.md`` (make dicom-table).
 """
@@ -55,8 +55,8 @@ ROWS = (
 def difference(row: Row, bits: int, signed: bool, folder: Path) -> float:
     """Write a picture, read it, and give the largest difference as a share of the raw pixels' range.
 
-    Without window and rescale, the smallest word is shown as 0 and the largest as 65,535; that is all that
-    is taken from the reading side.
+    Without window and rescale, the smallest word is shown as 0 and the largest as 65,535; nothing else is
+    assumed about the reader.
     """
     raw = dicom_files.picture(bits, 96, 128).astype(np.int64) - (1 << (bits - 1) if signed else 0)
     kind = ("i" if signed else "u") + ("1" if bits == 8 else "2")

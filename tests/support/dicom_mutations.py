@@ -1,7 +1,7 @@
 """Damaged files of every kind, each read in a separate process.
 
-:func:`try_many` draws damages with hypothesis, has each damaged file read as an upload is, and asserts that it
-ends as a mammogram or as a named refusal, in time and in memory.
+:func:`try_many` draws damages with Hypothesis, has each damaged file read as an upload is, and asserts that it yields
+a mammogram or an error that names the fault, within the limits of time and memory.
 """
 
 import io
@@ -88,7 +88,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of reading a file: its name, the processor's seconds it took, and the peak memory in MB so far."""
+    """Result of reading a file: its name, the CPU seconds it took, and the peak memory in MB so far."""
 
     name: str
     seconds: float
@@ -121,7 +121,7 @@ def built() -> dict[str, Source]:
 
 @cache
 def real() -> dict[str, Source]:
-    """The real files of ``../shared/data``, where they are."""
+    """The real files of ``../shared/data``, if present."""
     return {path.name: taken_apart(path.read_bytes()) for path in sorted(REAL.glob("*.dcm"))}
 
 
@@ -348,7 +348,7 @@ def _serve(connection: Connection) -> None:
 def try_many(number: int) -> Counter[tuple[str, str]]:
     """Read ``number`` damaged files; return counts by (damage, outcome).
 
-    Raises AssertionError, with the least damage that shows it, where one ends otherwise than it should.
+    Raises AssertionError with the smallest damage that shows a fault.
     """
     counts: Counter[tuple[str, str]] = Counter()
     reader = Reader()

@@ -1,6 +1,6 @@
 """Tables of ``docs/dicom.md``, updated by ``make dicom-table``.
 
-``python -m tests.support.dicom_table [NUMBER]`` tries NUMBER damaged files (2,000 unless said otherwise).
+``python -m tests.support.dicom_table [NUMBER]`` tries NUMBER damaged files (default: 2,000).
 """
 
 import re

@@ -34,7 +34,7 @@ def written(made: Dataset, folder: Path) -> Path:
 
 
 def complaints(path: Path) -> list[str]:
-    """The errors that dciodvfy finds; its warnings do not count."""
+    """The errors that dciodvfy finds; warnings are ignored."""
     judged = subprocess.run([tool("dciodvfy"), path], capture_output=True, text=True, check=False)
     lines = (judged.stdout + judged.stderr).splitlines()
     assert lines, "dciodvfy said nothing, not even the object's kind"

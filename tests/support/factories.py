@@ -142,7 +142,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def colour_photograph(seed: int = 0) -> bytes:
-    """A JPEG of coloured shapes on a coloured ground."""
+    """A JPEG of coloured shapes on a coloured background."""
     random = np.random.default_rng(seed)
     picture = np.full((480, 640, 3), (200, 120, 40), np.uint8)
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""Files with a fault of the exporting program, each beside the sound file that shows the same image."""
+"""Files with an error of the exporting program, each paired with a correct file of the same image."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ HEADER = {**_DEPTH, **_WINDOW, **_VIEW, "StudyInstanceUID": "1.2.3", "StudyDate"
 
 @dataclass(frozen=True)
 class Pair:
-    """A faulty file, the sound one, and the code of the note that the first one gets in addition, if any."""
+    """A faulty file, the correct one, and the code of the additional note on the faulty one, if any."""
 
     faulty: bytes
     sound: bytes
@@ -88,7 +88,7 @@ def all_pairs() -> dict[str, Pair]:
 
 
 def codestreams() -> Iterator[tuple[str, Pair]]:
-    """Bytes around codestreams, and codestreams under another transfer syntax."""
+    """Extra bytes around codestreams, and codestreams declared as another transfer syntax."""
     kinds = {
         "JPEG 2000": uid.JPEG2000Lossless,
         "HTJ2K": uid.HTJ2KLossless,
@@ -129,14 +129,14 @@ def _of_stated_length(data: bytes) -> bytes:
 
 
 def _boxed(frame: bytes) -> bytes:
-    """Put a JPEG 2000 codestream into the boxes of a file."""
+    """Wrap a JPEG 2000 codestream in the boxes of a JP2 file."""
     boxes = ((b"jP  ", b"\r\n\x87\n"), (b"ftyp", b"jp2 \0\0\0\0jp2 "), (b"xml ", b"<name>Doe</name>"))
     boxes += ((b"jp2c", frame),)
     return b"".join(struct.pack(">I", len(content) + 8) + kind + content for kind, content in boxes)
 
 
 def encodings() -> Iterator[tuple[str, Pair]]:
-    """Data sets whose encoding is not the declared one, and other liberties of headers."""
+    """Data sets whose encoding is not the declared one, and other irregular headers."""
     natives = {
         "explicit": uid.ExplicitVRLittleEndian,
         "implicit": uid.ImplicitVRLittleEndian,

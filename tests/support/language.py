@@ -1,4 +1,4 @@
-"""Checks of names and docstrings: ``python -m tests.support.language`` prints the figures and what is left.
+"""Checks of names and docstrings: ``python -m tests.support.language`` prints the figures and the remaining findings.
 
 Only Python's own names are judged (functions, classes, parameters, fields, modules), with CSS classes, command-line
 options and settings. Local variables and running text are free.
@@ -79,7 +79,7 @@ class Finding:
     what: str
 
     @property
-    def room(self) -> str:
+    def folder(self) -> str:
         """The two leading folders of the path."""
         folders = self.place.split(":")[0].split("/")[:-1]
         return "/".join(folders[:2]) or "."
@@ -158,13 +158,13 @@ def root_modules(package: str) -> list[str]:
 
 
 def forbidden_names() -> list[Finding]:
-    """Find identifiers, module names, CSS classes, options and settings under names of the past."""
+    """Find identifiers, module names, CSS classes, options and settings with former names."""
     found = [*_identifiers(), *_modules(), *_css_classes(), *_script_names(), *_options(), *_settings()]
     return [one for one in found if one.what not in COMPATIBILITY.get(one.place.split(":")[0], ())]
 
 
 def is_forbidden(name: str) -> bool:
-    """True for a name of the left column, in whatever case it is written."""
+    """True for a former name, in any spelling."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").strip("_")
     return snake in FORBIDDEN_NAMES or not FORBIDDEN_WORDS.isdisjoint(snake.split("_"))
 
@@ -274,7 +274,7 @@ def _settings() -> Iterator[Finding]:
 
 
 def report() -> Iterator[str]:
-    """Give the figures line by line, then what is left by room."""
+    """Give the figures line by line, then the remaining findings by folder."""
     texts, openings, names = list(docstrings()), misleading_docstrings(), forbidden_names()
     share = len(openings) / len(texts)
     yield f"Docstrings: {len(texts)}, {len(openings)} begin with a question word: {share:.2%} (at most 1 %)"
@@ -289,10 +289,10 @@ def report() -> Iterator[str]:
         yield f"Modules at the root of {package}: {len(found)} (at most {MAX_ROOT_MODULES})"
     for title, found in (("Docstrings", openings), ("Names", names)):
         yield ""
-        yield f"{title}, by room:"
-        for room, count in sorted(Counter(one.room for one in found).items()):
-            yield f"  {room}: {count}"
-            yield from (f"    {one.place} {one.what}" for one in found if one.room == room)
+        yield f"{title}, by folder:"
+        for folder, count in sorted(Counter(one.folder for one in found).items()):
+            yield f"  {folder}: {count}"
+            yield from (f"    {one.place} {one.what}" for one in found if one.folder == folder)
 
 
 if __name__ == "__main__":

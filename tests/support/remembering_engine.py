@@ -1,4 +1,4 @@
-"""An engine that computes each input once: many tests upload the same drawn images."""
+"""Cache of an engine's results, because many tests upload the same drawn images."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _KEPT = 100  # results of each graph; feature maps of an image have 400 kB
 
 
 def remembering(engine: Engine) -> Engine:
-    """Return an engine with the same results, from memory where an input comes again."""
+    """Wrap an engine so that it computes each input only once."""
     return Engine(_remembered(engine.maps), _remembered(engine.logits))
 
 

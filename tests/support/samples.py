@@ -10,7 +10,7 @@ Case = TypeVar("Case")
 
 
 def one_of_each_kind(cases: Iterable[Case], kind: Callable[[Case], Hashable]) -> list[Case | ParameterSet]:
-    """Return all cases for a parametrisation; those whose kind has come before are marked slow."""
+    """Return all cases for a parametrisation; all but the first of each kind are marked slow."""
     seen: set[Hashable] = set()
     marked: list[Case | ParameterSet] = []
     for case in cases:

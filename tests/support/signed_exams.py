@@ -29,7 +29,7 @@ def store_signed_exam(
     model: str = MODEL,
     change: Callable[[Exam, Assessment], None] | None = None,
 ) -> str:
-    """Store an exam that was read, or another assessment of the exam with this id; give the id."""
+    """Store a signed exam, or a further assessment of the exam with this ID; return the ID."""
     moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
     with app.app_context():
         who = users.by_name(reader).id

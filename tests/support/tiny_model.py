@@ -22,7 +22,7 @@ SIZE = 224
 def keras_network(channels: int = 2048, size: int | None = SIZE) -> Any:
     """Build a backbone of four convolutions, from (n, size, size, 3) to (n, size/32, size/32, channels).
 
-    Layers have the names of ResNet50's, for its stages to be told apart.
+    Layers are named like those of ResNet50, so that its stages can be identified.
     """
     import keras
 
@@ -62,7 +62,7 @@ def _graphs(channels: int) -> tuple[bytes, bytes]:
 
 
 def write(models: Path, name: str = DEMO_MODEL, channels: int = 2048) -> Path:
-    """Write the bundle into a folder of models and let it serve."""
+    """Write the bundle into a folder of models and promote it."""
     backbone, head = _graphs(channels)
     path = bundles.write(
         models,

@@ -1,4 +1,4 @@
-"""Headers of views as modalities write them, with the answer that each should give."""
+"""Headers of views as modalities write them, each with the expected view."""
 
 from collections.abc import Sequence
 

@@ -181,7 +181,10 @@ def dataset() -> None:
 def check_dataset(
     data: Path, classes: str | None, patient_pattern: str | None, smote_neighbours: int, out: Path | None
 ) -> None:
-    """Report categories, patients, duplicates and unreadable files; exit status 1 if the set cannot be used."""
+    """Report categories, patients, duplicates and unreadable files.
+
+    The exit status is 1 if the data set cannot be used.
+    """
     from training.data.dataset import listing
     from training.data.dataset_report import build_report
     from training.data.loader import ImageLoader
@@ -219,8 +222,12 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
 
 @_commands.command("phantoms")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--patients", required=True, type=click.IntRange(min=1))
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--patients", required=True, type=click.IntRange(min=1), help="Number of patients, four images each."
+)
+@click.option(
+    "--seed", default=0, show_default=True, help="Random seed; the same seed gives the same images."
+)
 @click.option(
     "--format", "file_format", type=click.Choice(["png", "dicom"]), default="png", show_default=True
 )
@@ -230,7 +237,10 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
 def phantoms(
     directory: Path, patients: int, seed: int, file_format: Literal["png", "dicom"], size: int
 ) -> None:
-    """Write a labelled set of synthetic mammograms: one folder per category, and truth.csv."""
+    """Write a labelled set of synthetic mammograms.
+
+    DIRECTORY gets one folder per category and truth.csv, which names the patients.
+    """
     from training.phantoms.generate import write_set
     from training.progress import steps
 
@@ -239,12 +249,24 @@ def phantoms(
 
 
 @_commands.command("end-to-end-check")
-@click.option("--train-patients", default=200, show_default=True, type=click.IntRange(min=10))
-@click.option("--test-patients", default=100, show_default=True, type=click.IntRange(min=5))
-@click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--train-patients",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=10),
+    help="Patients to train on.",
+)
+@click.option(
+    "--test-patients",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=5),
+    help="Other patients to test on.",
+)
+@click.option("--seed", default=1, show_default=True, help="Random seed.")
 @click.option("--head", default="dense", show_default=True, help="Classification head, as for flask train.")
 def end_to_end_check(train_patients: int, test_patients: int, seed: int, head: str) -> None:
-    """Train and predict on synthetic mammograms, where the right answers are known."""
+    """Train on synthetic mammograms and test predictions against their known categories."""
     from training.phantoms.check import check as run
 
     with training_errors():

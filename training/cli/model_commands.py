@@ -83,7 +83,7 @@ def verify(name: str) -> None:
 @models.command("compare")
 @options.comparison
 def compare(data: Path, bundles: tuple[Path, ...]) -> None:
-    """Compare demonstration models on the held-out patients of their preset."""
+    """Compare demonstration models on their held-out patients."""
     from training.presets.demonstration import DemonstrationConfig
     from training.presets.demonstration import compare as run
 
@@ -94,7 +94,10 @@ def compare(data: Path, bundles: tuple[Path, ...]) -> None:
 @models.command("fit-ood")
 @options.fit_ood
 def fit_ood(name: str, data: Path) -> None:
-    """Fit the OOD detector of a demonstration model, evaluate it, and add both to the bundle."""
+    """Fit and evaluate a demonstration model's OOD detector.
+
+    OOD: out-of-distribution. Detector and figures are added to the bundle.
+    """
     from birads_app.model.registry import find
     from training.presets.demonstration_ood import fit
 
@@ -116,7 +119,7 @@ models.add_command(hidden_alias("models familiarity", "models fit-ood", fit_ood)
 )
 @options.REASON
 def promote_model(name: str, override_protocol: bool, reason: str) -> None:
-    """Put a model into service after verifying it; running workers switch over."""
+    """Verify a model and put it into service, without a restart."""
     with training_errors():
         promoted(name, reason, override_protocol)
 

@@ -55,7 +55,9 @@ _NEW_MODEL = (
         metavar="PATIENTS",
         help="Instead of --data: train on synthetic mammograms of this many patients, as a first try.",
     ),
-    click.option("--name", required=True, help="Name of the new model: letters, digits, - and _."),
+    click.option(
+        "--name", required=True, help="Name of the new model: letters, digits, dots, hyphens and underscores."
+    ),
     click.option(
         "--resume",
         is_flag=True,
@@ -81,7 +83,7 @@ _NEW_MODEL = (
     click.option(
         "--progress",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Keep the progress in this JSON file up to date.",
+        help="Write the progress to this JSON file.",
     ),
 )
 _MODEL = (
@@ -99,15 +101,15 @@ _MODEL = (
         default="cross-entropy",
         show_default=True,
         metavar="cross-entropy|ordinal",
-        help="Loss of dense, cnn-lstm and conv-transformer. ordinal penalises predictions more, the further they "
-        "are from the true category.",
+        help="Loss of dense, cnn-lstm and conv-transformer. ordinal penalises a prediction by its distance from "
+        "the true category.",
     ),
     click.option(
         "--fine-tune",
         default=None,
         metavar="STAGE",
-        help="Then fine-tune the backbone from this stage on (dense, cnn-lstm and conv-transformer only): conv5 "
-        "or conv4 of resnet50, block5 or block4 of vgg, or an earlier one.",
+        help="Fine-tune the backbone from this stage on, after the head (dense, cnn-lstm and conv-transformer only): "
+        "conv5 or conv4 of resnet50, block5 or block4 of vgg, or an earlier one.",
     ),
     click.option(
         "--seed", default=0, show_default=True, help="Random seed of split, resampling and weights."
@@ -213,15 +215,24 @@ def reproduction(command: Command) -> Command:
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
         BACKBONE,
         BACKBONE_WEIGHTS,
-        click.option("--seed", default=0, show_default=True),
-        click.option("--epochs", default=100, show_default=True, type=click.IntRange(min=1)),
-        click.option("--test-share", default=0.2, show_default=True, type=click.FloatRange(0.05, 0.5)),
+        click.option("--seed", default=0, show_default=True, help="As for flask train."),
+        click.option(
+            "--epochs", default=100, show_default=True, type=click.IntRange(min=1), help="As for flask train."
+        ),
+        click.option(
+            "--test-share",
+            default=0.2,
+            show_default=True,
+            type=click.FloatRange(0.05, 0.5),
+            help="As for flask train.",
+        ),
         click.option(
             "--folds",
             default=0,
             show_default=True,
             type=click.IntRange(min=0),
-            help="Cross-validate with this many folds, for narrower intervals; 0 holds out a test set, as the paper.",
+            help="Cross-validate with this many folds, for narrower intervals; 0 holds out one test set, as the "
+            "paper does.",
         ),
         click.option(
             "--out",
