@@ -14,6 +14,7 @@ from birads_app.imaging import raster, view_estimation, view_filename
 from birads_app.imaging.dicom import grayscale, parser, pixel_data, view_geometry
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
 from birads_app.imaging.dicom.view import view_of
+from birads_app.imaging.file_signatures import HEAD, recognise
 from birads_app.imaging.resample import square
 from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, join, msg
@@ -25,23 +26,6 @@ _MODIFIER_NOTES = {
 }
 _ACCEPTED = msg("accepted-formats")
 _NO_DICOM = msg("not-dicom-despite-name")
-# First bytes of files that are often sent by mistake.
-_OTHERS = (
-    (b"%PDF", msg("pdf-document")),
-    (b"PK\x03\x04", msg("zip-archive")),
-    (b"\x1f\x8b", msg("gzip-archive")),
-    (b"7z\xbc\xaf\x27\x1c", msg("seven-zip-archive")),
-    (b"Rar!", msg("rar-archive")),
-    (b"GIF8", msg("gif-image")),
-    (b"RIFF", msg("riff-file")),
-    (b"\x00\x00\x00\x0cjP  ", msg("bare-jpeg-2000")),
-    (b"\xff\x4f\xff\x51", msg("bare-jpeg-2000")),
-    (b"\x93NUMPY", msg("numpy-array")),
-    (b"P6", msg("ppm-image")),
-    (b"P3", msg("ppm-image")),
-    (b"MZ", msg("windows-program")),
-    (b"\x7fELF", msg("elf-program")),
-)
 
 
 @dataclass(frozen=True)
@@ -127,7 +111,7 @@ def format_of(data: bytes, filename: str = "") -> str:
         raise EmptyFile(msg("file-empty"))
     source = "DICOM" if parser.is_dicom(data) else raster.format_of(data)
     if source is None:
-        raise UnsupportedFormat(_what_it_is(data, filename))
+        raise UnsupportedFormat(_refusal(data, filename))
     return source
 
 
@@ -212,18 +196,9 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
     return replace(named, role=ViewRole.SPECIAL if modifiers else role_of(named.view))
 
 
-def _what_it_is(data: bytes, filename: str) -> Message:
+def _refusal(data: bytes, filename: str) -> Message:
     """Return a message about an unsupported file and the accepted formats."""
+    known = recognise(data[:HEAD])
+    found = known.refusal if known else msg("unknown-format")
     called_dicom = filename.lower().endswith((".dcm", ".dicom"))
-    return join([_kind(data), _ACCEPTED, *([_NO_DICOM] if called_dicom else [])])
-
-
-def _kind(data: bytes) -> Message:
-    for start, what in _OTHERS:
-        if data.startswith(start):
-            return what
-    head = data[:512]
-    printable = sum(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
-    if printable > 0.95 * len(head):
-        return msg("text-file")
-    return msg("unknown-format")
+    return join([found, _ACCEPTED, *([_NO_DICOM] if called_dicom else [])])

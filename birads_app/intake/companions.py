@@ -13,17 +13,24 @@ from pydicom.uid import UID
 from birads_app.imaging import raster
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.parser import ParsedDicom
+from birads_app.imaging.file_signatures import (
+    DOCUMENT,
+    HEAD,
+    MEDIA,
+    PICTURE,
+    PROGRAM,
+    SYSTEM,
+    TEXT,
+    ZIP,
+    recognise,
+)
 from birads_app.imaging.source_file import SourceFile
 from birads_app.terms.errors import InputError, UnsupportedFormat
 from birads_app.terms.messages import Message, join, msg
 
-HEAD = 4096  # bytes that tell the kind of a file other than DICOM
-
 _INDEX, _REPORT = msg("kind-dicomdir"), msg("kind-report")
 _PRESENTATION_STATE, _ENCAPSULATED = msg("kind-presentation-state"), msg("kind-encapsulated")
-_OTHER_DICOM, _PROGRAM, _TEXT = msg("kind-other-dicom"), msg("kind-program"), msg("kind-text")
-_PICTURE, _DOCUMENT, _MEDIA = msg("kind-picture"), msg("kind-document"), msg("kind-media")
-_SYSTEM = msg("kind-system")
+_OTHER_DICOM = msg("kind-other-dicom")
 
 # Storage classes are told apart by a part of their names; those of images are not listed.
 _CLASS_NAMES = {
@@ -39,53 +46,16 @@ _IMAGES = "Image Storage"
 # Their pixels are no picture of the patient.
 _DERIVED = ("Segmentation", "Parametric Map", "RT Dose")
 
-_SIGNATURES = (
-    (b"MZ", _PROGRAM),
-    (b"\x7fELF", _PROGRAM),
-    (b"\xca\xfe\xba\xbe", _PROGRAM),  # Java class, or Mach-O for several processors
-    (b"\xcf\xfa\xed\xfe", _PROGRAM),
-    (b"\xce\xfa\xed\xfe", _PROGRAM),
-    (b"MSCF", _PROGRAM),
-    (b"GIF8", _PICTURE),
-    (b"\x00\x00\x01\x00", _PICTURE),  # icon
-    (b"\x00\x00\x02\x00", _PICTURE),  # cursor
-    (b"icns", _PICTURE),
-    (b"%PDF", _DOCUMENT),
-    (b"{\\rtf", _DOCUMENT),
-    (b"\xd0\xcf\x11\xe0", _DOCUMENT),  # office documents and Thumbs.db
-    (b"ITSF", _DOCUMENT),
-    (b"RIFF", _MEDIA),
-    (b"ID3", _MEDIA),
-    (b"OggS", _MEDIA),
-    (b"\x00\x05\x16\x07", _SYSTEM),  # AppleDouble
-    (b"\x00\x00\x00\x01Bud1", _SYSTEM),  # .DS_Store
-    (b"bplist", _SYSTEM),
-    (b"SQLite format 3", _SYSTEM),
-    (b"L\x00\x00\x00\x01\x14\x02\x00", _SYSTEM),  # shortcut
-    (b"\x00\x01\x00\x00\x00", _SYSTEM),  # font
-    (b"OTTO", _SYSTEM),
-    (b"wOF", _SYSTEM),
-    (b"\xff\xfe", _TEXT),
-    (b"\xfe\xff", _TEXT),
-    (b"\xef\xbb\xbf", _TEXT),
-)
-_ZIP = b"PK\x03\x04"
-# Names of the first members of ZIP files that are no archives of images.
-_ZIPPED = (
-    (b"META-INF/", _PROGRAM),
-    (b"[Content_Types].xml", _DOCUMENT),
-    (b"mimetypeapplication/", _DOCUMENT),
-)
 # Content that is not recognised has the kind of its extension.
 _EXTENSIONS = {
     extension: kind
     for kind, extensions in (
-        (_PROGRAM, "exe dll so dylib jar class bat cmd sh ps1 com sys ocx cab msi vbs js py swf"),
-        (_TEXT, "txt md html htm xml inf ini css cfg log json properties config csv url"),
-        (_PICTURE, "gif ico cur svg"),
-        (_DOCUMENT, "pdf rtf doc docx xls xlsx ppt pptx chm hlp"),
-        (_MEDIA, "wav mp3 avi mp4 mov wmv mpg"),
-        (_SYSTEM, "db lnk ttf otf woff woff2"),
+        (PROGRAM, "exe dll so dylib jar class bat cmd sh ps1 com sys ocx cab msi vbs js py swf"),
+        (TEXT, "txt md html htm xml inf ini css cfg log json properties config csv url"),
+        (PICTURE, "gif ico cur svg"),
+        (DOCUMENT, "pdf rtf doc docx xls xlsx ppt pptx chm hlp"),
+        (MEDIA, "wav mp3 avi mp4 mov wmv mpg"),
+        (SYSTEM, "db lnk ttf otf woff woff2"),
     )
     for extension in extensions.split()
 }
@@ -143,7 +113,7 @@ class Companions:
 
 
 def kind_of_head(name: str, head: bytes) -> Message | None:
-    """Return the kind of a file that is neither DICOM nor a picture, from its first bytes; None if it may be one."""
+    """Return the kind of a file that is no image, from its first bytes; None for possible images and their archives."""
     path = PurePosixPath(name.replace("\\", "/"))
     extension = path.suffix.lower().lstrip(".")
     if path.name.upper() == "DICOMDIR":
@@ -151,25 +121,13 @@ def kind_of_head(name: str, head: bytes) -> Message | None:
     if parser.is_dicom(head) or raster.format_of(head):
         return None
     if any(part.startswith((".", "__MACOSX")) and part != ".." for part in path.parts):
-        return _SYSTEM
+        return SYSTEM
     if extension in _IMAGE_EXTENSIONS or extension.isdigit():  # refused with the reason
         return None
-    by_content = _kind_of_zip(head) if head.startswith(_ZIP) else _by_signature(head)
-    if by_content is None and _is_text(head) and (extension or len(head) >= _SHORTEST_TEXT):
-        return _TEXT
-    return by_content or _EXTENSIONS.get(extension)
-
-
-def _by_signature(head: bytes) -> Message | None:
-    return next((kind for magic, kind in _SIGNATURES if head.startswith(magic)), None)
-
-
-def _kind_of_zip(head: bytes) -> Message | None:
-    return next((kind for part, kind in _ZIPPED if part in head), None)
-
-
-def _is_text(head: bytes) -> bool:
-    return bool(head) and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
+    found = recognise(head)
+    if found is None or found is ZIP or (found.kind is TEXT and not extension and len(head) < _SHORTEST_TEXT):
+        return _EXTENSIONS.get(extension)
+    return found.kind
 
 
 def _kind_of_object(file: SourceFile) -> Message | None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from birads_app.deid.identity import patient_key
+from birads_app.imaging.file_signatures import ARCHIVE, HEAD, ZIP, recognise
 from birads_app.imaging.source_file import SourceFile
 from birads_app.imaging.view_filename import from_name, without_view
-from birads_app.intake.companions import HEAD, Companions, kind_of_head
+from birads_app.intake.companions import Companions, kind_of_head
 from birads_app.records.identities import Identity
 from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
 from birads_app.terms.messages import msg
 
-_ZIP = b"PK\x03\x04"
 # Bytes of one unpacked file, and of all archives of an upload: the largest tomosynthesis volumes have half of it.
 _FILE_MAX = _UPLOAD_MAX = 1 << 30
 _ENTRIES_MAX = 10_000  # of an archive; images among them are counted separately
@@ -67,7 +67,8 @@ def unpacked(
     companions = Companions() if companions is None else companions
     left = _UPLOAD_MAX
     for file in files:
-        if not file.data.startswith(_ZIP) or kind_of_head(file.name, file.data[:HEAD]):
+        head = file.data[:HEAD]
+        if recognise(head) is not ZIP or kind_of_head(file.name, head):
             yield from companions.images([file])
             continue
         for member in _members(file, most, companions):
@@ -167,7 +168,8 @@ def _read(
     try:
         with archive.open(member) as stream:
             head = stream.read(min(HEAD, member.file_size))
-            if kind := kind_of_head(member.filename, head):
+            kind = kind_of_head(member.filename, head) or (ARCHIVE if recognise(head) is ZIP else None)
+            if kind is not None:
                 companions.skip(SourceFile(member.filename, head), kind)
                 return None
             if member.file_size > _FILE_MAX:

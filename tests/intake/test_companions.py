@@ -10,8 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
+from birads_app.imaging.file_signatures import HEAD
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.companions import HEAD, Companions, kind_of_head
+from birads_app.intake.companions import Companions, kind_of_head
 from birads_app.intake.study_grouping import unpacked
 from birads_app.pacs import worker
 from birads_app.records import exams
@@ -78,6 +79,11 @@ PROGRAMS = [
     ("README", b"Insert the disc and start the viewer."),
     ("lib/viewer.so", b"\x7fELF" + bytes(100)),
     ("manual.pdf", b"%PDF-1.4 " + bytes(100)),
+    ("VIEWER/help", b"<!DOCTYPE html>\n<html><body>Viewer</body></html>"),
+    ("VIEWER/setup", b"MSCF" + bytes(60)),
+    ("VIEWER/Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(40) + "Catalog".encode("utf-16-le")),
+    ("VIEWER/desktop.ini", "\ufeff[.ShellClassInfo]".encode("utf-16-le")),
+    ("demo", b"\0\0\0\x18ftypmp42" + bytes(40)),
 ]
 
 
@@ -107,11 +113,23 @@ def test_a_disc_with_programs_is_one_exam(serving_app: Flask, client: FlaskClien
         for kind in (
             "index of a disc (DICOMDIR) (1)",
             "program (3)",
-            "text (3)",
+            "text (5)",
             "GIF or icon (1)",
             "document (1)",
+            "archive (1)",
+            "system file (2)",
+            "audio or video (1)",
         ):
             assert kind in note
+
+
+def test_an_archive_in_an_archive_is_skipped_beside_images_and_refused_alone() -> None:
+    inner = ("VIEWER/plugins.zip", packed(("plugin.bin", b"\x00")))
+    companions = Companions()
+    sent = [SourceFile("disc.zip", packed(inner, ("IM1", view(0))))]
+    assert [file.name for file in unpacked(sent, 4, companions)] == ["IM1"]
+    assert [(found.name, found.kind) for found in companions.found] == [(inner[0], "archive")]
+    assert "This is a ZIP archive." in companions.found[0].error.message
 
 
 @pytest.mark.parametrize(

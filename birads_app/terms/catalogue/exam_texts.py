@@ -35,10 +35,11 @@ EXAM = {
     "kind-other-dicom": N_("other DICOM object"),
     "kind-program": N_("program"),
     "kind-text": N_("text"),
-    "kind-picture": N_("GIF or icon"),
+    "kind-picture": N_("other picture, such as GIF or icon"),
     "kind-document": N_("document"),
     "kind-media": N_("audio or video"),
     "kind-system": N_("system file"),
+    "kind-archive": N_("archive"),
     "no-image-of-exam": N_("This is not an image of an exam."),
     "archive-too-large": N_("The archives contain more than 1 GiB of images. Send them in several uploads."),
     "archive-too-many-files": N_(
