@@ -17,6 +17,7 @@ _BOTH_OR_NEITHER = "U"  # (0020,0062) Image Laterality of an unpaired body part
 # Values of (0008,0008) Image Type.
 _IMAGE_TYPES = {
     "tomosynthesis projection": "TOMO_PROJ",
+    "tomosynthesis slice": "TOMO_SLICE",
     "subtraction": "SUBTRACTION",
     "recombined image": "RECOMBINED",
     "high-energy image": "HIGH_ENERGY",

@@ -47,10 +47,11 @@ MODIFIERS = {
     "small field of view": N_("small field of view"),
 }
 
-# Images that are no view of a breast, or none for reading.
+# Images that are no view of a breast, or none for reading. The first one counts if a header names several.
 OTHER_IMAGES = {
     "specimen": N_("specimen"),
     "tomosynthesis projection": N_("tomosynthesis projection"),
+    "tomosynthesis slice": N_("tomosynthesis slice"),
     "subtraction": N_("subtraction"),
     "recombined image": N_("recombined image"),
     "high-energy image": N_("high-energy image"),

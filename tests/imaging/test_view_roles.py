@@ -151,3 +151,20 @@ def test_notes_contain_no_text_of_the_header() -> None:
     found = view_of(header(**words, ViewCodeSequence=[item("99", "Mustermann", [item("7", "Mustermann")])]))
     assert found.role == "unknown" and found.notes
     assert not any("mustermann" in str(value).lower() for value in (found.notes, found.view, found.modifiers))
+
+
+@pytest.mark.parametrize(
+    ("description", "codes"), [("R CC", 1), ("L MLO", 1), ("L CC", 0), ("CC", 0), ("R", 0)]
+)
+def test_a_description_that_contradicts_the_codes_is_named_and_not_followed(
+    description: str, codes: int
+) -> None:
+    found = view_of(header(ViewPosition="CC", ImageLaterality="L", SeriesDescription=description))
+    assert (found.laterality, found.view, found.role) == ("L", "CC", "standard")
+    assert [note.code for note in found.notes] == ["description-contradicts"] * codes
+
+
+def test_slices_are_told_from_volumes_by_their_number_of_frames() -> None:
+    elements = {"SeriesDescription": "R CC Tomo Slices", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.3"}
+    assert view_of(header(**elements, NumberOfFrames=40)).role == "standard"
+    assert view_of(header(**elements, NumberOfFrames=1)).other == "tomosynthesis slice"

@@ -35,6 +35,13 @@ def local(meaning: str) -> Dataset:
     return item("4711", meaning, scheme="99HOSP")
 
 
+def equivalent(value: str) -> Dataset:
+    """A hospital's own modifier with the standard's code as its equivalent."""
+    built = local("S1")
+    built.EquivalentCodeSequence = [item(value)]
+    return built
+
+
 # Elements, side and view.
 STANDARD_VIEWS: list[tuple[dict[str, object], str | None, str]] = [
     (coded(CC), None, "CC"),
@@ -82,6 +89,9 @@ STANDARD_VIEWS: list[tuple[dict[str, object], str | None, str]] = [
             ("MLO I", "L", "MLO"),
             ("MLO 45", None, "MLO"),
             ("mlo", None, "MLO"),
+            ("C.C.", None, "CC"),
+            ("M-L-O", None, "MLO"),
+            ("CC DIR", "R", "CC"),
         )
     ),
     ({"SeriesDescription": "R CC"}, "R", "CC"),
@@ -99,6 +109,26 @@ STANDARD_VIEWS: list[tuple[dict[str, object], str | None, str]] = [
     (coded(MLO) | {"PaddleDescription": "SMALL PADDLE 24X29"}, None, "MLO"),
     (coded(MLO) | {"FieldOfViewDimensions": [239, 306]}, None, "MLO"),
     (coded(CC) | {"PartialView": "NO"}, None, "CC"),
+    *(
+        ({"ViewPosition": "CC", keyword: value}, side, "CC")
+        for keyword in ("ImageLaterality", "Laterality")
+        for value, side in (("RT", "R"), ("LINKS", "L"), ("Right breast", "R"), ("DX", "R"), ("GAUCHE", "L"))
+    ),
+    *(
+        (coded(CC) | {"SeriesDescription": description}, None, "CC")
+        for description in (
+            "Implants not displaced",
+            "ohne Vergrößerung",
+            "no compression",
+            "with implants",
+            "Hautmarkierung",
+            "Kontrolle nach BET",
+        )
+    ),
+    (coded(CC, item("", "None")), None, "CC"),
+    (coded(CC, Dataset()), None, "CC"),
+    (coded(CC) | {"AnatomicRegionSequence": [item("73056007", "Right breast")]}, "R", "CC"),
+    (coded(CC) | {"ImagerPixelSpacing": [0.1, 0.1], "PixelSpacing": [0.094, 0.094]}, None, "CC"),
 ]
 
 SPOT, MAGNIFIED, DISPLACED = "spot compression", "magnification", "implant displaced"
@@ -138,6 +168,26 @@ SPECIAL_VIEWS: list[tuple[dict[str, object], str | None, tuple[str, ...]]] = [
             ("Dekolleté", "cleavage"),
             ("Achselausläufer", "axillary tissue"),
             ("Mamille im Profil", "nipple in profile"),
+            ("Punktkompression", SPOT),
+            ("Lokale Kompression", SPOT),
+            ("Compression ciblée", SPOT),
+            ("Compresión selectiva", SPOT),
+            ("Compressione localizzata", SPOT),
+            ("Plaatselijke compressie", SPOT),
+            ("Foco de compressão", SPOT),
+            ("Lupenaufnahme", MAGNIFIED),
+            ("Grossissement", MAGNIFIED),
+            ("Aumento", MAGNIFIED),
+            ("Implant pushed back", DISPLACED),
+            ("Implantatverschiebung", DISPLACED),
+            ("Refoulement de prothèse", DISPLACED),
+            ("Prothese verschoven", DISPLACED),
+            ("Rotacional", "rolled"),
+            ("Escote", "cleavage"),
+            ("Axillarausläufer", "axillary tail"),
+            ("Cauda axilar", "axillary tail"),
+            ("Mamilo em perfil", "nipple in profile"),
+            ("Unterbrustfalte", "infra-mammary fold"),
         )
     ),
     *(
@@ -165,6 +215,7 @@ SPECIAL_VIEWS: list[tuple[dict[str, object], str | None, tuple[str, ...]]] = [
             ("XCCL", "XCCL", ()),
             ("LXCCM", "XCCM", ()),
             ("LMO", "LMO", ()),
+            ("CC x1.8", "CC", (MAGNIFIED,)),
         )
     ),
     (coded(CC) | {"ViewPosition": "CC SPOT"}, "CC", (SPOT,)),
@@ -179,6 +230,14 @@ SPECIAL_VIEWS: list[tuple[dict[str, object], str | None, tuple[str, ...]]] = [
     (coded(CC) | DISTANCES, "CC", (MAGNIFIED,)),
     ({"ViewPosition": "CC", "EstimatedRadiographicMagnificationFactor": 1.5}, "CC", (MAGNIFIED,)),
     ({"SeriesDescription": "R CC", **DISTANCES}, "CC", (MAGNIFIED,)),
+    (coded(CC) | {"ImagerPixelSpacing": [0.1, 0.1], "PixelSpacing": [0.0556, 0.0556]}, "CC", (MAGNIFIED,)),
+    (coded(CC, equivalent("399055006")), "CC", (SPOT,)),
+    (coded(CC) | {"AcquisitionProtocolName": "Spot mag"}, "CC", (MAGNIFIED, SPOT)),
+    (coded(CC) | {"SeriesDescription": "R CC 1.8x"}, "CC", (MAGNIFIED,)),
+    (coded(CC) | {"PaddleDescription": "QUADRANT"}, "CC", (SPOT,)),
+    (coded(CC) | {"PartialViewDescription": "lateral part"}, "CC", ("part of a view",)),
+    (coded(CC) | {"BodyPartExamined": "AXILLA"}, "CC", ("axillary tissue",)),
+    (coded(CC) | {"AnatomicRegionSequence": [item("91470000", "Axilla")]}, "CC", ("axillary tissue",)),
 ]
 
 # Elements and kind.
@@ -203,12 +262,43 @@ OTHER_IMAGES: list[tuple[dict[str, object], str]] = [
             (["BIOPSY"], "image of an intervention"),
             (["SCREEN SAVE"], "screen capture"),
             (["LOCALIZER"], "localizer"),
+            (["TOMOSYNTHESIS", "PROJECTION"], "tomosynthesis projection"),
+            (["TOMO_SLICE"], "tomosynthesis slice"),
+            (["", "HE"], "high-energy image"),
+            (["", "DUAL ENERGY"], "recombined image"),
+            (["STEREO_SCOUT"], "stereotactic image"),
+            (["DOSE_REPORT"], "screen capture"),
         )
     ),
     (coded(CC) | {"SeriesDescription": "R CC recombined"}, "recombined image"),
     (coded(CC) | {"SeriesDescription": "Stereotaxie"}, "stereotactic image"),
     (coded(CC) | {"SeriesDescription": "Wire localization"}, "image of an intervention"),
     (coded(CC) | {"ProtocolName": "Galaktographie"}, "galactogram"),
+    *(
+        (coded(CC) | {"SeriesDescription": description}, kind)
+        for description, kind in (
+            ("Biopsy specimen", "specimen"),
+            ("Resektat", "specimen"),
+            ("Pièce de tumorectomie", "specimen"),
+            ("Campione chirurgico", "specimen"),
+            ("Radiografia da peça", "specimen"),
+            ("Proyecciones tomosíntesis", "tomosynthesis projection"),
+            ("Tomo raw", "tomosynthesis projection"),
+            ("Tomosynthese Schicht 12", "tomosynthesis slice"),
+            ("Post-fire", "image of an intervention"),
+            ("Clip placement", "image of an intervention"),
+            ("Präoperative Markierung", "image of an intervention"),
+            ("Macrobiopsie", "image of an intervention"),
+            ("Agulhamento", "image of an intervention"),
+            ("Filo guida", "image of an intervention"),
+            ("Draadlokalisatie", "image of an intervention"),
+            ("Duttogalattografia", "galactogram"),
+            ("Capture d'écran", "screen capture"),
+        )
+    ),
+    (coded(CC) | {"PaddleDescription": "PERFORATED"}, "image of an intervention"),
+    (coded(CC) | {"BodyPartExamined": "SPECIMEN"}, "specimen"),
+    (coded(CC) | {"DerivationDescription": "Subtraction of two energies"}, "subtraction"),
 ]
 
 # Elements and codes of the messages.
@@ -221,9 +311,10 @@ UNKNOWN_VIEWS: list[tuple[dict[str, object], list[str]]] = [
     ({"ViewPosition": "AP"}, ["view-not-understood"]),
     ({"ViewPosition": "LAT"}, ["view-not-understood"]),
     ({"ViewPosition": "Profil"}, ["view-not-understood"]),
+    ({"ViewPosition": "CC?"}, ["view-not-understood"]),
     ({"ViewPosition": "CC FOO"}, ["view-not-understood"]),
     (coded("4711", meaning="Sonderaufnahme", scheme="99HOSP"), ["view-not-understood"]),
-    (coded("4711", meaning="CC Lupe", scheme="99HOSP"), ["view-not-understood"]),
+    (coded("4711", meaning="CC Sonderaufnahme", scheme="99HOSP"), ["view-not-understood"]),
     (coded(CC, local("Sonderaufnahme")), ["view-not-understood"]),
     ({"ViewPosition": "CC MLO"}, ["view-contradiction"]),
     (coded(CC) | {"ViewPosition": "MLO"}, ["view-contradiction"]),

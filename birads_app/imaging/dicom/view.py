@@ -14,17 +14,41 @@ from pydicom.multival import MultiValue
 
 from birads_app.imaging.dicom import view_geometry, view_notes
 from birads_app.imaging.dicom.parser import items, text, texts, value_of
+from birads_app.imaging.dicom.tomosynthesis import frame_count
 from birads_app.imaging.dicom.view_codes import code_value, coded_modifier, coded_side, coded_view
-from birads_app.imaging.dicom.view_words import TextSource, ViewWords, read_words
+from birads_app.imaging.dicom.view_words import TextSource, ViewWords, read_words, side_of
 from birads_app.terms.messages import Message
-from birads_app.terms.views import ViewRole, role_of
+from birads_app.terms.views import OTHER_IMAGES, ViewRole, role_of
 
 _SPECIMEN = "specimen"
 _BREAST_PROJECTION = ("1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5")
-_DESCRIPTIONS = ("SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName")
-_SPOT_PADDLE_CM = re.compile(r"\b(?:[1-9]|10)(?:[.,]\d)?\s*(?:[xX]\s*\d+(?:[.,]\d)?\s*)?[cC][mM]\b")
+_DESCRIPTIONS = (
+    "SeriesDescription",
+    "AcquisitionDeviceProcessingDescription",
+    "ProtocolName",
+    "AcquisitionProtocolName",
+    "AcquisitionProtocolDescription",
+)
+# Texts that tell only special views and other images.
+_FURTHER_TEXTS = ("BodyPartExamined", "DerivationDescription")
+_SPOT_PADDLE = re.compile(
+    r"\b(?:[1-9]|10)(?:[.,]\d)?\s*(?:x\s*\d+(?:[.,]\d)?\s*)?cm\b|\b(?:quadrant|square|round)\b", re.IGNORECASE
+)
+_INTERVENTION_PADDLE = re.compile(r"perforated|fenestrated|alphanumeric|tissue exam", re.IGNORECASE)
 # Views that are the same projection, exaggerated or qualified: the more precise one holds.
 _PRECISER = {"CC": {"XCC", "XCCL", "XCCM", "CV"}, "XCC": {"XCCL", "XCCM"}, "MLO": {"AT"}}
+# Values of Image Type that are no words of a language; others are read as descriptions.
+_IMAGE_TYPES = {
+    "PROJECTION": "tomosynthesis projection",
+    **dict.fromkeys(("SLICE", "SLAB", "MPR", "AXIAL", "RESAMPLED", "CSA RESAMPLED"), "tomosynthesis slice"),
+    "HE": "high-energy image",
+    "ENERGY_PROP_WT": "recombined image",
+    **dict.fromkeys(("REPORT", "DOSE", "DOSE_REPORT", "HISTOGRAM"), "screen capture"),
+}
+# Of View Modifier Code Sequence: what says that there is none.
+_NO_MODIFIER = re.compile(
+    r"(?:none|no|not applicable|n/?a|standard|normal)(?: (?:view )?modifier)?", re.IGNORECASE
+)
 # Range of the positioner's angle in degrees, without its sign.
 _ANGLES = {
     **dict.fromkeys(("CC", "XCC", "XCCL", "XCCM"), (0.0, 20.0)),
@@ -91,7 +115,7 @@ def view_of(dataset: Dataset) -> StatedView:
     side, side_contradicts, side_stated = _side(dataset, found)
     magnification = view_geometry.magnification(dataset)
     modifiers = found.modifiers | _modifiers_by_geometry(dataset, magnification)
-    other = min(found.kinds, default=None)
+    other = next((kind for kind in OTHER_IMAGES if kind in found.kinds), None)
     stated = found.coded or bool(text(dataset, "ViewPosition") and not _is_blank(found.position))
     understood = view is not None and not found.unread and not (side_contradicts and side is None)
     if other:
@@ -107,6 +131,8 @@ def view_of(dataset: Dataset) -> StatedView:
         and (found.unread or (stated and view is None and not view_contradicts)),
         view_settled=view,
         side_settled=side,
+        description=_is_other_view(found.descriptions, view, side)
+        and not (view_contradicts or side_contradicts),
     )
     names = tuple(sorted(modifiers))
     return StatedView(
@@ -127,9 +153,9 @@ def view_of(dataset: Dataset) -> StatedView:
 
 def _statements(dataset: Dataset) -> _Statements:
     """Read codes, View Position, descriptions and Image Type."""
-    view_items = items(dataset, "ViewCodeSequence")
+    view_items = _translated(items(dataset, "ViewCodeSequence"))
     nested = [modifier for item in view_items for modifier in items(item, "ViewModifierCodeSequence")]
-    modifier_items = [*nested, *items(dataset, "ViewModifierCodeSequence")]
+    modifier_items = _translated([*nested, *items(dataset, "ViewModifierCodeSequence")])
     codes: list[frozenset[str]] = []
     modifiers: set[str] = set()
     kinds: set[str] = set()
@@ -145,10 +171,12 @@ def _statements(dataset: Dataset) -> _Statements:
             unread |= number >= len(view_items) and _is_unread(item, terms)
     position = read_words(" ".join(texts(dataset, "ViewPosition")), TextSource.POSITION)
     descriptions = tuple(_descriptions(dataset))
-    for terms in (position, *descriptions, *_image_types(dataset)):
+    for terms in (position, *descriptions, *_image_types(dataset), *_further_terms(dataset)):
         modifiers |= terms.modifiers
         kinds |= terms.kinds
     kinds |= _kinds_by_object(dataset)
+    if frame_count(dataset) > 1:
+        kinds.discard("tomosynthesis slice")  # the description of a volume
     named = tuple(views for views in codes if views)
     unread |= bool(not named and position.views and position.unknown)
     coded = bool(named) or any(code_value(item) for item in view_items)
@@ -157,8 +185,33 @@ def _statements(dataset: Dataset) -> _Statements:
 
 def _is_unread(item: Dataset, terms: ViewWords) -> bool:
     """Return True if an item that is no known code says something that its words do not tell."""
-    said = code_value(item) or text(item, "CodeMeaning")
+    meaning = text(item, "CodeMeaning")
+    said = (code_value(item) or meaning) and not _NO_MODIFIER.fullmatch(meaning)
     return bool(said) and not (terms.views or terms.modifiers or terms.kinds)
+
+
+def _translated(codes: Iterable[Dataset]) -> list[Dataset]:
+    """Return items of code sequences, each replaced by its (0008,0121) *Equivalent Code* if only that is known."""
+    return [
+        next(
+            (
+                other
+                for other in (item, *items(item, "EquivalentCodeSequence"))
+                if coded_view(other) or coded_modifier(other)
+            ),
+            item,
+        )
+        for item in codes
+    ]
+
+
+def _is_other_view(descriptions: Iterable[ViewWords], view: str | None, side: str | None) -> bool:
+    """Return True if a description that names one view and one side differs from what was read."""
+    named = ((_only(terms.views), _only(terms.sides)) for terms in descriptions)
+    return any(
+        one and two and ((view and len(_precise(frozenset({one, view}))) > 1) or (side and two != side))
+        for one, two in named
+    )
 
 
 def _descriptions(dataset: Dataset) -> Iterable[ViewWords]:
@@ -170,14 +223,26 @@ def _descriptions(dataset: Dataset) -> Iterable[ViewWords]:
     for source in (dataset, *items(dataset, "XRay3DAcquisitionSequence")[:1]):
         paddle = text(source, "PaddleDescription")
         terms = read_words(paddle, TextSource.DESCRIPTION)
-        small = {"spot compression"} if _SPOT_PADDLE_CM.search(paddle) else set()
-        yield ViewWords(modifiers=terms.modifiers | small, kinds=terms.kinds)
+        small = {"spot compression"} if _SPOT_PADDLE.search(paddle) else set()
+        needle = {"image of an intervention"} if _INTERVENTION_PADDLE.search(paddle) else set()
+        yield ViewWords(modifiers=terms.modifiers | small, kinds=terms.kinds | needle)
 
 
 def _image_types(dataset: Dataset) -> Iterable[ViewWords]:
     """Yield what the values of (0008,0008) *Image Type* after the first two say."""
     for value in texts(dataset, "ImageType")[2:]:
-        yield read_words(value, TextSource.DESCRIPTION)
+        terms = read_words(value, TextSource.DESCRIPTION)
+        kind = _IMAGE_TYPES.get(value.upper())
+        yield ViewWords(modifiers=terms.modifiers, kinds=terms.kinds | ({kind} if kind else set()))
+
+
+def _further_terms(dataset: Dataset) -> Iterable[ViewWords]:
+    """Yield what body part, derivation and anatomic structures say."""
+    for keyword in _FURTHER_TEXTS:
+        yield read_words(text(dataset, keyword), TextSource.DESCRIPTION)
+    for keyword in ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
+        for item in items(dataset, keyword):
+            yield read_words(text(item, "CodeMeaning"), TextSource.DESCRIPTION)
 
 
 def _kinds_by_object(dataset: Dataset) -> set[str]:
@@ -192,7 +257,9 @@ def _kinds_by_object(dataset: Dataset) -> set[str]:
 
 
 def _modifiers_by_geometry(dataset: Dataset, magnification: float) -> frozenset[str]:
-    partial = text(dataset, "PartialView").upper() == "YES" or items(dataset, "PartialViewCodeSequence")
+    stated = text(dataset, "PartialView").upper()
+    described = items(dataset, "PartialViewCodeSequence") or text(dataset, "PartialViewDescription")
+    partial = stated == "YES" or (stated != "NO" and described)
     rules = (
         (magnification > view_geometry.MAGNIFIED, "magnification"),
         (partial, "part of a view"),
@@ -237,7 +304,7 @@ def _precise(views: frozenset[str]) -> frozenset[str]:
 def _side(dataset: Dataset, found: _Statements) -> tuple[str | None, bool, bool]:
     """Return the side, None if unknown, True if statements contradict each other, and True if there are any."""
     image, series, frame = (
-        _plain_side(value)
+        side_of(value)
         for value in (*_texts_of(dataset, "ImageLaterality", "Laterality"), _frame_side(dataset))
     )
     certain = [image or frame, *_coded_sides(dataset), _only(found.position.sides)]
@@ -259,10 +326,6 @@ def _side(dataset: Dataset, found: _Statements) -> tuple[str | None, bool, bool]
 
 def _texts_of(dataset: Dataset, *keywords: str) -> Iterable[str]:
     return (text(dataset, keyword) for keyword in keywords)
-
-
-def _plain_side(value: str) -> str | None:
-    return value.upper()[0] if value.upper() in ("L", "R", "LEFT", "RIGHT") else None
 
 
 def _frame_side(dataset: Dataset) -> str:

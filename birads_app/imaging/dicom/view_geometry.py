@@ -37,11 +37,12 @@ def magnification(dataset: Dataset) -> float:
     """Return the size of the breast on the detector over its true size; 1 if unknown.
 
     By (0018,1114) *Estimated Radiographic Magnification Factor*, else by (0018,1110) *Distance Source to Detector* over
-    (0018,1111) *Distance Source to Patient*. A factor of contact views does not hide distances of a magnification.
+    (0018,1111) *Distance Source to Patient*, else by (0018,1164) *Imager Pixel Spacing* over (0028,0030) *Pixel
+    Spacing*. A factor of contact views does not hide distances of a magnification.
     """
     sources = (dataset, *items(dataset, "XRay3DAcquisitionSequence")[:1])
     factors = [_number(source, "EstimatedRadiographicMagnificationFactor") for source in sources]
-    factors += [_by_distances(source) for source in sources]
+    factors += [*(_by_distances(source) for source in sources), _by_spacings(dataset)]
     plausible = [factor for factor in factors if factor is not None and _FACTORS[0] <= factor <= _FACTORS[1]]
     return next((factor for factor in plausible if factor > MAGNIFIED), next(iter(plausible), 1.0))
 
@@ -102,6 +103,16 @@ def _by_distances(dataset: Dataset) -> float | None:
         _number(dataset, keyword) for keyword in ("DistanceSourceToDetector", "DistanceSourceToPatient")
     )
     return detector / patient if detector and patient else None
+
+
+def _by_spacings(dataset: Dataset) -> float | None:
+    imager, patient = (
+        _pair(value_of(dataset, keyword)) for keyword in ("ImagerPixelSpacing", "PixelSpacing")
+    )
+    if imager is None or patient is None or min(*imager, *patient) <= 0:
+        return None
+    across, along = imager[0] / patient[0], imager[1] / patient[1]
+    return across if abs(across / along - 1) <= _SAME else None
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:

@@ -35,6 +35,7 @@ _NAMES = {
     "small field of view": msg("term-small-field-of-view"),
     "specimen": msg("term-specimen"),
     "tomosynthesis projection": msg("term-tomosynthesis-projection"),
+    "tomosynthesis slice": msg("term-tomosynthesis-slice"),
     "subtraction": msg("term-subtraction"),
     "recombined image": msg("term-recombined-image"),
     "high-energy image": msg("term-high-energy-image"),
@@ -53,11 +54,13 @@ class Contradictions:
     view, side : True if statements contradict each other
     view_settled, side_settled : what was read all the same; None if nothing
     unread : True if a statement about the view is not understood
+    description : True if only a description names another view or side
     """
 
     view: bool
     side: bool
     unread: bool
+    description: bool
     view_settled: str | None
     side_settled: str | None
 
@@ -95,6 +98,8 @@ def _of_contradictions(contradictions: Contradictions) -> Iterator[Message]:
         yield msg("side-contradiction-settled", side=contradictions.side_settled)
     elif contradictions.side:
         yield msg("side-contradiction")
+    if contradictions.description:
+        yield msg("description-contradicts")
     if contradictions.unread:
         yield msg("view-not-understood")
 

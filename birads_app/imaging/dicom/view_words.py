@@ -52,36 +52,53 @@ _VIEW_PHRASES = (
 _KIND_PHRASES = (
     (
         "specimen",
-        r"SPECIMEN\w*|PRAE?PARAT\w*|PREPAR(?:AAT|ATO)\w*|PIECE OPERAT\w*|PIEZA\w*|PEZZO OPERAT\w*|PECA \w+",
+        r"E?SPECIMEN?\w*|(?:\w+ )?PRAE?PARAT\w*|PREPAR(?:AAT|ATO)\w*|PIECES?|PIEZAS?|PEZZ[IO]|PECAS?|CAMPION[EI]|"
+        r"RESE[CK](?:T|TE|TAT\w*)|EX[CZ]ISAT\w*|EXZISAT\w*|CAROTTES?",
     ),
     ("subtraction", r"SUBS?TRA[CK]\w*|SOUSTRA\w*|SUSTRAC\w*|SOTTRA\w*"),
-    ("recombined image", r"R[EI][CK]OMB\w*|DUAL ?ENERG\w*|IODINE\w*"),
+    ("recombined image", r"(?:GE)?R[EI][CK]OMB\w*|DUAL ?ENERG\w*|IODINE\w*"),
     ("high-energy image", r"HIGH ?ENERG\w*|HOCHENERG\w*|HAUTE ENERG\w*|ALTA ENERG\w*|HOGE ENERG\w*"),
     (
         "tomosynthesis projection",
-        r"(?:TOMO\w*|DBT|RAW) (?:RAW )?PROJ\w*|PROJ\w* (?:TOMO\w*|DBT|RAW)|TOMOPROJ\w*",
+        r"(?:TOMO\w*|DBT|RAW) (?:RAW )?PROJ\w*|PROJ\w* (?:TOMO\w*|DBT|RAW)|TOMOPROJ\w*|"
+        r"PRO(?:YEC|IE|JEC)\w*[IES] (?:DE )?TOMO\w*|(?:TOMO\w*|DBT) RAW(?: DATA)?|RAW (?:TOMO\w*|DBT)",
+    ),
+    (
+        "tomosynthesis slice",
+        r"(?:TOMO\w*|DBT) (?:\w+ )?(?:SLICES?|SLABS?|SCHICHT\w*|COUPES?|CORTES?|STRAT[OI])|"
+        r"(?:SLICES?|SLABS?|SCHICHT\w*|COUPES?|CORTES?|STRAT[OI]) (?:DE |DI )?(?:TOMO\w*|DBT)",
     ),
     ("stereotactic image", r"E?STEREO\w*"),
     (
         "image of an intervention",
-        r"BIOPS\w*|VAKUUM\w*|VACUUM\w*|NEEDLE\w*|NADEL\w*|HARPON\w*|ARPON\w*|(?:HOOK ?)?WIRE\w*|DRAHT\w*|"
-        r"REPERAGE\w*|LOCALI[SZ]+A[TCZ]\w*|LOKALISA\w*|LOKALISIER\w*|FEINNADEL\w*",
+        r"\w*BIOPS\w*|BIOPT\w*|VAKUUM\w*|VACUUM\w*|VABB?|MAMMOTOM\w*|(?:PRE|POST) ?FIRE|NEEDLE\w*|\w*NADEL\w*|"
+        r"HARPON\w*|ARPON\w*|(?:HOOK ?)?WIRE\w*|DRAHT\w*|FILO GUIDA|FIO METAL\w*|AGULH\w*|REPERAG\w*|CLIP\w*|"
+        r"PRAE?OPERATIVE? MARKIERUNG|MARCA(?:CAO|JE|CION|TURA)|(?:MAG|RADIO)?SEEDS?|"
+        r"\w*LOCALI[SZ]A[TCZ]I?\w+|\w*LOKALISA\w*|"
+        r"LOCALIZZAZ\w*|LOKALISIER\w*",
     ),
-    ("galactogram", r"GALA[CK]TO\w*|DU[CK]TOGRA\w*|DUTTOGRA\w*"),
-    ("localizer", r"LOCALIZER\w*|SCOUT\w*"),
-    ("screen capture", r"SCREEN ?(?:SAVE|SHOT|CAPTURE)\w*"),
+    ("galactogram", r"\w*GALA[CKT]TO\w*|DU[CKT]TOGRA\w*"),
+    ("localizer", r"LOCALIZ(?:ER|ADOR|ZATORE)\w*|SCOUT\w*|TOPOGRAM\w*"),
+    (
+        "screen capture",
+        r"SCREEN ?(?:SAVE|SHOT|CAPTURE)\w*|BILDSCHIRM\w*|CAPTURA (?:DE )?(?:PANTALLA|TELA)|CAPTURE ECRAN|"
+        r"SCHERMA(?:TA|FDRUK)",
+    ),
 )
 _MODIFIER_PHRASES = (
     (
         "implant displaced",
-        r"EKLUND\w*|PUSH ?BACK\w*|(?:DISPL|DEPLAC|DESPLAZ|DESLOC|SPOSTAT|DISLOC|VERSCHOB|VERLAGERT|VERPLAATST)\w*"
-        r"(?: IMPLANT\w*| PROT\w*)?|(?:IMPLANT|PROTH?ES)\w* (?:DISPL|DEPLAC|REFOUL|DESPLAZ|DESLOC|SPOSTAT|DISLOC|"
-        r"VERSCHOB|VERLAGERT|VERPLAATST|VERDRANG)\w*",
+        r"E[CK]+LUND\w*|PUSH(?:ED)? ?BACK\w*|REFOUL\w*|IMPLANTATVERSCH\w*|IMPLANTAT ZURUE?CK\w*|"
+        r"(?:DISPL|DEPLAC|DESPLAZ|DESLOC|SPOSTAT|DISLOC|VERSCH[OU][BV]|VERLAGER|VERPLAATS)\w*"
+        r"(?: DE)?(?: IMPLANT\w*| PROT\w*)?|"
+        r"(?:IMPLANT|PROTH?ES)\w* (?:DISPL|DEPLAC|REFOUL|DESPLAZ|DESLOC|SPOSTAT|DISLOC|"
+        r"VERSCH[OU][BV]|VERLAGER|VERPLAATS|VERDRANG)\w*",
     ),
     (
         "magnification",
         r"(?:UIT)?VERGRO+E?[ST]\w*|VERGR|MAGNIF\w*|MAGN?|AGRANDI?\w*|AGR|AMPLIA\w*|AMPLIFIC\w*|INGRAND\w*|INGR|"
-        r"ENLARG\w*",
+        r"ENLARG\w*|LUPEN?\w*|GROSSISS\w*|ZOOM\w*|AUMENT\w*|MACRO|"
+        r"X 1 [5-9]|1 [5-9] X",
     ),
     (
         "anterior compression",
@@ -89,28 +106,32 @@ _MODIFIER_PHRASES = (
     ),
     (
         "spot compression",
-        r"(?:[CK]OMPR\w* )?(?:SPOT\w*|SPT|FO[CK]AL\w*|LOCALI[SZ]+(?:ED?|EES?|AD\w*|AT\w*)|MIRAT\w*|SELETTIV\w*|"
-        r"PUNTUAL\w*|GERICHT\w*|GEZIELT\w*)(?: [CK]OMPR\w*)?|ZIEL\w*|TUBUS\w*|CONED?(?: ?DOWN)?|DETAIL\w*|"
+        r"(?:[CK]OMPR\w* )?(?:SPOT\w*|SPT|FO[CK]AL\w*|LOCALI[SZ]+(?:ED?|EES?|AD\w*|AT\w*)|MIRAT\w*|"
+        r"PUNTUAL\w*|GERICHT\w*|GEZIELT\w*|CIBLE\w*|SELE[CT]?TIV\w*)(?: [CK]OMPR\w*)?|ZIEL\w*|\w+KOMPRESS\w*|"
+        r"(?:LOKALE?|PLAATSELIJKE|CONO|FOCO)(?: DE)? [CK]OMPR\w*|TUBUS\w*|CONED?(?: ?DOWN)?|DETAIL\w*|"
         r"DETTAGLI\w*|PARTICOLARE|(?:CLICHE|INCIDENCE|COMPRESSION|VUE) CENTREE?",
     ),
-    ("rolled", r"(?:GE)?ROLL\w*|GEROLD\w*|ROULEE?|ROTAT\w*|ROTIER\w*|RUOTAT\w*|ROTAD\w*|RODAD\w*|GEDREHT\w*"),
+    ("rolled", r"(?:GE)?ROLL\w*|GEROLD\w*|ROULEE?|ROTA[CDTZ]\w*|ROTIER\w*|RUOTAT\w*|RODAD\w*|GEDREHT\w*"),
     ("tangential", r"TANGE\w*|TANG"),
-    ("cleavage", r"CLEAVAGE\w*|VALLEY\w*|DE[CK]OLLET\w*|INTER ?MAMM?A\w*"),
+    ("cleavage", r"CLEAVAGE\w*|CLIVA\w*|VALLEY?\w*|ESCOTE|DE[CK]OLLET\w*|INTER ?MAMM?A\w*"),
     (
         "axillary tail",
-        r"AXILL?A\w* (?:TAIL|AUSLAUF\w*|FORTSATZ)|(?:TAIL|CODA|COLA|CAUDA) (?:OF|DI|DE) SPENCE|"
-        r"(?:PROLONG|PROLUNG|COLA|CODA|CAUDA)\w* (?:AXILL?|ASCELL)\w*|OKSELUITLOP\w*|CLEOPATRA",
+        r"AXILL?A\w* (?:TAIL|AUSLAE?UF\w*|FORTSATZ)|AXILL?A\w*AUSLAE?UF\w*|"
+        r"(?:TAIL|CODA|COLA|CAUDA) (?:OF|DI|DE) SPENCE|"
+        r"(?:PROLONG\w*|PROLUNG\w*|COLA|CODA|CAUDA) (?:AXILL?|ASCELL)\w*|OKSELUITLOP\w*|CLEOPATRA",
     ),
     ("axillary tissue", r"AXILL?A\w*(?: TISSUE)?|ACHSEL\w*|AISSELLE\w*|ASCELL\w*|OKSEL\w*"),
     (
         "nipple in profile",
-        r"NIPPLE\w*(?: IN)?(?: PROFILE?)?|MAMM?ILLE\w*|MAMELON\w*|PEZON\w*|CAPEZZOL\w*|TEPEL\w*|BRUSTWARZE\w*",
+        r"NIPPLE\w*(?: IN)?(?: PROFILE?)?|MAMM?IL(?:LE|[AO])\w*|PAPIL\w*|MAMELON\w*|PEZON\w*|CAPEZZOL\w*|TEPEL\w*|"
+        r"BRUSTWARZE\w*",
     ),
     (
         "infra-mammary fold",
-        r"INFRA ?MAMM?A\w*(?: FOLD)?|SUB ?MAMM?A\w*|(?:PLI |SILLON )?SOUS MAMM\w*|INFRAMAR\w*|SOTTOMAMM\w*",
+        r"INFRA ?MAMM?A\w*(?: FOLD)?|SUB ?MAMM?A\w*|UNTERBRUST\w*|(?:PLI |SILLON )?SOUS MAMM\w*|INFRAMAR\w*|"
+        r"SOTTOMAMM\w*",
     ),
-    ("part of a view", r"PARTIAL VIEW|MOSAI[CK]\w*|TEILAUFNAHME\w*"),
+    ("part of a view", r"PART(?:IAL| OF A) VIEW|MOSAI[CK]\w*|TEILAUFNAHME\w*"),
     ("small field of view", r"SMALL FIELD(?: OF VIEW)?"),
 )
 _LATERAL, _MEDIAL = r"LAT|LATERAL(?:LY|E|ES)?|AUSSEN", r"MED|MEDIAL(?:LY|E|ES)?|INNEN"
@@ -127,7 +148,7 @@ _SIDE_WORDS = (
 _SHORT_SIDES = {"R": "R", "RT": "R", "L": "L", "LT": "L"}
 # German, Italian, Spanish, French and Portuguese; in free text they are words too.
 _LOCAL_SIDES = {
-    **dict.fromkeys(("RE", "DX", "DCH", "DCHA", "DER", "DTA", "D"), "R"),
+    **dict.fromkeys(("RE", "DX", "DCH", "DCHA", "DER", "DTA", "DIR", "D"), "R"),
     **dict.fromkeys(("LI", "SX", "SIN", "IZQ", "IZDA", "ESQ", "G", "I", "E"), "L"),
 }
 
@@ -161,6 +182,9 @@ _NO_VIEW = {"TAN", "AX", "IMF"}  # modifiers that the manual writes in the view'
 # Abbreviations that are also words, units or diagnoses: free text has to name a side too.
 _NEED_SIDE = {"ML", "LM", "FB", "SIO", "ISO", "TAN", "CV", "AX", "IMF"}
 _SUBTRACTED = "SUB"
+# C.C., ML-O and the like, as normalised.
+_SPELLED = re.compile(r"\bC C\b|\bM ?L O\b|\bL M O\b")
+_NEGATION = r"(?:NOT|NON?|NICHT|NIET|OHNE|SANS|SENZA|SIN|SEM|ZONDER|WITHOUT|KEINE?) "
 
 _IDLE = re.compile(
     r"\d+|UNKNOWN|UNSPECIFIED|NONE|NA|VIEWS?|PROJE[CK]TI(?:ON|E)|PROYECCION|PROIEZIONE|PROJECAO|INCIDEN\w+|AUFNAHME|"
@@ -173,6 +197,8 @@ _IDLE = re.compile(
 def read_words(text: str, source: TextSource) -> ViewWords:
     """Return the meaning of a text; several views or sides, if it names several."""
     left = normalised(text)
+    if source is not TextSource.DESCRIPTION:
+        left = _SPELLED.sub(lambda found: found[0].replace(" ", ""), left)
     kinds, left = _take(_KIND_PHRASES, left)
     modifiers, left = _take(_MODIFIER_PHRASES, left)
     views, left = _take(_VIEW_PHRASES, left)
@@ -183,6 +209,7 @@ def read_words(text: str, source: TextSource) -> ViewWords:
     unknown = any(not _IDLE.fullmatch(word) for word in rest.split()) or bool(
         directions and not (tokens.modifiers or tokens.views)
     )
+    unknown |= "?" in text and tokens.alone
     return ViewWords(
         frozenset(tokens.views),
         frozenset(tokens.sides),
@@ -190,6 +217,13 @@ def read_words(text: str, source: TextSource) -> ViewWords:
         frozenset(tokens.kinds),
         unknown,
     )
+
+
+def side_of(text: str) -> str | None:
+    """Return "L" or "R" for a text that is about the side alone; None if it names none or both."""
+    named, rest = _take(_SIDE_WORDS, normalised(text))
+    named.update(_SHORT_SIDES.get(word) or _LOCAL_SIDES.get(word, "") for word in rest.split())
+    return named.pop() if len(named := named - {""}) == 1 else None
 
 
 def normalised(text: str) -> str:
@@ -201,13 +235,14 @@ def normalised(text: str) -> str:
 
 
 def _take(phrases: Iterable[tuple[str, str]], text: str) -> tuple[set[str], str]:
-    """Return the names whose pattern occurs as whole words, and the text without them."""
+    """Return the names whose pattern occurs as whole words and is not negated, and the text without them."""
     found = set()
     for name, pattern in phrases:
-        text, count = re.subn(rf"\b(?:{pattern})\b", " ", text)
-        if count:
+        pieces = re.compile(rf"\b({_NEGATION})?(?:{pattern})\b")
+        if any(not piece[1] for piece in pieces.finditer(text)):
             found.add(name)
-    return found, " ".join(text.split())
+        text = " ".join(pieces.sub(" ", text).split())
+    return found, text
 
 
 @dataclass(frozen=True)

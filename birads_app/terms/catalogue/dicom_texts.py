@@ -194,6 +194,9 @@ DICOM = {
         "The statements of the file about the side contradict each other. It was read as %(side)s, as further "
         "statements suggest."
     ),
+    "description-contradicts": N_(
+        "A description in the file names another view or side than its codes, which were followed."
+    ),
     "partial-view": N_("According to the file, the image shows only part of the breast."),
     "burned-in-text": N_(
         "According to the file, the image contains burned-in text, which may identify the patient."
