@@ -70,14 +70,14 @@ def _judge(path: Path) -> dict[str, Any]:
 def _as_text(answer: dict[str, Any]) -> str:
     """Format a result as text: file, category, probabilities, warnings."""
     if "error" in answer:
-        return f"{answer['file']}\n  not judged: {answer['error']}"
+        return f"{answer['file']}\n  not analysed: {answer['error']}"
     code = answer["category"]
     chances = "  ".join(f"{known} {chance:4.0%}" for known, chance in answer["probabilities"].items())
     lines = [
         answer["file"],
         f"  BI-RADS {code}, {CATEGORIES[code].title}   (model {answer['model']})",
         f"  {chances}",
-        *([f"  possible: {', '.join(answer['possible'])}"] if answer["possible"] else []),
+        *([f"  90 % prediction set: {', '.join(answer['possible'])}"] if answer["possible"] else []),
     ]
     return "\n".join([*lines, *(f"  warning: {warning}" for warning in answer["warnings"])])
 
@@ -104,7 +104,7 @@ def list_users() -> None:
     """List the accounts with their roles."""
     with one_line_errors():
         for user in users.people():
-            click.echo(f"{user.name}\t{user.role}\t{'on' if user.enabled else 'off'}")
+            click.echo(f"{user.name}\t{user.role}\t{'active' if user.enabled else 'deactivated'}")
 
 
 @user_group.command("role")
@@ -114,7 +114,7 @@ def change_role(name: str, role: str) -> None:
     """Change the role of an account."""
     with one_line_errors():
         users.change_role(users.by_name(name), role)
-    click.echo(f"{name} is {role} now.")
+    click.echo(f"Changed the role of {name} to {role}.")
 
 
 @user_group.command("disable")
@@ -123,7 +123,7 @@ def disable_user(name: str) -> None:
     """Deactivate an account; its activity is retained."""
     with one_line_errors():
         users.deactivate(users.by_name(name))
-    click.echo(f"{name} cannot sign in any more.")
+    click.echo(f"Deactivated {name}.")
 
 
 @user_group.command("enable")
@@ -132,7 +132,7 @@ def enable_user(name: str) -> None:
     """Reactivate an account."""
     with one_line_errors():
         users.activate(users.by_name(name))
-    click.echo(f"{name} can sign in again.")
+    click.echo(f"Reactivated {name}.")
 
 
 @user_group.command("password")
@@ -143,7 +143,7 @@ def reset_password(name: str, password_stdin: bool) -> None:
     with one_line_errors():
         user = users.by_name(name)
         users.set_password(user, _new_password(password_stdin))
-    click.echo(f"{name} has a new password; all sessions of the account have ended.")
+    click.echo(f"Changed the password of {name} and ended all sessions of the account.")
 
 
 def _new_password(from_stdin: bool) -> str:
@@ -192,7 +192,7 @@ def look_up_patient(subject: str, name: str, password_stdin: bool) -> None:
     for number, version in enumerate(found.versions, 1):
         click.echo(f"Version {number} of {len(found.versions)}")
         _print_patient(version)
-    _print_fields(("Newest exam", found.study_date), ("Accession number", found.accession_number))
+    _print_fields(("Latest exam", _day(found.study_date)), ("Accession number", found.accession_number))
 
 
 def _print_patient(patient: Identity | PatientVersion) -> None:
@@ -200,9 +200,14 @@ def _print_patient(patient: Identity | PatientVersion) -> None:
         ("Name", patient.patient_name),
         ("Patient ID", patient.patient_id),
         ("Issuer", patient.issuer),
-        ("Born", patient.birth_date),
+        ("Date of birth", _day(patient.birth_date)),
         ("Sex", patient.sex),
     )
+
+
+def _day(value: str) -> str:
+    """Write a DICOM date as 2026-01-31; anything else stays as it is."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
 
 
 def _print_fields(*fields: tuple[str, str]) -> None:

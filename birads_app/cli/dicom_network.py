@@ -47,7 +47,7 @@ def receive() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         click.echo(
             f"{settings.dicom_ae_title} listens at {settings.dicom_bind}:{settings.dicom_port}; "
-            f"results go to {destination or 'nobody'}."
+            f"results are {f'sent to {destination}' if destination else 'not sent: no PACS is configured'}."
         )
         threads = worker.start(current_app._get_current_object(), stop)  # type: ignore[attr-defined]
         try:

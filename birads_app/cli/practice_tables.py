@@ -34,6 +34,11 @@ def status(model: str | None) -> None:
     """Print the practice audit of all signed exams. The exit status is 1 if the model's calibration has drifted."""
     with one_line_errors():
         signed = signed_assessments.load()
+    if model and model not in signed.models:
+        known = ", ".join(signed.models) or "none"
+        raise click.BadParameter(
+            f"no signed exam has a result of {model}. Models with signed exams: {known}."
+        )
     result = audit(signed, signed.chosen(Filters(model=model)))
     for line in _lines(result):
         click.echo(line)
@@ -44,51 +49,51 @@ def status(model: str | None) -> None:
 def _lines(found: Audit) -> list[str]:
     drift = found.drift
     lines = [
-        f"Signed exams: {found.exams} of {found.patients} patients",
-        f"Kappa of reader and model: {_figure(found.overall.kappa)}",
+        f"Signed exams: {found.exams}; patients: {found.patients}",
+        f"Kappa, reader and AI: {_figure(found.overall.kappa)}",
         f"Recall rate: {_figure(found.overall.recall)}",
         f"PPV at 4 or higher: {_figure(found.reader.ppv)}",
     ]
     if drift.state == DriftState.TOO_FEW:
         return [
             *lines,
-            f"Calibration of {found.drift_model or 'the model'}: {drift.exams} exams, too few to tell",
+            f"Calibration drift of {found.drift_model or 'the model'}: not enough data ({drift.exams} exams)",
         ]
     word = {
-        DriftState.ALARM: "HAS CHANGED",
-        DriftState.WATCH: "may be changing",
-        DriftState.STEADY: "is steady",
+        DriftState.ALARM: "Calibration drift",
+        DriftState.WATCH: "Possible calibration drift",
+        DriftState.STEADY: "No calibration drift",
     }[drift.state]
     return [
         *lines,
-        f"Calibration of {found.drift_model} {word}: t = {drift.change:.1f} between the newest exams and those before",
+        f"{word} of {found.drift_model}: t = {drift.change:.1f} between the newest exams and those before",
     ]
 
 
 def _figure(figure: Estimate) -> str:
     if not figure.telling:
-        return f"{figure.exams} exams, too few to tell"
+        return f"not enough data ({figure.exams} exams)"
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), {figure.exams} exams"
 
 
 @practice_group.command("import")
 @click.argument("table", metavar="FILE", type=click.File("rb"))
-@click.option("--check", is_flag=True, help="Only check the file; enter nothing.")
+@click.option("--check", is_flag=True, help="Only check the file; import nothing.")
 def import_outcomes(table: BinaryIO, check: bool) -> None:
     """Import outcomes from a CSV file. If one line is invalid, none is imported."""
     with one_line_errors():
         plan = outcome_table.plan(table.read())
         for problem in plan.problems:
-            place = f"line {problem.line}: " if problem.line else ""
+            place = f"Line {problem.line}: " if problem.line else ""
             click.echo(f"{place}{problem.message}", err=True)
         if plan.problems:
-            raise click.ClickException("Nothing was entered. Correct these lines and try again.")
+            raise click.ClickException("Nothing was imported. Correct these lines and try again.")
         if not check and plan.entries:
             outcomes.enter(plan.entries, CONSOLE)
-    verb = "would be entered" if check else "were entered"
+    title = "Outcomes to be imported" if check else "Outcomes imported"
     click.echo(
-        f"{len(plan.entries)} outcomes {verb}, {plan.malignant} of them malignant; {plan.replaced} replace another "
-        f"one, {plan.known} were known."
+        f"{title}: {len(plan.entries)} (malignant: {plan.malignant}). Replaced: {plan.replaced}. "
+        f"Unchanged: {plan.known}."
     )
 
 
@@ -131,5 +136,7 @@ def _report(folder: Path, found: ExportSummary) -> list[str]:
     few = [code for code, count in sorted(found.categories.items()) if count < 2]
     if few:
         others = ",".join(code for code in sorted(found.categories) if code not in few)
-        lines.append(f"Too few images to learn BI-RADS {', '.join(few)}: flask train --classes {others}.")
-    return [*lines, f"To learn from it: flask train --data {folder} --name NAME"]
+        lines.append(
+            f"Too few images to train on BI-RADS {', '.join(few)}: leave it out by flask train --classes {others}."
+        )
+    return [*lines, f"To train on it: flask train --data {folder} --name NAME"]

@@ -54,7 +54,7 @@ def test_the_output_has_a_readable_form(serving_app: Flask, runner: FlaskCliRunn
     result = runner.invoke(args=["predict", str(images / "left.dcm"), str(images / "empty.png")])
     assert result.exit_code == 1
     assert "BI-RADS" in result.output
-    assert "not judged:" in result.output
+    assert "not analysed:" in result.output
 
 
 def test_the_error_for_a_missing_model_explains_how_to_get_one(runner: FlaskCliRunner, images: Path) -> None:

@@ -126,9 +126,14 @@ def test_the_command_enters_a_table(app: Flask, runner: FlaskCliRunner, exam: st
     table = tmp_path / "outcomes.csv"
     table.write_text(f"exam,outcome\n{exam},benign\nabc,benign\n")
     refused = runner.invoke(args=["practice", "import", str(table)])
-    assert refused.exit_code == 1 and "line 3" in refused.output and entered(app) == []
+    assert refused.exit_code == 1 and "Line 3" in refused.output and entered(app) == []
     table.write_text(f"exam,outcome\n{exam},benign\n")
-    assert "1 outcomes would be" in runner.invoke(args=["practice", "import", "--check", str(table)]).output
+    assert (
+        "Outcomes to be imported: 1"
+        in runner.invoke(args=["practice", "import", "--check", str(table)]).output
+    )
     assert entered(app) == []
-    assert "1 outcomes were entered" in runner.invoke(args=["practice", "import", str(table)]).output
+    assert (
+        "Outcomes imported: 1 (malignant: 0)" in runner.invoke(args=["practice", "import", str(table)]).output
+    )
     assert entered(app) == [(None, False, None)]

@@ -133,7 +133,11 @@ def test_the_page_shows_charts_and_a_drift_warning(
     assert "Calibration drift of “m”" in page and "readers assigned 66" in page
     assert page.count("<svg") > 4 and "style=" not in page
     status = runner.invoke(args=["practice", "status"])
-    assert status.exit_code == 1 and "HAS CHANGED" in status.output and exam not in status.output
+    assert status.exit_code == 1 and "\nCalibration drift of " in status.output and exam not in status.output
+    chosen = runner.invoke(args=["practice", "status", "--model", "m"])
+    assert chosen.exit_code == 1 and "Signed exams: 600; patients" in chosen.output
+    unknown = runner.invoke(args=["practice", "status", "--model", "nosuch"])
+    assert unknown.exit_code == 2 and "nosuch. Models with signed exams: birads-demo, m." in unknown.output
 
 
 def test_tables_follow_the_filters_and_escape_formulas(readers: Flask, client: FlaskClient) -> None:

@@ -138,7 +138,7 @@ def test_commands_manage_accounts_too(app: Flask, runner: FlaskCliRunner) -> Non
     make_user(app, "rita")
     assert runner.invoke(args=["user", "role", "rita", "auditor"]).exit_code == 0
     assert runner.invoke(args=["user", "disable", "rita"]).exit_code == 0
-    assert "rita\tauditor\toff" in runner.invoke(args=["user", "list"]).output
+    assert "rita\tauditor\tdeactivated" in runner.invoke(args=["user", "list"]).output
     assert runner.invoke(args=["user", "enable", "rita"]).exit_code == 0
     assert runner.invoke(args=["user", "password", "rita", "--password-stdin"], input=NEW).exit_code == 0
     with app.app_context():
