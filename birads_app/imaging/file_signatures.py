@@ -46,6 +46,7 @@ def _archive(name: str) -> FileType:
 
 
 ZIP = FileType(ARCHIVE, msg("zip-archive"))
+GZIP, TAR = FileType(ARCHIVE, msg("gzip-archive")), _archive("tar")
 _JAVA, _MACOS = _program("Java"), _program("macOS")
 _OFFICE = FileType(DOCUMENT, msg("office-document"))
 _TEXT_FILE = FileType(TEXT, msg("text-file"))
@@ -69,7 +70,7 @@ _SIGNATURES = (
     (b"CWS", _type(PROGRAM, "Flash")),
     (b"MSCF", _archive("CAB")),
     (b"ISc(", _archive("InstallShield")),
-    (b"\x1f\x8b", FileType(ARCHIVE, msg("gzip-archive"))),
+    (b"\x1f\x8b", GZIP),
     (b"7z\xbc\xaf\x27\x1c", FileType(ARCHIVE, msg("seven-zip-archive"))),
     (b"Rar!\x1a\x07", FileType(ARCHIVE, msg("rar-archive"))),
     (b"BZh", _archive("bzip2")),
@@ -117,13 +118,13 @@ _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _THUMBNAILS = "Catalog".encode("utf-16-le")
 _ZIPPED = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
-# Contents of the beginning of ZIP files that are no archives of images.
+# Parts of the first name in ZIP files that are no archives of images.
 _IN_ZIP = (
     (b"META-INF/", _JAVA),
     (b".class", _JAVA),
     (b"[Content_Types].xml", _OFFICE),
     (b"_rels/.rels", _OFFICE),
-    (b"mimetypeapplication/", _OFFICE),
+    (b"mimetype", _OFFICE),
 )
 # Type after "RIFF" and a length, and after the length of a first "ftyp" box.
 _RIFF = {
@@ -180,7 +181,9 @@ def _is_text(head: bytes) -> bool:
 def _container(head: bytes) -> FileType | None:
     """Return the type of a file whose signature is shared by several types."""
     if head.startswith((_ZIPPED, _EMPTY_ZIP)):
-        return next((known for part, known in _IN_ZIP if part in head), ZIP)
+        # The name of the first file: the beginning of an archive may contain another archive.
+        name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+        return next((known for part, known in _IN_ZIP if part in name), ZIP)
     if head.startswith(_CLASS_OR_MACOS):
         return _JAVA if int.from_bytes(head[6:8], "big") >= _OLDEST_CLASS else _MACOS
     if head.startswith(_COMPOUND):
@@ -191,4 +194,4 @@ def _container(head: bytes) -> FileType | None:
         return _BRANDS.get(head[8:12], _type(MEDIA, "MP4"))
     if head[4:8] in (b"moov", b"mdat"):
         return _BRANDS[b"qt  "]
-    return _archive("tar") if head[257:262] == b"ustar" else None
+    return TAR if head[257:262] == b"ustar" else None

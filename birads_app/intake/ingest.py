@@ -18,7 +18,7 @@ from birads_app.deid.identity import merge, settle
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake import completeness, raw_twins, study_grouping
+from birads_app.intake import archives, completeness, raw_twins, study_grouping
 from birads_app.intake.companions import Companions
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
 from birads_app.intake.repetition import stored_exam, without_repeated
@@ -209,7 +209,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
     first = list(islice(arriving, 1))
     check_count(len(first))  # nothing was sent that could be refused and counted
     companions = Companions()
-    files_sent = study_grouping.unpacked(chain(first, arriving), limit, companions)
+    files_sent = archives.unpacked(chain(first, arriving), limit, companions)
     with _reader() as reader:
         try:
             images, problems = _read(_counted(files_sent, limit), reader, user)

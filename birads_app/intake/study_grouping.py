@@ -1,23 +1,12 @@
-"""Grouping of uploaded files into exams: archives are unpacked, and files grouped by study."""
+"""Grouping of the images of an upload into exams, by study."""
 
-import io
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from birads_app.deid.identity import patient_key
-from birads_app.imaging.file_signatures import ARCHIVE, HEAD, ZIP, recognise
-from birads_app.imaging.source_file import SourceFile
 from birads_app.imaging.view_filename import from_name, without_view
-from birads_app.intake.companions import Companions, kind_of_head
 from birads_app.records.identities import Identity
-from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
-from birads_app.terms.messages import msg
-
-# Bytes of one unpacked file, and of all archives of an upload: the largest tomosynthesis volumes have half of it.
-_FILE_MAX = _UPLOAD_MAX = 1 << 30
-_ENTRIES_MAX = 10_000  # of an archive; images among them are counted separately
 
 
 @dataclass(frozen=True)
@@ -47,35 +36,6 @@ def study_key(identity: Identity) -> StudyKey | None:
     if not (identity.study_uid or identity.patient_id or identity.patient_name):
         return None
     return StudyKey(identity.study_uid, patient_key(identity), identity.study_date)
-
-
-def unpacked(
-    files: Iterable[SourceFile], most: int, companions: Companions | None = None
-) -> Iterator[SourceFile]:
-    """Yield the files of an upload that may be images, including those in ZIP archives, each of which is inflated once.
-
-    Parameters
-    ----------
-    most : highest number of files in an archive, other than companions
-    companions : receives the files that are no images
-
-    Raises
-    ------
-    InputError
-        An archive is damaged, encrypted or too large, or contains too many files.
-    """
-    companions = Companions() if companions is None else companions
-    left = _UPLOAD_MAX
-    for file in files:
-        head = file.data[:HEAD]
-        if recognise(head) is not ZIP or kind_of_head(file.name, head):
-            yield from companions.images([file])
-            continue
-        for member in _members(file, most, companions):
-            left -= len(member.data)
-            if left < 0:
-                raise ImageTooLarge(msg("archive-too-large"))
-            yield from companions.images([member])
 
 
 def by_study(files: Sequence[File]) -> list[list[File]]:
@@ -137,45 +97,3 @@ def _by_name(files: list[File]) -> list[list[File]]:
     for file in files:
         exams.setdefault(without_view(file.name), []).append(file)
     return list(exams.values())
-
-
-def _members(file: SourceFile, most: int, companions: Companions) -> Iterator[SourceFile]:
-    """Yield an archive's files that may be images; of others only the beginning is inflated."""
-    name, count = file.name, 0
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(file.data))
-        members = [member for member in archive.infolist() if not member.is_dir()]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise UnreadableImage(msg("archive-damaged", name=name)) from error
-    for member in members[:_ENTRIES_MAX]:
-        found = _read(archive, name, member, companions)
-        if found is None:
-            continue
-        count += 1
-        if count > most:
-            break
-        yield found
-    if count > most or len(members) > _ENTRIES_MAX:
-        raise ImageTooLarge(msg("archive-too-many-files", name=name, count=len(members), most=most))
-
-
-def _read(
-    archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo, companions: Companions
-) -> SourceFile | None:
-    """Read a member, never more bytes than its header declares; None if it is no image."""
-    if member.flag_bits & 1:
-        raise UnreadableImage(msg("archive-encrypted", name=name))
-    try:
-        with archive.open(member) as stream:
-            head = stream.read(min(HEAD, member.file_size))
-            kind = kind_of_head(member.filename, head) or (ARCHIVE if recognise(head) is ZIP else None)
-            if kind is not None:
-                companions.skip(SourceFile(member.filename, head), kind)
-                return None
-            if member.file_size > _FILE_MAX:
-                raise ImageTooLarge(msg("archive-file-too-large", name=name))
-            return SourceFile(member.filename, head + stream.read(member.file_size - len(head)))
-    except InputError:
-        raise
-    except Exception as error:  # errors of zipfile or of the decompressors zlib, lzma and bz2
-        raise UnreadableImage(msg("archive-file-damaged", name=name)) from error

@@ -92,7 +92,7 @@ def test_an_archive_with_too_many_files_is_refused(app: Flask, client: FlaskClie
     settings = app.extensions["birads_settings"]
     app.extensions["birads_settings"] = settings.model_copy(update={"max_files": 2})
     answer = post_files(client, token, ("many.zip", archive))
-    assert answer.status_code == 413 and "3 files" in answer.json["error"]
+    assert answer.status_code == 413 and "more than 2 files" in answer.json["error"]
     assert count(app) == 0
 
 

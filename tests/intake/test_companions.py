@@ -12,8 +12,8 @@ from pydicom.uid import UID
 
 from birads_app.imaging.file_signatures import HEAD
 from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.archives import unpacked
 from birads_app.intake.companions import Companions, kind_of_head
-from birads_app.intake.study_grouping import unpacked
 from birads_app.pacs import worker
 from birads_app.records import exams
 from birads_app.terms.errors import ImageTooLarge
@@ -123,15 +123,6 @@ def test_a_disc_with_programs_is_one_exam(serving_app: Flask, client: FlaskClien
             assert kind in note
 
 
-def test_an_archive_in_an_archive_is_skipped_beside_images_and_refused_alone() -> None:
-    inner = ("VIEWER/plugins.zip", packed(("plugin.bin", b"\x00")))
-    companions = Companions()
-    sent = [SourceFile("disc.zip", packed(inner, ("IM1", view(0))))]
-    assert [file.name for file in unpacked(sent, 4, companions)] == ["IM1"]
-    assert [(found.name, found.kind) for found in companions.found] == [(inner[0], "archive")]
-    assert "This is a ZIP archive." in companions.found[0].error.message
-
-
 @pytest.mark.parametrize(
     ("sop_class", "kind"),
     [
@@ -226,7 +217,7 @@ def test_other_members_are_not_inflated_and_do_not_count(monkeypatch: pytest.Mon
 
 
 def test_all_archives_of_an_upload_have_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("birads_app.intake.study_grouping._UPLOAD_MAX", 2_500_000)
+    monkeypatch.setattr("birads_app.intake.archives._UPLOAD_MAX", 2_500_000)
     archives = [SourceFile(f"{number}.zip", packed(("IM1", bytes(1_000_000)))) for number in range(3)]
     assert len(list(unpacked(archives[:2], most=5))) == 2
     with pytest.raises(ImageTooLarge, match="more than 1 GiB"):
@@ -234,7 +225,7 @@ def test_all_archives_of_an_upload_have_one_limit(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_archive_of_many_entries_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("birads_app.intake.study_grouping._ENTRIES_MAX", 3)
+    monkeypatch.setattr("birads_app.intake.archives._ENTRIES_MAX", 3)
     stream = io.BytesIO(packed(*((f"{number}.txt", b"text") for number in range(4))))
-    with pytest.raises(ImageTooLarge, match="contains 4 files"):
+    with pytest.raises(ImageTooLarge, match="contains more than 3 files"):
         list(unpacked([SourceFile("many.zip", stream.getvalue())], most=5))

@@ -43,10 +43,13 @@ EXAM = {
     "no-image-of-exam": N_("This is not an image of an exam."),
     "archive-too-large": N_("The archives contain more than 1 GiB of images. Send them in several uploads."),
     "archive-too-many-files": N_(
-        "The archive %(name)s contains %(count)d files; at most %(most)d are accepted."
+        "The archive %(name)s contains more than %(most)d files. Send it in several parts."
     ),
     "archive-encrypted": N_("The archive %(name)s is encrypted. Create it without a password."),
     "archive-file-too-large": N_("The archive %(name)s contains a file larger than 1 GiB."),
+    "archive-nested": N_(
+        "The archive %(name)s is inside %(most)d other archives. Unpack it and send the images."
+    ),
     "archive-damaged": N_("The archive %(name)s is damaged. Create it again."),
     "archive-file-damaged": N_("The archive %(name)s contains a damaged file. Create it again."),
     "exam-missing": N_("This exam does not exist. It may have been deleted."),

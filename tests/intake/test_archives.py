@@ -1,0 +1,100 @@
+"""Archives in an upload, also within one another: no image in them is left out."""
+
+import gzip
+import io
+import tarfile
+
+import pytest
+
+from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.archives import unpacked
+from birads_app.intake.companions import Companions
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage
+from tests.intake.test_companions import java_archive, view, views
+from tests.intake.test_study_grouping import packed
+from tests.support.packing import stored, tarred
+
+FOUR = views()
+NAMES = [name for name, _ in FOUR]
+
+
+def names(data: bytes, companions: Companions | None = None) -> list[str]:
+    return [file.name for file in unpacked([SourceFile("sent", data)], 4, companions)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tarred(*FOUR),
+        gzip.compress(tarred(*FOUR)),
+        packed(("inner.zip", packed(*FOUR))),
+        packed(("inner.tgz", gzip.compress(tarred(*FOUR)))),
+        tarred(("inner.zip", packed(*FOUR))),
+        packed(*FOUR[:1], ("inner.zip", packed(*FOUR[1:]))),
+        packed(*((f"{name}.gz", gzip.compress(data)) for name, data in FOUR)),
+        stored(("viewer.jar", java_archive()), *FOUR),
+    ],
+    ids=["tar", "tar.gz", "zip in zip", "tgz in zip", "zip in tar", "partly", "gz in zip", "jar first"],
+)
+def test_all_images_are_found(data: bytes) -> None:
+    assert names(data) == NAMES
+
+
+def test_what_is_no_image_in_an_inner_archive_is_noted() -> None:
+    companions = Companions()
+    inner = packed(("plugin.dll", b"MZ\x90\x00" + bytes(100)), ("help.txt", b"How to use the viewer"))
+    assert names(packed(("VIEWER/plugins.zip", inner), *FOUR), companions) == NAMES
+    assert [(found.name, found.kind) for found in companions.found] == [
+        ("plugin.dll", "program"),
+        ("help.txt", "text"),
+    ]
+
+
+def test_archives_that_cannot_be_opened_are_noted_beside_images() -> None:
+    companions = Companions()
+    names(packed(("old.7z", b"7z\xbc\xaf\x27\x1c" + bytes(200)), *FOUR), companions)
+    assert [(found.name, found.kind) for found in companions.found] == [("old.7z", "archive")]
+
+
+def test_an_archive_within_too_many_is_refused() -> None:
+    data = packed(("IM1", view(0)))
+    for _ in range(3):
+        data = packed(("inner.zip", data))
+    with pytest.raises(UnreadableImage, match="inside 3 other archives"):
+        names(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tarred(*FOUR)[:-200_000],
+        gzip.compress(tarred(*FOUR))[:-500],
+        gzip.compress(view(0))[:20] + bytes(100),
+        packed(("inner.zip", packed(*FOUR)[:-100]), *FOUR),
+    ],
+    ids=["tar", "tar.gz", "gzip", "inner"],
+)
+def test_a_damaged_archive_is_refused(data: bytes) -> None:
+    with pytest.raises(UnreadableImage, match="damaged"):
+        names(data)
+
+
+def test_bombs_stop_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("birads_app.intake.archives._UPLOAD_MAX", 1_000_000)
+    with pytest.raises(ImageTooLarge):
+        names(gzip.compress(bytes(2_000_000)))
+    with pytest.raises(ImageTooLarge):
+        names(packed(("inner.zip", packed(("IM1", bytes(2_000_000))))))
+
+
+def test_links_and_devices_in_a_tar_archive_are_not_followed() -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE):
+            entry = tarfile.TarInfo("IM9")
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            archive.addfile(entry)
+        entry = tarfile.TarInfo("../../IM1")
+        entry.size = len(view(0))
+        archive.addfile(entry, io.BytesIO(view(0)))
+    assert names(stream.getvalue()) == ["../../IM1"]
