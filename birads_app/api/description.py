@@ -62,7 +62,7 @@ def _create() -> dict[str, Any]:
                 "type": "array",
                 "minItems": 1,
                 "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                "description": "DICOM, PNG, JPEG, TIFF, BMP or PGM, one part per image; or ZIP, tar or gzip archives of these",
+                "description": "DICOM, PNG, JPEG, TIFF, BMP or PGM, one part per image; or ZIP, tar or gzip archives",
             }
         },
     }
