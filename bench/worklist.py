@@ -14,6 +14,7 @@ from sqlalchemy import insert
 
 from bench.measurement import Measurement
 from birads_app import create_app
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import database, migrate, users
 from birads_app.records.schema import Exam, Image, Role, Status, now
 
@@ -105,9 +106,9 @@ def _fill() -> None:
                 "source": "DICOM",
                 "laterality": side,
                 "view": view,
-                "category": exam["category"],
-                "probabilities": dict(zip(CODES, share.tolist(), strict=True)),
-                "warnings": [],
+                "prediction": ImagePrediction(
+                    str(exam["category"]), dict(zip(CODES, share.tolist(), strict=True))
+                ),
                 "width": 3328,
                 "height": 4096,
             }

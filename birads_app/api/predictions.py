@@ -110,10 +110,7 @@ def _image_to_json(image: Image) -> dict[str, Any]:
         "view": image.view,
         "role": image.role,
         "set_by": _set_by(image),
-        "category": image.category,
-        "probabilities": image.probabilities,
-        "possible": image.prediction_set,
-        "warnings": list(view_corrections.warnings_of(image)),
+        **view_corrections.prediction_of(image).to_json(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from birads_app.model import image_prediction
 from birads_app.records.related_exams import Relation
 from birads_app.records.schema import Status
 from birads_app.terms.categories import CATEGORIES
@@ -19,14 +20,7 @@ from birads_app.terms.lexicon import (
 )
 from birads_app.terms.views import STANDARD_VIEWS, ViewRole
 
-_PROBABILITIES = {
-    "type": "object",
-    "description": "Calibrated probability of each category of the model; they sum to 1",
-    "propertyNames": {"enum": list(CATEGORIES)},
-    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-}
-
-
+_PREDICTION = image_prediction.SCHEMA["properties"]
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _ATTENTION = {
     "needs_attention": {"type": "boolean", "description": "True if `attention` has a reason"},
@@ -138,7 +132,7 @@ def _whole() -> dict[str, Any]:
     breast = {
         "laterality": side,
         "category": code,
-        "probabilities": _PROBABILITIES,
+        "probabilities": _PREDICTION["probabilities"],
         "missing": {**views, "description": "Standard views that the exam lacks"},
     }
     properties = {
@@ -180,15 +174,7 @@ def _image() -> dict[str, Any]:
             "oneOf": [_set_by(), {"type": "null"}],
             "description": "Who set side, view and role by hand; null if they are as received",
         },
-        "category": {"type": "string", "enum": list(CATEGORIES), "description": "BI-RADS category"},
-        "probabilities": _PROBABILITIES,
-        "possible": {
-            "type": "array",
-            "items": {"type": "string", "enum": list(CATEGORIES)},
-            "description": "90% prediction set: adjacent categories that contain the true one in 90% of patients "
-            "similar to the calibration set; empty if the model has none",
-        },
-        "warnings": {"type": "array", "items": {"type": "string"}},
+        **_PREDICTION,
     }
     return {"type": "object", "required": list(properties), "properties": properties}
 

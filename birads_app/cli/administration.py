@@ -52,19 +52,13 @@ def _judge(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         mammogram = decode(data, path.name, current_app.extensions["birads_settings"].tomosynthesis)
-        prediction = current_app.extensions["birads_models"].get().predict(mammogram)
+        predictor = current_app.extensions["birads_models"].get()
+        prediction = predictor.predict(mammogram)
     except OSError as error:
         return {"file": str(path), "error": f"The file cannot be read: {error.strerror}."}
     except BiradsError as error:
         return {"file": str(path), "error": str(error)}
-    return {
-        "file": str(path),
-        "category": prediction.category,
-        "probabilities": {code: round(value, 6) for code, value in prediction.probabilities.items()},
-        "possible": list(prediction.prediction_set),
-        "model": prediction.model,
-        "warnings": list(prediction.warnings),
-    }
+    return {"file": str(path), "model": predictor.bundle.name, **prediction.to_json()}
 
 
 def _as_text(answer: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from birads_app.model.aggregation import ExamPrediction
+from birads_app.model.image_prediction import ImagePrediction
 
 PRODUCT = "BI-RADS reader"
 CHARACTER_SET = "ISO_IR 192"  # UTF-8
@@ -48,10 +48,6 @@ class SourceImage:
     """An image of the study with its prediction.
 
     laterality : L or R; view : such as CC or MLO; None if unknown
-    category : code of the most probable category, "0" to "6"
-    probabilities : by code, in the model's class order, 0..1
-    prediction_set : its codes; empty if the model has no threshold for prediction sets
-    warnings : reasons for caution, as messages
     standard : False for special and unknown views and other images, which do not count for the breast
     set_by_hand : time at which a person set side and view; None if they are as received
     """
@@ -61,10 +57,7 @@ class SourceImage:
     series: str
     laterality: str | None
     view: str | None
-    category: str
-    probabilities: Mapping[str, float] = field(hash=False)
-    prediction_set: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    prediction: ImagePrediction
     standard: bool = True
     set_by_hand: datetime | None = None
 

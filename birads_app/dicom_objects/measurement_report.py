@@ -113,9 +113,9 @@ def _parts(reading: Reading) -> Iterator[_ReportSubject]:
             (image.sop_instance,),
             image.laterality,
             [image],
-            image.category,
+            image.prediction.category,
             _comments(image),
-            image.probabilities,
+            image.prediction.probabilities,
             image.view,
         )
 
@@ -192,12 +192,15 @@ def _probability(code: str, value: float) -> sr.Measurement:
 
 
 def _comments(image: SourceImage) -> list[str]:
-    prediction_set = f"Possible categories with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}."
+    prediction = image.prediction
+    prediction_set = (
+        f"Possible categories with {LEVEL:.0%} confidence: {', '.join(prediction.prediction_set)}."
+    )
     apart = [] if image.standard else ["It takes no part in the breast's prediction."]
     return [
-        *([prediction_set] if image.prediction_set else []),
+        *([prediction_set] if prediction.prediction_set else []),
         *apart,
-        *(f"Warning: {text}" for text in image.warnings),
+        *(f"Warning: {text}" for text in prediction.warnings),
     ]
 
 

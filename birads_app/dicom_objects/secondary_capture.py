@@ -13,6 +13,7 @@ from pydicom.uid import RLELossless
 
 from birads_app.dicom_objects.context import PRODUCT, Model, Reading, SourceImage, equipment, reference, stamp
 from birads_app.model.conformal import LEVEL
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.probability import percent
 
@@ -103,18 +104,19 @@ def _overlaid(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y: int) -> None:
     """Draw the text column from top to bottom; excess text at the end, the last warnings, is cut off."""
-    category = CATEGORIES[image.category]
+    prediction = image.prediction
+    category = CATEGORIES[prediction.category]
     y = _write(pen, x, y, _view_label(image), 30, _QUIET)
-    y = _write(pen, x, y, f"BI-RADS {image.category}: {category.title}", 36, _INK)
-    if image.prediction_set:
-        prediction_set = f"Possible with {LEVEL:.0%} confidence: {', '.join(image.prediction_set)}"
+    y = _write(pen, x, y, f"BI-RADS {prediction.category}: {category.title}", 36, _INK)
+    if prediction.prediction_set:
+        prediction_set = f"Possible with {LEVEL:.0%} confidence: {', '.join(prediction.prediction_set)}"
         y = _write(pen, x, y, prediction_set, 24, _INK)
-    y = _chart(pen, image, x, y + 24)
+    y = _chart(pen, prediction, x, y + 24)
     y = _write(pen, x, y, "Colours: places that speak for this category", 20, _QUIET) + 12
     y = _write(pen, x, y, DISCLAIMER, 24, _ALARM)
     kind = "Demonstration model" if model.demonstration else "Model"
     y = _write(pen, x, y, f"{kind} {model.name}, {PRODUCT} {model.software}", 20, _QUIET) + 12
-    for text in image.warnings:
+    for text in prediction.warnings:
         y = _write(pen, x, y, f"Warning: {text}", 20, _INK)
 
 
@@ -127,11 +129,11 @@ def _view_label(image: SourceImage) -> str:
     return f"{image.view}, side not stated" if image.view else "View not stated"
 
 
-def _chart(pen: ImageDraw.ImageDraw, image: SourceImage, x: int, y: int) -> int:
+def _chart(pen: ImageDraw.ImageDraw, prediction: ImagePrediction, x: int, y: int) -> int:
     """Draw a bar for each category with its name and probability; return the next free line."""
     width = _PANEL - 2 * _MARGIN
-    for code, value in image.probabilities.items():
-        ink = _INK if code == image.category else _QUIET
+    for code, value in prediction.probabilities.items():
+        ink = _INK if code == prediction.category else _QUIET
         pen.text((x, y), f"{code}  {CATEGORIES[code].title}", fill=ink, font=_font(24))
         pen.text((x + width, y), percent(value), fill=ink, font=_font(24), anchor="ra")
         pen.rectangle((x, y + 34, x + width, y + 52), fill=_TRACK)

@@ -21,7 +21,8 @@ from birads_app.imaging.limits import PIXEL_BUDGET
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.repetition import fingerprint
 from birads_app.intake.study_grouping import StudyKey, study_key
-from birads_app.model.predictor import ImagePrediction, ModelSource, Predictor
+from birads_app.model.image_prediction import ImagePrediction
+from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.records import files
 from birads_app.records.derived_files import Material, preview_of
 from birads_app.records.identities import Identity, Instance

@@ -1,6 +1,7 @@
 """Recognise raw images whose processed twin came with the same exam."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from birads_app.records.schema import Image
 from birads_app.terms.messages import msg
@@ -14,7 +15,8 @@ def leave_out(images: Iterable[Image]) -> None:
     for image in found:
         if image.for_processing and image.view and image.role != ViewRole.OTHER and _view(image) in shown:
             image.role = ViewRole.OTHER
-            image.warnings = [*image.warnings, msg("raw-twin")]
+            warnings = (*image.prediction.warnings, msg("raw-twin"))
+            image.prediction = replace(image.prediction, warnings=warnings)
 
 
 def _view(image: Image) -> tuple[str | None, str | None, str]:

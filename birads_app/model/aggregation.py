@@ -7,9 +7,12 @@ index breast), in the order of the BI-RADS final assessment.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from birads_app.model.image_prediction import ImagePrediction
+from birads_app.terms.hanging import View
 from birads_app.terms.views import SIDES, STANDARD_VIEWS
 
 # From the least to the most urgent: the overall assessment of an exam follows its worst finding. A 4 without
@@ -40,19 +43,17 @@ POOLING: dict[str, Callable[[np.ndarray], np.ndarray]] = {"mean": _mean, "produc
 DEFAULT_POOLING = "mean"
 
 
-@dataclass(frozen=True)
-class ViewPrediction:
-    """Prediction of one image.
+class PredictedView(View, Protocol):
+    """An image with its prediction.
 
-    laterality, view : ``"L"`` or ``"R"``, and ``"CC"``, ``"MLO"``, ...; None if unknown
-    probabilities : by category, calibrated
     standard : False for special views, other images and unknown ones, which are left out
     """
 
-    laterality: str | None
-    view: str | None
-    probabilities: Mapping[str, float]
-    standard: bool = True
+    @property
+    def prediction(self) -> ImagePrediction: ...
+
+    @property
+    def standard(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def pool(probabilities: Sequence[Mapping[str, float]], pooling: str) -> dict[str
     return dict(zip(codes, POOLING[pooling](values).tolist(), strict=True))
 
 
-def aggregate(views: Sequence[ViewPrediction], pooling: str) -> ExamPrediction | None:
+def aggregate(views: Sequence[PredictedView], pooling: str) -> ExamPrediction | None:
     """Aggregate an exam's views; returns None if none of them is a standard view."""
     standard = [view for view in views if view.standard]
     breasts = tuple(
@@ -121,8 +122,8 @@ def aggregate(views: Sequence[ViewPrediction], pooling: str) -> ExamPrediction |
     return ExamPrediction(category, breasts, absent, len(views) - len(standard))
 
 
-def _breast(laterality: str | None, images: Sequence[ViewPrediction], pooling: str) -> BreastPrediction:
-    probabilities = pool([image.probabilities for image in images], pooling)
+def _breast(laterality: str | None, images: Sequence[PredictedView], pooling: str) -> BreastPrediction:
+    probabilities = pool([image.prediction.probabilities for image in images], pooling)
     shown = {image.view for image in images}
     missing = tuple(view for view in STANDARD_VIEWS if view not in shown) if None not in shown else ()
     category = max(probabilities, key=probabilities.__getitem__)

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +12,12 @@ from birads_app.model import bundles, conformal, occlusion, ood, preprocess, reg
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.occlusion import FeatureMap
 from birads_app.terms.errors import ModelError
 from birads_app.terms.messages import Message
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ImagePrediction:
-    """Prediction for one image.
-
-    category : code of the predicted category
-    probabilities : calibrated, by code in the bundle's class order; sum 1
-    prediction_set : codes of contiguous categories that contain the true one at the bundle's level
-        (:mod:`birads_app.model.conformal`); empty if the bundle has no threshold
-    warnings : reasons for caution, as messages
-    """
-
-    category: str
-    probabilities: dict[str, float]
-    prediction_set: tuple[str, ...]
-    model: str
-    demonstration: bool
-    warnings: tuple[Message, ...]
 
 
 class Predictor:
@@ -74,8 +55,6 @@ class Predictor:
             category=classes[int(probabilities.argmax())],
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
             prediction_set=self._prediction_set(probabilities),
-            model=self.bundle.name,
-            demonstration=self.bundle.demonstration,
             warnings=mammogram.notes + warnings + self._ood_warning(features),
         )
         height, width = mammogram.pixels.shape

@@ -153,10 +153,7 @@ def _source(image: Image, instance: Instance) -> SourceImage:
         series=instance.series_uid,
         laterality=image.laterality,
         view=image.view,
-        category=image.category,
-        probabilities=image.probabilities,
-        prediction_set=tuple(image.prediction_set),
-        warnings=tuple(view_corrections.warnings_of(image)),
+        prediction=view_corrections.prediction_of(image),
         standard=image.standard,
         set_by_hand=image.corrections[-1].at if image.corrections else None,
     )
@@ -169,7 +166,9 @@ def _display(image: Image) -> np.ndarray:
 
 def _heat(image: Image) -> np.ndarray:
     """Load the heat map of the predicted category, uint8 RGBA."""
-    return cv2.cvtColor(_picture(image, f"heat-{image.category}", cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+    return cv2.cvtColor(
+        _picture(image, f"heat-{image.prediction.category}", cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA
+    )
 
 
 def _picture(image: Image, kind: str, mode: int) -> np.ndarray:

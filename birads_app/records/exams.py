@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from birads_app.model import aggregation
 from birads_app.model.aggregation import ExamPrediction
 from birads_app.records import audit_log, derived_files, files, summary
 from birads_app.records.database import session, writing
@@ -108,7 +109,7 @@ def delete(exam: Exam, who: User) -> None:
 
 def aggregate(exam: Exam) -> ExamPrediction | None:
     """One answer for each breast and for the exam; None where it has no standard view."""
-    return summary.aggregate(exam.images, exam.pooling)
+    return aggregation.aggregate(exam.images, exam.pooling)
 
 
 def file(image: Image, kind: str) -> Path:

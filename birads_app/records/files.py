@@ -159,7 +159,7 @@ def path(image: Image, kind: str) -> Path:
 
 def expected_path(image: Image, kind: str) -> Path:
     """Return where the file of an image is, or will be; raises NotFound if the kind is unknown."""
-    kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.probabilities)}
+    kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.prediction.probabilities)}
     if kind not in kinds:
         raise NotFound(
             msg(

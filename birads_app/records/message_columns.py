@@ -21,10 +21,10 @@ class MessageList(TypeDecorator[list[str]]):
     cache_ok = True
 
     def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> list[Any] | None:
-        return None if value is None else [_packed(text) for text in value]
+        return None if value is None else list(map(packed, value))
 
     def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> list[str] | None:
-        return None if value is None else [_unpacked(stored) for stored in value]
+        return None if value is None else list(map(unpacked, value))
 
 
 class MessageText(TypeDecorator[str]):
@@ -34,22 +34,28 @@ class MessageText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return json.dumps(_packed(value)) if isinstance(value, Message) else value
+        return json.dumps(packed(value)) if isinstance(value, Message) else value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        packed = value is not None and value.startswith(f'{{"{_CODE}": ')
-        return _unpacked(json.loads(value)) if packed and value else value
+        coded = value is not None and value.startswith(f'{{"{_CODE}": ')
+        return unpacked(json.loads(value)) if coded and value else value
 
 
-def _packed(value: Any) -> Any:
-    """Convert a message to JSON's types; anything else stays as it is."""
-    if not isinstance(value, Message):
-        return value
-    return {_CODE: value.code, _VALUES: {name: _packed(one) for name, one in value.values.items()}}
+def packed(value: Any) -> Any:
+    """Replace messages in JSON's types by code and values."""
+    if isinstance(value, Message):
+        return {_CODE: value.code, _VALUES: packed(dict(value.values))}
+    if isinstance(value, dict):
+        return {name: packed(one) for name, one in value.items()}
+    return [packed(one) for one in value] if isinstance(value, list) else value
 
 
-def _unpacked(stored: Any) -> Any:
-    """Invert :func:`_packed`."""
+def unpacked(stored: Any) -> Any:
+    """Invert :func:`packed`."""
+    if isinstance(stored, list):
+        return [unpacked(one) for one in stored]
     if not isinstance(stored, dict):
         return stored
-    return Message(stored[_CODE], {name: _unpacked(one) for name, one in stored[_VALUES].items()})
+    if stored.keys() == {_CODE, _VALUES}:
+        return Message(stored[_CODE], {name: unpacked(one) for name, one in stored[_VALUES].items()})
+    return {name: unpacked(one) for name, one in stored.items()}

@@ -17,7 +17,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records.message_columns import MessageList, MessageText
+from birads_app.records.prediction_column import PredictionColumn
 from birads_app.records.table_base import Base, UtcDateTime
 from birads_app.terms.views import ViewRole
 
@@ -222,9 +224,7 @@ class Image(Base):
     role : a :class:`birads_app.terms.views.ViewRole`; view, laterality and role may be set by hand
     sop_uid, sop_class : of the stored DICOM file; None for pictures
     fingerprint : the same for the same image of the same patient; None for images of earlier versions
-    probabilities : by BI-RADS code, in the model's class order
-    prediction_set : its codes; empty if the model has no threshold for prediction sets
-    warnings : messages (:mod:`birads_app.terms.messages`)
+    prediction : as the model gave it; :func:`birads_app.records.view_corrections.prediction_of` returns what holds
     width, height : of the original in pixels
     """
 
@@ -238,10 +238,7 @@ class Image(Base):
     view: Mapped[str | None] = mapped_column(String(16))
     laterality: Mapped[str | None] = mapped_column(String(1))
     role: Mapped[str] = mapped_column(String(8), server_default="unknown", default="unknown")
-    category: Mapped[str] = mapped_column(String(1))
-    probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
-    prediction_set: Mapped[list[str]] = mapped_column("possible", JSON, server_default="[]")
-    warnings: Mapped[list[str]] = mapped_column(MessageList)
+    prediction: Mapped[ImagePrediction] = mapped_column(PredictionColumn)
     width: Mapped[int]
     height: Mapped[int]
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)

@@ -1,9 +1,9 @@
 """Side, view and role of an image set by a person, on record; the exam's prediction follows without a new analysis."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import audit_log, outbox, summary
 from birads_app.records.database import writing
 from birads_app.records.errors import InvalidView, NotFound
@@ -109,14 +109,14 @@ def received(image: Image) -> tuple[str | None, str | None, str]:
     return first.previous_laterality, first.previous_view, first.previous_role
 
 
-def warnings_of(image: Image) -> Sequence[str]:
-    """Return the warnings that hold: those of a view that was set by hand give way to a statement of that."""
-    made = last(image)
+def prediction_of(image: Image) -> ImagePrediction:
+    """Return the prediction that holds: warnings about a view that was set by hand give way to a statement of that."""
+    made, prediction = last(image), image.prediction
     if made is None:
-        return image.warnings
+        return prediction
     replaced = _ABOUT_STATEMENTS | (_ABOUT_SPECIAL if made.role == ViewRole.STANDARD else set())
-    kept = [warning for warning in image.warnings if getattr(warning, "code", "") not in replaced]
-    return [*kept, _statement(image, made)]
+    kept = [warning for warning in prediction.warnings if getattr(warning, "code", "") not in replaced]
+    return replace(prediction, warnings=(*kept, _statement(image, made)))
 
 
 def _statement(image: Image, made: ViewCorrection) -> Message:

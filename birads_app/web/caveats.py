@@ -25,7 +25,7 @@ class Caveat:
 
 def _unknown(image: Image) -> list[str]:
     """Return a warning about an image of which neither file nor picture tells the view."""
-    codes = {getattr(warning, "code", "") for warning in image.warnings}
+    codes = {getattr(warning, "code", "") for warning in image.prediction.warnings}
     explained = codes & {"view-not-understood", "view-contradiction", "side-contradiction"}
     return [msg("view-unknown")] if image.role == ViewRole.UNKNOWN and not explained else []
 
@@ -36,7 +36,7 @@ def caveats(exam: Exam, aggregate: ExamPrediction | None) -> list[Caveat]:
     of_exam = [Caveat(missing)] if missing else []
     by_text: dict[str, list[str]] = {}
     for number, image in enumerate(hanging(exam.images), 1):
-        for warning in [*view_corrections.warnings_of(image), *_unknown(image)]:
+        for warning in [*view_corrections.prediction_of(image).warnings, *_unknown(image)]:
             by_text.setdefault(warning, []).append(short_label(image.laterality, image.view, number))
     count = len(exam.images)
     return of_exam + [

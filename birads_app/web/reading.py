@@ -67,7 +67,7 @@ def _vocabulary() -> dict[str, Any]:
         "role_of": role_of,
         "sides": SIDES,
         "views": VIEWS,
-        "warnings_of": view_corrections.warnings_of,
+        "prediction_of": view_corrections.prediction_of,
         "last_correction": view_corrections.last,
         "may_delete": exams.may_delete,
     }

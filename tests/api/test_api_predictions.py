@@ -71,7 +71,7 @@ def test_an_exam_is_stored_with_all_files(app: Flask, client: FlaskClient, token
         (image,) = exam.images
         assert (image.view, image.laterality, image.source) == ("CC", "L", "DICOM")
         assert exams.file(image, "original").read_bytes()[:132] == bytes(128) + b"DICM"
-        for kind in ["display", *(f"heat-{code}" for code in image.probabilities)]:
+        for kind in ["display", *(f"heat-{code}" for code in image.prediction.probabilities)]:
             assert exams.file(image, kind).stat().st_size > 100
 
 

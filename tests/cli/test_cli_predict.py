@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from jsonschema import Draft202012Validator
 
+from birads_app.model.image_prediction import SCHEMA
 from tests.support.factories import colour_photograph, mammogram_dicom, mammogram_png
 from tests.support.processes import flask
 
@@ -33,7 +35,8 @@ def test_one_json_object_per_line_is_printed(
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [answer["file"] for answer in answers] == files
     for answer in answers:
-        assert set(answer) == {"file", "category", "probabilities", "possible", "model", "warnings"}
+        assert set(answer) == {"file", "model", *SCHEMA["properties"]}
+        Draft202012Validator(SCHEMA).validate(answer)
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert answer["category"] in answer["probabilities"]
 

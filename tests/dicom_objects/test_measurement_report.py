@@ -15,6 +15,7 @@ from birads_app.dicom_objects.codes import ASSESSMENTS, BREASTS, SIDES
 from birads_app.dicom_objects.context import Model, Reading, Study
 from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.logs import configure_logging
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.terms.categories import DISCLAIMER
 from tests.support.analyzed_study import PROBABILITIES, STUDY, VIEWS, WARNING, reading, source
 from tests.support.dicom_tools import complaints, printed, written
@@ -165,9 +166,7 @@ def test_a_header_with_gaps_and_faults_still_gives_a_valid_report(study: Study, 
 @pytest.mark.parametrize("code", ["0", "2", "6"])
 def test_every_category_has_a_code(code: str, tmp_path: Path) -> None:
     image = source(laterality=None, view=None)
-    image = type(image)(
-        **vars(image) | {"category": code, "probabilities": {code: 1.0}, "prediction_set": ()}
-    )
+    image = replace(image, prediction=ImagePrediction(code, {code: 1.0}))
     path = written(measurement_report(reading(images=(image,), model=PLAIN)), tmp_path)
     assert not complaints(path)
     text = printed(path)

@@ -128,7 +128,7 @@ def test_missing_pictures_are_made_from_the_original(serving_app: Flask, reader:
         (exam,) = ingest_studies([SourceFile("1.dcm", labelled(*VIEWS[0]))], reader)
         wait_for_pictures(files.root())
         (image,) = exam.images
-        kinds = ("display", "thumb", *(f"heat-{code}" for code in image.probabilities))
+        kinds = ("display", "thumb", *(f"heat-{code}" for code in image.prediction.probabilities))
         before = {kind: exams.file(image, kind).read_bytes() for kind in kinds}
         for kind in kinds:
             exams.file(image, kind).unlink()

@@ -1,15 +1,30 @@
 """Aggregation of images to breasts and the exam."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
-from birads_app.model.aggregation import POOLING, ViewPrediction, aggregate, pool
+from birads_app.model.aggregation import POOLING, aggregate, pool
+from birads_app.model.image_prediction import ImagePrediction
+
+
+class PredictedImage(NamedTuple):
+    laterality: str | None
+    view: str | None
+    prediction: ImagePrediction
+    standard: bool = True
+
+
+def predicted(probabilities: dict[str, float]) -> ImagePrediction:
+    return ImagePrediction(max(probabilities, key=probabilities.__getitem__), probabilities)
 
 
 def view(
     laterality: str | None, name: str | None, *probabilities: float, standard: bool = True
-) -> ViewPrediction:
-    return ViewPrediction(laterality, name, dict(zip("12345", probabilities, strict=True)), standard)
+) -> PredictedImage:
+    prediction = predicted(dict(zip("12345", probabilities, strict=True)))
+    return PredictedImage(laterality, name, prediction, standard)
 
 
 CALM = (0.6, 0.2, 0.1, 0.1, 0.0)
@@ -19,13 +34,16 @@ PROBABLY_BENIGN = (0.1, 0.1, 0.6, 0.1, 0.1)
 
 @pytest.mark.parametrize("rule", POOLING)
 def test_a_breast_with_one_view_keeps_its_probabilities(rule: str) -> None:
-    assert pool([view("L", "CC", *CALM).probabilities], rule) == pytest.approx(
+    assert pool([view("L", "CC", *CALM).prediction.probabilities], rule) == pytest.approx(
         dict(zip("12345", CALM, strict=True)), abs=1e-6
     )
 
 
 def test_each_pooling_combines_views() -> None:
-    both = [view("L", "CC", *CALM).probabilities, view("L", "MLO", *PROBABLY_BENIGN).probabilities]
+    both = [
+        view("L", "CC", *CALM).prediction.probabilities,
+        view("L", "MLO", *PROBABLY_BENIGN).prediction.probabilities,
+    ]
     assert list(pool(both, "mean").values()) == pytest.approx([0.35, 0.15, 0.35, 0.1, 0.05])
     product = np.sqrt(np.maximum(CALM, 1e-9) * np.array(PROBABLY_BENIGN))
     assert list(pool(both, "product").values()) == pytest.approx(product / product.sum())
@@ -68,7 +86,7 @@ def test_special_views_are_excluded() -> None:
 def test_category_0_ranks_between_3_and_4() -> None:
     def exam(right: str, left: str) -> str:
         images = [
-            ViewPrediction(side, "CC", {code: float(code == named) for code in "0123456"})
+            PredictedImage(side, "CC", predicted({code: float(code == named) for code in "0123456"}))
             for side, named in (("R", right), ("L", left))
         ]
         found = aggregate(images, "mean")

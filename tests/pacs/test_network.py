@@ -49,7 +49,8 @@ def killed(receiver: Receiver) -> Iterator[None]:
 def images_of(receiver: Receiver) -> list[int]:
     """Count the images with a prediction, per exam."""
     return [count for (count,) in receiver.query(
-        "SELECT count(*) FROM images WHERE category IN ('1','2','3','4','5') GROUP BY exam_id ORDER BY 1"
+        "SELECT count(*) FROM images WHERE json_extract(prediction, '$.category') IN ('1','2','3','4','5') "
+        "GROUP BY exam_id ORDER BY 1"
     )]  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def test_a_crash_at_any_point_gives_exactly_one_exam(
     files.remove_leftovers(exams.all_ids())
     (exam,) = worklist.page(worklist.Query(list="all")).items
     for image in exam.images:
-        assert exams.file(image, f"heat-{image.category}").is_file()
+        assert exams.file(image, f"heat-{image.prediction.category}").is_file()
     assert wait_for_pictures(files.root()) == [exam.id]
 
 

@@ -18,6 +18,7 @@ from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.source_file import SourceFile
 from birads_app.model import bundles
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.practice.dataset_export import label
 from birads_app.records import audit_log, exams, files, users
 from birads_app.records.schema import Assessment, Exam, Image
@@ -64,8 +65,7 @@ def an_image(number: int, given: PreparedFile) -> Image:
     seen = given.mammogram
     return Image(
         id=uuid.uuid4().hex, position=number, filename=f"file-{number}", source=seen.source, view="CC",
-        laterality=seen.laterality, role="standard", category="1", probabilities={"1": 1.0}, prediction_set=[],
-        warnings=[], width=10, height=10,
+        laterality=seen.laterality, role="standard", prediction=ImagePrediction("1", {"1": 1.0}), width=10, height=10,
     )  # fmt: skip
 
 

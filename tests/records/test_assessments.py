@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import assessments, audit_log, database, exams, users
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import InvalidAssessment, NotFound
@@ -45,8 +46,8 @@ def stored(number: int = 0, sides: str = "RL", **columns: object) -> Exam:
         exam.images.append(
             Image(
                 id=f"{number:016}{position:016}", position=position, filename="a", source="PNG",
-                view="CC", laterality=None if side == "?" else side, category="2",
-                probabilities={"2": 1.0}, prediction_set=[], warnings=[], width=10, height=20,
+                view="CC", laterality=None if side == "?" else side,
+                prediction=ImagePrediction("2", {"2": 1.0}), width=10, height=20,
             )
         )  # fmt: skip
     with database.writing() as current:

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import database, exams, migrate
 from birads_app.records.schema import Delivery, Exam, Image, User
 from birads_app.terms.catalogue import TEXTS
@@ -53,10 +54,8 @@ def upgraded(app: Flask) -> Iterator[Flask]:
     with app.app_context():
         with database.writing() as current:
             reader = current.query(User).one()
-            image = Image(
-                id="c" * 32, position=0, filename="one.png", source="PNG", category="4", warnings=[]
-            )
-            image.probabilities, image.width, image.height = {"4": 0.75, "1": 0.25}, 160, 200
+            image = Image(id="c" * 32, position=0, filename="one.png", source="PNG", width=160, height=200)
+            image.prediction = ImagePrediction("4", {"4": 0.75, "1": 0.25})
             current.add(
                 Exam(id=READ, uploader_id=reader.id, model="m", demonstration=True, images=[image]),
             )
@@ -81,7 +80,7 @@ def upgraded(app: Flask) -> Iterator[Flask]:
 
 def test_the_migration_replaces_texts_by_codes(upgraded: Flask) -> None:
     with upgraded.app_context():
-        low, syntax, forgotten, plain = exams.get(READ).images[0].warnings
+        low, syntax, forgotten, plain = exams.get(READ).images[0].prediction.warnings
         assert low == msg("low-resolution", width=160, height=200) and low.code == "low-resolution"
         advice = msg("export-as-supported")
         assert syntax == msg(
@@ -100,7 +99,7 @@ def test_the_migration_replaces_texts_by_codes(upgraded: Flask) -> None:
 def test_no_text_of_the_catalogue_is_left_in_the_database(upgraded: Flask) -> None:
     with upgraded.app_context():
         current = database.session()
-        for table, column in (("images", "warnings"), ("exams", "failure"), ("deliveries", "error")):
+        for table, column in (("images", "prediction"), ("exams", "failure"), ("deliveries", "error")):
             stored = [row[0] for row in current.execute(text(f"SELECT {column} FROM {table}"))]
             assert any('"code": ' in one for one in stored) and not any('"text": ' in one for one in stored)
 
@@ -120,7 +119,7 @@ def test_an_edited_text_is_shown_for_old_rows(upgraded: Flask, monkeypatch: pyte
     monkeypatch.setitem(TEXTS, "low-resolution", "Only %(width)d columns.")
     with upgraded.app_context():
         database.session().expire_all()
-        assert exams.get(READ).images[0].warnings[0] == "Only 160 columns."
+        assert exams.get(READ).images[0].prediction.warnings[0] == "Only 160 columns."
 
 
 def test_the_downgrade_restores_texts(upgraded: Flask) -> None:

@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import database, derived_files, exams, files, migrate, tokens, users
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, NotFound
 from birads_app.records.schema import Delivery, Exam, Image, Token
@@ -39,9 +40,7 @@ def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None =
         position=0,
         filename="left.dcm",
         source="PNG",
-        category="4",
-        probabilities={"4": 0.75, "1": 0.25},
-        warnings=["The image is small."],
+        prediction=ImagePrediction("4", {"4": 0.75, "1": 0.25}, warnings=("The image is small.",)),
         width=width,
         height=height,
     )
@@ -64,8 +63,8 @@ def test_a_stored_exam_is_read_back(app: Flask, uploader_id: int) -> None:
         assert exam.uploader.name == "reader"
         assert exam.created_at.tzinfo is not None
         (image,) = exam.images
-        assert list(image.probabilities.items()) == [("4", 0.75), ("1", 0.25)]
-        assert image.warnings == ["The image is small."]
+        assert list(image.prediction.probabilities.items()) == [("4", 0.75), ("1", 0.25)]
+        assert image.prediction.warnings == ("The image is small.",)
         assert exams.file(image, "original").read_bytes() == b"the file"
         assert exams.file(image, "original").suffix == ".png"
         heat = cv2.imread(str(exams.file(image, "heat-4")), cv2.IMREAD_UNCHANGED)

@@ -7,7 +7,7 @@ import numpy as np
 
 from birads_app.dicom_objects.context import Model, Reading, SourceImage, Study
 from birads_app.model import aggregation
-from birads_app.model.aggregation import ViewPrediction
+from birads_app.model.image_prediction import ImagePrediction
 from tests.support.factories import MAMMOGRAPHY, breast
 
 STUDY = Study(
@@ -37,10 +37,7 @@ def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC
         series=f"{STUDY.uid}.1",
         laterality=laterality,
         view=view,
-        category="4",
-        probabilities=PROBABILITIES,
-        prediction_set=("3", "4"),
-        warnings=(WARNING,),
+        prediction=ImagePrediction("4", PROBABILITIES, ("3", "4"), (WARNING,)),
     )
 
 
@@ -49,8 +46,7 @@ def reading(**changes: object) -> Reading:
     images = tuple(source(number, *sides) for number, sides in enumerate(VIEWS))
     model = Model("birads-demo", "ab" * 32, demonstration=True, software="0.1.0")
     made = replace(Reading(STUDY, images, model, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)), **changes)
-    views = [ViewPrediction(one.laterality, one.view, one.probabilities, one.standard) for one in made.images]
-    return replace(made, aggregate=aggregation.aggregate(views, aggregation.DEFAULT_POOLING))
+    return replace(made, aggregate=aggregation.aggregate(made.images, aggregation.DEFAULT_POOLING))
 
 
 def display(height: int = 640, width: int = 512) -> np.ndarray:

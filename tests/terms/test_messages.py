@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from birads_app.imaging.limits import check_size
 from birads_app.intake.ingest import FileProblem, IntakeRefused
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import exams
 from birads_app.records.database import session, writing
 from birads_app.records.errors import TooManyAttempts
@@ -139,9 +140,9 @@ def test_text_outside_of_the_catalogue_is_unchanged(
 def stored(app: Flask, odd: Message) -> Flask:
     """A stored exam of one image with three warnings, the last as it was stored formerly."""
     make_user(app)
-    warnings = [odd, msg("low-resolution", width=160, height=200), EMPTY]
-    image = Image(id="a" * 32, position=0, filename="one.png", source="PNG", category="4", warnings=warnings)
-    image.probabilities, image.width, image.height = {"4": 0.75, "1": 0.25}, 160, 200
+    warnings = (odd, msg("low-resolution", width=160, height=200), EMPTY)
+    image = Image(id="a" * 32, position=0, filename="one.png", source="PNG", width=160, height=200)
+    image.prediction = ImagePrediction("4", {"4": 0.75, "1": 0.25}, warnings=warnings)
     with app.app_context(), writing() as current:
         reader = current.query(User).one()
         exam = Exam(id=EXAM, uploader_id=reader.id, model="m", demonstration=True, images=[image])
@@ -153,7 +154,7 @@ def stored(app: Flask, odd: Message) -> Flask:
 def test_messages_are_read_back_from_the_database(stored: Flask, odd: Message) -> None:
     with stored.app_context():
         exam = exams.get(EXAM)
-        first, second, third = exam.images[0].warnings
+        first, second, third = exam.images[0].prediction.warnings
         assert first == odd and isinstance(first.values["reason"], Message)
         assert second.values == {"width": 160, "height": 200}
         assert type(third) is str
@@ -162,12 +163,12 @@ def test_messages_are_read_back_from_the_database(stored: Flask, odd: Message) -
 
 def test_the_database_stores_codes_not_texts(stored: Flask) -> None:
     with stored.app_context():
-        warnings, failure = (
+        prediction, failure = (
             session()
-            .execute(text("SELECT warnings, failure FROM images JOIN exams ON exams.id = images.exam_id"))
+            .execute(text("SELECT prediction, failure FROM images JOIN exams ON exams.id = images.exam_id"))
             .one()
         )
-    assert json.loads(warnings)[:2] == [
+    assert json.loads(prediction)["warnings"][:2] == [
         {"code": "looks-odd", "values": {"reason": {"code": "noise", "values": {}}}},
         {"code": "low-resolution", "values": {"width": 160, "height": 200}},
     ]
@@ -185,12 +186,13 @@ def test_an_edited_text_changes_what_stored_exams_show(
 
 def test_rows_of_plain_text_stay_readable(stored: Flask) -> None:
     with stored.app_context():
+        small = ImagePrediction("4", {"4": 1.0}, warnings=("It is small.",)).to_json()
         with writing() as current:
             current.execute(text("UPDATE exams SET failure = 'It was cut off.'"))
-            current.execute(text("""UPDATE images SET warnings = '["It is small."]'"""))
+            current.execute(text("UPDATE images SET prediction = :stored"), {"stored": json.dumps(small)})
         session().expire_all()
         exam = exams.get(EXAM)
-        assert (exam.failure, exam.images[0].warnings) == ("It was cut off.", ["It is small."])
+        assert (exam.failure, exam.images[0].prediction.warnings) == ("It was cut off.", ("It is small.",))
 
 
 def test_pages_are_in_the_reader_s_language_and_the_api_in_english(

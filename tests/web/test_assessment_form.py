@@ -282,7 +282,9 @@ def test_dicom_objects_are_english_whoever_downloads_them(
     assert german == english
     with serving_app.app_context():
         warnings = {
-            warning for image in exams.get(url.rsplit("/", 1)[-1]).images for warning in image.warnings
+            warning
+            for image in exams.get(url.rsplit("/", 1)[-1]).images
+            for warning in image.prediction.warnings
         }
     assert warnings and all(any(warning in one for one in english) for warning in warnings)
     assert any("Margin: Spiculated" in one for one in english)

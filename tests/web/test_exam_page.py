@@ -64,7 +64,7 @@ def test_the_page_shows_category_management_model_and_disclaimer(
     page = reader.get(exam_url).text
     with serving_app.app_context():
         exam = exams.get(exam_url.rsplit("/", 1)[-1])
-        codes = [image.category for image in exam.images]
+        codes = [image.prediction.category for image in exam.images]
         assert f"<b>{exam.model}</b>" in page
     for code in codes:
         assert CATEGORIES[code].title in page
@@ -99,7 +99,7 @@ def test_every_warning_is_listed_once(serving_app: Flask, reader: FlaskClient, e
     page = html.unescape(reader.get(exam_url).text)
     with serving_app.app_context():
         images = exams.get(exam_url.rsplit("/", 1)[-1]).images
-    warnings = {warning for image in images for warning in image.warnings}
+    warnings = {warning for image in images for warning in image.prediction.warnings}
     assert warnings
     caveats = page[page.index('id="caveats-title"') :]
     assert all(caveats[: caveats.index("</section>")].count(warning) == 1 for warning in warnings)

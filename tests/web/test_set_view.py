@@ -76,8 +76,8 @@ def test_an_unknown_view_counts_once_it_is_set(app: Flask, reader: FlaskClient, 
     (image,) = stored(app, unknown).images
     page = put(reader, unknown, image, "R", "CC")
     exam = stored(app, unknown)
-    assert (exam.category, exam.views) == (image.category, "R CC")
-    assert exam.top_probability == pytest.approx(image.probabilities[image.category])
+    assert (exam.category, exam.views) == (image.prediction.category, "R CC")
+    assert exam.top_probability == pytest.approx(image.prediction.probabilities[image.prediction.category])
     assert "<b>RCC</b>" in page and "Set by reader" in page and "As received: L ?, unknown" in page
     assert "not understood" not in page
 
@@ -227,7 +227,7 @@ def test_a_raw_twin_is_left_out(app: Flask, reader: FlaskClient) -> None:
     url = upload(reader, view(1, "L", "CC"), view(1, "L", "CC", **raw), view(2, "L", "MLO", **raw))
     images = stored(app, url).images
     assert [image.role for image in images] == ["standard", "other", "standard"]
-    assert [any(warning.code == "raw-twin" for warning in image.warnings) for image in images] == [
+    assert [any(warning.code == "raw-twin" for warning in image.prediction.warnings) for image in images] == [
         False,
         True,
         False,

@@ -2,11 +2,12 @@
 
 from dataclasses import astuple
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from alembic import op
 
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records.summary import summarise
 
 revision = "0006"
@@ -134,7 +135,7 @@ def _summarise_exams() -> None:
     names = ("id", "rule", "category", "certainty", "suspicion", "views")
     exams = sa.table("exams", *(sa.column(name) for name in names))
     images = sa.text(
-        "SELECT exam_id, laterality, view, standard, probabilities FROM images "
+        "SELECT exam_id, laterality, view, standard, category, probabilities FROM images "
         "WHERE exam_id BETWEEN :first AND :last ORDER BY exam_id, position"
     ).columns(probabilities=sa.JSON, standard=sa.Boolean)
     some = sa.select(exams.c.id, exams.c.rule).order_by(exams.c.id).limit(_AT_ONCE)
@@ -142,9 +143,24 @@ def _summarise_exams() -> None:
         first, last = min(rules), max(rules)
         rows = bind.execute(images, {"first": first, "last": last}).all()
         for exam_id, of_exam in groupby(rows, key=lambda row: row.exam_id):
-            summary = summarise(list(of_exam), rules[exam_id])
+            summary = summarise([_predicted_view(row) for row in of_exam], rules[exam_id])
             values = dict(zip(names[2:], astuple(summary), strict=True))
             bind.execute(exams.update().where(exams.c.id == exam_id).values(values))
+
+
+class _StoredView(NamedTuple):
+    """An image as far as the summary needs it."""
+
+    laterality: str | None
+    view: str | None
+    standard: bool
+    prediction: ImagePrediction
+
+
+def _predicted_view(row: Any) -> _StoredView:
+    return _StoredView(
+        row.laterality, row.view, row.standard, ImagePrediction(row.category, row.probabilities)
+    )
 
 
 def downgrade() -> None:

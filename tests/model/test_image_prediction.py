@@ -1,0 +1,43 @@
+"""The answer for one image has one shape, which its JSON and the JSON's schema follow."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from birads_app.model.image_prediction import SCHEMA, ImagePrediction
+from birads_app.terms.messages import msg
+
+PREDICTION = ImagePrediction(
+    "4", {"3": 0.2, "4": 0.7, "5": 0.1}, ("3", "4"), (msg("low-resolution", width=160, height=200),)
+)
+OTHER = ImagePrediction("5", {"4": 0.3, "5": 0.7}, ("5",), ("Plain text.",))
+
+
+def test_the_json_is_read_back_and_matches_the_schema() -> None:
+    written = json.dumps(PREDICTION.to_json())
+    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator({**SCHEMA, "additionalProperties": False}).validate(json.loads(written))
+    assert ImagePrediction.from_json(json.loads(written)) == PREDICTION
+    assert list(json.loads(written)["probabilities"]) == ["3", "4", "5"]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ImagePrediction)])
+def test_every_value_is_one_described_member_of_the_json(name: str) -> None:
+    before, after = PREDICTION.to_json(), replace(PREDICTION, **{name: getattr(OTHER, name)}).to_json()
+    (member,) = [member for member in before if before[member] != after[member]]
+    assert SCHEMA["properties"][member]["description"] and member in SCHEMA["required"]
+    assert len(before) == len(SCHEMA["properties"]) == len(fields(ImagePrediction))
+
+
+@pytest.mark.parametrize(
+    "change", [{"category": "7"}, {"probabilities": {"4": 1.5}}, {"possible": "4"}, {"warnings": None}]
+)
+def test_the_schema_refuses_other_values(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Draft202012Validator(SCHEMA).validate(PREDICTION.to_json() | change)
+
+
+def test_members_of_other_versions_are_ignored() -> None:
+    assert ImagePrediction.from_json(PREDICTION.to_json() | {"later": 1}) == PREDICTION
