@@ -140,6 +140,15 @@ def stored() -> Iterator[tuple[str, Pair]]:
             Pair(plain(overlaid, **_NO_WINDOW), plain(**_NO_WINDOW)),
         )
     yield "high bits that are always set", Pair(plain(RAW | 0xA000), plain())
+    for name, elements in (
+        ("no Bits Stored", {"BitsStored": None}),
+        ("Bits Stored 0", {"BitsStored": 0}),
+        ("Bits Stored 17", {"BitsStored": 17}),
+    ):
+        note = None if elements["BitsStored"] is None else "bits-stored-corrected"
+        yield name, Pair(plain(**elements), plain(), note)
+    for high in (0, 10, 16):
+        yield f"High Bit {high}", Pair(plain(HighBit=high), plain(), "high-bit-corrected")
     yield "High Bit too high", Pair(plain(RAW, HighBit=15), plain(), "high-bit-corrected")
     yield "High Bit too low", Pair(plain(RAW << 4), plain(), "high-bit-corrected")
     signed = {"PixelRepresentation": 1}

@@ -150,9 +150,12 @@ def encodings() -> Iterator[tuple[str, Pair]]:
             if other != name:
                 corrected = Pair(declared(data, wrong), sound, "transfer-syntax-corrected")
                 yield f"{name} under {other}", corrected
-        plain_under_deflated = declared(data, uid.DeflatedExplicitVRLittleEndian)
-        if name != "big endian":
-            yield f"{name} under deflated", Pair(plain_under_deflated, sound, "transfer-syntax-corrected")
+        for wrong in (uid.DeflatedExplicitVRLittleEndian, uid.JPEG2000Lossless, uid.UID("1.2.3.4")):
+            corrected = Pair(declared(data, wrong), sound, "transfer-syntax-corrected")
+            yield f"{name} under {wrong.name}", corrected
+    data = dicom_files.as_bytes(built(), uid.DeflatedExplicitVRLittleEndian)
+    for wrong in (*natives.values(), uid.RLELossless):
+        yield f"deflated under {wrong.name}", Pair(declared(data, wrong), sound, "transfer-syntax-corrected")
     deflated = declared(meta, uid.DeflatedExplicitVRLittleEndian)
     yield "deflated with a zlib header", Pair(deflated + zlib.compress(elements), sound)
     implicit = split(dicom_files.as_bytes(built(), uid.ImplicitVRLittleEndian))[1]

@@ -31,7 +31,14 @@ from pydicom.uid import (
 
 from birads_app.imaging.dicom.body_part import as_utf_8, may_be_breast
 from birads_app.imaging.dicom.encapsulation import ITEM, items_of
-from birads_app.imaging.dicom.syntax_detection import NATIVE, data_set_encoding, encoded_as
+from birads_app.imaging.dicom.syntax_detection import (
+    NATIVE,
+    data_set_encoding,
+    encoded_as,
+    inflater_of,
+    is_deflated,
+    starts_data_set,
+)
 from birads_app.imaging.limits import MAX_PIXELS
 from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, msg
@@ -118,7 +125,9 @@ class ParsedDicom:
             fragments = tuple(items_of(value))
             return self._corrected(fragments, True, encoded_as(fragments, self.declared))
         whole = compressed and len(value) - _size(self.dataset) in (0, 1)  # of uncompressed pixels
-        return self._corrected((value,), False, ExplicitVRLittleEndian if whole else self.declared)
+        _, little = self.dataset.original_encoding
+        native = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        return self._corrected((value,), False, native if whole else self.declared)
 
     def _corrected(self, fragments: tuple[memoryview, ...], encapsulated: bool, actual: UID) -> EncodedPixels:
         if actual == self.declared:
@@ -152,9 +161,7 @@ def is_dicom(data: bytes) -> bool:
     """Detect DICOM by its prefix or, without a preamble, by a plausible first element of group 0002 or 0008."""
     if data[128:_PREFIX_END] == b"DICM" or data[:4] == b"DICM":
         return True
-    if len(data) < 16 or data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
-        return False
-    return _is_explicit(data) or int.from_bytes(data[4:8], "little") <= 256
+    return starts_data_set(data[:16])
 
 
 def parse(data: bytes) -> ParsedDicom:
@@ -171,8 +178,12 @@ def parse(data: bytes) -> ParsedDicom:
     if start == len(data):
         raise UnreadableImage(msg("dicom-cut-off"))
     syntax = UID(declared or ExplicitVRLittleEndian)
-    deflated = syntax == DeflatedExplicitVRLittleEndian and not is_dicom(data[start : start + 16])
+    deflated = is_deflated(memoryview(data)[start:], syntax)
     if deflated:
+        if syntax != DeflatedExplicitVRLittleEndian:
+            deflated_name = DeflatedExplicitVRLittleEndian.name
+            notes += (msg("transfer-syntax-corrected", declared=syntax.name, actual=deflated_name),)
+            syntax = DeflatedExplicitVRLittleEndian
         data, start = _inflate(memoryview(data)[start:]), 0
     encoding = data_set_encoding(data[start : start + 6], syntax)
     if encoding != syntax and syntax in NATIVE and not deflated:
@@ -242,8 +253,7 @@ def _after_prefix(data: bytes, start: int) -> int:
 
 def _inflate(deflated: memoryview) -> bytes:
     """Inflate a deflated data set (PS3.5 A.5), up to the limit; some programs write a zlib header before it."""
-    header = deflated[0] & 15 == 8 and int.from_bytes(deflated[:2], "big") % 31 == 0
-    inflater = zlib.decompressobj(zlib.MAX_WBITS if header else -zlib.MAX_WBITS)
+    inflater = inflater_of(deflated)
     try:
         data = inflater.decompress(deflated, _INFLATED_MAX)
     except zlib.error as error:
@@ -258,11 +268,6 @@ def _inflate(deflated: memoryview) -> bytes:
     if not inflater.eof:
         raise UnreadableImage(msg("deflated-cut-off"))
     return data
-
-
-def _is_explicit(element: bytes) -> bool:
-    """Return True if an element's fifth and sixth bytes are a value representation."""
-    return element[4:6].isalpha() and element[4:6].isupper()
 
 
 def _elements(

@@ -65,7 +65,7 @@ def layout(dataset: Dataset) -> Layout:
     UnsupportedFormat
         The image is in colour, or does not have 8 or 16 bits allocated.
     UnreadableImage
-        Elements are missing or contradict each other.
+        Elements are missing.
     ImageTooLarge
         Rows times Columns is over the limit.
     """
@@ -83,18 +83,17 @@ def layout(dataset: Dataset) -> Layout:
     allocated = number(dataset, "BitsAllocated")
     if allocated not in (8, 16):
         raise UnsupportedFormat(msg("bits-not-supported", allocated=allocated))
-    stored = number(dataset, "BitsStored", allocated)
-    high = number(dataset, "HighBit", stored - 1)
-    if not 1 <= stored <= high + 1 <= allocated:
-        raise UnreadableImage(
-            msg(
-                "bits-contradictory",
-                allocated=allocated,
-                stored=stored,
-                high=high,
-            )
-        )
+    stored, high = _used_bits(dataset, allocated)
     return Layout(rows, columns, allocated, stored, high, number(dataset, "PixelRepresentation", 0) == 1)
+
+
+def _used_bits(dataset: Dataset, allocated: int) -> tuple[int, int]:
+    """Return Bits Stored and High Bit; of values that are impossible, the one that the other suggests."""
+    stored = number(dataset, "BitsStored", 0)
+    high = number(dataset, "HighBit", stored - 1)
+    if not 1 <= stored <= allocated:
+        stored = high + 1 if 0 <= high < allocated else allocated
+    return stored, high if stored <= high + 1 <= allocated else stored - 1
 
 
 def raw_pixels(file: ParsedDicom) -> np.ndarray:

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from birads_app.imaging.dicom.numbers import real, reals
 from birads_app.imaging.dicom.parser import items
-from birads_app.imaging.dicom.pixel_data import Layout, layout
+from birads_app.imaging.dicom.pixel_data import Layout, layout, number
 from birads_app.terms.messages import Message, msg
 
 _PAIRS = 32  # pairs of neighbouring rows that are looked at
@@ -53,6 +53,21 @@ def fitted(dataset: Dataset, raw: np.ndarray) -> tuple[Layout, tuple[Message, ..
     raw : uint8 or uint16 array of shape (rows, columns), as stored
     """
     declared = layout(dataset)
+    pixel, notes = _fitted(dataset, raw, declared)
+    return pixel, notes or tuple(_impossible(dataset, declared))
+
+
+def _impossible(dataset: Dataset, used: Layout) -> Iterator[Message]:
+    """Yield notes about bits that a pixel cannot have, in whose place others are used."""
+    stored_bits = number(dataset, "BitsStored", used.bits_stored)
+    high = number(dataset, "HighBit", used.high_bit)
+    if stored_bits != used.bits_stored:
+        yield msg("bits-stored-corrected", stored=stored_bits, bits=used.bits_stored)
+    elif high != used.high_bit:
+        yield msg("high-bit-corrected", high=high, actual=used.high_bit)
+
+
+def _fitted(dataset: Dataset, raw: np.ndarray, declared: Layout) -> tuple[Layout, tuple[Message, ...]]:
     rows = _some_rows(raw)
     allocated = 8 * raw.dtype.itemsize
     aligned = _aligned(declared, rows, allocated)

@@ -3,6 +3,7 @@
 Archives and converters sometimes compress or decompress pixel data, or rewrite a header, and leave the UID as it was.
 """
 
+import zlib
 from collections.abc import Sequence
 
 from pydicom import uid
@@ -18,6 +19,7 @@ _JPEG_LS = {uid.JPEGLSLossless, uid.JPEGLSNearLossless}
 _JPEG_2000 = {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K}
 _FAMILIES = (_JPEG, _JPEG_LS, _JPEG_2000, {uid.RLELossless})
 _HEAD = 1 << 16  # bytes that a codestream's frame header lies within, unless there is a long comment
+_DEFLATED_HEAD = 1 << 12  # bytes of a deflated data set that hold its first element
 _SOS, _SOF_LS = 0xDA, 0xF7  # start of scan; frame header of JPEG-LS
 _BY_FRAME_HEADER = {0xC1: uid.JPEGExtended12Bit, 0xC3: uid.JPEGLossless}
 _HIGH_THROUGHPUT = 0x40  # bit of Rsiz, high byte
@@ -52,13 +54,49 @@ def data_set_encoding(head: bytes, declared: uid.UID) -> uid.UID:
     """
     if len(head) < 6:
         return declared
-    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    explicit = is_explicit(head)
     group = int.from_bytes(head[:2], "little")
     if explicit and head[0] == 0 and 0 < group >> 8 <= 0x20:  # groups 0002 to 0020 with their bytes swapped
         return uid.ExplicitVRBigEndian
     if not explicit and head[0] == 0 and declared == uid.ExplicitVRBigEndian:
         return declared  # not implicit little endian at any rate
     return uid.ExplicitVRLittleEndian if explicit else uid.ImplicitVRLittleEndian
+
+
+def is_deflated(data: memoryview, declared: uid.UID) -> bool:
+    """Return True if a data set is deflated: as declared, unless its bytes contradict that.
+
+    Parameters
+    ----------
+    data : the data set, from its first byte
+    """
+    head = bytes(data[:16])
+    if starts_data_set(head) or data_set_encoding(head, declared) == uid.ExplicitVRBigEndian:
+        return False
+    if declared == uid.DeflatedExplicitVRLittleEndian:
+        return True
+    try:
+        return starts_data_set(inflater_of(data).decompress(data[:_DEFLATED_HEAD], 16))
+    except zlib.error:
+        return False
+
+
+def inflater_of(deflated: memoryview) -> "zlib._Decompress":
+    """Return the decompressor of a deflated data set (PS3.5 A.5); some programs write a zlib header before it."""
+    header = deflated[0] & 15 == 8 and int.from_bytes(deflated[:2], "big") % 31 == 0
+    return zlib.decompressobj(zlib.MAX_WBITS if header else -zlib.MAX_WBITS)
+
+
+def starts_data_set(head: bytes) -> bool:
+    """Return True for a plausible first element of group 0002 or 0008, little endian."""
+    if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3] != 0:
+        return False
+    return is_explicit(head) or int.from_bytes(head[4:8], "little") <= 256
+
+
+def is_explicit(element: bytes) -> bool:
+    """Return True if an element's fifth and sixth bytes are a value representation."""
+    return element[4:6].isalpha() and element[4:6].isupper()
 
 
 def _identified(head: bytes) -> uid.UID | None:

@@ -102,10 +102,6 @@ DICOM = {
         "or MONOCHROME2."
     ),
     "bits-not-supported": N_("The DICOM image has %(allocated)d bits allocated; 8 or 16 are supported."),
-    "bits-contradictory": N_(
-        "The DICOM header is inconsistent: Bits Allocated %(allocated)d, Bits Stored %(stored)d, High Bit "
-        "%(high)d."
-    ),
     "transfer-syntax-not-supported": N_("The transfer syntax %(syntax)s is not supported. %(advice)s"),
     "transfer-syntax-wrong": N_(
         "The header declares the transfer syntax %(syntax)s, but the pixel data is encoded differently."
