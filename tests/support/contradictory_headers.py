@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from tests.support import dicom_files
 from tests.support.factories import breast
-from tests.support.faulty_files import RAW, Pair, compressed, plain
+from tests.support.faulty_files import RAW, Pair, built, compressed, plain
 
 _SIXTEEN = breast(320, 256)
 _FOURTEEN = _SIXTEEN >> 2
@@ -140,13 +140,11 @@ def stored() -> Iterator[tuple[str, Pair]]:
             Pair(plain(overlaid, **_NO_WINDOW), plain(**_NO_WINDOW)),
         )
     yield "high bits that are always set", Pair(plain(RAW | 0xA000), plain())
-    for name, elements in (
-        ("no Bits Stored", {"BitsStored": None}),
-        ("Bits Stored 0", {"BitsStored": 0}),
-        ("Bits Stored 17", {"BitsStored": 17}),
-    ):
-        note = None if elements["BitsStored"] is None else "bits-stored-corrected"
-        yield name, Pair(plain(**elements), plain(), note)
+    for stated in (0, 17):
+        yield f"Bits Stored {stated}", Pair(plain(BitsStored=stated), plain(), "bits-stored-corrected")
+    unstated = built()
+    del unstated.BitsStored
+    yield "no Bits Stored", Pair(dicom_files.as_bytes(unstated), plain())
     for high in (0, 10, 16):
         yield f"High Bit {high}", Pair(plain(HighBit=high), plain(), "high-bit-corrected")
     yield "High Bit too high", Pair(plain(RAW, HighBit=15), plain(), "high-bit-corrected")
