@@ -22,6 +22,13 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
         "similar to the calibration set; empty if the model has none",
     },
     "warnings": {"type": "array", "items": {"type": "string"}, "description": "Reasons for caution"},
+    "breast_share": {
+        "type": ["number", "null"],
+        "minimum": 0,
+        "maximum": 1,
+        "description": "Share of the image's area that the breast covers, with a rim of a few millimetres; null for "
+        "images stored by an earlier version",
+    },
 }
 # JSON Schema of ImagePrediction.to_json
 SCHEMA: dict[str, Any] = {
@@ -40,12 +47,14 @@ class ImagePrediction:
     prediction_set : codes of contiguous categories that contain the true one at the bundle's level
         (:mod:`birads_app.model.conformal`); empty if the bundle has no threshold
     warnings : reasons for caution, as messages; plain text in what early versions stored
+    breast_share : of the image's area, 0..1, with a rim of a few millimetres; None in what earlier versions stored
     """
 
     category: str
     probabilities: dict[str, float] = field(hash=False)
     prediction_set: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    breast_share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON types that comply with :data:`SCHEMA`; messages stay messages, which are English text."""
@@ -54,6 +63,7 @@ class ImagePrediction:
             "probabilities": self.probabilities,
             "possible": list(self.prediction_set),
             "warnings": list(self.warnings),
+            "breast_share": self.breast_share,
         }
 
     @classmethod
@@ -64,4 +74,5 @@ class ImagePrediction:
             probabilities=members["probabilities"],
             prediction_set=tuple(members["possible"]),
             warnings=tuple(members["warnings"]),
+            breast_share=members.get("breast_share"),
         )

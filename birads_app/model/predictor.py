@@ -14,6 +14,7 @@ from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.occlusion import FeatureMap
+from birads_app.model.preprocess import ModelInput
 from birads_app.terms.errors import ModelError
 from birads_app.terms.messages import Message
 
@@ -47,6 +48,7 @@ class Predictor:
         ----------
         warnings : from :func:`birads_app.imaging.quality.check`, which needs no model
         """
+        height, width = mammogram.pixels.shape
         seen = preprocess.prepare(mammogram, self.bundle.size)
         features = self.engine.maps(seen.tensor[None])[0]
         probabilities = softmax(self.engine.logits(features[None])[0] / self.bundle.temperature)
@@ -56,8 +58,8 @@ class Predictor:
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
             prediction_set=self._prediction_set(probabilities),
             warnings=mammogram.notes + warnings + self._ood_warning(features),
+            breast_share=_breast_share(seen, height * width),
         )
-        height, width = mammogram.pixels.shape
         return prediction, FeatureMap(features, seen.breast_mask, seen.box, seen.flipped, (height, width))
 
     def heat_maps(self, feature_map: FeatureMap) -> dict[str, np.ndarray]:
@@ -85,6 +87,11 @@ class Predictor:
             return ()
         held = conformal.in_prediction_set(probabilities[None], self.bundle.threshold)[0]
         return tuple(code for code, inside in zip(self.bundle.classes, held, strict=True) if inside)
+
+
+def _breast_share(seen: ModelInput, area: int) -> float:
+    """Return the share of the image's area, in pixels, that the breast mask covers, 0..1."""
+    return min(1.0, float(seen.breast_mask.mean()) * seen.box.height * seen.box.width / area)
 
 
 class ModelSource:

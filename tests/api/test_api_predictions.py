@@ -41,6 +41,7 @@ def test_a_prediction_is_returned(app: Flask, client: FlaskClient, token: str) -
     for image in (first, second):
         assert sum(image["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert image["category"] == max(image["probabilities"], key=image["probabilities"].get)
+        assert 0.3 < image["breast_share"] < 0.7
         assert isinstance(image["warnings"], list)
 
 

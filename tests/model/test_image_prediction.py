@@ -10,9 +10,10 @@ from birads_app.model.image_prediction import SCHEMA, ImagePrediction
 from birads_app.terms.messages import msg
 
 PREDICTION = ImagePrediction(
-    "4", {"3": 0.2, "4": 0.7, "5": 0.1}, ("3", "4"), (msg("low-resolution", width=160, height=200),)
+    "4", {"3": 0.2, "4": 0.7, "5": 0.1}, ("3", "4"), (msg("low-resolution", width=160, height=200),), 0.25
 )
 OTHER = ImagePrediction("5", {"4": 0.3, "5": 0.7}, ("5",), ("Plain text.",))
+BEFORE = {"category": "4", "probabilities": {"4": 1.0}, "possible": [], "warnings": []}
 
 
 def test_the_json_is_read_back_and_matches_the_schema() -> None:
@@ -37,6 +38,12 @@ def test_every_value_is_one_described_member_of_the_json(name: str) -> None:
 def test_the_schema_refuses_other_values(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Draft202012Validator(SCHEMA).validate(PREDICTION.to_json() | change)
+
+
+def test_what_an_earlier_version_stored_has_no_share_of_the_breast() -> None:
+    stored = ImagePrediction.from_json(BEFORE)
+    assert stored.breast_share is None and stored.to_json() == BEFORE | {"breast_share": None}
+    Draft202012Validator(SCHEMA).validate(stored.to_json())
 
 
 def test_members_of_other_versions_are_ignored() -> None:

@@ -11,6 +11,7 @@ from birads_app.imaging.decode import Mammogram
 from birads_app.model import bundles, registry
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.terms.errors import BundleError, NoModel, NotAMammogram
+from tests.support.factories import breast
 from training.phantoms.generate import WHITE, patients
 
 
@@ -79,6 +80,22 @@ def test_the_same_image_gets_the_same_prediction(predictor: Predictor) -> None:
     image = mammograms()[1]
     first, second = predictor.predict(image), predictor.predict(image)
     assert first.probabilities == second.probabilities
+
+
+def test_the_share_of_the_breast_is_that_of_the_whole_image(predictor: Predictor) -> None:
+    pixels = breast(1200, 900)
+    true = float((pixels > 0.05 * 65535).mean())
+    air = np.full_like(pixels, 0.01 * 65535)
+    for picture, expected in (
+        (pixels, true),
+        (pixels[:, ::-1], true),
+        (np.hstack([pixels, air]), true / 2),
+        (np.vstack([pixels, air]), true / 2),
+        (pixels[:600], true),
+    ):
+        image = Mammogram(np.ascontiguousarray(picture), "PNG", 16, None, None, None, 0.0, ())
+        share = predictor.examine(image)[0].breast_share
+        assert share is not None and expected < share < expected + 0.05  # the mask has a rim
 
 
 def test_an_image_other_than_a_mammogram_is_refused(predictor: Predictor) -> None:

@@ -9,9 +9,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image as Picture
+from sqlalchemy import text
 
 from birads_app.model.predictor import ModelSource
 from birads_app.records import exams
+from birads_app.records.database import writing
 from birads_app.records.schema import Role
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from tests.conftest import MakeOnce
@@ -80,6 +82,28 @@ def test_the_page_shows_each_view_and_marks_estimated_ones(reader: FlaskClient, 
         r"</b> (L|R|CC|MLO|[LR] (CC|MLO)) was estimated from the image, as it is not given in the file.</li>"
     )
     assert re.search(judged, page)
+
+
+def test_each_view_shows_the_share_of_the_breast(serving_app: Flask, reader: FlaskClient, exam_url: str):
+    with serving_app.app_context():
+        images = exams.get(exam_url.rsplit("/", 1)[-1]).images
+    shares = sorted(f"{image.prediction.breast_share:.0%}" for image in images)
+    page = reader.get(exam_url).text
+    assert sorted(re.findall(r"Breast area: (\d+%) of the image", page)) == shares and len(shares) == 2
+    german = html.unescape(reader.get(exam_url, headers={"Accept-Language": "de"}).text)
+    assert len(re.findall(r"Brustfläche: \d+\s%\sdes Bildes", german)) == 2
+
+
+def test_a_view_stored_by_an_earlier_version_shows_no_share_of_the_breast(
+    serving_app: Flask, reader: FlaskClient, exam_url: str
+):
+    with serving_app.app_context(), writing() as current:
+        without = text("UPDATE images SET prediction = json_remove(prediction, '$.breast_share')")
+        current.execute(without)
+    page = reader.get(exam_url).text
+    assert page.count("Breast area: not measured") == 2 and "of the image<" not in page
+    german = reader.get(exam_url, headers={"Accept-Language": "de"}).text
+    assert german.count("Brustfläche: nicht gemessen") == 2
 
 
 def test_right_and_left_are_shown_side_by_side(reader: FlaskClient):
