@@ -115,7 +115,7 @@ def _image_to_json(image: Image) -> dict[str, Any]:
 
 
 def _set_by(image: Image) -> dict[str, Any] | None:
-    """Return who set side and view by hand, and what was received; None if nobody did."""
+    """Return who set side and view manually, and the values as received; None if nobody did."""
     made = view_corrections.last(image)
     if made is None:
         return None

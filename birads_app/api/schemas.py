@@ -168,11 +168,11 @@ def _image() -> dict[str, Any]:
         "role": {
             "type": "string",
             "enum": list(ViewRole),
-            "description": "Only `standard` views, CC or MLO of the whole breast, count for the breast's prediction",
+            "description": "Only `standard` views (CC and MLO of the whole breast) are part of the breast's prediction",
         },
         "set_by": {
             "oneOf": [_set_by(), {"type": "null"}],
-            "description": "Who set side, view and role by hand; null if they are as received",
+            "description": "Who set side, view and role manually; null if they are as received",
         },
         **_PREDICTION,
     }

@@ -48,7 +48,7 @@ class SourceImage:
     """An image of the study with its prediction.
 
     laterality : L or R; view : such as CC or MLO; None if unknown
-    standard : False for special and unknown views and other images, which do not count for the breast
+    standard : False for special and unknown views and other images, which are not included in the breast's result
     set_by_hand : time at which a person set side and view; None if they are as received
     """
 
@@ -96,7 +96,7 @@ class Reading:
             raise ValueError("A reading needs at least one image of the study. Got none.")
 
     def uid(self, kind: str, *parts: str) -> UID:
-        """Derive a UID from these images, views set by hand and this model; it is always the same."""
+        """Derive a UID from these images, views set manually and this model; it is always the same."""
         images = sorted(f"{image.sop_instance}{image.set_by_hand or ''}" for image in self.images)
         return make_uid(kind, self.study.uid, self.model.name, self.model.version, *images, *parts)
 

@@ -131,7 +131,8 @@ def _row(line: int, cells: dict[str, str]) -> _Row | LineProblem:
         )
     if side is None and "laterality" in cells:
         return LineProblem(
-            line, _("“%(cell)s” is not a side. Enter L, R or nothing.", cell=cells["laterality"])
+            line,
+            _("“%(cell)s” is not a side. Enter L or R, or leave the cell empty.", cell=cells["laterality"]),
         )
     try:
         on, exam_date = _date(cells.get("date", "")), _date(cells.get("exam_date", ""))
@@ -180,6 +181,6 @@ def _without_doubles(planned: Sequence[Planned]) -> tuple[list[Planned], list[Li
     for one in planned:
         previous = first.setdefault((one.entry.exam_id, one.entry.laterality), one)
         if previous is not one:
-            message = _("Duplicate: line %(line)s is about the same breast.", line=previous.line)
+            message = _("Duplicate: line %(line)s is for the same breast.", line=previous.line)
             problems.append(LineProblem(one.line, message))
     return list(first.values()), problems

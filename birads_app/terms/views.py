@@ -43,7 +43,7 @@ MODIFIERS = {
     "infra-mammary fold": N_("infra-mammary fold"),
     "axillary tissue": N_("axillary tissue"),
     "rolled": N_("rolled"),
-    "part of a view": N_("part of a view"),
+    "part of a view": N_("partial view"),
     "small field of view": N_("small field of view"),
 }
 
@@ -56,7 +56,7 @@ OTHER_IMAGES = {
     "recombined image": N_("recombined image"),
     "high-energy image": N_("high-energy image"),
     "stereotactic image": N_("stereotactic image"),
-    "image of an intervention": N_("image of an intervention"),
+    "image of an intervention": N_("interventional image"),
     "galactogram": N_("galactogram"),
     "localizer": N_("localizer"),
     "screen capture": N_("screen capture"),

@@ -219,9 +219,9 @@ def set_view(exam_id: str, image_id: str) -> ResponseReturnValue:
     form = request.form
     wanted = SetView(form.get("laterality") or None, form.get("view") or None, "special" in form)
     if view_corrections.set_view(exam_id, image_id, wanted, current_user):
-        flash(_("View set. The result of the exam was put together anew."))
+        flash(_("View set. The exam's result was updated."))
     else:
-        flash(_("Nothing changed: the image has this side and view already."))
+        flash(_("Nothing changed: the image already has this side and view."))
     return redirect(url_for("reading.exam", exam_id=exam_id, _anchor="views"), 303)
 
 

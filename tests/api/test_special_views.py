@@ -33,7 +33,7 @@ def answered(client: FlaskClient, token: str, *files: bytes) -> dict:
         ({"ImageType": ["DERIVED", "PRIMARY", "POST_CONTRAST", "SUBTRACTION"]}, "other", "subtraction"),
         ({"PresentationIntentType": "FOR PROCESSING"}, "other", "FOR PROCESSING"),
         (DISTANCES, "special", "magnification"),
-        ({"ViewPosition": "SONDER"}, "unknown", "not understood"),
+        ({"ViewPosition": "SONDER"}, "unknown", "not recognised"),
     ],
 )
 def test_it_is_named_and_left_out(

@@ -182,7 +182,7 @@ def test_without_a_window_the_whole_range_is_used() -> None:
 def test_a_window_that_hides_everything_is_ignored() -> None:
     found = shown(WindowCenter=50_000, WindowWidth=100)
     assert (found.pixels.min(), found.pixels.max()) == (0, 65535)
-    assert "window settings of the file hide the image" in found.notes[0]
+    assert "window settings of the file the image is not visible" in found.notes[0]
 
 
 @pytest.mark.parametrize("width", [0, -5, "nan"])

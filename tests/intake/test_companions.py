@@ -111,7 +111,7 @@ def test_a_disc_with_programs_is_one_exam(serving_app: Flask, client: FlaskClien
         assert len(answer.json["images"]) == 4
         (note,) = answer.json["notes"]
         for kind in (
-            "index of a disc (DICOMDIR) (1)",
+            "media directory (DICOMDIR) (1)",
             "program (3)",
             "text (5)",
             "GIF or icon (1)",

@@ -36,7 +36,7 @@ def exam(serving_app: Flask) -> Exam:
 def test_two_ids_are_one_exam_of_all_images_that_needs_attention(exam: Exam, app: Flask) -> None:
     assert (len(exam.images), exam.objects_received, exam.unused_objects) == (4, 4, [])
     (reason,) = exam.attention
-    assert reason.code == "patients-contradictory" and "each other in: patient ID." in reason
+    assert reason.code == "patients-contradictory" and "differ in: patient ID." in reason
     with app.app_context():
         assert [version.patient_id for version in identities.of(exam).versions] == ["NOTFALL-7", "4711"]
         (entry,) = [entry for entry in audit_log.newest() if entry.action == "flag exam"]
@@ -105,7 +105,7 @@ def test_every_field_counts(
 ) -> None:
     exam = received(serving_app, *views(first, second))
     assert len(exam.images) == 2
-    assert f"each other in: {', '.join(fields)}." in exam.attention[0]
+    assert f"differ in: {', '.join(fields)}." in exam.attention[0]
     with serving_app.app_context():
         identity = identities.of(exam)
         assert len(identity.versions) == 2

@@ -77,7 +77,7 @@ def test_an_unreadable_table_is_refused(app: Flask) -> None:
 
 def test_a_breast_listed_twice_is_refused(app: Flask, exam: str) -> None:
     text = f"exam;laterality;outcome\n{exam};L;benign\n{exam};R;benign\n{exam};left;malignant\n"
-    assert problems(app, text) == [(4, "Duplicate: line 2 is about the same breast.")]
+    assert problems(app, text) == [(4, "Duplicate: line 2 is for the same breast.")]
 
 
 def test_a_table_is_previewed_then_entered_once(app: Flask, client: FlaskClient, exam: str) -> None:

@@ -79,7 +79,7 @@ def test_an_unknown_view_counts_once_it_is_set(app: Flask, reader: FlaskClient, 
     assert (exam.category, exam.views) == (image.prediction.category, "R CC")
     assert exam.top_probability == pytest.approx(image.prediction.probabilities[image.prediction.category])
     assert "<b>RCC</b>" in page and "Set by reader" in page and "As received: L ?, unknown" in page
-    assert "not understood" not in page
+    assert "not recognised" not in page
 
 
 def test_a_special_view_is_left_out_and_comes_back(app: Flask, reader: FlaskClient) -> None:
@@ -132,7 +132,7 @@ def test_what_does_not_exist_is_refused(app: Flask, reader: FlaskClient, side: s
     url = upload(reader, view(1, "L", "CC"))
     (image,) = stored(app, url).images
     answer = reader.post(f"{url}/images/{image.id}/view", data={"laterality": side, "view": position})
-    assert answer.status_code == 422 and "Choose both from the form" in answer.text
+    assert answer.status_code == 422 and "Choose both in the form" in answer.text
     assert reader.post(f"{url}/images/none/view", data={"view": "CC"}).status_code == 404
     assert stored(app, url).views == "L CC"
 

@@ -14,28 +14,30 @@ DICOM = {
     ),
     "no-window": N_("The file has no window settings; the full range of values was used."),
     "window-ignored": N_(
-        "The window settings of the file hide the image; the full range of values was used instead."
+        "With the window settings of the file the image is not visible; the full range of values was used "
+        "instead."
     ),
     "window-skipped": N_(
-        "The first window settings of the file hide the image; the next ones of the file were used instead."
+        "With the first window settings of the file the image is not visible; the next ones were used "
+        "instead."
     ),
     "voi-lut-depth-corrected": N_(
-        "The VOI LUT of the file has entries of %(actual)d bits, although it declares %(described)d; the "
-        "entries were followed."
+        "The entries of the file's VOI LUT have %(actual)d bits, although it declares %(described)d; the "
+        "actual depth was used."
     ),
     "bits-stored-corrected": N_(
         "The pixel values have %(bits)d bits, although the header declares %(stored)d; all bits were used."
     ),
     "high-bit-corrected": N_(
-        "The header declares High Bit %(high)d, but the pixel values end at bit %(actual)d; they were read as "
-        "they are stored."
+        "The header declares High Bit %(high)d, but the pixel values end at bit %(actual)d; they were read "
+        "as stored."
     ),
     "pixel-representation-corrected": N_(
-        "The Pixel Representation in the header (signed or unsigned) contradicts the pixel values; they were "
-        "read the other way, with %(bits)d bits."
+        "The Pixel Representation in the header (signed or unsigned) contradicts the pixel values; the "
+        "opposite was assumed, with %(bits)d bits."
     ),
     "padding-ignored": N_(
-        "The Pixel Padding Value in the header is the value of many real pixels and was ignored."
+        "The Pixel Padding Value in the header is also the value of many image pixels and was ignored."
     ),
     "polarity-corrected": N_(
         "According to the header the air would be white and the breast dark; the image was inverted."
@@ -72,8 +74,8 @@ DICOM = {
     ),
     "private-frames": N_(
         "The DICOM object (%(kind)s) has no Pixel Data element, only private elements of the manufacturer, "
-        "which other programs cannot read. Send the 2D or synthetic 2D images, or export it in the standard's "
-        "form."
+        "which other programs cannot read. Send the 2D or synthetic 2D images, or export it as a standard "
+        "object."
     ),
     "volume-slice": N_(
         "The object is a single slice of a volume (%(kind)s), not a mammogram. Send the 2D or synthetic 2D "
@@ -118,8 +120,8 @@ DICOM = {
         "The file is incomplete: %(given)d of %(needed)d bytes of pixel data were received. Export it again."
     ),
     "pixel-data-deeper": N_(
-        "The header declares 8 bits per pixel, but the pixel data has %(given)d bytes, twice the %(needed)d that "
-        "it needs: the header is wrong. Export the image again with 16 bits allocated."
+        "The header declares 8 bits per pixel, but the pixel data has %(given)d bytes, twice the expected "
+        "%(needed)d: the header is wrong. Export the image again with 16 bits allocated."
     ),
     "precision-mismatch": N_(
         "The pixel data has %(precision)d bits per pixel, but the header declares %(allocated)d."
@@ -167,28 +169,28 @@ DICOM = {
         "This is an additional view (%(view)s); the model was trained on standard views, CC and MLO, only."
     ),
     "other-image": N_(
-        "According to the file, this is not a view of the breast for reading (%(name)s). It does not count for the "
-        "breast's result."
+        "According to the file, this image is not meant for interpretation (%(name)s). It is not included in "
+        "the breast's result."
     ),
     "view-not-understood": N_(
-        "The statement of the file about the view is not understood. The image does not count for the breast's "
-        "result until the view is set by hand."
+        "The view stated in the file is not recognised. The image is not included in the breast's result "
+        "until its view is set manually."
     ),
     "view-contradiction": N_(
-        "The statements of the file about the view contradict each other. The image does not count for the "
-        "breast's result until the view is set by hand."
+        "The file contains contradictory information about the view. The image is not included in the "
+        "breast's result until its view is set manually."
     ),
     "view-contradiction-settled": N_(
-        "The statements of the file about the view contradict each other. It was read as %(view)s, as further "
-        "statements suggest."
+        "The file contains contradictory information about the view. It was read as %(view)s, based on other "
+        "information in the file."
     ),
     "side-contradiction": N_(
-        "The statements of the file about the side contradict each other. The image does not count for either "
-        "breast until the side is set by hand."
+        "The file contains contradictory information about the side. The image is not included in either "
+        "breast's result until its side is set manually."
     ),
     "side-contradiction-settled": N_(
-        "The statements of the file about the side contradict each other. It was read as %(side)s, as further "
-        "statements suggest."
+        "The file contains contradictory information about the side. It was read as %(side)s, based on other "
+        "information in the file."
     ),
     "description-contradicts": N_(
         "A description in the file names another view or side than its codes, which were followed."

@@ -13,8 +13,8 @@ EXAM = {
         "The study has more than %(most)d objects; only the first %(most)d were used. Send the others again."
     ),
     "patients-contradictory": N_(
-        "The images of this study name different patients; they contradict each other in: %(fields)s. Check whose "
-        "images these are. An administrator sees all versions with `flask patient lookup`."
+        "The images of this study name different patients; they differ in: %(fields)s. Check whose images "
+        "these are. Administrators can see all versions with `flask patient lookup`."
     ),
     "patient-id": N_("patient ID"),
     "patient-id-issuer": N_("issuer of the patient ID"),
@@ -28,7 +28,7 @@ EXAM = {
     "objects-repeated": N_("Received more than once and used once: %(count)d."),
     "skipped-files": N_("Skipped, as they are not images of the exam: %(kinds)s."),
     "skipped-kind": N_("%(kind)s (%(count)d)"),
-    "kind-dicomdir": N_("index of a disc (DICOMDIR)"),
+    "kind-dicomdir": N_("media directory (DICOMDIR)"),
     "kind-report": N_("structured report, such as CAD results"),
     "kind-presentation-state": N_("presentation state"),
     "kind-encapsulated": N_("encapsulated document"),
@@ -54,21 +54,24 @@ EXAM = {
     "archive-file-damaged": N_("The archive %(name)s contains a damaged file. Create it again."),
     "exam-missing": N_("This exam does not exist. It may have been deleted."),
     "exam-image-missing": N_("This exam does not have the requested image."),
-    "view-invalid": N_("The side has to be R or L, and the view one of the list. Choose both from the form."),
+    "view-invalid": N_(
+        "The side must be R or L, and the view must be one of those listed. Choose both in the form."
+    ),
     "view-unknown": N_(
-        "The view is unknown: the file does not state it, and the image does not show it clearly. The image does not "
-        "count for the breast's result until the view is set by hand."
+        "The view is unknown: the file does not state it, and it cannot be determined from the image. The "
+        "image is not included in the breast's result until its view is set manually."
     ),
     "view-set": N_(
-        "Set by %(name)s on %(at)s UTC: %(view)s. As received: %(received)s. The model did not analyse the image anew."
+        "Set by %(name)s on %(at)s UTC: %(view)s. As received: %(received)s. The image was not reanalysed."
     ),
     "raw-twin": N_(
-        "This is the raw (FOR PROCESSING) twin of another image of the exam. It does not count for the breast's result."
+        "This is the raw (FOR PROCESSING) version of another image of the exam. It is not included in the "
+        "breast's result."
     ),
     "assessment-missing": N_("This exam does not have the requested assessment."),
     "assessment-too-long": N_(
         "The assessment has %(text)d characters and %(found)d findings; at most %(letters)d characters and "
-        "%(findings)d findings are possible."
+        "%(findings)d findings are allowed."
     ),
     "breast-category-missing": N_("Each breast needs a category before you can sign. Missing: %(sides)s."),
     "assessment-value-unknown": N_("Unknown value for %(field)s: %(value)s. Choose one of: %(known)s."),

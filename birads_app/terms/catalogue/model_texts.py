@@ -21,8 +21,8 @@ MODEL = {
         "that are not numbers. Retrain it."
     ),
     "comparison-model-leaks": N_(
-        "It was trained for comparison only (%(title)s), and its results are too good because of data "
-        "leakage. Only models trained with --resampling smote-train and --split patient can be promoted."
+        "It was trained for comparison only (%(title)s), and data leakage inflates its results. Only models "
+        "trained with --resampling smote-train and --split patient can be promoted."
     ),
     "comparison-model": N_(
         "It was trained for comparison only (%(title)s). Only models trained with --resampling smote-train "
