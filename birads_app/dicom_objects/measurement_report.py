@@ -140,7 +140,7 @@ def _exam(reading: Reading, aggregate: ExamPrediction) -> _ReportSubject:
 def _breast(reading: Reading, breast: BreastPrediction) -> _ReportSubject:
     images = [image for image in reading.images if image.standard and image.laterality == breast.laterality]
     comments = [
-        f"Put together from its views: {', '.join(view or 'unknown' for view in breast.views)}.",
+        f"Pooled from its views: {', '.join(view or 'unknown' for view in breast.views)}.",
         *([f"Missing standard views: {', '.join(breast.missing)}."] if breast.missing else []),
         *_elsewhere(len(breast.views) - len(images)),
     ]

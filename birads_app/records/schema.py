@@ -221,7 +221,7 @@ class Image(Base):
 
     filename : name to show, never used as a path; the uploaded name if de-identification is off
     source : format of the stored original, such as ``DICOM``
-    role : a :class:`birads_app.terms.views.ViewRole`; view, laterality and role may be set by hand
+    role : a :class:`birads_app.terms.views.ViewRole`; view, laterality and role may be set manually
     sop_uid, sop_class : of the stored DICOM file; None for pictures
     fingerprint : the same for the same image of the same patient; None for images of earlier versions
     prediction : as the model gave it; :func:`birads_app.records.view_corrections.prediction_of` returns what holds

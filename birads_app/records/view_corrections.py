@@ -1,4 +1,4 @@
-"""Side, view and role of an image set by a person, on record; the exam's prediction follows without a new analysis."""
+"""Side, view and role of an image set by a person and recorded; the exam is summarised again, not analysed."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ class SetView:
 
 
 def set_view(exam_id: str, image_id: str, wanted: SetView, user: User) -> bool:
-    """Set side and view of an image, and summarise its exam anew; results that were sent are sent again.
+    """Set side and view of an image, and summarise its exam again; results that were sent are sent again.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def set_view(exam_id: str, image_id: str, wanted: SetView, user: User) -> bool:
         outbox.send_results_again(current, exam)
         number = exam.images.index(image) + 1
         audit_log.add(current, user.name, "set view", exam.id, f"image {number}: {_change(made)}")
-    log.info("The view of an image of exam %s was set by hand", exam_id)
+    log.info("The view of an image of exam %s was set manually", exam_id)
     return True
 
 
@@ -110,7 +110,7 @@ def received(image: Image) -> tuple[str | None, str | None, str]:
 
 
 def prediction_of(image: Image) -> ImagePrediction:
-    """Return the prediction that holds: warnings about a view that was set by hand give way to a statement of that."""
+    """Return the valid prediction: if the view was set manually, a note says so in place of warnings about it."""
     made, prediction = last(image), image.prediction
     if made is None:
         return prediction

@@ -215,7 +215,7 @@ def claim(exam_id: str) -> ResponseReturnValue:
 
 @bp.post("/exams/<exam_id>/images/<image_id>/view")
 def set_view(exam_id: str, image_id: str) -> ResponseReturnValue:
-    """Set side, view and role of an image by hand."""
+    """Set side, view and role of an image manually."""
     form = request.form
     wanted = SetView(form.get("laterality") or None, form.get("view") or None, "special" in form)
     if view_corrections.set_view(exam_id, image_id, wanted, current_user):

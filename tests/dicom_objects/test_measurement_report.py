@@ -87,7 +87,7 @@ def test_exam_and_breasts_have_their_predictions(tmp_path: Path) -> None:
         measured = [item.value for item in group.get_measurements(codes.DCM.Probability)]
         assert measured == pytest.approx([*breast.probabilities.values()])
         assert group.finding_sites[0].laterality == SIDES[breast.laterality]
-        assert said == ["Put together from its views: CC, MLO."]
+        assert said == ["Pooled from its views: CC, MLO."]
 
 
 def test_missing_and_excluded_views_are_reported(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_missing_and_excluded_views_are_reported(tmp_path: Path) -> None:
     found = answers(given, tmp_path)
     assert list(found) == ["Exam", "Right breast"]
     assert images_of(found["Right breast"][0]) == [given.images[0].sop_instance]
-    assert found["Right breast"][1] == ["Put together from its views: CC.", "Missing standard views: MLO."]
+    assert found["Right breast"][1] == ["Pooled from its views: CC.", "Missing standard views: MLO."]
     lacking = "There is no standard view of the left breast."
     assert found["Exam"][1] == [
         lacking,
@@ -114,7 +114,7 @@ def test_images_outside_the_study_are_mentioned(tmp_path: Path) -> None:
 
 def test_images_of_unknown_side_and_special_views_alone_are_reported_too(tmp_path: Path) -> None:
     unknown = answers(reading(images=(source(laterality=None, view=None),)), tmp_path)
-    assert unknown["Breast of unknown side"][1] == ["Put together from its views: unknown."]
+    assert unknown["Breast of unknown side"][1] == ["Pooled from its views: unknown."]
     assert not unknown["Exam"][0].finding_sites[0].laterality
     assert answers(reading(images=(replace(source(), standard=False),)), tmp_path) == {}
 

@@ -1,4 +1,4 @@
-"""Side, view and "special" of an image are set by hand on the exam's page, on record, and the result follows."""
+"""Side, view and "special" of an image, set manually on the exam's page: the result is updated, the change recorded."""
 
 import html
 import io
