@@ -4,10 +4,9 @@ import pytest
 from flask import Flask, Response, request
 from jsonschema import Draft202012Validator
 
-from birads_app.api.description import describe
 from birads_app.model import image_prediction
+from tests.support.openapi import SPECIFICATION, check_schema
 
-SPECIFICATION = describe("")
 _PREFIX = "/api/v1"
 
 
@@ -25,8 +24,7 @@ def _check(response: Response) -> Response:
     path = rule.rule.removeprefix(_PREFIX).replace("<", "{").replace(">", "}")
     described = SPECIFICATION["paths"][path].get(request.method.lower(), {"responses": {}})["responses"]
     if (answer := described.get(str(response.status_code))) is not None:
-        schema = answer["content"]["application/json"]["schema"]
-        Draft202012Validator({**schema, "components": SPECIFICATION["components"]}).validate(response.json)
+        check_schema(answer["content"]["application/json"]["schema"], response.json)
         for exam in _exams(response.json):
             for image in exam["images"]:
                 _check_image(image)

@@ -6,22 +6,15 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from jsonschema import Draft202012Validator
+from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
-from birads_app.api.description import describe
+from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import assessments, users
 from birads_app.records.assessments import Draft
 from birads_app.records.findings import Finding
 from tests.support.factories import bearer, make_token, mammogram_png, post_files
-
-SPECIFICATION = describe("")
-
-
-def check(name: str, answer: object) -> None:
-    """Check a response against a schema of the description."""
-    schema = {"$ref": f"#/components/schemas/{name}", "components": SPECIFICATION["components"]}
-    Draft202012Validator(schema).validate(answer)
+from tests.support.openapi import SPECIFICATION, check
 
 
 def test_the_description_is_valid_and_public(client: FlaskClient) -> None:
@@ -54,6 +47,18 @@ def test_responses_match_the_description(serving_app: Flask, client: FlaskClient
     ):
         check("Error", answer.json)
         assert str(answer.status_code) in responses
+
+
+def test_a_prediction_beside_its_schema_fails_any_test_of_the_interface(
+    serving_app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, to_json = make_token(serving_app), ImagePrediction.to_json
+    monkeypatch.setattr(ImagePrediction, "to_json", lambda image: to_json(image) | {"extra": 1})
+    with pytest.raises(AssertionError):
+        post_files(client, token, ("a.png", mammogram_png()))
+    monkeypatch.setattr(ImagePrediction, "to_json", lambda image: to_json(image) | {"category": "7"})
+    with pytest.raises(ValidationError):
+        post_files(client, token, ("a.png", mammogram_png()))
 
 
 def test_signed_assessments_match_the_description_newest_first(

@@ -101,7 +101,7 @@ def test_no_text_of_the_catalogue_is_left_in_the_database(upgraded: Flask) -> No
         current = database.session()
         for table, column in (("images", "prediction"), ("exams", "failure"), ("deliveries", "error")):
             stored = [row[0] for row in current.execute(text(f"SELECT {column} FROM {table}"))]
-            assert any('"code": ' in one for one in stored) and not any('"text": ' in one for one in stored)
+            assert any('"code":' in one for one in stored) and not any('"text":' in one for one in stored)
 
 
 def test_migrated_messages_are_shown_in_the_reader_s_language(upgraded: Flask, client: FlaskClient) -> None:

@@ -1,7 +1,7 @@
 """Images: the prediction as one JSON document"""
 
 import json
-from collections.abc import Callable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +19,8 @@ _COLUMNS = ("category", *_JSON)
 
 def upgrade() -> None:
     op.add_column("images", sa.Column("prediction", sa.JSON(), nullable=True))
-    _convert(_COLUMNS, ("prediction",), _document)
+    members = ", ".join(f"'{name}', json({name})" for name in _JSON)
+    op.execute(f"UPDATE images SET prediction = json_object('category', category, {members})")
     with op.batch_alter_table("images") as table:
         table.alter_column("prediction", existing_type=sa.JSON(), nullable=False)
         for name in _COLUMNS:
@@ -31,33 +32,26 @@ def downgrade() -> None:
     for name in _JSON:
         default = "[]" if name == "possible" else None
         op.add_column("images", sa.Column(name, sa.JSON(), nullable=True, server_default=default))
-    _convert(("prediction",), _COLUMNS, _columns)
+    _fill_columns()
     with op.batch_alter_table("images") as table:
         for name in _COLUMNS:
             table.alter_column(name, nullable=False)
         table.drop_column("prediction")
 
 
-def _document(category: str, *texts: str) -> tuple[str]:
-    members = dict(zip(_JSON, map(json.loads, texts), strict=True))
-    return (json.dumps({"category": category, **members}),)
-
-
-def _columns(document: str) -> tuple[str, ...]:
-    members = json.loads(document)
-    return members["category"], *(json.dumps(members[name]) for name in _JSON)
-
-
-def _convert(sources: Sequence[str], targets: Sequence[str], convert: Callable[..., tuple[str, ...]]) -> None:
-    """Fill columns from others, a thousand rows at once."""
+def _fill_columns() -> None:
+    """Copy the documents' members, a thousand rows at once, in the spelling of JSON that earlier migrations expect."""
     connection, last = op.get_bind(), 0
     page = sa.text(
-        f"SELECT rowid, {', '.join(sources)} FROM images WHERE rowid > :last ORDER BY rowid LIMIT {_ROWS_AT_ONCE}"
+        f"SELECT rowid, prediction FROM images WHERE rowid > :last ORDER BY rowid LIMIT {_ROWS_AT_ONCE}"
     )
     update = sa.text(
-        f"UPDATE images SET {', '.join(f'{name} = :{name}' for name in targets)} WHERE rowid = :row"
+        f"UPDATE images SET {', '.join(f'{name} = :{name}' for name in _COLUMNS)} WHERE rowid = :row"
     )
     while rows := connection.execute(page, {"last": last}).all():
-        filled = [{"row": row, **dict(zip(targets, convert(*texts), strict=True))} for row, *texts in rows]
-        connection.execute(update, filled)
+        connection.execute(update, [{"row": row, **_columns(json.loads(stored))} for row, stored in rows])
         last = rows[-1][0]
+
+
+def _columns(members: dict[str, Any]) -> dict[str, str]:
+    return {"category": members["category"], **{name: json.dumps(members[name]) for name in _JSON}}
