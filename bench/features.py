@@ -13,7 +13,8 @@ import numpy as np
 from bench import pictures, plain
 from bench.measurement import Measurement, take_turns
 from training.config import DEMO_MODEL, Site, TrainConfig
-from training.data.dataset import read_folder
+from training.data.dataset import listing
+from training.data.loader import load_dataset
 from training.features.extract import extract
 from training.features.extractor import Extractor, from_bundle
 from training.heads import DenseHead
@@ -66,13 +67,14 @@ def _ours(
     files: Path, folder: Path, extractor: Extractor, options: argparse.Namespace
 ) -> Callable[[], object]:
     """Extract features from files as training does, each time with an empty cache."""
-    examples = read_folder(files).examples
+    listed = listing(files)
 
     def run() -> None:
         with tempfile.TemporaryDirectory(dir=folder) as cache:
             site = Site(options.models, Path(cache), precision=options.precision)
-            found = extract(examples, extractor, DenseHead(), site)
-            assert len(found.array) == len(examples) and not found.cached
+            loaded = load_dataset(listed, site.cache, extractor.size)
+            found = extract(loaded.images, loaded.prepared, extractor, DenseHead(), site)
+            assert len(found.array) == len(loaded.images) and not found.cached
 
     return run
 

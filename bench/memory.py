@@ -51,16 +51,16 @@ def _in_child(count: int) -> Memory:
 def run(count: int) -> Memory:
     """Store features, then resample, fit the dense head for one epoch and evaluate it, as a training does."""
     from training.config import TrainConfig
+    from training.data.row_store import RowStore
     from training.engine.keras_import import import_keras
     from training.features.extract import Features
-    from training.features.feature_store import FeatureStore
     from training.heads import head
     from training.pipeline.train import measure as answer
 
     import_keras()
     base = peak_mb("self")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        store = FeatureStore(Path(folder), WIDTH)
+        store = RowStore(Path(folder), WIDTH)
         digests = [hashlib.sha256(str(number).encode()).digest() for number in range(count)]
         dataset = _dataset(count)
         for start in range(0, count, _WRITTEN_AT_ONCE):

@@ -86,7 +86,14 @@ def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip"
         source = format_of(data, filename)
         if source != "DICOM":
             return picture_mammogram(raster.read(data, source), source, filename)
-        file = parser.parse(data)
+        return decode_dicom(parser.parse(data), filename, tomosynthesis)
+
+
+def decode_dicom(
+    file: parser.ParsedDicom, filename: str = "", tomosynthesis: Tomosynthesis = "mip"
+) -> Mammogram:
+    """Read the mammogram of a parsed file; parameters and errors as :func:`decode`."""
+    with damage_named():
         raw, notes = read_pixels(file, tomosynthesis)
         pixels, of_presentation = present(file, raw)
         return dicom_mammogram(file, pixels, notes + of_presentation, filename)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from birads_app.terms.spelling import parse_category
-from training.data.dataset import read_folder
+from training.data.dataset import listing, read_folder
+from training.data.loader import load_dataset
 from training.data.patient_ids import from_name
 from training.errors import DatasetError
 
@@ -108,9 +109,8 @@ def test_the_dicom_header_gives_the_patient(tmp_path: Path) -> None:
     header.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     header.save_as(tmp_path / "2" / "z.dcm", enforce_file_format=True)
     (tmp_path / "2" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 50)
-    known = {
-        example.path.name: example.patient for example in read_folder(tmp_path).examples if example.known
-    }
+    found = load_dataset(listing(tmp_path), tmp_path / "cache").listing.dataset
+    known = {example.path.name: example.patient for example in found.examples if example.known}
     assert known == {"z.dcm": "MRN 7"}
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from birads_app.imaging.decode import decode
+from birads_app.model import preprocess
 from training.config import Site
 from training.data import loader
-from training.data.dataset import Dataset, read_folder
-from training.data.loader import ImageLoader, LoadedImage
+from training.data.dataset import DatasetListing, listing
+from training.data.loader import ImageLoader, LoadedImage, load_dataset
 from training.features.extract import Features, extract
 from training.features.extractor import Extractor, from_bundle
 from training.heads import CnnLstmHead, DenseHead, Head
@@ -17,9 +19,9 @@ from training.phantoms.generate import write_set
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Dataset:
+def data(tmp_path_factory) -> DatasetListing:
     """Eight small phantoms of two patients."""
-    return read_folder(write_set(tmp_path_factory.mktemp("data") / "phantoms", 2, seed=8, size=256).parent)
+    return listing(write_set(tmp_path_factory.mktemp("data") / "phantoms", 2, seed=8, size=256).parent)
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +30,22 @@ def backbone(tiny_models: Path) -> Extractor:
 
 
 @pytest.fixture
-def extracted(data: Dataset, backbone: Extractor, tiny_models: Path):
+def extracted(data: DatasetListing, backbone: Extractor, tiny_models: Path):
     def run(cache: Path, kind: Head) -> Features:
-        return extract(data.examples, backbone, kind, Site(tiny_models, cache))
+        loaded = load_dataset(data, cache, backbone.size)
+        return extract(loaded.images, loaded.prepared, backbone, kind, Site(tiny_models, cache))
 
     return run
 
 
-def test_features_are_extracted_and_cached(
-    extracted, data: Dataset, backbone: Extractor, tmp_path: Path
-) -> None:
+def test_features_are_extracted_and_cached(extracted, backbone: Extractor, tmp_path: Path) -> None:
     first, second = (extracted(tmp_path, DenseHead()) for _ in range(2))
     assert first.array.shape == (8, 4096) and first.map_shape == (7, 7, 2048) and not first.rejected
     assert (first.cached, second.cached) == (0, 8)
     assert (np.asarray(first.array) == np.asarray(second.array)).all()
-    (seen,) = ImageLoader(tmp_path / "other").load(data.examples[7:8], wanted=lambda digest: True)
-    maps = backbone.maps(loader.preprocess.standardise(seen.grey[None])).astype(np.float16)
+    path = first.dataset.examples[7].path
+    grey = preprocess.prepare(decode(path.read_bytes(), path.name), backbone.size).grey
+    maps = backbone.maps(preprocess.standardise(grey[None])).astype(np.float16)
     expected = DenseHead().features(maps.astype(np.float32)).astype(np.float16)
     assert np.allclose(first.array[7:8], expected, atol=2e-3, rtol=2e-3)
 
@@ -61,26 +63,26 @@ def test_pooled_rows_are_computed_from_stored_maps(extracted, tmp_path: Path) ->
 
 def test_an_unchanged_file_is_not_read_again(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(loader, "_SETTLED_S", 0)
-    first = list(ImageLoader(tmp_path).load(data.examples))
+    first = list(ImageLoader(tmp_path).load(data.found))
     with monkeypatch.context() as patch:
-        patch.delattr(Path, "read_bytes")
-        assert list(ImageLoader(tmp_path).load(data.examples)) == first
+        patch.delattr(Path, "open")
+        assert list(ImageLoader(tmp_path).load(data.found)) == first
 
 
 def test_a_recently_changed_file_is_read_again(data, tmp_path, monkeypatch) -> None:
     """Time stamps may be too coarse to show a second change."""
     monkeypatch.setattr(loader, "_SETTLED_S", 1e9)
-    first = list(ImageLoader(tmp_path).load(data.examples[:2]))
-    read, original = [], Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or original(path))
-    assert list(ImageLoader(tmp_path).load(data.examples[:2])) == first
-    assert sorted(read) == sorted(example.path for example in data.examples[:2])
+    first = list(ImageLoader(tmp_path).load(data.found[:2]))
+    read, original = [], Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode: read.append(path) or original(path, mode))
+    assert list(ImageLoader(tmp_path).load(data.found[:2])) == first
+    assert sorted(read) == sorted(example.path for example in data.found[:2])
 
 
 def test_changed_content_is_noticed_with_equal_size_and_time(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(loader, "_SETTLED_S", 0)
-    path = tmp_path / data.examples[0].path.name
-    content = data.examples[0].path.read_bytes()
+    path = tmp_path / data.found[0].path.name
+    content = data.found[0].path.read_bytes()
     path.write_bytes(content)
     os.utime(path, ns=(10**18, 10**18))
     example = read_one(path)

@@ -22,6 +22,7 @@ from tests.conftest import ROOT
 from training.cli.commands import register
 from training.config import DEMO_MODEL, Site, TrainConfig
 from training.data import dataset
+from training.data.loader import load_dataset
 from training.engine.freeze import freeze
 from training.errors import TrainingError
 from training.heads import HEADS, FitArguments, TrainedHead, head
@@ -213,9 +214,9 @@ def bundle_of(
         with pytest.MonkeyPatch.context() as patch:
             learned = _recorded(patch, kind)
             path = train.train(config, site, print).path
-        images = train.find(config, print).dataset
         source = train.open_backbone(config, site)
-        features = train.read(config, site, source, head(kind), images, print)
+        loaded = load_dataset(train.find(config), site.cache, source.size)
+        features = train.read(config, site, source, head(kind), loaded, print)
         logits = learned[-1].logits(features.array)
         found[kind] = (path, softmax(logits, bundles.load(path).temperature))
     return found

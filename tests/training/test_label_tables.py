@@ -7,7 +7,8 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from training.data.dataset import listing, read
+from training.data.dataset import DatasetListing, listing, read
+from training.data.loader import load_dataset
 from training.errors import DatasetError
 
 
@@ -107,13 +108,18 @@ def test_an_unreadable_table_is_refused(tmp_path: Path, content: bytes, message:
         read(tmp_path / "t.csv")
 
 
+def loaded(data: Path, cache: Path) -> DatasetListing:
+    """Return the listing with what only headers have."""
+    return load_dataset(listing(data), cache).listing
+
+
 def test_dicom_files_joined_by_instance(tmp_path: Path) -> None:
     for number in range(5):
         dicom(tmp_path / "in" / f"{number}.dcm", f"1.2.{number}", "", patient=f"P{number // 2}")
     (tmp_path / "labels.csv").write_text(
         "SOPInstanceUID,birads\n1.2.0,2\n1.2.1,2\n1.2.2,5\n1.2.3,5\n", "utf-8"
     )
-    found = listing(tmp_path)
+    found = loaded(tmp_path, tmp_path / "cache")
     assert [(e.category, e.patient, e.view) for e in found.dataset.examples] == [
         ("2", "P0", "CC"), ("2", "P0", "CC"), ("5", "P1", "CC"), ("5", "P1", "CC")
     ]  # fmt: skip
@@ -126,11 +132,14 @@ def test_dicom_files_joined_by_exam_and_side(tmp_path: Path) -> None:
             dicom(tmp_path / exam / f"{side}.dcm", f"1.{ord(side)}.{exam[1]}", exam, side, patient=exam)
     table = tmp_path / "labels.csv"
     table.write_text("accession_number,side,birads\nA1,L,1\nA1,right,4\nA2,,1\n", "utf-8")
-    found = {str(e.path.relative_to(tmp_path)): e.category for e in listing(table).dataset.examples}
+    found = {
+        str(e.path.relative_to(tmp_path)): e.category
+        for e in loaded(table, tmp_path / "cache").dataset.examples
+    }
     assert found == {"A1/L.dcm": "1", "A1/R.dcm": "4", "A2/L.dcm": "1", "A2/R.dcm": "1"}
     with table.open("a") as stream:
         stream.write("A9,,4\n")
-    assert listing(table).problems[0] == "labels.csv, line 5: no DICOM file has A9."
+    assert loaded(table, tmp_path / "cache").problems[0] == "labels.csv, line 5: no DICOM file has A9."
 
 
 def test_a_custom_pattern_gives_the_patients(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Dataset
+from training.data.loader import load_dataset
 from training.evaluation.evaluate import Evaluation, Interval, evaluate
 from training.features.extract import Features
 from training.heads import head
@@ -38,9 +39,9 @@ def config(tmp_path_factory) -> TrainConfig:
 def read(config: TrainConfig, models: Path, tmp_path_factory) -> Callable[[str], Features]:
     """Return a function from a head to the feature rows of all phantoms; each image passes the backbone once."""
     site = Site(models=models, cache=tmp_path_factory.mktemp("cache"))
-    found = train.find(config, print).dataset
     source = train.open_backbone(config, site)
-    return lambda kind: train.read(config, site, source, head(kind), found, print)
+    loaded = load_dataset(train.find(config), site.cache, source.size)
+    return lambda kind: train.read(config, site, source, head(kind), loaded, print)
 
 
 def measured(config: TrainConfig, features: Features) -> Evaluation:

@@ -9,10 +9,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests.support.factories import breast
+from training.data import file_metadata
 from training.data.dataset import Example
+from training.data.loader import ImageLoader
 from training.data.protocol import SplitDataset
 from training.data.split import Split, by_patient
-from training.evaluation import metadata_baseline, sanity_checks
+from training.evaluation import sanity_checks
 
 
 def split_by_patient(
@@ -50,14 +52,15 @@ def judged(examples: list[Example], right: float, cache: Path) -> sanity_checks.
     truth = labels[dataset.final.test]
     lucky = np.random.default_rng(0).random(len(truth)) < right
     named = np.where(lucky, truth, 1 - truth)
-    return sanity_checks.run_metadata_baseline(examples, dataset, named, 2, cache, replicates=500, seed=0)
+    images = list(ImageLoader(cache).load(examples))
+    return sanity_checks.run_metadata_baseline(images, dataset, named, 2, replicates=500, seed=0)
 
 
 def test_margins_that_reveal_the_category_cause_a_warning(files, tmp_path) -> None:
     found = judged(files(True), 0.8, tmp_path)
     assert found.figures["f1"].value > 0.95
     assert found.warning.startswith("WARNING: file metadata alone") and found.images == 20
-    assert {name for name, _ in found.top_features} <= set(metadata_baseline.NAMES)
+    assert {name for name, _ in found.top_features} <= set(file_metadata.NAMES)
 
 
 def test_uninformative_metadata_causes_no_warning(files, tmp_path) -> None:
@@ -69,12 +72,14 @@ def test_a_model_no_better_than_metadata_causes_a_warning(files, tmp_path) -> No
     assert "not clearly higher" in judged(files(False), 0.5, tmp_path).warning
 
 
-def test_metadata_is_read_once(files, tmp_path, monkeypatch) -> None:
+def test_metadata_is_measured_while_files_are_loaded(files, tmp_path) -> None:
     examples = files(True)
-    first = metadata_baseline.read(examples, tmp_path)
-    monkeypatch.setattr(metadata_baseline, "decode", lambda *_: pytest.fail("decoded again"))
-    assert np.array_equal(metadata_baseline.read(examples, tmp_path), first)
-    row = dict(zip(metadata_baseline.NAMES, first[2], strict=True))  # of category 2
+    first, second = (
+        file_metadata.as_array([one.metadata for one in ImageLoader(tmp_path).load(examples)])
+        for _ in range(2)
+    )
+    assert np.array_equal(first, second)
+    row = dict(zip(file_metadata.NAMES, first[2], strict=True))  # of category 2
     assert (row["image height"], row["image width"], row["bits per pixel"]) == (280, 240, 8)
     assert row["file size"] == examples[2].path.stat().st_size
     assert row["black at the left"] == 1 and row["left margin"] == pytest.approx(40 / 240, abs=0.02)

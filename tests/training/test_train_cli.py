@@ -23,7 +23,7 @@ from training import heads
 from training.cli.commands import register
 from training.data import protocol
 from training.data.loader import ImageLoader
-from training.features.feature_store import FeatureStore
+from training.data.row_store import RowStore
 from training.pipeline.name_lock import hold_name
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -275,14 +275,14 @@ def test_a_write_without_space_is_a_one_line_error_and_the_next_run_continues(
 def test_an_interrupted_extraction_keeps_the_features_so_far(train, phantoms, cache, monkeypatch) -> None:
     """A real signal, once the second batch of sixteen rows is written."""
     shutil.rmtree(cache / "features", ignore_errors=True)
-    add, calls = FeatureStore.add, iter(range(1, 4))
+    add, calls = RowStore.add, iter(range(1, 4))
 
-    def add_and_interrupt(*arguments: object) -> None:
-        add(*arguments)
-        if next(calls) == 2:
+    def add_and_interrupt(store: RowStore, *arguments: object) -> None:
+        add(store, *arguments)
+        if store.folder.parent.name == "features" and next(calls) == 2:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(FeatureStore, "add", add_and_interrupt)
+    monkeypatch.setattr(RowStore, "add", add_and_interrupt)
     # A shell that starts the tests in the background has the signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -187,12 +187,11 @@ def check_dataset(
     """
     from training.data.dataset import listing
     from training.data.dataset_report import build_report
-    from training.data.loader import ImageLoader
+    from training.data.loader import load_dataset
 
     with training_errors():
         images = listing(data, _codes(classes), patient_pattern)
-        loaded = list(ImageLoader(site().cache).load(images.dataset.examples))
-        report = build_report(data, images, loaded, smote_neighbours)
+        report = build_report(load_dataset(images, site().cache), smote_neighbours)
         for line in report.lines():
             click.echo(line)
         if out:

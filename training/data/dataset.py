@@ -5,14 +5,16 @@ with one such CSV and no category folders.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from birads_app.terms.spelling import parse_category
 from training.data import label_tables
+from training.data.image_file import Header
 from training.data.patient_ids import PatientFinder, normalise
 from training.errors import DatasetError
 
@@ -68,21 +70,88 @@ class Dataset:
 class DatasetListing:
     """Contents of a data set before any image is decoded.
 
-    problems : messages for which training refuses the data set
-    notes : messages about harmless irregularities
+    data : its folder or table
+    classes : categories to take; all if empty
+    found : labelled images, with patients as their source spells them
+    table_problems, table_notes : messages about tables
+    unjoined : table to be joined by :meth:`with_headers`; ``found`` has all files then, without category
     """
 
-    dataset: Dataset
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
+    data: Path
+    classes: tuple[str, ...]
+    found: tuple[Example, ...]
+    table_problems: tuple[str, ...] = ()
+    table_notes: tuple[str, ...] = ()
+    unjoined: label_tables.HeaderTable | None = None
+
+    @property
+    def dataset(self) -> Dataset:
+        """The images, with one spelling for each patient."""
+        return self._merged[0]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Messages about harmless irregularities."""
+        return self.table_notes + self._merged[1]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Messages for which training refuses the data set; those of categories only once labels are known."""
+        if self.unjoined is not None:
+            return self.table_problems
+        try:
+            _check_chosen(self.dataset, self.classes, self.data)
+        except DatasetError as error:
+            return (*self.table_problems, str(error))
+        return self.table_problems
+
+    @cached_property
+    def _merged(self) -> tuple[Dataset, tuple[str, ...]]:
+        merged, notes = _merge_patients(self.found)
+        return Dataset(merged), notes
+
+    def require(self) -> None:
+        """Raise DatasetError if training would refuse the data set."""
+        if self.problems:
+            more = f" There are {len(self.problems) - 1} more; see flask dataset check."
+            raise DatasetError(self.problems[0] + (more if len(self.problems) > 1 else ""))
+
+    def with_headers(self, headers: Mapping[Path, Header | None]) -> "DatasetListing":
+        """Return the listing with labels and patients that only DICOM headers have.
+
+        Parameters
+        ----------
+        headers : of each file in :attr:`found`; None if it is not DICOM or has not been read
+        """
+        if self.unjoined is None:
+            found = tuple(_with_patient(one, headers.get(one.path)) for one in self.found)
+            return replace(self, found=found)
+        joined = self.unjoined.join(headers)
+        others = {one.path: one.patient for one in self.found if one.known}
+        return replace(
+            self,
+            found=tuple(_from_table(joined, self.classes, others.get)),
+            table_problems=(*self.table_problems, *joined.problems, *_unknown_categories(joined)),
+            table_notes=joined.notes + self.table_notes,
+            unjoined=None,
+        )
+
+    def of_classes(self, classes: tuple[str, ...]) -> "DatasetListing":
+        """Return the listing of some categories."""
+        found = tuple(one for one in self.found if one.category in classes)
+        return replace(self, classes=classes, found=found)
+
+
+def _with_patient(example: Example, header: Header | None) -> Example:
+    """Take the patient from the header if it is unknown."""
+    patient = "" if example.known or header is None else header.get("patient", "")
+    return replace(example, patient=patient, known=True) if patient else example
 
 
 def read(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> DatasetListing:
     """List the labelled images of a folder or a table; raises DatasetError if training would refuse it."""
     listed = listing(data, classes, pattern)
-    if listed.problems:
-        more = f" There are {len(listed.problems) - 1} more; see flask dataset check."
-        raise DatasetError(listed.problems[0] + (more if len(listed.problems) > 1 else ""))
+    listed.require()
     return listed
 
 
@@ -107,7 +176,7 @@ def read_folder(data: Path, classes: tuple[str, ...] = (), pattern: str | None =
 
 
 def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = None) -> DatasetListing:
-    """List the labelled images of a folder or a table and collect its problems.
+    """List the labelled images of a folder or a table and collect its problems; opens tables only.
 
     Raises
     ------
@@ -120,19 +189,20 @@ def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = Non
     table = _table_of(data)
     finder = PatientFinder(table.parent if table else data, pattern)
     if table is None:
-        joined = label_tables.Joined(())
-        examples = list(_from_folders(data, classes, finder))
-    else:
-        joined = label_tables.join(table)
-        examples = list(_from_table(joined, classes, finder))
-    merged, notes = _merge_patients(examples)
-    dataset = Dataset(merged)
-    problems = [*joined.problems, *_unknown_categories(joined)]
-    try:
-        _check_chosen(dataset, classes, data)
-    except DatasetError as error:
-        problems.append(str(error))
-    return DatasetListing(dataset, tuple(problems), (*joined.notes, *finder.notes, *notes))
+        return DatasetListing(
+            data, classes, tuple(_from_folders(data, classes, finder)), table_notes=finder.notes
+        )
+    joined = label_tables.join(table)
+    if joined.by_header:
+        found = tuple(_example(path, "", table.parent, finder) for path in _images(table.parent))
+        return DatasetListing(data, classes, found, joined.problems, finder.notes, joined.by_header)
+    return DatasetListing(
+        data,
+        classes,
+        tuple(_from_table(joined, classes, finder.find)),
+        (*joined.problems, *_unknown_categories(joined)),
+        (*joined.notes, *finder.notes),
+    )
 
 
 def _table_of(data: Path) -> Path | None:
@@ -150,22 +220,23 @@ def _table_of(data: Path) -> Path | None:
 
 def _from_folders(data: Path, classes: tuple[str, ...], finder: PatientFinder) -> Iterator[Example]:
     for folder, category in _category_folders(data):
-        if classes and category not in classes:
-            continue
-        for path in _images(folder):
-            patient = finder.find(path)
-            own = f"image {path.relative_to(data)}"
-            yield Example(path, category, patient or own, known=patient is not None)
+        if not classes or category in classes:
+            yield from (_example(path, category, data, finder) for path in _images(folder))
+
+
+def _example(path: Path, category: str, data: Path, finder: PatientFinder) -> Example:
+    patient = finder.find(path)
+    return Example(path, category, patient or f"image {path.relative_to(data)}", known=patient is not None)
 
 
 def _from_table(
-    joined: label_tables.Joined, classes: tuple[str, ...], finder: PatientFinder
+    joined: label_tables.Joined, classes: tuple[str, ...], patient_of: Callable[[Path], str | None]
 ) -> Iterator[Example]:
     for image in joined.images:
         category = parse_category(image.values.get("birads", ""))
         if category is None or (classes and category not in classes):
             continue
-        patient = image.values.get("patient") or finder.find(image.path)
+        patient = image.values.get("patient") or patient_of(image.path)
         more = {name: image.values.get(name, "") for name in ("view", "side", "density", "date")}
         yield Example(
             image.path, category, patient or f"image {image.path}", known=patient is not None, **more

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from training.data.dataset import DatasetListing, Example
-from training.data.loader import LoadedImage
+from training.data.dataset import Example
+from training.data.loader import LoadedDataset, LoadedImage
 from training.data.perceptual_hash import near_pairs
 
 # Lines of one kind on the screen; the JSON file has all.
@@ -119,20 +119,12 @@ def patient_warning(unknown: int, images: int) -> str:
     )
 
 
-def build_report(
-    data: Path, listing: DatasetListing, loaded: Sequence[LoadedImage], neighbours: int
-) -> DatasetReport:
-    """Compile the report of a data set.
-
-    Parameters
-    ----------
-    listing : from :func:`training.data.dataset.listing`
-    loaded : its examples in order, from :class:`training.data.loader.ImageLoader`
-    neighbours : number of SMOTE's neighbours
-    """
+def build_report(loaded: LoadedDataset, neighbours: int) -> DatasetReport:
+    """Compile the report of a data set; ``neighbours`` is the number of SMOTE's."""
+    listing, data = loaded.listing, loaded.listing.data
     examples = listing.dataset.examples
     base = data if data.is_dir() else data.parent
-    usable = [one for one in loaded if not one.reason]
+    usable = [one for one in loaded.images if not one.reason]
     distinct = list({one.digest: one for one in reversed(usable)}.values())[::-1]
     pairs = near_pairs(np.array([np.frombuffer(one.image_hash, np.uint8) for one in distinct]))
     similar = tuple(
@@ -150,7 +142,7 @@ def build_report(
         unknown=sum(not example.known for example in examples),
         mixed=_mixed(examples),
         views=_views(examples),
-        refused=tuple((_name(one.example, base), one.reason) for one in loaded if one.reason),
+        refused=tuple((_name(one.example, base), one.reason) for one in loaded.images if one.reason),
         copies=_copies(usable, base),
         near=similar,
         small={code: usable_counts[code] for code in sorted(counts) if usable_counts[code] <= neighbours},

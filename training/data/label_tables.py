@@ -2,22 +2,20 @@
 
 ``path, birads`` and optionally ``patient, view, side, density, date``; paths are relative to the table. Instead of
 ``path`` a table may have the SOP Instance UID or the accession number, by which it is joined to the DICOM files below
-its folder. :mod:`birads_app.terms.spelling` lists the accepted headers.
+its folder, once their headers are read. :mod:`birads_app.terms.spelling` lists the accepted names of columns.
 """
 
 import os
 import unicodedata
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from birads_app.files import csv_table
 from birads_app.files.csv_table import Row, Table, TableError
 from birads_app.terms.spelling import COLUMNS, parse_side
+from training.data.image_file import Header
 from training.errors import DatasetError
-
-_TAGS = ("SOPInstanceUID", "AccessionNumber", "PatientID", "ViewPosition", "ImageLaterality", "StudyDate")
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,48 @@ class Joined:
 
     problems : messages about rows that cannot be used; training refuses the table
     notes : messages about harmless irregularities
+    by_header : the table, if it is joined by header; there are no images then
     """
 
     images: tuple[Labelled, ...]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    by_header: "HeaderTable | None" = None
+
+
+@dataclass(frozen=True)
+class HeaderTable:
+    """Rows by SOP instance, or by accession number and, if given, side."""
+
+    name: str
+    rows: Mapping[tuple[str, ...], Row]
+
+    def has_row(self, header: Header | None) -> bool:
+        """Return True if a row belongs to the file with this header; ``header`` is None if it is not DICOM."""
+        return self._key(header) is not None
+
+    def join(self, headers: Mapping[Path, Header | None]) -> Joined:
+        """Join the files to their rows."""
+        images, unlabelled, used = [], 0, set()
+        for path, header in headers.items():
+            key = self._key(header)
+            if header is None or key is None:
+                unlabelled += header is not None
+                continue
+            used.add(key)
+            row = self.rows[key]
+            images.append(Labelled(path, {**header, **row.cells}, f"{self.name}, line {row.line}"))
+        notes = (
+            [f"{unlabelled} DICOM files have no row in {self.name} and are left out."] if unlabelled else []
+        )
+        unused = [row for key, row in self.rows.items() if key not in used]
+        problems = [
+            f"{self.name}, line {row.line}: no DICOM file has {_key(row.cells)[1]}." for row in unused
+        ]
+        return Joined(tuple(images), tuple(problems), tuple(notes))
+
+    def _key(self, header: Header | None) -> tuple[str, ...] | None:
+        return next((key for key in _keys(header or {}) if key in self.rows), None)
 
 
 def load(table: Path) -> Table:
@@ -67,7 +102,7 @@ def is_label_table(table: Path) -> bool:
 
 
 def join(table: Path) -> Joined:
-    """Read a label table and find its images.
+    """Read a label table and find its images, if it names files.
 
     Raises
     ------
@@ -133,7 +168,7 @@ def _by_path(table: Path, rows: Sequence[Row]) -> Joined:
 
 
 def _by_header(table: Path, rows: Sequence[Row]) -> Joined:
-    """Join DICOM files to rows by SOP instance, or by accession number and, if given, side."""
+    """Return the rows to be joined by header, and problems with them."""
     wanted: dict[tuple[str, ...], Row] = {}
     problems = []
     for row in rows:
@@ -145,19 +180,7 @@ def _by_header(table: Path, rows: Sequence[Row]) -> Joined:
             problems.append(f"{table.name}, line {row.line}: {key[1]} has another category in line {first}.")
         else:
             wanted.setdefault(key, row)
-    images, unlabelled, used = [], 0, set()
-    for path, header in _headers(table.parent):
-        join_key = next((key for key in _keys(header) if key in wanted), None)
-        if join_key is None:
-            unlabelled += 1
-            continue
-        used.add(join_key)
-        row = wanted[join_key]
-        images.append(Labelled(path, {**header, **row.cells}, f"{table.name}, line {row.line}"))
-    notes = [f"{unlabelled} DICOM files have no row in {table.name} and are left out."] if unlabelled else []
-    unused = [row for key, row in wanted.items() if key not in used]
-    problems += [f"{table.name}, line {row.line}: no DICOM file has {_key(row.cells)[1]}." for row in unused]
-    return Joined(tuple(images), tuple(problems), tuple(notes))
+    return Joined((), tuple(problems), by_header=HeaderTable(table.name, wanted))
 
 
 def _key(values: dict[str, str]) -> tuple[str, ...]:
@@ -176,31 +199,3 @@ def _keys(header: dict[str, str]) -> Iterator[tuple[str, ...]]:
     if "accession" in header:
         yield "accession", header["accession"], header.get("side", "")
         yield "accession", header["accession"]
-
-
-def _headers(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Every DICOM file below the folder with its header's values by column name."""
-    import pydicom
-
-    names = ("instance", "accession", "patient", "view", "side", "date")
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        for path in (Path(parent) / file for file in sorted(files) if not file.startswith(".")):
-            if not _is_dicom(path):
-                continue
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-                cells = {n: str(header.get(tag) or "").strip() for n, tag in zip(names, _TAGS, strict=True)}
-            except Exception:  # a damaged header raises anything; such a file has no label to be joined by
-                cells = {}
-            yield path, {name: cell for name, cell in cells.items() if cell}
-
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False

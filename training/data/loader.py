@@ -1,8 +1,9 @@
-"""Parallel loading of image files: content digest, perceptual hash, and input for a backbone.
+"""Loading of image files in one pass: each is opened, parsed and decoded once.
 
-Threads read, decode and prepare files (the decoders and OpenCV release the interpreter's lock) while the
-consumer works on earlier ones. An unchanged file is recognised without being read, and an image whose hash is
-cached is not decoded again.
+Everything that a training needs of a file is taken in this pass and kept in caches by the SHA-256 of its content: the
+input of the network with the breast mask, the perceptual hash, and the file's metadata. Values of DICOM headers are not
+kept, because they identify patients. Threads read, decode and prepare files (the decoders and OpenCV release the
+interpreter's lock). An unchanged file is recognised without being read.
 """
 
 import hashlib
@@ -12,28 +13,33 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from birads_app.imaging import quality
-from birads_app.imaging.decode import decode
 from birads_app.model import preprocess
+from birads_app.model.preprocess import ModelInput
 from birads_app.terms.errors import InputError
+from birads_app.terms.messages import msg
+from birads_app.version import __version__
 from training import progress
-from training.data import perceptual_hash
-from training.data.dataset import Example
+from training.data import file_metadata, perceptual_hash
+from training.data.dataset import DatasetListing, Example
+from training.data.image_file import Header, ImageFile
 from training.data.key_value_cache import KeyValueCache
+from training.data.prepared_images import PreparedImages
 
 # Default side of the prepared square, in pixels.
 SIZE = 224
-# Files loaded ahead: enough to keep a backbone busy, few enough to hold in memory.
-_IN_FLIGHT = 96
-_CACHE_BATCH = 64
+# Files loaded ahead, few enough to hold in memory, and results written to the caches at once.
+_IN_FLIGHT, _CACHE_BATCH = 96, 64
 # A file that changed this recently may change again within one tick of the file system's clock.
 _SETTLED_S = 2.0
 _STATE = struct.Struct("<qqqQ")
+_HASH_BYTES = perceptual_hash.BITS // 8
+
+# Called with a DICOM header, None for other files; False if the file is not needed.
+Wanted = Callable[[Header | None], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,95 +48,161 @@ class LoadedImage:
 
     digest : SHA-256 of the file; empty if it cannot be used
     image_hash : from :func:`training.data.perceptual_hash.compute`
-    grey : uint8 (size, size), the prepared image; None if the caller did not want it
+    metadata : from :func:`training.data.file_metadata.measure`, as bytes
+    header : values of the DICOM header, where label or patient were unknown; else None
     reason : why the file cannot be used; empty if it can
     """
 
     example: Example
     digest: bytes = b""
     image_hash: bytes = b""
-    grey: np.ndarray | None = None
+    metadata: bytes = b""
+    header: Header | None = None
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A data set whose files are loaded.
+
+    images : the examples of ``listing`` in order, usable or not
+    prepared : the images of the usable ones
+    """
+
+    listing: DatasetListing
+    images: tuple[LoadedImage, ...]
+    prepared: PreparedImages
+
+    def of_classes(self, classes: tuple[str, ...]) -> "LoadedDataset":
+        """Return the images of some categories."""
+        images = tuple(one for one in self.images if one.example.category in classes)
+        return replace(self, listing=self.listing.of_classes(classes), images=images)
+
+
+def load_dataset(listing: DatasetListing, cache: Path, size: int = SIZE) -> LoadedDataset:
+    """Load the files of a listing, and complete it by what only their headers have.
+
+    Raises
+    ------
+    OSError
+        The cache cannot be read or written, for example because the disk is full; results so far are kept.
+    """
+    loader = ImageLoader(cache, size)
+    wanted = listing.unjoined.has_row if listing.unjoined else None
+    loaded = {one.example.path: one for one in loader.load(listing.found, wanted)}
+    complete = listing.with_headers({path: one.header for path, one in loaded.items()})
+    images = tuple(
+        replace(loaded[example.path], example=example, header=None) for example in complete.dataset.examples
+    )
+    return LoadedDataset(complete, images, loader.prepared)
+
+
 class ImageLoader:
-    """Loader of image files, with digests and hashes cached below ``cache``.
+    """Loader of image files, with its results cached below ``cache``.
 
     Raises OSError if the cache cannot be read or written.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, size: int = SIZE) -> None:
+        """Open the caches of images with sides of ``size`` pixels."""
+        version = f"v{preprocess.VERSION}"
+        self.prepared = PreparedImages(cache, size)
         self._digests = KeyValueCache(cache / "files.sqlite")
-        self._hashes = KeyValueCache(cache / f"phash-v{preprocess.VERSION}-{perceptual_hash.BITS}.sqlite")
+        self._facts = KeyValueCache(cache / "images" / f"{version}.sqlite")
+        # Another version of the program may be able to read the file.
+        self._refusals = KeyValueCache(cache / "images" / f"{version}-refused-by-{__version__}.sqlite")
 
-    def load(
-        self,
-        examples: Sequence[Example],
-        size: int = SIZE,
-        wanted: Callable[[bytes], bool] = lambda digest: False,
-    ) -> Iterator[LoadedImage]:
+    def load(self, examples: Sequence[Example], wanted: Wanted | None = None) -> Iterator[LoadedImage]:
         """Load every file, in order, with a progress bar.
 
         Parameters
         ----------
-        size : side of the prepared square in pixels
-        wanted : True if the caller wants the prepared image of the file with this SHA-256; called from threads
+        wanted : tells by the header which files are needed; called from threads. None if all are
         """
-        digests: dict[bytes, bytes] = {}
-        hashes: dict[bytes, bytes] = {}
-        for found in _in_threads(examples, lambda example: self._load_one(example, size, wanted)):
-            digests.update(found.digest)
-            hashes.update(found.image_hash)
-            if len(digests) + len(hashes) >= _CACHE_BATCH:
-                self._remember(digests, hashes)
-            yield found.seen
-        self._remember(digests, hashes)
+        batch: list[_Found] = []
+        for found in _in_threads(examples, lambda example: self._load_one(example, wanted)):
+            batch.append(found)
+            if len(batch) == _CACHE_BATCH:
+                self._remember(batch)
+                yield from (one.seen for one in batch)
+                batch = []
+        self._remember(batch)
+        yield from (one.seen for one in batch)
 
-    def _remember(self, digests: dict[bytes, bytes], hashes: dict[bytes, bytes]) -> None:
-        """Write the entries to the caches and clear them."""
-        for cache, entries in ((self._digests, digests), (self._hashes, hashes)):
+    def _remember(self, batch: "Sequence[_Found]") -> None:
+        """Write new results to the caches; the digest, by which a file counts as known, last."""
+        new = {one.digest: one for one in batch if one.image is not None}
+        if new:
+            self.prepared.add(list(new), [one.image for one in new.values() if one.image is not None])
+        facts = {digest: one.seen.image_hash + one.seen.metadata for digest, one in new.items()}
+        refusals = {one.digest: one.seen.reason.encode() for one in batch if one.digest and one.seen.reason}
+        digests = {os.fsencode(one.seen.example.path): one.state + one.digest for one in batch if one.state}
+        for cache, entries in ((self._facts, facts), (self._refusals, refusals), (self._digests, digests)):
             if entries:
                 cache.put(entries)
-                entries.clear()
 
-    def _load_one(self, example: Example, size: int, wanted: Callable[[bytes], bool]) -> "_Found":
+    def _load_one(self, example: Example, wanted: Wanted | None) -> "_Found":
         try:
-            return self._find(example, size, wanted)
-        except InputError as error:
-            return _Found(LoadedImage(example, reason=str(error)))
+            return self._find(example, wanted)
         except OSError as error:
             return _Found(LoadedImage(example, reason=f"The file cannot be read: {error.strerror or error}."))
 
-    def _find(self, example: Example, size: int, wanted: Callable[[bytes], bool]) -> "_Found":
-        """Check the file's state, then read its bytes, then decode it; stop as soon as everything is known."""
-        path, state = os.fsencode(example.path), _state(example.path)
-        noted = self._digests.get(path)
-        if noted is not None and noted.startswith(state):
-            digest = noted[len(state) :]
-            cached = self._hashes.get(digest)
-            if cached is not None and not wanted(digest):
-                return _Found(LoadedImage(example, digest, cached))
-        data = example.path.read_bytes()
-        digest = hashlib.sha256(data).digest()
-        content = {path: state + digest} if _is_settled(state) else {}
-        cached = self._hashes.get(digest)
-        if cached is not None and not wanted(digest):
-            return _Found(LoadedImage(example, digest, cached), content)
-        mammogram = decode(data, example.path.name)
+    def _find(self, example: Example, wanted: Wanted | None) -> "_Found":
+        """Recognise a known file by its state, else by its content; decode it if it is not known."""
+        state = _state(example.path)
+        noted = self._digests.get(os.fsencode(example.path)) or b""
+        known = self._known(example, noted[len(state) :]) if noted.startswith(state) else None
+        if known is not None and example.known:
+            return _Found(known)
+        with example.path.open("rb") as stream:
+            file = ImageFile(example.path.name, stream)
+            header = None if example.known else file.header
+            if known is not None:
+                return _Found(replace(known, header=header))
+            if wanted is not None and not wanted(header):
+                return _Found(LoadedImage(example, header=header, reason="No label belongs to the file."))
+            digest = hashlib.sha256(file.data).digest()
+        state = state if _is_settled(state) else b""
+        known = self._known(example, digest)
+        if known is not None:
+            return _Found(replace(known, header=header), state, digest)
+        try:
+            return self._decoded(LoadedImage(example, digest, header=header), file, state)
+        except InputError as error:
+            refused = LoadedImage(example, header=header, reason=str(error))
+            lasting = error.message != msg("out-of-memory")
+            return _Found(refused, state, digest) if lasting else _Found(refused)
+
+    def _known(self, example: Example, digest: bytes) -> LoadedImage | None:
+        """Return what the caches have of the file with this content; None if it has to be decoded."""
+        facts = self._facts.get(digest)
+        if facts is not None and self.prepared.holds(digest):
+            return LoadedImage(example, digest, facts[:_HASH_BYTES], facts[_HASH_BYTES:])
+        refusal = self._refusals.get(digest)
+        return None if refusal is None else LoadedImage(example, reason=refusal.decode())
+
+    def _decoded(self, loaded: LoadedImage, file: ImageFile, state: bytes) -> "_Found":
+        """Decode a file and derive everything from it; raises InputError if it cannot be used."""
+        mammogram = file.decode()
         quality.check(mammogram)
-        grey = preprocess.prepare(mammogram, size).grey
-        image_hash = perceptual_hash.compute(grey)
-        loaded = LoadedImage(example, digest, image_hash, grey if wanted(digest) else None)
-        return _Found(loaded, content, {digest: image_hash} if cached is None else {})
+        image = preprocess.prepare(mammogram, self.prepared.size)
+        metadata = file_metadata.measure(mammogram, len(file.data)).tobytes()
+        image_hash = perceptual_hash.compute(image.grey)
+        return _Found(replace(loaded, image_hash=image_hash, metadata=metadata), state, loaded.digest, image)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A loaded file and its new cache entries: digest by path, perceptual hash by digest."""
+    """A loaded file, and what is new to the caches.
+
+    state, digest : state and SHA-256 of the file; empty if they are not to be kept
+    image : the prepared image, if the file was decoded
+    """
 
     seen: LoadedImage
-    digest: dict[bytes, bytes] = field(default_factory=dict)
-    image_hash: dict[bytes, bytes] = field(default_factory=dict)
+    state: bytes = b""
+    digest: bytes = b""
+    image: ModelInput | None = None
 
 
 def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) -> Iterator[_Found]:

@@ -1,13 +1,12 @@
 """Patient of each image, needed to split by patient.
 
-Sources, in this order: a table beside the images, the user's pattern on the file's path, known file name patterns, the
-DICOM header.
+Sources, in this order: a table beside the images, the user's pattern on the file's path, known file name patterns.
+Failing these, :mod:`training.data.dataset` takes the DICOM header, once the file is read.
 """
 
 import os
 import re
 import unicodedata
-import warnings
 from pathlib import Path
 
 from training.data import label_tables
@@ -49,7 +48,6 @@ class PatientFinder:
             or self._table.get(label_tables.nfc(path.name))
             or self._by_pattern(relative)
             or from_name(path.name)
-            or _from_header(path)
         )
 
     def _by_pattern(self, relative: str) -> str | None:
@@ -78,22 +76,6 @@ def from_name(filename: str) -> str | None:
         if match:
             return match.group(1)
     return None
-
-
-def _from_header(path: Path) -> str | None:
-    """(0010,0020) *Patient ID* of a DICOM file, or None."""
-    try:
-        with path.open("rb") as stream:
-            if stream.read(132)[128:] != b"DICM":
-                return None
-        import pydicom
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
-        return str(header.get("PatientID") or "").strip() or None
-    except Exception:  # a damaged header raises anything; the decoder will name the file's fault
-        return None
 
 
 def _read_tables(data: Path) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -6,7 +6,6 @@ images. The weights of the epoch with the least validation loss are kept, or the
 better. SMOTE makes rows, not images: categories are balanced by sampling images of rare ones more often.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,14 +17,12 @@ from birads_app.model.preprocess import standardise
 from training import progress
 from training.config import TrainConfig
 from training.data.augment import augment
-from training.data.dataset import Example
-from training.data.feature_arrays import AnyFeatures, TemporaryFeatures
-from training.data.loader import ImageLoader
+from training.data.feature_arrays import AnyFeatures
 from training.engine import checkpoint, fit, multitask
 from training.engine.backbone import BACKBONES, freeze_backbone
 from training.engine.fit import TrainedNetwork, to_float16
 from training.engine.fit_arguments import Head
-from training.errors import DatasetError, TrainingError
+from training.errors import TrainingError
 
 
 @dataclass(frozen=True)
@@ -75,16 +72,6 @@ def notes(config: TrainConfig) -> tuple[str, ...]:
         "SMOTE makes rows, not images: while the backbone was fine-tuned, images of rare categories were sampled "
         "more often instead, so that all categories occurred equally often.",
     )
-
-
-def read_squares(examples: Sequence[Example], cache: Path, size: int) -> AnyFeatures:
-    """Load prepared images, uint8 (n, size * size), to disk; raise DatasetError for one that cannot be read."""
-    squares = TemporaryFeatures(size * size, np.dtype(np.uint8), cache)
-    for seen in ImageLoader(cache).load(examples, size, lambda digest: True):
-        if seen.grey is None:
-            raise DatasetError(f"{seen.example.path} was changed during the training: {seen.reason}")
-        squares.append(seen.grey.reshape(1, -1))
-    return squares
 
 
 def finetune(

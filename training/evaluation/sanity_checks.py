@@ -1,6 +1,6 @@
 """Sanity checks: can anything other than the breast explain the model's figures?
 
-Metadata baseline: a random forest on file metadata alone (:mod:`training.evaluation.metadata_baseline`), with the
+Metadata baseline: a random forest on file metadata alone (:mod:`training.data.file_metadata`), with the
 same split. If it comes close to the model, the model may have learned to recognise the source of a file.
 
 Label permutation: the same head, fitted to labels that were permuted between the patients of the training set and
@@ -10,20 +10,19 @@ enough: well separated features stay separated under permuted labels, and now an
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.data.dataset import Example
+from training.data import file_metadata
+from training.data.loader import LoadedImage
 from training.data.protocol import SplitDataset
 from training.data.split import Split
-from training.evaluation import metadata_baseline
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 
 _FIGURES = ("accuracy", "f1", "kappa")
-# Images of the metadata baseline at most, chosen at random: more cost hours of decoding and change nothing.
+# Images of the metadata baseline at most, chosen at random: more change nothing.
 _MOST = 20_000
 _TREES = 200
 # Number of permutations. Each fits to a fifth of the images, so that all together take the time of one training,
@@ -79,11 +78,10 @@ class SanityChecks:
 
 
 def run_metadata_baseline(
-    examples: Sequence[Example],
+    images: Sequence[LoadedImage],
     split_dataset: SplitDataset,
     predicted: np.ndarray,
     classes: int,
-    cache: Path,
     *,
     replicates: int,
     seed: int,
@@ -92,16 +90,15 @@ def run_metadata_baseline(
 
     Parameters
     ----------
-    examples : the real images
+    images : the real images
     predicted : int array, the model's predictions for the test sets of ``split_dataset.splits``, concatenated
     classes : number of categories
-    cache : folder for measured metadata
     """
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(split_dataset.real)[:_MOST])
     rows = np.full(len(split_dataset.features), -1)
     rows[chosen] = np.arange(len(chosen))
-    files = metadata_baseline.read([examples[index] for index in chosen], cache)
+    files = file_metadata.as_array([images[index].metadata for index in chosen])
     forests = [_forest(files, rows, split_dataset.labels, parts, seed) for parts in split_dataset.splits]
     test = np.concatenate([parts.test for parts in split_dataset.splits])
     seen = rows[test] >= 0
@@ -117,7 +114,7 @@ def run_metadata_baseline(
         figures={name: interval(theirs[name]) for name in _FIGURES},
         model_lead={name: interval(ours[name] - theirs[name]) for name in ("f1", "kappa")},
         top_features=tuple(
-            (metadata_baseline.NAMES[n], round(float(weights[n]), 3)) for n in np.argsort(-weights)[:3]
+            (file_metadata.NAMES[n], round(float(weights[n]), 3)) for n in np.argsort(-weights)[:3]
         ),
         warning="",
     )

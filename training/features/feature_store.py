@@ -1,115 +1,19 @@
-"""Feature store on disk, so that the next training on the same images starts at once.
-
-One folder for each kind of features and everything they depend on, with
-
-    rows-00000.f16, rows-00001.f16, ...   rows one after another, each file full before the next
-    index.sqlite                          the SHA-256 of each row's image, in the order of the rows
-
-A row counts once its digest is in the index, where it is inserted after the row has reached the disk; the rest of
-a killed write is overwritten. Trainings that run at the same time take turns to append.
-"""
-
-import os
-from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
+"""Feature store on disk, so that the next training on the same images starts at once."""
 
 from birads_app.model import preprocess
-from training.data.feature_arrays import FeatureArray, gather
-from training.data.key_value_cache import KeyValueCache
-
-DTYPE = np.dtype("<f2")
-# Size of one file: few files for a million images, yet small enough to copy and to map.
-_FILE_BYTES = 2**29
+from training.config import Site
+from training.data.row_store import RowStore
+from training.features.extractor import Extractor
 
 
-class FeatureStore:
-    """Features of one kind from one backbone, by the SHA-256 of the image file.
-
-    Every method raises OSError if the folder cannot be read or written.
-    """
-
-    def __init__(self, folder: Path, width: int, file_bytes: int = _FILE_BYTES) -> None:
-        """Open or create the store of rows of ``width`` values in ``folder``."""
-        self.folder, self.width = folder, width
-        self._index = KeyValueCache(folder / "index.sqlite")
-        self._row_bytes = width * DTYPE.itemsize
-        self._each = max(1, file_bytes // self._row_bytes)
-
-    def holds(self, digest: bytes) -> bool:
-        """Return True if there is a row of this image."""
-        return self._index.number(digest) is not None
-
-    def add(self, digests: Sequence[bytes], rows: np.ndarray) -> None:
-        """Add the rows (n, width) of n images, rounded to float16; existing ones stay."""
-        rounded = np.asarray(rows, DTYPE)
-        self._index.append(digests, lambda first, new: self._write(first, rounded[new]))
-
-    def get(self, digests: Sequence[bytes]) -> "StoredFeatures":
-        """Return the rows of n images, float16 (n, width); raise KeyError for a missing one."""
-        numbers = np.empty(len(digests), np.int64)
-        for place, digest in enumerate(digests):
-            number = self._index.number(digest)
-            if number is None:
-                raise KeyError(digest.hex())
-            numbers[place] = number
-        return StoredFeatures(self, numbers)
-
-    def read(self, numbers: np.ndarray) -> np.ndarray:
-        """Read rows by their numbers, int (n,), as float16 (n, width)."""
-        values = np.empty((len(numbers), self.width), DTYPE)
-        files = numbers // self._each
-        for file in np.unique(files):
-            in_file = files == file
-            values[in_file] = gather(self._path(file), DTYPE, self.width, numbers[in_file] % self._each)
-        return values
-
-    def _write(self, first: int, rows: np.ndarray) -> None:
-        """Write rows from number ``first`` on, and flush them to the disk."""
-        while len(rows):
-            file, place = divmod(first, self._each)
-            part = rows[: self._each - place]
-            handle = os.open(self._path(file), os.O_WRONLY | os.O_CREAT, 0o666)
-            try:
-                _write_at(handle, part.tobytes(), place * self._row_bytes)
-                os.fdatasync(handle)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(self._path(file))) from error
-            finally:
-                os.close(handle)
-            first, rows = first + len(part), rows[len(part) :]
-
-    def _path(self, file: int) -> Path:
-        return self.folder / f"rows-{file:05d}.f16"
-
-
-class StoredFeatures(FeatureArray):
-    """Rows of a store in any order, read from disk when they are indexed."""
-
-    def __init__(self, store: FeatureStore, numbers: np.ndarray) -> None:
-        """Take the rows with these ``numbers``, int (n,)."""
-        self._store, self._numbers = store, numbers
-        self.shape, self.dtype, self.folder = (len(numbers), store.width), DTYPE, store.folder
-
-    def _gather(self, indices: np.ndarray) -> np.ndarray:
-        return self._store.read(self._numbers[indices])
-
-
-def folder(cache: Path, rows: str, backbone: str, size: int, engine: str, precision: str) -> Path:
-    """Return the folder of one kind of features; its name holds everything they depend on but the image.
+def open_store(site: Site, extractor: Extractor, rows: str, width: int) -> RowStore:
+    """Open or create the store of one kind of features; its folder's name holds all they depend on but the image.
 
     Parameters
     ----------
     rows : name of the kind of features
-    backbone : SHA-256 of its graph
-    size : side of the square input in pixels
+    width : values per image
     """
-    return cache / "features" / f"{backbone[:16]}-v{preprocess.VERSION}-{size}-{engine}-{precision}-{rows}"
-
-
-def _write_at(handle: int, data: bytes, offset: int) -> None:
-    """Write all of the data, in several calls if the system takes less at once."""
-    while data:
-        written = os.pwrite(handle, data, offset)
-        data, offset = data[written:], offset + written
+    backbone = f"{extractor.digest[:16]}-v{preprocess.VERSION}-{extractor.size}"
+    name = f"{backbone}-{site.engine}-{site.precision}-{rows}-{width}"
+    return RowStore(site.cache / "features" / name, width)

@@ -16,6 +16,7 @@ import numpy as np
 from training.config import Site, TrainConfig
 from training.data import dataset
 from training.data.dataset_report import patient_warning
+from training.data.loader import load_dataset
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 from training.features.extract import Features
@@ -101,17 +102,23 @@ def reproduce(
         The data, a head, the backbone or a hyperparameter cannot be used.
     """
     kinds = {name: head(name, config.loss) for name in dict.fromkeys(heads or ("dense",))}
-    config, cautions = _with_classes(config)
+    listing = dataset.listing(Path(config.data), config.classes, config.patient_pattern)
+    if listing.table_problems:
+        listing.require()
+    source = train.open_backbone(config, site)
+    loaded = load_dataset(listing, site.cache, source.size)
+    config, cautions = _with_classes(config, loaded.listing.dataset)
     for caution in cautions:
         say(caution)
-    listing = train.find(config, say)
-    source = train.open_backbone(config, site)
+    if cautions:
+        loaded = loaded.of_classes(config.classes)
+    train.announce(loaded, say)
     cautions += _backbone_caution(source)
     rows: list[PaperRow] = []
     for name, kind in kinds.items():
-        features = train.read(config, site, source, kind, listing.dataset, say)
+        features = train.read(config, site, source, kind, loaded, say)
         if not rows:
-            train.check(config, listing, features, say)
+            train.check(config, loaded, say)
         rows += compare(replace(config, head=name), kind, features, say)
     unknown = sum(not example.known for example in features.dataset.examples)
     if unknown:
@@ -129,12 +136,11 @@ def reproduce(
     )
 
 
-def _with_classes(config: TrainConfig) -> tuple[TrainConfig, tuple[str, ...]]:
+def _with_classes(config: TrainConfig, found: dataset.Dataset) -> tuple[TrainConfig, tuple[str, ...]]:
     """Exclude categories with too few images for SMOTE's neighbours, unless the categories were chosen."""
     if config.classes:
         return config, ()
-    examples = dataset.listing(Path(config.data), (), config.patient_pattern).dataset.examples
-    counts = Counter(example.category for example in examples)
+    counts = Counter(example.category for example in found.examples)
     share = 1 - config.validation_share - (1 / config.folds if config.folds else config.test_share)
     least = int(np.ceil((config.smote_neighbours + 1) / share))
     small = sorted(code for code, count in counts.items() if count < least)

@@ -176,13 +176,12 @@ class TrainingResult:
             return ()
         chosen = real[thumbnails.choose(self.predictions.calibrated[real], self.predictions.labels[real])]
         functions = thumbnails.ModelFunctions(
-            self.source.size,
             self.source.maps,
             lambda maps: self.trained.logits(self.kind.features(maps)) / self.fitted.temperature,
         )
-        examples = [self.features.dataset.examples[index] for index in self.split.test[chosen]]
+        images = self.features.inputs(self.split.test[chosen].tolist())
         labels = [self._classes[label] for label in self.predictions.labels[chosen]]
-        return tuple(thumbnails.draw(examples, labels, self._classes, functions))
+        return tuple(thumbnails.draw(images, labels, self._classes, functions))
 
     def _manifest(self, created: str) -> dict[str, Any]:
         config, chosen = self.config, protocol.from_config(self.config)

@@ -1,6 +1,6 @@
 """The pipeline of ``flask train``, from top to bottom; :mod:`training.config` has its hyperparameters.
 
-1. List the data set and extract features. A file that cannot be read is left out before the split.
+1. List the data set, read each file once and extract features. A file that cannot be read is left out before the split.
 2. Split by patient into training, validation and test set; resample the training set only.
 3. Fit the head, and optionally fine-tune backbone and head together.
 4. On the validation patients: calibrate, and set the threshold of the OOD detector.
@@ -24,11 +24,11 @@ from training.config import DEMO_MODEL, DEMO_WEIGHTS, ORDINAL, Site, TrainConfig
 from training.data import dataset, protocol, smote
 from training.data.dataset_report import DatasetReport, build_report
 from training.data.feature_arrays import AnyFeatures, SelectedFeatures
+from training.data.loader import LoadedDataset, load_dataset
 from training.data.split import Split
 from training.engine import finetune, rebuild
 from training.engine.backbone import keras_backbone
 from training.engine.fit import TrainedNetwork
-from training.errors import DatasetError
 from training.evaluation import ood_fit, per_breast, sanity_checks
 from training.features import extractor
 from training.features.extract import Features, extract
@@ -93,11 +93,13 @@ def train(
         protocol.from_config(config)
         finetune.check(config, kind, NETWORK_HEADS)
         run_directory = _open_run_directory(config, site, say, resume)
-        listing = find(config, say)
+        listing = find(config)
         source = open_backbone(config, site)
         network = _open_network(config, source) if config.fine_tune else None
-        features = read(config, site, source, kind, listing.dataset, say)
-        report = check(config, listing, features, say)
+        loaded = load_dataset(listing, site.cache, source.size)
+        announce(loaded, say)
+        report = check(config, loaded, say)
+        features = read(config, site, source, kind, loaded, say)
         data = _prepare(config, features, run_directory)
         finished = _fit_and_evaluate(config, site, kind, source, network, data, report, say).write(target)
         if run_directory:
@@ -124,7 +126,7 @@ def _fit_and_evaluate(
     predictions = (
         _cross_validate(config, kind, data, say) if config.folds else _predict_test_set(data, trained, fitted)
     )
-    checks = _run_sanity_checks(config, site, kind, data, predictions, say) if config.sanity_checks else None
+    checks = _run_sanity_checks(config, kind, data, predictions, say) if config.sanity_checks else None
     return TrainingResult(
         config=config,
         features=data.features,
@@ -160,12 +162,16 @@ def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[HeldOu
     return predictions, _leak(config, data)
 
 
-def find(config: TrainConfig, say: Callable[[str], None]) -> dataset.DatasetListing:
-    """List the images; raises DatasetError if they cannot be trained on."""
-    listing = dataset.read(Path(config.data), config.classes, config.patient_pattern)
-    for note in listing.notes:
+def find(config: TrainConfig) -> dataset.DatasetListing:
+    """List the images; raises DatasetError if they cannot be trained on, as far as is known before they are read."""
+    return dataset.read(Path(config.data), config.classes, config.patient_pattern)
+
+
+def announce(loaded: LoadedDataset, say: Callable[[str], None]) -> None:
+    """Print the notes of a data set; raises DatasetError if it cannot be trained on."""
+    loaded.listing.require()
+    for note in loaded.listing.notes:
         say(note)
-    return listing
 
 
 def open_backbone(config: TrainConfig, site: Site) -> Extractor:
@@ -194,14 +200,14 @@ def read(
     site: Site,
     source: Extractor,
     kind: Head,
-    listed: dataset.Dataset,
+    loaded: LoadedDataset,
     say: Callable[[str], None],
 ) -> Features:
     """Extract the features of all usable images and report the others; raises DatasetError if too few are left."""
-    features = extract(listed.examples, source, kind, site)
+    features = extract(loaded.images, loaded.prepared, source, kind, site)
     for file in features.rejected:
         say(f"excluded: {file.path}: {file.reason}")
-    for code in sorted(set(listed.classes) - set(features.dataset.classes)):
+    for code in sorted(set(loaded.listing.dataset.classes) - set(features.dataset.classes)):
         say(f"WARNING: category {code} has no usable image; the model will not predict it.")
     say(
         f"{len(features.array)} usable images ({features.cached} from the cache); "
@@ -211,11 +217,9 @@ def read(
     return features
 
 
-def check(
-    config: TrainConfig, listing: dataset.DatasetListing, features: Features, say: Callable[[str], None]
-) -> DatasetReport:
+def check(config: TrainConfig, loaded: LoadedDataset, say: Callable[[str], None]) -> DatasetReport:
     """Build the report of ``flask dataset check`` from the loaded files and print its warnings."""
-    report = build_report(Path(config.data), listing, features.loaded, config.smote_neighbours)
+    report = build_report(loaded, config.smote_neighbours)
     for warning in report.warnings:
         say(warning)
     return report
@@ -286,24 +290,22 @@ def _fine_tune(
     data: _Data,
 ) -> tuple[Extractor, TrainedHead, _Data]:
     """Fine-tune the backbone and extract its new features, which are cached for this training only."""
-    directory, images = data.run_directory, data.features.dataset
-    split = data.split
-    squares = finetune.read_squares(images.examples, site.cache, source.size)
-    arguments = finetune.FineTuningData(squares, images.labels, split.training, split.validation)
+    directory, features, split = data.run_directory, data.features, data.split
+    arguments = finetune.FineTuningData(
+        features.squares, features.dataset.labels, split.training, split.validation
+    )
     graph, tuned = finetune.finetune(
         network, trained, config, arguments, directory.checkpoint("fine-tuning") if directory else None
     )
     origin = {**source.origin, "fine_tuned": tuned.facts["fine_tuning"]}
     new = extractor.from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
     here = replace(site, cache=directory.folder) if directory else site
-    rows = extract(images.examples, new, kind, here).array
-    if len(rows) != len(images.examples):
-        raise DatasetError("Images were changed during the training. Start over.")
-    features = replace(data.features, array=rows)
+    assert features.prepared is not None
+    features = replace(features, array=extract(features.images, features.prepared, new, kind, here).array)
     return (
         new,
         tuned,
-        replace(data, features=features, split_dataset=replace(data.split_dataset, features=rows)),
+        replace(data, features=features, split_dataset=replace(data.split_dataset, features=features.array)),
     )
 
 
@@ -357,7 +359,6 @@ def _leak(config: TrainConfig, data: _Data) -> protocol.Leak:
 
 def _run_sanity_checks(
     config: TrainConfig,
-    site: Site,
     kind: Head,
     data: _Data,
     predictions: HeldOutPredictions,
@@ -366,11 +367,10 @@ def _run_sanity_checks(
     """Run the metadata baseline and the label permutation; with folds, the latter on the first one."""
     say("Running sanity checks: metadata baseline and label permutation.")
     baseline = sanity_checks.run_metadata_baseline(
-        data.features.dataset.examples,
+        data.features.images,
         data.split_dataset,
         predictions.calibrated.argmax(axis=1),
         len(data.classes),
-        site.cache,
         replicates=config.replicates,
         seed=config.seed,
     )

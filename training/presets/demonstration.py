@@ -109,7 +109,7 @@ def train_demonstration(
             head=head.read_bytes(),
             evaluation=record,
         )
-        demonstration_ood.fit(written, data, site)
+        demonstration_ood.fit_on(bundles.load(written), sets, site)
     return written
 
 

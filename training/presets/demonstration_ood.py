@@ -1,6 +1,6 @@
 """OOD detector of the demonstration model, and its results on images of many kinds.
 
-The training images are read again and phantoms drawn again; the model itself does not change.
+The phantoms of the training are drawn again; the model itself does not change.
 """
 
 from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ class OodTest:
 
 
 def fit(path: Path, data: Path, site: Site) -> str:
-    """Fit and test the OOD detector, add it to the bundle, and return its section of the model card.
+    """Read the training images again, and fit and test the OOD detector as :func:`fit_on`.
 
     Parameters
     ----------
@@ -66,6 +66,17 @@ def fit(path: Path, data: Path, site: Site) -> str:
         data, bundle.size, validation=settings.validation, test=settings.test, seed=settings.seed
     )
     _check(bundle, sets)
+    return fit_on(bundle, sets, site)
+
+
+def fit_on(bundle: Bundle, sets: PublicSets, site: Site) -> str:
+    """Fit and test the OOD detector, add it to the bundle, and return its section of the model card.
+
+    Parameters
+    ----------
+    sets : the images that the bundle was trained on; raises ModelError for a bundle of another preset
+    """
+    settings = _data_settings(bundle)
     features = in_batches(open_engine(bundle, site.engine, site.precision).maps, ood.average)
     phantoms = demonstration_data.draw_phantoms(settings.phantom_patients, settings.phantom_seed, bundle.size)
     training = features(np.concatenate([_squares(sets, "training"), phantoms.squares]))
@@ -77,7 +88,7 @@ def fit(path: Path, data: Path, site: Site) -> str:
         "tests": [asdict(test) for test in tests],
     }
     section = card(figures)
-    bundles.add_ood_detector(path, detector, section, figures)
+    bundles.add_ood_detector(bundle.path, detector, section, figures)
     return section
 
 

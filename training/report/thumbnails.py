@@ -5,17 +5,15 @@ Patients are not named.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from birads_app.imaging.decode import decode
 from birads_app.imaging.segmentation import Box, breast_mask
-from birads_app.model import occlusion, preprocess
+from birads_app.model import occlusion
 from birads_app.model.calibration import softmax
 from birads_app.model.preprocess import ModelInput
-from training.data.dataset import Example
 
 # Images of each kind at most, their size in pixels, and JPEG quality; the report stays well below 2 MB.
 _MOST, _SIZE, _QUALITY = 6, 320, 80
@@ -50,7 +48,6 @@ class ModelFunctions:
     logits : takes feature maps and returns (n, classes), divided by the temperature
     """
 
-    size: int
     maps: Callable[[np.ndarray], np.ndarray]
     logits: Callable[[np.ndarray], np.ndarray]
 
@@ -74,30 +71,24 @@ def choose(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def draw(
-    examples: Sequence[Example], labels: Sequence[str], classes: Sequence[str], functions: ModelFunctions
+    images: Sequence[ModelInput], labels: Sequence[str], classes: Sequence[str], functions: ModelFunctions
 ) -> Iterator[Thumbnail]:
-    """Load images again and draw them with heat maps.
+    """Draw images with heat maps.
 
     Parameters
     ----------
-    labels : the true category of each example
-
-    Raises
-    ------
-    InputError, OSError
-        A file can no longer be read.
+    images : as the model sees them
+    labels : the true category of each image
     """
-    for example, true in zip(examples, labels, strict=True):
-        mammogram = decode(example.path.read_bytes(), example.path.name)
-        prepared = preprocess.prepare(mammogram, functions.size)
-        maps = functions.maps(prepared.tensor[None])[0]
+    for image, true in zip(images, labels, strict=True):
+        maps = functions.maps(image.tensor[None])[0]
         logits = occlusion.occluded_logits(maps, functions.logits)
         heat = occlusion.weight_of_evidence(
-            logits, occlusion.breast_cells(prepared.breast_mask, *maps.shape[:2])
+            logits, occlusion.breast_cells(image.breast_mask, *maps.shape[:2])
         )
         probabilities = softmax(logits[:1])[0]
         predicted = int(probabilities.argmax())
-        plain = preprocess.prepare(mammogram, _SIZE)
+        plain = _enlarged(image)
         yield Thumbnail(
             true=true,
             predicted=classes[predicted],
@@ -105,6 +96,13 @@ def draw(
             plain=_jpeg(plain, plain.grey),
             heat=_jpeg(plain, _blended(plain, heat[predicted])),
         )
+
+
+def _enlarged(image: ModelInput) -> ModelInput:
+    """Scale an image to the size of a thumbnail."""
+    grey = cv2.resize(image.grey, (_SIZE, _SIZE), interpolation=cv2.INTER_CUBIC)
+    mask = cv2.resize(image.breast_mask.astype(np.uint8), (_SIZE, _SIZE), interpolation=cv2.INTER_NEAREST)
+    return replace(image, grey=np.asarray(grey), breast_mask=mask.astype(bool))
 
 
 def _blended(seen: ModelInput, heat: np.ndarray) -> np.ndarray:

@@ -246,7 +246,7 @@ def _task_label(task: str) -> str:
     words = {
         "phantoms": _("Generating synthetic patients"),
         "images": _("Reading images"),
-        "metadata": _("Training the metadata baseline"),
+        "features": _("Computing image features"),
         "SMOTE": _("Balancing categories"),
         "head": _("Training, epochs"),
         "fine-tuning": _("Fine-tuning, epochs"),

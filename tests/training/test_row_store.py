@@ -1,4 +1,4 @@
-"""Feature store on disk: content, leftovers of a killed process, concurrent writers."""
+"""Rows on disk: content, leftovers of a killed process, concurrent writers."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.processes import ROOT
 from training.data.feature_arrays import ConcatenatedFeatures, SelectedFeatures, TemporaryFeatures
-from training.features.feature_store import FeatureStore
+from training.data.row_store import UINT8, RowStore
 
 WIDTH = 64
 # So small that a few batches fill several files.
@@ -29,22 +29,22 @@ def row(number: int) -> np.ndarray:
     return np.arange(WIDTH) + np.float16(number % 1500)
 
 
-def fill(folder: Path, numbers: range, batch: int = 7) -> FeatureStore:
-    store = FeatureStore(folder, WIDTH, FILE_BYTES)
+def fill(folder: Path, numbers: range, batch: int = 7) -> RowStore:
+    store = RowStore(folder, WIDTH, file_bytes=FILE_BYTES)
     for start in range(0, len(numbers), batch):
         part = numbers[start : start + batch]
         store.add([digest(number) for number in part], np.stack([row(number) for number in part]))
     return store
 
 
-def is_whole(store: FeatureStore, numbers: list[int]) -> bool:
+def is_whole(store: RowStore, numbers: list[int]) -> bool:
     rows = store.get([digest(number) for number in numbers])
     return bool((np.asarray(rows) == np.stack([row(number) for number in numbers])).all())
 
 
 def test_stored_rows_are_read_back(tmp_path: Path) -> None:
     fill(tmp_path, range(250))
-    store = FeatureStore(tmp_path, WIDTH, FILE_BYTES)
+    store = RowStore(tmp_path, WIDTH, file_bytes=FILE_BYTES)
     assert store.holds(digest(249)) and not store.holds(digest(250))
     assert is_whole(store, [249, 0, 99, 100, 101, 7, 7])
     sizes = [file.stat().st_size for file in sorted(tmp_path.glob("rows-*.f16"))]
@@ -97,7 +97,7 @@ def test_a_row_without_a_digest_is_rewritten(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.training.test_feature_store import fill
+from tests.training.test_row_store import fill
 fill(Path(sys.argv[1]), range(int(sys.argv[2]), int(sys.argv[3])), batch=3)
 """
 
@@ -106,14 +106,22 @@ def writer(folder: Path, first: int, last: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(first), str(last)], cwd=ROOT)
 
 
-def held(store: FeatureStore, numbers: range) -> list[int]:
+def held(store: RowStore, numbers: range) -> list[int]:
     return [number for number in numbers if store.holds(digest(number))]
+
+
+def test_rows_of_bytes_are_kept_as_they_are(tmp_path: Path) -> None:
+    store = RowStore(tmp_path, 256, UINT8)
+    store.add([digest(0), digest(1)], np.stack([np.arange(256), np.arange(256)[::-1]]))
+    rows = RowStore(tmp_path, 256, UINT8).get([digest(1), digest(0)])[:]
+    assert rows.dtype == np.uint8 and rows[1].tolist() == list(range(256)) and rows[0, 0] == 255
+    assert [path.name for path in tmp_path.glob("rows-*")] == ["rows-00000.u8"]
 
 
 def test_concurrent_writers_survive_repeated_kills(tmp_path: Path) -> None:
     """One writer is killed and restarted repeatedly; the other, on partly the same images, finishes."""
     other = writer(tmp_path, 500, 900)
-    store = FeatureStore(tmp_path, WIDTH, FILE_BYTES)
+    store = RowStore(tmp_path, WIDTH, file_bytes=FILE_BYTES)
     for attempt in range(3):
         killed, before = writer(tmp_path, 0, 100_000), len(held(store, range(500)))
         limit = time.monotonic() + 30
@@ -131,4 +139,4 @@ def test_concurrent_writers_survive_repeated_kills(tmp_path: Path) -> None:
 def test_a_damaged_index_is_reported(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite").write_bytes(b"no database, but long enough to be taken for one" * 100)
     with pytest.raises(OSError, match=r"delete it to begin anew.*index\.sqlite"):
-        FeatureStore(tmp_path, WIDTH)
+        RowStore(tmp_path, WIDTH)
