@@ -72,7 +72,7 @@ test-docker: $(DEV) ## Test the Docker image's steps in clean virtual environmen
 	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/project/test_docker.py tests/project/test_docker_steps.py $(ARGS)
 
 .PHONY: dicom-table
-dicom-table: $(DEV) ## Update the tables of docs/dicom.md: make dicom-table [ARGS=20000] (number of damaged files)
+dicom-table: $(DEV) ## Update the tables of docs/dicom.md and docs/cases.md: make dicom-table [ARGS=20000] (number of damaged files)
 	$(BIN)/python -m tests.support.dicom_table $(ARGS)
 
 .PHONY: screenshots

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import exam_request, features, memory, pacs, serving, worklist
+from bench import cases, exam_request, features, memory, pacs, serving, worklist
 from bench.measurement import Measurement, table
 from training.engine.keras_import import import_keras
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "exam": exam_request.measure,
+    "cases": cases.measure,
     "serving": serving.measure,
     "features": features.measure,
     "training": features.measure_trainings,

@@ -8,6 +8,7 @@ Temporal Information with Modified Dates, Retain Patient Characteristics (the ag
 
 import hashlib
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 
@@ -107,7 +108,7 @@ def _clean(dataset: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> Data
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
-    """Yield elements that can be read and are in the dictionary, which private ones are not."""
+    """Yield copies of the elements that can be read and are in the dictionary, which private ones are not."""
     for tag in list(dataset.keys()):
         if tag.is_private:
             continue
@@ -116,7 +117,7 @@ def _elements(dataset: Dataset) -> Iterator[DataElement]:
         except Exception:  # noqa: S112  # nothing of an element that cannot be read is needed
             continue
         if element.keyword:
-            yield element
+            yield copy(element)
 
 
 def _cleaned(

@@ -1,8 +1,6 @@
 """A fetch of several studies goes on after a failure and never makes an exam of half a study."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 from flask import Flask
@@ -12,54 +10,12 @@ from birads_app.pacs import worker
 from birads_app.records import audit_log, fetch_problems, worklist
 from birads_app.records.schema import Role
 from tests.pacs.test_spool import mammogram
-from tests.support.factories import MAMMOGRAPHY, make_user, sign_in
+from tests.support.dicomweb_archive import Archive
+from tests.support.factories import make_user, sign_in
 from tests.support.http_server import http_server
 
 STUDIES = [f"1.2.826.0.1.{number}" for number in range(1, 6)]
 DAYS = ["dicom", "fetch", "--from", "2026-01-01", "--to", "2026-01-31"]
-
-
-@dataclass
-class Archive:
-    """Content of a DICOMweb server.
-
-    objects : bytes by study and instance UID
-    failing : HTTP status by instance UID, or by ``list`` and a study for its list of instances
-    """
-
-    objects: dict[str, dict[str, bytes]]
-    failing: dict[str, int] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-    def answer(self, path: str) -> tuple[int, str, bytes]:
-        """Return status, content type and body for an address."""
-        parts = path.partition("?")[0].strip("/").split("/")
-        self.asked.append(parts[-1])
-        first = "offset=0" in path or "offset" not in path
-        if parts == ["studies"]:
-            return _json([{"0020000D": _uid(study)} for study in self.objects] if first else [])
-        study = parts[1]
-        if parts[-1] == "instances":
-            if status := self.failing.get(f"list {study}"):
-                return status, "text/plain", b""
-            return _json([_listed(study, uid) for uid in self.objects[study]] if first else [])
-        if status := self.failing.get(parts[-1]):
-            return status, "text/plain", b""
-        data = self.objects[study][parts[-1]]
-        body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n--x--\r\n"
-        return 200, 'multipart/related; type="application/dicom"; boundary=x', body
-
-
-def _json(found: list[dict[str, object]]) -> tuple[int, str, bytes]:
-    return 200, "application/dicom+json", json.dumps(found).encode()
-
-
-def _uid(value: str) -> dict[str, object]:
-    return {"vr": "UI", "Value": [value]}
-
-
-def _listed(study: str, uid: str) -> dict[str, object]:
-    return {"00080016": _uid(MAMMOGRAPHY), "00080018": _uid(uid), "0020000E": _uid(f"{study}.1")}
 
 
 @pytest.fixture

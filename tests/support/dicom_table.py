@@ -1,4 +1,4 @@
-"""Tables of ``docs/dicom.md``, updated by ``make dicom-table``.
+"""Tables of ``docs/dicom.md`` and ``docs/cases.md``, updated by ``make dicom-table``.
 
 ``python -m tests.support.dicom_table [NUMBER]`` tries NUMBER damaged files (default: 2,000).
 """
@@ -8,9 +8,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tests.support.cases import all_cases
 from tests.support.dicom_matrix import BITS, ROWS, Row
 
-DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "dicom.md"
+_DOCUMENTS = Path(__file__).resolve().parent.parent.parent / "docs"
+DOCUMENT, CASES = _DOCUMENTS / "dicom.md", _DOCUMENTS / "cases.md"
 
 
 def syntaxes() -> str:
@@ -45,6 +47,11 @@ def outcomes(counts: Counter[tuple[str, str]]) -> str:
     return _table(["damage", *ends], rows)
 
 
+def cases_table() -> str:
+    """Return the table of cases."""
+    return _table(["given", "right"], [[case.given, case.right] for case in all_cases()])
+
+
 def block(name: str, document: str) -> str:
     """The part of a document between the marks ``<!-- name -->`` and ``<!-- /name -->``."""
     return re.search(_between(name), document, re.DOTALL)[2].strip()
@@ -63,12 +70,17 @@ def main() -> None:
     from tests.support.dicom_mutations import try_many
 
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    document = DOCUMENT.read_text("utf-8")
-    for name, table in (("syntaxes", syntaxes()), ("outcomes", outcomes(try_many(number)))):
+    _write(CASES, cases=cases_table())
+    _write(DOCUMENT, syntaxes=syntaxes(), outcomes=outcomes(try_many(number)))
+
+
+def _write(path: Path, **tables: str) -> None:
+    document = path.read_text("utf-8")
+    for name, table in tables.items():
         document = re.sub(
             _between(name), lambda found, new=table: f"{found[1]}{new}\n{found[3]}", document, flags=re.S
         )
-    DOCUMENT.write_text(document, "utf-8")
+    path.write_text(document, "utf-8")
 
 
 if __name__ == "__main__":
