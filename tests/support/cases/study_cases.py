@@ -69,7 +69,7 @@ def _contradictory(patients: tuple[Patient, ...], field: str, site: CaseSite) ->
     sent = [image(number, StudyInstanceUID=study, **patient) for number, patient in enumerate(patients)]
     exams = site.store(study, *sent)
     (reason,) = exams[0]["attention"]
-    named = reason.partition("each other in: ")[2].partition(".")[0]
+    named = reason.partition("differ in: ")[2].partition(".")[0]
     recorded = " and ".join(getattr(version, field) for version in site.patients(exams[0]))
     images = len(exams[0]["images"])
     return f"{len(exams)} exam of {images} images, needs attention: {named}; {recorded} on record"
