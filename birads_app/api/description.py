@@ -77,7 +77,7 @@ def _create() -> dict[str, Any]:
                 "description": "The stored exam with the AI result; `exams` if the files belong to several",
                 "headers": {
                     "Location": {
-                        "description": "Address of the exam, if it is one",
+                        "description": "Address of the exam; absent if there are several",
                         "schema": {"type": "string"},
                     }
                 },

@@ -26,7 +26,7 @@ _ATTENTION = {
     "needs_attention": {"type": "boolean", "description": "True if `attention` has a reason"},
     "attention": {
         **_TEXTS,
-        "description": "Why a person has to look at the exam: images are missing or left out, ...",
+        "description": "Reasons why the exam needs attention, such as missing images or images left out",
     },
 }
 
@@ -49,7 +49,7 @@ def _exam() -> dict[str, Any]:
         },
         "objects": reference("Objects"),
         **_ATTENTION,
-        "notes": {**_TEXTS, "description": "What came with the images, such as skipped files"},
+        "notes": {**_TEXTS, "description": "Remarks that need no attention, such as skipped files"},
         "related": {
             "type": "array",
             "items": reference("RelatedExam"),
@@ -74,7 +74,7 @@ def _objects() -> dict[str, Any]:
         "received": {
             "type": ["integer", "null"],
             "minimum": 0,
-            "description": "Images that came; null for exams stored by an earlier version",
+            "description": "Images received; null for exams stored by an earlier version",
         },
         "used": {"type": "integer", "minimum": 0},
         "left_out": {
@@ -91,7 +91,7 @@ def _related_exam() -> dict[str, Any]:
         "url": {"type": "string", "description": "Address of the exam"},
         "relation": {
             "enum": list(Relation),
-            "description": "It has the same images, these and more, some of these, changed or other images",
+            "description": "Its images, compared: the same, these and more, some of these, changed or others",
         },
     }
     return {"type": "object", "required": list(properties), "properties": properties}
