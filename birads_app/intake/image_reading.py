@@ -26,7 +26,7 @@ from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.records import files
 from birads_app.records.derived_files import Material, preview_of
 from birads_app.records.identities import Identity, Instance
-from birads_app.terms.errors import InputError
+from birads_app.terms.errors import InputError, NotAMammogram
 from birads_app.terms.views import ViewRole
 
 _THREADS_MAX = 4
@@ -72,10 +72,14 @@ class ReadImage:
 
 @dataclass(frozen=True)
 class RefusedImage:
-    """A file that cannot be used; the error's traceback, which keeps the file's bytes in memory, is removed."""
+    """A file that cannot be used; the error's traceback, which keeps the file's bytes in memory, is removed.
+
+    other_picture : True for a picture without DICOM that is no mammogram, such as a logo
+    """
 
     name: str
     error: InputError
+    other_picture: bool
 
 
 class ImageReader:
@@ -119,7 +123,8 @@ class ImageReader:
             with PIXEL_BUDGET.taking(file.pixels):
                 return self._read(file)
         except InputError as error:
-            return RefusedImage(file.name, error.with_traceback(None))
+            other_picture = isinstance(error, NotAMammogram) and file.format != "DICOM"
+            return RefusedImage(file.name, error.with_traceback(None), other_picture)
 
     def _read(self, file: SourceFile) -> ReadImage:
         prepared = prepare(file, self._pseudonyms, self._tomosynthesis)

@@ -17,9 +17,10 @@ from flask import current_app
 from birads_app.deid.identity import merge, settle
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
+from birads_app.imaging.file_signatures import PICTURE
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import archives, completeness, raw_twins, study_grouping
-from birads_app.intake.companions import Companions
+from birads_app.intake.companions import Companion, Companions
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
 from birads_app.intake.repetition import stored_exam, without_repeated
 from birads_app.model.predictor import ModelSource, Predictor
@@ -99,7 +100,7 @@ def ingest_exam(
     """
     companions = Companions()
     with _reader() as reader:
-        images, problems = _read(companions.images(sent), reader, user)
+        images, problems = _read(companions.images(sent), reader, companions, user)
         if not images:
             problems += _refused_companions(companions, user)
         if problems and not (partial and images):
@@ -212,7 +213,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
     files_sent = archives.unpacked(chain(first, arriving), limit, companions)
     with _reader() as reader:
         try:
-            images, problems = _read(_counted(files_sent, limit), reader, user)
+            images, problems = _read(_counted(files_sent, limit), reader, companions, user)
         except InputError as error:
             if isinstance(error, NoFiles) and companions.found:
                 raise IntakeRefused(_refused_companions(companions, user)) from error
@@ -248,9 +249,9 @@ def _counted(sent: Iterable[SourceFile], limit: int) -> Iterator[SourceFile]:
 
 
 def _read(
-    sent: Iterable[SourceFile], reader: ImageReader, user: User
+    sent: Iterable[SourceFile], reader: ImageReader, companions: Companions, user: User
 ) -> tuple[list[ReadImage], list[FileProblem]]:
-    """Read files; return the images, and the problems of unusable files."""
+    """Read files; return the images, and the problems of unusable files. Logos beside DICOM images are companions."""
     images: list[ReadImage] = []
     refused: list[RefusedImage] = []
     for found in reader.read_all(sent):
@@ -258,6 +259,10 @@ def _read(
             images.append(found)
         else:
             refused.append(found)
+    if any(image.header is not None for image in images):
+        logos = [file for file in refused if file.other_picture]
+        companions.found.extend(Companion(file.name, PICTURE, "", file.error) for file in logos)
+        refused = [file for file in refused if not file.other_picture]
     for file in refused:  # once all are read, because a study that waits for a model is read again
         refused_files.count(user.name, file.error)
     return images, [_problem(file.name, file.error) for file in refused]

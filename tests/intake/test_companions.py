@@ -6,6 +6,7 @@ import zipfile
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
@@ -171,6 +172,33 @@ def test_an_upload_of_nothing_else_is_refused_with_the_reasons(
     assert post_files(client, token, ("disc.zip", packed(*PROGRAMS))).status_code == 415
     with serving_app.app_context():
         assert len(exams.all_ids()) == 0
+
+
+def picture(form: str, side: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (side, side), "teal").save(stream, form)
+    return stream.getvalue()
+
+
+def test_logos_beside_images_are_skipped_and_refused_alone(
+    serving_app: Flask, client: FlaskClient, token: str
+) -> None:
+    logos = [
+        ("VIEWER/icon.bmp", picture("BMP", 32)),
+        ("VIEWER/splash.png", picture("PNG", 300)),
+        ("VIEWER/back.jpg", picture("JPEG", 64)),
+    ]
+    for sent in ([("disc.zip", packed(*logos, *views()))], [*views(), *logos]):
+        answer = post_files(client, token, *sent)
+        assert answer.status_code == 201, answer.text
+        assert len(answer.json["images"]) == 4
+        assert answer.json["notes"] == [f"{SKIPPED}other picture, such as GIF or icon (3)."]
+    alone = post_files(client, token, *logos)
+    assert alone.status_code == 422
+    assert [one["file"] for one in alone.json["problems"]] == ["icon.bmp", "splash.png", "back.jpg"]
+    assert "32 x 32 pixels" in alone.json["problems"][0]["error"]
+    beside = post_files(client, token, ("a.png", mammogram_png()), logos[1])
+    assert [one["file"] for one in beside.json["problems"]] == ["splash.png"]
 
 
 def test_a_damaged_image_beside_them_is_still_refused(
