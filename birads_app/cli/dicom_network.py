@@ -90,7 +90,7 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
             f"Studies with new images: {sum(map(bool, counts))} of {len(study_uids)}. Images fetched: {sum(counts)}."
         )
         if study and counts == [0]:
-            click.echo("The server has no such study, or all its images are stored already.")
+            click.echo("All images of the study are stored already, or it has none that can be mammograms.")
         with spool.alone(wait=False) as alone:
             if alone:
                 worker.ingest_stable_studies(0)

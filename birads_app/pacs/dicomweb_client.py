@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 
 from dicomweb_client import DICOMwebClient
-from requests import RequestException
+from requests.exceptions import ContentDecodingError, InvalidJSONError, RequestException
 
+from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.pacs.duplicates import is_stored
 from birads_app.pacs.sender import DicomWeb, web_client
 from birads_app.pacs.storage_scp import STORAGE_CLASSES
 from birads_app.records.spool import Spool
-from birads_app.terms.errors import BiradsError
+from birads_app.terms.errors import BiradsError, InputError, UnreadableImage
 from birads_app.terms.messages import msg
 
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as stored on the server
@@ -53,8 +54,13 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
         It says which object was not received, and why.
     """
     client = web_client(server)
+    listed = _instances(client, server, study)
+    if not listed:
+        raise FetchFailed(msg("server-lists-nothing", server=str(server)))
     new = [
-        (series, instance) for series, instance in _images(client, server, study) if not is_stored(instance)
+        (_value(one, _SERIES), instance)
+        for instance, one in listed.items()
+        if _value(one, _CLASS) in STORAGE_CLASSES and not is_stored(instance)
     ]
     return spool.add_all(study, _retrieve_all(client, server, study, new))
 
@@ -66,19 +72,35 @@ def _retrieve_all(
     for number, (series, instance) in enumerate(listed, 1):
         try:
             data = _retrieve(client, server, (study, series, instance))
+            _check(data, server, study, instance)
         except FetchFailed as failure:
             reason = msg("fetch-incomplete", number=number, count=len(listed), reason=failure.message)
             raise FetchFailed(reason) from None
         yield instance, data
 
 
-def _images(client: DICOMwebClient, server: DicomWeb, study: str) -> Iterator[tuple[str, str]]:
-    """Yield series and instance UIDs of all objects in the study that may be mammograms."""
+def _instances(client: DICOMwebClient, server: DicomWeb, study: str) -> dict[str, Answer]:
+    """Return what the server lists about each object of the study, by instance UID."""
     with _fetch_errors(server):
-        instances = _pages(partial(client.search_for_instances, study), _INSTANCE)
-        for instance, one in instances.items():
-            if _value(one, _CLASS) in STORAGE_CLASSES:
-                yield _value(one, _SERIES), instance
+        found = _pages(partial(client.search_for_instances, study), _INSTANCE)
+        for one in found.values():  # both are required
+            _value(one, _CLASS), _value(one, _SERIES)
+        return found
+
+
+def _check(data: bytes, server: DicomWeb, study: str, instance: str) -> None:
+    """Raise FetchFailed if an object is not the one that was asked for, or is cut off."""
+    try:
+        file = parser.parse(data)
+        found = parser.text(file.dataset, "StudyInstanceUID"), parser.text(file.dataset, "SOPInstanceUID")
+        if found != (study, instance):
+            raise FetchFailed(msg("server-other-object", server=str(server)))
+        if file.first_pixels is not None and pixel_data.is_cut_off(file):
+            raise FetchFailed(msg("server-object-cut-off", server=str(server)))
+    except UnreadableImage as error:
+        raise FetchFailed(error.message) from None
+    except InputError:
+        pass  # it is whole, and cannot be used
 
 
 def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
@@ -111,11 +133,15 @@ def _fetch_errors(server: DicomWeb, listed: bool = False) -> Iterator[None]:
     """
     try:
         yield
+    except (InvalidJSONError, ContentDecodingError):
+        raise FetchFailed(msg("server-not-dicomweb", server=str(server))) from None
     except RequestException as error:
         if error.response is None:
             message = msg("server-unreachable", server=str(server))
         elif listed and error.response.status_code in (404, 410):
             message = msg("server-object-missing", server=str(server), status=error.response.status_code)
+        elif error.response.status_code >= 500 or error.response.status_code == 429:
+            message = msg("server-failing", server=str(server), status=error.response.status_code)
         else:
             message = msg(
                 "server-http-error",

@@ -1,6 +1,6 @@
 """A fetch of several studies goes on after a failure and never makes an exam of half a study."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -102,6 +102,41 @@ def test_an_object_that_is_none_leaves_its_study_out(
     archive.objects[STUDIES[2]][list(archive.objects[STUDIES[2]])[1]] = b"no DICOM"
     done = runner.invoke(args=DAYS)
     assert done.exit_code == 1 and "(3 of 5) is incomplete: Object 2 of 2" in done.output
+    assert images(serving_app) == [2] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda study, other: {study[1]: study[0]}, "returned another object"),
+        (lambda study, other: {study[1]: other[1]}, "returned another object"),
+        (lambda study, other: {study[1]: study[1][:-50_000]}, "ends within its pixels"),
+        (lambda study, other: {study[1]: study[1][:300]}, "Object 2 of 2"),
+    ],
+    ids=["the same object again", "an object of another study", "cut off", "cut off in the header"],
+)
+def test_another_object_or_half_of_one_leaves_its_study_out(
+    archive: Archive,
+    serving_app: Flask,
+    runner: FlaskCliRunner,
+    change: Callable[[list[bytes], list[bytes]], dict[bytes, bytes]],
+    said: str,
+) -> None:
+    first, second = (list(archive.objects[study].values()) for study in STUDIES[1:3])
+    changed = change(first, second)
+    for uid, data in archive.objects[STUDIES[1]].items():
+        archive.objects[STUDIES[1]][uid] = changed.get(data, data)
+    done = runner.invoke(args=DAYS)
+    assert done.exit_code == 1 and said in done.output and "1 of 5 studies" in done.output
+    assert images(serving_app) == [2] * 4
+
+
+def test_a_study_of_which_the_server_lists_nothing_is_named(
+    archive: Archive, serving_app: Flask, runner: FlaskCliRunner
+) -> None:
+    archive.objects[STUDIES[3]].clear()
+    done = runner.invoke(args=DAYS)
+    assert done.exit_code == 1 and "lists no object of the study" in done.output
     assert images(serving_app) == [2] * 4
 
 

@@ -10,6 +10,16 @@ NETWORK = {
     "server-object-missing": N_(
         "%(server)s lists an object that it does not return (HTTP status %(status)d). Check the study there."
     ),
+    "server-failing": N_(
+        "%(server)s responded with HTTP status %(status)d. Look into the server's log, and try again later."
+    ),
+    "server-other-object": N_(
+        "%(server)s returned another object than the requested one. Check the study there."
+    ),
+    "server-object-cut-off": N_(
+        "%(server)s returned an object that ends within its pixels. Check the study there."
+    ),
+    "server-lists-nothing": N_("%(server)s lists no object of the study."),
     "fetch-incomplete": N_(
         "Object %(number)d of %(count)d was not received: %(reason)s The study is not stored; fetch it again."
     ),
