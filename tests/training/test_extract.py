@@ -50,6 +50,16 @@ def test_features_are_extracted_and_cached(extracted, backbone: Extractor, tmp_p
     assert np.allclose(first.array[7:8], expected, atol=2e-3, rtol=2e-3)
 
 
+def test_prepared_images_and_masks_are_kept_exactly(data: DatasetListing, tmp_path: Path) -> None:
+    loaded = load_dataset(data, tmp_path, size=100)
+    kept = loaded.prepared.inputs([one.digest for one in loaded.images])
+    for one, image in zip(loaded.images, kept, strict=True):
+        path = one.example.path
+        fresh = preprocess.prepare(decode(path.read_bytes(), path.name), 100)
+        assert np.array_equal(image.grey, fresh.grey)
+        assert np.array_equal(image.breast_mask, fresh.breast_mask) and image.breast_mask.any()
+
+
 def test_pooled_rows_are_computed_from_stored_maps(extracted, tmp_path: Path) -> None:
     """Maps cannot be recovered from pooled rows."""
     whole = extracted(tmp_path / "one", CnnLstmHead())
