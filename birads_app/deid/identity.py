@@ -40,6 +40,8 @@ _VIEW_IN_ID = re.compile(r"(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?$")
 _GUESSED = frozenset(
     {"", "ISO IR 6", "ISO 2022 IR 6", "ISO IR 100", "ISO IR 192", "UTF-8", "UTF8", "LATIN1", "ISO-8859-1"}
 )
+# Beginnings of the terms of character sets whose text may look like UTF-8: those with several bytes a letter.
+_MULTI_BYTE = ("GB", "ISO 2022")
 
 
 def read_identity(dataset: Dataset) -> Identity:
@@ -124,8 +126,8 @@ def _value(dataset: Dataset, keyword: str) -> str:
 def _despite_character_set(dataset: Dataset, keyword: str) -> str:
     """Decode text that cannot be in the declared character set; empty if it may be.
 
-    Without a known single-byte character set, valid UTF-8 is read as such: text of another encoding is hardly ever
-    valid. Otherwise Windows-1252 is assumed, which contains Latin-1; likewise for text declared as UTF-8 that is not.
+    Unless a multi-byte character set is declared, valid UTF-8 is read as such: text of another encoding is hardly ever
+    valid. Otherwise Windows-1252, which contains Latin-1, is assumed if no other character set is declared.
     """
     if keyword not in dataset:
         return ""
@@ -133,11 +135,13 @@ def _despite_character_set(dataset: Dataset, keyword: str) -> str:
     raw = element.value if isinstance(element, RawDataElement) else None
     if not isinstance(raw, bytes) or raw.isascii():
         return ""
-    declared = texts(dataset, "SpecificCharacterSet")
-    if declared[0].replace("_", " ").upper() not in _GUESSED or len(declared) > 1:
+    declared = [one.replace("_", " ").upper() for one in texts(dataset, "SpecificCharacterSet")]
+    if len(declared) > 1 or declared[0].startswith(_MULTI_BYTE):
         return ""
     try:
         decoded = raw.decode("utf-8")
     except UnicodeDecodeError:
+        if declared[0] not in _GUESSED:
+            return ""
         decoded = raw.decode("cp1252", "replace")
     return decoded.partition("\\")[0].strip(" \0")

@@ -1,6 +1,7 @@
 """Images and studies that come again: once is enough."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -15,10 +16,13 @@ _STEP = 16  # pixels between those that count for a fingerprint
 
 
 class Fingerprinted(Protocol):
-    """An image, with the fingerprint of its file."""
+    """An image, with the fingerprint of its file and the UIDs of its header."""
 
     @property
     def fingerprint(self) -> str: ...
+
+    @property
+    def instance(self) -> Instance | None: ...
 
 
 File = TypeVar("File", bound=Fingerprinted)
@@ -46,12 +50,21 @@ def fingerprint(
 
 
 def without_repeated(files: Sequence[File]) -> tuple[list[File], list[Message]]:
-    """Return the files without those that repeat an earlier one, and a note about them; none if there are none."""
+    """Return the files without those that repeat an earlier one, and notes about them.
+
+    Different images under one UID are all kept, and noted.
+    """
     distinct: dict[str, File] = {}
     for file in files:
         distinct.setdefault(file.fingerprint, file)
     repeated = len(files) - len(distinct)
-    return list(distinct.values()), [msg("objects-repeated", count=repeated)] if repeated else []
+    kept = list(distinct.values())
+    uids = Counter(
+        file.instance.sop_uid for file in kept if file.instance is not None and file.instance.sop_uid
+    )
+    sharing = sum(count for count in uids.values() if count > 1)
+    counts = (("objects-repeated", repeated), ("uid-shared", sharing))
+    return kept, [msg(code, count=count) for code, count in counts if count]
 
 
 def stored_exam(exam: Exam) -> Exam | None:

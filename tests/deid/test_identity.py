@@ -52,6 +52,13 @@ def test_declared_character_sets_are_applied(name: str, encoding: str, declared:
     )
 
 
+@pytest.mark.parametrize("declared", ["ISO_IR 144", "ISO_IR 101", "ISO_IR 126", "ISO_IR 999", "LATIN9"])
+def test_utf_8_is_detected_under_any_single_byte_character_set(declared: str) -> None:
+    for name in (NAME, "Иванова^Анна", "王^小东"):
+        data = file_with(name.encode(), declared)
+        assert read_identity(parser.parse(data).dataset).patient_name == name
+
+
 def test_one_patient_is_the_same_in_both_encodings() -> None:
     utf_8, latin_1 = (
         read_identity(parser.parse(file_with(NAME.encode(encoding), None)).dataset)

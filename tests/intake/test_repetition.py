@@ -51,7 +51,10 @@ def test_different_images_under_one_uid_are_both_used(
 
     sent = [("a", of(1)), ("b", of(2)), ("c", of(1, PatientID="B")), ("d", of(1, ImageLaterality="R"))]
     answer = post_files(client, token, *sent).json
-    assert len(answer["images"]) == 4 and answer["notes"] == []
+    assert len(answer["images"]) == 4
+    assert answer["notes"] == [
+        "Different images with the same SOP Instance UID: 4. All are used; check the exporting system."
+    ]
 
 
 def test_a_received_object_counts_once(serving_app: Flask) -> None:

@@ -26,6 +26,9 @@ EXAM = {
         "delete this exam and send the study again."
     ),
     "objects-repeated": N_("Received more than once and used once: %(count)d."),
+    "uid-shared": N_(
+        "Different images with the same SOP Instance UID: %(count)d. All are used; check the exporting system."
+    ),
     "skipped-files": N_("Skipped, as they are not images of the exam: %(kinds)s."),
     "skipped-kind": N_("%(kind)s (%(count)d)"),
     "kind-dicomdir": N_("media directory (DICOMDIR)"),
