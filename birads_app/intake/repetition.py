@@ -63,8 +63,8 @@ def without_repeated(files: Sequence[File]) -> tuple[list[File], list[Message]]:
         file.instance.sop_uid for file in kept if file.instance is not None and file.instance.sop_uid
     )
     sharing = sum(count for count in uids.values() if count > 1)
-    counts = (("objects-repeated", repeated), ("uid-shared", sharing))
-    return kept, [msg(code, count=count) for code, count in counts if count]
+    notes = [msg("objects-repeated", count=repeated)] if repeated else []
+    return kept, notes + ([msg("uid-shared", count=sharing)] if sharing else [])
 
 
 def stored_exam(exam: Exam) -> Exam | None:
