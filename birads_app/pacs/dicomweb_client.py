@@ -10,7 +10,7 @@ from dicomweb_client import DICOMwebClient
 from requests.exceptions import ContentDecodingError, InvalidJSONError, RequestException
 
 from birads_app.imaging.dicom import parser, pixel_data
-from birads_app.pacs.duplicates import is_stored
+from birads_app.pacs.duplicates import is_own, is_stored
 from birads_app.pacs.sender import DicomWeb, web_client
 from birads_app.pacs.storage_scp import STORAGE_CLASSES
 from birads_app.records.spool import Spool
@@ -48,6 +48,8 @@ def find_studies(server: DicomWeb, first: str, last: str, modality: str) -> list
 def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
     """Retrieve those images of a study that are not stored yet into the spool, all or none; return their number.
 
+    The product's own results in the study are left out.
+
     Raises
     ------
     FetchFailed
@@ -68,15 +70,20 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
 def _retrieve_all(
     client: DICOMwebClient, server: DicomWeb, study: str, listed: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the instance UIDs and bytes of listed objects; raise FetchFailed for the first that is not received."""
+    """Yield the instance UIDs and bytes of listed objects, except the product's own results.
+
+    Raises FetchFailed for the first object that is not received.
+    """
     for number, (series, instance) in enumerate(listed, 1):
         try:
             data = _retrieve(client, server, (study, series, instance))
-            _check(data, server, study, instance)
+            if data is not None:
+                _check(data, server, study, instance)
         except FetchFailed as failure:
             reason = msg("fetch-incomplete", number=number, count=len(listed), reason=failure.message)
             raise FetchFailed(reason) from None
-        yield instance, data
+        if data is not None:
+            yield instance, data
 
 
 def _instances(client: DICOMwebClient, server: DicomWeb, study: str) -> dict[str, Answer]:
@@ -116,10 +123,12 @@ def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
         answers |= page
 
 
-def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes:
-    """Retrieve an object as the bytes of a file."""
+def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes | None:
+    """Retrieve an object as the bytes of a file; return None if it is a result of this product."""
     with _fetch_errors(server, listed=True):
         got = client.retrieve_instance(*uids, media_types=_ANY_SYNTAX)
+        if is_own(got):
+            return None
         stream = io.BytesIO()
         got.save_as(stream, enforce_file_format=True)
         return stream.getvalue()

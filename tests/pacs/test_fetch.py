@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from birads_app.dicom_objects.context import PRODUCT
 from birads_app.pacs import worker
 from birads_app.records import audit_log, fetch_problems, worklist
 from birads_app.records.schema import Role
@@ -138,6 +139,17 @@ def test_a_study_of_which_the_server_lists_nothing_is_named(
     done = runner.invoke(args=DAYS)
     assert done.exit_code == 1 and "lists no object of the study" in done.output
     assert images(serving_app) == [2] * 4
+
+
+def test_own_results_in_a_study_are_not_counted_as_images(
+    archive: Archive, serving_app: Flask, runner: FlaskCliRunner
+) -> None:
+    runner.invoke(args=DAYS)
+    sop_uid, capture = mammogram(STUDIES[2], 99, Manufacturer=PRODUCT)
+    archive.objects[STUDIES[2]][sop_uid] = capture
+    again = runner.invoke(args=DAYS)
+    assert again.exit_code == 0 and "with new images: 0 of 5. Images fetched: 0." in again.output
+    assert sop_uid in archive.asked and images(serving_app) == [2] * 5
 
 
 def test_a_study_that_arrives_meanwhile_gets_the_fetched_objects(serving_app: Flask) -> None:
