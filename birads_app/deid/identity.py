@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +56,11 @@ def read_instance(dataset: Dataset) -> Instance:
     return Instance(*(_value(dataset, key) for key in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")))
 
 
+def names_an_image(identity: Identity) -> bool:
+    """Return True if the patient ID is that of an image, as in CBIS-DDSM, which also has a study for each image."""
+    return _VIEW_IN_ID.search(identity.patient_id) is not None
+
+
 def patient_key(identity: Identity) -> tuple[str, ...]:
     """Return a key that identifies the patient: ID with issuer, else name and birth date, else the study."""
     if identity.patient_id:
@@ -76,6 +82,15 @@ def merge(current: Identity | None, other: Identity) -> Identity:
     versions = current.versions if _normalised(version) in known else (*current.versions, version)
     chosen = other if other.patient_id and not current.patient_id else current
     return replace(chosen, instances=current.instances, versions=versions)
+
+
+def with_versions(identity: Identity, others: Iterable[Identity]) -> Identity:
+    """Add the versions of the patient that other exams of the study have."""
+    versions = {_normalised(version): version for version in identity.versions}
+    for other in others:
+        for version in other.versions or (_version(other),):
+            versions.setdefault(_normalised(version), version)
+    return replace(identity, versions=tuple(versions.values()))
 
 
 def comparable(identity: Identity) -> tuple[str, ...]:

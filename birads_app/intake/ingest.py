@@ -14,7 +14,7 @@ from itertools import chain, islice
 
 from flask import current_app
 
-from birads_app.deid.identity import merge, settle
+from birads_app.deid.identity import merge, settle, with_versions
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.file_signatures import PICTURE
@@ -299,8 +299,16 @@ def _exam(images: Sequence[ReadImage], predictor: Predictor, user: User, exam_id
         if identity is not None and image.instance is not None:
             identity = replace(identity, instances={**identity.instances, image.id: image.instance})
     if identity is not None:
-        _attach_identity(exam, identity)
+        _attach_identity(exam, with_versions(identity, _identities_of_study(exam)))
     return exam
+
+
+def _identities_of_study(exam: Exam) -> Iterator[Identity]:
+    """Yield the identities of the stored exams of a new exam's study."""
+    for other in exams.with_study(exam.study_uid) if exam.study_uid else ():
+        found = None if other.id == exam.id else identities.of(other)
+        if found is not None:
+            yield found
 
 
 def check_count(count: int) -> None:

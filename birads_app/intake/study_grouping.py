@@ -4,18 +4,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from birads_app.deid.identity import patient_key
+from birads_app.deid.identity import names_an_image, patient_key
 from birads_app.imaging.view_filename import from_name, without_view
 from birads_app.records.identities import Identity
 
 
 @dataclass(frozen=True)
 class StudyKey:
-    """Study, patient and date of a DICOM file."""
+    """Study, patient and date of a DICOM file.
+
+    image_only : True if the study is that of a single image of an exam, as in CBIS-DDSM
+    """
 
     study: str
     patient: tuple[str, ...]
     date: str
+    image_only: bool = False
 
 
 class Grouped(Protocol):
@@ -35,16 +39,17 @@ def study_key(identity: Identity) -> StudyKey | None:
     """Return the key of a DICOM file, with an empty study if it states only a patient; None if it states neither."""
     if not (identity.study_uid or identity.patient_id or identity.patient_name):
         return None
-    return StudyKey(identity.study_uid, patient_key(identity), identity.study_date)
+    image_only = names_an_image(identity)
+    return StudyKey(identity.study_uid, patient_key(identity), identity.study_date, image_only)
 
 
 def by_study(files: Sequence[File]) -> list[list[File]]:
     """Group files by exam, in upload order.
 
-    DICOM files are grouped by Study Instance UID. If each image has a study of its own, as in CBIS-DDSM, images of the
-    same patient and date form one exam. Without a study they are grouped by patient if there are several. Other files
-    are added to the only study, if there is exactly one. Without any study they are grouped by name if all names state
-    side and view and some views occur twice; otherwise they form one exam.
+    DICOM files are grouped by Study Instance UID. If each image has a study and a patient ID of its own, as in
+    CBIS-DDSM, images of the same patient and date form one exam. Without a study they are grouped by patient if there
+    are several. Other files are added to the only study, if there is exactly one. Without any study they are grouped by
+    name if all names state side and view and some views occur twice; otherwise they form one exam.
     """
     studies: dict[str, list[File]] = {}
     for file in files:
@@ -77,16 +82,14 @@ def _patient(file: Grouped) -> tuple[str, ...]:
 
 
 def _joined(studies: list[list[File]]) -> Iterator[list[File]]:
-    """Merge studies with a single image of the same patient and date."""
-    single: dict[tuple[tuple[str, ...], str], list[File]] = {}
+    """Merge studies of single images of the same patient and date."""
+    exams: dict[object, list[File]] = {}
     for study in studies:
         key = study[0].study
         assert key is not None
-        if len(study) > 1:
-            yield study
-        else:
-            single.setdefault((key.patient, key.date), []).extend(study)
-    yield from single.values()
+        single = len(study) == 1 and key.image_only
+        exams.setdefault((key.patient, key.date) if single else key.study, []).extend(study)
+    yield from exams.values()
 
 
 def _by_name(files: list[File]) -> list[list[File]]:

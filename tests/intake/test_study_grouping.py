@@ -11,8 +11,9 @@ from flask import Flask
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.archives import unpacked
 from birads_app.intake.ingest import IntakeRefused, ingest_studies
-from birads_app.intake.study_grouping import StudyKey, by_study
+from birads_app.intake.study_grouping import StudyKey, by_study, study_key
 from birads_app.records import exams, files
+from birads_app.records.identities import Identity
 from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
 from tests.support import dicom_files
 from tests.support.factories import breast, mammogram_png
@@ -26,8 +27,8 @@ class Named:
     study: StudyKey | None = None
 
 
-def of_study(name: str, study: str = "1.2.3", patient: str = "A") -> Named:
-    return Named(name, StudyKey(study, ("id", "", patient), "20240102"))
+def of_study(name: str, study: str = "1.2.3", patient: str = "A", *, image_only: bool = False) -> Named:
+    return Named(name, StudyKey(study, ("id", "", patient), "20240102", image_only))
 
 
 def dicom(study: str = "1.2.3", patient: str = "A", **elements: object) -> bytes:
@@ -59,9 +60,22 @@ def test_dicom_files_are_sorted_by_study() -> None:
 
 
 def test_an_archive_with_one_study_per_image_is_one_exam() -> None:
-    sent = [of_study(str(number), f"1.{number}") for number in range(1, 4)]
+    sent = [of_study(str(number), f"1.{number}", image_only=True) for number in range(1, 4)]
     sent.append(of_study("other", "1.9", "B"))
     assert names(by_study(sent)) == [["1", "2", "3"], ["other"]]
+
+
+def test_two_studies_of_one_patient_are_two_exams_although_each_has_one_image() -> None:
+    assert names(by_study([of_study("a", "1.1"), of_study("b", "1.2")])) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("patient_id", "image_only"),
+    [("P_00173_RIGHT_CC", True), ("Mass-Test_P_00173_LEFT_MLO_1", True), ("4711", False), ("P_00173", False)],
+)
+def test_a_patient_id_of_an_image_is_recognised(patient_id: str, image_only: bool) -> None:
+    key = study_key(Identity(patient_id=patient_id, study_uid="1.2"))
+    assert key is not None and key.image_only is image_only
 
 
 def test_other_files_join_the_only_study() -> None:

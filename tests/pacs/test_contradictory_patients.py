@@ -82,6 +82,18 @@ def test_nothing_is_sent_under_a_patient_that_is_not_certain(
         assert failed.state == "stopped" and "name different patients" in failed.error
 
 
+def test_further_images_under_another_id_need_attention_too(exam: Exam, app: Flask) -> None:
+    later = mammogram(seed=9, ViewPosition="ML", PatientID="0815")
+    with app.app_context():
+        spool(later)
+        worker.ingest_stable_studies(0)
+        newest, first = worklist.page(worklist.Query(list="all")).items
+        assert first.id == exam.id and len(newest.images) == 1
+        assert newest.attention[0].code == "patients-contradictory"
+        named = [version.patient_id for version in identities.of(newest).versions]
+        assert named == ["0815", "NOTFALL-7", "4711"]
+
+
 UNKNOWN = {"PatientID": "", "PatientName": "", "PatientBirthDate": "19600101"}
 
 

@@ -20,7 +20,13 @@ def study_cases() -> Iterator[Case]:
         "4 exams; study 2 incomplete: HTTP status 404; fetched whole next time",
         _fetched,
     )
-    yield Case("API POST with images of two studies", "2 exams of 2 and 2 images", _two_studies)
+    yield Case("API POST with images of two studies", "2 exams of 2 and 2 images", partial(_two_studies, 2))
+    yield Case(
+        "API POST with one image of each of two studies of one patient",
+        "2 exams of 1 and 1 images",
+        partial(_two_studies, 1),
+        slow=True,
+    )
     yield Case("the same study again", "exam of 4 images, related: same", partial(_again, 4))
     yield Case(
         "a study again, with one image fewer",
@@ -100,8 +106,8 @@ def _view(study: str, number: int) -> bytes:
     )
 
 
-def _two_studies(site: CaseSite) -> str:
-    sent = [one for _ in range(2) for one in four(generate_uid())[:2]]
+def _two_studies(count: int, site: CaseSite) -> str:
+    sent = [one for _ in range(2) for one in four(generate_uid())[:count]]
     exams = site.exams(*sent)
     return f"{len(exams)} exams of {' and '.join(str(len(exam['images'])) for exam in exams)} images"
 
