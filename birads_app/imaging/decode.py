@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from birads_app.imaging import raster, view_estimation, view_filename
-from birads_app.imaging.dicom import grayscale, parser, pixel_data, view_geometry
+from birads_app.imaging.dicom import grayscale, parser, pixel_data, view_geometry, view_notes
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
 from birads_app.imaging.dicom.view import view_of
 from birads_app.imaging.file_signatures import HEAD, recognise
@@ -20,10 +20,6 @@ from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, Unsu
 from birads_app.terms.messages import Message, join, msg
 from birads_app.terms.views import ViewRole, role_of
 
-_MODIFIER_NOTES = {
-    "magnification": msg("magnification-view"),
-    "spot compression": msg("spot-compression-view"),
-}
 _ACCEPTED = msg("accepted-formats")
 _NO_DICOM = msg("not-dicom-despite-name")
 
@@ -175,20 +171,24 @@ def picture_mammogram(picture: raster.Picture, source: str, filename: str) -> Ma
 def _completed(found: Mammogram, filename: str) -> Mammogram:
     """Take side and view from the file's name if the header says nothing about them, else from the picture."""
     side, projection = view_filename.from_name(filename)
-    modifiers = () if found.view_stated else view_filename.modifiers_from_name(filename)
+    modifiers, kind = ((), None) if found.view_stated else view_filename.qualified_by_name(filename)
+    role = ViewRole.OTHER if kind else ViewRole.SPECIAL
     named = replace(
         found,
         laterality=found.laterality or (None if found.laterality_stated else side),
         view=found.view or (None if found.view_stated else projection),
         view_modifiers=found.view_modifiers or modifiers,
-        notes=(*found.notes, *(_MODIFIER_NOTES[name] for name in modifiers)),
+        notes=(
+            *found.notes,
+            *(view_notes.of_role(role, projection, modifiers, kind) if modifiers or kind else ()),
+        ),
     )
     ask_view, ask_side = (
         not (named.view or named.view_stated),
         not (named.laterality or named.laterality_stated),
     )
     # The contour of a detail would mislead.
-    if (ask_view or ask_side) and not (named.view_modifiers or found.role is ViewRole.OTHER):
+    if (ask_view or ask_side) and not (named.view_modifiers or kind or found.role is ViewRole.OTHER):
         projection, side = view_estimation.estimate(named.pixels)
         projection, side = projection if ask_view else None, side if ask_side else None
         if judged := " ".join(part for part in (side, projection) if part):
@@ -200,7 +200,7 @@ def _completed(found: Mammogram, filename: str) -> Mammogram:
             )
     if found.view_stated:
         return named
-    return replace(named, role=ViewRole.SPECIAL if modifiers else role_of(named.view))
+    return replace(named, role=role if modifiers or kind else role_of(named.view))
 
 
 def _refusal(data: bytes, filename: str) -> Message:

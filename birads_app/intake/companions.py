@@ -151,15 +151,15 @@ def _kind_of_dicom(file: ParsedDicom) -> Message | None:
         return None
     by_class = next((kind for part, kind in _CLASS_NAMES.items() if part in name), None)
     by_modality = _MODALITIES.get(parser.text(dataset, "Modality").upper())
-    return by_class or by_modality or (_OTHER_DICOM if known or _is_no_image(file) else None)
+    return by_class or by_modality or (_OTHER_DICOM if known or _is_no_image(file, name) else None)
 
 
-def _is_no_image(file: ParsedDicom) -> bool:
+def _is_no_image(file: ParsedDicom, name: str) -> bool:
     """Return True if an object of a private class has neither pixels nor what may be frames."""
     try:
         _ = file.pixels
     except InputError as error:
-        return error.message.code == "dicom-no-image"
+        return bool(name) and error.message == msg("dicom-no-image", kind=name)
     return False
 
 

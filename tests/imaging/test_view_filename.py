@@ -3,7 +3,8 @@
 import pytest
 
 from birads_app.imaging.decode import decode
-from birads_app.imaging.view_filename import from_name, modifiers_from_name, without_view
+from birads_app.imaging.view_filename import from_name, qualified_by_name, without_view
+from birads_app.terms.views import OTHER_IMAGES
 from tests.support.factories import mammogram_png
 
 
@@ -46,10 +47,31 @@ def test_the_rest_of_the_name_identifies_the_exam() -> None:
         ("LMLO mag spot.jpg", ("magnification", "spot compression")),
         ("P1_L_CC.png", ()),
         ("spot.png", ()),
+        ("R_CC_vergr.png", ("magnification",)),
+        ("L_CC_Zielaufnahme.png", ("spot compression",)),
+        ("RMLO tangential.png", ("tangential",)),
+        ("RMCC.png", ("magnification",)),
+        ("LMLOID.png", ("implant displaced",)),
+        ("Lupe_Garcia_R_CC.png", ()),  # a patient's name
     ],
 )
-def test_a_name_tells_magnification_and_spot_views(name: str, modifiers: tuple[str, ...]) -> None:
-    assert modifiers_from_name(name) == modifiers
+def test_a_name_tells_special_views(name: str, modifiers: tuple[str, ...]) -> None:
+    assert qualified_by_name(name) == (modifiers, None)
     found = decode(mammogram_png(1), name)
     assert found.view_modifiers == modifiers
     assert (found.role == "special") == bool(modifiers)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("RCC_specimen.png", "specimen"),
+        ("L_CC_biopsy.png", "image of an intervention"),
+        ("R CC tomo proj.png", "tomosynthesis projection"),
+        ("P1_R_MLO_subtraction.png", "subtraction"),
+    ],
+)
+def test_a_name_tells_images_that_are_no_views(name: str, kind: str) -> None:
+    assert qualified_by_name(name) == ((), kind)
+    found = decode(mammogram_png(1), name)
+    assert found.role == "other" and any(OTHER_IMAGES[kind] in note for note in found.notes)

@@ -4,6 +4,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from birads_app.imaging.dicom.view import StatedView, view_of
+from birads_app.terms import views
 from tests.support.view_headers import (
     OTHER_IMAGES,
     SPECIAL_VIEWS,
@@ -32,7 +33,7 @@ def test_special_views_are_recognised(elements: dict, view: str | None, modifier
 def test_other_images_are_recognised(elements: dict, kind: str) -> None:
     found = view_of(header(**elements))
     assert (found.role, found.other) == ("other", kind)
-    assert found.notes[0].code == "other-image" and kind in found.notes[0]
+    assert found.notes[0].code == "other-image" and views.OTHER_IMAGES[kind] in found.notes[0]
 
 
 @pytest.mark.parametrize(("elements", "codes"), UNKNOWN_VIEWS)

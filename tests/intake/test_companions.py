@@ -132,6 +132,7 @@ def test_a_disc_with_programs_is_one_exam(serving_app: Flask, client: FlaskClien
         (STATE, "presentation state"),
         (PDF, "encapsulated document"),
         (RAW, "other DICOM object"),
+        ("1.2.840.113619.4.30", "other DICOM object"),  # of a manufacturer
     ],
 )
 def test_dicom_objects_are_known_by_their_class(sop_class: str, kind: str) -> None:

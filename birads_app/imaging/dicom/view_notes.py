@@ -74,13 +74,14 @@ def notes(
     contradictions: Contradictions,
 ) -> tuple[Message, ...]:
     """Return notes about special views and other images, contradictions, implants, overlays and pixel shape."""
-    about_view = [*_of_role(role, view, modifiers, other), *_of_contradictions(contradictions)]
+    about_view = [*of_role(role, view, modifiers, other), *_of_contradictions(contradictions)]
     return (*about_view, *_of_picture(dataset, modifiers))
 
 
-def _of_role(
+def of_role(
     role: ViewRole, view: str | None, modifiers: Sequence[str], other: str | None
 ) -> Iterator[Message]:
+    """Yield the notes that name a special view or another image; arguments as in :func:`notes`."""
     if other:
         yield msg("other-image", name=_NAMES[other])
     for name in modifiers:

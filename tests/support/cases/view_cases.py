@@ -102,11 +102,11 @@ _FURTHER_LEFT_OUT: Rows = [
         (f"series description *{description}*", f"other: {kind}", {"SeriesDescription": description})
         for description, kind in (
             ("Ductogram", "galactogram"),
-            ("Clip placement", "image of an intervention"),
+            ("Clip placement", "interventional image"),
             ("Pièce opératoire", "specimen"),
         )
     ),
-    ("paddle PERFORATED", "other: image of an intervention", {"PaddleDescription": "PERFORATED"}),
+    ("paddle PERFORATED", "other: interventional image", {"PaddleDescription": "PERFORATED"}),
 ]
 _COUNTED: list[tuple[str, dict[str, object]]] = [
     (
@@ -176,7 +176,7 @@ def _role(elements: dict[str, object], site: CaseSite) -> str:
     (exam,) = site.exams(*files)
     first, one = exam["images"]
     said = " ".join(one["warnings"])
-    words = (*sorted(MODIFIERS), *OTHER_IMAGES)
+    words = (*sorted(MODIFIERS.values()), *OTHER_IMAGES.values())
     names = [name for name in words if re.search(rf"\({name}\)|an? {name}( \(Eklund\))? view", said)]
     names += [name for hint, name in _HINTS.items() if hint in said]
     alone = exam["exam"]["breasts"][0]["probabilities"] == first["probabilities"]
