@@ -9,6 +9,7 @@ from pydicom.uid import generate_uid
 from birads_app.terms.views import MODIFIERS, OTHER_IMAGES
 from tests.support.case_site import CaseSite
 from tests.support.cases.case import Case, image
+from tests.support.factories import mammogram_png
 from tests.support.view_headers import CC, DISTANCES, coded, equivalent, item, local
 
 _HINTS = {"FOR PROCESSING": "raw twin", "not recognised": "not recognised", "contradict": "contradiction"}
@@ -162,6 +163,12 @@ def view_cases() -> Iterator[Case]:
         yield Case(given, "R CC, standard", partial(_side, elements), True, number > 2)
     both = {"ViewPosition": "RCC", "ImageLaterality": "L"}
     yield Case("View Position `RCC`, Image Laterality L", "no side", partial(_side, both), True)
+    for name, right in (
+        ("R_CC_vergr.png", "special"),
+        ("RMCC.png", "special"),
+        ("RCC_specimen.png", "other"),
+    ):
+        yield Case(f"picture with the name `{name}`", f"R CC, {right}", partial(_named, name), slow=True)
     for number, (given, right, elements) in enumerate(_SPACINGS):
         yield Case(given, right, partial(_spacing, elements), True, number > 0)
 
@@ -189,6 +196,11 @@ def _side(elements: dict[str, object], site: CaseSite) -> str:
     blank = {"ImageLaterality": "", "ViewPosition": "", "StudyInstanceUID": generate_uid()}
     ((one,),) = (exam["images"] for exam in site.exams(("a.dcm", image(**blank | elements))))
     return f"{one['laterality']} {one['view']}, {one['role']}" if one["laterality"] else "no side"
+
+
+def _named(name: str, site: CaseSite) -> str:
+    ((one,),) = (exam["images"] for exam in site.exams((name, mammogram_png())))
+    return f"{one['laterality']} {one['view']}, {one['role']}"
 
 
 def _spacing(elements: dict[str, object], site: CaseSite) -> str:
