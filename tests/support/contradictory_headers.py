@@ -61,6 +61,11 @@ def tables() -> Iterator[tuple[str, Pair]]:
                     f"entries of {actual} bits, described as {described}",
                     Pair(faulty, sound, "voi-lut-depth-corrected"),
                 )
+    entries = _curved(4095)
+    more = plain(**table(entries, 12, count=2000))
+    yield "more entries than described", Pair(more, plain(**table(entries, 12)))
+    fewer = plain(**table(entries[:2000], 12, count=4096))
+    yield "fewer entries than described", Pair(fewer, plain(**_NO_WINDOW))
     entries = _curved(255)
     sound = plain(**table(entries, 8))
     yield "8-bit entries packed", Pair(plain(**table(entries, 8, packed=True)), sound)
@@ -140,6 +145,7 @@ def stored() -> Iterator[tuple[str, Pair]]:
             Pair(plain(overlaid, **_NO_WINDOW), plain(**_NO_WINDOW)),
         )
     yield "high bits that are always set", Pair(plain(RAW | 0xA000), plain())
+    yield "pixel data of more rows", Pair(plain(Rows=300), plain(RAW[:300]), "pixel-data-longer")
     for stated in (0, 17):
         yield f"Bits Stored {stated}", Pair(plain(BitsStored=stated), plain(), "bits-stored-corrected")
     unstated = built()

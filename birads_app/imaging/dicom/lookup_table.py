@@ -1,7 +1,8 @@
 """Look-up tables of a header (PS3.3 C.11.1, C.11.2): items of *Modality LUT Sequence* and *VOI LUT Sequence*.
 
 Descriptors are not believed where the entries contradict them: entries that need more bits, or far fewer, two
-entries of 8 bits in a word, a negative first value written as unsigned, and entries written as signed.
+entries of 8 bits in a word, a negative first value written as unsigned, entries written as signed, and more entries
+than described.
 """
 
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ def read_table(dataset: Dataset, item: Dataset, lowest: float, highest: float) -
         return None
     if first >= _RANGE // 2 and (lowest < 0 or highest < first):  # negative, but written as unsigned
         first -= _RANGE
+    if entries.size < count and highest - first >= entries.size:
+        return None  # entries of values that occur are missing
     return LookupTable(first, entries, bits)
 
 
@@ -74,4 +77,9 @@ def _entries(data: Any, count: int, little: bool) -> np.ndarray:
     numbers = words.astype(np.int64) % _RANGE
     if numbers.size == (count + 1) // 2 and count > 1:  # the first entry of a pair is in the lower byte
         numbers = np.stack([numbers & 255, numbers >> 8], axis=1).ravel()
+    further = numbers[count:]
+    if (
+        further.size > 1 and (further >= numbers[count - 1]).all()
+    ):  # more than described, in a table that goes on rising
+        count = numbers.size
     return numbers[:count].astype(float)

@@ -23,7 +23,7 @@ from birads_app.imaging.dicom.parser import ParsedDicom, text
 from birads_app.imaging.dicom.syntax_detection import NATIVE
 from birads_app.imaging.limits import check_size
 from birads_app.terms.errors import UnreadableImage, UnsupportedFormat
-from birads_app.terms.messages import msg
+from birads_app.terms.messages import Message, msg
 
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
@@ -109,6 +109,14 @@ def is_cut_off(file: ParsedDicom) -> bool:
         return False
     size = expected.rows * expected.columns * expected.bits_allocated // 8
     return len(file.pixels.fragments[0]) < count * size
+
+
+def surplus_note(file: ParsedDicom) -> tuple[Message, ...]:
+    """Return a note if uncompressed pixel data is longer than Rows and Columns say by at least a row."""
+    expected = layout(file.dataset)
+    row = expected.columns * expected.bits_allocated // 8
+    surplus = 0 if file.pixels.encapsulated else len(file.pixels.fragments[0]) - expected.rows * row
+    return (msg("pixel-data-longer", rows=expected.rows, surplus=surplus // row),) if surplus >= row else ()
 
 
 def raw_pixels(file: ParsedDicom) -> np.ndarray:

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from birads_app.imaging.dicom import grayscale, parser
 from birads_app.imaging.dicom.parser import TOMOSYNTHESIS, ParsedDicom, items, text
-from birads_app.imaging.dicom.pixel_data import frames, layout, number, raw_pixels
+from birads_app.imaging.dicom.pixel_data import frames, layout, number, raw_pixels, surplus_note
 from birads_app.imaging.limits import check_volume
 from birads_app.terms.errors import UnsupportedFormat
 from birads_app.terms.messages import Message, msg
@@ -46,7 +46,7 @@ def read_pixels(file: ParsedDicom, allowed: Tomosynthesis) -> tuple[np.ndarray, 
     flatten(file.dataset)
     if frame_count(file.dataset) > 1:
         return maximum_intensity_projection(file, allowed)
-    return raw_pixels(file), ()
+    return raw_pixels(file), surplus_note(file)
 
 
 def flatten(dataset: Dataset) -> None:

@@ -25,6 +25,10 @@ DICOM = {
         "The entries of the file's VOI LUT have %(actual)d bits, although it declares %(described)d; the "
         "actual depth was used."
     ),
+    "pixel-data-longer": N_(
+        "The file has pixel data for %(surplus)d rows more than the %(rows)d that its header declares. They are not "
+        "shown; the image may be incomplete."
+    ),
     "bits-stored-corrected": N_(
         "The pixel values have %(bits)d bits, although the header declares %(stored)d; all bits were used."
     ),
