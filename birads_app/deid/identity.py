@@ -120,13 +120,15 @@ def settle(identity: Identity) -> tuple[Identity, list[Message]]:
 
 def _normalised(version: PatientVersion) -> tuple[str, ...]:
     """Return the version's fields, in the order of CONTRADICTIONS, without differences of mere spelling."""
-    # Of a name the first component group counts; others repeat it in other scripts.
-    name = _VIEW_IN_ID.sub(r"\1", version.patient_name).partition("=")[0]
+    # Of a name the first component group counts, as others repeat it in other scripts, without prefix and suffix.
+    group = _VIEW_IN_ID.sub(r"\1", version.patient_name).partition("=")[0]
+    name = "^".join(group.split("^")[:3])
+    birth_date = "".join(filter(str.isdigit, version.birth_date))
     return (
         _VIEW_IN_ID.sub(r"\1", version.patient_id),
         version.issuer,
         " ".join(unicodedata.normalize("NFKC", name).casefold().replace("^", " ").split()),
-        "".join(filter(str.isdigit, version.birth_date)),
+        birth_date if birth_date.strip("0") else "",
         version.sex.upper(),
     )
 

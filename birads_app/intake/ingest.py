@@ -22,7 +22,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import archives, completeness, raw_twins, study_grouping
 from birads_app.intake.companions import Companion, Companions
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
-from birads_app.intake.repetition import stored_exam, without_repeated
+from birads_app.intake.repetition import sharing_uids, stored_exam, without_repeated
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.records import audit_log, exams, files, identities, refused_files
 from birads_app.records.derived_files import Announcement, announce
@@ -110,7 +110,8 @@ def ingest_exam(
             check_count(len(images))
         exam = _exam(images, reader.predictor, user, exam_id)
         exam.notes = [*companions.notes((), ()), *repeated]
-        completeness.describe(exam, [(problem.filename, problem.message) for problem in problems], reasons)
+        left_out = [(problem.filename, problem.message) for problem in problems]
+        completeness.describe(exam, left_out, [*reasons, *sharing_uids(images)])
         return _store([exam], images, reader, user)[0]
 
 
@@ -227,7 +228,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
             distinct, repeated = without_repeated(group)
             exam = _exam(distinct, reader.predictor, user)
             exam.notes = [*companions.notes(_studies(group), _studies(images)), *repeated]
-            completeness.describe(exam, (), ())
+            completeness.describe(exam, (), sharing_uids(distinct))
             drafted.append(exam)
         existing = [stored_exam(exam) if once else None for exam in drafted]
         new = [exam for exam, stored in zip(drafted, existing, strict=True) if stored is None]

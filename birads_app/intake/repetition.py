@@ -50,21 +50,19 @@ def fingerprint(
 
 
 def without_repeated(files: Sequence[File]) -> tuple[list[File], list[Message]]:
-    """Return the files without those that repeat an earlier one, and notes about them.
-
-    Different images under one UID are all kept, and noted.
-    """
+    """Return the files without those that repeat an earlier one, and a note about them; none if there are none."""
     distinct: dict[str, File] = {}
     for file in files:
         distinct.setdefault(file.fingerprint, file)
     repeated = len(files) - len(distinct)
-    kept = list(distinct.values())
-    uids = Counter(
-        file.instance.sop_uid for file in kept if file.instance is not None and file.instance.sop_uid
-    )
-    sharing = sum(count for count in uids.values() if count > 1)
-    notes = [msg("objects-repeated", count=repeated)] if repeated else []
-    return kept, notes + ([msg("uid-shared", count=sharing)] if sharing else [])
+    return list(distinct.values()), [msg("objects-repeated", count=repeated)] if repeated else []
+
+
+def sharing_uids(files: Sequence[File]) -> list[Message]:
+    """Return the reason for attention if different images have one UID; none if there are none."""
+    uids = [file.instance.sop_uid for file in files if file.instance is not None and file.instance.sop_uid]
+    sharing = sum(count for count in Counter(uids).values() if count > 1)
+    return [msg("uid-shared", count=sharing)] if sharing else []
 
 
 def stored_exam(exam: Exam) -> Exam | None:

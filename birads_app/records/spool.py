@@ -45,8 +45,8 @@ class Spool:
     key: str = field(repr=False)
 
     def add(self, study: str, instance: str, data: bytes) -> None:
-        """Store an object and flush it to disk; an object with the same two UIDs is replaced."""
-        study, instance = self._digest("study", study), self._digest("instance", instance)
+        """Store an object and flush it to disk; the same object again takes the same place."""
+        study, instance = self._digest("study", study), self._place(instance, data)
         box = encrypt(data, self.key, _PURPOSE, study)
         with atomic.draft(self._root(), _PART) as part:
             atomic.write_synced(part, box)
@@ -63,7 +63,7 @@ class Spool:
         try:
             for count, (instance, data) in enumerate(objects, 1):  # noqa: B007
                 box = encrypt(data, self.key, _PURPOSE, study)
-                atomic.write_synced(gathered / self._digest("instance", instance), box)
+                atomic.write_synced(gathered / self._place(instance, data), box)
                 os.utime(gathered)  # not left behind by a process that was killed
             if count:
                 self._publish(gathered, study)
@@ -148,6 +148,10 @@ class Spool:
     def _turn(self) -> AbstractContextManager[None]:
         """Lock the names of folders, between threads and processes alike."""
         return locks.exclusive(self._root() / ".turn.lock")
+
+    def _place(self, instance: str, data: bytes) -> str:
+        """Return the name of an object's file: another one for other content under the same UID."""
+        return self._digest("instance", f"{instance}\0{hashlib.sha256(data).hexdigest()}")
 
     def _digest(self, kind: str, uid: str) -> str:
         return hmac.digest(self.key.encode(), f"spool {kind}\0{uid}".encode(), hashlib.sha256).hex()[:32]

@@ -52,9 +52,21 @@ def test_different_images_under_one_uid_are_both_used(
     sent = [("a", of(1)), ("b", of(2)), ("c", of(1, PatientID="B")), ("d", of(1, ImageLaterality="R"))]
     answer = post_files(client, token, *sent).json
     assert len(answer["images"]) == 4
-    assert answer["notes"] == [
+    assert answer["attention"][-1] == (
         "Different images with the same SOP Instance UID: 4. All are used; check the exporting system."
-    ]
+    )
+
+
+def test_received_images_under_one_uid_are_both_used(serving_app: Flask) -> None:
+    with serving_app.app_context():
+        (_, data), (_, other) = (
+            mammogram(seed=1, SOPInstanceUID="1.5"),
+            mammogram(seed=2, SOPInstanceUID="1.5"),
+        )
+        spool(("1.5", data), ("1.5", other), ("1.5", data))
+        worker.ingest_stable_studies(0)
+        (exam,) = worklist.page(worklist.Query(list="all")).items
+        assert len(exam.images) == 2 and [reason.code for reason in exam.attention] == ["uid-shared"]
 
 
 def test_a_received_object_counts_once(serving_app: Flask) -> None:

@@ -131,6 +131,8 @@ def test_every_field_counts(
         ({"PatientName": "Doe^Jane"}, {"PatientName": "DOE^JANE^^^"}),
         ({"PatientName": "Doe^Jane"}, {"PatientName": " doe ^ jane "}),
         ({"PatientName": "Doe Jane"}, {"PatientName": "Doe^Jane"}),
+        ({"PatientName": "Doe^Jane"}, {"PatientName": "Doe^Jane^^Dr."}),
+        ({"PatientBirthDate": "19600101"}, {"PatientBirthDate": "00000000"}),
         (
             {"PatientName": "Yamada^Tarou"},
             {"PatientName": "Yamada^Tarou=山田^太郎", "SpecificCharacterSet": "ISO_IR 192"},
