@@ -1,6 +1,6 @@
 """Cases of patients and studies."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from pydicom.uid import generate_uid
@@ -18,7 +18,24 @@ def study_cases() -> Iterator[Case]:
     yield Case(
         "fetch of five studies, one instance of the second answers 404",
         "4 exams; study 2 incomplete: HTTP status 404; fetched whole next time",
-        _fetched,
+        partial(_fetched, _without, "HTTP status 404"),
+    )
+    for given, change, said in (
+        ("another study's instance", _from_other_study, "another object"),
+        ("half of an object", _half, "ends within its pixels"),
+    ):
+        right = f"4 exams; study 2 incomplete: {said}; fetched whole next time"
+        yield Case(
+            f"fetch of five studies, the second returns {given}",
+            right,
+            partial(_fetched, change, said),
+            slow=True,
+        )
+    yield Case(
+        "C-STORE of two different images under one SOP Instance UID",
+        "exam of 2 images, needs attention",
+        _one_uid,
+        slow=True,
     )
     yield Case("API POST with images of two studies", "2 exams of 2 and 2 images", partial(_two_studies, 2))
     yield Case(
@@ -81,16 +98,37 @@ def _contradictory(patients: tuple[Patient, ...], field: str, site: CaseSite) ->
     return f"{len(exams)} exam of {images} images, needs attention: {named}; {recorded} on record"
 
 
-def _fetched(site: CaseSite) -> str:
+def _one_uid(site: CaseSite) -> str:
+    study = generate_uid()
+    sent = [image(number, StudyInstanceUID=study, SOPInstanceUID=f"{study[:50]}.1") for number in range(2)]
+    (exam,) = site.store(study, *sent)
+    return f"exam of {len(exam['images'])} images{', needs attention' * exam['needs_attention']}"
+
+
+def _without(archive: Archive, studies: list[str]) -> None:
+    archive.failing[f"{studies[1]}.1"] = 404
+
+
+def _from_other_study(archive: Archive, studies: list[str]) -> None:
+    archive.objects[studies[1]][f"{studies[1]}.1"] = archive.objects[studies[2]][f"{studies[2]}.1"]
+
+
+def _half(archive: Archive, studies: list[str]) -> None:
+    whole = archive.objects[studies[1]][f"{studies[1]}.1"]
+    archive.objects[studies[1]][f"{studies[1]}.1"] = whole[: len(whole) // 2]
+
+
+def _fetched(fail: Callable[[Archive, list[str]], None], phrase: str, site: CaseSite) -> str:
+    """Fetch five studies from a server that fails for the second one, then again from one that does not."""
     studies = [generate_uid()[:50] for _ in range(5)]
     objects = {study: {f"{study}.{number}": _view(study, number) for number in range(2)} for study in studies}
-    archive = Archive(objects, failing={f"{studies[1]}.1": 404})
-    first, exams = site.fetch(archive)
+    failing = Archive({study: dict(found) for study, found in objects.items()})
+    fail(failing, studies)
+    first, exams = site.fetch(failing)
     (failed,) = [studies.index(study) + 1 for study in first.failures]
     (reason,) = first.failures.values()
-    said = "HTTP status 404" if "HTTP status 404" in reason else reason
-    archive.failing.clear()
-    again, all_exams = site.fetch(archive)
+    said = phrase if phrase in reason else reason
+    again, all_exams = site.fetch(Archive(objects))
     whole = not again.failures and [len(exam["images"]) for exam in all_exams] == [2] * 5
     later = "fetched whole" if whole else "fetched in part"
     return f"{len(exams)} exams; study {failed} incomplete: {said}; {later} next time"
