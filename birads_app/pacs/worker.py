@@ -16,7 +16,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import IntakeRefused, ingest_exam, store_failure
 from birads_app.logs import where
 from birads_app.model.bundles import version
-from birads_app.pacs.duplicates import is_own, is_stored
+from birads_app.pacs.duplicates import is_changed, is_own, is_stored
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
 from birads_app.records import assessments, exams, files, outbox, users
@@ -118,7 +118,7 @@ def _ingest(study: SpooledStudy) -> None:
 
 
 class _NewObjects:
-    """Objects of a study that are not stored yet and not the product's own, up to :data:`_MOST`.
+    """Objects of a study that are not stored yet, or have changed, and are not the product's own, up to :data:`_MOST`.
 
     ``count`` of those yielded; ``identity`` is that of the first one; ``reasons`` has one if there were more.
     """
@@ -132,7 +132,7 @@ class _NewObjects:
         for data in spool().read(self._study):
             file = SourceFile(f"{self.count + 1}.dcm", data)
             header = _header(file)
-            if header is not None and not _may_be_new(header):
+            if header is not None and not _may_be_new(header, file):
                 continue
             if self.count == _MOST:
                 self.reasons.append(msg("objects-over-limit", most=_MOST))
@@ -151,9 +151,11 @@ def _header(file: SourceFile) -> Dataset | None:
         return None
 
 
-def _may_be_new(header: Dataset) -> bool:
-    """Return False for stored images and for the product's own results."""
-    return not is_own(header) and not is_stored(parser.text(header, "SOPInstanceUID"))
+def _may_be_new(header: Dataset, file: SourceFile) -> bool:
+    """Return False for images that are stored and have not changed, and for the product's own results."""
+    if is_own(header):
+        return False
+    return not is_stored(parser.text(header, "SOPInstanceUID")) or is_changed(file)
 
 
 def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:

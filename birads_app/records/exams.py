@@ -60,6 +60,11 @@ def holds_image(*uids: str) -> bool:
     return session().scalar(select(Image.id).where(Image.sop_uid.in_(uids)).limit(1)) is not None
 
 
+def fingerprints(*uids: str) -> set[str | None]:
+    """Return the fingerprints of the stored images with one of these SOP Instance UIDs."""
+    return set(session().scalars(select(Image.fingerprint).where(Image.sop_uid.in_(uids))))
+
+
 def store(exam: Exam, draft: Path, who: User) -> Exam:
     """Store an exam whose image files are complete in the draft folder; on an error nothing is stored."""
     summary.fill_in(exam)

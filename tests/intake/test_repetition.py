@@ -10,6 +10,7 @@ from pydicom.uid import RLELossless
 
 from birads_app.pacs import worker
 from birads_app.records import database, exams, worklist
+from birads_app.records.related_exams import related as related_exams
 from birads_app.records.schema import Exam
 from tests.intake.test_companions import STUDY, view, views
 from tests.pacs.test_spool import mammogram, spool
@@ -67,6 +68,18 @@ def test_received_images_under_one_uid_are_both_used(serving_app: Flask) -> None
         worker.ingest_stable_studies(0)
         (exam,) = worklist.page(worklist.Query(list="all")).items
         assert len(exam.images) == 2 and [reason.code for reason in exam.attention] == ["uid-shared"]
+
+
+def test_a_received_image_that_has_changed_is_a_further_exam(serving_app: Flask) -> None:
+    with serving_app.app_context():
+        for seed, patient in ((1, "A"), (1, "A"), (2, "A"), (2, "B")):
+            _, data = mammogram(seed=seed, SOPInstanceUID="1.5", PatientID=patient)
+            spool(("1.5", data))
+            worker.ingest_stable_studies(0)
+        found = worklist.page(worklist.Query(list="all")).items
+        assert [len(exam.images) for exam in found] == [1, 1, 1]
+        assert {other.relation for other in related_exams(found[0])} == {"changed"}
+        assert found[0].attention[0].code == "patients-contradictory"
 
 
 def test_a_received_object_counts_once(serving_app: Flask) -> None:
