@@ -63,17 +63,15 @@ logger_class = EscapingLogger
 
 
 def post_fork(server, worker):
-    """Let threads share the memory of images, and keep up to 64 MB of it for the next one.
+    """Let the threads of a worker share their memory, and return large pieces to the system at once.
 
-    Memory fresh from the system has to be cleared, which takes longer than decoding; shared by all threads, it adds
-    little to the peak. Larger images are returned to the system at once. Without glibc nothing changes.
+    Without glibc nothing changes.
     """
-    arena_max, mmap_threshold, trim_threshold = -8, -3, -1
+    arena_max, mmap_threshold = -8, -3
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
         mallopt(arena_max, 2)
-        mallopt(mmap_threshold, 2**26)
-        mallopt(trim_threshold, 2**26)
+        mallopt(mmap_threshold, 2**18)
 
 
 def when_ready(server):

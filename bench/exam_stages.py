@@ -17,10 +17,13 @@ from flask import Flask, jsonify, request
 from bench import worker
 from birads_app import create_app
 from birads_app.api import multipart, predictions
+from birads_app.compute.pool import ComputePool
 from birads_app.deid import prepare
+from birads_app.imaging import quality
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import image_reading, ingest
+from birads_app.model import preprocess
 from birads_app.model.predictor import Predictor
 from birads_app.records import files, migrate, users
 from tests.support.pictures import wait_for_pictures
@@ -31,8 +34,10 @@ _FUNCTIONS = (
     (parser, "parse", "parse"),
     (prepare, "read_pixels", "decode"),
     (image_reading, "prepare", "derive"),
-    (image_reading, "preview_of", "derive"),
-    (Predictor, "examine", "predict"),
+    (files, "write_preview", "store"),
+    (quality, "check", "predict"),
+    (preprocess, "prepare", "predict"),
+    (Predictor, "examine_input", "predict"),
     (files, "write_original", "store"),
     (ingest, "_store", "store"),
 )
@@ -80,7 +85,8 @@ def measure(app: Flask, exam: list[tuple[str, bytes]]) -> dict[str, float]:
     with contextlib.ExitStack() as patched:
         for place, name, stage in _FUNCTIONS:
             patched.enter_context(patch.object(place, name, stages.timed(stage, getattr(place, name))))
-        patched.enter_context(patch.object(image_reading, "_pool", lambda: _Here()))
+        patched.enter_context(patch.dict(app.extensions, birads_compute=ComputePool(0)))
+        patched.enter_context(patch.object(image_reading, "_pool", lambda _: _Here()))
         with app.test_request_context(
             "/api/v1/predictions", method="POST", input_stream=BytesIO(body), content_type=kind
         ):

@@ -75,8 +75,8 @@ class Served:
         wait_for_pictures(self.instance / "images")
 
     def peak_mb(self) -> float:
-        """Return the worker's peak resident memory in MB."""
-        return peak_mb(self.process)
+        """Return the largest peak of the resident memory of the worker and the processes that read files, in MB."""
+        return max(peak_mb(process) for process in (self.process, *_descendants(self.process)))
 
 
 def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
@@ -185,6 +185,13 @@ def _only_child(master: int) -> int:
             return int(children[0])
         assert time.monotonic() < deadline, f"{len(children)} workers"
         time.sleep(0.05)
+
+
+def _descendants(process: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have started."""
+    found = Path(f"/proc/{process}/task").glob("*/children")
+    children = [int(child) for listed in found for child in listed.read_text().split()]
+    return [one for child in children for one in (child, *_descendants(child))]
 
 
 def peak_mb(process: int | str) -> float:

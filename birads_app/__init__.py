@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from birads_app.config import Settings
 
 _ROOT = Path(__file__).resolve().parent.parent
+# Modules whose functions run in processes of their own.
+_READS_FILES = (
+    "birads_app.intake.image_reading",
+    "birads_app.records.derived_files",
+    "birads_app.records.tiles",
+)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -86,6 +92,7 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 def _connect(app: Flask, settings: Settings) -> None:
     """Attach the site key, and the database and the model, which are not opened before their first use."""
+    from birads_app.compute.pool import ComputePool
     from birads_app.config import site_key
     from birads_app.model.predictor import ModelSource
     from birads_app.records import database
@@ -94,6 +101,9 @@ def _connect(app: Flask, settings: Settings) -> None:
     database.init_app(app, settings.instance)
     app.extensions["birads_models"] = ModelSource(
         settings.models, settings.engine, settings.precision, settings.threads
+    )
+    app.extensions["birads_compute"] = ComputePool(
+        settings.compute_processes, _READS_FILES, settings.log_level
     )
 
 

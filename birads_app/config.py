@@ -4,6 +4,7 @@ The field ``max_files`` of :class:`Settings` is the variable ``BIRADS_MAX_FILES`
 environment. ``docs/settings.md`` lists the same variables and defaults; a test compares them.
 """
 
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ RENAMED = {
 }
 RENAMED_VALUES = {"BIRADS_TOMOSYNTHESIS": {"maximum": "mip"}}
 _PREFIX = "BIRADS_"
+_PROCESSES_MAX = 4
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -74,6 +76,11 @@ def read_integer(low: int, high: int) -> Callable[[str], int]:
 def read_optional(reader: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return the given reader, with an empty text meaning None."""
     return lambda text: reader(text) if text else None
+
+
+def read_processes(text: str) -> int:
+    """Read a number of processes; an empty text means one for each core, at most four."""
+    return read_integer(0, 64)(text) if text else min(_PROCESSES_MAX, os.cpu_count() or 1)
 
 
 def read_switch(text: str) -> bool:
@@ -141,6 +148,7 @@ class Settings(BaseSettings):
     instance : folder of the database, the images and the keys
     models : folder of model bundles
     threads : processor threads for one prediction; None means all cores
+    compute_processes : processes that read files; 0 means that the server's own threads do
     tomosynthesis : treatment of a volume: "mip" reads its maximum intensity projection, "refuse" rejects it
     show_opinion : show the AI result before the user asks for it
     show_heat_map : show the heat map before the user asks for it
@@ -164,6 +172,7 @@ class Settings(BaseSettings):
     engine: Annotated[str, parsed(read_choice(*ENGINES))] = setting("openvino")
     precision: Annotated[str, parsed(read_choice(*PRECISIONS))] = setting("bf16")
     threads: Annotated[int | None, parsed(read_optional(read_integer(1, 1024)))] = setting("")
+    compute_processes: Annotated[int, parsed(read_processes)] = setting("")
     tomosynthesis: Annotated[Tomosynthesis, parsed(read_choice(*get_args(Tomosynthesis)))] = setting("mip")
     show_opinion: Annotated[bool, parsed(read_switch)] = setting("1")
     show_heat_map: Annotated[bool, parsed(read_switch)] = setting("0")

@@ -99,6 +99,7 @@ def config(tmp_path: Path) -> dict[str, object]:
     return {
         "BIRADS_INSTANCE": str(tmp_path / "instance"),
         "BIRADS_MODELS": str(tmp_path / "models"),
+        "BIRADS_COMPUTE_PROCESSES": "0",
         "TESTING": True,
         "WTF_CSRF_ENABLED": False,
     }

@@ -6,8 +6,9 @@ from flask import Request
 from werkzeug.exceptions import BadRequest
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
+from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.ingest import base_name
+from birads_app.intake.draft_exam import base_name
 
 PART = "file"
 _CHUNK = 1 << 20
@@ -24,17 +25,14 @@ def files_of(request: Request) -> Iterator[SourceFile]:
         It has too many bytes or parts.
     """
     current: File | Field | None = None
-    chunks: list[bytes] = []
+    content = SharedBytes.of(())
     for event in _events(request):
         if isinstance(event, File | Field):
-            current, chunks = event, []
+            current, content = event, SharedBytes.of(())
         elif isinstance(event, Data) and isinstance(current, File) and current.name == PART:
-            chunks.append(event.data)
+            content.append(event.data)
             if not event.more_data:
-                data = b"".join(chunks)
-                chunks = []
-                yield SourceFile(base_name(current.filename), data)
-                del data
+                yield SourceFile(base_name(current.filename), content)
 
 
 def _events(request: Request) -> Iterator[Event]:

@@ -103,6 +103,7 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
     else:
         chunks = with_frames_of(file, clean.header)
     if changed is not None:
+        del shown  # as large as the next one
         shown, of_presentation = present(file, changed)
     mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
     uncompressed = changed is not None and not volume

@@ -1,9 +1,5 @@
 """Limits on the size declared in a header, checked before memory is allocated."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from birads_app.terms.messages import msg
 
@@ -11,32 +7,6 @@ from birads_app.terms.messages import msg
 MAX_PIXELS = 120_000_000
 # 130 slices of the largest detectors; decompressing them takes some ten seconds.
 MAX_VOLUME_PIXELS = 1_000_000_000
-
-
-class PixelBudget:
-    """Limit of the pixels that the threads of a process hold at a time: an image of 13 megapixels takes 60 MB."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._taken = 0
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def taking(self, pixels: int) -> Iterator[None]:
-        """Wait until an image of this size fits in, and hold its share; one above the limit is alone."""
-        share = min(pixels, self._most)
-        with self._changed:
-            self._changed.wait_for(lambda: self._taken + share <= self._most)
-            self._taken += share
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._taken -= share
-                self._changed.notify_all()
-
-
-PIXEL_BUDGET = PixelBudget(40_000_000)
 
 
 def check_size(width: int, height: int) -> None:

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging import raster
 from birads_app.imaging.decode import damage_named, format_of
 from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.imaging.dicom.parser import ParsedDicom
+from birads_app.imaging.file_signatures import HEAD
 
 
 @dataclass(frozen=True)
@@ -14,12 +17,22 @@ class SourceFile:
     """A file with the user's name for it, which may contain a patient's name."""
 
     name: str
-    data: bytes = field(repr=False)
+    content: bytes | SharedBytes = field(repr=False)
+
+    @property
+    def head(self) -> bytes:
+        """The first :data:`birads_app.imaging.file_signatures.HEAD` bytes, which tell the type."""
+        return self.content[:HEAD] if isinstance(self.content, bytes) else self.content.head(HEAD)
+
+    @cached_property
+    def data(self) -> bytes:
+        """All bytes; shared ones are copied into this process."""
+        return self.content if isinstance(self.content, bytes) else self.content.read()
 
     @cached_property
     def format(self) -> str:
         """Format, as :func:`birads_app.imaging.decode.format_of`."""
-        return format_of(self.data, self.name)
+        return format_of(self.head, self.name)
 
     @cached_property
     def dicom(self) -> ParsedDicom:
@@ -36,3 +49,7 @@ class SourceFile:
             parser.require_image(self.dicom)
             size = pixel_data.layout(self.dicom.dataset)
             return size.rows * size.columns
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Name and content alone, for another process."""
+        return {"name": self.name, "content": self.content}

@@ -12,7 +12,7 @@ from typing import IO
 
 from birads_app.imaging.file_signatures import ARCHIVE, GZIP, HEAD, TAR, ZIP, FileType, recognise
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.companions import Companions, kind_of_head
+from birads_app.intake.companions import Companions, companion_of, kind_of_head
 from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
 from birads_app.terms.messages import msg
 
@@ -25,12 +25,12 @@ _NESTED_MAX = 3  # archives around a file
 def unpacked(
     files: Iterable[SourceFile], most: int, companions: Companions | None = None
 ) -> Iterator[SourceFile]:
-    """Yield the files of an upload that may be images, including those in archives.
+    """Yield the files of an upload; of those in archives, the ones that may be images by their first bytes.
 
     Parameters
     ----------
     most : highest number of files in an archive, other than companions
-    companions : receives the files that are no images
+    companions : receives the others
 
     Raises
     ------
@@ -50,10 +50,10 @@ class _Unpacking:
         self._most, self._companions = most, companions
 
     def files_of(self, file: SourceFile, depth: int = 0) -> Iterator[SourceFile]:
-        """Yield a file, or the files in it if it is an archive, unless they are companions."""
-        opener = _opener(file.name, file.data[:HEAD])
+        """Yield a file, or the files in it if it is an archive."""
+        opener = _opener(file.name, file.head)
         if opener is None:
-            yield from self._companions.images([file])
+            yield file
             return
         if depth == _NESTED_MAX:
             raise UnreadableImage(msg("archive-nested", name=file.name, most=_NESTED_MAX))
@@ -71,11 +71,11 @@ class _Unpacking:
 
     def skips(self, name: str, head: bytes) -> bool:
         """Return True for a member whose beginning shows that it is no image; keep account of it."""
-        kind = kind_of_head(name, head)
-        if kind is None or _opener(name, head) is not None:
+        if kind_of_head(name, head) is None or _opener(name, head) is not None:
             return False
-        self._companions.skip(SourceFile(name, head), kind)
-        return True
+        if companion := companion_of(SourceFile(name, head)):
+            self._companions.found.append(companion)
+        return companion is not None
 
 
 def _members_of_zip(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceFile]:

@@ -4,7 +4,7 @@ The extension of a name only tells apart what the content leaves open.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -15,7 +15,6 @@ from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.file_signatures import (
     DOCUMENT,
-    HEAD,
     MEDIA,
     PICTURE,
     PROGRAM,
@@ -85,22 +84,6 @@ class Companions:
 
     found: list[Companion] = field(default_factory=list)
 
-    def images(self, files: Iterable[SourceFile]) -> Iterator[SourceFile]:
-        """Yield the files that may be images of an exam; keep account of the others."""
-        for file in files:
-            kind = kind_of_head(file.name, file.data[:HEAD]) or _kind_of_object(file)
-            if kind is None:
-                yield file
-            else:
-                self.skip(file, kind)
-
-    def skip(self, file: SourceFile, kind: Message) -> None:
-        """Keep account of a file that is no image; ``data`` may be its beginning only."""
-        study = ""
-        if parser.is_dicom(file.data):
-            study = parser.text(file.dicom.dataset, "StudyInstanceUID")
-        self.found.append(Companion(file.name, kind, study, _refusal(file)))
-
     def notes(self, studies: Collection[str], all_studies: Collection[str]) -> list[str]:
         """Return the note for an exam of these studies; none if nothing was skipped.
 
@@ -130,14 +113,16 @@ def kind_of_head(name: str, head: bytes) -> Message | None:
     return found.kind
 
 
-def _kind_of_object(file: SourceFile) -> Message | None:
-    """Return the kind of a DICOM object that is no image; None for images and what cannot be read."""
-    if not parser.is_dicom(file.data):
-        return None
-    try:
-        return _kind_of_dicom(file.dicom)
-    except InputError:
-        return None  # reading reports it
+def companion_of(file: SourceFile) -> Companion | None:
+    """Return the companion that a file is, of which there may be the beginning only; None if it may be an image."""
+    kind, study = kind_of_head(file.name, file.head), ""
+    if parser.is_dicom(file.head):
+        try:
+            kind = kind or _kind_of_dicom(file.dicom)
+            study = parser.text(file.dicom.dataset, "StudyInstanceUID")
+        except InputError:
+            pass  # reading reports it
+    return None if kind is None else Companion(file.name, kind, study, _refusal(file))
 
 
 def _kind_of_dicom(file: ParsedDicom) -> Message | None:

@@ -1,6 +1,8 @@
-"""Read the images of an upload side by side: prepare, predict and write each into a draft folder."""
+"""Read the images of an upload side by side: each is written into a draft folder and prepared in a process of its own.
 
-import os
+The model answers in the server's process meanwhile.
+"""
+
 import threading
 import uuid
 from collections import deque
@@ -13,38 +15,66 @@ from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
+from birads_app.compute.pool import ComputeFailed, ComputePool
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging import quality
+from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
-from birads_app.imaging.limits import PIXEL_BUDGET
 from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.companions import Companion, companion_of
 from birads_app.intake.repetition import fingerprint
 from birads_app.intake.study_grouping import StudyKey, study_key
+from birads_app.model import preprocess
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import ModelSource, Predictor
+from birads_app.model.preprocess import ModelInput
 from birads_app.records import files
-from birads_app.records.derived_files import Material, preview_of
+from birads_app.records.derived_files import Material
 from birads_app.records.identities import Identity, Instance
-from birads_app.terms.errors import InputError, NotAMammogram
+from birads_app.terms.errors import InputError, ModelError, NotAMammogram, UnreadableImage
+from birads_app.terms.messages import Message
 from birads_app.terms.views import ViewRole
-
-_THREADS_MAX = 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class ReadImage:
-    """An image that is predicted and written into a draft.
+class StoredHeader:
+    """Elements of the stored header; "" if absent."""
+
+    study_uid: str
+    study_date: str
+    sop_class: str
+    sop_uid: str
+    intent: str
+
+    @classmethod
+    def of(cls, header: Dataset) -> "StoredHeader":
+        """Read the elements of a header."""
+        names = (
+            "StudyInstanceUID",
+            "StudyDate",
+            "SOPClassUID",
+            "SOPInstanceUID",
+            "PresentationIntentType",
+        )
+        return cls(*(parser.text(header, name) for name in names))
+
+
+@dataclass(frozen=True)
+class DraftedImage:
+    """An image that is written into a draft, before its prediction.
 
     id : of the future image, and name of its folder in the draft
     name : of the file, as sent
     role : of the view in the exam
     width, height : in pixels
-    material : for the files that are made after the answer
-    header : the stored DICOM header; None for pictures, as are the next two
+    warnings : about the file and the image
+    seen : input of the model; None if there is no model
+    uncompressed : as in :class:`birads_app.records.derived_files.Material`
+    header : of the stored DICOM file; None for pictures, as are the next two
     identity, instance : from the uploaded header
     fingerprint : as :func:`birads_app.intake.repetition.fingerprint`
     """
@@ -57,17 +87,42 @@ class ReadImage:
     role: ViewRole
     width: int
     height: int
-    prediction: ImagePrediction
-    material: Material = field(repr=False)
-    header: Dataset | None
+    warnings: tuple[Message, ...]
+    seen: ModelInput | None = field(repr=False)
+    uncompressed: bool
+    header: StoredHeader | None
     identity: Identity | None
     instance: Instance | None
     fingerprint: str
 
+
+@dataclass(frozen=True)
+class ReadImage:
+    """An image that is written into a draft and predicted; ``material`` is for the files made after the answer."""
+
+    drafted: DraftedImage
+    prediction: ImagePrediction
+    material: Material = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the file, as sent."""
+        return self.drafted.name
+
+    @property
+    def fingerprint(self) -> str:
+        """As :func:`birads_app.intake.repetition.fingerprint`."""
+        return self.drafted.fingerprint
+
+    @property
+    def instance(self) -> Instance | None:
+        """UIDs of the uploaded header; None for pictures."""
+        return self.drafted.instance
+
     @property
     def study(self) -> StudyKey | None:
         """Key for grouping; None for a picture, and for a DICOM file that states neither study nor patient."""
-        return None if self.identity is None else study_key(self.identity)
+        return None if self.drafted.identity is None else study_key(self.drafted.identity)
 
 
 @dataclass(frozen=True)
@@ -90,18 +145,24 @@ class ImageReader:
     """
 
     def __init__(
-        self, models: ModelSource, draft: Path, pseudonyms: Pseudonyms | None, tomosynthesis: Tomosynthesis
+        self,
+        models: ModelSource,
+        compute: ComputePool,
+        draft: Path,
+        pseudonyms: Pseudonyms | None,
+        tomosynthesis: Tomosynthesis,
     ) -> None:
         self.draft = draft
         self._models = models
+        self._compute = compute
         self._pseudonyms = pseudonyms
         self._tomosynthesis = tomosynthesis
-        self._predictor: Predictor | None = None
         self._lock = threading.Lock()
+        self._predictor: Predictor | ModelError | None = None
 
     @property
     def predictor(self) -> Predictor:
-        """The model, got for the first usable image: an unusable one has its reason also without a model.
+        """The model.
 
         Raises
         ------
@@ -110,46 +171,84 @@ class ImageReader:
         """
         with self._lock:
             if self._predictor is None:
-                self._predictor = self._models.get()
-            return self._predictor
+                try:
+                    self._predictor = self._models.get()
+                except ModelError as error:
+                    self._predictor = error
+        if isinstance(self._predictor, ModelError):
+            raise self._predictor.with_traceback(None)
+        return self._predictor
 
-    def read_all(self, sent: Iterable[SourceFile]) -> Iterator[ReadImage | RefusedImage]:
-        """Read files on several threads while further ones arrive; yield the results in the order of the files."""
-        return side_by_side(self.read, sent, _pool(), ahead=_threads() + 1)
+    def read_all(self, sent: Iterable[SourceFile]) -> Iterator[ReadImage | RefusedImage | Companion]:
+        """Read files side by side while further ones arrive; yield the results in the order of the files."""
+        threads = max(1, self._compute.processes)
+        return side_by_side(self.read, sent, _pool(threads), ahead=threads + 1)
 
-    def read(self, file: SourceFile) -> ReadImage | RefusedImage:
-        """Read one file."""
+    def read(self, file: SourceFile) -> ReadImage | RefusedImage | Companion:
+        """Read one file; an unusable one has its reason also without a model."""
         try:
-            with PIXEL_BUDGET.taking(file.pixels):
-                return self._read(file)
+            drafted = self._compute.run(
+                draft_image, file, self.draft, self._pseudonyms, self._tomosynthesis, self._size()
+            )
+        except ComputeFailed as error:
+            return RefusedImage(file.name, UnreadableImage(error.message), other_picture=False)
         except InputError as error:
             other_picture = isinstance(error, NotAMammogram) and file.format != "DICOM"
             return RefusedImage(file.name, error.with_traceback(None), other_picture)
+        if isinstance(drafted, Companion):
+            return drafted
+        predictor = self.predictor
+        assert drafted.seen is not None
+        prediction, feature_map = predictor.examine_input(drafted.seen, drafted.warnings)
+        return ReadImage(drafted, prediction, Material(feature_map, drafted.uncompressed))
 
-    def _read(self, file: SourceFile) -> ReadImage:
-        prepared = prepare(file, self._pseudonyms, self._tomosynthesis)
-        mammogram = prepared.mammogram
-        image_id = uuid.uuid4().hex
-        files.write_original(self.draft, image_id, mammogram.source, prepared.chunks)
-        warnings = quality.check(mammogram)  # an unsuitable image is refused as such also without a model
-        prediction, feature_map = self.predictor.examine(mammogram, warnings)
-        height, width = mammogram.pixels.shape
-        return ReadImage(
-            id=image_id,
-            name=file.name,
-            source=mammogram.source,
-            view=mammogram.view,
-            laterality=mammogram.laterality,
-            role=mammogram.role,
-            width=width,
-            height=height,
-            prediction=prediction,
-            material=Material(preview_of(mammogram.pixels), feature_map, prepared.uncompressed),
-            header=prepared.header,
-            identity=prepared.identity,
-            instance=prepared.instance,
-            fingerprint=fingerprint(file.data, mammogram, prepared.identity, prepared.instance),
-        )
+    def _size(self) -> int | None:
+        """Size of the model's input; None without a model, which is reported for the first usable image."""
+        try:
+            return self.predictor.bundle.size
+        except ModelError:
+            return None
+
+
+def draft_image(
+    file: SourceFile,
+    draft: Path,
+    pseudonyms: Pseudonyms | None,
+    tomosynthesis: Tomosynthesis,
+    size: int | None,
+) -> DraftedImage | Companion:
+    """Write an image into a draft and prepare it for the model; parameters as :class:`ImageReader`.
+
+    Raises
+    ------
+    InputError
+        The file is unusable.
+    """
+    if companion := companion_of(file):
+        return companion
+    prepared = prepare(file, pseudonyms, tomosynthesis)
+    mammogram, image_id = prepared.mammogram, uuid.uuid4().hex
+    files.write_original(draft, image_id, mammogram.source, prepared.chunks)
+    warnings = mammogram.notes + quality.check(mammogram)
+    files.write_preview(draft, image_id, mammogram.pixels)
+    height, width = mammogram.pixels.shape
+    return DraftedImage(
+        id=image_id,
+        name=file.name,
+        source=mammogram.source,
+        view=mammogram.view,
+        laterality=mammogram.laterality,
+        role=mammogram.role,
+        width=width,
+        height=height,
+        warnings=warnings,
+        seen=None if size is None else preprocess.prepare(mammogram, size),
+        uncompressed=prepared.uncompressed,
+        header=None if prepared.header is None else StoredHeader.of(prepared.header),
+        identity=prepared.identity,
+        instance=prepared.instance,
+        fingerprint=fingerprint(file.data, mammogram, prepared.identity, prepared.instance),
+    )
 
 
 def side_by_side(
@@ -176,11 +275,6 @@ def side_by_side(
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    """Return the threads of this process."""
-    return ThreadPoolExecutor(_threads(), "images")
-
-
-def _threads() -> int:
-    """Return the number of threads: one for each core, because decoders compute outside of Python's lock."""
-    return min(_THREADS_MAX, os.cpu_count() or 1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return the threads of this process that wait for calls and predict."""
+    return ThreadPoolExecutor(threads, "images")

@@ -4,34 +4,36 @@ The file that is predicted and stored is the de-identified one, unless a setting
 separately and encrypted.
 """
 
-import unicodedata
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass
 from itertools import chain, islice
 
 from flask import current_app
 
-from birads_app.deid.identity import merge, settle, with_versions
-from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.imaging.dicom import parser
+from birads_app.compute.pool import ComputePool
 from birads_app.imaging.file_signatures import PICTURE
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import archives, completeness, raw_twins, study_grouping
 from birads_app.intake.companions import Companion, Companions
+from birads_app.intake.draft_exam import (
+    attach_identity,
+    base_name,
+    deidentifies,
+    draft_exam,
+    site_pseudonyms,
+    valid_date,
+)
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
 from birads_app.intake.repetition import sharing_uids, stored_exam, without_repeated
-from birads_app.model.predictor import ModelSource, Predictor
-from birads_app.records import audit_log, exams, files, identities, refused_files
+from birads_app.model.predictor import ModelSource
+from birads_app.records import audit_log, exams, files, refused_files
 from birads_app.records.derived_files import Announcement, announce
 from birads_app.records.identities import Identity
-from birads_app.records.schema import Exam, Image, Status, User
+from birads_app.records.schema import Exam, Status, User
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import Message, join, msg
 
-_FILENAME_MAX = 200
 _FAILURE_MAX = 500
 
 
@@ -100,7 +102,7 @@ def ingest_exam(
     """
     companions = Companions()
     with _reader() as reader:
-        images, problems = _read(companions.images(sent), reader, companions, user)
+        images, problems = _read(sent, reader, user, companions)
         if not images:
             problems += _refused_companions(companions, user)
         if problems and not (partial and images):
@@ -108,7 +110,7 @@ def ingest_exam(
         images, repeated = without_repeated(images)
         if not (partial and images):
             check_count(len(images))
-        exam = _exam(images, reader.predictor, user, exam_id)
+        exam = draft_exam(images, reader.predictor, user, exam_id)
         exam.notes = [*companions.notes((), ()), *repeated]
         left_out = [(problem.filename, problem.message) for problem in problems]
         completeness.describe(exam, left_out, [*reasons, *sharing_uids(images)])
@@ -125,7 +127,9 @@ def _store(
         for exam in drafted:
             raw_twins.leave_out(exam.images)
             sent_names = {image.id: image.sent_name for image in exam.images}
-            materials = {image.id: image.material for image in images if image.id in sent_names}
+            materials = {
+                image.drafted.id: image.material for image in images if image.drafted.id in sent_names
+            }
             part = files.part_of(reader.draft, sent_names)
             try:
                 announced.append(announce(exam.id, materials))
@@ -150,10 +154,11 @@ def _reader() -> Iterator[ImageReader]:
     """Yield the reader of an upload; its draft is removed afterwards."""
     settings = current_app.extensions["birads_settings"]
     models: ModelSource = current_app.extensions["birads_models"]
+    compute: ComputePool = current_app.extensions["birads_compute"]
     draft = files.open_draft()
     try:
-        pseudonyms = _pseudonyms() if settings.deidentify else None
-        yield ImageReader(models, draft, pseudonyms, settings.tomosynthesis)
+        pseudonyms = site_pseudonyms() if settings.deidentify else None
+        yield ImageReader(models, compute, draft, pseudonyms, settings.tomosynthesis)
     finally:
         files.discard(draft)
 
@@ -168,12 +173,12 @@ def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefuse
     completeness.describe(exam, [(problem.filename, problem.message) for problem in refusal.problems], ())
     exam.attention = []  # the failure says it
     if identity is not None:
-        pseudonyms, plain = _pseudonyms(), not _deidentifies()
+        pseudonyms, plain = site_pseudonyms(), not deidentifies()
         exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
-        exam.exam_date = _date(
+        exam.exam_date = valid_date(
             identity.study_date if plain else pseudonyms.date(identity.study_date, identity)
         )
-        _attach_identity(exam, identity)
+        attach_identity(exam, identity)
     if exam.study_uid and exams.of_study(exam.study_uid):
         audit_log.log(user.name, "refuse study", exam_id)
         return
@@ -214,7 +219,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
     files_sent = archives.unpacked(chain(first, arriving), limit, companions)
     with _reader() as reader:
         try:
-            images, problems = _read(_counted(files_sent, limit), reader, companions, user)
+            images, problems = _read(files_sent, reader, user, companions, limit)
         except InputError as error:
             if isinstance(error, NoFiles) and companions.found:
                 raise IntakeRefused(_refused_companions(companions, user)) from error
@@ -226,7 +231,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
         drafted = []
         for group in groups:
             distinct, repeated = without_repeated(group)
-            exam = _exam(distinct, reader.predictor, user)
+            exam = draft_exam(distinct, reader.predictor, user)
             exam.notes = [*companions.notes(_studies(group), _studies(images)), *repeated]
             completeness.describe(exam, (), sharing_uids(distinct))
             drafted.append(exam)
@@ -238,32 +243,51 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
         return [stored or next(created) for stored in existing]
 
 
-def _counted(sent: Iterable[SourceFile], limit: int) -> Iterator[SourceFile]:
-    """Yield files; raise NoFiles, or TooManyFiles once all are counted if there are more than the limit."""
-    count = 0
-    for file in sent:
-        count += 1
-        if count <= limit:
-            yield file
-    if problem := _unfit_count(count, limit):
-        raise problem
-
-
 def _read(
-    sent: Iterable[SourceFile], reader: ImageReader, companions: Companions, user: User
+    sent: Iterable[SourceFile],
+    reader: ImageReader,
+    user: User,
+    companions: Companions,
+    limit: int | None = None,
 ) -> tuple[list[ReadImage], list[FileProblem]]:
-    """Read files; return the images, and the problems of unusable files. Logos beside DICOM images are companions."""
+    """Read files; return the images, and the problems of unusable files.
+
+    Parameters
+    ----------
+    companions : receives the files that are no images, and logos beside DICOM images
+    limit : of the files that are not companions; those beyond it are counted, not read
+
+    Raises
+    ------
+    NoFiles, TooManyFiles
+        There is a limit, and no file or more of them.
+    """
     images: list[ReadImage] = []
     refused: list[RefusedImage] = []
-    for found in reader.read_all(sent):
+    unread = 0
+
+    def within_limit() -> Iterator[SourceFile]:
+        nonlocal unread
+        for file in sent:
+            if limit is None or len(images) + len(refused) <= limit:
+                yield file
+            else:
+                unread += 1
+
+    for found in reader.read_all(within_limit()):
         if isinstance(found, ReadImage):
             images.append(found)
+        elif isinstance(found, Companion):
+            companions.found.append(found)
         else:
             refused.append(found)
-    if any(image.header is not None for image in images):
+    if any(image.drafted.header is not None for image in images):
         logos = [file for file in refused if file.other_picture]
         companions.found.extend(Companion(file.name, PICTURE, "", file.error) for file in logos)
         refused = [file for file in refused if not file.other_picture]
+    count = len(images) + len(refused) + unread
+    if limit is not None and (problem := _unfit_count(count, limit)):
+        raise problem
     for file in refused:  # once all are read, because a study that waits for a model is read again
         refused_files.count(user.name, file.error)
     return images, [_problem(file.name, file.error) for file in refused]
@@ -284,34 +308,6 @@ def _problem(name: str, error: InputError) -> FileProblem:
     return FileProblem(base_name(name), error.message, type(error))
 
 
-def _exam(images: Sequence[ReadImage], predictor: Predictor, user: User, exam_id: str | None = None) -> Exam:
-    """Make the exam of some images, not stored yet."""
-    exam = Exam(
-        id=exam_id or uuid.uuid4().hex,
-        uploader_id=user.id,
-        model=predictor.bundle.name,
-        demonstration=predictor.bundle.demonstration,
-        pooling=predictor.bundle.pooling,
-    )
-    identity: Identity | None = None
-    for image in images:
-        identity = identity if image.identity is None else merge(identity, image.identity)
-        _add_image(exam, image)
-        if identity is not None and image.instance is not None:
-            identity = replace(identity, instances={**identity.instances, image.id: image.instance})
-    if identity is not None:
-        _attach_identity(exam, with_versions(identity, _identities_of_study(exam)))
-    return exam
-
-
-def _identities_of_study(exam: Exam) -> Iterator[Identity]:
-    """Yield the identities of the stored exams of a new exam's study."""
-    for other in exams.with_study(exam.study_uid) if exam.study_uid else ():
-        found = None if other.id == exam.id else identities.of(other)
-        if found is not None:
-            yield found
-
-
 def check_count(count: int) -> None:
     """Raise IntakeRefused if an upload has no file or more than BIRADS_MAX_FILES."""
     if problem := _unfit_count(count, current_app.extensions["birads_settings"].max_files):
@@ -322,67 +318,3 @@ def _unfit_count(count: int, limit: int) -> InputError | None:
     if count == 0:
         return NoFiles(msg("no-files"))
     return TooManyFiles(msg("too-many-files", count=count, limit=limit)) if count > limit else None
-
-
-def base_name(filename: str) -> str:
-    """Return the last part of an uploaded file's name, printable and shortened; shown, never used as a path."""
-    return printable(filename.replace("\\", "/").rsplit("/", 1)[-1])
-
-
-def printable(name: str) -> str:
-    """Return a name without control characters, shortened; "unnamed" if nothing is left."""
-    name = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C").strip()
-    return name[:_FILENAME_MAX] or "unnamed"
-
-
-def _attach_identity(exam: Exam, identity: Identity) -> None:
-    """Attach the patient's identity and pseudonym; files that contradict each other make the exam need attention."""
-    identity, contradictions = settle(identity)
-    if contradictions:
-        exam.attention = [msg("patients-contradictory", fields=join(contradictions, commas=True))]
-    exam.pseudonym = _pseudonyms().patient(identity)
-    identities.attach(exam, identity)
-
-
-def _deidentifies() -> bool:
-    return bool(current_app.extensions["birads_settings"].deidentify)
-
-
-def _pseudonyms() -> Pseudonyms:
-    return Pseudonyms(current_app.extensions["birads_site_key"])
-
-
-def _add_image(exam: Exam, read: ReadImage) -> None:
-    """Add an image to an exam that is not stored yet."""
-    position = len(exam.images)
-    # Numbered in upload order, because a file's name may contain the patient's.
-    shown = f"file-{position + 1}.{files.suffix(read.source)}" if _deidentifies() else base_name(read.name)
-    image = Image(
-        id=read.id,
-        position=position,
-        filename=shown,
-        source=read.source,
-        view=read.view,
-        laterality=read.laterality,
-        role=read.role,
-        prediction=read.prediction,
-        width=read.width,
-        height=read.height,
-        fingerprint=read.fingerprint,
-    )
-    image.sent_name = printable(read.name)
-    if read.header is not None:
-        image.for_processing = parser.text(read.header, "PresentationIntentType") == "FOR PROCESSING"
-        image.sop_class = parser.text(read.header, "SOPClassUID")[:64] or None
-        image.sop_uid = parser.text(read.header, "SOPInstanceUID")[:64] or None
-        exam.study_uid = exam.study_uid or parser.text(read.header, "StudyInstanceUID")[:64] or None
-        exam.exam_date = exam.exam_date or _date(parser.text(read.header, "StudyDate"))
-    exam.images.append(image)
-
-
-def _date(text: str) -> date | None:
-    """Parse a DICOM date, YYYYMMDD; None if it is not valid."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

@@ -33,7 +33,11 @@ class Predictor:
         cls, bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
     ) -> "Predictor":
         """Compile a verified bundle; parameters as in :func:`birads_app.model.engine.open_engine`."""
-        return cls(bundle, open_engine(bundle, engine, precision, threads))
+        made = cls(bundle, open_engine(bundle, engine, precision, threads))
+        made.engine.maps(
+            np.zeros((1, bundle.size, bundle.size, 3), np.float32)
+        )  # the first one takes longest
+        return made
 
     def predict(self, mammogram: Mammogram) -> ImagePrediction:
         """Predict one image; raises NotAMammogram for unsuitable images."""
@@ -48,8 +52,13 @@ class Predictor:
         ----------
         warnings : from :func:`birads_app.imaging.quality.check`, which needs no model
         """
-        height, width = mammogram.pixels.shape
         seen = preprocess.prepare(mammogram, self.bundle.size)
+        return self.examine_input(seen, mammogram.notes + warnings)
+
+    def examine_input(
+        self, seen: ModelInput, warnings: tuple[Message, ...]
+    ) -> tuple[ImagePrediction, FeatureMap]:
+        """As :meth:`examine`, for a prepared image; ``warnings`` include those about its file."""
         features = self.engine.maps(seen.tensor[None])[0]
         probabilities = softmax(self.engine.logits(features[None])[0] / self.bundle.temperature)
         classes = self.bundle.classes
@@ -57,10 +66,10 @@ class Predictor:
             category=classes[int(probabilities.argmax())],
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
             prediction_set=self._prediction_set(probabilities),
-            warnings=mammogram.notes + warnings + self._ood_warning(features),
-            breast_share=_breast_share(seen, height * width),
+            warnings=warnings + self._ood_warning(features),
+            breast_share=_breast_share(seen),
         )
-        return prediction, FeatureMap(features, seen.breast_mask, seen.box, seen.flipped, (height, width))
+        return prediction, FeatureMap(features, seen.breast_mask, seen.box, seen.flipped, seen.shape)
 
     def heat_maps(self, feature_map: FeatureMap) -> dict[str, np.ndarray]:
         """Return the heat map of each category by occlusion.
@@ -89,9 +98,10 @@ class Predictor:
         return tuple(code for code, inside in zip(self.bundle.classes, held, strict=True) if inside)
 
 
-def _breast_share(seen: ModelInput, area: int) -> float:
-    """Return the share of the image's area, in pixels, that the breast mask covers, 0..1."""
-    return min(1.0, float(seen.breast_mask.mean()) * seen.box.height * seen.box.width / area)
+def _breast_share(seen: ModelInput) -> float:
+    """Return the share of the image's area that the breast mask covers, 0..1."""
+    height, width = seen.shape
+    return min(1.0, float(seen.breast_mask.mean()) * seen.box.height * seen.box.width / (height * width))
 
 
 class ModelSource:

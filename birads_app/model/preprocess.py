@@ -28,12 +28,14 @@ class ModelInput:
     breast_mask : breast mask, bool array of shape (size, size)
     box : the square of the original image that ``grey`` covers
     flipped : True if the image was mirrored to bring the chest wall to the left
+    shape : (height, width) of the image in pixels
     """
 
     grey: np.ndarray
     breast_mask: np.ndarray
     box: Box
     flipped: bool
+    shape: tuple[int, int]
 
     @property
     def tensor(self) -> np.ndarray:
@@ -56,6 +58,7 @@ def prepare(mammogram: Mammogram, size: int) -> ModelInput:
         breast_mask=square.mask,
         box=square.box,
         flipped=square.flipped,
+        shape=(mammogram.pixels.shape[0], mammogram.pixels.shape[1]),
     )
 
 

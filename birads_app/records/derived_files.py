@@ -19,13 +19,16 @@ import numpy as np
 from flask import current_app
 from pydicom.uid import ExplicitVRLittleEndian
 
+from birads_app.compute.pool import ComputePool
 from birads_app.files import atomic, locks
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, part10, pixel_data
-from birads_app.imaging.limits import PIXEL_BUDGET
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.logs import where
+from birads_app.model import preprocess
 from birads_app.model.occlusion import FeatureMap, render_heat_maps
 from birads_app.model.predictor import Predictor
+from birads_app.model.preprocess import ModelInput
 from birads_app.records import files
 from birads_app.records.schema import Image
 
@@ -38,21 +41,14 @@ _LOCK = "derived.lock"
 
 @dataclass(frozen=True)
 class Material:
-    """Source of an image's derived files, in memory.
+    """Source of an image's derived files, besides those in its folder.
 
-    preview : uint8 array of shape (height, width), at most :data:`files.DISPLAY_MAX` pixels per side
     feature_map : of the prediction
     uncompressed : True if the original's pixels were changed, and are stored without compression for now
     """
 
-    preview: np.ndarray
     feature_map: FeatureMap
     uncompressed: bool
-
-
-def preview_of(pixels: np.ndarray) -> np.ndarray:
-    """Reduce uint16 pixels of shape (height, width) to :attr:`Material.preview`."""
-    return files.reduced(pixels, files.DISPLAY_MAX)
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class Announcement:
 
     def make_later(self, predictor: Predictor) -> None:
         """Make the files on a thread of their own, once the exam is stored."""
-        _thread().submit(_make_all, files.root(), self, predictor)
+        _thread().submit(_make_all, files.root(), self, predictor, _compute())
 
 
 def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
@@ -114,26 +110,28 @@ def finish_interrupted() -> None:
     """
     for marker in files.root().glob(f"{_MARKER}*"):
         exam = files.root() / marker.name.removeprefix(_MARKER)
+        files.drop_previews(exam)
         try:
             for image_id in json.loads(marker.read_text() or "[]"):
                 if (exam / image_id).is_dir():
-                    _compress(exam / image_id)
+                    _compute().run(compress, exam / image_id)
         except Exception as error:  # serving must start in any case
             log.error("Exam %s is stored uncompressed:\n%s", exam.name, where(error))
         marker.unlink()
 
 
-def _make_all(root: Path, announced: Announcement, predictor: Predictor) -> None:
+def _make_all(root: Path, announced: Announcement, predictor: Predictor, compute: ComputePool) -> None:
     """Make all files of an exam, those that are looked at first before the others."""
     exam_id, materials, exam = announced.exam_id, announced.materials, root / announced.exam_id
     try:
+        for image_id in materials:
+            compute.run(files.finish_previews, exam / image_id)
         for image_id, material in materials.items():
-            files.write_previews(exam / image_id, material.preview)
-        for image_id, material in materials.items():
-            _write_heat_maps(exam / image_id, material.feature_map, predictor)
+            heat_maps = predictor.heat_maps(material.feature_map)
+            compute.run(draw_heat_maps, exam / image_id, material.feature_map, heat_maps)
         for image_id, material in materials.items():
             if material.uncompressed:
-                _compress(exam / image_id)
+                compute.run(compress, exam / image_id)
     except FileNotFoundError:
         log.info("Exam %s was deleted while its pictures were made", exam_id)
     except Exception as error:
@@ -146,25 +144,31 @@ def _make_all(root: Path, announced: Announcement, predictor: Predictor) -> None
 def _restore(image: Image) -> None:
     """Make the derived files of an image again from its original."""
     folder = files.folder(image)
-    original = files.path(image, "original").read_bytes()
+    original = files.path(image, "original")
     predictor: Predictor = current_app.extensions["birads_models"].get()
-    with (
-        locks.exclusive(folder / _LOCK, remove=True),
-        PIXEL_BUDGET.taking(image.width * image.height),
-    ):
-        mammogram = decode(original, "", current_app.extensions["birads_settings"].tomosynthesis)
-        files.write_previews(folder, preview_of(mammogram.pixels))
+    tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
+    with locks.exclusive(folder / _LOCK, remove=True):
+        compute = _compute()
+        seen = compute.run(read_again, original, tomosynthesis, predictor.bundle.size)
         if predictor.bundle.name == image.exam.model:
-            _, feature_map = predictor.examine(mammogram)
-            _write_heat_maps(folder, feature_map, predictor)
+            _, feature_map = predictor.examine_input(seen, ())
+            compute.run(draw_heat_maps, folder, feature_map, predictor.heat_maps(feature_map))
 
 
-def _write_heat_maps(folder: Path, feature_map: FeatureMap, predictor: Predictor) -> None:
-    for code, picture in render_heat_maps(feature_map, predictor.heat_maps(feature_map)).items():
+def read_again(original: Path, tomosynthesis: Tomosynthesis, size: int) -> ModelInput:
+    """Write the previews of a stored original; return the model's input of the given size."""
+    mammogram = decode(original.read_bytes(), "", tomosynthesis)
+    files.write_previews(original.parent, files.reduced(mammogram.pixels, files.DISPLAY_MAX))
+    return preprocess.prepare(mammogram, size)
+
+
+def draw_heat_maps(folder: Path, feature_map: FeatureMap, heat_maps: Mapping[str, np.ndarray]) -> None:
+    """Write the heat map of each category."""
+    for code, picture in render_heat_maps(feature_map, heat_maps).items():
         files.write_heat_map(folder, code, picture)
 
 
-def _compress(folder: Path) -> None:
+def compress(folder: Path) -> None:
     """Replace an original in Explicit VR Little Endian by one with RLE Lossless, without any other change."""
     original = files.dicom_original(folder)
     file = parser.parse(original.read_bytes())
@@ -173,6 +177,11 @@ def _compress(folder: Path) -> None:
     chunks = part10.encode_rle(file.dataset, [pixel_data.raw_pixels(file)])
     with atomic.replacing(original) as part:
         atomic.write_synced(part, *chunks)
+
+
+def _compute() -> ComputePool:
+    pool: ComputePool = current_app.extensions["birads_compute"]
+    return pool
 
 
 def _marker(root: Path, exam_id: str) -> Path:

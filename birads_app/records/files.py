@@ -32,6 +32,8 @@ _ORIGINALS = {
     "BMP": ("bmp", "image/bmp"),
     "PGM": ("pgm", "image/x-portable-graymap"),
 }
+# A reduced image without compression, until display and thumbnail are made of it.
+_PREVIEW = "preview.npy"
 _DRAFT, _PENDING, _REMOVED = ".draft-", ".pending-", ".removed-"
 _PREAMBLE = 128
 
@@ -65,6 +67,24 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
     folder.mkdir(mode=0o700)
     atomic.write_synced(folder / _name(source, "original"), *without_preamble(original))
     atomic.sync_folder(folder)
+
+
+def write_preview(draft: Path, image_id: str, pixels: np.ndarray) -> None:
+    """Write what :func:`finish_previews` needs, from uint16 pixels of shape (height, width)."""
+    np.save(draft / image_id / _PREVIEW, reduced(pixels, DISPLAY_MAX))
+
+
+def finish_previews(folder: Path) -> None:
+    """Write display and thumbnail of an image for which :func:`write_preview` was called."""
+    preview = folder / _PREVIEW
+    write_previews(folder, np.load(preview))
+    preview.unlink(missing_ok=True)
+
+
+def drop_previews(exam: Path) -> None:
+    """Remove what an ended process has left for :func:`finish_previews` in the folder of an exam."""
+    for preview in exam.glob(f"*/{_PREVIEW}"):
+        preview.unlink(missing_ok=True)
 
 
 def write_previews(folder: Path, preview: np.ndarray) -> None:

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from flask import current_app
 
+from birads_app.compute.pool import ComputePool
 from birads_app.files import atomic, locks
 from birads_app.imaging import grayscale_range
-from birads_app.imaging.grayscale_range import GreyScale
-from birads_app.imaging.limits import PIXEL_BUDGET
+from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.voi_lut import Curve
 from birads_app.records import files
 from birads_app.records.errors import NotFound
@@ -64,13 +64,12 @@ def path(image: Image) -> Path:
     """Return the file of all tiles; create it if missing. Errors as :func:`description`."""
     archive = files.folder(image) / _NAME
     if not archive.exists():
-        with (
-            locks.exclusive(archive.with_name(_LOCK), remove=True),
-            PIXEL_BUDGET.taking(image.width * image.height),
-        ):
+        compute: ComputePool = current_app.extensions["birads_compute"]
+        tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
+        with locks.exclusive(archive.with_name(_LOCK), remove=True):
             if not archive.exists():  # another process may have created it meanwhile
                 with atomic.replacing(archive) as part:
-                    _write(part, _scale(image))
+                    compute.run(write, part, files.path(image, "original"), tomosynthesis)
                 atomic.sync_folder(archive.parent)
     return archive
 
@@ -85,13 +84,9 @@ def _member(image: Image, name: str) -> bytes:
         raise NotFound(msg("image-files-gone")) from error
 
 
-def _scale(image: Image) -> GreyScale:
-    data = files.path(image, "original").read_bytes()
-    return grayscale_range.read(data, current_app.extensions["birads_settings"].tomosynthesis)
-
-
-def _write(target: Path, scale: GreyScale) -> None:
-    """Write all levels and the description, and flush them to disk."""
+def write(target: Path, original: Path, tomosynthesis: Tomosynthesis) -> None:
+    """Write all levels and the description, and flush them to disk; errors as :func:`description`."""
+    scale = grayscale_range.read(original.read_bytes(), tomosynthesis)
     height, width = scale.values.shape
     with target.open("wb") as stream:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:

@@ -43,8 +43,9 @@ def join() -> None:
 
 
 def _load_model(app: Flask) -> None:
-    """Load the model now, so that the first user does not wait for it."""
+    """Load the model and what reads files now, so that the first user does not wait for them."""
     try:
+        app.extensions["birads_compute"].start()
         predictor = app.extensions["birads_models"].get()
     except ModelError as error:
         log.warning("Serving without a model: %s", error)

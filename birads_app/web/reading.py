@@ -25,6 +25,7 @@ from flask_babel import ngettext
 from flask_login import current_user
 
 from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
@@ -133,7 +134,9 @@ def upload() -> ResponseReturnValue:
         return _upload_page([], 200)
     sent = [(file.filename, file.stream) for file in request.files.getlist("files")]
     named = [(name, stream) for name, stream in sent if name]
-    return _read(len(named), (SourceFile(name, stream.read()) for name, stream in named), once=True)
+    return _read(
+        len(named), (SourceFile(name, SharedBytes.from_stream(stream)) for name, stream in named), once=True
+    )
 
 
 @bp.post("/samples")

@@ -14,7 +14,7 @@ from pydicom.uid import UID
 from birads_app.imaging.file_signatures import HEAD
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.archives import unpacked
-from birads_app.intake.companions import Companions, kind_of_head
+from birads_app.intake.companions import companion_of, kind_of_head
 from birads_app.pacs import worker
 from birads_app.records import exams
 from birads_app.terms.errors import ImageTooLarge
@@ -136,10 +136,10 @@ def test_a_disc_with_programs_is_one_exam(serving_app: Flask, client: FlaskClien
     ],
 )
 def test_dicom_objects_are_known_by_their_class(sop_class: str, kind: str) -> None:
-    companions = Companions()
-    sent = [SourceFile("IM7", object_of(sop_class)), SourceFile("IM8", view(0))]
-    assert [file.name for file in companions.images(sent)] == ["IM8"]
-    assert [(found.name, found.kind, found.study) for found in companions.found] == [("IM7", kind, STUDY)]
+    found = companion_of(SourceFile("IM7", object_of(sop_class)))
+    assert found is not None
+    assert (found.name, found.kind, found.study) == ("IM7", kind, STUDY)
+    assert companion_of(SourceFile("IM8", view(0))) is None
 
 
 @pytest.mark.parametrize(

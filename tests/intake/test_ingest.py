@@ -7,7 +7,8 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.ingest import FileProblem, IntakeRefused, base_name, ingest_exam, ingest_studies
+from birads_app.intake.draft_exam import base_name
+from birads_app.intake.ingest import FileProblem, IntakeRefused, ingest_exam, ingest_studies
 from birads_app.records import exams, files, refused_files
 from birads_app.records.schema import User
 from birads_app.terms.errors import (

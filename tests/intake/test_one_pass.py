@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from pydicom import uid
 
 from birads_app.imaging.dicom import parser, pixel_data
-from birads_app.imaging.limits import PixelBudget
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import image_reading
 from birads_app.intake.image_reading import side_by_side
@@ -58,7 +57,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(parser, "parse", counted_parse)
     monkeypatch.setattr(pixel_data, "frames", counted_frames)
-    monkeypatch.setattr(derived_files, "_compress", lambda folder: None)
+    monkeypatch.setattr(derived_files, "compress", lambda folder: None)
     return counts
 
 
@@ -175,18 +174,3 @@ def test_results_come_in_order_and_a_failure_awaits_steps_that_began() -> None:
         with pytest.raises(ValueError):
             list(side_by_side(step, [0, 2, 1], pool, ahead=3))
         assert 0 in finished
-
-
-def test_large_images_wait_until_there_is_room() -> None:
-    budget, entered = PixelBudget(10), threading.Event()
-
-    def enter() -> None:
-        with budget.taking(1000):  # more than the limit: alone
-            entered.set()
-
-    with budget.taking(4), budget.taking(6):
-        thread = threading.Thread(target=enter)
-        thread.start()
-        assert not entered.wait(0.05)
-    assert entered.wait(10)
-    thread.join()

@@ -15,7 +15,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import database, derived_files, exams, files, migrate, tokens, users
+from birads_app.records import database, exams, files, migrate, tokens, users
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, NotFound
 from birads_app.records.schema import Delivery, Exam, Image, Token
 from birads_app.records.table_base import Base
@@ -49,7 +49,7 @@ def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None =
     heat = np.zeros((50, 40, 4), np.uint8)
     heat[10, 20] = (255, 128, 0, 200)
     files.write_original(draft, image.id, "PNG", (b"the file",))
-    files.write_previews(draft / image.id, derived_files.preview_of(pixels))
+    files.write_previews(draft / image.id, files.reduced(pixels, files.DISPLAY_MAX))
     for code in ("4", "1"):
         files.write_heat_map(draft / image.id, code, heat)
     return exams.store(exam, draft, users.by_name("reader"))

@@ -43,6 +43,6 @@ class PreparedImages:
         shape, box = (self.size, self.size), Box(0, 0, self.size, self.size)
         unpacked = np.unpackbits(masks, axis=1, count=self.size * self.size).astype(bool)
         return [
-            ModelInput(square.reshape(shape), mask.reshape(shape), box, flipped=False)
+            ModelInput(square.reshape(shape), mask.reshape(shape), box, flipped=False, shape=shape)
             for square, mask in zip(squares, unpacked, strict=True)
         ]

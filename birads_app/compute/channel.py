@@ -1,0 +1,117 @@
+"""Connection between two processes: Python objects, with shared bytes as descriptors.
+
+A process that has read a hostile file may be taken over by it. What comes from there is therefore loaded by a
+restricted unpickler, which makes arrays and objects of the product's own data classes, and nothing else.
+"""
+
+import io
+import pickle
+import socket
+import struct
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import Any
+
+from birads_app.files.shared_bytes import SharedBytes
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import Message
+
+_HEADER = struct.Struct("<QI")  # length of the message, number of descriptors
+_DESCRIPTORS_MAX = 16
+_OWN = "birads_app."
+_ARRAYS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.numeric", "_frombuffer"),
+}
+
+
+class Channel:
+    """One end of a connection.
+
+    trusting : True in the process that reads files, which receives functions from the server
+    """
+
+    def __init__(self, connection: socket.socket, *, trusting: bool = False) -> None:
+        self.connection = connection
+        self._trusting = trusting
+
+    def send(self, message: object) -> None:
+        """Send an object; raises OSError if the other process has ended."""
+        body = io.BytesIO()
+        pickler = _Pickler(body)
+        pickler.dump(message)
+        descriptors = [shared.descriptor for shared in pickler.shared]
+        header = _HEADER.pack(body.tell(), len(descriptors))
+        if descriptors:
+            socket.send_fds(self.connection, [header], descriptors)
+        else:
+            self.connection.sendall(header)
+        self.connection.sendall(body.getbuffer())
+
+    def receive(self) -> Any:
+        """Receive an object.
+
+        Raises
+        ------
+        EOFError
+            The other process has ended.
+        TimeoutError
+            The connection's timeout has passed.
+        pickle.UnpicklingError
+            The message contains something else than data.
+        """
+        start, descriptors, _, _ = socket.recv_fds(self.connection, _HEADER.size, _DESCRIPTORS_MAX)
+        length, _ = _HEADER.unpack(start + self._exactly(_HEADER.size - len(start)))
+        body = io.BytesIO(self._exactly(length))
+        return (_Unpickler if self._trusting else _DataUnpickler)(body, descriptors).load()
+
+    def _exactly(self, count: int) -> bytearray:
+        target = bytearray(count)
+        view, position = memoryview(target), 0
+        while position < count:
+            received = self.connection.recv_into(view[position:])
+            if not received:
+                raise EOFError
+            position += received
+        return target
+
+
+class _Pickler(pickle.Pickler):
+    """Replaces shared bytes by their place in a list, and their size."""
+
+    def __init__(self, target: io.BytesIO) -> None:
+        super().__init__(target, protocol=5)
+        self.shared: list[SharedBytes] = []
+
+    def persistent_id(self, found: object) -> tuple[int, int] | None:
+        if not isinstance(found, SharedBytes):
+            return None
+        self.shared.append(found)
+        return len(self.shared) - 1, len(found)
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, source: io.BytesIO, descriptors: list[int]) -> None:
+        super().__init__(source)
+        self._descriptors = descriptors
+
+    def persistent_load(self, place: tuple[int, int]) -> SharedBytes:
+        number, size = place
+        return SharedBytes(self._descriptors[number], size)
+
+
+class _DataUnpickler(_Unpickler):
+    """Makes data only; raises UnpicklingError for anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ARRAYS:
+            return super().find_class(module, name)
+        found = super().find_class(module, name) if module.startswith(_OWN) else None
+        if isinstance(found, type) and (
+            is_dataclass(found) or issubclass(found, BiradsError | Message | Enum)
+        ):
+            return found
+        raise pickle.UnpicklingError(f"{module}.{name} is not accepted from a process that reads files")

@@ -1,0 +1,174 @@
+"""Calls of functions in other processes, each of which a hostile file may break without harm to others."""
+
+import atexit
+import logging
+import os
+import queue
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from birads_app.compute.channel import Channel
+from birads_app.compute.process import Limits
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import msg
+
+log = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE_S = 900.0  # for one call, whatever the process waits for
+_START_S = 60.0
+
+Result = TypeVar("Result")
+
+
+class ComputeFailed(BiradsError):
+    """A call was ended by a limit of memory or time, or by an unexpected error, which is logged."""
+
+
+class ComputePool:
+    """Processes for calls, started when they are first needed.
+
+    processes : at most so many calls at a time; with 0 calls run in the calling thread
+    modules : loaded once, before processes are forked
+    limits : of one call
+    """
+
+    def __init__(
+        self,
+        processes: int,
+        modules: Sequence[str] = (),
+        log_level: str = "INFO",
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self.processes = processes
+        self._command = [sys.executable, "-m", "birads_app.compute.fork_server"]
+        self._arguments = [str(limits.memory), str(limits.seconds), log_level, *modules]
+        self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+        for _ in range(processes):
+            self._free.put(None)
+        self._lock = threading.Lock()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def start(self) -> None:
+        """Begin to load the modules, without waiting for it."""
+        if self.processes:
+            with self._lock:
+                self._running_server()
+
+    def run(self, function: Callable[..., Result], *given: Any) -> Result:
+        """Call a function of a module in another process; waits for a free one.
+
+        Parameters
+        ----------
+        given : arguments; shared bytes are not copied
+
+        Raises
+        ------
+        BiradsError
+            Raised by the function.
+        ComputeFailed
+            The process ended, or the function raised another error.
+        """
+        if not self.processes:
+            return function(*given)
+        process, ended = self._free.get(), True
+        try:
+            if process is None or process.has_ended():
+                process = self._fork()
+            (kind, value), ended = process.call(function, given)
+        except Exception as error:  # a process that was taken over may answer anything
+            log.error("A process that read a file ended: %s", type(error).__name__)
+            raise ComputeFailed(msg("reading-ended")) from None
+        finally:
+            if ended and process is not None:
+                process.end()
+            self._free.put(None if ended else process)
+        if kind == "raised":
+            raise value
+        if kind == "failed":
+            raise ComputeFailed(msg("reading-failed"))
+        return value
+
+    def close(self) -> None:
+        """End all idle processes, and what forks them; processes with a call end after it."""
+        with suppress(queue.Empty):
+            while True:
+                if (process := self._free.get_nowait()) is not None:
+                    process.end()
+        for _ in range(self.processes):
+            self._free.put(None)
+        with self._lock:
+            self._end_server()
+
+    def _fork(self) -> "_Process":
+        """Return a new process; the fork server is replaced once if it has ended."""
+        try:
+            return self._forked()
+        except (OSError, EOFError):
+            with self._lock:
+                self._end_server()
+            return self._forked()
+
+    def _forked(self) -> "_Process":
+        with self._lock:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                socket.send_fds(self._running_server(), [b"1"], [theirs.fileno()])
+        return _Process(ours)
+
+    def _end_server(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._server is not None:
+            self._server.wait()
+        self._control = self._server = None
+
+    def _running_server(self) -> socket.socket:
+        """Return the connection to the fork server; start it if there is none."""
+        if self._control is None:
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                descriptor = theirs.fileno()
+                self._server = subprocess.Popen(
+                    [*self._command, str(descriptor), *self._arguments],
+                    cwd=_ROOT,
+                    pass_fds=[descriptor],
+                    stdin=subprocess.DEVNULL,
+                )
+            atexit.register(self.close)
+        return self._control
+
+
+class _Process:
+    """A forked process, seen from the server."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(_START_S)
+        self._channel = Channel(connection)
+        self._pid: int = self._channel.receive()
+        connection.settimeout(_PATIENCE_S)
+
+    def has_ended(self) -> bool:
+        """Return True if an idle process has ended, for example because the system ran out of memory."""
+        readable, _, _ = select.select([self._channel.connection], [], [], 0)
+        return bool(readable)
+
+    def call(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        """Return what the process answers."""
+        self._channel.send((function, given))
+        return self._channel.receive()
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._channel.connection.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)

@@ -1,0 +1,88 @@
+"""A process that calls functions for the server, within limits of memory and processor time."""
+
+import ctypes
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from birads_app.compute.channel import Channel
+from birads_app.logs import where
+from birads_app.terms.errors import BiradsError
+
+log = logging.getLogger(__name__)
+
+_CALLS_MAX = 1000
+_GROWN = 300 << 20  # bytes; a process that holds more after a call ends
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one call. By default: twice what the largest accepted image takes, and the largest volume.
+
+    memory : bytes of this process, without shared bytes
+    seconds : of processor time
+    """
+
+    memory: int = 3 << 29
+    seconds: int = 300
+
+
+def serve(connection: socket.socket, limits: Limits) -> None:
+    """Call functions until the server ends, or this process has done its share."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+    _keep_memory()
+    channel = Channel(connection, trusting=True)
+    channel.send(os.getpid())
+    for number in range(_CALLS_MAX):
+        try:
+            function, given = channel.receive()
+        except (EOFError, OSError):
+            return
+        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + limits.seconds, resource.RLIM_INFINITY))
+        result = _call(function, given)
+        ends = number + 1 == _CALLS_MAX or _resident() > _GROWN
+        del function, given
+        channel.send((result, ends))
+        if ends:
+            return
+
+
+def _call(function: Callable[..., object], given: tuple[object, ...]) -> tuple[str, object]:
+    """Return "returned" with the value, "raised" with a domain error, or "failed" with the kind of another error."""
+    try:
+        return "returned", function(*given)
+    except BiradsError as error:
+        return "raised", error.with_traceback(None)
+    except Exception as error:
+        log.error("A call failed:\n%s", where(error))
+        return "failed", type(error).__name__
+
+
+def _keep_memory() -> None:
+    """Keep up to 64 MB of the memory of one image for the next one, where the C library is glibc.
+
+    Memory fresh from the system has to be cleared, which takes longer than decoding. Larger images are returned to the
+    system at once.
+    """
+    mmap_threshold, trim_threshold, arena_max = -3, -1, -8
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(arena_max, 2)
+        mallopt(mmap_threshold, 2**26)
+        mallopt(trim_threshold, 2**26)
+
+
+def _resident() -> int:
+    """Return the resident memory of this process in bytes; 0 if the system does not tell."""
+    try:
+        with open("/proc/self/statm") as stream:
+            return int(stream.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0

@@ -1,0 +1,129 @@
+"""Calls in other processes: what breaks one of them costs its own call."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from birads_app.compute.pool import ComputeFailed, ComputePool
+from birads_app.compute.process import Limits
+from birads_app.files.shared_bytes import SharedBytes
+from birads_app.terms.errors import UnreadableImage
+from tests.support import compute_calls as calls
+from tests.support.processes import ROOT
+
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ComputePool]:
+    made = ComputePool(2, [calls.__name__], limits=Limits(memory=GIB, seconds=1))
+    yield made
+    made.close()
+
+
+def is_running(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_ended(process: int) -> None:
+    deadline = time.monotonic() + 20
+    while is_running(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_call_runs_in_another_process(pool: ComputePool) -> None:
+    process, _ = pool.run(calls.pid_and_parent)
+    assert process != os.getpid()
+    assert pool.run(calls.pid_and_parent)[0] == process  # which is used again
+
+
+def test_without_processes_a_call_runs_here() -> None:
+    assert ComputePool(0).run(calls.pid_and_parent)[0] == os.getpid()
+
+
+def test_shared_bytes_arrive(pool: ComputePool) -> None:
+    content = SharedBytes.of([b"a" * 70_000, b"b" * 3_000_000])
+    assert pool.run(calls.length, content) == len(content) == 3_070_000
+    assert content.head(4) == b"aaaa" and content.read()[-3:] == b"bbb"
+
+
+def test_a_domain_error_arrives_with_its_message(pool: ComputePool) -> None:
+    with pytest.raises(UnreadableImage) as raised:
+        pool.run(calls.refuse)
+    assert raised.value.message.code == "archive-damaged"
+    assert raised.value.message.values == {"name": "x.zip"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+def test_a_crash_costs_its_own_call(pool: ComputePool, number: int) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        crash = threads.submit(pool.run, calls.end_with, number)
+        others = [threads.submit(pool.run, calls.allocate, 10) for _ in range(20)]
+        with pytest.raises(ComputeFailed, match="too much memory or time"):
+            crash.result(30)
+        assert [other.result(30) for other in others] == [10] * 20
+
+
+def test_processor_time_is_limited(pool: ComputePool) -> None:
+    start = time.process_time()
+    with pytest.raises(ComputeFailed, match="too much memory or time"):
+        pool.run(calls.compute_forever)
+    assert time.process_time() - start < 1
+    assert pool.run(calls.allocate, 10) == 10
+
+
+def test_memory_is_limited(pool: ComputePool) -> None:
+    with pytest.raises(ComputeFailed):
+        pool.run(calls.allocate, 2 * GIB)
+    assert pool.run(calls.allocate, 10) == 10
+
+
+def test_an_answer_that_would_run_code_is_refused(pool: ComputePool, tmp_path: Path) -> None:
+    with pytest.raises(ComputeFailed):
+        pool.run(calls.answer_with_code, tmp_path / "created")
+    assert not (tmp_path / "created").exists()
+    assert pool.run(calls.allocate, 10) == 10
+
+
+def test_an_idle_process_that_was_killed_is_replaced(pool: ComputePool) -> None:
+    process, _ = pool.run(calls.pid_and_parent)
+    os.kill(process, signal.SIGKILL)
+    wait_until_ended(process)
+    assert pool.run(calls.pid_and_parent)[0] != process
+
+
+def test_the_process_that_forks_is_replaced(pool: ComputePool) -> None:
+    process, forks = pool.run(calls.pid_and_parent)
+    os.kill(forks, signal.SIGKILL)
+    os.kill(process, signal.SIGKILL)
+    wait_until_ended(process)
+    assert pool.run(calls.pid_and_parent)[1] != forks
+
+
+def test_no_process_outlives_the_server() -> None:
+    source = (
+        "import sys, time\n"
+        "from birads_app.compute.pool import ComputePool\n"
+        "from tests.support import compute_calls as calls\n"
+        "print(*ComputePool(1).run(calls.pid_and_parent), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    server = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    processes = [int(one) for one in server.stdout.readline().split()]
+    assert len(processes) == 2 and all(map(is_running, processes))
+    server.kill()
+    server.wait()
+    for process in processes:
+        wait_until_ended(process)

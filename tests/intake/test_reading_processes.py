@@ -1,0 +1,73 @@
+"""Files are read in other processes: the same answer as in one, and a crash refuses its own file."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from birads_app import _READS_FILES
+from birads_app.compute.pool import ComputePool
+from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.ingest import ingest_studies
+from birads_app.records import exams, files, tiles
+from birads_app.records.schema import Exam, User
+from tests.support import crashing_decoder, dicom_files
+from tests.support.factories import breast
+from tests.support.pictures import wait_for_pictures
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ComputePool]:
+    made = ComputePool(2, [*_READS_FILES, crashing_decoder.__name__])
+    yield made
+    made.close()
+
+
+def film(view: str, rows: int = 960) -> bytes:
+    return dicom_files.mammogram(breast(rows, 768, len(view)), StudyInstanceUID="1.2.3", ViewPosition=view)
+
+
+def facts(exam: Exam) -> list[object]:
+    """Return all that is known about an exam's images, and digests of their files."""
+    wait_for_pictures(files.root())
+    known: list[object] = [exam.notes, exam.attention, exam.category]
+    for image in exam.images:
+        kinds = ("original", "display", "thumb", *(f"heat-{code}" for code in image.prediction.probabilities))
+        digests = [hashlib.sha256(exams.file(image, kind).read_bytes()).hexdigest() for kind in kinds]
+        known += [image.prediction, image.view, image.laterality, image.fingerprint, digests]
+        known += [image.sop_uid, tiles.description(image), tiles.tile(image, 0, 0, 0)]
+    return known
+
+
+def test_the_answer_is_the_same_as_in_one_process(
+    serving_app: Flask, reader: User, pool: ComputePool
+) -> None:
+    sent = [("a.dcm", film("CC")), ("b.dcm", film("MLO"))]
+    with serving_app.app_context():
+        (here,) = ingest_studies([SourceFile(*file) for file in sent], reader)
+        expected = facts(here)
+        serving_app.extensions["birads_compute"] = pool
+        (there,) = ingest_studies([SourceFile(*file) for file in sent], reader)
+        assert facts(there) == expected
+        leftovers = [path.name for path in files.root().rglob("*") if path.suffix == ".npy"]
+    assert leftovers == []
+
+
+def test_a_file_that_crashes_the_decoder_is_refused_by_name(
+    serving_app: Flask, client: FlaskClient, token: str, pool: ComputePool, tmp_path: Path
+) -> None:
+    serving_app.extensions["birads_compute"] = pool
+    for name, data in (("good.dcm", film("CC")), ("bad.dcm", film("MLO", crashing_decoder.ROWS))):
+        (tmp_path / name).write_bytes(data)
+    headers = {"Authorization": f"Bearer {token}"}
+    parts = [((tmp_path / name).open("rb"), name) for name in ("good.dcm", "bad.dcm")]
+    answer = client.post("/api/v1/predictions", data={"file": parts}, headers=headers)
+    assert answer.status_code == 422
+    assert "bad.dcm" in answer.text and "too much memory or time" in answer.text
+    assert "good.dcm" not in answer.text
+    with serving_app.app_context():
+        assert exams.all_ids() == set()
+        assert list(files.root().iterdir()) == []
