@@ -17,7 +17,7 @@ load_dotenv(".env")
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 
 # One prediction uses all cores, so a second process keeps pages responsive and does not increase throughput; each
-# holds its own copy of the model (about 300 MB).
+# holds its own copy of the model, and has processes that read files.
 workers = int(os.environ.get("WEB_CONCURRENCY") or min(2, os.cpu_count() or 1))
 # Threads wait for uploads, disk and the engine's lock; they cost little.
 worker_class = "gthread"
