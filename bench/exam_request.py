@@ -10,7 +10,8 @@ from bench.measurement import Measurement, take_turns
 from birads_app.model import bundles, registry
 
 REQUIRED_RATIO, REQUIRED_FROM_MEMORY = 3.5, 6.0
-REQUIRED_MB = 400.0
+REQUIRED_MB, REQUIRED_LARGE_MB = 400.0, 700.0
+LARGE = 2.943  # factor that makes 118 megapixels of 13.6
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -31,7 +32,11 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         peak = served.peak_mb()
     what = f"POST of four RLE films, {len(body) / 1e6:.0f} MB, to the answer, s"
     yield Measurement(what, ours, theirs, theirs / ours, least=REQUIRED_RATIO)
-    yield Measurement("largest peak memory of a process (this exam), MB", peak, None, peak, most=REQUIRED_MB)
+    yield Measurement("largest peak memory of a process, MB", peak, None, peak, most=REQUIRED_MB)
+    peak = _peak_of_large_images(options)
+    yield Measurement(
+        "the same with two films of 118 megapixels, MB", peak, None, peak, most=REQUIRED_LARGE_MB
+    )
     with exam_stages.application(options.models) as app:
         ours, theirs = take_turns(
             lambda: exam_stages.ingest_from_memory(app, files),
@@ -45,3 +50,13 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         for stage in exam_stages.STAGES:
             seconds = median(found[stage] for found in rounds)
             yield Measurement(f"  {stage}, one image after another, s", seconds, None, seconds)
+
+
+def _peak_of_large_images(options: argparse.Namespace) -> float:
+    """Return the largest peak memory of a process that serves an exam of two very large films, in MB."""
+    boundary = secrets.token_hex(16)
+    body = worker.multipart(exam.film_exam(exam.FILMS[:2], LARGE), boundary)
+    with worker.serving(options.models, BIRADS_MAX_UPLOAD_MB="1024") as served:
+        served.post(body, boundary)
+        served.settle()
+        return served.peak_mb()

@@ -91,17 +91,21 @@ def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
 
 
 @contextmanager
-def serving(models: Path) -> Iterator[Served]:
+def serving(models: Path, **settings: str) -> Iterator[Served]:
     """Run a server with one worker on an empty instance folder."""
     with tempfile.TemporaryDirectory(prefix="bench-") as instance:
         port = _free_port()
-        environment = os.environ | {
-            "BIRADS_INSTANCE": instance,
-            "BIRADS_MODELS": str(models),
-            "WEB_CONCURRENCY": "1",
-            "HOST": "127.0.0.1",
-            "PORT": str(port),
-        }
+        environment = (
+            os.environ
+            | settings
+            | {
+                "BIRADS_INSTANCE": instance,
+                "BIRADS_MODELS": str(models),
+                "WEB_CONCURRENCY": "1",
+                "HOST": "127.0.0.1",
+                "PORT": str(port),
+            }
+        )
         token = _prepare(environment)
         with _server(environment, port) as master:
             yield Served(port, token, master, Path(instance))

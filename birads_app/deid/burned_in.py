@@ -20,6 +20,7 @@ _OUTLINE_SIZE = 256
 _BRIGHT, _SPREADS = 0.15, 8.0
 # In pixels of the copy: distance at which letters are joined, and margin that is blanked around marks.
 _JOINED, _MARGIN = 9, 3
+_STRIP = 64  # rows of blocks
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,12 @@ def _rows(pixels: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tupl
 
 
 def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Return the brightest pixel of each block."""
-    return _maximum_of_rows(np.ascontiguousarray(_maximum_of_rows(pixels, side).T), side).T
+    """Return the brightest pixel of each block; a strip of blocks at a time, which stays in the processor's cache."""
+    height = _STRIP * side
+    strips = (
+        _maximum_of_rows(pixels[top : top + height], side) for top in range(0, pixels.shape[0], height)
+    )
+    return np.concatenate([_maximum_of_rows(np.ascontiguousarray(strip.T), side).T for strip in strips])
 
 
 def _maximum_of_rows(pixels: np.ndarray, count: int) -> np.ndarray:

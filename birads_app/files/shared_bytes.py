@@ -48,11 +48,9 @@ class SharedBytes:
 
     def read(self) -> bytes:
         """Return a copy of all bytes."""
-        target = bytearray(self._size)
-        view, position = memoryview(target), 0
-        while position < self._size:
-            position += os.preadv(self.descriptor, [view[position:]], position)
-        return bytes(target)
+        with open(os.dup(self.descriptor), "rb") as stream:
+            stream.seek(0)
+            return stream.read()
 
     def __del__(self) -> None:
         os.close(self.descriptor)
