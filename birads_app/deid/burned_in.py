@@ -88,9 +88,7 @@ def _rows(pixels: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tupl
 def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return the brightest pixel of each block; a strip of blocks at a time, which stays in the processor's cache."""
     height = _STRIP * side
-    strips = (
-        _maximum_of_rows(pixels[top : top + height], side) for top in range(0, pixels.shape[0], height)
-    )
+    strips = (_maximum_of_rows(pixels[top : top + height], side) for top in range(0, pixels.shape[0], height))
     return np.concatenate([_maximum_of_rows(np.ascontiguousarray(strip.T), side).T for strip in strips])
 
 

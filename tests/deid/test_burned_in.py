@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydicom import uid
 
+from birads_app.deid import burned_in
 from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import decode
@@ -127,3 +128,14 @@ def test_copies_of_the_sign_bit_are_no_overlay() -> None:
     data = dicom_files.mammogram(values.view(np.uint16), WindowCenter="0", WindowWidth="4096", **depth)
     found = pixel_data.raw_pixels(parser.parse(stored(data).data))
     assert (found.view(np.int16) == values).all()
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(5, 1, 1), (400, 300, 3), (403, 301, 4)])
+def test_the_brightest_pixel_of_each_block_is_found(height: int, width: int, side: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (height, width)).astype(np.uint16)
+    found = burned_in._brightest(pixels, side)
+    expected = [
+        [pixels[top : top + side, left : left + side].max() for left in range(0, width, side)]
+        for top in range(0, height, side)
+    ]
+    assert np.array_equal(found, expected)
