@@ -181,7 +181,7 @@ class ImageReader:
 
     def read_all(self, sent: Iterable[SourceFile]) -> Iterator[ReadImage | RefusedImage | Companion]:
         """Read files side by side while further ones arrive; yield the results in the order of the files."""
-        threads = max(1, self._compute.processes)
+        threads = self._compute.processes + 1  # one of which predicts while the others wait for a process
         return side_by_side(self.read, sent, _pool(threads), ahead=threads + 1)
 
     def read(self, file: SourceFile) -> ReadImage | RefusedImage | Companion:
