@@ -15,7 +15,7 @@ from birads_app.compute.pool import ComputeFailed, ComputePool
 from birads_app.compute.process import Limits
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.terms.errors import UnreadableImage
-from tests.support import compute_calls as calls
+from tests.support import compute_calls
 from tests.support.processes import ROOT
 
 GIB = 1 << 30
@@ -23,7 +23,7 @@ GIB = 1 << 30
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ComputePool]:
-    made = ComputePool(2, [calls.__name__], limits=Limits(memory=GIB, seconds=1))
+    made = ComputePool(2, [compute_calls.__name__], limits=Limits(memory=GIB, seconds=1))
     yield made
     made.close()
 
@@ -43,24 +43,24 @@ def wait_until_ended(process: int) -> None:
 
 
 def test_a_call_runs_in_another_process(pool: ComputePool) -> None:
-    process, _ = pool.run(calls.pid_and_parent)
+    process, _ = pool.run(compute_calls.pid_and_parent)
     assert process != os.getpid()
-    assert pool.run(calls.pid_and_parent)[0] == process  # which is used again
+    assert pool.run(compute_calls.pid_and_parent)[0] == process  # which is used again
 
 
 def test_without_processes_a_call_runs_here() -> None:
-    assert ComputePool(0).run(calls.pid_and_parent)[0] == os.getpid()
+    assert ComputePool(0).run(compute_calls.pid_and_parent)[0] == os.getpid()
 
 
 def test_shared_bytes_arrive(pool: ComputePool) -> None:
     content = SharedBytes.of([b"a" * 70_000, b"b" * 3_000_000])
-    assert pool.run(calls.length, content) == len(content) == 3_070_000
+    assert pool.run(compute_calls.length, content) == len(content) == 3_070_000
     assert content.head(4) == b"aaaa" and content.read()[-3:] == b"bbb"
 
 
 def test_a_domain_error_arrives_with_its_message(pool: ComputePool) -> None:
     with pytest.raises(UnreadableImage) as raised:
-        pool.run(calls.refuse)
+        pool.run(compute_calls.refuse)
     assert raised.value.message.code == "archive-damaged"
     assert raised.value.message.values == {"name": "x.zip"}
 
@@ -68,8 +68,8 @@ def test_a_domain_error_arrives_with_its_message(pool: ComputePool) -> None:
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
 def test_a_crash_costs_its_own_call(pool: ComputePool, number: int) -> None:
     with ThreadPoolExecutor(3) as threads:
-        crash = threads.submit(pool.run, calls.end_with, number)
-        others = [threads.submit(pool.run, calls.allocate, 10) for _ in range(20)]
+        crash = threads.submit(pool.run, compute_calls.end_with, number)
+        others = [threads.submit(pool.run, compute_calls.allocate, 10) for _ in range(20)]
         with pytest.raises(ComputeFailed, match="too much memory or time"):
             crash.result(30)
         assert [other.result(30) for other in others] == [10] * 20
@@ -78,45 +78,45 @@ def test_a_crash_costs_its_own_call(pool: ComputePool, number: int) -> None:
 def test_processor_time_is_limited(pool: ComputePool) -> None:
     start = time.process_time()
     with pytest.raises(ComputeFailed, match="too much memory or time"):
-        pool.run(calls.compute_forever)
+        pool.run(compute_calls.compute_forever)
     assert time.process_time() - start < 1
-    assert pool.run(calls.allocate, 10) == 10
+    assert pool.run(compute_calls.allocate, 10) == 10
 
 
 def test_memory_is_limited(pool: ComputePool) -> None:
     with pytest.raises(ComputeFailed):
-        pool.run(calls.allocate, 2 * GIB)
-    assert pool.run(calls.allocate, 10) == 10
+        pool.run(compute_calls.allocate, 2 * GIB)
+    assert pool.run(compute_calls.allocate, 10) == 10
 
 
 def test_an_answer_that_would_run_code_is_refused(pool: ComputePool, tmp_path: Path) -> None:
     with pytest.raises(ComputeFailed):
-        pool.run(calls.answer_with_code, tmp_path / "created")
+        pool.run(compute_calls.answer_with_code, tmp_path / "created")
     assert not (tmp_path / "created").exists()
-    assert pool.run(calls.allocate, 10) == 10
+    assert pool.run(compute_calls.allocate, 10) == 10
 
 
 def test_an_idle_process_that_was_killed_is_replaced(pool: ComputePool) -> None:
-    process, _ = pool.run(calls.pid_and_parent)
+    process, _ = pool.run(compute_calls.pid_and_parent)
     os.kill(process, signal.SIGKILL)
     wait_until_ended(process)
-    assert pool.run(calls.pid_and_parent)[0] != process
+    assert pool.run(compute_calls.pid_and_parent)[0] != process
 
 
 def test_the_process_that_forks_is_replaced(pool: ComputePool) -> None:
-    process, forks = pool.run(calls.pid_and_parent)
+    process, forks = pool.run(compute_calls.pid_and_parent)
     os.kill(forks, signal.SIGKILL)
     os.kill(process, signal.SIGKILL)
     wait_until_ended(process)
-    assert pool.run(calls.pid_and_parent)[1] != forks
+    assert pool.run(compute_calls.pid_and_parent)[1] != forks
 
 
 def test_no_process_outlives_the_server() -> None:
     source = (
         "import sys, time\n"
         "from birads_app.compute.pool import ComputePool\n"
-        "from tests.support import compute_calls as calls\n"
-        "print(*ComputePool(1).run(calls.pid_and_parent), flush=True)\n"
+        "from tests.support import compute_calls\n"
+        "print(*ComputePool(1).run(compute_calls.pid_and_parent), flush=True)\n"
         "time.sleep(60)\n"
     )
     server = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=subprocess.PIPE, text=True)
