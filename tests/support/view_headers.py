@@ -91,6 +91,8 @@ STANDARD_VIEWS: list[tuple[dict[str, object], str | None, str]] = [
             ("mlo", None, "MLO"),
             ("C.C.", None, "CC"),
             ("M-L-O", None, "MLO"),
+            ("ML0", None, "MLO"),
+            ("RML0", "R", "MLO"),
             ("CC DIR", "R", "CC"),
         )
     ),

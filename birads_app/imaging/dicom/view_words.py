@@ -182,6 +182,7 @@ _NO_VIEW = {"TAN", "AX", "IMF"}  # modifiers that the manual writes in the view'
 # Abbreviations that are also words, units or diagnoses: free text has to name a side too.
 _NEED_SIDE = {"ML", "LM", "FB", "SIO", "ISO", "TAN", "CV", "AX", "IMF"}
 _SUBTRACTED = "SUB"
+_ZERO_FOR_O = re.compile(r"(?<=\b[RL])ML0\b|\bML0\b", re.IGNORECASE)
 # C.C., ML-O and the like, as normalised.
 _SPELLED = re.compile(r"\bC C\b|\bM ?L O\b|\bL M O\b")
 _NEGATION = r"(?:NOT|NON?|NICHT|NIET|OHNE|SANS|SENZA|SIN|SEM|ZONDER|WITHOUT|KEINE?) "
@@ -196,7 +197,7 @@ _IDLE = re.compile(
 
 def read_words(text: str, source: TextSource) -> ViewWords:
     """Return the meaning of a text; several views or sides, if it names several."""
-    left = normalised(text)
+    left = normalised(_ZERO_FOR_O.sub("MLO", text))
     if source is not TextSource.DESCRIPTION:
         left = _SPELLED.sub(lambda found: found[0].replace(" ", ""), left)
     kinds, left = _take(_KIND_PHRASES, left)
