@@ -71,7 +71,7 @@ def post_fork(server, worker):
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
         mallopt(arena_max, 2)
-        mallopt(mmap_threshold, 2**18)
+        mallopt(mmap_threshold, 2**20)
 
 
 def when_ready(server):

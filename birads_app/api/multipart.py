@@ -11,7 +11,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.draft_exam import base_name
 
 PART = "file"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 def files_of(request: Request) -> Iterator[SourceFile]:

@@ -15,8 +15,8 @@ from birads_app.imaging.segmentation import Box, breast_mask, place_square
 
 # Smallest share of a cell's area that must lie on the breast.
 _LEAST_COVERED = 0.4
-# Copies of a feature map per batch; the 99 of a 7 x 7 map make nine full batches.
-_BATCH_SIZE = 11
+# Copies of a feature map per batch; the 99 of a 7 x 7 map make 33 full batches. More take more memory, not less time.
+_BATCH_SIZE = 3
 
 # From violet through orange to yellow: lightness rises evenly with the value, so that the map can be read with
 # red-green colour blindness and in a grey print. The ends are left out: the darkest colours resemble tissue, and
