@@ -109,9 +109,9 @@ class _DataUnpickler(_Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ARRAYS:
             return super().find_class(module, name)
-        found = super().find_class(module, name) if module.startswith(_OWN) else None
+        found = super().find_class(module, name) if module.startswith(_OWN) or module == "builtins" else None
         if isinstance(found, type) and (
-            is_dataclass(found) or issubclass(found, BiradsError | Message | Enum)
+            is_dataclass(found) or issubclass(found, BiradsError | Message | Enum | OSError)
         ):
             return found
         raise pickle.UnpicklingError(f"{module}.{name} is not accepted from a process that reads files")

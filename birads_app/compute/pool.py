@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from birads_app.compute.channel import Channel
 from birads_app.compute.process import Limits
-from birads_app.terms.errors import BiradsError
+from birads_app.terms.errors import ReadingEnded
 from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,13 @@ log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 900.0  # for one call, whatever the process waits for
 _START_S = 60.0
+_SOON_S = 10.0
 
 Result = TypeVar("Result")
 
 
-class ComputeFailed(BiradsError):
-    """A call was ended by a limit of memory or time, or by an unexpected error, which is logged."""
+class ComputeFailed(RuntimeError):
+    """The function raised an unexpected error, which the other process has logged."""
 
 
 class ComputePool:
@@ -73,30 +75,43 @@ class ComputePool:
 
         Raises
         ------
-        BiradsError
-            Raised by the function.
+        BiradsError, OSError
+            Raised by the function; an OSError has no file name.
+        ReadingEnded
+            The process ended. If it did so soon, the call was repeated, as the system may have been short of memory.
         ComputeFailed
-            The process ended, or the function raised another error.
+            The function raised another error.
         """
         if not self.processes:
             return function(*given)
+        start = time.monotonic()
+        try:
+            kind, value = self._call(function, given)
+        except ReadingEnded:
+            if time.monotonic() - start > _SOON_S:
+                raise
+            kind, value = self._call(function, given)
+        if kind == "raised":
+            raise value
+        if kind == "failed":
+            raise ComputeFailed(f"{function.__qualname__}: {value}")
+        return value
+
+    def _call(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        """Return what :func:`birads_app.compute.process.call` returns in another process; raises ReadingEnded."""
         process, ended = self._free.get(), True
         try:
             if process is None or process.has_ended():
                 process = self._fork()
-            (kind, value), ended = process.call(function, given)
+            answer, ended = process.call(function, given)
         except Exception as error:  # a process that was taken over may answer anything
             log.error("A process that read a file ended: %s", type(error).__name__)
-            raise ComputeFailed(msg("reading-ended")) from None
+            raise ReadingEnded(msg("reading-ended")) from None
         finally:
             if ended and process is not None:
                 process.end()
             self._free.put(None if ended else process)
-        if kind == "raised":
-            raise value
-        if kind == "failed":
-            raise ComputeFailed(msg("reading-failed"))
-        return value
+        return answer
 
     def close(self) -> None:
         """End all idle processes, and what forks them; processes with a call end after it."""

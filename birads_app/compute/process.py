@@ -46,7 +46,7 @@ def serve(connection: socket.socket, limits: Limits) -> None:
             return
         used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         resource.setrlimit(resource.RLIMIT_CPU, (int(used) + limits.seconds, resource.RLIM_INFINITY))
-        result = _call(function, given)
+        result = call(function, given)
         ends = number + 1 == _CALLS_MAX or _resident() > _GROWN
         del function, given
         channel.send((result, ends))
@@ -54,12 +54,14 @@ def serve(connection: socket.socket, limits: Limits) -> None:
             return
 
 
-def _call(function: Callable[..., object], given: tuple[object, ...]) -> tuple[str, object]:
-    """Return "returned" with the value, "raised" with a domain error, or "failed" with the kind of another error."""
+def call(function: Callable[..., object], given: tuple[object, ...]) -> tuple[str, object]:
+    """Return "returned" with the value, "raised" with an expected error, or "failed" with the kind of another one."""
     try:
         return "returned", function(*given)
     except BiradsError as error:
         return "raised", error.with_traceback(None)
+    except OSError as error:  # such as a full disk
+        return "raised", OSError(error.errno, error.strerror)
     except Exception as error:
         log.error("A call failed:\n%s", where(error))
         return "failed", type(error).__name__

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
-from birads_app.compute.pool import ComputeFailed, ComputePool
+from birads_app.compute.pool import ComputePool
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging import quality
@@ -32,7 +32,7 @@ from birads_app.model.preprocess import ModelInput
 from birads_app.records import files
 from birads_app.records.derived_files import Material
 from birads_app.records.identities import Identity, Instance
-from birads_app.terms.errors import InputError, ModelError, NotAMammogram, UnreadableImage
+from birads_app.terms.errors import InputError, ModelError, NotAMammogram
 from birads_app.terms.messages import Message
 from birads_app.terms.views import ViewRole
 
@@ -190,8 +190,6 @@ class ImageReader:
             drafted = self._compute.run(
                 draft_image, file, self.draft, self._pseudonyms, self._tomosynthesis, self._size()
             )
-        except ComputeFailed as error:
-            return RefusedImage(file.name, UnreadableImage(error.message), other_picture=False)
         except InputError as error:
             other_picture = isinstance(error, NotAMammogram) and file.format != "DICOM"
             return RefusedImage(file.name, error.with_traceback(None), other_picture)

@@ -5,6 +5,7 @@ BiradsError
 │   ├── EmptyFile
 │   ├── UnsupportedFormat    a format, transfer syntax or object that is not read (HTTP 415)
 │   ├── UnreadableImage      the right format, but damaged or without pixels
+│   │   └── ReadingEnded     took more memory or time than allowed, or crashed a decoder
 │   ├── ImageTooLarge        more pixels or bytes than the limit (HTTP 413)
 │   └── NotAMammogram        readable, but not a picture the model may judge
 └── ModelError               the model that should answer
@@ -39,6 +40,10 @@ class UnsupportedFormat(InputError):
 
 class UnreadableImage(InputError):
     """The format is known, but the file is damaged, truncated or has no pixels."""
+
+
+class ReadingEnded(UnreadableImage):
+    """The process that read the file ended, by a limit of memory or time or by a fault of a decoder."""
 
 
 class ImageTooLarge(InputError):

@@ -1,5 +1,6 @@
 """Calls in other processes: what breaks one of them costs its own call."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from birads_app.compute.pool import ComputeFailed, ComputePool
 from birads_app.compute.process import Limits
 from birads_app.files.shared_bytes import SharedBytes
-from birads_app.terms.errors import UnreadableImage
+from birads_app.terms.errors import ReadingEnded, UnreadableImage
 from tests.support import compute_calls
 from tests.support.processes import ROOT
 
@@ -65,32 +66,49 @@ def test_a_domain_error_arrives_with_its_message(pool: ComputePool) -> None:
     assert raised.value.message.values == {"name": "x.zip"}
 
 
+def test_a_full_disk_is_reported_as_such(pool: ComputePool) -> None:
+    with pytest.raises(OSError) as raised:
+        pool.run(compute_calls.fail_with, OSError(errno.ENOSPC, "No space left", "a patient's name"))
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, None)
+    with pytest.raises(FileNotFoundError):
+        pool.run(compute_calls.fail_with, FileNotFoundError(errno.ENOENT, "No such file"))
+
+
+def test_an_unexpected_error_is_no_fault_of_the_file(pool: ComputePool) -> None:
+    with pytest.raises(ComputeFailed, match="fail_with: ZeroDivisionError"):
+        pool.run(compute_calls.fail_with, ZeroDivisionError("a patient's name"))
+
+
+def test_a_call_that_ended_soon_is_repeated(pool: ComputePool, tmp_path: Path) -> None:
+    assert pool.run(compute_calls.end_once, tmp_path / "tried") == "done"
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
 def test_a_crash_costs_its_own_call(pool: ComputePool, number: int) -> None:
     with ThreadPoolExecutor(3) as threads:
         crash = threads.submit(pool.run, compute_calls.end_with, number)
         others = [threads.submit(pool.run, compute_calls.allocate, 10) for _ in range(20)]
-        with pytest.raises(ComputeFailed, match="too much memory or time"):
+        with pytest.raises(ReadingEnded, match="too much memory or time"):
             crash.result(30)
         assert [other.result(30) for other in others] == [10] * 20
 
 
 def test_processor_time_is_limited(pool: ComputePool) -> None:
     start = time.process_time()
-    with pytest.raises(ComputeFailed, match="too much memory or time"):
+    with pytest.raises(ReadingEnded, match="too much memory or time"):
         pool.run(compute_calls.compute_forever)
     assert time.process_time() - start < 1
     assert pool.run(compute_calls.allocate, 10) == 10
 
 
 def test_memory_is_limited(pool: ComputePool) -> None:
-    with pytest.raises(ComputeFailed):
+    with pytest.raises(ComputeFailed, match="MemoryError"):
         pool.run(compute_calls.allocate, 2 * GIB)
     assert pool.run(compute_calls.allocate, 10) == 10
 
 
 def test_an_answer_that_would_run_code_is_refused(pool: ComputePool, tmp_path: Path) -> None:
-    with pytest.raises(ComputeFailed):
+    with pytest.raises(ReadingEnded):
         pool.run(compute_calls.answer_with_code, tmp_path / "created")
     assert not (tmp_path / "created").exists()
     assert pool.run(compute_calls.allocate, 10) == 10

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from birads_app import _READS_FILES
 from birads_app.compute.pool import ComputePool
 from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.image_reading import draft_image
 from birads_app.intake.ingest import ingest_studies
 from birads_app.records import exams, files, tiles
 from birads_app.records.schema import Exam, User
@@ -71,3 +72,8 @@ def test_a_file_that_crashes_the_decoder_is_refused_by_name(
     with serving_app.app_context():
         assert exams.all_ids() == set()
         assert list(files.root().iterdir()) == []
+
+
+def test_a_disk_error_refuses_no_file(pool: ComputePool, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        pool.run(draft_image, SourceFile("a.dcm", film("CC")), tmp_path / "missing", None, "mip", 224)

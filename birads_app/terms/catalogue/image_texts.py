@@ -28,7 +28,6 @@ IMAGE = {
         "Reading this file took too much memory or time, and was ended. Check that it is the image that you meant, "
         "or export it again."
     ),
-    "reading-failed": N_("This file cannot be read because of an error of the server, which is in its log."),
     "file-damaged": N_("The file is damaged. Export it again."),
     "file-empty": N_("The file is empty. The export or copy may be incomplete."),
     "view-estimated": N_("%(judged)s was estimated from the image, as it is not given in the file."),
