@@ -18,6 +18,7 @@ from birads_app.terms.messages import Message
 
 _HEADER = struct.Struct("<QI")  # length of the message, number of descriptors
 _DESCRIPTORS_MAX = 16
+_ANSWER_MAX = 1 << 28  # bytes; some times what an image's input of the model takes
 _OWN = "birads_app."
 _ARRAYS = {
     ("numpy", "ndarray"),
@@ -63,10 +64,15 @@ class Channel:
         pickle.UnpicklingError
             The message contains something else than data.
         """
+        if not self._trusting:  # the system closes descriptors that are not asked for
+            length, _ = _HEADER.unpack(self._exactly(_HEADER.size))
+            if length > _ANSWER_MAX:
+                raise pickle.UnpicklingError(f"An answer of {length} bytes is not accepted")
+            return _DataUnpickler(io.BytesIO(self._exactly(length))).load()
         start, descriptors, _, _ = socket.recv_fds(self.connection, _HEADER.size, _DESCRIPTORS_MAX)
+        shared = list(map(SharedBytes, descriptors))  # which are closed with it, whatever follows
         length, _ = _HEADER.unpack(start + self._exactly(_HEADER.size - len(start)))
-        body = io.BytesIO(self._exactly(length))
-        return (_Unpickler if self._trusting else _DataUnpickler)(body, descriptors).load()
+        return _Unpickler(io.BytesIO(self._exactly(length)), shared).load()
 
     def _exactly(self, count: int) -> bytearray:
         target = bytearray(count)
@@ -80,31 +86,30 @@ class Channel:
 
 
 class _Pickler(pickle.Pickler):
-    """Replaces shared bytes by their place in a list, and their size."""
+    """Replaces shared bytes by their place in a list."""
 
     def __init__(self, target: io.BytesIO) -> None:
         super().__init__(target, protocol=5)
         self.shared: list[SharedBytes] = []
 
-    def persistent_id(self, found: object) -> tuple[int, int] | None:
+    def persistent_id(self, found: object) -> int | None:
         if not isinstance(found, SharedBytes):
             return None
         self.shared.append(found)
-        return len(self.shared) - 1, len(found)
+        return len(self.shared) - 1
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, source: io.BytesIO, descriptors: list[int]) -> None:
+    def __init__(self, source: io.BytesIO, shared: list[SharedBytes]) -> None:
         super().__init__(source)
-        self._descriptors = descriptors
+        self._shared = shared
 
-    def persistent_load(self, place: tuple[int, int]) -> SharedBytes:
-        number, size = place
-        return SharedBytes(self._descriptors[number], size)
+    def persistent_load(self, place: int) -> SharedBytes:
+        return self._shared[place]
 
 
-class _DataUnpickler(_Unpickler):
-    """Makes data only; raises UnpicklingError for anything else."""
+class _DataUnpickler(pickle.Unpickler):
+    """Makes data only, without shared bytes; raises UnpicklingError for anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ARRAYS:

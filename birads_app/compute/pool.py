@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class ComputeFailed(RuntimeError):
-    """The function raised an unexpected error, which the other process has logged."""
+    """The function raised an unexpected error, which the other process has logged, or no process could be started."""
 
 
 class ComputePool:
@@ -57,6 +57,7 @@ class ComputePool:
         for _ in range(processes):
             self._free.put(None)
         self._lock = threading.Lock()
+        self._closed = 0  # times
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -80,7 +81,7 @@ class ComputePool:
         ReadingEnded
             The process ended. If it did so soon, the call was repeated, as the system may have been short of memory.
         ComputeFailed
-            The function raised another error.
+            The function raised another error, or no process could be started.
         """
         if not self.processes:
             return function(*given)
@@ -99,15 +100,18 @@ class ComputePool:
 
     def _call(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
         """Return what :func:`birads_app.compute.process.call` returns in another process; raises ReadingEnded."""
-        process, ended = self._free.get(), True
+        closed, process, ended = self._closed, self._free.get(), True
         try:
             if process is None or process.has_ended():
                 process = self._fork()
             answer, ended = process.call(function, given)
+        except ComputeFailed:
+            raise
         except Exception as error:  # a process that was taken over may answer anything
             log.error("A process that read a file ended: %s", type(error).__name__)
             raise ReadingEnded(msg("reading-ended")) from None
         finally:
+            ended = ended or closed != self._closed
             if ended and process is not None:
                 process.end()
             self._free.put(None if ended else process)
@@ -115,36 +119,44 @@ class ComputePool:
 
     def close(self) -> None:
         """End all idle processes, and what forks them; processes with a call end after it."""
+        self._closed += 1
+        idle = []
         with suppress(queue.Empty):
             while True:
-                if (process := self._free.get_nowait()) is not None:
-                    process.end()
-        for _ in range(self.processes):
+                idle.append(self._free.get_nowait())
+        for process in idle:
+            if process is not None:
+                process.end()
             self._free.put(None)
         with self._lock:
             self._end_server()
 
     def _fork(self) -> "_Process":
-        """Return a new process; the fork server is replaced once if it has ended."""
-        try:
-            return self._forked()
-        except (OSError, EOFError):
-            with self._lock:
-                self._end_server()
-            return self._forked()
-
-    def _forked(self) -> "_Process":
+        """Return a new process; the fork server is replaced once if it has ended. Raises ComputeFailed."""
         with self._lock:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                socket.send_fds(self._running_server(), [b"1"], [theirs.fileno()])
-        return _Process(ours)
+            control = self._running_server()
+        try:
+            return _forked(control)
+        except (OSError, EOFError):
+            pass
+        try:
+            with self._lock:
+                if self._control is control:  # no other thread has replaced it
+                    self._end_server()
+                control = self._running_server()
+            return _forked(control)
+        except (OSError, EOFError) as error:  # such as too many open files: no fault of the file
+            raise ComputeFailed(f"No process could be started: {type(error).__name__}") from None
 
     def _end_server(self) -> None:
         if self._control is not None:
             self._control.close()
         if self._server is not None:
-            self._server.wait()
+            try:
+                self._server.wait(_SOON_S)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
         self._control = self._server = None
 
     def _running_server(self) -> socket.socket:
@@ -163,6 +175,18 @@ class ComputePool:
         return self._control
 
 
+def _forked(control: socket.socket) -> "_Process":
+    """Return a new process of a fork server; raises OSError or EOFError if that has ended."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            socket.send_fds(control, [b"1"], [theirs.fileno()])
+        return _Process(ours)
+    except BaseException:
+        ours.close()
+        raise
+
+
 class _Process:
     """A forked process, seen from the server."""
 
@@ -174,8 +198,9 @@ class _Process:
 
     def has_ended(self) -> bool:
         """Return True if an idle process has ended, for example because the system ran out of memory."""
-        readable, _, _ = select.select([self._channel.connection], [], [], 0)
-        return bool(readable)
+        waiting = select.poll()  # accepts any number of a descriptor
+        waiting.register(self._channel.connection, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def call(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
         """Return what the process answers."""

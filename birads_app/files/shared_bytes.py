@@ -14,14 +14,14 @@ class SharedBytes:
     They do not count as memory of a process until it reads them.
     """
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._size = size
+        self._size = os.fstat(descriptor).st_size
 
     @classmethod
     def of(cls, chunks: Iterable[bytes]) -> "SharedBytes":
         """Store chunks one after another."""
-        made = cls(_anonymous(), 0)
+        made = cls(_anonymous())
         for chunk in chunks:
             made.append(chunk)
         return made
@@ -47,10 +47,12 @@ class SharedBytes:
         return os.pread(self.descriptor, min(count, self._size), 0)
 
     def read(self) -> bytes:
-        """Return a copy of all bytes."""
-        with open(os.dup(self.descriptor), "rb") as stream:
-            stream.seek(0)
-            return stream.read()
+        """Return a copy of all bytes; other processes may read them at the same time."""
+        parts, position = [], 0
+        while part := os.pread(self.descriptor, self._size - position, position):
+            parts.append(part)
+            position += len(part)
+        return b"".join(parts)
 
     def __del__(self) -> None:
         os.close(self.descriptor)

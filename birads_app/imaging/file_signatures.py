@@ -139,7 +139,10 @@ _BRANDS = {
     b"qt  ": _type(MEDIA, "QuickTime"),
 }
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_PROLOGUE = rb"(<\?xml.*?>\s*)?(<!--.*?-->\s*)?(<!doctype\s+svg.*?>\s*)?"
+# Each part can match in one way only, as a search through several ways would take long.
+_PROLOGUE = (
+    rb"(<\?xml[^>]*>\s*+)?+(<!--((?!-->).)*+-->\s*+)?+(<!doctype\s+svg[^>\[]*+(\[[^\]]*+\]\s*+)?+>\s*+)?"
+)
 # Types that are texts at least at the beginning.
 _TEXTUAL = tuple(
     (re.compile(begin, re.IGNORECASE | re.DOTALL), known)

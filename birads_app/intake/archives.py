@@ -3,13 +3,16 @@
 Each member is inflated once. Of members that are no images only the beginning is inflated.
 """
 
+import gzip
 import io
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import IO
 
+from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.file_signatures import ARCHIVE, GZIP, HEAD, TAR, ZIP, FileType, recognise
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.companions import Companions, companion_of, kind_of_head
@@ -18,8 +21,10 @@ from birads_app.terms.messages import msg
 
 # Bytes of one unpacked file, and of all archives of an upload: the largest tomosynthesis volumes have half of it.
 _FILE_MAX = _UPLOAD_MAX = 1 << 30
-_ENTRIES_MAX = 10_000  # of an archive; images among them are counted separately
+_ENTRIES_MAX = 10_000  # of a sent archive, with those within it; images among them are counted separately
 _NESTED_MAX = 3  # archives around a file
+_PIECE = 1 << 20  # bytes that are inflated at a time
+_CENTRAL_HEADER = b"PK\x01\x02"  # before each entry of a ZIP archive's directory
 
 
 def unpacked(
@@ -43,14 +48,20 @@ def unpacked(
 
 
 class _Unpacking:
-    """State of an upload's unpacking; ``left`` are the bytes that may still be unpacked."""
+    """State of an upload's unpacking.
+
+    left : bytes that may still be unpacked
+    entries_left : entries that the sent archive may still have
+    """
 
     def __init__(self, most: int, companions: Companions) -> None:
-        self.left = _UPLOAD_MAX
+        self.left, self.entries_left = _UPLOAD_MAX, _ENTRIES_MAX
         self._most, self._companions = most, companions
 
     def files_of(self, file: SourceFile, depth: int = 0) -> Iterator[SourceFile]:
         """Yield a file, or the files in it if it is an archive."""
+        if depth == 0:
+            self.entries_left = _ENTRIES_MAX
         opener = _opener(file.name, file.head)
         if opener is None:
             yield file
@@ -64,10 +75,14 @@ class _Unpacking:
 
     def _members(self, opener: "_Opener", file: SourceFile, depth: int) -> Iterator[SourceFile]:
         for member in opener(self, file):
-            self.left -= len(member.data)
-            if self.left < 0:
-                raise ImageTooLarge(msg("archive-too-large"))
+            self.left -= len(member.content)
             yield from self.files_of(member, depth + 1)
+
+    def count_entries(self, archive: str, count: int) -> None:
+        """Raise ImageTooLarge if an archive has more entries than the sent one may still have."""
+        self.entries_left -= count
+        if self.entries_left < 0:
+            raise ImageTooLarge(msg("archive-too-many-files", name=archive, most=_ENTRIES_MAX))
 
     def skips(self, name: str, head: bytes) -> bool:
         """Return True for a member whose beginning shows that it is no image; keep account of it."""
@@ -79,12 +94,14 @@ class _Unpacking:
 
 
 def _members_of_zip(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceFile]:
+    if file.data.count(_CENTRAL_HEADER) > _ENTRIES_MAX:  # before each of them takes memory
+        raise ImageTooLarge(msg("archive-too-many-files", name=file.name, most=_ENTRIES_MAX))
     try:
         archive = zipfile.ZipFile(io.BytesIO(file.data))
         members = [member for member in archive.infolist() if not member.is_dir()]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+    except Exception as error:  # zipfile raises several
         raise UnreadableImage(msg("archive-damaged", name=file.name)) from error
-    _check_entries(file.name, len(members))
+    unpacking.count_entries(file.name, len(members))
     for member in members:
         if member.flag_bits & 1:
             raise UnreadableImage(msg("archive-encrypted", name=file.name))
@@ -101,17 +118,21 @@ def _members_of_zip(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceF
 
 def _members_of_tar(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceFile]:
     try:
-        archive = tarfile.TarFile(fileobj=io.BytesIO(file.data))
-        members = [member for member in archive if member.isfile()]
-    except (tarfile.TarError, ValueError, OSError, EOFError) as error:
+        archive = tarfile.TarFile(fileobj=io.BytesIO(file.data), errors="replace")
+        entries = list(islice(archive, _ENTRIES_MAX + 1))
+    except Exception as error:  # also a RecursionError for a long chain of headers
         raise UnreadableImage(msg("archive-damaged", name=file.name)) from error
-    _check_entries(file.name, len(members))
-    for member in members:
-        stream = archive.extractfile(member)
-        assert stream is not None
+    unpacking.count_entries(file.name, len(entries))
+    for member in entries:
+        if not member.isfile():
+            continue
         try:
+            stream = archive.extractfile(member)
+            assert stream is not None
             found = _read(unpacking, file.name, member.name, stream, member.size)
-        except (tarfile.TarError, OSError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # errors of tarfile, and of negative sizes
             raise UnreadableImage(msg("archive-file-damaged", name=file.name)) from error
         if found is not None:
             yield found
@@ -119,17 +140,16 @@ def _members_of_tar(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceF
 
 def _content_of_gzip(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceFile]:
     """Yield the one file, without the ending of its name."""
-    inflater, limit = zlib.decompressobj(zlib.MAX_WBITS | 16), min(_FILE_MAX, unpacking.left)
+    limit = min(_FILE_MAX, unpacking.left)
     try:
-        data = inflater.decompress(file.data, limit + 1)
-    except zlib.error as error:
+        with gzip.GzipFile(fileobj=io.BytesIO(file.data)) as stream:
+            content = SharedBytes.of(_pieces(stream.read, limit + 1))
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UnreadableImage(msg("archive-damaged", name=file.name)) from error
-    if len(data) > limit:
+    if len(content) > limit:
         raise ImageTooLarge(msg("archive-too-large"))
-    if not inflater.eof:
-        raise UnreadableImage(msg("archive-damaged", name=file.name))
     name = file.name[:-3] if file.name.lower().endswith(".gz") else file.name
-    yield SourceFile(name, data)
+    yield SourceFile(name, content)
 
 
 def _read(unpacking: _Unpacking, archive: str, name: str, stream: IO[bytes], size: int) -> SourceFile | None:
@@ -139,12 +159,16 @@ def _read(unpacking: _Unpacking, archive: str, name: str, stream: IO[bytes], siz
         return None
     if size > _FILE_MAX:
         raise ImageTooLarge(msg("archive-file-too-large", name=archive))
-    return SourceFile(name, head + stream.read(size - len(head)))
+    if size > unpacking.left:
+        raise ImageTooLarge(msg("archive-too-large"))
+    return SourceFile(name, SharedBytes.of(chain([head], _pieces(stream.read, size - len(head)))))
 
 
-def _check_entries(name: str, count: int) -> None:
-    if count > _ENTRIES_MAX:
-        raise ImageTooLarge(msg("archive-too-many-files", name=name, most=_ENTRIES_MAX))
+def _pieces(read: Callable[[int], bytes], count: int) -> Iterator[bytes]:
+    """Yield what a stream's method reads, at most ``count`` bytes."""
+    while count > 0 and (piece := read(min(_PIECE, count))):
+        count -= len(piece)
+        yield piece
 
 
 _Opener = Callable[[_Unpacking, SourceFile], Iterator[SourceFile]]

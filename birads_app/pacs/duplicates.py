@@ -3,12 +3,12 @@
 from flask import current_app
 from pydicom.dataset import Dataset
 
-from birads_app.deid.prepare import prepare
+from birads_app.compute.pool import ComputePool
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.dicom_objects.context import PRODUCT
 from birads_app.imaging.dicom.parser import text
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.repetition import fingerprint
+from birads_app.intake.repetition import fingerprint_as_stored
 from birads_app.records import exams
 from birads_app.terms.errors import InputError
 
@@ -21,16 +21,17 @@ def is_stored(sop_uid: str) -> bool:
 def is_changed(file: SourceFile) -> bool:
     """Return True if a file whose UID is stored differs from the stored image; False if that cannot be told."""
     settings, site = current_app.extensions["birads_settings"], _site()
+    compute: ComputePool = current_app.extensions["birads_compute"]
+    pseudonyms = site if settings.deidentify else None
     try:
-        prepared = prepare(file, site if settings.deidentify else None, settings.tomosynthesis)
+        found = compute.run(fingerprint_as_stored, file, pseudonyms, settings.tomosynthesis)
     except InputError:
         return False
-    if prepared.instance is None:
+    if found is None:
         return False
-    found = fingerprint(file.data, prepared.mammogram, prepared.identity, prepared.instance)
-    uid = prepared.instance.sop_uid
+    uid, digest = found
     known = exams.fingerprints(uid, site.uid(uid))
-    return None not in known and found not in known
+    return None not in known and digest not in known
 
 
 def is_own(header: Dataset) -> bool:

@@ -2,16 +2,23 @@
 
 import errno
 import os
+import pickle
+import resource
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from birads_app.compute.channel import Channel
 from birads_app.compute.pool import ComputeFailed, ComputePool
 from birads_app.compute.process import Limits
 from birads_app.files.shared_bytes import SharedBytes
@@ -57,6 +64,13 @@ def test_shared_bytes_arrive(pool: ComputePool) -> None:
     content = SharedBytes.of([b"a" * 70_000, b"b" * 3_000_000])
     assert pool.run(compute_calls.length, content) == len(content) == 3_070_000
     assert content.head(4) == b"aaaa" and content.read()[-3:] == b"bbb"
+
+
+def test_processes_read_the_same_shared_bytes_at_the_same_time(pool: ComputePool) -> None:
+    content = SharedBytes.of([bytes(1 << 20)] * 40)
+    with ThreadPoolExecutor(2) as threads:
+        lengths = threads.map(lambda _: pool.run(compute_calls.length, content), range(20))
+        assert set(lengths) == {40 << 20}
 
 
 def test_a_domain_error_arrives_with_its_message(pool: ComputePool) -> None:
@@ -127,6 +141,106 @@ def test_the_process_that_forks_is_replaced(pool: ComputePool) -> None:
     os.kill(process, signal.SIGKILL)
     wait_until_ended(process)
     assert pool.run(compute_calls.pid_and_parent)[1] != forks
+
+
+def test_a_process_that_hangs_instead_of_forking_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("birads_app.compute.pool._SOON_S", 1)
+    own = ComputePool(1, [compute_calls.__name__])
+    process, forks = own.run(compute_calls.pid_and_parent)
+    os.kill(forks, signal.SIGSTOP)
+    os.kill(process, signal.SIGKILL)
+    wait_until_ended(process)
+    monkeypatch.setattr("birads_app.compute.pool._START_S", 3)
+    assert own.run(compute_calls.pid_and_parent)[1] != forks
+    assert not is_running(forks)
+    own.close()
+
+
+def test_several_threads_replace_the_process_that_forks_once() -> None:
+    own = ComputePool(4, [compute_calls.__name__])
+    process, forks = own.run(compute_calls.pid_and_parent)
+    for one in (process, forks):
+        os.kill(one, signal.SIGKILL)
+        wait_until_ended(one)
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(own.run, compute_calls.pid_and_parent_after, 0.5) for _ in range(4)]
+        assert len({call.result(60)[1] for call in calls}) == 1
+    own.close()
+
+
+def test_a_process_that_cannot_be_started_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ComputePool(1)
+    monkeypatch.setattr(
+        subprocess, "Popen", Mock(side_effect=OSError(errno.ENOMEM, "Cannot allocate memory"))
+    )
+    with pytest.raises(ComputeFailed, match="No process could be started: OSError"):
+        own.run(compute_calls.allocate, 10)
+    monkeypatch.undo()
+    assert own.run(compute_calls.allocate, 10) == 10
+    own.close()
+
+
+def test_closing_ends_processes_with_a_call_after_it() -> None:
+    own = ComputePool(1, [compute_calls.__name__])
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(own.run, compute_calls.pid_and_parent_after, 1)
+        while own._free.qsize():
+            time.sleep(0.01)
+        time.sleep(0.5)  # until it has a process
+        own.close()
+        process, forks = call.result(30)
+    wait_until_ended(process)
+    wait_until_ended(forks)
+    with ThreadPoolExecutor(2) as threads:  # still one at a time
+        calls = [threads.submit(own.run, compute_calls.pid_and_parent_after, 0.2) for _ in range(2)]
+        assert len({call.result(30)[0] for call in calls}) == 1
+    own.close()
+
+
+def test_an_idle_process_is_used_again_whatever_the_number_of_its_descriptor() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(2048, limits[1]), limits[1]))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    own = ComputePool(1, [compute_calls.__name__])
+    try:
+        assert own.run(compute_calls.pid_and_parent) == own.run(compute_calls.pid_and_parent)
+    finally:
+        own.close()
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_descriptors_from_a_process_that_reads_files_are_not_taken() -> None:
+    ours, theirs = socket.socketpair()
+    channel, before = Channel(ours), len(os.listdir("/proc/self/fd"))
+    for body in (pickle.dumps("data"), pickle.dumps(os.system), b"no pickle"):
+        socket.send_fds(theirs, [struct.pack("<QI", len(body), 2)], [0, 1])
+        theirs.sendall(body)
+        with suppress(pickle.UnpicklingError):
+            assert channel.receive() == "data"
+    theirs.sendall(struct.pack("<QI", 1 << 40, 0))
+    with pytest.raises(pickle.UnpicklingError, match="not accepted"):
+        channel.receive()
+    assert len(os.listdir("/proc/self/fd")) == before
+    ours.close()
+    theirs.close()
+
+
+def test_descriptors_for_a_broken_message_are_closed() -> None:
+    ours, theirs = socket.socketpair()
+    channel, before = Channel(ours, trusting=True), len(os.listdir("/proc/self/fd"))
+    socket.send_fds(theirs, [struct.pack("<QI", 3, 2)], [0, 1])
+    theirs.sendall(b"bad")
+    with pytest.raises(pickle.UnpicklingError):
+        channel.receive()
+    assert len(os.listdir("/proc/self/fd")) == before
+    socket.send_fds(theirs, [struct.pack("<QI", 3, 2)], [0, 1])
+    theirs.close()
+    with pytest.raises(EOFError):
+        channel.receive()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+    ours.close()
 
 
 def test_no_process_outlives_the_server() -> None:

@@ -6,6 +6,7 @@ import io
 import lzma
 import sqlite3
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -165,3 +166,16 @@ def test_other_content_has_no_type(data: bytes) -> None:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP"])
 def test_a_readable_picture_is_not_skipped(form: str) -> None:
     assert kind_of_head("FILE0001", picture(form)[:HEAD]) is None
+
+
+def test_an_svg_image_may_declare_its_entities() -> None:
+    doctype = b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "a.dtd" [\n<!ENTITY ns_svg "http://x">\n]>\n'
+    found = recognise(b'<?xml version="1.0"?>\n<!-- made > by -->\n' + doctype + b"<svg>")
+    assert found is not None and found.refusal == "This is a file of type SVG."
+
+
+def test_a_prologue_with_many_ends_is_recognised_at_once() -> None:
+    start = time.process_time()
+    for _ in range(20):
+        recognise((b"<?xml" + b"><!----><!doctype svg>" * 400)[:4096])
+    assert time.process_time() - start < 1

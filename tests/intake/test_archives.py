@@ -3,6 +3,8 @@
 import gzip
 import io
 import tarfile
+import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
@@ -85,6 +87,78 @@ def test_bombs_stop_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         names(gzip.compress(bytes(2_000_000)))
     with pytest.raises(ImageTooLarge):
         names(packed(("inner.zip", packed(("IM1", bytes(2_000_000))))))
+
+
+def test_the_entries_of_archives_are_limited_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("birads_app.intake.archives._ENTRIES_MAX", 9)
+    texts = [(f"{number}.txt", b"How to use the viewer") for number in range(4)]
+    inner = packed(*texts)
+    assert names(packed(("1.zip", inner), *FOUR)) == NAMES
+    with pytest.raises(ImageTooLarge, match="more than 9 files"):
+        names(packed(("1.zip", inner), ("2.zip", inner), *FOUR))
+
+
+def test_folders_in_a_tar_archive_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("birads_app.intake.archives._ENTRIES_MAX", 9)
+    folder = tarfile.TarInfo("a")
+    folder.type = tarfile.DIRTYPE
+    with pytest.raises(ImageTooLarge, match="more than 9 files"):
+        names(folder.tobuf() * 10 + tarred(*FOUR))
+
+
+def test_the_directory_of_a_zip_archive_is_limited_before_it_is_read() -> None:
+    entries = 200_000
+    directory = (b"PK\x01\x02" + bytes(42)) * entries
+    size, start = len(directory).to_bytes(4, "little"), (4).to_bytes(4, "little")
+    data = b"PK\x03\x04" + directory + b"PK\x05\x06" + bytes(8) + size + start + bytes(2)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageTooLarge, match="more than 10000 files"):
+            names(data)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lambda data: packed(("IM1", data))], ids=["gzip", "zip"])
+def test_an_inflated_file_takes_no_memory_of_the_server(compress: Callable[[bytes], bytes]) -> None:
+    data = compress(bytes(50_000_000))
+    tracemalloc.start()
+    try:
+        assert [len(file.content) for file in unpacked([SourceFile("sent.gz", data)], 4)] == [50_000_000]
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_gzip_archives_of_several_parts_are_read_whole() -> None:
+    data = tarred(*FOUR)
+    assert names(gzip.compress(data[:1000]) + gzip.compress(data[1000:])) == NAMES
+
+
+def test_impossible_headers_of_a_tar_archive_are_damage() -> None:
+    long_name = tarfile.TarInfo("././@LongLink")
+    long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 5
+    chain = (long_name.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\x00")) * 2000
+    negative = tarfile.TarInfo("IM1")
+    negative.size = -5
+    for data in (chain + tarred(*FOUR), negative.tobuf(tarfile.GNU_FORMAT) + bytes(2048)):
+        with pytest.raises(UnreadableImage, match="damaged"):
+            names(data)
+
+
+def test_names_in_no_known_encoding_can_be_shown() -> None:
+    entry = tarfile.TarInfo("\udcff.zip")
+    entry.size = 512
+    data = (
+        entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape") + b"PK\x03\x04".ljust(512) + bytes(1024)
+    )
+    with pytest.raises(UnreadableImage) as raised:
+        names(data)
+    assert (
+        str(raised.value).encode().decode()
+        == "The archive \N{REPLACEMENT CHARACTER}.zip is damaged. Create it again."
+    )
 
 
 def test_links_and_devices_in_a_tar_archive_are_not_followed() -> None:

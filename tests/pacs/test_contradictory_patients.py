@@ -29,7 +29,7 @@ def views(*patients: dict[str, object]) -> list[tuple[str, bytes]]:
 @pytest.fixture
 def exam(serving_app: Flask) -> Exam:
     """The CC views were taken under an emergency number, the MLO views under the patient's own."""
-    emergency, known = {"PatientID": "NOTFALL-7"}, {"PatientID": "4711"}
+    emergency, known = {"PatientID": "NOTFALL-7"}, {"PatientID": "KNOWN-4711"}
     return received(serving_app, *views(emergency, emergency, known, known))
 
 
@@ -38,7 +38,7 @@ def test_two_ids_are_one_exam_of_all_images_that_needs_attention(exam: Exam, app
     (reason,) = exam.attention
     assert reason.code == "patients-contradictory" and "differ in: patient ID." in reason
     with app.app_context():
-        assert [version.patient_id for version in identities.of(exam).versions] == ["NOTFALL-7", "4711"]
+        assert [version.patient_id for version in identities.of(exam).versions] == ["NOTFALL-7", "KNOWN-4711"]
         (entry,) = [entry for entry in audit_log.newest() if entry.action == "flag exam"]
         assert entry.subject == exam.id and "patient ID" in entry.detail
 
@@ -56,12 +56,12 @@ def test_everybody_sees_that_and_administrators_see_both_versions(
     pages = [client.get("/").text, client.get(f"/exams/{exam.id}").text, str(answer)]
     assert all("patient ID" in page for page in pages)
     stored = b"".join(path.read_bytes() for path in Path(app.instance_path).rglob("*") if path.is_file())
-    for secret in ("NOTFALL-7", "4711", "Secretname"):
+    for secret in ("NOTFALL-7", "KNOWN-4711", "Secretname"):
         assert not any(secret in page for page in pages) and secret not in caplog.text
         assert secret.encode() not in stored
     for subject in (exam.id, exam.id.upper(), exam.pseudonym):
         said = _look_up(runner, subject, "anna")
-        assert "Version 1 of 2" in said and "NOTFALL-7" in said and "4711" in said
+        assert "Version 1 of 2" in said and "NOTFALL-7" in said and "KNOWN-4711" in said
     assert "NOTFALL-7" not in _look_up(runner, exam.id, "reader")
 
 
@@ -91,7 +91,7 @@ def test_further_images_under_another_id_need_attention_too(exam: Exam, app: Fla
         assert first.id == exam.id and len(newest.images) == 1
         assert newest.attention[0].code == "patients-contradictory"
         named = [version.patient_id for version in identities.of(newest).versions]
-        assert named == ["0815", "NOTFALL-7", "4711"]
+        assert named == ["0815", "NOTFALL-7", "KNOWN-4711"]
 
 
 UNKNOWN = {"PatientID": "", "PatientName": "", "PatientBirthDate": "19600101"}
@@ -163,7 +163,7 @@ def test_deleting_the_exam_deletes_all_versions_and_the_study_can_come_again(exa
     with app.app_context():
         exams.delete(exam, exam.uploader)
         assert b"NOTFALL" not in (exams.files.root().parent / FILE_NAME).read_bytes()
-        spool(*views(*[{"PatientID": "4711"}] * 4))
+        spool(*views(*[{"PatientID": "KNOWN-4711"}] * 4))
         worker.ingest_stable_studies(0)
         (again,) = worklist.page(worklist.Query(list="all")).items
         assert (len(again.images), again.attention) == (4, [])

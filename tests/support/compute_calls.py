@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from birads_app.files.shared_bytes import SharedBytes
@@ -11,6 +12,12 @@ from birads_app.terms.messages import msg
 
 def pid_and_parent() -> tuple[int, int]:
     return os.getpid(), os.getppid()
+
+
+def pid_and_parent_after(seconds: float) -> tuple[int, int]:
+    found = pid_and_parent()
+    time.sleep(seconds)
+    return found
 
 
 def fail_with(error: Exception) -> None:
