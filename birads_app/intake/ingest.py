@@ -139,10 +139,10 @@ def _store(
             for image in stored[-1].images:
                 image.sent_name = sent_names.get(image.id, "")
     except BaseException:
-        for exam in stored:
-            exams.delete(exam, user)
         for announcement in announced:
             announcement.withdraw()
+        for exam in stored:
+            exams.delete(exam, user)
         raise
     for announcement in announced:
         announcement.make_later(reader.predictor)

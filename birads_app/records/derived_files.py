@@ -80,9 +80,14 @@ def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
     marker.unlink(missing_ok=True)  # of a process that ended
     lock = locks.inheritable(marker)
     assert lock is not None  # nobody else stores this exam
+    announced = Announcement(exam_id, materials, lock)
     uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
-    os.write(lock, json.dumps(uncompressed).encode())
-    return Announcement(exam_id, materials, lock)
+    try:
+        os.write(lock, json.dumps(uncompressed).encode())
+    except OSError:
+        announced.withdraw()
+        raise
+    return announced
 
 
 def path(image: Image, kind: str) -> Path:

@@ -1,8 +1,11 @@
 """Files are read in other processes: the same answer as in one, and a crash refuses its own file."""
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
@@ -13,7 +16,8 @@ from birads_app.compute.pool import ComputePool
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.image_reading import draft_image
 from birads_app.intake.ingest import ingest_studies
-from birads_app.records import exams, files, tiles
+from birads_app.pacs.duplicates import is_changed
+from birads_app.records import derived_files, exams, files, tiles
 from birads_app.records.schema import Exam, User
 from tests.support import crashing_decoder, dicom_files
 from tests.support.factories import breast
@@ -72,6 +76,26 @@ def test_a_file_that_crashes_the_decoder_is_refused_by_name(
     with serving_app.app_context():
         assert exams.all_ids() == set()
         assert list(files.root().iterdir()) == []
+
+
+def test_a_received_object_that_crashes_the_decoder_counts_as_unchanged(
+    serving_app: Flask, pool: ComputePool
+) -> None:
+    serving_app.extensions["birads_compute"] = pool
+    with serving_app.app_context():
+        assert not is_changed(SourceFile("1.dcm", film("CC", crashing_decoder.ROWS)))
+
+
+def test_a_mark_that_cannot_be_written_is_withdrawn(
+    serving_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "write", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with serving_app.app_context():
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="No space left"):
+            derived_files.announce("a" * 32, {})
+        assert list(files.root().iterdir()) == []
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_disk_error_refuses_no_file(pool: ComputePool, tmp_path: Path) -> None:
