@@ -35,7 +35,8 @@ def serve(connection: socket.socket, limits: Limits) -> None:
     """Call functions until the server ends, or this process has done its share."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+    memory = _allowed(resource.RLIMIT_DATA, limits.memory)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     _keep_memory()
     channel = Channel(connection, trusting=True)
     channel.send(os.getpid())
@@ -45,7 +46,8 @@ def serve(connection: socket.socket, limits: Limits) -> None:
         except (EOFError, OSError):
             return
         used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + limits.seconds, resource.RLIM_INFINITY))
+        seconds = _allowed(resource.RLIMIT_CPU, int(used) + limits.seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         result = call(function, given)
         ends = number + 1 == _CALLS_MAX or _resident() > _GROWN
         del function, given
@@ -65,6 +67,12 @@ def call(function: Callable[..., object], given: tuple[object, ...]) -> tuple[st
     except Exception as error:
         log.error("A call failed:\n%s", where(error))
         return "failed", type(error).__name__
+
+
+def _allowed(kind: int, wanted: int) -> int:
+    """Return a wanted limit, or what the system allows if that is lower."""
+    hard = resource.getrlimit(kind)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def _keep_memory() -> None:

@@ -243,6 +243,17 @@ def test_descriptors_for_a_broken_message_are_closed() -> None:
     ours.close()
 
 
+@pytest.mark.parametrize("limit", ["-d 1400000", "-t 200"], ids=["memory", "seconds"])
+def test_lower_limits_of_the_system_stay(limit: str) -> None:
+    source = (
+        "from birads_app.compute.pool import ComputePool\n"
+        "from tests.support import compute_calls\n"
+        "print(ComputePool(1).run(compute_calls.allocate, 10))\n"
+    )
+    command = ["bash", "-c", f'ulimit {limit}; exec "$0" -c "$1"', sys.executable, source]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == "10\n"
+
+
 def test_no_process_outlives_the_server() -> None:
     source = (
         "import sys, time\n"
