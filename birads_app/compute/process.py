@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from birads_app.compute.channel import Channel
 from birads_app.logs import where
-from birads_app.terms.errors import BiradsError
+from birads_app.terms.errors import BiradsError, ReadingEnded
+from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def call(function: Callable[..., object], given: tuple[object, ...]) -> tuple[st
         return "raised", error.with_traceback(None)
     except OSError as error:  # such as a full disk
         return "raised", OSError(error.errno, error.strerror)
+    except MemoryError:
+        return "raised", ReadingEnded(msg("out-of-memory"))
     except Exception as error:
         log.error("A call failed:\n%s", where(error))
         return "failed", type(error).__name__
