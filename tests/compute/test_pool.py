@@ -143,6 +143,7 @@ def test_the_process_that_forks_is_replaced(pool: ComputePool) -> None:
     assert pool.run(compute_calls.pid_and_parent)[1] != forks
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_instead_of_forking_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("birads_app.compute.pool._SOON_S", 1)
     own = ComputePool(1, [compute_calls.__name__])

@@ -23,7 +23,7 @@ from birads_app.records import derived_files, exams, files
 from birads_app.records.schema import User
 from tests.support import dicom_files
 from tests.support.factories import breast
-from tests.support.pictures import wait_for_pictures
+from tests.support.pictures import finish_background_work, wait_for_pictures
 
 VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
 
@@ -45,6 +45,7 @@ def labelled(side: str, view: str) -> bytes:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count parsed headers and decoded frames."""
     counts: Counter[str] = Counter()
+    finish_background_work()
     parse, native = parser.parse, pixel_data.frames
 
     def counted_parse(data: bytes) -> parser.ParsedDicom:

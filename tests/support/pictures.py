@@ -1,9 +1,16 @@
-"""Pictures that are made after an exam is stored."""
+"""Work that is done after an exam is stored."""
 
 import time
 from pathlib import Path
 
+from birads_app.records import derived_files
+
 _LIMIT_S = 30
+
+
+def finish_background_work() -> None:
+    """Wait until this process makes no pictures of exams of earlier tests, before something is counted."""
+    derived_files._thread().submit(int).result(_LIMIT_S)  # after all others
 
 
 def wait_for_pictures(root: Path) -> list[str]:

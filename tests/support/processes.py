@@ -11,12 +11,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def environment(instance: Path, **more: str) -> dict[str, str]:
     """The environment of a process that keeps its records in the given folder.
 
-    ``CI`` is left out: libraries with telemetry do not send any if they see it.
+    Files are read in the process itself, which starts faster, unless ``more`` says otherwise. ``CI`` is left out: libraries with telemetry do not send any if they see it.
     """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("BIRADS_") and name != "CI"
     }
-    return {**kept, "BIRADS_INSTANCE": str(instance), "PYTHONWARNINGS": "ignore", **more}
+    fixed = {"BIRADS_INSTANCE": str(instance), "BIRADS_COMPUTE_PROCESSES": "0", "PYTHONWARNINGS": "ignore"}
+    return {**kept, **fixed, **more}
 
 
 def flask(instance: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from birads_app.imaging import raster
 from birads_app.imaging.dicom import parser, pixel_data
 from tests.support import dicom_files, tiny_model
 from tests.support.factories import breast, png
+from tests.support.pictures import finish_background_work
 from training.config import Site, TrainConfig
 from training.data import loader
 from training.data.dataset import listing
@@ -55,6 +56,7 @@ def data(tmp_path: Path) -> Path:
 def counts(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     """Count the files that are opened, how often one is at most, parsed headers and decoded pixels."""
     found: Counter[str] = Counter()
+    finish_background_work()
 
     def count(owner: object, name: str, what: str) -> None:
         original = getattr(owner, name)
@@ -113,6 +115,7 @@ def test_a_training_reads_each_file_once(data: Path, tiny_models: Path, tmp_path
     assert taken(counts) == WARM
 
 
+@pytest.mark.slow
 def test_fine_tuning_reads_each_file_once(
     data: Path, tiny_models: Path, tmp_path: Path, counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
