@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def environment(instance: Path, **more: str) -> dict[str, str]:
     """The environment of a process that keeps its records in the given folder.
 
-    Files are read in the process itself, which starts faster, unless ``more`` says otherwise. ``CI`` is left out: libraries with telemetry do not send any if they see it.
+    Files are read in the process itself, which starts faster, unless ``more`` says otherwise. ``CI`` is left out:
+    libraries with telemetry do not send any if they see it.
     """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("BIRADS_") and name != "CI"
