@@ -4,13 +4,14 @@ HOST, PORT, WEB_CONCURRENCY and WEB_THREADS set the address and the number of wo
 BIRADS_*. All of them may be set in a file .env, as for the flask command.
 """
 
-import ctypes
 import os
 from pathlib import Path
 from urllib.parse import quote
 
 from dotenv import load_dotenv
 from gunicorn.glogging import Logger
+
+from birads_app.compute import allocator
 
 load_dotenv(".env")
 
@@ -63,15 +64,8 @@ logger_class = EscapingLogger
 
 
 def post_fork(server, worker):
-    """Let the threads of a worker share their memory, and return large pieces to the system at once.
-
-    Without glibc nothing changes.
-    """
-    arena_max, mmap_threshold = -8, -3
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(arena_max, 2)
-        mallopt(mmap_threshold, 2**20)
+    """Return arrays to the system when they are freed, and keep what requests need all the time."""
+    allocator.configure(mmap_threshold=2**20)
 
 
 def when_ready(server):

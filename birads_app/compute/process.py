@@ -1,6 +1,5 @@
 """A process that calls functions for the server, within limits of memory and processor time."""
 
-import ctypes
 import logging
 import os
 import resource
@@ -9,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from birads_app.compute import allocator
 from birads_app.compute.channel import Channel
 from birads_app.logs import where
 from birads_app.terms.errors import BiradsError, ReadingEnded
@@ -17,6 +17,9 @@ from birads_app.terms.messages import msg
 log = logging.getLogger(__name__)
 
 _CALLS_MAX = 1000
+# Bytes of one image's memory that are kept for the next one: fresh memory has to be cleared, which takes longer than
+# decoding.
+_KEPT = 1 << 26
 _GROWN = 300 << 20  # bytes; a process that holds more after a call ends
 
 
@@ -38,7 +41,7 @@ def serve(connection: socket.socket, limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     memory = _allowed(resource.RLIMIT_DATA, limits.memory)
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    _keep_memory()
+    allocator.configure(mmap_threshold=_KEPT, trim_threshold=_KEPT)
     channel = Channel(connection, trusting=True)
     channel.send(os.getpid())
     for number in range(_CALLS_MAX):
@@ -76,20 +79,6 @@ def _allowed(kind: int, wanted: int) -> int:
     """Return a wanted limit, or what the system allows if that is lower."""
     hard = resource.getrlimit(kind)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-
-
-def _keep_memory() -> None:
-    """Keep up to 64 MB of the memory of one image for the next one, where the C library is glibc.
-
-    Memory fresh from the system has to be cleared, which takes longer than decoding. Larger images are returned to the
-    system at once.
-    """
-    mmap_threshold, trim_threshold, arena_max = -3, -1, -8
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(arena_max, 2)
-        mallopt(mmap_threshold, 2**26)
-        mallopt(trim_threshold, 2**26)
 
 
 def _resident() -> int:

@@ -40,6 +40,7 @@ def reference(bundle: Bundle, inputs: np.ndarray) -> np.ndarray:
     return probabilities(bundle, inputs, "tensorflow", "f32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("f32", 0.001), ("bf16", 0.02)])
 def test_the_engines_agree(
     bundle: Bundle, inputs: np.ndarray, reference: np.ndarray, precision: str, tolerance: float

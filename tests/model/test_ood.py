@@ -199,6 +199,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_the_command_fits_the_detector_on_the_training_images(
     app: Flask, runner: FlaskCliRunner, folder: Path, data: Path, monkeypatch
 ) -> None:

@@ -107,6 +107,7 @@ def associations(running: Receiver, count: int, address: str) -> list:
     ]
 
 
+@pytest.mark.slow
 def test_fifty_associations_of_one_peer_leave_room_for_others(running: Receiver, tmp_path: Path) -> None:
     opened = associations(running, 50, "127.0.0.2")
     try:

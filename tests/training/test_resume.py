@@ -125,6 +125,7 @@ def figures(folder: Path, name: str) -> dict[str, object]:
     return {key: evaluation[key] for key in ("confusion", "figures", "before", "after")}
 
 
+@pytest.mark.slow
 def test_every_fold_of_a_cross_validation_is_resumed(flask, folder: Path, work: Path, copies: Path) -> None:
     flask("train", "--data", str(copies), "--name", "whole", *OPTIONS)
     assert not (work / "whole").exists()
