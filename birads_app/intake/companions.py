@@ -8,8 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from birads_app.deid.identity import read_identity
+from birads_app.dicom_objects.context import PRODUCT
 from birads_app.imaging import raster
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.parser import ParsedDicom
@@ -24,9 +27,11 @@ from birads_app.imaging.file_signatures import (
     recognise,
 )
 from birads_app.imaging.source_file import SourceFile
+from birads_app.records.identities import Identity
 from birads_app.terms.errors import InputError, UnsupportedFormat
 from birads_app.terms.messages import Message, join, msg
 
+OWN_RESULT = msg("kind-own-result")
 _INDEX, _REPORT = msg("kind-dicomdir"), msg("kind-report")
 _PRESENTATION_STATE, _ENCAPSULATED = msg("kind-presentation-state"), msg("kind-encapsulated")
 _OTHER_DICOM = msg("kind-other-dicom")
@@ -68,13 +73,13 @@ _SHORTEST_TEXT = 16
 class Companion:
     """A file that came with the images.
 
-    study : Study Instance UID of a DICOM object; empty for other files
+    identity : from the header of a DICOM object; None for other files
     error : why it would be refused as an image
     """
 
     name: str
     kind: Message
-    study: str
+    identity: Identity | None
     error: InputError
 
 
@@ -90,7 +95,10 @@ class Companions:
         Objects of another exam's study are not counted. ``all_studies`` are those of all exams of the upload.
         """
         others = set(all_studies) - set(studies)
-        counts = Counter(companion.kind for companion in self.found if companion.study not in others)
+        belonging = (
+            one for one in self.found if one.identity is None or one.identity.study_uid not in others
+        )
+        counts = Counter(companion.kind for companion in belonging)
         kinds = [msg("skipped-kind", kind=kind, count=count) for kind, count in counts.items()]
         return [msg("skipped-files", kinds=join(kinds, commas=True))] if kinds else []
 
@@ -115,18 +123,25 @@ def kind_of_head(name: str, head: bytes) -> Message | None:
 
 def companion_of(file: SourceFile) -> Companion | None:
     """Return the companion that a file is, of which there may be the beginning only; None if it may be an image."""
-    kind, study = kind_of_head(file.name, file.head), ""
+    kind, identity = kind_of_head(file.name, file.head), None
     if parser.is_dicom(file.head):
         try:
             kind = kind or _kind_of_dicom(file.dicom)
-            study = parser.text(file.dicom.dataset, "StudyInstanceUID")
+            identity = read_identity(file.dicom.dataset)
         except InputError:
             pass  # reading reports it
-    return None if kind is None else Companion(file.name, kind, study, _refusal(file))
+    return None if kind is None else Companion(file.name, kind, identity, _refusal(file))
+
+
+def is_own(header: Dataset) -> bool:
+    """Return True for objects of this product, which a PACS may send like any other object of the study."""
+    return parser.text(header, "Manufacturer") == PRODUCT
 
 
 def _kind_of_dicom(file: ParsedDicom) -> Message | None:
     dataset = file.dataset
+    if is_own(dataset):
+        return OWN_RESULT
     if "DirectoryRecordSequence" in dataset:
         return _INDEX
     class_uid = parser.text(dataset, "SOPClassUID")

@@ -16,6 +16,7 @@ from typing import TypeVar
 from pydicom.dataset import Dataset
 
 from birads_app.compute.pool import ComputePool
+from birads_app.deid.identity import read_identity
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging import quality
@@ -130,11 +131,13 @@ class RefusedImage:
     """A file that cannot be used; the error's traceback, which keeps the file's bytes in memory, is removed.
 
     other_picture : True for a picture without DICOM that is no mammogram, such as a logo
+    identity : from the header; None if it cannot be read
     """
 
     name: str
     error: InputError
     other_picture: bool
+    identity: Identity | None
 
 
 class ImageReader:
@@ -190,15 +193,21 @@ class ImageReader:
             drafted = self._compute.run(
                 draft_image, file, self.draft, self._pseudonyms, self._tomosynthesis, self._size()
             )
-        except InputError as error:
-            other_picture = isinstance(error, NotAMammogram) and file.format != "DICOM"
-            return RefusedImage(file.name, error.with_traceback(None), other_picture)
-        if isinstance(drafted, Companion):
+        except InputError as error:  # the process has ended
+            return RefusedImage(file.name, error.with_traceback(None), False, self._identity(file))
+        if not isinstance(drafted, DraftedImage):
             return drafted
         predictor = self.predictor
         assert drafted.seen is not None
         prediction, feature_map = predictor.examine_input(drafted.seen, drafted.warnings)
         return ReadImage(drafted, prediction, Material(feature_map, drafted.uncompressed))
+
+    def _identity(self, file: SourceFile) -> Identity | None:
+        """Return the identity in the header of a file whose pixels cannot be read."""
+        try:
+            return self._compute.run(_identity_in, file)
+        except InputError:
+            return None
 
     def _size(self) -> int | None:
         """Size of the model's input; None without a model, which is reported for the first usable image."""
@@ -214,16 +223,25 @@ def draft_image(
     pseudonyms: Pseudonyms | None,
     tomosynthesis: Tomosynthesis,
     size: int | None,
-) -> DraftedImage | Companion:
-    """Write an image into a draft and prepare it for the model; parameters as :class:`ImageReader`.
-
-    Raises
-    ------
-    InputError
-        The file is unusable.
-    """
+) -> DraftedImage | RefusedImage | Companion:
+    """Write an image into a draft and prepare it for the model; parameters as :class:`ImageReader`."""
     if companion := companion_of(file):
         return companion
+    try:
+        return _usable_image(file, draft, pseudonyms, tomosynthesis, size)
+    except InputError as error:
+        other_picture = isinstance(error, NotAMammogram) and file.format != "DICOM"
+        return RefusedImage(file.name, error.with_traceback(None), other_picture, _identity_in(file))
+
+
+def _usable_image(
+    file: SourceFile,
+    draft: Path,
+    pseudonyms: Pseudonyms | None,
+    tomosynthesis: Tomosynthesis,
+    size: int | None,
+) -> DraftedImage:
+    """Write an image into a draft and prepare it for the model; raises InputError if the file is unusable."""
     prepared = prepare(file, pseudonyms, tomosynthesis)
     mammogram, image_id = prepared.mammogram, uuid.uuid4().hex
     files.write_original(draft, image_id, mammogram.source, prepared.chunks)
@@ -247,6 +265,14 @@ def draft_image(
         instance=prepared.instance,
         fingerprint=fingerprint(file.data, mammogram, prepared.identity, prepared.instance),
     )
+
+
+def _identity_in(file: SourceFile) -> Identity | None:
+    """Return the identity in a file's header; None if there is none."""
+    try:
+        return read_identity(file.dicom.dataset) if file.format == "DICOM" else None
+    except InputError:
+        return None
 
 
 def side_by_side(

@@ -4,7 +4,8 @@ The file that is predicted and stored is the de-identified one, unless a setting
 separately and encrypted.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,7 +16,7 @@ from birads_app.compute.pool import ComputePool
 from birads_app.imaging.file_signatures import PICTURE
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import archives, completeness, raw_twins, study_grouping
-from birads_app.intake.companions import Companion, Companions
+from birads_app.intake.companions import OWN_RESULT, Companion, Companions
 from birads_app.intake.draft_exam import (
     attach_identity,
     base_name,
@@ -25,16 +26,21 @@ from birads_app.intake.draft_exam import (
     valid_date,
 )
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
-from birads_app.intake.repetition import sharing_uids, stored_exam, without_repeated
+from birads_app.intake.repetition import is_stored, sharing_uids, stored_exam, without_repeated
 from birads_app.model.predictor import ModelSource
 from birads_app.records import audit_log, exams, files, refused_files
 from birads_app.records.derived_files import Announcement, announce
-from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Status, User
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import Message, join, msg
 
+log = logging.getLogger(__name__)
+
 _FAILURE_MAX = 500
+# Objects of a received study. Four views, each also raw, as a volume and with its projections, are about 120.
+_OBJECTS_MAX = 300
+
+_Unusable = RefusedImage | Companion
 
 
 @dataclass(frozen=True)
@@ -73,48 +79,42 @@ class IntakeRefused(BiradsError):
         self.problems = problems
 
 
-def ingest_exam(
-    sent: Iterable[SourceFile],
-    user: User,
-    *,
-    exam_id: str | None = None,
-    partial: bool = False,
-    reasons: Sequence[Message] = (),
-) -> Exam:
-    """Read, predict and store the files of one exam.
+def ingest_received(sent: Iterable[SourceFile], user: User, exam_id: str) -> Exam | None:
+    """Read, predict and store the objects of a study from the network as one exam.
+
+    Objects that are stored already and have not changed are passed over, as are the product's own results. Unusable
+    ones are left out, and the exam says so; if none can be used, the exam has failed and has no images.
 
     Parameters
     ----------
-    sent : in the order of the exam's images, best lazily, because each content is released after it is read. Their
-        number should have passed :func:`check_count`.
-    user : uploader of the exam
+    sent : in order of arrival, best lazily, because each content is released after it is read; with neutral names
     exam_id : id of the exam, so that a repeat after a crash creates no second one
-    partial : leave out unusable files instead of refusing all, and say so in the exam; names must be neutral, and
-        BIRADS_MAX_FILES does not apply
-    reasons : why the exam needs attention, as known when the last file has been read
+
+    Returns
+    -------
+    The exam; None if there is nothing new, or nothing usable for a study that has an exam.
 
     Raises
     ------
-    IntakeRefused
-        There are no files, too many, or some are unusable; if ``partial``, all are unusable. Nothing is stored.
     NoModel, BundleError
         There is an image to be predicted, but no model.
     """
     companions = Companions()
     with _reader() as reader:
-        images, problems = _read(sent, reader, user, companions)
+        images, refused, unread = _read(
+            sent, reader, companions, _OBJECTS_MAX, lambda image: is_stored(image, site_pseudonyms())
+        )
+        companions = Companions([one for one in companions.found if one.kind != OWN_RESULT])
+        unusable = refused or ([] if images else companions.found)
+        _count_refused(unusable, user)
         if not images:
-            problems += _refused_companions(companions, user)
-        if problems and not (partial and images):
-            raise IntakeRefused(problems)
-        images, repeated = without_repeated(images)
-        if not (partial and images):
-            check_count(len(images))
-        exam = draft_exam(images, reader.predictor, user, exam_id)
+            return _store_failure(exam_id, unusable, user) if unusable else None
+        distinct, repeated = without_repeated(images[:_OBJECTS_MAX])
+        exam = draft_exam(distinct, reader.predictor, user, exam_id)
         exam.notes = [*companions.notes((), ()), *repeated]
-        left_out = [(problem.filename, problem.message) for problem in problems]
-        completeness.describe(exam, left_out, [*reasons, *sharing_uids(images)])
-        return _store([exam], images, reader, user)[0]
+        over = [msg("objects-over-limit", most=_OBJECTS_MAX)] if unread or len(images) > _OBJECTS_MAX else []
+        completeness.describe(exam, _reasons(refused), [*over, *sharing_uids(distinct)])
+        return _store([exam], distinct, reader, user)[0]
 
 
 def _store(
@@ -163,15 +163,18 @@ def _reader() -> Iterator[ImageReader]:
         files.discard(draft)
 
 
-def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefused, user: User) -> None:
+def _store_failure(exam_id: str, refused: Sequence[_Unusable], user: User) -> Exam | None:
     """Store a failed exam without images, so that the worklist shows that it arrived and why it is empty.
 
-    If its study has an exam already, only log it: later objects are rarely images.
+    If its study has an exam already, only log it, and return None: later objects are rarely images.
     """
+    kinds = ", ".join(sorted({type(file.error).__name__ for file in refused}))
+    log.warning("Exam %s is empty: none of %d objects can be used (%s)", exam_id, len(refused), kinds)
     exam = Exam(id=exam_id, uploader_id=user.id, model="", demonstration=False, status=Status.FAILED)
-    exam.failure = _in_short(problem.message for problem in refusal.problems)
-    completeness.describe(exam, [(problem.filename, problem.message) for problem in refusal.problems], ())
+    exam.failure = _in_short(file.error.message for file in refused)
+    completeness.describe(exam, _reasons(refused), ())
     exam.attention = []  # the failure says it
+    identity = next((file.identity for file in refused if file.identity is not None), None)
     if identity is not None:
         pseudonyms, plain = site_pseudonyms(), not deidentifies()
         exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
@@ -181,10 +184,10 @@ def store_failure(exam_id: str, identity: Identity | None, refusal: IntakeRefuse
         attach_identity(exam, identity)
     if exam.study_uid and exams.of_study(exam.study_uid):
         audit_log.log(user.name, "refuse study", exam_id)
-        return
+        return None
     draft = files.open_draft()
     try:
-        exams.store(exam, draft, user)
+        return exams.store(exam, draft, user)
     finally:
         files.discard(draft)
 
@@ -209,7 +212,7 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
     Raises
     ------
     IntakeRefused, NoModel, BundleError
-        As :func:`ingest_exam`.
+        As :func:`ingest_received`; IntakeRefused if there are no files, too many, or unusable ones.
     """
     limit = current_app.extensions["birads_settings"].max_files
     arriving = iter(sent)
@@ -219,14 +222,17 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
     files_sent = archives.unpacked(chain(first, arriving), limit, companions)
     with _reader() as reader:
         try:
-            images, problems = _read(files_sent, reader, user, companions, limit)
+            images, refused, unread = _read(files_sent, reader, companions, limit)
+            unusable = refused or ([] if images else companions.found)
+            count = len(images) + len(refused) + unread
+            if (count or not unusable) and (problem := _unfit_count(count, limit)):
+                raise problem
         except InputError as error:
-            if isinstance(error, NoFiles) and companions.found:
-                raise IntakeRefused(_refused_companions(companions, user)) from error
             refused_files.count(user.name, error)
             raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
-        if problems:
-            raise IntakeRefused(problems)
+        _count_refused(unusable, user)
+        if unusable:
+            raise IntakeRefused([_problem(file) for file in unusable])
         groups = study_grouping.by_study(images)
         drafted = []
         for group in groups:
@@ -246,21 +252,16 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
 def _read(
     sent: Iterable[SourceFile],
     reader: ImageReader,
-    user: User,
     companions: Companions,
-    limit: int | None = None,
-) -> tuple[list[ReadImage], list[FileProblem]]:
-    """Read files; return the images, and the problems of unusable files.
+    limit: int,
+    passes_over: Callable[[ReadImage], bool] = lambda image: False,
+) -> tuple[list[ReadImage], list[RefusedImage], int]:
+    """Read files; return the images, the unusable files, and the number of unread files beyond the limit.
 
     Parameters
     ----------
     companions : receives the files that are no images, and logos beside DICOM images
-    limit : of the files that are not companions; those beyond it are counted, not read
-
-    Raises
-    ------
-    NoFiles, TooManyFiles
-        There is a limit, and no file or more of them.
+    limit : of the files that are neither companions nor passed over; no further ones are read
     """
     images: list[ReadImage] = []
     refused: list[RefusedImage] = []
@@ -269,43 +270,41 @@ def _read(
     def within_limit() -> Iterator[SourceFile]:
         nonlocal unread
         for file in sent:
-            if limit is None or len(images) + len(refused) <= limit:
+            if len(images) + len(refused) < limit:
                 yield file
             else:
                 unread += 1
 
     for found in reader.read_all(within_limit()):
-        if isinstance(found, ReadImage):
-            images.append(found)
-        elif isinstance(found, Companion):
+        if isinstance(found, Companion):
             companions.found.append(found)
-        else:
+        elif isinstance(found, RefusedImage):
             refused.append(found)
+        elif not passes_over(found):
+            images.append(found)
     if any(image.drafted.header is not None for image in images):
         logos = [file for file in refused if file.other_picture]
-        companions.found.extend(Companion(file.name, PICTURE, "", file.error) for file in logos)
+        companions.found.extend(Companion(file.name, PICTURE, None, file.error) for file in logos)
         refused = [file for file in refused if not file.other_picture]
-    count = len(images) + len(refused) + unread
-    if limit is not None and (problem := _unfit_count(count, limit)):
-        raise problem
-    for file in refused:  # once all are read, because a study that waits for a model is read again
+    return images, refused, unread
+
+
+def _count_refused(refused: Iterable[_Unusable], user: User) -> None:
+    """Count unusable files, once all are read, because a study that waits for a model is read again."""
+    for file in refused:
         refused_files.count(user.name, file.error)
-    return images, [_problem(file.name, file.error) for file in refused]
+
+
+def _problem(file: _Unusable) -> FileProblem:
+    return FileProblem(base_name(file.name), file.error.message, type(file.error))
+
+
+def _reasons(refused: Iterable[_Unusable]) -> list[tuple[str, str]]:
+    return [(file.name, file.error.message) for file in refused]
 
 
 def _studies(images: Iterable[ReadImage]) -> set[str]:
     return {image.study.study for image in images if image.study is not None} - {""}
-
-
-def _refused_companions(companions: Companions, user: User) -> list[FileProblem]:
-    """Refuse files that are no images, because nothing else came."""
-    for companion in companions.found:
-        refused_files.count(user.name, companion.error)
-    return [_problem(companion.name, companion.error) for companion in companions.found]
-
-
-def _problem(name: str, error: InputError) -> FileProblem:
-    return FileProblem(base_name(name), error.message, type(error))
 
 
 def check_count(count: int) -> None:

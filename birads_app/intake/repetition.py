@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from birads_app.deid.identity import comparable
-from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram
-from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
-from birads_app.imaging.source_file import SourceFile
 from birads_app.records import exams
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.schema import Exam
@@ -53,15 +50,11 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def fingerprint_as_stored(
-    file: SourceFile, pseudonyms: Pseudonyms | None, tomosynthesis: Tomosynthesis
-) -> tuple[str, str] | None:
-    """Return UID and fingerprint of a DICOM image; None for other files. Parameters and errors as :func:`prepare`."""
-    prepared = prepare(file, pseudonyms, tomosynthesis)
-    if prepared.instance is None:
-        return None
-    found = fingerprint(file.data, prepared.mammogram, prepared.identity, prepared.instance)
-    return prepared.instance.sop_uid, found
+def is_stored(image: Fingerprinted, pseudonyms: Pseudonyms) -> bool:
+    """Return True if an image is stored, under its UID or its pseudonym, and has not changed as far as can be told."""
+    uid = image.instance.sop_uid if image.instance else ""
+    known = exams.fingerprints(uid, pseudonyms.uid(uid)) if uid else set()
+    return None in known or image.fingerprint in known
 
 
 def without_repeated(files: Sequence[File]) -> tuple[list[File], list[Message]]:

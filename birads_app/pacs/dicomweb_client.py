@@ -7,14 +7,17 @@ from functools import partial
 from typing import Any
 
 from dicomweb_client import DICOMwebClient
+from pydicom.dataset import Dataset
 from requests.exceptions import ContentDecodingError, InvalidJSONError, RequestException
 
 from birads_app.imaging.dicom import parser, pixel_data
-from birads_app.pacs.duplicates import is_own, is_stored
+from birads_app.intake.companions import is_own
+from birads_app.intake.draft_exam import site_pseudonyms
 from birads_app.pacs.sender import DicomWeb, web_client
 from birads_app.pacs.storage_scp import STORAGE_CLASSES
+from birads_app.records import exams
 from birads_app.records.spool import Spool
-from birads_app.terms.errors import BiradsError, InputError, UnreadableImage
+from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import msg
 
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as stored on the server
@@ -59,10 +62,12 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
     listed = _instances(client, server, study)
     if not listed:
         raise FetchFailed(msg("server-lists-nothing", server=str(server)))
+    pseudonyms = site_pseudonyms()
     new = [
         (_value(one, _SERIES), instance)
         for instance, one in listed.items()
-        if _value(one, _CLASS) in STORAGE_CLASSES and not is_stored(instance)
+        if _value(one, _CLASS) in STORAGE_CLASSES
+        and not exams.holds_image(instance, pseudonyms.uid(instance))
     ]
     return spool.add_all(study, _retrieve_all(client, server, study, new))
 
@@ -77,8 +82,6 @@ def _retrieve_all(
     for number, (series, instance) in enumerate(listed, 1):
         try:
             data = _retrieve(client, server, (study, series, instance))
-            if data is not None:
-                _check(data, server, study, instance)
         except FetchFailed as failure:
             reason = msg("fetch-incomplete", number=number, count=len(listed), reason=failure.message)
             raise FetchFailed(reason) from None
@@ -95,17 +98,13 @@ def _instances(client: DICOMwebClient, server: DicomWeb, study: str) -> dict[str
         return found
 
 
-def _check(data: bytes, server: DicomWeb, study: str, instance: str) -> None:
+def _check(got: Dataset, server: DicomWeb, study: str, instance: str) -> None:
     """Raise FetchFailed if an object is not the one that was asked for, or is cut off."""
+    if (parser.text(got, "StudyInstanceUID"), parser.text(got, "SOPInstanceUID")) != (study, instance):
+        raise FetchFailed(msg("server-other-object", server=str(server)))
     try:
-        file = parser.parse(data)
-        found = parser.text(file.dataset, "StudyInstanceUID"), parser.text(file.dataset, "SOPInstanceUID")
-        if found != (study, instance):
-            raise FetchFailed(msg("server-other-object", server=str(server)))
-        if file.first_pixels is not None and pixel_data.is_cut_off(file):
+        if "PixelData" in got and pixel_data.is_cut_off(got):
             raise FetchFailed(msg("server-object-cut-off", server=str(server)))
-    except UnreadableImage as error:
-        raise FetchFailed(error.message) from None
     except InputError:
         pass  # it is whole, and cannot be used
 
@@ -127,8 +126,11 @@ def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, st
     """Retrieve an object as the bytes of a file; return None if it is a result of this product."""
     with _fetch_errors(server, listed=True):
         got = client.retrieve_instance(*uids, media_types=_ANY_SYNTAX)
-        if is_own(got):
-            return None
+    study, _, instance = uids
+    _check(got, server, study, instance)
+    if is_own(got):
+        return None
+    with _fetch_errors(server, listed=True):
         stream = io.BytesIO()
         got.save_as(stream, enforce_file_format=True)
         return stream.getvalue()

@@ -127,8 +127,7 @@ class Provider:
             return _OUT_OF_RESOURCES
         data = event.encoded_dataset()
         try:
-            header = parser.parse(data).dataset
-            study, instance = (parser.text(header, key) for key in ("StudyInstanceUID", "SOPInstanceUID"))
+            study, instance = parser.study_and_instance(data)
             if not (study and instance):
                 raise InputError(msg("uids-missing"))
         except Exception as error:  # any error of the parser caused by a damaged object

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,29 +10,23 @@ from flask import Flask, current_app
 from pydicom.dataset import Dataset
 
 from birads_app.config import Settings
-from birads_app.deid.identity import read_identity
-from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.ingest import IntakeRefused, ingest_exam, store_failure
+from birads_app.intake.ingest import ingest_received
 from birads_app.logs import where
 from birads_app.model.bundles import version
-from birads_app.pacs.duplicates import is_changed, is_own, is_stored
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
 from birads_app.records import assessments, exams, files, outbox, users
 from birads_app.records.errors import NotFound
-from birads_app.records.identities import Identity
 from birads_app.records.schema import Delivery, Exam
 from birads_app.records.spool import Spool, SpooledStudy
-from birads_app.terms.errors import BiradsError, InputError
-from birads_app.terms.messages import Message, msg
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1
 _QUEUED = "birads_queued"  # state of the last queueing of deliveries
-# Limit of objects per study. Four views, each also raw, as a volume and with its projections, are about 120.
-_MOST = 300
 
 
 def spool() -> Spool:
@@ -100,62 +94,11 @@ def _ingest(study: SpooledStudy) -> None:
     """Create an exam from the new objects of a study, and remove the study from the spool once it is stored."""
     if not exams.exists(study.exam_id):
         files.withdraw(Exam(id=study.exam_id))  # remains of an interrupted attempt
-        new = _NewObjects(study)
-        try:
-            exam = ingest_exam(
-                new, users.network_account(), exam_id=study.exam_id, partial=True, reasons=new.reasons
-            )
-            for reason in exam.attention:
-                log.warning("Exam %s needs attention: %s", exam.id, reason)
-        except IntakeRefused as refusal:
-            if new.count:
-                kinds = ", ".join(sorted({problem.kind.__name__ for problem in refusal.problems}))
-                log.warning(
-                    "Exam %s is empty: none of %d objects can be used (%s)", study.exam_id, new.count, kinds
-                )
-                store_failure(study.exam_id, new.identity, refusal, users.network_account())
+        objects = (SourceFile(f"{number}.dcm", data) for number, data in enumerate(spool().read(study), 1))
+        exam = ingest_received(objects, users.network_account(), study.exam_id)
+        for reason in exam.attention if exam is not None else ():
+            log.warning("Exam %s needs attention: %s", study.exam_id, reason)
     spool().remove(study)
-
-
-class _NewObjects:
-    """Objects of a study that are not stored yet, or have changed, and are not the product's own, up to :data:`_MOST`.
-
-    ``count`` of those yielded; ``identity`` is that of the first one; ``reasons`` has one if there were more.
-    """
-
-    def __init__(self, study: SpooledStudy) -> None:
-        self._study, self.count = study, 0
-        self.reasons: list[Message] = []
-        self.identity: Identity | None = None
-
-    def __iter__(self) -> Iterator[SourceFile]:
-        for data in spool().read(self._study):
-            file = SourceFile(f"{self.count + 1}.dcm", data)
-            header = _header(file)
-            if header is not None and not _may_be_new(header, file):
-                continue
-            if self.count == _MOST:
-                self.reasons.append(msg("objects-over-limit", most=_MOST))
-                return
-            self.count += 1
-            if self.identity is None and header is not None:
-                self.identity = read_identity(header)
-            yield file
-
-
-def _header(file: SourceFile) -> Dataset | None:
-    """Return an object's header; None if it cannot be read, which ingestion reports."""
-    try:
-        return file.dicom.dataset
-    except InputError:
-        return None
-
-
-def _may_be_new(header: Dataset, file: SourceFile) -> bool:
-    """Return False for images that are stored and have not changed, and for the product's own results."""
-    if is_own(header):
-        return False
-    return not is_stored(parser.text(header, "SOPInstanceUID")) or is_changed(file)
 
 
 def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:

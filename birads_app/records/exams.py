@@ -68,6 +68,7 @@ def fingerprints(*uids: str) -> set[str | None]:
 def store(exam: Exam, draft: Path, who: User) -> Exam:
     """Store an exam whose image files are complete in the draft folder; on an error nothing is stored."""
     summary.fill_in(exam)
+    count = len(exam.images)
     try:
         with writing() as current:
             current.add(exam)
@@ -80,7 +81,7 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
         files.withdraw(exam)
         raise
     files.confirm(exam)
-    log.info("Stored exam %s; images: %d", exam.id, len(exam.images))
+    log.info("Stored exam %s; images: %d", exam.id, count)
     return get(exam.id)
 
 

@@ -33,7 +33,7 @@ _ORIGINALS = {
     "PGM": ("pgm", "image/x-portable-graymap"),
 }
 # A reduced image without compression, until display and thumbnail are made of it.
-_PREVIEW = "preview.npy"
+_PREVIEW = "preview.pgm"
 _DRAFT, _PENDING, _REMOVED = ".draft-", ".pending-", ".removed-"
 _PREAMBLE = 128
 
@@ -71,13 +71,15 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
 
 def write_preview(draft: Path, image_id: str, pixels: np.ndarray) -> None:
     """Write what :func:`finish_previews` needs, from uint16 pixels of shape (height, width)."""
-    np.save(draft / image_id / _PREVIEW, reduced(pixels, DISPLAY_MAX))
+    (draft / image_id / _PREVIEW).write_bytes(_encode(".pgm", reduced(pixels, DISPLAY_MAX)))
 
 
 def finish_previews(folder: Path) -> None:
     """Write display and thumbnail of an image for which :func:`write_preview` was called."""
     preview = folder / _PREVIEW
-    write_previews(folder, np.load(preview))
+    pixels = cv2.imdecode(np.frombuffer(preview.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None  # written above
+    write_previews(folder, pixels)
     preview.unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
+from birads_app.dicom_objects.context import PRODUCT
 from birads_app.imaging.file_signatures import HEAD
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.archives import unpacked
@@ -137,9 +138,14 @@ def test_a_disc_with_programs_is_one_exam(serving_app: Flask, client: FlaskClien
 )
 def test_dicom_objects_are_known_by_their_class(sop_class: str, kind: str) -> None:
     found = companion_of(SourceFile("IM7", object_of(sop_class)))
-    assert found is not None
-    assert (found.name, found.kind, found.study) == ("IM7", kind, STUDY)
+    assert found is not None and found.identity is not None
+    assert (found.name, found.kind, found.identity.study_uid) == ("IM7", kind, STUDY)
     assert companion_of(SourceFile("IM8", view(0))) is None
+
+
+def test_a_picture_made_by_this_software_is_not_read_as_an_image() -> None:
+    picture = dicom_files.mammogram(breast(960, 768), Manufacturer=PRODUCT)
+    assert companion_of(SourceFile("IM7", picture)).kind == "result of this software"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

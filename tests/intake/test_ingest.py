@@ -8,9 +8,9 @@ from sqlalchemy.exc import OperationalError
 
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.draft_exam import base_name
-from birads_app.intake.ingest import FileProblem, IntakeRefused, ingest_exam, ingest_studies
+from birads_app.intake.ingest import FileProblem, IntakeRefused, ingest_received, ingest_studies
 from birads_app.records import exams, files, refused_files
-from birads_app.records.schema import User
+from birads_app.records.schema import Exam, User
 from birads_app.terms.errors import (
     BiradsError,
     EmptyFile,
@@ -43,7 +43,7 @@ def test_file_names_are_reduced_to_printable_base_names(given: str, kept: str) -
 
 def test_an_exam_without_files_is_refused(serving_app: Flask, reader: User) -> None:
     with serving_app.app_context(), pytest.raises(IntakeRefused) as refused:
-        ingest_exam(iter([]), reader)
+        ingest_studies(iter([]), reader)
     assert status_of(refused.value) == 400
 
 
@@ -63,7 +63,7 @@ def test_a_disk_failure_leaves_no_files(
     monkeypatch.setattr(files, "publish", fail)
     with serving_app.app_context():
         with pytest.raises(OSError, match="No space"):
-            ingest_exam([SourceFile("a.png", mammogram_png())], reader)
+            ingest_studies([SourceFile("a.png", mammogram_png())], reader)
         assert len(exams.all_ids()) == 0
         assert list(files.root().iterdir()) == []
 
@@ -80,7 +80,7 @@ def test_a_database_failure_leaves_no_files(
     monkeypatch.setattr(files, "publish", publish_then_fail)
     with serving_app.app_context():
         with pytest.raises(OperationalError):
-            ingest_exam([SourceFile("a.png", mammogram_png())], reader)
+            ingest_studies([SourceFile("a.png", mammogram_png())], reader)
         assert len(exams.all_ids()) == 0
         assert list(files.root().iterdir()) == []
 
@@ -88,13 +88,10 @@ def test_a_database_failure_leaves_no_files(
 UNUSABLE = {"empty.dcm": b"", "photograph.jpg": colour_photograph(), "damaged.png": mammogram_png()[:200]}
 
 
-@pytest.mark.parametrize("ingest", [ingest_exam, ingest_studies])
-def test_unusable_files_are_refused_with_their_reasons_without_a_model(
-    app: Flask, reader: User, ingest: Callable[[list[SourceFile], User], object]
-) -> None:
+def test_unusable_files_are_refused_with_their_reasons_without_a_model(app: Flask, reader: User) -> None:
     with app.app_context():
         with pytest.raises(IntakeRefused) as refused:
-            ingest([SourceFile(*file) for file in UNUSABLE.items()], reader)
+            ingest_studies([SourceFile(*file) for file in UNUSABLE.items()], reader)
         kinds = {problem.filename: problem.kind for problem in refused.value.problems}
         assert kinds["photograph.jpg"] is NotAMammogram
         assert set(UNUSABLE) == set(kinds) and not any(
@@ -102,7 +99,11 @@ def test_unusable_files_are_refused_with_their_reasons_without_a_model(
         )
 
 
-@pytest.mark.parametrize("ingest", [ingest_exam, ingest_studies])
+def received(sent: list[SourceFile], user: User) -> Exam | None:
+    return ingest_received(sent, user, "0" * 32)
+
+
+@pytest.mark.parametrize("ingest", [received, ingest_studies])
 def test_a_usable_image_needs_a_model_and_nothing_is_counted_before_there_is_one(
     app: Flask, reader: User, ingest: Callable[[list[SourceFile], User], object]
 ) -> None:

@@ -13,10 +13,11 @@ from flask.testing import FlaskClient
 
 from birads_app import _READS_FILES
 from birads_app.compute.pool import ComputePool
+from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.image_reading import draft_image
-from birads_app.intake.ingest import ingest_studies
-from birads_app.pacs.duplicates import is_changed
+from birads_app.intake.ingest import ingest_received, ingest_studies
+from birads_app.pacs import worker
 from birads_app.records import derived_files, exams, files, tiles
 from birads_app.records.schema import Exam, User
 from tests.support import crashing_decoder, dicom_files
@@ -57,7 +58,7 @@ def test_the_answer_is_the_same_as_in_one_process(
         serving_app.extensions["birads_compute"] = pool
         (there,) = ingest_studies([SourceFile(*file) for file in sent], reader)
         assert facts(there) == expected
-        leftovers = [path.name for path in files.root().rglob("*") if path.suffix == ".npy"]
+        leftovers = [path.name for path in files.root().rglob("*") if path.suffix == ".pgm"]
     assert leftovers == []
 
 
@@ -78,12 +79,30 @@ def test_a_file_that_crashes_the_decoder_is_refused_by_name(
         assert list(files.root().iterdir()) == []
 
 
-def test_a_received_object_that_crashes_the_decoder_counts_as_unchanged(
-    serving_app: Flask, pool: ComputePool
+def test_a_received_object_that_crashes_the_decoder_is_shown_with_its_patient(
+    serving_app: Flask, reader: User, pool: ComputePool
 ) -> None:
     serving_app.extensions["birads_compute"] = pool
     with serving_app.app_context():
-        assert not is_changed(SourceFile("1.dcm", film("CC", crashing_decoder.ROWS)))
+        sent = SourceFile("1.dcm", film("CC", crashing_decoder.ROWS))
+        exam = ingest_received([sent], reader, "0" * 32)
+        assert exam is not None and "too much memory or time" in exam.failure
+        assert exam.study_uid and exam.pseudonym and exam.objects_received == 1
+
+
+def test_the_server_itself_parses_no_received_object(
+    serving_app: Flask, pool: ComputePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parser, "parse", Mock(side_effect=AssertionError))
+    serving_app.extensions["birads_compute"] = pool
+    with serving_app.app_context():
+        for _ in range(2):  # the second time the images are stored
+            for view in ("CC", "MLO"):
+                data = film(view)
+                worker.spool().add(*parser.study_and_instance(data), data)
+            worker.ingest_stable_studies(0)
+            (exam,) = map(exams.get, exams.all_ids())
+            assert (len(exam.images), exam.failure, worker.spool().studies()) == (2, "", 0)
 
 
 def test_a_mark_that_cannot_be_written_is_withdrawn(

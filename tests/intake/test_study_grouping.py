@@ -10,7 +10,7 @@ from flask import Flask
 
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.archives import unpacked
-from birads_app.intake.ingest import IntakeRefused, ingest_studies
+from birads_app.intake.ingest import IntakeRefused, ingest_received, ingest_studies
 from birads_app.intake.study_grouping import StudyKey, by_study, study_key
 from birads_app.records import exams, files
 from birads_app.records.identities import Identity
@@ -186,12 +186,11 @@ def test_a_disk_failure_prevents_all_exams(
         assert len(exams.all_ids()) == 0 and not list(files.root().iterdir())
 
 
-def test_usable_files_are_kept_on_request(serving_app: Flask, reader) -> None:
-    from birads_app.intake.ingest import ingest_exam
-
+def test_of_a_received_study_the_usable_files_are_kept(serving_app: Flask, reader) -> None:
     with serving_app.app_context():
         sent = [("a.png", mammogram_png()), ("b.png", b"text"), ("c.png", mammogram_png(1))]
-        exam = ingest_exam(starmap(SourceFile, sent), reader, exam_id="0" * 32, partial=True)
-        assert (exam.id, len(exam.images)) == ("0" * 32, 2)
-        with pytest.raises(IntakeRefused):
-            ingest_exam([SourceFile("b.png", b"text")], reader, partial=True)
+        exam = ingest_received(starmap(SourceFile, sent), reader, "0" * 32)
+        assert exam is not None and (exam.id, len(exam.images)) == ("0" * 32, 2)
+        assert exam.objects_received == 3
+        failed = ingest_received([SourceFile("b.png", b"text")], reader, "1" * 32)
+        assert failed is not None and failed.failure and failed.objects_received == 1

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.ingest import ingest_exam
+from birads_app.intake import ingest
 from birads_app.pacs import worker
 from birads_app.pacs.results import objects_of, report_of
 from birads_app.pacs.sender import DicomNode
@@ -180,7 +180,7 @@ def test_a_study_may_have_more_images_than_an_upload(
 ) -> None:
     settings = inside.extensions["birads_settings"]
     monkeypatch.setitem(inside.extensions, "birads_settings", settings.model_copy(update={"max_files": 1}))
-    monkeypatch.setattr(worker, "_MOST", 2)
+    monkeypatch.setattr(ingest, "_OBJECTS_MAX", 2)
     sent = [mammogram(seed=seed) for seed in range(3)]
     spool(*sent)
     worker.ingest_stable_studies(0)
@@ -238,7 +238,7 @@ def test_an_exam_is_queued_once_and_its_results_are_reproducible(exam: Exam, tmp
 
 def test_results_of_uploads_are_sent_only_if_a_setting_says_so(inside: Flask) -> None:
     make_user(inside)
-    ingest_exam([SourceFile("mine.dcm", mammogram()[1])], users.by_name("reader"))
+    ingest.ingest_studies([SourceFile("mine.dcm", mammogram()[1])], users.by_name("reader"))
     outbox.enqueue(lambda name: "v1", uploads=False)
     assert outbox.counts() == {}
     outbox.enqueue(lambda name: "v1", uploads=True)

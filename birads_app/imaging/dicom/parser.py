@@ -9,7 +9,6 @@ import io
 import logging
 import struct
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,12 +34,11 @@ from birads_app.imaging.dicom.syntax_detection import (
     NATIVE,
     data_set_encoding,
     encoded_as,
-    inflater_of,
+    inflate,
     is_deflated,
     starts_data_set,
 )
-from birads_app.imaging.limits import MAX_PIXELS
-from birads_app.terms.errors import ImageTooLarge, NotAMammogram, UnreadableImage, UnsupportedFormat
+from birads_app.terms.errors import NotAMammogram, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, msg
 
 # pydicom's warnings quote invalid values. These are checked here instead, and patient data must not reach the
@@ -50,6 +48,7 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module="pydicom")
 
 _PREFIX_END = 132  # 128 bytes of preamble, "DICM"
+_STUDY = 0x0020000D
 _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
@@ -58,7 +57,6 @@ _UNDEFINED = 0xFFFFFFFF
 _VALUE_MAX = 1 << 20
 _FRAME_MIN = 256  # bytes in private elements that may be an image rather than settings
 _READS_MAX = 500_000  # two or three per element, including nested ones; real headers take a few thousand
-_INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # the largest accepted image and its header
 
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 # Computed tomography, also enhanced and converted, and magnetic resonance; some systems export slices of a
@@ -174,6 +172,26 @@ def parse(data: bytes) -> ParsedDicom:
     UnreadableImage
         Damaged or truncated.
     """
+    stream, encoding, syntax, notes = _data_set(data)
+    dataset, found, _ = _elements(stream, encoding, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
+    return ParsedDicom(dataset, syntax, notes, stream.getvalue(), found)
+
+
+def study_and_instance(data: bytes) -> tuple[str, str]:
+    """Return the UIDs of an object and its study from the beginning of its header; "" if absent.
+
+    Raises
+    ------
+    ImageTooLarge, UnreadableImage
+        As :func:`parse`, for the beginning.
+    """
+    stream, encoding, _, _ = _data_set(data)
+    beginning, _, _ = _elements(stream, encoding, lambda tag: tag > _STUDY)
+    return text(beginning, "StudyInstanceUID"), text(beginning, "SOPInstanceUID")
+
+
+def _data_set(data: bytes) -> tuple["_Header", UID, UID, tuple[Message, ...]]:
+    """Return the data set, inflated and after group 0002, its encoding, the transfer syntax, and notes on faults."""
     declared, start, notes = _read_meta(data)
     if start == len(data):
         raise UnreadableImage(msg("dicom-cut-off"))
@@ -184,7 +202,7 @@ def parse(data: bytes) -> ParsedDicom:
             deflated_name = DeflatedExplicitVRLittleEndian.name
             notes += (msg("transfer-syntax-corrected", declared=syntax.name, actual=deflated_name),)
             syntax = DeflatedExplicitVRLittleEndian
-        data, start = _inflate(memoryview(data)[start:]), 0
+        data, start = inflate(memoryview(data)[start:]), 0
     encoding = data_set_encoding(data[start : start + 6], syntax)
     if encoding != syntax and syntax in NATIVE and not deflated:
         if declared:
@@ -192,8 +210,7 @@ def parse(data: bytes) -> ParsedDicom:
         syntax = encoding
     stream = _Header(data)
     stream.seek(start)
-    dataset, found, _ = _elements(stream, encoding, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
-    return ParsedDicom(dataset, syntax, notes, data, found)
+    return stream, encoding, syntax, notes
 
 
 def require_image(file: ParsedDicom) -> None:
@@ -249,25 +266,6 @@ def _after_prefix(data: bytes, start: int) -> int:
         if data[start + length - 4 : start + length] == b"DICM":
             return start + length
     return start
-
-
-def _inflate(deflated: memoryview) -> bytes:
-    """Inflate a deflated data set (PS3.5 A.5), up to the limit; some programs write a zlib header before it."""
-    inflater = inflater_of(deflated)
-    try:
-        data = inflater.decompress(deflated, _INFLATED_MAX)
-    except zlib.error as error:
-        raise UnreadableImage(msg("deflated-damaged")) from error
-    if len(data) == _INFLATED_MAX:
-        raise ImageTooLarge(
-            msg(
-                "deflated-too-large",
-                mebibytes=_INFLATED_MAX >> 20,
-            )
-        )
-    if not inflater.eof:
-        raise UnreadableImage(msg("deflated-cut-off"))
-    return data
 
 
 def _elements(

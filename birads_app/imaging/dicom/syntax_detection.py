@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 from pydicom import uid
 
+from birads_app.imaging.limits import MAX_PIXELS
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage
+from birads_app.terms.messages import msg
+
 NATIVE = (
     uid.ImplicitVRLittleEndian,
     uid.ExplicitVRLittleEndian,
@@ -20,6 +24,7 @@ _JPEG_2000 = {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLo
 _FAMILIES = (_JPEG, _JPEG_LS, _JPEG_2000, {uid.RLELossless})
 _HEAD = 1 << 16  # bytes that a codestream's frame header lies within, unless there is a long comment
 _DEFLATED_HEAD = 1 << 12  # bytes of a deflated data set that hold its first element
+_INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # bytes of the largest accepted image and its header
 _SOS, _SOF_LS = 0xDA, 0xF7  # start of scan; frame header of JPEG-LS
 _BY_FRAME_HEADER = {0xC1: uid.JPEGExtended12Bit, 0xC3: uid.JPEGLossless}
 _HIGH_THROUGHPUT = 0x40  # bit of Rsiz, high byte
@@ -76,15 +81,29 @@ def is_deflated(data: memoryview, declared: uid.UID) -> bool:
     if declared == uid.DeflatedExplicitVRLittleEndian:
         return True
     try:
-        return starts_data_set(inflater_of(data).decompress(data[:_DEFLATED_HEAD], 16))
+        return starts_data_set(_inflater_of(data).decompress(data[:_DEFLATED_HEAD], 16))
     except zlib.error:
         return False
 
 
-def inflater_of(deflated: memoryview) -> "zlib._Decompress":
+def _inflater_of(deflated: memoryview) -> "zlib._Decompress":
     """Return the decompressor of a deflated data set (PS3.5 A.5); some programs write a zlib header before it."""
     header = deflated[0] & 15 == 8 and int.from_bytes(deflated[:2], "big") % 31 == 0
     return zlib.decompressobj(zlib.MAX_WBITS if header else -zlib.MAX_WBITS)
+
+
+def inflate(deflated: memoryview) -> bytes:
+    """Inflate a deflated data set, up to a limit; raises UnreadableImage or ImageTooLarge."""
+    inflater = _inflater_of(deflated)
+    try:
+        data = inflater.decompress(deflated, _INFLATED_MAX)
+    except zlib.error as error:
+        raise UnreadableImage(msg("deflated-damaged")) from error
+    if len(data) == _INFLATED_MAX:
+        raise ImageTooLarge(msg("deflated-too-large", mebibytes=_INFLATED_MAX >> 20))
+    if not inflater.eof:
+        raise UnreadableImage(msg("deflated-cut-off"))
+    return data
 
 
 def starts_data_set(head: bytes) -> bool:

@@ -33,6 +33,7 @@ EXAM = {
     "skipped-kind": N_("%(kind)s (%(count)d)"),
     "kind-dicomdir": N_("media directory (DICOMDIR)"),
     "kind-report": N_("structured report, such as CAD results"),
+    "kind-own-result": N_("result of this software"),
     "kind-presentation-state": N_("presentation state"),
     "kind-encapsulated": N_("encapsulated document"),
     "kind-other-dicom": N_("other DICOM object"),
