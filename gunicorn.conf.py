@@ -11,6 +11,7 @@ from urllib.parse import quote
 from dotenv import load_dotenv
 from gunicorn.glogging import Logger
 
+from birads_app import logs
 from birads_app.compute import allocator
 
 load_dotenv(".env")
@@ -47,20 +48,47 @@ control_socket_disable = True
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 
 
-class EscapingLogger(Logger):
-    """Logger of percent-encoded paths: a decoded line break would let clients forge lines of the log."""
+class AccessLogger(Logger):
+    """Logger of percent-encoded paths: a decoded line break would let clients forge lines of the log.
+
+    With BIRADS_LOG_FORMAT=json, both logs are JSON, as the application's.
+    """
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        if log_format == "json":
+            for handler in (*self.error_log.handlers, *self.access_log.handlers):
+                handler.setFormatter(logs.formatter("json"))
 
     def atoms(self, resp, req, environ, request_time):
         atoms = super().atoms(resp, req, environ, request_time)
         atoms["U"] = quote(atoms["U"] or "", encoding="latin-1")
         return atoms
 
+    def access(self, resp, req, environ, request_time):
+        if log_format != "json":
+            super().access(resp, req, environ, request_time)
+        elif self.cfg.accesslog:
+            atoms = self.atoms(resp, req, environ, request_time)
+            self.access_log.info({name: atoms.get(atom, "-") for name, atom in ACCESS_MEMBERS.items()})
 
-# Method, path, status, size and time. No query string, no referrer, no account: paths hold random ids alone.
+
+log_format = (os.environ.get("BIRADS_LOG_FORMAT") or "plain").strip()
+# Method, path, status, size, time and request id. No query string, no referrer, no account: paths hold random ids
+# alone.
 accesslog = "-"
-access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms [%({x-request-id}o)s]'
+ACCESS_MEMBERS = {
+    "client": "h",
+    "method": "m",
+    "path": "U",
+    "status": "s",
+    "bytes": "B",
+    "milliseconds": "M",
+    "request": "{x-request-id}o",
+}
 errorlog = "-"
-logger_class = EscapingLogger
+logger_class = AccessLogger
 
 
 def post_fork(server, worker):

@@ -48,7 +48,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     ours = {name: given.pop(name) for name in list(given) if name.startswith("BIRADS_")}
     environment = {**os.environ, **ours}
     settings = read(environment)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     for line in deprecations(environment):
         logging.getLogger(__name__).warning("%s", line)
     app = Flask(
@@ -103,7 +103,7 @@ def _connect(app: Flask, settings: Settings) -> None:
         settings.models, settings.engine, settings.precision, settings.threads
     )
     app.extensions["birads_compute"] = ComputePool(
-        settings.compute_processes, _READS_FILES, settings.log_level
+        settings.compute_processes, _READS_FILES, (settings.log_level, settings.log_format)
     )
 
 
@@ -124,6 +124,7 @@ def _register(app: Flask) -> None:
         practice_pages,
         profile,
         reading,
+        request_ids,
         security,
         viewer,
     )
@@ -138,6 +139,7 @@ def _register(app: Flask) -> None:
     app.register_blueprint(health.bp)
     api.init_app(app)
     errors.init_app(app)
+    request_ids.init_app(app)
     administration.init_app(app)
     dicom_network.init_app(app)
     practice_tables.init_app(app)

@@ -33,6 +33,7 @@ RENAMED_VALUES = {"BIRADS_TOMOSYNTHESIS": {"maximum": "mip"}}
 _PREFIX = "BIRADS_"
 _PROCESSES_MAX = 4
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("plain", "json")
 
 
 class SettingsError(click.ClickException):
@@ -208,6 +209,7 @@ class Settings(BaseSettings):
     pacs_retry_s: Annotated[int, parsed(read_integer(1, 3600))] = setting("30")
     training_data_dirs: Annotated[tuple[Path, ...], parsed(read_folders)] = setting("")
     log_level: Annotated[str, parsed(read_choice(*LOG_LEVELS))] = setting("INFO")
+    log_format: Annotated[str, parsed(read_choice(*LOG_FORMATS))] = setting("plain")
 
     @classmethod
     def settings_customise_sources(

@@ -251,6 +251,7 @@ def _error() -> dict[str, Any]:
         "required": ["error"],
         "properties": {
             "error": {"type": "string", "description": "Message: what was received and what to do"},
+            "request_id": {"type": "string", "description": "As in the header `X-Request-ID` and in the log"},
             "problems": {
                 "type": "array",
                 "description": "One entry for each rejected file; `file` is empty if it concerns all files",

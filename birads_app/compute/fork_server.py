@@ -1,7 +1,7 @@
 """Process that loads what reading files needs, and forks a process for the server whenever it is asked to.
 
 It has a single thread, so that forking is safe, and starts no process of its own accord. Run as
-``python -m birads_app.compute.fork_server DESCRIPTOR MEMORY SECONDS LOG_LEVEL MODULE...``
+``python -m birads_app.compute.fork_server DESCRIPTOR MEMORY SECONDS LOG_LEVEL LOG_FORMAT MODULE...``
 """
 
 import gc
@@ -15,12 +15,12 @@ from birads_app.compute.process import Limits, serve
 from birads_app.logs import configure_logging
 
 
-def main(descriptor: int, limits: Limits, log_level: str, modules: list[str]) -> None:
+def main(descriptor: int, limits: Limits, logging_options: list[str], modules: list[str]) -> None:
     """Fork a process for each socket that is received, until the server ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when work ends
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps
-    configure_logging(log_level)
+    configure_logging(*logging_options)
     control = socket.socket(fileno=descriptor)
     for module in modules:
         importlib.import_module(module)
@@ -38,4 +38,4 @@ def main(descriptor: int, limits: Limits, log_level: str, modules: list[str]) ->
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Limits(int(sys.argv[2]), int(sys.argv[3])), sys.argv[4], sys.argv[5:])
+    main(int(sys.argv[1]), Limits(int(sys.argv[2]), int(sys.argv[3])), sys.argv[4:6], sys.argv[6:])

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from birads_app.compute.channel import Channel
 from birads_app.compute.process import Limits
+from birads_app.logs import request_id
 from birads_app.terms.errors import ReadingEnded
 from birads_app.terms.messages import msg
 
@@ -40,6 +41,7 @@ class ComputePool:
 
     processes : at most so many calls at a time; with 0 calls run in the calling thread
     modules : loaded once, before processes are forked
+    logging_options : level and format of the processes' log, as for :func:`birads_app.logs.configure_logging`
     limits : of one call
     """
 
@@ -47,12 +49,12 @@ class ComputePool:
         self,
         processes: int,
         modules: Sequence[str] = (),
-        log_level: str = "INFO",
+        logging_options: tuple[str, str] = ("INFO", "plain"),
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         self.processes = processes
         self._command = [sys.executable, "-m", "birads_app.compute.fork_server"]
-        self._arguments = [str(limits.memory), str(limits.seconds), log_level, *modules]
+        self._arguments = [str(limits.memory), str(limits.seconds), *logging_options, *modules]
         self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
         for _ in range(processes):
             self._free.put(None)
@@ -204,7 +206,7 @@ class _Process:
 
     def call(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
         """Return what the process answers."""
-        self._channel.send((function, given))
+        self._channel.send((function, given, request_id.get()))
         return self._channel.receive()
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from birads_app.compute import allocator
 from birads_app.compute.channel import Channel
-from birads_app.logs import where
+from birads_app.logs import request_id, where
 from birads_app.terms.errors import BiradsError, ReadingEnded
 from birads_app.terms.messages import msg
 
@@ -46,12 +46,13 @@ def serve(connection: socket.socket, limits: Limits) -> None:
     channel.send(os.getpid())
     for number in range(_CALLS_MAX):
         try:
-            function, given = channel.receive()
+            function, given, current_request = channel.receive()
         except (EOFError, OSError):
             return
         used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         seconds = _allowed(resource.RLIMIT_CPU, int(used) + limits.seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        request_id.set(current_request)
         result = call(function, given)
         ends = number + 1 == _CALLS_MAX or _resident() > _GROWN
         del function, given

@@ -26,6 +26,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.companions import Companion, companion_of
 from birads_app.intake.repetition import fingerprint
 from birads_app.intake.study_grouping import StudyKey, study_key
+from birads_app.logs import RequestThreads
 from birads_app.model import preprocess
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import ModelSource, Predictor
@@ -301,4 +302,4 @@ def side_by_side(
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Return the threads of this process that wait for calls and predict."""
-    return ThreadPoolExecutor(threads, "images")
+    return RequestThreads(threads, "images")

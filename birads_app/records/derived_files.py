@@ -24,7 +24,7 @@ from birads_app.files import atomic, locks
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, part10, pixel_data
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
-from birads_app.logs import where
+from birads_app.logs import RequestThreads, where
 from birads_app.model import preprocess
 from birads_app.model.occlusion import FeatureMap, render_heat_maps
 from birads_app.model.predictor import Predictor
@@ -196,4 +196,4 @@ def _marker(root: Path, exam_id: str) -> Path:
 @cache
 def _thread() -> ThreadPoolExecutor:
     """Return this process's thread for derived files; the interpreter waits for it before it ends."""
-    return ThreadPoolExecutor(1, "derived")
+    return RequestThreads(1, "derived")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge, SecurityError
 
 from birads_app.intake.ingest import IntakeRefused
-from birads_app.logs import where
+from birads_app.logs import request_id, where
 from birads_app.records import migrate
 from birads_app.terms.errors import BiradsError
 from birads_app.web.http_status import status_of
@@ -60,7 +60,7 @@ def answer(status: int, message: str, **details: object) -> Response:
     details : more members of the JSON response
     """
     if request.path.startswith("/api/"):
-        response = jsonify(error=message, **details)
+        response = jsonify(error=message, **details, request_id=request_id.get())
     else:
         response = make_response(_page(status, message))
     response.status_code = status
@@ -70,11 +70,16 @@ def answer(status: int, message: str, **details: object) -> Response:
 def _page(status: int, message: str) -> str:
     """Render the error page; plain HTML if that fails, for instance without a database."""
     title = HTTPStatus(status).phrase
-    plain = f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{escape(message)}</p>"
+    plain = (
+        f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{escape(message)}</p>"
+        f"<p>Request ID: {request_id.get()}</p>"
+    )
     if isinstance(request.routing_exception, SecurityError):  # links cannot be made for an untrusted host
         return plain
     try:
-        return render_template("errors/error.html", status=status, title=title, message=message)
+        return render_template(
+            "errors/error.html", status=status, title=title, message=message, request_id=request_id.get()
+        )
     except Exception as error:
         log.error("The error page failed:\n%s", where(error))
         return plain

@@ -1,5 +1,8 @@
 """Configuration of gunicorn."""
 
+import io
+import json
+import logging
 import runpy
 from datetime import timedelta
 from pathlib import Path
@@ -53,6 +56,48 @@ def test_requests_cannot_inject_lines_into_the_access_log(settings: dict[str, An
             answer, SimpleNamespace(headers=[]), {**environ, "PATH_INFO": path}, timedelta(0)
         )
         assert atoms["U"] == written
+
+
+def test_the_access_log_ends_with_the_request_id(settings: dict[str, Any]) -> None:
+    assert settings["access_log_format"].endswith("[%({x-request-id}o)s]")
+
+
+def test_with_json_both_logs_are_objects(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BIRADS_LOG_FORMAT", "json")
+    for name in ("gunicorn.error", "gunicorn.access"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+    settings = runpy.run_path(str(CONFIGURATION))
+    config = Config()
+    config.set("accesslog", "-")
+    logger = settings["logger_class"](config)
+    written = io.StringIO()
+    for handler in (*logger.error_log.handlers, *logger.access_log.handlers):
+        handler.setStream(written)
+    answer = SimpleNamespace(status="404 Not Found", headers=[("X-Request-ID", "a1b2")], sent=7)
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": "/a?patient=X",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "PATH_INFO": "/a\n",
+        "REMOTE_ADDR": "10.1.2.3",
+    }
+    logger.access(answer, SimpleNamespace(headers=[]), environ, timedelta(milliseconds=5))
+    logger.info("Listening at: %s", "http://x")
+    access, error = map(json.loads, written.getvalue().splitlines())
+    for entry in (access, error):
+        assert entry.pop("time") and entry.pop("level") == "INFO"
+    assert access == {
+        "logger": "gunicorn.access",
+        "client": "10.1.2.3",
+        "method": "GET",
+        "path": "/a%0A",
+        "status": "404",
+        "bytes": 7,
+        "milliseconds": 5,
+        "request": "a1b2",
+    }
+    assert error == {"logger": "gunicorn.error", "message": "Listening at: http://x"}
 
 
 def test_gunicorn_opens_no_control_socket(settings: dict[str, Any]) -> None:

@@ -6,12 +6,17 @@ import time
 from pathlib import Path
 
 from birads_app.files.shared_bytes import SharedBytes
+from birads_app.logs import request_id
 from birads_app.terms.errors import UnreadableImage
 from birads_app.terms.messages import msg
 
 
 def pid_and_parent() -> tuple[int, int]:
     return os.getpid(), os.getppid()
+
+
+def current_request() -> str:
+    return request_id.get()
 
 
 def pid_and_parent_after(seconds: float) -> tuple[int, int]:
