@@ -110,7 +110,7 @@ def _connect(app: Flask, settings: Settings) -> None:
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
     from birads_app import api
-    from birads_app.cli import administration, dicom_network, practice_tables
+    from birads_app.cli import administration, dicom_network, maintenance_commands, practice_tables
     from birads_app.web import (
         access,
         admin,
@@ -143,3 +143,4 @@ def _register(app: Flask) -> None:
     administration.init_app(app)
     dicom_network.init_app(app)
     practice_tables.init_app(app)
+    maintenance_commands.init_app(app)

@@ -100,3 +100,15 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Yield True if the group of :func:`join` has no member, else False; processes that join wait for the block."""
+    with exclusive(path.with_name("start.lock")), path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            empty = True
+        except BlockingIOError:
+            empty = False
+        yield empty

@@ -1,7 +1,8 @@
 """Connection to SQLite, with :func:`session` for reading and :func:`writing` for writing."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def engine() -> Engine:
 def exists() -> bool:
     """Return True if the database file exists; it is not created."""
     return Path(current_app.instance_path, FILE_NAME).is_file()
+
+
+def copy_to(path: Path) -> None:
+    """Write a consistent copy of the database into one file, while others read and write it."""
+    with closing(sqlite3.connect(path)) as target:
+        with closing(sqlite3.connect(Path(current_app.instance_path, FILE_NAME))) as source:
+            source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")  # no further files beside it
 
 
 def session() -> Session:

@@ -5,6 +5,7 @@ that they are being made; whoever asks for one waits for it. If the process has 
 original.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -29,8 +30,10 @@ from birads_app.model import preprocess
 from birads_app.model.occlusion import FeatureMap, render_heat_maps
 from birads_app.model.predictor import Predictor
 from birads_app.model.preprocess import ModelInput
-from birads_app.records import files
+from birads_app.records import checksums, files
 from birads_app.records.schema import Image
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class Announcement:
 
     def withdraw(self) -> None:
         """Remove the mark."""
-        _marker(files.root(), self.exam_id).unlink(missing_ok=True)
+        marker(files.root(), self.exam_id).unlink(missing_ok=True)
         os.close(self.lock)
 
     def make_later(self, predictor: Predictor) -> None:
@@ -76,9 +79,9 @@ def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
     ----------
     materials : by image id
     """
-    marker = _marker(files.root(), exam_id)
-    marker.unlink(missing_ok=True)  # of a process that ended
-    lock = locks.inheritable(marker)
+    mark = marker(files.root(), exam_id)
+    mark.unlink(missing_ok=True)  # of a process that ended
+    lock = locks.inheritable(mark)
     assert lock is not None  # nobody else stores this exam
     announced = Announcement(exam_id, materials, lock)
     uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
@@ -101,7 +104,7 @@ def path(image: Image, kind: str) -> Path:
     if kind == "original":
         return files.path(image, kind)
     expected = files.expected_path(image, kind)
-    while not expected.is_file() and locks.is_held(_marker(files.root(), image.exam_id)):
+    while not expected.is_file() and locks.is_held(marker(files.root(), image.exam_id)):
         time.sleep(_POLL_S)
     if not expected.is_file():
         _restore(image)
@@ -113,16 +116,16 @@ def finish_interrupted() -> None:
 
     An original that cannot be compressed is logged and stays as it is.
     """
-    for marker in files.root().glob(f"{_MARKER}*"):
-        exam = files.root() / marker.name.removeprefix(_MARKER)
+    for mark in files.root().glob(f"{_MARKER}*"):
+        exam = files.root() / mark.name.removeprefix(_MARKER)
         files.drop_previews(exam)
         try:
-            for image_id in json.loads(marker.read_text() or "[]"):
+            for image_id in json.loads(mark.read_text() or "[]"):
                 if (exam / image_id).is_dir():
                     _compute().run(compress, exam / image_id)
         except Exception as error:  # serving must start in any case
             log.error("Exam %s is stored uncompressed:\n%s", exam.name, where(error))
-        marker.unlink()
+        mark.unlink()
 
 
 def _make_all(root: Path, announced: Announcement, predictor: Predictor, compute: ComputePool) -> None:
@@ -142,7 +145,7 @@ def _make_all(root: Path, announced: Announcement, predictor: Predictor, compute
     except Exception as error:
         log.error("The pictures of exam %s are made when they are asked for:\n%s", exam_id, where(error))
     finally:
-        _marker(root, exam_id).unlink(missing_ok=True)
+        marker(root, exam_id).unlink(missing_ok=True)
         os.close(announced.lock)
 
 
@@ -174,14 +177,25 @@ def draw_heat_maps(folder: Path, feature_map: FeatureMap, heat_maps: Mapping[str
 
 
 def compress(folder: Path) -> None:
-    """Replace an original in Explicit VR Little Endian by one with RLE Lossless, without any other change."""
+    """Replace an original in Explicit VR Little Endian by one with RLE Lossless, without any other change.
+
+    An original that differs from its checksum stays as it is; raises BiradsError.
+    """
     original = files.dicom_original(folder)
-    file = parser.parse(original.read_bytes())
+    data, accepted = original.read_bytes(), checksums.read(folder)
+    if accepted and hashlib.sha256(data).hexdigest() not in accepted:
+        raise BiradsError(msg("original-changed"))
+    file = parser.parse(data)
     if file.pixels.syntax != ExplicitVRLittleEndian:
         return
     chunks = part10.encode_rle(file.dataset, [pixel_data.raw_pixels(file)])
     with atomic.replacing(original) as part:
         atomic.write_synced(part, *chunks)
+        digest = checksums.of_file(part)
+        if accepted:
+            checksums.write(original, {*accepted, digest})
+    if accepted:
+        checksums.write(original, {digest})
 
 
 def _compute() -> ComputePool:
@@ -189,7 +203,8 @@ def _compute() -> ComputePool:
     return pool
 
 
-def _marker(root: Path, exam_id: str) -> Path:
+def marker(root: Path, exam_id: str) -> Path:
+    """Return the file that exists while an exam's derived files are made."""
     return root / f"{_MARKER}{exam_id}"
 
 

@@ -11,6 +11,7 @@ BiradsError
 ├── NoStudy             the exam has no DICOM study for its results
 ├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
+├── RestoreUnfinished   the instance folder has half of a backup
 └── SiteKeyDiffers      data was encrypted with another site key
 """
 
@@ -69,3 +70,7 @@ class TrainingRefused(BiradsError):
 
 class SiteKeyDiffers(BiradsError):
     """Data was encrypted with another site key than the server's."""
+
+
+class RestoreUnfinished(BiradsError):
+    """A restore into the instance folder was interrupted."""

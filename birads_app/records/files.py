@@ -1,9 +1,10 @@
-"""Image files of exams: ``images/<exam id>/<image id>/{original.dcm, display.jpg, thumb.jpg, heat-4.png}``.
+"""Image files of exams: ``images/<exam id>/<image id>/{original.dcm, original.sha256, display.jpg, ...}``.
 
 Folders are created and removed as a whole: files are written into a draft folder, which is renamed once complete.
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from flask import current_app
 
 from birads_app.files import atomic
 from birads_app.imaging.dicom.part10 import Chunks
+from birads_app.records import checksums
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.errors import BiradsError
@@ -36,6 +38,7 @@ _ORIGINALS = {
 _PREVIEW = "preview.pgm"
 _DRAFT, _PENDING, _REMOVED = ".draft-", ".pending-", ".removed-"
 _PREAMBLE = 128
+_DERIVED = re.compile(r"(display|thumb)\.jpg|heat-\w+\.png")
 
 
 def root() -> Path:
@@ -56,7 +59,7 @@ def discard(draft: Path) -> None:
 
 
 def write_original(draft: Path, image_id: str, source: str, original: Chunks) -> None:
-    """Write an image's original into the draft, in a folder of its own, and flush it to disk.
+    """Write an image's original and its checksum into the draft, in a folder of their own, and flush them to disk.
 
     Parameters
     ----------
@@ -65,7 +68,9 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
     """
     folder = draft / image_id
     folder.mkdir(mode=0o700)
-    atomic.write_synced(folder / _name(source, "original"), *without_preamble(original))
+    path, chunks = folder / _name(source, "original"), without_preamble(original)
+    atomic.write_synced(path, *chunks)
+    checksums.write_new(path, chunks)
     atomic.sync_folder(folder)
 
 
@@ -191,6 +196,11 @@ def expected_path(image: Image, kind: str) -> Path:
             )
         )
     return folder(image) / _name(image.source, kind)
+
+
+def is_derived(name: str) -> bool:
+    """Return True for the name of a display image, a thumbnail or a heat map."""
+    return _DERIVED.fullmatch(name) is not None
 
 
 def dicom_original(folder: Path) -> Path:

@@ -12,12 +12,24 @@ from flask import current_app
 
 from birads_app.files import locks
 from birads_app.records import database
+from birads_app.records.errors import RestoreUnfinished
+from birads_app.terms.messages import msg
 
+# Folder inside the instance folder while a backup is restored.
+RESTORING = ".restoring"
 _SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
 
 def upgrade() -> None:
-    """Apply all missing migrations; safe to run repeatedly and concurrently."""
+    """Apply all missing migrations; safe to run repeatedly and concurrently.
+
+    Raises
+    ------
+    RestoreUnfinished
+        A restore into this folder has not put the database in place.
+    """
+    if Path(current_app.instance_path, RESTORING).exists() and not database.exists():
+        raise RestoreUnfinished(msg("restore-unfinished"))
     with locks.exclusive(Path(current_app.instance_path) / "upgrade.lock"):
         _alembic(command.upgrade, "head")
 
@@ -26,6 +38,11 @@ def revision(message: str) -> None:
     """Generate a numbered migration from the difference between the schema in code and the database."""
     head = ScriptDirectory(str(_SCRIPTS)).get_current_head() or "0"
     _alembic(command.revision, message, autogenerate=True, rev_id=f"{int(head) + 1:04d}")
+
+
+def knows(revision: str) -> bool:
+    """Return True if databases of this revision can be migrated."""
+    return revision in {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
 
 
 def is_current() -> bool:

@@ -98,6 +98,21 @@ class Spool:
         """Return the number of waiting studies."""
         return len(self._folders())
 
+    def listing(self) -> list[tuple[str, tuple[Path, Path]]]:
+        """Return the objects of all studies: a name below the instance folder, and where the file is now or will be.
+
+        The second path holds once the study is claimed.
+        """
+        with self._turn():
+            return [
+                (
+                    path.relative_to(self.instance).as_posix(),
+                    (path, folder.with_name(folder.name.removesuffix(_CLAIMED) + _CLAIMED) / path.name),
+                )
+                for folder in self._folders()
+                for path in sorted(folder.iterdir())
+            ]
+
     def remove_leftovers(self) -> None:
         """Remove incomplete files of killed processes."""
         for part in self._root().glob(f"{_PART}*"):

@@ -3,6 +3,7 @@
 from birads_app.terms.translation import N_
 
 AUDIT_ACTIONS = (
+    N_("back up data"),
     N_("change role"),
     N_("create account"),
     N_("create token"),
@@ -21,6 +22,7 @@ AUDIT_ACTIONS = (
     N_("promote against protocol"),
     N_("promote model"),
     N_("refuse study"),
+    N_("restore backup"),
     N_("resume training"),
     N_("revoke token"),
     N_("roll back to model"),

@@ -20,7 +20,13 @@ TERMS = ("birads_app.terms", "birads_app.files", "birads_app.version")
 IMAGING = ("birads_app.imaging", *TERMS)
 MODEL = ("birads_app.model", *IMAGING)
 RECORDS = ("birads_app.records", "birads_app.compute", "birads_app.config", "birads_app.logs", *MODEL)
-DOMAIN = ("birads_app.services", "birads_app.deid", "birads_app.dicom_objects", *RECORDS)
+DOMAIN = (
+    "birads_app.services",
+    "birads_app.maintenance",
+    "birads_app.deid",
+    "birads_app.dicom_objects",
+    *RECORDS,
+)
 OUTER = ("birads_app.pacs", "birads_app.practice", "birads_app.intake", *DOMAIN)
 ARROWS = {
     "wsgi": ("app", "birads_app.services.startup"),
@@ -37,7 +43,8 @@ ARROWS = {
     "birads_app.config": MODEL,
     "birads_app.migrations": RECORDS,
     "birads_app.records": RECORDS,
-    "birads_app.services": ("birads_app.services", *RECORDS),
+    "birads_app.maintenance": ("birads_app.maintenance", *RECORDS),
+    "birads_app.services": ("birads_app.services", "birads_app.maintenance", *RECORDS),
     "birads_app.deid": ("birads_app.deid", *(room for room in RECORDS if room != "birads_app.model")),
     "birads_app.dicom_objects": ("birads_app.dicom_objects", *RECORDS),
     "birads_app.intake": ("birads_app.intake", *DOMAIN),

@@ -7,6 +7,9 @@ ACCOUNT = {
         "This was encrypted with another site key. Restore the file `site-key`, or set BIRADS_SITE_KEY to "
         "the key of the server that stored it."
     ),
+    "restore-unfinished": N_(
+        "A restore into this instance folder was interrupted. Run `flask restore` again before anything else."
+    ),
     "too-many-sign-ins": N_("Too many sign-in attempts. Try again in %(minutes)d minutes."),
     "identity-not-allowed": N_("Only administrators can see the identity of a patient."),
     "pseudonym-unknown": N_("No stored exam has the pseudonym %(pseudonym)s."),

@@ -91,6 +91,9 @@ EXAM = {
     "mark-number-needed": N_("The coordinates of a mark must be numbers, not %(text)s."),
     "image-kind-unknown": N_("Images are available as %(kinds)s, not as %(kind)s."),
     "image-file-missing": N_("The file of this image is missing from the instance folder."),
+    "original-changed": N_(
+        "The original differs from its checksum. Run `flask fsck`, and restore the file from a backup."
+    ),
     "image-encoding-failed": N_("The image could not be encoded for display."),
     "tile-missing": N_("This image does not have the requested tile."),
     "image-files-gone": N_("The files of this image no longer exist. The exam may have been deleted."),

@@ -1,0 +1,74 @@
+"""The commands ``flask backup``, ``flask restore`` and ``flask fsck``."""
+
+from pathlib import Path
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from sqlalchemy.exc import OperationalError
+
+from birads_app import config
+from birads_app.cli.console_errors import one_line_errors
+from birads_app.maintenance import backup, keys_file, restore
+from birads_app.maintenance.keys_file import Keys
+from birads_app.records import audit_log
+from birads_app.records.users import CONSOLE
+
+_FILE = click.Path(path_type=Path)
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application."""
+    for command in (back_up, restore_backup):
+        app.cli.add_command(command)
+
+
+@click.command("backup")
+@click.argument("target", metavar="FILE", type=_FILE)
+@click.option("--keys", "keys_path", metavar="FILE", type=_FILE, help="Also write the keys, to this file.")
+@with_appcontext
+def back_up(target: Path, keys_path: Path | None) -> None:
+    """Back up database, images, models and received studies into one archive, while the service runs.
+
+    The keys, without which nobody can decrypt identities, are never part of the archive. The exit status is 1 if stored
+    files were damaged already.
+    """
+    settings: config.Settings = current_app.extensions["birads_settings"]
+    with one_line_errors():
+        if keys_path is not None:
+            keys_file.write(keys_path, Keys(config.site_key(settings), config.secret_key(settings)))
+        summary = backup.back_up(target, _report)
+    try:
+        audit_log.log(CONSOLE, "back up data", "", target.name)
+    except OperationalError:
+        click.echo("The audit log could not be written; the backup is whole.", err=True)
+    click.echo(f"Backed up {summary.exams} exams into {target}, {summary.bytes / 1e6:.1f} MB, verified.")
+    if keys_path is None:
+        click.echo(
+            "The keys are not in the archive: without the site key nothing can be restored. Write them to a file "
+            "with --keys, and keep it elsewhere."
+        )
+    else:
+        click.echo(f"The keys are in {keys_path}, not in the archive. Keep the two in different places.")
+    for problem in summary.problems:
+        click.echo(f"damaged before the backup: {problem}", err=True)
+    if summary.problems:
+        raise SystemExit(1)
+
+
+@click.command("restore")
+@click.argument("source", metavar="FILE", type=_FILE)
+@click.option("--keys", "keys_path", metavar="FILE", type=_FILE, help="The keys of the backup.")
+@with_appcontext
+def restore_backup(source: Path, keys_path: Path | None) -> None:
+    """Restore a backup into an empty instance folder, and migrate its database to this version."""
+    with one_line_errors():
+        described = restore.restore(source, keys_path, _report)
+    click.echo(
+        f"Restored {described.exams} exams, as of {described.created_at}. Check them with `flask fsck`."
+    )
+
+
+def _report(line: str) -> None:
+    """Show progress beside the result."""
+    click.echo(line, err=True)
