@@ -110,7 +110,13 @@ def _connect(app: Flask, settings: Settings) -> None:
 def _register(app: Flask) -> None:
     """Add pages, API and commands."""
     from birads_app import api
-    from birads_app.cli import administration, dicom_network, maintenance_commands, practice_tables
+    from birads_app.cli import (
+        administration,
+        audit_commands,
+        dicom_network,
+        maintenance_commands,
+        practice_tables,
+    )
     from birads_app.web import (
         access,
         admin,
@@ -141,6 +147,7 @@ def _register(app: Flask) -> None:
     errors.init_app(app)
     request_ids.init_app(app)
     administration.init_app(app)
+    audit_commands.init_app(app)
     dicom_network.init_app(app)
     practice_tables.init_app(app)
     maintenance_commands.init_app(app)

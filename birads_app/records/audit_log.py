@@ -1,4 +1,4 @@
-"""Audit log of all actions: it cannot be changed and contains no patient data."""
+"""Audit log of all actions: entries are chained, cannot be changed and contain no patient data."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, time
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import Session
 
+from birads_app.records import audit_chain
 from birads_app.records.database import session, writing
-from birads_app.records.schema import AuditEntry
+from birads_app.records.schema import AuditEntry, now
 
 PER_PAGE = 50
 _EXPORTED_AT_ONCE = 2000
@@ -39,7 +40,8 @@ def add(current: Session, who: str, action: str, subject: str = "", detail: str 
     subject : an exam's id or a patient's pseudonym, cut to 64 letters
     detail : reason or parameters, cut to 500 letters
     """
-    current.add(AuditEntry(who=who, action=action, subject=subject[:64], detail=detail[:500]))
+    entry = AuditEntry(at=now(), who=who, action=action, subject=subject[:64], detail=detail[:500])
+    audit_chain.append(current, entry)
 
 
 def log(who: str, action: str, subject: str = "", detail: str = "") -> None:

@@ -12,6 +12,8 @@ BiradsError
 ├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
 ├── RestoreUnfinished   the instance folder has half of a backup
+├── AuditLogBroken      an entry of the audit log is not as it was written
+├── InvalidHead         a text is not a head of the audit log
 └── SiteKeyDiffers      data was encrypted with another site key
 """
 
@@ -66,6 +68,14 @@ class PatientNotCertain(BiradsError):
 
 class TrainingRefused(BiradsError):
     """A training cannot be started, stopped or resumed."""
+
+
+class AuditLogBroken(BiradsError):
+    """An entry of the audit log was changed, removed, inserted or moved."""
+
+
+class InvalidHead(BiradsError):
+    """A text is not a head of the audit log."""
 
 
 class SiteKeyDiffers(BiradsError):

@@ -114,7 +114,11 @@ class LoginAttempt(Base):
 
 
 class AuditEntry(Base):
-    """Entry of the audit log; ``detail`` is the reason as entered. Database triggers reject any change."""
+    """Entry of the audit log. Database triggers reject any change.
+
+    detail : the reason as entered
+    hash : link of the chain (:mod:`birads_app.records.audit_chain`), in hexadecimal digits
+    """
 
     __tablename__ = "audit"
     __table_args__ = (
@@ -131,6 +135,17 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(String(32))
     subject: Mapped[str] = mapped_column(String(64))
     detail: Mapped[str] = mapped_column(String(500), server_default="", default="")
+    hash: Mapped[str] = mapped_column(String(64), server_default="", default="")
+
+
+class AuditKey(Base):
+    """Key of the audit log's hash chain, encrypted. At most one row, id 1."""
+
+    __tablename__ = "audit_key"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    ciphertext: Mapped[bytes]
 
 
 class Exam(Base):

@@ -4,6 +4,7 @@ from birads_app.terms.translation import N_
 
 AUDIT_ACTIONS = (
     N_("back up data"),
+    N_("begin hash chain"),
     N_("change role"),
     N_("create account"),
     N_("create token"),

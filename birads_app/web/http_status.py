@@ -3,8 +3,10 @@
 from birads_app.intake.ingest import IntakeRefused, NoFiles, TooManyFiles
 from birads_app.records.errors import (
     AccountNameTaken,
+    AuditLogBroken,
     InvalidAccount,
     InvalidAssessment,
+    InvalidHead,
     InvalidView,
     LastAdministrator,
     NoStudy,
@@ -46,6 +48,8 @@ _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
     (NotAllowed, 403),
     (SiteKeyDiffers, 503),
     (RestoreUnfinished, 503),
+    (AuditLogBroken, 409),
+    (InvalidHead, 422),
     (InvalidAccount, 422),
     (InvalidAssessment, 422),
     (InvalidView, 422),

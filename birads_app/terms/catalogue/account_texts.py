@@ -10,6 +10,20 @@ ACCOUNT = {
     "restore-unfinished": N_(
         "A restore into this instance folder was interrupted. Run `flask restore` again before anything else."
     ),
+    "audit-entry-differs": N_(
+        "Entry %(number)d of the audit log is not as it was written: it was changed, inserted or moved. "
+        "The %(intact)d entries before it are intact."
+    ),
+    "audit-entries-removed": N_(
+        "Entries %(first)d to %(last)d of the audit log were removed. %(intact)d entries are intact."
+    ),
+    "audit-key-missing": N_("The key of the audit log was removed from the database. Restore a backup."),
+    "audit-head-not-found": N_(
+        "The audit log does not contain the given head, entry %(number)d. Its newest entry is %(last)d."
+    ),
+    "audit-head-invalid": N_(
+        "%(given)s is not a head of the audit log. Give the line that `flask audit head` prints, or a file with it."
+    ),
     "too-many-sign-ins": N_("Too many sign-in attempts. Try again in %(minutes)d minutes."),
     "identity-not-allowed": N_("Only administrators can see the identity of a patient."),
     "pseudonym-unknown": N_("No stored exam has the pseudonym %(pseudonym)s."),
