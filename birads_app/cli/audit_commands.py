@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.records import audit_chain
-from birads_app.records.audit_chain import Head
+from birads_app.records.audit_chain import AuditHead
 
 audit_group = AppGroup("audit", help="Verify the hash chain of the audit log.")
 _HEAD_MAX = 4096  # bytes read of a file
@@ -42,7 +42,7 @@ def verify(head: str | None) -> None:
 def show_head() -> None:
     """Print number, time and hash of the newest entry, to be kept outside of this server."""
     with one_line_errors():
-        newest: Head | None = audit_chain.head()
+        newest: AuditHead | None = audit_chain.head()
     if newest is None:
         raise click.ClickException("The audit log has no entry yet.")
     click.echo(newest)

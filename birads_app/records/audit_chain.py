@@ -20,10 +20,10 @@ from flask import current_app
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from birads_app.records.audit_tables import AuditEntry, AuditKey
 from birads_app.records.database import session
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import AuditLogBroken, InvalidHead
-from birads_app.records.schema import AuditEntry, AuditKey
 from birads_app.terms.messages import Message, msg
 
 # Action of the entry that the upgrade writes after it has chained the entries of earlier versions.
@@ -43,7 +43,7 @@ _PAGE = text(
 
 
 @dataclass(frozen=True)
-class Head:
+class AuditHead:
     """Newest entry of the log at some moment: its number, its time in UTC, and its hash in hexadecimal digits."""
 
     number: int
@@ -88,20 +88,20 @@ def encrypted_again(ciphertext: bytes, old_site_key: str, new_site_key: str) -> 
     return encrypt(key, new_site_key, _PURPOSE, _OWNER)
 
 
-def head() -> Head | None:
+def head() -> AuditHead | None:
     """Return the newest entry; None if there is none."""
     newest = text("SELECT id, at, hash FROM audit ORDER BY id DESC LIMIT 1")
     row = session().execute(newest).first()
-    return None if row is None else Head(row[0], _iso(row[1]), row[2])
+    return None if row is None else AuditHead(row[0], _iso(row[1]), row[2])
 
 
-def read_head(line: str) -> Head:
-    """Read what :class:`Head` writes, the last line of a text; raise InvalidHead."""
+def read_head(line: str) -> AuditHead:
+    """Read what :class:`AuditHead` writes, the last line of a text; raise InvalidHead."""
     lines = line.strip().splitlines()
     match = _HEAD.fullmatch(lines[-1].strip()) if lines else None
     if match is None:
         raise InvalidHead(msg("audit-head-invalid", given=repr(line.strip()[:80])))
-    return Head(int(match[1]), match[2], match[3])
+    return AuditHead(int(match[1]), match[2], match[3])
 
 
 def count() -> int:
@@ -109,7 +109,9 @@ def count() -> int:
     return session().scalar(text("SELECT count(*) FROM audit")) or 0
 
 
-def verify(expected: Head | None = None, progress: Callable[[int], object] = lambda entries: None) -> int:
+def verify(
+    expected: AuditHead | None = None, progress: Callable[[int], object] = lambda entries: None
+) -> int:
     """Check the chain; return the number of entries, all of them intact.
 
     Parameters
@@ -134,7 +136,7 @@ def verify(expected: Head | None = None, progress: Callable[[int], object] = lam
     for rows in _intact_pages(key, ever):
         checked, newest = checked + len(rows), rows[-1][0]
         if expected:
-            heads = (Head(row[0], _iso(row[1]), row[-1]) for row in rows if row[0] == expected.number)
+            heads = (AuditHead(row[0], _iso(row[1]), row[-1]) for row in rows if row[0] == expected.number)
             found = next(heads, found)
         progress(len(rows))
     if expected and found != expected:

@@ -8,8 +8,9 @@ from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_chain
+from birads_app.records.audit_tables import AuditEntry
 from birads_app.records.database import session, writing
-from birads_app.records.schema import AuditEntry, now
+from birads_app.records.schema import now
 
 PER_PAGE = 50
 _EXPORTED_AT_ONCE = 2000

@@ -11,7 +11,7 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy import text
 
 from birads_app.records import audit_chain, audit_log, database, migrate
-from birads_app.records.audit_chain import Head
+from birads_app.records.audit_chain import AuditHead
 from birads_app.records.database import writing
 from birads_app.records.errors import AuditLogBroken, InvalidHead, SiteKeyDiffers
 
@@ -215,7 +215,7 @@ def test_the_commands_print_a_head_and_find_it_again(
     for given in (line, str(kept)):
         result = runner.invoke(args=["audit", "verify", "--head", given])
         assert (result.exit_code, "6 entries" in result.output, "entry 6" in result.output) == (0, True, True)
-    other = Head(6, line.split()[1], "0" * 64)
+    other = AuditHead(6, line.split()[1], "0" * 64)
     result = runner.invoke(args=["audit", "verify", "--head", str(other)])
     assert result.exit_code == 1 and "does not contain" in result.output
     assert runner.invoke(args=["audit", "verify", "--head", "nothing"]).exit_code == 1

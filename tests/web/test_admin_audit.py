@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from birads_app.records import audit_log
 from birads_app.records.audit_log import Search
+from birads_app.records.audit_tables import AuditEntry
 from birads_app.records.database import session, writing
-from birads_app.records.schema import AuditEntry, Role
+from birads_app.records.schema import Role
 from birads_app.terms.audit_actions import AUDIT_ACTIONS
 from tests.support.factories import make_user, sign_in
 from tests.support.packages import ROOT
