@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -93,17 +94,26 @@ def _configure(app: Flask, settings: Settings) -> None:
 def _connect(app: Flask, settings: Settings) -> None:
     """Attach the site key, and the database and the model, which are not opened before their first use."""
     from birads_app.compute.pool import ComputePool
+    from birads_app.compute.process import Limits
     from birads_app.config import site_key
     from birads_app.model.predictor import ModelSource
     from birads_app.records import database
 
     app.extensions["birads_site_key"] = site_key(settings)
     database.init_app(app, settings.instance)
+    logging_options = settings.log_level, settings.log_format
+    app.extensions["birads_compute"] = ComputePool(settings.compute_processes, _READS_FILES, logging_options)
     app.extensions["birads_models"] = ModelSource(
-        settings.models, settings.engine, settings.precision, settings.threads
-    )
-    app.extensions["birads_compute"] = ComputePool(
-        settings.compute_processes, _READS_FILES, (settings.log_level, settings.log_format)
+        settings.models,
+        settings.engine,
+        settings.precision,
+        settings.threads,
+        ComputePool(
+            min(1, settings.compute_processes),
+            ["birads_app.model.engine_process"],
+            logging_options,
+            Limits(memory=8 << 30, calls=sys.maxsize, kept=2 << 30),  # TensorFlow reserves most of it
+        ),
     )
 
 

@@ -1,11 +1,12 @@
 """Process that loads what reading files needs, and forks a process for the server whenever it is asked to.
 
 It has a single thread, so that forking is safe, and starts no process of its own accord. Run as
-``python -m birads_app.compute.fork_server DESCRIPTOR MEMORY SECONDS LOG_LEVEL LOG_FORMAT MODULE...``
+``python -m birads_app.compute.fork_server DESCRIPTOR LIMITS LOG_LEVEL LOG_FORMAT MODULE...``
 """
 
 import gc
 import importlib
+import json
 import os
 import signal
 import socket
@@ -38,4 +39,4 @@ def main(descriptor: int, limits: Limits, logging_options: list[str], modules: l
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Limits(int(sys.argv[2]), int(sys.argv[3])), sys.argv[4:6], sys.argv[6:])
+    main(int(sys.argv[1]), Limits(**json.loads(sys.argv[2])), sys.argv[3:5], sys.argv[5:])

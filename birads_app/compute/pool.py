@@ -1,6 +1,7 @@
 """Calls of functions in other processes, each of which a hostile file may break without harm to others."""
 
 import atexit
+import json
 import logging
 import os
 import queue
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +44,7 @@ class ComputePool:
     processes : at most so many calls at a time; with 0 calls run in the calling thread
     modules : loaded once, before processes are forked
     logging_options : level and format of the processes' log, as for :func:`birads_app.logs.configure_logging`
-    limits : of one call
+    limits : of each process
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class ComputePool:
     ) -> None:
         self.processes = processes
         self._command = [sys.executable, "-m", "birads_app.compute.fork_server"]
-        self._arguments = [str(limits.memory), str(limits.seconds), *logging_options, *modules]
+        self._arguments = [json.dumps(asdict(limits)), *logging_options, *modules]
         self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
         for _ in range(processes):
             self._free.put(None)
@@ -110,7 +112,7 @@ class ComputePool:
         except ComputeFailed:
             raise
         except Exception as error:  # a process that was taken over may answer anything
-            log.error("A process that read a file ended: %s", type(error).__name__)
+            log.error("A process ended during %s: %s", function.__name__, type(error).__name__)
             raise ReadingEnded(msg("reading-ended")) from None
         finally:
             ended = ended or closed != self._closed

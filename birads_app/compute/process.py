@@ -16,35 +16,39 @@ from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
-_CALLS_MAX = 1000
+_NICE = 5  # pages come first
 # Bytes of one image's memory that are kept for the next one: fresh memory has to be cleared, which takes longer than
 # decoding.
 _KEPT = 1 << 26
-_GROWN = 300 << 20  # bytes; a process that holds more after a call ends
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one call. By default: twice what the largest accepted image takes, and the largest volume.
+    """Limits of a process. By default: twice what the largest accepted image takes, and the largest volume.
 
     memory : bytes of this process, without shared bytes
-    seconds : of processor time
+    seconds : of processor time for a call
+    calls : after which the process is replaced
+    kept : bytes; a process that holds more after a call is replaced
     """
 
     memory: int = 3 << 29
     seconds: int = 300
+    calls: int = 1000
+    kept: int = 300 << 20
 
 
 def serve(connection: socket.socket, limits: Limits) -> None:
     """Call functions until the server ends, or this process has done its share."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(_NICE)
     memory = _allowed(resource.RLIMIT_DATA, limits.memory)
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     allocator.configure(mmap_threshold=_KEPT, trim_threshold=_KEPT)
     channel = Channel(connection, trusting=True)
     channel.send(os.getpid())
-    for number in range(_CALLS_MAX):
+    for number in range(limits.calls):
         try:
             function, given, current_request = channel.receive()
         except (EOFError, OSError):
@@ -54,7 +58,7 @@ def serve(connection: socket.socket, limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         request_id.set(current_request)
         result = call(function, given)
-        ends = number + 1 == _CALLS_MAX or _resident() > _GROWN
+        ends = number + 1 == limits.calls or _resident() > limits.kept
         del function, given
         channel.send((result, ends))
         if ends:

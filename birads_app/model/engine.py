@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from birads_app.model import occlusion
 from birads_app.model.bundles import BACKBONE, HEAD, Bundle
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import msg
@@ -45,6 +46,15 @@ class Engine:
         """Compute logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, channels)."""
         with self._lock:
             return self._head(maps)
+
+    def maps_and_logits(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute feature maps and their logits, as :meth:`maps` and :meth:`logits`."""
+        maps = self.maps(batch)
+        return maps, self.logits(maps)
+
+    def occluded_logits(self, maps: np.ndarray) -> np.ndarray:
+        """Compute the logits of one image's copies, as :func:`birads_app.model.occlusion.occluded_logits`."""
+        return occlusion.occluded_logits(maps, self.logits)
 
 
 def open_engine(

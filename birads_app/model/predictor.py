@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from birads_app.compute.pool import ComputePool
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
 from birads_app.model import bundles, conformal, occlusion, ood, preprocess, registry
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
+from birads_app.model.engine_process import EngineProcess
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.occlusion import FeatureMap
 from birads_app.model.preprocess import ModelInput
@@ -33,11 +35,13 @@ class Predictor:
         cls, bundle: Bundle, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
     ) -> "Predictor":
         """Compile a verified bundle; parameters as in :func:`birads_app.model.engine.open_engine`."""
-        made = cls(bundle, open_engine(bundle, engine, precision, threads))
-        made.engine.maps(
-            np.zeros((1, bundle.size, bundle.size, 3), np.float32)
-        )  # the first one takes longest
-        return made
+        return cls.warmed_up(bundle, open_engine(bundle, engine, precision, threads))
+
+    @classmethod
+    def warmed_up(cls, bundle: Bundle, engine: Engine) -> "Predictor":
+        """Make a first prediction, which takes longest."""
+        engine.maps_and_logits(np.zeros((1, bundle.size, bundle.size, 3), np.float32))
+        return cls(bundle, engine)
 
     def predict(self, mammogram: Mammogram) -> ImagePrediction:
         """Predict one image; raises NotAMammogram for unsuitable images."""
@@ -59,8 +63,8 @@ class Predictor:
         self, seen: ModelInput, warnings: tuple[Message, ...]
     ) -> tuple[ImagePrediction, FeatureMap]:
         """As :meth:`examine`, for a prepared image; ``warnings`` include those about its file."""
-        features = self.engine.maps(seen.tensor[None])[0]
-        probabilities = softmax(self.engine.logits(features[None])[0] / self.bundle.temperature)
+        (features,), (logits,) = self.engine.maps_and_logits(seen.tensor[None])
+        probabilities = softmax(logits / self.bundle.temperature)
         classes = self.bundle.classes
         prediction = ImagePrediction(
             category=classes[int(probabilities.argmax())],
@@ -80,7 +84,7 @@ class Predictor:
         above the average cell (:func:`birads_app.model.occlusion.weight_of_evidence`)
         """
         rows, columns, _ = feature_map.values.shape
-        logits = occlusion.occluded_logits(feature_map.values, self.engine.logits) / self.bundle.temperature
+        logits = self.engine.occluded_logits(feature_map.values) / self.bundle.temperature
         cells = occlusion.breast_cells(feature_map.breast_mask, rows, columns)
         return dict(zip(self.bundle.classes, occlusion.weight_of_evidence(logits, cells), strict=True))
 
@@ -108,13 +112,21 @@ class ModelSource:
     """Source of the model that serves, which follows promotions without a restart.
 
     While one thread loads a new model, other threads use the previous one.
+
+    pool : for the engine's process; None or a pool without processes to compute in this one
     """
 
     def __init__(
-        self, models: Path, engine: str = "openvino", precision: str = "bf16", threads: int | None = None
+        self,
+        models: Path,
+        engine: str = "openvino",
+        precision: str = "bf16",
+        threads: int | None = None,
+        pool: ComputePool | None = None,
     ):
         self._models = models
         self._options = (engine, precision, threads)
+        self._pool = pool
         self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
         self._predictor: Predictor | None = None
@@ -149,8 +161,10 @@ class ModelSource:
 
     def _load(self) -> Predictor:
         try:
-            name = registry.current_name(self._models)
-            return Predictor.load(bundles.load(self._models / name), *self._options)
+            bundle = bundles.load(self._models / registry.current_name(self._models))
+            if self._pool is None or not self._pool.processes:
+                return Predictor.load(bundle, *self._options)
+            return Predictor.warmed_up(bundle, EngineProcess(self._pool, bundle, self._options))
         except ModelError as error:
             if self._predictor is None:
                 raise

@@ -14,6 +14,9 @@ MODEL = {
         "This image differs from the training images more than nearly all test mammograms do (out of "
         "distribution). Do not rely on the AI result, even if a probability is high."
     ),
+    "engine-ended": N_(
+        "The process that runs the model ended. Try again; if it happens again, look at the log."
+    ),
     "graphs-unreadable": N_("The graphs of model %(name)s cannot be read: %(reason)s. Retrain it."),
     "graphs-mismatch": N_("The graphs of model %(name)s do not match each other. Retrain it."),
     "bad-model-output": N_(

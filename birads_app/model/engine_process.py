@@ -1,0 +1,64 @@
+"""An engine in a process of its own, so that the process that answers requests computes nothing."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birads_app.compute.pool import ComputePool
+from birads_app.model import bundles
+from birads_app.model.bundles import Bundle
+from birads_app.model.engine import Engine, open_engine
+from birads_app.terms.errors import ModelError, ReadingEnded
+from birads_app.terms.messages import msg
+
+
+class EngineProcess(Engine):
+    """Engine of a verified bundle, opened by a pool's process at its first call.
+
+    Parameters
+    ----------
+    pool : of one process, which a bundle's engine may use whole
+    options : engine, precision and threads, as in :func:`birads_app.model.engine.open_engine`
+    """
+
+    def __init__(self, pool: ComputePool, bundle: Bundle, options: tuple[str, str, int | None]) -> None:
+        self._pool = pool
+        self._opened = bundle.path, options
+
+    def maps(self, batch: np.ndarray) -> np.ndarray:
+        """As in :class:`Engine`; raises ModelError if the process ended, as the next methods."""
+        found: np.ndarray = self._call("maps", batch)
+        return found
+
+    def logits(self, maps: np.ndarray) -> np.ndarray:
+        """As in :class:`Engine`."""
+        found: np.ndarray = self._call("logits", maps)
+        return found
+
+    def maps_and_logits(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As in :class:`Engine`."""
+        found: tuple[np.ndarray, np.ndarray] = self._call("maps_and_logits", batch)
+        return found
+
+    def occluded_logits(self, maps: np.ndarray) -> np.ndarray:
+        """As in :class:`Engine`."""
+        found: np.ndarray = self._call("occluded_logits", maps)
+        return found
+
+    def _call(self, method: str, array: np.ndarray) -> Any:
+        try:
+            return self._pool.run(call_engine, *self._opened, method, array)
+        except ReadingEnded:
+            raise ModelError(msg("engine-ended")) from None
+
+
+def call_engine(path: Path, options: tuple[str, str, int | None], method: str, array: np.ndarray) -> Any:
+    """Call a method of a bundle's engine in this process; raises BundleError as :func:`open_engine`."""
+    return getattr(_engine(path, options), method)(array)
+
+
+@lru_cache(maxsize=1)
+def _engine(path: Path, options: tuple[str, str, int | None]) -> Engine:
+    return open_engine(bundles.load(path), *options)
