@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parent.parent
 # Modules whose functions run in processes of their own.
 _READS_FILES = (
+    "birads_app.intake.archives",
     "birads_app.intake.image_reading",
     "birads_app.records.derived_files",
     "birads_app.records.tiles",

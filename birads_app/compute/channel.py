@@ -44,7 +44,7 @@ class Channel:
         body = io.BytesIO()
         pickler = _Pickler(body)
         pickler.dump(message)
-        descriptors = [shared.descriptor for shared in pickler.shared]
+        descriptors = pickler.descriptors
         header = _HEADER.pack(body.tell(), len(descriptors))
         if descriptors:
             socket.send_fds(self.connection, [header], descriptors)
@@ -70,9 +70,9 @@ class Channel:
                 raise pickle.UnpicklingError(f"An answer of {length} bytes is not accepted")
             return _DataUnpickler(io.BytesIO(self._exactly(length))).load()
         start, descriptors, _, _ = socket.recv_fds(self.connection, _HEADER.size, _DESCRIPTORS_MAX)
-        shared = list(map(SharedBytes, descriptors))  # which are closed with it, whatever follows
+        files = list(map(SharedBytes, descriptors))  # which are closed with it, whatever follows
         length, _ = _HEADER.unpack(start + self._exactly(_HEADER.size - len(start)))
-        return _Unpickler(io.BytesIO(self._exactly(length)), shared).load()
+        return _Unpickler(io.BytesIO(self._exactly(length)), files).load()
 
     def _exactly(self, count: int) -> bytearray:
         target = bytearray(count)
@@ -86,26 +86,27 @@ class Channel:
 
 
 class _Pickler(pickle.Pickler):
-    """Replaces shared bytes by their place in a list."""
+    """Replaces shared bytes by the place of their descriptor in a list, their start and their size."""
 
     def __init__(self, target: io.BytesIO) -> None:
         super().__init__(target, protocol=5)
-        self.shared: list[SharedBytes] = []
+        self.descriptors: list[int] = []
 
-    def persistent_id(self, found: object) -> int | None:
+    def persistent_id(self, found: object) -> tuple[int, int, int] | None:
         if not isinstance(found, SharedBytes):
             return None
-        self.shared.append(found)
-        return len(self.shared) - 1
+        self.descriptors.append(found.descriptor)
+        return len(self.descriptors) - 1, found.start, len(found)
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, source: io.BytesIO, shared: list[SharedBytes]) -> None:
+    def __init__(self, source: io.BytesIO, files: list[SharedBytes]) -> None:
         super().__init__(source)
-        self._shared = shared
+        self._files = files
 
-    def persistent_load(self, place: int) -> SharedBytes:
-        return self._shared[place]
+    def persistent_load(self, found: tuple[int, int, int]) -> SharedBytes:
+        place, start, size = found
+        return self._files[place].part(start, size)
 
 
 class _DataUnpickler(pickle.Unpickler):

@@ -7,6 +7,9 @@ from birads_app.terms.messages import msg
 MAX_PIXELS = 120_000_000
 # 130 slices of the largest detectors; decompressing them takes some ten seconds.
 MAX_VOLUME_PIXELS = 1_000_000_000
+# Inflated content may be so many times as large as the compressed one, and in any case have so many bytes. Images with
+# a black background reach about 20.
+EXPANSION_MAX, EXPANSION_FREE = 100, 32 << 20
 
 
 def check_size(width: int, height: int) -> None:

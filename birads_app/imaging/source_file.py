@@ -1,8 +1,9 @@
 """A file as it came, whose header is parsed at most once."""
 
+import io
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import IO, Any
 
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging import raster
@@ -28,6 +29,10 @@ class SourceFile:
     def data(self) -> bytes:
         """All bytes; shared ones are copied into this process."""
         return self.content if isinstance(self.content, bytes) else self.content.read()
+
+    def stream(self) -> IO[bytes]:
+        """Return a stream of the bytes."""
+        return io.BytesIO(self.content) if isinstance(self.content, bytes) else self.content.stream()
 
     @cached_property
     def format(self) -> str:

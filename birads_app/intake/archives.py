@@ -1,34 +1,89 @@
 """Unpacking of archives in an upload: ZIP, tar and gzip, also within one another.
 
-Each member is inflated once. Of members that are no images only the beginning is inflated.
+Archives are opened in processes of their own, some members at a time. Each member is inflated once. Of members that are
+no images only the beginning is inflated.
 """
 
 import gzip
-import io
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
-from typing import IO
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import IO, cast
 
+from birads_app.compute.pool import ComputePool
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.file_signatures import ARCHIVE, GZIP, HEAD, TAR, ZIP, FileType, recognise
+from birads_app.imaging.limits import EXPANSION_FREE, EXPANSION_MAX
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake.companions import Companions, companion_of, kind_of_head
+from birads_app.intake.companions import Companion, Companions, companion_of, kind_of_head
 from birads_app.terms.errors import ImageTooLarge, InputError, UnreadableImage
-from birads_app.terms.messages import msg
+from birads_app.terms.messages import Message, msg
 
 # Bytes of one unpacked file, and of all archives of an upload: the largest tomosynthesis volumes have half of it.
 _FILE_MAX = _UPLOAD_MAX = 1 << 30
 _ENTRIES_MAX = 10_000  # of a sent archive, with those within it; images among them are counted separately
 _NESTED_MAX = 3  # archives around a file
 _PIECE = 1 << 20  # bytes that are inflated at a time
+_BATCH = 1 << 26  # bytes after which unpacked files are handed on
 _CENTRAL_HEADER = b"PK\x01\x02"  # before each entry of a ZIP archive's directory
 
 
+@dataclass(frozen=True)
+class Budget:
+    """Limits that are left.
+
+    size : bytes that may still be unpacked in the upload
+    entries : that the sent archive may still have
+    images : highest number of images in it
+    images_left : that it may still have
+    """
+
+    size: int
+    entries: int
+    images: int
+    images_left: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some files out of an archive.
+
+    images : names and sizes of possible images, which lie in the target one after another
+    companions : the other files
+    following : number of the member to begin with next; None after the last one
+    """
+
+    images: tuple[tuple[str, int], ...]
+    companions: tuple[Companion, ...]
+    budget: Budget
+    following: int | None
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A member of an archive.
+
+    size : of its content, as declared; None if unknown
+    compressed : bytes in the archive; None if not compressed
+    open : returns its content; None for folders, links and devices
+    damage : message if it cannot be inflated
+    """
+
+    name: str
+    size: int | None
+    compressed: int | None
+    open: Callable[[], IO[bytes]] | None
+    damage: Message
+
+
 def unpacked(
-    files: Iterable[SourceFile], most: int, companions: Companions | None = None
+    files: Iterable[SourceFile],
+    most: int,
+    companions: Companions | None = None,
+    compute: ComputePool | None = None,
 ) -> Iterator[SourceFile]:
     """Yield the files of an upload; of those in archives, the ones that may be images by their first bytes.
 
@@ -36,142 +91,198 @@ def unpacked(
     ----------
     most : highest number of files in an archive, other than companions
     companions : receives the others
+    compute : processes for opening archives; None to open them in this one
 
     Raises
     ------
     InputError
         An archive is damaged, encrypted or too large, or contains too many files.
     """
-    unpacking = _Unpacking(most, Companions() if companions is None else companions)
+    left = _UPLOAD_MAX
     for file in files:
-        yield from unpacking.files_of(file)
+        if _opener(file.name, file.head) is None:
+            yield file
+            continue
+        budget = Budget(left, _ENTRIES_MAX, most, most)
+        following: int | None = 0
+        while following is not None:
+            target = SharedBytes.of(())
+            batch = (compute or ComputePool(0)).run(unpack, file, following, budget, target)
+            if companions is not None:
+                companions.found.extend(batch.companions)
+            start = 0
+            for name, size in batch.images:
+                yield SourceFile(name, target.part(start, size))
+                start += size
+            budget, following = batch.budget, batch.following
+        left = budget.size
+
+
+def unpack(file: SourceFile, first: int, budget: Budget, target: SharedBytes) -> Batch:
+    """Unpack members of a sent archive from number ``first`` on into the target; raises InputError."""
+    unpacking = _Unpacking(file.name, budget, target)
+    following = unpacking.add_members(file, first, 0)
+    left = replace(
+        budget,
+        size=unpacking.size,
+        entries=unpacking.entries,
+        images_left=budget.images_left - len(unpacking.images),
+    )
+    return Batch(tuple(unpacking.images), tuple(unpacking.companions), left, following)
 
 
 class _Unpacking:
-    """State of an upload's unpacking.
+    """State of one batch."""
 
-    left : bytes that may still be unpacked
-    entries_left : entries that the sent archive may still have
-    """
+    def __init__(self, archive: str, budget: Budget, target: SharedBytes) -> None:
+        self.size, self.entries = budget.size, budget.entries
+        self.images: list[tuple[str, int]] = []
+        self.companions: list[Companion] = []
+        self._archive, self._budget, self._target = archive, budget, target
 
-    def __init__(self, most: int, companions: Companions) -> None:
-        self.left, self.entries_left = _UPLOAD_MAX, _ENTRIES_MAX
-        self._most, self._companions = most, companions
-
-    def files_of(self, file: SourceFile, depth: int = 0) -> Iterator[SourceFile]:
-        """Yield a file, or the files in it if it is an archive."""
-        if depth == 0:
-            self.entries_left = _ENTRIES_MAX
+    def add_members(self, file: SourceFile, first: int, depth: int) -> int | None:
+        """Unpack the members of an archive; return the number of the next one if the batch is full."""
         opener = _opener(file.name, file.head)
-        if opener is None:
-            yield file
-            return
-        if depth == _NESTED_MAX:
+        assert opener is not None
+        members = opener(file)
+        if not first:
+            self.entries -= len(members)
+        if self.entries < 0:
+            raise ImageTooLarge(msg("archive-too-many-files", name=file.name, most=_ENTRIES_MAX))
+        for number, member in enumerate(members[first:], first):
+            if depth == 0 and len(self._target) >= _BATCH:
+                return number
+            content = None if member.open is None else self._inflate(file, member, member.open)
+            if content is not None:
+                self._add(SourceFile(member.name, content), depth + 1)
+        return None
+
+    def _add(self, file: SourceFile, depth: int) -> None:
+        """Add a file, or the files in it if it is an archive."""
+        self.size -= len(file.content)
+        if _opener(file.name, file.head) is None:
+            if len(self.images) == self._budget.images_left:
+                raise ImageTooLarge(
+                    msg("archive-too-many-files", name=self._archive, most=self._budget.images)
+                )
+            self.images.append((file.name, len(file.content)))
+            stream = file.stream()
+            while piece := stream.read(_PIECE):
+                self._target.append(piece)
+        elif depth == _NESTED_MAX:
             raise UnreadableImage(msg("archive-nested", name=file.name, most=_NESTED_MAX))
-        for count, found in enumerate(self._members(opener, file, depth), 1):
-            if count > self._most:
-                raise ImageTooLarge(msg("archive-too-many-files", name=file.name, most=self._most))
-            yield found
+        else:
+            self.add_members(file, 0, depth)
 
-    def _members(self, opener: "_Opener", file: SourceFile, depth: int) -> Iterator[SourceFile]:
-        for member in opener(self, file):
-            self.left -= len(member.content)
-            yield from self.files_of(member, depth + 1)
+    def _inflate(
+        self, archive: SourceFile, member: _Member, open_member: Callable[[], IO[bytes]]
+    ) -> SharedBytes | None:
+        """Inflate a member, never more bytes than declared or allowed; None if it is no image."""
+        try:
+            with open_member() as stream:
+                head = stream.read(HEAD if member.size is None else min(HEAD, member.size))
+                if self._skips(member.name, head):
+                    return None
+                self._check_declared(archive.name, member)
+                most = self.size if member.size is None else member.size
+                content = SharedBytes.of((head,))
+                while len(content) < most and (piece := stream.read(min(_PIECE, most - len(content)))):
+                    content.append(piece)
+                    _check_expansion(archive.name, len(content), member.compressed)
+                if member.size is None and stream.read(1):
+                    raise ImageTooLarge(msg("archive-too-large"))
+                return content
+        except InputError:
+            raise
+        except Exception as error:  # of the formats' modules and of the decompressors
+            raise UnreadableImage(member.damage) from error
 
-    def count_entries(self, archive: str, count: int) -> None:
-        """Raise ImageTooLarge if an archive has more entries than the sent one may still have."""
-        self.entries_left -= count
-        if self.entries_left < 0:
-            raise ImageTooLarge(msg("archive-too-many-files", name=archive, most=_ENTRIES_MAX))
+    def _check_declared(self, archive: str, member: _Member) -> None:
+        """Raise ImageTooLarge for a member whose declared size is over a limit."""
+        if member.size is None:
+            return
+        if member.size > _FILE_MAX:
+            raise ImageTooLarge(msg("archive-file-too-large", name=archive))
+        if member.size > self.size:
+            raise ImageTooLarge(msg("archive-too-large"))
+        _check_expansion(archive, member.size, member.compressed)
 
-    def skips(self, name: str, head: bytes) -> bool:
+    def _skips(self, name: str, head: bytes) -> bool:
         """Return True for a member whose beginning shows that it is no image; keep account of it."""
         if kind_of_head(name, head) is None or _opener(name, head) is not None:
             return False
         if companion := companion_of(SourceFile(name, head)):
-            self._companions.found.append(companion)
+            self.companions.append(companion)
         return companion is not None
 
 
-def _members_of_zip(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceFile]:
-    if file.data.count(_CENTRAL_HEADER) > _ENTRIES_MAX:  # before each of them takes memory
+def _check_expansion(archive: str, size: int, compressed: int | None) -> None:
+    """Raise ImageTooLarge for content that is far larger than its compressed form, as that of images never is."""
+    if compressed is not None and size > EXPANSION_FREE and size > EXPANSION_MAX * compressed:
+        raise ImageTooLarge(msg("archive-expands", name=archive, times=EXPANSION_MAX))
+
+
+def _members_of_zip(file: SourceFile) -> list[_Member]:
+    if _occurrences(file.stream(), _CENTRAL_HEADER) > _ENTRIES_MAX:  # before each of them takes memory
         raise ImageTooLarge(msg("archive-too-many-files", name=file.name, most=_ENTRIES_MAX))
     try:
-        archive = zipfile.ZipFile(io.BytesIO(file.data))
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        archive = zipfile.ZipFile(file.stream())
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     except Exception as error:  # zipfile raises several
         raise UnreadableImage(msg("archive-damaged", name=file.name)) from error
-    unpacking.count_entries(file.name, len(members))
-    for member in members:
-        if member.flag_bits & 1:
+
+    def opened(entry: zipfile.ZipInfo) -> IO[bytes]:
+        if entry.flag_bits & 1:
             raise UnreadableImage(msg("archive-encrypted", name=file.name))
-        try:
-            with archive.open(member) as stream:
-                found = _read(unpacking, file.name, member.filename, stream, member.file_size)
-        except InputError:
-            raise
-        except Exception as error:  # errors of zipfile or of the decompressors zlib, lzma and bz2
-            raise UnreadableImage(msg("archive-file-damaged", name=file.name)) from error
-        if found is not None:
-            yield found
+        return archive.open(entry)
+
+    damage = msg("archive-file-damaged", name=file.name)
+    return [
+        _Member(entry.filename, entry.file_size, entry.compress_size, partial(opened, entry), damage)
+        for entry in entries
+    ]
 
 
-def _members_of_tar(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceFile]:
+def _members_of_tar(file: SourceFile) -> list[_Member]:
     try:
-        archive = tarfile.TarFile(fileobj=io.BytesIO(file.data), errors="replace")
+        archive = tarfile.TarFile(fileobj=file.stream(), errors="replace")
         entries = list(islice(archive, _ENTRIES_MAX + 1))
     except Exception as error:  # also a RecursionError for a long chain of headers
         raise UnreadableImage(msg("archive-damaged", name=file.name)) from error
-    unpacking.count_entries(file.name, len(entries))
-    for member in entries:
-        if not member.isfile():
-            continue
-        try:
-            stream = archive.extractfile(member)
-            assert stream is not None
-            found = _read(unpacking, file.name, member.name, stream, member.size)
-        except InputError:
-            raise
-        except Exception as error:  # errors of tarfile, and of negative sizes
-            raise UnreadableImage(msg("archive-file-damaged", name=file.name)) from error
-        if found is not None:
-            yield found
+
+    def opened(entry: tarfile.TarInfo) -> IO[bytes]:
+        stream = archive.extractfile(entry)
+        assert stream is not None
+        return stream
+
+    damage = msg("archive-file-damaged", name=file.name)
+    return [
+        _Member(entry.name, entry.size, None, partial(opened, entry) if entry.isfile() else None, damage)
+        for entry in entries
+    ]
 
 
-def _content_of_gzip(unpacking: _Unpacking, file: SourceFile) -> Iterator[SourceFile]:
-    """Yield the one file, without the ending of its name."""
-    limit = min(_FILE_MAX, unpacking.left)
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(file.data)) as stream:
-            content = SharedBytes.of(_pieces(stream.read, limit + 1))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnreadableImage(msg("archive-damaged", name=file.name)) from error
-    if len(content) > limit:
-        raise ImageTooLarge(msg("archive-too-large"))
+def _content_of_gzip(file: SourceFile) -> list[_Member]:
+    """Return the one file, without the ending of its name."""
     name = file.name[:-3] if file.name.lower().endswith(".gz") else file.name
-    yield SourceFile(name, content)
+    damage = msg("archive-damaged", name=file.name)
+
+    def opened() -> IO[bytes]:
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file.stream()))
+
+    return [_Member(name, None, len(file.content), opened, damage)]
 
 
-def _read(unpacking: _Unpacking, archive: str, name: str, stream: IO[bytes], size: int) -> SourceFile | None:
-    """Read a member, never more bytes than its header declares; None if it is no image."""
-    head = stream.read(min(HEAD, size))
-    if unpacking.skips(name, head):
-        return None
-    if size > _FILE_MAX:
-        raise ImageTooLarge(msg("archive-file-too-large", name=archive))
-    if size > unpacking.left:
-        raise ImageTooLarge(msg("archive-too-large"))
-    return SourceFile(name, SharedBytes.of(chain([head], _pieces(stream.read, size - len(head)))))
+def _occurrences(stream: IO[bytes], pattern: bytes) -> int:
+    """Return how often a pattern occurs."""
+    count, end = 0, b""
+    while piece := stream.read(_PIECE >> 4):
+        count += (end + piece).count(pattern)
+        end = piece[-len(pattern) + 1 :]
+    return count
 
 
-def _pieces(read: Callable[[int], bytes], count: int) -> Iterator[bytes]:
-    """Yield what a stream's method reads, at most ``count`` bytes."""
-    while count > 0 and (piece := read(min(_PIECE, count))):
-        count -= len(piece)
-        yield piece
-
-
-_Opener = Callable[[_Unpacking, SourceFile], Iterator[SourceFile]]
+_Opener = Callable[[SourceFile], list[_Member]]
 _OPENERS: tuple[tuple[FileType, _Opener], ...] = (
     (ZIP, _members_of_zip),
     (TAR, _members_of_tar),
@@ -180,7 +291,7 @@ _OPENERS: tuple[tuple[FileType, _Opener], ...] = (
 
 
 def _opener(name: str, head: bytes) -> _Opener | None:
-    """Return the function that unpacks a file; None if it is no archive, or a program or document in one."""
+    """Return the function that lists an archive's members; None if it is none, or a program or document in one."""
     if kind_of_head(name, head) not in (None, ARCHIVE):
         return None
     found = recognise(head)

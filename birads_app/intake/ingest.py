@@ -219,7 +219,9 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
     first = list(islice(arriving, 1))
     check_count(len(first))  # nothing was sent that could be refused and counted
     companions = Companions()
-    files_sent = archives.unpacked(chain(first, arriving), limit, companions)
+    files_sent = archives.unpacked(
+        chain(first, arriving), limit, companions, current_app.extensions["birads_compute"]
+    )
     with _reader() as reader:
         try:
             images, refused, unread = _read(files_sent, reader, companions, limit)

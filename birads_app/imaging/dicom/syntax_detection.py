@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydicom import uid
 
-from birads_app.imaging.limits import MAX_PIXELS
+from birads_app.imaging.limits import EXPANSION_FREE, EXPANSION_MAX, MAX_PIXELS
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from birads_app.terms.messages import msg
 
@@ -94,13 +94,14 @@ def _inflater_of(deflated: memoryview) -> "zlib._Decompress":
 
 def inflate(deflated: memoryview) -> bytes:
     """Inflate a deflated data set, up to a limit; raises UnreadableImage or ImageTooLarge."""
+    most = min(_INFLATED_MAX, max(EXPANSION_FREE, EXPANSION_MAX * len(deflated)))
     inflater = _inflater_of(deflated)
     try:
-        data = inflater.decompress(deflated, _INFLATED_MAX)
+        data = inflater.decompress(deflated, most)
     except zlib.error as error:
         raise UnreadableImage(msg("deflated-damaged")) from error
-    if len(data) == _INFLATED_MAX:
-        raise ImageTooLarge(msg("deflated-too-large", mebibytes=_INFLATED_MAX >> 20))
+    if len(data) == most:
+        raise ImageTooLarge(msg("deflated-too-large", mebibytes=most >> 20))
     if not inflater.eof:
         raise UnreadableImage(msg("deflated-cut-off"))
     return data

@@ -51,6 +51,9 @@ EXAM = {
     ),
     "archive-encrypted": N_("The archive %(name)s is encrypted. Create it without a password."),
     "archive-file-too-large": N_("The archive %(name)s contains a file larger than 1 GiB."),
+    "archive-expands": N_(
+        "A file in the archive %(name)s expands to more than %(times)d times its compressed size, as no image does."
+    ),
     "archive-nested": N_(
         "The archive %(name)s is inside %(most)d other archives. Unpack it and send the images."
     ),
