@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from birads_app.imaging.limits import MAX_PIXELS, check_size
+from birads_app.imaging.raster_limits import check_parts, check_strips
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, msg
 
@@ -35,7 +36,7 @@ _WHITE = 65535
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
 _BITS, _PLANES, _APART = 258, 284, 2
 _SUBFILE_TYPE, _REDUCED = 254, 1
-_PAGES_MAX = 64
+_PAGES_MAX = 12
 _PNG_COLOURS, _ORIENTATION = (2, 4, 6), 0x0112
 # Scanners and converters store 8, 10, 12 or 14 bits in 16 without declaring it.
 _PARTIAL_BITS = (8, 10, 12, 14)
@@ -95,6 +96,7 @@ def declared_pixels(data: bytes, source: str) -> int:
 @contextmanager
 def _opened(data: bytes, source: str) -> Iterator[tuple[Image.Image, tuple[Message, ...]]]:
     """Open a picture whose size is within the limit, with notes about it; convert Pillow's errors."""
+    check_parts(data, source)
     try:
         with Image.open(io.BytesIO(data), formats=(_PILLOW_NAMES.get(source, source),)) as image:
             notes = _choose_page(image) if source == "TIFF" else ()
@@ -143,6 +145,7 @@ def _choose_page(image: Image.Image) -> tuple[Message, ...]:
             image.seek(len(pages))
         except EOFError:
             break
+        check_strips(image)
         reduced = int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & _REDUCED  # type: ignore[attr-defined]
         pages.append((image.width, image.height, bool(reduced)))
     largest = max(range(len(pages)), key=lambda page: (not pages[page][2], pages[page][0] * pages[page][1]))

@@ -204,7 +204,7 @@ def test_a_deflate_bomb_is_inflated_up_to_the_limit() -> None:
 
 @pytest.mark.slow
 def test_a_deflated_header_of_millions_of_elements_is_refused() -> None:
-    bomb = deflated(FILE, b"\x09\x00\x10\x00US\0\0" * 5_000_000)
+    bomb = deflated(FILE, b"\x09\x00\x10\x00US\0\0" * 3_000_000)
     started = time.process_time()
     error = refused(bomb)
     assert type(error) is UnreadableImage and "too many elements" in str(error)

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -199,6 +200,41 @@ def test_two_views_in_one_file_are_refused(shape: tuple[int, int]) -> None:
 def test_many_pages_are_refused_quickly() -> None:
     with pytest.raises(UnsupportedFormat, match="several pages"):
         decode(pages(*[(EIGHT, {})] * 300))
+
+
+def with_chunks(png: bytes, count: int) -> bytes:
+    """A PNG with a number of short comments after its header."""
+    comment = b"tEXtk\0"
+    chunk = struct.pack(">I", 2) + comment + struct.pack(">I", zlib.crc32(comment))
+    return png[:33] + chunk * count + png[33:]
+
+
+def with_scans(jpeg: bytes, count: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated."""
+    return jpeg[:-2] + jpeg[jpeg.rindex(b"\xff\xda") : -2] * count + jpeg[-2:]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            lambda many: with_chunks(encode(Image.fromarray(EIGHT), "PNG"), 200_000 if many else 50),
+            "100000 chunks",
+        ),
+        (
+            lambda many: with_scans(
+                encode(Image.fromarray(EIGHT), "JPEG", progressive=True), 30 if many else 3
+            ),
+            "20 scans",
+        ),
+        (lambda many: tiff(np.resize(EIGHT, (25_000 if many else 1000, 16)), rowsperstrip=1), "20000 strips"),
+    ],
+    ids=["PNG", "JPEG", "TIFF"],
+)
+def test_files_of_very_many_parts_are_refused(made: Callable[[bool], bytes], message: str) -> None:
+    assert decode(made(False)).pixels.size
+    with pytest.raises(UnreadableImage, match=f"more than {message}"):
+        decode(made(True))
 
 
 @pytest.mark.parametrize("source", ["PNG", "TIFF"])

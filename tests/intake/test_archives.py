@@ -4,11 +4,13 @@ import gzip
 import io
 import tarfile
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 
 import pytest
 
 from birads_app.imaging.source_file import SourceFile
+from birads_app.intake import archives
 from birads_app.intake.archives import unpacked
 from birads_app.intake.companions import Companions
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
@@ -87,6 +89,37 @@ def test_bombs_stop_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         names(gzip.compress(bytes(2_000_000)))
     with pytest.raises(ImageTooLarge):
         names(packed(("inner.zip", packed(("IM1", bytes(2_000_000))))))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_expands_far_more_than_images_is_not_inflated(
+    method: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "EXPANSION_FREE", 1 << 20)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for number in range(2):
+            archive.writestr(f"IM{number}", bytes(2 << 20))
+    with pytest.raises(ImageTooLarge, match="100 times its compressed size"):
+        names(stream.getvalue())
+    with pytest.raises(ImageTooLarge, match="100 times its compressed size"):
+        names(gzip.compress(tarred(("IM1", bytes(2 << 20)))))
+
+
+@pytest.mark.parametrize("pack", [packed, tarred], ids=["zip", "tar"])
+def test_members_are_handed_on_in_batches(
+    monkeypatch: pytest.MonkeyPatch, pack: Callable[..., bytes]
+) -> None:
+    monkeypatch.setattr("birads_app.intake.archives._BATCH", 1)
+    begun: list[int] = []
+    once = archives.unpack
+    monkeypatch.setattr(archives, "unpack", lambda *given: begun.append(given[1]) or once(*given))
+    sent = SourceFile("sent", pack(("a.txt", b"How to use the viewer"), *FOUR))
+    companions = Companions()
+    assert [(file.name, file.data) for file in unpacked([sent], 4, companions)] == FOUR
+    assert begun == [0, 2, 3, 4] and len(companions.found) == 1
+    with pytest.raises(ImageTooLarge, match="more than 3 files"):
+        list(unpacked([sent], 3))
 
 
 def test_the_entries_of_archives_are_limited_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -20,6 +21,7 @@ from birads_app.intake.ingest import ingest_received, ingest_studies
 from birads_app.pacs import worker
 from birads_app.records import derived_files, exams, files, tiles
 from birads_app.records.schema import Exam, User
+from tests.intake.test_study_grouping import packed
 from tests.support import crashing_decoder, dicom_files
 from tests.support.factories import breast
 from tests.support.pictures import wait_for_pictures
@@ -34,6 +36,9 @@ def pool() -> Iterator[ComputePool]:
 
 def film(view: str, rows: int = 960) -> bytes:
     return dicom_files.mammogram(breast(rows, 768, len(view)), StudyInstanceUID="1.2.3", ViewPosition=view)
+
+
+DISC = packed(("readme.txt", b"How to use the viewer"), ("1", film("CC")), ("2", film("MLO")))
 
 
 def facts(exam: Exam) -> list[object]:
@@ -115,6 +120,16 @@ def test_a_mark_that_cannot_be_written_is_withdrawn(
             derived_files.announce("a" * 32, {})
         assert list(files.root().iterdir()) == []
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_archive_is_opened_in_another_process(
+    serving_app: Flask, reader: User, pool: ComputePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZipFile", Mock(side_effect=AssertionError))
+    serving_app.extensions["birads_compute"] = pool
+    with serving_app.app_context():
+        (exam,) = ingest_studies([SourceFile("cd.zip", DISC)], reader)
+        assert [image.view for image in exam.images] == ["CC", "MLO"]
 
 
 def test_a_disk_error_refuses_no_file(pool: ComputePool, tmp_path: Path) -> None:

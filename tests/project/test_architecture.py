@@ -39,7 +39,7 @@ ARROWS = {
     "birads_app.compute": ("birads_app.compute", "birads_app.files", "birads_app.logs", "birads_app.terms"),
     "birads_app.terms": ("birads_app.terms",),
     "birads_app.imaging": IMAGING,
-    "birads_app.model": MODEL,
+    "birads_app.model": ("birads_app.compute", *MODEL),
     "birads_app.config": MODEL,
     "birads_app.migrations": RECORDS,
     "birads_app.records": RECORDS,

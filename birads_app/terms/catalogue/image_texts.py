@@ -23,6 +23,10 @@ IMAGE = {
     "office-document": N_("This is an office document."),
     "text-file": N_("This is a text file."),
     "unknown-format": N_("The file format is unknown."),
+    "too-many-parts": N_("The %(source)s file has more than %(most)d %(parts)s. Export it again."),
+    "parts-scans": N_("scans"),
+    "parts-chunks": N_("chunks"),
+    "parts-strips": N_("strips"),
     "out-of-memory": N_("The server does not have enough memory to read this file."),
     "reading-ended": N_(
         "Reading this file took too much memory or time, and was ended. Check that it is the image that you meant, "

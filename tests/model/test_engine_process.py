@@ -1,0 +1,45 @@
+"""The engine in a process of its own: the same answers, also after that process has ended."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birads_app.compute.pool import ComputePool
+from birads_app.compute.process import Limits
+from birads_app.model.engine_process import EngineProcess
+from birads_app.model.predictor import ModelSource, Predictor
+from birads_app.terms.errors import ModelError
+from tests.support import compute_calls
+
+pytestmark = pytest.mark.slow
+
+
+def test_answers_are_the_same_and_go_on_after_a_crash(models: Path) -> None:
+    pool = ComputePool(1, [compute_calls.__name__], limits=Limits(memory=8 << 30, kept=2 << 30))
+    try:
+        served = ModelSource(models, pool=pool).get()
+        assert isinstance(served.engine, EngineProcess)
+        here = Predictor.load(served.bundle)
+        size = served.bundle.size
+        image = np.random.default_rng(1).normal(size=(1, size, size, 3)).astype(np.float32)
+        for method in ("maps", "maps_and_logits"):
+            expected, found = (getattr(one.engine, method)(image) for one in (here, served))
+            assert all(map(np.array_equal, expected, found))
+        maps = here.engine.maps(image)
+        os.kill(pool.run(compute_calls.pid_and_parent)[0], signal.SIGKILL)
+        assert np.array_equal(here.engine.logits(maps), served.engine.logits(maps))
+        assert np.array_equal(here.engine.occluded_logits(maps[0]), served.engine.occluded_logits(maps[0]))
+    finally:
+        pool.close()
+
+
+def test_an_engine_that_takes_too_much_memory_is_an_error_of_the_model(models: Path) -> None:
+    pool = ComputePool(1, limits=Limits(memory=100 << 20))
+    try:
+        with pytest.raises(ModelError):
+            ModelSource(models, pool=pool).get()
+    finally:
+        pool.close()
