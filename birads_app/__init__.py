@@ -79,7 +79,9 @@ def _configure(app: Flask, settings: Settings) -> None:
         SECRET_KEY=secret_key(settings),
         MAX_CONTENT_LENGTH=settings.max_upload_mb * 2**20,
         PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.session_hours),
-        SESSION_COOKIE_NAME="birads_session",
+        # Browsers accept the prefix only from this very host, over HTTPS.
+        SESSION_COOKIE_NAME="__Host-birads_session" if settings.secure_cookies else "birads_session",
+        SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.secure_cookies,

@@ -156,6 +156,8 @@ class Settings(BaseSettings):
     max_upload_mb : size limit of one request's body in MiB
     secret_key : signs sessions; None means a key generated once and stored in the instance folder
     deidentify : remove identities from files before they are stored
+    session_hours : end of a session after sign-in
+    session_idle_minutes : end of a session after its last use
     site_key : creates pseudonyms and encrypts identities; None as above
     proxy_hops : number of proxies trusted to report the client's address, scheme and host
     trusted_hosts : accepted host names; empty means any
@@ -184,6 +186,7 @@ class Settings(BaseSettings):
     site_key: Annotated[str | None, parsed(read_optional(read_secret))] = setting("", secret=True)
     secure_cookies: Annotated[bool, parsed(read_switch)] = setting("0")
     session_hours: Annotated[int, parsed(read_integer(1, 720))] = setting("12")
+    session_idle_minutes: Annotated[int, parsed(read_integer(1, 1440))] = setting("30")
     proxy_hops: Annotated[int, parsed(read_integer(0, 10))] = setting("0")
     trusted_hosts: Annotated[tuple[str, ...], parsed(read_hosts)] = setting("")
     dicom_port: Annotated[int, parsed(read_integer(1, 65535))] = setting("11112")

@@ -1,5 +1,6 @@
 """Connection to SQLite, with :func:`session` for reading and :func:`writing` for writing."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -7,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app, g
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Executable, create_engine, event
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 FILE_NAME = "birads.sqlite3"
 _EXTENSION = "birads_database"
 # Milliseconds that a writer waits for another one. Writes take milliseconds; this allows for slow disks.
 _BUSY_TIMEOUT = 15_000
+_MOMENT = 50
+# Primary result codes; extended ones have them in their lowest byte.
+_UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, instance: Path) -> None:
@@ -70,6 +76,31 @@ def writing() -> Iterator[Session]:
     bound = engine().execution_options(birads_write=True)
     with Session(bound, expire_on_commit=False) as current, current.begin():
         yield current
+
+
+def write_if_free(statement: Executable) -> bool:
+    """Execute one statement whose loss does no harm; return False if the database is busy, full or read-only.
+
+    It waits for other writers for a moment only, so that it is never in a request's way.
+    """
+    with engine().execution_options(birads_write=True).connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute(f"PRAGMA busy_timeout = {_MOMENT}")
+        try:
+            with connection.begin():
+                connection.execute(statement)
+        except OperationalError as error:
+            log.debug("Not written: %s", error.orig)
+            return False
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
+    return True
+
+
+def is_unwritable(error: OperationalError) -> bool:
+    """Return True if a statement failed because the disk is full, read-only or broken."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _UNWRITABLE
 
 
 @contextmanager

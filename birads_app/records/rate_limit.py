@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from birads_app.records.database import writing
 from birads_app.records.errors import TooManyAttempts
-from birads_app.records.schema import LoginAttempt, now
+from birads_app.records.schema import now
+from birads_app.records.sign_in_tables import LoginAttempt
 
 WINDOW = timedelta(minutes=15)
 # Failures within the window: per name and address, per address, and per name. The last limit is generous, because

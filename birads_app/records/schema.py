@@ -49,7 +49,8 @@ def now() -> datetime:
 class User(UserMixin, Base):
     """An account.
 
-    session_key : what the signed session cookie carries in place of the id
+    session_key : of sessions that could not be stored (:mod:`birads_app.records.user_sessions`); a new one ends them
+    session_id : of the session in which this request was made; not a column
     enabled : False keeps an account's name on what it did, and its owner out
     language : of the pages, such as ``de``; None leaves it to the browser
     """
@@ -65,10 +66,11 @@ class User(UserMixin, Base):
     enabled: Mapped[bool] = mapped_column(server_default="1", default=True)
     language: Mapped[str | None] = mapped_column(String(8))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    session_id = ""
 
     def get_id(self) -> str:
-        """Return the id that Flask-Login stores in the session."""
-        return self.session_key
+        """Return the id that Flask-Login stores in the cookie."""
+        return self.session_id
 
 
 class Token(Base):
@@ -86,31 +88,6 @@ class Token(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     user: Mapped[User] = relationship()
-
-
-class SetupToken(Base):
-    """SHA-256 of the set-up token that allows the first administrator to be created. At most one row, id 1."""
-
-    __tablename__ = "setup_token"
-    __table_args__ = (CheckConstraint("id = 1", name="single"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True, default=1)
-    digest: Mapped[str] = mapped_column(String(64))
-
-
-class LoginAttempt(Base):
-    """A sign-in that failed or is being checked."""
-
-    __tablename__ = "login_attempts"
-    __table_args__ = (
-        Index("ix_login_attempts_name_at", "name", "at"),
-        Index("ix_login_attempts_address_at", "address", "at"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(64, collation="NOCASE"))
-    address: Mapped[str] = mapped_column(String(64))
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
 
 
 class Exam(Base):

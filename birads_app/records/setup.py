@@ -8,8 +8,9 @@ from sqlalchemy import delete, exists, select
 from birads_app.records import audit_log, users
 from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount
-from birads_app.records.schema import Role, SetupToken, User
-from birads_app.records.tokens import digest
+from birads_app.records.schema import Role, User
+from birads_app.records.secret_digest import digest
+from birads_app.records.sign_in_tables import SetupToken
 from birads_app.terms.messages import msg
 
 

@@ -1,6 +1,5 @@
 """API tokens."""
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,6 +10,7 @@ from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Token, User, now
+from birads_app.records.secret_digest import digest
 from birads_app.records.users import CONSOLE
 from birads_app.terms.messages import msg
 
@@ -75,8 +75,3 @@ def _update_last_use(token_id: int) -> None:
     due = or_(Token.last_used_at.is_(None), Token.last_used_at < moment - _NOTED_EVERY)
     with writing() as current:
         current.execute(update(Token).where(Token.id == token_id, due).values(last_used_at=moment))
-
-
-def digest(token: str) -> str:
-    """Return the digest that is stored in place of a token."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log
+from birads_app.records import audit_log, user_sessions
 from birads_app.records.database import session, writing
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, LastAdministrator, NotFound
 from birads_app.records.schema import Role, User
@@ -52,7 +52,7 @@ def draft(name: str, password: str, role: str) -> User:
     """Create an account without storing it; raise InvalidAccount."""
     _check_name(name)
     _check_role(role)
-    return User(name=name, role=role, password_hash=_hash(password), session_key=_session_key())
+    return User(name=name, role=role, password_hash=_hash(password), session_key=user_sessions.new_key())
 
 
 def check_new_name(name: str) -> None:
@@ -62,19 +62,35 @@ def check_new_name(name: str) -> None:
         raise AccountNameTaken(msg("account-name-taken", name=name))
 
 
-def change_role(user: User, role: str, by: str = CONSOLE) -> None:
-    """Change an account's role; raise InvalidAccount or LastAdministrator."""
+def change_role(user: User, role: str, by: str = CONSOLE, session_id: str = "") -> None:
+    """Change an account's role and end its sessions, except for the one in which somebody changes their own role.
+
+    Raises
+    ------
+    InvalidAccount
+        There is no such role.
+    LastAdministrator
+        No active administrator would be left.
+    """
     _check_role(role)
     with _changing(user, by, "change role", f"{user.role} to {role}") as (current, kept):
         kept.role = role
+        user_sessions.end_all(current, kept, keep=session_id)
         _leave_an_administrator(current)
 
 
 def deactivate(user: User, by: str = CONSOLE) -> None:
     """Deactivate an account and end its sessions; raise LastAdministrator."""
     with _changing(user, by, "switch account off") as (current, kept):
-        kept.enabled, kept.session_key = False, _session_key()
+        kept.enabled = False
+        user_sessions.end_all(current, kept)
         _leave_an_administrator(current)
+
+
+def end_sessions(user: User, by: str = CONSOLE) -> None:
+    """End all sessions of an account."""
+    with _changing(user, by, "end sessions") as (current, kept):
+        user_sessions.end_all(current, kept)
 
 
 def activate(user: User, by: str = CONSOLE) -> None:
@@ -86,8 +102,9 @@ def activate(user: User, by: str = CONSOLE) -> None:
 def set_password(user: User, password: str, by: str = CONSOLE) -> User:
     """Change the password and end all sessions; raise InvalidAccount if it is too short or too long."""
     hashed = _hash(password)
-    with _changing(user, by, "set password") as (_, kept):
-        kept.password_hash, kept.session_key = hashed, _session_key()
+    with _changing(user, by, "set password") as (current, kept):
+        kept.password_hash = hashed
+        user_sessions.end_all(current, kept)
     return kept
 
 
@@ -112,11 +129,6 @@ def by_name(name: str) -> User:
     return user
 
 
-def by_session_key(key: str) -> User | None:
-    """Return the active account of a session cookie."""
-    return session().scalar(select(User).where(User.session_key == key, User.enabled))
-
-
 def network_account() -> User:
     """Return the account that owns exams from the network, created on first use. Nobody can sign in to it."""
     query = select(User).where(User.name == NETWORK_NAME)
@@ -124,7 +136,7 @@ def network_account() -> User:
         user = current.scalar(query)
         if user is None:
             user = User(name=NETWORK_NAME, role=Role.RADIOLOGIST, password_hash=_NO_PASSWORD)
-            user.session_key = _session_key()
+            user.session_key = user_sessions.new_key()
             current.add(user)
     return user
 
@@ -206,7 +218,3 @@ def _hash(password: str) -> str:
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise InvalidAccount(msg("password-length", least=PASSWORD_MIN, most=PASSWORD_MAX))
     return _HASHER.hash(password)
-
-
-def _session_key() -> str:
-    return secrets.token_hex(32)

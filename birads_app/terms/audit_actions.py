@@ -9,6 +9,7 @@ AUDIT_ACTIONS = (
     N_("create account"),
     N_("create token"),
     N_("delete exam"),
+    N_("end sessions"),
     N_("enter outcomes"),
     N_("export assessments"),
     N_("export audit log"),

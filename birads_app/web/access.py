@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from birads_app.records.schema import Role
-from birads_app.web.login import login_manager
+from birads_app.web.session_cookie import login_manager
 
 _EVERYBODY = frozenset(Role)
 _READERS = frozenset((Role.RADIOLOGIST, Role.ADMIN))

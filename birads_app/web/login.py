@@ -1,10 +1,10 @@
 """Set-up of the first administrator, signing in and out."""
 
-from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
-from flask_login import LoginManager, current_user, login_required, login_user, logout_user
+from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
@@ -12,12 +12,11 @@ from wtforms.validators import EqualTo, InputRequired, Length
 from birads_app.records import audit_log, rate_limit, setup, users
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.schema import User
-from birads_app.web import language
+from birads_app.web import language, session_cookie
 from birads_app.web.safe_redirect import safe_target
 from birads_app.web.wording import translated
 
 bp = Blueprint("account", __name__)
-login_manager = LoginManager()
 
 # Visitors may send these forms; a limit keeps them from filling the disk.
 _FORM_MAX_BYTES = 64 * 1024
@@ -46,8 +45,8 @@ class LoginForm(FlaskForm):
 
 
 def init_app(app: Flask) -> None:
-    """Register the pages and Flask-Login."""
-    login_manager.init_app(app)
+    """Register the pages and the sessions."""
+    session_cookie.init_app(app)
     app.register_blueprint(bp)
 
 
@@ -58,12 +57,7 @@ def _small_forms_only() -> None:
         request.max_content_length = _FORM_MAX_BYTES
 
 
-@login_manager.user_loader
-def _load(key: str) -> User | None:
-    return users.by_session_key(key)
-
-
-@login_manager.unauthorized_handler
+@session_cookie.login_manager.unauthorized_handler
 def _send_to_login() -> ResponseReturnValue:
     """Redirect a visitor to setup or sign-in."""
     if setup.is_open():
@@ -122,17 +116,14 @@ def login() -> ResponseReturnValue:
 @login_required
 def logout() -> ResponseReturnValue:
     """Sign out."""
-    logout_user()
-    session.clear()
+    session_cookie.end()
     return redirect(url_for("account.login"))
 
 
 def _sign_in(user: User) -> None:
     """Begin a session and record it."""
     audit_log.log(user.name, "sign in")
-    language.reset_session(user)
-    session.permanent = True
-    login_user(user)
+    session_cookie.begin(user)
 
 
 def _form_page(template: str, form: FlaskForm, status: int | None = None) -> tuple[str, int]:

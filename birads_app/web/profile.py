@@ -1,18 +1,17 @@
 """Password and API tokens of the signed-in user."""
 
-from flask import Blueprint, flash, redirect, render_template, session, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
-from flask_login import current_user, login_user
+from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import rate_limit, tokens, users
-from birads_app.records.schema import User
+from birads_app.records import rate_limit, tokens, user_sessions, users
 from birads_app.terms.errors import BiradsError
-from birads_app.web import language
+from birads_app.web import session_cookie
 from birads_app.web.http_status import status_of
 from birads_app.web.wording import translated
 
@@ -67,7 +66,7 @@ def change_password() -> ResponseReturnValue:
     except BiradsError as error:
         form.form_errors.append(translated(error.message))
         return _page(form, TokenForm(formdata=None), status_of(error))
-    sign_in_again(changed)
+    session_cookie.begin(changed)
     flash(_("Password changed. You have been signed out on all other devices."))
     return redirect(url_for("own_account.page"), 303)
 
@@ -93,15 +92,28 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
     return redirect(url_for("own_account.page"), 303)
 
 
-def sign_in_again(user: User) -> None:
-    """Begin a new session after all others of the account have ended."""
-    language.reset_session(user)
-    session.permanent = True
-    login_user(user)
+@bp.post("/sessions/<int:number>/end")
+def end_session(number: int) -> ResponseReturnValue:
+    """End one of the user's sessions."""
+    user_sessions.end_one(current_user, number)
+    flash(_("The session was ended."))
+    return redirect(url_for("own_account.page"), 303)
+
+
+@bp.post("/sessions/end-others")
+def end_other_sessions() -> ResponseReturnValue:
+    """End all of the user's sessions but this one."""
+    user_sessions.end_others(current_user)
+    flash(_("All other sessions were ended."))
+    return redirect(url_for("own_account.page"), 303)
 
 
 def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str = "") -> tuple[str, int]:
     listing = tokens.listing(current_user)
-    return render_template(
-        "account/own.html", password=password, token=token, listing=listing, made=made
-    ), status
+    sessions = [
+        (one, user_sessions.is_current(one, current_user)) for one in user_sessions.listing(current_user)
+    ]
+    page = render_template(
+        "account/own.html", password=password, token=token, listing=listing, made=made, sessions=sessions
+    )
+    return page, status

@@ -30,7 +30,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
 from birads_app.model.bundles import Bundle
-from birads_app.records import audit_log, exams, files, users, view_corrections, worklist
+from birads_app.records import audit_log, exams, files, user_sessions, users, view_corrections, worklist
 from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
 from birads_app.records.related_exams import RELATIONS, related
@@ -213,6 +213,8 @@ def prefetch(exam_id: str) -> Response:
 def claim(exam_id: str) -> ResponseReturnValue:
     """Mark an exam as open or closed; the page repeats this every half minute."""
     (worklist.release if request.form.get("release") else worklist.claim)(exam_id, current_user)
+    if request.form.get("active"):
+        user_sessions.note_use(current_user.session_id)
     return "", 204
 
 

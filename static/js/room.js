@@ -4,12 +4,19 @@ import { TYPED_IN } from "./viewer/keys.js";
 const room = document.querySelector("[data-reading-room]");
 const aiResult = room.querySelector("[data-ai-result]");
 const EVERY_MS = 30_000;
+// Somebody has been at the keyboard or the mouse since the last report: only this keeps the session alive.
+let active = false;
+for (const sign of ["keydown", "pointermove", "wheel"]) {
+  document.addEventListener(sign, () => (active = true), { passive: true });
+}
 
 // Report to the server that the exam is open here, or closed. A lost report does no harm: the next one follows.
 function tell(release) {
   const body = new FormData();
   body.set("csrf_token", room.dataset.token);
   if (release) body.set("release", "1");
+  if (active) body.set("active", "1");
+  active = false;
   return fetch(room.dataset.claim, { method: "POST", body, keepalive: true }).catch(() => {});
 }
 

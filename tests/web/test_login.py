@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 
 from birads_app import create_app
 from birads_app.records import rate_limit, users
-from birads_app.records.schema import LoginAttempt, now
+from birads_app.records.schema import now
+from birads_app.records.sign_in_tables import LoginAttempt
 from birads_app.web.safe_redirect import safe_target
 from tests.support.factories import PASSWORD, make_user, sign_in
 
@@ -83,7 +84,9 @@ def test_the_session_cookie_has_its_security_attributes(
     answer = secure.post(
         "/login", data={"name": "reader", "password": PASSWORD}, base_url="https://localhost"
     )
-    assert "Secure" in answer.headers["Set-Cookie"]
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-birads_session=")
+    assert "Secure" in cookie and "Path=/" in cookie and "Domain" not in cookie
 
 
 def test_forms_need_a_csrf_token(app: Flask, client: FlaskClient) -> None:

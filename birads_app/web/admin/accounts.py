@@ -10,12 +10,12 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import users
+from birads_app.records import user_sessions, users
 from birads_app.records.schema import Role, User
 from birads_app.terms.errors import BiradsError
+from birads_app.web import session_cookie
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 from birads_app.web.http_status import status_of
-from birads_app.web.profile import sign_in_again
 from birads_app.web.wording import translated
 
 ROLES: dict[str, LazyString] = {
@@ -81,7 +81,8 @@ def change_role(user_id: int) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _account_page(user, role=form)
     try:
-        users.change_role(user, form.role.data, current_user.name)
+        own = current_user.session_id if user.id == current_user.id else ""
+        users.change_role(user, form.role.data, current_user.name, session_id=own)
     except BiradsError as error:
         form.form_errors.append(translated(error.message))
         return _account_page(user, role=form, status=status_of(error))
@@ -96,7 +97,7 @@ def set_password(user_id: int) -> ResponseReturnValue:
         return _account_page(user, password=form)
     changed = users.set_password(user, form.password.data, current_user.name)
     if changed.id == current_user.id:
-        sign_in_again(changed)
+        session_cookie.begin(changed)
     return _done(_("Password of %(name)s changed; all sessions were ended.", name=user.name))
 
 
@@ -121,6 +122,17 @@ def deactivate(user_id: int) -> ResponseReturnValue:
     except BiradsError as error:
         return confirm_page(form, error, **texts)
     return _done(_("Account %(name)s deactivated.", name=user.name))
+
+
+@bp.post("/accounts/<int:user_id>/sessions/end")
+def end_sessions(user_id: int) -> ResponseReturnValue:
+    """End the account's sessions; keep the one in which somebody ends their own."""
+    user = users.by_id(user_id)
+    if user.id == current_user.id:
+        user_sessions.end_others(current_user)
+    else:
+        users.end_sessions(user, current_user.name)
+    return _done(_("All sessions of %(name)s were ended.", name=user.name))
 
 
 @bp.post("/accounts/<int:user_id>/activate")
