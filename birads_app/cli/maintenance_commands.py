@@ -1,5 +1,6 @@
 """The commands ``flask backup``, ``flask restore`` and ``flask fsck``."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -9,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from birads_app import config
 from birads_app.cli.console_errors import one_line_errors
-from birads_app.maintenance import backup, keys_file, restore
+from birads_app.files import locks
+from birads_app.maintenance import backup, integrity, keys_file, restore
 from birads_app.maintenance.keys_file import Keys
 from birads_app.records import audit_log
 from birads_app.records.users import CONSOLE
@@ -19,7 +21,7 @@ _FILE = click.Path(path_type=Path)
 
 def init_app(app: Flask) -> None:
     """Add the commands to the application."""
-    for command in (back_up, restore_backup):
+    for command in (back_up, restore_backup, check):
         app.cli.add_command(command)
 
 
@@ -67,6 +69,35 @@ def restore_backup(source: Path, keys_path: Path | None) -> None:
     click.echo(
         f"Restored {described.exams} exams, as of {described.created_at}. Check them with `flask fsck`."
     )
+
+
+@click.command("fsck")
+@click.option(
+    "--repair", is_flag=True, help="Remove damaged derived files and leftovers; stop the service first."
+)
+@click.option(
+    "--add-checksums", is_flag=True, help="Write the missing checksums of originals of earlier versions."
+)
+@with_appcontext
+def check(repair: bool, add_checksums: bool) -> None:
+    """Check every stored file against its checksum and its row, and every row against its files.
+
+    The exit status is 1 if anything is wrong. Originals and rows are never changed: restore them from a backup.
+    """
+    instance = Path(current_app.instance_path)
+    with one_line_errors(), locks.alone(instance / "serving.lock") if repair else nullcontext(True) as alone:
+        if not alone:
+            raise click.ClickException("The service is running. Stop it before `flask fsck --repair`.")
+        found = integrity.check(_report, repair=repair, add_checksums=add_checksums)
+    for line in found.repaired:
+        click.echo(f"repaired: {line}")
+    for line in found.problems:
+        click.echo(line)
+    click.echo(f"Checked {found.exams} exams with {found.files} files: {len(found.problems)} problems.")
+    if found.unknown:
+        click.echo(f"No checksum: {found.unknown} originals. `flask fsck --add-checksums` adds them.")
+    if found.problems:
+        raise SystemExit(1)
 
 
 def _report(line: str) -> None:

@@ -60,6 +60,8 @@ def restore(source: Path, keys_path: Path | None, report: Callable[[str], None])
             raise MaintenanceError(f"The restore failed and left nothing: {error}.") from error
         finally:
             _discard(instance)
+    if keys is not None:
+        current_app.extensions["birads_site_key"] = keys.site_key
     migrate.upgrade()
     audit_log.log(CONSOLE, "restore backup", "", described.created_at)
     return described

@@ -35,7 +35,7 @@ _ORIGINALS = {
     "PGM": ("pgm", "image/x-portable-graymap"),
 }
 # A reduced image without compression, until display and thumbnail are made of it.
-_PREVIEW = "preview.pgm"
+PREVIEW = "preview.pgm"
 _DRAFT, _PENDING, _REMOVED = ".draft-", ".pending-", ".removed-"
 _PREAMBLE = 128
 _DERIVED = re.compile(r"(display|thumb)\.jpg|heat-\w+\.png")
@@ -76,12 +76,12 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
 
 def write_preview(draft: Path, image_id: str, pixels: np.ndarray) -> None:
     """Write what :func:`finish_previews` needs, from uint16 pixels of shape (height, width)."""
-    (draft / image_id / _PREVIEW).write_bytes(_encode(".pgm", reduced(pixels, DISPLAY_MAX)))
+    (draft / image_id / PREVIEW).write_bytes(_encode(".pgm", reduced(pixels, DISPLAY_MAX)))
 
 
 def finish_previews(folder: Path) -> None:
     """Write display and thumbnail of an image for which :func:`write_preview` was called."""
-    preview = folder / _PREVIEW
+    preview = folder / PREVIEW
     pixels = cv2.imdecode(np.frombuffer(preview.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels is not None  # written above
     write_previews(folder, pixels)
@@ -90,7 +90,7 @@ def finish_previews(folder: Path) -> None:
 
 def drop_previews(exam: Path) -> None:
     """Remove what an ended process has left for :func:`finish_previews` in the folder of an exam."""
-    for preview in exam.glob(f"*/{_PREVIEW}"):
+    for preview in exam.glob(f"*/{PREVIEW}"):
         preview.unlink(missing_ok=True)
 
 
@@ -154,6 +154,21 @@ def put_back(exam: Exam, aside: Path) -> None:
     """Undo :func:`set_aside`."""
     with suppress(FileNotFoundError):
         aside.rename(_folder(exam))
+
+
+def folders() -> list[Path]:
+    """Return the folders of exams; an exam that is being stored or deleted may not have its row any more or yet."""
+    return sorted(path for path in root().iterdir() if not path.name.startswith("."))
+
+
+def is_pending(exam_id: str) -> bool:
+    """Return True while the exam of a published folder may not be in the database yet."""
+    return (root() / f"{_PENDING}{exam_id}").exists()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def suffix(source: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from birads_app.files import atomic, locks
 from birads_app.records.encryption import decrypt, encrypt
+from birads_app.records.errors import SiteKeyDiffers
 
 _PURPOSE = "birads spool"
 _PART, _CLAIMED = ".part-", ".quiet"
@@ -112,6 +113,20 @@ class Spool:
                 for folder in self._folders()
                 for path in sorted(folder.iterdir())
             ]
+
+    def unreadable(self) -> list[str]:
+        """Return the names of objects that cannot be read or decrypted, as :meth:`listing` gives them."""
+        found = []
+        for name, places in self.listing():
+            path = next((place for place in places if place.exists()), None)
+            try:
+                if path is not None:  # None: it has become an exam
+                    decrypt(path.read_bytes(), self.key, _PURPOSE, path.parent.name.partition("-")[0])
+            except FileNotFoundError:
+                continue
+            except (OSError, SiteKeyDiffers, ValueError):
+                found.append(name)
+        return found
 
     def remove_leftovers(self) -> None:
         """Remove incomplete files of killed processes."""

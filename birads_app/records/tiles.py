@@ -30,7 +30,7 @@ from birads_app.terms.messages import msg
 
 SIDE = 512
 # The number increases when the format changes, so that older files are not read.
-_NAME, _LOCK = "tiles-1.zip", "tiles-1.lock"
+NAME, _LOCK = "tiles-1.zip", "tiles-1.lock"
 _DESCRIPTION = "description.json"
 _ENTRIES_MAX = 4096  # of a look-up table: sixteen for each grey level of the display
 _QUICK = 1
@@ -62,7 +62,7 @@ def tile(image: Image, level: int, row: int, column: int) -> bytes:
 
 def path(image: Image) -> Path:
     """Return the file of all tiles; create it if missing. Errors as :func:`description`."""
-    archive = files.folder(image) / _NAME
+    archive = files.folder(image) / NAME
     if not archive.exists():
         compute: ComputePool = current_app.extensions["birads_compute"]
         tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis

@@ -1,0 +1,199 @@
+"""Check of an installation: every file against its checksum, every row against its files, every file against its rows.
+
+It may run while the service does: what looks wrong in an exam is looked at again before it is reported.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.exc import DatabaseError
+
+from birads_app.config import Settings
+from birads_app.maintenance import derived_check
+from birads_app.model import bundles, registry
+from birads_app.records import checksums, database, exams, files, identities, migrate
+from birads_app.records.schema import Delivery, Exam, Image
+from birads_app.records.spool import Spool
+from birads_app.terms.errors import BiradsError
+
+_AT_ONCE = 500
+_REPORT_S = 5
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Result of a check.
+
+    problems : what is wrong, one line each, without anything about patients
+    repaired : what was repaired
+    unknown : number of originals without a checksum, as exams of earlier versions have none
+    """
+
+    exams: int = 0
+    files: int = 0
+    unknown: int = 0
+    problems: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Check:
+    """A check under way."""
+
+    repair: bool
+    add_checksums: bool
+    report: Report
+    problems: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=lambda: {"exams": 0, "files": 0, "unknown": 0})
+
+
+def check(report: Report, *, repair: bool = False, add_checksums: bool = False) -> Findings:
+    """Check the whole installation.
+
+    Parameters
+    ----------
+    repair : remove damaged derived files, which are made again when they are needed, and leftovers without a row
+    add_checksums : write the checksum of every original that has none
+    """
+    run = _Check(repair, add_checksums, report)
+    try:
+        run.problems.extend(_database())
+        _exams(run)
+        _orphans(run)
+        run.problems.extend(_deliveries())
+    except DatabaseError as error:
+        run.problems.append(f"database: it cannot be read ({error.orig})")
+    run.problems.extend(_spool())
+    run.problems.extend(_models())
+    return Findings(**run.counts, problems=tuple(run.problems), repaired=tuple(run.repaired))
+
+
+def _database() -> Iterator[str]:
+    """Check SQLite's structure, references between tables, and the version."""
+    with database.engine().connect() as connection:
+        for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                yield f"database: {line}"
+        for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+            yield f"database: row {row} of {table} refers to a missing row of {parent}"
+    if not migrate.is_current():
+        yield "database: it is not of this version; run `flask db upgrade`"
+
+
+def _exams(run: _Check) -> None:
+    """Check all exams, in batches by id."""
+    last, reported = "", time.monotonic()
+    page = select(Exam.id).order_by(Exam.id).limit(_AT_ONCE)
+    while ids := database.session().scalars(page.where(Exam.id > last)).all():
+        for exam_id in ids:
+            problems = _exam(run, exam_id)
+            if problems and exams.exists(exam_id):  # not deleted meanwhile
+                run.problems.extend(f"exam {exam_id}{line}" for line in problems)
+            run.counts["exams"] += 1
+            if time.monotonic() - reported > _REPORT_S:
+                reported = time.monotonic()
+                run.report(f"Exams: {run.counts['exams']}, files: {run.counts['files']}")
+        last = ids[-1]
+
+
+def _exam(run: _Check, exam_id: str) -> list[str]:
+    """Return what is wrong with an exam."""
+    session, problems = database.session(), []
+    folder = files.root() / exam_id
+    images = session.execute(select(Image.id, Image.source).where(Image.exam_id == exam_id)).all()
+    for image_id, source in images:
+        problems += [f", image {image_id}: {line}" for line in _image(run, folder / image_id, source)]
+    known = {image_id for image_id, _ in images}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name not in known:
+            problems += _leftover(run, path, f": {path.name} belongs to no image")
+    if not identities.is_readable(exam_id):
+        problems.append(": the identity cannot be decrypted with this site key")
+    return problems
+
+
+def _image(run: _Check, folder: Path, source: str) -> Iterator[str]:
+    original = folder / f"original.{files.suffix(source)}"
+    accepted = checksums.read(folder)
+    try:
+        digest = checksums.of_file(original)
+    except FileNotFoundError:
+        yield "the original is missing"
+        return
+    except OSError as error:
+        yield f"the original cannot be read ({error.strerror})"
+        return
+    run.counts["files"] += 1
+    accepted |= checksums.read(folder)  # it may have been compressed meanwhile
+    if accepted and digest not in accepted:
+        yield "the original differs from its checksum"
+    elif not accepted and run.add_checksums:
+        checksums.write(original, {digest})
+    elif not accepted:
+        run.counts["unknown"] += 1
+    for path in sorted(folder.iterdir()):
+        if path in (original, folder / checksums.NAME):
+            continue
+        run.counts["files"] += 1
+        problem = derived_check.problem(path)
+        if problem and path.exists():
+            yield from _leftover(run, path, f"{path.name} {problem}", again=True)
+
+
+def _leftover(run: _Check, path: Path, line: str, *, again: bool = False) -> list[str]:
+    """Remove what is of no use, if asked to; return the problem that remains."""
+    if not run.repair:
+        return [line]
+    files.remove(path)
+    run.repaired.append(f"removed {path.relative_to(files.root())}" + (": it is made again" if again else ""))
+    return []
+
+
+def _orphans(run: _Check) -> None:
+    """Find folders without an exam; what is being stored or deleted is left to the next start of the service."""
+    for path in files.folders():
+        if exams.exists(path.name) or files.is_pending(path.name):
+            continue
+        if path.exists() and not exams.exists(path.name):  # it may have been stored meanwhile
+            run.problems.extend(_leftover(run, path, f"images/{path.name}: there is no such exam"))
+
+
+def _deliveries() -> Iterator[str]:
+    """Read every delivery of the outbox."""
+    try:
+        for delivery in database.session().scalars(select(Delivery).execution_options(yield_per=_AT_ONCE)):
+            if delivery.state not in ("waiting", "sent", "stopped"):
+                yield f"outbox: delivery {delivery.id} is in no known state"
+    except (ValueError, TypeError, KeyError) as error:
+        yield f"outbox: a delivery cannot be read ({type(error).__name__})"
+
+
+def _spool() -> Iterator[str]:
+    """Decrypt every received object."""
+    spool = Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
+    for name in spool.unreadable():
+        yield f"{name}: it cannot be read with this site key"
+
+
+def _models() -> Iterator[str]:
+    """Compare every model's files with its manifest."""
+    settings: Settings = current_app.extensions["birads_settings"]
+    names = bundles.list_names(settings.models)
+    for name in names:
+        try:
+            bundles.load(settings.models / name)
+        except BiradsError as error:
+            yield f"model {name}: {error}"
+    try:
+        for name in registry.promoted(settings.models)[-1:]:
+            if name not in names:
+                yield f"model {name}: it should serve, but is missing"
+    except BiradsError as error:
+        yield f"models: {error}"
