@@ -144,13 +144,14 @@ def _register(app: Flask) -> None:
         profile,
         reading,
         request_ids,
+        second_factor,
         security,
         viewer,
     )
 
     language.init_app(app)
     login.init_app(app)
-    for pages in (reading, viewer, assessment, practice_pages, model_card, profile, admin):
+    for pages in (reading, viewer, assessment, practice_pages, model_card, profile, second_factor, admin):
         app.register_blueprint(pages.bp)
     access.init_app(app)
     navigation.init_app(app)

@@ -159,6 +159,7 @@ class Settings(BaseSettings):
     session_hours : end of a session after sign-in
     session_idle_minutes : end of a session after its last use
     site_key : creates pseudonyms and encrypts identities; None as above
+    totp_required : accounts whose sign-in must ask for a code of an authenticator app
     proxy_hops : number of proxies trusted to report the client's address, scheme and host
     trusted_hosts : accepted host names; empty means any
     dicom_* : receiving of objects; with no allowed AEs nobody may send
@@ -185,6 +186,9 @@ class Settings(BaseSettings):
     deidentify: Annotated[bool, parsed(read_switch)] = setting("1")
     site_key: Annotated[str | None, parsed(read_optional(read_secret))] = setting("", secret=True)
     secure_cookies: Annotated[bool, parsed(read_switch)] = setting("0")
+    totp_required: Annotated[str, parsed(read_choice("nobody", "administrators", "everybody"))] = setting(
+        "nobody"
+    )
     session_hours: Annotated[int, parsed(read_integer(1, 720))] = setting("12")
     session_idle_minutes: Annotated[int, parsed(read_integer(1, 1440))] = setting("30")
     proxy_hops: Annotated[int, parsed(read_integer(0, 10))] = setting("0")

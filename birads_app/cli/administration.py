@@ -11,7 +11,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.imaging.decode import decode
-from birads_app.records import identities, migrate, rate_limit, tokens, users
+from birads_app.records import identities, migrate, rate_limit, tokens, totp, users
 from birads_app.records.identities import Identity, PatientVersion
 from birads_app.records.schema import Role
 from birads_app.terms.categories import CATEGORIES
@@ -138,6 +138,15 @@ def reset_password(name: str, password_stdin: bool) -> None:
         user = users.by_name(name)
         users.set_password(user, _new_password(password_stdin))
     click.echo(f"Changed the password of {name} and ended all sessions of the account.")
+
+
+@user_group.command("reset-two-step")
+@click.argument("name")
+def reset_two_step(name: str) -> None:
+    """Turn two-step verification off for a user who lost phone and recovery codes."""
+    with one_line_errors():
+        totp.remove(users.by_name(name))
+    click.echo(f"Turned two-step verification off for {name}. The next sign-in needs the password alone.")
 
 
 def _new_password(from_stdin: bool) -> str:

@@ -24,6 +24,8 @@ AUDIT_ACTIONS = (
     N_("promote against protocol"),
     N_("promote model"),
     N_("refuse study"),
+    N_("remove two-step verification"),
+    N_("renew recovery codes"),
     N_("restore backup"),
     N_("resume training"),
     N_("revoke token"),
@@ -32,6 +34,7 @@ AUDIT_ACTIONS = (
     N_("send report"),
     N_("send results"),
     N_("set password"),
+    N_("set up two-step verification"),
     N_("set view"),
     N_("sign assessment"),
     N_("sign in"),
@@ -41,4 +44,5 @@ AUDIT_ACTIONS = (
     N_("store exam"),
     N_("switch account off"),
     N_("switch account on"),
+    N_("use recovery code"),
 )

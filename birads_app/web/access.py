@@ -1,10 +1,11 @@
 """Access control by role, checked before any form is read."""
 
-from flask import Flask, abort, request
+from flask import Flask, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from birads_app.records import totp
 from birads_app.records.schema import Role
 from birads_app.web.session_cookie import login_manager
 
@@ -22,6 +23,7 @@ ACCESS = {
     "practice": (_EVERYBODY, _READERS),
     "models": (_EVERYBODY, _ADMINISTRATORS),
     "own_account": (_EVERYBODY, _EVERYBODY),
+    "second_factor": (_EVERYBODY, _EVERYBODY),
     "admin": (_OVERSEERS, _ADMINISTRATORS),
 }
 _VIEWING = ("GET", "HEAD", "OPTIONS")
@@ -54,6 +56,8 @@ def _check_access() -> ResponseReturnValue | None:
     if not current_user.is_authenticated:
         answer: ResponseReturnValue = login_manager.unauthorized()
         return answer
+    if area != "second_factor" and totp.is_missing(current_user):
+        return redirect(url_for("second_factor.page"))  # nothing else, not even tokens
     if not may_view(area):
         abort(403, _("Your account has no access to these pages. Ask an administrator to change its role."))
     viewing = request.method in _VIEWING or request.endpoint in _VIEWING_BY_FORM

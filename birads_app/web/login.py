@@ -1,6 +1,8 @@
 """Set-up of the first administrator, signing in and out."""
 
-from flask import Blueprint, Flask, abort, redirect, render_template, request, url_for
+import time
+
+from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
@@ -9,7 +11,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import audit_log, rate_limit, setup, users
+from birads_app.records import audit_log, rate_limit, setup, totp, users
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.schema import User
 from birads_app.web import language, session_cookie
@@ -20,6 +22,10 @@ bp = Blueprint("account", __name__)
 
 # Visitors may send these forms; a limit keeps them from filling the disk.
 _FORM_MAX_BYTES = 64 * 1024
+# Seconds between the password and the code, and the member of the session that keeps them together.
+_SECOND_STEP_S, _SECOND_STEP = 300, "second_step"
+# Address under which the rate limit counts codes: whoever has the password may not try more of them from elsewhere.
+_ANYWHERE = "second step"
 
 
 class SetupForm(FlaskForm):
@@ -42,6 +48,12 @@ class LoginForm(FlaskForm):
 
     name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
     password = PasswordField(lazy("Password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)])
+
+
+class CodeForm(FlaskForm):
+    """Second step of a sign-in."""
+
+    code = StringField(lazy("Code"), validators=[InputRequired(), Length(max=totp.CODE_MAX)])
 
 
 def init_app(app: Flask) -> None:
@@ -107,9 +119,37 @@ def login() -> ResponseReturnValue:
         audit_log.log(users.name_on_record(form.name.data), "sign in refused")
         form.form_errors.append(_("Incorrect name or password."))
         return _form_page("account/login.html", form, 401)
-    rate_limit.forget(form.name.data, address)
+    target = safe_target(request.args.get("next")) or url_for("reading.worklist")
+    if totp.is_on(user):
+        session[_SECOND_STEP] = {"user": user.id, "at": time.time(), "target": target}
+        return redirect(url_for("account.second_step"))
+    rate_limit.forget(user.name, address)
     _sign_in(user)
-    return redirect(safe_target(request.args.get("next")) or url_for("reading.worklist"))
+    return redirect(target)
+
+
+@bp.route("/login/code", methods=["GET", "POST"])
+def second_step() -> ResponseReturnValue:
+    """Ask for a code after the password; both count as attempts until the code is right."""
+    begun = session.get(_SECOND_STEP, {})
+    if current_user.is_authenticated or time.time() - begun.get("at", 0) > _SECOND_STEP_S:
+        return redirect(url_for("account.login"))
+    user, form = users.by_id(begun["user"]), CodeForm()
+    if not form.validate_on_submit():
+        return _form_page("account/second_step.html", form)
+    try:
+        rate_limit.register(user.name, _ANYWHERE)
+    except TooManyAttempts as error:
+        form.form_errors.append(translated(error.message))
+        return *_form_page("account/second_step.html", form, 429), {"Retry-After": str(error.wait)}
+    if not (user.enabled and totp.accepts(user, form.code.data)):
+        audit_log.log(user.name, "sign in refused", detail="code")
+        form.form_errors.append(_("Incorrect code. Each code is accepted once."))
+        return _form_page("account/second_step.html", form, 401)
+    rate_limit.forget(user.name, _ANYWHERE)
+    rate_limit.forget(user.name, request.remote_addr or "")
+    _sign_in(user)
+    return redirect(begun["target"])
 
 
 @bp.post("/logout")

@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import rate_limit, tokens, user_sessions, users
+from birads_app.records import rate_limit, tokens, totp, user_sessions, users
 from birads_app.terms.errors import BiradsError
 from birads_app.web import session_cookie
 from birads_app.web.http_status import status_of
@@ -114,6 +114,12 @@ def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str
         (one, user_sessions.is_current(one, current_user)) for one in user_sessions.listing(current_user)
     ]
     page = render_template(
-        "account/own.html", password=password, token=token, listing=listing, made=made, sessions=sessions
+        "account/own.html",
+        password=password,
+        token=token,
+        listing=listing,
+        made=made,
+        sessions=sessions,
+        two_step=totp.is_on(current_user),
     )
     return page, status

@@ -40,5 +40,6 @@ ACCOUNT = {
         "This is the only active administrator. Make another account an administrator first."
     ),
     "role-unknown": N_("The role %(role)s does not exist. Choose one of: %(roles)s."),
+    "two-step-is-on": N_("Two-step verification is on already. Turn it off before you set it up again."),
     "password-length": N_("The password must have %(least)d to %(most)d characters."),
 }

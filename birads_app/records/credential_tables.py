@@ -1,0 +1,36 @@
+"""Database tables of credentials besides the password: authenticator apps and recovery codes."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from birads_app.records.schema import now
+from birads_app.records.table_base import Base, UtcDateTime
+
+
+class Authenticator(Base):
+    """Authenticator app of an account.
+
+    secret : shared with the app, encrypted: nonce and ciphertext
+    confirmed_at : time of the first code; None while it is being set up and does not count yet
+    last_step : time step of the last accepted code, which is not accepted again
+    """
+
+    __tablename__ = "authenticators"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_step: Mapped[int] = mapped_column(default=0)
+
+
+class RecoveryCode(Base):
+    """Unused recovery code. Only its SHA-256 is stored, which suffices because codes are random (120 bits)."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64))

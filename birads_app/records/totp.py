@@ -1,0 +1,158 @@
+"""Two-step verification: codes of an authenticator app (TOTP, RFC 6238), and recovery codes for a lost phone."""
+
+import base64
+import hmac
+import secrets
+from collections.abc import Sequence
+
+import pyotp
+from flask import current_app
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.orm import Session
+
+from birads_app.records import audit_log
+from birads_app.records.credential_tables import Authenticator, RecoveryCode
+from birads_app.records.database import session, writing
+from birads_app.records.encryption import decrypt, encrypt
+from birads_app.records.errors import InvalidAccount
+from birads_app.records.schema import Role, User, now
+from birads_app.records.secret_digest import digest
+from birads_app.records.users import CONSOLE
+from birads_app.terms.messages import msg
+
+ISSUER = "BI-RADS reader"
+STEP_S, DIGITS = 30, 6
+# Steps by which the phone's clock may be wrong, in either direction.
+DRIFT = 1
+RECOVERY_CODES, _RECOVERY_BYTES, _GROUP = 10, 15, 6
+CODE_MAX = 64
+_PURPOSE = "birads authenticators"
+
+
+def is_on(user: User) -> bool:
+    """Return True if the account's sign-in asks for a code."""
+    confirmed = (Authenticator.user_id == user.id) & Authenticator.confirmed_at.is_not(None)
+    return bool(session().scalar(select(exists().where(confirmed))))
+
+
+def is_missing(user: User) -> bool:
+    """Return True if the site requires two-step verification of this account, and it is not set up."""
+    policy = current_app.extensions["birads_settings"].totp_required
+    required = policy == "everybody" or (policy == "administrators" and user.role == Role.ADMIN)
+    return required and not is_on(user)
+
+
+def begin(user: User) -> str:
+    """Create a secret for an authenticator app, in base32; it counts once :func:`confirm` has seen a code.
+
+    Raises
+    ------
+    InvalidAccount
+        Two-step verification is on already.
+    """
+    secret = pyotp.random_base32()
+    with writing() as current:
+        kept = current.get(Authenticator, user.id)
+        if kept is not None and kept.confirmed_at is not None:
+            raise InvalidAccount(msg("two-step-is-on"))
+        current.merge(Authenticator(user_id=user.id, secret=_encrypted(secret, user), last_step=0))
+    return secret
+
+
+def unconfirmed_secret(user: User) -> str | None:
+    """Return the secret that is being set up, in base32; None if there is none."""
+    kept = session().get(Authenticator, user.id)
+    return _decrypted(kept, user) if kept is not None and kept.confirmed_at is None else None
+
+
+def uri(secret: str, user: User) -> str:
+    """Return the address that authenticator apps read from a QR code."""
+    return pyotp.TOTP(secret, name=user.name, issuer=ISSUER).provisioning_uri()
+
+
+def confirm(user: User, code: str) -> Sequence[str]:
+    """Turn two-step verification on if the code is right; return the recovery codes, none if it is wrong."""
+    with writing() as current:
+        kept = current.get(Authenticator, user.id)
+        if kept is None or kept.confirmed_at is not None or not _takes(kept, user, _normal(code)):
+            return ()
+        kept.confirmed_at = now()
+        audit_log.add(current, user.name, "set up two-step verification", user.name)
+        return _new_recovery_codes(current, user)
+
+
+def accepts(user: User, code: str) -> bool:
+    """Return True for a current code of the app or a recovery code; either is accepted once."""
+    entered = _normal(code)
+    with writing() as current:
+        kept = current.get(Authenticator, user.id)
+        if kept is None or kept.confirmed_at is None:
+            return False
+        if len(entered) == DIGITS:
+            return _takes(kept, user, entered)
+        same = (RecoveryCode.user_id == user.id) & (RecoveryCode.digest == digest(entered))
+        found = current.scalar(select(RecoveryCode).where(same))
+        if found is None:
+            return False
+        current.delete(found)
+        audit_log.add(current, user.name, "use recovery code", user.name)
+        return True
+
+
+def recovery_codes_left(user: User) -> int:
+    """Return the number of unused recovery codes."""
+    own = RecoveryCode.user_id == user.id
+    return session().scalar(select(func.count()).select_from(RecoveryCode).where(own)) or 0
+
+
+def renew_recovery_codes(user: User) -> Sequence[str]:
+    """Replace all recovery codes and return the new ones, which cannot be shown again."""
+    with writing() as current:
+        audit_log.add(current, user.name, "renew recovery codes", user.name)
+        return _new_recovery_codes(current, user)
+
+
+def remove(user: User, by: str = CONSOLE) -> None:
+    """Turn two-step verification off; ``by`` is the name of the account that does it."""
+    with writing() as current:
+        current.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+        current.execute(delete(Authenticator).where(Authenticator.user_id == user.id))
+        audit_log.add(current, by, "remove two-step verification", user.name)
+
+
+def _takes(kept: Authenticator, user: User, entered: str) -> bool:
+    """Return True for the code of the current time step, or of one beside it; none but later ones are taken again."""
+    if not (len(entered) == DIGITS and entered.isascii() and entered.isdigit()):
+        return False
+    codes, current_step = pyotp.TOTP(_decrypted(kept, user)), int(now().timestamp()) // STEP_S
+    for step in range(current_step - DRIFT, current_step + DRIFT + 1):
+        if step > kept.last_step and hmac.compare_digest(codes.generate_otp(step), entered):
+            kept.last_step = step
+            return True
+    return False
+
+
+def _new_recovery_codes(current: Session, user: User) -> Sequence[str]:
+    current.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    codes = [
+        base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)
+    ]
+    current.add_all(RecoveryCode(user_id=user.id, digest=digest(code)) for code in codes)
+    return ["-".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP)) for code in codes]
+
+
+def _normal(code: str) -> str:
+    """Remove the separators that a person may enter or leave out."""
+    return "".join(code.split()).replace("-", "").lower()
+
+
+def _encrypted(secret: str, user: User) -> bytes:
+    return encrypt(secret.encode(), _site_key(), _PURPOSE, str(user.id))
+
+
+def _decrypted(kept: Authenticator, user: User) -> str:
+    return decrypt(kept.secret, _site_key(), _PURPOSE, str(user.id)).decode()
+
+
+def _site_key() -> str:
+    return str(current_app.extensions["birads_site_key"])
