@@ -1,7 +1,7 @@
 """Configuration of gunicorn: `gunicorn --config gunicorn.conf.py wsgi:app`.
 
-HOST, PORT, WEB_CONCURRENCY and WEB_THREADS set the address and the number of workers; all other settings are named
-BIRADS_*. All of them may be set in a file .env, as for the flask command.
+HOST, PORT and WEB_* set the address, processes and threads; all other settings are named BIRADS_*. All of them may be
+set in a file .env, as for the flask command.
 """
 
 import os
@@ -13,6 +13,8 @@ from gunicorn.glogging import Logger
 
 from birads_app import logs
 from birads_app.compute import allocator
+from birads_app.serving.connection_limits import ConnectionLimits
+from birads_app.serving.web_worker import WebWorker
 
 load_dotenv(".env")
 
@@ -21,9 +23,21 @@ bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 # One prediction uses all cores, so a second process keeps pages responsive and does not increase throughput; each
 # holds its own copy of the model, and has processes that read files.
 workers = int(os.environ.get("WEB_CONCURRENCY") or min(2, os.cpu_count() or 1))
-# Threads wait for uploads, disk and the engine's lock; they cost little.
-worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS") or 4)
+# Threads for pages; they wait for disk and derived images, and cost little.
+threads = int(os.environ.get("WEB_THREADS") or 8)
+worker_connections = 500  # of each worker; a process may have 1,024 files open on many systems
+
+
+class LimitedWorker(WebWorker):
+    """Worker with this deployment's limits."""
+
+    limits = ConnectionLimits(
+        upload_threads=int(os.environ.get("WEB_UPLOAD_THREADS") or 24),
+        half_open_per_address=int(os.environ.get("WEB_HALF_OPEN_PER_ADDRESS") or 64),
+    )
+
+
+worker_class = LimitedWorker
 
 # Inference engines start threads, which do not survive a fork: each worker loads the application after it.
 preload_app = False

@@ -31,7 +31,8 @@ def init_app(app: Flask, instance: Path) -> None:
 
 def open_engine(path: Path) -> Engine:
     """Create an engine for one SQLite file with the product's connection settings."""
-    engine = create_engine(f"sqlite:///{path}")
+    # A request may hold two connections; a bound below the number of threads would make pages wait for uploads.
+    engine = create_engine(f"sqlite:///{path}", max_overflow=-1)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

@@ -26,6 +26,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MESSAGES = {
     404: lazy("Page not found. It may have been deleted."),
     405: lazy("This address does not accept that request method."),
+    408: lazy("The request did not arrive in time. Send it again."),
     500: lazy("Internal server error. Nothing was saved. See the server log."),
     507: lazy("The server's disk is full. Nothing was saved. An administrator must free up space."),
 }

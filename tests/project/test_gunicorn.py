@@ -12,13 +12,22 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
+from birads_app.serving.web_worker import WebWorker
+
 CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "gunicorn.conf.py"
 
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.chdir(tmp_path)  # no .env of the developer
-    for name in ("HOST", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"):
+    for name in (
+        "HOST",
+        "PORT",
+        "WEB_CONCURRENCY",
+        "WEB_THREADS",
+        "WEB_UPLOAD_THREADS",
+        "WEB_HALF_OPEN_PER_ADDRESS",
+    ):
         monkeypatch.delenv(name, raising=False)
     return runpy.run_path(str(CONFIGURATION))
 
@@ -29,10 +38,31 @@ def test_gunicorn_listens_on_localhost_port_8000(settings: dict[str, Any]) -> No
 
 def test_gunicorn_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, value in {"HOST": "0.0.0.0", "PORT": "81", "WEB_CONCURRENCY": "3", "WEB_THREADS": "2"}.items():
+    environment = {
+        "HOST": "0.0.0.0",
+        "PORT": "81",
+        "WEB_CONCURRENCY": "3",
+        "WEB_THREADS": "2",
+        "WEB_UPLOAD_THREADS": "5",
+        "WEB_HALF_OPEN_PER_ADDRESS": "9",
+    }
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     settings = runpy.run_path(str(CONFIGURATION))
     assert (settings["bind"], settings["workers"], settings["threads"]) == ("0.0.0.0:81", 3, 2)
+    limits = settings["worker_class"].limits
+    assert (limits.upload_threads, limits.half_open_per_address) == (5, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("http_protocols", "h2,h1"), ("protocol", "uwsgi"), ("proxy_protocol", "auto")]
+)
+def test_an_option_that_the_worker_does_not_support_stops_the_start(name: str, value: str) -> None:
+    configuration = Config()
+    WebWorker.check_config(configuration, None)
+    configuration.set(name, value)
+    with pytest.raises(RuntimeError, match=name):
+        WebWorker.check_config(configuration, None)
 
 
 def test_the_application_is_loaded_after_the_fork(settings: dict[str, Any]) -> None:
