@@ -99,11 +99,14 @@ def _connect(app: Flask, settings: Settings) -> None:
     from birads_app.compute.pool import ComputePool
     from birads_app.compute.process import Limits
     from birads_app.config import site_key
+    from birads_app.intake.admission import Admission, give_back_place
     from birads_app.model.predictor import ModelSource
     from birads_app.records import database
 
     app.extensions["birads_site_key"] = site_key(settings)
     database.init_app(app, settings.instance)
+    app.extensions["birads_admission"] = Admission(settings.uploads_at_once, settings.uploads_waiting)
+    app.teardown_request(give_back_place)
     logging_options = settings.log_level, settings.log_format
     app.extensions["birads_compute"] = ComputePool(settings.compute_processes, _READS_FILES, logging_options)
     app.extensions["birads_models"] = ModelSource(

@@ -84,6 +84,11 @@ def read_processes(text: str) -> int:
     return read_integer(0, 64)(text) if text else min(_PROCESSES_MAX, os.cpu_count() or 1)
 
 
+def read_uploads(text: str) -> int:
+    """Read a number of uploads; an empty text means one for each core, at most four, and one more."""
+    return read_integer(1, 64)(text) if text else 1 + read_processes("")
+
+
 def read_switch(text: str) -> bool:
     """Read ``1`` or ``0``, in the usual spellings."""
     word = text.lower()
@@ -150,6 +155,7 @@ class Settings(BaseSettings):
     models : folder of model bundles
     threads : processor threads for one prediction; None means all cores
     compute_processes : processes that read files; 0 means that the server's own threads do
+    uploads_at_once, uploads_waiting : number of uploads that are worked on and that wait; further ones are refused
     tomosynthesis : treatment of a volume: "mip" reads its maximum intensity projection, "refuse" rejects it
     show_opinion : show the AI result before the user asks for it
     show_heat_map : show the heat map before the user asks for it
@@ -177,6 +183,8 @@ class Settings(BaseSettings):
     precision: Annotated[str, parsed(read_choice(*PRECISIONS))] = setting("bf16")
     threads: Annotated[int | None, parsed(read_optional(read_integer(1, 1024)))] = setting("")
     compute_processes: Annotated[int, parsed(read_processes)] = setting("")
+    uploads_at_once: Annotated[int, parsed(read_uploads)] = setting("")
+    uploads_waiting: Annotated[int, parsed(read_integer(0, 1000))] = setting("16")
     tomosynthesis: Annotated[Tomosynthesis, parsed(read_choice(*get_args(Tomosynthesis)))] = setting("mip")
     show_opinion: Annotated[bool, parsed(read_switch)] = setting("1")
     show_heat_map: Annotated[bool, parsed(read_switch)] = setting("0")

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import Unauthorized
 
+from birads_app.intake.admission import take_place
 from birads_app.records import tokens
 from birads_app.records.schema import Role
 from birads_app.web.errors import answer
@@ -28,5 +29,7 @@ def _authenticate() -> Response | None:
         return response
     if request.method == "POST" and user.role == Role.AUDITOR:
         return answer(403, "The token's account may look at exams, and take none in.")
+    if request.endpoint == "api.create":
+        take_place(user.name)
     g.api_user = user
     return None

@@ -16,7 +16,8 @@ _ERRORS = {
     "413": "Too many bytes, too many files, or an image with too many pixels",
     "415": "The body is not multipart/form-data, or a file's format is not supported",
     "422": "A file is damaged or not a mammogram; or files are rejected for different reasons",
-    "503": "No active model, or the database is not ready",
+    "429": "The account has too many uploads at a time; `Retry-After` says when to try again",
+    "503": "The server is busy, with `Retry-After`; or no active model, or the database is not ready",
     "507": "The server's disk is full",
 }
 
@@ -71,6 +72,14 @@ def _create() -> dict[str, Any]:
         "summary": "Predict and store the images of one or several exams",
         "description": "Each study becomes one exam. Either all files are stored or none; the response lists each "
         "rejected file.",
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "A new one for each upload, with which it may be sent again: the exams are stored once",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]*$"},
+            }
+        ],
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}},
         "responses": {
             "201": {
@@ -85,7 +94,7 @@ def _create() -> dict[str, Any]:
                     "application/json": {"schema": {"oneOf": [reference("Exam"), reference("SeveralExams")]}}
                 },
             },
-            **_errors("400", "401", "403", "413", "415", "422", "503", "507"),
+            **_errors("400", "401", "403", "413", "415", "422", "429", "503", "507"),
         },
     }
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from birads_app.api.authentication import bp
 from birads_app.api.description import describe
@@ -15,16 +15,22 @@ from birads_app.records.related_exams import related
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.categories import DISCLAIMER
 
+_KEY, _KEY_MAX = "Idempotency-Key", 200
+
 
 @bp.post("/predictions")
 def create() -> ResponseReturnValue:
     """Store the images of one or several exams and return the AI result of each image.
 
-    Answers with the exam, or with ``exams`` if the files belong to several.
+    Answers with the exam, or with ``exams`` if the files belong to several. A request may be repeated with the same
+    Idempotency-Key: the exams are stored once.
     """
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the images as multipart/form-data, each as a part named `file`.")
-    stored = ingest_studies(files_of(request), g.api_user)
+    key = request.headers.get(_KEY)
+    if key is not None and not (1 <= len(key) <= _KEY_MAX and key.isascii() and key.isprintable()):
+        raise BadRequest(f"An {_KEY} has 1 to {_KEY_MAX} printable ASCII characters. Got {len(key)}.")
+    stored = ingest_studies(files_of(request), g.api_user, key=key)
     if len(stored) > 1:
         return jsonify(exams=[_to_json(exam) for exam in stored]), 201
     location = url_for("api.show", exam_id=stored[0].id)

@@ -6,7 +6,7 @@ separately and encrypted.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -26,7 +26,14 @@ from birads_app.intake.draft_exam import (
     valid_date,
 )
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
-from birads_app.intake.repetition import is_stored, sharing_uids, stored_exam, without_repeated
+from birads_app.intake.repetition import (
+    exam_of_key,
+    is_stored,
+    keyed_id,
+    sharing_uids,
+    stored_exam,
+    without_repeated,
+)
 from birads_app.model.predictor import ModelSource
 from birads_app.records import audit_log, exams, files, refused_files
 from birads_app.records.derived_files import Announcement, announce
@@ -201,18 +208,25 @@ def _in_short(messages: Iterable[str]) -> Message:
     return join(kept)
 
 
-def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False) -> list[Exam]:
+def ingest_studies(
+    sent: Iterable[SourceFile], user: User, *, once: bool = False, key: str | None = None
+) -> list[Exam]:
     """Read, predict and store files of one or several exams, including archives: all exams, or none.
 
     Parameters
     ----------
     once : return the stored exam, with ``already_stored``, for a study that is stored already and was read by the same
         model
+    key : of the request, with which the user may repeat it; its exams are then returned instead of being stored again
 
     Raises
     ------
-    IntakeRefused, NoModel, BundleError
-        As :func:`ingest_received`; IntakeRefused if there are no files, too many, or unusable ones.
+    IntakeRefused
+        There are no files, too many, or unusable ones.
+    KeyReused
+        The user has sent other files with the key.
+    NoModel, BundleError
+        As :func:`ingest_received`.
     """
     limit = current_app.extensions["birads_settings"].max_files
     arriving = iter(sent)
@@ -237,15 +251,20 @@ def ingest_studies(sent: Iterable[SourceFile], user: User, *, once: bool = False
             raise IntakeRefused([_problem(file) for file in unusable])
         groups = study_grouping.by_study(images)
         drafted = []
-        for group in groups:
+        for number, group in enumerate(groups):
             distinct, repeated = without_repeated(group)
-            exam = draft_exam(distinct, reader.predictor, user)
+            exam_id = None if key is None else keyed_id(user, key, number)
+            exam = draft_exam(distinct, reader.predictor, user, exam_id)
             exam.notes = [*companions.notes(_studies(group), _studies(images)), *repeated]
             completeness.describe(exam, (), sharing_uids(distinct))
             drafted.append(exam)
-        existing = [stored_exam(exam) if once else None for exam in drafted]
-        new = [exam for exam, stored in zip(drafted, existing, strict=True) if stored is None]
-        created = iter(_store(new, images, reader, user))
+        with nullcontext() if key is None else files.only_one(drafted[0].id):
+            find = exam_of_key if key is not None else stored_exam if once else lambda exam: None
+            existing = [find(exam) for exam in drafted]
+            new = [exam for exam, stored in zip(drafted, existing, strict=True) if stored is None]
+            for exam in new if key is not None else ():
+                files.withdraw(exam)  # remains of an interrupted attempt
+            created = iter(_store(new, images, reader, user))
         for stored in filter(None, existing):
             stored.already_stored = True
         return [stored or next(created) for stored in existing]

@@ -1,16 +1,20 @@
 """Images and studies that come again: once is enough."""
 
 import hashlib
+import hmac
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
+
+from flask import current_app
 
 from birads_app.deid.identity import comparable
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram
 from birads_app.records import exams
 from birads_app.records.identities import Identity, Instance
-from birads_app.records.schema import Exam
+from birads_app.records.schema import Exam, User
+from birads_app.terms.errors import InputError
 from birads_app.terms.messages import Message, msg
 
 _STEP = 16  # pixels between those that count for a fingerprint
@@ -71,6 +75,27 @@ def sharing_uids(files: Sequence[File]) -> list[Message]:
     uids = [file.instance.sop_uid for file in files if file.instance is not None and file.instance.sop_uid]
     sharing = sum(count for count in Counter(uids).values() if count > 1)
     return [msg("uid-shared", count=sharing)] if sharing else []
+
+
+class KeyReused(InputError):
+    """The key of a request was sent with other files before."""
+
+
+def keyed_id(user: User, key: str, number: int) -> str:
+    """Return the id of the exam with a number, from 0, in a user's request with a key."""
+    secret: str = current_app.extensions["birads_site_key"]
+    parts = f"upload\0{user.id}\0{number}\0{key}".encode()
+    return hmac.digest(secret.encode(), parts, hashlib.sha256).hex()[:32]
+
+
+def exam_of_key(exam: Exam) -> Exam | None:
+    """Return the stored exam with a new one's id; None if there is none. Raises KeyReused if its images differ."""
+    if not exams.exists(exam.id):
+        return None
+    stored = exams.get(exam.id)
+    if {image.fingerprint for image in exam.images} != {image.fingerprint for image in stored.images}:
+        raise KeyReused(msg("upload-key-reused"))
+    return stored
 
 
 def stored_exam(exam: Exam) -> Exam | None:

@@ -8,14 +8,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 from flask import current_app
 
-from birads_app.files import atomic
+from birads_app.files import atomic, locks
 from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.records import checksums
 from birads_app.records.errors import NotFound
@@ -36,7 +36,7 @@ _ORIGINALS = {
 }
 # A reduced image without compression, until display and thumbnail are made of it.
 PREVIEW = "preview.pgm"
-_DRAFT, _PENDING, _REMOVED = ".draft-", ".pending-", ".removed-"
+_DRAFT, _PENDING, _REMOVED, _LOCK = ".draft-", ".pending-", ".removed-", ".lock-"
 _PREAMBLE = 128
 _DERIVED = re.compile(r"(display|thumb)\.jpg|heat-\w+\.png")
 
@@ -46,6 +46,11 @@ def root() -> Path:
     folder = Path(current_app.instance_path) / "images"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def only_one(exam_id: str) -> AbstractContextManager[None]:
+    """Let one request at a time store an exam whose id was known before."""
+    return locks.exclusive(root() / f"{_LOCK}{exam_id}", remove=True)
 
 
 def open_draft() -> Path:
@@ -248,6 +253,8 @@ def remove_leftovers(recorded: set[str]) -> None:
         if exam_id not in recorded:
             shutil.rmtree(root() / exam_id, ignore_errors=True)
         pending.unlink()
+    for lock in root().glob(f"{_LOCK}*"):
+        lock.unlink()
 
 
 def remove_orphaned_drafts() -> None:

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from birads_app.intake.admission import take_place
 from birads_app.records import totp
 from birads_app.records.schema import Role
 from birads_app.web.session_cookie import login_manager
@@ -29,6 +30,7 @@ ACCESS = {
 _VIEWING = ("GET", "HEAD", "OPTIONS")
 # Sent as a form only to keep a patient ID out of the address.
 _VIEWING_BY_FORM = ("reading.find",)
+_UPLOADS = ("reading.upload", "reading.try_sample")
 
 
 def init_app(app: Flask) -> None:
@@ -63,4 +65,6 @@ def _check_access() -> ResponseReturnValue | None:
     viewing = request.method in _VIEWING or request.endpoint in _VIEWING_BY_FORM
     if not viewing and not may_change(area):
         abort(403, _("Your account has read-only access. Ask an administrator to change its role."))
+    if request.method == "POST" and request.endpoint in _UPLOADS:
+        take_place(current_user.name)
     return None

@@ -95,7 +95,10 @@ def _domain_error(error: BiradsError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.warning("Answered %d: %s", status, error)
-    return answer(status, translated(error.message))
+    response = answer(status, translated(error.message))
+    if wait := getattr(error, "wait", None):
+        response.retry_after = wait
+    return response
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -1,5 +1,6 @@
 """HTTP status of every domain error, for pages and API."""
 
+from birads_app.intake.admission import TooBusy, TooManyUploads
 from birads_app.intake.ingest import IntakeRefused, NoFiles, TooManyFiles
 from birads_app.records.errors import (
     AccountNameTaken,
@@ -45,6 +46,8 @@ _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
     (LastAdministrator, 409),
     (TrainingRefused, 409),
     (TooManyAttempts, 429),
+    (TooManyUploads, 429),
+    (TooBusy, 503),
     (NotAllowed, 403),
     (SiteKeyDiffers, 503),
     (RestoreUnfinished, 503),

@@ -45,6 +45,16 @@ EXAM = {
     "kind-system": N_("system file"),
     "kind-archive": N_("archive"),
     "no-image-of-exam": N_("This is not an image of an exam."),
+    "upload-key-reused": N_(
+        "This Idempotency-Key was sent with other files before. Use a new one for each upload."
+    ),
+    "uploads-busy": N_(
+        "The server is busy with other uploads. Nothing was stored. Try again in %(seconds)d seconds."
+    ),
+    "uploads-share-taken": N_(
+        "Your account has as many uploads at a time as one account may have. Nothing was stored. Try again in "
+        "%(seconds)d seconds."
+    ),
     "archive-too-large": N_("The archives contain more than 1 GiB of images. Send them in several uploads."),
     "archive-too-many-files": N_(
         "The archive %(name)s contains more than %(most)d files. Send it in several parts."
