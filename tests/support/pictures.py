@@ -5,7 +5,7 @@ from pathlib import Path
 
 from birads_app.records import derived_files
 
-_LIMIT_S = 30
+_LIMIT_S = 300
 
 
 def finish_background_work() -> None:
