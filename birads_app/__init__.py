@@ -98,12 +98,11 @@ def _connect(app: Flask, settings: Settings) -> None:
     """Attach the site key, and the database and the model, which are not opened before their first use."""
     from birads_app.compute.pool import ComputePool
     from birads_app.compute.process import Limits
-    from birads_app.config import site_key
     from birads_app.intake.admission import Admission, give_back_place
     from birads_app.model.predictor import ModelSource
-    from birads_app.records import database
+    from birads_app.records import database, site_keys
 
-    app.extensions["birads_site_key"] = site_key(settings)
+    app.extensions["birads_site_key"] = site_keys.load(settings)
     database.init_app(app, settings.instance)
     app.extensions["birads_admission"] = Admission(settings.uploads_at_once, settings.uploads_waiting)
     app.teardown_request(give_back_place)

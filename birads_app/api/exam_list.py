@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Response, abort, current_app, jsonify, request, url_for
+from flask import Response, abort, jsonify, request, url_for
 
 from birads_app.api.authentication import bp
-from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.records import worklist
 from birads_app.records.schema import Exam, Status
 from birads_app.records.worklist import Position, Query, WorklistPage
@@ -81,7 +81,7 @@ def _study_uids(text: str) -> tuple[str, ...]:
     uid = text.strip()
     if uid and not _UID.fullmatch(uid):
         abort(400, "`study` must be a Study Instance UID: digits and dots, at most 64.")
-    return (uid, Pseudonyms(current_app.extensions["birads_site_key"]).uid(uid)) if uid else ()
+    return (uid, site_pseudonyms().uid(uid)) if uid else ()
 
 
 def _moment(text: str) -> datetime | None:

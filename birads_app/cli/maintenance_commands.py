@@ -1,26 +1,28 @@
-"""The commands ``flask backup``, ``flask restore`` and ``flask fsck``."""
+"""The commands ``flask backup``, ``flask restore``, ``flask fsck`` and ``flask key``."""
 
 from contextlib import nullcontext
 from pathlib import Path
 
 import click
 from flask import Flask, current_app
-from flask.cli import with_appcontext
+from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import OperationalError
 
 from birads_app import config
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.files import locks
-from birads_app.maintenance import backup, integrity, keys_file, restore
+from birads_app.maintenance import backup, integrity, key_rotation, keys_file, restore
 from birads_app.maintenance.keys_file import Keys
 from birads_app.records import audit_log
 from birads_app.records.users import CONSOLE
 
+key_group = AppGroup("key", help="Change the site key.")
 _FILE = click.Path(path_type=Path)
 
 
 def init_app(app: Flask) -> None:
     """Add the commands to the application."""
+    app.cli.add_command(key_group)
     for command in (back_up, restore_backup, check):
         app.cli.add_command(command)
 
@@ -38,7 +40,9 @@ def back_up(target: Path, keys_path: Path | None) -> None:
     settings: config.Settings = current_app.extensions["birads_settings"]
     with one_line_errors():
         if keys_path is not None:
-            keys_file.write(keys_path, Keys(config.site_key(settings), config.secret_key(settings)))
+            keys_file.write(
+                keys_path, Keys(current_app.extensions["birads_site_key"], config.secret_key(settings))
+            )
         summary = backup.back_up(target, _report)
     try:
         audit_log.log(CONSOLE, "back up data", "", target.name)
@@ -98,6 +102,32 @@ def check(repair: bool, add_checksums: bool) -> None:
         click.echo(f"No checksum: {found.unknown} originals. `flask fsck --add-checksums` adds them.")
     if found.problems:
         raise SystemExit(1)
+
+
+@key_group.command("rotate")
+@click.option(
+    "--new-key", "path", metavar="FILE", type=_FILE, help="The new key; by default one is generated."
+)
+def rotate(path: Path | None) -> None:
+    """Encrypt identities, received studies and secrets with another site key. Stop the service first.
+
+    Pseudonyms, replaced UIDs and shifted dates stay the same. A command that was interrupted may be repeated.
+    """
+    settings: config.Settings = current_app.extensions["birads_settings"]
+    given = None
+    if path is not None:
+        try:
+            given = config.read_secret(path.read_text("ascii").strip())
+        except OSError as error:
+            raise click.ClickException(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError as error:
+            raise click.ClickException(f"The key in {path} has to be {error}.") from None
+    with one_line_errors():
+        key_rotation.rotate(given, _report)
+    click.echo("Everything is encrypted with the new site key. Pseudonyms have not changed.")
+    if settings.site_key is not None:
+        click.echo("Set BIRADS_SITE_KEY to the new key before you start the service.")
+    click.echo("Make a new backup, with its keys in a new file. Earlier backups need the earlier keys.")
 
 
 def _report(line: str) -> None:

@@ -1,6 +1,6 @@
 """Pseudonyms for patients, UIDs and dates: consistent within a site, meaningless without its key.
 
-All are derived by HMAC-SHA-256 under the site key, so that nothing but the key needs to be stored, and identifiers
+All are derived by HMAC-SHA-256 under one key, so that nothing but the key needs to be stored, and identifiers
 cannot be guessed without it.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from birads_app.deid.identity import patient_key
+from birads_app.records import site_keys
 from birads_app.records.identities import Identity
 
 # Digits and capitals without those that are easily confused: I, L, O, U.
@@ -21,7 +22,7 @@ _LONGEST_SHIFT = 3650  # days
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """Pseudonyms of one site; ``key`` is the site key."""
+    """Pseudonyms of one site; ``key`` is its key of pseudonyms."""
 
     key: str = field(repr=False)
 
@@ -49,3 +50,8 @@ class Pseudonyms:
 
     def _digest(self, *parts: str) -> bytes:
         return hmac.digest(self.key.encode(), "\0".join(parts).encode(), hashlib.sha256)
+
+
+def site_pseudonyms() -> Pseudonyms:
+    """Return the pseudonyms of the running application; raise SiteKeyDiffers as :func:`site_keys.pseudonym_key`."""
+    return Pseudonyms(site_keys.pseudonym_key())

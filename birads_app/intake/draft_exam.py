@@ -9,7 +9,7 @@ from datetime import date
 from flask import current_app
 
 from birads_app.deid.identity import merge, settle, with_versions
-from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.intake.image_reading import DraftedImage, ReadImage
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import Predictor
@@ -91,10 +91,6 @@ def _add_image(exam: Exam, read: DraftedImage, prediction: ImagePrediction) -> N
 
 def deidentifies() -> bool:
     return bool(current_app.extensions["birads_settings"].deidentify)
-
-
-def site_pseudonyms() -> Pseudonyms:
-    return Pseudonyms(current_app.extensions["birads_site_key"])
 
 
 def valid_date(text: str) -> date | None:

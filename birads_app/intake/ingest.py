@@ -13,6 +13,7 @@ from itertools import chain, islice
 from flask import current_app
 
 from birads_app.compute.pool import ComputePool
+from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.imaging.file_signatures import PICTURE
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import archives, completeness, raw_twins, study_grouping
@@ -22,7 +23,6 @@ from birads_app.intake.draft_exam import (
     base_name,
     deidentifies,
     draft_exam,
-    site_pseudonyms,
     valid_date,
 )
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from birads_app.config import Settings
 from birads_app.maintenance import derived_check
 from birads_app.model import bundles, registry
-from birads_app.records import checksums, database, exams, files, identities, migrate
+from birads_app.records import audit_chain, checksums, database, exams, files, identities, migrate
 from birads_app.records.schema import Delivery, Exam, Image
 from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError
@@ -68,6 +68,7 @@ def check(report: Report, *, repair: bool = False, add_checksums: bool = False) 
         _exams(run)
         _orphans(run)
         run.problems.extend(_deliveries())
+        run.problems.extend(_audit_log())
     except DatabaseError as error:
         run.problems.append(f"database: it cannot be read ({error.orig})")
     run.problems.extend(_spool())
@@ -173,6 +174,14 @@ def _deliveries() -> Iterator[str]:
                 yield f"outbox: delivery {delivery.id} is in no known state"
     except (ValueError, TypeError, KeyError) as error:
         yield f"outbox: a delivery cannot be read ({type(error).__name__})"
+
+
+def _audit_log() -> Iterator[str]:
+    """Check the hash chain of the audit log."""
+    try:
+        audit_chain.verify()
+    except BiradsError as error:
+        yield f"audit log: {error}"
 
 
 def _spool() -> Iterator[str]:

@@ -4,7 +4,13 @@ from typing import Any, Literal
 
 from alembic import context
 
-from birads_app.records import audit_tables, credential_tables, schema, sign_in_tables  # noqa: F401  # define the tables
+from birads_app.records import (  # noqa: F401  # define the tables
+    audit_tables,
+    credential_tables,
+    key_tables,
+    schema,
+    sign_in_tables,
+)
 from birads_app.records.table_base import Base, UtcDateTime
 
 

@@ -10,9 +10,9 @@ from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
 from requests.exceptions import ContentDecodingError, InvalidJSONError, RequestException
 
+from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.intake.companions import is_own
-from birads_app.intake.draft_exam import site_pseudonyms
 from birads_app.pacs.sender import DicomWeb, web_client
 from birads_app.pacs.storage_scp import STORAGE_CLASSES
 from birads_app.records import exams

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
-from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.pacs.dicomweb_client import FetchFailed, fetch_study
 from birads_app.pacs.sender import DicomWeb
 from birads_app.records import fetch_problems
@@ -52,4 +52,4 @@ def _stored_uid(study: str) -> str:
     """Return the UID under which exams of a study are stored."""
     if not current_app.extensions["birads_settings"].deidentify:
         return study[:64]
-    return Pseudonyms(current_app.extensions["birads_site_key"]).uid(study)
+    return site_pseudonyms().uid(study)

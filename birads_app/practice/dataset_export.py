@@ -12,10 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flask import current_app
-
 from birads_app.deid.prepare import prepare
-from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
 from birads_app.records import audit_log, exams
@@ -158,6 +156,6 @@ def _anonymous(exam: Exam, image: Image) -> tuple[str, bytes]:
         removed = parser.text(header, "PatientIdentityRemoved") == "YES"
         if removed and parser.text(header, "PatientID") == exam.pseudonym:
             return path.suffix, data
-    pseudonyms = Pseudonyms(current_app.extensions["birads_site_key"])
+    pseudonyms = site_pseudonyms()
     suffix = path.suffix if image.source == "DICOM" else ".png"
     return suffix, prepare(SourceFile("", data), pseudonyms).data

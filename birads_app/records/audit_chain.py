@@ -82,12 +82,6 @@ def new_key(site_key: str) -> tuple[bytes, bytes]:
     return key, encrypt(key, site_key, _PURPOSE, _OWNER)
 
 
-def encrypted_again(ciphertext: bytes, old_site_key: str, new_site_key: str) -> bytes:
-    """Encrypt a chain's key with another site key; raise SiteKeyDiffers if the old one is not right."""
-    key = decrypt(ciphertext, old_site_key, _PURPOSE, _OWNER)
-    return encrypt(key, new_site_key, _PURPOSE, _OWNER)
-
-
 def head() -> AuditHead | None:
     """Return the newest entry; None if there is none."""
     newest = text("SELECT id, at, hash FROM audit ORDER BY id DESC LIMIT 1")

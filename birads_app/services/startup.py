@@ -8,11 +8,15 @@ from pathlib import Path
 import click
 from flask import Flask, current_app
 
+from birads_app.config import SettingsError
 from birads_app.files import locks
-from birads_app.records import derived_files, exams, files, migrate, setup
+from birads_app.records import derived_files, exams, files, migrate, setup, site_keys
 from birads_app.terms.errors import ModelError
 
 log = logging.getLogger(__name__)
+
+# Exit status of a worker that gunicorn does not replace: the server stops.
+_STOP = 4
 
 
 def start(app: Flask) -> None:
@@ -24,7 +28,11 @@ def start(app: Flask) -> None:
         if not migrate.is_current():
             log.error("The database is not prepared. Run `flask db upgrade`, then start again.")
             return
-        join()
+        try:
+            join()
+        except SettingsError as error:
+            log.critical("%s", error.message)
+            raise SystemExit(_STOP) from None
         with locks.join(Path(app.instance_path) / "web.lock") as first:
             if first:
                 _offer_setup()
@@ -33,7 +41,14 @@ def start(app: Flask) -> None:
 
 
 def join() -> None:
-    """Clean up after a crash, and register this process as one that stores exams until it ends."""
+    """Clean up after a crash, and register this process as one that stores exams until it ends.
+
+    Raises
+    ------
+    SettingsError
+        The database is encrypted with another site key.
+    """
+    site_keys.check()
     with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
         if first:
             files.remove_leftovers(exams.all_ids())

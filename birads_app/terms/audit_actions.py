@@ -6,6 +6,7 @@ AUDIT_ACTIONS = (
     N_("back up data"),
     N_("begin hash chain"),
     N_("change role"),
+    N_("change site key"),
     N_("create account"),
     N_("create token"),
     N_("delete exam"),

@@ -24,7 +24,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
-from birads_app.deid.pseudonyms import Pseudonyms
+from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
@@ -104,7 +104,7 @@ def show_worklist() -> str:
 def find() -> ResponseReturnValue:
     """Find a patient by pseudonym or ID; the ID is kept out of addresses and logs."""
     wanted = request.form.get("patient", "").strip()
-    pseudonym = _pseudonyms().patient(Identity(patient_id=wanted)) if wanted else ""
+    pseudonym = site_pseudonyms().patient(Identity(patient_id=wanted)) if wanted else ""
     if not exams.of_patient(pseudonym):
         pseudonym = wanted.upper() if _PSEUDONYM.fullmatch(wanted.upper()) else ""
     if wanted and not pseudonym:
@@ -280,10 +280,6 @@ def _exported(exam: Exam) -> dict[str, Any]:
         "assessed_at": exam.assessed_at and exam.assessed_at.isoformat(timespec="seconds"),
         "reader": exam.assessor and exam.assessor.name,
     }
-
-
-def _pseudonyms() -> Pseudonyms:
-    return Pseudonyms(current_app.extensions["birads_site_key"])
 
 
 def _upload_page(problems: list[FileProblem], status: int) -> tuple[str, int]:

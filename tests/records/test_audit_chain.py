@@ -13,6 +13,7 @@ from sqlalchemy import text
 from birads_app.records import audit_chain, audit_log, database, migrate
 from birads_app.records.audit_chain import AuditHead
 from birads_app.records.database import writing
+from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import AuditLogBroken, InvalidHead, SiteKeyDiffers
 
 
@@ -145,7 +146,9 @@ def test_the_key_stays_when_the_site_key_changes(app: Flask) -> None:
     with app.app_context():
         record(2)
         stored = database.session().scalar(text("SELECT ciphertext FROM audit_key"))
-        again = audit_chain.encrypted_again(stored, old, new)
+        again = encrypt(
+            decrypt(stored, old, "birads audit log", "audit_key"), new, "birads audit log", "audit_key"
+        )
         with writing() as current:
             current.execute(text("UPDATE audit_key SET ciphertext = :box"), {"box": again})
     app.extensions.pop("birads_audit_key", None)

@@ -1,0 +1,93 @@
+"""Change of the site key: everything is encrypted again, and a kill at any moment leaves either key usable.
+
+The next key is stored first. The database changes in one transaction, which decides; the spool follows. After a kill
+the next command or start goes on from there (:func:`birads_app.records.site_keys.load`).
+"""
+
+import secrets
+from collections.abc import Callable
+
+from flask import current_app
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from birads_app.config import Settings
+from birads_app.files import locks
+from birads_app.maintenance.errors import MaintenanceError
+from birads_app.records import audit_log, database, site_keys
+from birads_app.records.encryption import decrypt, encrypt
+from birads_app.records.site_keys import EncryptedColumn
+from birads_app.records.spool import Spool
+from birads_app.records.users import CONSOLE
+
+_AT_ONCE = 1000
+
+
+def rotate(given: str | None, report: Callable[[str], None]) -> None:
+    """Encrypt everything with another site key.
+
+    Parameters
+    ----------
+    given : the new key; None generates one
+
+    Raises
+    ------
+    MaintenanceError
+        The service is running, or BIRADS_SITE_KEY is set and no new key is given.
+    SettingsError
+        The present site key is not the database's.
+    """
+    settings: Settings = current_app.extensions["birads_settings"]
+    if settings.site_key is not None and given is None:
+        raise MaintenanceError(
+            "The site key is set by BIRADS_SITE_KEY. Give the new key in a file as --new-key, then set the "
+            "variable to it."
+        )
+    instance, old = settings.instance, str(current_app.extensions["birads_site_key"])
+    new = given or secrets.token_hex(32)
+    with (
+        locks.alone(instance / "serving.lock") as unused,
+        locks.try_exclusive(instance / "rotation.lock") as first,
+    ):
+        if not unused or not first:
+            raise MaintenanceError(f"The service in {instance} is running. Stop it first.")
+        if site_keys.fits(instance, old):
+            site_keys.check()
+            if settings.site_key is None:
+                site_keys.announce(instance, new)
+            _encrypt_database(old, new, report)
+        elif not site_keys.fits(instance, new):  # else a change with this very key was interrupted
+            site_keys.check()
+        Spool(instance, old).encrypt_again(new)
+        if settings.site_key is None:
+            site_keys.take_next(instance)
+    current_app.extensions["birads_site_key"] = new
+
+
+def _encrypt_database(old: str, new: str, report: Callable[[str], None]) -> None:
+    """Encrypt all columns again in one transaction, and remove the previous ciphertexts from the log of writes."""
+    with database.writing() as current:
+        audit_log.add(current, CONSOLE, "change site key")
+        for column in site_keys.COLUMNS:
+            count = _encrypt_column(current, column, old, new)
+            report(f"{column.table}: {count}")
+    with database.engine().connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _encrypt_column(current: Session, column: EncryptedColumn, old: str, new: str) -> int:
+    """Encrypt a column again, some rows at once; return their number."""
+    count = 0
+    page = text(
+        f"SELECT rowid, {column.key}, {column.column} FROM {column.table} "
+        f"WHERE rowid > :last ORDER BY rowid LIMIT {_AT_ONCE}"
+    )
+    change = text(f"UPDATE {column.table} SET {column.column} = :box WHERE rowid = :row")
+    last = -1
+    while rows := current.execute(page, {"last": last}).all():
+        for row, key, box in rows:
+            owner = column.owner_of(key)
+            content = decrypt(box, old, column.purpose, owner)
+            current.execute(change, {"row": row, "box": encrypt(content, new, column.purpose, owner)})
+        count, last = count + len(rows), rows[-1][0]
+    return count

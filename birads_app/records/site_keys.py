@@ -1,0 +1,179 @@
+"""The site key and what it encrypts: it is never replaced while the database has something encrypted with another one.
+
+The key of pseudonyms is the first site key. It is stored encrypted with the present one, so that the site key can be
+changed while pseudonyms stay the same, and so that another site key is noticed.
+"""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import current_app
+from sqlalchemy.dialects.sqlite import insert
+
+from birads_app.config import KEPT_KEYS, Settings, SettingsError, site_key
+from birads_app.files import atomic, locks
+from birads_app.records import database
+from birads_app.records.encryption import decrypt, encrypt
+from birads_app.records.errors import SiteKeyDiffers
+from birads_app.records.key_tables import PseudonymKey
+from birads_app.records.spool import Spool
+
+_EXTENSION = "birads_pseudonym_key"
+_PURPOSE, _OWNER = "birads pseudonyms", "pseudonym_key"
+# The next site key, in the instance folder, from the beginning of a change until everything is encrypted with it.
+_NEXT = "site-key.next"
+
+
+@dataclass(frozen=True)
+class EncryptedColumn:
+    """Column of ciphertexts.
+
+    key : primary key of the table
+    owner : what a ciphertext belongs to; None if it is the row with its primary key
+    """
+
+    table: str
+    key: str
+    column: str
+    purpose: str
+    owner: str | None = None
+
+    def owner_of(self, row: object) -> str:
+        """Return what the ciphertext of the row with this primary key belongs to."""
+        return str(row) if self.owner is None else self.owner
+
+
+# The first row that there is identifies the site key.
+COLUMNS: Sequence[EncryptedColumn] = (
+    EncryptedColumn("pseudonym_key", "id", "ciphertext", _PURPOSE, _OWNER),
+    EncryptedColumn("audit_key", "id", "ciphertext", "birads audit log", "audit_key"),
+    EncryptedColumn("identities", "exam_id", "box", "birads identities"),
+    EncryptedColumn("authenticators", "user_id", "secret", "birads authenticators"),
+)
+
+
+def load(settings: Settings) -> str:
+    """Return the site key, which is created for a new installation; finish an interrupted change of the key first.
+
+    Raises
+    ------
+    SettingsError
+        The key's file is missing although the database needs it.
+    """
+    if settings.site_key is None and (settings.instance / _NEXT).exists():
+        _finish_interrupted(settings.instance)
+    path = settings.instance / KEPT_KEYS["BIRADS_SITE_KEY"]
+    if settings.site_key is None and not path.exists() and _example(settings.instance) is not None:
+        raise SettingsError(
+            f"The site key is missing: {path} does not exist, but the database in this folder is encrypted with it. "
+            "Put the file back from the keys of the backup (`site_key` in the file of `flask backup --keys`), or "
+            "set BIRADS_SITE_KEY. A new key is not created, because it could not decrypt anything."
+        )
+    return site_key(settings)
+
+
+def check() -> None:
+    """Compare the site key with the database's, at the start; a database without one takes the present key.
+
+    Raises
+    ------
+    SettingsError
+        The database is encrypted with another site key.
+    """
+    settings: Settings = current_app.extensions["birads_settings"]
+    if not fits(settings.instance, _site_key()):
+        path = settings.instance / KEPT_KEYS["BIRADS_SITE_KEY"]
+        where = path if settings.site_key is None else "BIRADS_SITE_KEY"
+        raise SettingsError(
+            f"The site key of {where} is not the one with which the database in {settings.instance} is encrypted. "
+            "Put the right key back: it is `site_key` in the file of `flask backup --keys`. If the key was just "
+            "changed by `flask key rotate`, start again."
+        )
+    if database.session().get(PseudonymKey, 1) is None:
+        box = encrypt(_site_key().encode(), _site_key(), _PURPOSE, _OWNER)
+        with database.writing() as current:  # of several processes, the first wins
+            current.execute(insert(PseudonymKey).values(id=1, ciphertext=box).on_conflict_do_nothing())
+
+
+def pseudonym_key() -> str:
+    """Return the key of pseudonyms; raise SiteKeyDiffers if it is encrypted with another site key."""
+    known: str | None = current_app.extensions.get(_EXTENSION)
+    if known is None:
+        row = database.session().get(PseudonymKey, 1)
+        if row is None:
+            return _site_key()
+        known = decrypt(row.ciphertext, _site_key(), _PURPOSE, _OWNER).decode()
+        current_app.extensions[_EXTENSION] = known
+    return known
+
+
+def fits(instance: Path, key: str) -> bool:
+    """Return True if a site key decrypts what the database has, or if it has nothing encrypted."""
+    example = _example(instance)
+    if example is None:
+        return True
+    column, row, box = example
+    try:
+        decrypt(box, key, column.purpose, column.owner_of(row))
+    except SiteKeyDiffers:
+        return False
+    return True
+
+
+def announce(instance: Path, key: str) -> None:
+    """Store the next site key, before the database is encrypted with it."""
+    (instance / _NEXT).unlink(missing_ok=True)
+    atomic.create(instance / _NEXT, key)
+    atomic.sync_folder(instance)
+
+
+def withdraw(instance: Path) -> None:
+    """Forget the next site key."""
+    (instance / _NEXT).unlink(missing_ok=True)
+
+
+def take_next(instance: Path) -> None:
+    """Make the next site key the present one, once everything is encrypted with it."""
+    (instance / _NEXT).replace(instance / KEPT_KEYS["BIRADS_SITE_KEY"])
+    atomic.sync_folder(instance)
+
+
+def _finish_interrupted(instance: Path) -> None:
+    """Complete or undo a change of the site key: the database decides, because it changes in one step."""
+    with locks.try_exclusive(instance / "rotation.lock") as first:
+        if not first or not (instance / _NEXT).exists():
+            return
+        new = (instance / _NEXT).read_text("ascii").strip()
+        path = instance / KEPT_KEYS["BIRADS_SITE_KEY"]
+        old = path.read_text("ascii").strip() if path.exists() else new
+        if fits(instance, old) or not fits(instance, new):
+            withdraw(instance)
+        else:
+            Spool(instance, old).encrypt_again(new)
+            take_next(instance)
+
+
+def _example(instance: Path) -> tuple[EncryptedColumn, object, bytes] | None:
+    """Return a ciphertext of the database, with its column and primary key; None if there is none."""
+    path = instance / database.FILE_NAME
+    if not path.is_file() or not os.path.getsize(path):
+        return None
+    with closing(sqlite3.connect(path)) as connection:
+        for column in COLUMNS:
+            try:
+                row = connection.execute(
+                    f"SELECT {column.key}, {column.column} FROM {column.table} LIMIT 1"
+                ).fetchone()
+            except sqlite3.DatabaseError:  # of an earlier version, or damaged, which shows elsewhere
+                continue
+            if row is not None:
+                return column, row[0], row[1]
+    return None
+
+
+def _site_key() -> str:
+    return str(current_app.extensions["birads_site_key"])
