@@ -1,19 +1,23 @@
 """Audit log of all actions: entries are chained, cannot be changed and contain no patient data."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from sqlalchemy import Select, select, tuple_
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_chain
 from birads_app.records.audit_tables import AuditEntry
-from birads_app.records.database import session, writing
+from birads_app.records.database import is_unwritable, session, writing
 from birads_app.records.schema import now
 
 PER_PAGE = 50
 _EXPORTED_AT_ONCE = 2000
+
+server_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,16 @@ def log(who: str, action: str, subject: str = "", detail: str = "") -> None:
     """Store an entry in a transaction of its own; parameters as in :func:`add`."""
     with writing() as current:
         add(current, who, action, subject, detail)
+
+
+def log_if_writable(who: str, action: str, detail: str = "") -> None:
+    """Store an entry for an act that goes on while the disk is full or read-only; the server's log then says so."""
+    try:
+        log(who, action, detail=detail)
+    except OperationalError as error:
+        if not is_unwritable(error):
+            raise
+        server_log.warning("Not in the audit log, because the disk is full or read-only: %s", action)
 
 
 def newest(limit: int = 100) -> Sequence[AuditEntry]:

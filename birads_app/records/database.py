@@ -2,23 +2,26 @@
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, current_app, g
-from sqlalchemy import Connection, Engine, Executable, create_engine, event
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import StaticPool
 
 FILE_NAME = "birads.sqlite3"
 _EXTENSION = "birads_database"
+_MEMORY = "birads_database_in_memory"
 # Milliseconds that a writer waits for another one. Writes take milliseconds; this allows for slow disks.
 _BUSY_TIMEOUT = 15_000
 _MOMENT = 50
 # Primary result codes; extended ones have them in their lowest byte.
-_UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,10 @@ log = logging.getLogger(__name__)
 def init_app(app: Flask, instance: Path) -> None:
     """Set up the database in the application's instance folder; it is opened on first use."""
     app.extensions[_EXTENSION] = open_engine(instance / FILE_NAME)
+    app.extensions[_MEMORY] = (
+        threading.Lock(),
+        create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}),
+    )
     app.teardown_appcontext(_close)
 
 
@@ -76,6 +83,15 @@ def writing() -> Iterator[Session]:
     """
     bound = engine().execution_options(birads_write=True)
     with Session(bound, expire_on_commit=False) as current, current.begin():
+        yield current
+
+
+@contextmanager
+def writing_in_memory(table: type[DeclarativeBase]) -> Iterator[Session]:
+    """Open a transaction on a table in memory, which replaces it while the database cannot be written."""
+    lock, kept = current_app.extensions[_MEMORY]
+    with lock, Session(kept, expire_on_commit=False) as current, current.begin():
+        table.metadata.create_all(current.connection(), [cast(Table, table.__table__)])
         yield current
 
 

@@ -41,8 +41,10 @@ class TooManyAttempts(BiradsError):
     """Too many failed sign-ins; ``wait`` is the number of seconds until the next attempt."""
 
     def __init__(self, wait: int) -> None:
-        minutes = -(-wait // 60)
-        super().__init__(msg("too-many-sign-ins", minutes=minutes))
+        if wait < 2 * 60:
+            super().__init__(msg("too-many-sign-ins-lately", seconds=wait))
+        else:
+            super().__init__(msg("too-many-sign-ins", minutes=-(-wait // 60)))
         self.wait = wait
 
 

@@ -129,6 +129,11 @@ def by_name(name: str) -> User:
     return user
 
 
+def id_of(name: str) -> int | None:
+    """Return the number of the account with this name; None if there is none."""
+    return session().scalar(select(User.id).where(User.name == name))
+
+
 def network_account() -> User:
     """Return the account that owns exams from the network, created on first use. Nobody can sign in to it."""
     query = select(User).where(User.name == NETWORK_NAME)

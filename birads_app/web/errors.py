@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 from birads_app.intake.ingest import IntakeRefused
 from birads_app.logs import request_id, where
 from birads_app.records import migrate
+from birads_app.records.database import is_unwritable
 from birads_app.terms.errors import BiradsError
 from birads_app.web.http_status import status_of
 from birads_app.web.wording import translated
@@ -134,10 +135,12 @@ def _forged_form(error: CSRFError) -> Response:
 
 
 def _database_error(error: OperationalError) -> Response:
-    """Distinguish an outdated database, a full disk and a busy database."""
+    """Distinguish an outdated database, a full or read-only disk and a busy database."""
     log.error("The database failed:\n%s", where(error))
     if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return answer(507, str(_MESSAGES[507]))
+    if is_unwritable(error):
+        return answer(507, _("The server's disk cannot be written. Nothing was saved. See the server log."))
     try:
         prepared = migrate.is_current()
     except SQLAlchemyError:

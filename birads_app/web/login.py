@@ -14,7 +14,8 @@ from wtforms.validators import EqualTo, InputRequired, Length
 from birads_app.records import audit_log, rate_limit, setup, totp, users
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.schema import User
-from birads_app.web import language, session_cookie
+from birads_app.web import known_browser, language, session_cookie
+from birads_app.web.client_address import client_address
 from birads_app.web.safe_redirect import safe_target
 from birads_app.web.wording import translated
 
@@ -108,22 +109,20 @@ def login() -> ResponseReturnValue:
     form = LoginForm()
     if not form.validate_on_submit():
         return _form_page("account/login.html", form)
-    address = request.remote_addr or ""
     try:
-        rate_limit.register(form.name.data, address)
+        user = _authenticate(form.name.data, form.password.data)
     except TooManyAttempts as error:
         form.form_errors.append(translated(error.message))
         return *_form_page("account/login.html", form, 429), {"Retry-After": str(error.wait)}
-    user = users.authenticate(form.name.data, form.password.data)
     if user is None:
-        audit_log.log(users.name_on_record(form.name.data), "sign in refused")
+        audit_log.log_if_writable(users.name_on_record(form.name.data), "sign in refused")
         form.form_errors.append(_("Incorrect name or password."))
         return _form_page("account/login.html", form, 401)
     target = safe_target(request.args.get("next")) or url_for("reading.worklist")
     if totp.is_on(user):
         session[_SECOND_STEP] = {"user": user.id, "at": time.time(), "target": target}
         return redirect(url_for("account.second_step"))
-    rate_limit.forget(user.name, address)
+    _forget_attempts(user)
     _sign_in(user)
     return redirect(target)
 
@@ -143,11 +142,11 @@ def second_step() -> ResponseReturnValue:
         form.form_errors.append(translated(error.message))
         return *_form_page("account/second_step.html", form, 429), {"Retry-After": str(error.wait)}
     if not (user.enabled and totp.accepts(user, form.code.data)):
-        audit_log.log(user.name, "sign in refused", detail="code")
+        audit_log.log_if_writable(user.name, "sign in refused", "code")
         form.form_errors.append(_("Incorrect code. Each code is accepted once."))
         return _form_page("account/second_step.html", form, 401)
     rate_limit.forget(user.name, _ANYWHERE)
-    rate_limit.forget(user.name, request.remote_addr or "")
+    _forget_attempts(user)
     _sign_in(user)
     return redirect(begun["target"])
 
@@ -162,8 +161,23 @@ def logout() -> ResponseReturnValue:
 
 def _sign_in(user: User) -> None:
     """Begin a session and record it."""
-    audit_log.log(user.name, "sign in")
+    audit_log.log_if_writable(user.name, "sign in")
     session_cookie.begin(user)
+    known_browser.remember(user)
+
+
+def _authenticate(name: str, password: str) -> User | None:
+    """Return the account if the password is right, else None; raise TooManyAttempts."""
+    if place := known_browser.place_of(name):
+        rate_limit.register(name, place)
+        return users.authenticate(name, password)
+    with rate_limit.unknown_browser(name, client_address()):
+        return users.authenticate(name, password)
+
+
+def _forget_attempts(user: User) -> None:
+    """Delete the failures of an account that has proven itself."""
+    rate_limit.forget(user.name, known_browser.place_of(user.name) or client_address())
 
 
 def _form_page(template: str, form: FlaskForm, status: int | None = None) -> tuple[str, int]:

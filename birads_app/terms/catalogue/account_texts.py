@@ -25,6 +25,7 @@ ACCOUNT = {
         "%(given)s is not a head of the audit log. Give the line that `flask audit head` prints, or a file with it."
     ),
     "too-many-sign-ins": N_("Too many sign-in attempts. Try again in %(minutes)d minutes."),
+    "too-many-sign-ins-lately": N_("Too many sign-in attempts. Try again in %(seconds)d seconds."),
     "identity-not-allowed": N_("Only administrators can see the identity of a patient."),
     "pseudonym-unknown": N_("No stored exam has the pseudonym %(pseudonym)s."),
     "administrator-exists": N_("The administrator account already exists. Sign in."),
