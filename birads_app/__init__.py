@@ -100,6 +100,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     from birads_app.compute.process import Limits
     from birads_app.intake.admission import Admission, give_back_place
     from birads_app.model.predictor import ModelSource
+    from birads_app.monitoring import instruments
     from birads_app.records import database, site_keys
 
     app.extensions["birads_site_key"] = site_keys.load(settings)
@@ -108,6 +109,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     app.teardown_request(give_back_place)
     logging_options = settings.log_level, settings.log_format
     app.extensions["birads_compute"] = ComputePool(settings.compute_processes, _READS_FILES, logging_options)
+    instruments.open_in(settings.instance)
     app.extensions["birads_models"] = ModelSource(
         settings.models,
         settings.engine,
@@ -144,8 +146,10 @@ def _register(app: Flask) -> None:
         navigation,
         practice_pages,
         profile,
+        prometheus,
         reading,
         request_ids,
+        request_timing,
         second_factor,
         security,
         viewer,
@@ -159,8 +163,10 @@ def _register(app: Flask) -> None:
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token
     app.register_blueprint(health.bp)
+    app.register_blueprint(prometheus.bp)
     api.init_app(app)
     errors.init_app(app)
+    request_timing.init_app(app)
     request_ids.init_app(app)
     administration.init_app(app)
     audit_commands.init_app(app)

@@ -133,6 +133,14 @@ def read_peers(text: str) -> tuple[Peer, ...]:
         raise ValueError("TITLE@ADDRESS, separated by commas, such as MODALITY@10.1.2.3") from None
 
 
+def read_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read addresses and networks separated by commas."""
+    try:
+        return tuple(ip_network(network.strip()) for network in text.split(",") if network.strip())
+    except ValueError:
+        raise ValueError("addresses or networks, separated by commas, such as 10.1.2.3,10.2.0.0/16") from None
+
+
 def read_folders(text: str) -> tuple[Path, ...]:
     """Read folders separated by colons."""
     return tuple(read_path(folder.strip()) for folder in text.split(":") if folder.strip())
@@ -172,6 +180,7 @@ class Settings(BaseSettings):
     dicom_stable_s : seconds without a new object after which a study is complete
     pacs_* : destination of results and source of studies; without host and address there is none
     pacs_retry_s : seconds after the first failed attempt
+    metrics_networks : networks from which /metrics may be read without a token, besides this machine
     training_data_dirs : folders inside of which the browser may start a training
     """
 
@@ -223,6 +232,7 @@ class Settings(BaseSettings):
     pacs_send_uploads: Annotated[bool, parsed(read_switch)] = setting("0")
     pacs_retry_s: Annotated[int, parsed(read_integer(1, 3600))] = setting("30")
     training_data_dirs: Annotated[tuple[Path, ...], parsed(read_folders)] = setting("")
+    metrics_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], parsed(read_networks)] = setting("")
     log_level: Annotated[str, parsed(read_choice(*LOG_LEVELS))] = setting("INFO")
     log_format: Annotated[str, parsed(read_choice(*LOG_FORMATS))] = setting("plain")
 

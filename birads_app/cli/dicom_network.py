@@ -10,6 +10,7 @@ from flask.cli import AppGroup
 
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import Settings, SettingsError
+from birads_app.monitoring import instruments
 from birads_app.records import audit_log, fetch_problems, outbox, users
 from birads_app.services import startup
 
@@ -42,6 +43,7 @@ def receive() -> None:
     spool = worker.spool()
     provider = Provider(settings, spool)
     startup.join()
+    instruments.count_start("receive")
     with spool.alone(wait=True):
         spool.remove_leftovers()
         signal.signal(signal.SIGTERM, signal.default_int_handler)

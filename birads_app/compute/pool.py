@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from birads_app.compute.channel import Channel
 from birads_app.compute.process import Limits
 from birads_app.logs import request_id
+from birads_app.monitoring import instruments
 from birads_app.terms.errors import ReadingEnded
 from birads_app.terms.messages import msg
 
@@ -104,7 +105,9 @@ class ComputePool:
 
     def _call(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
         """Return what :func:`birads_app.compute.process.call` returns in another process; raises ReadingEnded."""
-        closed, process, ended = self._closed, self._free.get(), True
+        closed, ended = self._closed, True
+        with instruments.timed("wait"):
+            process = self._free.get()
         try:
             if process is None or process.has_ended():
                 process = self._fork()

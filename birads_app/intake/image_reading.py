@@ -31,6 +31,7 @@ from birads_app.model import preprocess
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.model.preprocess import ModelInput
+from birads_app.monitoring import instruments
 from birads_app.records import files
 from birads_app.records.derived_files import Material
 from birads_app.records.identities import Identity, Instance
@@ -191,16 +192,19 @@ class ImageReader:
     def read(self, file: SourceFile) -> ReadImage | RefusedImage | Companion:
         """Read one file; an unusable one has its reason also without a model."""
         try:
-            drafted = self._compute.run(
-                draft_image, file, self.draft, self._pseudonyms, self._tomosynthesis, self._size()
-            )
+            size = self._size()
+            with instruments.timed("decode"):
+                drafted = self._compute.run(
+                    draft_image, file, self.draft, self._pseudonyms, self._tomosynthesis, size
+                )
         except InputError as error:  # the process has ended
             return RefusedImage(file.name, error.with_traceback(None), False, self._identity(file))
         if not isinstance(drafted, DraftedImage):
             return drafted
         predictor = self.predictor
         assert drafted.seen is not None
-        prediction, feature_map = predictor.examine_input(drafted.seen, drafted.warnings)
+        with instruments.timed("predict"):
+            prediction, feature_map = predictor.examine_input(drafted.seen, drafted.warnings)
         return ReadImage(drafted, prediction, Material(feature_map, drafted.uncompressed))
 
     def _identity(self, file: SourceFile) -> Identity | None:

@@ -35,6 +35,7 @@ from birads_app.intake.repetition import (
     without_repeated,
 )
 from birads_app.model.predictor import ModelSource
+from birads_app.monitoring import instruments
 from birads_app.records import audit_log, exams, files, refused_files
 from birads_app.records.derived_files import Announcement, announce
 from birads_app.records.schema import Exam, Status, User
@@ -124,6 +125,7 @@ def ingest_received(sent: Iterable[SourceFile], user: User, exam_id: str) -> Exa
         return _store([exam], distinct, reader, user)[0]
 
 
+@instruments.timed("store")
 def _store(
     drafted: Iterable[Exam], images: Iterable[ReadImage], reader: ImageReader, user: User
 ) -> list[Exam]:

@@ -14,6 +14,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import ingest_received
 from birads_app.logs import where
 from birads_app.model.bundles import version
+from birads_app.monitoring import instruments
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
 from birads_app.records import assessments, exams, files, outbox, users
@@ -85,7 +86,9 @@ def _repeat(app: Flask, step: Callable[[], None], stop: threading.Event) -> None
         with app.app_context():
             try:
                 step()
+                instruments.count_background(step.__name__, completed=True)
             except Exception as error:
+                instruments.count_background(step.__name__, completed=False)
                 log.error("Background work failed and continues:\n%s", where(error))
         stop.wait(_PAUSE_S)
 

@@ -14,7 +14,7 @@ from birads_app.practice import agreement
 from birads_app.practice.drift import Drift, drift
 from birads_app.practice.estimates import Estimate, count, rate
 from birads_app.practice.local_calibration import Reliability, reliability
-from birads_app.records.signed_assessments import NONE, AssessmentRows, SignedAssessments
+from birads_app.records.signed_assessments import NONE, AssessmentRows, Filters, SignedAssessments
 
 _RECALLED, _TISSUE = (0, 4, 5), (4, 5)
 _PROVEN = 6
@@ -93,10 +93,10 @@ class Audit:
 def audit(signed: SignedAssessments, rows: AssessmentRows) -> Audit:
     """Compute all metrics; ``rows`` are the selected ones of ``signed``, one for each reader and exam."""
     exams = rows.exams()
-    decided = exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.p_suspicious))
+    decided = _decided(exams)
     followed_up = exams.where((exams.malignant != NONE) & (exams.read != _PROVEN))
     with_prediction = followed_up.where(np.isfinite(followed_up.p_suspicious))
-    last = decided.where(decided.model == decided.model[-1:])
+    of_last_model, last_model = _drift_of_last_model(signed, decided)
     return Audit(
         exams=len(exams),
         patients=count(exams.patient),
@@ -118,9 +118,25 @@ def audit(signed: SignedAssessments, rows: AssessmentRows) -> Audit:
         against_outcomes=reliability(
             with_prediction.p_suspicious, with_prediction.malignant == 1, with_prediction.patient
         ),
-        drift=drift(last.p_suspicious, np.isin(last.read, _TISSUE)),
-        drift_model=signed.models[last.model[-1]] if len(last) else "",
+        drift=of_last_model,
+        drift_model=last_model,
     )
+
+
+def current_drift(signed: SignedAssessments) -> tuple[Drift, str]:
+    """Return the calibration drift of the model used last, and its name; "" without exams."""
+    return _drift_of_last_model(signed, _decided(signed.chosen(Filters()).exams()))
+
+
+def _decided(exams: AssessmentRows) -> AssessmentRows:
+    """Select the exams that can be compared with a probability."""
+    return exams.where(np.isin(exams.read, _DECIDED) & np.isfinite(exams.p_suspicious))
+
+
+def _drift_of_last_model(signed: SignedAssessments, decided: AssessmentRows) -> tuple[Drift, str]:
+    last = decided.where(decided.model == decided.model[-1:])
+    name = signed.models[last.model[-1]] if len(last) else ""
+    return drift(last.p_suspicious, np.isin(last.read, _TISSUE)), name
 
 
 def _group(title: str, rows: AssessmentRows) -> AuditGroup:

@@ -30,6 +30,7 @@ from birads_app.model import preprocess
 from birads_app.model.occlusion import FeatureMap, render_heat_maps
 from birads_app.model.predictor import Predictor
 from birads_app.model.preprocess import ModelInput
+from birads_app.monitoring import instruments
 from birads_app.records import checksums, files
 from birads_app.records.schema import Image
 from birads_app.terms.errors import BiradsError
@@ -131,6 +132,7 @@ def finish_interrupted() -> None:
 def _make_all(root: Path, announced: Announcement, predictor: Predictor, compute: ComputePool) -> None:
     """Make all files of an exam, those that are looked at first before the others."""
     exam_id, materials, exam = announced.exam_id, announced.materials, root / announced.exam_id
+    start = time.perf_counter()
     try:
         for image_id in materials:
             compute.run(files.finish_previews, exam / image_id)
@@ -140,6 +142,7 @@ def _make_all(root: Path, announced: Announcement, predictor: Predictor, compute
         for image_id, material in materials.items():
             if material.uncompressed:
                 compute.run(compress, exam / image_id)
+        instruments.observe_stage("derive", time.perf_counter() - start)
     except FileNotFoundError:
         log.info("Exam %s was deleted while its pictures were made", exam_id)
     except Exception as error:

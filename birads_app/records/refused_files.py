@@ -4,6 +4,7 @@ from datetime import date
 
 from sqlalchemy import func, select
 
+from birads_app.monitoring import instruments
 from birads_app.records.database import session, writing
 from birads_app.records.periods import within
 from birads_app.records.schema import RefusedFile
@@ -12,6 +13,7 @@ from birads_app.terms.errors import InputError
 
 def count(who: str, error: InputError) -> None:
     """Count a refused file; neither its name nor its content is stored."""
+    instruments.count_refusal(type(error).__name__)
     with writing() as current:
         current.add(RefusedFile(who=who, reason=type(error).__name__))
 

@@ -10,6 +10,7 @@ from flask import Flask, current_app
 
 from birads_app.config import SettingsError
 from birads_app.files import locks
+from birads_app.monitoring import instruments
 from birads_app.records import derived_files, exams, files, migrate, setup, site_keys
 from birads_app.terms.errors import ModelError
 
@@ -36,6 +37,7 @@ def start(app: Flask) -> None:
         with locks.join(Path(app.instance_path) / "web.lock") as first:
             if first:
                 _offer_setup()
+    instruments.count_start("web")
     _load_model(app)
     log.info("Worker %d is ready", os.getpid())
 

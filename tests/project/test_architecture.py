@@ -19,7 +19,15 @@ LONGEST_MODULE = 400
 TERMS = ("birads_app.terms", "birads_app.files", "birads_app.version")
 IMAGING = ("birads_app.imaging", *TERMS)
 MODEL = ("birads_app.model", *IMAGING)
-RECORDS = ("birads_app.records", "birads_app.compute", "birads_app.config", "birads_app.logs", *MODEL)
+MONITORING = ("birads_app.monitoring", "birads_app.files", "birads_app.terms")
+RECORDS = (
+    "birads_app.records",
+    "birads_app.compute",
+    "birads_app.monitoring",
+    "birads_app.config",
+    "birads_app.logs",
+    *MODEL,
+)
 DOMAIN = (
     "birads_app.services",
     "birads_app.maintenance",
@@ -37,7 +45,8 @@ ARROWS = {
     "birads_app.serving": ("birads_app.serving",),
     "birads_app.svg": ("birads_app.svg",),
     "birads_app.files": ("birads_app.files", "birads_app.terms"),
-    "birads_app.compute": ("birads_app.compute", "birads_app.files", "birads_app.logs", "birads_app.terms"),
+    "birads_app.monitoring": MONITORING,
+    "birads_app.compute": ("birads_app.compute", "birads_app.logs", *MONITORING),
     "birads_app.terms": ("birads_app.terms",),
     "birads_app.imaging": IMAGING,
     "birads_app.model": ("birads_app.compute", *MODEL),

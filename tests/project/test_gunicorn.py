@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
+from birads_app.logs import request_id
 from birads_app.serving.web_worker import WebWorker
 
 CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "gunicorn.conf.py"
@@ -95,6 +96,7 @@ def test_the_access_log_ends_with_the_request_id(settings: dict[str, Any]) -> No
 def test_with_json_both_logs_are_objects(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BIRADS_LOG_FORMAT", "json")
+    request_id.set("")
     for name in ("gunicorn.error", "gunicorn.access"):
         monkeypatch.setattr(logging.getLogger(name), "handlers", [])
     settings = runpy.run_path(str(CONFIGURATION))

@@ -1,0 +1,1 @@
+"""Figures of all processes of the service, for Prometheus."""
