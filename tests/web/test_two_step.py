@@ -145,7 +145,7 @@ def test_a_code_is_accepted_once(app: Flask, client: FlaskClient, recovery: list
 def test_codes_cannot_be_guessed_from_several_addresses(
     app: Flask, recovery: list[str], phone: Clock
 ) -> None:
-    for number in range(rate_limit.PER_PAIR + 1):
+    for number in range(rate_limit.FREE + 1):
         guesser = app.test_client()
         guesser.environ_base["REMOTE_ADDR"] = f"192.0.2.{number}"
         answer = give(guesser, "000000")
@@ -187,7 +187,7 @@ def test_turning_it_off_needs_the_password_or_a_code(app: Flask, reader: FlaskCl
     set_up(reader, phone)
     assert reader.post(f"{PAGE}/remove", data={"confirmation": PASSWORD}).status_code == 303
     set_up(reader, phone)
-    for _ in range(rate_limit.PER_PAIR):
+    for _ in range(rate_limit.FREE):
         assert reader.post(f"{PAGE}/remove", data={"confirmation": "wrong password"}).status_code == 422
     assert reader.post(f"{PAGE}/remove", data={"confirmation": PASSWORD}).status_code == 429
 
