@@ -130,6 +130,7 @@ def _register(app: Flask) -> None:
     from birads_app.cli import (
         administration,
         audit_commands,
+        bin_commands,
         dicom_network,
         maintenance_commands,
         practice_tables,
@@ -170,6 +171,7 @@ def _register(app: Flask) -> None:
     request_ids.init_app(app)
     administration.init_app(app)
     audit_commands.init_app(app)
+    bin_commands.init_app(app)
     dicom_network.init_app(app)
     practice_tables.init_app(app)
     maintenance_commands.init_app(app)

@@ -172,6 +172,7 @@ class Settings(BaseSettings):
     deidentify : remove identities from files before they are stored
     session_hours : end of a session after sign-in
     session_idle_minutes : end of a session after its last use
+    bin_days : days for which deleted exams can be restored
     site_key : creates pseudonyms and encrypts identities; None as above
     totp_required : accounts whose sign-in must ask for a code of an authenticator app
     proxy_hops : number of proxies trusted to report the client's address, scheme and host
@@ -206,6 +207,7 @@ class Settings(BaseSettings):
     totp_required: Annotated[str, parsed(read_choice("nobody", "administrators", "everybody"))] = setting(
         "nobody"
     )
+    bin_days: Annotated[int, parsed(read_integer(1, 3650))] = setting("30")
     session_hours: Annotated[int, parsed(read_integer(1, 720))] = setting("12")
     session_idle_minutes: Annotated[int, parsed(read_integer(1, 1440))] = setting("30")
     proxy_hops: Annotated[int, parsed(read_integer(0, 10))] = setting("0")

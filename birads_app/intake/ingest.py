@@ -151,7 +151,7 @@ def _store(
         for announcement in announced:
             announcement.withdraw()
         for exam in stored:
-            exams.delete(exam, user)
+            exams.undo(exam, user)
         raise
     for announcement in announced:
         announcement.make_later(reader.predictor)

@@ -7,6 +7,7 @@ from alembic import context
 from birads_app.records import (  # noqa: F401  # define the tables
     audit_tables,
     credential_tables,
+    deletion_table,
     key_tables,
     schema,
     sign_in_tables,

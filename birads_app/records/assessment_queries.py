@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from birads_app.records.database import session
+from birads_app.records.deletion_table import Deletion
 from birads_app.records.periods import within
 from birads_app.records.schema import Assessment, Exam, Image, User
 from birads_app.records.signed_assessments import AssessmentRows
@@ -60,8 +61,11 @@ def newest(
 
 
 def count_images(first: date | None = None, last: date | None = None) -> int:
-    """Return the number of stored images that were received within a period."""
+    """Return the number of images that were received within a period, those of erased exams included."""
     query = select(func.count()).select_from(Image)
     if first or last:
         query = query.where(Image.exam_id.in_(select(Exam.id).where(*within(Exam.created_at, first, last))))
-    return session().scalar(query) or 0
+    erased = select(func.sum(Deletion.images)).where(
+        Deletion.erased_at.is_not(None), *within(Deletion.received_at, first, last)
+    )
+    return (session().scalar(query) or 0) + (session().scalar(erased) or 0)

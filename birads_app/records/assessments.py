@@ -79,7 +79,7 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
     """
     with writing() as current:
         exam = current.get(Exam, exam_id)
-        if exam is None:
+        if exam is None or exam.removed:
             raise NotFound(msg("exam-missing"))
         _check(draft, exam)
         added = _record(exam, reader, draft)

@@ -12,6 +12,8 @@ BiradsError
 ├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
 ├── RestoreUnfinished   the instance folder has half of a backup
+├── ReasonMissing       an exam is to be deleted without a reason
+├── KeptInBin           an exam of the bin is to be erased before its time
 ├── AuditLogBroken      an entry of the audit log is not as it was written
 ├── InvalidHead         a text is not a head of the audit log
 └── SiteKeyDiffers      data was encrypted with another site key
@@ -70,6 +72,14 @@ class PatientNotCertain(BiradsError):
 
 class TrainingRefused(BiradsError):
     """A training cannot be started, stopped or resumed."""
+
+
+class ReasonMissing(BiradsError):
+    """An exam was to be deleted without a reason."""
+
+
+class KeptInBin(BiradsError):
+    """An exam of the bin was to be erased before its time is over."""
 
 
 class AuditLogBroken(BiradsError):

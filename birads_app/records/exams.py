@@ -1,18 +1,18 @@
-"""Store, find and delete exams with their images."""
+"""Store and find exams with their images. Deleted ones are found in :mod:`birads_app.records.exam_bin` only."""
 
 import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from birads_app.model import aggregation
 from birads_app.model.aggregation import ExamPrediction
 from birads_app.records import audit_log, derived_files, files, summary
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
-from birads_app.records.schema import Exam, Image, Role, User
+from birads_app.records.schema import Exam, Image, Removed, User
 from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def get(exam_id: str) -> Exam:
     """Return the exam with its images and uploader; raise NotFound if there is none."""
-    exam = session().scalar(select(Exam).where(Exam.id == exam_id))
+    exam = session().scalar(select(Exam).where(Exam.id == exam_id, present()))
     if exam is None:
         raise NotFound(msg("exam-missing"))
     return exam
@@ -28,17 +28,21 @@ def get(exam_id: str) -> Exam:
 
 def of_patient(pseudonym: str) -> bool:
     """Return True if the patient with this pseudonym has an exam."""
-    return session().scalar(select(Exam.id).where(Exam.pseudonym == pseudonym).limit(1)) is not None
+    return (
+        session().scalar(select(Exam.id).where(Exam.pseudonym == pseudonym, present()).limit(1)) is not None
+    )
 
 
 def of_study(study_uid: str) -> bool:
     """Return True if the study has an exam."""
-    return session().scalar(select(Exam.id).where(Exam.study_uid == study_uid).limit(1)) is not None
+    return (
+        session().scalar(select(Exam.id).where(Exam.study_uid == study_uid, present()).limit(1)) is not None
+    )
 
 
 def with_study(study_uid: str, limit: int = 20) -> Sequence[Exam]:
     """Return the last exams of a study, newest first."""
-    of_study = select(Exam).where(Exam.study_uid == study_uid)
+    of_study = select(Exam).where(Exam.study_uid == study_uid, present())
     return session().scalars(of_study.order_by(Exam.created_at.desc(), Exam.id).limit(limit)).all()
 
 
@@ -51,18 +55,20 @@ def image(exam_id: str, image_id: str) -> Image:
 
 
 def exists(exam_id: str) -> bool:
-    """Return True if the exam is in the database."""
+    """Return True if the exam is in the database, be it deleted."""
     return session().scalar(select(Exam.id).where(Exam.id == exam_id)) is not None
 
 
 def holds_image(*uids: str) -> bool:
     """Return True if an image with one of these SOP Instance UIDs is stored."""
-    return session().scalar(select(Image.id).where(Image.sop_uid.in_(uids)).limit(1)) is not None
+    stored = select(Image.id).join(Exam, Exam.id == Image.exam_id).where(Image.sop_uid.in_(uids), present())
+    return session().scalar(stored.limit(1)) is not None
 
 
 def fingerprints(*uids: str) -> set[str | None]:
     """Return the fingerprints of the stored images with one of these SOP Instance UIDs."""
-    return set(session().scalars(select(Image.fingerprint).where(Image.sop_uid.in_(uids))))
+    stored = select(Image.fingerprint).join(Exam, Exam.id == Image.exam_id)
+    return set(session().scalars(stored.where(Image.sop_uid.in_(uids), present())))
 
 
 def store(exam: Exam, draft: Path, who: User) -> Exam:
@@ -90,27 +96,22 @@ def _flag_of(reason: str) -> str:
     return "leave out images" if getattr(reason, "code", "").startswith("objects-") else "flag exam"
 
 
-def may_delete(user: User, exam: Exam) -> bool:
-    """Return True for the uploader of the exam and for administrators."""
-    return user.role == Role.ADMIN or user.id == exam.uploader_id
-
-
-def delete(exam: Exam, who: User) -> None:
-    """Delete an exam, its images and the patient's identity; raise NotFound if it is already deleted."""
+def undo(exam: Exam, who: User) -> None:
+    """Remove an exam that was just stored, because its upload failed; raise NotFound if it is not there."""
     aside = files.set_aside(exam)
     try:
         with writing() as current:
             stored = current.get(Exam, exam.id)
             if stored is not None:
                 current.delete(stored)
-                audit_log.add(current, who.name, "delete exam", exam.id)
+                audit_log.add(current, who.name, "undo upload", exam.id)
     except BaseException:
         files.put_back(exam, aside)
         raise
     shutil.rmtree(aside, ignore_errors=True)
     if stored is None:
         raise NotFound(msg("exam-missing"))
-    log.info("Deleted exam %s", exam.id)
+    log.info("Removed exam %s, whose upload failed", exam.id)
 
 
 def aggregate(exam: Exam) -> ExamPrediction | None:
@@ -124,5 +125,10 @@ def file(image: Image, kind: str) -> Path:
 
 
 def all_ids() -> set[str]:
-    """Return the ids of all exams."""
-    return set(session().scalars(select(Exam.id)))
+    """Return the ids of all exams that have files, those in the bin among them."""
+    return set(session().scalars(select(Exam.id).where(Exam.status != Removed.ERASED)))
+
+
+def present() -> ColumnElement[bool]:
+    """Return the query condition that an exam is not deleted; it keeps SQLite from using an index on the status."""
+    return Exam.status.not_in(tuple(Removed))

@@ -115,7 +115,7 @@ def look_up(user: User, subject: str) -> Identity:
     if not allowed:
         raise NotAllowed(msg("identity-not-allowed"))
     of_subject = or_(Exam.pseudonym == subject, Exam.id == subject)
-    newest = select(Exam).where(of_subject).order_by(Exam.created_at.desc())
+    newest = select(Exam).join(EncryptedIdentity).where(of_subject).order_by(Exam.created_at.desc())
     exam = session().scalars(newest).first()
     identity = None if exam is None else of(exam)
     if identity is None:

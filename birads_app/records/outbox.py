@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 
-from sqlalchemy import Select, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log, users
+from birads_app.records import audit_log, exams, users
 from birads_app.records.database import session, writing
+from birads_app.records.deletion_table import Deletion
 from birads_app.records.schema import Assessment, Delivery, Exam, Image, User, now
 
 LONGEST_WAIT = timedelta(hours=1)
@@ -51,7 +52,9 @@ def last_changes() -> tuple[object, ...]:
 
 def _of_studies(query: Select, uploads: bool) -> Select:
     """Restrict a query to exams with DICOM images, and to received ones unless uploads are included."""
-    query = query.where(exists().where(Image.exam_id == Exam.id, Image.sop_uid.is_not(None)))
+    query = query.where(exams.present()).where(
+        exists().where(Image.exam_id == Exam.id, Image.sop_uid.is_not(None))
+    )
     if uploads:
         return query
     return query.join(User, Exam.uploader_id == User.id).where(User.name == users.NETWORK_NAME)
@@ -65,7 +68,7 @@ def model_version(exam: Exam) -> str | None:
 
 def due() -> Sequence[Delivery]:
     """Return a batch of deliveries that are due, longest waiting first."""
-    waiting = (Delivery.state == "waiting") & (Delivery.due_at <= now())
+    waiting = (Delivery.state == "waiting") & (Delivery.due_at <= now()) & _not_in_bin()
     return session().scalars(select(Delivery).where(waiting).order_by(Delivery.due_at).limit(_AT_ONCE)).all()
 
 
@@ -109,7 +112,7 @@ def send_results_again(current: Session, exam: Exam) -> None:
 def retry_all() -> int:
     """Make all unsent deliveries due now; return their number."""
     with writing() as current:
-        pending = list(current.scalars(select(Delivery).where(Delivery.state != "sent")))
+        pending = list(current.scalars(select(Delivery).where(Delivery.state != "sent", _not_in_bin())))
         for delivery in pending:
             delivery.state, delivery.attempts, delivery.due_at = "waiting", 0, now()
     return len(pending)
@@ -117,14 +120,20 @@ def retry_all() -> int:
 
 def counts() -> dict[str, int]:
     """Return the number of deliveries by state."""
-    rows = session().execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+    states = select(Delivery.state, func.count()).where(_not_in_bin()).group_by(Delivery.state)
+    rows = session().execute(states)
     return {str(row[0]): int(row[1]) for row in rows}
 
 
 def failing() -> Sequence[Delivery]:
     """Return unsent deliveries with a failed attempt, stopped ones first."""
-    failing = (Delivery.state != "sent") & (Delivery.error != "")
+    failing = (Delivery.state != "sent") & (Delivery.error != "") & _not_in_bin()
     return session().scalars(select(Delivery).where(failing).order_by(Delivery.state, Delivery.due_at)).all()
+
+
+def _not_in_bin() -> ColumnElement[bool]:
+    """Return the condition that a delivery's exam is not deleted; those in the bin wait until it is restored."""
+    return Delivery.exam_id.not_in(select(Deletion.exam_id).where(Deletion.erased_at.is_(None)))
 
 
 def _update(current: Session, delivery: Delivery, **values: object) -> bool:

@@ -41,6 +41,13 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class Removed(StrEnum):
+    """Status of a deleted exam: in the bin, or erased, with nothing left but what the practice figures need."""
+
+    BINNED = "binned"
+    ERASED = "erased"
+
+
 def now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
@@ -96,7 +103,7 @@ class Exam(Base):
     pooling : rule by which the views of a breast are pooled (:mod:`birads_app.model.aggregation`)
     pseudonym : of the patient; None if no file is DICOM
     study_uid, exam_date : from the stored DICOM files; None if not stated
-    status : a :class:`Status`
+    status : a :class:`Status`, or :class:`Removed` once it is deleted
     category, top_probability : the exam's predicted category, and its probability in the index breast, 0..1;
         None without a prediction
     p_suspicious : probability of category 4 or higher in the more suspicious breast, 0..1; None likewise
@@ -162,6 +169,11 @@ class Exam(Base):
     )
     # True for an exam that an upload did not store, because it was there already.
     already_stored = False
+
+    @property
+    def removed(self) -> bool:
+        """True for a deleted exam, which is neither listed nor served."""
+        return self.status in tuple(Removed)
 
 
 class EncryptedIdentity(Base):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flask import current_app
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from birads_app.records import files
 from birads_app.records.database import FILE_NAME, session
-from birads_app.records.schema import Assessment, Exam, Image
+from birads_app.records.schema import Assessment, Exam, Image, Removed
 from birads_app.records.table_base import Base
 
 _SAMPLED = 200
@@ -62,7 +62,7 @@ def measure() -> Storage:
     kinds, sampled = _kinds(images)
     disk = shutil.disk_usage(instance)
     return Storage(
-        exams=_count(Exam),
+        exams=_count(Exam, Exam.status != Removed.ERASED),
         images=images,
         assessments=_count(Assessment),
         database=sum(path.stat().st_size for path in instance.glob(f"{FILE_NAME}*")),
@@ -79,8 +79,8 @@ def measure() -> Storage:
     )
 
 
-def _count(table: type[Base]) -> int:
-    return session().scalar(select(func.count()).select_from(table)) or 0
+def _count(table: type[Base], *conditions: ColumnElement[bool]) -> int:
+    return session().scalar(select(func.count()).select_from(table).where(*conditions)) or 0
 
 
 def _kinds(images: int) -> tuple[dict[str, int], int]:

@@ -168,6 +168,12 @@ def readers() -> Sequence[str]:
     return session().scalars(wanted).all()
 
 
+def administrators() -> Sequence[str]:
+    """Return the names of all active administrators."""
+    wanted = select(User.name).where(is_person(), User.role == Role.ADMIN, User.enabled).order_by(User.name)
+    return session().scalars(wanted).all()
+
+
 def any_exist() -> bool:
     """Return True once a person has an account."""
     return bool(session().scalar(select(exists().where(is_person()))))

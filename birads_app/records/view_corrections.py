@@ -72,7 +72,7 @@ def set_view(exam_id: str, image_id: str, wanted: SetView, user: User) -> bool:
     with writing() as current:
         exam = current.get(Exam, exam_id)
         image = next((each for each in exam.images if each.id == image_id), None) if exam else None
-        if exam is None or image is None:
+        if exam is None or exam.removed or image is None:
             raise NotFound(msg("exam-image-missing"))
         if (image.laterality, image.view, image.role) == (wanted.laterality, wanted.view, wanted.role):
             return False

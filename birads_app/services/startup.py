@@ -12,6 +12,7 @@ from birads_app.config import SettingsError
 from birads_app.files import locks
 from birads_app.monitoring import instruments
 from birads_app.records import derived_files, exams, files, migrate, setup, site_keys
+from birads_app.services import housekeeping
 from birads_app.terms.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def start(app: Flask) -> None:
             if first:
                 _offer_setup()
     instruments.count_start("web")
+    housekeeping.start(app)
     _load_model(app)
     log.info("Worker %d is ready", os.getpid())
 

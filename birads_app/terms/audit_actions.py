@@ -12,6 +12,7 @@ AUDIT_ACTIONS = (
     N_("delete exam"),
     N_("end sessions"),
     N_("enter outcomes"),
+    N_("erase exam"),
     N_("export assessments"),
     N_("export audit log"),
     N_("export data set"),
@@ -28,6 +29,7 @@ AUDIT_ACTIONS = (
     N_("remove two-step verification"),
     N_("renew recovery codes"),
     N_("restore backup"),
+    N_("restore exam"),
     N_("resume training"),
     N_("revoke token"),
     N_("roll back to model"),
@@ -46,4 +48,5 @@ AUDIT_ACTIONS = (
     N_("switch account off"),
     N_("switch account on"),
     N_("use recovery code"),
+    N_("undo upload"),
 )

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,6 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from flask_login import current_user
 
 from birads_app.deid.pseudonyms import site_pseudonyms
@@ -31,7 +29,6 @@ from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
 from birads_app.model.bundles import Bundle
 from birads_app.records import audit_log, exams, files, user_sessions, users, view_corrections, worklist
-from birads_app.records.errors import NotFound
 from birads_app.records.identities import Identity
 from birads_app.records.related_exams import RELATIONS, related
 from birads_app.records.schema import Exam, Image, now
@@ -43,11 +40,11 @@ from birads_app.terms.views import SIDES, VIEWS, role_of
 from birads_app.web import charts, wording, worklist_query
 from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
+from birads_app.web.exam_selection import selected
 from birads_app.web.http_status import status_of
 from birads_app.web.security import private
 
 bp = Blueprint("reading", __name__)
-_SELECTED_MAX = 100
 _PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
 
 
@@ -70,7 +67,6 @@ def _vocabulary() -> dict[str, Any]:
         "views": VIEWS,
         "prediction_of": view_corrections.prediction_of,
         "last_correction": view_corrections.last,
-        "may_delete": exams.may_delete,
     }
 
 
@@ -117,9 +113,9 @@ def find() -> ResponseReturnValue:
 @bp.get("/exams/export")
 def export() -> Response:
     """Export the selected exams as CSV or JSON."""
-    selected = _selected(request.args.getlist("exam"))
-    audit_log.log(current_user.name, "export exams", f"{len(selected)} exams")
-    rows = [_exported(exam) for exam in selected]
+    chosen = selected(request.args.getlist("exam"))
+    audit_log.log(current_user.name, "export exams", f"{len(chosen)} exams")
+    rows = [_exported(exam) for exam in chosen]
     if request.args.get("format") == "json":
         answer = jsonify(exams=rows)
         answer.headers["Content-Disposition"] = 'attachment; filename="exams.json"'
@@ -168,29 +164,7 @@ def exam(exam_id: str) -> str:
         top_categories_text=wording.top_categories_text,
         prediction_range_text=wording.prediction_range_text,
         breast_title=wording.breast_title,
-    )
-
-
-@bp.route("/exams/delete", methods=["GET", "POST"])
-def delete() -> ResponseReturnValue:
-    """Delete the selected exams after confirmation; for uploaders and administrators."""
-    selected = _selected(request.values.getlist("exam"))
-    if not all(exams.may_delete(current_user, exam) for exam in selected):
-        abort(403, _("Only the uploader or an administrator may delete an exam."))
-    if request.method != "POST":
-        return render_template("reading/delete.html", exams=selected)
-    for exam in selected:
-        with suppress(NotFound):  # deleted by somebody else in the meantime
-            exams.delete(exam, current_user)
-    flash(
-        ngettext(
-            "Exam deleted.",
-            "%(num)d exams deleted.",
-            len(selected),
-        )
-    )
-    return redirect(
-        url_for("reading.worklist", **worklist_query.parameters_of(worklist_query.remembered())), 303
+        administrators=users.administrators(),
     )
 
 
@@ -254,13 +228,6 @@ def _read(count: int, sent: Iterable[SourceFile], once: bool = False) -> Respons
     if len(created) == 1:
         return redirect(url_for("reading.exam", exam_id=created[0].id, known=known or None), 303)
     return redirect(url_for("reading.worklist", taken=len(created) - known, known=known or None), 303)
-
-
-def _selected(ids: list[str]) -> list[Exam]:
-    """Return the exams with these ids; answers 400 for none or too many."""
-    if not 1 <= len(ids) <= _SELECTED_MAX:
-        abort(400, _("Select 1 to %(most)d exams. Got %(number)d.", most=_SELECTED_MAX, number=len(ids)))
-    return [exams.get(exam_id) for exam_id in dict.fromkeys(ids)]
 
 
 def _exported(exam: Exam) -> dict[str, Any]:

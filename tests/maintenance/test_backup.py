@@ -122,7 +122,7 @@ def test_an_exam_deleted_meanwhile_is_left_out_whole(
     def then_delete(path: Path) -> None:
         copy_to(path)
         exam = exams.get("c" * 32)
-        exams.delete(exam, exam.uploader)
+        exams.undo(exam, exam.uploader)
 
     monkeypatch.setattr(database, "copy_to", then_delete)
     target, keys = back_up(filled, tmp_path)

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.pacs import worker
-from birads_app.records import audit_log, exams, identities, outbox, worklist
+from birads_app.records import audit_log, exam_bin, exams, identities, outbox, worklist
 from birads_app.records.database import FILE_NAME
 from birads_app.records.schema import Exam, Role
 from tests.api.test_openapi import check
@@ -159,9 +159,10 @@ def test_an_unusable_image_has_no_say(serving_app: Flask) -> None:
     assert [reason.code for reason in exam.attention] == ["objects-left-out"]
 
 
-def test_deleting_the_exam_deletes_all_versions_and_the_study_can_come_again(exam: Exam, app: Flask) -> None:
+def test_erasing_the_exam_deletes_all_versions_and_the_study_can_come_again(exam: Exam, app: Flask) -> None:
     with app.app_context():
-        exams.delete(exam, exam.uploader)
+        exam_bin.put(exam.id, "anna", "Test.")
+        exam_bin.erase(exam.id, "anna", at_once=True)
         assert b"NOTFALL" not in (exams.files.root().parent / FILE_NAME).read_bytes()
         spool(*views(*[{"PatientID": "KNOWN-4711"}] * 4))
         worker.ingest_stable_studies(0)

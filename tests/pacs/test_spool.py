@@ -18,6 +18,7 @@ from birads_app.records import (
     assessments,
     audit_log,
     database,
+    exam_bin,
     exams,
     files,
     identities,
@@ -308,9 +309,14 @@ def test_a_failed_report_is_recorded_and_retried(exam: Exam, app: Flask) -> None
 
 def test_a_deleted_exam_has_no_results(exam: Exam) -> None:
     (delivery,) = outbox.due()
-    exams.delete(exam, exam.uploader)
+    exam_bin.put(exam.id, "anna", "Test.")
+    assert outbox.counts() == {} and not outbox.due() and not outbox.retry_all()
+    exam_bin.restore(exam.id, "anna")
+    assert [one.id for one in outbox.due()] == [delivery.id]
+    exam_bin.put(exam.id, "anna", "Test.")
+    exam_bin.erase(exam.id, "anna", at_once=True)
     outbox.mark_sent(delivery, "PACS")
-    assert outbox.counts() == {} and audit_log.newest(1)[0].action == "delete exam"
+    assert outbox.counts() == {} and audit_log.newest(1)[0].action == "erase exam"
 
 
 def test_an_exam_without_a_study_is_reported(inside: Flask) -> None:

@@ -90,19 +90,19 @@ def test_only_known_files_can_be_requested(app: Flask, uploader_id: int, kind: s
             exams.file(image, kind)
 
 
-def test_deleting_an_exam_removes_files_and_rows(app: Flask, uploader_id: int) -> None:
+def test_undoing_an_upload_removes_files_and_rows(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         exam = store(uploader_id)
-        exams.delete(exam, exam.uploader)
+        exams.undo(exam, exam.uploader)
         assert list(files.root().iterdir()) == []
         assert database.session().query(Image).count() == 0
         with pytest.raises(NotFound):
             exams.get(exam.id)
         with pytest.raises(NotFound):
-            exams.delete(exam, exam.uploader)
+            exams.undo(exam, exam.uploader)
 
 
-def test_a_failed_delete_changes_nothing(
+def test_a_failed_removal_changes_nothing(
     app: Flask, uploader_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with app.app_context():
@@ -110,7 +110,7 @@ def test_a_failed_delete_changes_nothing(
         with monkeypatch.context() as patch:
             patch.setattr("sqlalchemy.orm.Session.delete", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                exams.delete(exam, exam.uploader)
+                exams.undo(exam, exam.uploader)
         assert exams.file(exams.get(exam.id).images[0], "original").exists()
 
 
@@ -119,7 +119,7 @@ def test_leftovers_of_a_crash_are_removed(app: Flask, uploader_id: int) -> None:
         kept, gone = store(uploader_id, "b" * 32), store(uploader_id, "c" * 32)
         files.open_draft()
         files.set_aside(kept)
-        exams.delete(gone, gone.uploader)
+        exams.undo(gone, gone.uploader)
         (files.root() / ".removed-ffff").mkdir()
         files.remove_leftovers(exams.all_ids())
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
@@ -147,7 +147,7 @@ def test_images_without_a_record_are_removed(app: Flask, uploader_id: int) -> No
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 
-def test_an_exam_deleted_concurrently_is_deleted_once(app: Flask, uploader_id: int) -> None:
+def test_an_exam_removed_concurrently_is_removed_once(app: Flask, uploader_id: int) -> None:
     outcomes: list[str] = []
     ready = threading.Barrier(4)
 
@@ -156,7 +156,7 @@ def test_an_exam_deleted_concurrently_is_deleted_once(app: Flask, uploader_id: i
             exam = exams.get("e" * 32)
             ready.wait()
             try:
-                exams.delete(exam, exam.uploader)
+                exams.undo(exam, exam.uploader)
                 outcomes.append("deleted")
             except Exception as error:
                 outcomes.append(type(error).__name__)

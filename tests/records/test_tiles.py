@@ -11,8 +11,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from birads_app.records import exams, tiles
-from tests.support.factories import breast, deletion, dicom, dicom_bytes, make_user, sign_in
+from birads_app.records import exam_bin, exams, tiles
+from tests.support.factories import breast, dicom, dicom_bytes, make_user, sign_in
 
 PIXELS = breast(1300, 1037)
 
@@ -106,7 +106,11 @@ def test_an_incomplete_file_of_a_crash_is_replaced(serving_app: Flask, client: F
 def test_tiles_are_deleted_with_the_exam(serving_app: Flask, client: FlaskClient, url: str) -> None:
     assert client.get(url).status_code == 200
     assert (folder(serving_app, url) / "tiles-1.zip").is_file()
-    client.post(deletion(url.rsplit("/", 3)[0]))
+    exam_id = url.split("/")[2]
+    with serving_app.app_context():
+        exam_bin.put(exam_id, "anna", "Test.")
+        assert client.get(url).status_code == 404
+        exam_bin.erase(exam_id, "anna", at_once=True)
     assert not folder(serving_app, url).exists()
     assert client.get(url).status_code == 404
 

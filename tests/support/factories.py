@@ -59,8 +59,8 @@ def post_files(client: FlaskClient, token: str, *files: tuple[str, bytes]) -> Te
 
 
 def deletion(exam_url: str) -> str:
-    """The address at which an exam is deleted."""
-    return f"/exams/delete?exam={exam_url.rsplit('/', 1)[-1]}"
+    """The address at which an administrator deletes an exam."""
+    return f"/admin/exams/delete?exam={exam_url.rsplit('/', 1)[-1]}"
 
 
 @lru_cache(32)

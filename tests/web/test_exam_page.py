@@ -130,7 +130,7 @@ def test_every_warning_is_listed_once(serving_app: Flask, reader: FlaskClient, e
 
 
 def test_the_page_has_no_inline_scripts_or_styles(reader: FlaskClient, exam_url: str):
-    for url in ("/", "/upload", exam_url, deletion(exam_url)):
+    for url in ("/", "/upload", exam_url):
         answer = reader.get(url)
         assert "style=" not in answer.text and "<style" not in answer.text
         assert not re.search(r"<script(?![^>]* src=)", answer.text)
@@ -139,7 +139,7 @@ def test_the_page_has_no_inline_scripts_or_styles(reader: FlaskClient, exam_url:
 
 
 def test_every_page_of_the_demonstration_model_is_marked(reader: FlaskClient, exam_url: str):
-    for url in ("/", "/upload", exam_url, deletion(exam_url), "/exams/none"):
+    for url in ("/", "/upload", exam_url, "/exams/none"):
         assert "Demonstration model." in reader.get(url).text
     reader.post("/logout")
     assert "Demonstration model." in reader.get("/login").text
@@ -215,43 +215,48 @@ def test_exams_need_a_session(serving_app: Flask, exam_url: str, image_urls: lis
         assert visitor.post(url).status_code == 302
 
 
-def test_deleting_needs_confirmation(reader: FlaskClient, exam_url: str, image_urls: list[str]):
-    question = reader.get(deletion(exam_url))
-    assert "cannot be undone" in question.text and "received" in question.text
-    assert reader.get(exam_url).status_code == 200
-    answer = reader.post(deletion(exam_url), follow_redirects=True)
-    assert "Exam deleted." in answer.text and "No exams yet" in answer.text
-    for url in (exam_url, f"{image_urls[0]}/display", deletion(exam_url)):
-        assert reader.get(url).status_code == 404
-    assert reader.post(deletion(exam_url)).status_code == 404
-
-
-def test_deleting_needs_a_post_request(reader: FlaskClient, exam_url: str, image_urls: list[str]):
-    assert reader.head(deletion(exam_url)).status_code == 200
-    assert reader.get(exam_url).status_code == 200
-    twice = f"{deletion(exam_url)}&exam={exam_url.rsplit('/', 1)[-1]}"
-    assert reader.post(twice).status_code == 303
-
-
-def test_only_the_uploader_or_an_administrator_deletes_an_exam(
-    serving_app: Flask, exam_url: str, image_urls: list[str]
-):
-    make_user(serving_app, "colleague")
+@pytest.fixture
+def chief(serving_app: Flask) -> FlaskClient:
+    """An administrator's browser."""
     make_user(serving_app, "chief", Role.ADMIN)
-    colleague, chief = serving_app.test_client(), serving_app.test_client()
-    sign_in(colleague, "colleague")
-    sign_in(chief, "chief")
-    for answer in (colleague.get(deletion(exam_url)), colleague.post(deletion(exam_url))):
+    client = serving_app.test_client()
+    sign_in(client, "chief")
+    return client
+
+
+def test_deleting_needs_a_reason(chief: FlaskClient, exam_url: str, image_urls: list[str]):
+    question = chief.get(deletion(exam_url))
+    assert "can be restored for 30 days" in question.text and "received" in question.text
+    for reason in ({}, {"reason": " "}):
+        assert chief.post(deletion(exam_url), data=reason).status_code == 422
+    assert chief.get(exam_url).status_code == 200
+    answer = chief.post(deletion(exam_url), data={"reason": "Uploaded twice."}, follow_redirects=True)
+    assert "Exam moved to the bin." in answer.text and "No exams yet" in answer.text
+    for url in (exam_url, f"{image_urls[0]}/display", f"{image_urls[0]}/original", deletion(exam_url)):
+        assert chief.get(url).status_code == 404
+    assert chief.post(deletion(exam_url), data={"reason": "Again."}).status_code == 404
+
+
+def test_deleting_needs_a_post_request(chief: FlaskClient, exam_url: str, image_urls: list[str]):
+    assert chief.head(deletion(exam_url)).status_code == 200
+    assert chief.get(exam_url).status_code == 200
+    twice = f"{deletion(exam_url)}&exam={exam_url.rsplit('/', 1)[-1]}"
+    assert chief.post(twice, data={"reason": "Uploaded twice."}).status_code == 303
+
+
+def test_readers_delete_nothing_and_are_told_whom_to_ask(
+    chief: FlaskClient, reader: FlaskClient, exam_url: str, image_urls: list[str]
+):
+    for answer in (reader.get(deletion(exam_url)), reader.post(deletion(exam_url), data={"reason": "Mine."})):
         assert answer.status_code == 403
-        assert "Only the uploader or an administrator may delete an exam." in answer.text
-    assert colleague.get(f"{image_urls[0]}/display").status_code == 200
-    assert deletion(exam_url) not in colleague.get(exam_url).text
-    assert deletion(exam_url) in chief.get(exam_url).text
-    assert chief.post(deletion(exam_url)).status_code == 303
-    assert colleague.get(exam_url).status_code == 404
+    assert reader.get(f"{image_urls[0]}/display").status_code == 200
+    for page in (reader.get(exam_url).text, reader.get("/").text):
+        assert "exams/delete" not in page
+    assert "Exams are deleted by an administrator: chief." in reader.get(exam_url).text
+    assert deletion(exam_url) in chief.get(exam_url).text and "/exams/delete" in chief.get("/").text
 
 
-def test_deleting_needs_a_csrf_token(serving_app: Flask, reader: FlaskClient, exam_url: str):
+def test_deleting_needs_a_csrf_token(serving_app: Flask, chief: FlaskClient, exam_url: str):
     serving_app.config["WTF_CSRF_ENABLED"] = True
-    assert reader.post(deletion(exam_url)).status_code == 400
-    assert reader.get(exam_url).status_code == 200
+    assert chief.post(deletion(exam_url), data={"reason": "Uploaded twice."}).status_code == 400
+    assert chief.get(exam_url).status_code == 200

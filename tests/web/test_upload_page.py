@@ -11,6 +11,7 @@ from birads_app.records import exams
 from tests.support.factories import (
     breast,
     colour_photograph,
+    deletion,
     mammogram_dicom,
     mammogram_png,
     png,
@@ -116,7 +117,7 @@ def test_a_form_from_another_origin_and_an_expired_form_have_different_errors(
 
 def test_visitors_are_redirected_before_their_upload_is_read(app: Flask, reader: FlaskClient):
     app.config.update(WTF_CSRF_ENABLED=True, MAX_CONTENT_LENGTH=10)
-    for url in ("/upload", "/samples", f"/exams/delete?exam={'0' * 32}"):
+    for url in ("/upload", "/samples", deletion("0" * 32)):
         answer = app.test_client().post(url, data={"files": (io.BytesIO(bytes(1000)), "a.png")})
         assert (answer.status_code, answer.location) == (302, "/login")
 

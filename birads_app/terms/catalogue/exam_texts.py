@@ -69,6 +69,11 @@ EXAM = {
     ),
     "archive-damaged": N_("The archive %(name)s is damaged. Create it again."),
     "archive-file-damaged": N_("The archive %(name)s contains a damaged file. Create it again."),
+    "deletion-reason-missing": N_("State why the exam is deleted."),
+    "exam-not-in-bin": N_("This exam is not in the bin. It may have been restored or permanently deleted."),
+    "exam-kept-in-bin": N_(
+        "This exam is kept until %(until)s UTC. To delete it permanently before, confirm that explicitly."
+    ),
     "exam-missing": N_("This exam does not exist. It may have been deleted."),
     "exam-image-missing": N_("This exam does not have the requested image."),
     "view-invalid": N_(

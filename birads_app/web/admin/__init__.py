@@ -1,6 +1,25 @@
-"""Administration: models, training, accounts, API tokens, audit log, settings, storage."""
+"""Administration: models, training, accounts, API tokens, audit log, deleted exams, settings, storage."""
 
-from birads_app.web.admin import accounts, api_tokens, audit_pages, models, overview, system, trainings
+from birads_app.web.admin import (
+    accounts,
+    api_tokens,
+    audit_pages,
+    bin_pages,
+    models,
+    overview,
+    system,
+    trainings,
+)
 from birads_app.web.admin.blueprint import bp
 
-__all__ = ["accounts", "api_tokens", "audit_pages", "bp", "models", "overview", "system", "trainings"]
+__all__ = [
+    "accounts",
+    "api_tokens",
+    "audit_pages",
+    "bin_pages",
+    "bp",
+    "models",
+    "overview",
+    "system",
+    "trainings",
+]

@@ -65,6 +65,7 @@ def _sections() -> Iterator[tuple[str, str]]:
     yield "accounts", _("Accounts")
     yield "tokens", _("API tokens")
     yield "audit", _("Audit log")
+    yield "bin", _("Deleted exams")
     yield "network_page", _("PACS")
     yield "settings_page", _("Settings")
     yield "storage_page", _("Storage")
