@@ -74,6 +74,7 @@ def _configure(app: Flask, settings: Settings) -> None:
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from birads_app.config import secret_key
+    from birads_app.web.sub_path import SubPath
 
     app.config.update(
         SECRET_KEY=secret_key(settings),
@@ -91,7 +92,9 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # probabilities keep the model's class order
     hops = settings.proxy_hops
     if hops:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            SubPath(app.wsgi_app), x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
+        )
 
 
 def _connect(app: Flask, settings: Settings) -> None:

@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     bin_days : days for which deleted exams can be restored
     site_key : creates pseudonyms and encrypts identities; None as above
     totp_required : accounts whose sign-in must ask for a code of an authenticator app
-    proxy_hops : number of proxies trusted to report the client's address, scheme and host
+    proxy_hops : number of proxies trusted to report the client's address, scheme, host and sub-path
     trusted_hosts : accepted host names; empty means any
     dicom_* : receiving of objects; with no allowed AEs nobody may send
     dicom_stable_s : seconds without a new object after which a study is complete

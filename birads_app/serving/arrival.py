@@ -102,6 +102,10 @@ class ArrivingRequest(Request):
         length = self.body_length()
         return length is not None and length <= self.unreader.buffered()
 
+    def is_last(self) -> bool:
+        """Return True if the client has announced that it sends nothing after this request."""
+        return self.body_arrived() and not self.must_close and bool(super().should_close())
+
     def is_upload(self) -> bool:
         """Return True for a form with files, and for a body that is too large to be received beforehand."""
         multipart = any(

@@ -68,6 +68,10 @@ class ClientConnection:
             return not self.parser.req_count
         return self.phase in (Phase.HANDSHAKE, Phase.HEADER, Phase.BODY)
 
+    def is_done(self) -> bool:
+        """Return True if the client sends nothing more."""
+        return self.parser.mesg is not None and self.parser.mesg.is_last()
+
     def start_header(self) -> None:
         """Begin with another request, of which bytes may have arrived behind the one before."""
         self._received = bytearray(self.parser.unreader.take_buffered())

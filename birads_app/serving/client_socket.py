@@ -95,6 +95,10 @@ class ClientSocket:
                 return 2
         return 0
 
+    def has_pending(self) -> bool:
+        """Return True if TLS has decrypted bytes, which no event announces."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+
     def recv(self, size: int) -> bytes:
         """Return what has arrived; raises BlockingIOError if nothing has."""
         try:
@@ -149,12 +153,17 @@ class ClientSocket:
 
     def shutdown(self, how: int) -> None:
         """Announce the end of what is sent."""
+        self._end_tls()
+        self._sock.shutdown(how)
+
+    def _end_tls(self) -> None:
+        """Send the alert that ends TLS, without waiting for the client's."""
         if isinstance(self._sock, ssl.SSLSocket):
             with contextlib.suppress(OSError, ValueError):
                 self._sock.unwrap()
-        self._sock.shutdown(how)
 
     def close(self) -> None:
+        self._end_tls()
         while self._outgoing:
             self._outgoing.popleft().close()
         self._sock.close()

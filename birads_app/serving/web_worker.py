@@ -15,6 +15,7 @@ import ipaddress
 import json
 import selectors
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -37,6 +38,8 @@ _PIECE = 256 * 1024
 _PIECES = 4  # of one connection before others have their turn
 _CHECK_S = 0.25
 _REPORT_S = 60
+# Seconds for which a thread that computes may keep the event loop waiting each time.
+_SWITCH_S = 0.001
 _HEALTH = ("/healthz", "/readyz")
 _BUSY = "The server is busy. Try again in a few seconds."
 _BUSY_UPLOADS = "The server is receiving as many uploads as it can. Try again in a few seconds."
@@ -68,6 +71,7 @@ class WebWorker(ThreadWorker):
         self._waiting: dict[ClientConnection, int] = {}  # with the events waited for; oldest first
         self._refused: Counter[str] = Counter()
         self._next_check = self._next_report = 0.0
+        sys.setswitchinterval(_SWITCH_S)
         super().init_process()
 
     def get_thread_pool(self) -> Any:
@@ -145,7 +149,10 @@ class WebWorker(ThreadWorker):
         connection.start_header()
         silent = connection.phase is Phase.SILENT
         connection.deadline = time.monotonic() + (silent_s if silent else self.limits.header_s)
-        self._collect(connection)
+        if silent and not connection.sock.has_pending():
+            self._wait(connection, selectors.EVENT_READ)
+        else:
+            self._collect(connection)
 
     def _collect(self, connection: ClientConnection) -> None:
         """Receive what has arrived, up to the end of the header or of a small body."""
@@ -247,6 +254,8 @@ class WebWorker(ThreadWorker):
         elif connection.reusable:
             kept_s = self.cfg.keepalive if self.alive else min(self.cfg.keepalive, STOP_KEEPALIVE_LINGER)
             self._await_request(connection, kept_s)
+        elif connection.is_done():
+            self._drop(connection)
         else:
             connection.sock.shutdown(socket.SHUT_WR)
             connection.phase = Phase.LINGERING
