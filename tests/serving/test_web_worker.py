@@ -240,7 +240,7 @@ def certificate(folder: Path) -> tuple[str, ...]:
 
 
 def test_tls_is_served_and_a_handshake_holds_no_thread(tmp_path: Path) -> None:
-    options = (*certificate(tmp_path), "--threads", "1")
+    options = (*certificate(tmp_path), "--threads", "1", "--keep-alive", "10")
     tls = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
     with small_server(tmp_path, options, stall_s=1) as port, contextlib.ExitStack() as stack:
         for _ in range(5):

@@ -82,10 +82,10 @@ class Client:
 
     def read(self) -> bytes:
         """Read until the server closes the connection."""
-        received = b""
+        received = bytearray()
         while piece := self.sock.recv(1 << 16):
             received += piece
-        return received
+        return bytes(received)
 
     def response(self) -> tuple[int, bytes]:
         """Read one response with a Content-Length; return its status and body."""
@@ -99,10 +99,10 @@ class Client:
         if status < 200:
             return status, b""
         lines = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
-        body, length = b"", int(lines[b"content-length"])
+        body, length = bytearray(), int(lines[b"content-length"])
         while len(body) < length:
             body += self.sock.recv(length - len(body))
-        return status, body
+        return status, bytes(body)
 
 
 def get(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
