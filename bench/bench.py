@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import cases, exam_request, features, memory, pacs, serving, worklist
+from bench import cases, exam_request, features, memory, overload, pacs, serving, worklist
 from bench.measurement import Measurement, table
 from training.engine.keras_import import import_keras
 
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "memory": memory.measure,
     "pacs": pacs.measure,
     "worklist": worklist.measure,
+    "overload": overload.measure,
 }
 
 
@@ -54,6 +55,8 @@ def _options() -> argparse.Namespace:
         "--rounds", type=int, default=7, help="repetitions of the serving benchmark; the median is reported"
     )
     parser.add_argument("--only", nargs="+", choices=list(PARTS), help="benchmarks to run (default: all)")
+    parser.add_argument("--clients", type=int, default=32, help="clients of the overload benchmark")
+    parser.add_argument("--seconds", type=float, default=300, help="duration of the overload benchmark")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     return parser.parse_args()
 

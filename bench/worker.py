@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from birads_app.config import read
 from tests.support.pictures import wait_for_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,12 +34,18 @@ class WorkerMemory:
 
 @dataclass(frozen=True)
 class Served:
-    """A running server with one worker; ``master`` is gunicorn's own process."""
+    """A running server with one worker; ``master`` is gunicorn's own process.
+
+    name, password : of the account that has the token
+    """
 
     port: int
     token: str
     master: int
     instance: Path
+    environment: dict[str, str]
+    name: str
+    password: str
 
     @property
     def process(self) -> int:
@@ -62,6 +69,15 @@ class Served:
         found: dict[str, Any] = json.loads(text)
         return found
 
+    @property
+    def uploads_at_once(self) -> int:
+        """Number of uploads that are worked on at a time."""
+        return read(self.environment).uploads_at_once
+
+    def add_account(self, name: str) -> str:
+        """Create a radiologist's account; return an API token of it."""
+        return _add_account(self.environment, name, secrets.token_urlsafe(16))
+
     def kill(self) -> None:
         """Kill the worker, as the kernel does without memory, and wait until another one answers."""
         os.kill(self.process, signal.SIGKILL)
@@ -77,6 +93,10 @@ class Served:
     def peak_mb(self) -> float:
         """Return the largest peak of the resident memory of the worker and the processes that read files, in MB."""
         return max(peak_mb(process) for process in (self.process, *_descendants(self.process)))
+
+    def memory_mb(self) -> float:
+        """Return the memory of all processes in MB, in which shared pages count once."""
+        return sum(map(_proportional_mb, (self.process, *_descendants(self.process))))
 
 
 def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
@@ -106,9 +126,11 @@ def serving(models: Path, **settings: str) -> Iterator[Served]:
                 "PORT": str(port),
             }
         )
-        token = _prepare(environment)
+        _flask(environment, "db", "upgrade")
+        name, password = "bench", secrets.token_urlsafe(16)
+        token = _add_account(environment, name, password)
         with _server(environment, port) as master:
-            yield Served(port, token, master, Path(instance))
+            yield Served(port, token, master, Path(instance), environment, name, password)
 
 
 def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
@@ -121,14 +143,10 @@ def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
     return b"".join((*parts, f"--{boundary}--\r\n".encode()))
 
 
-def _prepare(environment: dict[str, str]) -> str:
-    """Create the database and an account; return its API token."""
-    _flask(environment, "db", "upgrade")
-    password = secrets.token_urlsafe(16)
-    _flask(
-        environment, "user", "create", "bench", "--role", "radiologist", "--password-stdin", given=password
-    )
-    return _flask(environment, "token", "create", "bench").strip()
+def _add_account(environment: dict[str, str], name: str, password: str) -> str:
+    """Create an account; return its API token."""
+    _flask(environment, "user", "create", name, "--role", "radiologist", "--password-stdin", given=password)
+    return _flask(environment, "token", "create", name).strip()
 
 
 def _flask(environment: dict[str, str], *command: str, given: str | None = None) -> str:
@@ -202,6 +220,15 @@ def peak_mb(process: int | str) -> float:
     """Peak resident set in MB (10^6 bytes); the kernel counts in KiB."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+
+
+def _proportional_mb(process: int) -> float:
+    """Return the proportional set size in MB; 0 if the process has ended."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024 / 1e6
 
 
 def _maps_tensorflow(process: int) -> bool:
