@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from birads_app.config import Settings
+    from birads_app.services.identity_provider import IdentityProvider
 
 _ROOT = Path(__file__).resolve().parent.parent
 # Modules whose functions run in processes of their own.
@@ -107,6 +108,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     from birads_app.records import database, site_keys
 
     app.extensions["birads_site_key"] = site_keys.load(settings)
+    app.extensions["birads_provider"] = _identity_provider(settings)
     database.init_app(app, settings.instance)
     app.extensions["birads_admission"] = Admission(settings.uploads_at_once, settings.uploads_waiting)
     app.teardown_request(give_back_place)
@@ -125,6 +127,15 @@ def _connect(app: Flask, settings: Settings) -> None:
             Limits(memory=8 << 30, calls=sys.maxsize, kept=2 << 30),  # TensorFlow reserves most of it
         ),
     )
+
+
+def _identity_provider(settings: Settings) -> IdentityProvider | None:
+    """Return the identity provider of the settings; it is not asked for anything yet."""
+    if not settings.oidc_issuer:
+        return None
+    from birads_app.services.identity_provider import IdentityProvider
+
+    return IdentityProvider(settings)
 
 
 def _register(app: Flask) -> None:
@@ -156,11 +167,13 @@ def _register(app: Flask) -> None:
         request_timing,
         second_factor,
         security,
+        sign_on,
         viewer,
     )
 
     language.init_app(app)
     login.init_app(app)
+    app.register_blueprint(sign_on.bp)
     for pages in (reading, viewer, assessment, practice_pages, model_card, profile, second_factor, admin):
         app.register_blueprint(pages.bp)
     access.init_app(app)

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from birads_app.files import atomic
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.model.engine import ENGINES, PRECISIONS
+from birads_app.provider_settings import read_issuer, read_roles
 
 # Variables that, if not set, get a generated value, stored in a file of the instance folder.
 KEPT_KEYS = {"BIRADS_SECRET_KEY": "secret-key", "BIRADS_SITE_KEY": "site-key"}
@@ -175,6 +176,8 @@ class Settings(BaseSettings):
     bin_days : days for which deleted exams can be restored
     site_key : creates pseudonyms and encrypts identities; None as above
     totp_required : accounts whose sign-in must ask for a code of an authenticator app
+    password_sign_in : accounts that may sign in with a password
+    oidc_* : identity provider at which people sign on; without issuer there is none
     proxy_hops : number of proxies trusted to report the client's address, scheme, host and sub-path
     trusted_hosts : accepted host names; empty means any
     dicom_* : receiving of objects; with no allowed AEs nobody may send
@@ -210,6 +213,18 @@ class Settings(BaseSettings):
     bin_days: Annotated[int, parsed(read_integer(1, 3650))] = setting("30")
     session_hours: Annotated[int, parsed(read_integer(1, 720))] = setting("12")
     session_idle_minutes: Annotated[int, parsed(read_integer(1, 1440))] = setting("30")
+    password_sign_in: Annotated[str, parsed(read_choice("everybody", "administrators"))] = setting(
+        "everybody"
+    )
+    oidc_issuer: Annotated[str | None, parsed(read_optional(read_issuer))] = setting("")
+    oidc_client_id: Annotated[str, parsed(read_text)] = setting("")
+    oidc_client_secret: Annotated[str, parsed(read_text)] = setting("", secret=True)
+    oidc_client_secret_file: Annotated[Path | None, parsed(read_optional(read_path))] = setting("")
+    oidc_name: Annotated[str, parsed(read_text)] = setting("")
+    oidc_scopes: Annotated[str, parsed(read_text)] = setting("openid profile")
+    oidc_role_claim: Annotated[str, parsed(read_text)] = setting("groups")
+    oidc_roles: Annotated[tuple[tuple[str, str], ...], parsed(read_roles)] = setting("")
+    oidc_create_accounts: Annotated[bool, parsed(read_switch)] = setting("1")
     proxy_hops: Annotated[int, parsed(read_integer(0, 10))] = setting("0")
     trusted_hosts: Annotated[tuple[str, ...], parsed(read_hosts)] = setting("")
     dicom_port: Annotated[int, parsed(read_integer(1, 65535))] = setting("11112")
@@ -286,12 +301,24 @@ def read(environ: Mapping[str, str]) -> Settings:
         name.removeprefix(_PREFIX).lower(): given[name] for name in known if name in given
     }
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         variable = known[_PREFIX + str(first["loc"][0]).upper()]
         got = "another" if variable.secret else repr(str(first["input"]).strip())
         raise SettingsError(f"{variable.name} has to be {first['ctx']['error']}. Got {got}.") from None
+    _check_sign_on(settings)
+    return settings
+
+
+def _check_sign_on(settings: Settings) -> None:
+    """Raise SettingsError if settings of the identity provider are missing."""
+    needed = {"BIRADS_OIDC_CLIENT_ID": settings.oidc_client_id, "BIRADS_OIDC_ROLES": settings.oidc_roles}
+    for name, value in needed.items():
+        if settings.oidc_issuer and not value:
+            raise SettingsError(f"{name} has to be set, because BIRADS_OIDC_ISSUER is.")
+    if settings.password_sign_in != "everybody" and not settings.oidc_issuer:
+        raise SettingsError("BIRADS_PASSWORD_SIGN_IN=administrators needs BIRADS_OIDC_ISSUER.")
 
 
 def with_current_names(environ: Mapping[str, str]) -> dict[str, str]:

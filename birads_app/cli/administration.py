@@ -11,11 +11,13 @@ from flask.cli import AppGroup, with_appcontext
 
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.imaging.decode import decode
-from birads_app.records import identities, migrate, rate_limit, tokens, totp, users
+from birads_app.records import identities, migrate, provider_accounts, rate_limit, tokens, totp, users
+from birads_app.records.errors import InvalidAccount
 from birads_app.records.identities import Identity, PatientVersion
 from birads_app.records.schema import Role
 from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import msg
 
 user_group = AppGroup("user", help="Manage accounts.")
 token_group = AppGroup("token", help="Manage API tokens.")
@@ -147,6 +149,28 @@ def reset_two_step(name: str) -> None:
     with one_line_errors():
         totp.remove(users.by_name(name))
     click.echo(f"Turned two-step verification off for {name}. The next sign-in needs the password alone.")
+
+
+@user_group.command("link")
+@click.argument("name")
+@click.argument("subject")
+def link_user(name: str, subject: str) -> None:
+    """Let SUBJECT of the identity provider (the claim "sub") sign on to the account NAME."""
+    issuer = current_app.extensions["birads_settings"].oidc_issuer
+    with one_line_errors():
+        if not issuer:
+            raise InvalidAccount(msg("sign-on-not-set-up"))
+        provider_accounts.link(users.by_name(name), issuer, subject)
+    click.echo(f"{subject} of {issuer} signs on as {name} from now on.")
+
+
+@user_group.command("unlink")
+@click.argument("name")
+def unlink_user(name: str) -> None:
+    """End the sign-on to the account NAME at the identity provider, and its sessions."""
+    with one_line_errors():
+        provider_accounts.unlink(users.by_name(name))
+    click.echo(f"Nobody signs on to {name} at the identity provider any more.")
 
 
 def _new_password(from_stdin: bool) -> str:

@@ -1,8 +1,8 @@
-"""Database tables of credentials besides the password: authenticator apps and recovery codes."""
+"""Database tables of credentials besides the password: authenticator apps, recovery codes, identity provider."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from birads_app.records.schema import now
@@ -34,3 +34,19 @@ class RecoveryCode(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     digest: Mapped[str] = mapped_column(String(64))
+
+
+class ProviderAccount(Base):
+    """Subject of an identity provider that signs on to an account.
+
+    issuer, subject : claims ``iss`` and ``sub`` of the provider's ID tokens
+    """
+
+    __tablename__ = "provider_accounts"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

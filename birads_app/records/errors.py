@@ -16,6 +16,8 @@ BiradsError
 ├── KeptInBin           an exam of the bin is to be erased before its time
 ├── AuditLogBroken      an entry of the audit log is not as it was written
 ├── InvalidHead         a text is not a head of the audit log
+├── SignOnRefused       at the identity provider, for a person without role or account
+├── ProviderFailed      the identity provider does not answer, or not as it must
 └── SiteKeyDiffers      data was encrypted with another site key
 """
 
@@ -88,6 +90,14 @@ class AuditLogBroken(BiradsError):
 
 class InvalidHead(BiradsError):
     """A text is not a head of the audit log."""
+
+
+class SignOnRefused(BiradsError):
+    """The person has no role or account here, or the request was not begun in this browser."""
+
+
+class ProviderFailed(BiradsError):
+    """The identity provider does not answer, or its answer is not valid."""
 
 
 class SiteKeyDiffers(BiradsError):

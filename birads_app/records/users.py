@@ -21,9 +21,14 @@ from birads_app.terms.messages import msg
 PASSWORD_MIN, PASSWORD_MAX = 12, 256
 # Name in the audit log for actions by commands on the server.
 CONSOLE = "console"
+# Name in the audit log for changes that follow the identity provider.
+PROVIDER = "sign-on (automatic)"
+_UNKNOWN = "unknown account"
 _NAME = re.compile(r"[^\W_](?:[\w .@-]{0,62}[\w.])?")
 # Account of exams received over the network: no person can have its name, and no password matches its hash.
 NETWORK_NAME, _NO_PASSWORD = "PACS (automatic)", "!"
+# In place of the hash of a person who signs on at the identity provider only.
+_SIGN_ON_ONLY = "!sign-on"
 # 32 MiB limit a worker's memory when several people sign in at once; three passes compensate for it.
 _HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
 
@@ -53,6 +58,19 @@ def draft(name: str, password: str, role: str) -> User:
     _check_name(name)
     _check_role(role)
     return User(name=name, role=role, password_hash=_hash(password), session_key=user_sessions.new_key())
+
+
+def draft_without_password(name: str, role: str) -> User:
+    """Create an account of a person who signs on at the identity provider, without storing it; errors as above."""
+    check_new_name(name)
+    if name.casefold() in (CONSOLE, _UNKNOWN):
+        raise AccountNameTaken(msg("account-name-taken", name=name))
+    return User(name=name, role=role, password_hash=_SIGN_ON_ONLY, session_key=user_sessions.new_key())
+
+
+def has_password(user: User) -> bool:
+    """Return True if the account can sign in with a password."""
+    return user.password_hash != _SIGN_ON_ONLY
 
 
 def check_new_name(name: str) -> None:
@@ -154,7 +172,7 @@ def set_language(user: User, code: str) -> None:
 
 def name_on_record(name: str) -> str:
     """Return the name of an existing account, else "unknown account", because the text entered may be a password."""
-    return session().scalar(select(User.name).where(User.name == name)) or "unknown account"
+    return session().scalar(select(User.name).where(User.name == name)) or _UNKNOWN
 
 
 def is_person() -> ColumnElement[bool]:
@@ -182,7 +200,7 @@ def any_exist() -> bool:
 def authenticate(name: str, password: str) -> User | None:
     """Return the account if the password is right, else None; takes as long for unknown names."""
     user = session().scalar(select(User).where(User.name == name))
-    known = user.password_hash if user else _decoy()
+    known = user.password_hash if user and has_password(user) else _decoy()
     try:
         _HASHER.verify(known, password[: PASSWORD_MAX + 1])
     except (VerificationError, InvalidHashError):

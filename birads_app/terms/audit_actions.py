@@ -21,6 +21,7 @@ AUDIT_ACTIONS = (
     N_("flag exam"),
     N_("leave out images"),
     N_("leave out study"),
+    N_("link sign-on"),
     N_("look up"),
     N_("look up refused"),
     N_("promote against protocol"),
@@ -47,6 +48,7 @@ AUDIT_ACTIONS = (
     N_("store exam"),
     N_("switch account off"),
     N_("switch account on"),
+    N_("unlink sign-on"),
     N_("use recovery code"),
     N_("undo upload"),
 )

@@ -8,7 +8,7 @@ from flask_login import current_user
 from birads_app.intake.admission import take_place
 from birads_app.records import totp
 from birads_app.records.schema import Role
-from birads_app.web.session_cookie import login_manager
+from birads_app.web.session_cookie import is_by_provider, login_manager
 
 _EVERYBODY = frozenset(Role)
 _READERS = frozenset((Role.RADIOLOGIST, Role.ADMIN))
@@ -58,7 +58,7 @@ def _check_access() -> ResponseReturnValue | None:
     if not current_user.is_authenticated:
         answer: ResponseReturnValue = login_manager.unauthorized()
         return answer
-    if area != "second_factor" and totp.is_missing(current_user):
+    if area != "second_factor" and not is_by_provider() and totp.is_missing(current_user):
         return redirect(url_for("second_factor.page"))  # nothing else, not even tokens
     if not may_view(area):
         abort(403, _("Your account has no access to these pages. Ask an administrator to change its role."))

@@ -2,7 +2,7 @@
 
 import time
 
-from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
@@ -13,9 +13,11 @@ from wtforms.validators import EqualTo, InputRequired, Length
 
 from birads_app.records import audit_log, rate_limit, setup, totp, users
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
-from birads_app.records.schema import User
+from birads_app.records.schema import Role, User
+from birads_app.terms.errors import BiradsError
 from birads_app.web import known_browser, language, session_cookie
 from birads_app.web.client_address import client_address
+from birads_app.web.http_status import status_of
 from birads_app.web.safe_redirect import safe_target
 from birads_app.web.wording import translated
 
@@ -61,6 +63,8 @@ def init_app(app: Flask) -> None:
     """Register the pages and the sessions."""
     session_cookie.init_app(app)
     app.register_blueprint(bp)
+    app.add_template_global(provider_name)
+    app.add_template_global(is_password_for_all)
 
 
 @bp.before_app_request
@@ -95,7 +99,7 @@ def setup_page() -> ResponseReturnValue:
     except InvalidAccount as error:
         form.form_errors.append(translated(error.message))
         return _form_page("account/setup.html", form, 422)
-    _sign_in(user)
+    sign_in(user)
     return redirect(url_for("reading.worklist"))
 
 
@@ -114,7 +118,7 @@ def login() -> ResponseReturnValue:
     except TooManyAttempts as error:
         form.form_errors.append(translated(error.message))
         return *_form_page("account/login.html", form, 429), {"Retry-After": str(error.wait)}
-    if user is None:
+    if user is None or not (is_password_for_all() or user.role == Role.ADMIN):
         audit_log.log_if_writable(users.name_on_record(form.name.data), "sign in refused")
         form.form_errors.append(_("Incorrect name or password."))
         return _form_page("account/login.html", form, 401)
@@ -123,7 +127,7 @@ def login() -> ResponseReturnValue:
         session[_SECOND_STEP] = {"user": user.id, "at": time.time(), "target": target}
         return redirect(url_for("account.second_step"))
     _forget_attempts(user)
-    _sign_in(user)
+    sign_in(user)
     return redirect(target)
 
 
@@ -147,19 +151,41 @@ def second_step() -> ResponseReturnValue:
         return _form_page("account/second_step.html", form, 401)
     rate_limit.forget(user.name, _ANYWHERE)
     _forget_attempts(user)
-    _sign_in(user)
+    sign_in(user)
     return redirect(begun["target"])
 
 
 @bp.post("/logout")
 @login_required
 def logout() -> ResponseReturnValue:
-    """Sign out."""
+    """Sign out, also at the identity provider if the session was begun there."""
+    provider = current_app.extensions["birads_provider"] if session_cookie.is_by_provider() else None
     session_cookie.end()
+    if provider and (address := provider.logout_address(url_for("account.login", _external=True))):
+        # A page and no redirect, which the content security policy would not allow after a form.
+        return render_template("account/signed_out.html", address=address, provider=provider.name)
     return redirect(url_for("account.login"))
 
 
-def _sign_in(user: User) -> None:
+def provider_name() -> str:
+    """Return the name of the identity provider, empty if there is none."""
+    provider = current_app.extensions["birads_provider"]
+    return provider.name if provider else ""
+
+
+def is_password_for_all() -> bool:
+    """Return True if everybody may sign in with a password, False if administrators alone may."""
+    return bool(current_app.extensions["birads_settings"].password_sign_in == "everybody")
+
+
+def refusal(error: BiradsError) -> tuple[str, int]:
+    """Return the sign-in page with the reason for which a sign-on failed."""
+    form = LoginForm(formdata=None)
+    form.form_errors.append(translated(error.message))
+    return _form_page("account/login.html", form, status_of(error))
+
+
+def sign_in(user: User) -> None:
     """Begin a session and record it."""
     audit_log.log_if_writable(user.name, "sign in")
     session_cookie.begin(user)

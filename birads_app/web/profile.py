@@ -120,6 +120,7 @@ def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str
         listing=listing,
         made=made,
         sessions=sessions,
+        has_password=users.has_password(current_user),
         two_step=totp.is_on(current_user),
     )
     return page, status

@@ -50,6 +50,8 @@ class ConfirmationForm(FlaskForm):
 @bp.get("")
 def page() -> ResponseReturnValue:
     """Show the state, and the form that fits it."""
+    if not users.has_password(current_user):
+        return redirect(url_for("own_account.page"))
     if totp.is_on(current_user):
         return _manage_page(ConfirmationForm())
     return _start_page(CurrentPasswordForm())

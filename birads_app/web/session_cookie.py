@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 # Repeated by scripts, whether or not anybody is present: they keep no session alive.
 _BY_SCRIPTS = ("reading.claim", "admin.progress")
 
+# Member of the cookie of a session that was begun at the identity provider.
+_BY_PROVIDER = "by_provider"
+
 
 def init_app(app: Flask) -> None:
     """Register Flask-Login."""
@@ -50,6 +53,16 @@ def begin(user: User) -> None:
                 count=user_sessions.UNSTORED_LIFETIME.total_seconds() // 60,
             )
         )
+
+
+def note_provider() -> None:
+    """Note that this session was begun by a sign-on at the identity provider."""
+    session[_BY_PROVIDER] = True
+
+
+def is_by_provider() -> bool:
+    """Return True if this session was begun by a sign-on at the identity provider."""
+    return bool(session.get(_BY_PROVIDER))
 
 
 def end() -> None:

@@ -19,12 +19,13 @@ LONGEST_MODULE = 400
 TERMS = ("birads_app.terms", "birads_app.files", "birads_app.version")
 IMAGING = ("birads_app.imaging", *TERMS)
 MODEL = ("birads_app.model", *IMAGING)
+SETTINGS = ("birads_app.config", "birads_app.provider_settings")
 MONITORING = ("birads_app.monitoring", "birads_app.files", "birads_app.terms")
 RECORDS = (
     "birads_app.records",
     "birads_app.compute",
     "birads_app.monitoring",
-    "birads_app.config",
+    *SETTINGS,
     "birads_app.logs",
     *MODEL,
 )
@@ -50,7 +51,8 @@ ARROWS = {
     "birads_app.terms": ("birads_app.terms",),
     "birads_app.imaging": IMAGING,
     "birads_app.model": ("birads_app.compute", *MODEL),
-    "birads_app.config": MODEL,
+    "birads_app.config": ("birads_app.provider_settings", *MODEL),
+    "birads_app.provider_settings": (),
     "birads_app.migrations": RECORDS,
     "birads_app.records": RECORDS,
     "birads_app.maintenance": ("birads_app.maintenance", *RECORDS),

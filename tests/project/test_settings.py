@@ -7,6 +7,7 @@ import pytest
 
 from birads_app import config, create_app
 from birads_app.config import SettingsError
+from birads_app.services.identity_provider import client_secret
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
@@ -47,6 +48,9 @@ def test_values_are_typed() -> None:
         ("BIRADS_DICOM_ALLOWED_AETS", "PACS", "TITLE@ADDRESS"),
         ("BIRADS_DICOM_ALLOWED_AETS", "PACS@pacs.example", "TITLE@ADDRESS"),
         ("BIRADS_DICOM_AE_TITLE", "LONGER-THAN-SIXTEEN", "an AE title"),
+        ("BIRADS_OIDC_ISSUER", "http://sso.example", "an address that begins with https://"),
+        ("BIRADS_OIDC_ROLES", "king=birads", "ROLE=GROUP"),
+        ("BIRADS_OIDC_ROLES", "admin", "ROLE=GROUP"),
     ],
 )
 def test_a_wrong_value_is_reported(variable: str, value: str, needed: str) -> None:
@@ -54,6 +58,33 @@ def test_a_wrong_value_is_reported(variable: str, value: str, needed: str) -> No
         config.read({variable: value})
     assert caught.value.message.startswith(f"{variable} has to be {needed}")
     assert caught.value.message.endswith(f"Got {value!r}.")
+
+
+OIDC = {
+    "BIRADS_OIDC_ISSUER": "https://sso.example",
+    "BIRADS_OIDC_CLIENT_ID": "birads",
+    "BIRADS_OIDC_ROLES": "admin=a, radiologist=cn=readers",
+}
+
+
+@pytest.mark.parametrize("missing", ["BIRADS_OIDC_CLIENT_ID", "BIRADS_OIDC_ROLES"])
+def test_half_an_identity_provider_is_refused(missing: str) -> None:
+    with pytest.raises(SettingsError, match=f"{missing} has to be set"):
+        config.read({**OIDC, missing: ""})
+    with pytest.raises(SettingsError, match="needs BIRADS_OIDC_ISSUER"):
+        config.read({"BIRADS_PASSWORD_SIGN_IN": "administrators"})
+
+
+def test_the_client_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    settings = config.read({**OIDC, "BIRADS_OIDC_CLIENT_SECRET": "by name"})
+    assert client_secret(settings) == "by name" and "by name" not in repr(settings)
+    assert settings.oidc_roles == (("admin", "a"), ("radiologist", "cn=readers"))
+    file = tmp_path / "secret"
+    settings = config.read({**OIDC, "BIRADS_OIDC_CLIENT_SECRET_FILE": str(file)})
+    with pytest.raises(SettingsError, match="which cannot be read"):
+        client_secret(settings)
+    file.write_text("in a file\n")
+    assert client_secret(settings) == "in a file"
 
 
 def test_an_error_never_shows_a_secret() -> None:

@@ -41,6 +41,34 @@ ACCOUNT = {
         "This is the only active administrator. Make another account an administrator first."
     ),
     "role-unknown": N_("The role %(role)s does not exist. Choose one of: %(roles)s."),
+    "sign-on-provider-down": N_(
+        "%(provider)s cannot be reached, or is not set up for this server. Try again in a moment; if it stays so, tell "
+        "an administrator: the server log has the reason."
+    ),
+    "sign-on-code-refused": N_(
+        "%(provider)s did not confirm the sign-on. Try again; if it stays so, tell an administrator: the server log "
+        "has the reason."
+    ),
+    "sign-on-token-invalid": N_(
+        "The answer of %(provider)s is not valid, so nobody was signed in. Tell an administrator: the server log has "
+        "the reason."
+    ),
+    "sign-on-declined": N_("%(provider)s declined the sign-on (%(code)s)."),
+    "sign-on-not-begun": N_(
+        "This sign-on was not begun in this browser, or took longer than ten minutes. Begin it again here."
+    ),
+    "sign-on-no-role": N_(
+        "None of your groups gives access to this server. Ask an administrator to add you to one that does."
+    ),
+    "sign-on-no-account": N_(
+        "You have no account on this server. Ask an administrator for one, and name your identifier: %(subject)s"
+    ),
+    "sign-on-deactivated": N_("Your account is deactivated. Ask an administrator."),
+    "sign-on-name-taken": N_(
+        "The name %(name)s belongs to another account of this server. Ask an administrator to link yours."
+    ),
+    "sign-on-linked-already": N_("%(subject)s is linked with an account already."),
+    "sign-on-not-set-up": N_("No identity provider is set up: BIRADS_OIDC_ISSUER is not set."),
     "two-step-is-on": N_("Two-step verification is on already. Turn it off before you set it up again."),
     "password-length": N_("The password must have %(least)d to %(most)d characters."),
 }
