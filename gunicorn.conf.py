@@ -20,9 +20,8 @@ load_dotenv(".env")
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 
-# One prediction uses all cores, so a second process keeps pages responsive and does not increase throughput; each
-# holds its own copy of the model, and has processes that read files.
-workers = int(os.environ.get("WEB_CONCURRENCY") or min(2, os.cpu_count() or 1))
+# A worker computes nothing, so that one serves a department; each has its own processes for the model and for files.
+workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 # Threads for pages; they wait for disk and derived images, and cost little.
 threads = int(os.environ.get("WEB_THREADS") or 8)
 worker_connections = 500  # of each worker; a process may have 1,024 files open on many systems
@@ -46,10 +45,6 @@ preload_app = False
 timeout = 300
 graceful_timeout = 60
 keepalive = 5
-
-# A worker is replaced now and then, not all at once, so that no leak in a decoder can grow for weeks.
-max_requests = 5000
-max_requests_jitter = 500
 
 # The workers' heartbeat must not wait for a disk.
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):

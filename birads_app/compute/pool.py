@@ -4,7 +4,6 @@ import atexit
 import json
 import logging
 import os
-import queue
 import select
 import signal
 import socket
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 from birads_app.compute.channel import Channel
 from birads_app.compute.process import Limits
+from birads_app.compute.turns import Turns
 from birads_app.logs import request_id
 from birads_app.monitoring import instruments
 from birads_app.terms.errors import ReadingEnded
@@ -58,9 +58,7 @@ class ComputePool:
         self.processes = processes
         self._command = [sys.executable, "-m", "birads_app.compute.fork_server"]
         self._arguments = [json.dumps(asdict(limits)), *logging_options, *modules]
-        self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
-        for _ in range(processes):
-            self._free.put(None)
+        self._turns: Turns[_Process | None] = Turns([None] * processes)
         self._lock = threading.Lock()
         self._closed = 0  # times
         self._server: subprocess.Popen[bytes] | None = None
@@ -72,12 +70,13 @@ class ComputePool:
             with self._lock:
                 self._running_server()
 
-    def run(self, function: Callable[..., Result], *given: Any) -> Result:
+    def run(self, function: Callable[..., Result], *given: Any, urgent: bool = False) -> Result:
         """Call a function of a module in another process; waits for a free one.
 
         Parameters
         ----------
         given : arguments; shared bytes are not copied
+        urgent : before the calls that are not, because a reader waits for it
 
         Raises
         ------
@@ -92,22 +91,22 @@ class ComputePool:
             return function(*given)
         start = time.monotonic()
         try:
-            kind, value = self._call(function, given)
+            kind, value = self._call(function, given, urgent)
         except ReadingEnded:
             if time.monotonic() - start > _SOON_S:
                 raise
-            kind, value = self._call(function, given)
+            kind, value = self._call(function, given, urgent)
         if kind == "raised":
             raise value
         if kind == "failed":
             raise ComputeFailed(f"{function.__qualname__}: {value}")
         return value
 
-    def _call(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    def _call(self, function: Callable[..., Any], given: tuple[Any, ...], urgent: bool) -> Any:
         """Return what :func:`birads_app.compute.process.call` returns in another process; raises ReadingEnded."""
         closed, ended = self._closed, True
         with instruments.timed("wait"):
-            process = self._free.get()
+            process = self._turns.take(urgent)
         try:
             if process is None or process.has_ended():
                 process = self._fork()
@@ -121,20 +120,16 @@ class ComputePool:
             ended = ended or closed != self._closed
             if ended and process is not None:
                 process.end()
-            self._free.put(None if ended else process)
+            self._turns.give_back(None if ended else process)
         return answer
 
     def close(self) -> None:
         """End all idle processes, and what forks them; processes with a call end after it."""
         self._closed += 1
-        idle = []
-        with suppress(queue.Empty):
-            while True:
-                idle.append(self._free.get_nowait())
-        for process in idle:
+        for process in self._turns.take_free():
             if process is not None:
                 process.end()
-            self._free.put(None)
+            self._turns.give_back(None)
         with self._lock:
             self._end_server()
 

@@ -160,10 +160,11 @@ def _restore(image: Image) -> None:
     tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
     with locks.exclusive(folder / _LOCK, remove=True):
         compute = _compute()
-        seen = compute.run(read_again, original, tomosynthesis, predictor.bundle.size)
+        seen = compute.run(read_again, original, tomosynthesis, predictor.bundle.size, urgent=True)
         if predictor.bundle.name == image.exam.model:
             _, feature_map = predictor.examine_input(seen, ())
-            compute.run(draw_heat_maps, folder, feature_map, predictor.heat_maps(feature_map))
+            heat_maps = predictor.heat_maps(feature_map)
+            compute.run(draw_heat_maps, folder, feature_map, heat_maps, urgent=True)
 
 
 def read_again(original: Path, tomosynthesis: Tomosynthesis, size: int) -> ModelInput:

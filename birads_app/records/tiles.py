@@ -69,7 +69,7 @@ def path(image: Image) -> Path:
         with locks.exclusive(archive.with_name(_LOCK), remove=True):
             if not archive.exists():  # another process may have created it meanwhile
                 with atomic.replacing(archive) as part:
-                    compute.run(write, part, files.path(image, "original"), tomosynthesis)
+                    compute.run(write, part, files.path(image, "original"), tomosynthesis, urgent=True)
                 atomic.sync_folder(archive.parent)
     return archive
 

@@ -185,7 +185,7 @@ def test_closing_ends_processes_with_a_call_after_it() -> None:
     own = ComputePool(1, [compute_calls.__name__])
     with ThreadPoolExecutor(1) as threads:
         call = threads.submit(own.run, compute_calls.pid_and_parent_after, 1)
-        while own._free.qsize():
+        while own._turns._free:
             time.sleep(0.01)
         time.sleep(0.5)  # until it has a process
         own.close()
