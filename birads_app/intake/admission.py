@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app, g
 
+from birads_app.monitoring import instruments
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
 
@@ -116,7 +117,13 @@ class Admission:
 def take_place(account: str) -> None:
     """Take a place for the current request, until :func:`give_back_place`; errors as :meth:`Admission.enter`."""
     admission: Admission = current_app.extensions["birads_admission"]
-    admission.enter(account)
+    try:
+        with instruments.waiting_upload():
+            admission.enter(account)
+    except (TooBusy, TooManyUploads) as error:
+        instruments.count_refusal(type(error).__name__)
+        raise
+    instruments.change_uploads("running", 1)
     g.upload_place = account, time.monotonic()
 
 
@@ -125,4 +132,5 @@ def give_back_place(_error: BaseException | None = None) -> None:
     found = g.pop("upload_place", None)
     if found is not None:
         account, start = found
+        instruments.change_uploads("running", -1)
         current_app.extensions["birads_admission"].leave(account, time.monotonic() - start)

@@ -46,6 +46,12 @@ STAGES = Instrument(
 )
 UPLOADS = Instrument("birads_uploads", "gauge", "Uploads that wait or are being read.", ("state",))
 REFUSALS = Instrument("birads_refusals", "counter", "Refused files and uploads.", ("reason",))
+CONNECTION_REFUSALS = Instrument(
+    "birads_connection_refusals",
+    "counter",
+    "Requests answered by the server in place of the application, by status, and connections closed.",
+    ("reason",),
+)
 BACKGROUND = Instrument("birads_background_runs", "counter", "Runs of background tasks.", ("task", "outcome"))
 BACKGROUND_COMPLETED = Instrument(
     "birads_background_last_completed_timestamp_seconds",
@@ -65,6 +71,7 @@ INSTRUMENTS = {
         STAGES,
         UPLOADS,
         REFUSALS,
+        CONNECTION_REFUSALS,
         BACKGROUND,
         BACKGROUND_COMPLETED,
         AUDIT_FAILURES,
@@ -112,16 +119,26 @@ def timed(stage: str) -> Iterator[None]:
     observe_stage(stage, time.perf_counter() - start)
 
 
+def change_uploads(state: str, amount: int) -> None:
+    """Add to the number of uploads that are ``waiting`` or ``running``."""
+    _add((UPLOADS.name, state), amount)
+
+
 @contextmanager
-def upload(state: str) -> Iterator[None]:
-    """Count an upload as ``waiting`` or ``running`` during the block."""
-    with _counted((UPLOADS.name, state)):
+def waiting_upload() -> Iterator[None]:
+    """Count an upload as waiting during the block, and measure the stage ``queue``."""
+    with _counted((UPLOADS.name, "waiting")), timed("queue"):
         yield
 
 
 def count_refusal(reason: str) -> None:
     """Count a refused file or upload; the reason is the name of a domain error, or another fixed word."""
     _add((REFUSALS.name, reason), 1)
+
+
+def count_connection_refusals(reason: str, count: int) -> None:
+    """Count requests and connections that the server refused before the application saw them."""
+    _add((CONNECTION_REFUSALS.name, reason), count)
 
 
 def count_background(task: str, completed: bool) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Select, select, tuple_
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from birads_app.monitoring import instruments
 from birads_app.records import audit_chain
 from birads_app.records.audit_tables import AuditEntry
 from birads_app.records.database import is_unwritable, session, writing
@@ -51,8 +52,12 @@ def add(current: Session, who: str, action: str, subject: str = "", detail: str 
 
 def log(who: str, action: str, subject: str = "", detail: str = "") -> None:
     """Store an entry in a transaction of its own; parameters as in :func:`add`."""
-    with writing() as current:
-        add(current, who, action, subject, detail)
+    try:
+        with writing() as current:
+            add(current, who, action, subject, detail)
+    except OperationalError:
+        instruments.count_audit_failure()
+        raise
 
 
 def log_if_writable(who: str, action: str, detail: str = "") -> None:

@@ -29,6 +29,7 @@ from gunicorn.http import wsgi
 from gunicorn.sock import ssl_context
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
+from birads_app.monitoring import instruments
 from birads_app.serving.client_connection import ClientConnection, Phase
 from birads_app.serving.client_socket import ClientSocket
 from birads_app.serving.connection_limits import ConnectionLimits
@@ -327,6 +328,8 @@ class WebWorker(ThreadWorker):
             if self._refused:
                 counts = ", ".join(f"{reason}: {count}" for reason, count in sorted(self._refused.items()))
                 self.log.warning("Refused in the last minute: %s", counts)
+                for reason, count in self._refused.items():
+                    instruments.count_connection_refusals(reason, count)
                 self._refused.clear()
 
     def _expire(self, connection: ClientConnection) -> None:

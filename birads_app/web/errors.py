@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 
 from birads_app.intake.ingest import IntakeRefused
 from birads_app.logs import request_id, where
+from birads_app.monitoring import instruments
 from birads_app.records import migrate
 from birads_app.records.database import is_unwritable
 from birads_app.terms.errors import BiradsError
@@ -61,6 +62,8 @@ def answer(status: int, message: str, **details: object) -> Response:
     message : shown to the user
     details : more members of the JSON response
     """
+    if status == 507:
+        instruments.count_refusal("DiskNotWritable")
     if request.path.startswith("/api/"):
         response = jsonify(error=message, **details, request_id=request_id.get())
     else:
@@ -109,6 +112,7 @@ def _http_error(error: HTTPException) -> Response:
     generic = error.description == type(error).description
     message = str(_MESSAGES.get(error.code, "")) if generic else ""
     if isinstance(error, RequestEntityTooLarge):
+        instruments.count_refusal("RequestTooLarge")
         message = _too_large()
     response = answer(error.code, message or error.description or error.name)
     for name, value in error.get_headers():

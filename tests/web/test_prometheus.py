@@ -7,9 +7,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
 
 from birads_app import create_app
+from birads_app.intake.admission import Admission, TooManyUploads, give_back_place, take_place
 from birads_app.monitoring import instruments
+from birads_app.records import audit_log
 from tests.support.factories import make_token, mammogram_png, post_files
 
 Read = Callable[..., dict[tuple[str, tuple[str, ...]], float]]
@@ -128,11 +131,40 @@ def test_a_part_that_cannot_be_read_does_not_hide_the_others(
 
 
 def test_uploads_are_counted_while_they_last(client: FlaskClient, read: Read) -> None:
-    with instruments.upload("waiting"), instruments.upload("running"), instruments.upload("waiting"):
+    with instruments.waiting_upload(), instruments.waiting_upload():
+        instruments.change_uploads("running", 1)
         samples = read()
     assert samples["birads_uploads", ("waiting",)] == 2
     assert samples["birads_uploads", ("running",)] == 1
     assert read()["birads_uploads", ("waiting",)] == 0
+
+
+def test_places_for_uploads_are_counted(app: Flask, client: FlaskClient, read: Read) -> None:
+    app.extensions["birads_admission"] = Admission(1, 1)
+    with app.test_request_context():
+        take_place("anna")
+        assert instruments.totals()["birads_uploads", "running"] == [1]
+        with pytest.raises(TooManyUploads):
+            take_place("anna")
+        give_back_place()
+    samples = read()
+    assert samples["birads_uploads", ("running",)] == samples["birads_uploads", ("waiting",)] == 0
+    assert samples["birads_refusals_total", ("TooManyUploads",)] == 1
+    assert samples["birads_stage_duration_seconds_count", ("queue",)] == 1
+
+
+def test_what_the_audit_log_cannot_store_is_counted(
+    app: Flask, client: FlaskClient, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read()["birads_audit_failures_total", ()] == 0
+
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT", None, Exception("database or disk is full"))
+
+    monkeypatch.setattr(audit_log, "add", full)
+    with app.app_context(), pytest.raises(OperationalError):
+        audit_log.log("anna", "view exam")
+    assert read()["birads_audit_failures_total", ()] == 1
 
 
 def test_buckets_are_cumulative(client: FlaskClient, read: Read) -> None:
