@@ -168,6 +168,7 @@ def _register(app: Flask) -> None:
         second_factor,
         security,
         sign_on,
+        storage_guard,
         viewer,
     )
 
@@ -176,6 +177,7 @@ def _register(app: Flask) -> None:
     app.register_blueprint(sign_on.bp)
     for pages in (reading, viewer, assessment, practice_pages, model_card, profile, second_factor, admin):
         app.register_blueprint(pages.bp)
+    storage_guard.init_app(app)  # before a place for the upload is taken
     access.init_app(app)
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token

@@ -169,6 +169,7 @@ class Settings(BaseSettings):
     show_opinion : show the AI result before the user asks for it
     show_heat_map : show the heat map before the user asks for it
     max_upload_mb : size limit of one request's body in MiB
+    min_free_mb : free space of the disk in MiB below which uploads are refused
     secret_key : signs sessions; None means a key generated once and stored in the instance folder
     deidentify : remove identities from files before they are stored
     session_hours : end of a session after sign-in
@@ -203,6 +204,7 @@ class Settings(BaseSettings):
     show_heat_map: Annotated[bool, parsed(read_switch)] = setting("0")
     max_upload_mb: Annotated[int, parsed(read_integer(1, 65536))] = setting("256")
     max_files: Annotated[int, parsed(read_integer(1, 900))] = setting("64")
+    min_free_mb: Annotated[int, parsed(read_integer(0, 10**7))] = setting("256")
     secret_key: Annotated[str | None, parsed(read_optional(read_secret))] = setting("", secret=True)
     deidentify: Annotated[bool, parsed(read_switch)] = setting("1")
     site_key: Annotated[str | None, parsed(read_optional(read_secret))] = setting("", secret=True)

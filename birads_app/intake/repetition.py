@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from flask import current_app
-
 from birads_app.deid.identity import comparable
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging.decode import Mammogram
-from birads_app.records import exams
+from birads_app.records import exams, site_keys
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.schema import Exam, User
 from birads_app.terms.errors import InputError
@@ -83,7 +81,7 @@ class KeyReused(InputError):
 
 def keyed_id(user: User, key: str, number: int) -> str:
     """Return the id of the exam with a number, from 0, in a user's request with a key."""
-    secret: str = current_app.extensions["birads_site_key"]
+    secret = site_keys.pseudonym_key()
     parts = f"upload\0{user.id}\0{number}\0{key}".encode()
     return hmac.digest(secret.encode(), parts, hashlib.sha256).hex()[:32]
 

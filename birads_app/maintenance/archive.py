@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -74,9 +74,10 @@ class ArchiveWriter:
     bytes : of the members so far
     """
 
-    def __init__(self, folder: Path, tar: tarfile.TarFile, manifest: IO[str]) -> None:
+    def __init__(self, folder: Path, tar: tarfile.TarFile) -> None:
         self.folder, self.bytes = folder, 0
-        self._tar, self._manifest = tar, manifest
+        self._tar = tar
+        self._manifest = (folder / MANIFEST).open("w", encoding="utf-8")
 
     def add(self, name: str, path: Path) -> str:
         """Copy a file as it is when it is opened, and return its SHA-256; raises FileNotFoundError.
@@ -99,9 +100,22 @@ class ArchiveWriter:
         """Enter a member into the manifest; in the order of members."""
         self._manifest.write(f"{digest}  {name}\n")
 
+    def leave_out(self, folders: Container[str]) -> None:
+        """Make the members in these folders invalid; a folder is the first two parts of a name."""
+        self._manifest.flush()
+        path = self.folder / MANIFEST
+        draft = path.with_suffix(".draft")
+        with path.open(encoding="utf-8") as lines, draft.open("w", encoding="utf-8") as kept:
+            kept.writelines(
+                line for line in lines if "/".join(line.partition("  ")[2].split("/")[:2]) not in folders
+            )
+        self._manifest.close()
+        draft.replace(path)
+        self._manifest = path.open("a", encoding="utf-8")
+
     def finish(self, description: Description) -> None:
         """Add the last two members, the manifest and the description."""
-        self._manifest.flush()
+        self._manifest.close()
         self.add(MANIFEST, self.folder / MANIFEST)
         self.add_bytes(DESCRIPTION, json.dumps(asdict(description), indent=1).encode())
 
@@ -131,11 +145,8 @@ def creating(path: Path) -> Iterator[ArchiveWriter]:
             raise MaintenanceError(f"Another process is writing {path}.")
         try:
             draft = folder / "archive.tar"
-            with (
-                (folder / MANIFEST).open("w", encoding="utf-8") as manifest,
-                tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar,
-            ):
-                yield ArchiveWriter(folder, tar, manifest)
+            with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
+                yield ArchiveWriter(folder, tar)
             verify(draft)
             with draft.open("rb") as stream:
                 os.fsync(stream.fileno())

@@ -3,7 +3,7 @@
 The order keeps every exam that was acknowledged before the backup began. The spool is copied before the database,
 because a study leaves the spool once its exam is in the database. The database is copied before the images, because an
 exam's files are complete when it is in the database and are not changed afterwards, except that an original may be
-replaced by the same one compressed. Exams that are deleted meanwhile are deleted from the copy as well.
+replaced by the same one compressed. If an exam is deleted before its files are copied, the database is copied again.
 """
 
 import sqlite3
@@ -15,13 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flask import current_app
+from sqlalchemy import select
 
 from birads_app.config import Settings
 from birads_app.maintenance import archive, keys_file
 from birads_app.maintenance.archive import ArchiveWriter, Description
 from birads_app.maintenance.errors import MaintenanceError
 from birads_app.model import bundles, registry
-from birads_app.records import checksums, database, derived_files, exams, files, migrate
+from birads_app.records import checksums, database, derived_files, files, migrate
+from birads_app.records.schema import Image
 from birads_app.records.spool import Spool
 from birads_app.version import __version__
 
@@ -69,25 +71,27 @@ def back_up(target: Path, report: Report) -> BackupSummary:
 
 def _write(writer: ArchiveWriter, settings: Settings, report: Report) -> BackupSummary:
     _add_spool(writer)
-    copied_at = datetime.now(UTC)
     snapshot = writer.folder / database.FILE_NAME
-    database.copy_to(snapshot)
     problems: list[str] = []
-    with closing(sqlite3.connect(snapshot)) as copy:
-        copy.execute("PRAGMA foreign_keys = ON")
-        _check_database(copy)
-        count = _add_exams(writer, copy, problems, report)
-        _add_models(writer, settings.models)
-        copy.commit()
-        schema = str(copy.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+    copied: set[str] = set()
+    complete = False
+    while not complete:  # an exam was deleted before its files were copied
+        copied_at = datetime.now(UTC)
+        snapshot.unlink(missing_ok=True)
+        database.copy_to(snapshot)
+        with closing(sqlite3.connect(snapshot)) as copy:
+            _check_database(copy)
+            complete = _add_exams(writer, copy, copied, problems, report)
+            schema = str(copy.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+            exam_ids = {str(row[0]) for row in copy.execute("SELECT DISTINCT exam_id FROM images")}
+    if copied - exam_ids:
+        writer.leave_out({f"images/{exam_id}" for exam_id in copied - exam_ids})
+    _add_models(writer, settings.models)
     writer.confirm(database.FILE_NAME, writer.add(database.FILE_NAME, snapshot))
     key_check = keys_file.check_value(current_app.extensions["birads_site_key"])
-    writer.finish(
-        Description(
-            archive.FORMAT, __version__, schema, copied_at.isoformat(timespec="seconds"), count, key_check
-        )
-    )
-    return BackupSummary(count, writer.bytes, problems)
+    moment = copied_at.isoformat(timespec="seconds")
+    writer.finish(Description(archive.FORMAT, __version__, schema, moment, len(exam_ids), key_check))
+    return BackupSummary(len(exam_ids), writer.bytes, problems)
 
 
 def _check_database(copy: sqlite3.Connection) -> None:
@@ -109,29 +113,29 @@ def _add_spool(writer: ArchiveWriter) -> None:
                 break
 
 
-def _add_exams(writer: ArchiveWriter, copy: sqlite3.Connection, problems: list[str], report: Report) -> int:
-    """Copy the files of all exams; return how many exams are in the copy of the database at the end."""
-    ids = [row[0] for row in copy.execute("SELECT id FROM exams ORDER BY id")]
-    deleted, reported = 0, time.monotonic()
+def _add_exams(
+    writer: ArchiveWriter, copy: sqlite3.Connection, copied: set[str], problems: list[str], report: Report
+) -> bool:
+    """Copy the files of all exams that are not copied yet; return False if one was deleted meanwhile."""
+    ids = [row[0] for row in copy.execute("SELECT DISTINCT exam_id FROM images ORDER BY exam_id")]
+    complete, reported = True, time.monotonic()
     for number, exam_id in enumerate(ids, 1):
+        if exam_id in copied:
+            continue
         images = copy.execute(
             "SELECT id, source FROM images WHERE exam_id = ? ORDER BY id", (exam_id,)
         ).fetchall()
-        marker = derived_files.marker(files.root(), exam_id)
-        if marker.exists():
-            with suppress(FileNotFoundError):
-                writer.confirm(_name(marker), writer.add(_name(marker), marker))
         added = _add_exam(writer, exam_id, images, problems)
         if added is None:
-            copy.execute("DELETE FROM exams WHERE id = ?", (exam_id,))
-            deleted += 1
+            complete = False
         else:
+            copied.add(exam_id)
             for name, digest in added:
                 writer.confirm(name, digest)
         if time.monotonic() - reported > _REPORT_S:
             reported = time.monotonic()
             report(f"Exams: {number} of {len(ids)}, {writer.bytes / 1e9:.1f} GB")
-    return len(ids) - deleted
+    return complete
 
 
 def _add_exam(
@@ -139,16 +143,17 @@ def _add_exam(
 ) -> list[tuple[str, str]] | None:
     """Copy an exam's files; return their names and digests, or None if it was deleted meanwhile."""
     added: list[tuple[str, str]] = []
+    marker = derived_files.marker(files.root(), exam_id)
+    with suppress(FileNotFoundError):
+        added.append((_name(marker), writer.add(_name(marker), marker)))
     for image_id, source in images:
         folder = files.root() / exam_id / image_id
         original = folder / f"original.{files.suffix(source)}"
         accepted = checksums.read(folder)
-        if not original.exists() and _is_deleted(exam_id):
-            return None
         try:
             digest = writer.add(_name(original), original)
         except FileNotFoundError:
-            if _is_deleted(exam_id):
+            if _is_deleted(exam_id, original):
                 return None
             problems.append(f"exam {exam_id}, image {image_id}: the original is missing")
             continue
@@ -173,14 +178,13 @@ def _add_others(writer: ArchiveWriter, folder: Path, checksum: bytes) -> Iterato
                 yield _name(path), writer.add(_name(path), path)
 
 
-def _is_deleted(exam_id: str) -> bool:
-    """Wait while an exam is being deleted; return True if it is."""
+def _is_deleted(exam_id: str, original: Path) -> bool:
+    """Wait while an exam is being deleted; return True if it is, or if its deletion failed and its files are back."""
     until = time.monotonic() + _DELETION_S
     while time.monotonic() < until:
-        if not exams.exists(exam_id):
+        has_images = select(Image.id).where(Image.exam_id == exam_id).limit(1)
+        if database.session().scalar(has_images) is None or original.exists():
             return True
-        if (files.root() / exam_id).is_dir():
-            return False
         time.sleep(0.05)
     return False
 

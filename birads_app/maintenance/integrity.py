@@ -4,7 +4,7 @@ It may run while the service does: what looks wrong in an exam is looked at agai
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,8 +94,9 @@ def _exams(run: _Check) -> None:
     page = select(Exam.id).order_by(Exam.id).limit(_AT_ONCE)
     while ids := database.session().scalars(page.where(Exam.id > last)).all():
         for exam_id in ids:
-            problems = _exam(run, exam_id)
-            if problems and exams.exists(exam_id):  # not deleted meanwhile
+            images = _images(exam_id)
+            problems = _exam(run, exam_id, images)
+            if problems and _images(exam_id) == images:  # not deleted meanwhile
                 run.problems.extend(f"exam {exam_id}{line}" for line in problems)
             run.counts["exams"] += 1
             if time.monotonic() - reported > _REPORT_S:
@@ -104,16 +105,20 @@ def _exams(run: _Check) -> None:
         last = ids[-1]
 
 
-def _exam(run: _Check, exam_id: str) -> list[str]:
+def _images(exam_id: str) -> dict[str, str]:
+    """Return the formats of an exam's images by their ids."""
+    query = select(Image.id, Image.source).where(Image.exam_id == exam_id)
+    return {row.id: row.source for row in database.session().execute(query)}
+
+
+def _exam(run: _Check, exam_id: str, images: Mapping[str, str]) -> list[str]:
     """Return what is wrong with an exam."""
-    session, problems = database.session(), []
+    problems: list[str] = []
     folder = files.root() / exam_id
-    images = session.execute(select(Image.id, Image.source).where(Image.exam_id == exam_id)).all()
-    for image_id, source in images:
+    for image_id, source in images.items():
         problems += [f", image {image_id}: {line}" for line in _image(run, folder / image_id, source)]
-    known = {image_id for image_id, _ in images}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name not in known:
+        if path.name not in images:
             problems += _leftover(run, path, f": {path.name} belongs to no image")
     if not identities.is_readable(exam_id):
         problems.append(": the identity cannot be decrypted with this site key")

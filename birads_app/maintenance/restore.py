@@ -23,8 +23,8 @@ from birads_app.records.users import CONSOLE
 
 _FOLDERS = ("images", "spool")
 _MODELS = "models"
-# Files that are in a folder without data: keys that a command has made, and what a new file system has.
-_EMPTY = {*KEPT_KEYS.values(), migrate.RESTORING, "lost+found"}
+# Names in a folder without data: keys and figures that a command has made, and what a new file system has.
+_EMPTY = {*KEPT_KEYS.values(), "metrics", migrate.RESTORING, "lost+found"}
 
 
 def restore(source: Path, keys_path: Path | None, report: Callable[[str], None]) -> Description:

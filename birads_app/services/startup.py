@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from birads_app.config import SettingsError
 from birads_app.files import locks
 from birads_app.monitoring import instruments
-from birads_app.records import derived_files, exams, files, migrate, setup, site_keys
+from birads_app.records import derived_files, disk_space, exams, files, migrate, setup, site_keys
 from birads_app.services import housekeeping
 from birads_app.terms.errors import ModelError
 
@@ -34,6 +34,13 @@ def start(app: Flask) -> None:
             join()
         except SettingsError as error:
             log.critical("%s", error.message)
+            raise SystemExit(_STOP) from None
+        except OSError as error:
+            if error.errno not in disk_space.READ_ONLY:
+                raise
+            log.critical(
+                "The disk of %s is read-only. Make it writable, then start again.", app.instance_path
+            )
             raise SystemExit(_STOP) from None
         with locks.join(Path(app.instance_path) / "web.lock") as first:
             if first:

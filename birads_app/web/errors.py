@@ -1,6 +1,5 @@
 """Responses to all errors: a page, or JSON under ``/api/``."""
 
-import errno
 import logging
 import sqlite3
 from http import HTTPStatus
@@ -16,15 +15,16 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 from birads_app.intake.ingest import IntakeRefused
 from birads_app.logs import request_id, where
 from birads_app.monitoring import instruments
-from birads_app.records import migrate
+from birads_app.records import disk_space, migrate
 from birads_app.records.database import is_unwritable
+from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import msg
 from birads_app.web.http_status import status_of
 from birads_app.web.wording import translated
 
 log = logging.getLogger(__name__)
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _MESSAGES = {
     404: lazy("Page not found. It may have been deleted."),
     405: lazy("This address does not accept that request method."),
@@ -141,8 +141,16 @@ def _forged_form(error: CSRFError) -> Response:
 def _database_error(error: OperationalError) -> Response:
     """Distinguish an outdated database, a full or read-only disk and a busy database."""
     log.error("The database failed:\n%s", where(error))
-    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    if is_unwritable(error) or code == sqlite3.SQLITE_CANTOPEN:  # nor can it be opened on a read-only disk
+        try:
+            disk_space.check()
+        except (DiskFull, DiskReadOnly) as reason:
+            return _domain_error(reason)
+    if code == sqlite3.SQLITE_FULL:
         return answer(507, str(_MESSAGES[507]))
+    if code == sqlite3.SQLITE_READONLY:
+        return _domain_error(DiskReadOnly(msg("disk-read-only")))
     if is_unwritable(error):
         return answer(507, _("The server's disk cannot be written. Nothing was saved. See the server log."))
     try:
@@ -162,8 +170,10 @@ def _no_such_number(error: OverflowError) -> Response:
 
 
 def _system_error(error: OSError) -> Response:
-    """Distinguish a full disk from other system errors."""
-    if error.errno not in _FULL:
+    """Distinguish a full or read-only disk from other system errors."""
+    if error.errno in disk_space.READ_ONLY:
+        return _domain_error(DiskReadOnly(msg("disk-read-only")))
+    if error.errno not in disk_space.FULL:
         return _unexpected(error)
     log.error("The disk is full:\n%s", where(error))
     return answer(507, str(_MESSAGES[507]))

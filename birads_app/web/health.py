@@ -6,8 +6,8 @@ from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
-from birads_app.records import migrate
-from birads_app.terms.errors import ModelError
+from birads_app.records import disk_space, migrate
+from birads_app.terms.errors import BiradsError, ModelError
 
 bp = Blueprint("health", __name__)
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def alive() -> ResponseReturnValue:
 
 @bp.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Return 200 if the database is up to date and a model is loaded, else 503 with reasons."""
+    """Return 200 if the database is up to date, the disk takes uploads and a model is loaded, else 503 with reasons."""
     reasons = []
     model = None
     try:
@@ -30,6 +30,10 @@ def ready() -> ResponseReturnValue:
     except SQLAlchemyError as error:
         log.error("The database cannot be opened: %s", type(error).__name__)
         reasons.append("The database cannot be opened.")
+    try:
+        disk_space.check()
+    except BiradsError as error:
+        reasons.append(str(error))
     try:
         model = current_app.extensions["birads_models"].get().bundle.name
     except ModelError as error:

@@ -2,6 +2,7 @@
 
 from birads_app.intake.admission import TooBusy, TooManyUploads
 from birads_app.intake.ingest import IntakeRefused, NoFiles, TooManyFiles
+from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.records.errors import (
     AccountNameTaken,
     AuditLogBroken,
@@ -59,6 +60,8 @@ _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
     (RestoreUnfinished, 503),
     (KeptInBin, 409),
     (ReasonMissing, 422),
+    (DiskFull, 507),
+    (DiskReadOnly, 503),
     (AuditLogBroken, 409),
     (InvalidHead, 422),
     (InvalidAccount, 422),

@@ -121,8 +121,9 @@ def test_an_exam_deleted_meanwhile_is_left_out_whole(
 
     def then_delete(path: Path) -> None:
         copy_to(path)
-        exam = exams.get("c" * 32)
-        exams.undo(exam, exam.uploader)
+        if exams.exists("c" * 32):
+            exam = exams.get("c" * 32)
+            exams.undo(exam, exam.uploader)
 
     monkeypatch.setattr(database, "copy_to", then_delete)
     target, keys = back_up(filled, tmp_path)
@@ -131,6 +132,28 @@ def test_an_exam_deleted_meanwhile_is_left_out_whole(
     with restored.app_context():
         assert exams.all_ids() == {"d" * 32}
         assert [path.name for path in files.root().iterdir()] == ["d" * 32]
+
+
+@pytest.mark.slow
+def test_an_exam_deleted_after_it_was_copied_is_kept_or_left_out_whole(
+    filled: Flask, config: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, deleted = archive.ArchiveWriter.add, []
+
+    def delete_both(self: archive.ArchiveWriter, name: str, path: Path) -> str:
+        if f"images/{'d' * 32}" in name and not deleted:
+            for exam_id in ("c" * 32, "d" * 32):
+                exam = exams.get(exam_id)
+                deleted.append(exams.undo(exam, exam.uploader))
+        return add(self, name, path)
+
+    monkeypatch.setattr(archive.ArchiveWriter, "add", delete_both)
+    target, keys = back_up(filled, tmp_path)
+    restored = empty_app(config, tmp_path)
+    assert run(restored, "restore", target, "--keys", keys).exit_code == 0
+    assert deleted
+    with restored.app_context():
+        assert exams.all_ids() == set() and list(files.root().iterdir()) == []
 
 
 @pytest.mark.slow
@@ -284,7 +307,8 @@ def test_a_backup_of_an_older_version_is_migrated(
     older.mkdir()
     with tarfile.open(target) as tar:
         tar.extractall(older, filter="data")
-    copied = create_app({**config, "BIRADS_INSTANCE": str(older)})
+    key = filled.extensions["birads_site_key"]
+    copied = create_app({**config, "BIRADS_INSTANCE": str(older), "BIRADS_SITE_KEY": key})
     with copied.app_context():
         migrate._alembic(command.downgrade, "0012")
         database.engine().dispose()

@@ -7,6 +7,13 @@ ACCOUNT = {
         "This was encrypted with another site key. Restore the file `site-key`, or set BIRADS_SITE_KEY to "
         "the key of the server that stored it."
     ),
+    "disk-full": N_(
+        "The server's disk is nearly full: %(free)d MB are free, %(least)d MB must be. Nothing was saved. An "
+        "administrator must free up space."
+    ),
+    "disk-read-only": N_(
+        "The server's disk is read-only. Nothing was saved. An administrator must make it writable again."
+    ),
     "restore-unfinished": N_(
         "A restore into this instance folder was interrupted. Run `flask restore` again before anything else."
     ),

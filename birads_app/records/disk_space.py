@@ -1,0 +1,49 @@
+"""State of the disk with the instance folder: whether it is read-only or full."""
+
+import errno
+import os
+from pathlib import Path
+
+from flask import current_app
+
+from birads_app.config import Settings
+from birads_app.terms.errors import BiradsError
+from birads_app.terms.messages import msg
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+READ_ONLY = frozenset({errno.EROFS})
+
+
+class DiskFull(BiradsError):
+    """The disk has less free space than is kept free."""
+
+
+class DiskReadOnly(BiradsError):
+    """The instance folder cannot be written to."""
+
+
+def check() -> None:
+    """Ask the system whether something can be stored; takes microseconds.
+
+    Raises
+    ------
+    DiskReadOnly
+        The disk is mounted read-only, or the account may not write to a folder or to the database.
+    DiskFull
+        It has less free space than BIRADS_MIN_FREE_MB.
+    """
+    settings: Settings = current_app.extensions["birads_settings"]
+    found = os.statvfs(settings.instance)
+    if found.f_flag & os.ST_RDONLY or not all(map(_is_writable, _places(settings.instance))):
+        raise DiskReadOnly(msg("disk-read-only"))
+    free = found.f_bavail * found.f_frsize // 2**20
+    if free < settings.min_free_mb:
+        raise DiskFull(msg("disk-full", free=free, least=settings.min_free_mb))
+
+
+def _places(instance: Path) -> tuple[Path, ...]:
+    return (instance, instance / "images", *instance.glob("*.sqlite3*"))
+
+
+def _is_writable(path: Path) -> bool:
+    return not path.exists() or os.access(path, os.W_OK)

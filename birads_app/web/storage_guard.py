@@ -1,0 +1,20 @@
+"""Refusal of uploads while nothing can be stored, before their body is read."""
+
+from flask import Flask, request
+
+from birads_app.records import disk_space
+
+# Forms are smaller. They are tried: signing in, for instance, needs no space.
+_UPLOAD = 1 << 16
+
+
+def init_app(app: Flask) -> None:
+    """Check the disk before every request that brings much."""
+    app.before_request(_check)
+
+
+def _check() -> None:
+    if request.method in ("POST", "PUT", "PATCH"):
+        length = request.content_length
+        if length is None or length > _UPLOAD:
+            disk_space.check()
