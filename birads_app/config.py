@@ -175,6 +175,7 @@ class Settings(BaseSettings):
     session_hours : end of a session after sign-in
     session_idle_minutes : end of a session after its last use
     bin_days : days for which deleted exams can be restored
+    token_max_days : longest lifetime of an API token
     site_key : creates pseudonyms and encrypts identities; None as above
     totp_required : accounts whose sign-in must ask for a code of an authenticator app
     password_sign_in : accounts that may sign in with a password
@@ -227,6 +228,7 @@ class Settings(BaseSettings):
     oidc_role_claim: Annotated[str, parsed(read_text)] = setting("groups")
     oidc_roles: Annotated[tuple[tuple[str, str], ...], parsed(read_roles)] = setting("")
     oidc_create_accounts: Annotated[bool, parsed(read_switch)] = setting("1")
+    token_max_days: Annotated[int, parsed(read_integer(1, 3650))] = setting("365")
     proxy_hops: Annotated[int, parsed(read_integer(0, 10))] = setting("0")
     trusted_hosts: Annotated[tuple[str, ...], parsed(read_hosts)] = setting("")
     dicom_port: Annotated[int, parsed(read_integer(1, 65535))] = setting("11112")

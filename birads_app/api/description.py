@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from birads_app.api.authentication import SCOPES
 from birads_app.api.exam_list import LIMIT_MAX, ORDERS
 from birads_app.api.schemas import SCHEMAS, reference
 from birads_app.records.schema import Status
@@ -10,13 +11,14 @@ from birads_app.version import __version__
 
 _ERRORS = {
     "400": "No file, or an empty one",
-    "401": "Missing or unknown token",
-    "403": "The token's account has read-only access",
+    "401": "Missing, unknown or expired token",
+    "403": "The token lacks the scope, which the message names; or its account has read-only access",
     "404": "Exam not found",
     "413": "Too many bytes, too many files, or an image with too many pixels",
     "415": "The body is not multipart/form-data, or a file's format is not supported",
     "422": "A file is damaged or not a mammogram; or files are rejected for different reasons",
-    "429": "The account has too many uploads at a time; `Retry-After` says when to try again",
+    "429": "The account has too many uploads at a time, or the address sent many wrong tokens; `Retry-After` says when "
+    "to try again",
     "503": "The server is busy, with `Retry-After`; or no active model, or the database is not ready",
     "507": "The server's disk is full",
 }
@@ -47,7 +49,12 @@ def describe(script_root: str) -> dict[str, Any]:
         },
         "components": {
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "`flask token create NAME`"}
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "`flask token create NAME`. Scopes: `read` shows all exams; `upload` sends images "
+                    "and shows the exams that its account uploaded; `admin` shows the figures at /metrics.",
+                }
             },
             "schemas": SCHEMAS,
         },
@@ -69,6 +76,7 @@ def _create() -> dict[str, Any]:
     }
     return {
         "operationId": "createPrediction",
+        "security": _scopes("api.create"),
         "summary": "Predict and store the images of one or several exams",
         "description": "Each study becomes one exam. Either all files are stored or none; the response lists each "
         "rejected file.",
@@ -102,11 +110,12 @@ def _create() -> dict[str, Any]:
 def _show() -> dict[str, Any]:
     return {
         "operationId": "getPrediction",
+        "security": _scopes("api.show"),
         "summary": "Get a stored exam",
         "parameters": [{"name": "exam_id", "in": "path", "required": True, "schema": {"type": "string"}}],
         "responses": {
             "200": {"description": "The exam", "content": _json("Exam")},
-            **_errors("401", "404", "503"),
+            **_errors("401", "403", "404", "429", "503"),
         },
     }
 
@@ -136,6 +145,7 @@ def _list() -> dict[str, Any]:
     }
     return {
         "operationId": "listExams",
+        "security": _scopes("api.listing"),
         "summary": "List exams",
         "parameters": parameters,
         "responses": {
@@ -145,7 +155,7 @@ def _list() -> dict[str, Any]:
                 "content": {"application/json": {"schema": found}},
             },
             "400": {"description": "A parameter is unknown or invalid", "content": _json("Error")},
-            **_errors("401", "503"),
+            **_errors("401", "403", "429", "503"),
         },
     }
 
@@ -166,6 +176,11 @@ def _openapi() -> dict[str, Any]:
             }
         },
     }
+
+
+def _scopes(endpoint: str) -> list[dict[str, list[str]]]:
+    """Return the scopes of an endpoint, one of which a token needs."""
+    return [{"token": [scope]} for scope in SCOPES[endpoint]]
 
 
 def _errors(*statuses: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from flask import g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from birads_app.api.authentication import bp
+from birads_app.api.authentication import bp, lacks
 from birads_app.api.description import describe
 from birads_app.api.multipart import files_of
 from birads_app.intake.ingest import ingest_studies
@@ -39,8 +39,11 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/predictions/<exam_id>")
 def show(exam_id: str) -> ResponseReturnValue:
-    """Return a stored exam."""
-    return jsonify(_to_json(exams.get(exam_id)))
+    """Return a stored exam; a token that may only upload sees its account's exams."""
+    exam = exams.get(exam_id)
+    if not (g.api_grant.allows("read") or exam.uploader_id == g.api_user.id):
+        return lacks(g.api_grant, ("read",))
+    return jsonify(_to_json(exam))
 
 
 @bp.get("/openapi.json")

@@ -135,11 +135,11 @@ def enable_user(name: str) -> None:
 @click.argument("name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def reset_password(name: str, password_stdin: bool) -> None:
-    """Set an account's password and end its sessions."""
+    """Set an account's password, end its sessions and revoke its tokens."""
     with one_line_errors():
         user = users.by_name(name)
         users.set_password(user, _new_password(password_stdin))
-    click.echo(f"Changed the password of {name} and ended all sessions of the account.")
+    click.echo(f"Changed the password of {name}, ended its sessions and revoked its tokens.")
 
 
 @user_group.command("reset-two-step")
@@ -190,10 +190,31 @@ def _password_from_stdin() -> str:
 @token_group.command("create")
 @click.argument("name")
 @click.option("--for", "purpose", default="", help="Purpose of the token, shown in the list of tokens.")
-def create_token(name: str, purpose: str) -> None:
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(tokens.SCOPES),
+    default=tokens.DEFAULT_SCOPES,
+    show_default=True,
+    help="What the token may do; repeat for several.",
+)
+@click.option("--days", type=int, help=f"Lifetime in days.  [default: {tokens.DEFAULT_DAYS}]")
+def create_token(name: str, purpose: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Create an API token for the account NAME. It is printed once and cannot be shown again."""
     with one_line_errors():
-        click.echo(tokens.create(users.by_name(name), purpose))
+        click.echo(tokens.create(users.by_name(name), purpose, scopes=scopes, days=days))
+
+
+@token_group.command("list")
+def list_tokens() -> None:
+    """List the tokens: account, purpose, scopes, end, last use."""
+    with one_line_errors():
+        for token in tokens.listing():
+            used = f"{token.last_used_at:%Y-%m-%d}" if token.last_used_at else "never used"
+            click.echo(
+                f"{token.user.name}\t{token.name}\t{token.scopes}\t{token.expires_at:%Y-%m-%d}\t{used}"
+            )
 
 
 @patient_group.command("lookup")

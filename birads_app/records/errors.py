@@ -4,6 +4,7 @@ BiradsError
 ├── NotFound
 ├── AccountNameTaken
 ├── InvalidAccount      a name, role or password that no account may have
+├── InvalidToken        a scope or lifetime that no token may have
 ├── LastAdministrator   no administrator would be left
 ├── TooManyAttempts     failed sign-ins
 ├── NotAllowed          the account's role does not permit this
@@ -35,6 +36,10 @@ class AccountNameTaken(BiradsError):
 
 class InvalidAccount(BiradsError):
     """The name, role or password is not allowed for an account."""
+
+
+class InvalidToken(BiradsError):
+    """The scope or lifetime is not allowed for a token."""
 
 
 class LastAdministrator(BiradsError):

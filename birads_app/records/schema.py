@@ -84,6 +84,7 @@ class Token(Base):
     """API token. Only its SHA-256 is stored, which suffices because tokens are random.
 
     name : purpose, as entered by its creator
+    scopes : separated by blanks, see :mod:`birads_app.records.tokens`
     """
 
     __tablename__ = "tokens"
@@ -94,7 +95,14 @@ class Token(Base):
     name: Mapped[str] = mapped_column(String(64), server_default="", default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    scopes: Mapped[str] = mapped_column(String(32))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     user: Mapped[User] = relationship()
+
+    @property
+    def expired(self) -> bool:
+        """Return True after the token's end."""
+        return self.expires_at <= now()
 
 
 class Exam(Base):

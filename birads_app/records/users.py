@@ -8,14 +8,14 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log, user_sessions
 from birads_app.records.database import session, writing
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, LastAdministrator, NotFound
-from birads_app.records.schema import Role, User
+from birads_app.records.schema import Role, Token, User
 from birads_app.terms.messages import msg
 
 PASSWORD_MIN, PASSWORD_MAX = 12, 256
@@ -118,11 +118,12 @@ def activate(user: User, by: str = CONSOLE) -> None:
 
 
 def set_password(user: User, password: str, by: str = CONSOLE) -> User:
-    """Change the password and end all sessions; raise InvalidAccount if it is too short or too long."""
+    """Change the password, end all sessions and revoke all tokens; raise InvalidAccount if it is not allowed."""
     hashed = _hash(password)
     with _changing(user, by, "set password") as (current, kept):
         kept.password_hash = hashed
         user_sessions.end_all(current, kept)
+        current.execute(delete(Token).where(Token.user_id == kept.id))
     return kept
 
 

@@ -12,11 +12,11 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from birads_app.records import audit_log, rate_limit, setup, totp, users
+from birads_app.records.address_network import network_of
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.schema import Role, User
 from birads_app.terms.errors import BiradsError
 from birads_app.web import known_browser, language, session_cookie
-from birads_app.web.client_address import client_address
 from birads_app.web.http_status import status_of
 from birads_app.web.safe_redirect import safe_target
 from birads_app.web.wording import translated
@@ -197,13 +197,13 @@ def _authenticate(name: str, password: str) -> User | None:
     if place := known_browser.place_of(name):
         rate_limit.register(name, place)
         return users.authenticate(name, password)
-    with rate_limit.unknown_browser(name, client_address()):
+    with rate_limit.unknown_browser(name, network_of(request.remote_addr or "")):
         return users.authenticate(name, password)
 
 
 def _forget_attempts(user: User) -> None:
     """Delete the failures of an account that has proven itself."""
-    rate_limit.forget(user.name, known_browser.place_of(user.name) or client_address())
+    rate_limit.forget(user.name, known_browser.place_of(user.name) or network_of(request.remote_addr or ""))
 
 
 def _form_page(template: str, form: FlaskForm, status: int | None = None) -> tuple[str, int]:

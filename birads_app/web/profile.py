@@ -2,14 +2,16 @@
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, StringField
+from wtforms import IntegerField, PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from birads_app.records import rate_limit, tokens, totp, user_sessions, users
+from birads_app.records.schema import User
 from birads_app.terms.errors import BiradsError
 from birads_app.web import session_cookie
 from birads_app.web.http_status import status_of
@@ -37,10 +39,25 @@ class PasswordForm(FlaskForm):
     )
 
 
+# Permissions as offered in the browser; the command line combines scopes freely.
+SCOPE_TITLES: dict[str, LazyString] = {
+    "read upload": lazy("Read all exams, upload"),
+    "read": lazy("Read all exams"),
+    "upload": lazy("Upload, read own uploads"),
+    "admin": lazy("Monitoring (/metrics)"),
+}
+
+
 class TokenForm(FlaskForm):
     """New API token."""
 
     name = StringField(lazy("Purpose"), validators=[InputRequired(), Length(max=tokens.NAME_MAX)])
+    scopes = SelectField(
+        lazy("Permissions"),
+        choices=[SelectChoice(scopes, title) for scopes, title in SCOPE_TITLES.items()],
+        default=" ".join(tokens.DEFAULT_SCOPES),
+    )
+    days = IntegerField(lazy("Valid for (days)"), default=tokens.days_default, validators=[InputRequired()])
 
 
 @bp.get("")
@@ -67,7 +84,9 @@ def change_password() -> ResponseReturnValue:
         form.form_errors.append(translated(error.message))
         return _page(form, TokenForm(formdata=None), status_of(error))
     session_cookie.begin(changed)
-    flash(_("Password changed. You have been signed out on all other devices."))
+    flash(
+        _("Password changed. You have been signed out on all other devices, and your API tokens are revoked.")
+    )
     return redirect(url_for("own_account.page"), 303)
 
 
@@ -77,7 +96,11 @@ def create_token() -> ResponseReturnValue:
     form = TokenForm()
     if not form.validate_on_submit():
         return _page(PasswordForm(formdata=None), form, 422)
-    made = tokens.create(current_user, form.name.data.strip(), current_user.name)
+    try:
+        made = create_from(form, current_user)
+    except BiradsError as error:
+        form.form_errors.append(translated(error.message))
+        return _page(PasswordForm(formdata=None), form, status_of(error))
     return _page(PasswordForm(formdata=None), TokenForm(formdata=None), made=made)
 
 
@@ -108,6 +131,12 @@ def end_other_sessions() -> ResponseReturnValue:
     return redirect(url_for("own_account.page"), 303)
 
 
+def create_from(form: TokenForm, owner: User) -> str:
+    """Create a token as the form says and return it; raise InvalidToken."""
+    scopes = form.scopes.data.split()
+    return tokens.create(owner, form.name.data.strip(), current_user.name, scopes, form.days.data)
+
+
 def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str = "") -> tuple[str, int]:
     listing = tokens.listing(current_user)
     sessions = [
@@ -121,6 +150,7 @@ def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str
         made=made,
         sessions=sessions,
         has_password=users.has_password(current_user),
+        scope_titles=SCOPE_TITLES,
         two_step=totp.is_on(current_user),
     )
     return page, status

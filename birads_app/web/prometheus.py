@@ -49,7 +49,7 @@ def metrics() -> Response:
         response = answer(
             403,
             "The figures may be read from the server itself, from BIRADS_METRICS_NETWORKS, "
-            "and with `Authorization: Bearer TOKEN`.",
+            "and with `Authorization: Bearer TOKEN` of a token with the scope `admin`.",
         )
         response.headers["WWW-Authenticate"] = 'Bearer realm="birads"'
         return response
@@ -58,10 +58,11 @@ def metrics() -> Response:
 
 
 def _may_read() -> bool:
-    """Return True for a client of the server itself, of an allowed network, or with a token."""
+    """Return True for a client of the server itself, of an allowed network, or with a token for administration."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return tokens.user_of(token.strip()) is not None
+        grant = tokens.grant_of(token.strip())
+        return grant is not None and grant.allows("admin")
     try:
         client = ip_address(request.remote_addr or "")
     except ValueError:  # a Unix socket

@@ -28,8 +28,9 @@ def test_an_account_and_a_token_are_created(tmp_path: Path) -> None:
     assert token.returncode == 0
     app = create_app({"BIRADS_INSTANCE": str(tmp_path)})
     with app.app_context():
-        user = tokens.user_of(token.stdout.removesuffix("\n"))
-        assert user is not None
+        grant = tokens.grant_of(token.stdout.removesuffix("\n"))
+        assert grant is not None
+        user = grant.user
         assert (user.name, user.role) == ("robot", "radiologist")
         assert users.authenticate("robot", PASSWORD) is not None
 

@@ -190,8 +190,8 @@ def test_invalid_accounts_are_refused(app: Flask) -> None:
 def test_tokens_are_stored_hashed(app: Flask, uploader_id: int) -> None:
     with app.app_context():
         token = tokens.create(users.by_name("reader"))
-        assert tokens.user_of(token).name == "reader"
-        assert tokens.user_of(token[:-1]) is None
+        assert tokens.grant_of(token).user.name == "reader"
+        assert tokens.grant_of(token[:-1]) is None
         dump = "".join(map(str, database.session().execute(text("SELECT * FROM tokens")).all()))
     assert token not in dump
 

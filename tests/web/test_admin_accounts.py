@@ -95,7 +95,8 @@ def test_users_change_their_own_password_with_the_old_one(app: Flask, admin: Fla
 def test_a_token_is_shown_once_used_and_revoked(app: Flask, admin: FlaskClient) -> None:
     reader = app.test_client()
     sign_in(reader, "rita")
-    page = reader.post("/account/tokens", data={"name": "archive"}).text
+    form = {"name": "archive", "scopes": "read upload", "days": "90"}
+    page = reader.post("/account/tokens", data=form).text
     token = "birads_" + page.partition("<code>birads_")[2].partition("<")[0]
     assert len(token) > 40 and token not in reader.get("/account").text
 
@@ -118,7 +119,7 @@ def test_a_token_is_shown_once_used_and_revoked(app: Flask, admin: FlaskClient) 
         assert kept.last_used_at > recent
         anna = users.by_name("anna").id
 
-    assert "birads_" in admin.post("/admin/tokens", data={"account": anna, "name": "hers"}).text
+    assert "birads_" in admin.post("/admin/tokens", data={**form, "account": anna}).text
     assert reader.get(f"/account/tokens/{kept.id + 1}/revoke").status_code == 404
     assert admin.post(f"/admin/tokens/{kept.id}/revoke").status_code == 303
     assert last_audit_entry(app) == ("anna", "revoke token", "rita", "archive")

@@ -12,8 +12,9 @@ from sqlalchemy.exc import OperationalError
 from birads_app import create_app
 from birads_app.intake.admission import Admission, TooManyUploads, give_back_place, take_place
 from birads_app.monitoring import instruments
-from birads_app.records import audit_log
-from tests.support.factories import make_token, mammogram_png, post_files
+from birads_app.records import audit_log, tokens, users
+from birads_app.records.schema import Role
+from tests.support.factories import make_token, make_user, mammogram_png, post_files
 
 Read = Callable[..., dict[tuple[str, tuple[str, ...]], float]]
 
@@ -69,10 +70,12 @@ def test_listed_networks_may_read(config: dict[str, object], app: Flask) -> None
     ]
 
 
-def test_a_token_may_read(app: Flask, client: FlaskClient) -> None:
-    assert status(client, "10.1.2.3", Authorization=f"Bearer {make_token(app)}") == 200
-    assert status(client, "10.1.2.3", Authorization="Bearer wrong") == 403
-    assert status(client, "127.0.0.1", Authorization="Bearer wrong") == 403
+def test_a_token_with_the_scope_admin_may_read(app: Flask, client: FlaskClient) -> None:
+    assert status(client, "10.1.2.3", Authorization=f"Bearer {make_token(app)}") == 403
+    make_user(app, "chief", Role.ADMIN)
+    with app.app_context():
+        token = tokens.create(users.by_name("chief"), scopes=("admin",))
+    assert status(client, "10.1.2.3", Authorization=f"Bearer {token}") == 200
 
 
 def test_requests_are_counted_by_endpoint_and_never_by_address(client: FlaskClient, read: Read) -> None:

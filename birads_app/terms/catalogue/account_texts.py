@@ -37,6 +37,11 @@ ACCOUNT = {
     "pseudonym-unknown": N_("No stored exam has the pseudonym %(pseudonym)s."),
     "administrator-exists": N_("The administrator account already exists. Sign in."),
     "token-missing": N_("This token does not exist. It may have been revoked."),
+    "token-days": N_("A token lasts 1 to %(most)d days. Got %(days)d."),
+    "token-scope-unknown": N_("A token has one or several of the scopes %(known)s."),
+    "token-scope-role": N_(
+        "The account %(name)s does not see the administration: its tokens cannot have the scope admin."
+    ),
     "account-name-taken": N_("An account named %(name)s already exists. Choose another name."),
     "account-name-invalid": N_(
         "Account names have up to 64 characters: letters, digits, spaces, dots, hyphens, underscores and "

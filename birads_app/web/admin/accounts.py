@@ -98,7 +98,9 @@ def set_password(user_id: int) -> ResponseReturnValue:
     changed = users.set_password(user, form.password.data, current_user.name)
     if changed.id == current_user.id:
         session_cookie.begin(changed)
-    return _done(_("Password of %(name)s changed; all sessions were ended.", name=user.name))
+    return _done(
+        _("Password of %(name)s changed; its sessions were ended and its API tokens revoked.", name=user.name)
+    )
 
 
 @bp.route("/accounts/<int:user_id>/deactivate", methods=["GET", "POST"])

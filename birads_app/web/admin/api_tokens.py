@@ -11,8 +11,10 @@ from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField
 
 from birads_app.records import tokens, users
+from birads_app.terms.errors import BiradsError
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
-from birads_app.web.profile import TokenForm
+from birads_app.web.profile import SCOPE_TITLES, TokenForm, create_from
+from birads_app.web.wording import translated
 
 
 class AnyTokenForm(TokenForm):
@@ -26,9 +28,14 @@ def all_tokens() -> ResponseReturnValue:
     """List tokens, and create one, which is shown once."""
     form, made = _form(), ""
     if form.validate_on_submit():
-        made = tokens.create(users.by_id(form.account.data), form.name.data.strip(), current_user.name)
-        form = _form(formdata=None)
-    page = render_template("admin/tokens.html", form=form, made=made, listing=tokens.listing())
+        try:
+            made = create_from(form, users.by_id(form.account.data))
+            form = _form(formdata=None)
+        except BiradsError as error:
+            form.form_errors.append(translated(error.message))
+    page = render_template(
+        "admin/tokens.html", form=form, made=made, listing=tokens.listing(), scope_titles=SCOPE_TITLES
+    )
     return page, 422 if form.errors else 200
 
 
