@@ -89,6 +89,9 @@ class TimedUnreader(SocketUnreader):
 class ArrivingRequest(Request):
     """Request whose body may still be on its way."""
 
+    _chunks_end = 0  # of those looked at
+    _last_chunk = False  # seen among them
+
     def body_length(self) -> int | None:
         """Return the number of bytes of the body that were not read yet; None if it is not known beforehand."""
         reader: Any = self.body.reader
@@ -100,7 +103,30 @@ class ArrivingRequest(Request):
     def body_arrived(self) -> bool:
         """Return True if nothing of the body is still to come."""
         length = self.body_length()
-        return length is not None and length <= self.unreader.buffered()
+        return self._last_chunk if length is None else length <= self.unreader.buffered()
+
+    def ends_within(self, received: bytearray) -> bool:
+        """Return True if the body, which nobody has read, ends within the bytes received so far."""
+        length = self.body_length()
+        if length is not None:
+            return length <= len(received)
+        self._last_chunk = self._last_chunk or self._has_last_chunk(received)
+        return self._last_chunk
+
+    def _has_last_chunk(self, received: bytearray) -> bool:
+        """Look at further chunks; True also for a size that is none, since gunicorn refuses it."""
+        while (end := received.find(b"\r\n", self._chunks_end)) >= 0:
+            size_text = received[self._chunks_end : end].partition(b";")[0]
+            try:
+                size = int(size_text, 16)
+            except ValueError:
+                return True
+            if size <= 0:
+                return received.find(b"\r\n\r\n", end) >= 0
+            if end + size + 4 > len(received):
+                return False
+            self._chunks_end = end + size + 4
+        return False
 
     def is_last(self) -> bool:
         """Return True if the client has announced that it sends nothing after this request."""

@@ -8,8 +8,9 @@
                               └─> SENDING (refused)
 
 In SERVED the connection belongs to a thread. In all other phases it waits in the event loop until its deadline. BODY
-receives a small body as a whole. SENDING sends what the client has not taken of the response yet. LINGERING discards
-what the client still sends after the last response, so that the client reads that response instead of a reset.
+receives a small body as a whole, and as much of a body in chunks, to see if it is a small one. SENDING sends what the
+client has not taken of the response yet. LINGERING discards what the client still sends after the last response, so
+that the client reads that response instead of a reset.
 """
 
 from enum import Enum, auto
@@ -55,7 +56,7 @@ class ClientConnection:
         self.deadline = self.end = 0.0
         self.reusable = False
         self.closed = False
-        self._header_bytes = limits.header_bytes
+        self._header_bytes, self._collected_bytes = limits.header_bytes, limits.collected_bytes
         self._received = bytearray()
         self._searched = 0
 
@@ -79,23 +80,31 @@ class ClientConnection:
         self.phase = Phase.HEADER if self._received else Phase.SILENT
 
     def add(self, data: bytes) -> None:
-        """Add bytes to the header or to the small body."""
-        if self.phase is Phase.BODY:
-            self.parser.unreader.add(data)
-        else:
-            self._received += data
+        """Add bytes to the header or to the body."""
+        self._received += data
+        if self.phase is Phase.SILENT:
             self.phase = Phase.HEADER
 
     def is_complete(self) -> bool:
         """Return True if nothing more is needed of what the phase waits for."""
         if self.phase is Phase.BODY:
-            return bool(self.parser.mesg.body_arrived())
+            too_large = len(self._received) > self._collected_bytes
+            return too_large or self.parser.mesg.ends_within(self._received)
         ended = header_has_ended(self._received, self._searched, self._header_bytes)
         self._searched = len(self._received)
         return ended
 
     def parse(self) -> Any:
         """Return the request whose header is complete; raises gunicorn's errors if it is not valid."""
+        self.give_back()
+        return self.parser.parse()
+
+    def start_body(self) -> None:
+        """Begin with the body, of which bytes may have arrived with the header."""
+        self._received = bytearray(self.parser.unreader.take_buffered())
+        self.phase = Phase.BODY
+
+    def give_back(self) -> None:
+        """Let the parser, or the thread that gets the connection, read what was received."""
         self.parser.unreader.unread(bytes(self._received))
         self._received = bytearray()
-        return self.parser.parse()

@@ -63,6 +63,7 @@ class ClientSocket:
         self._sock = sock
         self._kept_bytes, self._send_s = kept_bytes, send_s
         self._outgoing: deque[_Bytes | _FilePart] = deque()
+        self._unsent = 0
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -128,13 +129,14 @@ class ClientSocket:
         return count
 
     def _leave(self, part: _Bytes | _FilePart) -> None:
-        while sum(one.unsent for one in self._outgoing) > self._kept_bytes:
+        while self._unsent > self._kept_bytes:
             if not select.select([], [self], [], self._send_s)[1]:
                 part.close()
                 raise ConnectionResetError(errno.ECONNRESET, "the client does not read the response")
             self.flush(1)
         if part.unsent:
             self._outgoing.append(part)
+            self._unsent += part.unsent
             self.flush()
 
     def flush(self, pieces: int = 1 << 30) -> bool:
@@ -147,7 +149,9 @@ class ClientSocket:
 
     def _send_first(self) -> None:
         part = self._outgoing[0]
+        before = part.unsent
         part.send(self._sock)
+        self._unsent -= before - part.unsent
         if not part.unsent:
             self._outgoing.popleft().close()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class ConnectionLimits:
     """Limits of one worker process: numbers, bytes and seconds.
 
-    upload_threads : threads for requests whose body is larger than ``collected_bytes``, or of unknown length
+    upload_threads : threads for requests with files, or with a body larger than ``collected_bytes``
     upload_queue, page_queue : requests that may wait for a thread; those beyond are answered with 503
     health_threads : threads for the health checks alone
     half_open_per_address : connections of one address whose request has not arrived; proxies are excepted

@@ -159,7 +159,7 @@ class WebWorker(ThreadWorker):
         """Receive what has arrived, up to the end of the header or of a small body."""
         while not connection.is_complete():
             try:
-                data = connection.sock.recv(_PIECE)
+                data = connection.sock.recv(self.limits.header_bytes)
             except BlockingIOError:
                 self._wait(connection, selectors.EVENT_READ)
                 return
@@ -170,6 +170,7 @@ class WebWorker(ThreadWorker):
                 connection.deadline = time.monotonic() + self.limits.header_s
             connection.add(data)
         if connection.phase is Phase.BODY:
+            connection.give_back()
             self._dispatch(connection)
         else:
             self._parse(connection)
@@ -182,10 +183,10 @@ class WebWorker(ThreadWorker):
             self._finish(connection, reusable=False)
             return
         length = request.body_length()
-        if request.body_arrived() or length is None or length > self.limits.collected_bytes:
+        if request.body_arrived() or length and length > self.limits.collected_bytes:
             self._dispatch(connection)
             return
-        connection.phase = Phase.BODY
+        connection.start_body()
         connection.deadline = time.monotonic() + self.limits.body_s
         connection.parser.unreader.send_continue()
         self._collect(connection)

@@ -100,6 +100,31 @@ def test_a_body_must_arrive_at_a_rate(pair: tuple[ClientSocket, socket.socket]) 
             source.chunk()
 
 
+@pytest.mark.parametrize(
+    ("chunks", "ended"),
+    [
+        (b"", False),
+        (b"5\r\nabcde\r\n", False),
+        (b"5\r\nabcde\r\n0\r\n", False),
+        (b"5\r\n0\r\n\r\n\r\n", False),  # the end, as content of a chunk
+        (b"5;a=b\r\nabcde\r\nA\r\n0123456789\r\n0\r\n\r\n", True),
+        (b"0\r\nTrailer: 1\r\n\r\n", True),
+        (b"five\r\n", True),
+    ],
+)
+def test_the_end_of_a_body_in_chunks_is_seen(
+    pair: tuple[ClientSocket, socket.socket], chunks: bytes, ended: bool
+) -> None:
+    for step in (1, 1000):
+        parser = ArrivalParser(Config(), pair[0], ("192.0.2.1", 1), ConnectionLimits())
+        parser.unreader.add(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        request = parser.parse()
+        for end in range(step, len(chunks) + step, step):
+            request.ends_within(bytearray(chunks[:end]))
+        assert request.ends_within(bytearray(chunks)) is ended
+        assert request.is_upload() is not ended
+
+
 def test_the_rest_of_a_refused_body_closes_the_connection(pair: tuple[ClientSocket, socket.socket]) -> None:
     parser = ArrivalParser(Config(), pair[0], ("192.0.2.1", 1), ConnectionLimits())
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"

@@ -113,7 +113,7 @@ def test_a_body_that_trickles_is_answered_408(port: int) -> None:
     with Client(port) as client:
         client.send(post("/length", MANY))
         with contextlib.suppress(OSError):  # closed while we go on sending
-            for _ in range(40):
+            for _ in range(20):
                 client.send(b"x" * 10)
                 time.sleep(0.1)
         assert client.response()[0] == 408
@@ -152,6 +152,19 @@ def test_uploads_beyond_the_queue_are_refused_while_pages_are_answered(port: int
             assert time.monotonic() - began < 0.5
         for client in clients:
             assert client.send(b"x" * MANY).response() == (200, str(MANY).encode())
+
+
+def test_half_bodies_in_chunks_hold_no_thread(port: int) -> None:
+    request = get("/length", "Transfer-Encoding: chunked", "Expect: 100-continue", method="POST")
+    with contextlib.ExitStack() as stack:
+        late = [stack.enter_context(Client(port)).send(request + b"5\r\nab") for _ in range(4)]
+        large = f"{MANY:x}\r\n".encode() + b"x" * MANY + b"\r\n0\r\n\r\n"
+        with Client(port) as client:
+            assert client.send(request + large).response()[0] == 100
+            assert client.response() == (200, str(MANY).encode())
+        for client in late:
+            assert client.response()[0] == 100
+            assert client.response()[0] == 408
 
 
 def test_health_is_answered_while_all_threads_of_pages_are_taken(port: int) -> None:
