@@ -176,6 +176,8 @@ class Settings(BaseSettings):
     session_idle_minutes : end of a session after its last use
     bin_days : days for which deleted exams can be restored
     token_max_days : longest lifetime of an API token
+    retention_days : age in days at which exams go to the bin; None keeps them
+    retention_exams : exams for which that holds
     site_key : creates pseudonyms and encrypts identities; None as above
     totp_required : accounts whose sign-in must ask for a code of an authenticator app
     password_sign_in : accounts that may sign in with a password
@@ -214,6 +216,8 @@ class Settings(BaseSettings):
         "nobody"
     )
     bin_days: Annotated[int, parsed(read_integer(1, 3650))] = setting("30")
+    retention_days: Annotated[int | None, parsed(read_optional(read_integer(1, 36500)))] = setting("")
+    retention_exams: Annotated[str, parsed(read_choice("signed", "unsigned", "all"))] = setting("signed")
     session_hours: Annotated[int, parsed(read_integer(1, 720))] = setting("12")
     session_idle_minutes: Annotated[int, parsed(read_integer(1, 1440))] = setting("30")
     password_sign_in: Annotated[str, parsed(read_choice("everybody", "administrators"))] = setting(

@@ -1,4 +1,4 @@
-"""The commands ``flask backup``, ``flask restore``, ``flask fsck`` and ``flask key``."""
+"""The commands ``flask backup``, ``flask restore``, ``flask fsck``, ``flask key`` and ``flask retention``."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from birads_app import config
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.files import locks
-from birads_app.maintenance import backup, integrity, key_rotation, keys_file, restore
+from birads_app.maintenance import backup, integrity, key_rotation, keys_file, restore, retention
 from birads_app.maintenance.keys_file import Keys
 from birads_app.records import audit_log
 from birads_app.records.users import CONSOLE
@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path)
 def init_app(app: Flask) -> None:
     """Add the commands to the application."""
     app.cli.add_command(key_group)
-    for command in (back_up, restore_backup, check):
+    for command in (back_up, restore_backup, check, retain):
         app.cli.add_command(command)
 
 
@@ -128,6 +128,24 @@ def rotate(path: Path | None) -> None:
     if settings.site_key is not None:
         click.echo("Set BIRADS_SITE_KEY to the new key before you start the service.")
     click.echo("Make a new backup, with its keys in a new file. Earlier backups need the earlier keys.")
+
+
+@click.command("retention")
+@click.option("--dry-run", is_flag=True, help="Only list the exams that would go.")
+@with_appcontext
+def retain(dry_run: bool) -> None:
+    """Move the exams that are older than BIRADS_RETENTION_DAYS into the bin; the server does this every hour."""
+    settings: config.Settings = current_app.extensions["birads_settings"]
+    if settings.retention_days is None:
+        raise click.ClickException("Retention is off. Set BIRADS_RETENTION_DAYS.")
+    with one_line_errors():
+        if not dry_run:
+            click.echo(f"Moved into the bin: {retention.run()}")
+            return
+        count = 0
+        for count, exam in enumerate(retention.due(), 1):  # noqa: B007
+            click.echo(f"{exam.id}\t{exam.stored_at:%Y-%m-%d}\t{'signed' if exam.signed else 'unsigned'}")
+        click.echo(f"Would go: {count} exams")
 
 
 def _report(line: str) -> None:

@@ -3,12 +3,14 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from flask import Flask
 
 from birads_app.files import locks
 from birads_app.logs import where
+from birads_app.maintenance import retention
 from birads_app.records import exam_bin
 
 log = logging.getLogger(__name__)
@@ -26,13 +28,19 @@ def run(app: Flask) -> None:
     with app.app_context(), locks.try_exclusive(Path(app.instance_path) / "housekeeping.lock") as free:
         if not free:
             return
-        try:
-            erased = exam_bin.erase_due()
-        except Exception as error:
-            log.error("The bin was not emptied:\n%s", where(error))
-        else:
-            if erased:
-                log.info("Erased exams whose time in the bin is over: %d", erased)
+        _do("Exams moved into the bin for their age", retention.run)
+        _do("Exams erased whose time in the bin is over", exam_bin.erase_due)
+
+
+def _do(what: str, step: Callable[[], int]) -> None:
+    """Run a step that returns the number of exams it has changed."""
+    try:
+        count = step()
+    except Exception as error:
+        log.error("%s: failed:\n%s", what, where(error))
+    else:
+        if count:
+            log.info("%s: %d", what, count)
 
 
 def _repeat(app: Flask) -> None:
