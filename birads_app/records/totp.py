@@ -3,16 +3,18 @@
 import base64
 import hmac
 import secrets
+import threading
 from collections.abc import Sequence
 
 import pyotp
 from flask import current_app
 from sqlalchemy import delete, exists, func, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log
 from birads_app.records.credential_tables import Authenticator, RecoveryCode
-from birads_app.records.database import session, writing
+from birads_app.records.database import is_unwritable, session, writing
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import InvalidAccount
 from birads_app.records.schema import Role, User, now
@@ -27,6 +29,9 @@ DRIFT = 1
 RECOVERY_CODES, _RECOVERY_BYTES, _GROUP = 10, 15, 6
 CODE_MAX = 64
 _PURPOSE = "birads authenticators"
+# Steps of the codes that this process has accepted, by digest of the secret, for times when they cannot be stored.
+_last_steps: dict[str, int] = {}
+_one_check = threading.Lock()
 
 
 def is_on(user: User) -> bool:
@@ -82,21 +87,20 @@ def confirm(user: User, code: str) -> Sequence[str]:
 
 
 def accepts(user: User, code: str) -> bool:
-    """Return True for a current code of the app or a recovery code; either is accepted once."""
+    """Return True for a current code of the app or a recovery code; either is accepted once.
+
+    While the database cannot be written, no recovery code is accepted, and this process remembers the app's.
+    """
     entered = _normal(code)
-    with writing() as current:
-        kept = current.get(Authenticator, user.id)
-        if kept is None or kept.confirmed_at is None:
-            return False
-        if len(entered) == DIGITS:
-            return _takes(kept, user, entered)
-        same = (RecoveryCode.user_id == user.id) & (RecoveryCode.digest == digest(entered))
-        found = current.scalar(select(RecoveryCode).where(same))
-        if found is None:
-            return False
-        current.delete(found)
-        audit_log.add(current, user.name, "use recovery code", user.name)
-        return True
+    try:
+        with writing() as current:
+            return _accepts(current, user, entered)
+    except OperationalError as error:
+        if not is_unwritable(error):
+            raise
+    with _one_check:
+        kept = session().get(Authenticator, user.id)
+        return kept is not None and kept.confirmed_at is not None and _takes(kept, user, entered)
 
 
 def recovery_codes_left(user: User) -> int:
@@ -120,14 +124,31 @@ def remove(user: User, by: str = CONSOLE) -> None:
         audit_log.add(current, by, "remove two-step verification", user.name)
 
 
+def _accepts(current: Session, user: User, entered: str) -> bool:
+    kept = current.get(Authenticator, user.id)
+    if kept is None or kept.confirmed_at is None:
+        return False
+    if len(entered) == DIGITS:
+        return _takes(kept, user, entered)
+    same = (RecoveryCode.user_id == user.id) & (RecoveryCode.digest == digest(entered))
+    found = current.scalar(select(RecoveryCode).where(same))
+    if found is None:
+        return False
+    current.delete(found)
+    audit_log.add(current, user.name, "use recovery code", user.name)
+    return True
+
+
 def _takes(kept: Authenticator, user: User, entered: str) -> bool:
     """Return True for the code of the current time step, or of one beside it; none but later ones are taken again."""
     if not (len(entered) == DIGITS and entered.isascii() and entered.isdigit()):
         return False
-    codes, current_step = pyotp.TOTP(_decrypted(kept, user)), int(now().timestamp()) // STEP_S
-    for step in range(current_step - DRIFT, current_step + DRIFT + 1):
-        if step > kept.last_step and hmac.compare_digest(codes.generate_otp(step), entered):
-            kept.last_step = step
+    secret = _decrypted(kept, user)
+    last_step = max(kept.last_step, _last_steps.get(digest(secret), 0))
+    current_step = int(now().timestamp()) // STEP_S
+    for step in range(max(current_step - DRIFT, last_step + 1), current_step + DRIFT + 1):
+        if hmac.compare_digest(pyotp.TOTP(secret).generate_otp(step), entered):
+            kept.last_step = _last_steps[digest(secret)] = step
             return True
     return False
 

@@ -55,7 +55,7 @@ def callback() -> ResponseReturnValue:
     try:
         user = _account(provider, begun)
     except BiradsError as error:
-        audit_log.log("unknown account", "sign in refused", detail=f"sign-on: {_reason(error)}")
+        audit_log.log_if_writable("unknown account", "sign in refused", f"sign-on: {_reason(error)}")
         return login.refusal(error)
     login.sign_in(user)
     session_cookie.note_provider()

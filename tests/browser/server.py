@@ -40,7 +40,7 @@ def serve(folder: Path, database: Path | None = None, **settings: str) -> Iterat
 
     A fully migrated database, to be copied, replaces the migrations.
     """
-    port = _free_port()
+    port = free_port()
     console = folder / "console.txt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BIRADS_")}
     environment |= {"BIRADS_INSTANCE": str(folder / "instance"), "HOST": "127.0.0.1", "PORT": str(port)}
@@ -64,7 +64,7 @@ def serve(folder: Path, database: Path | None = None, **settings: str) -> Iterat
         process.wait(timeout=120)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -18,6 +18,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAccount
 from birads_app.records.schema import Role, User
 from tests.support.factories import PASSWORD, bearer, last_audit_entry, make_user, sign_in
+from tests.support.full_disk import full_disk
 
 PAGE = "/account/two-step"
 START = 1_800_000_000
@@ -175,6 +176,16 @@ def test_a_recovery_code_signs_in_once(app: Flask, client: FlaskClient, recovery
     assert entries == [("reader", "sign in"), ("reader", "use recovery code")]
     assert "9 recovery codes are left" in client.get(PAGE).text
     assert give(app.test_client(), recovery[3]).status_code == 401
+
+
+def test_it_works_while_the_disk_is_full(app: Flask, recovery: list[str], phone: Clock) -> None:
+    code = phone.code()
+    with full_disk(app):
+        assert give(app.test_client(), recovery[0]).status_code == 401
+        assert give(app.test_client(), code).location == "/"
+        assert give(app.test_client(), code).status_code == 401
+    assert give(app.test_client(), code).status_code == 401  # nor afterwards
+    assert give(app.test_client(), recovery[0]).location == "/"
 
 
 def test_turning_it_off_needs_the_password_or_a_code(app: Flask, reader: FlaskClient, phone: Clock) -> None:
