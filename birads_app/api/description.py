@@ -3,7 +3,7 @@
 from typing import Any
 
 from birads_app.api.authentication import SCOPES
-from birads_app.api.exam_list import LIMIT_MAX, ORDERS
+from birads_app.api.exam_list import LIMIT_MAX, ORDERS, POSITION, PSEUDONYM, UID
 from birads_app.api.schemas import SCHEMAS, reference
 from birads_app.records.schema import Status
 from birads_app.records.worklist import PER_PAGE
@@ -121,21 +121,32 @@ def _show() -> dict[str, Any]:
 
 
 def _list() -> dict[str, Any]:
-    text = {"type": "string"}
+    pseudonym, uid, position = (
+        {"type": "string", "pattern": pattern.pattern} for pattern in (PSEUDONYM, UID, POSITION)
+    )
+    moment = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
     place = "Place in the list, from the header `Link` of another page"
     limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": PER_PAGE}
     parameters = [
         _query("status", {"type": "string", "enum": list(Status)}, "Only exams of this status"),
-        _query("since", text, "Received at this time or later: a date or a time, in UTC unless stated"),
-        _query("patient", text, "Pseudonym of the patient, or its beginning"),
-        _query("study", text, "Study Instance UID, as stored or as in the received files"),
+        _query("since", moment, "Received at this time or later: a date or a time, in UTC unless stated"),
+        _query(
+            "patient",
+            {"type": "string", "pattern": PSEUDONYM.pattern},
+            "Pseudonym of the patient, or its beginning",
+        ),
+        _query(
+            "study",
+            {"type": "string", "pattern": UID.pattern},
+            "Study Instance UID, as stored or as in the received files",
+        ),
         _query(
             "attention", {"enum": ["true", "false"], "default": "false"}, "Only exams that need attention"
         ),
         _query("order", {"enum": list(ORDERS), "default": ORDERS[0]}, "By time of arrival"),
         _query("limit", limit, "Number of exams per page"),
-        _query("after", text, place),
-        _query("before", text, place),
+        _query("after", position, place),
+        _query("before", position, f"{place}; not together with `after`"),
     ]
     link = "Addresses of other pages (RFC 8288): `next`, `prev`, `first`; absent if there is one page only"
     found = {

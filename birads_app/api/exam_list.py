@@ -17,9 +17,10 @@ from birads_app.records.worklist import Position, Query, WorklistPage
 LIMIT_MAX = 100
 ORDERS = ("newest", "oldest")
 PARAMETERS = ("status", "since", "patient", "study", "attention", "order", "limit", "after", "before")
-_PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
-_UID = re.compile(r"[0-9.]{1,64}")
-_POSITION = re.compile(r"(\d{1,17})-([0-9a-f]{32})")
+# As in the description of the interface; other spellings of a pseudonym are tolerated.
+PSEUDONYM = re.compile(r"^P-[0-9A-Z-]{0,14}$")
+UID = re.compile(r"^[0-9.]{1,64}$")
+POSITION = re.compile(r"^([0-9]{1,17})-([0-9a-f]{32})$")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _one_of(known: tuple[str, ...], name: str, value: str) -> str:
 
 def _pseudonyms(text: str) -> tuple[str, ...]:
     wanted = text.strip().upper()
-    if wanted and not _PSEUDONYM.fullmatch(wanted):  # the value is not repeated: it may be a patient's ID
+    if wanted and not PSEUDONYM.fullmatch(wanted):  # the value is not repeated: it may be a patient's ID
         abort(400, "`patient` must be a pseudonym such as P-7F3K-9Q2X, or its beginning.")
     return (wanted,) if wanted else ()
 
@@ -79,7 +80,7 @@ def _pseudonyms(text: str) -> tuple[str, ...]:
 def _study_uids(text: str) -> tuple[str, ...]:
     """Return the UIDs under which a study may be stored: as sent, and its pseudonym."""
     uid = text.strip()
-    if uid and not _UID.fullmatch(uid):
+    if uid and not UID.fullmatch(uid):
         abort(400, "`study` must be a Study Instance UID: digits and dots, at most 64.")
     return (uid, site_pseudonyms().uid(uid)) if uid else ()
 
@@ -108,7 +109,7 @@ def _position(name: str, given: Mapping[str, str]) -> Position | None:
     text = given.get(name, "")
     if not text:
         return None
-    match = _POSITION.fullmatch(text)
+    match = POSITION.fullmatch(text)
     moment = _from_microseconds(match[1]) if match else None
     if match is None or moment is None:
         abort(400, f"`{name}` is not valid. Take it from the header `Link` of another page.")
