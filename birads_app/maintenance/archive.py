@@ -121,7 +121,9 @@ class ArchiveWriter:
 
     def _put(self, name: str, size: int, mtime: float, stream: _Hashing) -> None:
         entry = tarfile.TarInfo(name)
-        entry.size, entry.mtime, entry.mode = size, mtime, 0o600
+        # A fraction needs two more blocks; only the spool's order of arrival depends on it.
+        entry.mtime = mtime if name.startswith("spool/") else int(mtime)
+        entry.size, entry.mode = size, 0o600
         self._tar.addfile(entry, stream)
         _forget(self._tar)
         self.bytes += size

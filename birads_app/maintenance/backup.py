@@ -22,7 +22,7 @@ from birads_app.maintenance import archive, keys_file
 from birads_app.maintenance.archive import ArchiveWriter, Description
 from birads_app.maintenance.errors import MaintenanceError
 from birads_app.model import bundles, registry
-from birads_app.records import checksums, database, derived_files, files, migrate
+from birads_app.records import checksums, database, derived_files, files, migrate, site_keys
 from birads_app.records.schema import Image
 from birads_app.records.spool import Spool
 from birads_app.version import __version__
@@ -51,13 +51,18 @@ def back_up(target: Path, report: Report) -> BackupSummary:
     Raises
     ------
     MaintenanceError
-        The target cannot be written, lies inside the installation's folders, or the database is damaged.
+        The target cannot be written or lies inside the installation's folders, the database is damaged, or the
+        site key is not its own.
     """
     settings: Settings = current_app.extensions["birads_settings"]
     target = target.absolute()
     for inside in (settings.instance, settings.models):
         if target.is_relative_to(inside):
             raise MaintenanceError(f"The backup must not lie inside {inside}. Choose another folder.")
+    if not site_keys.fits(settings.instance, str(current_app.extensions["birads_site_key"])):
+        raise MaintenanceError(
+            "The database is encrypted with another site key. Put the right key back first."
+        )
     if not migrate.is_current():
         raise MaintenanceError("The database is not prepared. Run `flask db upgrade`.")
     try:

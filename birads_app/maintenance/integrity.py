@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from birads_app.config import Settings
 from birads_app.maintenance import derived_check
 from birads_app.model import bundles, registry
-from birads_app.records import audit_chain, checksums, database, exams, files, identities, migrate
+from birads_app.records import audit_chain, checksums, database, exams, files, migrate, site_keys
 from birads_app.records.schema import Delivery, Exam, Image
 from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError
@@ -68,6 +68,7 @@ def check(report: Report, *, repair: bool = False, add_checksums: bool = False) 
         _exams(run)
         _orphans(run)
         run.problems.extend(_deliveries())
+        run.problems.extend(_encrypted())
         run.problems.extend(_audit_log())
     except DatabaseError as error:
         run.problems.append(f"database: it cannot be read ({error.orig})")
@@ -120,8 +121,6 @@ def _exam(run: _Check, exam_id: str, images: Mapping[str, str]) -> list[str]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name not in images:
             problems += _leftover(run, path, f": {path.name} belongs to no image")
-    if not identities.is_readable(exam_id):
-        problems.append(": the identity cannot be decrypted with this site key")
     return problems
 
 
@@ -179,6 +178,12 @@ def _deliveries() -> Iterator[str]:
                 yield f"outbox: delivery {delivery.id} is in no known state"
     except (ValueError, TypeError, KeyError) as error:
         yield f"outbox: a delivery cannot be read ({type(error).__name__})"
+
+
+def _encrypted() -> Iterator[str]:
+    """Decrypt every identity, secret and key in the database."""
+    for table, row in site_keys.unreadable():
+        yield f"{table} {row}: it cannot be decrypted with this site key"
 
 
 def _audit_log() -> Iterator[str]:

@@ -57,7 +57,9 @@ def restore(source: Path, keys_path: Path | None, report: Callable[[str], None])
             _check_models(draft / _MODELS, settings.models)
             _move(draft, settings, keys)
         except OSError as error:
-            raise MaintenanceError(f"The restore failed and left nothing: {error}.") from error
+            raise MaintenanceError(
+                f"The restore failed ({error}). The instance folder is empty again."
+            ) from error
         finally:
             _discard(instance)
     if keys is not None:

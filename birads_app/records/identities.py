@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.encryption import decrypt, encrypt
-from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
+from birads_app.records.errors import NotAllowed, NotFound
 from birads_app.records.schema import EncryptedIdentity, Exam, Role, User
 from birads_app.terms.messages import msg
 
@@ -80,15 +80,6 @@ def of(exam: Exam) -> Identity | None:
     """
     row = session().get(EncryptedIdentity, exam.id)
     return None if row is None else _decrypted(row.ciphertext, exam.id)
-
-
-def is_readable(exam_id: str) -> bool:
-    """Return True if an exam has no identity, or one that the site key decrypts."""
-    box = session().scalar(select(EncryptedIdentity.ciphertext).where(EncryptedIdentity.exam_id == exam_id))
-    try:
-        return box is None or bool(_decrypted(box, exam_id))
-    except (SiteKeyDiffers, ValueError, KeyError, TypeError):
-        return False
 
 
 def look_up(user: User, subject: str) -> Identity:

@@ -6,12 +6,13 @@ changed while pseudonyms stay the same, and so that another site key is noticed.
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from flask import current_app
+from sqlalchemy import text
 from sqlalchemy.dialects.sqlite import insert
 
 from birads_app.config import KEPT_KEYS, Settings, SettingsError, site_key
@@ -26,6 +27,7 @@ _EXTENSION = "birads_pseudonym_key"
 _PURPOSE, _OWNER = "birads pseudonyms", "pseudonym_key"
 # The next site key, in the instance folder, from the beginning of a change until everything is encrypted with it.
 _NEXT = "site-key.next"
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,17 @@ def fits(instance: Path, key: str) -> bool:
     except SiteKeyDiffers:
         return False
     return True
+
+
+def unreadable() -> Iterator[tuple[str, object]]:
+    """Yield table and primary key of every value that the site key does not decrypt."""
+    for column in COLUMNS:
+        query = text(f"SELECT {column.key}, {column.column} FROM {column.table}")
+        for row, box in database.session().execute(query.execution_options(yield_per=_AT_ONCE)):
+            try:
+                decrypt(box, _site_key(), column.purpose, column.owner_of(row))
+            except (SiteKeyDiffers, ValueError):
+                yield column.table, row
 
 
 def announce(instance: Path, key: str) -> None:

@@ -330,3 +330,12 @@ def test_the_copied_database_is_one_file(filled: Flask, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy.sqlite3"]
     with sqlite3.connect(tmp_path / "copy.sqlite3") as copy:
         assert copy.execute("SELECT count(*) FROM exams").fetchone() == (2,)
+
+
+def test_a_backup_with_a_wrong_key_is_refused(
+    filled: Flask, config: dict[str, object], tmp_path: Path
+) -> None:
+    wrong = create_app({**config, "BIRADS_SITE_KEY": "w" * 32})
+    result = run(wrong, "backup", tmp_path / "wrong.tar")
+    assert result.exit_code == 1 and "another site key" in result.output
+    assert not (tmp_path / "wrong.tar").exists()

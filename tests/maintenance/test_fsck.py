@@ -56,7 +56,7 @@ def test_all_damage_is_listed(app: Flask, folder: Path) -> None:
     assert f"exam {EXAM}, image {folder.name}: the original is missing" in result.output
     assert f"exam {'d' * 32}, image {'a' * 31}d: the original differs from its checksum" in result.output
     assert f"exam {'f' * 32}, image {'a' * 31}f: thumb.jpg is damaged" in result.output
-    assert f"exam {'f' * 32}: the identity cannot be decrypted" in result.output
+    assert f"identities {'f' * 32}: it cannot be decrypted" in result.output
     assert f"images/{'9' * 32}: there is no such exam" in result.output
     assert "it cannot be read with this site key" in result.output
     assert "6 problems" in result.output

@@ -16,7 +16,7 @@ from birads_app.config import SettingsError
 from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.files import locks
 from birads_app.maintenance import key_rotation
-from birads_app.records import audit_chain, database, exams, identities, site_keys
+from birads_app.records import audit_chain, database, exams, identities, site_keys, totp, users
 from birads_app.records.identities import Identity
 from birads_app.records.spool import Spool
 from birads_app.records.table_base import Base
@@ -33,6 +33,7 @@ def filled(app: Flask) -> Flask:
     """Return an application with exams and a received study, whose database is closed."""
     make_user(app)
     with app.app_context():
+        totp.begin(users.by_name("reader"))
         for letter in "abcdef":
             direct_exam.store(letter * 32)
         for number, data in enumerate(OBJECTS):
@@ -58,6 +59,8 @@ def assert_usable(app: Flask) -> None:
         spool = Spool(Path(app.instance_path), app.extensions["birads_site_key"])
         assert spool.unreadable() == []
         audit_chain.verify()
+        assert totp.unconfirmed_secret(users.by_name("reader"))
+        assert list(site_keys.unreadable()) == []
         database.engine().dispose()
     assert not (Path(app.instance_path) / "site-key.next").exists()
 
