@@ -44,7 +44,9 @@ preload_app = False
 # A hundred large images in one upload take a while on two cores.
 timeout = 300
 graceful_timeout = 60
-keepalive = 5
+# Longer than proxies keep connections (nginx 60 s, Traefik 90 s), which could otherwise send a request on one that is
+# just being closed. An idle connection takes no thread.
+keepalive = 95
 
 # The workers' heartbeat must not wait for a disk.
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):

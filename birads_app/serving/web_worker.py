@@ -12,6 +12,7 @@ import contextlib
 import errno
 import functools
 import ipaddress
+import itertools
 import json
 import selectors
 import socket
@@ -130,9 +131,10 @@ class WebWorker(ThreadWorker):
             self._make_room()
 
     def _make_room(self) -> bool:
-        """Close the oldest connection without a request, or else one that waits for something else."""
+        """Close the oldest connection without a request, or else an idle one, or else one that waits for something."""
         half_open = (one for one in self._waiting if one.is_half_open())
-        oldest = next(half_open, None) or next(iter(self._waiting), None)
+        idle = (one for one in self._waiting if one.phase is Phase.SILENT)
+        oldest = next(itertools.chain(half_open, idle, self._waiting), None)
         if oldest is not None:
             self._refused["connections of all"] += 1
             self._drop(oldest)

@@ -215,6 +215,19 @@ def test_new_clients_replace_the_silent_ones_of_a_full_server(tmp_path: Path) ->
         assert time.monotonic() - began < 1
 
 
+def test_idle_clients_make_room_before_those_that_are_being_answered(tmp_path: Path) -> None:
+    options = ("--worker-connections", "6", "--threads", "2", "--keep-alive", "60")
+    with small_server(tmp_path, options) as port, contextlib.ExitStack() as stack:
+        reading = stack.enter_context(Client(port)).send(get("/large?n=30000000"))
+        idle = []
+        for _ in range(7):
+            idle.append(stack.enter_context(Client(port)).send(get("/")))
+            assert idle[-1].response() == (200, b"alive")
+        assert idle[0].read() == b""
+        assert idle[-1].send(get("/")).response() == (200, b"alive")
+        assert len(reading.response()[1]) == 30_000_000
+
+
 def test_a_stopping_worker_finishes_requests(tmp_path: Path) -> None:
     with contextlib.ExitStack() as server:
         port = server.enter_context(small_server(tmp_path, ("--threads", "2")))
