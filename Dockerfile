@@ -14,6 +14,14 @@ RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-web.l
 FROM build-web AS build-train
 COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.lock
+COPY birads_app/version.py birads_app/
+COPY docker/sbom.py docker/
+RUN python docker/sbom.py sbom.json
+
+FROM build-web AS pruned-web
+COPY birads_app/version.py birads_app/
+COPY docker/prune.py docker/sbom.py docker/
+RUN python docker/prune.py && python docker/sbom.py sbom.json
 
 # ---- shared by both images: the program, an unprivileged user, one writable volume
 FROM ${PYTHON_IMAGE} AS base
@@ -41,13 +49,15 @@ ENTRYPOINT ["sh", "/app/docker/entrypoint.sh"]
 # ---- the commands: flask train, flask models, ...
 FROM base AS train
 COPY --from=build-train /opt/venv /opt/venv
+COPY --from=build-train /build/sbom.json ./
 ENV KERAS_HOME=/data/keras TF_CPP_MIN_LOG_LEVEL=2
 USER 10001:10001
 CMD ["flask", "--help"]
 
 # ---- the web application
 FROM base AS web
-COPY --from=build-web /opt/venv /opt/venv
+COPY --from=pruned-web /opt/venv /opt/venv
+COPY --from=pruned-web /build/sbom.json ./
 ENV HOST=0.0.0.0 PORT=8000
 USER 10001:10001
 EXPOSE 8000
