@@ -3,25 +3,23 @@
 # Two images from one file. `web` (the default) serves and has no TensorFlow; `train` has it.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
-# ---- virtual environments, built in stages of their own to leave pip's caches out of the images
-FROM ${PYTHON_IMAGE} AS build-web
+# ---- virtual environments, built in stages of their own to leave pip and its caches out of the images
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements-web.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-web.lock
-
-FROM build-web AS build-train
-COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.lock
-COPY birads_app/version.py birads_app/
-COPY docker/sbom.py docker/
-RUN python docker/sbom.py sbom.json
-
-FROM build-web AS pruned-web
 COPY birads_app/version.py birads_app/
 COPY docker/prune.py docker/sbom.py docker/
-RUN python docker/prune.py && python docker/sbom.py sbom.json
+
+FROM build AS build-web
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-web.lock \
+    && python docker/prune.py && python docker/sbom.py sbom.json
+
+FROM build AS build-train
+COPY requirements.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.lock \
+    && python docker/sbom.py sbom.json
 
 # ---- shared by both images: the program, an unprivileged user, one writable volume
 FROM ${PYTHON_IMAGE} AS base
@@ -56,8 +54,8 @@ CMD ["flask", "--help"]
 
 # ---- the web application
 FROM base AS web
-COPY --from=pruned-web /opt/venv /opt/venv
-COPY --from=pruned-web /build/sbom.json ./
+COPY --from=build-web /opt/venv /opt/venv
+COPY --from=build-web /build/sbom.json ./
 ENV HOST=0.0.0.0 PORT=8000
 USER 10001:10001
 EXPOSE 8000

@@ -36,7 +36,7 @@ demo-model: $(RUNTIME) ## Train the demonstration model again: make demo-model D
 
 .PHONY: test
 test: $(DEV) chromium pacs test-js ## Run all tests but the slow ones, with browser and PACS: make test [ARGS="tests/web -k login"]
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not image" $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEV) chromium pacs ## Run the slow tests: make test-slow [ARGS="tests/training"]
@@ -67,9 +67,14 @@ format: $(DEV) $(SCRIPTS) ## Format the code
 bench: $(RUNTIME) ## Measure speed and memory: make bench [ARGS="--only features"]
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m bench.bench $(ARGS)
 
-.PHONY: test-docker
-test-docker: $(DEV) ## Test the Docker image's steps in clean virtual environments
-	CLEAN_ENVIRONMENT=1 $(BIN)/python -m pytest tests/project/test_docker.py tests/project/test_docker_steps.py $(ARGS)
+.PHONY: test-image test-docker
+test-docker: test-image # former name
+test-image: $(DEV) builder ## Build and run the Docker image without Docker: make test-image [TRAIN_IMAGE=1] (that for training as well)
+	TRAIN_IMAGE="$(TRAIN_IMAGE)" $(BIN)/python -m pytest -m image $(ARGS) tests/image
+
+.PHONY: sbom
+sbom: $(RUNTIME) ## List all packages with versions and licences: make sbom [FILE=sbom.json] (CycloneDX)
+	$(BIN)/python docker/sbom.py "$(or $(FILE),sbom.json)" requirements.lock
 
 .PHONY: dicom-table
 dicom-table: $(DEV) ## Update the tables of docs/dicom.md and docs/cases.md: make dicom-table [ARGS=20000] (number of damaged files)
@@ -134,35 +139,31 @@ $(SCRIPTS): package.json package-lock.json requirements-node.lock $(DEV)
 	$(NODE) npm ci --silent --no-audit --no-fund
 	@touch $@
 
-# ---- browser for the tests: installed from Debian as root; required if CI=true
+# ---- programs for the tests: installed from Debian as root; required if CI=true
+# $(call debian,condition,packages,tests that need them)
+
+define debian
+@present() { (PATH="$$PATH:/usr/sbin"; $(1)) &>/dev/null; }; \
+if present; then exit 0; fi; \
+if [[ "$$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then \
+  echo "Installing $(2) for $(3)"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    $(2) >/dev/null || true; \
+fi; \
+if present; then exit 0; fi; \
+if [[ "$${CI:-}" == true ]]; then echo "CI=true, but there is no $(2) for $(3)." >&2; exit 1; fi; \
+echo "To be skipped: $(3). Not all of $(2) are here. As root: apt-get install $(2)"
+endef
 
 .PHONY: chromium
 chromium:
-	@present() { command -v chromium || command -v chromium-browser; }; \
-	if present >/dev/null; then exit 0; fi; \
-	if [[ "$$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then \
-	  echo "Installing Chromium for the browser tests"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    chromium chromium-driver >/dev/null || true; \
-	fi; \
-	if present >/dev/null; then exit 0; fi; \
-	if [[ "$${CI:-}" == true ]]; then echo "CI=true, but there is no chromium for the browser tests." >&2; exit 1; fi; \
-	echo "The browser tests will be skipped: no chromium here. As root: apt-get install chromium chromium-driver"
-
-# ---- PACS and DICOM validators for the tests: likewise
-
-PACS := dcmtk dicom3tools orthanc orthanc-dicomweb
+	$(call debian,command -v chromium || command -v chromium-browser,chromium chromium-driver,the browser tests)
 
 .PHONY: pacs
 pacs:
-	@present() { (PATH="$$PATH:/usr/sbin"; command -v storescp && command -v dciodvfy && command -v Orthanc && \
-	  ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so) &>/dev/null; }; \
-	if present; then exit 0; fi; \
-	if [[ "$$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then \
-	  echo "Installing $(PACS) for the tests with a PACS"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    $(PACS) >/dev/null || true; \
-	fi; \
-	if present; then exit 0; fi; \
-	if [[ "$${CI:-}" == true ]]; then echo "CI=true, but there is no $(PACS) for the tests with a PACS." >&2; exit 1; fi; \
-	echo "The tests with a PACS will be skipped: not all of $(PACS) are here. As root: apt-get install $(PACS)"
+	$(call debian,command -v storescp && command -v dciodvfy && command -v Orthanc && \
+	  ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so,dcmtk dicom3tools orthanc orthanc-dicomweb,the tests with a PACS)
+
+.PHONY: builder
+builder:
+	$(call debian,command -v buildah && command -v debootstrap,buildah debootstrap,the test of the Docker image)

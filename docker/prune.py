@@ -28,28 +28,24 @@ UNUSED = (
     "openvino/libs/libopenvino_tensorflow_lite_frontend.*",
     "openvino/include",
     "openvino/cmake",
-    # imagecodecs: all but RLE, which is in _imcd.
-    "imagecodecs/_[!is]*.abi3.so",
-    "imagecodecs/_s[!h]*.abi3.so",
+    # Libraries of the parts of imagecodecs below.
     "imagecodecs.libs",
-    # Babel: languages other than those of the pages. English is there in all countries, for dates and numbers.
-    "babel/locale-data/[!der]*.dat",
-    "babel/locale-data/d[!e]*.dat",
-    "babel/locale-data/e[!n]*.dat",
-    "babel/locale-data/r[!o]*.dat",
-    "babel/locale-data/ro[!o]*.dat",
 )
+# Folders' files of which only some are used, by the beginning of their names.
+PARTLY_USED = {
+    "imagecodecs/_*.so": ("_imcd.", "_shared"),  # RLE
+    "babel/locale-data/*.dat": ("root.", "en.", "en_", "de.", "de_"),  # the languages of the pages
+}
 LINK_FROM = 1 << 16  # bytes; smaller files are not worth a link
 
 
-def remove(site: Path, patterns: tuple[str, ...], required: bool) -> None:
-    """Remove files and folders; one that is required but missing shows that a package has changed."""
-    for pattern in patterns:
-        found = list(site.glob(pattern))
-        if required and not found:
-            raise SystemExit(f"{pattern} matches nothing in {site}: update {__file__}")
-        for path in found:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+def remove(site: Path, pattern: str, kept: tuple[str, ...] = (), required: bool = True) -> None:
+    """Remove files and folders but the kept ones, named by their beginnings; a package that lacks them has changed."""
+    found = [path for path in site.glob(pattern) if not (kept and path.name.startswith(kept))]
+    if required and not found:
+        raise SystemExit(f"{pattern} matches nothing in {site}: update {__file__}")
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def link_copies(folder: Path) -> None:
@@ -71,9 +67,13 @@ def main() -> None:
     if sys.prefix == sys.base_prefix:
         raise SystemExit("Run this with the Python of the virtual environment to prune.")
     site = Path(sysconfig.get_path("purelib"))
-    remove(site, UNUSED, required=True)
+    for pattern in UNUSED:
+        remove(site, pattern)
+    for pattern, kept in PARTLY_USED.items():
+        remove(site, pattern, kept)
     link_copies(site / "_gdcm")
-    remove(site, INSTALLERS, required=False)
+    for pattern in INSTALLERS:
+        remove(site, pattern, required=False)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,9 @@ def main() -> None:
     output, *lock_files = map(Path, sys.argv[1:])
     installed = {normal(each.metadata["Name"]): each for each in metadata.distributions()}
     if lock_files:
-        installed = {name: installed[name] for name in set().union(*map(locked, lock_files)) & installed.keys()}
+        installed = {
+            name: installed[name] for name in set().union(*map(locked, lock_files)) & installed.keys()
+        }
     document = bill_of_materials(installed)
     if unknown := [each["name"] for each in document["components"] if not each["licenses"]]:
         raise SystemExit(f"No licence is stated by: {', '.join(unknown)}")

@@ -56,7 +56,7 @@ def test_private_files_are_ignored(path: str) -> None:
 def test_the_web_image_installs_no_tensorflow(dockerfile: dict[str, Stage]) -> None:
     installs = re.findall(r"pip install ([^&|;]+)", str(lineage(dockerfile, "build-web")))
     assert [re.split(r"['\"]", line)[0].strip() for line in installs] == ["-r requirements-web.lock"]
-    assert "--from=pruned-web" in str(dockerfile["web"].steps)
+    assert "--from=build-web" in str(dockerfile["web"].steps)
     assert "--from=build-train" in str(dockerfile["train"].steps)
 
 

@@ -1,12 +1,10 @@
-"""The steps of the Docker images in clean environments: no Docker is needed.
+"""The steps of the image `web` with linked packages, as far as requirements-web.txt names them, in seconds.
 
-Two kinds of environment: packages linked from this one, as far as requirements-web.txt names them (always,
-fast); and those that pip fills from the package index (`make test-docker`; under CI=true that of the web).
+tests/image builds and runs the image itself.
 """
 
 import compileall
 import json
-import os
 import shutil
 import signal
 import socket
@@ -25,9 +23,6 @@ from tests.project.test_docker import compose, defaults
 from tests.support.dockerfile import ROOT, copies, is_ignored, last, lineage, patterns, stages
 from tests.support.orthanc import free_port
 from tests.support.packages import closure, requirements
-
-EVERYTHING = os.environ.get("CLEAN_ENVIRONMENT") == "1"
-WITH_PIP = EVERYTHING or os.environ.get("CI") == "true"
 
 
 @dataclass(frozen=True)
@@ -85,14 +80,6 @@ def linked_environment(target: Path) -> Path:
     return binaries
 
 
-def installed_environment(target: Path, lock_file: str) -> Path:
-    """Run the steps of the build stage, and return the bin folder."""
-    subprocess.run([sys.executable, "-m", "venv", target], check=True)
-    pip = [target / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", lock_file]
-    subprocess.run(pip, cwd=ROOT, check=True)
-    return target / "bin"
-
-
 @contextmanager
 def serving(web: Container) -> Iterator[None]:
     """Run the image's CMD through its ENTRYPOINT, and wait until it answers."""
@@ -142,16 +129,10 @@ def container(tmp_path: Path, binaries: Path) -> Container:
     return Container(app, data, environment)
 
 
-@pytest.fixture(scope="module", params=["linked", pytest.param("pip", marks=pytest.mark.slow)])
-def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
-    if request.param == "pip" and not WITH_PIP:
-        pytest.skip("fills a virtual environment from the package index: make test-docker")
-    place = tmp_path_factory.mktemp(request.param)
-    if request.param == "linked":
-        yield container(place, linked_environment(place / "venv"))
-    else:
-        yield container(place, installed_environment(place / "venv", "requirements-web.lock"))
-    shutil.rmtree(place / "venv")
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Container:
+    place = tmp_path_factory.mktemp("linked")
+    return container(place, linked_environment(place / "venv"))
 
 
 PREDICT = """
@@ -213,14 +194,3 @@ def test_the_entrypoint_keeps_the_models_of_the_volume(web: Container) -> None:
     assert current.read_text() == "birads-demo\nours\n"
     assert not list(current.parent.glob(".*"))
     current.write_text((ROOT / "models" / "CURRENT").read_text())
-
-
-@pytest.mark.slow
-def test_the_train_environment_knows_the_training_commands(tmp_path: Path) -> None:
-    if not EVERYTHING:
-        pytest.skip("fills a virtual environment with TensorFlow: make test-docker")
-    train = container(tmp_path, installed_environment(tmp_path / "venv", "requirements.lock"))
-    assert "Train a model" in train.run("sh", "docker/entrypoint.sh", "flask", "train", "--help")
-    assert "birads-demo" in train.run("flask", "models", "list")
-    train.run("python", "-c", "import tensorflow, keras, imblearn")
-    shutil.rmtree(tmp_path / "venv")

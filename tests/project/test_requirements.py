@@ -10,7 +10,7 @@ import pytest
 
 from tests.project.test_architecture import imports, modules, under
 from tests.support.lock import ALONE, CHAIN
-from tests.support.packages import ROOT, closure, hashed_blocks, licences, normal, requirements
+from tests.support.packages import ROOT, closure, hashed_blocks, normal, requirements
 
 INSTALLERS = {"pip", "setuptools", "wheel"}  # the environment's own, in any version
 
@@ -72,7 +72,7 @@ def test_the_lock_files_are_what_is_installed_from() -> None:
     """No command of the Makefile or the Dockerfile installs a package without its hash."""
     for file in ("Makefile", "Dockerfile"):
         installs = re.findall(r"(?:\$\(PIP\)|\bpip) install (.*)", _text(file))
-        assert installs and all(re.fullmatch(r"-r [\w-]+\.lock", line) for line in installs), installs
+        assert installs and all(re.fullmatch(r"-r [\w-]+\.lock( \\)?", line) for line in installs), installs
 
 
 @pytest.mark.slow
@@ -100,21 +100,6 @@ def _blocks(name: str) -> dict[str, str]:
     merged = {package: block for blocks in files for package, block in blocks.items()}
     assert len(merged) == sum(map(len, files)), "a package is locked twice"
     return merged
-
-
-def test_no_runtime_package_is_under_a_gpl() -> None:
-    """GPL and AGPL would bind the whole product; LGPL libraries may be used."""
-    strong = re.compile(r"(?<!L)(?<!Lesser )(A?GPL|GNU (Affero )?General Public)", re.IGNORECASE)
-    offenders = {
-        name: found
-        for name in closure(set(requirements("requirements.txt")))
-        if (found := [text for text in licences(name) if strong.search(text)])
-    }
-    assert not offenders
-    assert strong.search("GPL-3.0-or-later") and strong.search("GNU General Public License v3 (GPLv3)")
-    assert not strong.search("LGPL-2.1-or-later") and not strong.search(
-        "GNU Lesser General Public License v3"
-    )
 
 
 def test_the_documents_name_every_direct_dependency() -> None:

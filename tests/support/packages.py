@@ -45,13 +45,6 @@ def closure(names: set[str]) -> set[str]:
     return seen
 
 
-def licences(name: str) -> list[str]:
-    """A distribution's licence expression, the first line of its licence field, and its classifiers."""
-    about = metadata.metadata(name)
-    stated = [about.get("License-Expression", ""), about.get("License", "").partition("\n")[0]]
-    return stated + [line for line in about.get_all("Classifier", []) if line.startswith("License")]
-
-
 def normal(name: str) -> str:
     """A distribution's name in lower case with hyphens."""
     return re.sub(r"[-_.]+", "-", name).lower()

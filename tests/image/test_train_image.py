@@ -1,0 +1,41 @@
+"""The image `train`, built and run: make test-image TRAIN_IMAGE=1. TensorFlow takes minutes to install."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import buildah
+from tests.support.buildah import Container
+
+pytestmark = pytest.mark.image
+
+START = ("sh", "/app/docker/entrypoint.sh")
+
+
+@pytest.fixture(scope="module")
+def trainer(buildable: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """Build the image, and create a container with an empty volume."""
+    if os.environ.get("TRAIN_IMAGE") != "1":
+        pytest.skip("installs TensorFlow in an image: make test-image TRAIN_IMAGE=1")
+    folder = tmp_path_factory.mktemp("train")
+    with buildah.built("train", folder) as image, buildah.container(image, folder / "data") as made:
+        yield made
+
+
+def test_the_image_trains_and_promotes_a_model(trainer: Container) -> None:
+    training = ("flask", "train", "--phantoms", "24", "--name", "first", "--head", "logistic-regression")
+    for command in ([*START, *training], ["flask", "models", "promote", "first"]):
+        done = trainer.run(*command, seconds=1200)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\bfirst\b", trainer.run("flask", "models", "list").stdout)
+    assert (trainer.data / "models" / "CURRENT").read_text().split()[0] == "first"
+
+
+def test_the_bill_of_materials_lists_tensorflow(trainer: Container) -> None:
+    bill = json.loads((trainer.files / "app" / "sbom.json").read_text())
+    names = {each["name"] for each in bill["components"]}
+    assert {"tensorflow", "keras", "flask", "openvino"} <= names
+    assert re.search(r"^Uid:\s+10001\s", trainer.run("cat", "/proc/self/status").stdout, re.MULTILINE)
