@@ -32,7 +32,7 @@ def test_the_image_is_small(container: Container) -> None:
         about = path.lstat()
         if path.is_file() and about.st_dev == container.files.stat().st_dev and about.st_ino not in seen:
             seen.add(about.st_ino)
-            part = "/".join(path.relative_to(container.files).parts[:5])
+            part = "/".join(path.relative_to(container.files).parts[:6])
             sizes[part] = sizes.get(part, 0) + about.st_size
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:15]
     print(f"{sum(sizes.values()) / 1e6:.0f} MB", [f"{part} {size / 1e6:.0f}" for part, size in largest])

@@ -1,15 +1,20 @@
-"""Static checks of the Docker files; test_docker_steps.py runs their steps."""
+"""Static checks of the Docker files; test_docker_steps.py runs their steps, and tests/image the image."""
 
 import re
+import runpy
 from typing import Any
 
 import pytest
 import yaml
 
 from birads_app import config
+from birads_app.compute.process import Limits
 from tests.support.dockerfile import ROOT, Stage, copies, is_ignored, last, lineage, patterns, stages
 
 FINAL = ("web", "train")
+SERVER_AND_MODEL = (
+    1 << 30
+)  # bytes of a server and its model, with room to spare: docs/docker.md has those measured
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,24 @@ def test_compose_drops_privileges() -> None:
     assert services["web"]["ports"][0].startswith("127.0.0.1:")
     assert services["web"]["healthcheck"]["test"][0] == "CMD"
     assert services["train"]["profiles"] == ["train"]
+
+
+def test_services_have_the_time_to_finish_what_runs() -> None:
+    graceful = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["graceful_timeout"]
+    for service in compose().values():
+        assert int(service["stop_grace_period"].removesuffix("s")) >= graceful + 10
+
+
+@pytest.mark.parametrize(("name", "workers"), [("web", "WEB_CONCURRENCY"), ("receive", None)])
+def test_the_memory_suffices_for_the_limits_of_all_processes(name: str, workers: str | None) -> None:
+    """Hostile files in all processes at once do not take the memory of the others."""
+    service, environment = compose()[name], defaults(name)
+    limit = int(re.search(r":-(\d+)g}", service["mem_limit"])[1]) << 30
+    servers = int(environment[workers]) if workers else 1
+    reading = int(environment["BIRADS_COMPUTE_PROCESSES"]) * Limits().memory
+    arriving = (int(environment.get("BIRADS_DICOM_MAX_ASSOCIATIONS", "0")) * 256) << 20
+    in_files = int(re.search(r"size=(\d+)g", service["tmpfs"][0])[1]) << 30
+    assert servers * (reading + SERVER_AND_MODEL) + arriving + in_files <= limit
 
 
 def test_the_receiver_is_optional_and_starts_after_the_web_server() -> None:

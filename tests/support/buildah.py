@@ -171,12 +171,18 @@ class Container:
         return ["setpriv", "--no-new-privs", *line]
 
     def run(
-        self, *command: str, user: str = "", stdin: str = "", **variables: str
+        self, *command: str, user: str = "", stdin: str = "", seconds: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         line = self.command(*command, user=user, **variables)
         return subprocess.run(
-            line, input=stdin, capture_output=True, text=True, env=_environment(), timeout=300, check=False
+            line,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=seconds,
+            check=False,
         )
 
     @contextmanager
@@ -203,7 +209,7 @@ class Running:
 
     def main(self) -> int:
         """Return the process id of the container's first process: the descendant outside of buildah."""
-        return next(pid for pid in _descendants(self.process.pid) if _name(pid) not in {"buildah", "exe"})
+        return next(pid for pid in _descendants(self.process.pid) if not _name(pid).startswith("buildah"))
 
     def stop(self, seconds: float = 90) -> int:
         """Ask the command to end, as `docker stop` does, and return its exit status."""
