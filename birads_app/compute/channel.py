@@ -86,7 +86,11 @@ class Channel:
 
 
 class _Pickler(pickle.Pickler):
-    """Replaces shared bytes by the place of their descriptor in a list, their start and their size."""
+    """Replaces shared bytes by the place of their descriptor in a list, their start and their size.
+
+    Members of an Enum are sent as class and value. Early releases of Python 3.11, such as Debian 12's, would send a
+    call of getattr, which the other end does not accept.
+    """
 
     def __init__(self, target: io.BytesIO) -> None:
         super().__init__(target, protocol=5)
@@ -97,6 +101,9 @@ class _Pickler(pickle.Pickler):
             return None
         self.descriptors.append(found.descriptor)
         return len(self.descriptors) - 1, found.start, len(found)
+
+    def reducer_override(self, found: object) -> Any:
+        return (type(found), (found.value,)) if isinstance(found, Enum) else NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):

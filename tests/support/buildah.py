@@ -209,7 +209,7 @@ class Running:
 
     def main(self) -> int:
         """Return the process id of the container's first process: the descendant outside of buildah."""
-        return next(pid for pid in _descendants(self.process.pid) if not _name(pid).startswith("buildah"))
+        return next(pid for pid in _descendants(self.process.pid) if not _belongs_to_buildah(pid))
 
     def stop(self, seconds: float = 90) -> int:
         """Ask the command to end, as `docker stop` does, and return its exit status."""
@@ -248,8 +248,8 @@ def _descendants(parent: int) -> list[int]:
     return found
 
 
-def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+def _belongs_to_buildah(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"buildah")
 
 
 @contextmanager
