@@ -163,6 +163,7 @@ def _register(app: Flask) -> None:
         profile,
         prometheus,
         reading,
+        refusals,
         request_ids,
         request_timing,
         second_factor,
@@ -179,6 +180,7 @@ def _register(app: Flask) -> None:
         app.register_blueprint(pages.bp)
     storage_guard.init_app(app)  # before a place for the upload is taken
     access.init_app(app)
+    refusals.init_app(app)
     navigation.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token
     app.register_blueprint(health.bp)

@@ -30,13 +30,13 @@ def _authenticate() -> Response | None:
     grant = tokens.grant_of(token.strip()) if scheme.lower() == "bearer" else None
     if grant is None or grant.expired:
         return _refuse(grant, token)
+    g.api_user, g.api_grant = grant.user, grant
     if not any(grant.allows(scope) for scope in needed):
         return lacks(grant, needed)
     if request.method == "POST" and grant.user.role == Role.AUDITOR:
         return answer(403, "The token's account may look at exams, and take none in.")
     if request.endpoint == "api.create":
         take_place(grant.user.name)
-    g.api_user, g.api_grant = grant.user, grant
     return None
 
 

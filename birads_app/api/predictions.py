@@ -10,7 +10,7 @@ from birads_app.api.authentication import bp, lacks
 from birads_app.api.description import describe
 from birads_app.api.multipart import files_of
 from birads_app.intake.ingest import ingest_studies
-from birads_app.records import assessments, exams, view_corrections
+from birads_app.records import assessments, exams, reading_acts, view_corrections
 from birads_app.records.related_exams import related
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.categories import DISCLAIMER
@@ -43,6 +43,7 @@ def show(exam_id: str) -> ResponseReturnValue:
     exam = exams.get(exam_id)
     if not (g.api_grant.allows("read") or exam.uploader_id == g.api_user.id):
         return lacks(g.api_grant, ("read",))
+    reading_acts.viewed(g.api_user.name, exam.id)
     return jsonify(_to_json(exam))
 
 

@@ -11,7 +11,16 @@ from flask.cli import AppGroup, with_appcontext
 
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.imaging.decode import decode
-from birads_app.records import identities, migrate, provider_accounts, rate_limit, tokens, totp, users
+from birads_app.records import (
+    audit_log,
+    identities,
+    migrate,
+    provider_accounts,
+    rate_limit,
+    tokens,
+    totp,
+    users,
+)
 from birads_app.records.errors import InvalidAccount
 from birads_app.records.identities import Identity, PatientVersion
 from birads_app.records.schema import Role
@@ -231,6 +240,7 @@ def look_up_patient(subject: str, name: str, password_stdin: bool) -> None:
         rate_limit.register(name, "console")
         user = users.authenticate(name, password)
         if user is None:
+            audit_log.log(users.name_on_record(name), "look up refused", detail="password")
             raise click.ClickException("Name and password do not match.")
         rate_limit.forget(name, "console")
         subject = subject.strip()

@@ -67,7 +67,8 @@ def log_if_writable(who: str, action: str, detail: str = "") -> None:
     except OperationalError as error:
         if not is_unwritable(error):
             raise
-        server_log.warning("Not in the audit log, because the disk is full or read-only: %s", action)
+        instruments.count_audit_failure()
+        server_log.error("The audit log lacks an entry, %s: the disk is full or read-only", action)
 
 
 def newest(limit: int = 100) -> Sequence[AuditEntry]:

@@ -23,7 +23,8 @@ PASSWORD_MIN, PASSWORD_MAX = 12, 256
 CONSOLE = "console"
 # Name in the audit log for changes that follow the identity provider.
 PROVIDER = "sign-on (automatic)"
-_UNKNOWN = "unknown account"
+# Name in the audit log for whoever has not signed in.
+UNKNOWN = "unknown account"
 _NAME = re.compile(r"[^\W_](?:[\w .@-]{0,62}[\w.])?")
 # Account of exams received over the network: no person can have its name, and no password matches its hash.
 NETWORK_NAME, _NO_PASSWORD = "PACS (automatic)", "!"
@@ -63,7 +64,7 @@ def draft(name: str, password: str, role: str) -> User:
 def draft_without_password(name: str, role: str) -> User:
     """Create an account of a person who signs on at the identity provider, without storing it; errors as above."""
     check_new_name(name)
-    if name.casefold() in (CONSOLE, _UNKNOWN):
+    if name.casefold() in (CONSOLE, UNKNOWN):
         raise AccountNameTaken(msg("account-name-taken", name=name))
     return User(name=name, role=role, password_hash=_SIGN_ON_ONLY, session_key=user_sessions.new_key())
 
@@ -173,7 +174,7 @@ def set_language(user: User, code: str) -> None:
 
 def name_on_record(name: str) -> str:
     """Return the name of an existing account, else "unknown account", because the text entered may be a password."""
-    return session().scalar(select(User.name).where(User.name == name)) or _UNKNOWN
+    return session().scalar(select(User.name).where(User.name == name)) or UNKNOWN
 
 
 def is_person() -> ColumnElement[bool]:

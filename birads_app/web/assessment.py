@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
-from birads_app.records import assessments, exams, worklist
+from birads_app.records import assessments, exams, reading_acts, worklist
 from birads_app.records.schema import Assessment, Exam
 from birads_app.terms import lexicon
 from birads_app.web import assessment_form, report_content, worklist_query
@@ -82,7 +82,9 @@ def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
 @bp.get("/exams/<exam_id>/report")
 def report(exam_id: str) -> str:
     """Show the printable report."""
-    return render_template("reading/report.html", report=_report(exam_id))
+    report = _report(exam_id)
+    reading_acts.viewed(current_user.name, exam_id)
+    return render_template("reading/report.html", report=report)
 
 
 @bp.get("/exams/<exam_id>/report.pdf")
@@ -90,13 +92,17 @@ def report_pdf(exam_id: str) -> Response:
     """Download the report as PDF."""
     from birads_app.web.report_pdf import draw  # slow to import, rarely used
 
-    return _download(draw(_report(exam_id)), "application/pdf", f"report-{exam_id[:8]}.pdf")
+    drawn = draw(_report(exam_id))
+    reading_acts.downloaded(current_user.name, "download report", exam_id, "PDF")
+    return _download(drawn, "application/pdf", f"report-{exam_id[:8]}.pdf")
 
 
 @bp.get("/exams/<exam_id>/report.json")
 def report_json(exam_id: str) -> Response:
     """Return the report as JSON."""
-    return jsonify(report_content.as_json(_report(exam_id)))
+    found = report_content.as_json(_report(exam_id))
+    reading_acts.downloaded(current_user.name, "download report", exam_id, "JSON")
+    return jsonify(found)
 
 
 @bp.get("/exams/<exam_id>/dicom")
@@ -104,7 +110,9 @@ def dicom(exam_id: str) -> Response:
     """Download the AI result and the signed reports as DICOM objects of the study in the stored files."""
     from birads_app.web.dicom_package import pack  # slow to import, rarely used
 
-    return _download(pack(exams.get(exam_id)), "application/zip", f"exam-{exam_id[:8]}.zip")
+    packed = pack(exams.get(exam_id))
+    reading_acts.downloaded(current_user.name, "download report", exam_id, "DICOM")
+    return _download(packed, "application/zip", f"exam-{exam_id[:8]}.zip")
 
 
 def _report(exam_id: str) -> report_content.Report:

@@ -160,6 +160,7 @@ def second_step() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """Sign out, also at the identity provider if the session was begun there."""
     provider = current_app.extensions["birads_provider"] if session_cookie.is_by_provider() else None
+    audit_log.log_if_writable(current_user.name, "sign out")
     session_cookie.end()
     if provider and (address := provider.logout_address(url_for("account.login", _external=True))):
         # A page and no redirect, which the content security policy would not allow after a form.

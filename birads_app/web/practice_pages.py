@@ -71,6 +71,7 @@ def exams_table() -> ResponseReturnValue:
 def figures_table() -> ResponseReturnValue:
     """Download the metrics of the page."""
     signed = signed_assessments.load()
+    audit_log.log(current_user.name, "export figures")
     return _download(csv_export.figures(audit(signed, signed.chosen(_filters()))), "figures")
 
 

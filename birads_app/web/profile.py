@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import IntegerField, PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import rate_limit, tokens, totp, user_sessions, users
+from birads_app.records import audit_log, rate_limit, tokens, totp, user_sessions, users
 from birads_app.records.schema import User
 from birads_app.terms.errors import BiradsError
 from birads_app.web import session_cookie
@@ -76,6 +76,7 @@ def change_password() -> ResponseReturnValue:
         rate_limit.register(current_user.name, _HERE)
         user = users.authenticate(current_user.name, form.current.data)
         if user is None:
+            audit_log.log_if_writable(current_user.name, "password refused")
             form.current.errors = [_("Incorrect current password.")]
             return _page(form, TokenForm(formdata=None), 422)
         rate_limit.forget(user.name, _HERE)

@@ -28,7 +28,16 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
 from birads_app.model.bundles import Bundle
-from birads_app.records import audit_log, exams, files, user_sessions, users, view_corrections, worklist
+from birads_app.records import (
+    audit_log,
+    exams,
+    files,
+    reading_acts,
+    user_sessions,
+    users,
+    view_corrections,
+    worklist,
+)
 from birads_app.records.identities import Identity
 from birads_app.records.related_exams import RELATIONS, related
 from birads_app.records.schema import Exam, Image, now
@@ -149,6 +158,7 @@ def try_sample() -> ResponseReturnValue:
 def exam(exam_id: str) -> str:
     """Show an exam: its images, the assessment, the AI result."""
     found, query = exams.get(exam_id), worklist_query.remembered()
+    reading_acts.viewed(current_user.name, found.id)
     aggregate = exams.aggregate(found)
     return render_template(
         "reading/exam.html",
@@ -208,6 +218,8 @@ def set_view(exam_id: str, image_id: str) -> ResponseReturnValue:
 def image(exam_id: str, image_id: str, kind: str) -> Response:
     """Send an image: ``display``, ``thumb``, ``heat-<category>``, or ``original`` to download."""
     wanted = exams.image(exam_id, image_id)
+    if kind not in ("thumb", "original"):
+        reading_acts.images_loaded(current_user.name, exam_id)
     return _original(wanted) if kind == "original" else private(send_file(exams.file(wanted, kind)))
 
 
@@ -279,4 +291,5 @@ def _original(image: Image) -> Response:
     number = hanging(exam.images).index(image) + 1  # as on the page
     name = f"exam-{exam.id[:8]}-image-{number}{path.suffix}"
     kind = files.media_type(image)
+    reading_acts.downloaded(current_user.name, "download image", exam.id, f"image {number}")
     return private(send_file(path, mimetype=kind, as_attachment=True, download_name=name))

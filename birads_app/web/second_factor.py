@@ -13,7 +13,7 @@ from markupsafe import Markup
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from birads_app.records import rate_limit, totp, users
+from birads_app.records import audit_log, rate_limit, totp, users
 from birads_app.records.errors import TooManyAttempts
 from birads_app.terms.errors import BiradsError
 from birads_app.web.http_status import status_of
@@ -66,6 +66,7 @@ def begin() -> ResponseReturnValue:
     try:
         rate_limit.register(current_user.name, _HERE)
         if users.authenticate(current_user.name, form.password.data) is None:
+            audit_log.log_if_writable(current_user.name, "password refused")
             form.password.errors = [_("Incorrect current password.")]
             return _start_page(form)
         rate_limit.forget(current_user.name, _HERE)
@@ -125,6 +126,7 @@ def _unless_confirmed(form: ConfirmationForm) -> ResponseReturnValue | None:
         totp.accepts(current_user, form.confirmation.data)
         or users.authenticate(current_user.name, form.confirmation.data)
     ):
+        audit_log.log_if_writable(current_user.name, "password refused")
         form.confirmation.errors = [_("Incorrect password or code.")]
         return _manage_page(form)
     rate_limit.forget(current_user.name, _HERE)

@@ -5,9 +5,10 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 from flask_babel import gettext as _
+from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from birads_app.records import exams, tiles
+from birads_app.records import exams, reading_acts, tiles
 from birads_app.terms.hanging import light_box
 from birads_app.web.security import private
 
@@ -25,6 +26,7 @@ def _viewer() -> dict[str, Any]:
 def description(exam_id: str, image_id: str) -> Response:
     """Return size, levels, spacing and presets of an image."""
     about = tiles.description(exams.image(exam_id, image_id))
+    reading_acts.images_loaded(current_user.name, exam_id)
     numbers: dict[str, int] = {}
     for preset in about["presets"]:
         source = preset.pop("source")
@@ -37,6 +39,7 @@ def description(exam_id: str, image_id: str) -> Response:
 def tile(exam_id: str, image_id: str, level: int, row: int, column: int) -> AnyResponse:
     """Send a tile: little-endian uint16, row by row."""
     data = tiles.tile(exams.image(exam_id, image_id), level, row, column)
+    reading_acts.images_loaded(current_user.name, exam_id)
     if "gzip" in request.accept_encodings:
         response = Response(data, mimetype="application/octet-stream", headers={"Content-Encoding": "gzip"})
     else:

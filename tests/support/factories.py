@@ -29,9 +29,11 @@ def make_user(app: Flask, name: str = "reader", role: str = Role.RADIOLOGIST) ->
 
 
 def last_audit_entry(app: Flask) -> tuple[str, str, str, str]:
-    """Return name, action, object and detail of the newest entry of the audit log."""
+    """Return name, action, object and detail of the newest entry of the audit log that is no view."""
     with app.app_context():
-        (entry,) = audit_log.newest(1)
+        entry = next(
+            entry for entry in audit_log.newest(10) if entry.action not in ("view exam", "load images")
+        )
         return entry.who, entry.action, entry.subject, entry.detail
 
 
