@@ -4,8 +4,8 @@ from flask import Flask, Response, g, request
 from flask_login import current_user
 
 from birads_app.records import reading_acts
+from birads_app.records.address_network import network_of
 from birads_app.records.users import UNKNOWN
-from birads_app.web.client_address import client_address
 
 
 def init_app(app: Flask) -> None:
@@ -28,6 +28,6 @@ def _record(response: Response) -> Response:
         action = "token refused"
     else:
         return response
-    detail = f"{request.method}, from {client_address()}"
+    detail = f"{request.method}, from {network_of(request.remote_addr or '')}"
     reading_acts.refused(account_name(), action, request.endpoint or "", detail)
     return response
