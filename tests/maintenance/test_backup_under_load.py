@@ -67,6 +67,9 @@ def test_every_exam_acknowledged_before_the_backup_is_restored_whole(tmp_path: P
             )
             assert made.returncode == 0, made.stderr
             during = len(uploads.acknowledged) - len(before)
+            live = create_app({"BIRADS_INSTANCE": str(served.instance), "BIRADS_MODELS": str(MODELS)})
+            checked = live.test_cli_runner().invoke(args=["fsck"])
+            assert checked.exit_code == 0, checked.output
         served.settle()
     assert during > 0, "no exam was stored during the backup"
     app = create_app({"BIRADS_INSTANCE": str(restored), "BIRADS_MODELS": str(tmp_path / "models")})

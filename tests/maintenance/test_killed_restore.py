@@ -1,0 +1,114 @@
+"""Backups and restores that are killed at random moments."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from birads_app import create_app
+from birads_app.maintenance import archive, backup, restore
+from birads_app.records import database, exams, identities, migrate
+from birads_app.records.errors import RestoreUnfinished
+from tests.support import direct_exam
+from tests.support.factories import make_user
+
+pytestmark = pytest.mark.slow
+
+KILLS = 10
+IDS = {letter * 32 for letter in "0123456789abcdef"}
+
+
+@pytest.fixture
+def filled(app: Flask) -> Flask:
+    """Return an application with some exams, whose database is closed."""
+    make_user(app)
+    with app.app_context():
+        for exam_id in sorted(IDS):
+            direct_exam.store(exam_id)
+        database.engine().dispose()
+    return app
+
+
+def in_a_child(config: dict[str, object], step: Callable[[], object]) -> int:
+    """Run a step with an application in a process of its own; return its id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with create_app(config).app_context():
+                step()
+        finally:
+            os._exit(0)
+    return child
+
+
+def killed(child: int, after: float) -> None:
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def duration(config: dict[str, object], step: Callable[[], object]) -> float:
+    begun = time.monotonic()
+    os.waitpid(in_a_child(config, step), 0)
+    return time.monotonic() - begun
+
+
+def test_a_killed_backup_leaves_the_previous_one_and_the_next_succeeds(
+    filled: Flask, config: dict[str, object], tmp_path: Path
+) -> None:
+    target, moments = tmp_path / "backup.tar", random.Random(3)
+
+    def step() -> None:
+        backup.back_up(target, lambda _: None)
+
+    whole = duration(config, step)
+    for _ in range(KILLS):
+        killed(in_a_child(config, step), moments.uniform(0, whole))
+        assert archive.verify(target) > len(IDS)
+    assert duration(config, step) > 0
+    assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == ["backup.tar"]
+
+
+def test_a_killed_restore_restores_all_or_nothing(
+    filled: Flask, config: dict[str, object], tmp_path: Path
+) -> None:
+    source, moments = tmp_path / "backup.tar", random.Random(5)
+    with filled.app_context():
+        backup.back_up(source, lambda _: None)
+    target = tmp_path / "other"
+    there = {
+        **config, "BIRADS_INSTANCE": str(target), "BIRADS_SITE_KEY": filled.extensions["birads_site_key"],
+    }  # fmt: skip
+
+    def step() -> None:
+        restore.restore(source, None, lambda _: None)
+
+    whole, unfinished = duration(there, step), 0
+    for _ in range(KILLS):
+        shutil.rmtree(target)
+        killed(in_a_child(there, step), moments.uniform(whole / 4, whole))
+        with create_app(there).app_context():
+            if not database.exists():
+                unfinished += (target / migrate.RESTORING).exists()
+                try:
+                    migrate.upgrade()
+                except RestoreUnfinished:
+                    assert not database.exists()
+                else:  # it had not begun
+                    shutil.rmtree(target)
+                    target.mkdir()
+                step()
+            migrate.upgrade()
+            assert exams.all_ids() == IDS
+            for exam_id in IDS:
+                exam = exams.get(exam_id)
+                assert exams.file(exam.images[0], "original").read_bytes() == direct_exam.ORIGINAL
+                assert identities.of(exam).patient_id == "ID-4711"
+            database.engine().dispose()
+    assert unfinished, "no kill met a restore under way"
