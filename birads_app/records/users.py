@@ -12,13 +12,12 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log, user_sessions
+from birads_app.records import audit_log, password_rules, user_sessions
 from birads_app.records.database import session, writing
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, LastAdministrator, NotFound
 from birads_app.records.schema import Role, Token, User
 from birads_app.terms.messages import msg
 
-PASSWORD_MIN, PASSWORD_MAX = 12, 256
 # Name in the audit log for actions by commands on the server.
 CONSOLE = "console"
 # Name in the audit log for changes that follow the identity provider.
@@ -58,7 +57,9 @@ def draft(name: str, password: str, role: str) -> User:
     """Create an account without storing it; raise InvalidAccount."""
     _check_name(name)
     _check_role(role)
-    return User(name=name, role=role, password_hash=_hash(password), session_key=user_sessions.new_key())
+    return User(
+        name=name, role=role, password_hash=_hash(password, name), session_key=user_sessions.new_key()
+    )
 
 
 def draft_without_password(name: str, role: str) -> User:
@@ -120,7 +121,7 @@ def activate(user: User, by: str = CONSOLE) -> None:
 
 def set_password(user: User, password: str, by: str = CONSOLE) -> User:
     """Change the password, end all sessions and revoke all tokens; raise InvalidAccount if it is not allowed."""
-    hashed = _hash(password)
+    hashed = _hash(password, user.name)
     with _changing(user, by, "set password") as (current, kept):
         kept.password_hash = hashed
         user_sessions.end_all(current, kept)
@@ -203,11 +204,16 @@ def authenticate(name: str, password: str) -> User | None:
     """Return the account if the password is right, else None; takes as long for unknown names."""
     user = session().scalar(select(User).where(User.name == name))
     known = user.password_hash if user and has_password(user) else _decoy()
+    forms = {password_rules.normalized(password), password}  # earlier versions hashed what was typed
+    matches = any(_verify(known, form[: password_rules.PASSWORD_MAX + 1]) for form in forms)
+    return user if matches and user and user.enabled else None
+
+
+def _verify(known: str, password: str) -> bool:
     try:
-        _HASHER.verify(known, password[: PASSWORD_MAX + 1])
+        return _HASHER.verify(known, password)
     except (VerificationError, InvalidHashError):
-        return None
-    return user if user and user.enabled else None
+        return False
 
 
 @cache
@@ -245,7 +251,8 @@ def _check_role(role: str) -> None:
         raise InvalidAccount(msg("role-unknown", roles=", ".join(Role), role=repr(role)))
 
 
-def _hash(password: str) -> str:
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise InvalidAccount(msg("password-length", least=PASSWORD_MIN, most=PASSWORD_MAX))
+def _hash(password: str, name: str) -> str:
+    """Return the hash of a password that the account with this name may have; raise InvalidAccount."""
+    password = password_rules.normalized(password)
+    password_rules.check(password, name)
     return _HASHER.hash(password)

@@ -14,6 +14,7 @@ from wtforms.validators import EqualTo, InputRequired, Length
 from birads_app.records import audit_log, rate_limit, setup, totp, users
 from birads_app.records.address_network import network_of
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
+from birads_app.records.password_rules import PASSWORD_MAX, PASSWORD_MIN
 from birads_app.records.schema import Role, User
 from birads_app.terms.errors import BiradsError
 from birads_app.web import known_browser, language, session_cookie
@@ -37,8 +38,8 @@ class SetupForm(FlaskForm):
     token = StringField(lazy("Setup token"), validators=[InputRequired(), Length(max=100)])
     name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
     password = PasswordField(
-        lazy("Password (at least %(least)d characters)", least=users.PASSWORD_MIN),
-        validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
+        lazy("Password (at least %(least)d characters)", least=PASSWORD_MIN),
+        validators=[InputRequired(), Length(PASSWORD_MIN, PASSWORD_MAX)],
     )
     confirm = PasswordField(
         lazy("Repeat password"),
@@ -50,7 +51,7 @@ class LoginForm(FlaskForm):
     """Sign-in."""
 
     name = StringField(lazy("Name"), validators=[InputRequired(), Length(max=64)])
-    password = PasswordField(lazy("Password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)])
+    password = PasswordField(lazy("Password"), validators=[InputRequired(), Length(max=PASSWORD_MAX)])
 
 
 class CodeForm(FlaskForm):

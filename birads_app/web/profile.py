@@ -11,6 +11,7 @@ from wtforms import IntegerField, PasswordField, SelectChoice, SelectField, Stri
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from birads_app.records import audit_log, rate_limit, tokens, totp, user_sessions, users
+from birads_app.records.password_rules import PASSWORD_MAX, PASSWORD_MIN
 from birads_app.records.schema import User
 from birads_app.terms.errors import BiradsError
 from birads_app.web import session_cookie
@@ -26,12 +27,10 @@ _HERE = "account page"
 class PasswordForm(FlaskForm):
     """Change of the user's own password."""
 
-    current = PasswordField(
-        lazy("Current password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)]
-    )
+    current = PasswordField(lazy("Current password"), validators=[InputRequired(), Length(max=PASSWORD_MAX)])
     password = PasswordField(
-        lazy("New password (at least %(count)s characters)", count=users.PASSWORD_MIN),
-        validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
+        lazy("New password (at least %(count)s characters)", count=PASSWORD_MIN),
+        validators=[InputRequired(), Length(PASSWORD_MIN, PASSWORD_MAX)],
     )
     confirm = PasswordField(
         lazy("Repeat new password"),

@@ -15,6 +15,7 @@ from wtforms.validators import InputRequired, Length
 
 from birads_app.records import audit_log, rate_limit, totp, users
 from birads_app.records.errors import TooManyAttempts
+from birads_app.records.password_rules import PASSWORD_MAX
 from birads_app.terms.errors import BiradsError
 from birads_app.web.http_status import status_of
 from birads_app.web.wording import translated
@@ -28,9 +29,7 @@ _HERE = "two-step page"
 class CurrentPasswordForm(FlaskForm):
     """Current password, before an authenticator app is set up."""
 
-    password = PasswordField(
-        lazy("Current password"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)]
-    )
+    password = PasswordField(lazy("Current password"), validators=[InputRequired(), Length(max=PASSWORD_MAX)])
 
 
 class FirstCodeForm(FlaskForm):
@@ -43,7 +42,7 @@ class ConfirmationForm(FlaskForm):
     """Password or code, before recovery codes are replaced or two-step verification is turned off."""
 
     confirmation = PasswordField(
-        lazy("Current password or code"), validators=[InputRequired(), Length(max=users.PASSWORD_MAX)]
+        lazy("Current password or code"), validators=[InputRequired(), Length(max=PASSWORD_MAX)]
     )
 
 

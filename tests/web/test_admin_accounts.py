@@ -11,7 +11,7 @@ from birads_app.records.database import writing
 from birads_app.records.schema import Role, Token, now
 from tests.support.factories import PASSWORD, bearer, last_audit_entry, make_user, sign_in
 
-NEW = "a longer password"
+NEW = "a longer passphrase"
 
 
 @pytest.fixture

@@ -82,5 +82,12 @@ ACCOUNT = {
     "sign-on-linked-already": N_("%(subject)s is linked with an account already."),
     "sign-on-not-set-up": N_("No identity provider is set up: BIRADS_OIDC_ISSUER is not set."),
     "two-step-is-on": N_("Two-step verification is on already. Turn it off before you set it up again."),
+    "password-common": N_(
+        "This password is too common, or too simple a sequence. Choose another, such as four unrelated words."
+    ),
+    "password-obvious": N_(
+        "This password consists mostly of the account's name or of words that are tried first, such as "
+        "“password” or “mammography”. Choose another, such as four unrelated words."
+    ),
     "password-length": N_("The password must have %(least)d to %(most)d characters."),
 }

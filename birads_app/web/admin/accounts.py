@@ -11,6 +11,8 @@ from wtforms import PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from birads_app.records import user_sessions, users
+from birads_app.records.errors import InvalidAccount
+from birads_app.records.password_rules import PASSWORD_MAX, PASSWORD_MIN
 from birads_app.records.schema import Role, User
 from birads_app.terms.errors import BiradsError
 from birads_app.web import session_cookie
@@ -35,8 +37,8 @@ class NewPasswordForm(FlaskForm):
     """New password."""
 
     password = PasswordField(
-        lazy("Password (at least %(count)s characters)", count=users.PASSWORD_MIN),
-        validators=[InputRequired(), Length(users.PASSWORD_MIN, users.PASSWORD_MAX)],
+        lazy("Password (at least %(count)s characters)", count=PASSWORD_MIN),
+        validators=[InputRequired(), Length(PASSWORD_MIN, PASSWORD_MAX)],
     )
     confirm = PasswordField(
         lazy("Repeat password"),
@@ -95,7 +97,11 @@ def set_password(user_id: int) -> ResponseReturnValue:
     user, form = users.by_id(user_id), NewPasswordForm()
     if not form.validate_on_submit():
         return _account_page(user, password=form)
-    changed = users.set_password(user, form.password.data, current_user.name)
+    try:
+        changed = users.set_password(user, form.password.data, current_user.name)
+    except InvalidAccount as error:
+        form.form_errors.append(translated(error.message))
+        return _account_page(user, password=form)
     if changed.id == current_user.id:
         session_cookie.begin(changed)
     return _done(
