@@ -99,11 +99,9 @@ def observe_request(endpoint: str, method: str, status: str, seconds: float) -> 
     _observe((REQUESTS.name, endpoint, method, status), seconds)
 
 
-@contextmanager
-def open_request() -> Iterator[None]:
-    """Count a request as in progress."""
-    with _counted((OPEN_REQUESTS.name,)):
-        yield
+def change_open_requests(amount: int) -> None:
+    """Add to the number of requests in progress."""
+    _add((OPEN_REQUESTS.name,), amount)
 
 
 def observe_stage(stage: str, seconds: float) -> None:
@@ -127,8 +125,12 @@ def change_uploads(state: str, amount: int) -> None:
 @contextmanager
 def waiting_upload() -> Iterator[None]:
     """Count an upload as waiting during the block, and measure the stage ``queue``."""
-    with _counted((UPLOADS.name, "waiting")), timed("queue"):
-        yield
+    change_uploads("waiting", 1)
+    try:
+        with timed("queue"):
+            yield
+    finally:
+        change_uploads("waiting", -1)
 
 
 def count_refusal(reason: str) -> None:
@@ -196,16 +198,6 @@ def _observe(key: Key, seconds: float) -> None:
     if _file is not None:
         places = ((bisect_left(BUCKETS, seconds), 1.0), (len(BUCKETS) + 1, seconds))
         _file.add(key, places, len(BUCKETS) + 2)
-
-
-@contextmanager
-def _counted(key: Key) -> Iterator[None]:
-    """Add one to a gauge during a block."""
-    _add(key, 1)
-    try:
-        yield
-    finally:
-        _add(key, -1)
 
 
 def _after_fork() -> None:

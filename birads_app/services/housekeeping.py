@@ -11,6 +11,7 @@ from flask import Flask
 from birads_app.files import locks
 from birads_app.logs import where
 from birads_app.maintenance import retention
+from birads_app.monitoring import instruments
 from birads_app.records import exam_bin
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,19 @@ def run(app: Flask) -> None:
     with app.app_context(), locks.try_exclusive(Path(app.instance_path) / "housekeeping.lock") as free:
         if not free:
             return
-        _do("Exams moved into the bin for their age", retention.run)
-        _do("Exams erased whose time in the bin is over", exam_bin.erase_due)
+        _do("retention", "Exams moved into the bin for their age", retention.run)
+        _do("bin", "Exams erased whose time in the bin is over", exam_bin.erase_due)
 
 
-def _do(what: str, step: Callable[[], int]) -> None:
-    """Run a step that returns the number of exams it has changed."""
+def _do(task: str, what: str, step: Callable[[], int]) -> None:
+    """Run a task, a step that returns the number of exams it has changed."""
     try:
         count = step()
     except Exception as error:
         log.error("%s: failed:\n%s", what, where(error))
+        instruments.count_background(task, completed=False)
     else:
+        instruments.count_background(task, completed=True)
         if count:
             log.info("%s: %d", what, count)
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,8 @@ class _RequestTiming:
         self._inner = inner
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        start, open_request = time.perf_counter(), ExitStack()
-        open_request.enter_context(instruments.open_request())
+        start = time.perf_counter()
+        instruments.change_open_requests(1)
         _endpoint.set("none")
         statuses = ["5xx"]  # of an application that fails before it responds
 
@@ -46,7 +45,7 @@ class _RequestTiming:
             return start_response(status, headers, exc_info)
 
         def end() -> None:
-            open_request.close()
+            instruments.change_open_requests(-1)
             method = environ["REQUEST_METHOD"]
             instruments.observe_request(
                 _endpoint.get(),
