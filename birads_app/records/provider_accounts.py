@@ -4,7 +4,7 @@ An account belongs to a subject of an issuer, never to a name or an e-mail addre
 else at the provider gets nothing here.
 """
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.exc import IntegrityError
 
 from birads_app.records import audit_log, users
@@ -45,6 +45,11 @@ def account_of(issuer: str, subject: str, name: str, role: str | None, may_creat
         users.change_role(user, role, users.PROVIDER)
         session().refresh(user)
     return user
+
+
+def is_linked(user: User) -> bool:
+    """Return True if somebody can sign on to the account at the provider."""
+    return bool(session().scalar(select(exists().where(ProviderAccount.user_id == user.id))))
 
 
 def link(user: User, issuer: str, subject: str, by: str = CONSOLE) -> None:

@@ -80,8 +80,9 @@ def _send_to_login() -> ResponseReturnValue:
     """Redirect a visitor to setup or sign-in."""
     if setup.is_open():
         return redirect(url_for("account.setup"))
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("account.login", next=None if wanted == "/" else wanted))
+    named = request.method == "GET" and request.full_path != "/?"
+    wanted = request.script_root + request.full_path.rstrip("?") if named else None
+    return redirect(url_for("account.login", next=wanted))
 
 
 @bp.route("/setup", endpoint="setup", methods=["GET", "POST"])

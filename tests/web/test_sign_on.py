@@ -97,6 +97,14 @@ def test_the_request_carries_state_nonce_and_a_pkce_challenge(
     assert client.get("/sign-on?next=/upload").location == "/login"  # signed in already
 
 
+def test_the_callback_has_the_public_address(app: Flask, config: dict[str, object]) -> None:
+    site = create_app({**config, "BIRADS_PROXY_HOPS": "1"}).test_client()
+    given = {"For": "192.0.2.1", "Proto": "https", "Host": "hospital.example", "Prefix": "/birads"}
+    answer = site.get("/sign-on", headers={f"X-Forwarded-{name}": value for name, value in given.items()})
+    (callback,) = parse_qs(urlsplit(str(answer.location)).query)["redirect_uri"]
+    assert callback == "https://hospital.example/birads/sign-on/callback"
+
+
 def test_the_role_follows_the_groups(app: Flask, provider: Provider) -> None:
     for groups, role in (
         (["birads-readers", "birads-admins"], Role.ADMIN),
@@ -198,7 +206,7 @@ def test_a_local_name_is_not_taken_over_and_an_administrator_can_link(
     assert last_audit_entry(app) == ("console", "link sign-on", "anna", "s-9")
     assert runner.invoke(args=["user", "link", "anna", "s-9"]).exit_code == 1
     assert sign_on(client, "s-9").location == "/"
-    assert client.get("/admin/").status_code == 200
+    assert "Administrator · single sign-on<" in client.get("/admin/accounts/1").text
     provider.enter(
         "s-10", preferred_username="anna", groups=["birads-admins"]
     )  # the name at the provider changes hands

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from birads_app import create_app
-from tests.support.factories import make_user, sign_in
+from tests.support.factories import PASSWORD, make_user, sign_in
 
 PREFIX = {"X-Forwarded-Prefix": "/radiology/birads"}
 
@@ -40,6 +40,17 @@ def test_all_links_stay_below_the_prefix(app: Flask, client: FlaskClient) -> Non
 
 def test_visitors_are_sent_to_a_page_below_the_prefix(client: FlaskClient) -> None:
     assert client.get("/", headers=PREFIX).location.startswith("/radiology/birads/")
+
+
+def test_sign_in_and_language_lead_back_below_the_prefix(app: Flask, client: FlaskClient) -> None:
+    make_user(app)
+    address = client.get("/upload?x=1", headers=PREFIX).location
+    assert address == "/radiology/birads/login?next=/radiology/birads/upload?x%3D1"
+    page = client.get("/login?next=/radiology/birads/upload", headers=PREFIX).text
+    assert 'name="next" value="/radiology/birads/login?next=/radiology/birads/upload"' in page
+    form = {"name": "reader", "password": PASSWORD}
+    answer = client.post("/login?next=/radiology/birads/upload", data=form, headers=PREFIX)
+    assert answer.location == "/radiology/birads/upload"
 
 
 @pytest.mark.parametrize("prefix", ["//evil.example", "https://evil.example", "/a b", "birads", '/"x'])

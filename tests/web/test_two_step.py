@@ -84,6 +84,10 @@ def test_it_counts_once_a_code_has_confirmed_it(app: Flask, reader: FlaskClient,
     assert len(set(re.findall("<li><code>([a-z2-7-]{27})</code>", codes))) == totp.RECOVERY_CODES
     assert last_audit_entry(app) == ("reader", "set up two-step verification", "reader", "")
     assert "On: sign-in asks for a code" in reader.get("/account").text
+    make_user(app, "anna", Role.ADMIN)
+    chief = app.test_client()
+    sign_in(chief, "anna")
+    assert "Radiologist · two-step verification<" in chief.get("/admin/accounts/1").text
     assert sign_in(app.test_client()).location == "/login/code"
     with app.app_context(), pytest.raises(InvalidAccount, match="is on already"):
         totp.begin(users.by_name("reader"))

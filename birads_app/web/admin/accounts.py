@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import user_sessions, users
+from birads_app.records import provider_accounts, totp, user_sessions, users
 from birads_app.records.errors import InvalidAccount
 from birads_app.records.password_rules import PASSWORD_MAX, PASSWORD_MIN
 from birads_app.records.schema import Role, User
@@ -169,5 +169,7 @@ def _account_page(
         roles=ROLES,
         role=role or RoleForm(formdata=None, role=user.role),
         password=password or NewPasswordForm(formdata=None),
+        two_step=totp.is_on(user),
+        linked=provider_accounts.is_linked(user),
     )
     return page, status or (200 if request.method == "GET" else 422)
