@@ -76,6 +76,17 @@ class AccessLogger(Logger):
         atoms["U"] = quote(atoms["U"] or "", encoding="latin-1")
         return atoms
 
+    def warning(self, msg, *args, **kwargs):
+        """Leave out the words of an invalid request: they may be a patient's name."""
+        if msg.startswith("Invalid request from ip="):
+            msg = ": ".join(msg.split(": ")[:2])
+        super().warning(msg, *args, **kwargs)
+
+    def exception(self, msg, *args, **kwargs):
+        """Leave out the query of a request that failed."""
+        args = [arg.partition("?")[0] if isinstance(arg, str) else arg for arg in args]
+        super().exception(msg, *args, **kwargs)
+
     def access(self, resp, req, environ, request_time):
         if log_format != "json":
             super().access(resp, req, environ, request_time)

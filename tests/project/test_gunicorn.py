@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import runpy
+import socket
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http.errors import InvalidRequestLine
 
 from birads_app.logs import request_id
+from birads_app.serving.client_socket import ClientSocket
 from birads_app.serving.web_worker import WebWorker
 
 CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "gunicorn.conf.py"
@@ -87,6 +90,25 @@ def test_requests_cannot_inject_lines_into_the_access_log(settings: dict[str, An
             answer, SimpleNamespace(headers=[]), {**environ, "PATH_INFO": path}, timedelta(0)
         )
         assert atoms["U"] == written
+
+
+def test_the_log_has_no_words_of_invalid_or_failed_requests(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("gunicorn.error"), "handlers", [])
+    logger = settings["logger_class"](Config())
+    written = io.StringIO()
+    logger.error_log.handlers[0].setStream(written)
+    worker = WebWorker(1, 1, [], None, 30, Config(), logger)
+    client = ClientSocket(socket.socketpair()[0], 1000, 1)
+    worker.handle_error(None, client, ("fe80::1", 1), InvalidRequestLine("/find?patient=M\xfcller"))
+    failed = SimpleNamespace(method="GET", uri="/find?patient=Meier", headers=[], version=(1, 1), body=None)
+    failed.query = failed.uri.partition("?")[2]
+    worker.handle_error(failed, client, ("fe80::1", 1), ValueError())
+    client.close()
+    assert "Invalid request from ip=fe80::1: Invalid HTTP request line\n" in written.getvalue()
+    assert "Error handling request GET /find\n" in written.getvalue()
+    assert "patient" not in written.getvalue()
 
 
 def test_the_access_log_ends_with_the_request_id(settings: dict[str, Any]) -> None:
