@@ -42,8 +42,9 @@ def test_an_exam_from_set_up_to_deletion(fresh_server: Server, browser: Browser)
     expect(page.get_by_role("img", name="Probability of each category")).to_be_visible()
 
     page.get_by_role("link", name="Delete exam").click()
+    page.get_by_label("Reason").fill("Uploaded by mistake.")
     page.get_by_role("button", name="Delete exam").click()
-    expect(page.get_by_role("status").first).to_have_text("Exam deleted.")
+    expect(page.get_by_role("status").first).to_have_text("Exam moved to the bin.")
     expect(page.get_by_text("No exams yet")).to_be_visible()
     context.close()
     assert found == []
@@ -137,8 +138,9 @@ def test_everything_works_without_javascript(plain_page: Page, server: Server, t
     expect(page).to_have_url(EXAM_URL, timeout=60_000)
     expect(page.locator(".display")).to_be_visible()
     page.get_by_role("link", name="Delete exam").click()
+    page.get_by_label("Reason").fill("Uploaded by mistake.")
     page.get_by_role("button", name="Delete exam").click()
-    expect(page.get_by_role("status").first).to_have_text("Exam deleted.")
+    expect(page.get_by_role("status").first).to_have_text("Exam moved to the bin.")
 
 
 def test_no_page_scrolls_sideways_on_a_phone(page: Page, server: Server):
