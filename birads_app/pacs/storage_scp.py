@@ -23,6 +23,8 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from birads_app.config import Peer, Settings, SettingsError
 from birads_app.imaging.dicom import parser
 from birads_app.logs import where
+from birads_app.records import disk_space
+from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.records.spool import Spool
 from birads_app.terms.errors import InputError
 from birads_app.terms.messages import msg
@@ -74,7 +76,7 @@ class Provider:
     """
 
     def __init__(self, settings: Settings, spool: Spool) -> None:
-        self._peers, self._spool = settings.dicom_allowed_aets, spool
+        self._settings, self._peers, self._spool = settings, settings.dicom_allowed_aets, spool
         entity = AE(ae_title=settings.dicom_ae_title)
         entity.maximum_associations = settings.dicom_max_associations
         entity.maximum_pdu_size = _PDU
@@ -134,7 +136,11 @@ class Provider:
             log.warning("Refused an object from %s: %s", _name(event.assoc), type(error).__name__)
             return _NOT_UNDERSTOOD
         try:
+            disk_space.check(self._settings)
             self._spool.add(study, instance, data)
+        except (DiskFull, DiskReadOnly) as reason:
+            log.error("Refused an object from %s: %s", _name(event.assoc), reason)
+            return _OUT_OF_RESOURCES
         except OSError as error:
             log.error("The spool cannot be written:\n%s", where(error))
             return _OUT_OF_RESOURCES

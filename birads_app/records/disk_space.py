@@ -4,8 +4,6 @@ import errno
 import os
 from pathlib import Path
 
-from flask import current_app
-
 from birads_app.config import Settings
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
@@ -22,7 +20,7 @@ class DiskReadOnly(BiradsError):
     """The instance folder cannot be written to."""
 
 
-def check() -> None:
+def check(settings: Settings) -> None:
     """Ask the system whether something can be stored; takes microseconds.
 
     Raises
@@ -32,7 +30,6 @@ def check() -> None:
     DiskFull
         It has less free space than BIRADS_MIN_FREE_MB.
     """
-    settings: Settings = current_app.extensions["birads_settings"]
     found = os.statvfs(settings.instance)
     if found.f_flag & os.ST_RDONLY or not all(map(_is_writable, _places(settings.instance))):
         raise DiskReadOnly(msg("disk-read-only"))

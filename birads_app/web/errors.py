@@ -144,7 +144,7 @@ def _database_error(error: OperationalError) -> Response:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if is_unwritable(error) or code == sqlite3.SQLITE_CANTOPEN:  # nor can it be opened on a read-only disk
         try:
-            disk_space.check()
+            disk_space.check(current_app.extensions["birads_settings"])
         except (DiskFull, DiskReadOnly) as reason:
             return _domain_error(reason)
     if code == sqlite3.SQLITE_FULL:

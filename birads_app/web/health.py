@@ -31,7 +31,7 @@ def ready() -> ResponseReturnValue:
         log.error("The database cannot be opened: %s", type(error).__name__)
         reasons.append("The database cannot be opened.")
     try:
-        disk_space.check()
+        disk_space.check(current_app.extensions["birads_settings"])
     except BiradsError as error:
         reasons.append(str(error))
     try:

@@ -1,6 +1,6 @@
 """Refusal of uploads while nothing can be stored, before their body is read."""
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 
 from birads_app.records import disk_space
 
@@ -17,4 +17,4 @@ def _check() -> None:
     if request.method in ("POST", "PUT", "PATCH"):
         length = request.content_length
         if length is None or length > _UPLOAD:
-            disk_space.check()
+            disk_space.check(current_app.extensions["birads_settings"])

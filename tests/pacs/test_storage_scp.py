@@ -92,6 +92,16 @@ def test_objects_without_a_study_are_refused(running: Receiver, tmp_path: Path) 
     assert spooled(running) == before
 
 
+@pytest.mark.slow
+def test_objects_are_refused_while_the_disk_is_nearly_full(
+    models: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    made = receiver(tmp_path_factory.mktemp("full"), models, empty_database, BIRADS_MIN_FREE_MB="10000000")
+    with made.running():
+        assert made.store(image(tmp_path)) != 0
+        assert spooled(made) == 0
+
+
 def test_every_readable_transfer_syntax_is_received() -> None:
     assert set(TRANSFER_SYNTAXES) == {row.syntax for row in ROWS}
     assert {MAMMOGRAPHY, TOMOSYNTHESIS} <= set(STORAGE_CLASSES)

@@ -15,6 +15,7 @@ from birads_app.records import database, tokens, users
 from tests.support.factories import bearer, make_user, post_files, sign_in
 
 FLOOR_MB = 4
+TOKEN_FORM = {"name": "robot", "scopes": " ".join(tokens.DEFAULT_SCOPES), "days": "30"}
 
 
 class Unread(io.BytesIO):
@@ -97,7 +98,7 @@ def test_a_disk_without_any_space_gives_a_message(
     fill(disk, left_kb=0)
     assert client.get("/").status_code == 200
     with app.app_context():
-        answer = client.post("/account/tokens", data={"name": "x" * 60})
+        answer = client.post("/account/tokens", data=TOKEN_FORM)
     assert answer.status_code == 507, answer.text
     assert "free up space" in answer.text
 
@@ -111,7 +112,7 @@ def test_a_read_only_disk_gives_a_message(app: Flask, disk: Path, client: FlaskC
     assert upload_unread(client, token)[0] == 503
     page = client.get("/")
     assert page.status_code == 503 and "make it writable again" in page.text
-    answer = client.post("/account/tokens", data={"name": "robot"})
+    answer = client.post("/account/tokens", data=TOKEN_FORM)
     assert answer.status_code == 503, answer.text
     assert "make it writable again" in answer.text
     small = post_files(client, token, ("left.png", b"small"))
