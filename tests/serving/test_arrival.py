@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestTimeout
 from birads_app.serving.arrival import ArrivalParser, TimedUnreader, header_has_ended
 from birads_app.serving.client_socket import ClientSocket
 from birads_app.serving.connection_limits import ConnectionLimits
+from birads_app.serving.web_worker import WebWorker
 
 KEPT = 1 << 20
 
@@ -35,6 +36,24 @@ def receive(client: socket.socket, size: int, server: ClientSocket) -> int:
         server.flush(1)
         count += len(client.recv(1 << 20))
     return count
+
+
+@pytest.mark.parametrize(
+    ("client", "proxies", "trusted"),
+    [
+        (("10.0.0.5", 1), "10.0.0.0/24,127.0.0.1", True),
+        (("10.0.1.5", 1), "10.0.0.0/24,127.0.0.1", False),
+        (("fe80::1%eth0", 1, 0, 2), "127.0.0.1", False),
+        (("192.0.2.1", 1), "*", True),
+        ("", "127.0.0.1", True),  # a Unix socket
+    ],
+)
+def test_connections_of_proxies_are_not_counted_by_address(
+    client: object, proxies: str, trusted: bool
+) -> None:
+    config = Config()
+    config.set("forwarded_allow_ips", proxies)
+    assert WebWorker(1, 1, [], None, 30, config, None)._trusts(client) is trusted
 
 
 @pytest.mark.parametrize(
