@@ -36,7 +36,7 @@ class TooManyUploads(BiradsError):
         self.wait = wait
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Waiting:
     account: str
     called: threading.Event = field(default_factory=threading.Event)

@@ -19,7 +19,7 @@ from flask import Flask, current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from birads_app.logs import where
+from birads_app.logs import RequestThreads, where
 from birads_app.monitoring import instruments
 from birads_app.records import audit_log
 from birads_app.records.audit_tables import AuditEntry
@@ -142,7 +142,7 @@ def _lose(act: ReadingAct, reason: str, recent: RecentActs | None) -> None:
 @cache
 def _thread() -> ThreadPoolExecutor:
     """Return the thread of all applications of this process; Python waits for it at its end."""
-    return ThreadPoolExecutor(1, thread_name_prefix="audit")
+    return RequestThreads(1, thread_name_prefix="audit")
 
 
 @cache

@@ -40,6 +40,7 @@ from birads_app.terms.messages import msg
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "BIRADS_LOG_FORMAT": "plain"}  # people read the log
 _NICENESS = 10  # readers come first
 _PATIENCE_S = 5.0
 _TAIL_BYTES, _TAIL_LINES = 16_384, 40
@@ -284,7 +285,7 @@ class _TrainingLock:
             process = subprocess.Popen(
                 [*command, f"--name={training.name}", f"--progress={state_file}", *arguments],
                 cwd=_PROJECT,
-                env={**current_app.extensions["birads_environment"], "PYTHONUNBUFFERED": "1"},
+                env={**current_app.extensions["birads_environment"], **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

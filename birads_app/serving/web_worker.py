@@ -14,6 +14,7 @@ import functools
 import ipaddress
 import itertools
 import json
+import secrets
 import selectors
 import socket
 import sys
@@ -233,6 +234,7 @@ class WebWorker(ThreadWorker):
             "Content-Length": str(len(body)),
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
+            "X-Request-ID": secrets.token_hex(8),
         }
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(self.limits.retry_s)

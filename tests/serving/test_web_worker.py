@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import ipaddress
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -148,6 +149,7 @@ def test_uploads_beyond_the_queue_are_refused_while_pages_are_answered(port: int
             began = time.monotonic()
             received = client.send(post("/length", MANY) + b"x" * MANY).read()
             assert received.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 5" in received
+            assert re.search(rb"\r\nX-Request-ID: [0-9a-f]{16}\r\n", received)
             assert answer(port, get("/")) == (200, b"alive")
             assert time.monotonic() - began < 0.5
         for client in clients:
