@@ -101,7 +101,7 @@ def setup_page() -> ResponseReturnValue:
     except InvalidAccount as error:
         form.form_errors.append(translated(error.message))
         return _form_page("account/setup.html", form, 422)
-    sign_in(user)
+    sign_in(user, "password")
     return redirect(url_for("reading.worklist"))
 
 
@@ -129,7 +129,7 @@ def login() -> ResponseReturnValue:
         session[_SECOND_STEP] = {"user": user.id, "at": time.time(), "target": target}
         return redirect(url_for("account.second_step"))
     _forget_attempts(user)
-    sign_in(user)
+    sign_in(user, "password")
     return redirect(target)
 
 
@@ -153,7 +153,7 @@ def second_step() -> ResponseReturnValue:
         return _form_page("account/second_step.html", form, 401)
     rate_limit.forget(user.name, _ANYWHERE)
     _forget_attempts(user)
-    sign_in(user)
+    sign_in(user, "password and code")
     return redirect(begun["target"])
 
 
@@ -188,9 +188,9 @@ def refusal(error: BiradsError) -> tuple[str, int]:
     return _form_page("account/login.html", form, status_of(error))
 
 
-def sign_in(user: User) -> None:
-    """Begin a session and record it."""
-    audit_log.log_if_writable(user.name, "sign in")
+def sign_in(user: User, means: str) -> None:
+    """Begin a session and record it, with the means by which the person has proven who they are."""
+    audit_log.log_if_writable(user.name, "sign in", means)
     session_cookie.begin(user)
     known_browser.remember(user)
 

@@ -57,7 +57,7 @@ def callback() -> ResponseReturnValue:
     except BiradsError as error:
         audit_log.log_if_writable("unknown account", "sign in refused", f"sign-on: {_reason(error)}")
         return login.refusal(error)
-    login.sign_in(user)
+    login.sign_in(user, "sign-on")
     session_cookie.note_provider()
     return redirect(begun["target"])
 

@@ -88,6 +88,9 @@ CORE = ("birads_app.terms", "birads_app.files", "birads_app.imaging", "birads_ap
 HEAVY = {"tensorflow", "keras", "openvino", "sklearn", "imblearn"}
 RUNS_CODE_WHEN_LOADED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 RESTRICTS_PICKLE = "birads_app.compute.channel"
+# Libraries that open connections, and the modules that may: to the PACS, and to the identity provider.
+CONNECTS = ("requests", "httpx", "urllib.request", "http.client", "smtplib", "authlib", "dicomweb_client")
+MAY_CONNECT = ("birads_app.pacs", "birads_app.services.identity_provider")
 CALLS_HOME = {"openvino.tools", "openvino_telemetry", "nncf"}
 
 
@@ -244,6 +247,12 @@ def calls_home(module: Module) -> Iterator[str]:
             yield f"{module.path}:{node.lineno} uses OpenVINO's converter, which reports usage to a service"
 
 
+def connects_elsewhere(module: Module) -> Iterator[str]:
+    for found in imports(module):
+        if under_any(found.target, CONNECTS) and not under_any(module.name, MAY_CONNECT):
+            yield f"{module.path}:{found.line} imports {found.target}; only {MAY_CONNECT} may connect to others"
+
+
 def settings_read_elsewhere(module: Module) -> Iterator[str]:
     if module.name in {"birads_app", "birads_app.config"} or not under(module.name, "birads_app"):
         return  # the factory hands the environment to config.py, which reads it
@@ -275,6 +284,7 @@ RULES = [
     eager_factory,
     code_in_data,
     calls_home,
+    connects_elsewhere,
     settings_read_elsewhere,
     unfrozen_dataclasses,
     overgrown,
@@ -336,6 +346,8 @@ def test_every_module_is_checked() -> None:
             "def f():\n    from openvino.tools.ovc import convert_model",
         ),
         (calls_home, "training/engine/freeze.py", "def f(openvino):\n    return openvino.convert_model('x')"),
+        (connects_elsewhere, "birads_app/web/reading.py", "def f():\n    import urllib.request"),
+        (connects_elsewhere, "birads_app/services/startup.py", "from requests import get"),
         (settings_read_elsewhere, "birads_app/web/reading.py", "import os\nos.environ['X']"),
         (unfrozen_dataclasses, "training/data/split.py", "@dataclass\nclass Split: ..."),
         (

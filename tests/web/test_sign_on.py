@@ -76,10 +76,12 @@ def test_a_sign_on_creates_the_account_with_the_role_of_the_group(
     with app.app_context():
         rita = users.by_name("rita@hospital.example")
         assert rita.role == Role.RADIOLOGIST and not users.has_password(rita)
-        entries = [(entry.who, entry.action, entry.subject) for entry in audit_log.newest(2)]
+        entries = [(entry.who, entry.action, entry.subject, entry.detail) for entry in audit_log.newest(2)]
         assert users.authenticate("rita@hospital.example", "!sign-on") is None
-    assert entries[0][:2] == ("rita@hospital.example", "sign in")
-    assert entries[1] == ("sign-on (automatic)", "create account", "rita@hospital.example")
+    assert entries == [
+        ("rita@hospital.example", "sign in", "", "sign-on"),
+        ("sign-on (automatic)", "create account", "rita@hospital.example", "radiologist"),
+    ]
     page = client.get("/account").text
     assert "Current password" not in page and "Two-step" not in page
 

@@ -112,7 +112,9 @@ def test_the_secret_is_encrypted_and_recovery_codes_are_hashed(
     assert len(digests) == totp.RECOVERY_CODES and not set(recovery) & set(digests)
 
 
-def test_the_password_alone_opens_nothing(client: FlaskClient, recovery: list[str], phone: Clock) -> None:
+def test_the_password_alone_opens_nothing(
+    app: Flask, client: FlaskClient, recovery: list[str], phone: Clock
+) -> None:
     assert client.get("/login/code").location == "/login"  # without the password
     assert client.post("/login/code", data={"code": phone.code()}).location == "/login"
     sign_in(client)
@@ -120,6 +122,7 @@ def test_the_password_alone_opens_nothing(client: FlaskClient, recovery: list[st
     assert page.status_code == 200 and "reader" not in page.text.replace("BI-RADS reader", "")
     assert client.get("/").status_code == 302
     assert client.post("/login/code", data={"code": phone.code()}).location == "/"
+    assert last_audit_entry(app) == ("reader", "sign in", "", "password and code")
     assert client.get("/").status_code == 200
 
 
