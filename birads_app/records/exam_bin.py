@@ -8,6 +8,7 @@ categories, probabilities, readers and outcomes.
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -122,11 +123,13 @@ def erase(exam_id: str, who: str, *, at_once: bool = False) -> None:
 def erase_due(who: str = AUTOMATIC) -> int:
     """Erase the exams whose time in the bin is over; return their number."""
     erased = 0
-    over = (Deletion.erased_at.is_(None)) & (Deletion.at <= now() - _retention())
-    while ids := session().scalars(select(Deletion.exam_id).where(over).limit(_AT_ONCE)).all():
+    over = select(Exam.id).join(Deletion, Deletion.exam_id == Exam.id)
+    over = over.where(Deletion.erased_at.is_(None), Deletion.at <= now() - _retention()).limit(_AT_ONCE)
+    while ids := session().scalars(over).all():
         for exam_id in ids:
-            erase(exam_id, who)
-            erased += 1
+            with suppress(NotFound):  # restored or erased in the meantime
+                erase(exam_id, who)
+                erased += 1
     return erased
 
 
