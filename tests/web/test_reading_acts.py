@@ -1,13 +1,15 @@
 """Views, downloads and refusals in the audit log: recorded once, never in the way, with nothing that was typed."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
+from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -20,6 +22,7 @@ from birads_app.records.reading_acts import ReadingAct, RecentActs
 from birads_app.records.schema import Role
 from tests.support import direct_exam
 from tests.support.factories import bearer, make_token, make_user, mammogram_png, sign_in
+from tests.support.packages import ROOT
 
 EXAM = "e" * 32
 
@@ -245,3 +248,34 @@ def test_an_old_view_does_not_hide_a_new_one(app: Flask, exam_url: str, exam_id:
     app.extensions.pop("birads_recent_acts")
     client.get(exam_url)
     assert len([entry for entry in acts(app) if entry[1] == "view exam"]) == 2
+
+
+@pytest.mark.slow
+def test_what_waits_is_written_before_the_process_ends(app: Flask) -> None:
+    program = (
+        "from birads_app import create_app\n"
+        "from birads_app.records import reading_acts\n"
+        f"app = create_app({{'BIRADS_INSTANCE': {app.instance_path!r}}})\n"
+        "with app.app_context():\n"
+        "    for number in range(50):\n"
+        "        reading_acts.downloaded('anna', 'download image', str(number))\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=120)
+    with app.app_context():
+        found = [entry.subject for entry in audit_log.newest() if entry.action == "download image"]
+        assert found[::-1] == [str(number) for number in range(50)] and audit_chain.verify() == 50
+
+
+def test_a_look_up_with_a_wrong_password_is_an_entry_without_what_was_typed(
+    app: Flask, runner: FlaskCliRunner
+) -> None:
+    make_user(app, "anna", Role.ADMIN)
+    for name in ("anna", "Secretname"):
+        look_up = ["patient", "lookup", "P-7F3K-9Q2X", "--as", name, "--password-stdin"]
+        assert runner.invoke(args=look_up, input="Secretname\n").exit_code == 1
+    with app.app_context():
+        entries = [(one.who, one.action, one.subject, one.detail) for one in audit_log.newest(2)]
+    assert entries == [
+        ("unknown account", "look up refused", "", "password"),
+        ("anna", "look up refused", "", "password"),
+    ]
