@@ -28,7 +28,8 @@ from birads_app.monitoring import instruments
 from birads_app.monitoring.figure_file import Key
 from birads_app.monitoring.instruments import BUCKETS, Instrument
 from birads_app.practice.audit import current_drift
-from birads_app.records import outbox, signed_assessments, tokens
+from birads_app.records import disk_space, outbox, signed_assessments, tokens
+from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.records.spool import Spool
 from birads_app.services import training_runs
 from birads_app.terms.errors import ModelError
@@ -171,6 +172,14 @@ def _disk() -> Iterator[Metric]:
         free.add_metric([name], usage.free)
         size.add_metric([name], usage.total)
     yield from (free, size)
+    try:
+        disk_space.check(_settings())
+        takes_uploads = 1
+    except (DiskFull, DiskReadOnly):
+        takes_uploads = 0
+    yield _gauge(
+        "birads_disk_takes_uploads", "0 if the instance folder's disk is full or read-only.", takes_uploads
+    )
 
 
 def _program() -> Iterator[Metric]:

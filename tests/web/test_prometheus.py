@@ -114,10 +114,16 @@ def test_the_state_of_the_installation_is_shown(serving_app: Flask, client: Flas
     assert samples["birads_training_running", ()] == 0
     free, size = (samples[f"birads_disk_{kind}_bytes", ("instance",)] for kind in ("free", "size"))
     assert 0 < free < size
+    assert samples["birads_disk_takes_uploads", ()] == 1
     assert {name: value for name, value in samples.items() if name[0] == "birads_state_failed"} == {
         ("birads_state_failed", (part,)): 0
         for part in ("program", "disk", "model", "pacs", "training", "drift")
     }
+
+
+def test_a_full_disk_is_shown(config: dict[str, object], app: Flask) -> None:
+    settings = {**config, "BIRADS_MIN_FREE_MB": str(10**6)}
+    assert "birads_disk_takes_uploads 0.0" in create_app(settings).test_client().get("/metrics").text
 
 
 def test_a_part_that_cannot_be_read_does_not_hide_the_others(
