@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from birads_app.records import audit_log
 from birads_app.records.database import is_unwritable, session, write_if_free, writing
 from birads_app.records.schema import User, now
 from birads_app.records.secret_digest import digest
@@ -101,12 +102,14 @@ def end_one(user: User, number: int) -> None:
     """End the session with this database id, if it is one of the account's."""
     with writing() as current:
         current.execute(delete(UserSession).where(UserSession.id == number, UserSession.user_id == user.id))
+        audit_log.add(current, user.name, "end sessions", user.name)
 
 
 def end_others(user: User) -> None:
     """End all of the account's sessions but the one in which this request was made."""
     with writing() as current:
         end_all(current, user, keep=user.session_id)
+        audit_log.add(current, user.name, "end sessions", user.name)
 
 
 def end_all(current: Session, user: User, keep: str = "") -> None:

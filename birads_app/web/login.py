@@ -2,7 +2,19 @@
 
 import time
 
-from flask import Blueprint, Flask, abort, current_app, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    after_this_request,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
@@ -164,10 +176,17 @@ def logout() -> ResponseReturnValue:
     provider = current_app.extensions["birads_provider"] if session_cookie.is_by_provider() else None
     audit_log.log_if_writable(current_user.name, "sign out")
     session_cookie.end()
+    after_this_request(_clear_cache)
     if provider and (address := provider.logout_address(url_for("account.login", _external=True))):
         # A page and no redirect, which the content security policy would not allow after a form.
         return render_template("account/signed_out.html", address=address, provider=provider.name)
     return redirect(url_for("account.login"))
+
+
+def _clear_cache(response: Response) -> Response:
+    """Let the browser delete images that it keeps; it does so over HTTPS only."""
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 def provider_name() -> str:

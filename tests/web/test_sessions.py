@@ -13,7 +13,7 @@ from birads_app.records import database, user_sessions, users
 from birads_app.records.schema import Role, now
 from birads_app.records.sign_in_tables import UserSession
 from birads_app.web.browser_name import browser_name
-from tests.support.factories import PASSWORD, make_user, sign_in
+from tests.support.factories import PASSWORD, last_audit_entry, make_user, sign_in
 
 COOKIE = "birads_session"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -55,7 +55,8 @@ def test_a_copied_cookie_is_dead_after_sign_out(app: Flask) -> None:
     client = signed_in(app)
     copy = copied(app, client)
     assert works(copy)
-    client.post("/logout")
+    answer = client.post("/logout")
+    assert answer.headers["Clear-Site-Data"] == '"cache"'
     assert not works(copy)
     assert not works(client)
 
@@ -154,6 +155,7 @@ def test_sessions_are_listed_and_ended(app: Flask) -> None:
     assert here.post("/account/sessions/end-others").status_code == 303
     assert [works(client) for client in (here, there, third)] == [True, False, False]
     assert "End all other sessions" not in here.get("/account").text
+    assert last_audit_entry(app) == ("reader", "end sessions", "reader", "")
 
 
 def test_nobody_ends_the_sessions_of_others(app: Flask) -> None:
