@@ -332,6 +332,7 @@ def test_the_copied_database_is_one_file(filled: Flask, tmp_path: Path) -> None:
         assert copy.execute("SELECT count(*) FROM exams").fetchone() == (2,)
 
 
+@pytest.mark.slow
 def test_a_backup_with_a_wrong_key_is_refused(
     filled: Flask, config: dict[str, object], tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def test_missing_checksums_are_added_on_request(app: Flask, folder: Path) -> Non
     assert "No checksum" not in fsck(app).output
 
 
+@pytest.mark.slow
 def test_rows_without_their_exam_are_found(app: Flask, folder: Path) -> None:
     with app.app_context(), database.engine().connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")

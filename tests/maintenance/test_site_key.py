@@ -126,6 +126,7 @@ def test_rotation_needs_a_stopped_service(filled: Flask) -> None:
         locks._memberships.pop().close()
 
 
+@pytest.mark.slow
 def test_a_key_of_the_environment_is_changed_to_a_given_one(
     filled: Flask, config: dict[str, object], tmp_path: Path
 ) -> None:
