@@ -118,6 +118,13 @@ def post_fork(server, worker):
     allocator.configure(mmap_threshold=2**20)
 
 
+def worker_exit(server, worker):
+    """End without the pictures of all exams that were uploaded last; they are made when they are asked for."""
+    from birads_app.records import derived_files
+
+    derived_files.stop()
+
+
 def when_ready(server):
     """Log the address to open; gunicorn's own line shows a wildcard as 0.0.0.0."""
     host, _, port = bind.rpartition(":")

@@ -11,7 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import cases, exam_request, features, memory, overload, pacs, serving, worklist
+from bench import (
+    bombs,
+    cases,
+    exam_request,
+    features,
+    kills,
+    memory,
+    mutations,
+    overload,
+    pacs,
+    serving,
+    worklist,
+)
 from bench.measurement import Measurement, table
 from training.engine.keras_import import import_keras
 
@@ -25,6 +37,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "pacs": pacs.measure,
     "worklist": worklist.measure,
     "overload": overload.measure,
+    "bombs": bombs.measure,
+    "mutations": mutations.measure,
+    "kills": kills.measure,
 }
 
 
@@ -57,6 +72,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), help="benchmarks to run (default: all)")
     parser.add_argument("--clients", type=int, default=32, help="clients of the overload benchmark")
     parser.add_argument("--seconds", type=float, default=300, help="duration of the overload benchmark")
+    parser.add_argument("--files", type=int, default=2000, help="damaged files of the mutations benchmark")
+    parser.add_argument("--kills", type=int, default=100, help="killed processes of the kills benchmark")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the damages and kills")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     return parser.parse_args()
 

@@ -1,48 +1,25 @@
 """A server under more uploads than it can take: nothing lost or doubled, pages quick, memory flat."""
 
 import argparse
-import http.client
 import http.cookiejar
-import json
 import re
 import secrets
-import sqlite3
 import threading
 import time
 import urllib.parse
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from bench import exam, worker
+from bench import clients, exam, worker
 from bench.measurement import Measurement
-from birads_app.records.database import FILE_NAME
 
 ACCOUNTS = 4
 REQUIRED_PAGE_S, REQUIRED_SHARE, REQUIRED_MB, REQUIRED_GROWTH_MB = 1.0, 0.85, 700.0, 1.0
 _ALONE_S = 40.0  # for the throughput without overload
 _STEP_S = 0.5
 _SETTLED = 0.3  # share of the run after which memory is judged
-
-
-@dataclass
-class Uploads:
-    """Uploads of some clients.
-
-    statuses : number of answers with each status; 0 for lost connections
-    acknowledged : ids of the exams
-    refused_s : durations of the refusals
-    """
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    acknowledged: list[str] = field(default_factory=list)
-    refused_s: list[float] = field(default_factory=list)
-    missing_header: int = 0
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -52,11 +29,11 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     with worker.serving(options.models) as served:
         tokens = [served.add_account(f"modality{number}") for number in range(ACCOUNTS)]
         at_once = served.uploads_at_once
-        alone = Uploads()
         start = time.monotonic()
-        _upload(served.port, tokens, body, boundary, at_once, _ALONE_S, alone)
+        alone = clients.upload_for(served, tokens, body, boundary, at_once, _ALONE_S)
         alone_rate = len(alone.acknowledged) / (time.monotonic() - start)
-        found, pages, memory = Uploads(), [], []
+        pages: list[float] = []
+        memory: list[tuple[float, float]] = []
         ended = threading.Event()
         watchers = [
             threading.Thread(target=_read_pages, args=(served, pages, ended)),
@@ -65,13 +42,13 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         for thread in watchers:
             thread.start()
         start = time.monotonic()
-        _upload(served.port, tokens, body, boundary, options.clients, options.seconds, found)
+        found = clients.upload_for(served, tokens, body, boundary, options.clients, options.seconds)
         rate = len(found.acknowledged) / (time.monotonic() - start)
         ended.set()
         for thread in watchers:
             thread.join()
         served.settle()
-        stored = _exams(served.instance)
+        stored = served.exams()
         peak = served.peak_mb()
     acknowledged = [*alone.acknowledged, *found.acknowledged]
     print(f"answers: {dict(sorted(found.statuses.items()))}", flush=True)
@@ -85,9 +62,9 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     lost, doubled = set(acknowledged) - stored, len(stored) - len(set(acknowledged))
     yield Measurement("acknowledged exams that are lost", len(lost), None, len(lost), most=0)
     yield Measurement("exams that nobody was told of", doubled, None, doubled, most=0)
-    others = sum(count for status, count in found.statuses.items() if status not in (201, 429, 503))
-    wrong = others + found.missing_header
-    yield Measurement("other answers than 201, and 429 or 503 with Retry-After", wrong, None, wrong, most=0)
+    yield Measurement(
+        "other answers than 201, and 429 or 503 with Retry-After", found.wrong, None, found.wrong, most=0
+    )
     refusal = float(np.percentile(found.refused_s, 50)) if found.refused_s else 0.0
     yield Measurement("median time of a refusal, with its body, s", refusal, None, refusal)
     slow = float(np.percentile(pages, 99))
@@ -99,56 +76,6 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         "growth of the memory of all processes, MB a minute", growth, None, growth, most=REQUIRED_GROWTH_MB
     )
     yield Measurement("largest peak memory of a process, MB", peak, None, peak, most=REQUIRED_MB)
-
-
-def _upload(
-    port: int, tokens: list[str], body: bytes, boundary: str, clients: int, seconds: float, found: Uploads
-) -> None:
-    """Upload with some clients at a time; each sends again what was refused, after the time that was named."""
-    lock, deadline = threading.Lock(), time.monotonic() + seconds
-
-    def client(number: int) -> None:
-        while time.monotonic() < deadline:
-            key = secrets.token_hex(16)
-            while not _send(port, tokens[number % len(tokens)], body, boundary, key, found, lock):
-                if time.monotonic() >= deadline:
-                    return
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _send(
-    port: int, token: str, body: bytes, boundary: str, key: str, found: Uploads, lock: threading.Lock
-) -> bool:
-    """Send one exam; return True once it is acknowledged, else wait as long as the answer says."""
-    headers = {
-        "Authorization": f"Bearer {token}",
-        "Content-Type": f"multipart/form-data; boundary={boundary}",
-        "Idempotency-Key": key,
-    }
-    start = time.monotonic()
-    try:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
-            connection.request("POST", "/api/v1/predictions", body, headers)
-            answer = connection.getresponse()
-            text, wait = answer.read(), answer.headers.get("Retry-After")
-        status = answer.status
-    except (OSError, http.client.HTTPException):
-        status, text, wait = 0, b"", "1"
-    with lock:
-        found.statuses[status] += 1
-        if status == 201:
-            found.acknowledged.append(json.loads(text)["id"])
-            return True
-        if status in (429, 503):
-            found.refused_s.append(time.monotonic() - start)
-            found.missing_header += wait is None
-    time.sleep(float(wait or 1))
-    return False
 
 
 def _read_pages(served: worker.Served, pages: list[float], ended: threading.Event) -> None:
@@ -173,9 +100,3 @@ def _note_memory(served: worker.Served, memory: list[tuple[float, float]], ended
     start = time.monotonic()
     while not ended.wait(_STEP_S):
         memory.append((time.monotonic() - start, served.memory_mb()))
-
-
-def _exams(instance: Path) -> set[str]:
-    """Return the ids of all stored exams."""
-    with closing(sqlite3.connect(instance / FILE_NAME)) as database:
-        return {row[0] for row in database.execute("SELECT id FROM exams")}

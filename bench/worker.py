@@ -6,17 +6,19 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from birads_app.config import read
+from birads_app.records.database import FILE_NAME
 from tests.support.pictures import wait_for_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +80,19 @@ class Served:
         """Create a radiologist's account; return an API token of it."""
         return _add_account(self.environment, name, secrets.token_urlsafe(16))
 
+    def exams(self) -> set[str]:
+        """Return the ids of all stored exams."""
+        with closing(sqlite3.connect(self.instance / FILE_NAME)) as database:
+            return {row[0] for row in database.execute("SELECT id FROM exams")}
+
+    def flask(self, *command: str) -> str:
+        """Run a command on the instance; raises RuntimeError if it fails."""
+        return _flask(self.environment, *command)
+
+    def helpers(self) -> list[int]:
+        """Return the processes that read files and run the model, and those that fork them."""
+        return _descendants(self.process)
+
     def kill(self) -> None:
         """Kill the worker, as the kernel does without memory, and wait until another one answers."""
         os.kill(self.process, signal.SIGKILL)
@@ -113,8 +128,8 @@ def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
 @contextmanager
 def serving(models: Path, **settings: str) -> Iterator[Served]:
     """Run a server with one worker on an empty instance folder."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as instance:
-        port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        port, instance = _free_port(), str(Path(folder, "instance"))
         environment = (
             os.environ
             | settings

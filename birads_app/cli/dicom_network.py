@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import Settings, SettingsError
 from birads_app.monitoring import instruments
-from birads_app.records import audit_log, fetch_problems, outbox, users
+from birads_app.records import audit_log, derived_files, fetch_problems, outbox, users
 from birads_app.services import startup
 
 # What speaks to the network is imported when it is needed: web workers never do.
@@ -60,6 +60,7 @@ def receive() -> None:
             stop.set()
             for thread in threads:
                 thread.join()
+            derived_files.stop()
 
 
 @dicom_group.command("fetch")

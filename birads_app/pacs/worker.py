@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from flask import Flask, current_app
@@ -38,20 +39,24 @@ def spool() -> Spool:
 def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
     """Ingest studies and deliver results, each in a thread, until ``stop`` is set."""
     threads = [
-        threading.Thread(target=_repeat, args=(app, step, stop)) for step in (ingest_stable_studies, deliver)
+        threading.Thread(target=_repeat, args=(app, step, stop))
+        for step in (partial(ingest_stable_studies, stop=stop), partial(deliver, stop=stop))
     ]
     for thread in threads:
         thread.start()
     return threads
 
 
-def ingest_stable_studies(quiet_s: float | None = None) -> None:
+def ingest_stable_studies(quiet_s: float | None = None, stop: threading.Event | None = None) -> None:
     """Create exams from the studies to which no object was added for long enough, by default as set.
 
-    Studies that cannot be ingested for now, for instance without a model, are kept for the next time.
+    Studies that cannot be ingested for now, for instance without a model, are kept for the next time, as are those that
+    are left when ``stop`` is set.
     """
     wait = _settings().dicom_stable_s if quiet_s is None else quiet_s
     for study in spool().claim(wait):
+        if stop is not None and stop.is_set():
+            return
         try:
             _ingest(study)
         except Exception as error:  # one study must not keep the others waiting
@@ -60,14 +65,16 @@ def ingest_stable_studies(quiet_s: float | None = None) -> None:
             spool().postpone(study)
 
 
-def deliver() -> None:
-    """Send due results, if there is a destination."""
+def deliver(stop: threading.Event | None = None) -> None:
+    """Send due results, if there is a destination, until ``stop`` is set."""
     settings = _settings()
     destination = destination_of(settings)
     if destination is None:
         return
     _enqueue(settings)
     for delivery in outbox.due():
+        if stop is not None and stop.is_set():
+            return
         _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
 
 

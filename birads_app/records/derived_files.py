@@ -112,6 +112,11 @@ def path(image: Image, kind: str) -> Path:
     return files.path(image, kind)
 
 
+def stop() -> None:
+    """Finish the exam that is worked on, and leave the others to the next start and to whoever asks for their files."""
+    _thread().shutdown(cancel_futures=True)
+
+
 def finish_interrupted() -> None:
     """Compress the originals that ended processes left uncompressed; only call this while no process stores exams.
 

@@ -101,7 +101,7 @@ def test_a_reading_day(fresh_server: Server, browser: Browser, tmp_path: Path) -
     complaints.append(chromium.complaints(page))
     steps.sign_in(page, server, AUDITOR)
     page.goto(f"{server.url}/?list=read")
-    expect(page.get_by_text("4B")).to_be_visible()
+    expect(page.get_by_text("BI-RADS 4B")).to_be_visible()
     page.get_by_role("table").get_by_role("link").first.click()
     expect(page).to_have_url(EXAM_URL)
     expect(page.get_by_role("button", name="Sign and open next")).to_have_count(0)

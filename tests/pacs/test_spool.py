@@ -1,5 +1,6 @@
 """Spool and outbox: nothing is lost or duplicated after a crash."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -190,6 +191,16 @@ def test_a_study_may_have_more_images_than_an_upload(
     spool(*sent)
     worker.ingest_stable_studies(0)
     assert stored() == [1, 2] and worker.spool().studies() == 0
+
+
+def test_studies_that_wait_when_the_receiver_stops_are_read_at_the_next_start(inside: Flask) -> None:
+    stop = threading.Event()
+    stop.set()
+    spool(mammogram())
+    worker.ingest_stable_studies(0, stop)
+    assert stored() == [] and worker.spool().studies() == 1
+    worker.ingest_stable_studies(0)
+    assert stored() == [1] and worker.spool().studies() == 0
 
 
 def test_own_results_are_not_processed_again(inside: Flask) -> None:
