@@ -28,6 +28,7 @@ from tests.support.receiver import Receiver, wait_until
 
 CLIENTS, STUDIES, VIEWS = 2, 2, ("CC", "MLO")
 _PAUSE_S = 2.0  # at most, between two kills
+_BETWEEN_S = 1.0  # between two studies
 
 
 class Sender(threading.Thread):
@@ -52,6 +53,7 @@ class Sender(threading.Thread):
                 while not self._sent(image):
                     time.sleep(0.2)
                 self.acknowledged.append(image.SOPInstanceUID)
+            self.ends.wait(_BETWEEN_S)
 
     def _sent(self, image: pydicom.Dataset) -> bool:
         entity = AE("MODALITY")

@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from flask import Flask, current_app
@@ -39,8 +38,7 @@ def spool() -> Spool:
 def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
     """Ingest studies and deliver results, each in a thread, until ``stop`` is set."""
     threads = [
-        threading.Thread(target=_repeat, args=(app, step, stop))
-        for step in (partial(ingest_stable_studies, stop=stop), partial(deliver, stop=stop))
+        threading.Thread(target=_repeat, args=(app, step, stop)) for step in (ingest_stable_studies, deliver)
     ]
     for thread in threads:
         thread.start()
@@ -87,12 +85,12 @@ def _enqueue(settings: Settings) -> None:
         state["newest"] = newest
 
 
-def _repeat(app: Flask, step: Callable[[], None], stop: threading.Event) -> None:
+def _repeat(app: Flask, step: Callable[..., None], stop: threading.Event) -> None:
     """Repeat a step; its errors are logged and do not end the loop."""
     while not stop.is_set():
         with app.app_context():
             try:
-                step()
+                step(stop=stop)
                 instruments.count_background(step.__name__, completed=True)
             except Exception as error:
                 instruments.count_background(step.__name__, completed=False)
