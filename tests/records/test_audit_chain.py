@@ -53,14 +53,15 @@ def test_an_untouched_log_is_intact(app: Flask) -> None:
         assert audit_chain.verify(newest) == 12
 
 
-@pytest.mark.parametrize("column", ["at", "who", "action", "subject", "detail", "hash"])
-def test_a_changed_entry_is_found(app: Flask, column: str) -> None:
+def test_a_changed_entry_is_found_whatever_was_changed(app: Flask) -> None:
     with app.app_context():
         record()
-        tamper(
-            f"UPDATE audit SET {column} = replace({column}, substr({column}, 1, 1), 'X') || 'x' WHERE id = 4"
-        )
-        assert "Entry 4" in broken() and "3 entries before it are intact" in broken()
+        for column in ("at", "who", "action", "subject", "detail", "hash"):
+            before = database.session().scalar(text(f"SELECT {column} FROM audit WHERE id = 4"))
+            tamper(f"UPDATE audit SET {column} = {column} || 'x' WHERE id = 4")
+            assert "Entry 4" in broken() and "3 entries before it are intact" in broken()
+            tamper(f"UPDATE audit SET {column} = '{before}' WHERE id = 4")
+            assert audit_chain.verify() == 6
 
 
 def test_text_cannot_move_from_one_column_to_the_next(app: Flask) -> None:
@@ -199,10 +200,10 @@ def test_entries_of_earlier_versions_are_chained_by_the_upgrade_which_says_so(ap
         assert "Entry 2" in broken()
 
 
-@pytest.mark.parametrize("line", ["", "5", "x 2026-01-01T08:00:00.000000Z " + "0" * 64, "1 2026 abc"])
-def test_what_is_no_head_is_refused(line: str) -> None:
-    with pytest.raises(InvalidHead, match="flask audit head"):
-        audit_chain.read_head(line)
+def test_what_is_no_head_is_refused() -> None:
+    for line in ("", "5", "x 2026-01-01T08:00:00.000000Z " + "0" * 64, "1 2026 abc"):
+        with pytest.raises(InvalidHead, match="flask audit head"):
+            audit_chain.read_head(line)
 
 
 def test_the_commands_print_a_head_and_find_it_again(
