@@ -70,7 +70,7 @@ def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
     assert figures[RUNNING].values[0] == 0
 
 
-@pytest.mark.parametrize("cut", range(1, 48))
+@pytest.mark.parametrize("cut", (1, 8, 16, 17, 31, 40, 47))
 def test_an_entry_that_was_cut_off_is_dropped(tmp_path: Path, cut: int) -> None:
     file = opened(tmp_path)
     file.add(COUNT, [(0, 1)])

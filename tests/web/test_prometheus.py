@@ -55,9 +55,9 @@ def test_others_may_not(client: FlaskClient) -> None:
     )
 
 
-@pytest.mark.parametrize("header", ["X_Forwarded_For", "Forwarded", "X_Real_IP"])
-def test_a_proxy_on_the_same_machine_does_not_open_it_to_everybody(client: FlaskClient, header: str) -> None:
-    assert status(client, "127.0.0.1", **{header: "10.1.2.3"}) == 403
+def test_a_proxy_on_the_same_machine_does_not_open_it_to_everybody(client: FlaskClient) -> None:
+    for header in ("X_Forwarded_For", "Forwarded", "X_Real_IP"):
+        assert status(client, "127.0.0.1", **{header: "10.1.2.3"}) == 403
 
 
 def test_listed_networks_may_read(config: dict[str, object], app: Flask) -> None:

@@ -47,11 +47,11 @@ def test_the_id_of_a_trusted_proxy_is_kept(behind_proxy: FlaskClient) -> None:
     assert behind_proxy.get("/healthz", headers={HEADER: GIVEN}).headers[HEADER] == GIVEN
 
 
-@pytest.mark.parametrize("unsafe", ["", "a" * 65, "a b", "-a", "a/b", 'a"b', "é"])
-def test_an_id_that_is_not_safe_is_replaced(behind_proxy: FlaskClient, unsafe: str) -> None:
-    found = behind_proxy.get("/healthz", headers={HEADER: unsafe}).headers.getlist(HEADER)
-    assert len(found) == 1
-    assert re.fullmatch("[0-9a-f]{16}", found[0])
+def test_an_id_that_is_not_safe_is_replaced(behind_proxy: FlaskClient) -> None:
+    for unsafe in ("", "a" * 65, "a b", "-a", "a/b", 'a"b', "é"):
+        found = behind_proxy.get("/healthz", headers={HEADER: unsafe}).headers.getlist(HEADER)
+        assert len(found) == 1
+        assert re.fullmatch("[0-9a-f]{16}", found[0]), unsafe
 
 
 def test_the_id_of_a_client_is_not_trusted_without_a_proxy(client: FlaskClient) -> None:
