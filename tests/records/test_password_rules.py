@@ -66,8 +66,8 @@ def test_short_common_and_obvious_ones_are_refused(password: str, reason: str | 
 def test_the_list_ships_and_has_few_false_alarms() -> None:
     assert password_rules.FILTER.stat().st_size > 3000 * password_rules._BITS / 8
     source = random.Random(7)
-    made = ("".join(source.choices(string.ascii_letters, k=14)) for _ in range(3000))
-    assert sum(password_rules._is_common(password.lower()) for password in made) < 15
+    made = ("".join(source.choices(string.ascii_letters, k=14)) for _ in range(500))
+    assert sum(password_rules._is_common(password.lower()) for password in made) < 5
 
 
 def test_a_filter_knows_its_passwords() -> None:
