@@ -21,6 +21,7 @@ from tests.support.factories import make_user
 pytestmark = pytest.mark.slow
 
 KILLS = 10
+UNPACKING_S = 0.1
 IDS = {letter * 32 for letter in "0123456789abcdef"}
 
 
@@ -53,6 +54,14 @@ def killed(child: int, after: float) -> None:
     os.waitpid(child, 0)
 
 
+def wait_for_restore(target: Path) -> None:
+    """Wait until a restore has begun to unpack, or is over."""
+    deadline = time.monotonic() + 60
+    while not ((target / migrate.RESTORING).exists() or (target / database.FILE_NAME).exists()):
+        assert time.monotonic() < deadline, "the restore does not begin"
+        time.sleep(0.001)
+
+
 def duration(config: dict[str, object], step: Callable[[], object]) -> float:
     begun = time.monotonic()
     os.waitpid(in_a_child(config, step), 0)
@@ -75,6 +84,19 @@ def test_a_killed_backup_leaves_the_previous_one_and_the_next_succeeds(
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == ["backup.tar"]
 
 
+def refuse_or_clear(config: dict[str, object], target: Path) -> None:
+    """Check that no database is created in half of a restore; clear the folder if the restore had not begun."""
+    with create_app(config).app_context():
+        try:
+            migrate.upgrade()
+        except RestoreUnfinished:
+            assert not database.exists()
+            return
+        finally:
+            database.engine().dispose()
+    shutil.rmtree(target)
+
+
 def test_a_killed_restore_restores_all_or_nothing(
     filled: Flask, config: dict[str, object], tmp_path: Path
 ) -> None:
@@ -89,21 +111,18 @@ def test_a_killed_restore_restores_all_or_nothing(
     def step() -> None:
         restore.restore(source, None, lambda _: None)
 
-    whole, unfinished = duration(there, step), 0
-    for _ in range(KILLS):
-        shutil.rmtree(target)
-        killed(in_a_child(there, step), moments.uniform(whole / 4, whole))
+    unfinished = 0
+    for number in range(KILLS):
+        shutil.rmtree(target, ignore_errors=True)
+        child = in_a_child(there, step)
+        if number:  # the first one at any moment, the others while files are unpacked and moved
+            wait_for_restore(target)
+        killed(child, moments.uniform(0, UNPACKING_S))
+        if not (target / database.FILE_NAME).exists():
+            unfinished += (target / migrate.RESTORING).exists()
+            refuse_or_clear(there, target)
+            os.waitpid(in_a_child(there, step), 0)
         with create_app(there).app_context():
-            if not database.exists():
-                unfinished += (target / migrate.RESTORING).exists()
-                try:
-                    migrate.upgrade()
-                except RestoreUnfinished:
-                    assert not database.exists()
-                else:  # it had not begun
-                    shutil.rmtree(target)
-                    target.mkdir()
-                step()
             migrate.upgrade()
             assert exams.all_ids() == IDS
             for exam_id in IDS:
