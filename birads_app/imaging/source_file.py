@@ -11,6 +11,7 @@ from birads_app.imaging.decode import damage_named, format_of
 from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.file_signatures import HEAD
+from birads_app.terms.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,21 @@ class SourceFile:
         """Format, as :func:`birads_app.imaging.decode.format_of`."""
         return format_of(self.head, self.name)
 
-    @cached_property
+    @property
     def dicom(self) -> ParsedDicom:
         """The parsed file; raises InputError as :func:`birads_app.imaging.dicom.parser.parse`."""
-        with damage_named():
-            return parser.parse(self.data)
+        if isinstance(self._parsed, InputError):
+            raise self._parsed.with_traceback(None)
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> ParsedDicom | InputError:
+        """The parsed file, or why it cannot be parsed, which takes as long."""
+        try:
+            with damage_named():
+                return parser.parse(self.data)
+        except InputError as error:
+            return error.with_traceback(None)
 
     @property
     def pixels(self) -> int:

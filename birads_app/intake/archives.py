@@ -28,6 +28,8 @@ _ENTRIES_MAX = 10_000  # of a sent archive, with those within it; images among t
 _NESTED_MAX = 3  # archives around a file
 _PIECE = 1 << 20  # bytes that are inflated at a time
 _BATCH = 1 << 26  # bytes after which unpacked files are handed on
+# Methods of ZIP archives of which zipfile inflates no more than it is asked for.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CENTRAL_HEADER = b"PK\x01\x02"  # before each entry of a ZIP archive's directory
 
 
@@ -234,6 +236,8 @@ def _members_of_zip(file: SourceFile) -> list[_Member]:
     def opened(entry: zipfile.ZipInfo) -> IO[bytes]:
         if entry.flag_bits & 1:
             raise UnreadableImage(msg("archive-encrypted", name=file.name))
+        if entry.compress_type not in _BOUNDED:
+            raise UnreadableImage(msg("archive-method", name=file.name))
         return archive.open(entry)
 
     damage = msg("archive-file-damaged", name=file.name)

@@ -61,6 +61,9 @@ EXAM = {
     ),
     "archive-encrypted": N_("The archive %(name)s is encrypted. Create it without a password."),
     "archive-file-too-large": N_("The archive %(name)s contains a file larger than 1 GiB."),
+    "archive-method": N_(
+        "The archive %(name)s is not compressed by Deflate. Create it again as an ordinary ZIP archive."
+    ),
     "archive-expands": N_(
         "A file in the archive %(name)s expands to more than %(times)d times its compressed size, as no image does."
     ),
