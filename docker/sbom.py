@@ -66,7 +66,7 @@ def component(distribution: metadata.Distribution) -> dict[str, Any]:
 def requires(distribution: metadata.Distribution) -> set[str]:
     """Names of the distributions that this one needs, without extras; some only on other platforms."""
     lines = distribution.requires or []
-    return {normal(re.match(r"[\w.-]+", line)[0]) for line in lines if "extra ==" not in line}  # type: ignore[index]
+    return {normal(re.match(r"[\w.-]+", line)[0]) for line in lines if "extra ==" not in line}
 
 
 def locked(lock_file: Path) -> set[str]:
@@ -82,7 +82,7 @@ def locked(lock_file: Path) -> set[str]:
 
 def bill_of_materials(distributions: dict[str, metadata.Distribution]) -> dict[str, Any]:
     """CycloneDX document of the product and its packages, with who needs whom."""
-    version = re.search(r'__version__ = "(.+)"', (ROOT / "birads_app" / "version.py").read_text())[1]  # type: ignore[index]
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "birads_app" / "version.py").read_text())[1]
     components = {name: component(distributions[name]) for name in sorted(distributions)}
     product = {
         "type": "application",

@@ -28,17 +28,19 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def buildable() -> None:
-    """Skip if no image can be built here; fail if CI=true."""
+def storage() -> Iterator[None]:
+    """The storage of images. Skip if no image can be built here; fail if CI=true."""
     reason = buildah.unavailable()
     if reason and os.environ.get("CI") == "true":
         pytest.fail(f"CI=true, but {reason}")
     if reason:
         pytest.skip(reason)
+    with buildah.storage():
+        yield
 
 
 @pytest.fixture(scope="session")
-def image(buildable: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def image(storage: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Build the image `web`."""
     with buildah.built("web", tmp_path_factory.mktemp("build")) as name:
         yield name

@@ -10,16 +10,20 @@ import pytest
 from tests.support import buildah
 from tests.support.buildah import Container
 
-pytestmark = pytest.mark.image
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(
+        os.environ.get("TRAIN_IMAGE") != "1",
+        reason="installs TensorFlow in an image: make test-image TRAIN_IMAGE=1",
+    ),
+]
 
 START = ("sh", "/app/docker/entrypoint.sh")
 
 
 @pytest.fixture(scope="module")
-def trainer(buildable: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def trainer(storage: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """Build the image, and create a container with an empty volume."""
-    if os.environ.get("TRAIN_IMAGE") != "1":
-        pytest.skip("installs TensorFlow in an image: make test-image TRAIN_IMAGE=1")
     folder = tmp_path_factory.mktemp("train")
     with buildah.built("train", folder) as image, buildah.container(image, folder / "data") as made:
         yield made

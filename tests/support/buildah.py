@@ -77,27 +77,44 @@ def _release() -> str:
     return re.search(r"ARG PYTHON_IMAGE=python:.*-slim-(\w+)\n", (ROOT / "Dockerfile").read_text())[1]
 
 
+@contextmanager
+def storage() -> Iterator[None]:
+    """Take the storage for one test run at a time, and remove what an interrupted one has left."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / "in-use.lock"):
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for place in reversed([place for place in mounted if place.startswith(str(CACHE))]):
+            subprocess.run(["umount", place], check=False)
+        buildah("rm", "--all")
+        images = buildah("images", "--format", "{{.ID}} {{.Name}}:{{.Tag}}").splitlines()
+        for identity, name in (line.split(" ", 1) for line in images):
+            if name != _base_name():
+                buildah("rmi", "--force", identity)
+        yield
+
+
+def _base_name() -> str:
+    return f"localhost/birads-test-base:{_release()}-1"  # count up when the steps below change
+
+
 def base_image() -> str:
     """Return the name of the base image, after making it if it is not in the cache."""
-    release = _release()
-    name = f"localhost/birads-test-base:{release}-1"  # count up when the steps below change
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with FileLock(CACHE / "base.lock"):
-        if not buildah("images", "--quiet", "--filter", f"reference={name}"):
-            root = CACHE / "root"
-            shutil.rmtree(root, ignore_errors=True)
-            include = f"--include={','.join(PACKAGES)}"
-            subprocess.run(
-                ["debootstrap", "--variant=minbase", include, release, root, *_mirror(release)],
-                check=True, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-            for path in NOT_IN_SLIM_IMAGES:
-                shutil.rmtree(root / path, ignore_errors=True)
-                (root / path).mkdir()
-            container = buildah("from", "scratch")
-            buildah("add", "--quiet", container, root, "/")
-            buildah("commit", "--quiet", "--rm", container, name)
-            shutil.rmtree(root)
+    name = _base_name()
+    if not buildah("images", "--quiet", "--filter", f"reference={name}"):
+        root = CACHE / "root"
+        shutil.rmtree(root, ignore_errors=True)
+        include = f"--include={','.join(PACKAGES)}"
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", include, _release(), root, *_mirror(_release())],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        for path in NOT_IN_SLIM_IMAGES:
+            shutil.rmtree(root / path, ignore_errors=True)
+            (root / path).mkdir()
+        container = buildah("from", "scratch")
+        buildah("add", "--quiet", container, root, "/")
+        buildah("commit", "--quiet", "--rm", container, name)
+        shutil.rmtree(root)
     return name
 
 
@@ -127,7 +144,7 @@ def _pip_configuration(file: Path) -> list[str]:
 @contextmanager
 def built(target: str, folder: Path) -> Iterator[str]:
     """Build a target of the Dockerfile from the working tree; yield the image's name, and remove it afterwards."""
-    name = f"localhost/birads-test-{target}:{os.getpid()}"
+    name = f"localhost/birads-test-{target}:latest"
     options = [
         "--format=docker",
         "--network=host",
