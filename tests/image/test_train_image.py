@@ -12,6 +12,7 @@ from tests.support.buildah import Container
 
 pytestmark = [
     pytest.mark.image,
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(
         os.environ.get("TRAIN_IMAGE") != "1",
         reason="installs TensorFlow in an image: make test-image TRAIN_IMAGE=1",

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -174,33 +175,39 @@ class Container:
     files: Path
     data: Path
 
-    def command(self, *command: str, user: str = "", **variables: str) -> list[str | Path]:
+    def command(self, *command: str, user: str = "", volume: str = "", **variables: str) -> list[str | Path]:
         """Return the command line that runs a command in the container, without capabilities and new privileges."""
-        environment = [f"--env={name}={value}" for name, value in variables.items()]
         options = [
             "--cap-drop=ALL",
             "--network=host",
             f"--volume={self.data}:/data:rw",
             "--mount=type=tmpfs,dst=/tmp",
         ]
-        as_user = ["--user", user] if user else []
-        line = _command("run", *options, *environment, *as_user, self.name, "--", *command)
-        return ["setpriv", "--no-new-privs", *line]
+        options += [f"--env={name}={value}" for name, value in variables.items()]
+        options += ["--user", user] if user else []
+        options += [f"--volume={volume}"] if volume else []
+        return ["setpriv", "--no-new-privs", *_command("run", *options, self.name, "--", *command)]
 
     def run(
         self, *command: str, user: str = "", stdin: str = "", seconds: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        line = self.command(*command, user=user, **variables)
-        return subprocess.run(
-            line,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=_environment(),
-            timeout=seconds,
-            check=False,
-        )
+        """Run a command to its end. Its output goes to files, as buildah loses some if a command ends at once."""
+        with TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            into_files = ["sh", "-c", 'exec "$@" >/mnt/stdout 2>/mnt/stderr', "sh", *command]
+            line = self.command(*into_files, user=user, volume=f"{folder}:/mnt:rw", **variables)
+            done = subprocess.run(
+                line,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                env=_environment(),
+                timeout=seconds,
+                check=False,
+            )
+            output = [path.read_text() if path.exists() else done.stderr
+                      for path in (Path(folder, "stdout"), Path(folder, "stderr"))]  # fmt: skip
+        return subprocess.CompletedProcess(command, done.returncode, *output)
 
     @contextmanager
     def running(self, *command: str, log: Path, **variables: str) -> Iterator["Running"]:
