@@ -175,7 +175,7 @@ class Container:
     files: Path
     data: Path
 
-    def command(self, *command: str, user: str = "", volume: str = "", **variables: str) -> list[str | Path]:
+    def command(self, *command: str, user: str = "", **variables: str) -> list[str | Path]:
         """Return the command line that runs a command in the container, without capabilities and new privileges."""
         options = [
             "--cap-drop=ALL",
@@ -185,17 +185,17 @@ class Container:
         ]
         options += [f"--env={name}={value}" for name, value in variables.items()]
         options += ["--user", user] if user else []
-        options += [f"--volume={volume}"] if volume else []
         return ["setpriv", "--no-new-privs", *_command("run", *options, self.name, "--", *command)]
 
     def run(
         self, *command: str, user: str = "", stdin: str = "", seconds: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. Its output goes to files, as buildah loses some if a command ends at once."""
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory(dir=self.data) as folder:
             os.chmod(folder, 0o777)
-            into_files = ["sh", "-c", 'exec "$@" >/mnt/stdout 2>/mnt/stderr', "sh", *command]
-            line = self.command(*into_files, user=user, volume=f"{folder}:/mnt:rw", **variables)
+            inside = f"/data/{Path(folder).name}"
+            into_files = ["sh", "-c", f'exec "$@" >{inside}/stdout 2>{inside}/stderr', "sh", *command]
+            line = self.command(*into_files, user=user, **variables)
             done = subprocess.run(
                 line,
                 input=stdin,
