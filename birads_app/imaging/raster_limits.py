@@ -5,7 +5,7 @@ import struct
 from PIL import Image
 
 from birads_app.terms.errors import UnreadableImage
-from birads_app.terms.messages import msg
+from birads_app.terms.messages import Message, msg
 
 # Progressive JPEG files have about ten scans, and each costs a pass over the whole image.
 _SCANS_MAX = 20
@@ -27,16 +27,16 @@ def check_parts(data: bytes, source: str) -> None:
         There are more than any program writes.
     """
     if source == "JPEG" and data.count(_START_OF_SCAN) > _SCANS_MAX:
-        raise _too_many(source, "scans", _SCANS_MAX)
+        raise _too_many(source, msg("parts-scans"), _SCANS_MAX)
     if source == "PNG" and _has_more_chunks(data, _CHUNKS_MAX):
-        raise _too_many(source, "chunks", _CHUNKS_MAX)
+        raise _too_many(source, msg("parts-chunks"), _CHUNKS_MAX)
 
 
 def check_strips(page: Image.Image) -> None:
     """Check the strips or tiles of a TIFF page; raises UnreadableImage as :func:`check_parts`."""
     tags = page.tag_v2  # type: ignore[attr-defined]
     if any(len(tags.get(tag, ())) > _STRIPS_MAX for tag in (_STRIP_OFFSETS, _TILE_OFFSETS)):
-        raise _too_many("TIFF", "strips", _STRIPS_MAX)
+        raise _too_many("TIFF", msg("parts-strips"), _STRIPS_MAX)
 
 
 def _has_more_chunks(data: bytes, most: int) -> bool:
@@ -49,5 +49,5 @@ def _has_more_chunks(data: bytes, most: int) -> bool:
     return position < len(data)
 
 
-def _too_many(source: str, parts: str, most: int) -> UnreadableImage:
-    return UnreadableImage(msg("too-many-parts", source=source, parts=msg(f"parts-{parts}"), most=most))
+def _too_many(source: str, parts: Message, most: int) -> UnreadableImage:
+    return UnreadableImage(msg("too-many-parts", source=source, parts=parts, most=most))

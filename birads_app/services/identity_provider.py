@@ -22,7 +22,7 @@ from joserfc.jws import JWSRegistry
 from birads_app.config import Settings, SettingsError
 from birads_app.provider_settings import is_safe_address
 from birads_app.records.errors import ProviderFailed
-from birads_app.terms.messages import msg
+from birads_app.terms.messages import Message, msg
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +104,11 @@ class IdentityProvider:
                     endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
                 )
         except (OAuthError, requests.RequestException, ValueError) as error:
-            raise self._failed("sign-on-code-refused", error) from error
+            raise self._failed(msg("sign-on-code-refused", provider=self.name), error) from error
         try:
             claims = self._verified(token["id_token"], str(token.get("access_token", "")), nonce)
         except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise self._failed("sign-on-token-invalid", error) from error
+            raise self._failed(msg("sign-on-token-invalid", provider=self.name), error) from error
         return self._identity({**self._user_info(token, claims), **claims})
 
     def logout_address(self, back: str) -> str | None:
@@ -169,7 +169,9 @@ class IdentityProvider:
             return {}
         info = self._get(endpoint, {"Authorization": f"Bearer {token.get('access_token')}"})
         if info.get("sub") != claims["sub"]:
-            raise self._failed("sign-on-token-invalid", ValueError("userinfo of another person"))
+            raise self._failed(
+                msg("sign-on-token-invalid", provider=self.name), ValueError("userinfo of another person")
+            )
         return info
 
     def _identity(self, claims: Mapping[str, Any]) -> ProviderIdentity:
@@ -183,7 +185,9 @@ class IdentityProvider:
         """Return a required address of the provider's configuration."""
         address = str(self._configuration().get(name, ""))
         if not is_safe_address(address):
-            raise self._failed("sign-on-provider-down", ValueError(f"{name} is {address!r}"))
+            raise self._failed(
+                msg("sign-on-provider-down", provider=self.name), ValueError(f"{name} is {address!r}")
+            )
         return address
 
     def _configuration(self) -> dict[str, Any]:
@@ -192,7 +196,8 @@ class IdentityProvider:
             metadata = self._get(self._issuer.rstrip("/") + "/.well-known/openid-configuration", {})
             if metadata.get("issuer") != self._issuer:
                 raise self._failed(
-                    "sign-on-provider-down", ValueError(f"its issuer is {metadata.get('issuer')!r}")
+                    msg("sign-on-provider-down", provider=self.name),
+                    ValueError(f"its issuer is {metadata.get('issuer')!r}"),
                 )
             self._metadata, self._fetched_at, self._keys = metadata, time.monotonic(), None
         return self._metadata
@@ -216,13 +221,15 @@ class IdentityProvider:
                 raise ValueError(f"status {answer.status_code} instead of a JSON object")
         except (requests.RequestException, ValueError) as error:
             self._failed_at = time.monotonic()
-            raise self._failed("sign-on-provider-down", error) from error
+            raise self._failed(msg("sign-on-provider-down", provider=self.name), error) from error
         return found
 
-    def _failed(self, code: str, error: Exception) -> ProviderFailed:
+    def _failed(self, message: Message, error: Exception) -> ProviderFailed:
         """Log the reason, which is the administrator's matter, and return the error for the user."""
-        log.warning("Sign-on at %s failed (%s): %s: %s", self._issuer, code, type(error).__name__, error)
-        return ProviderFailed(msg(code, provider=self.name))
+        log.warning(
+            "Sign-on at %s failed (%s): %s: %s", self._issuer, message.code, type(error).__name__, error
+        )
+        return ProviderFailed(message)
 
 
 def _found(claims: Mapping[str, Any], name: str) -> list[str]:

@@ -72,7 +72,7 @@ def test_an_interrupted_request_of_two_exams_is_completed(
     with monkeypatch.context() as patch:
         patch.setattr(files, "publish", die)
         patch.setattr(files, "withdraw", lambda exam: None)
-        patch.setattr(ingest.exams, "delete", lambda exam, user: None)
+        patch.setattr(ingest.exams, "undo", lambda exam, user: None)
         with pytest.raises(KeyboardInterrupt):
             post(client, token, "key", *TWO)
     (before,) = stored(serving_app)

@@ -113,7 +113,7 @@ def test_an_error_keeps_its_message() -> None:
         check_size(100_000, 20_000)
     assert caught.value.message == str(caught.value)
     assert caught.value.message.values == {"width": 100_000, "height": 20_000, "megapixels": 120}
-    assert TooManyAttempts(90).message.values == {"minutes": 2}
+    assert TooManyAttempts(90).message.values == {"seconds": 90}
 
 
 def test_a_refusal_keeps_the_messages_of_all_files(app: Flask, odd: Message) -> None:
