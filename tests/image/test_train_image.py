@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from birads_app.model import registry
 from tests.support import buildah
 from tests.support.buildah import Container
 
@@ -36,7 +37,7 @@ def test_the_image_trains_and_promotes_a_model(trainer: Container) -> None:
         done = trainer.run(*command, seconds=1200)
         assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\bfirst\b", trainer.run("flask", "models", "list").stdout)
-    assert (trainer.data / "models" / "CURRENT").read_text().split()[0] == "first"
+    assert registry.current_name(trainer.data / "models") == "first"
 
 
 def test_the_bill_of_materials_lists_tensorflow(trainer: Container) -> None:
