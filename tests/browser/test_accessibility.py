@@ -71,6 +71,7 @@ def weighed(page: Page) -> Callable[[], int]:
     return weight
 
 
+@pytest.mark.slow
 def test_every_page_meets_wcag_and_size_limits(page: Page, server: Server, exam: str) -> None:
     weight = weighed(page)
     complaints: list[str] = []

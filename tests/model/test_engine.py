@@ -61,6 +61,7 @@ def test_an_unknown_engine_is_refused_by_name(bundle: Bundle) -> None:
         open_engine(bundle, "onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
 def test_bytes_other_than_a_graph_are_refused(tmp_path: Path, engine: str) -> None:
     graph = tmp_path / "head.pb"

@@ -227,6 +227,7 @@ def test_invalid_settings_are_reported_at_start(
     assert setting.removesuffix("CERTIFICATE") in ended.output
 
 
+@pytest.mark.slow
 def test_a_web_server_started_later_keeps_the_receiver_s_drafts_and_offers_set_up(running: Receiver) -> None:
     draft = running.instance / "images" / f".draft-{os.getpid()}-mine"
     draft.mkdir(parents=True)
@@ -235,6 +236,7 @@ def test_a_web_server_started_later_keeps_the_receiver_s_drafts_and_offers_set_u
     assert draft.exists()
 
 
+@pytest.mark.slow
 def test_tls_peers_need_a_certificate_and_a_silent_one_blocks_nobody(
     models: Path, empty_database: Path, tmp_path: Path
 ) -> None:

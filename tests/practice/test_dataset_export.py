@@ -82,6 +82,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.slow
 def test_the_folder_is_in_the_layout_of_training(
     reader: Flask, folder: Path, runner: FlaskCliRunner, tmp_path: Path
 ) -> None:

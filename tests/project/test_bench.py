@@ -18,11 +18,13 @@ from training.features.extractor import from_bundle
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_a_store_writes_resamples_and_trains() -> None:
     found = memory.run(600)
     assert 0 < found.base_mb <= found.peak_mb
 
 
+@pytest.mark.slow
 def test_benchmark_files_give_distinct_rows(tmp_path: Path, tiny_models: Path) -> None:
     files = pictures.write(tmp_path, 60)
     examples = read_folder(files).examples
@@ -47,6 +49,7 @@ def test_missed_targets_are_reported() -> None:
     assert [line.endswith("NOT MET") for line in lines] == [False, False, True, False, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [["-m", "bench.bench"], ["tests/browser/screenshots.py"], ["tests/browser/first_view.py"]],

@@ -148,6 +148,7 @@ print(json.dumps({"probabilities": answer.probabilities, "modules": sorted(sys.m
 """
 
 
+@pytest.mark.slow
 def test_the_web_environment_predicts_without_tensorflow(web: Container) -> None:
     web.run("sh", "docker/entrypoint.sh", "true")
     answer = json.loads(web.run("python", "-c", PREDICT))
@@ -157,6 +158,7 @@ def test_the_web_environment_predicts_without_tensorflow(web: Container) -> None
     assert web.run("python", "-c", missing).strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_container_is_healthy_and_writes_only_to_its_volume(web: Container) -> None:
     before = sorted(web.app.rglob("*"))
     with serving(web):
@@ -167,6 +169,7 @@ def test_the_container_is_healthy_and_writes_only_to_its_volume(web: Container) 
     assert (web.data / "models" / "CURRENT").read_text() == (ROOT / "models" / "CURRENT").read_text()
 
 
+@pytest.mark.slow
 def test_the_receiver_runs_in_the_web_image_and_is_healthy_while_it_listens(web: Container) -> None:
     service, port = compose()["receive"], free_port()
     check = ["python", service["healthcheck"]["test"][2].removeprefix("/app/")]
@@ -186,6 +189,7 @@ def test_the_health_check_fails_without_a_server(web: Container) -> None:
     assert "no answer" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_entrypoint_keeps_the_models_of_the_volume(web: Container) -> None:
     current = web.data / "models" / "CURRENT"
     web.run("sh", "docker/entrypoint.sh", "true")

@@ -63,6 +63,7 @@ def wait_for_workers(log: Path, workers: int) -> str:
     return pytest.fail(log.read_text())
 
 
+@pytest.mark.slow
 def test_several_workers_print_one_set_up_token_and_a_restart_a_new_one(
     tmp_path: Path, empty_database: Path
 ) -> None:

@@ -59,6 +59,7 @@ def test_an_unknown_head_is_refused_before_phantoms_are_drawn(app: Flask, runner
     assert "Writing phantoms" not in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_network")
 def test_the_command_prints_the_figures_and_writes_no_model(
     app: Flask, runner: FlaskCliRunner, folder: Path

@@ -250,6 +250,7 @@ def served(bundle_of, phantoms: Path) -> dict[str, Any]:
     return answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BUNDLED)
 def test_a_new_process_gives_the_same_logits(kind: str, bundle_of, served) -> None:
     """Compare within half precision, in which training caches rows."""

@@ -63,6 +63,7 @@ def train(runner: FlaskCliRunner, folder: Path):
     return run
 
 
+@pytest.mark.slow
 def test_a_first_training_prints_nothing_of_tensorflow(
     phantoms: Path, tiny_models: Path, tmp_path: Path
 ) -> None:
@@ -231,6 +232,7 @@ def cached(output: str) -> int:
 
 def test_a_full_disk_is_a_one_line_error_and_the_next_run_continues(train, copies, cache) -> None:
     """The second batch of sixteen rows of 8 kB exceeds the limit of the file size."""
+    train(copies, name="first")  # keeps the prepared images
     shutil.rmtree(cache / "features", ignore_errors=True)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
