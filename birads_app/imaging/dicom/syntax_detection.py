@@ -25,6 +25,7 @@ _FAMILIES = (_JPEG, _JPEG_LS, _JPEG_2000, {uid.RLELossless})
 _HEAD = 1 << 16  # bytes that a codestream's frame header lies within, unless there is a long comment
 _DEFLATED_HEAD = 1 << 12  # bytes of a deflated data set that hold its first element
 _INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # bytes of the largest accepted image and its header
+_PIECE = 1 << 16  # bytes that are inflated at a time
 _SOS, _SOF_LS = 0xDA, 0xF7  # start of scan; frame header of JPEG-LS
 _BY_FRAME_HEADER = {0xC1: uid.JPEGExtended12Bit, 0xC3: uid.JPEGLossless}
 _HIGH_THROUGHPUT = 0x40  # bit of Rsiz, high byte
@@ -96,15 +97,19 @@ def inflate(deflated: memoryview) -> bytes:
     """Inflate a deflated data set, up to a limit; raises UnreadableImage or ImageTooLarge."""
     most = min(_INFLATED_MAX, max(EXPANSION_FREE, EXPANSION_MAX * len(deflated)))
     inflater = _inflater_of(deflated)
+    data = bytearray()
     try:
-        data = inflater.decompress(deflated, most)
+        for start in range(0, len(deflated), _PIECE):
+            data += inflater.decompress(deflated[start : start + _PIECE], most - len(data) + 1)
+            if len(data) > most:
+                raise ImageTooLarge(msg("deflated-too-large", mebibytes=most >> 20))
+            if inflater.eof:
+                break
     except zlib.error as error:
         raise UnreadableImage(msg("deflated-damaged")) from error
-    if len(data) == most:
-        raise ImageTooLarge(msg("deflated-too-large", mebibytes=most >> 20))
     if not inflater.eof:
         raise UnreadableImage(msg("deflated-cut-off"))
-    return data
+    return bytes(data)
 
 
 def starts_data_set(head: bytes) -> bool:
