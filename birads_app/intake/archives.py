@@ -100,7 +100,7 @@ def unpacked(
     InputError
         An archive is damaged, encrypted or too large, or contains too many files.
     """
-    left = _UPLOAD_MAX
+    pool, left = compute or ComputePool(0), _UPLOAD_MAX
     for file in files:
         if _opener(file.name, file.head) is None:
             yield file
@@ -109,7 +109,7 @@ def unpacked(
         following: int | None = 0
         while following is not None:
             target = SharedBytes.of(())
-            batch = (compute or ComputePool(0)).run(unpack, file, following, budget, target)
+            batch = pool.run(unpack, file, following, budget, target)
             if companions is not None:
                 companions.found.extend(batch.companions)
             start = 0

@@ -127,7 +127,7 @@ def companion_of(file: SourceFile) -> Companion | None:
     if parser.is_dicom(file.head):
         try:
             kind = kind or _kind_of_dicom(file.dicom)
-            identity = read_identity(file.dicom.dataset)
+            identity = None if kind is None else read_identity(file.dicom.dataset)
         except InputError:
             pass  # reading reports it
     return None if kind is None else Companion(file.name, kind, identity, _refusal(file))

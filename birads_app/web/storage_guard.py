@@ -15,6 +15,6 @@ def init_app(app: Flask) -> None:
 
 def _check() -> None:
     if request.method in ("POST", "PUT", "PATCH"):
-        length = request.content_length
-        if length is None or length > _UPLOAD:
+        chunked = "Transfer-Encoding" in request.headers
+        if chunked or (request.content_length or 0) > _UPLOAD:
             disk_space.check(current_app.extensions["birads_settings"])
