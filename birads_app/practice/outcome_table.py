@@ -139,7 +139,7 @@ def _row(line: int, cells: dict[str, str]) -> _Row | LineProblem:
     except ValueError as error:
         return LineProblem(line, _("“%(cell)s” is not a date. Enter it as 2026-03-31.", cell=str(error)))
     if on is not None and on > date.today():
-        return LineProblem(line, _("%(day)s is in the future.", day=on.isoformat()))
+        return LineProblem(line, _("%(day)s is in the future.", day=cells["date"]))
     exam, pseudonym = cells.get("exam", "").lower(), cells.get("pseudonym", "").upper()
     if not exam and not (pseudonym and exam_date):
         return LineProblem(line, _("The exam is not identified. Enter its ID, or pseudonym and exam date."))

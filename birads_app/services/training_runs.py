@@ -197,8 +197,12 @@ def stop(training: Training, who: str) -> None:
 
 def listing() -> list[Training]:
     """List all trainings, newest first."""
-    names = sorted((path.name for path in _root().iterdir() if _ID.fullmatch(path.name)), reverse=True)
-    return [_read(name) for name in names]
+    return [_read(name) for name in sorted(_ids(), reverse=True)]
+
+
+def count() -> int:
+    """Return the number of trainings that were started, whatever became of them."""
+    return len(_ids())
 
 
 def get(training_id: str) -> Training:
@@ -322,6 +326,10 @@ def _root() -> Path:
     folder = Path(current_app.instance_path) / "trainings"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def _ids() -> list[str]:
+    return [path.name for path in _root().iterdir() if _ID.fullmatch(path.name)]
 
 
 def _folder(training: Training) -> Path:

@@ -49,6 +49,14 @@ def text(x: float, y: float, content: object, css: str = "", anchor: str = "") -
     return f'<text{name} x="{x:.5g}" y="{y:.5g}"{place}>{escape(content)}</text>'
 
 
+def upward(x: float, y: float, content: object, css: str) -> str:
+    """Write a text that reads upwards, centred at (x, y): the title of a vertical axis."""
+    return (
+        f'<text class="{css}" transform="translate({x:.5g} {y:.5g}) rotate(-90)" text-anchor="middle">'
+        f"{escape(content)}</text>"
+    )
+
+
 def line(css: str, x1: float, y1: float, x2: float, y2: float) -> str:
     """Draw a straight line."""
     return f'<line class="{css}" x1="{x1:.5g}" x2="{x2:.5g}" y1="{y1:.5g}" y2="{y2:.5g}"/>'

@@ -7,9 +7,9 @@ apart in greyscale print.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from birads_app.svg.drawing import Axis, image, text
+from birads_app.svg.drawing import Axis, image, text, upward
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5195", "#8a6d00", "#333333")
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "12 3", "1 2")
@@ -71,10 +71,7 @@ def _grid(x: Axis, y: Axis) -> str:
         parts.append(text(-5, at + 3.5, label, "tick", "end"))
     middle = _SIDE / 2
     parts.append(text(middle, _SIDE + 31, x.title, "title", "middle"))
-    parts.append(
-        f'<text class="title" transform="translate(-36 {middle}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y.title)}</text>"
-    )
+    parts.append(upward(-36, middle, y.title, "title"))
     return "".join(parts)
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from birads_app.svg.drawing import image, line, text
+from birads_app.svg.drawing import image, line, text, upward
 
 # In the drawing's own units; the page scales it to the width it has.
 WIDTH, HEIGHT = 640, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 10, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 8, 10, 30
 _TICKS = 4
 
 # Training and validation loss of each epoch; None if it was not computed.
@@ -17,22 +17,23 @@ LossCurve = Sequence[Sequence[float | None]]
 
 
 def loss_curves(
-    curve: LossCurve, title: str, epoch: str, tick: Callable[[float], str] = "{:.3g}".format
+    curve: LossCurve, title: str, epoch: str, loss: str, tick: Callable[[float], str] = "{:.3g}".format
 ) -> Markup:
     """Draw both losses; empty before the first epoch has ended.
 
     Parameters
     ----------
     title : read out by screen readers
-    epoch : title of the horizontal axis
+    epoch, loss : titles of the axes
     tick : writes a loss beside its grid line
     """
-    losses = [loss for pair in curve for loss in pair if loss is not None]
+    losses = [one for pair in curve for one in pair if one is not None]
     if not losses:
         return Markup("")
     most = _rounded(max(losses))
     lines = "".join(_line(curve, number, most) for number in (0, 1))
-    return image(title, WIDTH, HEIGHT, _axes(len(curve), most, epoch, tick) + lines, "curve")
+    beside = upward(12, _TOP + (HEIGHT - _TOP - _BOTTOM) / 2, loss, "curve-title")
+    return image(title, WIDTH, HEIGHT, _axes(len(curve), most, epoch, tick) + beside + lines, "curve")
 
 
 def _line(curve: LossCurve, number: int, most: float) -> str:

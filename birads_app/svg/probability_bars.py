@@ -40,6 +40,7 @@ def probability_bars(
     chart_id: str,
     title: str,
     description: str,
+    axis: str,
     ticks: Sequence[str] = ("0%", "50%", "100%"),
     *,
     predicted: str = "",
@@ -50,6 +51,7 @@ def probability_bars(
     Parameters
     ----------
     chart_id : makes the ids of title and description unique on the page
+    axis : title of the axis, written between two ticks
     ticks : labels of 0, 50 and 100 %
     predicted : code of the row to emphasise
     prediction_set : codes of neighbouring rows to be held together by a bracket
@@ -72,7 +74,7 @@ def probability_bars(
         f'<svg class="chart" role="img" viewBox="{-MARGIN} 0 {WIDTH + MARGIN} {bottom + AXIS}"'
         f' aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-        f"{_axis(bottom, ticks)}{drawn}{_bracket([row.code for row in rows], prediction_set)}</svg>"
+        f"{_axis(bottom, ticks, axis)}{drawn}{_bracket([row.code for row in rows], prediction_set)}</svg>"
     )
 
 
@@ -99,9 +101,9 @@ def _bracket(codes: list[str], prediction_set: Sequence[str]) -> str:
     return f'<path class="chart-bracket" d="M{-BRACKET} {top}h{-BRACKET}V{bottom}h{BRACKET}"/>'
 
 
-def _axis(bottom: float, ticks: Sequence[str]) -> str:
-    """Draw thin ticks at 0, 50 and 100 % with their labels under the bars."""
-    return "".join(
+def _axis(bottom: float, ticks: Sequence[str], title: str) -> str:
+    """Draw thin ticks at 0, 50 and 100 % with their labels and the axis' title under the bars."""
+    return text(WIDTH / 4, bottom + 8, title, "chart-tick", "middle") + "".join(
         line("chart-grid", WIDTH * at, bottom - ROW + BAR_TOP, WIDTH * at, bottom - 4)
         + text(WIDTH * at, bottom + 8, label, "chart-tick", anchor)
         for at, label, anchor in zip((0.0, 0.5, 1.0), ticks, ANCHORS, strict=True)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from birads_app.svg.drawing import Axis, image, interval_mark, text
+from birads_app.svg.drawing import Axis, image, interval_mark, text, upward
 
 # In the drawing's own units; the page scales it to the width it has.
 LEFT, TOP, SIDE = 58, 10, 300
@@ -50,7 +50,6 @@ def reliability_diagram(points: Sequence[ReliabilityPoint], x: Axis, y: Axis, ti
     axes = (
         f'<line class="plot-ideal" x1="{LEFT}" y1="{bottom}" x2="{LEFT + SIDE}" y2="{TOP}"/>'
         f"{text(middle, bottom + 36, x.title, 'plot-axis', 'middle')}"
-        f'<text class="plot-axis" transform="translate(12 {TOP + SIDE / 2}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y.title)}</text>"
+        f"{upward(12, TOP + SIDE / 2, y.title, 'plot-axis')}"
     )
     return image(title, LEFT + SIDE + 24, bottom + 44, grid + axes + marks, "plot plot-square")

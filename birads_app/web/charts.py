@@ -38,6 +38,7 @@ def bar_chart(
         chart_id,
         _("Probability of each category"),
         "; ".join(f"BI-RADS {row.code}: {row.label}" for row in rows) + ".",
+        _("Probability"),
         predicted=predicted,
         prediction_set=prediction_set,
         ticks=[percentage(tick) for tick in (0, 0.5, 1)],
@@ -50,7 +51,7 @@ def losses(curve: loss_curves.LossCurve) -> Markup:
     last = next((pair[1] for pair in reversed(curve) if pair[1] is not None), None)
     if last is not None:
         title += " " + _("Last validation loss: %(loss)s.", loss=decimal(last, 3))
-    return loss_curves.loss_curves(curve, title, _("epoch"), _tick)
+    return loss_curves.loss_curves(curve, title, _("epoch"), _("loss"), _tick)
 
 
 def trend_point(label: str, figure: Estimate) -> TrendPoint:

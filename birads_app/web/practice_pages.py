@@ -28,6 +28,7 @@ from birads_app.practice.outcome_table import LineProblem, Plan
 from birads_app.records import assessment_queries, audit_log, outcomes, refused_files, signed_assessments
 from birads_app.records.signed_assessments import AssessmentRows, Filters
 from birads_app.svg import count_bars, trend
+from birads_app.svg.drawing import Axis
 from birads_app.web import charts, practice_wording, wording
 from birads_app.web.csv_download import download
 
@@ -154,20 +155,17 @@ def _charts(result: Audit) -> dict[str, Any]:
         return {"kappa_chart": None, "recall_chart": None, "diagrams": []}
     kappas = [charts.trend_point(practice_wording.month(part.title), part.kappa) for part in months]
     recalls = [charts.trend_point(practice_wording.month(part.title), part.recall) for part in months]
-    end = trend.upper_end(recalls, 0.2)
+    low, end = trend.lower_end(kappas), trend.upper_end(recalls, 0.2)
+    quarters = [(at / 4, wording.decimal(at / 4, 2)) for at in range(int(4 * low), 5)]
+    halves = [(end * at / 2, wording.percentage(end * at / 2)) for at in range(3)]
+    below = _("Month of signing"), _("Exams")
     return {
         "months": months,
         "kappa_chart": trend.trend(
-            kappas,
-            1,
-            [(at / 4, wording.decimal(at / 4, 2)) for at in range(5)],
-            _("Kappa of reader and AI by month"),
+            kappas, Axis(_("Kappa"), quarters), *below, _("Kappa of reader and AI by month")
         ),
         "recall_chart": trend.trend(
-            recalls,
-            end,
-            [(end * at / 2, wording.percentage(end * at / 2)) for at in range(3)],
-            _("Recall rate by month"),
+            recalls, Axis(_("Recall rate"), halves), *below, _("Recall rate by month")
         ),
         "diagrams": list(_diagrams(result)),
     }

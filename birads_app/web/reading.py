@@ -85,9 +85,15 @@ def show_worklist() -> str:
     query = worklist_query.query_of(request.args)
     page = worklist.page(query, after=request.args.get("after"), before=request.args.get("before"))
     worklist_query.remember(query)
+    return _worklist_page(query, page)
+
+
+def _worklist_page(query: worklist.Query, page: worklist.WorklistPage, not_found: str = "") -> str:
+    """Render the worklist; ``not_found`` is the patient who was searched for in vain."""
     return render_template(
         "reading/worklist.html",
         page=page,
+        not_found=not_found,
         first=worklist.next_waiting(query, current_user),
         query=query,
         parameters=worklist_query.parameters_of(query),
@@ -107,14 +113,15 @@ def show_worklist() -> str:
 
 @bp.post("/find")
 def find() -> ResponseReturnValue:
-    """Find a patient by pseudonym or ID; the ID is kept out of addresses and logs."""
+    """Find a patient by pseudonym or ID; the ID is kept out of addresses and logs. Without a match, list nothing."""
     wanted = request.form.get("patient", "").strip()
     pseudonym = site_pseudonyms().patient(Identity(patient_id=wanted)) if wanted else ""
     if not exams.of_patient(pseudonym):
         pseudonym = wanted.upper() if _PSEUDONYM.fullmatch(wanted.upper()) else ""
+    everything = replace(worklist_query.remembered(), list="all", pseudonyms=())
     if wanted and not pseudonym:
-        flash(_("No exams found for this ID or pseudonym."))
-    parameters = worklist_query.parameters_of(replace(worklist_query.remembered(), list="all"))
+        return _worklist_page(everything, worklist.WorklistPage([], None, None), not_found=wanted[:64]), 404
+    parameters = worklist_query.parameters_of(everything)
     parameters["patient"] = pseudonym
     return redirect(url_for("reading.worklist", **parameters), 303)
 

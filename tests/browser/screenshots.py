@@ -31,7 +31,9 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, chromium.launch() as browser:
-        page = browser.new_page(viewport=WINDOW, locale="de-DE" if options.german else "en-GB")
+        page = browser.new_page(
+            viewport=WINDOW, color_scheme="dark", locale="de-DE" if options.german else "en-GB"
+        )
         page.goto(f"{server.url}/setup")
         page.locator("[name=token]").fill(server.setup_token())
         _take(page, options.folder, "tour-1-set-up")

@@ -16,6 +16,7 @@ from tests.support import factories
 
 HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without images
 MOST_SHIFT = 0.02  # cumulative layout shift; 0.1 is called good (web.dev)
+GROUND = "() => getComputedStyle(document.documentElement).getPropertyValue('--ground')"
 SHIFT = """() => new Promise((done) => {
     let sum = 0;
     new PerformanceObserver((list) => {
@@ -79,6 +80,11 @@ def test_every_page_meets_wcag_and_size_limits(page: Page, server: Server, exam:
         page.goto(server.url + pages.address(name, exam))
         page.wait_for_load_state("networkidle")
         complaints += [f"{name}: {line}" for line in violations(page)]
+        page.emulate_media(color_scheme="dark")
+        complaints += [f"{name}, dark: {line}" for line in violations(page, "color-contrast")]
+        page.emulate_media(color_scheme="light")
+        if (shown := page.evaluate(GROUND)) != ("#0f1215" if name == "exam" else "#f6f8f9"):
+            complaints.append(f"{name}: {shown} is the ground where the system asks for light")
         if (heavy := weight()) > HEAVIEST:
             complaints.append(f"{name}: {heavy} bytes without images")
         if (shift := page.evaluate(SHIFT)) > MOST_SHIFT:

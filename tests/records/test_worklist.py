@@ -184,8 +184,15 @@ def test_a_patient_id_is_searched_without_appearing_in_the_url(filled: Flask, cl
     assert known in answer.location and "4711" not in answer.location
     assert known in client.get(answer.location).text
     assert "patient=P-AAAA" in client.post("/find", data={"patient": "p-aaaa"}).location
-    answer = client.post("/find", data={"patient": "nobody"}, follow_redirects=True)
-    assert "No exams found for" in answer.text and "nobody" not in answer.request.url
+
+
+def test_a_failed_search_shows_nothing_but_its_error(filled: Flask, client: FlaskClient) -> None:
+    sign_in(client, "auditor")
+    answer = client.post("/find", data={"patient": "nobody"})
+    assert answer.status_code == 404 and answer.location is None
+    assert answer.text.count("No exams found for") == 1 and 'value="nobody"' in answer.text
+    assert "<table" not in answer.text and "/exams/0" not in answer.text and "No matching" not in answer.text
+    assert "<table" in client.get("/").text  # the remembered list is as it was
 
 
 def test_selected_exams_are_exported(filled: Flask, client: FlaskClient) -> None:

@@ -220,3 +220,6 @@ def test_trainings_of_earlier_versions_are_shown(app: Flask, admin: FlaskClient)
         assert finished.options == {"sanity_checks": "no"}
         interrupted = ended(app, progress, "mine", "20260101-120000-000002")
         assert training_runs.standing(interrupted).state == State.INTERRUPTED
+    overview = admin.get("/admin/").text
+    assert "2 trainings" in overview and f"/admin/trainings/{interrupted.id}" in overview
+    assert "No training yet" not in overview and "stopped, " in overview

@@ -8,6 +8,7 @@ from birads_app.services import training_runs
 from birads_app.terms.errors import ModelError
 from birads_app.web.admin.blueprint import bp, settings
 from birads_app.web.admin.system import storage
+from birads_app.web.admin.trainings import state_labels
 
 
 @bp.get("/")
@@ -17,6 +18,9 @@ def overview() -> str:
         "admin/overview.html",
         current=_current(),
         training=training_runs.running(),
+        last_training=next(iter(training_runs.newest(1)), None),
+        trainings=training_runs.count(),
+        state_labels=state_labels(),
         people=users.people(),
         tokens=len(tokens.listing()),
         storage=storage(),

@@ -104,7 +104,7 @@ def training(training_id: str) -> str:
         standing=standing,
         now=_progress_of(standing),
         hyperparameters=HYPERPARAMETERS,
-        state_labels=_state_labels(),
+        state_labels=state_labels(),
     )
 
 
@@ -156,7 +156,7 @@ def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
         running=training_runs.running(),
         main_fields=MAIN_FIELDS,
         more_fields=[name for name in HYPERPARAMETERS if name not in MAIN_FIELDS],
-        state_labels=_state_labels(),
+        state_labels=state_labels(),
     )
     return page, status
 
@@ -215,7 +215,8 @@ def _progress_of(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _state_labels() -> dict[str, str]:
+def state_labels() -> dict[str, str]:
+    """Return the name of each state of a training for pages."""
     return {
         State.RUNNING: _("running"),
         State.FINISHED: _("finished"),
