@@ -13,9 +13,11 @@ from birads_app.terms.lexicon import (
     DENSITIES,
     DEPTHS,
     DESCRIPTORS,
+    FARTHEST_MM,
     FINDING_TYPES,
     LARGEST_MM,
     REGIONS,
+    SECTIONS,
     SIDES,
 )
 from birads_app.terms.views import STANDARD_VIEWS, ViewRole
@@ -196,6 +198,8 @@ def _assessment() -> dict[str, Any]:
     category = {"enum": list(ASSESSMENTS)}
     properties = {
         "reader": {"type": "string", "description": "Name of the radiologist's account"},
+        "reader_name": {"type": ["string", "null"], "description": "Full name, as in the report"},
+        "reader_title": {"type": ["string", "null"], "description": "Title or position"},
         "at": {"type": "string", "format": "date-time"},
         "signed": {"type": "boolean"},
         "category": {"enum": [*ASSESSMENTS, None], "description": "Category of the more suspicious breast"},
@@ -207,6 +211,7 @@ def _assessment() -> dict[str, Any]:
         "density": {"enum": [*DENSITIES, None]},
         "findings": {"type": "array", "items": _finding()},
         "text": {"type": "string"},
+        "sections": _closed({name: {"type": "string"} for name in SECTIONS}, required=[]),
         "second_look": {"type": "boolean", "description": "A second reading is requested"},
     }
     return _closed(properties, required=list(properties))
@@ -224,6 +229,12 @@ def _finding() -> dict[str, Any]:
         "clock": {"type": "integer", "minimum": min(CLOCK), "maximum": max(CLOCK)},
         "depth": {"enum": list(DEPTHS)},
         "size_mm": {"type": "integer", "minimum": 1, "maximum": LARGEST_MM},
+        "nipple_mm": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": FARTHEST_MM,
+            "description": "Distance from the nipple",
+        },
         "image": {"type": "string", "description": "`id` of the image with the mark"},
         "x": {**fraction, "description": "From the image's left edge"},
         "y": {**fraction, "description": "From the image's upper edge"},

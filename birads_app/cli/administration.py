@@ -151,6 +151,17 @@ def reset_password(name: str, password_stdin: bool) -> None:
     click.echo(f"Changed the password of {name}, ended its sessions and revoked its tokens.")
 
 
+@user_group.command("signature")
+@click.argument("name")
+@click.option("--full-name", default="", help="Such as 'Dr. Anna Berg'; empty removes it.")
+@click.option("--title", default="", help="Title or position, such as 'Consultant radiologist'.")
+def set_signature(name: str, full_name: str, title: str) -> None:
+    """Set full name and title under the future reports of an account."""
+    with one_line_errors():
+        users.set_signature(users.by_name(name), full_name, title)
+    click.echo(f"Future reports of {name} are signed: {', '.join(filter(None, (full_name or name, title)))}.")
+
+
 @user_group.command("reset-two-step")
 @click.argument("name")
 def reset_two_step(name: str) -> None:

@@ -16,14 +16,15 @@ from birads_app.records.database import session, writing
 from birads_app.records.errors import InvalidAssessment, NotFound
 from birads_app.records.findings import Finding
 from birads_app.records.schema import Assessment, Exam, Status, User, now
+from birads_app.terms import breast_location
 from birads_app.terms.categories import Category
-from birads_app.terms.lexicon import ASSESSMENTS, DENSITIES
-from birads_app.terms.messages import msg
+from birads_app.terms.lexicon import ASSESSMENTS, DENSITIES, SECTIONS
+from birads_app.terms.messages import Message, join, msg
 from birads_app.terms.views import SIDES
 
 log = logging.getLogger(__name__)
 
-LONGEST_TEXT, MOST_FINDINGS = 4000, 20
+LONGEST_TEXT, LONGEST_SECTION, MOST_FINDINGS = 4000, 1000, 20
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Draft:
 
     breasts : category of each assessed breast, by R and L
     density : A to D; None if not assessed
+    sections : texts by the codes of :data:`birads_app.terms.lexicon.SECTIONS`
     signed : False for a draft, which may be incomplete
     second_look : a second reader is requested
     """
@@ -42,6 +44,7 @@ class Draft:
     text: str = ""
     signed: bool = False
     second_look: bool = False
+    sections: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def overall(self) -> str:
@@ -67,6 +70,19 @@ def lacking(exam: Exam, breasts: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(side for side in needed if side not in breasts)
 
 
+def contradictions(exam: Exam, findings: Sequence[Finding]) -> list[Message]:
+    """Return a message for each finding whose location contradicts itself or the marked image."""
+    sides = {image.id: image.laterality for image in exam.images}
+    problems = []
+    for number, one in enumerate(findings, start=1):
+        problem = breast_location.contradiction(number, one.side, one.region, one.clock)
+        if problem is None and one.side and (sides.get(one.image or "") or one.side) != one.side:
+            problem = msg("side-contradictory", number=number)
+        if problem:
+            problems.append(problem)
+    return problems
+
+
 def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
     """Add an assessment; a signed one changes the exam's status.
 
@@ -75,7 +91,7 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
     NotFound
         There is no such exam.
     InvalidAssessment
-        A term is unknown, or a signed assessment is incomplete. Nothing is stored.
+        A term is unknown, or a signed assessment is incomplete or contradictory. Nothing is stored.
     """
     with writing() as current:
         exam = current.get(Exam, exam_id)
@@ -125,6 +141,8 @@ def as_json(assessment: Assessment) -> dict[str, Any]:
     """Convert an assessment to JSON types for the API."""
     return {
         "reader": assessment.reader.name,
+        "reader_name": assessment.reader_name or None,
+        "reader_title": assessment.reader_title or None,
         "at": assessment.at.isoformat(timespec="seconds"),
         "signed": assessment.signed,
         "category": assessment.overall or None,
@@ -132,6 +150,7 @@ def as_json(assessment: Assessment) -> dict[str, Any]:
         "density": assessment.density,
         "findings": assessment.findings,
         "text": assessment.text,
+        "sections": assessment.sections,
         "second_look": assessment.second_look,
     }
 
@@ -156,6 +175,9 @@ def _record(exam: Exam, reader: User, draft: Draft) -> Assessment:
         density=draft.density,
         findings=[finding.as_json() for finding in draft.findings],
         text=draft.text.strip(),
+        sections={name: text.strip() for name, text in draft.sections.items() if text.strip()},
+        reader_name=reader.full_name,
+        reader_title=reader.title,
         signed=draft.signed,
         second_look=draft.second_look,
         model=exam.model,
@@ -175,6 +197,12 @@ def _check(draft: Draft, exam: Exam) -> None:
         _among("breast", [side], offered(exam))
         _among("category", [category], choices(exam))
     _among("density", {draft.density} - {None}, DENSITIES)
+    _among("sections", draft.sections, SECTIONS)
+    for name, text in draft.sections.items():
+        if len(text) > LONGEST_SECTION:
+            raise InvalidAssessment(
+                msg("report-text-too-long", section=name, letters=len(text), most=LONGEST_SECTION)
+            )
     images = {finding.image for finding in draft.findings} - {None}
     _among("image", images, [image.id for image in exam.images])
     if len(draft.text) > LONGEST_TEXT or len(draft.findings) > MOST_FINDINGS:
@@ -194,6 +222,8 @@ def _check(draft: Draft, exam: Exam) -> None:
                 sides=", ".join(missing),
             )
         )
+    if draft.signed and (problems := contradictions(exam, draft.findings)):
+        raise InvalidAssessment(join(problems))
 
 
 def _among(field: str, got: Iterable[object], allowed: Iterable[str]) -> None:

@@ -165,7 +165,7 @@ def _strip(current: Session, exam: Exam) -> None:
     signed = current.execute(select(*columns).where(of_exam, Assessment.signed)).mappings().all()
     current.execute(delete(Assessment).where(of_exam))
     for row in signed:  # the database rejects a change of an assessment
-        current.add(Assessment(**{**row, "findings": [], "text": ""}))
+        current.add(Assessment(**{**row, "findings": [], "text": "", "sections": {}}))
     exam.images, exam.identity, exam.study_uid = [], None, None
     exam.notes, exam.attention, exam.unused_objects, exam.objects_received = [], [], [], None
     exam.failure, exam.views, exam.status = "", "", Removed.ERASED

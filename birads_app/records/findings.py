@@ -21,6 +21,7 @@ class Finding:
     size_mm : largest diameter, 1 to 300
     image : id of the marked image
     x, y : position of the mark as fractions of the image's width and height, 0..1, from the upper left corner
+    nipple_mm : distance from the nipple, 0 to 250
 
     Raises InvalidAssessment if a value is not allowed.
     """
@@ -36,6 +37,7 @@ class Finding:
     image: str | None = None
     x: float | None = None
     y: float | None = None
+    nipple_mm: int | None = None
 
     def __post_init__(self) -> None:
         _check("kind", self.kind, lexicon.FINDING_TYPES)
@@ -50,6 +52,7 @@ class Finding:
         _check("clock", self.clock, lexicon.CLOCK, None)
         _check("depth", self.depth, lexicon.DEPTHS, None)
         _check("size_mm", self.size_mm, range(1, lexicon.LARGEST_MM + 1), None)
+        _check("nipple_mm", self.nipple_mm, range(lexicon.FARTHEST_MM + 1), None)
         self._check_mark()
 
     def _check_mark(self) -> None:
@@ -83,6 +86,8 @@ def labelled_terms(finding: Finding, put: Callable[..., str] = str) -> Iterator[
         yield put(N_("Position")), put(msg("clock-hour", hour=finding.clock))
     if finding.depth:
         yield put(N_("Depth")), put(lexicon.DEPTHS[finding.depth])
+    if finding.nipple_mm is not None:
+        yield put(N_("Distance from the nipple")), f"{finding.nipple_mm} mm"
     if finding.size_mm:
         yield put(N_("Size")), f"{finding.size_mm} mm"
     for feature in finding.associated:

@@ -60,6 +60,7 @@ class User(UserMixin, Base):
     session_id : of the session in which this request was made; not a column
     enabled : False keeps an account's name on what it did, and its owner out
     language : of the pages, such as ``de``; None leaves it to the browser
+    full_name, title : of the person, as reports are signed, such as ``Dr. Anna Berg``, ``Consultant radiologist``
     """
 
     __tablename__ = "users"
@@ -72,6 +73,8 @@ class User(UserMixin, Base):
     session_key: Mapped[str] = mapped_column(String(64), unique=True)
     enabled: Mapped[bool] = mapped_column(server_default="1", default=True)
     language: Mapped[str | None] = mapped_column(String(8))
+    full_name: Mapped[str] = mapped_column(String(64), server_default="", default="")
+    title: Mapped[str] = mapped_column(String(64), server_default="", default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     session_id = ""
 
@@ -265,6 +268,8 @@ class Assessment(Base):
     overall : category of the exam, that of the more suspicious breast; empty in a draft without a category
     density : A to D; None if not assessed
     findings : as returned by :meth:`birads_app.records.findings.Finding.as_json`
+    sections : texts by the codes of :data:`birads_app.terms.lexicon.SECTIONS`; those without a text are absent
+    reader_name, reader_title : full name and title of the reader's account at that time; empty if it had none
     signed : False for a draft
     second_look : a second reader is requested
     model, model_category : the model that read the exam, and the category that it predicted
@@ -286,11 +291,19 @@ class Assessment(Base):
     density: Mapped[str | None] = mapped_column(String(1))
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     text: Mapped[str] = mapped_column(Text)
+    sections: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}", default=dict)
+    reader_name: Mapped[str] = mapped_column(String(64), server_default="", default="")
+    reader_title: Mapped[str] = mapped_column(String(64), server_default="", default="")
     signed: Mapped[bool]
     second_look: Mapped[bool]
     model: Mapped[str] = mapped_column(String(64))
     model_category: Mapped[str | None] = mapped_column(String(1))
     reader: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def signer(self) -> str:
+        """Full name and title of the reader, else the name of the account."""
+        return ", ".join(filter(None, (self.reader_name or self.reader.name, self.reader_title)))
 
 
 class Outcome(Base):

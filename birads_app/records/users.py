@@ -25,6 +25,8 @@ PROVIDER = "sign-on (automatic)"
 # Name in the audit log for whoever has not signed in.
 UNKNOWN = "unknown account"
 _NAME = re.compile(r"[^\W_](?:[\w .@-]{0,62}[\w.])?")
+# Most characters of a full name and of a title.
+SIGNATURE_MAX = 64
 # Account of exams received over the network: no person can have its name, and no password matches its hash.
 NETWORK_NAME, _NO_PASSWORD = "PACS (automatic)", "!"
 # In place of the hash of a person who signs on at the identity provider only.
@@ -127,6 +129,17 @@ def set_password(user: User, password: str, by: str = CONSOLE) -> User:
         user_sessions.end_all(current, kept)
         current.execute(delete(Token).where(Token.user_id == kept.id))
     return kept
+
+
+def set_signature(user: User, full_name: str, title: str, by: str = CONSOLE) -> None:
+    """Set full name and title under an account's future reports; raise InvalidAccount if one is not allowed."""
+    full_name, title = (" ".join(text.split()) for text in (full_name, title))
+    for text in (full_name, title):
+        # Carets, equals signs and backslashes separate parts of names in DICOM.
+        if len(text) > SIGNATURE_MAX or not text.isprintable() or set(text) & set("^=\\"):
+            raise InvalidAccount(msg("signature-invalid", most=SIGNATURE_MAX))
+    with _changing(user, by, "set signature") as (_, kept):
+        kept.full_name, kept.title = full_name, title
 
 
 def people() -> Sequence[User]:

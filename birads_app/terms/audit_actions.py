@@ -44,6 +44,7 @@ AUDIT_ACTIONS = (
     N_("send report"),
     N_("send results"),
     N_("set password"),
+    N_("set signature"),
     N_("set up two-step verification"),
     N_("set view"),
     N_("sign assessment"),

@@ -157,6 +157,15 @@ DEPTHS: dict[str, str] = {
     "posterior": N_("Posterior third"),
 }
 LARGEST_MM = 300
+FARTHEST_MM = 250  # from the nipple
+
+# Parts of a report that are written as text; what is left empty has a default.
+SECTIONS: dict[str, str] = {
+    "indication": N_("Indication"),
+    "comparison": N_("Comparison"),
+    "technique": N_("Technique"),
+    "management": N_("Management"),
+}
 
 DENSITIES: dict[str, str] = {
     "A": N_("The breasts are almost entirely fatty"),

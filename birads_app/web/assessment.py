@@ -13,6 +13,7 @@ from birads_app.records import assessments, exams, reading_acts, worklist
 from birads_app.records.schema import Assessment, Exam
 from birads_app.terms import lexicon
 from birads_app.web import assessment_form, report_content, worklist_query
+from birads_app.web.wording import translated
 
 bp = Blueprint("assessing", __name__)
 
@@ -35,12 +36,13 @@ def _vocabulary() -> dict[str, Any]:
 def assess(exam_id: str) -> ResponseReturnValue:
     """Add an assessment; after signing, open the next exam.
 
-    An incomplete assessment is saved as a draft instead of signed.
+    An incomplete or contradictory assessment is saved as a draft instead of signed.
     """
     exam = exams.get(exam_id)
     draft = assessment_form.read(request.form)
     missing = assessments.lacking(exam, draft.breasts) if draft.signed else ()
-    signed = draft.signed and not missing
+    contradictory = assessments.contradictions(exam, draft.findings)
+    signed = draft.signed and not missing and not contradictory
     assessments.add(exam.id, current_user, replace(draft, signed=signed))
     concurrent = assessments.signed_meanwhile(exam, current_user, request.form.get("seen", 0, type=int))
     if missing:
@@ -51,6 +53,8 @@ def assess(exam_id: str) -> ResponseReturnValue:
                 len(missing),
             )
         )
+    for problem in contradictory:
+        flash(translated(problem))
     if concurrent:
         flash(
             _(
@@ -59,7 +63,7 @@ def assess(exam_id: str) -> ResponseReturnValue:
                 time=f"{concurrent.at:%H:%M}",
             )
         )
-    return _after(exam, signed, stay=bool(missing or concurrent))
+    return _after(exam, signed, stay=bool(missing or contradictory or concurrent))
 
 
 def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:

@@ -15,7 +15,7 @@ from birads_app.records.findings import Finding
 from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms.categories import Category
 from birads_app.terms.hanging import hanging
-from birads_app.terms.lexicon import DESCRIPTORS, FINDING_TYPES, Descriptor, FindingType
+from birads_app.terms.lexicon import DESCRIPTORS, FINDING_TYPES, SECTIONS, Descriptor, FindingType
 from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import SIDES
 from birads_app.web.wording import translated
@@ -95,13 +95,14 @@ def read(form: "MultiDict[str, str]") -> Draft:
         findings=[_finding(row, number) for number, row in enumerate(rows, start=1) if any(row.values())],
         text=form.get("text", "").replace("\r\n", "\n"),
         signed=form.get("action") == "sign",
+        sections={name: form.get(f"section-{name}", "").replace("\r\n", "\n") for name in SECTIONS},
         second_look="second_look" in form,
     )
 
 
 def _row(form: "MultiDict[str, str]", number: str) -> dict[str, Any]:
     """Return the values of a row of the form; empty texts where nothing was entered."""
-    names = ("kind", *DESCRIPTORS, "side", "region", "clock", "depth", "size", "image", "x", "y")
+    names = ("kind", *DESCRIPTORS, "side", "region", "clock", "depth", "size", "nipple", "image", "x", "y")
     row: dict[str, Any] = {name: form.get(f"finding-{number}-{name}", "").strip() for name in names}
     return row | {"associated": form.getlist(f"finding-{number}-associated")}
 
@@ -118,6 +119,7 @@ def _finding(row: Mapping[str, Any], number: int) -> Finding:
         clock=_whole(row["clock"], msg("clock-not-whole", text=repr(row["clock"][:20]))),
         depth=row["depth"] or None,
         size_mm=_whole(row["size"], msg("size-not-whole", text=repr(row["size"][:20]))),
+        nipple_mm=_whole(row["nipple"], msg("distance-not-whole", text=repr(row["nipple"][:20]))),
         image=row["image"] or None,
         x=_fraction(row["x"]),
         y=_fraction(row["y"]),

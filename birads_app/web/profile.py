@@ -13,6 +13,7 @@ from wtforms.validators import EqualTo, InputRequired, Length
 from birads_app.records import audit_log, rate_limit, tokens, totp, user_sessions, users
 from birads_app.records.password_rules import PASSWORD_MAX, PASSWORD_MIN
 from birads_app.records.schema import User
+from birads_app.records.users import SIGNATURE_MAX
 from birads_app.terms.errors import BiradsError
 from birads_app.web import session_cookie
 from birads_app.web.http_status import status_of
@@ -35,6 +36,15 @@ class PasswordForm(FlaskForm):
     confirm = PasswordField(
         lazy("Repeat new password"),
         validators=[InputRequired(), EqualTo("password", lazy("The passwords do not match."))],
+    )
+
+
+class SignatureForm(FlaskForm):
+    """Full name and title under the user's reports."""
+
+    full_name = StringField(lazy("Full name, as reports are signed"), validators=[Length(max=SIGNATURE_MAX)])
+    title = StringField(
+        lazy("Title or position, such as Consultant radiologist"), validators=[Length(max=SIGNATURE_MAX)]
     )
 
 
@@ -90,6 +100,22 @@ def change_password() -> ResponseReturnValue:
     return redirect(url_for("own_account.page"), 303)
 
 
+@bp.post("/signature")
+def set_signature() -> ResponseReturnValue:
+    """Set full name and title under the user's future reports."""
+    form = SignatureForm()
+    if form.validate_on_submit():
+        try:
+            users.set_signature(
+                current_user, form.full_name.data or "", form.title.data or "", current_user.name
+            )
+            flash(_("Your signature was saved. It appears under reports from now on."))
+            return redirect(url_for("own_account.page"), 303)
+        except BiradsError as error:
+            form.form_errors.append(translated(error.message))
+    return _page(PasswordForm(formdata=None), TokenForm(formdata=None), 422, signature=form)
+
+
 @bp.post("/tokens")
 def create_token() -> ResponseReturnValue:
     """Create a token, which is shown once."""
@@ -137,7 +163,13 @@ def create_from(form: TokenForm, owner: User) -> str:
     return tokens.create(owner, form.name.data.strip(), current_user.name, scopes, form.days.data)
 
 
-def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str = "") -> tuple[str, int]:
+def _page(
+    password: PasswordForm,
+    token: TokenForm,
+    status: int = 200,
+    made: str = "",
+    signature: SignatureForm | None = None,
+) -> tuple[str, int]:
     listing = tokens.listing(current_user)
     sessions = [
         (one, user_sessions.is_current(one, current_user)) for one in user_sessions.listing(current_user)
@@ -146,6 +178,7 @@ def _page(password: PasswordForm, token: TokenForm, status: int = 200, made: str
         "account/own.html",
         password=password,
         token=token,
+        signature=signature or SignatureForm(formdata=None, obj=current_user),
         listing=listing,
         made=made,
         sessions=sessions,

@@ -56,6 +56,17 @@ class Report:
         """Category of the exam; None in a draft without one."""
         return lexicon.ASSESSMENTS.get(self.assessment.overall)
 
+    def section(self, code: str) -> str:
+        """Return a part of :data:`birads_app.terms.lexicon.SECTIONS` as written, else its default."""
+        written = self.assessment.sections.get(code, "")
+        if written:
+            return written
+        if code == "technique" and self.images:
+            return _("Mammography: %(views)s.", views=wording.views_label(self.images))
+        if code == "management" and self.overall:
+            return translated(self.overall.management)
+        return _("Not stated.")
+
     def marks(self, image: Image) -> list[Described]:
         """Return the findings marked on an image."""
         return [one for one in self.findings if one.finding.image == image.id and one.finding.x is not None]

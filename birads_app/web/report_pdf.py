@@ -25,7 +25,7 @@ from birads_app.records.schema import Image
 from birads_app.terms import lexicon
 from birads_app.terms.categories import DISCLAIMER, Category
 from birads_app.web.report_content import Described, Report
-from birads_app.web.wording import day, moment, translated, views_label
+from birads_app.web.wording import day, moment, translated
 
 _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
@@ -106,6 +106,7 @@ class _Picture(Flowable):
 
 def _content(report: Report) -> Iterator[Flowable]:
     yield from _head(report)
+    yield from _findings(report)
     yield from _assessment(report)
     yield from _pictures(report)
     yield Spacer(0, 6)
@@ -136,7 +137,11 @@ def _head(report: Report) -> Iterator[Flowable]:
     facts = [(_("Received"), moment(exam.created_at))]
     if exam.exam_date:
         facts.insert(0, (_("Exam date"), day(exam.exam_date)))
-    facts += [(_("Views"), views_label(exam.images) or _("no images")), (_("Exam ID"), exam.id[:8])]
+    facts.append((_("Exam ID"), exam.id[:8]))
+    facts += [
+        (translated(lexicon.SECTIONS[code]), report.section(code))
+        for code in ("indication", "comparison", "technique")
+    ]
     yield _facts(facts)
 
 
@@ -146,32 +151,39 @@ def _preliminary() -> Flowable:
     return Table([[Paragraph(text, style)]], style=[("BOX", (0, 0), (-1, -1), 1.2, _AMBER)])
 
 
+def _findings(report: Report) -> Iterator[Flowable]:
+    made = report.assessment
+    yield Paragraph(_safe(_("Findings")), _HEADING)
+    if made.density:
+        density = f"{made.density}, {translated(lexicon.DENSITIES[made.density])}"
+        yield Paragraph(_safe(f"{_('Breast density')}: {density}"), _TEXT)
+    yield from (Paragraph(_described(one), _TEXT) for one in report.findings)
+    yield from _paragraphs(made.text)
+    if not (report.findings or made.text):
+        yield Paragraph(_safe(_("No finding described.")), _TEXT)
+
+
 def _assessment(report: Report) -> Iterator[Flowable]:
-    made, overall = report.assessment, report.overall
+    overall = report.overall
     yield Paragraph(_safe(_("Assessment")), _HEADING)
     if overall:
         yield Paragraph(_named(overall), _CATEGORY)
-        yield Paragraph(
-            _safe(_("Management: %(management)s", management=translated(overall.management))), _TEXT
-        )
     else:
         yield Paragraph(_safe(_("No category assigned yet.")), _TEXT)
     yield Spacer(0, 3)
-    facts = [
-        (title, f"BI-RADS {category.code}, {translated(category.title)}")
-        for title, category in report.breasts
-    ]
-    if made.density:
-        facts.append((_("Breast density"), f"{made.density}, {translated(lexicon.DENSITIES[made.density])}"))
-    if facts:
-        yield _facts(facts)
-    if report.findings:
-        yield Paragraph(_safe(_("Findings")), _HEADING)
-        yield from (Paragraph(_described(one), _TEXT) for one in report.findings)
-    for paragraph in filter(None, made.text.split("\n")):
-        yield Paragraph(_safe(paragraph), ParagraphStyle("comment", _TEXT, spaceBefore=3))
-    if made.second_look:
+    if report.breasts:
+        yield _facts(
+            [(title, f"BI-RADS {one.code}, {translated(one.title)}") for title, one in report.breasts]
+        )
+    if report.assessment.second_look:
         yield Paragraph(_safe(_("Second reading requested.")), _HEADING)
+    yield Paragraph(_safe(translated(lexicon.SECTIONS["management"])), _HEADING)
+    yield from _paragraphs(report.section("management"))
+
+
+def _paragraphs(text: str) -> Iterator[Flowable]:
+    for paragraph in filter(None, text.split("\n")):
+        yield Paragraph(_safe(paragraph), ParagraphStyle("comment", _TEXT, spaceBefore=3))
 
 
 def _pictures(report: Report) -> Iterator[Flowable]:
@@ -191,7 +203,7 @@ def _pictures(report: Report) -> Iterator[Flowable]:
 
 def _signature(report: Report) -> str:
     made = report.assessment
-    values = {"name": made.reader.name, "when": moment(made.at)}
+    values = {"name": made.signer, "when": moment(made.at)}
     if made.signed:
         who = _("Signed by %(name)s on %(when)s.", **values)
     else:
@@ -223,7 +235,7 @@ def _facts(facts: list[tuple[str, str]]) -> Flowable:
     rows = [
         [
             Paragraph(_safe(label), ParagraphStyle("label", _TEXT, textColor=_QUIET)),
-            Paragraph(_safe(value), _TEXT),
+            Paragraph(_safe(value).replace("\n", "<br/>"), _TEXT),
         ]
         for label, value in facts
     ]

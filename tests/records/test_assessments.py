@@ -165,6 +165,12 @@ def test_an_invalid_assessment_is_refused_completely(anna: User) -> None:
         (Draft(text="x" * 4001), "at most 4000 characters"),
         (Draft(findings=[Finding("mass")] * 21), "20 findings"),
         (Draft(findings=[Finding("mass", image="f" * 32)]), "Unknown value for image: 'f{32}'"),
+        (Draft(sections={"history": "x"}), "Unknown value for sections"),
+        (Draft(sections={"indication": "x" * 1001}), "indication has 1001 characters"),
+        (
+            Draft(BOTH, findings=[Finding("mass", side="R", region="upper-outer", clock=2)], signed=True),
+            "9–12",
+        ),
         (Draft({"R": "1"}, signed=True), "Each breast needs a category before you can sign. Missing: L"),
     ):
         with pytest.raises(InvalidAssessment, match=message):
@@ -185,6 +191,7 @@ def test_an_invalid_assessment_is_refused_completely(anna: User) -> None:
         {"kind": "mass", "clock": 13},
         {"kind": "mass", "depth": "deep"},
         {"kind": "mass", "size_mm": 0},
+        {"kind": "mass", "nipple_mm": 251},
         {"kind": "mass", "x": 0.5, "y": 0.5},
         {"kind": "mass", "image": "i", "x": 0.5},
         {"kind": "mass", "image": "i", "x": 0.5, "y": 1.01},

@@ -82,11 +82,12 @@ def full(app: Flask, url: str) -> dict[str, object]:
     (image, _) = found(app, url).images
     finding = {
         "kind": "mass", "shape": "irregular", "margin": "spiculated", "associated": ["skin-retraction"], "side": "R",
-        "region": "upper-outer", "clock": "10", "depth": "middle", "size": "14", "image": image.id,
+        "region": "upper-outer", "clock": "10", "depth": "middle", "size": "14", "nipple": "45", "image": image.id,
         "x": "0.25", "y": "0.5",
     }  # fmt: skip
     return {
         "category-R": "4B", "category-L": "2", "density": "C", "text": TEXT, "action": "sign", "row": ["7"],
+        "section-indication": "Screening.\nNo symptoms.", "section-comparison": "None available.",
         **{f"finding-7-{name}": value for name, value in finding.items()},
     }  # fmt: skip
 
@@ -145,6 +146,39 @@ def test_a_signature_without_a_category_is_saved_as_a_draft(reader: FlaskClient,
     )
     page = reader.get(url).text
     assert "Not signed: one breast has no category yet" in page and "kept</textarea>" in page
+
+
+def test_a_contradictory_location_is_saved_as_a_draft_with_the_reason(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    left = found(serving_app, url).images[1].id
+    for change, message in (
+        ({"clock": "2"}, "2 o’clock is not in the chosen quadrant, which is at 9–12 o’clock"),
+        ({"side": "L"}, "10 o’clock is not in the chosen quadrant, which is at 12–3 o’clock"),
+        ({"side": "", "clock": "6"}, "which is at 9–12, 12–3 o’clock"),
+        ({"image": left}, "its side is not that of the marked image"),
+    ):
+        sent = full(serving_app, url) | {f"finding-7-{name}": value for name, value in change.items()}
+        assert send(reader, url, **sent).location == f"{url}#assessment"
+        page = reader.get(url).text
+        assert message in page and "Draft saved, not signed." in page
+    assert found(serving_app, url).assessed is None
+
+
+def test_a_report_has_the_signers_full_name_and_title_of_that_time(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    send(reader, url, **full(serving_app, url))
+    signature = {"full_name": " Dr. Anna  Berg", "title": "Consultant radiologist"}
+    assert reader.post("/account/signature", data=signature).status_code == 303
+    assert 'value="Dr. Anna Berg"' in reader.get("/account").text
+    assert "Signed by reader on" in reader.get(f"{url}/report").text
+    send(reader, url, **full(serving_app, url) | {"section-management": "MRI."})
+    report = reader.get(f"{url}/report")
+    assert "Signed by Dr. Anna Berg, Consultant radiologist on" in report.text
+    assert "MRI." in report.text and "Tissue diagnosis." not in report.text
+    refused = reader.post("/account/signature", data={"full_name": "Berg^Anna"})
+    assert refused.status_code == 422 and "without line breaks" in refused.text
 
 
 def test_concurrent_assessments_are_both_stored_with_a_warning(
@@ -210,11 +244,13 @@ def test_the_report_fits_on_one_page(serving_app: Flask, reader: FlaskClient, ur
     assert len(pdf.pages) == 1
     drawn = " ".join(pdf.pages[0].extract_text().replace("\xa0", " ").split())
     shown = " ".join(
-        re.sub(r"<[^>]+>", "", page).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").split()
+        re.sub(r"<[^>]+>", " ", page).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").split()
     )
     for text in (
-        found(serving_app, url).pseudonym, "RCC, LCC", "BI-RADS 4B", "Moderate suspicion for malignancy",
-        "Management: Tissue diagnosis.", "BI-RADS 2", "Benign", "heterogeneously dense", "Shape: Irregular",
+        found(serving_app, url).pseudonym, "Indication Screening. No symptoms.", "Comparison None available.",
+        "Technique Mammography: RCC, LCC.", "BI-RADS 4B", "Moderate suspicion for malignancy",
+        "Management Tissue diagnosis.", "Distance from the nipple: 45 mm", "BI-RADS 2", "Benign",
+        "heterogeneously dense", "Shape: Irregular",
         "Quadrant: Upper outer quadrant", "Position: 10 o’clock", "Associated feature: Skin retraction", TEXT,
         "Signed by reader on", "Only assessment of this exam", "AI result (not part of this assessment)",
         "; next, BI-RADS",

@@ -82,6 +82,7 @@ own_account.end_session         POST  in   303  303  303
 own_account.page                GET   in   200  200  200
 own_account.revoke_token        GET   in   404  404  404
 own_account.revoke_token        POST  in   404  404  404
+own_account.set_signature       POST  in   303  303  303
 practice.check_outcomes         POST  in   422  403  422
 practice.confirm_outcomes       POST  in   422  403  422
 practice.enter_outcomes         GET   in   200  200  200

@@ -47,6 +47,9 @@ ACCOUNT = {
         "Account names have up to 64 characters: letters, digits, spaces, dots, hyphens, underscores and "
         "@. The first is a letter or a digit."
     ),
+    "signature-invalid": N_(
+        "Full name and title may each have up to %(most)d characters, without line breaks and the characters ^ = \\."
+    ),
     "account-missing": N_("This account does not exist."),
     "account-name-unknown": N_("No account is named %(name)s."),
     "last-administrator": N_(

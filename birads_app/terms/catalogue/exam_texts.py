@@ -98,6 +98,7 @@ EXAM = {
         "The assessment has %(text)d characters and %(found)d findings; at most %(letters)d characters and "
         "%(findings)d findings are allowed."
     ),
+    "report-text-too-long": N_("%(section)s has %(letters)d characters; at most %(most)d are allowed."),
     "breast-category-missing": N_("Each breast needs a category before you can sign. Missing: %(sides)s."),
     "assessment-value-unknown": N_("Unknown value for %(field)s: %(value)s. Choose one of: %(known)s."),
     "finding-value-unknown": N_(
@@ -108,6 +109,16 @@ EXAM = {
     "finding-kind-missing": N_("Choose the type of finding %(number)d, or remove the finding."),
     "clock-hour": N_("%(hour)s o’clock"),
     "clock-not-whole": N_("The clock position must be a whole number from 1 to 12, not %(text)s."),
+    "location-contradictory": N_(
+        "Finding %(number)d: %(clock)d o’clock is not in the chosen quadrant, which is at %(hours)s o’clock. Correct "
+        "the side, the quadrant or the clock-face position."
+    ),
+    "side-contradictory": N_(
+        "Finding %(number)d: its side is not that of the marked image. Correct the side or the image."
+    ),
+    "distance-not-whole": N_(
+        "The distance from the nipple must be a whole number of millimetres, not %(text)s."
+    ),
     "size-not-whole": N_("The size must be a whole number of millimetres, not %(text)s."),
     "mark-number-needed": N_("The coordinates of a mark must be numbers, not %(text)s."),
     "image-kind-unknown": N_("Images are available as %(kinds)s, not as %(kind)s."),
