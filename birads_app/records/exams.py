@@ -46,6 +46,11 @@ def with_study(study_uid: str, limit: int = 20) -> Sequence[Exam]:
     return session().scalars(of_study.order_by(Exam.created_at.desc(), Exam.id).limit(limit)).all()
 
 
+def with_ids(exam_ids: Sequence[str]) -> Sequence[Exam]:
+    """Return the exams with these ids that are not deleted, in no particular order."""
+    return session().scalars(select(Exam).where(Exam.id.in_(exam_ids), present())).all() if exam_ids else []
+
+
 def image(exam_id: str, image_id: str) -> Image:
     """Return an image of an exam; raise NotFound if there is none."""
     match = next((each for each in get(exam_id).images if each.id == image_id), None)

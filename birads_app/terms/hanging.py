@@ -45,6 +45,38 @@ def light_box(images: Iterable[V]) -> list[tuple[V | None, V | None]]:
     return rows
 
 
+def hang_with_prior(current: Iterable[V], prior: Iterable[V]) -> list[tuple[V | None, V | None]]:
+    """Hang a prior exam below the current one, each view under the same view of the same breast.
+
+    Returns
+    -------
+    Rows as :func:`light_box` gives them, alternately of the current exam and of the prior. Images of the prior that
+    the current exam lacks fill the empty places of their view, or hang below rows without images at the end.
+    """
+    left = hanging(prior)
+
+    def take(laterality: str | None, view: str | None) -> V | None:
+        """Return the first remaining image of a known side and view."""
+        for number, image in enumerate(left):
+            if None not in (laterality, view) and (image.laterality, image.view) == (laterality, view):
+                return left.pop(number)
+        return None
+
+    rows = light_box(current)
+    below: list[list[V | None]] = [
+        [None if image is None else take(image.laterality, image.view) for image in row] for row in rows
+    ]
+    for row, prior_row in zip(rows, below, strict=True):
+        view = next((image.view for image in row if image is not None), None)
+        for place, side in enumerate(("R", "L")):
+            if row[place] is None:
+                prior_row[place] = take(side, view)
+    paired = [
+        each for row, (first, second) in zip(rows, below, strict=True) for each in (row, (first, second))
+    ]
+    return paired + [each for row in light_box(left) for each in ((None, None), row)]
+
+
 def _filled(images: list[V]) -> list[tuple[V | None, V | None]]:
     """Rows without an empty place but the last."""
     return list(zip_longest(images[::2], images[1::2]))

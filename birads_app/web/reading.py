@@ -32,6 +32,7 @@ from birads_app.records import (
     audit_log,
     exams,
     files,
+    priors,
     reading_acts,
     user_sessions,
     users,
@@ -46,7 +47,7 @@ from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
 from birads_app.terms.views import SIDES, VIEWS, role_of
-from birads_app.web import charts, wording, worklist_query
+from birads_app.web import charts, comparison, wording, worklist_query
 from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
 from birads_app.web.exam_selection import selected
@@ -101,6 +102,7 @@ def _worklist_page(query: worklist.Query, page: worklist.WorklistPage, not_found
         counts=worklist.counts(),
         counted=worklist.COUNTED,
         claimed_by=worklist.claimed_by,
+        prior_counts=priors.counts(page.items),
         readers=users.readers(),
         relative_time=wording.relative_time,
         now=now,
@@ -166,10 +168,14 @@ def exam(exam_id: str) -> str:
     """Show an exam: its images, the assessment, the AI result."""
     found, query = exams.get(exam_id), worklist_query.remembered()
     reading_acts.viewed(current_user.name, found.id)
-    aggregate = exams.aggregate(found)
+    aggregate, earlier = exams.aggregate(found), priors.of(found)
+    prior = comparison.chosen(earlier, request.args.get("prior"))
     return render_template(
         "reading/exam.html",
         exam=found,
+        priors=earlier,
+        prior=prior and comparison.compare(found, prior),
+        prior_interval=comparison.interval,
         aggregate=aggregate,
         caveats=caveats(found, aggregate),
         previous=worklist.previous(query, found.id),

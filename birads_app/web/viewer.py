@@ -9,7 +9,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from birads_app.records import exams, reading_acts, tiles
-from birads_app.terms.hanging import light_box
+from birads_app.terms.hanging import hang_with_prior, light_box
 from birads_app.web.security import private
 
 bp = Blueprint("viewing", __name__, url_prefix="/exams/<exam_id>/images/<image_id>/tiles")
@@ -19,7 +19,11 @@ bp = Blueprint("viewing", __name__, url_prefix="/exams/<exam_id>/images/<image_i
 def _viewer() -> dict[str, Any]:
     """Return the template variables of the viewer."""
     settings = current_app.extensions["birads_settings"]
-    return {"light_box": light_box, "show_heat_map": settings.show_heat_map}
+    return {
+        "light_box": light_box,
+        "hang_with_prior": hang_with_prior,
+        "show_heat_map": settings.show_heat_map,
+    }
 
 
 @bp.get("")

@@ -1,7 +1,7 @@
 """Hanging protocol."""
 
 from birads_app.records.schema import Image
-from birads_app.terms.hanging import hanging, light_box
+from birads_app.terms.hanging import hang_with_prior, hanging, light_box
 
 
 def order(*views: tuple[str | None, str | None]) -> list[int]:
@@ -45,3 +45,26 @@ def test_one_breast_or_unknown_sides_fill_both_columns() -> None:
     assert rows(("R", "MLO"), ("R", "CC")) == [(1, 0)]
     assert rows((None, None), (None, None), (None, None)) == [(0, 1), (2, None)]
     assert rows(("L", "CC")) == [(0, None)]
+
+
+def compared(current: str, prior: str) -> list[tuple[str, str]]:
+    """Rows of two exams, whose views are given as words; "-" for an empty place."""
+    hung = [
+        [Image(id=word, laterality=word[0], view=word[1:]) for word in words.split()]
+        for words in (current, prior)
+    ]
+    return [tuple(image.id if image else "-" for image in row) for row in hang_with_prior(*hung)]
+
+
+def test_a_prior_view_hangs_under_the_same_view() -> None:
+    four = "LCC RMLO LMLO RCC"
+    assert compared(four, four) == [("RCC", "LCC")] * 2 + [("RMLO", "LMLO")] * 2
+    assert compared(four, "LMLO") == [("RCC", "LCC"), ("-", "-"), ("RMLO", "LMLO"), ("-", "LMLO")]
+
+
+def test_prior_views_that_the_exam_lacks_fill_empty_places_or_hang_last() -> None:
+    assert compared("RCC LMLO", "RCC LCC") == [("RCC", "-"), ("RCC", "LCC"), ("-", "LMLO"), ("-", "-")]
+    assert compared("RCC RMLO", "RCC RMLO LCC LMLO") == [
+        ("RCC", "RMLO"), ("RCC", "RMLO"), ("-", "-"), ("LCC", "LMLO")
+    ]  # fmt: skip
+    assert compared("RCC", "RCC RCC") == [("RCC", "-"), ("RCC", "-"), ("-", "-"), ("RCC", "-")]

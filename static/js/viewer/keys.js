@@ -19,6 +19,8 @@ const KEYS = {
   ",": "previous",
   ".": "next",
   y: "link",
+  e: "prior",
+  j: "priorReport",
   Escape: "leave",
   Backspace: "reset",
   "?": "help",

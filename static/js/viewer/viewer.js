@@ -17,7 +17,8 @@ import { adjust, asOpened, namedWindow, presetOf } from "./window.js";
 const CLOSER = 1.25;
 const ARROW = 60; // pixels panned per arrow key
 const WINDOW_STEP = 0.05;
-const LAYOUTS = ["four", "two", "one"];
+const NARROW = 700; // page pixels of a viewer that is too narrow for eight views
+const LAYOUTS = ["eight", "four", "two", "one"]; // eight: two rows of the exam, each above that of the prior
 
 class Viewer {
   linked = true;
@@ -27,7 +28,8 @@ class Viewer {
     this.room = root.closest("[data-reading-room]") ?? root;
     this.texts = JSON.parse(root.dataset.texts);
     this.number = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 });
-    this.rows = [...root.querySelectorAll(".hang-row")];
+    this.allRows = [...root.querySelectorAll(".hang-row")];
+    this.rows = this.allRows;
     this.heat = new Heat(root, () => this.redraw());
     this.startsWithHeat = this.heat.on.checked;
     const options = { changed: (view, context) => this.#drawn(view, context), overlay: (view) => this.heat.over(view) };
@@ -41,7 +43,7 @@ class Viewer {
     }
     for (const view of this.views) view.cell.addEventListener("focus", () => this.activate(view));
     this.#hear();
-    this.arrange(root.dataset.layout);
+    this.arrange(this.#layouts[0]);
     this.#open();
   }
 
@@ -93,6 +95,11 @@ class Viewer {
 
   marked(view, [x, y]) {
     this.#settle();
+    if (ofPrior(view.cell)) {
+      this.say(this.texts.current);
+      this.#tell("birads:mark-mode", { on: false });
+      return;
+    }
     this.#tell("birads:marked", { image: view.id, x: clamp(x / view.width), y: clamp(y / view.height) });
   }
 
@@ -104,14 +111,16 @@ class Viewer {
     for (const view of this.views ?? []) view.draw();
   }
 
-  // Layouts: "four" shows two rows, "two" one row, "one" the active view.
+  // Layouts: "eight" shows four rows, "four" two rows, "two" one row, "one" the active view.
   arrange(layout) {
     this.root.dataset.layout = layout;
     const row = this.rows.findIndex((each) => each.contains(this.active.cell));
-    this.rows.forEach((each, index) => {
+    const shift = { eight: 2, four: 1 }[layout] ?? 0; // of the row's number, to that of its group
+    for (const each of this.allRows) {
+      const index = this.rows.indexOf(each);
       each.classList.remove("later");
-      each.hidden = layout === "four" ? index >> 1 !== row >> 1 : index !== row;
-    });
+      each.hidden = index < 0 || index >> shift !== row >> shift;
+    }
     for (const view of this.views) {
       view.cell.hidden = layout === "one" && view !== this.active;
       view.fit();
@@ -122,8 +131,9 @@ class Viewer {
 
   // Activate the next or previous view, and turn to its row.
   step(places) {
-    const at = this.views.indexOf(this.active);
-    this.activate(this.views[(at + places + this.views.length) % this.views.length]);
+    const views = this.views.filter((view) => this.rows.includes(view.cell.parentElement));
+    const at = views.indexOf(this.active);
+    this.activate(views[(at + places + views.length) % views.length]);
     this.tools.choose("pan");
     if (!this.active.shown || this.root.dataset.layout === "one") this.arrange(this.root.dataset.layout);
     this.active.cell.focus({ preventScroll: true });
@@ -142,7 +152,6 @@ class Viewer {
       this.tools.choose(name);
       this.#settle();
     };
-    const layouts = LAYOUTS.slice(LAYOUTS.indexOf(this.root.dataset.layout));
     return {
       fit: () => this.#together(this.active, (view) => view.fit()),
       actual: () => this.zoomToPixels(this.active),
@@ -158,7 +167,9 @@ class Viewer {
       heatNext: () => this.heat.step(1),
       fainter: () => this.heat.fade(-2),
       stronger: () => this.heat.fade(2),
-      layout: () => this.arrange(layouts[(layouts.indexOf(this.root.dataset.layout) + 1) % layouts.length]),
+      layout: () => this.#nextLayout(),
+      prior: () => this.#togglePrior(),
+      priorReport: () => this.#openPriorReport(),
       previous: () => this.step(-1),
       next: () => this.step(1),
       link: () => this.#link(),
@@ -168,6 +179,42 @@ class Viewer {
       arrow: (across, down, event) => this.#arrow(across, down, event.shiftKey),
       set: () => this.tools.set(),
     };
+  }
+
+  // Layouts of the rows that hang, the one with the most views first.
+  get #layouts() {
+    const narrow = this.root.clientWidth < NARROW;
+    if (this.comparing) return LAYOUTS.slice(narrow ? 1 : 0);
+    const views = this.views.filter((view) => !ofPrior(view.cell)).length;
+    return LAYOUTS.slice(this.rows.length > 1 ? 1 : views > 1 ? 2 : 3);
+  }
+
+  get comparing() {
+    return this.rows.some((row) => "prior" in row.dataset);
+  }
+
+  #nextLayout() {
+    const layouts = this.#layouts;
+    this.arrange(layouts[(layouts.indexOf(this.root.dataset.layout) + 1) % layouts.length]);
+  }
+
+  // Hang the prior exam below the current one, or take it down.
+  #togglePrior() {
+    const own = this.allRows.filter((row) => !("prior" in row.dataset) && row.querySelector(".cell"));
+    if (own.length === this.allRows.length) {
+      this.say(this.texts.without);
+      return;
+    }
+    this.rows = this.comparing ? own : this.allRows;
+    if (!this.rows.includes(this.active.cell.parentElement)) [this.active] = this.views;
+    this.say(this.comparing ? this.texts.prior : this.texts.alone);
+    this.arrange(this.#layouts[0]);
+  }
+
+  #openPriorReport() {
+    const dialog = document.querySelector("dialog.prior-report");
+    if (dialog) dialog.showModal();
+    else this.say(this.texts.without);
   }
 
   #arrow(across, down, shift) {
@@ -211,6 +258,7 @@ class Viewer {
     const on = {
       invert: this.active.look.inverted,
       link: this.linked,
+      prior: this.comparing,
       window: this.tools.tool === "window",
       magnify: this.tools.tool === "magnify",
       measure: this.tools.tool === "measure",
@@ -276,6 +324,8 @@ class Viewer {
       .join("\n");
   }
 }
+
+const ofPrior = (cell) => "prior" in cell.parentElement.dataset;
 
 const clamp = (share) => Math.min(1, Math.max(0, share));
 

@@ -1,0 +1,110 @@
+"""Prior exams of a patient: earlier studies that are stored under the same pseudonym.
+
+Their order is that of the true study dates in the encrypted identities, so it also holds where some dates are shifted
+and others are not. A person is never recognised by the name alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from birads_app.records import exams, identities
+from birads_app.records.identities import Identity
+from birads_app.records.schema import Exam, Status
+
+_TIME_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class PriorExam:
+    """An earlier exam of the patient.
+
+    days : between the two study dates, 0 for an earlier study of the same day
+    """
+
+    exam: Exam
+    days: int
+
+
+def of(exam: Exam) -> list[PriorExam]:
+    """Return the prior exams of an exam, latest first; none for an exam without an identity or a study date."""
+    (found,) = _earlier([exam])
+    by_id = {one.id: one for one in exams.with_ids([exam_id for exam_id, _ in found])}
+    return [PriorExam(by_id[exam_id], days) for exam_id, days in found if exam_id in by_id]
+
+
+def counts(listed: Sequence[Exam]) -> dict[str, int]:
+    """Return the number of prior exams by exam id; exams without one are left out."""
+    return {exam.id: len(found) for exam, found in zip(listed, _earlier(listed), strict=True) if found}
+
+
+def _earlier(listed: Sequence[Exam]) -> list[list[tuple[str, int]]]:
+    """Return (exam id, days before) of the priors of each exam, latest first."""
+    stored: dict[str, list[tuple[str, Identity]]] = defaultdict(list)
+    for one in identities.of_patients({exam.pseudonym for exam in listed if exam.pseudonym}):
+        if one.status != Status.FAILED:
+            stored[one.pseudonym].append((one.exam_id, one.identity))
+    found = []
+    for exam in listed:
+        of_patient = dict(stored.get(exam.pseudonym or "", ()))
+        current = of_patient.get(exam.id)
+        before = [
+            (_moment(other), exam_id)
+            for exam_id, other in of_patient.items()
+            if current is not None and _is_prior(other, current)
+        ]
+        found.append([
+            (exam_id, _days(of_patient[exam_id], current))
+            for _, exam_id in sorted(before, reverse=True)
+            if current is not None
+        ])  # fmt: skip
+    return found
+
+
+def _is_prior(other: Identity, current: Identity) -> bool:
+    """Return True for an earlier study of the same person."""
+    before, at = _moment(other), _moment(current)
+    dated = bool(before[0] and at[0])
+    timed = before[0] != at[0] or bool(before[1] and at[1])
+    return (
+        dated
+        and timed
+        and before < at
+        and other.study_uid != current.study_uid
+        and same_person(other, current)
+    )
+
+
+def same_person(one: Identity, other: Identity) -> bool:
+    """Return True if two identities of one pseudonym are of one person as far as their files tell.
+
+    An ID, or a name with a birth date, has to be stated. Two birth dates must not differ, and neither exam may have
+    files of several patients.
+    """
+    if one.versions or other.versions:
+        return False
+    if not all(each.patient_id or (each.patient_name and each.birth_date) for each in (one, other)):
+        return False
+    births = {_digits(each.birth_date) for each in (one, other)} - {""}
+    return len(births) < 2
+
+
+def _moment(identity: Identity) -> tuple[str, str]:
+    """Return study date and time as digits; each is empty if it is not stated or not valid."""
+    day, clock = identity.study_date, _digits(identity.study_time.partition(".")[0])
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return "", ""
+    return day, clock if len(clock) == _TIME_DIGITS else ""
+
+
+def _days(other: Identity, current: Identity) -> int:
+    return (date.fromisoformat(current.study_date) - date.fromisoformat(other.study_date)).days
+
+
+def _digits(text: str) -> str:
+    """Return the digits of a date or time; empty if they are all zero."""
+    digits = "".join(filter(str.isdigit, text))
+    return digits if digits.strip("0") else ""
