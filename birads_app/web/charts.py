@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from birads_app.practice.estimates import Estimate
 from birads_app.practice.local_calibration import Reliability
-from birads_app.svg import loss_curves, probability_bars, reliability_diagram
+from birads_app.svg import compact_bars, loss_curves, probability_bars, reliability_diagram
 from birads_app.svg.drawing import Axis
 from birads_app.svg.trend import TrendPoint
 from birads_app.terms.categories import CATEGORIES
@@ -27,22 +27,39 @@ def bar_chart(
     chart_id : unique on the page
     prediction_set : categories to join with a bracket
     """
-    rows = [
-        probability_bars.CategoryBar(
-            code, translated(CATEGORIES[code].title), value, percent(value), CATEGORIES[code].colour
-        )
-        for code, value in probabilities.items()
-    ]
+    rows = _rows(probabilities)
     return probability_bars.probability_bars(
         rows,
         chart_id,
         _("Probability of each category"),
-        "; ".join(f"BI-RADS {row.code}: {row.label}" for row in rows) + ".",
+        _in_words(rows),
         _("Probability"),
         predicted=predicted,
         prediction_set=prediction_set,
         ticks=[percentage(tick) for tick in (0, 0.5, 1)],
     )
+
+
+def compact_chart(
+    probabilities: Mapping[str, float], predicted: str, prediction_set: Sequence[str] = ()
+) -> Markup:
+    """Draw the same values on a line each; parameters as in :func:`bar_chart`."""
+    rows = _rows(probabilities)
+    title = f"{_('Probability of each category')}. {_in_words(rows)}"
+    return compact_bars.compact_bars(rows, title, predicted=predicted, prediction_set=prediction_set)
+
+
+def _rows(probabilities: Mapping[str, float]) -> list[probability_bars.CategoryBar]:
+    return [
+        probability_bars.CategoryBar(
+            code, translated(CATEGORIES[code].title), value, percent(value), CATEGORIES[code].colour
+        )
+        for code, value in probabilities.items()
+    ]
+
+
+def _in_words(rows: Sequence[probability_bars.CategoryBar]) -> str:
+    return "; ".join(f"BI-RADS {row.code}: {row.label}" for row in rows) + "."
 
 
 def losses(curve: loss_curves.LossCurve) -> Markup:

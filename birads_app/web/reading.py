@@ -184,6 +184,7 @@ def exam(exam_id: str) -> str:
         known=request.args.get("known", type=int),  # an upload found the exam stored already
         related=[(one.exam, RELATIONS[one.relation]) for one in related(found)],
         bar_chart=charts.bar_chart,
+        compact_chart=charts.compact_chart,
         top_categories_text=wording.top_categories_text,
         prediction_range_text=wording.prediction_range_text,
         breast_title=wording.breast_title,

@@ -92,6 +92,29 @@ def test_every_page_meets_wcag_and_size_limits(page: Page, server: Server, exam:
     assert complaints == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [(1440, 900), (2048, 2560), (390, 844)])
+def test_the_answer_stands_beside_the_images_on_the_first_screen(
+    page: Page, server: Server, exam: str, window: tuple[int, int]
+) -> None:
+    page.set_viewport_size({"width": window[0], "height": window[1]})
+    page.goto(server.url + exam)
+    page.wait_for_load_state("networkidle")
+    parts = {".cell": 4, ".answer .category": 1, ".breasts > div": 2, ".answer-view": 4, ".caveats": 1}
+    for selector, count in parts.items():
+        expect(page.locator(selector)).to_have_count(count)
+        for part in page.locator(selector).all():
+            box = part.bounding_box()
+            assert box and box["height"] > 12 and box["width"] > 60, selector
+            assert box["x"] >= 0 and box["x"] + box["width"] <= window[0], selector
+            assert box["y"] >= 0 and box["y"] + box["height"] <= window[1], selector
+    for drawn in page.locator(".answer-view text").all():
+        assert drawn.evaluate("text => parseFloat(getComputedStyle(text).fontSize)") >= 10
+    if window[0] > 1000:  # the keys of the assessment too
+        box = page.locator(".assessment-breasts").bounding_box()
+        assert box and box["y"] + box["height"] <= window[1]
+
+
 def test_dialogs_of_the_exam_page_meet_wcag(page: Page, server: Server, exam: str) -> None:
     page.goto(server.url + exam)
     page.wait_for_load_state("networkidle")
