@@ -120,9 +120,9 @@ def post_fork(server, worker):
 
 def worker_exit(server, worker):
     """End without the pictures of all exams that were uploaded last; they are made when they are asked for."""
-    from birads_app.records import derived_files
+    from birads_app.records import derivation_queue
 
-    derived_files.stop()
+    derivation_queue.stop()
 
 
 def when_ready(server):

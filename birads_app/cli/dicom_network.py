@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import Settings, SettingsError
 from birads_app.monitoring import instruments
-from birads_app.records import audit_log, derived_files, fetch_problems, outbox, users
+from birads_app.records import audit_log, derivation_queue, fetch_problems, outbox, users
 from birads_app.services import startup
 
 # What speaks to the network is imported when it is needed: web workers never do.
@@ -44,6 +44,7 @@ def receive() -> None:
     provider = Provider(settings, spool)
     startup.join()
     instruments.count_start("receive")
+    derivation_queue.start(current_app._get_current_object())  # type: ignore[attr-defined]
     with spool.alone(wait=True):
         spool.remove_leftovers()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -60,7 +61,7 @@ def receive() -> None:
             stop.set()
             for thread in threads:
                 thread.join()
-            derived_files.stop()
+            derivation_queue.stop()
 
 
 @dicom_group.command("fetch")

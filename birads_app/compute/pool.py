@@ -102,6 +102,10 @@ class ComputePool:
             raise ComputeFailed(f"{function.__qualname__}: {value}")
         return value
 
+    def has_spare(self) -> bool:
+        """Return True if a process is free for which no call waits."""
+        return not self.processes or self._turns.has_spare()
+
     def _call(self, function: Callable[..., Any], given: tuple[Any, ...], urgent: bool) -> Any:
         """Return what :func:`birads_app.compute.process.call` returns in another process; raises ReadingEnded."""
         closed, ended = self._closed, True

@@ -75,15 +75,17 @@ def join(path: Path) -> Iterator[bool]:
 def inheritable(path: Path) -> int | None:
     """Lock a file for this process and those that inherit the returned descriptor; None if it is held.
 
-    The file may have content; the lock ends when the last process closes the descriptor.
+    The file may have content; the lock ends when the last process closes the descriptor. Who holds the lock may remove
+    the file: a process that opened it before starts anew.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for _ in range(_PROBE_RETRIES):  # is_held of another process may hold it for a moment
-        with suppress(BlockingIOError):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        os.close(handle)
         time.sleep(_PROBE_S)
-    os.close(handle)
     return None
 
 

@@ -37,7 +37,7 @@ from birads_app.intake.repetition import (
 from birads_app.model.predictor import ModelSource
 from birads_app.monitoring import instruments
 from birads_app.records import audit_log, exams, files, refused_files
-from birads_app.records.derived_files import Announcement, announce
+from birads_app.records.derivation_queue import Announcement, announce
 from birads_app.records.schema import Exam, Status, User
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import Message, join, msg

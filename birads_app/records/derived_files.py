@@ -1,19 +1,14 @@
 """Files made from an exam's images after the answer: display and thumbnail, heat maps, compressed originals.
 
-They are made on a thread of their own from what the reading has left in memory. A marker beside the exam's folder says
-that they are being made; whoever asks for one waits for it. If the process has ended meanwhile, they are made from the
-original.
+:mod:`birads_app.records.derivation_queue` has them made from what the reading has left in memory. A marker beside the
+exam's folder, a locked file, says that a process makes them; whoever asks for one waits for it. Of a marker that no
+process holds, and of a file that is missing for another reason, they are made from the original.
 """
 
 import hashlib
-import json
-import logging
-import os
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +20,14 @@ from birads_app.files import atomic, locks
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, part10, pixel_data
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
-from birads_app.logs import RequestThreads, where
 from birads_app.model import preprocess
 from birads_app.model.occlusion import FeatureMap, render_heat_maps
 from birads_app.model.predictor import Predictor
 from birads_app.model.preprocess import ModelInput
-from birads_app.monitoring import instruments
 from birads_app.records import checksums, files
 from birads_app.records.schema import Image
-from birads_app.terms.errors import BiradsError
+from birads_app.terms.errors import BiradsError, ModelError
 from birads_app.terms.messages import msg
-
-log = logging.getLogger(__name__)
 
 _MARKER = ".deriving-"
 _POLL_S = 0.02
@@ -55,43 +46,15 @@ class Material:
     uncompressed: bool
 
 
-@dataclass(frozen=True)
-class Announcement:
-    """Mark of an exam whose derived files this process makes; the kernel releases its lock if the process ends."""
-
-    exam_id: str
-    materials: Mapping[str, Material]
-    lock: int
-
-    def withdraw(self) -> None:
-        """Remove the mark."""
-        marker(files.root(), self.exam_id).unlink(missing_ok=True)
-        os.close(self.lock)
-
-    def make_later(self, predictor: Predictor) -> None:
-        """Make the files on a thread of their own, once the exam is stored."""
-        _thread().submit(_make_all, files.root(), self, predictor, _compute())
+def marker(root: Path, exam_id: str) -> Path:
+    """Return the file that exists until an exam's derived files are made."""
+    return root / f"{_MARKER}{exam_id}"
 
 
-def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
-    """Mark an exam before it is stored.
-
-    Parameters
-    ----------
-    materials : by image id
-    """
-    mark = marker(files.root(), exam_id)
-    mark.unlink(missing_ok=True)  # of a process that ended
-    lock = locks.inheritable(mark)
-    assert lock is not None  # nobody else stores this exam
-    announced = Announcement(exam_id, materials, lock)
-    uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
-    try:
-        os.write(lock, json.dumps(uncompressed).encode())
-    except OSError:
-        announced.withdraw()
-        raise
-    return announced
+def markers(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each marker with its exam's id."""
+    for path in sorted(root.glob(f"{_MARKER}*")):
+        yield path, path.name.removeprefix(_MARKER)
 
 
 def path(image: Image, kind: str) -> Path:
@@ -108,75 +71,68 @@ def path(image: Image, kind: str) -> Path:
     while not expected.is_file() and locks.is_held(marker(files.root(), image.exam_id)):
         time.sleep(_POLL_S)
     if not expected.is_file():
-        _restore(image)
+        restore(image, urgent=True)
     return files.path(image, kind)
 
 
-def stop() -> None:
-    """Finish the exam that is worked on, and leave the others to the next start and to whoever asks for their files."""
-    _thread().shutdown(cancel_futures=True)
+def restore(image: Image, *, urgent: bool) -> None:
+    """Make the missing derived files of an image from its original; heat maps only if their model still serves.
 
-
-def finish_interrupted() -> None:
-    """Compress the originals that ended processes left uncompressed; only call this while no process stores exams.
-
-    An original that cannot be compressed is logged and stays as it is.
+    Parameters
+    ----------
+    urgent : before the calls that are not, because a reader waits for it
     """
-    for mark in files.root().glob(f"{_MARKER}*"):
-        exam = files.root() / mark.name.removeprefix(_MARKER)
-        files.drop_previews(exam)
-        try:
-            for image_id in json.loads(mark.read_text() or "[]"):
-                if (exam / image_id).is_dir():
-                    _compute().run(compress, exam / image_id)
-        except Exception as error:  # serving must start in any case
-            log.error("Exam %s is stored uncompressed:\n%s", exam.name, where(error))
-        mark.unlink()
-
-
-def _make_all(root: Path, announced: Announcement, predictor: Predictor, compute: ComputePool) -> None:
-    """Make all files of an exam, those that are looked at first before the others."""
-    exam_id, materials, exam = announced.exam_id, announced.materials, root / announced.exam_id
-    start = time.perf_counter()
-    try:
-        for image_id in materials:
-            compute.run(files.finish_previews, exam / image_id)
-        for image_id, material in materials.items():
-            heat_maps = predictor.heat_maps(material.feature_map)
-            compute.run(draw_heat_maps, exam / image_id, material.feature_map, heat_maps)
-        for image_id, material in materials.items():
-            if material.uncompressed:
-                compute.run(compress, exam / image_id)
-        instruments.observe_stage("derive", time.perf_counter() - start)
-    except FileNotFoundError:
-        log.info("Exam %s was deleted while its pictures were made", exam_id)
-    except Exception as error:
-        log.error("The pictures of exam %s are made when they are asked for:\n%s", exam_id, where(error))
-    finally:
-        marker(root, exam_id).unlink(missing_ok=True)
-        os.close(announced.lock)
-
-
-def _restore(image: Image) -> None:
-    """Make the derived files of an image again from its original."""
-    folder = files.folder(image)
-    original = files.path(image, "original")
-    predictor: Predictor = current_app.extensions["birads_models"].get()
+    compute: ComputePool = current_app.extensions["birads_compute"]
     tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
+    folder, original, predictor = files.folder(image), files.path(image, "original"), _predictor_of(image)
+    kinds = ["display", "thumb"]
+    if predictor is not None:
+        kinds += [f"heat-{code}" for code in image.prediction.probabilities]
     with locks.exclusive(folder / _LOCK, remove=True):
-        compute = _compute()
-        seen = compute.run(read_again, original, tomosynthesis, predictor.bundle.size, urgent=True)
-        if predictor.bundle.name == image.exam.model:
+        if all(files.expected_path(image, kind).is_file() for kind in kinds):
+            return  # another process has made them
+        size = None if predictor is None else predictor.bundle.size
+        seen = compute.run(read_again, original, tomosynthesis, size, urgent=urgent)
+        if predictor is not None and seen is not None:
             _, feature_map = predictor.examine_input(seen, ())
             heat_maps = predictor.heat_maps(feature_map)
-            compute.run(draw_heat_maps, folder, feature_map, heat_maps, urgent=True)
+            compute.run(draw_heat_maps, folder, feature_map, heat_maps, urgent=urgent)
 
 
-def read_again(original: Path, tomosynthesis: Tomosynthesis, size: int) -> ModelInput:
-    """Write the previews of a stored original; return the model's input of the given size."""
+def _predictor_of(image: Image) -> Predictor | None:
+    """Return the model that has read an image; None if it does not serve any more."""
+    try:
+        predictor: Predictor = current_app.extensions["birads_models"].get()
+    except ModelError:
+        return None
+    return predictor if predictor.bundle.name == image.exam.model else None
+
+
+def make_all(
+    exam: Path, materials: Mapping[str, Material], predictor: Predictor, compute: ComputePool
+) -> None:
+    """Make all files of an exam, those that are looked at first before the others.
+
+    Parameters
+    ----------
+    exam : its folder
+    materials : by image id
+    """
+    for image_id in materials:
+        compute.run(files.finish_previews, exam / image_id)
+    for image_id, material in materials.items():
+        heat_maps = predictor.heat_maps(material.feature_map)
+        compute.run(draw_heat_maps, exam / image_id, material.feature_map, heat_maps)
+    for image_id, material in materials.items():
+        if material.uncompressed:
+            compute.run(compress, exam / image_id)
+
+
+def read_again(original: Path, tomosynthesis: Tomosynthesis, size: int | None) -> ModelInput | None:
+    """Write the previews of a stored original; return the model's input of the given size, if one is given."""
     mammogram = decode(original.read_bytes(), "", tomosynthesis)
     files.write_previews(original.parent, files.reduced(mammogram.pixels, files.DISPLAY_MAX))
-    return preprocess.prepare(mammogram, size)
+    return None if size is None else preprocess.prepare(mammogram, size)
 
 
 def draw_heat_maps(folder: Path, feature_map: FeatureMap, heat_maps: Mapping[str, np.ndarray]) -> None:
@@ -205,19 +161,3 @@ def compress(folder: Path) -> None:
             checksums.write(original, {*accepted, digest})
     if accepted:
         checksums.write(original, {digest})
-
-
-def _compute() -> ComputePool:
-    pool: ComputePool = current_app.extensions["birads_compute"]
-    return pool
-
-
-def marker(root: Path, exam_id: str) -> Path:
-    """Return the file that exists while an exam's derived files are made."""
-    return root / f"{_MARKER}{exam_id}"
-
-
-@cache
-def _thread() -> ThreadPoolExecutor:
-    """Return this process's thread for derived files; the interpreter waits for it before it ends."""
-    return RequestThreads(1, "derived")

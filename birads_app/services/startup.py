@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from birads_app.config import SettingsError
 from birads_app.files import locks
 from birads_app.monitoring import instruments
-from birads_app.records import derived_files, disk_space, exams, files, migrate, setup, site_keys
+from birads_app.records import derivation_queue, disk_space, exams, files, migrate, setup, site_keys
 from birads_app.services import housekeeping
 from birads_app.terms.errors import ModelError
 
@@ -48,6 +48,7 @@ def start(app: Flask) -> None:
     instruments.count_start("web")
     housekeeping.start(app)
     _load_model(app)
+    derivation_queue.start(app)
     log.info("Worker %d is ready", os.getpid())
 
 
@@ -63,7 +64,6 @@ def join() -> None:
     with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
         if first:
             files.remove_leftovers(exams.all_ids())
-            derived_files.finish_interrupted()
         else:
             files.remove_orphaned_drafts()
 

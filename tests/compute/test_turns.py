@@ -25,3 +25,15 @@ def test_who_is_urgent_comes_first() -> None:
         thread.join(30)
     assert order[0] == "3" and len(order) == 4
     assert turns.take_free() == ["only"] and turns.take_free() == []
+
+
+def test_a_thing_is_spare_while_it_is_free_and_nobody_waits() -> None:
+    turns = Turns(["only"])
+    assert turns.has_spare()
+    taken = turns.take()
+    waits = threading.Thread(target=turns.take)
+    waits.start()
+    assert not turns.has_spare()
+    turns.give_back(taken)
+    waits.join(30)
+    assert not turns.has_spare()

@@ -83,3 +83,17 @@ def test_a_child_process_inherits_a_lock(tmp_path: Path) -> None:
     assert locks.is_held(path)
     kill(child)
     assert not locks.is_held(path)
+
+
+def test_a_lock_whose_file_its_holder_removed_is_taken_on_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "mark"
+    first = locks.inheritable(path)
+    assert first is not None
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(locks.inheritable, path)  # opens the file that is removed
+        time.sleep(0.02)
+        path.unlink()
+        os.close(first)
+        handle = second.result()
+    assert handle is not None and locks.is_held(path)
+    os.close(handle)

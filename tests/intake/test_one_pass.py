@@ -135,30 +135,6 @@ def test_missing_pictures_are_made_from_the_original(serving_app: Flask, reader:
         assert {kind: exams.file(image, kind).read_bytes() for kind in kinds} == before
 
 
-def test_originals_left_uncompressed_by_an_ended_process_are_compressed(
-    serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(derived_files.Announcement, "make_later", lambda *_: None)  # the process ends before
-    with serving_app.app_context():
-        (exam,) = ingest_studies([SourceFile("1.dcm", labelled(*VIEWS[0]))], reader)
-        (image,) = exam.images
-        assert not parser.parse(exams.file(image, "original").read_bytes()).pixels.encapsulated
-        derived_files.finish_interrupted()
-        assert parser.parse(exams.file(image, "original").read_bytes()).pixels.encapsulated
-        assert [path.name for path in files.root().iterdir()] == [exam.id]
-
-
-def test_an_original_that_cannot_be_compressed_does_not_keep_the_server_from_starting(
-    serving_app: Flask, reader: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(derived_files.Announcement, "make_later", lambda *_: None)  # the process ends before
-    with serving_app.app_context():
-        (exam,) = ingest_studies([SourceFile("1.dcm", labelled(*VIEWS[0]))], reader)
-        exams.file(exam.images[0], "original").write_bytes(b"damaged")
-        derived_files.finish_interrupted()
-        assert [path.name for path in files.root().iterdir()] == [exam.id]
-
-
 def test_results_come_in_order_and_a_failure_awaits_steps_that_began() -> None:
     finished: list[int] = []
 

@@ -19,7 +19,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.image_reading import draft_image
 from birads_app.intake.ingest import ingest_received, ingest_studies
 from birads_app.pacs import worker
-from birads_app.records import derived_files, exams, files, tiles
+from birads_app.records import derivation_queue, exams, files, tiles
 from birads_app.records.schema import Exam, User
 from tests.intake.test_study_grouping import packed
 from tests.support import crashing_decoder, dicom_files
@@ -117,7 +117,7 @@ def test_a_mark_that_cannot_be_written_is_withdrawn(
     with serving_app.app_context():
         before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(OSError, match="No space left"):
-            derived_files.announce("a" * 32, {})
+            derivation_queue.announce("a" * 32, {})
         assert list(files.root().iterdir()) == []
         assert len(os.listdir("/proc/self/fd")) == before
 

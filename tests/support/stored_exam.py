@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from birads_app import create_app
 from birads_app.model.predictor import ModelSource
-from birads_app.records import database, derived_files
+from birads_app.records import database, derivation_queue
 from birads_app.records.schema import Exam
 from tests.support.factories import make_user, sign_in
 
@@ -28,7 +28,7 @@ def write(folder: Path, initial: Path, models: ModelSource, files: Mapping[str, 
     sent = [(io.BytesIO(content), name) for name, content in files.items()]
     answer = client.post("/upload", data={"files": sent}, content_type="multipart/form-data")
     assert answer.status_code == 303, answer.text
-    derived_files._thread().submit(int).result()  # once it is run, the exam's files are made
+    derivation_queue._thread().submit(int).result()  # once it is run, the exam's files are made
     with app.app_context():
         database.engine().dispose()
 

@@ -1,0 +1,175 @@
+"""When derived files are made: after the answer, on one thread of each process.
+
+The exams that a process has just stored wait for its thread, with what the reading has left in memory. A further one
+is left, as is every exam of a process that ends: its marker stays, without a lock. Whenever no exam waits, the threads
+make the files of exams that are left from their originals, one exam at a time, while uploads leave a process spare.
+"""
+
+import json
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from flask import Flask, current_app
+
+from birads_app.compute.pool import ComputePool
+from birads_app.files import locks
+from birads_app.logs import RequestThreads, request_id, where
+from birads_app.model.predictor import Predictor
+from birads_app.monitoring import instruments
+from birads_app.records import derived_files, disk_space, files
+from birads_app.records.database import session
+from birads_app.records.derived_files import Material, marker
+from birads_app.records.errors import NotFound
+from birads_app.records.schema import Exam
+
+log = logging.getLogger(__name__)
+
+# The feature map and breast mask of an image take 0.45 MB at 224 pixels, an exam of four views 1.8 MB.
+WAITING_MAX = 16
+_POLL_S = 0.1
+
+_stopping = threading.Event()
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """Mark of an exam whose derived files this process makes; the kernel releases its lock if the process ends."""
+
+    exam_id: str
+    materials: Mapping[str, Material]
+    lock: int
+
+    def withdraw(self) -> None:
+        """Remove the mark."""
+        marker(files.root(), self.exam_id).unlink(missing_ok=True)
+        os.close(self.lock)
+
+    def make_later(self, predictor: Predictor) -> None:
+        """Make the files on this process's thread, once the exam is stored; leave it if too many wait."""
+        try:
+            _waiting.put_nowait((self, predictor))
+        except queue.Full:
+            os.close(self.lock)
+        else:
+            _thread().submit(_make_next, current_app._get_current_object())  # type: ignore[attr-defined]
+
+
+_waiting: "queue.Queue[tuple[Announcement, Predictor]]" = queue.Queue(WAITING_MAX)
+
+
+def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
+    """Mark an exam before it is stored.
+
+    Parameters
+    ----------
+    materials : by image id
+    """
+    lock = locks.inheritable(marker(files.root(), exam_id))
+    assert lock is not None  # nobody else stores this exam
+    announced = Announcement(exam_id, materials, lock)
+    uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
+    try:
+        os.ftruncate(lock, 0)  # of a process that ended
+        os.write(lock, json.dumps(uncompressed).encode())
+    except OSError:
+        announced.withdraw()
+        raise
+    return announced
+
+
+def start(app: Flask) -> None:
+    """Let this process's thread make the files of exams that are left."""
+    _thread().submit(finish_left, app)
+
+
+def stop() -> None:
+    """Finish the exam that is worked on, and leave the others."""
+    _stopping.set()
+    _thread().shutdown(cancel_futures=True)
+
+
+def finish_left(app: Flask) -> None:
+    """Make the files of the exams that are left; return early as soon as an exam waits, or the disk is full."""
+    request_id.set("")
+    with app.app_context():
+        root, compute = files.root(), _compute()
+    for mark, exam_id in derived_files.markers(root):
+        if not _has_time(compute):
+            return
+        if locks.is_held(mark) or (lock := locks.inheritable(mark)) is None:
+            continue  # a process makes them
+        with app.app_context():
+            if not _work_off(mark, exam_id, lock, partial(_finish, exam_id, mark)):
+                return
+
+
+def _has_time(compute: ComputePool) -> bool:
+    """Wait until uploads leave a process spare; return False as soon as an exam waits or the process ends."""
+    while _waiting.empty() and not _stopping.is_set():
+        if compute.has_spare():
+            return True
+        _stopping.wait(_POLL_S)
+    return False
+
+
+def _make_next(app: Flask) -> None:
+    """Make the files of the exam that waits longest, then of those that are left."""
+    announced, predictor = _waiting.get_nowait()
+    exam_id, materials = announced.exam_id, announced.materials
+    with app.app_context():
+        root, compute = files.root(), _compute()
+    _work_off(
+        marker(root, exam_id),
+        exam_id,
+        announced.lock,
+        partial(derived_files.make_all, root / exam_id, materials, predictor, compute),
+    )
+    finish_left(app)
+
+
+def _finish(exam_id: str, mark: Path) -> None:
+    """Make the files of an exam that was left; nothing if the process ended before the exam was stored."""
+    exam = session().get(Exam, exam_id)
+    for image in [] if exam is None else exam.images:
+        derived_files.restore(image, urgent=False)
+    files.drop_previews(files.root() / exam_id)
+    for image in [] if exam is None else exam.images:
+        if image.id in json.loads(mark.read_text() or "[]"):
+            _compute().run(derived_files.compress, files.folder(image))
+
+
+def _work_off(mark: Path, exam_id: str, lock: int, make: Callable[[], None]) -> bool:
+    """Make an exam's files and remove its mark, also after a failure; False if it stays, because the disk is full."""
+    start = time.perf_counter()
+    try:
+        make()
+        instruments.observe_stage("derive", time.perf_counter() - start)
+    except (FileNotFoundError, NotFound):
+        log.info("Exam %s was deleted while its pictures were made", exam_id)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in disk_space.FULL | disk_space.READ_ONLY:
+            log.error("The pictures of exam %s are made once there is space", exam_id)
+            os.close(lock)
+            return False
+        log.error("The pictures of exam %s are made when they are asked for:\n%s", exam_id, where(error))
+    mark.unlink(missing_ok=True)
+    os.close(lock)
+    return True
+
+
+def _compute() -> ComputePool:
+    pool: ComputePool = current_app.extensions["birads_compute"]
+    return pool
+
+
+@cache
+def _thread() -> RequestThreads:
+    """Return this process's thread for derived files; the interpreter waits for it before it ends."""
+    return RequestThreads(1, "derived")
