@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -16,9 +17,10 @@ from birads_app.imaging.file_signatures import HEAD
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.archives import unpacked
 from birads_app.intake.companions import companion_of, kind_of_head
+from birads_app.intake.image_reading import RefusedImage, draft_image
 from birads_app.pacs import worker
 from birads_app.records import exams
-from birads_app.terms.errors import ImageTooLarge
+from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from tests.intake.test_study_grouping import packed
 from tests.pacs.test_objects_left_out import received
 from tests.pacs.test_spool import mammogram
@@ -264,3 +266,11 @@ def test_an_archive_of_many_entries_is_refused(monkeypatch: pytest.MonkeyPatch) 
     stream = io.BytesIO(packed(*((f"{number}.txt", b"text") for number in range(4))))
     with pytest.raises(ImageTooLarge, match="contains more than 3 files"):
         list(unpacked([SourceFile("many.zip", stream.getvalue())], most=5))
+
+
+def test_a_class_that_cannot_be_parsed_is_refused_as_damaged(tmp_path: Path) -> None:
+    data = dicom_files.mammogram(breast(160, 128))
+    at = data.index(b"\x08\x00\x16\x00UI")
+    damaged = data[: at + 4] + b"FD" + data[at + 6 :]
+    found = draft_image(SourceFile("1.dcm", damaged), tmp_path, None, "mip", None)
+    assert isinstance(found, RefusedImage) and isinstance(found.error, UnreadableImage)

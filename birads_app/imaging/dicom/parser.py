@@ -343,10 +343,13 @@ def _check_object(dataset: Dataset) -> None:
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
-    """Return an element's value; None if it is absent or over the limit."""
+    """Return an element's value; None if it is absent or over the limit; raises UnreadableImage if it is damaged."""
     if keyword not in dataset or _is_long(dataset.get_item(keyword)):
         return None
-    return dataset.get(keyword)
+    try:
+        return dataset.get(keyword)
+    except Exception as error:  # a damaged value makes the parser raise exceptions of any kind
+        raise UnreadableImage(msg("file-damaged")) from error
 
 
 def texts(dataset: Dataset, keyword: str) -> list[str]:
