@@ -1,8 +1,10 @@
 """The application for servers and the flask command."""
 
 from app import app
+from birads_app.api import upload_worker
 from birads_app.services.startup import start
 
 __all__ = ["app"]
 
-start(app)
+if start(app):
+    upload_worker.start(app)

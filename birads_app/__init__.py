@@ -103,6 +103,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     from birads_app.compute.pool import ComputePool
     from birads_app.compute.process import Limits
     from birads_app.intake.admission import Admission, give_back_place
+    from birads_app.intake.upload_queue import Arriving
     from birads_app.model.predictor import ModelSource
     from birads_app.monitoring import instruments
     from birads_app.records import database, site_keys
@@ -112,6 +113,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     database.init_app(app, settings.instance)
     app.extensions["birads_admission"] = Admission(settings.uploads_at_once, settings.uploads_waiting)
     app.teardown_request(give_back_place)
+    app.extensions["birads_arriving"] = Arriving()
     logging_options = settings.log_level, settings.log_format
     app.extensions["birads_compute"] = ComputePool(settings.compute_processes, _READS_FILES, logging_options)
     instruments.open_in(settings.instance)

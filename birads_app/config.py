@@ -165,6 +165,7 @@ class Settings(BaseSettings):
     threads : processor threads for one prediction; None means all cores
     compute_processes : processes that read files; 0 means that the server's own threads do
     uploads_at_once, uploads_waiting : number of uploads that are worked on and that wait; further ones are refused
+    queue_mb : size in MiB of all uploads that wait to be read after their answer; 0 reads every upload before it
     tomosynthesis : treatment of a volume: "mip" reads its maximum intensity projection, "refuse" rejects it
     show_opinion : show the AI result before the user asks for it
     show_heat_map : show the heat map before the user asks for it
@@ -202,6 +203,7 @@ class Settings(BaseSettings):
     compute_processes: Annotated[int, parsed(read_processes)] = setting("")
     uploads_at_once: Annotated[int, parsed(read_uploads)] = setting("")
     uploads_waiting: Annotated[int, parsed(read_integer(0, 1000))] = setting("16")
+    queue_mb: Annotated[int, parsed(read_integer(0, 10**7))] = setting("4096")
     tomosynthesis: Annotated[Tomosynthesis, parsed(read_choice(*get_args(Tomosynthesis)))] = setting("mip")
     show_opinion: Annotated[bool, parsed(read_switch)] = setting("1")
     show_heat_map: Annotated[bool, parsed(read_switch)] = setting("0")

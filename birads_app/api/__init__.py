@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from birads_app.api import authentication, exam_list, predictions  # noqa: F401 - they add their endpoints
+from birads_app.api import authentication, exam_list, job_endpoints, predictions  # noqa: F401 - they add their endpoints
 from birads_app.api.wrong_tokens import WrongTokens
 from birads_app.web.security import csrf
 

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, current_app, g, request
 
+from birads_app.api.preferences import is_async
 from birads_app.api.wrong_tokens import WrongTokens
 from birads_app.intake.admission import take_place
 from birads_app.records import tokens
@@ -16,6 +17,8 @@ SCOPES = {
     "api.openapi": (),
     "api.create": ("upload",),
     "api.listing": ("read",),
+    "api.job": ("read", "upload", "admin"),  # only "admin" shows those of other accounts
+    "api.jobs": ("admin",),
     "api.show": ("read", "upload"),  # "upload" shows the account's own uploads only
 }
 
@@ -35,7 +38,7 @@ def _authenticate() -> Response | None:
         return lacks(grant, needed)
     if request.method == "POST" and grant.user.role == Role.AUDITOR:
         return answer(403, "The token's account may look at exams, and take none in.")
-    if request.endpoint == "api.create":
+    if request.endpoint == "api.create" and not is_async(request):
         take_place(grant.user.name)
     return None
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from birads_app.api.authentication import SCOPES
 from birads_app.api.exam_list import LIMIT_MAX, ORDERS, POSITION, PSEUDONYM, UID
+from birads_app.api.preferences import ASYNC
 from birads_app.api.schemas import SCHEMAS, reference
 from birads_app.records.schema import Status
 from birads_app.records.worklist import PER_PAGE
@@ -13,10 +14,11 @@ _ERRORS = {
     "400": "No file, or an empty one",
     "401": "Missing, unknown or expired token",
     "403": "The token lacks the scope, which the message names; or its account has read-only access",
-    "404": "Exam not found",
+    "404": "Exam or job not found",
     "413": "Too many bytes, too many files, or an image with too many pixels",
     "415": "The body is not multipart/form-data, or a file's format is not supported",
-    "422": "A file is damaged or not a mammogram; or files are rejected for different reasons",
+    "422": "A file is damaged or not a mammogram; files are rejected for different reasons; or the key was sent with "
+    "other files",
     "429": "The account has too many uploads at a time, or the address sent many wrong tokens; `Retry-After` says when "
     "to try again",
     "503": "The server is busy, with `Retry-After`; or no active model, or the database is not ready",
@@ -45,6 +47,8 @@ def describe(script_root: str) -> dict[str, Any]:
             "/predictions": {"post": _create()},
             "/predictions/{exam_id}": {"get": _show()},
             "/exams": {"get": _list()},
+            "/jobs": {"get": _list_jobs()},
+            "/jobs/{job_id}": {"get": _show_job()},
             "/openapi.json": {"get": _openapi()},
         },
         "components": {
@@ -53,7 +57,7 @@ def describe(script_root: str) -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "`flask token create NAME`. Scopes: `read` shows all exams; `upload` sends images "
-                    "and shows the exams that its account uploaded; `admin` shows the figures at /metrics.",
+                    "and shows the exams that its account uploaded; `admin` shows the figures at /metrics and jobs.",
                 }
             },
             "schemas": SCHEMAS,
@@ -86,7 +90,13 @@ def _create() -> dict[str, Any]:
                 "in": "header",
                 "description": "A new one for each upload, with which it may be sent again: the exams are stored once",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]*$"},
-            }
+            },
+            {
+                "name": "Prefer",
+                "in": "header",
+                "description": "`respond-async` (RFC 7240): the response comes before the files are read",
+                "schema": {"type": "string"},
+            },
         ],
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}},
         "responses": {
@@ -102,7 +112,49 @@ def _create() -> dict[str, Any]:
                     "application/json": {"schema": {"oneOf": [reference("Exam"), reference("SeveralExams")]}}
                 },
             },
+            "202": {
+                "description": "With `Prefer: respond-async`: the job that reads the files later",
+                "headers": {
+                    "Location": {"description": "Address of the job", "schema": {"type": "string"}},
+                    "Preference-Applied": {"schema": {"const": ASYNC}},
+                },
+                "content": _json("Job"),
+            },
             **_errors("400", "401", "403", "413", "415", "422", "429", "503", "507"),
+        },
+    }
+
+
+def _show_job() -> dict[str, Any]:
+    return {
+        "operationId": "getJob",
+        "security": _scopes("api.job"),
+        "summary": "Get the state of an upload that is read later",
+        "description": "An account gets its own uploads, with their exams or the reasons for which files are rejected; "
+        "the scope `admin` shows those of others without them. Uploads that ended are kept for a week.",
+        "parameters": [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": {
+            "200": {"description": "The job", "content": _json("Job")},
+            **_errors("401", "403", "404", "429", "503"),
+        },
+    }
+
+
+def _list_jobs() -> dict[str, Any]:
+    found = {
+        "type": "object",
+        "required": ["jobs"],
+        "properties": {"jobs": {"type": "array", "items": reference("Job")}},
+    }
+    return {
+        "operationId": "listJobs",
+        "security": _scopes("api.jobs"),
+        "summary": "List jobs of all kinds",
+        "description": "Uploads that are read later, received studies, deliveries to the PACS, trainings, "
+        "housekeeping: what waits, runs or has failed, and what was done last.",
+        "responses": {
+            "200": {"description": "The jobs", "content": {"application/json": {"schema": found}}},
+            **_errors("401", "403", "429", "503"),
         },
     }
 

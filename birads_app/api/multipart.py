@@ -9,6 +9,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.draft_exam import base_name
+from birads_app.records.upload_store import UploadDraft
 
 PART = "file"
 _CHUNK = 1 << 18
@@ -33,6 +34,18 @@ def files_of(request: Request) -> Iterator[SourceFile]:
             content.append(event.data)
             if not event.more_data:
                 yield SourceFile(base_name(current.filename), content)
+
+
+def write_files(request: Request, draft: UploadDraft) -> None:
+    """Write the same files into a draft as they arrive; errors as :func:`files_of`."""
+    current: File | Field | None = None
+    for event in _events(request):
+        if isinstance(event, File | Field):
+            current = event
+            if isinstance(event, File) and event.name == PART:
+                draft.begin(base_name(event.filename))
+        elif isinstance(event, Data) and isinstance(current, File) and current.name == PART:
+            draft.add(event.data)
 
 
 def _events(request: Request) -> Iterator[Event]:

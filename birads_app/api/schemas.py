@@ -3,8 +3,10 @@
 from typing import Any
 
 from birads_app.model import image_prediction
+from birads_app.records.job_table import JobKind, JobState
 from birads_app.records.related_exams import Relation
 from birads_app.records.schema import Status
+from birads_app.services.job_queue import REPORT, RESULTS, TRAINING
 from birads_app.terms.categories import CATEGORIES
 from birads_app.terms.lexicon import (
     ASSESSMENTS,
@@ -23,6 +25,11 @@ from birads_app.terms.lexicon import (
 from birads_app.terms.views import STANDARD_VIEWS, ViewRole
 
 _PREDICTION = image_prediction.SCHEMA["properties"]
+_REJECTED = {
+    "type": "object",
+    "required": ["file", "error"],
+    "properties": {"file": {"type": "string"}, "error": {"type": "string"}},
+}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _ATTENTION = {
     "needs_attention": {"type": "boolean", "description": "True if `attention` has a reason"},
@@ -251,12 +258,44 @@ def _closed(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     }
 
 
-def _error() -> dict[str, Any]:
-    problem = {
-        "type": "object",
-        "required": ["file", "error"],
-        "properties": {"file": {"type": "string"}, "error": {"type": "string"}},
+def _job() -> dict[str, Any]:
+    time = {"type": "string", "format": "date-time"}
+    maybe = {"type": ["string", "null"], "format": "date-time"}
+    identifiers = {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-f]{32}$"}}
+    properties = {
+        "id": {"type": "string", "description": "Unique within its kind"},
+        "kind": {"enum": [*JobKind, RESULTS, REPORT, TRAINING]},
+        "url": {"type": ["string", "null"], "description": "Address of an upload; null for other kinds"},
+        "account": {"type": "string", "description": "Name of the account; empty for housekeeping"},
+        "state": {"enum": list(JobState), "description": "`failed`: it is not tried again by itself"},
+        "created_at": time,
+        "ended_at": maybe,
+        "attempts": {"type": "integer", "minimum": 0, "description": "Attempts that have begun"},
+        "next_attempt_at": maybe,
+        "reason": {"type": "string", "description": "Why the last attempt failed; empty otherwise"},
+        "exam_ids": {**identifiers, "description": "Exams concerned; of an upload, once it is done"},
     }
+    later = {
+        "exams": {
+            "type": "array",
+            "items": reference("Exam"),
+            "description": "Exams of an upload that is done",
+        },
+        "problem": {**_problem(), "description": "Response that an upload that has failed would have had"},
+    }
+    return _closed({**properties, **later}, required=list(properties))
+
+
+def _problem() -> dict[str, Any]:
+    properties = {
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "error": {"type": "string"},
+        "problems": {"type": "array", "items": _REJECTED},
+    }
+    return _closed(properties, required=list(properties))
+
+
+def _error() -> dict[str, Any]:
     return {
         "type": "object",
         "required": ["error"],
@@ -266,7 +305,7 @@ def _error() -> dict[str, Any]:
             "problems": {
                 "type": "array",
                 "description": "One entry for each rejected file; `file` is empty if it concerns all files",
-                "items": problem,
+                "items": _REJECTED,
             },
         },
     }
@@ -281,5 +320,6 @@ SCHEMAS = {
     "Whole": _whole(),
     "Image": _image(),
     "Assessment": _assessment(),
+    "Job": _job(),
     "Error": _error(),
 }

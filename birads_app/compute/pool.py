@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from birads_app.compute.channel import Channel
 from birads_app.compute.process import Limits
-from birads_app.compute.turns import Turns
+from birads_app.compute.turns import Turns, Urgency
 from birads_app.logs import request_id
 from birads_app.monitoring import instruments
 from birads_app.terms.errors import ReadingEnded
@@ -70,13 +70,13 @@ class ComputePool:
             with self._lock:
                 self._running_server()
 
-    def run(self, function: Callable[..., Result], *given: Any, urgent: bool = False) -> Result:
+    def run(self, function: Callable[..., Result], *given: Any, urgency: Urgency = Urgency.REQUEST) -> Result:
         """Call a function of a module in another process; waits for a free one.
 
         Parameters
         ----------
         given : arguments; shared bytes are not copied
-        urgent : before the calls that are not, because a reader waits for it
+        urgency : calls of a higher one come first
 
         Raises
         ------
@@ -91,11 +91,11 @@ class ComputePool:
             return function(*given)
         start = time.monotonic()
         try:
-            kind, value = self._call(function, given, urgent)
+            kind, value = self._call(function, given, urgency)
         except ReadingEnded:
             if time.monotonic() - start > _SOON_S:
                 raise
-            kind, value = self._call(function, given, urgent)
+            kind, value = self._call(function, given, urgency)
         if kind == "raised":
             raise value
         if kind == "failed":
@@ -106,11 +106,11 @@ class ComputePool:
         """Return True if a process is free for which no call waits."""
         return not self.processes or self._turns.has_spare()
 
-    def _call(self, function: Callable[..., Any], given: tuple[Any, ...], urgent: bool) -> Any:
+    def _call(self, function: Callable[..., Any], given: tuple[Any, ...], urgency: Urgency) -> Any:
         """Return what :func:`birads_app.compute.process.call` returns in another process; raises ReadingEnded."""
         closed, ended = self._closed, True
         with instruments.timed("wait"):
-            process = self._turns.take(urgent)
+            process = self._turns.take(urgency)
         try:
             if process is None or process.has_ended():
                 process = self._fork()

@@ -1,10 +1,19 @@
-"""Turns at a limited number of processes; who is urgent comes first."""
+"""Turns at a limited number of processes, by urgency."""
 
 import threading
 from collections.abc import Iterable
+from enum import IntEnum
 from typing import Generic, TypeVar
 
 Thing = TypeVar("Thing")
+
+
+class Urgency(IntEnum):
+    """Urgency of a call: a reader waits for it, a program does, or nobody."""
+
+    READER = 0
+    REQUEST = 1
+    LATER = 2
 
 
 class Turns(Generic[Thing]):
@@ -12,27 +21,25 @@ class Turns(Generic[Thing]):
 
     def __init__(self, things: Iterable[Thing]) -> None:
         self._free = list(things)
-        self._waiting = self._urgent = 0  # threads
+        self._waiting = dict.fromkeys(Urgency, 0)  # threads
         self._changed = threading.Condition()
 
-    def take(self, urgent: bool = False) -> Thing:
-        """Return a thing once one is free, and, unless urgent, nobody urgent waits."""
+    def take(self, urgency: Urgency = Urgency.REQUEST) -> Thing:
+        """Return a thing once one is free and nobody with more urgency waits."""
         with self._changed:
-            self._waiting += 1
-            self._urgent += urgent
+            self._waiting[urgency] += 1
             try:
-                while not self._free or (self._urgent and not urgent):
+                while not self._free or any(self._waiting[other] for other in Urgency if other < urgency):
                     self._changed.wait()
                 return self._free.pop()
             finally:
-                self._waiting -= 1
-                self._urgent -= urgent
+                self._waiting[urgency] -= 1
                 self._changed.notify_all()
 
     def has_spare(self) -> bool:
         """Return True if a thing is free for which nobody waits."""
         with self._changed:
-            return bool(self._free) and not self._waiting
+            return bool(self._free) and not any(self._waiting.values())
 
     def give_back(self, thing: Thing) -> None:
         """Let another thread have a thing."""

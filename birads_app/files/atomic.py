@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 
 def write(path: Path, content: bytes | str, *, sync: bool = False) -> None:
@@ -86,8 +87,13 @@ def write_synced(path: Path, *chunks: bytes | memoryview) -> None:
     """Write a file, whose content may come in chunks, and flush it to the disk."""
     with path.open("wb") as stream:
         stream.writelines(chunks)
-        stream.flush()
-        os.fsync(stream.fileno())
+        sync(stream)
+
+
+def sync(stream: IO[bytes]) -> None:
+    """Flush what was written to a file to the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import IO, cast
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.file_signatures import ARCHIVE, GZIP, HEAD, TAR, ZIP, FileType, recognise
 from birads_app.imaging.limits import EXPANSION_FREE, EXPANSION_MAX
@@ -86,6 +87,7 @@ def unpacked(
     most: int,
     companions: Companions | None = None,
     compute: ComputePool | None = None,
+    urgency: Urgency = Urgency.REQUEST,
 ) -> Iterator[SourceFile]:
     """Yield the files of an upload; of those in archives, the ones that may be images by their first bytes.
 
@@ -94,6 +96,7 @@ def unpacked(
     most : highest number of files in an archive, other than companions
     companions : receives the others
     compute : processes for opening archives; None to open them in this one
+    urgency : of opening them
 
     Raises
     ------
@@ -109,7 +112,7 @@ def unpacked(
         following: int | None = 0
         while following is not None:
             target = SharedBytes.of(())
-            batch = pool.run(unpack, file, following, budget, target)
+            batch = pool.run(unpack, file, following, budget, target, urgency=urgency)
             if companions is not None:
                 companions.found.extend(batch.companions)
             start = 0

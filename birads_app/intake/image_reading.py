@@ -16,6 +16,7 @@ from typing import TypeVar
 from pydicom.dataset import Dataset
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.deid.identity import read_identity
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
@@ -156,12 +157,14 @@ class ImageReader:
         draft: Path,
         pseudonyms: Pseudonyms | None,
         tomosynthesis: Tomosynthesis,
+        urgency: Urgency,
     ) -> None:
         self.draft = draft
         self._models = models
         self._compute = compute
         self._pseudonyms = pseudonyms
         self._tomosynthesis = tomosynthesis
+        self._urgency = urgency
         self._lock = threading.Lock()
         self._predictor: Predictor | ModelError | None = None
 
@@ -195,7 +198,13 @@ class ImageReader:
             size = self._size()
             with instruments.timed("decode"):
                 drafted = self._compute.run(
-                    draft_image, file, self.draft, self._pseudonyms, self._tomosynthesis, size
+                    draft_image,
+                    file,
+                    self.draft,
+                    self._pseudonyms,
+                    self._tomosynthesis,
+                    size,
+                    urgency=self._urgency,
                 )
         except InputError as error:  # the process has ended
             return RefusedImage(file.name, error.with_traceback(None), False, self._identity(file))
@@ -210,7 +219,7 @@ class ImageReader:
     def _identity(self, file: SourceFile) -> Identity | None:
         """Return the identity in the header of a file whose pixels cannot be read."""
         try:
-            return self._compute.run(_identity_in, file)
+            return self._compute.run(_identity_in, file, urgency=self._urgency)
         except InputError:
             return None
 

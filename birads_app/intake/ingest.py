@@ -13,6 +13,7 @@ from itertools import chain, islice
 from flask import current_app
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.imaging.file_signatures import PICTURE
 from birads_app.imaging.source_file import SourceFile
@@ -159,7 +160,7 @@ def _store(
 
 
 @contextmanager
-def _reader() -> Iterator[ImageReader]:
+def _reader(urgency: Urgency = Urgency.REQUEST) -> Iterator[ImageReader]:
     """Yield the reader of an upload; its draft is removed afterwards."""
     settings = current_app.extensions["birads_settings"]
     models: ModelSource = current_app.extensions["birads_models"]
@@ -167,7 +168,7 @@ def _reader() -> Iterator[ImageReader]:
     draft = files.open_draft()
     try:
         pseudonyms = site_pseudonyms() if settings.deidentify else None
-        yield ImageReader(models, compute, draft, pseudonyms, settings.tomosynthesis)
+        yield ImageReader(models, compute, draft, pseudonyms, settings.tomosynthesis, urgency)
     finally:
         files.discard(draft)
 
@@ -180,7 +181,7 @@ def _store_failure(exam_id: str, refused: Sequence[_Unusable], user: User) -> Ex
     kinds = ", ".join(sorted({type(file.error).__name__ for file in refused}))
     log.warning("Exam %s is empty: none of %d objects can be used (%s)", exam_id, len(refused), kinds)
     exam = Exam(id=exam_id, uploader_id=user.id, model="", demonstration=False, status=Status.FAILED)
-    exam.failure = _in_short(file.error.message for file in refused)
+    exam.failure = in_short(file.error.message for file in refused)
     completeness.describe(exam, _reasons(refused), ())
     exam.attention = []  # the failure says it
     identity = next((file.identity for file in refused if file.identity is not None), None)
@@ -201,8 +202,8 @@ def _store_failure(exam_id: str, refused: Sequence[_Unusable], user: User) -> Ex
         files.discard(draft)
 
 
-def _in_short(messages: Iterable[str]) -> Message:
-    """Join the distinct messages, as many as fit into the worklist."""
+def in_short(messages: Iterable[str]) -> Message:
+    """Join the distinct messages, as many as fit into a line of the worklist or the queue."""
     kept: list[str] = []
     for message in dict.fromkeys(messages):
         if not kept or sum(map(len, kept)) + len(message) <= _FAILURE_MAX:
@@ -211,7 +212,12 @@ def _in_short(messages: Iterable[str]) -> Message:
 
 
 def ingest_studies(
-    sent: Iterable[SourceFile], user: User, *, once: bool = False, key: str | None = None
+    sent: Iterable[SourceFile],
+    user: User,
+    *,
+    once: bool = False,
+    key: str | None = None,
+    urgency: Urgency = Urgency.REQUEST,
 ) -> list[Exam]:
     """Read, predict and store files of one or several exams, including archives: all exams, or none.
 
@@ -220,6 +226,7 @@ def ingest_studies(
     once : return the stored exam, with ``already_stored``, for a study that is stored already and was read by the same
         model
     key : of the request, with which the user may repeat it; its exams are then returned instead of being stored again
+    urgency : of reading the files
 
     Raises
     ------
@@ -236,9 +243,9 @@ def ingest_studies(
     check_count(len(first))  # nothing was sent that could be refused and counted
     companions = Companions()
     files_sent = archives.unpacked(
-        chain(first, arriving), limit, companions, current_app.extensions["birads_compute"]
+        chain(first, arriving), limit, companions, current_app.extensions["birads_compute"], urgency
     )
-    with _reader() as reader:
+    with _reader(urgency) as reader:
         try:
             images, refused, unread = _read(files_sent, reader, companions, limit)
             unusable = refused or ([] if images else companions.found)

@@ -86,6 +86,12 @@ def keyed_id(user: User, key: str, number: int) -> str:
     return hmac.digest(secret.encode(), parts, hashlib.sha256).hex()[:32]
 
 
+def job_id_of_key(user: User, key: str) -> str:
+    """Return the id of the job of a user's request with a key."""
+    parts = f"job\0{user.id}\0{key}".encode()
+    return hmac.digest(site_keys.pseudonym_key().encode(), parts, hashlib.sha256).hex()[:32]
+
+
 def exam_of_key(exam: Exam) -> Exam | None:
     """Return the stored exam with a new one's id; None if there is none. Raises KeyReused if its images differ."""
     if not exams.exists(exam.id):

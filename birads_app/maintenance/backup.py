@@ -1,9 +1,10 @@
 """Backup of a running installation into one archive.
 
-The order keeps every exam that was acknowledged before the backup began. The spool is copied before the database,
-because a study leaves the spool once its exam is in the database. The database is copied before the images, because an
-exam's files are complete when it is in the database and are not changed afterwards, except that an original may be
-replaced by the same one compressed. If an exam is deleted before its files are copied, the database is copied again.
+The order keeps every exam that was acknowledged before the backup began. The spool and waiting uploads are copied
+before the database, because they are removed once their exams are in the database. The database is copied before the
+images, because an exam's files are complete when it is in the database and are not changed afterwards, except that an
+original may be replaced by the same one compressed. If an exam is deleted before its files are copied, the database is
+copied again.
 """
 
 import sqlite3
@@ -25,6 +26,7 @@ from birads_app.model import bundles, registry
 from birads_app.records import checksums, database, derived_files, files, migrate, site_keys
 from birads_app.records.schema import Image
 from birads_app.records.spool import Spool
+from birads_app.records.upload_store import UploadStore
 from birads_app.version import __version__
 
 _REPORT_S = 5
@@ -75,7 +77,7 @@ def back_up(target: Path, report: Report) -> BackupSummary:
 
 
 def _write(writer: ArchiveWriter, settings: Settings, report: Report) -> BackupSummary:
-    _add_spool(writer)
+    _add_waiting(writer)
     snapshot = writer.folder / database.FILE_NAME
     problems: list[str] = []
     copied: set[str] = set()
@@ -108,10 +110,10 @@ def _check_database(copy: sqlite3.Connection) -> None:
         )
 
 
-def _add_spool(writer: ArchiveWriter) -> None:
-    """Copy the received objects; one that vanishes meanwhile has become part of an exam."""
-    instance = Path(current_app.instance_path)
-    for name, paths in Spool(instance, current_app.extensions["birads_site_key"]).listing():
+def _add_waiting(writer: ArchiveWriter) -> None:
+    """Copy received objects and waiting uploads; one that vanishes meanwhile has become part of an exam."""
+    kept = Path(current_app.instance_path), current_app.extensions["birads_site_key"]
+    for name, paths in (*Spool(*kept).listing(), *UploadStore(*kept).listing()):
         for path in paths:  # the folder is renamed when its study is complete
             with suppress(FileNotFoundError):
                 writer.confirm(name, writer.add(name, path))

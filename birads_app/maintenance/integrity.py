@@ -18,6 +18,7 @@ from birads_app.model import bundles, registry
 from birads_app.records import audit_chain, checksums, database, exams, files, migrate, site_keys
 from birads_app.records.schema import Delivery, Exam, Image
 from birads_app.records.spool import Spool
+from birads_app.records.upload_store import UploadStore
 from birads_app.terms.errors import BiradsError
 
 _AT_ONCE = 500
@@ -72,7 +73,7 @@ def check(report: Report, *, repair: bool = False, add_checksums: bool = False) 
         run.problems.extend(_audit_log())
     except DatabaseError as error:
         run.problems.append(f"database: it cannot be read ({error.orig})")
-    run.problems.extend(_spool())
+    run.problems.extend(_waiting())
     run.problems.extend(_models())
     return Findings(**run.counts, problems=tuple(run.problems), repaired=tuple(run.repaired))
 
@@ -194,10 +195,10 @@ def _audit_log() -> Iterator[str]:
         yield f"audit log: {error}"
 
 
-def _spool() -> Iterator[str]:
-    """Decrypt every received object."""
-    spool = Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
-    for name in spool.unreadable():
+def _waiting() -> Iterator[str]:
+    """Decrypt every received object and every waiting upload."""
+    kept = Path(current_app.instance_path), current_app.extensions["birads_site_key"]
+    for name in (*Spool(*kept).unreadable(), *UploadStore(*kept).unreadable()):
         yield f"{name}: it cannot be read with this site key"
 
 

@@ -1,7 +1,7 @@
 """Change of the site key: everything is encrypted again, and a kill at any moment leaves either key usable.
 
-The next key is stored first. The database changes in one transaction, which decides; the spool follows. After a kill
-the next command or start goes on from there (:func:`birads_app.records.site_keys.load`).
+The next key is stored first. The database changes in one transaction, which decides; spool and uploads follow. After a
+kill the next command or start goes on from there (:func:`birads_app.records.site_keys.load`).
 """
 
 import secrets
@@ -18,6 +18,7 @@ from birads_app.records import audit_log, database, site_keys
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.site_keys import EncryptedColumn
 from birads_app.records.spool import Spool
+from birads_app.records.upload_store import UploadStore
 from birads_app.records.users import CONSOLE
 
 _AT_ONCE = 1000
@@ -59,6 +60,7 @@ def rotate(given: str | None, report: Callable[[str], None]) -> None:
         elif not site_keys.fits(instance, new):  # else a change with this very key was interrupted
             site_keys.check()
         Spool(instance, old).encrypt_again(new)
+        UploadStore(instance, old).encrypt_again(new)
         if settings.site_key is None:
             site_keys.take_next(instance)
     current_app.extensions["birads_site_key"] = new

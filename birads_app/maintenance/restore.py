@@ -21,7 +21,7 @@ from birads_app.model import bundles, registry
 from birads_app.records import audit_log, database, migrate
 from birads_app.records.users import CONSOLE
 
-_FOLDERS = ("images", "spool")
+_FOLDERS = ("images", "spool", "uploads")
 _MODELS = "models"
 # Names in a folder without data: keys and figures that a command has made, and what a new file system has.
 _EMPTY = {*KEPT_KEYS.values(), "metrics", migrate.RESTORING, "lost+found"}

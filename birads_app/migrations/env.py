@@ -8,6 +8,7 @@ from birads_app.records import (  # noqa: F401  # define the tables
     audit_tables,
     credential_tables,
     deletion_table,
+    job_table,
     key_tables,
     schema,
     sign_in_tables,

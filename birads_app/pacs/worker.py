@@ -17,7 +17,7 @@ from birads_app.model.bundles import version
 from birads_app.monitoring import instruments
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
-from birads_app.records import assessments, exams, files, outbox, users
+from birads_app.records import assessments, exams, files, jobs, outbox, users
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Delivery, Exam
 from birads_app.records.spool import Spool, SpooledStudy
@@ -48,18 +48,17 @@ def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
 def ingest_stable_studies(quiet_s: float | None = None, stop: threading.Event | None = None) -> None:
     """Create exams from the studies to which no object was added for long enough, by default as set.
 
-    Studies that cannot be ingested for now, for instance without a model, are kept for the next time, as are those that
-    are left when ``stop`` is set.
+    Studies that cannot be ingested for now, for instance without a model, are kept and tried again after growing
+    pauses, as are, without one, those that are left when ``stop`` is set.
     """
     wait = _settings().dicom_stable_s if quiet_s is None else quiet_s
     for study in spool().claim(wait):
         if stop is not None and stop.is_set():
             return
         try:
-            _ingest(study)
-        except Exception as error:  # one study must not keep the others waiting
-            reason = str(error) if isinstance(error, BiradsError) else where(error)
-            log.error("Exam %s waits in the spool: %s", study.exam_id, reason)
+            _attempt(study)
+        except Exception as error:  # such as a full disk; one study must not keep the others waiting
+            log.error("Exam %s waits in the spool: %s", study.exam_id, where(error))
             spool().postpone(study)
 
 
@@ -96,6 +95,22 @@ def _repeat(app: Flask, step: Callable[..., None], stop: threading.Event) -> Non
                 instruments.count_background(step.__name__, completed=False)
                 log.error("Background work failed and continues:\n%s", where(error))
         stop.wait(_PAUSE_S)
+
+
+def _attempt(study: SpooledStudy) -> None:
+    """Ingest a study if its next attempt is due."""
+    if not jobs.begin_study(study.exam_id):
+        return
+    try:
+        _ingest(study)
+    except BiradsError as error:
+        log.error("Exam %s waits in the spool: %s", study.exam_id, error)
+        jobs.put_off(study.exam_id, error.message)
+    except Exception as error:
+        log.error("Exam %s waits in the spool:\n%s", study.exam_id, where(error))
+        jobs.put_off(study.exam_id, msg("job-interrupted"))
+    else:
+        jobs.close_study(study.exam_id)
 
 
 def _ingest(study: SpooledStudy) -> None:

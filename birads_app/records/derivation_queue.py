@@ -19,6 +19,7 @@ from pathlib import Path
 from flask import Flask, current_app
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.files import locks
 from birads_app.logs import RequestThreads, request_id, where
 from birads_app.model.predictor import Predictor
@@ -138,7 +139,7 @@ def _finish(exam_id: str, mark: Path) -> None:
     """Make the files of an exam that was left; nothing if the process ended before the exam was stored."""
     exam = session().get(Exam, exam_id)
     for image in [] if exam is None else exam.images:
-        derived_files.restore(image, urgent=False)
+        derived_files.restore(image, Urgency.LATER)
     files.drop_previews(files.root() / exam_id)
     for image in [] if exam is None else exam.images:
         if image.id in json.loads(mark.read_text() or "[]"):

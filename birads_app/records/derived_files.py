@@ -16,6 +16,7 @@ from flask import current_app
 from pydicom.uid import ExplicitVRLittleEndian
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.files import atomic, locks
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, part10, pixel_data
@@ -71,17 +72,12 @@ def path(image: Image, kind: str) -> Path:
     while not expected.is_file() and locks.is_held(marker(files.root(), image.exam_id)):
         time.sleep(_POLL_S)
     if not expected.is_file():
-        restore(image, urgent=True)
+        restore(image, Urgency.READER)
     return files.path(image, kind)
 
 
-def restore(image: Image, *, urgent: bool) -> None:
-    """Make the missing derived files of an image from its original; heat maps only if their model still serves.
-
-    Parameters
-    ----------
-    urgent : before the calls that are not, because a reader waits for it
-    """
+def restore(image: Image, urgency: Urgency) -> None:
+    """Make the missing derived files of an image from its original; heat maps only if their model still serves."""
     compute: ComputePool = current_app.extensions["birads_compute"]
     tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
     folder, original, predictor = files.folder(image), files.path(image, "original"), _predictor_of(image)
@@ -92,11 +88,11 @@ def restore(image: Image, *, urgent: bool) -> None:
         if all(files.expected_path(image, kind).is_file() for kind in kinds):
             return  # another process has made them
         size = None if predictor is None else predictor.bundle.size
-        seen = compute.run(read_again, original, tomosynthesis, size, urgent=urgent)
+        seen = compute.run(read_again, original, tomosynthesis, size, urgency=urgency)
         if predictor is not None and seen is not None:
             _, feature_map = predictor.examine_input(seen, ())
             heat_maps = predictor.heat_maps(feature_map)
-            compute.run(draw_heat_maps, folder, feature_map, heat_maps, urgent=urgent)
+            compute.run(draw_heat_maps, folder, feature_map, heat_maps, urgency=urgency)
 
 
 def _predictor_of(image: Image) -> Predictor | None:

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from birads_app.records import audit_log, exams, users
 from birads_app.records.database import session, writing
 from birads_app.records.deletion_table import Deletion
+from birads_app.records.errors import NotFound
 from birads_app.records.schema import Assessment, Delivery, Exam, Image, User, now
+from birads_app.terms.messages import msg
 
 LONGEST_WAIT = timedelta(hours=1)
 _AT_ONCE = 500
@@ -118,6 +120,16 @@ def retry_all() -> int:
     return len(pending)
 
 
+def retry(delivery_id: int, by: str) -> None:
+    """Make an unsent delivery due now, by an administrator; raise NotFound if there is none."""
+    with writing() as current:
+        delivery = current.get(Delivery, delivery_id)
+        if delivery is None or delivery.state == "sent":
+            raise NotFound(msg("job-missing"))
+        delivery.state, delivery.attempts, delivery.due_at = "waiting", 0, now()
+        audit_log.add(current, by, "retry job", delivery.exam_id)
+
+
 def counts() -> dict[str, int]:
     """Return the number of deliveries by state."""
     states = select(Delivery.state, func.count()).where(_not_in_bin()).group_by(Delivery.state)
@@ -129,6 +141,12 @@ def failing() -> Sequence[Delivery]:
     """Return unsent deliveries with a failed attempt, stopped ones first."""
     failing = (Delivery.state != "sent") & (Delivery.error != "") & _not_in_bin()
     return session().scalars(select(Delivery).where(failing).order_by(Delivery.state, Delivery.due_at)).all()
+
+
+def unsent(limit: int) -> Sequence[Delivery]:
+    """Return unsent deliveries, stopped ones first."""
+    query = select(Delivery).where(Delivery.state != "sent", _not_in_bin())
+    return session().scalars(query.order_by(Delivery.state, Delivery.due_at).limit(limit)).all()
 
 
 def _not_in_bin() -> ColumnElement[bool]:

@@ -13,8 +13,9 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from birads_app.files import atomic, locks
@@ -94,6 +95,20 @@ class Spool:
     def remove(self, study: SpooledStudy) -> None:
         """Remove a study."""
         shutil.rmtree(study.folder)
+
+    def remove_exam(self, exam_id: str) -> None:
+        """Remove the study that was to become an exam with this id, if it is there."""
+        for folder in self._folders():
+            if SpooledStudy(folder).exam_id == exam_id:
+                shutil.rmtree(folder)
+
+    def arrived(self) -> dict[str, datetime]:
+        """Return the time of each study's last object by the id of its future exam."""
+        found = {}
+        for folder in self._folders():
+            with suppress(FileNotFoundError):  # it has become an exam
+                found[SpooledStudy(folder).exam_id] = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+        return found
 
     def studies(self) -> int:
         """Return the number of waiting studies."""

@@ -19,6 +19,7 @@ import numpy as np
 from flask import current_app
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.files import atomic, locks
 from birads_app.imaging import grayscale_range
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
@@ -69,7 +70,9 @@ def path(image: Image) -> Path:
         with locks.exclusive(archive.with_name(_LOCK), remove=True):
             if not archive.exists():  # another process may have created it meanwhile
                 with atomic.replacing(archive) as part:
-                    compute.run(write, part, files.path(image, "original"), tomosynthesis, urgent=True)
+                    compute.run(
+                        write, part, files.path(image, "original"), tomosynthesis, urgency=Urgency.READER
+                    )
                 atomic.sync_folder(archive.parent)
     return archive
 

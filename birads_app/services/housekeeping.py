@@ -4,15 +4,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, current_app
 
 from birads_app.files import locks
 from birads_app.logs import where
 from birads_app.maintenance import retention
 from birads_app.monitoring import instruments
-from birads_app.records import exam_bin
+from birads_app.records import exam_bin, jobs, upload_store
+from birads_app.records.schema import now
+from birads_app.records.spool import Spool
+from birads_app.services.job_queue import KEPT_DAYS
+from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +36,28 @@ def run(app: Flask) -> None:
             return
         _do("retention", "Exams moved into the bin for their age", retention.run)
         _do("bin", "Exams erased whose time in the bin is over", exam_bin.erase_due)
+        _do("jobs", "Ended jobs removed", _forget_jobs)
+
+
+def _forget_jobs() -> int:
+    """Remove old jobs, and files that no job needs; return the number of jobs."""
+    count = jobs.forget(now() - timedelta(days=KEPT_DAYS))
+    upload_store.of_app().remove_leftovers(jobs.files())
+    spool = Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
+    return count + jobs.close_studies_but(spool.arrived().keys())
 
 
 def _do(task: str, what: str, step: Callable[[], int]) -> None:
-    """Run a task, a step that returns the number of exams it has changed."""
+    """Run a task, a step that returns the number of things it has changed."""
     try:
         count = step()
     except Exception as error:
         log.error("%s: failed:\n%s", what, where(error))
         instruments.count_background(task, completed=False)
+        jobs.note_run(task, msg("housekeeping-failed"))
     else:
         instruments.count_background(task, completed=True)
+        jobs.note_run(task, "")
         if count:
             log.info("%s: %d", what, count)
 

@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 _STOP = 4
 
 
-def start(app: Flask) -> None:
-    """Prepare for serving; does nothing under commands other than ``flask run``."""
+def start(app: Flask) -> bool:
+    """Prepare for serving; return False, and do nothing, under commands other than ``flask run``."""
     context = click.get_current_context(silent=True)
     if context is not None and context.info_name != "run":
-        return
+        return False
     with app.app_context():
         if not migrate.is_current():
             log.error("The database is not prepared. Run `flask db upgrade`, then start again.")
-            return
+            return False
         try:
             join()
         except SettingsError as error:
@@ -50,6 +50,7 @@ def start(app: Flask) -> None:
     _load_model(app)
     derivation_queue.start(app)
     log.info("Worker %d is ready", os.getpid())
+    return True
 
 
 def join() -> None:

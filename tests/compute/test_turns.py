@@ -3,19 +3,20 @@
 import threading
 import time
 
-from birads_app.compute.turns import Turns
+from birads_app.compute.turns import Turns, Urgency
 
 
-def test_who_is_urgent_comes_first() -> None:
+def test_calls_take_their_turn_by_urgency() -> None:
     turns, order = Turns(["only"]), list[str]()
     taken = turns.take()
 
-    def wait(name: str, urgent: bool) -> None:
-        thing = turns.take(urgent)
+    def wait(name: str, urgency: Urgency) -> None:
+        thing = turns.take(urgency)
         order.append(name)
         turns.give_back(thing)
 
-    threads = [threading.Thread(target=wait, args=(f"{number}", number == 3)) for number in range(4)]
+    urgencies = (Urgency.LATER, Urgency.REQUEST, Urgency.REQUEST, Urgency.READER)
+    threads = [threading.Thread(target=wait, args=(str(number), one)) for number, one in enumerate(urgencies)]
     for thread in threads:
         thread.start()
         while thread.is_alive() and len(turns._changed._waiters) <= threads.index(thread):  # type: ignore[attr-defined]
@@ -23,7 +24,7 @@ def test_who_is_urgent_comes_first() -> None:
     turns.give_back(taken)
     for thread in threads:
         thread.join(30)
-    assert order[0] == "3" and len(order) == 4
+    assert order[0] == "3" and order[3] == "0" and len(order) == 4
     assert turns.take_free() == ["only"] and turns.take_free() == []
 
 

@@ -38,7 +38,7 @@ DOMAIN = (
 )
 OUTER = ("birads_app.pacs", "birads_app.practice", "birads_app.intake", *DOMAIN)
 ARROWS = {
-    "wsgi": ("app", "birads_app.services.startup"),
+    "wsgi": ("app", "birads_app.services.startup", "birads_app.api.upload_worker"),
     "app": ("birads_app.create_app", "birads_app.cli.practice_tables", "training.cli"),
     "birads_app": ("birads_app",),
     "birads_app.version": (),
@@ -63,7 +63,13 @@ ARROWS = {
     "birads_app.practice": ("birads_app.practice", *DOMAIN),
     "birads_app.pacs": ("birads_app.pacs", "birads_app.intake", *DOMAIN),
     "birads_app.web": ("birads_app.web", "birads_app.svg", *OUTER),
-    "birads_app.api": ("birads_app.api", "birads_app.web.errors", "birads_app.web.security", *OUTER),
+    "birads_app.api": (
+        "birads_app.api",
+        "birads_app.web.errors",
+        "birads_app.web.http_status",
+        "birads_app.web.security",
+        *OUTER,
+    ),
     "birads_app.cli": ("birads_app.cli", *OUTER),
     "training": ("training", "birads_app.svg", *MODEL),
     "training.cli": ("training", "birads_app.services.promotion", "birads_app.cli.console_errors", *MODEL),

@@ -62,6 +62,8 @@ admin.training                  GET   in   403  404  404
 admin.trainings                 GET   in   403  200  200
 admin.trainings                 POST  in   403  403  200
 api.create                      POST  401  401  401  401  403  415  403
+api.job                         GET   401  401  401  401  404  404  404
+api.jobs                        GET   401  401  401  401  403  403  200
 api.listing                     GET   401  401  401  401  200  403  403
 api.openapi                     GET   200  200  200  200
 api.show                        GET   401  401  401  401  404  404  403
@@ -117,6 +119,7 @@ NAMED = {
     "image_id": "0" * 32,
     "kind": "display",
     "name": "nothing",
+    "job_id": "0" * 32,
     "training_id": "none",
     "filename": "css/site.css",
 }

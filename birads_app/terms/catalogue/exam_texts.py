@@ -55,6 +55,10 @@ EXAM = {
         "Your account has as many uploads at a time as one account may have. Nothing was stored. Try again in "
         "%(seconds)d seconds."
     ),
+    "job-missing": N_("There is no such job, or it is being worked on. It may be done or removed."),
+    "job-files-missing": N_("The stored files of the upload are missing or damaged. Send them again."),
+    "job-interrupted": N_("The attempt failed. See the server’s log."),
+    "housekeeping-failed": N_("The last run failed. See the server’s log."),
     "archive-too-large": N_("The archives contain more than 1 GiB of images. Send them in several uploads."),
     "archive-too-many-files": N_(
         "The archive %(name)s contains more than %(most)d files. Send it in several parts."

@@ -1,0 +1,132 @@
+"""Thread that reads uploads after their answer, one at a time in an installation, when nothing else needs a process.
+
+A process may be killed at any moment: the upload is then read again, and becomes the same exams.
+"""
+
+import json
+import logging
+import threading
+import time
+
+from flask import Flask, current_app
+
+from birads_app.compute.turns import Urgency
+from birads_app.imaging.source_file import SourceFile
+from birads_app.intake.ingest import IntakeRefused, in_short, ingest_studies
+from birads_app.logs import request_id, where
+from birads_app.monitoring import instruments
+from birads_app.records import disk_space, jobs, upload_store
+from birads_app.records.errors import NotFound
+from birads_app.records.job_table import Job
+from birads_app.records.schema import Exam
+from birads_app.records.upload_store import UploadCutOff, UploadStore
+from birads_app.terms.errors import BiradsError, InputError, ReadingEnded
+from birads_app.terms.messages import msg
+from birads_app.web.http_status import status_of
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 1
+# A process that reads a file may end because the server does; after so many attempts it is the file's fault.
+_ENDINGS_MAX = 3
+_TASK = "read_uploads"
+
+
+def start(app: Flask) -> None:
+    """Begin the work on a thread that ends with the process."""
+    threading.Thread(target=_repeat, args=(app,), name="uploads", daemon=True).start()
+
+
+def run_due(app: Flask) -> bool:
+    """Read the upload that is due first; return False if none is, or if another process works on uploads."""
+    with app.app_context():
+        store = upload_store.of_app()
+        with store.alone() as first:
+            if not first:
+                return False
+            jobs.release()
+            job = jobs.due_upload()
+            if job is None:
+                return False
+            _run(job, store)
+            return True
+
+
+def _repeat(app: Flask) -> None:
+    while True:
+        worked = False
+        try:
+            worked = run_due(app)
+        except Exception as error:
+            instruments.count_background(_TASK, completed=False)
+            log.error("Work on uploads failed and continues:\n%s", where(error))
+        if not worked:
+            time.sleep(_PAUSE_S)
+
+
+def _run(job: Job, store: UploadStore) -> None:
+    """Make an attempt, and store how it ended."""
+    attempt = jobs.begin(job.id)
+    if not attempt:
+        return
+    request_id.set(job.id)
+    completed = False
+    try:
+        stored = _ingest(job, store)
+        jobs.finish(job.id, [exam.id for exam in stored])
+        store.remove(job.file)
+        completed = True
+    except (FileNotFoundError, UploadCutOff):
+        log.error("The files of job %s are missing or damaged", job.id)
+        _refuse(job, store, BiradsError(msg("job-files-missing")))
+    except BiradsError as error:
+        if _may_pass(error, attempt):
+            log.warning("Job %s waits after attempt %d: %s", job.id, attempt, _reason(error))
+            jobs.put_off(job.id, _reason(error))
+        else:
+            _refuse(job, store, error)
+            completed = True
+    except Exception as error:
+        log.error("Job %s waits after attempt %d:\n%s", job.id, attempt, where(error))
+        jobs.put_off(job.id, msg("job-interrupted"))
+    finally:
+        instruments.count_background(_TASK, completed=completed)
+        request_id.set("")
+
+
+def _ingest(job: Job, store: UploadStore) -> list[Exam]:
+    """Read the files; the exams have the ids that they would have in any other attempt."""
+    assert job.user is not None
+    key = store.repeat_key(job.file) or f"\0{job.id}"  # a character that no client's key has
+    disk_space.check(current_app.extensions["birads_settings"])
+    sent = (SourceFile(name, content) for name, content in store.files(job.file))
+    return ingest_studies(sent, job.user, key=key, urgency=Urgency.LATER)
+
+
+def _may_pass(error: BiradsError, attempt: int) -> bool:
+    """Return True unless the upload itself is at fault."""
+    kinds = (
+        [problem.kind for problem in error.problems] if isinstance(error, IntakeRefused) else [type(error)]
+    )
+    if any(issubclass(kind, ReadingEnded) for kind in kinds) and attempt < _ENDINGS_MAX:
+        return True
+    return not any(issubclass(kind, InputError | NotFound) for kind in kinds)
+
+
+def _refuse(job: Job, store: UploadStore, error: BiradsError) -> None:
+    """Store the answer that the upload would have had, and remove its files."""
+    problems = error.problems if isinstance(error, IntakeRefused) else []
+    answer = {
+        "status": status_of(error),
+        "error": str(error.message),
+        "problems": [{"file": problem.filename, "error": str(problem.message)} for problem in problems],
+    }
+    jobs.refuse(job.id, _reason(error), store.put(json.dumps(answer)))
+    store.remove(job.file)
+
+
+def _reason(error: BiradsError) -> str:
+    """Return the reason without names of files."""
+    if isinstance(error, IntakeRefused):
+        return in_short(problem.message for problem in error.problems)
+    return error.message

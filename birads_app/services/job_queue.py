@@ -1,0 +1,182 @@
+"""Queue of all jobs: uploads, received studies, deliveries to the PACS, trainings and housekeeping."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from flask import current_app
+
+from birads_app.records import jobs, outbox, upload_store, users
+from birads_app.records.errors import NotFound
+from birads_app.records.job_table import Job, JobKind, JobState
+from birads_app.records.schema import Delivery
+from birads_app.records.spool import Spool
+from birads_app.services import training_runs
+from birads_app.services.training_runs import State
+from birads_app.terms.messages import msg
+
+KEPT_DAYS = 7  # for which uploads that are done or have failed can be asked for
+RESULTS, REPORT, TRAINING = "results", "report", "training"
+_SHOWN, _DONE_SHOWN, _TRAININGS_SHOWN = 100, 20, 5
+_STATES = {"waiting": JobState.WAITING, "stopped": JobState.FAILED}
+_TRAINING_STATES = {State.RUNNING: JobState.RUNNING, State.FINISHED: JobState.DONE}
+
+
+@dataclass(frozen=True)
+class QueueEntry:
+    """A job as administrators see it.
+
+    id : unique within its kind
+    kind : a :class:`JobKind`, "results", "report" or "training"
+    account : name of the account; empty if nobody has asked for it
+    attempts : number of attempts begun
+    due_at : time of the next attempt; None if there is none
+    reason : why the last attempt failed; empty if none failed
+    exam_ids : of the exams concerned
+    can_retry, can_drop : True if an administrator may have it repeated at once, or remove it
+    """
+
+    id: str
+    kind: str
+    account: str
+    state: JobState
+    created_at: datetime
+    ended_at: datetime | None = None
+    attempts: int = 0
+    due_at: datetime | None = None
+    reason: str = ""
+    exam_ids: Sequence[str] = ()
+    can_retry: bool = False
+    can_drop: bool = False
+
+
+def listing() -> list[QueueEntry]:
+    """Return what waits, runs and has failed, and what was done last."""
+    return [*_uploads(), *_studies(), *_deliveries(), *_trainings(), *_housekeeping()]
+
+
+def of_upload(job: Job) -> QueueEntry:
+    """Return the entry of an upload."""
+    waits = job.state == JobState.WAITING
+    return QueueEntry(
+        id=job.id,
+        kind=job.kind,
+        account=job.user.name if job.user else "",
+        state=JobState(job.state),
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+        attempts=job.attempts,
+        due_at=job.due_at if waits else None,
+        reason=job.error,
+        exam_ids=tuple(job.exam_ids),
+        can_retry=waits and job.attempts > 0,
+        can_drop=waits and job.attempts > 0 or job.state == JobState.FAILED,
+    )
+
+
+def retry(kind: str, job_id: str, by: str) -> None:
+    """Make the next attempt of a job due now; raise NotFound if it does not wait."""
+    if kind in (RESULTS, REPORT):
+        outbox.retry(_number(job_id), by)
+    else:
+        jobs.retry(job_id, by)
+
+
+def drop(kind: str, job_id: str, by: str) -> None:
+    """Remove a job and its data; raise NotFound if there is none that is neither done nor worked on."""
+    if kind == JobKind.UPLOAD:
+        upload_store.of_app().remove(jobs.drop(job_id, by))
+    elif kind == JobKind.STUDY:
+        jobs.give_up_study(job_id, by)
+        _spool().remove_exam(job_id)
+        jobs.close_study(job_id)
+    else:
+        raise NotFound(msg("job-missing"))
+
+
+def _uploads() -> Iterator[QueueEntry]:
+    open_ones = jobs.of_kind(
+        JobKind.UPLOAD, JobState.RUNNING, JobState.WAITING, JobState.FAILED, limit=_SHOWN
+    )
+    done = jobs.of_kind(JobKind.UPLOAD, JobState.DONE, limit=_DONE_SHOWN)
+    return map(of_upload, (*open_ones, *done))
+
+
+def _studies() -> Iterator[QueueEntry]:
+    """Yield the studies in the spool, the first ones first."""
+    arrived = sorted(_spool().arrived().items(), key=lambda item: item[1])[:_SHOWN]
+    attempted = jobs.attempted(JobKind.STUDY, [exam_id for exam_id, _ in arrived])
+    complete_after = timedelta(seconds=current_app.extensions["birads_settings"].dicom_stable_s)
+    for exam_id, at in arrived:
+        job = attempted.get(exam_id)
+        failed = job is not None and job.state == JobState.WAITING
+        yield QueueEntry(
+            id=exam_id,
+            kind=JobKind.STUDY,
+            account=users.NETWORK_NAME,
+            state=JobState(job.state) if job else JobState.WAITING,
+            created_at=job.created_at if job else at,
+            attempts=job.attempts if job else 0,
+            due_at=job.due_at if job else at + complete_after,
+            reason=job.error if job else "",
+            can_retry=failed,
+            can_drop=failed,
+        )
+
+
+def _deliveries() -> Iterator[QueueEntry]:
+    return map(_of_delivery, outbox.unsent(_SHOWN))
+
+
+def _of_delivery(delivery: Delivery) -> QueueEntry:
+    state = _STATES[delivery.state]
+    return QueueEntry(
+        id=str(delivery.id),
+        kind=RESULTS if delivery.assessment_id is None else REPORT,
+        account=users.NETWORK_NAME,
+        state=state,
+        created_at=delivery.due_at,
+        attempts=delivery.attempts,
+        due_at=delivery.due_at if state == JobState.WAITING else None,
+        reason=delivery.error,
+        exam_ids=(delivery.exam_id,),
+        can_retry=bool(delivery.error),
+    )
+
+
+def _trainings() -> Iterator[QueueEntry]:
+    for training, standing in training_runs.newest(_TRAININGS_SHOWN):
+        yield QueueEntry(
+            id=training.id,
+            kind=TRAINING,
+            account=training.who,
+            state=_TRAINING_STATES.get(standing.state, JobState.FAILED),
+            created_at=training.started,
+            attempts=1,
+            reason=standing.reason,
+        )
+
+
+def _housekeeping() -> Iterator[QueueEntry]:
+    for job in jobs.of_kind(JobKind.HOUSEKEEPING, *JobState):
+        yield QueueEntry(
+            id=job.id,
+            kind=job.kind,
+            account="",
+            state=JobState(job.state),
+            created_at=job.created_at,
+            ended_at=job.ended_at,
+            attempts=job.attempts,
+            reason=job.error,
+        )
+
+
+def _number(job_id: str) -> int:
+    if not job_id.isdecimal():
+        raise NotFound(msg("job-missing"))
+    return int(job_id)
+
+
+def _spool() -> Spool:
+    return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
