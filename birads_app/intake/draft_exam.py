@@ -77,6 +77,7 @@ def _add_image(exam: Exam, read: DraftedImage, prediction: ImagePrediction) -> N
         prediction=prediction,
         width=read.width,
         height=read.height,
+        placement=read.placement,
         fingerprint=read.fingerprint,
     )
     image.sent_name = printable(read.name)

@@ -20,9 +20,10 @@ from birads_app.compute.turns import Urgency
 from birads_app.deid.identity import read_identity
 from birads_app.deid.prepare import prepare
 from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.imaging import quality
+from birads_app.imaging import placement, quality
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
+from birads_app.imaging.placement import Placement
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.companions import Companion, companion_of
 from birads_app.intake.repetition import fingerprint
@@ -75,6 +76,7 @@ class DraftedImage:
     name : of the file, as sent
     role : of the view in the exam
     width, height : in pixels
+    placement : of the breast; None if it is unclear
     warnings : about the file and the image
     seen : input of the model; None if there is no model
     uncompressed : as in :class:`birads_app.records.derived_files.Material`
@@ -91,6 +93,7 @@ class DraftedImage:
     role: ViewRole
     width: int
     height: int
+    placement: Placement | None
     warnings: tuple[Message, ...]
     seen: ModelInput | None = field(repr=False)
     uncompressed: bool
@@ -271,6 +274,7 @@ def _usable_image(
         role=mammogram.role,
         width=width,
         height=height,
+        placement=placement.place(mammogram.pixels, mammogram.pixel_spacing),
         warnings=warnings,
         seen=None if size is None else preprocess.prepare(mammogram, size),
         uncompressed=prepared.uncompressed,

@@ -17,8 +17,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from birads_app.imaging.placement import Placement
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records.message_columns import MessageList, MessageText
+from birads_app.records.placement_column import PlacementColumn
 from birads_app.records.prediction_column import PredictionColumn
 from birads_app.records.table_base import Base, UtcDateTime
 from birads_app.terms.views import ViewRole
@@ -206,6 +208,7 @@ class Image(Base):
     fingerprint : the same for the same image of the same patient; None for images of earlier versions
     prediction : as the model gave it; :func:`birads_app.records.view_corrections.prediction_of` returns what holds
     width, height : of the original in pixels
+    placement : of the breast; None if it is unclear, and for images of earlier versions
     """
 
     __tablename__ = "images"
@@ -224,6 +227,7 @@ class Image(Base):
     sop_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     sop_class: Mapped[str | None] = mapped_column(String(64))
     fingerprint: Mapped[str | None] = mapped_column(String(32))
+    placement: Mapped[Placement | None] = mapped_column(PlacementColumn)
     exam: Mapped[Exam] = relationship(back_populates="images")
     corrections: Mapped[list["ViewCorrection"]] = relationship(
         order_by="ViewCorrection.id", cascade="all, delete-orphan", passive_deletes=True

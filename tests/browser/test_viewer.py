@@ -147,22 +147,69 @@ def test_wheel_drag_and_double_click_zoom_pan_and_reset(room: Page):
     before, zoom = _grey(room), _readout(room)
     box = _cell(room, "RCC").bounding_box()
     assert box
-    room.mouse.move(box["x"] + 300, box["y"] + 150)
+    room.mouse.move(box["x"] + 150, box["y"] + 250)
     room.mouse.wheel(0, -400)
     _settle(room)
     near = _grey(room)
     assert _readout(room) != zoom and np.abs(near - before).mean() > 3
     room.mouse.down()
-    room.mouse.move(box["x"] + 250, box["y"] + 130)
+    room.mouse.move(box["x"] + 110, box["y"] + 230)
     room.mouse.up()
     _settle(room)
-    assert np.abs(_grey(room)[: -30 - 20, :-60] - near[20:-30, 50:-10]).mean() < 2
-    room.mouse.dblclick(box["x"] + 300, box["y"] + 150)
+    assert np.abs(_grey(room)[: -30 - 20, :-50] - near[20:-30, 40:-10]).mean() < 2
+    room.mouse.dblclick(box["x"] + 150, box["y"] + 250)
     _settle(room)
     assert "Zoom 100%" in _readout(room)
-    room.mouse.dblclick(box["x"] + 300, box["y"] + 150)
+    room.mouse.dblclick(box["x"] + 150, box["y"] + 250)
     _settle(room)
     assert np.array_equal(_grey(room), before)
+
+
+def test_the_breast_fills_its_cell_and_cannot_be_lost(room: Page):
+    fitted = _grey(room)
+    columns = np.flatnonzero((fitted > 20).any(axis=0))
+    assert columns[-1] == fitted.shape[1] - 1 and columns[0] < 0.1 * fitted.shape[1]
+    _press(room, "f")
+    whole = np.flatnonzero((_grey(room) > 20).any(axis=0))
+    assert len(whole) < 0.8 * len(columns)
+    _press(room, "f")
+    assert np.array_equal(_grey(room), fitted)
+    for direction in ("Left", "Right", "Up", "Down"):
+        for zoom in ((), ("+",) * 6):
+            _press(room, *zoom, *[f"Arrow{direction}"] * 40)
+            assert all((_grey(room, label) > 20).mean() > 0.02 for label in ("RCC", "LCC", "RMLO", "LMLO"))
+            _press(room, "Backspace")
+
+
+def test_linked_views_come_back_together(room: Page):
+    before = [_grey(room, label) for label in ("RCC", "LCC")]
+    _press(room, *["ArrowLeft"] * 20, *["ArrowRight"] * 3)
+    assert np.abs(_grey(room) - _grey(room, "LCC")[:, ::-1]).mean() < 4
+    _press(room, "Backspace")
+    assert all(map(np.array_equal, before, [_grey(room, label) for label in ("RCC", "LCC")]))
+
+
+def test_padded_and_cropped_images_hang_back_to_back(reader: Page, server: Server, tmp_path: Path):
+    names = []
+    for side, padding in (("R", ((150, 400), (600, 250))), ("L", ((0, 0), (0, 0)))):
+        left = factories.breast(1300, 1037, seed=5)[90:-60]
+        pixels = np.pad(
+            left[:, ::-1] if side == "R" else left, padding, constant_values=int(np.percentile(left, 1))
+        )
+        dataset = factories.dicom(np.ascontiguousarray(pixels))
+        dataset.ImageLaterality, dataset.ViewPosition = side, "CC"
+        dataset.StudyInstanceUID, dataset.PixelSpacing = "1.2.3", [0.07, 0.07]
+        names.append(str(tmp_path / f"{side}.dcm"))
+        Path(names[-1]).write_bytes(factories.dicom_bytes(dataset))
+    steps.upload(reader, server, *names)
+    reader.wait_for_url(EXAM_URL, timeout=60_000)
+    _settle(reader)
+    right, left = _grey(reader, "RCC"), _grey(reader, "LCC")
+    assert right[:, -3:].max() > 40 and left[:, :3].max() > 40  # chest walls meet
+    tip = [np.flatnonzero((each > 25).any(axis=0)) for each in (right[:, ::-1], left)]
+    assert tip[0][-1] == pytest.approx(tip[1][-1], abs=0.02 * len(left))  # same scale
+    rows = [np.flatnonzero(each[:, tip[1][-1] - 4] > 25).mean() for each in (right[:, ::-1], left)]
+    assert rows[0] == pytest.approx(rows[1], abs=0.02 * len(left))  # nipples level
 
 
 def test_pinching_zooms(room: Page):
@@ -192,6 +239,7 @@ def test_distances_are_in_millimetres(room: Page):
 
 
 def test_the_magnifier_enlarges_the_area_under_it(room: Page):
+    _press(room, "v", "v")  # two views, whose cells are broad enough
     before = _grey(room)
     _press(room, "g")
     changed = np.argwhere(_grey(room) != before)
@@ -230,6 +278,17 @@ def test_the_heat_map_is_loaded_on_demand(room: Page):
 def test_layouts_and_navigation_between_views(room: Page):
     shown = room.locator(".cell:visible figcaption")
     expect(shown).to_have_count(4)
+    in_a_row = {_cell(room, label).bounding_box()["y"] for label in ("RCC", "LCC", "RMLO", "LMLO")}
+    assert len(in_a_row) == 1  # the window is broad
+    _press(room, "v")
+    expect(shown).to_have_count(4)
+    rows = [_cell(room, label).bounding_box()["y"] for label in ("RCC", "LCC", "RMLO", "LMLO")]
+    assert rows[0] == rows[1] < rows[2] == rows[3]
+    room.set_viewport_size({"width": 1000, "height": 1400})
+    _press(room, "Backspace")
+    rows = [_cell(room, label).bounding_box()["y"] for label in ("RCC", "LCC", "RMLO", "LMLO")]
+    assert rows[0] == rows[1] < rows[2] == rows[3]
+    room.set_viewport_size({"width": 1280, "height": 800})
     _press(room, "v")
     expect(shown).to_have_text([re.compile("^RCC"), re.compile("^LCC")])
     _press(room, ".", ".")
@@ -240,6 +299,7 @@ def test_layouts_and_navigation_between_views(room: Page):
     expect(shown).to_have_text([re.compile("^LMLO")])
     _press(room, ",", "v")
     expect(shown).to_have_count(4)
+    assert len({each.bounding_box()["y"] for each in room.locator(".cell").all()}) == 1
     expect(_cell(room, "RMLO")).to_have_class(re.compile(r"\bactive\b"))
 
 
@@ -271,9 +331,11 @@ def test_marks_are_drawn_and_shown(room: Page):
     marked = room.evaluate("window.marked")
     assert marked["image"] == cell.get_attribute("data-image")
     box = cell.bounding_box()
+    zoom = int(re.findall(r"\d+", _readout(room, "LCC"))[0]) / 100
     assert box
-    assert marked["x"] == pytest.approx(60 / (box["height"] * 1037 / 1300), abs=0.02)
-    assert marked["y"] == pytest.approx(150 / box["height"], abs=0.02)
+    # The chest wall is at the edge of the cell, the nipple in the middle of its height.
+    assert marked["x"] == pytest.approx(60 / (zoom * 1037), abs=0.02)
+    assert marked["y"] == pytest.approx(0.5 + (150 - box["height"] / 2) / (zoom * 1300), abs=0.02)
     room.evaluate(
         """(mark) => {
             const room = document.querySelector("[data-reading-room]");

@@ -41,13 +41,16 @@ test("centreOn puts the point in the middle of the cell at the same scale", () =
   close(geometry.toImage(placement, 250, 400), [500, 3000]);
 });
 
-test("panning leaves at least 60 pixels of the image in the cell", () => {
-  const far = geometry.keepInSight({ scale: 0.2, x: 9999, y: -9999 }, IMAGE, CELL);
-  assert.deepEqual(far, { scale: 0.2, x: 440, y: -740 });
-  const other = geometry.keepInSight({ scale: 0.2, x: -9999, y: 9999 }, IMAGE, CELL);
-  assert.deepEqual(other, { scale: 0.2, x: -340, y: 740 });
-  const inside = { scale: 0.2, x: 30, y: -40 };
-  assert.deepEqual(geometry.keepInSight(inside, IMAGE, CELL), inside);
+test("panning leaves a quarter of the breast, or of the cell, in sight", () => {
+  const breast = { left: 1000, top: 1000, width: 1000, height: 2000 };
+  const far = geometry.keepInSight({ scale: 0.2, x: 9999, y: -9999 }, breast, CELL);
+  assert.deepEqual(far, { scale: 0.2, x: 500 - 50 - 200, y: 100 - 600 });
+  const other = geometry.keepInSight({ scale: 0.2, x: -9999, y: 9999 }, breast, CELL);
+  assert.deepEqual(other, { scale: 0.2, x: 50 - 400, y: 800 - 100 - 200 });
+  const near = geometry.keepInSight({ scale: 2, x: -99999, y: -99999 }, breast, CELL);
+  assert.deepEqual(near, { scale: 2, x: 125 - 4000, y: 200 - 6000 });
+  const inside = { scale: 0.2, x: -30, y: -40 };
+  assert.deepEqual(geometry.keepInSight(inside, breast, CELL), inside);
 });
 
 test("the visible middle is that of the part inside the cell", () => {

@@ -1,7 +1,7 @@
 // Placement of an image in its cell, as pure functions. A placement is {scale, x, y}: page pixels per image pixel, and
 // the image's top left corner in the cell. Cells and images are {width, height}; lengths are page pixels unless noted.
 
-const IN_SIGHT = 60; // part of the image that panning cannot move out of the cell
+const IN_SIGHT = 0.25; // share of the breast, or of the cell if that is smaller, that panning keeps in the cell
 
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
@@ -29,12 +29,16 @@ export function centreOn({ scale }, image, cell, x, y) {
   return { scale, x: cell.width / 2 - x * image.width * scale, y: cell.height / 2 - y * image.height * scale };
 }
 
-// Limit a placement so that the image cannot be lost.
-export function keepInSight({ scale, x, y }, image, cell) {
+// Limit a placement so that the breast, a box {left, top, width, height} of the image, cannot be lost.
+export function keepInSight({ scale, x, y }, box, cell) {
+  const along = (place, from, length, room) => {
+    const least = IN_SIGHT * Math.min(length * scale, room);
+    return clamp(place, least - (from + length) * scale, room - least - from * scale);
+  };
   return {
     scale,
-    x: Math.min(cell.width - IN_SIGHT, Math.max(IN_SIGHT - image.width * scale, x)),
-    y: Math.min(cell.height - IN_SIGHT, Math.max(IN_SIGHT - image.height * scale, y)),
+    x: along(x, box.left, box.width, cell.width),
+    y: along(y, box.top, box.height, cell.height),
   };
 }
 

@@ -1,11 +1,13 @@
-// One image in its cell: placement and drawing. Lengths are page pixels unless noted.
+// One image in its cell: placement and drawing. Lengths are page pixels unless noted; "shown" pixels are those of the
+// image as it is turned.
 
 import * as geometry from "./geometry.js";
+import * as orientation from "./orientation.js";
 import { Pyramid } from "./tiles.js";
 import { asOpened, colours, isAsOpened } from "./window.js";
 
 const MOST = 16; // largest zoom, in display pixels per image pixel
-const LEAST = 0.5; // smallest zoom, relative to the fitted size
+const LEAST = 0.5; // smallest zoom, relative to the whole image
 const LENS = 120;
 const LENS_ENLARGES = 3;
 
@@ -15,22 +17,28 @@ export class View {
   line = null; // measured distance: [[x, y], [x, y]] in image pixels
   cursor = null; // keyboard crosshair
   lens = null;
-  #fitted = true;
+  fitted = true;
+  orientation = orientation.AS_STORED;
+  #followed = null; // placement that linked views lead to, beyond what keeps the breast in sight
   #due = false;
   #table = null;
   #tableOf = "";
 
-  // cell: figure element; changed: called after each drawing; overlay: returns {image, opacity} or null
-  constructor(cell, { changed, overlay }) {
+  // cell: figure element; changed: called after each drawing; overlay: returns {image, opacity} or null;
+  // refit: called when a fitted view's cell has another size
+  constructor(cell, { changed, overlay, refit }) {
     this.cell = cell;
     this.id = cell.dataset.image;
     this.width = Number(cell.dataset.width);
     this.height = Number(cell.dataset.height);
+    this.placement = cell.dataset.placement ? JSON.parse(cell.dataset.placement) : null;
     this.display = cell.querySelector(".display");
+    this.picture = cell.querySelector(".picture");
     this.canvas = cell.querySelector("canvas");
     this.context = this.canvas.getContext("2d", { alpha: false });
     this.changed = changed;
     this.overlay = overlay;
+    this.refit = refit;
     this.pyramid = new Pyramid(cell.dataset.tiles, () => this.draw());
     this.display.addEventListener("load", () => this.draw());
     new ResizeObserver(() => this.#resize()).observe(cell);
@@ -51,12 +59,48 @@ export class View {
     return { left: 0, right: 1 }[this.cell.dataset.hangs] ?? 0.5;
   }
 
-  fit() {
-    this.#fitted = true;
-    if (!this.room.width || !this.room.height) return;
-    this.least = geometry.fitScale(this, this.room);
-    Object.assign(this, geometry.fit(this, this.room, this.hangs));
-    this.draw();
+  // Size as shown.
+  get size() {
+    return orientation.shownSize(this.orientation, this);
+  }
+
+  // Box of the breast in shown pixels; the whole image if it is unknown.
+  get breast() {
+    const [left, top, width, height] = this.placement?.box ?? [0, 0, 1, 1];
+    const box = {
+      left: left * this.width,
+      top: top * this.height,
+      width: width * this.width,
+      height: height * this.height,
+    };
+    return orientation.shownBox(this.orientation, this, box);
+  }
+
+  // Height of the nipple in shown pixels; that of the breast's middle if it is unknown.
+  get level() {
+    const { nipple } = this.placement ?? {};
+    const upright = this.orientation.turns % 2 === 0;
+    if (typeof nipple === "number" && upright)
+      return orientation.toShown(this.orientation, this, [0, nipple * this.height])[1];
+    const { top, height } = this.breast;
+    return top + height / 2;
+  }
+
+  // (row, column) distance of pixels in mm, known before any tile; null if unknown.
+  get spacing() {
+    return this.placement?.spacing ?? null;
+  }
+
+  // Place a fitted image; it stays fitted when the cell changes.
+  put(placement) {
+    this.fitted = true;
+    this.#place(placement);
+  }
+
+  // Fit the whole image to the cell.
+  fitWhole() {
+    this.fitted = false;
+    if (this.room.width && this.room.height) this.#place(geometry.fit(this.size, this.room, this.hangs));
   }
 
   get room() {
@@ -65,30 +109,46 @@ export class View {
 
   // Middle of the visible part of the image: keys zoom around it, and tools start there.
   get middle() {
-    return geometry.visibleMiddle(this, this, this.room);
+    return geometry.visibleMiddle(this, this.size, this.room);
   }
 
   // Zoom around a point of the cell.
   zoomBy(factor, x, y) {
-    const scale = geometry.clamp(this.scale * factor, LEAST * this.least, MOST / this.density);
+    const least = LEAST * geometry.fitScale(this.size, this.room);
+    const scale = geometry.clamp(this.scale * factor, least, MOST / this.density);
     this.#move(geometry.zoomAround(this, scale, x, y));
   }
 
+  // Move by hand; returns the distance that the breast's sight leaves, [across, down].
   panBy(across, down) {
-    this.#move({ scale: this.scale, x: this.x + across, y: this.y + down });
+    const [x, y] = [this.x, this.y];
+    this.#move({ scale: this.scale, x: x + across, y: y + down });
+    return [this.x - x, this.y - y];
   }
 
-  // Put a point, given as fractions of the image, in the middle of the cell.
+  // Move along with a linked view: at the limit the view waits until the other one comes back.
+  follow(across, down) {
+    const from = this.#followed ?? this;
+    const wanted = { scale: this.scale, x: from.x + across, y: from.y + down };
+    this.#move(wanted);
+    this.#followed = wanted;
+  }
+
+  // Put a point, given as fractions of the stored image, in the middle of the cell.
   centre(x, y) {
-    this.#move(geometry.centreOn(this, this, this.room, x, y));
+    const [shownX, shownY] = orientation.toShown(this.orientation, this, [x * this.width, y * this.height]);
+    const { width, height } = this.size;
+    this.#move(geometry.centreOn(this, this.size, this.room, shownX / width, shownY / height));
   }
 
+  // Convert a point of the cell to pixels of the stored image.
   toImage(x, y) {
-    return geometry.toImage(this, x, y);
+    return orientation.toStored(this.orientation, this, geometry.toImage(this, x, y));
   }
 
+  // Convert a point in pixels of the stored image to the cell.
   toCell(point) {
-    return geometry.toCell(this, point);
+    return geometry.toCell(this, orientation.toShown(this.orientation, this, point));
   }
 
   // Distance in mm between two points in image pixels; null if the pixel spacing is unknown.
@@ -106,20 +166,34 @@ export class View {
   }
 
   #move(placement) {
-    this.#fitted = false;
-    Object.assign(this, geometry.keepInSight(placement, this, this.room));
+    this.fitted = false;
+    this.#place(geometry.keepInSight(placement, this.breast, this.room));
+  }
+
+  #place({ scale, x, y }) {
+    this.#followed = null;
+    Object.assign(this, { scale, x, y });
+    this.#placePicture();
     this.draw();
+  }
+
+  // Move the display image and the heat maps, which are shown until tiles are drawn, to the same place.
+  #placePicture() {
+    const base = geometry.fit(this, this.room, this.hangs);
+    const ratio = this.scale / base.scale;
+    const linear = orientation.matrix(this.orientation).map((value) => value * ratio);
+    const [x, y] = this.toCell([-base.x / base.scale, -base.y / base.scale]);
+    this.picture.style.transform = `matrix(${[...linear, x, y].join(",")})`;
   }
 
   #resize() {
     const { width: across, height: down } = this.room;
     if (!across || !down) return;
     this.density = window.devicePixelRatio || 1;
-    const middle = this.toImage(this.canvas.clientWidth / 2, this.canvas.clientHeight / 2);
+    const middle = this.scale ? this.toImage(this.canvas.clientWidth / 2, this.canvas.clientHeight / 2) : null;
     this.canvas.width = Math.round(across * this.density);
     this.canvas.height = Math.round(down * this.density);
-    this.least = geometry.fitScale(this, this.room);
-    if (this.#fitted || !this.scale) this.fit();
+    if (this.fitted || !middle) this.refit();
     else this.centre(middle[0] / this.width, middle[1] / this.height);
   }
 
@@ -150,16 +224,24 @@ export class View {
   // Returns {something: drawn at all, sharp: at full resolution, missing: tiles to load}.
   #picture(origin, zoom, [left, top, right, bottom]) {
     const placed = (x, y, toX, toY) => {
-      const [fromX, fromY] = [Math.round(origin[0] + x * zoom), Math.round(origin[1] + y * zoom)];
-      return [fromX, fromY, Math.round(origin[0] + toX * zoom) - fromX, Math.round(origin[1] + toY * zoom) - fromY];
+      const [fromX, fromY] = [Math.round(x * zoom), Math.round(y * zoom)];
+      return [fromX, fromY, Math.round(toX * zoom) - fromX, Math.round(toY * zoom) - fromY];
     };
     const all = placed(0, 0, this.width, this.height);
+    const enlarged = { width: all[2], height: all[3] };
+    const [acrossX, acrossY] = orientation.toShown(this.orientation, enlarged, [0, 0]);
+    const corner = (x, y) =>
+      orientation
+        .toStored(this.orientation, enlarged, [x - origin[0], y - origin[1]])
+        .map((length) => length / zoom);
+    const [one, other] = [corner(left, top), corner(right, bottom)];
     const seen = {
-      left: (left - origin[0]) / zoom,
-      right: (right - origin[0]) / zoom,
-      top: (top - origin[1]) / zoom,
-      bottom: (bottom - origin[1]) / zoom,
+      left: Math.min(one[0], other[0]),
+      right: Math.max(one[0], other[0]),
+      top: Math.min(one[1], other[1]),
+      bottom: Math.max(one[1], other[1]),
     };
+    this.context.setTransform(...orientation.matrix(this.orientation), origin[0] + acrossX, origin[1] + acrossY);
     const done = this.#tiles(seen, zoom, placed, all);
     const over = this.overlay(this);
     if (over) {
@@ -167,6 +249,7 @@ export class View {
       this.context.drawImage(over.image, ...all);
       this.context.globalAlpha = 1;
     }
+    this.context.setTransform(1, 0, 0, 1, 0, 0);
     return done;
   }
 
@@ -207,17 +290,19 @@ export class View {
     const [x, y] = [this.lens.x * density, this.lens.y * density];
     const reach = LENS * density;
     const zoom = Math.min(MOST, this.zoom * LENS_ENLARGES);
-    const [imageX, imageY] = this.toImage(this.lens.x, this.lens.y);
+    const [shownX, shownY] = geometry.toImage(this, this.lens.x, this.lens.y);
     context.save();
     context.beginPath();
     context.arc(x, y, reach, 0, 2 * Math.PI);
     context.clip();
     context.fillRect(x - reach, y - reach, 2 * reach, 2 * reach);
-    const origin = [Math.round(x - imageX * zoom), Math.round(y - imageY * zoom)];
+    const origin = [Math.round(x - shownX * zoom), Math.round(y - shownY * zoom)];
     const { missing } = this.#picture(origin, zoom, [x - reach, y - reach, x + reach, y + reach]);
     context.restore();
     context.lineWidth = 2 * density;
     context.strokeStyle = "#86c7d8";
+    context.beginPath();
+    context.arc(x, y, reach, 0, 2 * Math.PI);
     context.stroke();
     return missing;
   }

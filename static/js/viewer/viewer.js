@@ -7,6 +7,7 @@
 //   birads:show {image, x, y}      centre on a point
 //   birads:settled                 all visible views are at full resolution
 
+import { hang, units } from "./hanging.js";
 import { Heat } from "./heat.js";
 import { listen } from "./keys.js";
 import { drawOver } from "./marks.js";
@@ -18,7 +19,7 @@ const CLOSER = 1.25;
 const ARROW = 60; // pixels panned per arrow key
 const WINDOW_STEP = 0.05;
 const NARROW = 700; // page pixels of a viewer that is too narrow for eight views
-const LAYOUTS = ["eight", "four", "two", "one"]; // eight: two rows of the exam, each above that of the prior
+const LAYOUTS = ["eight", "row", "four", "two", "one"]; // eight: two rows of the exam, each above that of the prior
 
 class Viewer {
   linked = true;
@@ -32,7 +33,11 @@ class Viewer {
     this.rows = this.allRows;
     this.heat = new Heat(root, () => this.redraw());
     this.startsWithHeat = this.heat.on.checked;
-    const options = { changed: (view, context) => this.#drawn(view, context), overlay: (view) => this.heat.over(view) };
+    const options = {
+      changed: (view, context) => this.#drawn(view, context),
+      overlay: (view) => this.heat.over(view),
+      refit: () => this.#fit((view) => view.fitted),
+    };
     this.views = [...root.querySelectorAll(".cell")].map((cell) => new View(cell, options));
     [this.active] = this.views;
     this.tools = new Tools(this);
@@ -43,14 +48,17 @@ class Viewer {
     }
     for (const view of this.views) view.cell.addEventListener("focus", () => this.activate(view));
     this.#hear();
-    this.arrange(this.#layouts[0]);
+    this.arrange(this.#firstLayout);
     this.#open();
   }
 
   // Actions on a view and, if linked, on the others, mirrored for the other breast.
 
   pan(view, across, down) {
-    this.#together(view, (other, mirrored) => other.panBy(mirrored ? -across : across, down));
+    const [right, below] = view.panBy(across, down);
+    this.#together(view, (other, mirrored) => {
+      if (other !== view && other.shown) other.follow(mirrored ? -right : right, below);
+    });
   }
 
   // Zoom around a point of the view; factor: a number, or a function of the view.
@@ -70,7 +78,35 @@ class Viewer {
 
   toggleZoom(view, x, y) {
     if (view.zoom < 0.99) this.zoomToPixels(view, x, y);
-    else this.#together(view, (other) => other.fit());
+    else this.fit(view);
+  }
+
+  // Fit the breast, and those of linked views.
+  fit(view) {
+    this.#fit((other) => this.linked || other === view);
+  }
+
+  // Fit breasts, at the scale and height at which all visible ones hang beside each other.
+  #fit(chosen) {
+    const rows = this.rows.map((row) => this.views.filter((view) => row.contains(view.cell) && view.shown));
+    const visible = rows.flat();
+    const ofView = new Map();
+    const unit = units(
+      visible.map((view) => view.breast),
+      visible.map((view) => view.spacing),
+    );
+    const hung = (view) => ({
+      box: view.breast,
+      level: view.level,
+      unit: unit[visible.indexOf(view)],
+      cell: view.room,
+      hangs: view.hangs,
+    });
+    const filled = rows.filter((row) => row.length);
+    hang(filled.map((row) => row.map(hung))).forEach((placements, number) => {
+      placements.forEach((placement, place) => ofView.set(filled[number][place], placement));
+    });
+    for (const view of visible.filter(chosen)) view.put(ofView.get(view));
   }
 
   adjust(view, brighter, wider) {
@@ -111,20 +147,19 @@ class Viewer {
     for (const view of this.views ?? []) view.draw();
   }
 
-  // Layouts: "eight" shows four rows, "four" two rows, "two" one row, "one" the active view.
+  // Layouts: "eight" shows four rows, "row" and "four" two, beside or below each other, "two" one, "one" the active view;
+  // "auto" is "row" or "four", by the shape of the viewer.
   arrange(layout) {
     this.root.dataset.layout = layout;
     const row = this.rows.findIndex((each) => each.contains(this.active.cell));
-    const shift = { eight: 2, four: 1 }[layout] ?? 0; // of the row's number, to that of its group
+    const shift = { eight: 2, two: 0, one: 0 }[layout] ?? 1; // of the row's number, to that of its group
     for (const each of this.allRows) {
       const index = this.rows.indexOf(each);
       each.classList.remove("later");
       each.hidden = index < 0 || index >> shift !== row >> shift;
     }
-    for (const view of this.views) {
-      view.cell.hidden = layout === "one" && view !== this.active;
-      view.fit();
-    }
+    for (const view of this.views) view.cell.hidden = layout === "one" && view !== this.active;
+    this.#fit(() => true);
     this.activate(this.active);
     this.#settle();
   }
@@ -153,7 +188,10 @@ class Viewer {
       this.#settle();
     };
     return {
-      fit: () => this.#together(this.active, (view) => view.fit()),
+      fit: () => {
+        if (this.active.fitted) this.#together(this.active, (view) => view.fitWhole());
+        else this.fit(this.active);
+      },
       actual: () => this.zoomToPixels(this.active),
       closer: () => this.zoom(this.active, CLOSER),
       further: () => this.zoom(this.active, 1 / CLOSER),
@@ -186,16 +224,24 @@ class Viewer {
     const narrow = this.root.clientWidth < NARROW;
     if (this.comparing) return LAYOUTS.slice(narrow ? 1 : 0);
     const views = this.views.filter((view) => !ofPrior(view.cell)).length;
-    return LAYOUTS.slice(this.rows.length > 1 ? 1 : views > 1 ? 2 : 3);
+    return LAYOUTS.slice(this.rows.length > 1 ? 1 : views > 1 ? 3 : 4);
   }
 
   get comparing() {
     return this.rows.some((row) => "prior" in row.dataset);
   }
 
+  get #firstLayout() {
+    const [first] = this.#layouts;
+    return first === "row" ? "auto" : first;
+  }
+
   #nextLayout() {
     const layouts = this.#layouts;
-    this.arrange(layouts[(layouts.indexOf(this.root.dataset.layout) + 1) % layouts.length]);
+    const { layout } = this.root.dataset;
+    const beside = getComputedStyle(this.root.querySelector(".light-box")).flexDirection === "row";
+    const present = layout === "auto" ? (beside ? "row" : "four") : layout;
+    this.arrange(layouts[(layouts.indexOf(present) + 1) % layouts.length]);
   }
 
   // Hang the prior exam below the current one, or take it down.
@@ -208,7 +254,7 @@ class Viewer {
     this.rows = this.comparing ? own : this.allRows;
     if (!this.rows.includes(this.active.cell.parentElement)) [this.active] = this.views;
     this.say(this.comparing ? this.texts.prior : this.texts.alone);
-    this.arrange(this.#layouts[0]);
+    this.arrange(this.#firstLayout);
   }
 
   #openPriorReport() {
@@ -247,8 +293,8 @@ class Viewer {
     for (const view of this.views) {
       view.look = asOpened();
       view.line = null;
-      view.fit();
     }
+    this.#fit(() => true);
     this.heat.reset(this.startsWithHeat);
     this.#leave();
   }
