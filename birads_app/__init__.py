@@ -161,6 +161,7 @@ def _register(app: Flask) -> None:
         login,
         model_card,
         navigation,
+        patient,
         practice_pages,
         profile,
         prometheus,
@@ -184,6 +185,7 @@ def _register(app: Flask) -> None:
     access.init_app(app)
     refusals.init_app(app)
     navigation.init_app(app)
+    patient.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token
     app.register_blueprint(health.bp)
     app.register_blueprint(prometheus.bp)

@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     min_free_mb : free space of the disk in MiB below which uploads are refused
     secret_key : signs sessions; None means a key generated once and stored in the instance folder
     deidentify : remove identities from files before they are stored
+    show_identity : accounts that see names, patient IDs, accession numbers and true dates
     session_hours : end of a session after sign-in
     session_idle_minutes : end of a session after its last use
     bin_days : days for which deleted exams can be restored
@@ -212,6 +213,9 @@ class Settings(BaseSettings):
     min_free_mb: Annotated[int, parsed(read_integer(0, 10**7))] = setting("256")
     secret_key: Annotated[str | None, parsed(read_optional(read_secret))] = setting("", secret=True)
     deidentify: Annotated[bool, parsed(read_switch)] = setting("1")
+    show_identity: Annotated[str, parsed(read_choice("nobody", "administrators", "readers"))] = setting(
+        "nobody"
+    )
     site_key: Annotated[str | None, parsed(read_optional(read_secret))] = setting("", secret=True)
     secure_cookies: Annotated[bool, parsed(read_switch)] = setting("0")
     totp_required: Annotated[str, parsed(read_choice("nobody", "administrators", "everybody"))] = setting(

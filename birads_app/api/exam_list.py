@@ -150,6 +150,7 @@ def _to_json(exam: Exam) -> dict[str, Any]:
         "pseudonym": exam.pseudonym,
         "study_uid": exam.study_uid,
         "exam_date": exam.exam_date and exam.exam_date.isoformat(),
+        "exam_date_shifted": exam.date_shifted,
         "views": exam.views,
         "images": len(exam.images),
         "model": exam.model or None,

@@ -123,6 +123,10 @@ def _listed_exam() -> dict[str, Any]:
         "pseudonym": {"type": ["string", "null"], "description": "Of the patient; null if no file is DICOM"},
         "study_uid": {"type": ["string", "null"], "description": "Study Instance UID as stored"},
         "exam_date": {"type": ["string", "null"], "format": "date", "description": "As stored"},
+        "exam_date_shifted": {
+            "type": "boolean",
+            "description": "True if `exam_date` was shifted to protect the patient, equally for all her exams",
+        },
         "views": {"type": "string", "description": "Such as `R CC, L CC`; `?` if unknown"},
         "images": {"type": "integer", "minimum": 0, "description": "Number of images"},
         "model": {"type": ["string", "null"]},

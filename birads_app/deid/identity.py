@@ -19,6 +19,7 @@ _KEYWORDS = {
     "issuer": "IssuerOfPatientID",
     "birth_date": "PatientBirthDate",
     "sex": "PatientSex",
+    "age": "PatientAge",
     "study_uid": "StudyInstanceUID",
     "study_date": "StudyDate",
     "study_time": "StudyTime",

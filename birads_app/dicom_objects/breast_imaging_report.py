@@ -81,7 +81,7 @@ def breast_report(reading: Reading, assessment: ReportedAssessment) -> sr.Enhanc
     if assessment.signed:
         report.VerificationFlag = "VERIFIED"
         report.VerifyingObserverSequence = [_signature(assessment)]
-    stamp(report, assessment.at)
+    stamp(report, assessment.at, reading.study)
     return report
 
 

@@ -13,6 +13,8 @@ from birads_app.model.aggregation import ExamPrediction
 from birads_app.model.image_prediction import ImagePrediction
 
 PRODUCT = "BI-RADS reader"
+# Method of de-identification of objects of a study whose dates were shifted.
+SHIFTED = "Study date shifted"
 CHARACTER_SET = "ISO_IR 192"  # UTF-8
 
 _NAMESPACE = uuid.UUID("6f0f0d57-5b0c-4d53-9f0b-9a4c1c7a3e52")
@@ -25,6 +27,7 @@ class Study:
     """Patient and study from the images' headers; empty text if not stated.
 
     birth_date, date : YYYYMMDD
+    dates_shifted : the date was moved to protect the patient, whose identity was removed
     time : HHMMSS, with or without a fraction
     sex : M, F or O
     """
@@ -41,6 +44,7 @@ class Study:
     accession: str = ""
     description: str = ""
     referring_physician: str = ""
+    dates_shifted: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,11 +150,16 @@ def equipment(model: Model) -> dict[str, Any]:
     }
 
 
-def stamp(made: Dataset, at: datetime) -> None:
+def stamp(made: Dataset, at: datetime, study: Study) -> None:
     """Set an object's date and time to ``at``, so that the same reading gives the same object.
 
-    DICOM dates are local; ``at`` is converted to the server's time zone.
+    DICOM dates are local; ``at`` is converted to the server's time zone. An object of a study whose dates were shifted
+    says so.
     """
+    if study.dates_shifted:
+        made.PatientIdentityRemoved = "YES"
+        made.DeidentificationMethod = SHIFTED
+        made.LongitudinalTemporalInformationModified = "MODIFIED"
     local = at.astimezone()
     date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S")
     made.InstanceCreationDate = made.ContentDate = date

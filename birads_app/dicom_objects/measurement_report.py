@@ -52,7 +52,7 @@ def measurement_report(reading: Reading) -> sr.ComprehensiveSR:
         is_complete=True,
         **equipment(reading.model),
     )
-    stamp(report, reading.at)
+    stamp(report, reading.at, reading.study)
     return report
 
 

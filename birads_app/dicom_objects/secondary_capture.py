@@ -63,7 +63,7 @@ def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: n
     dataset.DerivationDescription = f"Heat map and probabilities by model {reading.model.name}; {DISCLAIMER}"
     dataset.SourceImageSequence = [_source(image)]
     dataset["PixelData"].is_undefined_length = True  # not set by highdicom, but required for sending
-    stamp(dataset, reading.at)
+    stamp(dataset, reading.at, reading.study)
     dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = dataset.ContentDate, dataset.ContentTime
     return dataset
 

@@ -86,12 +86,17 @@ def _add_image(exam: Exam, read: DraftedImage, prediction: ImagePrediction) -> N
         image.sop_class = read.header.sop_class[:64] or None
         image.sop_uid = read.header.sop_uid[:64] or None
         exam.study_uid = exam.study_uid or read.header.study_uid[:64] or None
-        exam.exam_date = exam.exam_date or valid_date(read.header.study_date)
+        set_exam_date(exam, exam.exam_date or valid_date(read.header.study_date))
     exam.images.append(image)
 
 
 def deidentifies() -> bool:
     return bool(current_app.extensions["birads_settings"].deidentify)
+
+
+def set_exam_date(exam: Exam, stored: date | None) -> None:
+    """Set the date of an exam that is not stored yet, as its stored files state it."""
+    exam.exam_date, exam.date_shifted = stored, stored is not None and deidentifies()
 
 
 def valid_date(text: str) -> date | None:

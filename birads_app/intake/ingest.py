@@ -24,6 +24,7 @@ from birads_app.intake.draft_exam import (
     base_name,
     deidentifies,
     draft_exam,
+    set_exam_date,
     valid_date,
 )
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
@@ -188,9 +189,8 @@ def _store_failure(exam_id: str, refused: Sequence[_Unusable], user: User) -> Ex
     if identity is not None:
         pseudonyms, plain = site_pseudonyms(), not deidentifies()
         exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
-        exam.exam_date = valid_date(
-            identity.study_date if plain else pseudonyms.date(identity.study_date, identity)
-        )
+        day = identity.study_date if plain else pseudonyms.date(identity.study_date, identity)
+        set_exam_date(exam, valid_date(day))
         attach_identity(exam, identity)
     if exam.study_uid and exams.of_study(exam.study_uid):
         audit_log.log(user.name, "refuse study", exam_id)

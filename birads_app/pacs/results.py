@@ -86,6 +86,8 @@ def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple
     ------
     NoStudy, PatientNotCertain
     """
+    # Headers of stored files have the date that the exam has; the patient's own study has the true one.
+    dates_shifted = identity is not None and exam.date_shifted
     identity = identity or identities.of(exam)
     in_study = [] if identity is None else [image for image in exam.images if image.id in identity.instances]
     if identity is None or not identity.study_uid or not in_study:
@@ -95,7 +97,7 @@ def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple
     images = tuple(_source(image, identity.instances[image.id]) for image in in_study)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
     at = max([exam.created_at, *(image.set_by_hand for image in images if image.set_by_hand)])
-    return Reading(_study(identity), images, model, at, exams.aggregate(exam)), in_study
+    return Reading(_study(identity, dates_shifted), images, model, at, exams.aggregate(exam)), in_study
 
 
 def destination_of(settings: Settings) -> Destination | None:
@@ -129,7 +131,7 @@ def _tls(settings: Settings) -> Tls:
     return Tls(settings.pacs_tls_authorities, certificate, settings.dicom_tls_key or certificate)
 
 
-def _study(identity: Identity) -> Study:
+def _study(identity: Identity, dates_shifted: bool) -> Study:
     return Study(
         uid=identity.study_uid,
         patient_name=identity.patient_name,
@@ -143,6 +145,7 @@ def _study(identity: Identity) -> Study:
         accession=identity.accession_number,
         description=identity.study_description,
         referring_physician=identity.referring_physician,
+        dates_shifted=dates_shifted,
     )
 
 

@@ -46,7 +46,7 @@ class PatientVersion:
 class Identity:
     """Patient and study as the received files name them; empty text if not stated.
 
-    Dates are YYYYMMDD and times HHMMSS as in DICOM, names are DICOM person names.
+    Dates are YYYYMMDD, times HHMMSS and ages such as 057Y as in DICOM, names are DICOM person names.
 
     instances : by image id
     versions : all versions of the patient, if the files of the exam contradict each other
@@ -57,6 +57,7 @@ class Identity:
     issuer: str = ""
     birth_date: str = ""
     sex: str = ""
+    age: str = ""
     study_uid: str = ""
     study_date: str = ""
     study_time: str = ""

@@ -81,6 +81,16 @@ def images_loaded(who: str, exam_id: str) -> None:
     _record_once(ReadingAct(who, _LOAD, exam_id), ReadingAct(who, _VIEW, exam_id))
 
 
+def identity_shown(who: str, exam_id: str, where: str) -> None:
+    """Record that an account saw the patient's identity; each look is an entry."""
+    _submit(ReadingAct(who, "see identity", exam_id, where))
+
+
+def true_dates_listed(who: str) -> None:
+    """Record that an account saw true dates in the list of exams."""
+    _record_once(ReadingAct(who, "see identity", "list of exams", "dates"))
+
+
 def downloaded(who: str, action: str, exam_id: str, detail: str = "") -> None:
     """Record a download; each is an entry."""
     _submit(ReadingAct(who, action, exam_id, detail))

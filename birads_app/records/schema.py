@@ -116,6 +116,7 @@ class Exam(Base):
     pooling : rule by which the views of a breast are pooled (:mod:`birads_app.model.aggregation`)
     pseudonym : of the patient; None if no file is DICOM
     study_uid, exam_date : from the stored DICOM files; None if not stated
+    date_shifted : the date was moved to protect the patient
     status : a :class:`Status`, or :class:`Removed` once it is deleted
     category, top_probability : the exam's predicted category, and its probability in the index breast, 0..1;
         None without a prediction
@@ -140,6 +141,7 @@ class Exam(Base):
         Index("ix_exams_status_category_suspicion", "status", "category", "suspicion", "id"),
         Index("ix_exams_status_assessor_id", "status", "assessor_id", "created_at", "id"),
         Index("ix_exams_status_assessor_id_suspicion", "status", "assessor_id", "suspicion", "id"),
+        Index("ix_exams_date_shifted", "id", sqlite_where=text("date_shifted")),
         Index("ix_exams_attention", "created_at", "id", sqlite_where=text("attention != '[]'")),
     )
 
@@ -152,6 +154,7 @@ class Exam(Base):
     pseudonym: Mapped[str | None] = mapped_column(String(16), index=True)
     study_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     exam_date: Mapped[date | None]
+    date_shifted: Mapped[bool] = mapped_column(server_default="0", default=False)
     status: Mapped[str] = mapped_column(String(8), server_default=Status.NEW, default=Status.NEW)
     category: Mapped[str | None] = mapped_column(String(1))
     top_probability: Mapped[float | None] = mapped_column("certainty", Float)

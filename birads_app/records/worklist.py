@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, or_, select, update
 
 from birads_app.records.database import session, writing
 from birads_app.records.schema import Exam, Status, User, now
@@ -124,6 +124,11 @@ def page(
 def counts() -> dict[Status, int]:
     """Return the number of exams by status; COUNTED + 1 stands for more."""
     return {status: _count(status) for status in Status}
+
+
+def any_date_shifted() -> bool:
+    """Return True if the date of any exam was shifted: sorting by date then sorts by shifted dates."""
+    return bool(session().scalar(select(exists().where(Exam.date_shifted))))
 
 
 def next_waiting(query: Query, user: User, after: str | None = None) -> str | None:

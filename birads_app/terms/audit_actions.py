@@ -43,6 +43,7 @@ AUDIT_ACTIONS = (
     N_("revoke token"),
     N_("roll back to model"),
     N_("save assessment"),
+    N_("see identity"),
     N_("send report"),
     N_("send results"),
     N_("set password"),

@@ -86,7 +86,7 @@ def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
 @bp.get("/exams/<exam_id>/report")
 def report(exam_id: str) -> str:
     """Show the printable report."""
-    report = _report(exam_id)
+    report = _report(exam_id, "report")
     reading_acts.viewed(current_user.name, exam_id)
     return render_template("reading/report.html", report=report)
 
@@ -96,7 +96,7 @@ def report_pdf(exam_id: str) -> Response:
     """Download the report as PDF."""
     from birads_app.web.report_pdf import draw  # slow to import, rarely used
 
-    drawn = draw(_report(exam_id))
+    drawn = draw(_report(exam_id, "PDF"))
     reading_acts.downloaded(current_user.name, "download report", exam_id, "PDF")
     return _download(drawn, "application/pdf", f"report-{exam_id[:8]}.pdf")
 
@@ -104,7 +104,7 @@ def report_pdf(exam_id: str) -> Response:
 @bp.get("/exams/<exam_id>/report.json")
 def report_json(exam_id: str) -> Response:
     """Return the report as JSON."""
-    found = report_content.as_json(_report(exam_id))
+    found = report_content.as_json(_report(exam_id, "JSON"))
     reading_acts.downloaded(current_user.name, "download report", exam_id, "JSON")
     return jsonify(found)
 
@@ -119,12 +119,12 @@ def dicom(exam_id: str) -> Response:
     return _download(packed, "application/zip", f"exam-{exam_id[:8]}.zip")
 
 
-def _report(exam_id: str) -> report_content.Report:
-    """Return the report on the requested assessment, by default the current one."""
+def _report(exam_id: str, where: str) -> report_content.Report:
+    """Return the report on the requested assessment, by default the current one, for a kind of document."""
     exam = exams.get(exam_id)
     wanted = request.args.get("assessment", type=int)
     chosen: Assessment | None = assessments.get(exam.id, wanted) if wanted else None
-    return report_content.of(exam, chosen)
+    return report_content.of(exam, where, chosen)
 
 
 def _download(data: bytes, kind: str, name: str) -> Response:

@@ -32,6 +32,7 @@ from birads_app.records import (
     audit_log,
     exams,
     files,
+    patient_details,
     priors,
     reading_acts,
     user_sessions,
@@ -47,7 +48,7 @@ from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
 from birads_app.terms.views import SIDES, VIEWS, role_of
-from birads_app.web import charts, comparison, wording, worklist_query
+from birads_app.web import charts, comparison, patient, wording, worklist_query
 from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
 from birads_app.web.exam_selection import selected
@@ -91,6 +92,8 @@ def show_worklist() -> str:
 
 def _worklist_page(query: worklist.Query, page: worklist.WorklistPage, not_found: str = "") -> str:
     """Render the worklist; ``not_found`` is the patient who was searched for in vain."""
+    if patient_details.may_see(current_user) and any(exam.date_shifted for exam in page.items):
+        reading_acts.true_dates_listed(current_user.name)
     return render_template(
         "reading/worklist.html",
         page=page,
@@ -106,6 +109,7 @@ def _worklist_page(query: worklist.Query, page: worklist.WorklistPage, not_found
         readers=users.readers(),
         relative_time=wording.relative_time,
         now=now,
+        dates_shifted=worklist.any_date_shifted(),
         # Numbers of exams that an upload created, and that were stored already.
         taken=request.args.get("taken", type=int),
         known=request.args.get("known", type=int),
@@ -176,6 +180,7 @@ def exam(exam_id: str) -> str:
         priors=earlier,
         prior=prior and comparison.compare(found, prior),
         prior_interval=comparison.interval,
+        patient=patient.shown(found, "exam"),
         aggregate=aggregate,
         caveats=caveats(found, aggregate),
         previous=worklist.previous(query, found.id),
@@ -262,6 +267,7 @@ def _exported(exam: Exam) -> dict[str, Any]:
         "exam": exam.id,
         "received": exam.created_at.isoformat(timespec="seconds"),
         "exam_date": exam.exam_date and exam.exam_date.isoformat(),
+        "exam_date_shifted": exam.date_shifted,
         "pseudonym": exam.pseudonym,
         "status": exam.status,
         "views": exam.views,

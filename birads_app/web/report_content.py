@@ -10,11 +10,12 @@ from birads_app.model.aggregation import ExamPrediction
 from birads_app.records import assessments, exams, findings
 from birads_app.records.errors import NotFound
 from birads_app.records.findings import Finding
+from birads_app.records.patient_details import PatientDetails
 from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms import lexicon
 from birads_app.terms.categories import DISCLAIMER, Category
 from birads_app.terms.hanging import hanging
-from birads_app.web import wording
+from birads_app.web import patient, wording
 from birads_app.web.wording import translated
 
 
@@ -39,6 +40,7 @@ class Report:
     """
 
     exam: Exam
+    patient: PatientDetails
     assessment: Assessment
     images: Sequence[Image]
     findings: Sequence[Described]
@@ -81,13 +83,17 @@ class Report:
         return wording.top_categories_text(self.model.index_breast.probabilities) if self.model else ""
 
 
-def of(exam: Exam, assessment: Assessment | None = None) -> Report:
-    """Return the report on an assessment, by default the current one; raises NotFound if there is none."""
+def of(exam: Exam, where: str, assessment: Assessment | None = None) -> Report:
+    """Return the report on an assessment, by default the current one; raises NotFound if there is none.
+
+    ``where`` names the document in the audit log, if it shows the patient's identity.
+    """
     chosen = assessment or assessments.newest(exam)
     if chosen is None:
         raise NotFound(_("No report: this exam has not been assessed yet."))
     return Report(
         exam=exam,
+        patient=patient.shown(exam, where),
         assessment=chosen,
         images=hanging(exam.images),
         findings=described(chosen),
@@ -112,12 +118,19 @@ def described(assessment: Assessment) -> list[Described]:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as JSON members: codes, no translated text."""
-    exam = report.exam
+    exam, when, known = report.exam, report.patient.exam_date, report.patient.identity
     return {
         "exam": exam.id,
         "received_at": exam.created_at.isoformat(timespec="seconds"),
-        "exam_date": exam.exam_date.isoformat() if exam.exam_date else None,
+        "exam_date": when.day.isoformat() if when else None,
+        "exam_date_shifted": bool(when and when.shifted),
         "pseudonym": exam.pseudonym,
+        "patient": {
+            "age": report.patient.age,
+            "name": report.patient.name or None,
+            "id": (known and known.patient_id) or None,
+            "accession_number": (known and known.accession_number) or None,
+        },
         "images": [
             {"id": image.id, "laterality": image.laterality, "view": image.view} for image in report.images
         ],

@@ -24,8 +24,9 @@ from birads_app.records import exams
 from birads_app.records.schema import Image
 from birads_app.terms import lexicon
 from birads_app.terms.categories import DISCLAIMER, Category
+from birads_app.web.patient import age_text, date_text
 from birads_app.web.report_content import Described, Report
-from birads_app.web.wording import day, moment, translated
+from birads_app.web.wording import moment, translated
 
 _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
@@ -123,6 +124,7 @@ def _head(report: Report) -> Iterator[Flowable]:
         else _("No patient ID in the files")
     )
     title = [Paragraph(_safe(_("Mammography report")), _TITLE), Paragraph(_safe(patient), _TEXT)]
+    title += [Paragraph(text, _TEXT) for text in _patient(report)]
     mark = [] if report.assessment.signed else [_preliminary()]
     yield Table(
         [[title, mark]],
@@ -135,14 +137,29 @@ def _head(report: Report) -> Iterator[Flowable]:
     )
     yield Spacer(0, 4)
     facts = [(_("Received"), moment(exam.created_at))]
-    if exam.exam_date:
-        facts.insert(0, (_("Exam date"), day(exam.exam_date)))
+    if report.patient.exam_date:
+        facts.insert(0, (_("Exam date"), date_text(report.patient.exam_date)))
     facts.append((_("Exam ID"), exam.id[:8]))
     facts += [
         (translated(lexicon.SECTIONS[code]), report.section(code))
         for code in ("indication", "comparison", "technique")
     ]
     yield _facts(facts)
+
+
+def _patient(report: Report) -> Iterator[str]:
+    """Yield the line that identifies the patient, as far as the account may see it."""
+    patient, known = report.patient, report.patient.identity
+    parts = [age_text(patient.age)]
+    if known:
+        parts = [patient.name, *parts]
+        for label, value in (
+            (_("Patient ID"), known.patient_id),
+            (_("Accession number"), known.accession_number),
+        ):
+            parts.append(f"{label} {value}" if value else "")
+    if any(parts):
+        yield _safe(" · ".join(filter(None, parts)))
 
 
 def _preliminary() -> Flowable:

@@ -37,6 +37,7 @@ def views(*seeds: int) -> dict[str, bytes]:
         made = dicom(breast(320, 256, seed))
         made.ImageLaterality, made.StudyInstanceUID, made.StudyDate = side, f"1.2.{seeds[0]}", "20200131"
         made.SeriesInstanceUID, made.Modality = f"1.2.{seeds[0]}.1", "MG"
+        made.PatientBirthDate, made.AccessionNumber = "19600203", "ACC-99"
         files[f"{side}.dcm"] = dicom_bytes(made)
     return files
 
@@ -303,6 +304,11 @@ def test_the_dicom_objects_are_valid_and_pseudonymous(
         made = dcmread(path)
         assert (made.StudyInstanceUID, made.PatientID) == (exam.study_uid, exam.pseudonym)
         assert b"Secretname" not in path.read_bytes()
+        assert made.StudyDate == exam.exam_date.strftime("%Y%m%d") != "20200131"
+        assert (made.LongitudinalTemporalInformationModified, made.PatientIdentityRemoved) == (
+            "MODIFIED",
+            "YES",
+        )
         assert not complaints(path)
     assert "Margin: Spiculated" in printed(paths[-1])
 
