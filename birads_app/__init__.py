@@ -159,6 +159,7 @@ def _register(app: Flask) -> None:
         health,
         language,
         login,
+        model_banner,
         model_card,
         navigation,
         patient,
@@ -186,6 +187,7 @@ def _register(app: Flask) -> None:
     refusals.init_app(app)
     navigation.init_app(app)
     patient.init_app(app)
+    model_banner.init_app(app)
     security.init_app(app)  # after those who judge a request before its body is read for the form's token
     app.register_blueprint(health.bp)
     app.register_blueprint(prometheus.bp)

@@ -50,7 +50,10 @@ def _exam() -> dict[str, Any]:
         "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "created_at": {"type": "string", "format": "date-time"},
         "model": {"type": "string", "description": "Name of the model that made the prediction"},
-        "demonstration": {"type": "boolean", "description": "True if the model is only a demonstration"},
+        "demonstration": {
+            "type": "boolean",
+            "description": "True if the model is a demonstration or not to be relied on",
+        },
         "disclaimer": {"type": "string"},
         "exam": {
             "description": "Prediction for each breast and the exam; null if no image is a standard view",

@@ -29,7 +29,7 @@ def draft_exam(
         id=exam_id or uuid.uuid4().hex,
         uploader_id=user.id,
         model=predictor.bundle.name,
-        demonstration=predictor.bundle.demonstration,
+        demonstration=bool(predictor.bundle.cautions),
         pooling=predictor.bundle.pooling,
     )
     identity: Identity | None = None

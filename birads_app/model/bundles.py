@@ -17,6 +17,7 @@ from typing import Any
 from birads_app.files import atomic
 from birads_app.model import ood, preprocess
 from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
+from birads_app.model.cautions import cautions
 from birads_app.model.ood import OodDetector
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import msg
@@ -49,6 +50,7 @@ class Bundle:
     threshold : threshold of prediction sets (:mod:`birads_app.model.conformal`); None if there is none
     pooling : rule by which a breast's views are pooled (:mod:`birads_app.model.aggregation`)
     demonstration : True for a demonstration model
+    cautions : reasons not to rely on it (:mod:`birads_app.model.cautions`)
     ood_detector : detector of out-of-distribution images; None if it has none
     card : the model card, Markdown
     """
@@ -63,6 +65,7 @@ class Bundle:
     pooling: str
     head: str
     demonstration: bool
+    cautions: tuple[str, ...]
     card: str
     ood_detector: OodDetector | None
 
@@ -99,6 +102,7 @@ def load(path: Path) -> Bundle:
         pooling=manifest.get("exam_rule", DEFAULT_POOLING),
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
+        cautions=cautions(manifest, _evaluation(path)),
         card="\n".join(
             (path / file).read_text("utf-8")
             for file in (CARD, OOD_CARD, _FORMER_CARD)
@@ -291,6 +295,17 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
                 supported=preprocess.VERSION,
             )
         )
+
+
+def _evaluation(path: Path) -> dict[str, Any]:
+    """Read the evaluation record; raise BundleError if it is not a JSON object."""
+    try:
+        record = json.loads((path / EVALUATION).read_text("utf-8"))
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise BundleError(msg("bundle-file-damaged", name=path.name, file=EVALUATION))
+    return record
 
 
 def _verify_file(file: Path, expected: Any) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from birads_app.model.bundles import EVALUATION, Bundle
+from birads_app.model.cautions import report_warnings
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,79 @@ class Measured:
     ece: Figure
 
 
+@dataclass(frozen=True)
+class Subset:
+    """A part of the data of a training.
+
+    name : training, validation or test; of a demonstration model with the name of the data set
+    patients : None if not recorded
+    images : number of images, by category where that is recorded, else under the empty text
+    """
+
+    name: str
+    patients: int | None
+    images: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Data and protocol of a training, with the warnings of its report; empty texts if not recorded.
+
+    images, patients : in all; None if not recorded
+    """
+
+    data: str
+    images: int | None
+    patients: int | None
+    protocol: str
+    subsets: tuple[Subset, ...]
+    warnings: tuple[str, ...]
+
+
+def origin(bundle: Bundle) -> Origin:
+    """Return the data and protocol that a model was trained and tested with."""
+    record, training = _record(bundle), bundle.manifest.get("training")
+    settings = training if isinstance(training, dict) else {}
+    return Origin(
+        data=str(settings.get("data", "")),
+        images=_count(record.get("all_images")),
+        patients=_count(record.get("all_patients")),
+        protocol=str(record.get("protocol", "")),
+        subsets=tuple(_subsets(record, settings)),
+        warnings=tuple(report_warnings(record)),
+    )
+
+
+def _record(bundle: Bundle) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((bundle.path / EVALUATION).read_text("utf-8"))
+    return record
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _subsets(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Subset]:
+    """Yield the subsets of the record, or those of each public data set, which only the manifest has."""
+    for name, one in _entries(record.get("subsets")):
+        if isinstance(one, dict) and isinstance(one.get("images"), dict):
+            counted = {str(code): int(count) for code, count in one["images"].items()}
+            yield Subset(str(name), _count(one.get("patients")), counted)
+    for name, counts in _entries(settings.get("images")):
+        if isinstance(counts, list):
+            for part, count in zip(("training", "validation", "test"), counts, strict=False):
+                if count:
+                    yield Subset(f"{name}, {part}", None, {"": int(count)})
+
+
+def _entries(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        yield from value.items()
+
+
 def measured(bundle: Bundle) -> list[Measured]:
     """Return the metrics on all test sets; incomplete ones are omitted."""
-    record = json.loads((bundle.path / EVALUATION).read_text("utf-8"))
+    record = _record(bundle)
     return [
         found
         for images_of, one in _sets(record)

@@ -9,6 +9,8 @@ from birads_app.config import Settings
 from birads_app.model import registry
 from birads_app.records import audit_log, database, migrate
 from birads_app.records.users import CONSOLE
+from birads_app.terms.errors import NotForService
+from birads_app.terms.messages import join, msg
 
 
 def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool = False) -> None:
@@ -16,16 +18,21 @@ def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool =
 
     Parameters
     ----------
+    reason : has to be given for a model with cautions (:mod:`birads_app.model.cautions`)
     override : promote it against its protocol, which is recorded as well
 
     Raises
     ------
     BundleError, NotForService
-        It must not serve; nothing changes.
+        It must not serve, or the reason is missing; nothing changes.
     """
     settings = _settings()
     objection = registry.check(settings.models, name, settings.engine, settings.precision, override=override)
-    with _audited(who, "promote against protocol" if objection else "promote model", name, reason):
+    cautions = registry.find(settings.models, name).cautions
+    if cautions and not reason.strip():
+        raise NotForService(msg("promotion-needs-reason", name=name, cautions=join(cautions)))
+    action = "promote despite cautions" if cautions else "promote model"
+    with _audited(who, "promote against protocol" if objection else action, name, reason):
         registry.promote(settings.models, name, objection)
 
 

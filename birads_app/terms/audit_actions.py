@@ -32,6 +32,7 @@ AUDIT_ACTIONS = (
     N_("look up refused"),
     N_("password refused"),
     N_("promote against protocol"),
+    N_("promote despite cautions"),
     N_("promote model"),
     N_("refuse study"),
     N_("remove two-step verification"),

@@ -75,7 +75,7 @@ def test_a_damaged_model_is_not_promoted(folder, run, file) -> None:
 
 
 def test_promote_and_roll_back(folder, run) -> None:
-    assert "second is in service now" in run("promote", "second")
+    assert "second is in service now" in run("promote", "second", "--reason", "newer")
     assert registry.current_name(folder) == "second"
     assert "first is in service again" in run("rollback")
     assert registry.current_name(folder) == "first"
@@ -83,7 +83,7 @@ def test_promote_and_roll_back(folder, run) -> None:
 
 
 def test_roll_back_to_a_damaged_model_changes_nothing(folder, run) -> None:
-    run("promote", "second")
+    run("promote", "second", "--reason", "newer")
     damage(folder / "first" / "head.pb")
     run("rollback", status=1)
     assert registry.current_name(folder) == "second"

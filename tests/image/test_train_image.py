@@ -33,7 +33,7 @@ def trainer(storage: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_the_image_trains_and_promotes_a_model(trainer: Container) -> None:
     training = ("flask", "train", "--phantoms", "24", "--name", "first", "--head", "logistic-regression")
-    for command in ([*START, *training], ["flask", "models", "promote", "first"]):
+    for command in ([*START, *training], ["flask", "models", "promote", "first", "--reason", "to try"]):
         done = trainer.run(*command, seconds=1200)
         assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\bfirst\b", trainer.run("flask", "models", "list").stdout)

@@ -14,7 +14,7 @@ from tests.support.closed_network import close
 close()
 from wsgi import app
 result = app.test_cli_runner().invoke(
-    args=["train", "--data", sys.argv[1], "--name", "mine", "--epochs", "2", "--promote"]
+    args=["train", "--data", sys.argv[1], "--name", "mine", "--epochs", "2", "--promote", "--reason", "x"]
 )
 print(result.output)
 sys.exit(result.exit_code)

@@ -46,7 +46,7 @@ def files(bundle: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("change", "name"),
-    [(lambda: promotion.promote("second"), "second"), (promotion.roll_back, "birads-demo")],
+    [(lambda: promotion.promote("second", reason="newer"), "second"), (promotion.roll_back, "birads-demo")],
     ids=["promote", "roll back"],
 )
 def test_a_bundle_is_hashed_once_and_outside_of_the_write_lock(

@@ -66,7 +66,7 @@ def test_vgg_is_trained_and_predicts_with_heat_maps(
     file = str(weights("vgg16"))
     output = flask(
         "train", "--data", str(phantoms), "--name", "mine", "--backbone", "vgg16", "--backbone-weights", file,
-        *options, "--promote",
+        *options, "--promote", "--reason", "to try",
     )  # fmt: skip
     assert "mine is in service now" in output
     bundle = bundles.load(folder / "mine")

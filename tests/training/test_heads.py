@@ -275,7 +275,7 @@ def test_a_bundle_with_the_head_is_promoted(kind: str, bundle_of, app: Flask, ru
     register(app)
     folder = Path(app.extensions["birads_settings"].models)
     shutil.copytree(bundle_of[kind][0], folder / kind, copy_function=os.link)
-    result = runner.invoke(args=["models", "promote", kind])
+    result = runner.invoke(args=["models", "promote", kind, "--reason", "to try"])
     assert result.exit_code == 0 and f"{kind} is in service now" in result.output, result.output
     assert registry.current_name(folder) == kind
 

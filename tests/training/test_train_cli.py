@@ -82,7 +82,7 @@ def test_a_first_training_prints_nothing_of_tensorflow(
 def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder) -> None:
     output = train(phantoms, head="dense")
     assert "40 usable images" in output
-    assert "F1 (macro)" in output and "flask models promote mine" in output
+    assert "F1 (macro)" in output and "flask models promote mine --reason TEXT" in output
     assert "WARNING" not in output
     assert registry.current_name(folder) == "birads-demo"
     bundle = bundles.load(folder / "mine")
@@ -106,7 +106,7 @@ def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder
     assert np.sum(evaluation["confusion"]) == evaluation["images"]
     assert "Research use only" in bundle.card and evaluation["warning"] == ""
 
-    output = train(phantoms, "--promote", head="dense", name="again")
+    output = train(phantoms, "--promote", "--reason", "to try", head="dense", name="again")
     assert "40 from the cache" in output and "again is in service now" in output
     assert registry.current_name(folder) == "again"
     again = json.loads((folder / "again" / "evaluation.json").read_text())
@@ -132,7 +132,8 @@ def test_a_leaking_protocol_warns_and_is_promoted_only_on_request(train, phantom
     refused = runner.invoke(args=["models", "promote", "mine"])
     assert refused.exit_code == 1 and "data leakage" in refused.output and "Traceback" not in refused.output
     assert registry.current_name(folder) == "birads-demo" and not (folder / "OVERRIDES").exists()
-    assert runner.invoke(args=["models", "promote", "mine", "--override-protocol"]).exit_code == 0
+    options = ("--override-protocol", "--reason", "to compare")
+    assert runner.invoke(args=["models", "promote", "mine", *options]).exit_code == 0
     assert registry.current_name(folder) == "mine"
     assert json.loads((folder / "OVERRIDES").read_text())["name"] == "mine"
     assert "**Promoted on " in runner.invoke(args=["models", "show", "mine"]).output
@@ -317,7 +318,7 @@ def test_an_interrupt_leaves_no_files(train, phantoms, monkeypatch, owner, step)
     ids=["knn", "dense", "cnn-lstm"],
 )
 def test_other_heads_are_trained_and_predict(train, phantoms, folder, head, options, fact) -> None:
-    output = train(phantoms, *options, "--promote", head=head)
+    output = train(phantoms, *options, "--promote", "--reason", "to try", head=head)
     assert "mine is in service now" in output
     bundle = bundles.load(folder / "mine")
     assert bundle.head == head and fact in bundle.manifest["head"]

@@ -59,11 +59,75 @@ def test_a_model_that_fails_the_protocol_is_promoted_only_with_a_reason(
     assert admin.post("/admin/models/rollback", data={"reason": "once more"}).status_code == 404
 
 
+@pytest.fixture
+def phantom_model(folder: Path) -> Path:
+    """Install a model of phantoms whose report warns."""
+    shipped = bundles.load(folder / "birads-demo")
+    measured = json.loads((shipped.path / bundles.EVALUATION).read_text())["CDD-CESM"]
+    kept = {key: shipped.manifest[key] for key in ("classes", "preprocessing", "head", "temperature")}
+    return bundles.write(
+        folder,
+        "phantom",
+        manifest={**kept, "demonstration": False, "training": {"data": "/srv/first set"}},
+        card="# phantom",
+        backbone=(shipped.path / bundles.BACKBONE).read_bytes(),
+        head=(shipped.path / bundles.HEAD).read_bytes(),
+        evaluation={
+            **{key: measured[key] for key in ("figures", "after")},
+            "images": 40,
+            "patients": 10,
+            "all_images": 200,
+            "all_patients": 50,
+            "synthetic_images": 200,
+            "protocol": "smote-train, split by patient, holdout 80:20",
+            "subsets": {"training": {"patients": 32, "images": {"1": 60, "4": 68}}},
+            "warnings": ["WARNING: category 4 has 3 images, too few for SMOTE."],
+        },
+    )
+
+
+def test_the_promotion_page_says_what_a_model_was_trained_and_tested_on(
+    admin: FlaskClient, phantom_model: Path
+) -> None:
+    page = admin.get("/admin/models/phantom/promote").text
+    for text in (
+        "200 images of 50 patients", "/srv/first set", "split by patient, holdout 80:20", "1: 60, 4: 68", ">32<",
+        ">128<", "40 images of 10 patients", "trained on synthetic images", "on 50 patients, which is fewer than 200",
+        "WARNING: category 4 has 3 images",
+    ):  # fmt: skip
+        assert text in page, text
+    kappa = evaluation.measured(bundles.load(phantom_model))[0].kappa
+    assert f"<b>{kappa.value:.2f}</b>" in page and f"{kappa.low:.2f} to {kappa.high:.2f}" in page
+    shipped = admin.get("/admin/models/birads-demo/promote").text
+    assert "CDD-CESM, training" in shipped and ">161<" in shipped
+
+
+def test_a_model_with_cautions_needs_a_reason_and_keeps_its_banner(
+    app: Flask, admin: FlaskClient, folder: Path, phantom_model: Path, runner: FlaskCliRunner
+) -> None:
+    banner = "“phantom” is not to be relied on."
+    for address in ("/models/phantom", "/admin/models/phantom/promote"):
+        assert banner in admin.get(address).text
+    assert banner not in admin.get("/").text and "not for diagnosis" in admin.get("/admin/models").text
+    assert "not for diagnosis" in admin.get("/admin/models/compare?name=phantom").text
+    assert admin.post("/admin/models/phantom/promote", data={"reason": "  "}).status_code == 422
+    refused = runner.invoke(args=["models", "promote", "phantom"])
+    assert (
+        refused.exit_code == 1 and "synthetic images" in refused.output and "--reason TEXT" in refused.output
+    )
+    assert registry.current_name(folder) == "birads-demo"
+    done = runner.invoke(args=["models", "promote", "phantom", "--reason", "to see the steps"])
+    assert done.exit_code == 0, done.output
+    assert last_audit_entry(app) == ("console", "promote despite cautions", "phantom", "to see the steps")
+    for address in ("/", "/upload", "/practice/", "/account", "/admin/", "/admin/settings", "/exams/none"):
+        assert banner in admin.get(address).text, address
+
+
 def test_the_command_writes_the_same_entry(app: Flask, folder: Path, runner: FlaskCliRunner) -> None:
     shutil.copytree(folder / "birads-demo", folder / "copy", copy_function=os.link)
     result = runner.invoke(args=["models", "promote", "copy", "--reason", "newer"])
     assert result.exit_code == 0, result.output
-    assert last_audit_entry(app) == ("console", "promote model", "copy", "newer")
+    assert last_audit_entry(app) == ("console", "promote despite cautions", "copy", "newer")
 
 
 def test_a_damaged_model_is_reported_and_not_promoted(admin: FlaskClient, folder: Path, second: Path) -> None:

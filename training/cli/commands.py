@@ -42,6 +42,7 @@ def train(
     preset: str | None,
     compare_with: tuple[Path, ...],
     promote: bool,
+    reason: str,
     progress: Path | None,
     **hyperparameters: Any,
 ) -> None:
@@ -57,9 +58,11 @@ def train(
         else:
             _train_head(_config(data or _phantom_set(phantoms or 0), name, hyperparameters), promote)
         if promote:
-            promoted(name)
+            promoted(name, reason)
         elif _may_serve(name):
-            click.echo(f"The model is not in service yet. To promote it: flask models promote {name}")
+            click.echo(
+                f"The model is not in service yet. To promote it: flask models promote {name}{_reason_of(name)}"
+            )
 
 
 def _check_usage(
@@ -151,6 +154,13 @@ def _may_serve(name: str) -> bool:
     from birads_app.model.registry import find, objection
 
     return not objection(find(Path(settings().models), name).manifest)
+
+
+def _reason_of(name: str) -> str:
+    """Return the option that the promotion of a model with cautions needs."""
+    from birads_app.model.registry import find
+
+    return " --reason TEXT" if find(Path(settings().models), name).cautions else ""
 
 
 def _codes(listed: str | None) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ def _line(one: "ListedModel") -> str:
     if one.bundle is None:
         return f"DAMAGED: {one.damage}"
     kind = ", demonstration" if one.bundle.demonstration else ""
+    if one.bundle.cautions and not one.bundle.demonstration:
+        kind += ", CAUTION"
     if one.objection:
         kind += ", LEAKS" if one.bundle.manifest.get("leaks") else ", for comparison only"
     created = one.bundle.manifest.get("created", "")

@@ -80,6 +80,7 @@ _NEW_MODEL = (
         show_default=True,
         help="Put the new model into service at once.",
     ),
+    REASON,
     click.option(
         "--progress",
         type=click.Path(dir_okay=False, path_type=Path),

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from birads_app.files import atomic
+from training.data.phantom_names import patient_id, stem
 from training.errors import TrainingError
 from training.phantoms.anatomy import DENSITIES, VIEWS, draw_habitus
 from training.phantoms.dicom import encode_dicom
@@ -78,7 +79,7 @@ def patients(
         raise PhantomError(f"Number of patients and seed cannot be negative. Got {count} and {seed}.")
     categories = _draw_categories(2 * count, seed, weights)
     return (
-        (f"PH{number + 1:04d}", image)
+        (patient_id(number + 1), image)
         for number in range(count)
         for image in _images(number, seed, size, categories[2 * number : 2 * number + 2])
     )
@@ -160,7 +161,7 @@ def _write(
         table.writerow(COLUMNS)
         for number, (patient, image) in enumerate(patients(count, seed, size), start=1):
             extension = "png" if format == "png" else "dcm"
-            name = f"Birads{image.category}/{patient}_{image.laterality}_{image.view}.{extension}"
+            name = f"Birads{image.category}/{stem(patient, image.laterality, image.view)}.{extension}"
             data = _encode_png(image) if format == "png" else encode_dicom(image, patient, seed)
             path = folder / name
             path.parent.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 from birads_app.model import bundles, conformal, preprocess
 from training.data import protocol, smote
 from training.data.dataset_report import DatasetReport
+from training.data.phantom_names import is_phantom
 from training.data.split import Split
 from training.evaluation import per_breast
 from training.evaluation.evaluate import Evaluation, evaluate
@@ -153,6 +154,7 @@ class TrainingResult:
             all_patients=len({example.patient for example in images}),
             images=len(images),
             unknown=sum(not example.known for example in images),
+            synthetic=sum(is_phantom(example.path) for example in images),
             protocol=protocol.from_config(self.config),
             leak=self.leak,
             excluded=tuple((str(file.path), file.reason) for file in self.features.rejected),

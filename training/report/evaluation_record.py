@@ -29,6 +29,7 @@ class TrainingFacts:
     all_patients : patients in total
     images : real images in total; the sets hold more if synthetic images were made before the split
     unknown : images without a known patient
+    synthetic : images that are phantoms
     leak : overlap of training and test set
     excluded : (file, reason) of each excluded file
     backbone : origin of the backbone
@@ -46,6 +47,7 @@ class TrainingFacts:
     all_patients: int
     images: int
     unknown: int
+    synthetic: int
     protocol: Protocol
     leak: Leak
     excluded: tuple[tuple[str, str], ...]
@@ -82,6 +84,7 @@ def build(
         "subsets": _subsets(facts),
         "all_images": facts.images,
         "all_patients": facts.all_patients,
+        "synthetic_images": facts.synthetic,
         "resampling": {
             "before": dict(zip(facts.classes, facts.before, strict=True)),
             "after": dict(zip(facts.classes, facts.after, strict=True)),

@@ -35,6 +35,18 @@ MODEL = {
         "Model %(name)s cannot be promoted. %(objection)s Administrators can override this with "
         "--override-protocol."
     ),
+    "caution-demonstration": N_("It is a demonstration, trained on small public data sets."),
+    "caution-synthetic": N_("It was trained on synthetic images, which are not those of patients."),
+    "caution-few-patients": N_(
+        "It was trained and tested on %(patients)d patients, which is fewer than %(least)d."
+    ),
+    "caution-patients-unknown": N_("It does not state how many patients it was trained on."),
+    "caution-report-warns-once": N_("Its training report has %(count)d warning."),
+    "caution-report-warns": N_("Its training report has %(count)d warnings."),
+    "promotion-needs-reason": N_(
+        "Model %(name)s was not promoted. %(cautions)s State why it is to be used: flask models promote "
+        "%(name)s --reason TEXT"
+    ),
     "bundle-name-taken": N_("A model named %(name)s already exists. Choose another --name."),
     "bundle-name-invalid": N_(
         "%(name)s is not a valid model name. Use up to 64 letters, digits, dots, hyphens and underscores, "

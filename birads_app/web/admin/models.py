@@ -7,7 +7,7 @@ from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from wtforms import BooleanField, HiddenField
 
-from birads_app.model import bundles, registry
+from birads_app.model import bundles, evaluation, registry
 from birads_app.model.evaluation import Figure, Measured, measured
 from birads_app.services import promotion
 from birads_app.terms.errors import BiradsError, BundleError, ModelError
@@ -49,8 +49,10 @@ def compare() -> str:
     names = request.args.getlist("name")[:_COMPARED_MAX]
     rows: list[Measured] = []
     without_figures: list[str] = []
+    cautions: dict[str, bool] = {}
     for name in names:
-        figures = measured(_bundle(name))
+        bundle = _bundle(name)
+        figures, cautions[name] = measured(bundle), bool(bundle.cautions)
         rows += figures
         without_figures += [] if figures else [name]
     columns = {name: [getattr(row, name) for row in rows] for name in ("f1", "kappa", "accuracy", "ece")}
@@ -59,6 +61,7 @@ def compare() -> str:
         names=names,
         rows=rows,
         without_figures=without_figures,
+        cautions=cautions,
         axes={name: _axis(column) for name, column in columns.items()},
     )
 
@@ -77,7 +80,8 @@ def report(name: str) -> Response:
 @bp.route("/models/<name>/promote", methods=["GET", "POST"])
 def promote(name: str) -> ResponseReturnValue:
     """Promote a model after confirmation with a reason."""
-    objection = registry.objection(_bundle(name).manifest)
+    bundle = _bundle(name)
+    objection = registry.objection(bundle.manifest)
     form = OverrideForm() if objection else ReasonForm()
     texts = {
         "title": _("Promote %(name)s?", name=name),
@@ -86,7 +90,11 @@ def promote(name: str) -> ResponseReturnValue:
         "busy": _("Checking the model…"),
         "back": url_for("admin.models"),
         "objection": objection,
-        "danger": bool(objection),
+        "danger": bool(objection or bundle.cautions),
+        "origin": evaluation.origin(bundle),
+        "measured": measured(bundle),
+        "cautions": bundle.cautions,
+        "name": name,
     }
     if not form.validate_on_submit():
         return confirm_page(form, **texts)
