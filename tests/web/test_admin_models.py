@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app.model import bundles, evaluation, registry
+from birads_app.records.schema import Exam
 from birads_app.web.model_card import rendered
-from tests.support.factories import last_audit_entry
+from tests.support.factories import last_audit_entry, make_user
+from tests.support.signed_exams import store_signed_exam
 
 pytestmark = pytest.mark.usefixtures("serving_app")
 
@@ -119,8 +122,22 @@ def test_a_model_with_cautions_needs_a_reason_and_keeps_its_banner(
     done = runner.invoke(args=["models", "promote", "phantom", "--reason", "to see the steps"])
     assert done.exit_code == 0, done.output
     assert last_audit_entry(app) == ("console", "promote despite cautions", "phantom", "to see the steps")
+    serving = SimpleNamespace(bundle=bundles.load(phantom_model))
+    app.extensions["birads_models"] = SimpleNamespace(get=lambda: serving)
     for address in ("/", "/upload", "/practice/", "/account", "/admin/", "/admin/settings", "/exams/none"):
         assert banner in admin.get(address).text, address
+
+
+def test_an_exam_keeps_the_banner_of_its_model_that_is_gone(app: Flask, admin: FlaskClient) -> None:
+    make_user(app)
+    def by_phantom(exam: Exam, _: object) -> None:
+        exam.model, exam.demonstration = "gone", True
+
+    exam = store_signed_exam(app, "4", change=by_phantom)
+    for address in (f"/exams/{exam}", f"/exams/{exam}/report"):
+        page = admin.get(address).text
+        assert "is that of a model which is not to be relied on: “gone”" in page
+        assert "Demonstration model." in page  # of the model in service
 
 
 def test_the_command_writes_the_same_entry(app: Flask, folder: Path, runner: FlaskCliRunner) -> None:
