@@ -130,6 +130,7 @@ def test_a_model_with_cautions_needs_a_reason_and_keeps_its_banner(
 
 def test_an_exam_keeps_the_banner_of_its_model_that_is_gone(app: Flask, admin: FlaskClient) -> None:
     make_user(app)
+
     def by_phantom(exam: Exam, _: object) -> None:
         exam.model, exam.demonstration = "gone", True
 
