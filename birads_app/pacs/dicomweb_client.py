@@ -1,26 +1,25 @@
 """Retrieval of studies from a DICOMweb server, by QIDO-RS and WADO-RS, into the spool."""
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from dicomweb_client import DICOMwebClient
-from pydicom.dataset import Dataset
+from requests import Session
 from requests.exceptions import ContentDecodingError, InvalidJSONError, RequestException
 
 from birads_app.deid.pseudonyms import site_pseudonyms
-from birads_app.imaging.dicom import parser, pixel_data
+from birads_app.imaging.dicom import object_outline, parser
 from birads_app.intake.companions import is_own
-from birads_app.pacs.sender import DicomWeb, web_client
+from birads_app.pacs.object_retrieval import retrieve_object
+from birads_app.pacs.sender import DicomWeb, web_client, web_session
 from birads_app.pacs.storage_scp import STORAGE_CLASSES
 from birads_app.records import exams
 from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import msg
 
-_ANY_SYNTAX = (("application/dicom", "*"),)  # as stored on the server
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
 
 Answer = dict[str, dict[str, Any]]  # DICOM JSON (PS3.18 F.2)
@@ -69,11 +68,12 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
         if _value(one, _CLASS) in STORAGE_CLASSES
         and not exams.holds_image(instance, pseudonyms.uid(instance))
     ]
-    return spool.add_all(study, _retrieve_all(client, server, study, new))
+    with web_session(server) as session:
+        return spool.add_all(study, _retrieve_all(session, server, study, new))
 
 
 def _retrieve_all(
-    client: DICOMwebClient, server: DicomWeb, study: str, listed: Sequence[tuple[str, str]]
+    session: Session, server: DicomWeb, study: str, listed: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the instance UIDs and bytes of listed objects, except the product's own results.
 
@@ -81,7 +81,7 @@ def _retrieve_all(
     """
     for number, (series, instance) in enumerate(listed, 1):
         try:
-            data = _retrieve(client, server, (study, series, instance))
+            data = _retrieve(session, server, (study, series, instance))
         except FetchFailed as failure:
             reason = msg("fetch-incomplete", number=number, count=len(listed), reason=failure.message)
             raise FetchFailed(reason) from None
@@ -98,17 +98,6 @@ def _instances(client: DICOMwebClient, server: DicomWeb, study: str) -> dict[str
         return found
 
 
-def _check(got: Dataset, server: DicomWeb, study: str, instance: str) -> None:
-    """Raise FetchFailed if an object is not the one that was asked for, or is cut off."""
-    if (parser.text(got, "StudyInstanceUID"), parser.text(got, "SOPInstanceUID")) != (study, instance):
-        raise FetchFailed(msg("server-other-object", server=str(server)))
-    try:
-        if "PixelData" in got and pixel_data.is_cut_off(got):
-            raise FetchFailed(msg("server-object-cut-off", server=str(server)))
-    except InputError:
-        pass  # it is whole, and cannot be used
-
-
 def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
     """Collect all pages of a search, by the value of one element.
 
@@ -122,18 +111,25 @@ def _pages(search: Callable[..., list[Answer]], key: str) -> dict[str, Answer]:
         answers |= page
 
 
-def _retrieve(client: DICOMwebClient, server: DicomWeb, uids: tuple[str, str, str]) -> bytes | None:
-    """Retrieve an object as the bytes of a file; return None if it is a result of this product."""
+def _retrieve(session: Session, server: DicomWeb, uids: tuple[str, str, str]) -> bytes | None:
+    """Retrieve an object as the bytes of a file; return None if it is a result of this product.
+
+    Raises FetchFailed, also if it is not the one that was asked for, or is cut off.
+    """
     with _fetch_errors(server, listed=True):
-        got = client.retrieve_instance(*uids, media_types=_ANY_SYNTAX)
-    study, _, instance = uids
-    _check(got, server, study, instance)
-    if is_own(got):
-        return None
-    with _fetch_errors(server, listed=True):
-        stream = io.BytesIO()
-        got.save_as(stream, enforce_file_format=True)
-        return stream.getvalue()
+        data = retrieve_object(session, server, *uids)
+    if not parser.is_dicom(data):
+        raise FetchFailed(msg("server-not-dicomweb", server=str(server)))
+    try:
+        beginning = object_outline.read_beginning(data)
+        cut_off = object_outline.is_cut_off(data)
+    except InputError:
+        raise FetchFailed(msg("server-object-cut-off", server=str(server))) from None
+    if object_outline.uids(beginning) != (uids[0], uids[2]):
+        raise FetchFailed(msg("server-other-object", server=str(server)))
+    if cut_off:
+        raise FetchFailed(msg("server-object-cut-off", server=str(server)))
+    return None if is_own(beginning) else data
 
 
 @contextmanager

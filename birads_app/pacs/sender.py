@@ -302,12 +302,15 @@ def _stow(objects: Sequence[Dataset], server: DicomWeb) -> None:
 
 def web_client(server: DicomWeb) -> DICOMwebClient:
     """Create a client without automatic retries; raise OSError if its certificates cannot be read."""
-    client = DICOMwebClient(server.url, session=_session(server), chunk_size=_CHUNK, timeout=server.timeout_s)
+    client = DICOMwebClient(
+        server.url, session=web_session(server), chunk_size=_CHUNK, timeout=server.timeout_s
+    )
     client.set_http_retry_params(retry=False)
     return client
 
 
-def _session(server: DicomWeb) -> Session:
+def web_session(server: DicomWeb) -> Session:
+    """Create a session with the server's credentials; nothing is sent yet."""
     session = session_utils.create_session()
     session.trust_env = False  # ignore proxies, authorities and .netrc files of the environment
     if server.token:

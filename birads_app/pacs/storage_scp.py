@@ -21,7 +21,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from birads_app.config import Peer, Settings, SettingsError
-from birads_app.imaging.dicom import parser
+from birads_app.imaging.dicom import object_outline
 from birads_app.logs import where
 from birads_app.records import disk_space
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
@@ -129,7 +129,7 @@ class Provider:
             return _OUT_OF_RESOURCES
         data = event.encoded_dataset()
         try:
-            study, instance = parser.study_and_instance(data)
+            study, instance = object_outline.uids(object_outline.read_beginning(data))
             if not (study and instance):
                 raise InputError(msg("uids-missing"))
         except Exception as error:  # any error of the parser caused by a damaged object

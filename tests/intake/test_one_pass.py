@@ -18,17 +18,19 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import image_reading
 from birads_app.intake.image_reading import side_by_side
 from birads_app.intake.ingest import ingest_studies
-from birads_app.pacs import worker
 from birads_app.records import derived_files, exams, files
 from birads_app.records.schema import User
 from tests.support import dicom_files
+from tests.support.call_counts import count_calls
+from tests.support.case_site import site
+from tests.support.dicomweb_archive import Archive
 from tests.support.factories import breast
 from tests.support.pictures import finish_background_work, wait_for_pictures
 
 VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
 
 
-def labelled(side: str, view: str) -> bytes:
+def labelled(side: str, view: str, **elements: object) -> bytes:
     """Return a film with a name beside the breast."""
     ink = np.zeros((960, 768), np.uint8)
     cv2.putText(ink, "DOE JANE", (430, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 240, 5)
@@ -38,26 +40,22 @@ def labelled(side: str, view: str) -> bytes:
         PatientID="4711",
         ImageLaterality=side,
         ViewPosition=view,
+        **elements,
     )
 
 
 @pytest.fixture
+def config(config: dict[str, object]) -> dict[str, object]:
+    """Let the test send by C-STORE."""
+    return {**config, "BIRADS_DICOM_ALLOWED_AETS": "MODALITY@127.0.0.1"}
+
+
+@pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count parsed headers and decoded frames."""
+    """Count headers parsed, by the product or pydicom, and decoded frames."""
     counts: Counter[str] = Counter()
     finish_background_work()
-    parse, native = parser.parse, pixel_data.frames
-
-    def counted_parse(data: bytes) -> parser.ParsedDicom:
-        counts["parsed"] += 1
-        return parse(data)
-
-    def counted_frames(file: parser.ParsedDicom, count: int) -> Iterator[np.ndarray]:
-        counts["decoded"] += count
-        return native(file, count)
-
-    monkeypatch.setattr(parser, "parse", counted_parse)
-    monkeypatch.setattr(pixel_data, "frames", counted_frames)
+    count_calls(lambda what, uid: counts.update([what]), monkeypatch.setattr)
     monkeypatch.setattr(derived_files, "compress", lambda folder: None)
     return counts
 
@@ -81,13 +79,24 @@ def test_an_upload_is_parsed_and_decoded_once(
     assert calls == {"parsed": 4, "decoded": 4}
 
 
-def test_a_study_from_the_network_is_parsed_and_decoded_once(serving_app: Flask, calls: Counter[str]) -> None:
+@pytest.mark.parametrize("way", ["C-STORE", "WADO-RS"])
+def test_a_study_from_the_network_is_parsed_and_decoded_once(
+    serving_app: Flask, calls: Counter[str], way: str
+) -> None:
+    sent = {
+        f"1.2.3.{number}": labelled(*view, SOPInstanceUID=f"1.2.3.{number}")
+        for number, view in enumerate(VIEWS)
+    }
+    place = site(serving_app)
+    if way == "C-STORE":
+        (exam,) = place.store("1.2.3", *sent.values())
+        calls["parsed"] -= len(sent)  # by the sender, in this process too
+    else:
+        fetched, (exam,) = place.fetch(Archive({"1.2.3": sent}))
+        assert fetched.counts == {"1.2.3": 4}
     with serving_app.app_context():
-        for number, view in enumerate(VIEWS):
-            worker.spool().add("1.2.3", str(number), labelled(*view))
-        worker.ingest_stable_studies(0)
-        assert len(exams.all_ids()) == 1
         wait_for_pictures(files.root())
+    assert len(exam["images"]) == 4
     assert calls == {"parsed": 4, "decoded": 4}
 
 

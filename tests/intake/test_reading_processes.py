@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from birads_app import _READS_FILES
 from birads_app.compute.pool import ComputePool
 from birads_app.imaging.dicom import parser
+from birads_app.imaging.dicom.object_outline import read_beginning, uids
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.image_reading import draft_image
 from birads_app.intake.ingest import ingest_received, ingest_studies
@@ -104,7 +105,7 @@ def test_the_server_itself_parses_no_received_object(
         for _ in range(2):  # the second time the images are stored
             for view in ("CC", "MLO"):
                 data = film(view)
-                worker.spool().add(*parser.study_and_instance(data), data)
+                worker.spool().add(*uids(read_beginning(data)), data)
             worker.ingest_stable_studies(0)
             (exam,) = map(exams.get, exams.all_ids())
             assert (len(exam.images), exam.failure, worker.spool().studies()) == (2, "", 0)

@@ -111,8 +111,8 @@ def test_an_object_that_is_none_leaves_its_study_out(
     [
         (lambda study, other: {study[1]: study[0]}, "returned another object"),
         (lambda study, other: {study[1]: other[1]}, "returned another object"),
-        (lambda study, other: {study[1]: study[1][:-50_000]}, "ends within its pixels"),
-        (lambda study, other: {study[1]: study[1][:300]}, "Object 2 of 2"),
+        (lambda study, other: {study[1]: study[1][:-50_000]}, "returned an object that is cut off"),
+        (lambda study, other: {study[1]: study[1][:300]}, "returned an object that is cut off"),
     ],
     ids=["the same object again", "an object of another study", "cut off", "cut off in the header"],
 )

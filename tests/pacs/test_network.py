@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import orthanc, processes
+from tests.support import call_counts, orthanc, processes
 from tests.support.dicom_tools import tool
 from tests.support.phi_markers import UID, dicom_with_phi, phi_below, phi_in
 from tests.support.receiver import Receiver, real_exams, receiver, wait_until
@@ -93,7 +93,8 @@ def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
 ) -> None:
     studies = real_exams(tmp_path, scale=4)
     with orthanc.serve(tmp_path) as server:
-        ours = receiver(tmp_path, models, empty_database, **by_stow(server))
+        counting = call_counts.settings(tmp_path / "counts") | {"BIRADS_COMPUTE_PROCESSES": "2"}
+        ours = receiver(tmp_path, models, empty_database, **by_stow(server), **counting)
         pacs = Receiver(tmp_path, server.dicom_port, {})
         for paths in studies.values():
             assert pacs.store(*paths, called=server.title) == 0
@@ -101,6 +102,9 @@ def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
         assert "Images fetched: 0." in ours.flask("dicom", "fetch", "--from", "20200201", "--to", "20200202")
         assert "Studies with new images: 2 of 2. Images fetched: 8." in ours.flask("dicom", "fetch", *days)
         assert images_of(ours) == [4, 4] and ours.sent() == 2
+        sent = [path for paths in studies.values() for path in paths]
+        counts = call_counts.counted(tmp_path / "counts", sent)
+        assert counts == {"parsed": [1] * 8, "decoded": [1] * 8}
         for study, paths in studies.items():
             assert results(server, study) == ["OT"] * 4 + ["SR"]
             assert len(server.instances(study)) == len(paths) + 5
@@ -125,12 +129,16 @@ def test_a_patient_name_is_never_on_disk(
     sent.write_bytes(dicom_with_phi())
     assert len(phi_in(sent.read_bytes())) == 4
     with orthanc.serve(tmp_path) as server:
-        peer = receiver(tmp_path, models, empty_database, **way(server), BIRADS_DICOM_STABLE_S="2")
+        counting = call_counts.settings(tmp_path / "counts") | {"BIRADS_COMPUTE_PROCESSES": "2"}
+        peer = receiver(
+            tmp_path, models, empty_database, **way(server), **counting, BIRADS_DICOM_STABLE_S="2"
+        )
         with peer.running():
             assert peer.store(sent) == 0
             assert not peer.idle() and phi_below(peer.instance) == []
             wait_until(lambda: peer.exams() and phi_below(peer.instance) == [])
             wait_until(peer.sent)
         assert results(server, f"{UID}.7") == ["OT", "SR"]
+    assert call_counts.counted(tmp_path / "counts", [sent]) == {"parsed": [1], "decoded": [1]}
     assert phi_below(peer.instance) == [] and phi_in(peer.log.read_bytes()) == []
     assert phi_in(peer.flask("dicom", "status").encode()) == []

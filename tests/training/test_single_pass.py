@@ -5,12 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pydicom.filereader
 import pytest
 
-from birads_app.imaging import raster
-from birads_app.imaging.dicom import parser, pixel_data
 from tests.support import dicom_files, tiny_model
+from tests.support.call_counts import count_calls
 from tests.support.factories import breast, png
 from tests.support.pictures import finish_background_work
 from training.config import Site, TrainConfig
@@ -58,19 +56,7 @@ def counts(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]
     found: Counter[str] = Counter()
     finish_background_work()
 
-    def count(owner: object, name: str, what: str) -> None:
-        original = getattr(owner, name)
-
-        def counted(*arguments: object, **options: object) -> object:
-            found[what] += 1
-            return original(*arguments, **options)
-
-        monkeypatch.setattr(owner, name, counted)
-
-    count(parser, "parse", "parsed")
-    count(pydicom.filereader, "read_partial", "parsed")
-    count(pixel_data, "frames", "decoded")
-    count(raster, "read", "decoded")
+    count_calls(lambda what, uid: found.update([what]), monkeypatch.setattr)
     monkeypatch.setattr(loader, "_SETTLED_S", 0)
     global _opened, _watched
     _opened, _watched = [], str(data)

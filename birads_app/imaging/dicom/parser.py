@@ -48,7 +48,6 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module="pydicom")
 
 _PREFIX_END = 132  # 128 bytes of preamble, "DICM"
-_STUDY = 0x0020000D
 _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
@@ -139,7 +138,7 @@ class ParsedDicom:
         return self.header_notes + self.pixels.notes
 
 
-class _Header(io.BytesIO):
+class HeaderStream(io.BytesIO):
     """Bytes of a header, with a limited number of reads."""
 
     _left = _READS_MAX
@@ -172,26 +171,19 @@ def parse(data: bytes) -> ParsedDicom:
     UnreadableImage
         Damaged or truncated.
     """
-    stream, encoding, syntax, notes = _data_set(data)
-    dataset, found, _ = _elements(stream, encoding, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
+    stream, encoding, syntax, notes = locate_data_set(data)
+    dataset, found, _ = read_elements(stream, encoding, lambda tag: tag >= min(_FLOAT_PIXEL_DATA))
     return ParsedDicom(dataset, syntax, notes, stream.getvalue(), found)
 
 
-def study_and_instance(data: bytes) -> tuple[str, str]:
-    """Return the UIDs of an object and its study from the beginning of its header; "" if absent.
+def locate_data_set(data: bytes) -> tuple["HeaderStream", UID, UID, tuple[Message, ...]]:
+    """Return the data set, inflated and after group 0002, its encoding, the transfer syntax, and notes on faults.
 
     Raises
     ------
     ImageTooLarge, UnreadableImage
-        As :func:`parse`, for the beginning.
+        As :func:`parse`.
     """
-    stream, encoding, _, _ = _data_set(data)
-    beginning, _, _ = _elements(stream, encoding, lambda tag: tag > _STUDY)
-    return text(beginning, "StudyInstanceUID"), text(beginning, "SOPInstanceUID")
-
-
-def _data_set(data: bytes) -> tuple["_Header", UID, UID, tuple[Message, ...]]:
-    """Return the data set, inflated and after group 0002, its encoding, the transfer syntax, and notes on faults."""
     declared, start, notes = _read_meta(data)
     if start == len(data):
         raise UnreadableImage(msg("dicom-cut-off"))
@@ -208,7 +200,7 @@ def _data_set(data: bytes) -> tuple["_Header", UID, UID, tuple[Message, ...]]:
         if declared:
             notes += (msg("transfer-syntax-corrected", declared=syntax.name, actual=encoding.name),)
         syntax = encoding
-    stream = _Header(data)
+    stream = HeaderStream(data)
     stream.seek(start)
     return stream, encoding, syntax, notes
 
@@ -247,9 +239,9 @@ def _read_meta(data: bytes) -> tuple[str, int, tuple[Message, ...]]:
     missing, twice = start < _PREFIX_END, False
     declared = ""
     while True:
-        stream = _Header(data)
+        stream = HeaderStream(data)
         stream.seek(start)
-        meta, _, repeated = _elements(stream, ExplicitVRLittleEndian, lambda tag: tag >> 16 != 2)
+        meta, _, repeated = read_elements(stream, ExplicitVRLittleEndian, lambda tag: tag >> 16 != 2)
         declared = text(meta, "TransferSyntaxUID") or declared
         twice = twice or repeated
         start = _after_prefix(data, stream.tell())
@@ -268,12 +260,13 @@ def _after_prefix(data: bytes, start: int) -> int:
     return start
 
 
-def _elements(
-    stream: _Header, syntax: UID, stop: Callable[[int], bool]
+def read_elements(
+    stream: HeaderStream, syntax: UID, stop: Callable[[int], bool]
 ) -> tuple[Dataset, _Element | None, bool]:
     """Parse elements until one whose tag satisfies ``stop``.
 
-    Returns the elements without values over the limit, the position of the last one, and True if one is repeated.
+    Returns the elements without values over the limit, the position of the last one, and True if one is repeated;
+    raises UnreadableImage.
     """
     found: list[_Element] = []
 

@@ -96,21 +96,6 @@ def _used_bits(dataset: Dataset, allocated: int) -> tuple[int, int]:
     return stored, high if stored <= high + 1 <= allocated else stored - 1
 
 
-def is_cut_off(whole: Dataset) -> bool:
-    """Return True if an object's pixel data ends before the last pixel, as far as this shows without decompression.
-
-    Raises
-    ------
-    InputError
-        There are no pixels, or the header does not describe them.
-    """
-    expected, count = layout(whole), max(1, number(whole, "NumberOfFrames", 1))
-    if whole.file_meta.TransferSyntaxUID.is_encapsulated:
-        return False
-    size = expected.rows * expected.columns * expected.bits_allocated // 8
-    return len(whole.PixelData) < count * size
-
-
 def surplus_note(file: ParsedDicom) -> tuple[Message, ...]:
     """Return a note if uncompressed pixel data is longer than Rows and Columns say by at least a row."""
     expected = layout(file.dataset)

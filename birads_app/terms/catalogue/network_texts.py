@@ -16,9 +16,7 @@ NETWORK = {
     "server-other-object": N_(
         "%(server)s returned another object than the requested one. Check the study there."
     ),
-    "server-object-cut-off": N_(
-        "%(server)s returned an object that ends within its pixels. Check the study there."
-    ),
+    "server-object-cut-off": N_("%(server)s returned an object that is cut off. Check the study there."),
     "server-lists-nothing": N_("%(server)s lists no object of the study."),
     "fetch-incomplete": N_(
         "Object %(number)d of %(count)d was not received: %(reason)s The study is not stored; fetch it again."
