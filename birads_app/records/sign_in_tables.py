@@ -15,6 +15,7 @@ class UserSession(Base):
     browser : name and operating system, such as ``Firefox, Linux``; empty if unknown
     last_used_at : updated once a minute
     expires_at : end of the session, however much it is used
+    id_token : of a sign-on at the identity provider, encrypted; None for other sessions
     """
 
     __tablename__ = "user_sessions"
@@ -26,6 +27,7 @@ class UserSession(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     last_used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    id_token: Mapped[bytes | None]
 
 
 class SetupToken(Base):

@@ -16,12 +16,15 @@ from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log
 from birads_app.records.database import is_unwritable, session, write_if_free, writing
+from birads_app.records.encryption import decrypt, encrypt
+from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.schema import User, now
 from birads_app.records.secret_digest import digest
 from birads_app.records.sign_in_tables import UserSession
 
 # Begins the id of a session that could not be stored.
 _UNSTORED = "unstored"
+_PURPOSE = "birads ID tokens"
 UNSTORED_LIFETIME = timedelta(minutes=30)
 _NOTED_EVERY = timedelta(minutes=1)
 
@@ -60,6 +63,25 @@ def find(session_id: str) -> User | None:
     if user is not None:
         user.session_id = session_id
     return user
+
+
+def keep_id_token(session_id: str, id_token: str) -> None:
+    """Keep the ID token with which a session began, encrypted, unless the database is busy or cannot be written."""
+    row = digest(session_id)
+    box = encrypt(id_token.encode(), current_app.extensions["birads_site_key"], _PURPOSE, row)
+    write_if_free(update(UserSession).where(UserSession.digest == row).values(id_token=box))
+
+
+def id_token(session_id: str) -> str | None:
+    """Return the ID token of a session; None if there is none, or it was encrypted with a former key."""
+    row = digest(session_id)
+    box = session().scalar(select(UserSession.id_token).where(UserSession.digest == row))
+    if box is None:
+        return None
+    try:
+        return decrypt(box, current_app.extensions["birads_site_key"], _PURPOSE, row).decode()
+    except SiteKeyDiffers:
+        return None
 
 
 def note_use(session_id: str) -> None:

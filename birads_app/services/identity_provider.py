@@ -6,7 +6,7 @@ Besides the PACS, the provider that the settings name is the only host to which 
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _TIMEOUT_S, _KEPT_S, _PAUSE_S = 10, 3600, 10
 # Seconds by which the clocks may differ.
 _LEEWAY_S = 60
+# Characters of a token in an address; many servers accept addresses of 8,192.
+_HINT_MAX = 6000
 # Signatures by a private key that the provider alone has.
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 _ROLES = ("admin", "radiologist", "auditor")  # the first that the groups give counts
@@ -48,12 +50,13 @@ class SignOnRequest:
 
 @dataclass(frozen=True)
 class ProviderIdentity:
-    """Person as the provider knows them; ``role`` is None if no group gives one."""
+    """Person as the provider knows them; ``role`` is None if no group gives one. ``id_token`` is the verified token."""
 
     issuer: str
     subject: str
     name: str
     role: str | None
+    id_token: str = field(repr=False)
 
 
 def client_secret(settings: Settings) -> str | None:
@@ -109,18 +112,25 @@ class IdentityProvider:
             claims = self._verified(token["id_token"], str(token.get("access_token", "")), nonce)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise self._failed(msg("sign-on-token-invalid", provider=self.name), error) from error
-        return self._identity({**self._user_info(token, claims), **claims})
+        return self._identity({**self._user_info(token, claims), **claims}, token["id_token"])
 
-    def logout_address(self, back: str) -> str | None:
-        """Return the address at which the provider ends its own session; None if it offers none or cannot be asked."""
+    def logout_address(self, back: str, id_token: str | None = None) -> str | None:
+        """Return the address at which the provider ends its own session; None if it offers none or cannot be asked.
+
+        Parameters
+        ----------
+        id_token : of the sign-on, by which the provider knows the session without asking; left out if it is too long
+        """
         try:
             endpoint = self._configuration().get("end_session_endpoint")
         except ProviderFailed:
             return None
         if not endpoint or not is_safe_address(endpoint):
             return None
-        values = urlencode({"client_id": self._settings.oidc_client_id, "post_logout_redirect_uri": back})
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{values}"
+        values = {"client_id": self._settings.oidc_client_id, "post_logout_redirect_uri": back}
+        if id_token and len(id_token) <= _HINT_MAX:
+            values["id_token_hint"] = id_token
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(values)}"
 
     def _client(self, redirect_uri: str) -> OAuth2Session:
         """Return a client for one exchange, which authenticates as the provider asks for."""
@@ -174,12 +184,12 @@ class IdentityProvider:
             )
         return info
 
-    def _identity(self, claims: Mapping[str, Any]) -> ProviderIdentity:
+    def _identity(self, claims: Mapping[str, Any], id_token: str) -> ProviderIdentity:
         groups = _found(claims, self._settings.oidc_role_claim)
         given = {role for role, group in self._settings.oidc_roles if group in groups}
         name = claims.get("preferred_username") or claims.get("name") or claims["sub"]
         role = next((role for role in _ROLES if role in given), None)
-        return ProviderIdentity(self._issuer, str(claims["sub"]), str(name).strip(), role)
+        return ProviderIdentity(self._issuer, str(claims["sub"]), str(name).strip(), role, id_token)
 
     def _endpoint(self, name: str) -> str:
         """Return a required address of the provider's configuration."""

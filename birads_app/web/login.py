@@ -23,7 +23,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from birads_app.records import audit_log, rate_limit, setup, totp, users
+from birads_app.records import audit_log, rate_limit, setup, totp, user_sessions, users
 from birads_app.records.address_network import network_of
 from birads_app.records.errors import InvalidAccount, TooManyAttempts
 from birads_app.records.password_rules import PASSWORD_MAX, PASSWORD_MIN
@@ -174,10 +174,12 @@ def second_step() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """Sign out, also at the identity provider if the session was begun there."""
     provider = current_app.extensions["birads_provider"] if session_cookie.is_by_provider() else None
+    id_token = user_sessions.id_token(current_user.session_id)
     audit_log.log_if_writable(current_user.name, "sign out")
     session_cookie.end()
     after_this_request(_clear_cache)
-    if provider and (address := provider.logout_address(url_for("account.login", _external=True))):
+    back = url_for("account.login", _external=True)
+    if provider and (address := provider.logout_address(back, id_token)):
         # A page and no redirect, which the content security policy would not allow after a form.
         return render_template("account/signed_out.html", address=address, provider=provider.name)
     return redirect(url_for("account.login"))

@@ -55,9 +55,10 @@ def begin(user: User) -> None:
         )
 
 
-def note_provider() -> None:
-    """Note that this session was begun by a sign-on at the identity provider."""
+def note_provider(id_token: str) -> None:
+    """Note that this session was begun by a sign-on at the identity provider, and keep its ID token."""
     session[_BY_PROVIDER] = True
+    user_sessions.keep_id_token(current_user.session_id, id_token)
 
 
 def is_by_provider() -> bool:

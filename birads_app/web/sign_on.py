@@ -53,17 +53,17 @@ def callback() -> ResponseReturnValue:
         return redirect(url_for("account.login"))
     begun = session.pop(_REQUEST, {})
     try:
-        user = _account(provider, begun)
+        user, id_token = _account(provider, begun)
     except BiradsError as error:
         audit_log.log_if_writable("unknown account", "sign in refused", f"sign-on: {_reason(error)}")
         return login.refusal(error)
     login.sign_in(user, "sign-on")
-    session_cookie.note_provider()
+    session_cookie.note_provider(id_token)
     return redirect(begun["target"])
 
 
-def _account(provider: IdentityProvider, begun: dict[str, Any]) -> User:
-    """Return the account of the answer; raise SignOnRefused, ProviderFailed or LastAdministrator."""
+def _account(provider: IdentityProvider, begun: dict[str, Any]) -> tuple[User, str]:
+    """Return the account of the answer and its ID token; raise SignOnRefused, ProviderFailed or LastAdministrator."""
     state = request.args.get("state", "")
     if not hmac.compare_digest(state.encode(), begun.get("state", "").encode()) or not state:
         raise SignOnRefused(msg("sign-on-not-begun"))
@@ -76,7 +76,8 @@ def _account(provider: IdentityProvider, begun: dict[str, Any]) -> User:
         request.args.get("code", ""), begun["nonce"], begun["verifier"], _callback_address()
     )
     may_create = current_app.extensions["birads_settings"].oidc_create_accounts
-    return provider_accounts.account_of(found.issuer, found.subject, found.name, found.role, may_create)
+    user = provider_accounts.account_of(found.issuer, found.subject, found.name, found.role, may_create)
+    return user, found.id_token
 
 
 def _reason(error: BiradsError) -> str:

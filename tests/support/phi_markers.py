@@ -1,6 +1,8 @@
 """Files with a secret marker in every text element, and the search for markers."""
 
+import contextlib
 import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from PIL import Image, PngImagePlugin
 from pydicom import dcmread
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 
 from tests.support.factories import breast, dicom, dicom_bytes
 
@@ -70,15 +73,19 @@ def pictures_with_phi() -> Iterator[tuple[str, bytes]]:
 
 
 def phi_below(folder: Path) -> list[str]:
-    """Find markers in file contents, file names and decoded headers below a folder."""
+    """Find markers in names, contents and decoded headers below a folder, whose files may vanish meanwhile."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
-        texts = [path.name.encode(), path.read_bytes()]
-        if path.suffix == ".dcm":
-            texts.append(str(dcmread(path)).encode())
-        found += [f"{path.relative_to(folder)}: {secret}" for text in texts for secret in phi_in(text)]
+    for parent, folders, names in os.walk(folder):
+        found += [f"{name}: {secret}" for name in folders for secret in phi_in(name.encode())]
+        for path in (Path(parent, name) for name in sorted(names)):
+            with contextlib.suppress(FileNotFoundError):
+                texts = [path.name.encode(), path.read_bytes() if path.is_file() else b""]
+                if path.suffix == ".dcm":
+                    with contextlib.suppress(EOFError, InvalidDicomError):  # it is being written
+                        texts.append(str(dcmread(io.BytesIO(texts[1]))).encode())
+                found += [
+                    f"{path.relative_to(folder)}: {secret}" for text in texts for secret in phi_in(text)
+                ]
     return found
 
 

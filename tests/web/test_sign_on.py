@@ -4,18 +4,24 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from birads_app import create_app
 from birads_app.records import audit_log, provider_accounts, users
 from birads_app.records.database import session
 from birads_app.records.schema import Role
+from birads_app.records.sign_in_tables import UserSession
+from birads_app.services import identity_provider
 from tests.support.factories import PASSWORD, last_audit_entry, make_user, sign_in
 from tests.support.oidc_provider import FAULTS, Provider, run_provider
 from tests.support.processes import python
@@ -295,17 +301,42 @@ def test_two_step_verification_is_the_provider_s_matter(
     assert site.get("/").location == "/account/two-step"
 
 
-def test_signing_out_ends_the_session_at_the_provider_too(client: FlaskClient, provider: Provider) -> None:
+def keys_of(provider: Provider) -> Any:
+    return requests.get(f"{provider.issuer}/jwks", timeout=60).json()
+
+
+def test_signing_out_ends_the_session_at_the_provider_too(
+    app: Flask, client: FlaskClient, provider: Provider
+) -> None:
     provider.enter("s-17", preferred_username="tom", groups=["birads-readers"])
     sign_on(client, "s-17")
+    with app.app_context():
+        (kept,) = session().scalars(select(UserSession.id_token)).all()
+    assert b"s-17" not in kept and b"eyJ" not in kept  # encrypted
     page = client.post("/logout")
     address = re.search('content="0; url=([^"]+)"', page.text)[1].replace("&amp;", "&")
     assert address.startswith(f"{provider.issuer}/logout?client_id=birads&")
+    (hint,) = parse_qs(urlsplit(address).query)["id_token_hint"]
+    assert jwt.decode(hint, KeySet.import_key_set(keys_of(provider))).claims["sub"] == "s-17"
     back = requests.get(address, allow_redirects=False, timeout=60).headers["Location"]
     assert back == "http://localhost/login"
     assert client.get("/").location == "/login"
     sign_in(client, "anna")
     assert client.post("/logout").location == "/login"
+
+
+def test_a_session_without_a_usable_token_is_ended_there_as_well(
+    app: Flask, client: FlaskClient, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.enter("s-19", preferred_username="tilo", groups=["birads-readers"])
+    sign_on(client, "s-19")
+    with monkeypatch.context() as rotated:
+        rotated.setitem(app.extensions, "birads_site_key", "n" * 32)
+        page = client.post("/logout").text
+    assert f"{provider.issuer}/logout?client_id=birads&" in page and "id_token_hint" not in page
+    sign_on(client, "s-19")
+    monkeypatch.setattr(identity_provider, "_HINT_MAX", 10)
+    assert "id_token_hint" not in client.post("/logout").text
 
 
 def test_the_provider_s_refusal_and_its_absence_have_a_page(

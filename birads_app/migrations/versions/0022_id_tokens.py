@@ -1,0 +1,17 @@
+"""ID tokens of sessions that began at the identity provider"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0022"
+down_revision = "0021"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("user_sessions", sa.Column("id_token", sa.LargeBinary(), nullable=True))
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE user_sessions DROP COLUMN id_token")
