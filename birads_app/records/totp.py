@@ -100,7 +100,10 @@ def accepts(user: User, code: str) -> bool:
             raise
     with _one_check:
         kept = session().get(Authenticator, user.id)
-        return kept is not None and kept.confirmed_at is not None and _takes(kept, user, entered)
+        if kept is None or kept.confirmed_at is None or not _takes(kept, user, entered):
+            return False
+        _last_steps[digest(_decrypted(kept, user))] = kept.last_step
+        return True
 
 
 def recovery_codes_left(user: User) -> int:
@@ -148,7 +151,7 @@ def _takes(kept: Authenticator, user: User, entered: str) -> bool:
     current_step = int(now().timestamp()) // STEP_S
     for step in range(max(current_step - DRIFT, last_step + 1), current_step + DRIFT + 1):
         if hmac.compare_digest(pyotp.TOTP(secret).generate_otp(step), entered):
-            kept.last_step = _last_steps[digest(secret)] = step
+            kept.last_step = step
             return True
     return False
 

@@ -13,7 +13,7 @@ from birads_app.records import database
 
 @contextmanager
 def full_disk(app: Flask) -> Iterator[None]:
-    """Let every write fail as on a full disk."""
+    """Let every write fail as on a full disk: when its transaction is to be stored."""
 
     def refuse(connection: Connection) -> None:
         if connection.get_execution_options().get("birads_write"):
@@ -23,11 +23,11 @@ def full_disk(app: Flask) -> Iterator[None]:
 
     with app.app_context():
         engine = database.engine()
-    event.listen(engine, "begin", refuse)
+    event.listen(engine, "commit", refuse)
     try:
         yield
     finally:
-        event.remove(engine, "begin", refuse)
+        event.remove(engine, "commit", refuse)
 
 
 @contextmanager
