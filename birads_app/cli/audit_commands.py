@@ -8,7 +8,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from birads_app.cli.console_errors import one_line_errors
-from birads_app.records import audit_chain
+from birads_app.records import audit_chain, audit_check
 from birads_app.records.audit_chain import AuditHead
 
 audit_group = AppGroup("audit", help="Verify the hash chain of the audit log.")
@@ -32,7 +32,7 @@ def verify(head: str | None) -> None:
         expected = audit_chain.read_head(_content(head)) if head is not None else None
         length = audit_chain.count()
         with click.progressbar(length=length, label="entries", hidden=not sys.stdout.isatty()) as bar:
-            entries = audit_chain.verify(expected, bar.update)
+            entries = audit_check.run(expected, bar.update)
         click.echo(f"The audit log is intact: {entries} entries.")
         if expected:
             click.echo(f"It contains the given head, entry {expected.number}.")

@@ -13,7 +13,7 @@ from birads_app.files import locks
 from birads_app.logs import where
 from birads_app.maintenance import retention
 from birads_app.monitoring import instruments
-from birads_app.records import exam_bin, jobs, upload_store
+from birads_app.records import audit_check, exam_bin, jobs, upload_store
 from birads_app.records.schema import now
 from birads_app.records.spool import Spool
 from birads_app.services.job_queue import KEPT_DAYS
@@ -22,6 +22,7 @@ from birads_app.terms.messages import msg
 log = logging.getLogger(__name__)
 
 _FIRST_S, _EVERY_S = 60, 3600
+_PAUSE_S = 0.2  # after 10,000 entries
 
 
 def start(app: Flask) -> None:
@@ -37,6 +38,8 @@ def run(app: Flask) -> None:
         _do("retention", "Exams moved into the bin for their age", retention.run)
         _do("bin", "Exams erased whose time in the bin is over", exam_bin.erase_due)
         _do("jobs", "Ended jobs removed", _forget_jobs)
+        if audit_check.is_due():
+            _do("audit", "Entries of the audit log verified", _verify_audit_log)
 
 
 def _forget_jobs() -> int:
@@ -48,7 +51,7 @@ def _forget_jobs() -> int:
 
 
 def _do(task: str, what: str, step: Callable[[], int]) -> None:
-    """Run a task, a step that returns the number of things it has changed."""
+    """Run a task, a step that returns the number of things it has changed or verified."""
     try:
         count = step()
     except Exception as error:
@@ -60,6 +63,11 @@ def _do(task: str, what: str, step: Callable[[], int]) -> None:
         jobs.note_run(task, "")
         if count:
             log.info("%s: %d", what, count)
+
+
+def _verify_audit_log() -> int:
+    """Check the audit log's chain, with pauses for those who work meanwhile."""
+    return audit_check.run(progress=lambda entries: time.sleep(_PAUSE_S))
 
 
 def _repeat(app: Flask) -> None:

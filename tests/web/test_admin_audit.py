@@ -7,14 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
+from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import text
 
-from birads_app.records import audit_log
+from birads_app.records import audit_chain, audit_log, database
 from birads_app.records.audit_log import Search
 from birads_app.records.audit_tables import AuditEntry
 from birads_app.records.database import session, writing
 from birads_app.records.schema import Role
+from birads_app.services import housekeeping
 from birads_app.terms.audit_actions import AUDIT_ACTIONS
 from tests.support.factories import make_user, sign_in
 from tests.support.packages import ROOT
@@ -99,3 +100,28 @@ def test_every_recorded_action_is_translatable() -> None:
                 parts = ast.walk(node.args[positions[function]])
                 found |= {part.value for part in parts if isinstance(part, ast.Constant)}
     assert "sign assessment" in found and found <= set(AUDIT_ACTIONS)
+
+
+def test_the_page_shows_whether_the_hash_chain_holds(
+    app: Flask, client: FlaskClient, runner: FlaskCliRunner
+) -> None:
+    make_user(app, "otto", Role.AUDITOR)
+    sign_in(client, "otto")
+    assert "has not been verified yet" in client.get("/admin/audit").text
+    housekeeping.run(app)
+    with app.app_context():
+        head = audit_chain.head()
+    assert head is not None
+    assert f"Hash chain verified up to entry {head.number}:" in client.get("/admin/audit").text
+    with app.app_context():
+        audit_log.log("otto", "store exam")
+    housekeeping.run(app)  # again on the next day only
+    assert f"up to entry {head.number}:" in client.get("/admin/audit").text
+    assert runner.invoke(args=["audit", "verify"]).exit_code == 0
+    assert f"up to entry {head.number + 1}:" in client.get("/admin/audit").text
+    with app.app_context(), database.rebuilding() as connection:
+        connection.exec_driver_sql("DROP TRIGGER audit_no_update")
+        connection.exec_driver_sql("UPDATE audit SET who = 'rita' WHERE id = 2")
+    assert runner.invoke(args=["audit", "verify"]).exit_code == 1
+    page = client.get("/admin/audit").text
+    assert "The hash chain is broken." in page and "Entry 2 of the audit log is not as it was written" in page

@@ -10,7 +10,7 @@ from flask_login import current_user
 from wtforms import DateField, Form, StringField
 from wtforms.validators import Length, Optional
 
-from birads_app.records import audit_log
+from birads_app.records import audit_check, audit_log
 from birads_app.records.audit_log import Search
 from birads_app.web.admin.blueprint import bp
 from birads_app.web.csv_download import download
@@ -41,6 +41,7 @@ def audit() -> tuple[str, int]:
         older=entries[-1].id if len(entries) == audit_log.PER_PAGE else None,
         searched={key: value for key, value in request.args.items() if value and key in form._fields},
         actions=audit_log.actions(),
+        checked=audit_check.last(),
     )
     return page, 200 if valid else 422
 
