@@ -11,13 +11,31 @@ from pydicom.sr.coding import Code
 from pydicom.valuerep import DT
 
 from birads_app.dicom_objects.codes import ASSESSMENTS, BREASTS, COMPOSITIONS, extent, procedure
-from birads_app.dicom_objects.context import PRODUCT, Reading, equipment, make_uid, references, stamp
+from birads_app.dicom_objects.context import (
+    PRODUCT,
+    SHIFTED,
+    Reading,
+    equipment,
+    make_uid,
+    references,
+    stamp,
+)
+from birads_app.dicom_objects.finding_codes import coded
+from birads_app.records.findings import Finding
 
 SERIES_NUMBER, SERIES_DESCRIPTION = 9003, "Breast imaging report"
 NOT_STATED = "not stated"
 
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _MODIFIER = sr.RelationshipTypeValues.HAS_CONCEPT_MOD
+_PROPERTY = sr.RelationshipTypeValues.HAS_PROPERTIES
+# Title (CID 6052) and element (CID 6053) of the sections that are text.
+_TEXTS = {
+    "indication": (codes.LN.IndicationsForProcedure, codes.LN.IndicationsForProcedure),
+    "comparison": (codes.DCM.ComparisonToPreviousStudies, codes.DCM.ComparisonToPreviousStudies),
+    "technique": (codes.DCM.ProcedureReported, codes.DCM.ProcedureReported),
+    "management": (codes.LN.Recommendations, codes.DCM.Recommendation),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,9 @@ class ReportedAssessment:
     breasts : category of each assessed breast, by L and R
     density : A to D; None if not assessed
     findings : free text
+    located : the findings themselves
+    sections : indication, comparison, technique and management as text, by the codes of the lexicon
+    title : the radiologist's title or position
     signed : False for a preliminary report
 
     Raises ValueError if a category, side or density is not one of these, or the reader has no name.
@@ -42,6 +63,9 @@ class ReportedAssessment:
     breasts: Mapping[str, str] = field(default_factory=dict, hash=False)
     density: str | None = None
     findings: str = ""
+    located: Sequence[Finding] = ()
+    sections: Mapping[str, str] = field(default_factory=dict, hash=False)
+    title: str = ""
     signed: bool = False
     organization: str = ""
 
@@ -59,8 +83,9 @@ class ReportedAssessment:
 def breast_report(reading: Reading, assessment: ReportedAssessment) -> sr.EnhancedSR:
     """Create the report on a reading's images; the same reader and time give the same UIDs.
 
-    The narrative (TID 4202) has the breast composition (TID 4205), the findings and the assessment of each breast
-    and of the exam (TID 4203); the supplementary data refer to the images.
+    The narrative (TID 4202) has indication, comparison and technique, the breast composition (TID 4205), the findings
+    (TID 4206), the assessment of each breast and of the exam (TID 4203) and the recommendation; the supplementary data
+    refer to the images.
     """
     # Not Reading.uid: the report is the radiologist's, whatever model was shown beside the images.
     images = sorted(image.sop_instance for image in reading.images)
@@ -119,7 +144,7 @@ def _content(reading: Reading, assessment: ReportedAssessment) -> sr.ContainerCo
             *sr.LanguageOfContentItemAndDescendants(sr.templates.DEFAULT_LANGUAGE),
             *_observer(assessment),
             _code(codes.DCM.ProcedureReported, procedure(shown), _MODIFIER),
-            _narrative(assessment, extent(shown)),
+            _narrative(reading, assessment, extent(shown)),
             _supplement(reading),
         ]
     )
@@ -134,17 +159,49 @@ def _observer(assessment: ReportedAssessment) -> sr.ObservationContext:
     return sr.ObservationContext(observer_person_context=context)
 
 
-def _narrative(assessment: ReportedAssessment, shown: str | None) -> sr.ContainerContentItem:
+def _narrative(
+    reading: Reading, assessment: ReportedAssessment, shown: str | None
+) -> sr.ContainerContentItem:
     """Build TID 4202 with a section (CID 6052) for each part of the assessment."""
-    sections = []
+    sections = [
+        _container(title, [sr.TextContentItem(element, assessment.sections[name], _CONTAINS)])
+        for name, (title, element) in _TEXTS.items()
+        if name != "management" and assessment.sections.get(name)
+    ]
+    if reading.study.dates_shifted:
+        note = sr.TextContentItem(
+            codes.DCM.Comment, f"{SHIFTED}: the date of this study is not the true one.", _CONTAINS
+        )
+        sections.append(_container(codes.DCM.ProcedureReported, [note]))
     if assessment.density:
         composition = _code(codes.SCT.BreastComposition, COMPOSITIONS[assessment.density])
         sections.append(_container(codes.SCT.BreastComposition, [composition]))
+    found: list[sr.ContentItem] = [_finding(one) for one in assessment.located]
     if assessment.findings.strip():
-        text = sr.TextContentItem(codes.DCM.Finding, assessment.findings.strip(), _CONTAINS)
-        sections.append(_container(codes.LN.Findings, [text]))
+        found.append(sr.TextContentItem(codes.DCM.Finding, assessment.findings.strip(), _CONTAINS))
+    if found:
+        sections.append(_container(codes.LN.Findings, found))
     sections.append(_container(codes.DCM.OverallAssessment, _assessments(assessment, shown)))
+    if assessment.sections.get("management"):
+        title, element = _TEXTS["management"]
+        text = sr.TextContentItem(element, assessment.sections["management"], _CONTAINS)
+        sections.append(_container(title, [text]))
     return _container(codes.DCM.NarrativeSummary, sections)
+
+
+def _finding(finding: Finding) -> sr.CodeContentItem:
+    """Build a finding of TID 4206 with its side, location, size and descriptors."""
+    made = coded(finding)
+    item = _code(codes.DCM.Finding, made.kind)
+    content: list[sr.ContentItem] = []
+    if made.side:
+        content.append(_code(codes.SCT.Laterality, BREASTS[made.side], _MODIFIER))
+    content += [_code(concept, value, _PROPERTY) for concept, value in made.terms]
+    for concept, length in made.lengths:
+        content.append(sr.NumContentItem(concept, length, codes.UCUM.Millimeter, relationship_type=_PROPERTY))
+    if content:
+        item.ContentSequence = sr.ContentSequence(content)
+    return item
 
 
 def _assessments(assessment: ReportedAssessment, shown: str | None) -> list[sr.CodeContentItem]:

@@ -20,6 +20,7 @@ from birads_app.records.errors import NoStudy, PatientNotCertain
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms.errors import BiradsError
+from birads_app.terms.lexicon import ASSESSMENTS
 from birads_app.terms.messages import msg
 from birads_app.version import __version__
 
@@ -56,17 +57,25 @@ def report_of(
     exam: Exam, model_version: str, assessment: Assessment, identity: Identity | None = None
 ) -> Dataset:
     """Create a radiologist's report on the exam; parameters and errors as in :func:`objects_of`."""
+    return breast_report(_reading(exam, model_version, identity)[0], reported(assessment))
+
+
+def reported(assessment: Assessment) -> ReportedAssessment:
+    """Return an assessment as it is reported, in English."""
     listed = [findings.from_json(finding) for finding in assessment.findings]
-    concluded = ReportedAssessment(
-        reader=assessment.reader.name,
+    management = ASSESSMENTS[assessment.overall].management if assessment.overall else ""
+    return ReportedAssessment(
+        reader=assessment.reader_name or assessment.reader.name,
+        title=assessment.reader_title,
         at=assessment.at,
         overall=assessment.overall,
         breasts=breasts_of(assessment),
         density=assessment.density,
         findings="\n\n".join(filter(None, (findings.in_english(listed), assessment.text))),
+        located=listed,
+        sections={"management": management} | assessment.sections,
         signed=assessment.signed,
     )
-    return breast_report(_reading(exam, model_version, identity)[0], concluded)
 
 
 def as_stored(exam: Exam) -> Identity:

@@ -9,6 +9,9 @@ import pytest
 from birads_app.dicom_objects.breast_imaging_report import ReportedAssessment, breast_report
 from birads_app.dicom_objects.codes import ASSESSMENTS, COMPOSITIONS
 from birads_app.dicom_objects.context import Model, Study
+from birads_app.dicom_objects.finding_codes import coded
+from birads_app.records.findings import Finding
+from birads_app.terms import lexicon
 from tests.support.analyzed_study import reading, source
 from tests.support.dicom_tools import complaints, printed, written
 
@@ -38,6 +41,53 @@ def test_validators_accept_and_print_the_report(tmp_path: Path) -> None:
     assert "4B - " in said[4] and "Both breasts" in said[5]
     assert text.count("contains IMAGE") == 4
     assert "Verification Flag   : VERIFIED" in text and "FINAL" in text
+
+
+def test_the_parts_of_a_report_and_the_location_of_findings_are_coded(tmp_path: Path) -> None:
+    located = (
+        Finding("mass", {"shape": "irregular", "margin": "spiculated"}, ["nipple-retraction"], "R", "upper-outer", 10,
+                "middle", 14, nipple_mm=45),
+        Finding("asymmetry", {"type": "focal"}, side="L", region="subareolar", nipple_mm=0),
+        Finding("skin-lesion"),
+    )  # fmt: skip
+    parts = {
+        "indication": "Palpable lump.",
+        "comparison": "2024.",
+        "technique": "Two views.",
+        "management": "Biopsy.",
+    }
+    shifted = replace(reading().study, dates_shifted=True)
+    made = breast_report(reading(study=shifted), replace(SIGNED, located=located, sections=parts))
+    path = written(made, tmp_path)
+    assert not complaints(path)
+    text = printed(path)
+    for line in (
+        'TEXT:(,,"Indications for Procedure")="Palpable lump."', 'TEXT:(,,"Comparison to previous studies")="2024."',
+        'TEXT:(,,"Procedure reported")="Two views."', 'TEXT:(,,"Recommendation")="Biopsy."',
+        'CODE:(,,"Finding")=(129788004,SCT,"Mammographic breast mass")',
+        'CODE:(,,"Laterality")=(73056007,SCT,"Right breast")',
+        'CODE:(,,"Quadrant location")=(76365002,SCT,"Upper outer quadrant of breast")',
+        'CODE:(,,"Clockface or region")=(129781005,SCT,"10 o\'clock position")',
+        'CODE:(,,"Clockface or region")=(129784002,SCT,"Subareolar region")',
+        'CODE:(,,"Depth")=(C25569,NCIt,"Middle")', 'CODE:(,,"Margins")=(129742005,SCT,"Spiculated lesion")',
+        'NUM:(,,"Distance from nipple")="45.0" (mm,UCUM,"mm")', 'NUM:(,,"Distance from nipple")="0.0" (mm,UCUM,"mm")',
+        'NUM:(,,"Long axis")="14.0" (mm,UCUM,"mm")', '(129789007,SCT,"Focal asymmetric breast tissue")',
+        '(95324001,SCT,"Skin lesion")', "Study date shifted: the date of this study is not the true one.",
+    ):  # fmt: skip
+        assert line in text, line
+    assert (made.StudyDate, made.LongitudinalTemporalInformationModified) == ("20250102", "MODIFIED")
+
+
+def test_every_term_of_the_lexicon_has_a_code() -> None:
+    for kind, found in lexicon.FINDING_TYPES.items():
+        for descriptor in found.descriptors:
+            for term in descriptor.terms:
+                made = coded(Finding(kind, {descriptor.code: term}))
+                assert len(made.terms) == (descriptor.code != "type")
+    for region in lexicon.REGIONS:
+        assert len(coded(Finding("mass", region=region)).terms) == 1
+    every = Finding("mass", associated=list(lexicon.ASSOCIATED), depth="anterior", clock=12)
+    assert len(coded(every).terms) == len(lexicon.ASSOCIATED) + 2
 
 
 def test_an_unsigned_assessment_gives_a_preliminary_report(tmp_path: Path) -> None:
