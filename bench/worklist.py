@@ -76,7 +76,7 @@ def _fill() -> None:
     for first in range(0, EXAMS, PART):
         numbers = range(first, first + PART)
         shares = random.dirichlet(np.ones(len(CODES)), PART).round(4)
-        states = random.choice(list(Status), PART, p=(0.06, 0.02, 0.9, 0.02))
+        states = random.choice(list(Status), PART, p=(0.06, 0.02, 0.86, 0.02, 0.04))
         exams = [
             {
                 "id": f"{number:032x}",

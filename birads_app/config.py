@@ -167,19 +167,16 @@ class Settings(BaseSettings):
     uploads_at_once, uploads_waiting : number of uploads that are worked on and that wait; further ones are refused
     queue_mb : size in MiB of all uploads that wait to be read after their answer; 0 reads every upload before it
     tomosynthesis : treatment of a volume: "mip" reads its maximum intensity projection, "refuse" rejects it
-    show_opinion : show the AI result before the user asks for it
-    show_heat_map : show the heat map before the user asks for it
+    show_opinion, show_heat_map : show the AI result, and the heat map, before the user asks for it
     max_upload_mb : size limit of one request's body in MiB
     min_free_mb : free space of the disk in MiB below which uploads are refused
     secret_key : signs sessions; None means a key generated once and stored in the instance folder
     deidentify : remove identities from files before they are stored
     show_identity : accounts that see names, patient IDs, accession numbers and true dates
-    session_hours : end of a session after sign-in
-    session_idle_minutes : end of a session after its last use
+    session_hours, session_idle_minutes : end of a session after sign-in, and after its last use
     bin_days : days for which deleted exams can be restored
     token_max_days : longest lifetime of an API token
-    retention_days : age in days at which exams go to the bin; None keeps them
-    retention_exams : exams for which that holds
+    retention_days, retention_exams : age in days at which exams go to the bin, None keeps them; exams concerned
     site_key : creates pseudonyms and encrypts identities; None as above
     totp_required : accounts whose sign-in must ask for a code of an authenticator app
     password_sign_in : accounts that may sign in with a password
@@ -190,6 +187,7 @@ class Settings(BaseSettings):
     dicom_stable_s : seconds without a new object after which a study is complete
     pacs_* : destination of results and source of studies; without host and address there is none
     pacs_retry_s : seconds after the first failed attempt
+    pacs_priors, pacs_prior_years : number of priors to ask for when an exam comes, and how far back; 0 asks for none
     metrics_networks : networks from which /metrics may be read without a token, besides this machine
     training_data_dirs : folders inside of which the browser may start a training
     """
@@ -262,6 +260,8 @@ class Settings(BaseSettings):
     pacs_dicomweb_token: Annotated[str, parsed(read_text)] = setting("", secret=True)
     pacs_send_uploads: Annotated[bool, parsed(read_switch)] = setting("0")
     pacs_retry_s: Annotated[int, parsed(read_integer(1, 3600))] = setting("30")
+    pacs_priors: Annotated[int, parsed(read_integer(0, 20))] = setting("0")
+    pacs_prior_years: Annotated[int, parsed(read_integer(1, 50))] = setting("10")
     training_data_dirs: Annotated[tuple[Path, ...], parsed(read_folders)] = setting("")
     metrics_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], parsed(read_networks)] = setting("")
     log_level: Annotated[str, parsed(read_choice(*LOG_LEVELS))] = setting("INFO")

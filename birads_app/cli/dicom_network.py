@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import Settings, SettingsError
 from birads_app.monitoring import instruments
-from birads_app.records import audit_log, derivation_queue, fetch_problems, outbox, users
+from birads_app.records import audit_log, derivation_queue, fetch_problems, outbox, prior_searches, users
 from birads_app.services import startup
 
 # What speaks to the network is imported when it is needed: web workers never do.
@@ -98,6 +98,8 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
         with spool.alone(wait=False) as alone:
             if alone:
                 worker.ingest_stable_studies(0)
+                worker.retrieve_priors()
+                worker.ingest_stable_studies(0)
                 worker.deliver()
             elif any(counts):
                 click.echo("The running `flask dicom receive` makes exams of them.")
@@ -115,12 +117,19 @@ def status() -> None:
 
     with one_line_errors():
         counts, failing, unfetched = outbox.counts(), outbox.failing(), fetch_problems.listing()
+        searches = prior_searches.failing()
     click.echo(f"Studies that are not exams yet: {worker.spool().studies()}")
     for state, title in (("waiting", "to be sent"), ("stopped", "stopped"), ("sent", "sent")):
         click.echo(f"Results and reports {title}: {counts.get(state, 0)}")
     for problem in unfetched:
         click.echo(f"\nStudy {problem.study_uid} was not fetched on {problem.at:%Y-%m-%d %H:%M:%S} UTC")
         click.echo(f"  {problem.reason}")
+    for search in searches:
+        when = "stopped" if search.state == "stopped" else f"again at {search.due_at:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(
+            f"\nPriors of exam {search.exam_id}: not retrieved after {search.attempts} attempts, {when}"
+        )
+        click.echo(f"  {search.error}")
     for delivery in failing:
         when = "" if delivery.state == "stopped" else f", again at {delivery.due_at:%Y-%m-%d %H:%M:%S} UTC"
         what = "Exam" if delivery.assessment_id is None else "Report on exam"
@@ -132,9 +141,10 @@ def status() -> None:
 
 @dicom_group.command("retry")
 def retry() -> None:
-    """Send failed results again. `flask dicom receive` does so at once."""
+    """Send failed results again, and request priors again. `flask dicom receive` does so at once."""
     with one_line_errors():
         click.echo(f"To be sent again: {outbox.retry_all()}")
+        click.echo(f"Priors to be requested again: {prior_searches.retry_all()}")
 
 
 def _settings() -> Settings:

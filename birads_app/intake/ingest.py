@@ -38,7 +38,7 @@ from birads_app.intake.repetition import (
 )
 from birads_app.model.predictor import ModelSource
 from birads_app.monitoring import instruments
-from birads_app.records import audit_log, exams, files, refused_files
+from birads_app.records import audit_log, exams, files, prior_searches, refused_files
 from birads_app.records.derivation_queue import Announcement, announce
 from birads_app.records.schema import Exam, Status, User
 from birads_app.terms.errors import BiradsError, InputError
@@ -93,7 +93,8 @@ def ingest_received(sent: Iterable[SourceFile], user: User, exam_id: str) -> Exa
     """Read, predict and store the objects of a study from the network as one exam.
 
     Objects that are stored already and have not changed are passed over, as are the product's own results. Unusable
-    ones are left out, and the exam says so; if none can be used, the exam has failed and has no images.
+    ones are left out, and the exam says so; if none can be used, the exam has failed and has no images. A study that
+    was requested as a prior becomes an exam that is not to be read.
 
     Parameters
     ----------
@@ -122,6 +123,8 @@ def ingest_received(sent: Iterable[SourceFile], user: User, exam_id: str) -> Exa
         distinct, repeated = without_repeated(images[:_OBJECTS_MAX])
         exam = draft_exam(distinct, reader.predictor, user, exam_id)
         exam.notes = [*companions.notes((), ()), *repeated]
+        if prior_searches.is_requested(exam.study_uid):
+            exam.status = Status.PRIOR
         over = [msg("objects-over-limit", most=_OBJECTS_MAX)] if unread or len(images) > _OBJECTS_MAX else []
         completeness.describe(exam, _reasons(refused), [*over, *sharing_uids(distinct)])
         return _store([exam], distinct, reader, user)[0]

@@ -10,6 +10,7 @@ from birads_app.records import (  # noqa: F401  # define the tables
     deletion_table,
     job_table,
     key_tables,
+    prior_tables,
     schema,
     sign_in_tables,
 )

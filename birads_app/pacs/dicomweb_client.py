@@ -12,6 +12,7 @@ from requests.exceptions import ContentDecodingError, InvalidJSONError, RequestE
 from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.imaging.dicom import object_outline, parser
 from birads_app.intake.companions import is_own
+from birads_app.pacs.found_studies import FoundStudy, PriorQuery
 from birads_app.pacs.object_retrieval import retrieve_object
 from birads_app.pacs.sender import DicomWeb, web_client, web_session
 from birads_app.pacs.storage_scp import STORAGE_CLASSES
@@ -20,6 +21,7 @@ from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import msg
 
+_ISSUER, _BIRTH_DATE = "00100021", "00100030"
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
 
 Answer = dict[str, dict[str, Any]]  # DICOM JSON (PS3.18 F.2)
@@ -45,6 +47,31 @@ def find_studies(server: DicomWeb, first: str, last: str, modality: str) -> list
     with _fetch_errors(server):
         search = partial(web_client(server).search_for_studies, search_filters=wanted)
         return list(_pages(search, _STUDY))
+
+
+def find_patient_studies(server: DicomWeb, query: PriorQuery) -> list[FoundStudy]:
+    """Find a patient's studies; what the server returns is not checked. Raises FetchFailed."""
+    wanted = {
+        "PatientID": query.patient_id,
+        "StudyDate": f"{query.first}-{query.last}",
+        "ModalitiesInStudy": query.modality,
+    }
+    with _fetch_errors(server):
+        search = partial(
+            web_client(server).search_for_studies, search_filters=wanted, fields=[_ISSUER, _BIRTH_DATE]
+        )
+        return [
+            FoundStudy(
+                uid=uid,
+                date=_first(one, "00080020"),
+                time=_first(one, "00080030"),
+                patient_id=_first(one, "00100020"),
+                issuer=_first(one, _ISSUER),
+                birth_date=_first(one, _BIRTH_DATE),
+                modalities=tuple(map(str, one.get("00080061", {}).get("Value", ()))),
+            )
+            for uid, one in _pages(search, _STUDY).items()
+        ]
 
 
 def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
@@ -166,6 +193,12 @@ def _fetch_errors(server: DicomWeb, listed: bool = False) -> Iterator[None]:
         ) from None
     except Exception:  # any error of the libraries caused by an answer that is not DICOMweb
         raise FetchFailed(msg("server-not-dicomweb", server=str(server))) from None
+
+
+def _first(found: Answer, tag: str) -> str:
+    """Return an element's first value; empty if there is none."""
+    values = found.get(tag, {}).get("Value") or ("",)
+    return str(values[0] or "").strip()
 
 
 def _value(found: Answer, tag: str) -> str:

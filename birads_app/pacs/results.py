@@ -111,12 +111,17 @@ def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple
 
 def destination_of(settings: Settings) -> Destination | None:
     """Return the C-STORE destination if a host is set, else the STOW-RS server if any; raise SettingsError."""
-    if settings.pacs_host:
-        tls = _tls(settings) if settings.pacs_tls else None
-        return DicomNode(
-            settings.pacs_host, settings.pacs_port, settings.pacs_ae_title, settings.dicom_ae_title, tls
-        )
-    return dicom_web_of(settings)
+    return node_of(settings) or dicom_web_of(settings)
+
+
+def node_of(settings: Settings) -> DicomNode | None:
+    """Return the C-STORE destination, if a host is set."""
+    if not settings.pacs_host:
+        return None
+    tls = _tls(settings) if settings.pacs_tls else None
+    return DicomNode(
+        settings.pacs_host, settings.pacs_port, settings.pacs_ae_title, settings.dicom_ae_title, tls
+    )
 
 
 def dicom_web_of(settings: Settings) -> DicomWeb | None:

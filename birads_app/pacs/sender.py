@@ -19,7 +19,7 @@ from requests import HTTPError, RequestException, Response, Session
 from requests.exceptions import SSLError
 
 from birads_app.terms.errors import BiradsError
-from birads_app.terms.messages import msg
+from birads_app.terms.messages import Message, msg
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 # C-STORE statuses (PS3.4 B.2.3 and PS3.7 C.4, C.5)
@@ -120,7 +120,14 @@ def send(objects: Sequence[Dataset], destination: Destination) -> None:
 
 
 def _c_store(objects: Sequence[Dataset], node: DicomNode) -> None:
-    with _association(objects, node) as association:
+    # One context each, because a provider accepts only one syntax per context.
+    contexts = {
+        (made.SOPClassUID, syntax)
+        for made in objects
+        for syntax in (made.file_meta.TransferSyntaxUID, *_UNCOMPRESSED)
+    }
+    refused = msg("node-classes-not-stored", node=str(node))
+    with associate(sorted(contexts), node, refused) as association:
         for made in objects:
             try:
                 status = association.send_c_store(_in_accepted_syntax(made, association, node)).get("Status")
@@ -130,19 +137,20 @@ def _c_store(objects: Sequence[Dataset], node: DicomNode) -> None:
 
 
 @contextmanager
-def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Association]:
-    """Open an association with a context for every class and transfer syntax of the objects; release it at the end."""
+def associate(
+    contexts: Sequence[tuple[str, str]], node: DicomNode, refused: Message
+) -> Iterator[Association]:
+    """Open an association, release it at the end; raise SendFailed if there is none.
+
+    Parameters
+    ----------
+    contexts : SOP class and transfer syntax of each presentation context
+    refused : reason if the node accepts none of them
+    """
     entity = AE(ae_title=node.calling)
     entity.acse_timeout = entity.dimse_timeout = node.timeout_s
     entity.network_timeout = entity.connection_timeout = node.timeout_s
-    # One context each, because a provider accepts only one syntax per context.
-    for sop_class, syntax in sorted(
-        {
-            (made.SOPClassUID, syntax)
-            for made in objects
-            for syntax in (made.file_meta.TransferSyntaxUID, *_UNCOMPRESSED)
-        }
-    ):
+    for sop_class, syntax in contexts:
         entity.add_requested_context(sop_class, syntax)
     context = _context(node.tls) if node.tls else None
     tls = (context, node.host) if context else None
@@ -157,7 +165,7 @@ def _association(objects: Sequence[Dataset], node: DicomNode) -> Iterator[Associ
             True,
         )
     if not association.is_established:
-        raise _refusal(association, node)
+        raise _refusal(association, node, refused)
     try:
         yield association
     finally:
@@ -202,7 +210,7 @@ def _context(tls: Tls) -> _Context:
     return context
 
 
-def _refusal(association: Association, node: DicomNode) -> SendFailed:
+def _refusal(association: Association, node: DicomNode, refused: Message) -> SendFailed:
     """Return the error that explains why there is no association."""
     answer = association.acceptor.primitive
     if association.is_rejected and answer:
@@ -216,7 +224,7 @@ def _refusal(association: Association, node: DicomNode) -> SendFailed:
             transient,
         )
     if association.rejected_contexts:
-        return SendFailed(msg("node-classes-not-stored", node=str(node)), False)
+        return SendFailed(refused, False)
     return SendFailed(
         msg(
             "node-unreachable",

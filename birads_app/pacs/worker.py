@@ -1,4 +1,4 @@
-"""Background worker, in one process at a time: turns spooled studies into exams and sends results to the PACS."""
+"""Background worker, in one process at a time: exams of spooled studies, results to the PACS, priors from it."""
 
 import logging
 import threading
@@ -15,6 +15,7 @@ from birads_app.intake.ingest import ingest_received
 from birads_app.logs import where
 from birads_app.model.bundles import version
 from birads_app.monitoring import instruments
+from birads_app.pacs.prior_requests import request_priors
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
 from birads_app.records import assessments, exams, files, jobs, outbox, users
@@ -36,10 +37,9 @@ def spool() -> Spool:
 
 
 def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
-    """Ingest studies and deliver results, each in a thread, until ``stop`` is set."""
-    threads = [
-        threading.Thread(target=_repeat, args=(app, step, stop)) for step in (ingest_stable_studies, deliver)
-    ]
+    """Ingest studies, deliver results and retrieve priors, each in a thread, until ``stop`` is set."""
+    steps = (ingest_stable_studies, deliver, retrieve_priors)
+    threads = [threading.Thread(target=_repeat, args=(app, step, stop)) for step in steps]
     for thread in threads:
         thread.start()
     return threads
@@ -73,6 +73,11 @@ def deliver(stop: threading.Event | None = None) -> None:
         if stop is not None and stop.is_set():
             return
         _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
+
+
+def retrieve_priors(stop: threading.Event | None = None) -> None:
+    """Ask the PACS for the priors of exams that came, if that is set, until ``stop`` is set."""
+    request_priors(spool(), _settings(), stop)
 
 
 def _enqueue(settings: Settings) -> None:

@@ -40,6 +40,11 @@ def of_study(study_uid: str) -> bool:
     )
 
 
+def knows_study(*study_uids: str) -> bool:
+    """Return True if one of these studies has an exam, be it deleted."""
+    return session().scalar(select(Exam.id).where(Exam.study_uid.in_(study_uids)).limit(1)) is not None
+
+
 def with_study(study_uid: str, limit: int = 20) -> Sequence[Exam]:
     """Return the last exams of a study, newest first."""
     of_study = select(Exam).where(Exam.study_uid == study_uid, present())

@@ -4,8 +4,10 @@ They are decrypted for results that return to the PACS, and by administrators' l
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import or_, select
@@ -14,6 +16,7 @@ from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
+from birads_app.records.prior_tables import RequestedPrior
 from birads_app.records.schema import EncryptedIdentity, Exam, Removed, Role, User
 from birads_app.terms.messages import msg
 
@@ -103,12 +106,30 @@ def of_patients(pseudonyms: Collection[str]) -> list[PatientExam]:
     columns = (Exam.id, Exam.pseudonym, Exam.status, EncryptedIdentity.ciphertext)
     wanted = select(*columns).join(EncryptedIdentity).where(Exam.pseudonym.in_(pseudonyms))
     present = wanted.where(Exam.status.not_in(tuple(Removed))).order_by(Exam.created_at.desc())
+    return _readable(session().execute(present.limit(_OF_PATIENTS_MAX)))
+
+
+def of_requested(exam_ids: Collection[str]) -> dict[str, list[PatientExam]]:
+    """Return the stored exams of the studies that were requested as priors, by the id of the exam that has them.
+
+    Their pseudonym may be another one, where the PACS states an issuer of the patient ID and the modality does not.
+    """
+    columns = (Exam.id, Exam.pseudonym, Exam.status, EncryptedIdentity.ciphertext)
+    wanted = select(RequestedPrior.exam_id, *columns).join(Exam, Exam.study_uid == RequestedPrior.study_uid)
+    wanted = wanted.join(EncryptedIdentity, EncryptedIdentity.exam_id == Exam.id)
+    wanted = wanted.where(RequestedPrior.exam_id.in_(exam_ids), Exam.status.not_in(tuple(Removed)))
+    found: dict[str, list[PatientExam]] = {}
+    for having, *row in session().execute(wanted.limit(_OF_PATIENTS_MAX)):
+        found.setdefault(having, []).extend(_readable([row]))
+    return found
+
+
+def _readable(rows: Iterable[Sequence[Any]]) -> list[PatientExam]:
+    """Decrypt exams' identities; those that cannot be are left out, and the integrity check names them."""
     found = []
-    for exam_id, pseudonym, status, box in session().execute(present.limit(_OF_PATIENTS_MAX)):
-        try:
+    for exam_id, pseudonym, status, box in rows:
+        with suppress(SiteKeyDiffers, ValueError):
             found.append(PatientExam(exam_id, str(pseudonym), status, _decrypted(box, exam_id)))
-        except (SiteKeyDiffers, ValueError):
-            continue  # the integrity check names it
     return found
 
 

@@ -15,7 +15,7 @@ from birads_app.records import audit_log, exams, users
 from birads_app.records.database import session, writing
 from birads_app.records.deletion_table import Deletion
 from birads_app.records.errors import NotFound
-from birads_app.records.schema import Assessment, Delivery, Exam, Image, User, now
+from birads_app.records.schema import Assessment, Delivery, Exam, Image, Status, User, now
 from birads_app.terms.messages import msg
 
 LONGEST_WAIT = timedelta(hours=1)
@@ -24,6 +24,8 @@ _AT_ONCE = 500
 
 def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     """Queue every exam with DICOM images, and every signed assessment of one, that has no delivery yet.
+
+    Exams that were fetched as priors wait until somebody asks for a reading.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def last_changes() -> tuple[object, ...]:
 
 def _of_studies(query: Select, uploads: bool) -> Select:
     """Restrict a query to exams with DICOM images, and to received ones unless uploads are included."""
-    query = query.where(exams.present()).where(
+    query = query.where(exams.present(), Exam.status != Status.PRIOR).where(
         exists().where(Image.exam_id == Exam.id, Image.sop_uid.is_not(None))
     )
     if uploads:

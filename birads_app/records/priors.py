@@ -1,4 +1,4 @@
-"""Prior exams of a patient: earlier studies that are stored under the same pseudonym.
+"""Prior exams of a patient: earlier studies of the same pseudonym, or that the PACS returned as this patient's.
 
 Their order is that of the true study dates in the encrypted identities, so it also holds where some dates are shifted
 and others are not. A person is never recognised by the name alone.
@@ -45,9 +45,13 @@ def _earlier(listed: Sequence[Exam]) -> list[list[tuple[str, int]]]:
     for one in identities.of_patients({exam.pseudonym for exam in listed if exam.pseudonym}):
         if one.status != Status.FAILED:
             stored[one.pseudonym].append((one.exam_id, one.identity))
+    requested = identities.of_requested([exam.id for exam in listed])
     found = []
     for exam in listed:
         of_patient = dict(stored.get(exam.pseudonym or "", ()))
+        of_patient |= {
+            one.exam_id: one.identity for one in requested.get(exam.id, ()) if one.status != Status.FAILED
+        }
         current = of_patient.get(exam.id)
         before = [
             (_moment(other), exam_id)

@@ -35,12 +35,13 @@ class Role(StrEnum):
 
 
 class Status(StrEnum):
-    """Status of an exam: unread, waiting for a second reading, read, or failed because no image was usable."""
+    """Status of an exam: unread, waiting for a second reading, read, without a usable image, or a retrieved prior."""
 
     NEW = "new"
     SECOND_LOOK = "second"
     READ = "read"
     FAILED = "failed"
+    PRIOR = "prior"
 
 
 class Removed(StrEnum):

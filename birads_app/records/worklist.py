@@ -25,6 +25,7 @@ LISTS: dict[str, tuple[Status, ...]] = {
     "second": (Status.SECOND_LOOK,),
     "read": (Status.READ,),
     "failed": (Status.FAILED,),
+    "prior": (Status.PRIOR,),
     "all": tuple(Status),
 }
 # Sort column, and True if descending. Exams without a value come last; the id breaks ties.

@@ -4,6 +4,7 @@ from birads_app.terms.translation import N_
 
 AUDIT_ACTIONS = (
     N_("access refused"),
+    N_("ask for reading"),
     N_("back up data"),
     N_("begin hash chain"),
     N_("change role"),
@@ -37,6 +38,7 @@ AUDIT_ACTIONS = (
     N_("refuse study"),
     N_("remove two-step verification"),
     N_("renew recovery codes"),
+    N_("request priors"),
     N_("restore backup"),
     N_("restore exam"),
     N_("resume training"),

@@ -33,6 +33,7 @@ from birads_app.records import (
     exams,
     files,
     patient_details,
+    prior_searches,
     priors,
     reading_acts,
     user_sessions,
@@ -181,6 +182,7 @@ def exam(exam_id: str) -> str:
         prior=prior and comparison.compare(found, prior),
         prior_interval=comparison.interval,
         patient=patient.shown(found, "exam"),
+        prior_search=prior_searches.of(found),
         aggregate=aggregate,
         caveats=caveats(found, aggregate),
         previous=worklist.previous(query, found.id),
@@ -219,6 +221,14 @@ def claim(exam_id: str) -> ResponseReturnValue:
     if request.form.get("active"):
         user_sessions.note_use(current_user.session_id)
     return "", 204
+
+
+@bp.post("/exams/<exam_id>/reading")
+def ask_for_reading(exam_id: str) -> ResponseReturnValue:
+    """Put an exam that was retrieved as a prior on the worklist."""
+    if prior_searches.ask_for_reading(exams.get(exam_id).id, current_user):
+        flash(_("The exam is on the worklist."))
+    return redirect(url_for("reading.exam", exam_id=exam_id), 303)
 
 
 @bp.post("/exams/<exam_id>/images/<image_id>/view")

@@ -49,6 +49,26 @@ NETWORK = {
     "node-classes-not-stored": N_("%(node)s does not accept objects of these SOP classes."),
     "node-class-not-stored": N_("%(node)s does not accept objects of the SOP class %(sop_class)s."),
     "node-aborted": N_("%(node)s ended the association without a response."),
+    "node-no-query": N_("%(node)s does not allow queries (C-FIND) and retrieval (C-MOVE)."),
+    "node-query-failed": N_(
+        "%(node)s rejected the query with status %(status)s. See its log for the reason."
+    ),
+    "node-move-unknown": N_(
+        "%(node)s does not know the destination %(title)s. Register this receiver there, with its address and port."
+    ),
+    "node-move-failed": N_(
+        "%(node)s ended the retrieval with status %(status)s; objects that were not sent: %(failed)d. Check that "
+        "BIRADS_DICOM_ALLOWED_AETS allows the node to send, and that it reaches this receiver."
+    ),
+    "priors-no-patient-id": N_("Priors were not requested: the files state no patient ID."),
+    "priors-id-with-wildcard": N_(
+        "Priors were not requested: the patient ID has a character with a meaning in queries (* ? or \\)."
+    ),
+    "priors-patient-not-certain": N_(
+        "Priors were not requested: the files of the exam name different patients."
+    ),
+    "priors-error": N_("Priors could not be requested. See the log for details."),
+    "priors-incomplete": N_("%(failed)d of %(count)d prior studies were not retrieved: %(reason)s"),
     "tls-certificates-unreadable": N_("The TLS certificates of the destination cannot be read: %(reason)s."),
     "server-untrusted": N_("The certificate of %(server)s is not trusted."),
     "server-connection-failed": N_("%(server)s cannot be reached: %(reason)s."),

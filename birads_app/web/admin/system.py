@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from birads_app import config
 from birads_app.config import KEPT_KEYS
-from birads_app.records import fetch_problems, outbox
+from birads_app.records import fetch_problems, outbox, prior_searches
 from birads_app.records.spool import Spool
 from birads_app.records.storage import Storage, measure
 from birads_app.web.admin.blueprint import bp
@@ -64,6 +64,7 @@ def network_page() -> str:
         unfetched=fetch_problems.listing(),
         counts=outbox.counts(),
         failing=outbox.failing(),
+        searches=prior_searches.failing(),
     )
 
 
