@@ -37,6 +37,8 @@ _FORMER_DETECTOR, _FORMER_CARD = "familiarity.npz", "familiarity.md"
 _FORMER_DIGEST = "former_sha256"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
 _OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD, _FORMER_DETECTOR, _FORMER_CARD)
+# Every file that a bundle may have besides its manifest.
+FILES = (*_FILES, *_OPTIONAL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

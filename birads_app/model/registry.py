@@ -6,10 +6,12 @@ every reader sees the state before or after a promotion.
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,38 @@ def roll_back(models: Path, expected: str | None = None) -> str:
         find(models, name)
         _write_promoted(models, promoted(models)[:-1])
     return name
+
+
+def remove(models: Path, name: str) -> None:
+    """Delete a bundle, and forget that it was promoted once.
+
+    Raises
+    ------
+    NotForService
+        It serves.
+    BundleError
+        There is none, or its folder cannot be changed.
+    """
+    folder = models / bundles.check_name(name)
+    with _turn(models):
+        names = promoted(models)
+        if names[-1:] == [name]:
+            raise NotForService(msg("model-serves", name=name))
+        if not (folder / bundles.MANIFEST).is_file():
+            raise BundleError(msg("bundle-missing", name=name))
+        if name in names:
+            others = [one for one in names if one != name]
+            _write_promoted(models, [one for one, _ in groupby(others)])
+        hidden = models / f".deleted-{name}"
+        shutil.rmtree(hidden, ignore_errors=True)
+        try:
+            folder.rename(hidden)
+        except OSError as error:
+            raise BundleError(
+                msg("models-not-writable", folder=str(models), reason=str(error.strerror))
+            ) from error
+    shutil.rmtree(hidden, ignore_errors=True)
+    _verified.pop(folder, None)
 
 
 def card(models: Path, name: str) -> str:

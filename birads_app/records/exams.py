@@ -33,6 +33,11 @@ def of_patient(pseudonym: str) -> bool:
     )
 
 
+def of_model(name: str) -> bool:
+    """Return True if an exam, or one in the bin, has the result of a model with this name."""
+    return session().scalar(select(Exam.id).where(Exam.model == name).limit(1)) is not None
+
+
 def of_study(study_uid: str) -> bool:
     """Return True if the study has an exam."""
     return (

@@ -32,7 +32,7 @@ def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool =
     if cautions and not reason.strip():
         raise NotForService(msg("promotion-needs-reason", name=name, cautions=join(cautions)))
     action = "promote despite cautions" if cautions else "promote model"
-    with _audited(who, "promote against protocol" if objection else action, name, reason):
+    with audited_change(who, "promote against protocol" if objection else action, name, reason):
         registry.promote(settings.models, name, objection)
 
 
@@ -51,7 +51,7 @@ def roll_back(who: str = CONSOLE, reason: str = "", name: str | None = None) -> 
     settings = _settings()
     name = name or registry.previous(settings.models)
     registry.verify(settings.models, name, settings.engine, settings.precision)
-    with _audited(who, "roll back to model", name, reason):
+    with audited_change(who, "roll back to model", name, reason):
         return registry.roll_back(settings.models, name)
 
 
@@ -61,7 +61,7 @@ def _settings() -> Settings:
 
 
 @contextmanager
-def _audited(who: str, action: str, name: str, reason: str) -> Iterator[None]:
+def audited_change(who: str, action: str, name: str, reason: str) -> Iterator[None]:
     """Keep the change and its audit entry, or neither; without a database, as for training alone, no entry."""
     if not (database.exists() and migrate.is_current()):
         yield

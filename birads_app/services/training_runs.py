@@ -34,7 +34,7 @@ from flask import current_app
 from birads_app.config import Settings
 from birads_app.files import atomic, locks
 from birads_app.model import bundles
-from birads_app.records import audit_log
+from birads_app.records import audit_log, exams
 from birads_app.records.errors import NotFound, TrainingRefused
 from birads_app.terms.messages import msg
 
@@ -159,6 +159,8 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
     """
     if (_settings().models / bundles.check_name(name)).exists():
         raise TrainingRefused(msg("training-name-taken", name=name))
+    if exams.of_model(name):
+        raise TrainingRefused(msg("model-name-of-exams", name=name))
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     training = Training(f"{moment}-{secrets.token_hex(3)}", name, data, dict(chosen), who)
     arguments = [_argument(key, value) for key, value in training.options.items() if value]

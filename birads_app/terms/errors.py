@@ -7,7 +7,8 @@ BiradsError
 │   ├── UnreadableImage      the right format, but damaged or without pixels
 │   │   └── ReadingEnded     took more memory or time than allowed, or crashed a decoder
 │   ├── ImageTooLarge        more pixels or bytes than the limit (HTTP 413)
-│   └── NotAMammogram        readable, but not a picture the model may judge
+│   ├── NotAMammogram        readable, but not a picture the model may judge
+│   └── ModelArchiveRefused  an archive of a model that is damaged, changed or signed by somebody unknown
 └── ModelError               the model that should answer
     ├── NoModel              none is there (HTTP 503)
     ├── BundleError          a bundle is damaged, incomplete or of a newer schema
@@ -52,6 +53,10 @@ class ImageTooLarge(InputError):
 
 class NotAMammogram(InputError):
     """The picture can be read, but the model must not judge it."""
+
+
+class ModelArchiveRefused(InputError):
+    """The archive of a model is damaged or changed, or its signature is not accepted."""
 
 
 class ModelError(BiradsError):

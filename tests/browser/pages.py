@@ -14,6 +14,7 @@ ADDRESSES = {
     "models": "/admin/models",
     "compare": "/admin/models/compare?name=birads-demo",
     "promote": "/admin/models/birads-demo/promote",
+    "model-upload": "/admin/models/upload",
     "trainings": "/admin/trainings",
     "accounts": "/admin/accounts",
     "tokens": "/admin/tokens",

@@ -72,7 +72,13 @@ ARROWS = {
     ),
     "birads_app.cli": ("birads_app.cli", *OUTER),
     "training": ("training", "birads_app.svg", *MODEL),
-    "training.cli": ("training", "birads_app.services.promotion", "birads_app.cli.console_errors", *MODEL),
+    "training.cli": (
+        "training",
+        "birads_app.services.promotion",
+        "birads_app.services.model_files",
+        "birads_app.cli.console_errors",
+        *MODEL,
+    ),
 }
 # Rooms of training, from the ground up: a room may import those before it, and its own modules.
 TRAINING_ROOMS = (

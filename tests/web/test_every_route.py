@@ -34,6 +34,9 @@ admin.deactivate                GET   in   403  404  404
 admin.deactivate                POST  in   403  403  404
 admin.delete_exams              GET   in   403  400  400
 admin.delete_exams              POST  in   403  403  400
+admin.delete_model              GET   in   403  404  404
+admin.delete_model              POST  in   403  403  404
+admin.download_model            GET   in   403  403  404
 admin.end_sessions              POST  in   403  403  404
 admin.erase_exam                GET   in   403  404  404
 admin.erase_exam                POST  in   403  403  404
@@ -61,6 +64,8 @@ admin.tokens                    POST  in   403  403  422
 admin.training                  GET   in   403  404  404
 admin.trainings                 GET   in   403  200  200
 admin.trainings                 POST  in   403  403  200
+admin.upload_model              GET   in   403  200  200
+admin.upload_model              POST  in   403  403  422
 api.create                      POST  401  401  401  401  403  415  403
 api.job                         GET   401  401  401  401  404  404  404
 api.jobs                        GET   401  401  401  401  403  403  200

@@ -1,7 +1,7 @@
 """The commands of ``flask models``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 from flask.cli import AppGroup
@@ -124,6 +124,43 @@ def promote_model(name: str, override_protocol: bool, reason: str) -> None:
     """Verify a model and put it into service, without a restart."""
     with training_errors():
         promoted(name, reason, override_protocol)
+
+
+@models.command("export")
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export_model(name: str, file: Path) -> None:
+    """Write a model as a signed archive, to be taken to another site."""
+    from birads_app.files import atomic
+    from birads_app.services import model_files
+
+    with training_errors(), atomic.replacing(file) as draft, draft.open("wb") as target:
+        model_files.export(name, target)
+    click.echo(f"Wrote {file}, signed with the key {model_files.own_fingerprint()}")
+
+
+@models.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option("--name", default="", help="Name of the new model. Default: the one in the archive.")
+@click.option("--accept-key", default="", metavar="FINGERPRINT", help="Key of another site to accept.")
+def import_model(file: IO[bytes], name: str, accept_key: str) -> None:
+    """Add the model of a signed archive; it is not in service before it is promoted."""
+    from birads_app.services import model_files
+
+    with training_errors():
+        click.echo(f"Added {model_files.add(file, name, accept_key)}.")
+
+
+@models.command("delete")
+@click.argument("name")
+@options.REASON
+def delete_model(name: str, reason: str) -> None:
+    """Delete a model that is not in service."""
+    from birads_app.services import model_files
+
+    with training_errors():
+        model_files.delete(name, reason)
+        click.echo(f"Deleted {name}.")
 
 
 @models.command("rollback")

@@ -47,6 +47,29 @@ MODEL = {
         "Model %(name)s was not promoted. %(cautions)s State why it is to be used: flask models promote "
         "%(name)s --reason TEXT"
     ),
+    "model-archive-damaged": N_(
+        "This is not a complete archive of a model. Download the model again, and send the file unchanged."
+    ),
+    "model-archive-foreign-file": N_(
+        "The archive contains the file %(file)s, which is not part of a model. Download the model again, and "
+        "send the file unchanged."
+    ),
+    "model-archive-too-large": N_("The archive has more than %(most)d MiB unpacked, which no model has."),
+    "model-archive-changed": N_(
+        "The signature does not match: the archive was changed after it was signed. Nothing was added. Download "
+        "the model again from its site."
+    ),
+    "model-archive-foreign-key": N_(
+        "The archive was signed by another site, whose key has the fingerprint %(fingerprint)s. Nothing was "
+        "added. Ask the sender, by telephone for example, for the fingerprint of their key; if it is the same, "
+        "enter it and send the archive again."
+    ),
+    "model-name-of-exams": N_(
+        "Exams have results of a deleted model named %(name)s. Choose another name, so that they stay "
+        "distinguishable."
+    ),
+    "model-serves": N_("Model %(name)s is in service. Promote another one before you delete it."),
+    "models-not-writable": N_("The folder of models %(folder)s cannot be written: %(reason)s."),
     "bundle-name-taken": N_("A model named %(name)s already exists. Choose another --name."),
     "bundle-name-invalid": N_(
         "%(name)s is not a valid model name. Use up to 64 letters, digits, dots, hyphens and underscores, "

@@ -51,7 +51,7 @@ def compare() -> str:
     without_figures: list[str] = []
     cautions: dict[str, bool] = {}
     for name in names:
-        bundle = _bundle(name)
+        bundle = bundle_of(name)
         figures, cautions[name] = measured(bundle), bool(bundle.cautions)
         rows += figures
         without_figures += [] if figures else [name]
@@ -69,7 +69,7 @@ def compare() -> str:
 @bp.get("/models/<name>/report")
 def report(name: str) -> Response:
     """Show the training report stored in the bundle."""
-    bundle = _bundle(name)
+    bundle = bundle_of(name)
     if bundles.REPORT not in bundle.manifest["files"]:
         abort(404, _("%(name)s has no report.", name=name))
     response = send_file((bundle.path / bundles.REPORT).absolute(), mimetype="text/html")
@@ -80,7 +80,7 @@ def report(name: str) -> Response:
 @bp.route("/models/<name>/promote", methods=["GET", "POST"])
 def promote(name: str) -> ResponseReturnValue:
     """Promote a model after confirmation with a reason."""
-    bundle = _bundle(name)
+    bundle = bundle_of(name)
     objection = registry.objection(bundle.manifest)
     form = OverrideForm() if objection else ReasonForm()
     texts = {
@@ -134,7 +134,7 @@ def roll_back() -> ResponseReturnValue:
     return redirect(url_for("admin.models"), 303)
 
 
-def _bundle(name: str) -> bundles.Bundle:
+def bundle_of(name: str) -> bundles.Bundle:
     """Return a bundle; answers 404 for an unknown name."""
     try:
         return registry.find(settings().models, name)
