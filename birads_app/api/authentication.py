@@ -19,6 +19,7 @@ SCOPES = {
     "api.listing": ("read",),
     "api.job": ("read", "upload", "admin"),  # only "admin" shows those of other accounts
     "api.jobs": ("admin",),
+    "api.report": ("read",),
     "api.show": ("read", "upload"),  # "upload" shows the account's own uploads only
 }
 

@@ -47,6 +47,7 @@ def describe(script_root: str) -> dict[str, Any]:
             "/predictions": {"post": _create()},
             "/predictions/{exam_id}": {"get": _show()},
             "/exams": {"get": _list()},
+            "/exams/{exam_id}/report.fhir": {"get": _report()},
             "/jobs": {"get": _list_jobs()},
             "/jobs/{job_id}": {"get": _show_job()},
             "/openapi.json": {"get": _openapi()},
@@ -167,6 +168,25 @@ def _show() -> dict[str, Any]:
         "parameters": [{"name": "exam_id", "in": "path", "required": True, "schema": {"type": "string"}}],
         "responses": {
             "200": {"description": "The exam", "content": _json("Exam")},
+            **_errors("401", "403", "404", "429", "503"),
+        },
+    }
+
+
+def _report() -> dict[str, Any]:
+    return {
+        "operationId": "getReport",
+        "security": _scopes("api.report"),
+        "summary": "Get the last signed report of an exam as FHIR R4 DiagnosticReport",
+        "description": "It contains the patient, the radiologist, the ImagingStudy and the findings. If the token's "
+        "account may see identities, it names the patient, with true dates; else it has the pseudonym, and a shifted "
+        "date has the extension `urn:birads-reader:date-shifted`.",
+        "parameters": [{"name": "exam_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": {
+            "200": {
+                "description": "The report",
+                "content": {"application/fhir+json": {"schema": {"type": "object"}}},
+            },
             **_errors("401", "403", "404", "429", "503"),
         },
     }

@@ -103,10 +103,10 @@ def _reading(exam: Exam, model_version: str, identity: Identity | None) -> tuple
         raise NoStudy(msg("no-study-for-results"))
     if identity.versions:
         raise PatientNotCertain(msg("patient-not-certain"))
-    images = tuple(_source(image, identity.instances[image.id]) for image in in_study)
+    images = tuple(source_of(image, identity.instances[image.id]) for image in in_study)
     model = Model(exam.model, model_version, exam.demonstration, __version__)
     at = max([exam.created_at, *(image.set_by_hand for image in images if image.set_by_hand)])
-    return Reading(_study(identity, dates_shifted), images, model, at, exams.aggregate(exam)), in_study
+    return Reading(study_of(identity, dates_shifted), images, model, at, exams.aggregate(exam)), in_study
 
 
 def destination_of(settings: Settings) -> Destination | None:
@@ -145,7 +145,8 @@ def _tls(settings: Settings) -> Tls:
     return Tls(settings.pacs_tls_authorities, certificate, settings.dicom_tls_key or certificate)
 
 
-def _study(identity: Identity, dates_shifted: bool) -> Study:
+def study_of(identity: Identity, dates_shifted: bool) -> Study:
+    """Return patient and study for DICOM objects."""
     return Study(
         uid=identity.study_uid,
         patient_name=identity.patient_name,
@@ -163,7 +164,8 @@ def _study(identity: Identity, dates_shifted: bool) -> Study:
     )
 
 
-def _source(image: Image, instance: Instance) -> SourceImage:
+def source_of(image: Image, instance: Instance) -> SourceImage:
+    """Return an image of the study with its prediction."""
     return SourceImage(
         sop_class=instance.sop_class,
         sop_instance=instance.sop_uid,

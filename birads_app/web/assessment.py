@@ -109,6 +109,19 @@ def report_json(exam_id: str) -> Response:
     return jsonify(found)
 
 
+@bp.get("/exams/<exam_id>/report.fhir")
+def report_fhir(exam_id: str) -> Response:
+    """Return the report as a FHIR R4 DiagnosticReport in JSON."""
+    from birads_app.fhir.diagnostic_report import MEDIA_TYPE  # slow to import, rarely used
+    from birads_app.pacs.fhir_report import fhir_report_of
+
+    found = _report(exam_id, "FHIR")
+    answer = jsonify(fhir_report_of(found.exam, found.assessment, found.patient))
+    answer.mimetype = MEDIA_TYPE
+    reading_acts.downloaded(current_user.name, "download report", exam_id, "FHIR")
+    return answer
+
+
 @bp.get("/exams/<exam_id>/dicom")
 def dicom(exam_id: str) -> Response:
     """Download the AI result and the signed reports as DICOM objects of the study in the stored files."""

@@ -34,6 +34,7 @@ DOMAIN = (
     "birads_app.maintenance",
     "birads_app.deid",
     "birads_app.dicom_objects",
+    "birads_app.fhir",
     *RECORDS,
 )
 OUTER = ("birads_app.pacs", "birads_app.practice", "birads_app.intake", *DOMAIN)
@@ -59,6 +60,7 @@ ARROWS = {
     "birads_app.services": ("birads_app.services", "birads_app.maintenance", *RECORDS),
     "birads_app.deid": ("birads_app.deid", *(room for room in RECORDS if room != "birads_app.model")),
     "birads_app.dicom_objects": ("birads_app.dicom_objects", *RECORDS),
+    "birads_app.fhir": ("birads_app.fhir", "birads_app.dicom_objects", *RECORDS),
     "birads_app.intake": ("birads_app.intake", *DOMAIN),
     "birads_app.practice": ("birads_app.practice", *DOMAIN),
     "birads_app.pacs": ("birads_app.pacs", "birads_app.intake", *DOMAIN),

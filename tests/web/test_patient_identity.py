@@ -28,6 +28,7 @@ from birads_app.records.tokens import create as create_token
 from tests.conftest import MakeOnce
 from tests.support import stored_exam
 from tests.support.factories import make_user, sign_in
+from tests.support.fhir_schema import check
 
 pytestmark = pytest.mark.usefixtures("serving_app")
 
@@ -97,8 +98,15 @@ def test_with_the_right_exam_and_report_show_who_and_when_and_each_look_is_recor
     found = client.get(f"{url}/report.json").json
     assert found["patient"] == {"age": 59, "name": NAME, "id": "ID-4711", "accession_number": "ACC-99"}
     assert (found["exam_date"], found["exam_date_shifted"]) == (TRUE[1], False)
+    fhir = client.get(f"{url}/report.fhir")
+    check(fhir.json)
+    assert fhir.mimetype == "application/fhir+json" and fhir.json["effectiveDateTime"] == TRUE[1]
+    assert fhir.json["contained"][0]["name"] == [{"family": "Secretname", "given": ["Jane"]}]
+    assert fhir.json["contained"][2]["identifier"][0]["value"] == "urn:oid:1.2.1"
     client.get(url)
-    assert looks(serving_app) == [("reader", where) for where in ("exam", "report", "PDF", "JSON", "exam")]
+    assert looks(serving_app) == [
+        ("reader", where) for where in ("exam", "report", "PDF", "JSON", "FHIR", "exam")
+    ]
     assert TRUE[0] in client.get("/?list=all").text and looks(serving_app)[-1] == ("reader", "dates")
 
 
@@ -142,7 +150,31 @@ def test_without_the_right_age_and_a_date_marked_as_shifted_are_shown_everywhere
     assert (row["exam_date"], row["exam_date_shifted"]) == (stored, "True")
     listed = client.get("/api/v1/exams", headers={"Authorization": f"Bearer {token}"}).json["exams"][0]
     assert (listed["exam_date"], listed["exam_date_shifted"]) == (stored, True)
+    by_token = {"Authorization": f"Bearer {token}"}
+    for answer in (
+        client.get(f"{url}/report.fhir"),
+        client.get(f"/api/v1{url}/report.fhir", headers=by_token),
+    ):
+        check(answer.json)
+        assert answer.json["effectiveDateTime"] == stored and "_effectiveDateTime" in answer.json
+        assert (
+            not any(text in answer.text for text in ("Secretname", *WHO, *TRUE, "1.2.1"))
+            and exam.pseudonym in answer.text
+        )
+        assert f"urn:oid:{exam.study_uid}" in answer.text
     assert looks(serving_app) == []
+
+
+def test_an_unsigned_report_is_not_given_to_programs(serving_app: Flask) -> None:
+    url = stored_exam.address(serving_app)
+    with serving_app.app_context():
+        exam = exams.get(url.rsplit("/", 1)[-1])
+        assessments.add(exam.id, exam.uploader, Draft(text="A draft."))
+        token = create_token(exam.uploader, "list", "reader", ["read"], 1)
+    answer = serving_app.test_client().get(
+        f"/api/v1{url}/report.fhir", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.status_code == 404 and "has not been signed" in answer.json["error"]
 
 
 def test_files_that_name_different_patients_show_no_name(

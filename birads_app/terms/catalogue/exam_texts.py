@@ -97,6 +97,7 @@ EXAM = {
         "This is the raw (FOR PROCESSING) version of another image of the exam. It is not included in the "
         "breast's result."
     ),
+    "report-missing": N_("No report: this exam has not been signed yet."),
     "assessment-missing": N_("This exam does not have the requested assessment."),
     "assessment-too-long": N_(
         "The assessment has %(text)d characters and %(found)d findings; at most %(letters)d characters and "
