@@ -17,6 +17,7 @@ class Curve:
     table : float array (n,), 0..1, at even distances from low to high; empty unless that is the shape
     source : a "window" or "table" of the file, the whole "range", the logarithm of "raw" values, or a "picture"
     name : as the file explains it, or empty
+    window : (centre, width) as the file states them; None if this is no window of the file
     """
 
     low: float
@@ -25,6 +26,7 @@ class Curve:
     table: np.ndarray = field(default_factory=_NONE.copy)
     source: Literal["window", "table", "range", "raw", "picture"] = "window"
     name: str = ""
+    window: tuple[float, float] | None = None
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Display grey of values: float array of their shape, 0 black .. 1 white."""

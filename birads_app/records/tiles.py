@@ -1,4 +1,4 @@
-"""Tiles of an image's grey values at full depth, for the viewer: ``images/<exam>/<image>/tiles-1.zip``.
+"""Tiles of an image's grey values at full depth, for the viewer: ``images/<exam>/<image>/tiles-2.zip``.
 
 A pyramid of the picture and its halves, down to one tile. It is created from the stored original on first use, is
 deleted with the exam's folder, and may be removed at any time. Each tile is stored as it is sent: rows of little-endian
@@ -31,7 +31,7 @@ from birads_app.terms.messages import msg
 
 SIDE = 512
 # The number increases when the format changes, so that older files are not read.
-NAME, _LOCK = "tiles-1.zip", "tiles-1.lock"
+NAME, _LOCK = "tiles-2.zip", "tiles-2.lock"
 _DESCRIPTION = "description.json"
 _ENTRIES_MAX = 4096  # of a look-up table: sixteen for each grey level of the display
 _QUICK = 1

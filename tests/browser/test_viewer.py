@@ -126,7 +126,7 @@ def test_the_window_changes_by_keys_and_by_drag(room: Page):
     inside = before > 5
     assert np.abs(255 - before - _grey(room))[inside].max() <= 1
     _press(room, "i", "w")
-    assert "Window 2" in _readout(room) and "WL 22000, WW 8999" in _readout(room)
+    assert "Window 2" in _readout(room) and "WL 22000, WW 9000" in _readout(room)
     assert np.abs(_grey(room) - before).mean() > 3
     _press(room, "Backspace", "Shift+ArrowUp")
     assert _grey(room).mean() > before.mean() + 1
@@ -141,6 +141,90 @@ def test_the_window_changes_by_keys_and_by_drag(room: Page):
     found = re.search(r"WL (\d+), WW (\d+)", _readout(room))
     assert found and int(found[1]) == 30000 and int(found[2]) < 45000
     assert "Zoom" in _readout(room, "LCC") and f"WW {found[2]}" in _readout(room, "LCC")
+
+
+@pytest.mark.slow
+def test_the_header_s_windows_are_shown_chosen_and_set(room: Page):
+    presets, level, width = (
+        room.locator(f"[data-window-tools] [data-{name}]") for name in ("presets", "centre", "width")
+    )
+    expect(presets.locator("option")).to_have_text(["Window 1", "Window 2", "Full range"])
+    expect(level).to_have_value("30000")
+    expect(width).to_have_value("50000")
+    _press(room, "w")
+    expect(level).to_have_value("22000")
+    expect(width).to_have_value("9000")
+    presets.select_option("Window 1")
+    level.fill("25000")
+    width.fill("20000")
+    width.press("Enter")
+    _settle(room)
+    assert [_readout(room, label).split("\n")[-1] for label in ("RCC", "LMLO")] == 2 * ["WL 25000, WW 20000"]
+    top, place = np.unravel_index(_grey(room).argmax(), _grey(room).shape)
+    assert _grey(room)[top, place] == 255  # of a window whose white is at 35000
+    _press(room, "Backspace")
+    expect(level).to_have_value("30000")
+
+
+@pytest.mark.slow
+def test_a_view_is_turned_mirrored_and_reset_and_says_so(room: Page):
+    before, said = _grey(room), _cell(room, "RCC").locator("[data-orientation]")
+    other = _grey(room, "LCC")
+    expect(said).to_have_text("")
+    _press(room, "k")
+    expect(said).to_have_text("Mirrored")
+    mirrored = _grey(room)
+    _press(room, "q", "q")
+    expect(said).to_have_text("Turned 180°. Mirrored")
+    assert (
+        np.abs(_grey(room)[::-1] - before).mean() < 4
+    )  # upside down: the fitted breast is as high above as below
+    _press(room, "k")
+    expect(said).to_have_text("Turned 180°")
+    assert np.abs(_grey(room)[::-1] - mirrored).mean() < 4
+    _press(room, "q")
+    expect(said).to_have_text("Turned 90° anticlockwise")
+    shown = _grey(room) > 25
+    assert np.ptp(np.flatnonzero(shown.any(axis=1))) < np.ptp(np.flatnonzero(shown.any(axis=0)))
+    assert np.array_equal(_grey(room, "LCC"), other)
+    _press(room, "Backspace")
+    expect(said).to_have_text("")
+    assert np.array_equal(_grey(room), before)
+
+
+@pytest.mark.slow
+def test_points_keep_their_place_on_a_turned_image(room: Page):
+    room.evaluate(
+        """() => {
+            const room = document.querySelector("[data-reading-room]");
+            room.addEventListener("birads:marked", (event) => (window.marked = event.detail));
+            const image = document.querySelector(".cell").dataset.image;
+            const marks = [{ image, x: 0.8, y: 0.3, number: 1, current: true }];
+            room.dispatchEvent(new CustomEvent("birads:marks", { detail: { marks } }));
+            room.dispatchEvent(new CustomEvent("birads:mark-mode", { detail: { on: true } }));
+        }"""
+    )
+    room.keyboard.press("Escape")
+    _press(room, "q", "k", "q")
+    ring = np.argwhere(np.ptp(_shown(room).astype(int), axis=2) > 60).mean(axis=0)
+    room.evaluate(
+        """() => document.querySelector("[data-reading-room]").dispatchEvent(
+            new CustomEvent("birads:mark-mode", { detail: { on: true } }))"""
+    )
+    _cell(room, "RCC").click(position={"x": float(ring[1]) - 5, "y": float(ring[0]) + 5})
+    marked = room.evaluate("window.marked")
+    assert marked["x"] == pytest.approx(0.8, abs=0.03) and marked["y"] == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.slow
+def test_the_viewer_fills_the_screen(room: Page):
+    button = room.get_by_title("Full screen")
+    room.keyboard.press("Shift+F")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    viewer, window = room.locator("[data-viewer]").bounding_box(), room.viewport_size
+    assert viewer and window and viewer["width"] == window["width"]
+    room.keyboard.press("Shift+F")
+    expect(button).to_have_attribute("aria-pressed", "false")
 
 
 def test_wheel_drag_and_double_click_zoom_pan_and_reset(room: Page):
@@ -165,6 +249,7 @@ def test_wheel_drag_and_double_click_zoom_pan_and_reset(room: Page):
     assert np.array_equal(_grey(room), before)
 
 
+@pytest.mark.slow
 def test_the_breast_fills_its_cell_and_cannot_be_lost(room: Page):
     fitted = _grey(room)
     columns = np.flatnonzero((fitted > 20).any(axis=0))
@@ -181,6 +266,7 @@ def test_the_breast_fills_its_cell_and_cannot_be_lost(room: Page):
             _press(room, "Backspace")
 
 
+@pytest.mark.slow
 def test_linked_views_come_back_together(room: Page):
     before = [_grey(room, label) for label in ("RCC", "LCC")]
     _press(room, *["ArrowLeft"] * 20, *["ArrowRight"] * 3)
@@ -189,6 +275,7 @@ def test_linked_views_come_back_together(room: Page):
     assert all(map(np.array_equal, before, [_grey(room, label) for label in ("RCC", "LCC")]))
 
 
+@pytest.mark.slow
 def test_padded_and_cropped_images_hang_back_to_back(reader: Page, server: Server, tmp_path: Path):
     names = []
     for side, padding in (("R", ((150, 400), (600, 250))), ("L", ((0, 0), (0, 0)))):

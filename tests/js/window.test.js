@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { adjust, asOpened, colours, isAsOpened, LEVELS, namedWindow, windowOf } from "../../static/js/viewer/window.js";
+import { adjust, asOpened, colours, isAsOpened, LEVELS, namedWindow, setWindow, windowOf } from "../../static/js/viewer/window.js";
 
 const LINEAR = { presets: [{ shape: "linear", low: 1000, high: 3000 }], ends: [0, 4095] };
 const grey = (table, value) => table[value] & 0xff;
@@ -37,6 +37,22 @@ test("the window is named in the file's own values", () => {
   assert.ok(Math.abs(named.centre - 2000 * unit) < 1e-9);
   assert.ok(Math.abs(named.width - 2000 * unit) < 1e-9);
   assert.equal(namedWindow(asOpened(), { ...LINEAR, ends: null }), null);
+});
+
+test("the header's own window is named, and set as it is written", () => {
+  const unit = 4095 / (LEVELS - 1);
+  const [centre, width] = [1900, 900];
+  const preset = { shape: "linear", low: (centre - 450) / unit, high: (centre + 449) / unit, window: [centre, width] };
+  const about = { presets: [preset], ends: [0, 4095] };
+  const near = (found, expected) => {
+    assert.ok(Math.abs(found.centre - expected[0]) < 1e-6 && Math.abs(found.width - expected[1]) < 1e-6);
+  };
+  const look = asOpened();
+  near(namedWindow(look, about), [1900, 900]);
+  setWindow(look, about, 2000, 500);
+  near(namedWindow(look, about), [2000, 500]);
+  setWindow(look, about, centre, width);
+  assert.ok(Math.abs(look.shift) < 1e-9 && Math.abs(look.stretch - 1) < 1e-9);
 });
 
 test("a linear window maps its ends to black and white", () => {

@@ -97,7 +97,7 @@ def test_concurrent_requests_build_the_tiles_once(
 
 
 def test_an_incomplete_file_of_a_crash_is_replaced(serving_app: Flask, client: FlaskClient, url: str) -> None:
-    left = folder(serving_app, url) / ".part-tiles-1.zip"
+    left = folder(serving_app, url) / ".part-tiles-2.zip"
     left.write_bytes(b"half of it" * 10_000)
     assert client.get(url).status_code == 200
     assert not left.exists()
@@ -105,7 +105,7 @@ def test_an_incomplete_file_of_a_crash_is_replaced(serving_app: Flask, client: F
 
 def test_tiles_are_deleted_with_the_exam(serving_app: Flask, client: FlaskClient, url: str) -> None:
     assert client.get(url).status_code == 200
-    assert (folder(serving_app, url) / "tiles-1.zip").is_file()
+    assert (folder(serving_app, url) / "tiles-2.zip").is_file()
     exam_id = url.split("/")[2]
     with serving_app.app_context():
         exam_bin.put(exam_id, "anna", "Test.")

@@ -215,10 +215,10 @@ def _windows(dataset: Dataset) -> Iterator[Curve]:
         name = names[number] if number < len(names) else ""
         if function in ("SIGMOID", "LINEAR_EXACT"):
             shape: Literal["sigmoid", "linear"] = "sigmoid" if function == "SIGMOID" else "linear"
-            yield Curve(centre - width / 2, centre + width / 2, shape, name=name)
+            yield Curve(centre - width / 2, centre + width / 2, shape, name=name, window=(centre, width))
         else:
             reach = max(0.0, width - 1) / 2
-            yield Curve(centre - 0.5 - reach, centre - 0.5 + reach, name=name)
+            yield Curve(centre - 0.5 - reach, centre - 0.5 + reach, name=name, window=(centre, width))
 
 
 def _inverted(dataset: Dataset) -> bool:

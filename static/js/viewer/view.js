@@ -18,7 +18,8 @@ export class View {
   cursor = null; // keyboard crosshair
   lens = null;
   fitted = true;
-  orientation = orientation.AS_STORED;
+  opened = orientation.AS_STORED; // orientation in which the view opens, and to which it is reset
+  orientation = this.opened;
   #followed = null; // placement that linked views lead to, beyond what keeps the breast in sight
   #due = false;
   #table = null;

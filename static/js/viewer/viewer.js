@@ -12,8 +12,10 @@ import { Heat } from "./heat.js";
 import { listen } from "./keys.js";
 import { drawOver } from "./marks.js";
 import { Tools } from "./tools.js";
+import * as orientation from "./orientation.js";
 import { View } from "./view.js";
 import { adjust, asOpened, namedWindow, presetOf } from "./window.js";
+import { WindowTools } from "./window_tools.js";
 
 const CLOSER = 1.25;
 const ARROW = 60; // pixels panned per arrow key
@@ -41,12 +43,14 @@ class Viewer {
     this.views = [...root.querySelectorAll(".cell")].map((cell) => new View(cell, options));
     [this.active] = this.views;
     this.tools = new Tools(this);
+    this.windowTools = new WindowTools(root, (change) => this.#changeLook(change));
     this.commands = this.#commands();
     listen(root, this.commands);
     for (const button of root.querySelectorAll("[data-command]")) {
       button.addEventListener("click", () => this.commands[button.dataset.command]());
     }
     for (const view of this.views) view.cell.addEventListener("focus", () => this.activate(view));
+    document.addEventListener("fullscreenchange", () => this.#settle());
     this.#hear();
     this.arrange(this.#firstLayout);
     this.#open();
@@ -109,6 +113,24 @@ class Viewer {
     for (const view of visible.filter(chosen)) view.put(ofView.get(view));
   }
 
+  // Turn or mirror a view, and say so on it.
+  turn(view, wanted) {
+    view.orientation = wanted;
+    this.#fit((other) => other === view);
+    this.say(this.#orientationText(wanted));
+  }
+
+  #orientationText({ turns, flipped }) {
+    const { turned, mirrored } = this.texts;
+    if (!flipped) return turned[turns];
+    return turns ? `${turned[turns]}. ${mirrored}` : mirrored;
+  }
+
+  #fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen();
+  }
+
   adjust(view, brighter, wider) {
     this.#together(view, (other) => adjust(other.look, brighter, wider));
   }
@@ -116,6 +138,7 @@ class Viewer {
   activate(view) {
     this.active = view;
     for (const other of this.views) other.cell.classList.toggle("active", other === view);
+    this.windowTools?.show(view);
   }
 
   measured(view) {
@@ -197,6 +220,9 @@ class Viewer {
       further: () => this.zoom(this.active, 1 / CLOSER),
       invert: () => this.#changeLook((look) => (look.inverted = !look.inverted)),
       preset: () => this.#changeLook((look) => Object.assign(look, { preset: look.preset + 1, shift: 0, stretch: 1 })),
+      turn: () => this.turn(this.active, orientation.turned(this.active.orientation)),
+      mirror: () => this.turn(this.active, orientation.mirrored(this.active.orientation)),
+      fullScreen: () => this.#fullScreen(),
       window: tool("window"),
       magnify: tool("magnify"),
       measure: tool("measure"),
@@ -270,8 +296,9 @@ class Viewer {
     return true;
   }
 
+  // change: called with a view's look and its pyramid's description
   #changeLook(change) {
-    this.#together(this.active, (view) => change(view.look));
+    this.#together(this.active, (view) => change(view.look, view.pyramid.about));
     this.#settle();
   }
 
@@ -293,6 +320,7 @@ class Viewer {
     for (const view of this.views) {
       view.look = asOpened();
       view.line = null;
+      view.orientation = view.opened;
     }
     this.#fit(() => true);
     this.heat.reset(this.startsWithHeat);
@@ -304,6 +332,7 @@ class Viewer {
     const on = {
       invert: this.active.look.inverted,
       link: this.linked,
+      fullScreen: document.fullscreenElement === this.root,
       prior: this.comparing,
       window: this.tools.tool === "window",
       magnify: this.tools.tool === "magnify",
@@ -348,6 +377,9 @@ class Viewer {
   #drawn(view, context) {
     drawOver(view, context, this);
     view.cell.querySelector("[data-readout]").textContent = this.#readout(view);
+    const plain = orientation.isSame(view.orientation, orientation.AS_STORED);
+    view.cell.querySelector("[data-orientation]").textContent = plain ? "" : this.#orientationText(view.orientation);
+    if (view === this.active) this.windowTools.show(view);
     const sharp = (each) => !each.shown || each.cell.getAttribute("aria-busy") === "false";
     if (!this.settled && this.views.every(sharp)) {
       this.settled = true;

@@ -24,12 +24,37 @@ export function windowOf(look, about) {
   return { centre: (low + high) / 2 + look.shift * width, width: width * look.stretch };
 }
 
-// Window centre and width in the file's own values; null if these are unknown.
+// Window centre and width in the file's own values, as its header states them; null if these are unknown.
 export function namedWindow(look, about) {
   if (!about.ends) return null;
+  const named = inOwnValues(windowOf(look, about), about);
+  const { centre, width } = stated(presetOf(look, about), about);
+  return { centre: named.centre + centre, width: named.width + width };
+}
+
+// Set centre and width, in the file's own values.
+export function setWindow(look, about, centre, width) {
+  const preset = presetOf(look, about);
+  const extra = stated(preset, about);
   const unit = (about.ends[1] - about.ends[0]) / (LEVELS - 1);
-  const { centre, width } = windowOf(look, about);
-  return { centre: about.ends[0] + unit * centre, width: Math.abs(unit * width) };
+  const whole = preset.high - preset.low || 1;
+  const wanted = (width - extra.width) / Math.abs(unit);
+  const middle = (centre - extra.centre - about.ends[0]) / unit;
+  look.shift = (middle - (preset.low + preset.high) / 2) / whole;
+  look.stretch = Math.min(MAX_STRETCH, Math.max(MIN_STRETCH, wanted / whole));
+}
+
+// Differences of the centre and width that the header states to those of the preset's curve: DICOM's linear function
+// reaches from 0.5 below the centre, over a width of one less.
+function stated(preset, about) {
+  if (!preset.window) return { centre: 0, width: 0 };
+  const own = inOwnValues({ centre: (preset.low + preset.high) / 2, width: preset.high - preset.low }, about);
+  return { centre: preset.window[0] - own.centre, width: preset.window[1] - own.width };
+}
+
+function inOwnValues({ centre, width }, { ends }) {
+  const unit = (ends[1] - ends[0]) / (LEVELS - 1);
+  return { centre: ends[0] + unit * centre, width: Math.abs(unit * width) };
 }
 
 // Colour of each level as a 32-bit canvas pixel.
