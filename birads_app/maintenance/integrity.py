@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from birads_app.config import Settings
 from birads_app.maintenance import derived_check
 from birads_app.model import bundles, registry
-from birads_app.records import audit_chain, checksums, database, exams, files, migrate, site_keys
+from birads_app.records import audit_chain, checksums, database, exams, files, jobs, migrate, site_keys
 from birads_app.records.schema import Delivery, Exam, Image
 from birads_app.records.spool import Spool
 from birads_app.records.upload_store import UploadStore
@@ -175,7 +175,7 @@ def _deliveries() -> Iterator[str]:
     """Read every delivery of the outbox."""
     try:
         for delivery in database.session().scalars(select(Delivery).execution_options(yield_per=_AT_ONCE)):
-            if delivery.state not in ("waiting", "sent", "stopped"):
+            if delivery.state not in ("waiting", "sent", "stopped", "dropped"):
                 yield f"outbox: delivery {delivery.id} is in no known state"
     except (ValueError, TypeError, KeyError) as error:
         yield f"outbox: a delivery cannot be read ({type(error).__name__})"
@@ -200,6 +200,9 @@ def _waiting() -> Iterator[str]:
     kept = Path(current_app.instance_path), current_app.extensions["birads_site_key"]
     for name in (*Spool(*kept).unreadable(), *UploadStore(*kept).unreadable()):
         yield f"{name}: it cannot be read with this site key"
+    for name in sorted(jobs.files()):
+        if not (kept[0] / "uploads" / name).exists() and name in jobs.files():  # not done meanwhile
+            yield f"uploads/{name}: it is missing"
 
 
 def _models() -> Iterator[str]:

@@ -17,8 +17,6 @@ from birads_app.maintenance.errors import MaintenanceError
 from birads_app.records import audit_log, database, site_keys
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.site_keys import EncryptedColumn
-from birads_app.records.spool import Spool
-from birads_app.records.upload_store import UploadStore
 from birads_app.records.users import CONSOLE
 
 _AT_ONCE = 1000
@@ -59,8 +57,7 @@ def rotate(given: str | None, report: Callable[[str], None]) -> None:
             _encrypt_database(old, new, report)
         elif not site_keys.fits(instance, new):  # else a change with this very key was interrupted
             site_keys.check()
-        Spool(instance, old).encrypt_again(new)
-        UploadStore(instance, old).encrypt_again(new)
+        site_keys.encrypt_files_again(instance, old, new)
         if settings.site_key is None:
             site_keys.take_next(instance)
     current_app.extensions["birads_site_key"] = new

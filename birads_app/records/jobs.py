@@ -203,6 +203,17 @@ def oldest() -> datetime | None:
     return session().scalar(select(func.min(Job.created_at)).where(_is_open(JobKind.UPLOAD)))
 
 
+def upload_counts() -> dict[str, int]:
+    """Return the number of uploads by state."""
+    query = select(Job.state, func.count()).where(Job.kind == JobKind.UPLOAD).group_by(Job.state)
+    return {str(row[0]): int(row[1]) for row in session().execute(query)}
+
+
+def oldest_upload() -> datetime | None:
+    """Return the time at which the oldest upload that is not done was received; None if there is none."""
+    return session().scalar(select(func.min(Job.created_at)).where(_is_open(JobKind.UPLOAD)))
+
+
 def _begin(current: Session, job: Job | None) -> int:
     if job is None:
         return 0

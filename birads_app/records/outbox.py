@@ -20,6 +20,7 @@ from birads_app.terms.messages import msg
 
 LONGEST_WAIT = timedelta(hours=1)
 _AT_ONCE = 500
+_UNSENT = ("waiting", "stopped")
 
 
 def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
@@ -116,7 +117,7 @@ def send_results_again(current: Session, exam: Exam) -> None:
 def retry_all() -> int:
     """Make all unsent deliveries due now; return their number."""
     with writing() as current:
-        pending = list(current.scalars(select(Delivery).where(Delivery.state != "sent", _not_in_bin())))
+        pending = list(current.scalars(select(Delivery).where(Delivery.state.in_(_UNSENT), _not_in_bin())))
         for delivery in pending:
             delivery.state, delivery.attempts, delivery.due_at = "waiting", 0, now()
     return len(pending)
@@ -125,11 +126,17 @@ def retry_all() -> int:
 def retry(delivery_id: int, by: str) -> None:
     """Make an unsent delivery due now, by an administrator; raise NotFound if there is none."""
     with writing() as current:
-        delivery = current.get(Delivery, delivery_id)
-        if delivery is None or delivery.state == "sent":
-            raise NotFound(msg("job-missing"))
+        delivery = _unsent(current, delivery_id)
         delivery.state, delivery.attempts, delivery.due_at = "waiting", 0, now()
         audit_log.add(current, by, "retry job", delivery.exam_id)
+
+
+def drop(delivery_id: int, by: str) -> None:
+    """Let an unsent delivery not be sent, by an administrator; raise NotFound if there is none."""
+    with writing() as current:
+        delivery = _unsent(current, delivery_id)
+        delivery.state = "dropped"
+        audit_log.add(current, by, "drop job", delivery.exam_id)
 
 
 def counts() -> dict[str, int]:
@@ -141,14 +148,21 @@ def counts() -> dict[str, int]:
 
 def failing() -> Sequence[Delivery]:
     """Return unsent deliveries with a failed attempt, stopped ones first."""
-    failing = (Delivery.state != "sent") & (Delivery.error != "") & _not_in_bin()
+    failing = (Delivery.state.in_(_UNSENT)) & (Delivery.error != "") & _not_in_bin()
     return session().scalars(select(Delivery).where(failing).order_by(Delivery.state, Delivery.due_at)).all()
 
 
 def unsent(limit: int) -> Sequence[Delivery]:
     """Return unsent deliveries, stopped ones first."""
-    query = select(Delivery).where(Delivery.state != "sent", _not_in_bin())
+    query = select(Delivery).where(Delivery.state.in_(_UNSENT), _not_in_bin())
     return session().scalars(query.order_by(Delivery.state, Delivery.due_at).limit(limit)).all()
+
+
+def _unsent(current: Session, delivery_id: int) -> Delivery:
+    delivery = current.get(Delivery, delivery_id)
+    if delivery is None or delivery.state not in _UNSENT:
+        raise NotFound(msg("job-missing"))
+    return delivery
 
 
 def _not_in_bin() -> ColumnElement[bool]:

@@ -365,6 +365,7 @@ class Delivery(Base):
     """Delivery of AI results, or of a radiologist's report, to the PACS. The objects are created when they are sent.
 
     assessment_id : of the reported assessment; None for AI results
+    state : dropped by an administrator, it is not sent unless the exam's results change
     destination : of the last attempt
     model_version : distinguishes models of the same name, and is written into the results
     due_at : time of the next attempt, or of the last one if there is no further one
@@ -373,7 +374,7 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        CheckConstraint("state IN ('waiting', 'sent', 'stopped')", name="state"),
+        CheckConstraint("state IN ('waiting', 'sent', 'stopped', 'dropped')", name="state"),
         Index("ix_deliveries_results", "exam_id", unique=True, sqlite_where=text("assessment_id IS NULL")),
     )
 

@@ -22,6 +22,7 @@ from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.key_tables import PseudonymKey
 from birads_app.records.spool import Spool
+from birads_app.records.upload_store import UploadStore
 
 _EXTENSION = "birads_pseudonym_key"
 _PURPOSE, _OWNER = "birads pseudonyms", "pseudonym_key"
@@ -149,6 +150,12 @@ def withdraw(instance: Path) -> None:
     (instance / _NEXT).unlink(missing_ok=True)
 
 
+def encrypt_files_again(instance: Path, old: str, new: str) -> None:
+    """Encrypt received objects and waiting uploads with another site key; only call this while nothing uses them."""
+    Spool(instance, old).encrypt_again(new)
+    UploadStore(instance, old).encrypt_again(new)
+
+
 def take_next(instance: Path) -> None:
     """Make the next site key the present one, once everything is encrypted with it."""
     (instance / _NEXT).replace(instance / KEPT_KEYS["BIRADS_SITE_KEY"])
@@ -166,7 +173,7 @@ def _finish_interrupted(instance: Path) -> None:
         if fits(instance, old) or not fits(instance, new):
             withdraw(instance)
         else:
-            Spool(instance, old).encrypt_again(new)
+            encrypt_files_again(instance, old, new)
             take_next(instance)
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
 
 from birads_app.files import locks
 from birads_app.logs import where
@@ -57,10 +58,10 @@ def _do(task: str, what: str, step: Callable[[], int]) -> None:
     except Exception as error:
         log.error("%s: failed:\n%s", what, where(error))
         instruments.count_background(task, completed=False)
-        jobs.note_run(task, msg("housekeeping-failed"))
+        _note(task, msg("housekeeping-failed"))
     else:
         instruments.count_background(task, completed=True)
-        jobs.note_run(task, "")
+        _note(task, "")
         if count:
             log.info("%s: %d", what, count)
 
@@ -68,6 +69,14 @@ def _do(task: str, what: str, step: Callable[[], int]) -> None:
 def _verify_audit_log() -> int:
     """Check the audit log's chain, with pauses for those who work meanwhile."""
     return audit_check.run(progress=lambda entries: time.sleep(_PAUSE_S))
+
+
+def _note(task: str, error: str) -> None:
+    """Store how a run has ended, if the disk allows it."""
+    try:
+        jobs.note_run(task, error)
+    except SQLAlchemyError as failure:
+        log.error("The run of %s was not stored:\n%s", task, where(failure))
 
 
 def _repeat(app: Flask) -> None:

@@ -56,6 +56,16 @@ def listing() -> list[QueueEntry]:
     return [*_uploads(), *_studies(), *_deliveries(), *_trainings(), *_housekeeping()]
 
 
+def oldest() -> dict[JobKind, datetime | None]:
+    """Return since when the oldest upload and the oldest study wait to be read; None if none does."""
+    arrived = _spool().arrived()
+    attempted = jobs.attempted(JobKind.STUDY, list(arrived))
+    studies = [
+        attempted[exam_id].created_at if exam_id in attempted else at for exam_id, at in arrived.items()
+    ]
+    return {JobKind.UPLOAD: jobs.oldest_upload(), JobKind.STUDY: min(studies, default=None)}
+
+
 def of_upload(job: Job) -> QueueEntry:
     """Return the entry of an upload."""
     waits = job.state == JobState.WAITING
@@ -83,6 +93,12 @@ def retry(kind: str, job_id: str, by: str) -> None:
         jobs.retry(job_id, by)
 
 
+def check_droppable(kind: str, job_id: str) -> None:
+    """Raise NotFound unless the job is listed as one that can be dropped."""
+    if not any(entry.can_drop for entry in listing() if (entry.kind, entry.id) == (kind, job_id)):
+        raise NotFound(msg("job-missing"))
+
+
 def drop(kind: str, job_id: str, by: str) -> None:
     """Remove a job and its data; raise NotFound if there is none that is neither done nor worked on."""
     if kind == JobKind.UPLOAD:
@@ -91,16 +107,19 @@ def drop(kind: str, job_id: str, by: str) -> None:
         jobs.give_up_study(job_id, by)
         _spool().remove_exam(job_id)
         jobs.close_study(job_id)
+    elif kind in (RESULTS, REPORT):
+        outbox.drop(_number(job_id), by)
     else:
         raise NotFound(msg("job-missing"))
 
 
 def _uploads() -> Iterator[QueueEntry]:
-    open_ones = jobs.of_kind(
-        JobKind.UPLOAD, JobState.RUNNING, JobState.WAITING, JobState.FAILED, limit=_SHOWN
-    )
-    done = jobs.of_kind(JobKind.UPLOAD, JobState.DONE, limit=_DONE_SHOWN)
-    return map(of_upload, (*open_ones, *done))
+    for states, shown in (
+        ((JobState.RUNNING, JobState.WAITING), _SHOWN),
+        ((JobState.FAILED,), _SHOWN),
+        ((JobState.DONE,), _DONE_SHOWN),
+    ):
+        yield from map(of_upload, jobs.of_kind(JobKind.UPLOAD, *states, limit=shown))
 
 
 def _studies() -> Iterator[QueueEntry]:
@@ -142,6 +161,7 @@ def _of_delivery(delivery: Delivery) -> QueueEntry:
         reason=delivery.error,
         exam_ids=(delivery.exam_id,),
         can_retry=bool(delivery.error),
+        can_drop=bool(delivery.error),
     )
 
 

@@ -28,10 +28,12 @@ from birads_app.monitoring import instruments
 from birads_app.monitoring.figure_file import Key
 from birads_app.monitoring.instruments import BUCKETS, Instrument
 from birads_app.practice.audit import current_drift
-from birads_app.records import disk_space, outbox, signed_assessments, tokens
+from birads_app.records import disk_space, jobs, outbox, signed_assessments, tokens
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
+from birads_app.records.job_table import JobState
+from birads_app.records.schema import now
 from birads_app.records.spool import Spool
-from birads_app.services import training_runs
+from birads_app.services import job_queue, training_runs
 from birads_app.terms.errors import ModelError
 from birads_app.version import __version__
 from birads_app.web.errors import answer
@@ -123,6 +125,20 @@ def _pacs() -> Iterator[Metric]:
     yield deliveries
 
 
+def _jobs() -> Iterator[Metric]:
+    counts = jobs.upload_counts()
+    uploads = GaugeMetricFamily("birads_queued_uploads", "Uploads that are read later.", labels=["state"])
+    for state in (JobState.WAITING, JobState.RUNNING, JobState.FAILED):
+        uploads.add_metric([state], counts.get(state, 0))
+    yield uploads
+    oldest = GaugeMetricFamily(
+        "birads_oldest_job_seconds", "Age of the oldest upload and study that is to be read.", labels=["kind"]
+    )
+    for kind, since in job_queue.oldest().items():
+        oldest.add_metric([kind], max(0.0, (now() - since).total_seconds()) if since else 0.0)
+    yield oldest
+
+
 def _model() -> Iterator[Metric]:
     try:
         name = current_app.extensions["birads_models"].get().bundle.name
@@ -200,6 +216,7 @@ _PARTS = (
     _Part("disk", _disk, 5),
     _Part("model", _model, 5),
     _Part("pacs", _pacs, 15),
+    _Part("jobs", _jobs, 15),
     _Part("training", _training, 15),
     _Part("drift", _drift, 3600),
 )

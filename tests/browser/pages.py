@@ -20,6 +20,7 @@ ADDRESSES = {
     "tokens": "/admin/tokens",
     "audit-log": "/admin/audit",
     "bin": "/admin/bin",
+    "queue": "/admin/queue",
     "settings": "/admin/settings",
     "storage": "/admin/storage",
     "error": "/exams/none",

@@ -16,7 +16,8 @@ from flask import Flask
 from birads_app import create_app
 from birads_app.files import locks
 from birads_app.maintenance import archive, restore
-from birads_app.records import database, exams, files, identities, migrate, users
+from birads_app.records import database, exams, files, identities, jobs, migrate, upload_store, users
+from birads_app.records.job_table import Job, JobKind
 from birads_app.records.spool import Spool
 from tests.support import direct_exam
 from tests.support.factories import make_user
@@ -33,6 +34,8 @@ def filled(app: Flask, tmp_path: Path) -> Flask:
         direct_exam.store("d" * 32)
         spool(app).add("1.2", "1.2.3", b"of Secretname")
         spool(app).add("1.2", "1.2.4", b"the second")
+        name = upload_store.of_app().put("an upload")
+        jobs.enter(Job(id="a" * 32, kind=JobKind.UPLOAD, user_id=users.by_name("reader").id, file=name))
     bundle = tmp_path / "models" / MODEL
     bundle.mkdir(parents=True)
     (bundle / "manifest.json").write_text("{}")
@@ -80,11 +83,19 @@ def test_a_backup_restores_everything(filled: Flask, config: dict[str, object], 
         assert exams.file(exam.images[0], "thumb").is_file()
         assert identities.of(exam).patient_name == "Secretname^Jane"
         assert users.by_name("reader").role == "radiologist"
+        assert upload_store.of_app().text(jobs.get("a" * 32).file) == "an upload"
         (study,) = spool(again).claim(0)
         assert list(spool(again).read(study)) == [b"of Secretname", b"the second"]
     assert (tmp_path / "other-models" / MODEL / "manifest.json").read_text() == "{}"
     assert (tmp_path / "other-models" / "CURRENT").read_text() == f"{MODEL}\n"
-    assert names(tmp_path / "other") >= {"images", "spool", "site-key", "secret-key", database.FILE_NAME}
+    assert names(tmp_path / "other") >= {
+        "images",
+        "spool",
+        "uploads",
+        "site-key",
+        "secret-key",
+        database.FILE_NAME,
+    }
     assert not (tmp_path / "other" / ".restoring").exists()
 
 

@@ -1,5 +1,6 @@
 """``flask fsck``."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from flask import Flask
 from sqlalchemy import update
 
 from birads_app.files import locks
-from birads_app.records import checksums, database, derived_files, exams, files
+from birads_app.records import checksums, database, derived_files, exams, files, jobs, upload_store
+from birads_app.records.job_table import Job, JobKind
 from birads_app.records.schema import EncryptedIdentity
 from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError
@@ -49,6 +51,9 @@ def test_all_damage_is_listed(app: Flask, folder: Path) -> None:
                 .values(ciphertext=b"another key's ciphertext, of some length")
             )
         Spool(Path(app.instance_path), "another key").add("1.2", "1.2.3", b"object")
+        cut_off = upload_store.of_app().put("text")
+        os.truncate(Path(app.instance_path) / "uploads" / cut_off, 100)
+        jobs.enter(Job(id="a" * 32, kind=JobKind.UPLOAD, file="b" * 32))
     (folder / "original.png").unlink()
     (folder.parent.parent / ("9" * 32)).mkdir()
     result = fsck(app)
@@ -59,7 +64,9 @@ def test_all_damage_is_listed(app: Flask, folder: Path) -> None:
     assert f"identities {'f' * 32}: it cannot be decrypted" in result.output
     assert f"images/{'9' * 32}: there is no such exam" in result.output
     assert "it cannot be read with this site key" in result.output
-    assert "6 problems" in result.output
+    assert f"uploads/{cut_off}: it cannot be read" in result.output
+    assert f"uploads/{'b' * 32}: it is missing" in result.output
+    assert "8 problems" in result.output
     assert "Secretname" not in result.output
 
 

@@ -16,10 +16,11 @@ from birads_app.config import SettingsError
 from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.files import locks
 from birads_app.maintenance import key_rotation
-from birads_app.records import audit_chain, database, exams, identities, site_keys, totp, users
+from birads_app.records import audit_chain, database, exams, identities, site_keys, totp, upload_store, users
 from birads_app.records.identities import Identity
 from birads_app.records.spool import Spool
 from birads_app.records.table_base import Base
+from birads_app.records.upload_store import UploadStore
 from birads_app.services import startup
 from tests.support import direct_exam
 from tests.support.factories import make_user
@@ -40,6 +41,8 @@ def filled(app: Flask) -> Flask:
             Spool(Path(app.instance_path), app.extensions["birads_site_key"]).add(
                 "1.2", f"1.2.{number}", data
             )
+        for data in (b"", bytes(3 << 20)):
+            upload_store.of_app().put(data.decode())
         site_keys.check()
         database.engine().dispose()
     return app
@@ -57,7 +60,8 @@ def assert_usable(app: Flask) -> None:
         for letter in "abcdef":
             assert identities.of(exams.get(letter * 32)).patient_id == "ID-4711"
         spool = Spool(Path(app.instance_path), app.extensions["birads_site_key"])
-        assert spool.unreadable() == []
+        assert spool.unreadable() == [] and upload_store.of_app().unreadable() == []
+        assert len(upload_store.of_app().listing()) == 2
         audit_chain.verify()
         assert totp.unconfirmed_secret(users.by_name("reader"))
         assert list(site_keys.unreadable()) == []
@@ -181,8 +185,20 @@ POINTS = {
     "within the transaction": lambda: setattr(key_rotation, "encrypt", lambda *_: die()),
     "before the spool": lambda: setattr(Spool, "encrypt_again", lambda *_: die()),
     "within the spool": lambda: setattr(Spool, "encrypt_again", half_of_the_spool),
+    "within the uploads": lambda: setattr(UploadStore, "encrypt_again", half_of_the_uploads),
     "before the key": lambda: setattr(site_keys, "take_next", lambda *_: die()),
 }
+
+
+def half_of_the_uploads(store: UploadStore, key: str) -> None:
+    """Encrypt one upload again, then die."""
+    listing = store._paths()
+    UploadStore._paths = lambda _: listing[:1]  # type: ignore[method-assign]
+    UPLOADS(store, key)
+    die()
+
+
+UPLOADS = UploadStore.encrypt_again
 
 
 def half_of_the_spool(spool: Spool, key: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from highdicom.sr import ComprehensiveSR
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.imaging.source_file import SourceFile
@@ -23,6 +23,7 @@ from birads_app.records import (
     exams,
     files,
     identities,
+    jobs,
     outbox,
     setup,
     users,
@@ -31,6 +32,7 @@ from birads_app.records import (
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import NoStudy, SiteKeyDiffers
 from birads_app.records.findings import Finding
+from birads_app.records.job_table import Job, JobKind, JobState
 from birads_app.records.schema import Delivery, Exam, now
 from birads_app.records.spool import Spool
 from tests.support import orthanc
@@ -215,6 +217,43 @@ def test_without_a_model_a_study_waits(app: Flask, caplog: pytest.LogCaptureFixt
         spool(mammogram())
         worker.ingest_stable_studies(0)
         assert worker.spool().studies() == 1 and "waits in the spool" in caplog.text
+
+
+def test_a_study_that_waits_is_tried_again_after_growing_pauses(
+    inside: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool(mammogram())
+    pauses = []
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device: Doe-Jane")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "ingest_received", fail)
+        for attempt in (1, 2, 3):
+            worker.ingest_stable_studies(0)
+            (job,) = jobs.of_kind(JobKind.STUDY, JobState.WAITING)
+            database.session().refresh(job)
+            pauses.append(round((job.due_at - now()).total_seconds(), -1))
+            assert job.attempts == attempt and "Doe" not in job.error
+            worker.ingest_stable_studies(0)  # not due
+            with database.writing() as current:
+                current.execute(update(Job).values(due_at=now()))
+    assert pauses == [10, 20, 40]
+    worker.ingest_stable_studies(0)
+    assert stored() == [1] and jobs.attempted(JobKind.STUDY, [job.id]) == {}
+
+
+def test_kills_lengthen_the_pause_only_if_they_are_repeated(inside: Flask) -> None:
+    due = []
+    for _ in range(5):
+        assert jobs.begin_study("e" * 32)
+        (job,) = jobs.of_kind(JobKind.STUDY, JobState.RUNNING)
+        database.session().refresh(job)
+        due.append(round((job.due_at - now()).total_seconds(), -1))
+        with database.writing() as current:
+            current.execute(update(Job).values(due_at=now()))
+    assert due == [0, 0, 0, 10, 20]
 
 
 def test_the_network_account_cannot_sign_in_and_does_not_end_set_up(app: Flask) -> None:

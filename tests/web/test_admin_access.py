@@ -14,7 +14,15 @@ from tests.support.factories import make_user, sign_in
 
 def addresses(app: Flask, method: str) -> list[str]:
     """List every address of the administration that accepts this method."""
-    parts = {"user_id": 1, "token_id": 1, "name": "birads-demo", "training_id": "none", "exam_id": "none"}
+    parts = {
+        "user_id": 1,
+        "token_id": 1,
+        "name": "birads-demo",
+        "training_id": "none",
+        "exam_id": "none",
+        "kind": "upload",
+        "job_id": "none",
+    }
 
     def filled(rule: Rule) -> str:
         return app.url_map.bind("localhost").build(rule.endpoint, {key: parts[key] for key in rule.arguments})

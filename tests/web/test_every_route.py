@@ -37,6 +37,8 @@ admin.delete_exams              POST  in   403  403  400
 admin.delete_model              GET   in   403  404  404
 admin.delete_model              POST  in   403  403  404
 admin.download_model            GET   in   403  403  404
+admin.drop_job                  GET   in   403  404  404
+admin.drop_job                  POST  in   403  403  404
 admin.end_sessions              POST  in   403  403  404
 admin.erase_exam                GET   in   403  404  404
 admin.erase_exam                POST  in   403  403  404
@@ -47,9 +49,11 @@ admin.overview                  GET   in   403  200  200
 admin.progress                  GET   in   403  404  404
 admin.promote                   GET   in   403  404  404
 admin.promote                   POST  in   403  403  404
+admin.queue                     GET   in   403  200  200
 admin.report                    GET   in   403  404  404
 admin.restore_exam              POST  in   403  403  404
 admin.resume                    POST  in   403  403  409
+admin.retry_job                 POST  in   403  403  404
 admin.revoke_token              GET   in   403  404  404
 admin.revoke_token              POST  in   403  403  404
 admin.roll_back                 GET   in   403  404  404

@@ -8,6 +8,7 @@ from birads_app.web.admin import (
     model_files,
     models,
     overview,
+    queue_page,
     system,
     trainings,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "model_files",
     "models",
     "overview",
+    "queue_page",
     "system",
     "trainings",
 ]

@@ -66,6 +66,7 @@ def _sections() -> Iterator[tuple[str, str]]:
     yield "tokens", _("API tokens")
     yield "audit", _("Audit log")
     yield "bin", _("Deleted exams")
+    yield "queue", _("Queue")
     yield "network_page", _("PACS")
     yield "settings_page", _("Settings")
     yield "storage_page", _("Storage")
