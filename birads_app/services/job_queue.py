@@ -52,8 +52,9 @@ class QueueEntry:
 
 
 def listing() -> list[QueueEntry]:
-    """Return what waits, runs and has failed, and what was done last."""
-    return [*_uploads(), *_studies(), *_deliveries(), *_trainings(), *_housekeeping()]
+    """Return what waits, runs and has failed, and what was done last; first what has failed."""
+    entries = (*_uploads(), *_studies(), *_deliveries(), *_trainings(), *_housekeeping())
+    return sorted(entries, key=lambda entry: not entry.reason)
 
 
 def oldest() -> dict[JobKind, datetime | None]:

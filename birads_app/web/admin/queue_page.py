@@ -14,7 +14,7 @@ from birads_app.terms.errors import BiradsError
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 
 _KINDS = {
-    JobKind.UPLOAD: lazy("Upload"),
+    JobKind.UPLOAD: lazy("Uploaded files"),
     JobKind.STUDY: lazy("Study from the network"),
     RESULTS: lazy("AI result for the PACS"),
     REPORT: lazy("Report for the PACS"),
@@ -24,6 +24,7 @@ _TASKS = {
     "retention": lazy("Retention of exams"),
     "bin": lazy("Permanent deletion"),
     "jobs": lazy("Removal of old jobs"),
+    "audit": lazy("Verification of the audit log"),
 }
 _STATES = {
     JobState.WAITING: lazy("waiting"),
