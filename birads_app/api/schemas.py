@@ -216,6 +216,11 @@ def _assessment() -> dict[str, Any]:
         "reader_title": {"type": ["string", "null"], "description": "Title or position"},
         "at": {"type": "string", "format": "date-time"},
         "signed": {"type": "boolean"},
+        "withdrawn": {"type": "boolean", "description": "The reader withdrew the signature at once"},
+        "aided": {
+            "type": ["boolean", "null"],
+            "description": "The AI result was visible to the reader before; null if not known",
+        },
         "category": {"enum": [*ASSESSMENTS, None], "description": "Category of the more suspicious breast"},
         "breasts": {
             "type": "object",

@@ -24,7 +24,7 @@ from birads_app.dicom_objects.finding_codes import coded
 from birads_app.records.findings import Finding
 
 SERIES_NUMBER, SERIES_DESCRIPTION = 9003, "Breast imaging report"
-NOT_STATED = "not stated"
+NOT_STATED, AMENDED = "not stated", "AMENDED"
 
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _MODIFIER = sr.RelationshipTypeValues.HAS_CONCEPT_MOD
@@ -53,6 +53,8 @@ class ReportedAssessment:
     sections : indication, comparison, technique and management as text, by the codes of the lexicon
     title : the radiologist's title or position
     signed : False for a preliminary report
+    replaces : the signed assessment that this one amends; None for a first report
+    changes : what the amendment changed, as text
 
     Raises ValueError if a category, side or density is not one of these, or the reader has no name.
     """
@@ -68,6 +70,8 @@ class ReportedAssessment:
     title: str = ""
     signed: bool = False
     organization: str = ""
+    replaces: "ReportedAssessment | None" = None
+    changes: str = ""
 
     def __post_init__(self) -> None:
         for category in (self.overall, *self.breasts.values()):
@@ -100,9 +104,12 @@ def breast_report(reading: Reading, assessment: ReportedAssessment) -> sr.Enhanc
         instance_number=1,
         is_complete=assessment.signed,
         is_final=assessment.signed,
+        previous_versions=[breast_report(reading, assessment.replaces)] if assessment.replaces else None,
         **equipment(reading.model)
         | {"manufacturer_model_name": PRODUCT, "software_versions": reading.model.software},
     )
+    if assessment.replaces:
+        report.CompletionFlagDescription = AMENDED
     if assessment.signed:
         report.VerificationFlag = "VERIFIED"
         report.VerifyingObserverSequence = [_signature(assessment)]
@@ -173,6 +180,10 @@ def _narrative(
             codes.DCM.Comment, f"{SHIFTED}: the date of this study is not the true one.", _CONTAINS
         )
         sections.append(_container(codes.DCM.ProcedureReported, [note]))
+    if assessment.replaces:
+        said = f"{AMENDED}. Replaces the report signed by {assessment.replaces.reader} on {_at(assessment.replaces)}."
+        text = sr.TextContentItem(codes.DCM.Comment, f"{said}\n{assessment.changes}".strip(), _CONTAINS)
+        sections.insert(0, _container(codes.LN.Addendum, [text]))
     if assessment.density:
         composition = _code(codes.SCT.BreastComposition, COMPOSITIONS[assessment.density])
         sections.append(_container(codes.SCT.BreastComposition, [composition]))
@@ -202,6 +213,10 @@ def _finding(finding: Finding) -> sr.CodeContentItem:
     if content:
         item.ContentSequence = sr.ContentSequence(content)
     return item
+
+
+def _at(assessment: ReportedAssessment) -> str:
+    return f"{assessment.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _assessments(assessment: ReportedAssessment, shown: str | None) -> list[sr.CodeContentItem]:

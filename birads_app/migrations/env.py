@@ -8,9 +8,11 @@ from birads_app.records import (  # noqa: F401  # define the tables
     audit_tables,
     credential_tables,
     deletion_table,
+    fetch_table,
     job_table,
     key_tables,
     prior_tables,
+    reading_tables,
     schema,
     sign_in_tables,
 )

@@ -14,7 +14,7 @@ from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.dicom_objects.secondary_capture import secondary_capture
 from birads_app.imaging.dicom import parser
 from birads_app.pacs.sender import Destination, DicomNode, DicomWeb, Tls
-from birads_app.records import exams, findings, identities, view_corrections
+from birads_app.records import amendments, assessments, exams, findings, identities, view_corrections
 from birads_app.records.assessments import breasts_of
 from birads_app.records.errors import NoStudy, PatientNotCertain
 from birads_app.records.identities import Identity, Instance
@@ -57,7 +57,12 @@ def report_of(
     exam: Exam, model_version: str, assessment: Assessment, identity: Identity | None = None
 ) -> Dataset:
     """Create a radiologist's report on the exam; parameters and errors as in :func:`objects_of`."""
-    return breast_report(_reading(exam, model_version, identity)[0], reported(assessment))
+    concluded, amendment = reported(assessment), amendments.of(assessment, assessments.history(exam))
+    if amendment is not None:
+        changes = "\n".join(f"{label}: {change}" for label, change in amendments.labelled(amendment))
+        changes = changes or "Signed again without a change."
+        concluded = replace(concluded, replaces=reported(amendment.replaced), changes=changes)
+    return breast_report(_reading(exam, model_version, identity)[0], concluded)
 
 
 def reported(assessment: Assessment) -> ReportedAssessment:

@@ -1,5 +1,7 @@
 """Assessments of exams by radiologists. They are only ever added; the newest signed one counts.
 
+A reader may withdraw her signature for a short time; the assessment stays on record as withdrawn.
+
 Two people may assess an exam at the same time: each assessment is one short transaction, so both are stored.
 """
 
@@ -11,10 +13,11 @@ from typing import Any
 from sqlalchemy import select
 
 from birads_app.model.aggregation import PRESSING
-from birads_app.records import audit_log
+from birads_app.records import audit_log, blinding, working_drafts
 from birads_app.records.database import session, writing
-from birads_app.records.errors import InvalidAssessment, NotFound
+from birads_app.records.errors import InvalidAssessment, NotFound, SignatureFinal
 from birads_app.records.findings import Finding
+from birads_app.records.reading_tables import Withdrawal
 from birads_app.records.schema import Assessment, Exam, Status, User, now
 from birads_app.terms import breast_location
 from birads_app.terms.categories import Category
@@ -97,14 +100,46 @@ def add(exam_id: str, reader: User, draft: Draft) -> Assessment:
         exam = current.get(Exam, exam_id)
         if exam is None or exam.removed:
             raise NotFound(msg("exam-missing"))
+        hidden = blinding.is_hidden(exam, reader)
         _check(draft, exam)
         added = _record(exam, reader, draft)
+        added.aided = bool(exam.images) and not hidden
         current.add(added)
+        working_drafts.remove(current, exam.id, reader.id)
         if draft.signed:
             _settle(exam, added)
         audit_log.add(current, reader.name, "sign assessment" if draft.signed else "save assessment", exam.id)
     log.info("Stored an assessment of exam %s, %s", exam_id, "signed" if draft.signed else "unsigned")
     return get(exam_id, added.id)
+
+
+def withdraw(exam_id: str, assessment_id: int, reader: User) -> None:
+    """Withdraw a reader's own signature; the exam gets the status that it had before.
+
+    Raises
+    ------
+    NotFound
+        The exam has no such assessment.
+    SignatureFinal
+        It is not the reader's, not signed, not the newest one, or signed too long ago.
+    """
+    with writing() as current:
+        exam, made = current.get(Exam, exam_id), current.get(Assessment, assessment_id)
+        if exam is None or exam.removed or made is None or made.exam_id != exam_id:
+            raise NotFound(msg("assessment-missing"))
+        signed = select(Assessment).where(Assessment.exam_id == exam_id, Assessment.signed)
+        newest_first = list(current.scalars(signed.order_by(Assessment.id.desc()).limit(2)))
+        late = made.at < now() - blinding.UNDO_FOR
+        if made.reader_id != reader.id or made not in newest_first[:1] or late:
+            raise SignatureFinal(msg("signature-final", seconds=blinding.UNDO_FOR.seconds))
+        current.add(Withdrawal(assessment_id=made.id, at=now()))
+        if newest_first[1:]:
+            _settle(exam, newest_first[1])
+        else:
+            exam.status = Status.NEW if exam.images else Status.FAILED
+            exam.assessed = exam.assessed_at = exam.assessor_id = None
+        audit_log.add(current, reader.name, "withdraw signature", exam_id)
+    log.info("Withdrew an assessment of exam %s", exam_id)
 
 
 def get(exam_id: str, assessment_id: int) -> Assessment:
@@ -124,7 +159,7 @@ def history(exam: Exam) -> Sequence[Assessment]:
 
 
 def newest(exam: Exam, reader: User | None = None) -> Assessment | None:
-    """Return the newest signed assessment, else the newest draft, else None; with a reader, that reader's newest."""
+    """Return the newest signed assessment, else the newest other one, else None; or that reader's newest."""
     found = history(exam)
     if reader is not None:
         return next((each for each in found if each.reader_id == reader.id), None)
@@ -145,6 +180,8 @@ def as_json(assessment: Assessment) -> dict[str, Any]:
         "reader_title": assessment.reader_title or None,
         "at": assessment.at.isoformat(timespec="seconds"),
         "signed": assessment.signed,
+        "withdrawn": assessment.withdrawal is not None,
+        "aided": assessment.aided,
         "category": assessment.overall or None,
         "breasts": breasts_of(assessment),
         "density": assessment.density,
@@ -178,7 +215,7 @@ def _record(exam: Exam, reader: User, draft: Draft) -> Assessment:
         sections={name: text.strip() for name, text in draft.sections.items() if text.strip()},
         reader_name=reader.full_name,
         reader_title=reader.title,
-        signed=draft.signed,
+        signature=draft.signed,
         second_look=draft.second_look,
         model=exam.model,
         model_category=exam.category,

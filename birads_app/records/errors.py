@@ -9,6 +9,8 @@ BiradsError
 ├── TooManyAttempts     failed sign-ins
 ├── NotAllowed          the account's role does not permit this
 ├── InvalidAssessment   unknown terms, or breasts and images that the exam does not have
+├── SignatureFinal      a signature can no longer be withdrawn
+├── AiResultHidden      the AI result was not asked for
 ├── NoStudy             the exam has no DICOM study for its results
 ├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
@@ -63,6 +65,14 @@ class NotAllowed(BiradsError):
 
 class InvalidAssessment(BiradsError):
     """The assessment contains unknown terms or does not match the exam."""
+
+
+class SignatureFinal(BiradsError):
+    """A signature is another reader's, replaced, or too old to be withdrawn."""
+
+
+class AiResultHidden(BiradsError):
+    """The AI result is hidden from the reader, who has neither asked for it nor signed."""
 
 
 class InvalidView(BiradsError):

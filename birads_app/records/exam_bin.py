@@ -16,7 +16,7 @@ from flask import current_app
 from sqlalchemy import delete, inspect, select
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log, files
+from birads_app.records import audit_log, files, working_drafts
 from birads_app.records.database import session, writing
 from birads_app.records.deletion_table import Deletion
 from birads_app.records.errors import KeptInBin, NotFound, ReasonMissing
@@ -164,6 +164,7 @@ def _strip(current: Session, exam: Exam) -> None:
     of_exam, columns = Assessment.exam_id == exam.id, inspect(Assessment).columns
     signed = current.execute(select(*columns).where(of_exam, Assessment.signed)).mappings().all()
     current.execute(delete(Assessment).where(of_exam))
+    working_drafts.remove(current, exam.id)
     for row in signed:  # the database rejects a change of an assessment
         current.add(Assessment(**{**row, "findings": [], "text": "", "sections": {}}))
     exam.images, exam.identity, exam.study_uid = [], None, None

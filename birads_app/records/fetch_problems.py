@@ -6,7 +6,8 @@ from sqlalchemy import delete, select
 
 from birads_app.records import audit_log, users
 from birads_app.records.database import session, writing
-from birads_app.records.schema import FetchProblem, now
+from birads_app.records.fetch_table import FetchProblem
+from birads_app.records.schema import now
 
 
 def store(study_uid: str, reason: str) -> None:

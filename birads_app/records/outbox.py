@@ -1,7 +1,8 @@
 """Outbox for the PACS: deliveries of AI results and radiologists' reports.
 
 Each exam has one delivery of results, and each signed assessment one of its report. They are queued after the exam or
-assessment was stored, for everything that has none yet, so that a crash in between loses nothing.
+assessment was stored, for everything that has none yet, so that a crash in between loses nothing. A report waits
+until its signature can no longer be withdrawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, literal_column, sele
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log, exams, users
+from birads_app.records.blinding import UNDO_FOR
 from birads_app.records.database import session, writing
 from birads_app.records.deletion_table import Deletion
 from birads_app.records.errors import NotFound
@@ -38,7 +40,8 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     not_yet = ~exists().where(Delivery.assessment_id == Assessment.id)
     results = _of_studies(select(Exam.id, Exam.model), uploads).where(none_yet)
     reports = _of_studies(select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads)
-    for wanted in (results, reports.where(Assessment.signed, not_yet)):
+    final = Assessment.at <= now() - UNDO_FOR
+    for wanted in (results, reports.where(Assessment.signed, final, not_yet)):
         while session().execute(wanted.limit(1)).first() is not None:  # without the write lock
             with writing() as current:
                 for exam_id, model, *assessment in current.execute(wanted.limit(_AT_ONCE)).all():
@@ -48,10 +51,11 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
 
 
 def last_changes() -> tuple[object, ...]:
-    """Return values that change with every stored exam and assessment, read from indexes only."""
+    """Return values that change with every stored exam and final signature, read from indexes only."""
     newest_exam = select(func.max(Exam.created_at)).scalar_subquery()
     last_row = select(func.max(literal_column("exams.rowid"))).select_from(Exam).scalar_subquery()
-    last_assessment = select(func.max(Assessment.id)).scalar_subquery()
+    final = (Assessment.signature, Assessment.at <= now() - UNDO_FOR)
+    last_assessment = select(func.max(Assessment.at)).where(*final).scalar_subquery()
     return tuple(session().execute(select(newest_exam, last_row, last_assessment)).one())
 
 

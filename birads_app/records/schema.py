@@ -8,13 +8,17 @@ from flask_login import UserMixin
 from sqlalchemy import (
     JSON,
     CheckConstraint,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
     String,
     Text,
+    and_,
+    select,
     text,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from birads_app.imaging.placement import Placement
@@ -22,6 +26,7 @@ from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records.message_columns import MessageList, MessageText
 from birads_app.records.placement_column import PlacementColumn
 from birads_app.records.prediction_column import PredictionColumn
+from birads_app.records.reading_tables import Withdrawal
 from birads_app.records.table_base import Base, UtcDateTime
 from birads_app.terms.views import ViewRole
 
@@ -278,8 +283,9 @@ class Assessment(Base):
     findings : as returned by :meth:`birads_app.records.findings.Finding.as_json`
     sections : texts by the codes of :data:`birads_app.terms.lexicon.SECTIONS`; those without a text are absent
     reader_name, reader_title : full name and title of the reader's account at that time; empty if it had none
-    signed : False for a draft
+    signature : False for a draft; ``signed`` is False as well once the signature is withdrawn
     second_look : a second reader is requested
+    aided : False if the AI result was hidden from the reader until then; None for assessments of earlier versions
     model, model_category : the model that read the exam, and the category that it predicted
     """
 
@@ -302,11 +308,27 @@ class Assessment(Base):
     sections: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}", default=dict)
     reader_name: Mapped[str] = mapped_column(String(64), server_default="", default="")
     reader_title: Mapped[str] = mapped_column(String(64), server_default="", default="")
-    signed: Mapped[bool]
+    signature: Mapped[bool] = mapped_column("signed")
     second_look: Mapped[bool]
+    aided: Mapped[bool | None]
     model: Mapped[str] = mapped_column(String(64))
     model_category: Mapped[str | None] = mapped_column(String(1))
     reader: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    withdrawal: Mapped[Withdrawal | None] = relationship(lazy="joined", viewonly=True)
+
+    @hybrid_property
+    def signed(self) -> bool:
+        """True for a signature that is not withdrawn."""
+        return self.signature and self.withdrawal is None
+
+    @signed.inplace.setter
+    def _sign(self, signed: bool) -> None:
+        self.signature = signed
+
+    @signed.inplace.expression
+    @classmethod
+    def _signed(cls) -> ColumnElement[bool]:
+        return and_(cls.signature, cls.id.not_in(select(Withdrawal.assessment_id)))
 
     @property
     def signer(self) -> str:
@@ -346,19 +368,6 @@ class RefusedFile(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
     who: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str] = mapped_column(String(64))
-
-
-class FetchProblem(Base):
-    """A study of which the last fetch from the PACS failed.
-
-    study_uid : as exams are stored under
-    """
-
-    __tablename__ = "fetch_problems"
-
-    study_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    reason: Mapped[str] = mapped_column(MessageText(500))
 
 
 class Delivery(Base):

@@ -2,7 +2,7 @@
 
 Loading a hundred thousand rows as objects would take seconds. SQLite returns each column as one JSON array instead, and
 tables are joined in NumPy. The process caches the result: assessments are only ever added, so that the next time only
-new ones are read, or all of them if an exam was deleted.
+new ones are read, or all of them if an exam was deleted or a signature withdrawn.
 """
 
 import json
@@ -17,6 +17,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, Select, String, func, select, type_coerce
 
 from birads_app.records.database import session
+from birads_app.records.reading_tables import Withdrawal
 from birads_app.records.schema import Assessment, Exam, Outcome, User
 
 # Number for a missing category or outcome.
@@ -117,6 +118,7 @@ class _TableCounts(NamedTuple):
     assessments: int = 0
     last_outcome: int = 0
     outcomes: int = 0
+    withdrawals: int = 0
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,16 @@ def load() -> SignedAssessments:
 
 def _state() -> _TableCounts:
     counts = [session().execute(select(func.max(t.id), func.count())).one() for t in (Assessment, Outcome)]
-    return _TableCounts(*(number or 0 for row in counts for number in row))
+    withdrawn = session().scalar(select(func.count()).select_from(Withdrawal))
+    return _TableCounts(*(number or 0 for row in counts for number in row))._replace(
+        withdrawals=withdrawn or 0
+    )
 
 
 def _only_grew(before: _TableCounts, state: _TableCounts) -> bool:
-    """Return True if no assessment in the cache was deleted."""
+    """Return True if no assessment in the cache was deleted or withdrawn."""
+    if before.withdrawals != state.withdrawals:
+        return False
     query = select(func.count()).where(Assessment.id > before.last, Assessment.id <= state.last)
     return before.assessments + (session().scalar(query) or 0) == state.assessments
 
@@ -179,7 +186,9 @@ def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
             _number(Assessment.overall),
             _number(Assessment.model_category),
         )
-        .where(since, func.likely(Assessment.signed))  # or SQLite uses the index and sorts afterwards
+        .where(
+            since, func.likely(Assessment.signature), Assessment.signed
+        )  # or SQLite uses the index and sorts afterwards
         .order_by(Assessment.id)
     )
     cache = _with_exams(cache, Exam.id.in_(select(Assessment.exam_id).where(since)))

@@ -5,6 +5,7 @@ from birads_app.terms.translation import N_
 AUDIT_ACTIONS = (
     N_("access refused"),
     N_("ask for reading"),
+    N_("ask for AI result"),
     N_("back up data"),
     N_("begin hash chain"),
     N_("change role"),
@@ -70,4 +71,5 @@ AUDIT_ACTIONS = (
     N_("use recovery code"),
     N_("undo upload"),
     N_("view exam"),
+    N_("withdraw signature"),
 )

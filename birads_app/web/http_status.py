@@ -5,6 +5,7 @@ from birads_app.intake.ingest import IntakeRefused, NoFiles, TooManyFiles
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.records.errors import (
     AccountNameTaken,
+    AiResultHidden,
     AuditLogBroken,
     InvalidAccount,
     InvalidAssessment,
@@ -20,6 +21,7 @@ from birads_app.records.errors import (
     ProviderFailed,
     ReasonMissing,
     RestoreUnfinished,
+    SignatureFinal,
     SignOnRefused,
     SiteKeyDiffers,
     TooManyAttempts,
@@ -68,6 +70,8 @@ _STATUSES: tuple[tuple[type[BiradsError], int], ...] = (
     (InvalidAccount, 422),
     (InvalidToken, 422),
     (InvalidAssessment, 422),
+    (SignatureFinal, 409),
+    (AiResultHidden, 403),
     (InvalidView, 422),
     (BiradsError, 500),
 )

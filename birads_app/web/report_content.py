@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext as _
+from flask_login import current_user
 
 from birads_app.model.aggregation import ExamPrediction
-from birads_app.records import assessments, exams, findings
+from birads_app.records import amendments, assessments, blinding, exams, findings
+from birads_app.records.amendments import Amendment
 from birads_app.records.errors import NotFound
 from birads_app.records.findings import Finding
 from birads_app.records.patient_details import PatientDetails
@@ -37,6 +39,8 @@ class Report:
     findings : in the order in which they were entered
     count : number of the exam's assessments
     model : AI result, or None
+    hidden : True if the AI result is not for the reader yet
+    amendment : of the signed report before; None for a first report
     """
 
     exam: Exam
@@ -46,6 +50,22 @@ class Report:
     findings: Sequence[Described]
     count: int
     model: ExamPrediction | None
+    hidden: bool
+    amendment: Amendment | None
+
+    @property
+    def amended(self) -> str:
+        """Sentence on the report that this one replaces; empty for a first report."""
+        if self.amendment is None:
+            return ""
+        replaced = self.amendment.replaced
+        values = {"name": replaced.signer, "when": wording.moment(replaced.at)}
+        return _("Replaces the report signed by %(name)s on %(when)s.", **values)
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """(label, text) of each change that the amendment made."""
+        return list(amendments.labelled(self.amendment, translated)) if self.amendment else []
 
     @property
     def breasts(self) -> list[tuple[str, Category]]:
@@ -91,14 +111,17 @@ def of(exam: Exam, where: str, assessment: Assessment | None = None) -> Report:
     chosen = assessment or assessments.newest(exam)
     if chosen is None:
         raise NotFound(_("No report: this exam has not been assessed yet."))
+    history, hidden = assessments.history(exam), blinding.is_hidden(exam, current_user)
     return Report(
         exam=exam,
         patient=patient.shown(exam, where),
         assessment=chosen,
         images=hanging(exam.images),
         findings=described(chosen),
-        count=len(assessments.history(exam)),
-        model=exams.aggregate(exam),
+        count=len(history),
+        model=None if hidden else exams.aggregate(exam),
+        hidden=hidden,
+        amendment=amendments.of(chosen, history),
     )
 
 
@@ -135,13 +158,15 @@ def as_json(report: Report) -> dict[str, Any]:
             {"id": image.id, "laterality": image.laterality, "view": image.view} for image in report.images
         ],
         "preliminary": not report.assessment.signed,
+        "amends": amendments.as_json(report.amendment) if report.amendment else None,
         "assessment": assessments.as_json(report.assessment),
         "assessments": report.count,
         "model": {
             "name": exam.model,
             "demonstration": exam.demonstration,
-            "category": exam.category,
-            "probability": exam.top_probability,
+            "hidden": report.hidden,
+            "category": None if report.hidden else exam.category,
+            "probability": None if report.hidden else exam.top_probability,
             "disclaimer": DISCLAIMER,
         },
     }

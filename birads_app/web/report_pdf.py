@@ -68,7 +68,7 @@ def draw(report: Report) -> bytes:
     )
 
     def foot(canvas: Any, _document: Any) -> None:
-        _foot(canvas, report.assessment.signed)
+        _foot(canvas, (_stamped(report) or ("", ""))[0])
 
     document.build(list(_content(report)), onFirstPage=foot, onLaterPages=foot)
     return stream.getvalue()
@@ -107,6 +107,7 @@ class _Picture(Flowable):
 
 def _content(report: Report) -> Iterator[Flowable]:
     yield from _head(report)
+    yield from _amendment(report)
     yield from _findings(report)
     yield from _assessment(report)
     yield from _pictures(report)
@@ -125,7 +126,7 @@ def _head(report: Report) -> Iterator[Flowable]:
     )
     title = [Paragraph(_safe(_("Mammography report")), _TITLE), Paragraph(_safe(patient), _TEXT)]
     title += [Paragraph(text, _TEXT) for text in _patient(report)]
-    mark = [] if report.assessment.signed else [_preliminary()]
+    mark = [_stamp(*stamped)] if (stamped := _stamped(report)) else []
     yield Table(
         [[title, mark]],
         [_WIDTH - 55 * mm, 55 * mm],
@@ -162,10 +163,30 @@ def _patient(report: Report) -> Iterator[str]:
         yield _safe(" · ".join(filter(None, parts)))
 
 
-def _preliminary() -> Flowable:
-    style = ParagraphStyle("preliminary", _TEXT, textColor=_AMBER, alignment=TA_CENTER)
-    text = f'<font name="{_BOLD}">{_safe(_("PRELIMINARY"))}</font> {_safe(_("not signed"))}'
+def _stamped(report: Report) -> tuple[str, str] | None:
+    """Return the stamp of a report that is withdrawn, not signed or amended, and its explanation."""
+    if report.assessment.withdrawal:
+        return _("WITHDRAWN"), _("not valid")
+    if not report.assessment.signed:
+        return _("PRELIMINARY"), _("not signed")
+    return (_("AMENDED"), "") if report.amendment else None
+
+
+def _stamp(word: str, explanation: str) -> Flowable:
+    style = ParagraphStyle("stamp", _TEXT, textColor=_AMBER, alignment=TA_CENTER)
+    text = f'<font name="{_BOLD}">{_safe(word)}</font> {_safe(explanation)}'
     return Table([[Paragraph(text, style)]], style=[("BOX", (0, 0), (-1, -1), 1.2, _AMBER)])
+
+
+def _amendment(report: Report) -> Iterator[Flowable]:
+    """Say which report is replaced and what has changed."""
+    if report.amendment is None:
+        return
+    yield Paragraph(_safe(_("Amended report")), _HEADING)
+    yield Paragraph(_safe(report.amended), _TEXT)
+    yield from (Paragraph(_safe(f"{label}: {change}"), _TEXT) for label, change in report.changes)
+    if not report.changes:
+        yield Paragraph(_safe(_("Signed again without a change.")), _TEXT)
 
 
 def _findings(report: Report) -> Iterator[Flowable]:
@@ -236,6 +257,8 @@ def _model(report: Report) -> Flowable:
     if report.model:
         category = lexicon.ASSESSMENTS[report.model.category]
         texts.append(Paragraph(f"{_named(category)}. {_safe(report.top_categories_text)}", _SMALL))
+    elif report.hidden:
+        texts.append(Paragraph(_safe(_("The AI result is hidden until you ask for it or sign.")), _SMALL))
     else:
         texts.append(Paragraph(_safe(_("No AI result for this exam.")), _SMALL))
     if exam.demonstration:
@@ -274,15 +297,15 @@ def _named(category: Category) -> str:
     return _safe(f"BI-RADS {category.code}, {translated(category.title)}")
 
 
-def _foot(canvas: Any, signed: bool) -> None:
-    """Draw page number, disclaimer, and PRELIMINARY on a draft."""
+def _foot(canvas: Any, stamp: str) -> None:
+    """Draw page number, disclaimer and stamp."""
     canvas.setFont(_PLAIN, 7.5)
     canvas.setFillColor(_QUIET)
     canvas.drawString(_MARGIN, 10 * mm, translated(DISCLAIMER))
     canvas.drawRightString(A4[0] - _MARGIN, 10 * mm, str(canvas.getPageNumber()))
-    if not signed:
+    if stamp:
         canvas.setFillColor(_AMBER)
-        canvas.drawRightString(A4[0] - _MARGIN, 14 * mm, _("PRELIMINARY"))
+        canvas.drawRightString(A4[0] - _MARGIN, 14 * mm, stamp)
 
 
 def _small(image: Image) -> bytes:

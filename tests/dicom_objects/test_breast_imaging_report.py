@@ -98,6 +98,19 @@ def test_an_unsigned_assessment_gives_a_preliminary_report(tmp_path: Path) -> No
     assert "Breast composition" not in text and "Findings" not in text
 
 
+def test_an_amended_report_says_so_and_names_the_report_before(tmp_path: Path) -> None:
+    before = replace(SIGNED, at=AT - timedelta(days=1), overall="2", breasts={"R": "2", "L": "2"})
+    amended = breast_report(reading(), replace(SIGNED, replaces=before, changes="right breast: 2 → 4B"))
+    path = written(amended, tmp_path)
+    assert not complaints(path)
+    text = printed(path)
+    assert "AMENDED. Replaces the report signed by Röntgen^Berta on 2026-01-01 04:05 UTC." in text
+    assert "right breast: 2 → 4B" in text and amended.CompletionFlagDescription == "AMENDED"
+    (study,) = amended.PredecessorDocumentsSequence
+    predecessor = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert predecessor == breast_report(reading(), before).SOPInstanceUID != amended.SOPInstanceUID
+
+
 @pytest.mark.parametrize("category", ASSESSMENTS)
 def test_every_category_is_written(category: str, tmp_path: Path) -> None:
     path = written(breast_report(reading(), replace(SIGNED, overall=category, breasts={})), tmp_path)

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -9,10 +11,21 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import assessments, audit_log, database, exams, users
+from birads_app.records import (
+    amendments,
+    assessments,
+    audit_log,
+    blinding,
+    database,
+    exams,
+    signed_assessments,
+    users,
+)
+from birads_app.records.amendments import Amendment
 from birads_app.records.assessments import Draft
-from birads_app.records.errors import InvalidAssessment, NotFound
+from birads_app.records.errors import InvalidAssessment, NotFound, SignatureFinal
 from birads_app.records.findings import Finding, from_json, labelled_terms
+from birads_app.records.reading_tables import Withdrawal
 from birads_app.records.schema import Assessment, Exam, Image, Role, Status, User
 
 BOTH = {"R": "1", "L": "4A"}
@@ -220,3 +233,74 @@ def test_a_finding_is_stored_and_described() -> None:
         "Quadrant": "Central",
         "Associated feature": "Skin retraction",
     }
+
+
+def test_a_signature_can_be_withdrawn_by_its_reader_for_a_short_time_and_stays_on_record(
+    anna: User, berta: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = stored()
+    first = assessments.add(exam.id, anna, Draft(BOTH, signed=True))
+    with pytest.raises(SignatureFinal):
+        assessments.withdraw(exam.id, first.id, berta)
+    assessments.withdraw(exam.id, first.id, anna)
+    database.session().expire_all()
+    (kept,) = assessments.history(exams.get(exam.id))
+    assert kept.signature and not kept.signed and kept.overall == "4A"
+    found = exams.get(exam.id)
+    assert (found.status, found.assessed, found.assessed_at, found.assessor_id) == (
+        Status.NEW,
+        None,
+        None,
+        None,
+    )
+    assert len(signed_assessments.load().rows) == 0
+    assert audit_log.newest(1)[0].action == "withdraw signature"
+    with pytest.raises(SignatureFinal):  # twice
+        assessments.withdraw(exam.id, first.id, anna)
+    with (
+        pytest.raises((IntegrityError, OperationalError), match="only added to"),
+        database.writing() as current,
+    ):
+        current.execute(update(Withdrawal).values(at=kept.at))
+
+    second = assessments.add(exam.id, berta, Draft({"R": "1", "L": "2"}, signed=True, second_look=True))
+    third = assessments.add(exam.id, anna, Draft(BOTH, signed=True))
+    assert len(signed_assessments.load().rows) == 2
+    with pytest.raises(SignatureFinal):  # another has signed since
+        assessments.withdraw(exam.id, second.id, berta)
+    assessments.withdraw(exam.id, third.id, anna)
+    database.session().expire_all()
+    found = exams.get(exam.id)
+    assert (found.status, found.assessed, found.assessor_id) == (Status.SECOND_LOOK, "2", berta.id)
+    assert len(signed_assessments.load().rows) == 1
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
+    with pytest.raises(SignatureFinal):  # too late
+        assessments.withdraw(exam.id, second.id, berta)
+
+
+def test_an_amendment_says_what_it_changes(anna: User, berta: User) -> None:
+    exam = stored()
+    add = partial(assessments.add, exam.id)
+    withdrawn = add(anna, Draft({"R": "5", "L": "5"}, signed=True))
+    assessments.withdraw(exam.id, withdrawn.id, anna)
+    database.session().expire_all()
+    mass = Finding("mass", {"shape": "oval"}, side="L")
+    first = add(anna, Draft({"R": "1", "L": "2"}, "B", [mass], "Cyst.", signed=True, second_look=True))
+    second = add(berta, Draft({"R": "1", "L": "2"}, signed=True))
+    draft = add(berta, Draft({"R": "3"}))
+    later = Draft(BOTH, "B", text="Cyst.", signed=True, sections={"indication": "Lump."})
+    amended, again = add(berta, later), add(anna, later)
+    history = assessments.history(exam)
+    found = {one.id: amendments.of(one, history) for one in history}
+    assert found[first.id] is found[second.id] is found[draft.id] is None  # the second is a second reading
+    assert found[amended.id].replaced.id == second.id and found[again.id].changes == []
+    assert [(one.part, one.before, one.after) for one in found[amended.id].changes] == [
+        ("breasts.L", "2", "4A"),
+        ("density", None, "B"),
+        ("text", None, "Cyst."),
+        ("sections.indication", None, "Lump."),
+    ]
+    changes = dict(amendments.labelled(Amendment(first, amendments.of(amended, [amended, first]).changes)))
+    assert changes["left breast"] == "BI-RADS 2 → BI-RADS 4A"
+    assert changes["Findings"] == "Mass, Oval, Left breast → none"
+    assert changes["Second reading requested"] == "yes → no"

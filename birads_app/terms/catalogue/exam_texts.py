@@ -98,6 +98,12 @@ EXAM = {
         "breast's result."
     ),
     "report-missing": N_("No report: this exam has not been signed yet."),
+    "signature-final": N_(
+        "This signature is final: it was given more than %(seconds)d seconds ago, is not yours, or is replaced. "
+        "Sign again to amend the report."
+    ),
+    "ai-result-hidden": N_("The AI result is hidden until you ask for it on the exam's page, or sign."),
+    "entries-too-long": N_("The entries have %(letters)d letters; the limit is %(most)d. Shorten them."),
     "assessment-missing": N_("This exam does not have the requested assessment."),
     "assessment-too-long": N_(
         "The assessment has %(text)d characters and %(found)d findings; at most %(letters)d characters and "
