@@ -12,8 +12,7 @@ from functools import cache
 from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log, exams, users
-from birads_app.records.blinding import UNDO_FOR
+from birads_app.records import audit_log, blinding, exams, users
 from birads_app.records.database import session, writing
 from birads_app.records.deletion_table import Deletion
 from birads_app.records.errors import NotFound
@@ -40,7 +39,7 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     not_yet = ~exists().where(Delivery.assessment_id == Assessment.id)
     results = _of_studies(select(Exam.id, Exam.model), uploads).where(none_yet)
     reports = _of_studies(select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads)
-    final = Assessment.at <= now() - UNDO_FOR
+    final = Assessment.at <= now() - blinding.UNDO_FOR
     for wanted in (results, reports.where(Assessment.signed, final, not_yet)):
         while session().execute(wanted.limit(1)).first() is not None:  # without the write lock
             with writing() as current:
@@ -54,7 +53,7 @@ def last_changes() -> tuple[object, ...]:
     """Return values that change with every stored exam and final signature, read from indexes only."""
     newest_exam = select(func.max(Exam.created_at)).scalar_subquery()
     last_row = select(func.max(literal_column("exams.rowid"))).select_from(Exam).scalar_subquery()
-    final = (Assessment.signature, Assessment.at <= now() - UNDO_FOR)
+    final = (Assessment.signature, Assessment.at <= now() - blinding.UNDO_FOR)
     last_assessment = select(func.max(Assessment.at)).where(*final).scalar_subquery()
     return tuple(session().execute(select(newest_exam, last_row, last_assessment)).one())
 

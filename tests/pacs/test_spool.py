@@ -18,6 +18,7 @@ from birads_app.pacs.sender import DicomNode
 from birads_app.records import (
     assessments,
     audit_log,
+    blinding,
     database,
     exam_bin,
     exams,
@@ -318,7 +319,23 @@ def test_failed_deliveries_are_listed_and_restarted(exam: Exam, app: Flask) -> N
     assert outbox.counts() == {"sent": 1} and outbox.retry_all() == 0
 
 
-def test_each_signed_assessment_is_sent_once_as_a_report(exam: Exam, tmp_path: Path) -> None:
+def test_a_report_waits_until_its_signature_is_final(exam: Exam, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox.mark_sent(_only(exam), "PACS")
+    first, second = (assessments.add(exam.id, exam.uploader, Draft({"L": "1"}, signed=True)) for _ in "12")
+    changes = outbox.last_changes()
+    outbox.enqueue(lambda name: "v1", uploads=False)
+    assert not outbox.due()
+    assessments.withdraw(exam.id, second.id, exam.uploader)
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
+    assert outbox.last_changes() != changes  # so the worker looks again
+    outbox.enqueue(lambda name: "v1", uploads=False)
+    assert [report.assessment_id for report in outbox.due()] == [first.id]
+
+
+def test_each_signed_assessment_is_sent_once_as_a_report(
+    exam: Exam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
     outbox.mark_sent(_only(exam), "PACS")
     mass = Finding("mass", {"margin": "spiculated"}, side="L", clock=2, size_mm=12)
     signed = Draft({"L": "4B"}, "C", (mass,), "Seen on both views.", signed=True)
@@ -345,7 +362,10 @@ def test_each_signed_assessment_is_sent_once_as_a_report(exam: Exam, tmp_path: P
     assert "1. Mass. Margin: Spiculated; Side: Left breast; Position: 2 o’clock; Size: 12 mm" in printed(path)
 
 
-def test_a_failed_report_is_recorded_and_retried(exam: Exam, app: Flask) -> None:
+def test_a_failed_report_is_recorded_and_retried(
+    exam: Exam, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
     outbox.mark_sent(_only(exam), "PACS")
     assessments.add(exam.id, exam.uploader, Draft({"L": "1"}, signed=True))
     outbox.enqueue(lambda name: "v1", uploads=False)

@@ -301,6 +301,6 @@ def test_an_amendment_says_what_it_changes(anna: User, berta: User) -> None:
         ("sections.indication", None, "Lump."),
     ]
     changes = dict(amendments.labelled(Amendment(first, amendments.of(again, [again, first]).changes)))
-    assert changes["left breast"] == "BI-RADS 2 → BI-RADS 4A"
+    assert changes["Left breast"] == "BI-RADS 2 → BI-RADS 4A"
     assert changes["Findings"] == "Mass, Oval, Left breast → none"
     assert changes["Second reading requested"] == "yes → no"
