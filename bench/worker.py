@@ -38,6 +38,7 @@ class WorkerMemory:
 class Served:
     """A running server with one worker; ``master`` is gunicorn's own process.
 
+    log : what all processes have written
     name, password : of the account that has the token
     """
 
@@ -45,6 +46,7 @@ class Served:
     token: str
     master: int
     instance: Path
+    log: Path
     environment: dict[str, str]
     name: str
     password: str
@@ -78,7 +80,7 @@ class Served:
 
     def add_account(self, name: str) -> str:
         """Create a radiologist's account; return an API token of it."""
-        return _add_account(self.environment, name, secrets.token_urlsafe(16))
+        return _new_account(self.environment, name, secrets.token_urlsafe(16))
 
     def exams(self) -> set[str]:
         """Return the ids of all stored exams."""
@@ -126,7 +128,7 @@ def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
 
 
 @contextmanager
-def serving(models: Path, **settings: str) -> Iterator[Served]:
+def serving(models: Path, configuration: str = "gunicorn.conf.py", **settings: str) -> Iterator[Served]:
     """Run a server with one worker on an empty instance folder."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         port, instance = _free_port(), str(Path(folder, "instance"))
@@ -141,11 +143,11 @@ def serving(models: Path, **settings: str) -> Iterator[Served]:
                 "PORT": str(port),
             }
         )
-        _flask(environment, "db", "upgrade")
         name, password = "bench", secrets.token_urlsafe(16)
-        token = _add_account(environment, name, password)
-        with _server(environment, port) as master:
-            yield Served(port, token, master, Path(instance), environment, name, password)
+        token = _new_account(environment, name, password)
+        log = Path(folder, "server.log")
+        with _server(environment, port, configuration, log) as master:
+            yield Served(port, token, master, Path(instance), log, environment, name, password)
 
 
 def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
@@ -158,28 +160,31 @@ def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
     return b"".join((*parts, f"--{boundary}--\r\n".encode()))
 
 
-def _add_account(environment: dict[str, str], name: str, password: str) -> str:
-    """Create an account; return its API token."""
-    _flask(environment, "user", "create", name, "--role", "radiologist", "--password-stdin", given=password)
-    return _flask(environment, "token", "create", name).strip()
+def _new_account(environment: dict[str, str], name: str, password: str) -> str:
+    """Create an account, and the database if there is none; return the account's API token."""
+    return _run(environment, ["bench.new_account", name], password).strip()
 
 
-def _flask(environment: dict[str, str], *command: str, given: str | None = None) -> str:
+def _flask(environment: dict[str, str], *command: str) -> str:
+    return _run(environment, ["flask", "--app", "wsgi", *command])
+
+
+def _run(environment: dict[str, str], module: list[str], given: str | None = None) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "wsgi", *command],
+        [sys.executable, "-m", *module],
         cwd=ROOT, env=environment, input=given, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"flask {' '.join(command)} failed: {done.stderr.strip()}")
+        raise RuntimeError(f"{' '.join(module)} failed: {done.stderr.strip()}")
     return done.stdout
 
 
 @contextmanager
-def _server(environment: dict[str, str], port: int) -> Iterator[int]:
+def _server(environment: dict[str, str], port: int, configuration: str, log: Path) -> Iterator[int]:
     """Run gunicorn as `make run` does; yield the process ID of its master."""
-    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
-    with tempfile.TemporaryFile("w+") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    command = [sys.executable, "-m", "gunicorn", "--config", configuration, "wsgi:app"]
+    with log.open("w") as stream:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)
         try:
             _wait_until_ready(server, port, log)
             yield server.pid
@@ -188,14 +193,13 @@ def _server(environment: dict[str, str], port: int) -> Iterator[int]:
             server.wait(timeout=60)
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log) -> None:
+def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline and server.poll() is None:
         if _answers(port):
             return
         time.sleep(0.1)
-    log.seek(0)
-    raise RuntimeError(f"The server did not answer within {START_LIMIT_S} s:\n{log.read()[-2000:]}")
+    raise RuntimeError(f"The server did not answer within {START_LIMIT_S} s:\n{log.read_text()[-2000:]}")
 
 
 def _answers(port: int) -> bool:

@@ -1,7 +1,6 @@
 """A worker killed at random moments of an upload leaves no trace of the patient and no half-stored exam."""
 
 import http.client
-import os
 import random
 import secrets
 import threading
@@ -12,24 +11,18 @@ from pathlib import Path
 import pytest
 
 from bench import worker
-from tests.support.phi_markers import dicom_with_phi, phi_in
+from tests.support.phi_markers import DATE, UID, WORD, dicom_with_phi, phi_below, phi_in
 
 pytestmark = pytest.mark.slow
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
-KILLS, LATEST_S = 10, 1.0
+ROOT = Path(__file__).resolve().parents[2]
+MODELS, CONFIGURATION = ROOT / "models", str(ROOT / "tests" / "support" / "preloaded_server.py")
+KILLS, LATEST_S = 10, 0.8
 
 
-def traces(instance: Path) -> list[str]:
-    """Return the files of an instance folder that contain a marker, as they are at this moment."""
-    found = []
-    for folder, _, names in os.walk(instance):  # which passes over folders that vanish meanwhile
-        for path in (Path(folder), *(Path(folder, name) for name in names)):
-            with suppress(FileNotFoundError):
-                content = path.read_bytes() if path.is_file() else b""
-                if phi_in(content) or phi_in(path.name.encode()):
-                    found.append(path.name)
-    return found
+def traces(served: worker.Served) -> list[str]:
+    """Return the markers in the instance folder and in the log of all processes, as they are at this moment."""
+    return phi_below(served.instance) + phi_in(served.log.read_bytes())
 
 
 def post(served: worker.Served, body: bytes, boundary: str) -> None:
@@ -41,23 +34,26 @@ def post(served: worker.Served, body: bytes, boundary: str) -> None:
 def test_kills_at_random_moments_leave_no_trace_of_the_patient() -> None:
     boundary, moments = secrets.token_hex(8), random.Random(7)
     sent = [
-        (f"Doe-Jane-{number}.dcm", dicom_with_phi(number, StudyInstanceUID="1.2.826.0.1.3680043.99.7"))
+        (f"{WORD}-{DATE}-{number}.dcm", dicom_with_phi(number, StudyInstanceUID=f"{UID}.7"))
         for number in range(4)
     ]
     body = worker.multipart(sent, boundary)
-    with worker.serving(MODELS) as served:
+    with worker.serving(MODELS, CONFIGURATION, BIRADS_LOG_LEVEL="DEBUG") as served:
         for _ in range(KILLS):
             upload = threading.Thread(target=post, args=(served, body, boundary))
             upload.start()
             end = time.monotonic() + moments.uniform(0, LATEST_S)
             while time.monotonic() < end:
-                assert traces(served.instance) == []
+                assert traces(served) == []
             served.kill()
             upload.join(60)
-            assert traces(served.instance) == []
+            assert traces(served) == []
         stored = served.post(body, boundary)
         assert len(stored["images"]) == 4
         served.settle()
-        assert traces(served.instance) == []
+        assert traces(served) == []
+        assert (
+            served.log.read_text().count("POST /api/v1/predictions") and "is ready" in served.log.read_text()
+        )
         leftovers = [path.name for path in (served.instance / "images").iterdir() if path.name[0] == "."]
         assert not [name for name in leftovers if name.startswith(".deriving-")]
