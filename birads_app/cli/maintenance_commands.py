@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from birads_app import config
 from birads_app.cli.console_errors import one_line_errors
+from birads_app.cli.interruption import cleaning_up
 from birads_app.files import locks
 from birads_app.maintenance import backup, integrity, key_rotation, keys_file, restore, retention
 from birads_app.maintenance.keys_file import Keys
@@ -38,7 +39,7 @@ def back_up(target: Path, keys_path: Path | None) -> None:
     files were damaged already.
     """
     settings: config.Settings = current_app.extensions["birads_settings"]
-    with one_line_errors():
+    with one_line_errors(), cleaning_up():
         if keys_path is not None:
             keys_file.write(
                 keys_path, Keys(current_app.extensions["birads_site_key"], config.secret_key(settings))

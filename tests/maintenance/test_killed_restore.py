@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 
 from birads_app import create_app
 from birads_app.maintenance import archive, backup, restore
@@ -17,6 +17,7 @@ from birads_app.records import database, exams, identities, migrate
 from birads_app.records.errors import RestoreUnfinished
 from tests.support import direct_exam
 from tests.support.factories import make_user
+from tests.support.receiver import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +83,35 @@ def test_a_killed_backup_leaves_the_previous_one_and_the_next_succeeds(
         assert archive.verify(target) > len(IDS)
     assert duration(config, step) > 0
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == ["backup.tar"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_an_interrupted_command_leaves_nothing_half_written_and_the_next_succeeds(
+    filled: Flask, config: dict[str, object], tmp_path: Path, number: signal.Signals
+) -> None:
+    target, keys = tmp_path / "backup.tar", tmp_path / "backup.keys"
+    with filled.app_context():
+        original = exams.file(exams.get("f" * 32).images[0], "original")
+    content = original.read_bytes()
+    original.unlink()
+    os.mkfifo(original)  # the command waits here for somebody who writes
+
+    def command() -> None:
+        given = ["backup", str(target), "--keys", str(keys)]
+        current_app.test_cli_runner().invoke(args=given)
+
+    child = in_a_child(config, command)
+    part = tmp_path / ".backup.tar.part"
+    wait_until(lambda: (part / "archive.tar").exists(), 60)
+    os.kill(child, number)
+    os.waitpid(child, 0)
+    left = [".backup.tar.part"] if number == signal.SIGKILL else []
+    assert sorted(path.name for path in tmp_path.iterdir() if "backup" in path.name) == [*left, "backup.keys"]
+    original.unlink()
+    original.write_bytes(content)
+    os.waitpid(in_a_child(config, command), 0)
+    assert archive.verify(target) > len(IDS) and keys.is_file()
+    assert not part.exists()
 
 
 def refuse_or_clear(config: dict[str, object], target: Path) -> None:
