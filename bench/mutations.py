@@ -40,6 +40,8 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
             body = worker.multipart([("damaged.dcm", damaged(damage))], boundary)
             while (answer := clients.send(served.port, served.token, body, boundary)).wait is not None:
                 time.sleep(float(answer.wait))
+            if _is_wrong(answer.status):
+                print(f"answered {answer.status}: {damage}", flush=True)
             return answer.status
 
         watcher = threading.Thread(target=watch)
@@ -54,15 +56,17 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
             )
             for _ in range(options.files)
         )
+        start = time.monotonic()
         with ThreadPoolExecutor(CLIENTS) as threads:
             for number, status in enumerate(threads.map(send, drawn), 1):
                 statuses[status] += 1
                 if number % 1000 == 0:
                     print(f"{number} of {options.files}: {dict(sorted(statuses.items()))}", flush=True)
+        rate = options.files / (time.monotonic() - start)
         ended.set()
         watcher.join()
         restarted = int(served.process != process)
-    wrong = sum(count for status, count in statuses.items() if status == 0 or status >= 500)
+    wrong = sum(count for status, count in statuses.items() if _is_wrong(status))
     failed = sum(status != 201 for status, _ in others)
     slowest = max(seconds for _, seconds in others)
     print(f"answers to {options.files} damaged files: {dict(sorted(statuses.items()))}", flush=True)
@@ -70,3 +74,9 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     yield Measurement("restarts of the server", restarted, None, restarted, most=0)
     yield Measurement(f"failed uploads of another account, of {len(others)}", failed, None, failed, most=0)
     yield Measurement("its slowest upload, s", slowest, None, slowest, most=REQUIRED_OTHER_S)
+    yield Measurement("damaged files a second", rate, None, rate)
+
+
+def _is_wrong(status: int) -> bool:
+    """Return True for a lost connection or a fault of the server."""
+    return status == 0 or status >= 500
