@@ -8,7 +8,8 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,48 +18,124 @@ from bench.measurement import Measurement
 
 ACCOUNTS = 4
 REQUIRED_PAGE_S, REQUIRED_SHARE, REQUIRED_MB, REQUIRED_GROWTH_MB = 1.0, 0.85, 700.0, 1.0
+_FIRST_S = 1.0  # for an exam of each client, which starts all processes
 _ALONE_S = 40.0  # for the throughput without overload
 _STEP_S = 0.5
 _SETTLED = 0.3  # share of the run after which memory is judged
+_TOLD_MB = 0.2  # growth a minute of a single process that is printed
+
+
+@dataclass(frozen=True)
+class Load:
+    """Uploads of some clients.
+
+    seconds : until the last answer
+    settled_s : further seconds, until all pictures are made
+    """
+
+    uploads: clients.Uploads
+    seconds: float
+    settled_s: float
+
+    @property
+    def per_minute(self) -> float:
+        """Exams answered a minute."""
+        return 60 * len(self.uploads.acknowledged) / self.seconds
+
+    @property
+    def finished_per_minute(self) -> float:
+        """Exams a minute, until their pictures are made as well."""
+        return 60 * len(self.uploads.acknowledged) / (self.seconds + self.settled_s)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a server during a load: seconds since its start, and the MB of each process, by its name."""
+
+    seconds: list[float]
+    processes: list[dict[str, float]]
+
+    def growth(self, name: str | None = None) -> float:
+        """Return the growth of a process, or of all together, in MB a minute, after the first part of the load."""
+        times = np.array(self.seconds)
+        values = [sum(one.values()) if name is None else one.get(name, np.nan) for one in self.processes]
+        judged = (times > times[-1] * _SETTLED) & ~np.isnan(values)
+        slope = np.polyfit(times[judged] / 60, np.array(values)[judged], 1)[0] if judged.sum() > 2 else 0.0
+        return float(slope)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Let many clients upload a four-view exam for some minutes, while a reader opens pages."""
     boundary = secrets.token_hex(16)
     body = worker.multipart(exam.film_exam(), boundary)
+    pages: list[float] = []
+    memory, ended = Memory([], []), threading.Event()
     with worker.serving(options.models) as served:
         tokens = [served.add_account(f"modality{number}") for number in range(ACCOUNTS)]
         at_once = served.uploads_at_once
-        start = time.monotonic()
-        alone = clients.upload_for(served, tokens, body, boundary, at_once, _ALONE_S)
-        alone_rate = len(alone.acknowledged) / (time.monotonic() - start)
-        pages: list[float] = []
-        memory: list[tuple[float, float]] = []
-        ended = threading.Event()
+        first = _load(served, tokens, body, boundary, at_once, _FIRST_S)
+        alone = _load(served, tokens, body, boundary, at_once, _ALONE_S)
         watchers = [
             threading.Thread(target=_read_pages, args=(served, pages, ended)),
             threading.Thread(target=_note_memory, args=(served, memory, ended)),
         ]
         for thread in watchers:
             thread.start()
-        start = time.monotonic()
-        found = clients.upload_for(served, tokens, body, boundary, options.clients, options.seconds)
-        rate = len(found.acknowledged) / (time.monotonic() - start)
-        ended.set()
+        load = _load(served, tokens, body, boundary, options.clients, options.seconds, ended)
         for thread in watchers:
             thread.join()
-        served.settle()
         stored = served.exams()
         peak = served.peak_mb()
-    acknowledged = [*alone.acknowledged, *found.acknowledged]
-    print(f"answers: {dict(sorted(found.statuses.items()))}", flush=True)
+    acknowledged = [upload for one in (first, alone, load) for upload in one.uploads.acknowledged]
+    print(
+        f"answers: {dict(sorted(load.uploads.statuses.items()))}; all pictures {load.settled_s:.0f} s later"
+    )
     yield Measurement(
-        f"exams a minute with {options.clients} clients",
-        60 * rate,
-        60 * alone_rate,
-        rate / alone_rate,
+        f"exams a minute with {options.clients} clients; alone, with {at_once}",
+        load.per_minute,
+        alone.per_minute,
+        load.per_minute / alone.per_minute,
         least=REQUIRED_SHARE,
     )
+    yield Measurement(
+        "the same until their pictures are made, too",
+        load.finished_per_minute,
+        alone.finished_per_minute,
+        load.finished_per_minute / alone.finished_per_minute,
+    )
+    yield from _answers(load.uploads, acknowledged, stored)
+    slow = float(np.percentile(pages, 99))
+    yield Measurement(f"99th percentile of {len(pages)} pages, s", slow, None, slow, most=REQUIRED_PAGE_S)
+    for name in sorted(set[str]().union(*memory.processes)):
+        if abs(memory.growth(name)) > _TOLD_MB:
+            print(f"growth of process {name}: {memory.growth(name):.2f} MB a minute")
+    growth = memory.growth()
+    yield Measurement(
+        "growth of the memory of all processes, MB a minute", growth, None, growth, most=REQUIRED_GROWTH_MB
+    )
+    yield Measurement("largest peak memory of a process, MB", peak, None, peak, most=REQUIRED_MB)
+
+
+def _load(
+    served: worker.Served,
+    tokens: Sequence[str],
+    body: bytes,
+    boundary: str,
+    number: int,
+    seconds: float,
+    ended: threading.Event | None = None,
+) -> Load:
+    """Upload with a number of clients at a time, then wait for the pictures; ``ended`` is set in between."""
+    start = time.monotonic()
+    uploads = clients.upload_for(served, tokens, body, boundary, number, seconds)
+    answered = time.monotonic()
+    if ended is not None:
+        ended.set()
+    served.settle()
+    return Load(uploads, answered - start, time.monotonic() - answered)
+
+
+def _answers(found: clients.Uploads, acknowledged: list[str], stored: set[str]) -> Iterator[Measurement]:
     lost, doubled = set(acknowledged) - stored, len(stored) - len(set(acknowledged))
     yield Measurement("acknowledged exams that are lost", len(lost), None, len(lost), most=0)
     yield Measurement("exams that nobody was told of", doubled, None, doubled, most=0)
@@ -67,15 +144,6 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     )
     refusal = float(np.percentile(found.refused_s, 50)) if found.refused_s else 0.0
     yield Measurement("median time of a refusal, with its body, s", refusal, None, refusal)
-    slow = float(np.percentile(pages, 99))
-    yield Measurement(f"99th percentile of {len(pages)} pages, s", slow, None, slow, most=REQUIRED_PAGE_S)
-    times, sums = np.array(memory).T
-    late = times > times[-1] * _SETTLED
-    growth = float(np.polyfit(times[late] / 60, sums[late], 1)[0])
-    yield Measurement(
-        "growth of the memory of all processes, MB a minute", growth, None, growth, most=REQUIRED_GROWTH_MB
-    )
-    yield Measurement("largest peak memory of a process, MB", peak, None, peak, most=REQUIRED_MB)
 
 
 def _read_pages(served: worker.Served, pages: list[float], ended: threading.Event) -> None:
@@ -95,8 +163,9 @@ def _read_pages(served: worker.Served, pages: list[float], ended: threading.Even
             pages.append(time.monotonic() - start)
 
 
-def _note_memory(served: worker.Served, memory: list[tuple[float, float]], ended: threading.Event) -> None:
-    """Note the seconds since the start, and the proportional memory of all processes in MB."""
+def _note_memory(served: worker.Served, memory: Memory, ended: threading.Event) -> None:
+    """Note the memory until the load ends."""
     start = time.monotonic()
     while not ended.wait(_STEP_S):
-        memory.append((time.monotonic() - start, served.memory_mb()))
+        memory.seconds.append(time.monotonic() - start)
+        memory.processes.append(served.memory_mb())

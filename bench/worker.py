@@ -111,9 +111,13 @@ class Served:
         """Return the largest peak of the resident memory of the worker and the processes that read files, in MB."""
         return max(peak_mb(process) for process in (self.process, *_descendants(self.process)))
 
-    def memory_mb(self) -> float:
-        """Return the memory of all processes in MB, in which shared pages count once."""
-        return sum(map(_proportional_mb, (self.process, *_descendants(self.process))))
+    def memory_mb(self) -> dict[str, float]:
+        """Return the memory of each process in MB; shared pages count in parts, once in the sum."""
+        worker = self.process
+        return {
+            f"{'web' if process == worker else _work(process)} {process}": _proportional_mb(process)
+            for process in (worker, *_descendants(worker))
+        }
 
 
 def measure(dicom: bytes, models: Path, images: int) -> WorkerMemory:
@@ -248,6 +252,15 @@ def _proportional_mb(process: int) -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024 / 1e6
+
+
+def _work(process: int) -> str:
+    """Return what a process that calls functions for the server works on."""
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return "ended"
+    return "model" if "engine_process" in command else "files"
 
 
 def _maps_tensorflow(process: int) -> bool:
