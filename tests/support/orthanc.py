@@ -68,17 +68,23 @@ def is_here() -> bool:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, dicom_port: int | None = None, http_port: int | None = None) -> Iterator[Orthanc]:
+def serve(
+    folder: Path,
+    dicom_port: int | None = None,
+    http_port: int | None = None,
+    receiver_port: int | None = None,
+) -> Iterator[Orthanc]:
     """Run Orthanc with its store inside ``folder``; killed on leaving.
 
-    With the folder and ports of an earlier run it is the same server, started again.
+    With the folder and ports of an earlier run it is the same server, started again. It knows the product's receiver at
+    ``receiver_port``, if given, which may then query it and let it send.
     """
     program = tool("Orthanc")
     if not PLUGIN.exists():
         missing("there is no DICOMweb plug-in here: apt-get install orthanc-dicomweb")
     server = Orthanc(dicom_port or free_port(), http_port or free_port())
     configuration = folder / "orthanc.json"
-    configuration.write_text(json.dumps(_configuration(server, folder)))
+    configuration.write_text(json.dumps(_configuration(server, folder, receiver_port)))
     with (folder / "orthanc.log").open("a") as log:
         process = subprocess.Popen([program, str(configuration)], stdout=log, stderr=log)
     try:
@@ -96,8 +102,9 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _configuration(server: Orthanc, folder: Path) -> dict[str, object]:
+def _configuration(server: Orthanc, folder: Path, receiver_port: int | None) -> dict[str, object]:
     return {
+        "DicomModalities": {"receiver": ["BIRADS", "127.0.0.1", receiver_port]} if receiver_port else {},
         "StorageDirectory": str(folder / "store"),
         "IndexDirectory": str(folder / "store"),
         "Plugins": [str(PLUGIN)],
