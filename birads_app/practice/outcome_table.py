@@ -1,10 +1,11 @@
 """Outcome tables: check the lines of a table and list the resulting entries.
 
-Columns: ``exam``, or ``pseudonym`` and ``exam_date``; ``outcome`` (malignant or benign); optionally ``laterality`` (L
+Columns: ``exam``, ``accession_number``, ``patient_id`` (with ``exam_date`` if the patient has several exams), or
+``pseudonym`` and ``exam_date``; ``outcome`` (malignant or benign); optionally ``laterality`` (L
 or R) and ``date``. Dates are YYYY-MM-DD.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,14 +13,31 @@ from flask_babel import gettext as _
 
 from birads_app.files import csv_table
 from birads_app.files.csv_table import Table, TableError
-from birads_app.records import outcomes
+from birads_app.records import identities, outcomes
+from birads_app.records.identities import IdentifiedExam
+from birads_app.records.identity_digests import IdentifierKind
 from birads_app.records.outcomes import Entry
 from birads_app.terms import spelling
 
-COLUMNS = ("exam", "pseudonym", "exam_date", "laterality", "outcome", "date")
+COLUMNS = (
+    "exam",
+    "pseudonym",
+    "exam_date",
+    "laterality",
+    "outcome",
+    "date",
+    "accession_number",
+    "patient_id",
+)
+_PATIENT_IDS = (
+    "patientid", "patientidentifier", "patientno", "patientnr", "patientnumber", "mrn", "pid", "patientenid",
+    "patientennummer",
+)  # fmt: skip
 _SPELLINGS = {
     "exam": ("exam", "examid", "examination", "untersuchung"),
-    "pseudonym": ("pseudonym", "patientpseudonym", *spelling.COLUMNS["patient"]),
+    "pseudonym": tuple(name for name in spelling.COLUMNS["patient"] if name not in _PATIENT_IDS),
+    "patient_id": _PATIENT_IDS,
+    "accession_number": spelling.COLUMNS["accession"],
     "exam_date": ("examdate", "examinationdate", "studydate", "untersuchungsdatum"),
     "laterality": spelling.COLUMNS["side"],
     "outcome": ("outcome", "result", "pathology", "histology", "ergebnis", "histologie"),
@@ -78,11 +96,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Row:
-    """Values of a line; the exam is empty if it is identified by pseudonym and date."""
+    """Values of a line; what does not identify its exam is empty.
+
+    patient : pseudonym and date
+    exam_date : of the exam; None if not stated
+    """
 
     line: int
     exam: str
     patient: tuple[str, date] | None
+    accession_number: str
+    patient_id: str
+    exam_date: date | None
     laterality: str | None
     malignant: bool
     on: date | None
@@ -117,8 +142,12 @@ def _missing(table: Table) -> str:
     """Message about missing columns; empty if the header is complete."""
     if "outcome" not in table.columns:
         return _("The column “outcome” is missing. It contains malignant or benign.")
-    if "exam" not in table.columns and not {"pseudonym", "exam_date"} <= set(table.columns):
-        return _("The exam is not identified. Add a column “exam”, or “pseudonym” and “exam_date”.")
+    named = set(table.columns) & {"exam", "accession_number", "patient_id"}
+    if not named and not {"pseudonym", "exam_date"} <= set(table.columns):
+        return _(
+            "The exam is not identified. Add a column “exam”, “accession_number” or “patient_id”, or “pseudonym” "
+            "and “exam_date”."
+        )
     return ""
 
 
@@ -141,10 +170,19 @@ def _row(line: int, cells: dict[str, str]) -> _Row | LineProblem:
     if on is not None and on > date.today():
         return LineProblem(line, _("%(day)s is in the future.", day=cells["date"]))
     exam, pseudonym = cells.get("exam", "").lower(), cells.get("pseudonym", "").upper()
-    if not exam and not (pseudonym and exam_date):
-        return LineProblem(line, _("The exam is not identified. Enter its ID, or pseudonym and exam date."))
-    patient = (pseudonym, exam_date) if exam_date and not exam else None
-    return _Row(line, exam, patient, side, _MALIGNANT[outcome], on)
+    accession, patient_id = cells.get("accession_number", ""), cells.get("patient_id", "")
+    if not (exam or accession or patient_id or (pseudonym and exam_date)):
+        return LineProblem(
+            line,
+            _(
+                "The exam is not identified. Enter its ID, its accession number, the patient ID, or pseudonym and exam "
+                "date."
+            ),
+        )
+    if exam:
+        accession = patient_id = ""
+    patient = (pseudonym, exam_date) if exam_date and not (exam or accession or patient_id) else None
+    return _Row(line, exam, patient, accession, patient_id, exam_date, side, _MALIGNANT[outcome], on)
 
 
 def _date(cell: str) -> date | None:
@@ -158,8 +196,12 @@ def _found(rows: Sequence[_Row]) -> Iterator[Planned | LineProblem]:
     """Find the exam of each line."""
     there = outcomes.existing({row.exam for row in rows if row.exam})
     by_patient = outcomes.exams_of({row.patient for row in rows if row.patient})
+    by_identifier = _by_identifier(rows)
     for row in rows:
-        exam_ids = by_patient.get(row.patient, []) if row.patient else sorted({row.exam} & there)
+        if row.accession_number or row.patient_id:
+            exam_ids = _identified(row, by_identifier)
+        else:
+            exam_ids = by_patient.get(row.patient, []) if row.patient else sorted({row.exam} & there)
         if len(exam_ids) == 1:
             yield Planned(row.line, Entry(exam_ids[0], row.laterality, row.malignant, row.on), None)
         elif exam_ids:
@@ -168,10 +210,46 @@ def _found(rows: Sequence[_Row]) -> Iterator[Planned | LineProblem]:
                 _(
                     "%(count)s exams have this pseudonym and date. Enter the exam ID instead.",
                     count=len(exam_ids),
+                )
+                if row.patient
+                else _(
+                    "%(count)s exams have this patient ID or accession number. Add the exam date, or enter the exam "
+                    "ID.",
+                    count=len(exam_ids),
+                ),
+            )
+        elif row.accession_number or row.patient_id:
+            yield LineProblem(
+                row.line,
+                _(
+                    "No exam with this patient ID or accession number (and date, if given) is stored with its identity."
                 ),
             )
         else:
             yield LineProblem(row.line, _("The exam was not found. It may have been deleted."))
+
+
+def _by_identifier(rows: Sequence[_Row]) -> dict[IdentifierKind, dict[str, list[IdentifiedExam]]]:
+    """Find all exams with the identifiers of the lines."""
+    values = {
+        IdentifierKind.ACCESSION_NUMBER: {row.accession_number for row in rows},
+        IdentifierKind.PATIENT_ID: {row.patient_id for row in rows},
+    }
+    return {kind: identities.with_identifier(kind, some) for kind, some in values.items()}
+
+
+def _identified(row: _Row, found: Mapping[IdentifierKind, Mapping[str, list[IdentifiedExam]]]) -> list[str]:
+    """Return the exams with all identifiers of a line, and of its date."""
+    given = (
+        (IdentifierKind.ACCESSION_NUMBER, row.accession_number),
+        (IdentifierKind.PATIENT_ID, row.patient_id),
+    )
+    named = [
+        {exam.exam_id for exam in found[kind].get(value, ()) if row.exam_date in (None, exam.on)}
+        for kind, value in given
+        if value
+    ]
+    return sorted(set.intersection(*named))
 
 
 def _without_doubles(planned: Sequence[Planned]) -> tuple[list[Planned], list[LineProblem]]:

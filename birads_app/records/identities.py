@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
 
 from flask import current_app
@@ -16,6 +17,7 @@ from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
+from birads_app.records.identity_digests import IdentifierKind, digest
 from birads_app.records.prior_tables import RequestedPrior
 from birads_app.records.schema import EncryptedIdentity, Exam, Removed, Role, User
 from birads_app.terms.messages import msg
@@ -23,6 +25,7 @@ from birads_app.terms.messages import msg
 _PURPOSE = "birads identities"
 # Exams whose identities are read for one page; those of a list are about a hundred.
 _OF_PATIENTS_MAX = 500
+_DIGESTS_AT_ONCE = 400  # SQLite limits the parameters of a statement
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,21 @@ class PatientExam:
     identity: Identity
 
 
+@dataclass(frozen=True)
+class IdentifiedExam:
+    """A stored exam that was found by an identifier, with its true date; None if unknown."""
+
+    exam_id: str
+    on: date | None
+
+
 def attach(exam: Exam, identity: Identity) -> None:
     """Encrypt an identity and attach it to an exam that is about to be stored."""
-    exam.identity = EncryptedIdentity(ciphertext=_encrypted(identity, exam.id))
+    exam.identity = EncryptedIdentity(
+        ciphertext=_encrypted(identity, exam.id),
+        patient_digest=digest(IdentifierKind.PATIENT_ID, identity.patient_id),
+        accession_digest=digest(IdentifierKind.ACCESSION_NUMBER, identity.accession_number),
+    )
 
 
 def of(exam: Exam) -> Identity | None:
@@ -97,6 +112,33 @@ def of(exam: Exam) -> Identity | None:
     """
     row = session().get(EncryptedIdentity, exam.id)
     return None if row is None else _decrypted(row.ciphertext, exam.id)
+
+
+def with_identifier(kind: IdentifierKind, values: Iterable[str]) -> dict[str, list[IdentifiedExam]]:
+    """Return the stored exams with these patient IDs or accession numbers, by these; others are left out."""
+    by_digest = {digest(kind, value): value for value in values if value.strip()}
+    column = EncryptedIdentity.patient_digest
+    if kind == IdentifierKind.ACCESSION_NUMBER:
+        column = EncryptedIdentity.accession_digest
+    found: dict[str, list[IdentifiedExam]] = {}
+    digests = list(by_digest)
+    for start in range(0, len(digests), _DIGESTS_AT_ONCE):
+        query = select(Exam.id, Exam.exam_date, EncryptedIdentity.ciphertext, column).join(EncryptedIdentity)
+        some = column.in_(digests[start : start + _DIGESTS_AT_ONCE])
+        for exam_id, stored, box, known in session().execute(
+            query.where(some, Exam.status.not_in(tuple(Removed)))
+        ):
+            with suppress(SiteKeyDiffers, ValueError):
+                day = _day(_decrypted(box, exam_id).study_date) or stored
+                found.setdefault(by_digest[known], []).append(IdentifiedExam(exam_id, day))
+    return found
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def of_patients(pseudonyms: Collection[str]) -> list[PatientExam]:

@@ -199,12 +199,18 @@ class Exam(Base):
 
 
 class EncryptedIdentity(Base):
-    """Encrypted identity of an exam's patient, see :mod:`birads_app.records.identities`: nonce and ciphertext."""
+    """Encrypted identity of an exam's patient, see :mod:`birads_app.records.identities`.
+
+    ciphertext : nonce and ciphertext
+    patient_digest, accession_digest : see :mod:`birads_app.records.identity_digests`; None if not stated
+    """
 
     __tablename__ = "identities"
 
     exam_id: Mapped[str] = mapped_column(ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True)
     ciphertext: Mapped[bytes] = mapped_column("box")
+    patient_digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    accession_digest: Mapped[str | None] = mapped_column(String(64), index=True)
 
 
 class Image(Base):

@@ -1,20 +1,24 @@
 """Import of outcomes from a table: preview, then all or none."""
 
+import hashlib
 import io
 import re
 from datetime import date
 from pathlib import Path
 
 import pytest
+from alembic import command
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from birads_app.practice import outcome_table
-from birads_app.records import audit_log, outcomes
+from birads_app.records import audit_log, database, exam_bin, identities, migrate, outcomes
 from birads_app.records.database import session
-from birads_app.records.schema import Exam, Outcome
+from birads_app.records.identities import Identity
+from birads_app.records.identity_digests import IdentifierKind
+from birads_app.records.schema import EncryptedIdentity, Exam, Outcome
 from tests.support.factories import make_user, sign_in
 from tests.support.signed_exams import store_signed_exam
 
@@ -137,3 +141,83 @@ def test_the_command_enters_a_table(app: Flask, runner: FlaskCliRunner, exam: st
         "Outcomes imported: 1 (malignant: 0)" in runner.invoke(args=["practice", "import", str(table)]).output
     )
     assert entered(app) == [(None, False, None)]
+
+
+@pytest.fixture
+def identified(app: Flask) -> list[str]:
+    """Three exams of two patients, with identities; dates as stored are shifted."""
+    make_user(app)
+    stored = []
+    for patient, accession, day in (
+        ("4711", "A-1", "20260301"),
+        ("4711", "A-2", "20260401"),
+        ("0815", "A-2", ""),
+    ):
+        exam_id = store_signed_exam(app, "4", change=_on_first_of_march)
+        with app.app_context(), database.writing() as current:
+            exam = current.get(Exam, exam_id)
+            assert exam is not None
+            exam.exam_date = date(2019, 1, 2)
+            identities.attach(exam, Identity(patient_id=patient, accession_number=accession, study_date=day))
+        stored.append(exam_id)
+    return stored
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("accession_number,outcome\nA-1,benign\n", 0),
+        ("Patient ID;Exam date;Outcome\n4711;2026-04-01;benign\n", 1),
+        ("patient_id,outcome\n0815,malignant\n", 2),
+        ("accession_number,patient_id,outcome\nA-2,4711,benign\n", 1),
+        ("accession_number,patient_id,outcome\nA-2,,benign\n", "2 exams have this patient ID or accession"),
+        ("patient_id,outcome\n4711,benign\n", "2 exams have this patient ID or accession number"),
+        ("patient_id,exam_date,outcome\n4711,2019-01-02,benign\n", "No exam with this patient ID"),
+        ("patient_id,outcome\n471,benign\n", "No exam with this patient ID"),
+        ("accession_number,patient_id,outcome\nA-1,0815,benign\n", "No exam with this patient ID"),
+        ("accession_number,outcome\n,benign\n", "Enter its ID, its accession number"),
+    ],
+)
+def test_an_exam_is_found_by_accession_number_or_patient_id(
+    app: Flask, identified: list[str], text: str, found: int | str
+) -> None:
+    with app.test_request_context():
+        plan = outcome_table.plan(text.encode())
+    if isinstance(found, int):
+        assert [one.entry.exam_id for one in plan.planned] == [identified[found]]
+    else:
+        assert len(plan.problems) == 1 and found in plan.problems[0].message
+
+
+def test_identifiers_are_not_stored_in_clear(
+    app: Flask, identified: list[str], config: dict[str, str]
+) -> None:
+    with app.app_context():
+        row = session().get(EncryptedIdentity, identified[0])
+        assert row is not None and row.patient_digest and row.accession_digest
+        plain = hashlib.sha256(b"4711").hexdigest()
+        assert plain not in (row.patient_digest, row.accession_digest)
+        exam_bin.put(identified[0], "reader", "by mistake")
+        found = identities.with_identifier(IdentifierKind.PATIENT_ID, ["4711"])
+        assert [exam.exam_id for exam in found["4711"]] == [identified[1]]
+    for path in Path(config["BIRADS_INSTANCE"]).glob("birads.sqlite3*"):
+        assert b"4711" not in path.read_bytes()
+
+
+def digests() -> list[tuple[str, str | None, str | None]]:
+    columns = (
+        EncryptedIdentity.exam_id,
+        EncryptedIdentity.patient_digest,
+        EncryptedIdentity.accession_digest,
+    )
+    return [tuple(row) for row in session().execute(select(*columns))]
+
+
+def test_the_upgrade_computes_the_digests_of_stored_exams(app: Flask, identified: list[str]) -> None:
+    with app.app_context():
+        before = digests()
+        session().rollback()
+        migrate._alembic(command.downgrade, "0028")
+        migrate.upgrade()
+        after = digests()
+    assert sorted(before) == sorted(after) and all(row[1] and row[2] for row in after)
