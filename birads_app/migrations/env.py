@@ -15,6 +15,7 @@ from birads_app.records import (  # noqa: F401  # define the tables
     reading_tables,
     schema,
     sign_in_tables,
+    template_table,
 )
 from birads_app.records.table_base import Base, UtcDateTime
 

@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from birads_app.records import assessments
+from birads_app.records import assessments, report_templates
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import InvalidAssessment
 from birads_app.records.findings import Finding
 from birads_app.records.schema import Assessment, Exam, Image
+from birads_app.records.template_table import ReportTemplate
 from birads_app.terms.categories import Category
 from birads_app.terms.hanging import hanging
 from birads_app.terms.lexicon import DESCRIPTORS, FINDING_TYPES, SECTIONS, Descriptor, FindingType
@@ -32,6 +34,7 @@ class Panel:
     categories : choices
     images : in hanging order
     mine : last assessment of the signed-in reader, which fills the form, or None
+    templates : report templates in the language of the page
     findings : rows of the form, the last one empty
     history : all assessments, newest first
     seen : number of the newest assessment, or 0
@@ -41,6 +44,7 @@ class Panel:
     categories: Mapping[str, Category]
     images: Sequence[Image]
     mine: Assessment | None
+    templates: Sequence[ReportTemplate]
     findings: Sequence[Mapping[str, Any]]
     history: Sequence[Assessment]
     seen: int
@@ -60,6 +64,7 @@ def panel(exam: Exam) -> Panel:
         categories=assessments.choices(exam),
         images=hanging(exam.images),
         mine=mine,
+        templates=report_templates.listing(str(get_locale() or "en")[:2]),
         findings=[*(mine.findings if mine else ()), _EMPTY],
         history=history,
         seen=history[0].id if history else 0,

@@ -21,6 +21,7 @@ ADDRESSES = {
     "audit-log": "/admin/audit",
     "bin": "/admin/bin",
     "queue": "/admin/queue",
+    "report-templates": "/admin/report-templates",
     "settings": "/admin/settings",
     "storage": "/admin/storage",
     "error": "/exams/none",

@@ -51,6 +51,8 @@ admin.promote                   GET   in   403  404  404
 admin.promote                   POST  in   403  403  404
 admin.queue                     GET   in   403  200  200
 admin.report                    GET   in   403  404  404
+admin.report_templates_page     GET   in   403  200  200
+admin.report_templates_page     POST  in   403  403  422
 admin.restore_exam              POST  in   403  403  404
 admin.resume                    POST  in   403  403  409
 admin.retry_job                 POST  in   403  403  404

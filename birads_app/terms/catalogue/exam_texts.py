@@ -97,6 +97,11 @@ EXAM = {
         "This is the raw (FOR PROCESSING) version of another image of the exam. It is not included in the "
         "breast's result."
     ),
+    "template-missing": N_("This report template does not exist. It may have been deleted."),
+    "template-name-invalid": N_("A report template needs a name of at most %(most)d characters."),
+    "template-name-taken": N_(
+        "A report template named %(name)s already exists in this language. Choose another name."
+    ),
     "report-missing": N_("No report: this exam has not been signed yet."),
     "signature-final": N_(
         "This signature is final: it was given more than %(seconds)d seconds ago, is not yours, or is replaced. "

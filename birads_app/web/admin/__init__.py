@@ -9,6 +9,7 @@ from birads_app.web.admin import (
     models,
     overview,
     queue_page,
+    report_template_pages,
     system,
     trainings,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "models",
     "overview",
     "queue_page",
+    "report_template_pages",
     "system",
     "trainings",
 ]

@@ -64,6 +64,7 @@ def _sections() -> Iterator[tuple[str, str]]:
     yield "trainings", _("Training")
     yield "accounts", _("Accounts")
     yield "tokens", _("API tokens")
+    yield "report_templates_page", _("Report templates")
     yield "audit", _("Audit log")
     yield "bin", _("Deleted exams")
     yield "queue", _("Queue")
