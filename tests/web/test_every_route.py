@@ -105,6 +105,7 @@ practice.exams_table            GET   in   200  200  200
 practice.figures_table          GET   in   200  200  200
 practice.outcomes_template      GET   in   200  200  200
 practice.overview               GET   in   200  200  200
+reading.ask_for_reading         POST  in   404  403  404
 reading.claim                   POST  in   204  403  204
 reading.exam                    GET   in   404  404  404
 reading.export                  GET   in   400  400  400
