@@ -49,7 +49,7 @@ class ReportSource:
     images : those of the study
     sides : lateralities of all images of the exam
     pseudonymised : the patient's identifier is a pseudonym
-    status : final, amended or preliminary
+    status : final, amended, preliminary or entered-in-error, the last for a withdrawn signature
     """
 
     id: str
@@ -219,7 +219,12 @@ def _finding(number: int, finding: Finding) -> dict[str, Any]:
 
 def _narrative(made: ReportedAssessment) -> str:
     """Return the report as XHTML, in the order in which radiologists write it."""
-    parts = [
+    parts = []
+    if made.replaces:
+        parts = [
+            ("AMENDED", f"Replaces the report of {made.replaces.at:%Y-%m-%d %H:%M} UTC.\n{made.changes}")
+        ]
+    parts += [
         (SECTIONS[name], made.sections.get(name, "")) for name in ("indication", "comparison", "technique")
     ]
     parts.append(("Findings", made.findings))

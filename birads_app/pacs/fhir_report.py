@@ -16,16 +16,19 @@ def fhir_report_of(exam: Exam, assessment: Assessment, patient: PatientDetails) 
     """
     identity = patient.identity or _anonymous(exam)
     in_study = [image for image in exam.images if image.id in identity.instances]
-    pseudonymised = patient.identity is None
+    pseudonymised, made = patient.identity is None, results.reported(exam, assessment)
+    status = "amended" if made.replaces else "final"
+    if not assessment.signed:
+        status = "entered-in-error" if assessment.withdrawal else "preliminary"
     return diagnostic_report(
         ReportSource(
             id=exam.id,
             study=results.study_of(identity, dates_shifted=pseudonymised and exam.date_shifted),
             images=[results.source_of(image, identity.instances[image.id]) for image in in_study],
             sides=[image.laterality for image in exam.images],
-            assessment=results.reported(assessment),
+            assessment=made,
             pseudonymised=pseudonymised,
-            status="final" if assessment.signed else "preliminary",
+            status=status,
         )
     )
 

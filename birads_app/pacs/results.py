@@ -57,16 +57,21 @@ def report_of(
     exam: Exam, model_version: str, assessment: Assessment, identity: Identity | None = None
 ) -> Dataset:
     """Create a radiologist's report on the exam; parameters and errors as in :func:`objects_of`."""
-    concluded, amendment = reported(assessment), amendments.of(assessment, assessments.history(exam))
-    if amendment is not None:
-        changes = "\n".join(f"{label}: {change}" for label, change in amendments.labelled(amendment))
-        changes = changes or "Signed again without a change."
-        concluded = replace(concluded, replaces=reported(amendment.replaced), changes=changes)
-    return breast_report(_reading(exam, model_version, identity)[0], concluded)
+    return breast_report(_reading(exam, model_version, identity)[0], reported(exam, assessment))
 
 
-def reported(assessment: Assessment) -> ReportedAssessment:
-    """Return an assessment as it is reported, in English."""
+def reported(exam: Exam, assessment: Assessment) -> ReportedAssessment:
+    """Return an assessment as it is reported, in English, with what it amends."""
+    concluded, amendment = _reported(assessment), amendments.of(assessment, assessments.history(exam))
+    if amendment is None:
+        return concluded
+    changes = "\n".join(f"{label}: {change}" for label, change in amendments.labelled(amendment))
+    changes = changes or "Signed again without a change."
+    return replace(concluded, replaces=_reported(amendment.replaced), changes=changes)
+
+
+def _reported(assessment: Assessment) -> ReportedAssessment:
+    """Return an assessment as it is reported, in English, by itself."""
     listed = [findings.from_json(finding) for finding in assessment.findings]
     management = ASSESSMENTS[assessment.overall].management if assessment.overall else ""
     return ReportedAssessment(

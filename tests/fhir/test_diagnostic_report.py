@@ -91,6 +91,15 @@ def test_without_the_identity_it_has_the_pseudonym_and_marks_shifted_dates() -> 
         assert one[name]["extension"][0]["url"] == DATE_SHIFTED
 
 
+def test_an_amended_report_says_what_changed() -> None:
+    amended = replace(MADE, replaces=replace(MADE, overall="2"), changes="Right breast: 2 -> 4B")
+    made = diagnostic_report(replace(SOURCE, assessment=amended, status="amended"))
+    check(made)
+    assert made["status"] == contained(made)["finding-1"]["status"] == "amended"
+    said = "<b>AMENDED</b><br/>Replaces the report of 2026-01-02 03:04 UTC.<br/>Right breast: 2 -&gt; 4B"
+    assert said in made["text"]["div"]
+
+
 def test_a_draft_of_pictures_is_a_preliminary_report_without_a_study() -> None:
     draft = ReportedAssessment("reader", MADE.at, "0")
     source = replace(SOURCE, study=Study(""), images=(), sides=[None], assessment=draft, status="preliminary")

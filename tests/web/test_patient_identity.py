@@ -103,9 +103,17 @@ def test_with_the_right_exam_and_report_show_who_and_when_and_each_look_is_recor
     assert fhir.mimetype == "application/fhir+json" and fhir.json["effectiveDateTime"] == TRUE[1]
     assert fhir.json["contained"][0]["name"] == [{"family": "Secretname", "given": ["Jane"]}]
     assert fhir.json["contained"][2]["identifier"][0]["value"] == "urn:oid:1.2.1"
+    assert fhir.json["status"] == "final"
+    with serving_app.app_context():
+        exam_id = url.rsplit("/", 1)[-1]
+        reader = exams.get(exam_id).uploader
+        assessments.add(exam_id, reader, Draft({"R": "1", "L": "3"}, signed=True))
+        reading_acts.flush()
+    amended = client.get(f"{url}/report.fhir").json
+    assert amended["status"] == "amended" and "AMENDED" in amended["text"]["div"]
     client.get(url)
     assert looks(serving_app) == [
-        ("reader", where) for where in ("exam", "report", "PDF", "JSON", "FHIR", "exam")
+        ("reader", where) for where in ("exam", "report", "PDF", "JSON", "FHIR", "FHIR", "exam")
     ]
     assert TRUE[0] in client.get("/?list=all").text and looks(serving_app)[-1] == ("reader", "dates")
 
