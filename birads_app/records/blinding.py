@@ -31,7 +31,8 @@ def is_hidden(exam: Exam, user: User) -> bool:
 def hidden_among(exams: Iterable[Exam], user: User) -> set[str]:
     """Return the ids of the exams whose AI result must not be shown to a user.
 
-    An exam that is read is open to everybody, and so is every exam to those who read none.
+    An exam that is read, or was retrieved as a prior and is not to be read, is open to everybody, and so is every exam
+    to those who read none.
     """
     if not is_on() or user.role == Role.AUDITOR:
         return set()
@@ -39,7 +40,8 @@ def hidden_among(exams: Iterable[Exam], user: User) -> set[str]:
     unread = [
         exam.id
         for exam in exams
-        if exam.status != Status.READ or exam.assessed_at is None or exam.assessed_at > final
+        if exam.status != Status.PRIOR
+        and (exam.status != Status.READ or exam.assessed_at is None or exam.assessed_at > final)
     ]
     if not unread:
         return set()

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from flask_login import current_user
 
 from birads_app.model.aggregation import PRESSING, ExamPrediction
-from birads_app.records import assessments, exams
+from birads_app.records import assessments, blinding, exams
 from birads_app.records.priors import PriorExam
 from birads_app.records.schema import Assessment, Exam
 from birads_app.terms.views import SIDES
@@ -33,7 +34,8 @@ class BreastChange:
 class Comparison:
     """Prior exam that hangs beside the current one.
 
-    changes : of the breasts that one of the two exams shows
+    changes : of the breasts that one of the two exams shows; none while the AI result of one of them is hidden
+    hidden : True while the AI result of the prior is hidden from the reader
     report : newest signed assessment of the prior exam, or None
     same_model : True if one model read both exams
     """
@@ -43,6 +45,7 @@ class Comparison:
     changes: Sequence[BreastChange]
     report: Assessment | None
     same_model: bool
+    hidden: bool
 
 
 def chosen(found: Sequence[PriorExam], wanted: str | None) -> PriorExam | None:
@@ -51,14 +54,16 @@ def chosen(found: Sequence[PriorExam], wanted: str | None) -> PriorExam | None:
 
 
 def compare(current: Exam, prior: PriorExam) -> Comparison:
-    """Compare an exam with a prior one."""
+    """Compare an exam with a prior one, as the signed-in reader may see it."""
     signed = [one for one in assessments.history(prior.exam) if one.signed]
+    hidden = blinding.hidden_among([current, prior.exam], current_user)
     return Comparison(
         prior.exam,
         prior.days,
-        _changes(exams.aggregate(prior.exam), exams.aggregate(current)),
+        [] if hidden else _changes(exams.aggregate(prior.exam), exams.aggregate(current)),
         signed[0] if signed else None,
         current.model == prior.exam.model,
+        prior.exam.id in hidden,
     )
 
 

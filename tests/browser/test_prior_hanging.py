@@ -113,4 +113,4 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
     press(page, "e")
     expect(cell(page, "Prior RCC")).to_be_hidden()
     expect(cell(page, "LMLO")).to_be_visible()
-    expect(page.locator(".ai-change tbody tr")).to_have_count(2)
+    expect(page.locator(".ai-change li")).to_have_count(2)

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import database, exams, identities, priors, users
+from birads_app.records import blinding, database, exams, identities, priors, users
 from birads_app.records.identities import Identity, PatientVersion
 from birads_app.records.schema import Exam, Image, Status
 from tests.support.factories import make_user, sign_in
@@ -105,10 +105,29 @@ def test_the_page_hangs_the_latest_prior_or_the_chosen_one(stored: Flask, client
     assert 'data-layout="eight"' in page and "2 years earlier" in page and "Prior RCC" in page
     assert page.count("unchanged") == 2 and "another model" not in page
     page = client.get(f"/exams/{current.id}?prior={1:032x}").text
-    assert page.count("<td>higher</td>") == 2 and "another model (older)" in page
+    assert page.count("<b>higher</b>") == 2 and "another model (older)" in page
     assert "4 years earlier" in page
     assert client.get(f"/exams/{current.id}?prior=other").status_code == 200
     first = client.get(f"/exams/{1:032x}").text
     assert "data-prior" not in first and "ai-change" not in first
     listed = client.get("/?list=all").text
     assert "1 prior<" in listed and "2 priors<" in listed
+
+
+def test_a_blinded_reader_sees_neither_category_before_asking(
+    stored: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = stored.extensions["birads_settings"].model_copy(update={"show_opinion": False})
+    monkeypatch.setitem(stored.extensions, "birads_settings", settings)
+    before, current = add(1, "20220301", category="2"), add(2, "20240301", category="4")
+    sign_in(client)
+    reader = users.by_name("reader")
+    assert "ai-change" not in client.get(f"/exams/{current.id}").text
+    blinding.ask(current, reader)
+    page = client.get(f"/exams/{current.id}").text
+    assert "ai-change" not in page and "AI result of the prior is hidden" in page
+    blinding.ask(before, reader)
+    assert client.get(f"/exams/{current.id}").text.count("<b>higher</b>") == 2
+    with database.writing() as session:
+        session.get(Exam, before.id).status = Status.PRIOR
+    assert not blinding.is_hidden(exams.get(before.id), users.by_name("reader"))

@@ -248,7 +248,7 @@ class Viewer {
   // Layouts of the rows that hang, the one with the most views first.
   get #layouts() {
     const narrow = this.root.clientWidth < NARROW;
-    if (this.comparing) return LAYOUTS.slice(narrow ? 1 : 0);
+    if (this.comparing) return LAYOUTS.slice(narrow ? 2 : 0);
     const views = this.views.filter((view) => !ofPrior(view.cell)).length;
     return LAYOUTS.slice(this.rows.length > 1 ? 1 : views > 1 ? 3 : 4);
   }
