@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.imaging.segmentation import chest_wall_right, coarse_mask, shrink_for_search
+from birads_app.imaging.orientation import Orientation
+from birads_app.imaging.segmentation import chest_wall_right
 
 # Of the longer side: margin around the breast, and distance at which the chest wall counts as the image's edge.
 _MARGIN, _AT_EDGE = 0.02, 0.03
@@ -25,12 +26,16 @@ class Placement:
     chest_wall : "left" or "right", the side of the image on which the chest wall is
     nipple : height of the nipple, from the top; None if it is unclear
     spacing : (row, column) distance of pixels in mm, None if unknown
+    stated : orientation that the header implies, None if it is the stored one or unknown
+    suspected : orientation that the image seems to need, None if nothing is wrong
     """
 
     box: tuple[float, float, float, float]
     chest_wall: str
     nipple: float | None
     spacing: tuple[float, float] | None
+    stated: Orientation | None = None
+    suspected: Orientation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON types."""
@@ -40,18 +45,21 @@ class Placement:
     def from_json(cls, members: dict[str, Any]) -> "Placement":
         """Invert :meth:`to_json`."""
         known = {**members, "box": tuple(members["box"])}
-        return cls(**{**known, "spacing": tuple(members["spacing"]) if members["spacing"] else None})
+        known["spacing"] = tuple(members["spacing"]) if members["spacing"] else None
+        for name in ("stated", "suspected"):
+            known[name] = Orientation(**members[name]) if members.get(name) else None
+        return cls(**known)
 
 
-def place(pixels: np.ndarray, spacing: tuple[float, float] | None = None) -> Placement | None:
+def place(mask: np.ndarray, spacing: tuple[float, float] | None = None) -> Placement | None:
     """Return the position of the breast; None if nothing stands out from the background.
 
     Parameters
     ----------
-    pixels : uint16 array of shape (height, width), air dark
+    mask : of the breast, bool array with the image's aspect ratio, as
+        :func:`birads_app.imaging.segmentation.coarse_mask`
     spacing : (row, column) distance of pixels in mm, None if unknown
     """
-    mask = coarse_mask(shrink_for_search(pixels))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return None

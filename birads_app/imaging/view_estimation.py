@@ -6,6 +6,8 @@ MLO view is distinguished from a CC view by the pectoral muscle, a bright triang
 wall. ``docs/dicom.md`` lists the accuracy of both estimates.
 """
 
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -65,6 +67,19 @@ def _has_wall(inside: np.ndarray) -> bool:
 
 def _view(breast: np.ndarray, inside: np.ndarray) -> str | None:
     """Return the view of a breast with its chest wall on the left, from pixels, uint8, and mask of its box."""
+    upper, _ = muscle(breast, inside)
+    if upper > _OBLIQUE:
+        return "MLO"
+    return "CC" if upper < _CRANIOCAUDAL else None
+
+
+def muscle(breast: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
+    """Return the contrast of a pectoral muscle in the upper and in the lower corner, each less that of the other.
+
+    Parameters
+    ----------
+    breast, inside : pixels, uint8, and mask, bool, of the box of a breast with its chest wall on the left
+    """
     size = (_SIZE, _SIZE)
     grey = cv2.resize(
         cv2.GaussianBlur(breast.astype(np.float32), (5, 5), 0), size, interpolation=cv2.INTER_AREA
@@ -72,21 +87,28 @@ def _view(breast: np.ndarray, inside: np.ndarray) -> str | None:
     tissue = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
     low, high = np.percentile(grey[tissue], (2, 98))
     grey = np.clip((grey - low) / max(high - low, 1.0), 0, 1)
-    muscle = _triangle(grey, tissue) - _BOTTOM_SHARE * _triangle(grey[::-1], tissue[::-1])
-    if muscle > _OBLIQUE:
-        return "MLO"
-    return "CC" if muscle < _CRANIOCAUDAL else None
+    upper, lower = _triangle(grey, tissue), _triangle(grey[::-1], tissue[::-1])
+    return upper - _BOTTOM_SHARE * lower, lower - _BOTTOM_SHARE * upper
 
 
 def _triangle(grey: np.ndarray, tissue: np.ndarray) -> float:
     """Return the contrast between a triangle in the upper left corner and the adjacent tissue; -1 without tissue."""
-    y, x = np.mgrid[0:_SIZE, 0:_SIZE] / _SIZE
     best = -1.0
+    for triangle, next_to_it in _triangles():
+        within, beside = tissue & triangle, tissue & next_to_it
+        if min(np.count_nonzero(within), np.count_nonzero(beside)) >= _FEWEST:
+            best = max(best, float(grey[within].mean() - grey[beside].mean()))
+    return best
+
+
+@cache
+def _triangles() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the candidate triangles with the areas next to them, bool arrays of the square's shape."""
+    y, x = np.mgrid[0:_SIZE, 0:_SIZE] / _SIZE
+    found = []
     for height in _HEIGHTS:
         for width in _WIDTHS:
             distance = x / width + y / height
-            within = tissue & (distance < _INSIDE)
-            beside = tissue & (distance > _BESIDE[0]) & (distance < _BESIDE[1]) & (y < height)
-            if min(within.sum(), beside.sum()) >= _FEWEST:
-                best = max(best, float(grey[within].mean() - grey[beside].mean()))
-    return best
+            beside = (distance > _BESIDE[0]) & (distance < _BESIDE[1]) & (y < height)
+            found.append((distance < _INSIDE, beside))
+    return found

@@ -8,7 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -18,12 +18,13 @@ from pydicom.dataset import Dataset
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
 from birads_app.deid.identity import read_identity
-from birads_app.deid.prepare import prepare
+from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
-from birads_app.imaging import placement, quality
+from birads_app.imaging import orientation, placement, quality
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.placement import Placement
+from birads_app.imaging.segmentation import coarse_mask, shrink_for_search
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.companions import Companion, companion_of
 from birads_app.intake.repetition import fingerprint
@@ -38,7 +39,7 @@ from birads_app.records import files
 from birads_app.records.derived_files import Material
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, ModelError, NotAMammogram
-from birads_app.terms.messages import Message
+from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import ViewRole
 
 Item = TypeVar("Item")
@@ -265,6 +266,10 @@ def _usable_image(
     warnings = mammogram.notes + quality.check(mammogram)
     files.write_preview(draft, image_id, mammogram.pixels)
     height, width = mammogram.pixels.shape
+    placed = _placed(prepared)
+    if placed is not None and (turned := placed.suspected or placed.stated):
+        code = "orientation-suspected" if placed.suspected else "orientation-stated"
+        warnings = (*warnings, msg(code, how=turned.description))
     return DraftedImage(
         id=image_id,
         name=file.name,
@@ -274,7 +279,7 @@ def _usable_image(
         role=mammogram.role,
         width=width,
         height=height,
-        placement=placement.place(mammogram.pixels, mammogram.pixel_spacing),
+        placement=placed,
         warnings=warnings,
         seen=None if size is None else preprocess.prepare(mammogram, size),
         uncompressed=prepared.uncompressed,
@@ -283,6 +288,29 @@ def _usable_image(
         instance=prepared.instance,
         fingerprint=fingerprint(file.data, mammogram, prepared.identity, prepared.instance),
     )
+
+
+def _placed(prepared: PreparedFile) -> Placement | None:
+    """Return the breast's position, with the orientation that the header states or that is suspected."""
+    mammogram, header = prepared.mammogram, prepared.header
+    small = shrink_for_search(mammogram.pixels)
+    mask = coarse_mask(small)
+    placed = placement.place(mask, mammogram.pixel_spacing)
+    if placed is None or mammogram.role in (ViewRole.SPECIAL, ViewRole.OTHER):
+        return placed
+    estimated = any(note.code == "view-estimated" for note in mammogram.notes)
+    side = mammogram.laterality
+    stated = None
+    if header is not None:
+        stated = orientation.stated(parser.texts(header, "PatientOrientation"), side, mammogram.view)
+    if stated is not None and stated != orientation.AS_STORED:
+        shown = placement.place(orientation.turn(mask, stated))
+        if shown and (shown.chest_wall == "right") == (
+            side == "R"
+        ):  # else image and header contradict each other
+            return replace(placed, stated=stated)
+    found = orientation.suspected(small, mask, side, mammogram.view, not estimated)
+    return replace(placed, suspected=found)
 
 
 def _identity_in(file: SourceFile) -> Identity | None:

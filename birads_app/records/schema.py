@@ -247,6 +247,9 @@ class Image(Base):
     corrections: Mapped[list["ViewCorrection"]] = relationship(
         order_by="ViewCorrection.id", cascade="all, delete-orphan", passive_deletes=True
     )
+    turnings: Mapped[list["OrientationCorrection"]] = relationship(
+        order_by="OrientationCorrection.id", cascade="all, delete-orphan", passive_deletes=True
+    )
     # True for raw detector values, which give way to a processed twin while the exam is taken in; never stored.
     for_processing = False
     # Name as sent, for the answer to an upload; never stored, because it may contain the patient's.
@@ -278,6 +281,24 @@ class ViewCorrection(Base):
     previous_laterality: Mapped[str | None] = mapped_column(String(1))
     previous_view: Mapped[str | None] = mapped_column(String(16))
     previous_role: Mapped[str] = mapped_column(String(8))
+
+
+class OrientationCorrection(Base):
+    """Orientation of an image as a person set it. Never changed: the newest counts.
+
+    set_by : name of the account
+    turns, flipped : as :class:`birads_app.imaging.orientation.Orientation`
+    """
+
+    __tablename__ = "orientation_corrections"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    set_by: Mapped[str] = mapped_column(String(64))
+    turns: Mapped[int]
+    flipped: Mapped[bool]
 
 
 class Assessment(Base):

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import audit_log, outbox, summary
+from birads_app.records import audit_log, orientation_corrections, outbox, summary
 from birads_app.records.database import writing
 from birads_app.records.errors import InvalidView, NotFound
 from birads_app.records.schema import Exam, Image, User, ViewCorrection
@@ -110,13 +110,20 @@ def received(image: Image) -> tuple[str | None, str | None, str]:
 
 
 def prediction_of(image: Image) -> ImagePrediction:
-    """Return the valid prediction: if the view was set manually, a note says so in place of warnings about it."""
+    """Return the valid prediction: notes say what was set manually, in place of the warnings about it."""
     made, prediction = last(image), image.prediction
-    if made is None:
+    replaced: set[str] = set()
+    notes = []
+    if made is not None:
+        replaced |= _ABOUT_STATEMENTS | (_ABOUT_SPECIAL if made.role == ViewRole.STANDARD else set())
+        notes.append(_statement(image, made))
+    if turned := orientation_corrections.statement(image):
+        replaced |= orientation_corrections.REPLACED
+        notes.append(turned)
+    if not notes:
         return prediction
-    replaced = _ABOUT_STATEMENTS | (_ABOUT_SPECIAL if made.role == ViewRole.STANDARD else set())
     kept = [warning for warning in prediction.warnings if getattr(warning, "code", "") not in replaced]
-    return replace(prediction, warnings=(*kept, _statement(image, made)))
+    return replace(prediction, warnings=(*kept, *notes))
 
 
 def _statement(image: Image, made: ViewCorrection) -> Message:

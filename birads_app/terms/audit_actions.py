@@ -58,6 +58,7 @@ AUDIT_ACTIONS = (
     N_("set signature"),
     N_("set up two-step verification"),
     N_("set view"),
+    N_("set orientation"),
     N_("sign assessment"),
     N_("sign in"),
     N_("sign in refused"),

@@ -24,6 +24,7 @@ from flask_login import current_user
 
 from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.files.shared_bytes import SharedBytes
+from birads_app.imaging.orientation import ALL as ORIENTATIONS
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
@@ -32,6 +33,7 @@ from birads_app.records import (
     audit_log,
     exams,
     files,
+    orientation_corrections,
     patient_details,
     prior_searches,
     priors,
@@ -79,6 +81,9 @@ def _vocabulary() -> dict[str, Any]:
         "views": VIEWS,
         "prediction_of": view_corrections.prediction_of,
         "last_correction": view_corrections.last,
+        "orientations": ORIENTATIONS,
+        "shown_orientation": orientation_corrections.shown,
+        "proposed_orientation": orientation_corrections.proposed,
     }
 
 
@@ -241,6 +246,17 @@ def set_view(exam_id: str, image_id: str) -> ResponseReturnValue:
     else:
         flash(_("Nothing changed: the image already has this side and view."))
     return redirect(url_for("reading.exam", exam_id=exam_id, _anchor="views"), 303)
+
+
+@bp.post("/exams/<exam_id>/images/<image_id>/orientation")
+def set_orientation(exam_id: str, image_id: str) -> ResponseReturnValue:
+    """Set the orientation in which an image is shown manually."""
+    code = request.form.get("orientation", "")
+    if orientation_corrections.set_orientation(exam_id, image_id, code, current_user):
+        flash(_("Orientation set."))
+    else:
+        flash(_("Nothing changed: the image already has this orientation."))
+    return redirect(url_for("reading.exam", exam_id=exam_id), 303)
 
 
 @bp.get("/exams/<exam_id>/images/<image_id>/<kind>")

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from birads_app.imaging.placement import Placement, place
+from birads_app.imaging.placement import Placement
+from birads_app.imaging.placement import place as place_mask
+from birads_app.imaging.segmentation import coarse_mask, shrink_for_search
 from tests.support import factories
+
+
+def place(pixels: np.ndarray, spacing: tuple[float, float] | None = None) -> Placement | None:
+    return place_mask(coarse_mask(shrink_for_search(pixels)), spacing)
+
 
 LEFT = factories.breast(1300, 1037, seed=5)
 

@@ -35,6 +35,23 @@ IMAGE = {
     "file-damaged": N_("The file is damaged. Export it again."),
     "file-empty": N_("The file is empty. The export or copy may be incomplete."),
     "view-estimated": N_("%(judged)s was estimated from the image, as it is not given in the file."),
+    "orientation-0": N_("as stored"),
+    "orientation-90": N_("turned by 90° clockwise"),
+    "orientation-180": N_("turned by 180°"),
+    "orientation-270": N_("turned by 90° anticlockwise"),
+    "orientation-0-mirrored": N_("mirrored"),
+    "orientation-90-mirrored": N_("mirrored and turned by 90° clockwise"),
+    "orientation-180-mirrored": N_("flipped top to bottom"),
+    "orientation-270-mirrored": N_("mirrored and turned by 90° anticlockwise"),
+    "orientation-suspected": N_(
+        "The image does not seem to be the right way up: it would be usual %(how)s. "
+        "The AI result is of the image as stored."
+    ),
+    "orientation-stated": N_(
+        "By its Patient Orientation the image is shown %(how)s. The AI result is of the image as stored."
+    ),
+    "orientation-set": N_("Shown %(how)s: set by %(name)s, %(at)s. The AI result is of the image as stored."),
+    "orientation-invalid": N_("Unknown orientation. Choose one of the list."),
     "header-damaged": N_("The header of the %(source)s file is damaged. Export it again."),
     "decoding-failed": N_(
         "The %(source)s file is incomplete or damaged and cannot be decoded. Export it again."

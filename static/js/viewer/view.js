@@ -33,6 +33,7 @@ export class View {
     this.width = Number(cell.dataset.width);
     this.height = Number(cell.dataset.height);
     this.placement = cell.dataset.placement ? JSON.parse(cell.dataset.placement) : null;
+    if (cell.dataset.opened) this.opened = this.orientation = JSON.parse(cell.dataset.opened);
     this.display = cell.querySelector(".display");
     this.picture = cell.querySelector(".picture");
     this.canvas = cell.querySelector("canvas");
