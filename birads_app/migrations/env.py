@@ -13,6 +13,7 @@ from birads_app.records import (  # noqa: F401  # define the tables
     key_tables,
     prior_tables,
     reading_tables,
+    refused_file_table,
     schema,
     sign_in_tables,
     template_table,

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from birads_app.monitoring import instruments
 from birads_app.records.database import session, writing
 from birads_app.records.periods import within
-from birads_app.records.schema import RefusedFile
+from birads_app.records.refused_file_table import RefusedFile
 from birads_app.terms.errors import InputError
 
 

@@ -383,20 +383,6 @@ class Outcome(Base):
     entered_by: Mapped[str] = mapped_column(String(64))
 
 
-class RefusedFile(Base):
-    """A refused file; only the reason is stored.
-
-    reason : name of the domain error, such as ``NotAMammogram``
-    """
-
-    __tablename__ = "refusals"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
-    who: Mapped[str] = mapped_column(String(64))
-    reason: Mapped[str] = mapped_column(String(64))
-
-
 class Delivery(Base):
     """Delivery of AI results, or of a radiologist's report, to the PACS. The objects are created when they are sent.
 

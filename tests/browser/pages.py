@@ -22,6 +22,7 @@ ADDRESSES = {
     "bin": "/admin/bin",
     "queue": "/admin/queue",
     "report-templates": "/admin/report-templates",
+    "log": "/admin/log",
     "settings": "/admin/settings",
     "storage": "/admin/storage",
     "error": "/exams/none",

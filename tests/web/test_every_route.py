@@ -43,6 +43,7 @@ admin.end_sessions              POST  in   403  403  404
 admin.erase_exam                GET   in   403  404  404
 admin.erase_exam                POST  in   403  403  404
 admin.export_audit              GET   in   403  200  200
+admin.log_page                  GET   in   403  200  200
 admin.models                    GET   in   403  200  200
 admin.network_page              GET   in   403  200  200
 admin.overview                  GET   in   403  200  200

@@ -69,6 +69,7 @@ def _sections() -> Iterator[tuple[str, str]]:
     yield "bin", _("Deleted exams")
     yield "queue", _("Queue")
     yield "network_page", _("PACS")
+    yield "log_page", _("Log")
     yield "settings_page", _("Settings")
     yield "storage_page", _("Storage")
 
