@@ -21,7 +21,7 @@ from birads_app.records.job_table import Job
 from birads_app.records.schema import Exam
 from birads_app.records.upload_store import UploadCutOff, UploadStore
 from birads_app.terms.errors import BiradsError, InputError, ReadingEnded
-from birads_app.terms.messages import msg
+from birads_app.terms.messages import Message, msg
 from birads_app.web.http_status import status_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ _PAUSE_S = 1
 # A process that reads a file may end because the server does; after so many attempts it is the file's fault.
 _ENDINGS_MAX = 3
 _TASK = "read_uploads"
+_NAMES = frozenset(("file", "name"))  # values of messages
 
 
 def start(app: Flask) -> None:
@@ -126,7 +127,14 @@ def _refuse(job: Job, store: UploadStore, error: BiradsError) -> None:
 
 
 def _reason(error: BiradsError) -> str:
-    """Return the reason without names of files."""
+    """Return the reason without names of files, which may contain a patient's."""
     if isinstance(error, IntakeRefused):
-        return in_short(problem.message for problem in error.problems)
-    return error.message
+        return in_short(_without_names(problem.message) for problem in error.problems)
+    return _without_names(error.message)
+
+
+def _without_names(message: str) -> str:
+    if not isinstance(message, Message):
+        return message
+    values = dict.fromkeys(_NAMES & message.values.keys(), "…")
+    return Message(message.code, {**message.values, **values})

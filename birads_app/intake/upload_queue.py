@@ -12,6 +12,7 @@ from birads_app.records import jobs
 from birads_app.records.schema import User
 
 _UPLOADS_MAX = 1000
+_ARRIVING_MAX = 12  # at a time in a process, so that threads are left for other uploads
 _RETRY_S = 30
 
 
@@ -52,6 +53,11 @@ def room(user: User, size: int) -> Iterator[None]:
 
 def _check(arriving: list[tuple[int, int]], account: int, size: int) -> None:
     """Raise TooManyUploads or TooBusy if there is no room; an account's first upload may exceed its half."""
+    own_arriving = sum(user_id == account for user_id, _ in arriving)
+    if own_arriving >= _ARRIVING_MAX // 2:
+        raise TooManyUploads(_RETRY_S)
+    if len(arriving) >= _ARRIVING_MAX:
+        raise TooBusy(_RETRY_S)
     limit = current_app.extensions["birads_settings"].queue_mb << 20
     count = total = own_count = own_total = 0
     queued = [(user_id, *room) for user_id, room in jobs.open_uploads().items()]

@@ -150,11 +150,16 @@ class UploadStore:
         if name:
             (self._root() / name).unlink(missing_ok=True)
 
-    def remove_leftovers(self, needed: set[str]) -> None:
-        """Remove what killed processes have left, and files that no job needs."""
+    def remove_leftovers(self, needed: set[str], abandoned_s: float = _ABANDONED_S) -> None:
+        """Remove what killed processes have left, and files that no job needs.
+
+        Parameters
+        ----------
+        abandoned_s : age of what is removed; 0 only while no process receives uploads
+        """
         for path in self._root().iterdir():
             kept = path.name in needed or path.suffix == ".lock"
-            if not kept and time.time() - path.stat().st_mtime > _ABANDONED_S:
+            if not kept and time.time() - path.stat().st_mtime > abandoned_s:
                 path.unlink(missing_ok=True)
 
     def listing(self) -> list[tuple[str, tuple[Path, ...]]]:

@@ -11,7 +11,17 @@ from flask import Flask, current_app
 from birads_app.config import SettingsError
 from birads_app.files import locks
 from birads_app.monitoring import instruments
-from birads_app.records import derivation_queue, disk_space, exams, files, migrate, setup, site_keys
+from birads_app.records import (
+    derivation_queue,
+    disk_space,
+    exams,
+    files,
+    jobs,
+    migrate,
+    setup,
+    site_keys,
+    upload_store,
+)
 from birads_app.services import housekeeping
 from birads_app.terms.errors import ModelError
 
@@ -65,6 +75,7 @@ def join() -> None:
     with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
         if first:
             files.remove_leftovers(exams.all_ids())
+            upload_store.of_app().remove_leftovers(jobs.files(), abandoned_s=0)
         else:
             files.remove_orphaned_drafts()
 

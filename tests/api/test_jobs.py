@@ -1,6 +1,8 @@
 """Uploads that are read after their answer: ``Prefer: respond-async``."""
 
 import io
+import zipfile
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from werkzeug.test import TestResponse
 
 from birads_app.api import upload_worker
 from birads_app.compute.pool import ComputePool
-from birads_app.intake import ingest
+from birads_app.intake import ingest, upload_queue
+from birads_app.intake.admission import TooBusy, TooManyUploads
 from birads_app.records import disk_space, exams, jobs, tokens, upload_store, users
 from birads_app.records.database import writing
 from birads_app.records.disk_space import DiskFull
@@ -101,6 +104,17 @@ def test_bad_input_fails_once_with_the_answer_that_it_would_have_had(
     assert "problem" not in state(client, admin_token, answer)  # it has the names of files
 
 
+def test_the_reason_has_no_name_of_a_file(serving_app: Flask, client: FlaskClient, token: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.png", ONE[1])
+    answer = post(client, token, ("Doe-Jane.zip", packed.getvalue()))
+    upload_worker.run_due(serving_app)
+    failed = state(client, token, answer)
+    assert "The archive … is not compressed by Deflate." in str(failed["reason"])
+    assert "Doe-Jane.zip" in str(failed["problem"])
+
+
 def test_what_is_not_the_uploads_fault_is_tried_again_after_growing_pauses(
     serving_app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +201,20 @@ def test_the_queue_is_bounded_and_no_account_has_more_than_half(
     full = post(client, third, large)
     assert full.status_code == 503 and int(full.headers["Retry-After"]) > 0
     assert len(waiting_files(app)) == 2
+
+
+def test_slow_clients_leave_threads_for_other_uploads(app: Flask, token: str) -> None:
+    make_user(app, "other")
+    with app.app_context(), ExitStack() as held:
+        first, second, third = (users.by_name("robot"), users.by_name("other"), users.network_account())
+        for user in (first, second):
+            for _ in range(6):
+                held.enter_context(upload_queue.room(user, 1))
+            with pytest.raises(TooManyUploads):
+                held.enter_context(upload_queue.room(user, 1))
+        with pytest.raises(TooBusy):
+            held.enter_context(upload_queue.room(third, 1))
+    assert post(app.test_client(), token).status_code == 202
 
 
 def test_without_room_every_upload_is_read_before_its_answer(
