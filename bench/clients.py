@@ -45,14 +45,18 @@ class Answer:
     wait: str | None
 
 
-def send(port: int, token: str, body: bytes, boundary: str, key: str | None = None) -> Answer:
-    """Send a multipart body to the API."""
+def send(
+    port: int, token: str, body: bytes, boundary: str, key: str | None = None, *, later: bool = False
+) -> Answer:
+    """Send a multipart body to the API; ``later`` to have it read after the answer."""
     headers = {
         "Authorization": f"Bearer {token}",
         "Content-Type": f"multipart/form-data; boundary={boundary}",
     }
     if key is not None:
         headers["Idempotency-Key"] = key
+    if later:
+        headers["Prefer"] = "respond-async"
     try:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
             connection.request("POST", "/api/v1/predictions", body, headers)
@@ -79,6 +83,14 @@ def upload(port: int, token: str, body: bytes, boundary: str, found: Uploads, un
         if time.monotonic() >= until:
             return False
         time.sleep(float(answer.wait or 1))
+
+
+def upload_later(port: int, token: str, body: bytes, boundary: str) -> str:
+    """Send an exam to be read later, again until it is accepted; return the id of its job."""
+    key = secrets.token_hex(16)
+    while (answer := send(port, token, body, boundary, key, later=True)).status != 202:
+        time.sleep(float(answer.wait or 1))
+    return str(json.loads(answer.content)["id"])
 
 
 def ids(answer: dict[str, Any]) -> list[str]:

@@ -82,6 +82,12 @@ class Served:
         """Create a radiologist's account; return an API token of it."""
         return _new_account(self.environment, name, secrets.token_urlsafe(16))
 
+    def jobs(self) -> dict[str, tuple[str, list[str]]]:
+        """Return state and exams of all uploads that are read after the answer, by the ids of their jobs."""
+        with closing(sqlite3.connect(self.instance / FILE_NAME)) as database:
+            rows = database.execute("SELECT id, state, exam_ids FROM jobs WHERE kind = 'upload'")
+            return {row[0]: (row[1], json.loads(row[2])) for row in rows}
+
     def exams(self) -> set[str]:
         """Return the ids of all stored exams."""
         with closing(sqlite3.connect(self.instance / FILE_NAME)) as database:

@@ -139,7 +139,7 @@ def _finish(exam_id: str, mark: Path) -> None:
     """Make the files of an exam that was left; nothing if the process ended before the exam was stored."""
     exam = session().get(Exam, exam_id)
     for image in [] if exam is None else exam.images:
-        derived_files.restore(image, Urgency.LATER)
+        derived_files.restore(image, Urgency.REQUEST)  # once begun, as a reader may wait for it
     files.drop_previews(files.root() / exam_id)
     for image in [] if exam is None else exam.images:
         if image.id in json.loads(mark.read_text() or "[]"):
