@@ -7,14 +7,16 @@ in between loses nothing and switching the search on asks nothing about older ex
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log, exams, users
 from birads_app.records.database import session, writing
+from birads_app.records.errors import NotFound
 from birads_app.records.outbox import LONGEST_WAIT
 from birads_app.records.prior_tables import PriorSearch, RequestedPrior
 from birads_app.records.schema import Exam, Status, User, now
+from birads_app.terms.messages import msg
 
 # Exams that came longer ago are not searched for any more.
 _RECENT = timedelta(days=1)
@@ -35,7 +37,9 @@ def enqueue() -> None:
 
 def due() -> Sequence[PriorSearch]:
     """Return searches that are due, longest waiting first."""
-    waiting = select(PriorSearch).where(PriorSearch.state == "waiting", PriorSearch.due_at <= now())
+    waiting = select(PriorSearch).where(
+        PriorSearch.state == "waiting", PriorSearch.due_at <= now(), _present()
+    )
     return session().scalars(waiting.order_by(PriorSearch.due_at).limit(_AT_ONCE)).all()
 
 
@@ -88,12 +92,25 @@ def of(exam: Exam) -> PriorSearch | None:
     return session().get(PriorSearch, exam.id, populate_existing=True)
 
 
-def failing() -> Sequence[PriorSearch]:
-    """Return searches whose last attempt failed, those that go on first."""
-    failed = select(PriorSearch).where(PriorSearch.state != "done", PriorSearch.error != "")
-    return (
-        session().scalars(failed.order_by(PriorSearch.state.desc(), PriorSearch.due_at).limit(_AT_ONCE)).all()
-    )
+def unfinished() -> Sequence[PriorSearch]:
+    """Return searches that are not done, stopped ones first."""
+    query = select(PriorSearch).where(PriorSearch.state != "done", _present())
+    return session().scalars(query.order_by(PriorSearch.state, PriorSearch.due_at).limit(_AT_ONCE)).all()
+
+
+def failing() -> list[PriorSearch]:
+    """Return searches whose last attempt failed, stopped ones first."""
+    return [search for search in unfinished() if search.error]
+
+
+def retry(exam_id: str, by: str) -> None:
+    """Make a failed search due now, by an administrator; raise NotFound if there is none."""
+    _change(exam_id, by, "retry job", state="waiting", attempts=0, due_at=now())
+
+
+def drop(exam_id: str, by: str) -> None:
+    """Give up a failed search, by an administrator; raise NotFound if there is none."""
+    _change(exam_id, by, "drop job", state="done")
 
 
 def retry_all() -> int:
@@ -112,6 +129,20 @@ def ask_for_reading(exam_id: str, who: User) -> bool:
         if changed:
             audit_log.add(current, who.name, "ask for reading", exam_id)
     return changed
+
+
+def _present() -> ColumnElement[bool]:
+    """Return the condition that the exam of a search is not deleted."""
+    return PriorSearch.exam_id.in_(select(Exam.id).where(exams.present()))
+
+
+def _change(exam_id: str, by: str, action: str, **values: object) -> None:
+    with writing() as current:
+        failed = update(PriorSearch).where(PriorSearch.exam_id == exam_id, PriorSearch.state != "done")
+        changed = current.execute(failed.where(PriorSearch.error != "").values(**values))
+        if not changed.rowcount:  # type: ignore[attr-defined]
+            raise NotFound(msg("job-missing"))
+        audit_log.add(current, by, action, exam_id)
 
 
 def _update(current: Session, search: PriorSearch, **values: object) -> None:

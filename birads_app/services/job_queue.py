@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import current_app
 
-from birads_app.records import jobs, outbox, upload_store, users
+from birads_app.records import jobs, outbox, prior_searches, upload_store, users
 from birads_app.records.errors import NotFound
 from birads_app.records.job_table import Job, JobKind, JobState
 from birads_app.records.schema import Delivery
@@ -17,7 +17,7 @@ from birads_app.services.training_runs import State
 from birads_app.terms.messages import msg
 
 KEPT_DAYS = 7  # for which uploads that are done or have failed can be asked for
-RESULTS, REPORT, TRAINING = "results", "report", "training"
+RESULTS, REPORT, PRIORS, TRAINING = "results", "report", "priors", "training"
 _SHOWN, _DONE_SHOWN, _TRAININGS_SHOWN = 100, 20, 5
 _STATES = {"waiting": JobState.WAITING, "stopped": JobState.FAILED}
 _TRAINING_STATES = {State.RUNNING: JobState.RUNNING, State.FINISHED: JobState.DONE}
@@ -28,7 +28,7 @@ class QueueEntry:
     """A job as administrators see it.
 
     id : unique within its kind
-    kind : a :class:`JobKind`, "results", "report" or "training"
+    kind : a :class:`JobKind`, "results", "report", "priors" or "training"
     account : name of the account; empty if nobody has asked for it
     attempts : number of attempts begun
     due_at : time of the next attempt; None if there is none
@@ -53,7 +53,7 @@ class QueueEntry:
 
 def listing() -> list[QueueEntry]:
     """Return what waits, runs and has failed, and what was done last; first what has failed."""
-    entries = (*_uploads(), *_studies(), *_deliveries(), *_trainings(), *_housekeeping())
+    entries = (*_uploads(), *_studies(), *_deliveries(), *_prior_searches(), *_trainings(), *_housekeeping())
     return sorted(entries, key=lambda entry: not entry.reason)
 
 
@@ -90,6 +90,8 @@ def retry(kind: str, job_id: str, by: str) -> None:
     """Make the next attempt of a job due now; raise NotFound if it does not wait."""
     if kind in (RESULTS, REPORT):
         outbox.retry(_number(job_id), by)
+    elif kind == PRIORS:
+        prior_searches.retry(job_id, by)
     else:
         jobs.retry(job_id, by)
 
@@ -110,6 +112,8 @@ def drop(kind: str, job_id: str, by: str) -> None:
         jobs.close_study(job_id)
     elif kind in (RESULTS, REPORT):
         outbox.drop(_number(job_id), by)
+    elif kind == PRIORS:
+        prior_searches.drop(job_id, by)
     else:
         raise NotFound(msg("job-missing"))
 
@@ -164,6 +168,23 @@ def _of_delivery(delivery: Delivery) -> QueueEntry:
         can_retry=bool(delivery.error),
         can_drop=bool(delivery.error),
     )
+
+
+def _prior_searches() -> Iterator[QueueEntry]:
+    for search in prior_searches.unfinished():
+        yield QueueEntry(
+            id=search.exam_id,
+            kind=PRIORS,
+            account=users.NETWORK_NAME,
+            state=_STATES[search.state],
+            created_at=search.due_at,
+            attempts=search.attempts,
+            due_at=search.due_at if search.state == "waiting" else None,
+            reason=search.error,
+            exam_ids=(search.exam_id,),
+            can_retry=bool(search.error),
+            can_drop=bool(search.error),
+        )
 
 
 def _trainings() -> Iterator[QueueEntry]:

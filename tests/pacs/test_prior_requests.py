@@ -126,11 +126,15 @@ def test_priors_follow_the_exam_are_linked_and_not_to_be_read(
     make_user(serving_app, "anna", "admin")
     sign_in(client, "anna")
     assert "1 of 2 prior studies" in client.get("/admin/network").text
+    queue = client.get("/admin/queue").text
+    assert "Priors from the PACS" in queue and f"/admin/queue/priors/{exam.id}/retry" in queue
     page = client.get(f"/exams/{exam.id}").text
     assert "1 of 2 prior studies" in page and "4 years earlier" in page
 
     archive.failing.clear()
     assert "requested again: 1" in runner.invoke(args=["dicom", "retry"]).output
+    assert client.post(f"/admin/queue/priors/{exam.id}/retry").status_code == 303
+    assert client.post(f"/admin/queue/priors/{older.id}/retry").status_code == 404
     with serving_app.app_context():
         worker.retrieve_priors()
         worker.ingest_stable_studies(0)

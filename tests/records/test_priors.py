@@ -103,7 +103,7 @@ def test_the_page_hangs_the_latest_prior_or_the_chosen_one(stored: Flask, client
     rows = page.split('<div class="hang-row')[1:]
     assert [f"/exams/{exams.get(f'{2:032x}').id}/images" in row for row in rows] == [False, True]
     assert 'data-layout="eight"' in page and "2 years earlier" in page and "Prior RCC" in page
-    assert page.count("unchanged") == 2 and "another model" not in page
+    assert page.count("<b>unchanged</b>") == 2 and "another model" not in page
     page = client.get(f"/exams/{current.id}?prior={1:032x}").text
     assert page.count("<b>higher</b>") == 2 and "another model (older)" in page
     assert "4 years earlier" in page

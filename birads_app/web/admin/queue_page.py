@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 
 from birads_app.records.job_table import JobKind, JobState
 from birads_app.services import job_queue
-from birads_app.services.job_queue import REPORT, RESULTS, TRAINING
+from birads_app.services.job_queue import PRIORS, REPORT, RESULTS, TRAINING
 from birads_app.terms.errors import BiradsError
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 
@@ -18,6 +18,7 @@ _KINDS = {
     JobKind.STUDY: lazy("Study from the network"),
     RESULTS: lazy("AI result for the PACS"),
     REPORT: lazy("Report for the PACS"),
+    PRIORS: lazy("Priors from the PACS"),
     TRAINING: lazy("Training"),
 }
 _TASKS = {
@@ -42,6 +43,7 @@ _LOST = {
     ),
     RESULTS: _NOT_SENT,
     REPORT: _NOT_SENT,
+    PRIORS: lazy("The priors of the exam are not requested again."),
 }
 
 
