@@ -28,6 +28,7 @@ from birads_app import create_app
 from birads_app.model import registry
 from birads_app.model.predictor import ModelSource
 from birads_app.records import database, migrate, users
+from tests.support import shared_caches
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -109,6 +110,12 @@ def config(tmp_path: Path) -> dict[str, object]:
 def _passwords_in_no_time() -> None:
     """Hash passwords cheaply, because hundreds of tests sign in."""
     users._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_caches() -> None:
+    """Compile addresses and statements once, because hundreds of tests have an application."""
+    shared_caches.share()
 
 
 @pytest.fixture(scope="session")
