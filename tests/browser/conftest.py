@@ -36,9 +36,9 @@ def fresh_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Server]:
     """Run a server with one worker, which alone loads the model; ``signed_in`` sets it up."""
-    with serve(tmp_path_factory.mktemp("server"), WEB_CONCURRENCY="1") as started:
+    with serve(tmp_path_factory.mktemp("server"), empty_database, WEB_CONCURRENCY="1") as started:
         yield started
 
 

@@ -26,7 +26,7 @@ def by_stow(server: orthanc.Orthanc) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     """Eight real images of two exams."""
-    return real_exams(tmp_path_factory.mktemp("real"))
+    return real_exams(tmp_path_factory.mktemp("real"), scale=4)
 
 
 def results(server: orthanc.Orthanc, study: str) -> list[str]:

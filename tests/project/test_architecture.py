@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -124,11 +125,12 @@ class Module:
     path: Path
     source: str
 
-    @property
+    @cached_property
     def tree(self) -> ast.Module:
         return ast.parse(self.source)
 
 
+@cache
 def modules(root: Path) -> list[Module]:
     """Read every module of the product below root."""
     inside = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
@@ -141,6 +143,7 @@ def modules(root: Path) -> list[Module]:
     return found
 
 
+@cache
 def imports(module: Module) -> list[Import]:
     """List a module's imports; ``from a import b`` counts as ``a.b``."""
     return list(_walk(module, module.tree, late=False, typing=False))

@@ -7,7 +7,7 @@ from tests.support import language
 
 def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
     openings = language.misleading_docstrings()
-    assert len(openings) < language.MAX_OPENINGS * len(list(language.docstrings())), openings
+    assert len(openings) < language.MAX_OPENINGS * len(language.docstrings()), openings
 
 
 def test_no_name_of_the_past_is_left() -> None:

@@ -94,14 +94,16 @@ def sources() -> tuple[Source, ...]:
     return tuple(Source(path, ast.parse((ROOT / path).read_text("utf-8"))) for path in relative)
 
 
-def docstrings() -> Iterator[tuple[str, str]]:
-    """Give place and text of every docstring."""
-    for source in sources():
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node)
-                if text:
-                    yield f"{source.path}:{getattr(node, 'lineno', 1)}", text
+@cache
+def docstrings() -> tuple[tuple[str, str], ...]:
+    """Return place and text of every docstring."""
+    return tuple(
+        (f"{source.path}:{getattr(node, 'lineno', 1)}", text)
+        for source in sources()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if (text := ast.get_docstring(node))
+    )
 
 
 def misleading_docstrings() -> list[Finding]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import MakeOnce
 from training.data.dataset import Dataset
 from training.data.loader import load_dataset
 from training.evaluation.evaluate import Evaluation, Interval, evaluate
@@ -28,20 +29,34 @@ LEAST_F1 = 0.90
 THINNED = {"1": 160, "2": 80, "3": 60, "4": 40, "5": 30}
 
 
+HEADS = ("dense", "cnn-lstm", "conv-transformer", "knn")
+
+
+def reader(config: TrainConfig, cache: Path, models: Path) -> Callable[[str], Features]:
+    """Return a function from a head to the feature rows of all phantoms."""
+    site = Site(models=models, cache=cache)
+    source = train.open_backbone(config, site)
+    loaded = load_dataset(train.find(config), site.cache, source.size)
+    return lambda kind: train.read(config, site, source, head(kind), loaded, print)
+
+
 @pytest.fixture(scope="module")
-def config(tmp_path_factory) -> TrainConfig:
+def config(once: MakeOnce) -> TrainConfig:
     """Configuration: a third of 300 patients for the test, few epochs."""
-    data = write_set(tmp_path_factory.mktemp("data") / "phantoms", 300, seed=1).parent
+    data = once("many-phantoms", lambda folder: write_set(folder / "phantoms", 300, seed=1)) / "phantoms"
     return TrainConfig(data=str(data), name="none", test_share=1 / 3, epochs=6)
 
 
 @pytest.fixture(scope="module")
-def read(config: TrainConfig, models: Path, tmp_path_factory) -> Callable[[str], Features]:
-    """Return a function from a head to the feature rows of all phantoms; each image passes the backbone once."""
-    site = Site(models=models, cache=tmp_path_factory.mktemp("cache"))
-    source = train.open_backbone(config, site)
-    loaded = load_dataset(train.find(config), site.cache, source.size)
-    return lambda kind: train.read(config, site, source, head(kind), loaded, print)
+def read(once: MakeOnce, config: TrainConfig, models: Path) -> Callable[[str], Features]:
+    """Return the reader; each image passes the backbone once for all processes of a run."""
+
+    def fill(cache: Path) -> None:
+        read = reader(config, cache, models)
+        for kind in HEADS:
+            read(kind)
+
+    return reader(config, once("many-features", fill), models)
 
 
 def measured(config: TrainConfig, features: Features) -> Evaluation:
