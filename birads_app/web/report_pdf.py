@@ -149,18 +149,17 @@ def _head(report: Report) -> Iterator[Flowable]:
 
 
 def _patient(report: Report) -> Iterator[str]:
-    """Yield the line that identifies the patient, as far as the account may see it."""
+    """Yield the lines that identify the patient, as far as the account may see her."""
     patient, known = report.patient, report.patient.identity
-    parts = [age_text(patient.age)]
-    if known:
-        parts = [patient.name, *parts]
-        for label, value in (
-            (_("Patient ID"), known.patient_id),
-            (_("Accession number"), known.accession_number),
-        ):
-            parts.append(f"{label} {value}" if value else "")
-    if any(parts):
-        yield _safe(" · ".join(filter(None, parts)))
+    years = age_text(patient.age)
+    if known is None:
+        yield from filter(None, [_safe(years)])
+        return
+    name = _safe(patient.name or _("No name in the files"))
+    yield f'<font name="{_BOLD}">{name}</font>' + (f", {_safe(years)}" if years else "")
+    numbers = ((_("Patient ID"), known.patient_id), (_("Accession number"), known.accession_number))
+    if any(number for _label, number in numbers):
+        yield _safe(" · ".join(f"{label} {number}" for label, number in numbers if number))
 
 
 def _stamped(report: Report) -> tuple[str, str] | None:
