@@ -7,7 +7,7 @@ from flask.testing import FlaskCliRunner
 
 from birads_app import create_app
 from birads_app.records import tokens, users
-from tests.support.factories import PASSWORD
+from tests.support.factories import PASSWORD, make_user
 from tests.support.processes import flask
 
 
@@ -33,6 +33,26 @@ def test_an_account_and_a_token_are_created(tmp_path: Path) -> None:
         user = grant.user
         assert (user.name, user.role) == ("robot", "radiologist")
         assert users.authenticate("robot", PASSWORD) is not None
+
+
+def test_a_signature_is_set_and_an_invalid_one_refused(app: Flask, runner: FlaskCliRunner) -> None:
+    make_user(app)
+    command = [
+        "user",
+        "signature",
+        "reader",
+        "--full-name",
+        "Dr. Anna Berg",
+        "--title",
+        "Consultant radiologist",
+    ]
+    said = runner.invoke(args=command).output
+    assert said == "Future reports of reader are signed: Dr. Anna Berg, Consultant radiologist.\n"
+    with app.app_context():
+        user = users.by_name("reader")
+        assert (user.full_name, user.title) == ("Dr. Anna Berg", "Consultant radiologist")
+    refused = runner.invoke(args=["user", "signature", "reader", "--full-name", "Berg^Anna"])
+    assert refused.exit_code == 1 and "without line breaks and the characters ^" in refused.output
 
 
 def test_an_unprepared_database_is_reported(config: dict[str, object]) -> None:
