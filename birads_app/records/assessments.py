@@ -152,6 +152,14 @@ def get(exam_id: str, assessment_id: int) -> Assessment:
     return found
 
 
+def numbered(assessment_id: int) -> Assessment:
+    """Return an assessment by its number alone; raise NotFound if there is none."""
+    found = session().get(Assessment, assessment_id)
+    if found is None:
+        raise NotFound(msg("assessment-missing"))
+    return found
+
+
 def history(exam: Exam) -> Sequence[Assessment]:
     """Return all assessments of an exam, newest first."""
     query = select(Assessment).where(Assessment.exam_id == exam.id).order_by(Assessment.id.desc())

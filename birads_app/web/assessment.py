@@ -9,10 +9,10 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
-from birads_app.records import assessments, exams, reading_acts, worklist
+from birads_app.records import assessments, blinding, exams, reading_acts, working_drafts, worklist
 from birads_app.records.schema import Assessment, Exam
 from birads_app.terms import lexicon
-from birads_app.web import assessment_form, report_content, worklist_query
+from birads_app.web import assessment_form, report_content, signature_line, worklist_query
 from birads_app.web.wording import translated
 
 bp = Blueprint("assessing", __name__)
@@ -39,11 +39,15 @@ def assess(exam_id: str) -> ResponseReturnValue:
     An incomplete or contradictory assessment is saved as a draft instead of signed.
     """
     exam = exams.get(exam_id)
+    if request.form.get("action") == "discard":
+        working_drafts.discard(exam.id, current_user)
+        flash(_("Unsaved entries discarded."))
+        return redirect(url_for("reading.exam", exam_id=exam.id, _anchor="assessment"), 303)
     draft = assessment_form.read(request.form)
     missing = assessments.lacking(exam, draft.breasts) if draft.signed else ()
     contradictory = assessments.contradictions(exam, draft.findings)
     signed = draft.signed and not missing and not contradictory
-    assessments.add(exam.id, current_user, replace(draft, signed=signed))
+    made = assessments.add(exam.id, current_user, replace(draft, signed=signed))
     concurrent = assessments.signed_meanwhile(exam, current_user, request.form.get("seen", 0, type=int))
     if missing:
         flash(
@@ -63,24 +67,50 @@ def assess(exam_id: str) -> ResponseReturnValue:
                 time=f"{concurrent.at:%H:%M}",
             )
         )
-    return _after(exam, signed, stay=bool(missing or contradictory or concurrent))
+    return _after(exam, made, stay=bool(missing or contradictory or concurrent))
 
 
-def _after(exam: Exam, signed: bool, stay: bool) -> ResponseReturnValue:
+def _after(exam: Exam, made: Assessment, stay: bool) -> ResponseReturnValue:
     """Redirect to the next exam after a signature, unless ``stay``."""
-    here = url_for("reading.exam", exam_id=exam.id, _anchor="assessment")
-    if not signed:
+    signed: dict[str, Any] = {signature_line.PARAMETER: made.id} if made.signed else {}
+    here = url_for("reading.exam", exam_id=exam.id, _anchor="assessment", **signed)
+    if not made.signed:
         flash(_("Draft saved, not signed."))
         return redirect(here, 303)
     if stay:
-        flash(_("Signed."))
         return redirect(here, 303)
     following = worklist.next_waiting(worklist_query.remembered(), current_user, exam.id)
     if following is None:
-        flash(_("Signed. No unread exams left."))
-        return redirect(url_for("reading.worklist"), 303)
-    flash(_("Signed. Next exam opened."))
-    return redirect(url_for("reading.exam", exam_id=following), 303)
+        return redirect(url_for("reading.worklist", **signed), 303)
+    return redirect(url_for("reading.exam", exam_id=following, **signed), 303)
+
+
+@bp.post("/exams/<exam_id>/assessments/<int:assessment_id>/withdraw")
+def withdraw(exam_id: str, assessment_id: int) -> ResponseReturnValue:
+    """Withdraw the reader's signature, within some seconds, and return to the exam with the entries as they were."""
+    assessments.withdraw(exam_id, assessment_id, current_user)
+    flash(_("Signature withdrawn. The exam is not signed."))
+    return redirect(url_for("reading.exam", exam_id=exam_id, _anchor="assessment"), 303)
+
+
+@bp.post("/exams/<exam_id>/entries")
+def keep(exam_id: str) -> ResponseReturnValue:
+    """Store the form's entries as they are typed; 409 if the reader has saved or signed since the page was loaded."""
+    return "", 204 if _keep_entries(exam_id) else 409
+
+
+@bp.post("/exams/<exam_id>/ai-result")
+def ask_for_ai_result(exam_id: str) -> ResponseReturnValue:
+    """Show the AI result of an exam that is read blinded; the entries of the form are kept."""
+    exam = exams.get(exam_id)
+    _keep_entries(exam_id)
+    blinding.ask(exam, current_user)
+    return redirect(url_for("reading.exam", exam_id=exam.id), 303)
+
+
+def _keep_entries(exam_id: str) -> bool:
+    entries, seen = assessment_form.entries(request.form), request.form.get("seen", 0, type=int)
+    return working_drafts.keep(exam_id, current_user, entries, seen)
 
 
 @bp.get("/exams/<exam_id>/report")
@@ -127,7 +157,9 @@ def dicom(exam_id: str) -> Response:
     """Download the AI result and the signed reports as DICOM objects of the study in the stored files."""
     from birads_app.web.dicom_package import pack  # slow to import, rarely used
 
-    packed = pack(exams.get(exam_id))
+    exam = exams.get(exam_id)
+    blinding.check(exam, current_user)
+    packed = pack(exam)
     reading_acts.downloaded(current_user.name, "download report", exam_id, "DICOM")
     return _download(packed, "application/zip", f"exam-{exam_id[:8]}.zip")
 

@@ -1,7 +1,8 @@
 """Assessment form: choices, values to fill in, and parsing of a submitted form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flask_babel import get_locale
@@ -9,7 +10,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from birads_app.records import assessments, report_templates
+from birads_app.records import assessments, report_templates, working_drafts
 from birads_app.records.assessments import Draft
 from birads_app.records.errors import InvalidAssessment
 from birads_app.records.findings import Finding
@@ -26,6 +27,26 @@ from birads_app.web.wording import translated
 _EMPTY: dict[str, Any] = {"kind": ""}
 
 
+# Fields of the form that are no entries.
+_CONTROLS = ("csrf_token", "seen", "action")
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Values that fill the form: the reader's unsaved entries, which may be invalid, else those last saved.
+
+    kept_at : time of unsaved entries; None if everything is saved
+    """
+
+    breasts: Mapping[str, str] = field(default_factory=dict)
+    density: str | None = None
+    findings: Sequence[Mapping[str, Any]] = ()
+    text: str = ""
+    sections: Mapping[str, str] = field(default_factory=dict)
+    second_look: bool = False
+    kept_at: datetime | None = None
+
+
 @dataclass(frozen=True)
 class Panel:
     """Assessments of an exam as its page shows them.
@@ -33,8 +54,9 @@ class Panel:
     sides : breasts to assess
     categories : choices
     images : in hanging order
-    mine : last assessment of the signed-in reader, which fills the form, or None
+    mine : last assessment of the signed-in reader, or None
     templates : report templates in the language of the page
+    filled : what fills the form
     findings : rows of the form, the last one empty
     history : all assessments, newest first
     seen : number of the newest assessment, or 0
@@ -45,6 +67,7 @@ class Panel:
     images: Sequence[Image]
     mine: Assessment | None
     templates: Sequence[ReportTemplate]
+    filled: Entries
     findings: Sequence[Mapping[str, Any]]
     history: Sequence[Assessment]
     seen: int
@@ -52,23 +75,59 @@ class Panel:
     @property
     def chosen(self) -> Mapping[str, str]:
         """Category of each breast in the form."""
-        return assessments.breasts_of(self.mine) if self.mine else {}
+        return self.filled.breasts
 
 
 def panel(exam: Exam) -> Panel:
     """Return the panel of an exam for the signed-in reader."""
     history = assessments.history(exam)
     mine = assessments.newest(exam, current_user)
+    filled = _filled(exam, mine)
     return Panel(
         sides=assessments.offered(exam),
         categories=assessments.choices(exam),
         images=hanging(exam.images),
         mine=mine,
         templates=report_templates.listing(str(get_locale() or "en")[:2]),
-        findings=[*(mine.findings if mine else ()), _EMPTY],
+        filled=filled,
+        findings=[*filled.findings, _EMPTY],
         history=history,
         seen=history[0].id if history else 0,
     )
+
+
+def _filled(exam: Exam, mine: Assessment | None) -> Entries:
+    unsaved = working_drafts.of(exam, current_user)
+    if unsaved is None:
+        return _saved(mine) if mine else Entries()
+    form = MultiDict([(name, value) for name, value in unsaved.entries])
+    rows = [_row(form, number) for number in form.getlist("row") if f"finding-{number}-removed" not in form]
+    return Entries(
+        breasts=_breasts(form),
+        density=form.get("density"),
+        findings=[_typed(row) for row in rows if any(row.values())],
+        text=form.get("text", ""),
+        sections=_sections(form),
+        second_look="second_look" in form,
+        kept_at=unsaved.at,
+    )
+
+
+def _saved(mine: Assessment) -> Entries:
+    return Entries(
+        breasts=assessments.breasts_of(mine),
+        density=mine.density,
+        findings=mine.findings,
+        text=mine.text,
+        sections=mine.sections,
+        second_look=mine.second_look,
+    )
+
+
+def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the form as a stored finding, with the values as typed."""
+    descriptors = {name: row[name] for name in DESCRIPTORS if row[name]}
+    return {**row, "descriptors": descriptors, "size_mm": row["size"], "nipple_mm": row["nipple"]}
 
 
 def term_choices(terms: Mapping[str, str | FindingType] | Sequence[int]) -> list[tuple[str, str]]:
@@ -91,18 +150,31 @@ def kinds_with(descriptor: Descriptor) -> str:
     return " ".join(kind.code for kind in FINDING_TYPES.values() if descriptor in kind.descriptors)
 
 
+def entries(form: "MultiDict[str, str]") -> list[tuple[str, str]]:
+    """Return the entries of a submitted form as typed."""
+    return [(name, value) for name, value in form.items(multi=True) if name not in _CONTROLS]
+
+
 def read(form: "MultiDict[str, str]") -> Draft:
     """Parse a submitted assessment; raises InvalidAssessment."""
     rows = [_row(form, number) for number in form.getlist("row") if f"finding-{number}-removed" not in form]
     return Draft(
-        breasts={side: form[f"category-{side}"] for side in SIDES if form.get(f"category-{side}")},
+        breasts=_breasts(form),
         density=form.get("density") or None,
         findings=[_finding(row, number) for number, row in enumerate(rows, start=1) if any(row.values())],
         text=form.get("text", "").replace("\r\n", "\n"),
         signed=form.get("action") == "sign",
-        sections={name: form.get(f"section-{name}", "").replace("\r\n", "\n") for name in SECTIONS},
+        sections=_sections(form),
         second_look="second_look" in form,
     )
+
+
+def _breasts(form: "MultiDict[str, str]") -> dict[str, str]:
+    return {side: form[f"category-{side}"] for side in SIDES if form.get(f"category-{side}")}
+
+
+def _sections(form: "MultiDict[str, str]") -> dict[str, str]:
+    return {name: form.get(f"section-{name}", "").replace("\r\n", "\n") for name in SECTIONS}
 
 
 def _row(form: "MultiDict[str, str]", number: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, in
 from birads_app.model.bundles import Bundle
 from birads_app.records import (
     audit_log,
+    blinding,
     exams,
     files,
     orientation_corrections,
@@ -51,7 +52,7 @@ from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
 from birads_app.terms.views import SIDES, VIEWS, role_of
-from birads_app.web import charts, comparison, patient, wording, worklist_query
+from birads_app.web import charts, comparison, patient, signature_line, wording, worklist_query
 from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
 from birads_app.web.exam_selection import selected
@@ -67,7 +68,6 @@ def _vocabulary() -> dict[str, Any]:
     """Return the template variables of all pages."""
     return {
         "serving": _serving(),
-        "show_ai_result": current_app.extensions["birads_settings"].show_opinion,
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
         "hanging": hanging,
@@ -112,6 +112,9 @@ def _worklist_page(query: worklist.Query, page: worklist.WorklistPage, not_found
         counted=worklist.COUNTED,
         claimed_by=worklist.claimed_by,
         prior_counts=priors.counts(page.items),
+        ai_hidden=blinding.hidden_among(page.items, current_user),
+        blinded=blinding.is_on(),
+        signature=signature_line.shown(),
         readers=users.readers(),
         relative_time=wording.relative_time,
         now=now,
@@ -143,7 +146,8 @@ def export() -> Response:
     """Export the selected exams as CSV or JSON."""
     chosen = selected(request.args.getlist("exam"))
     audit_log.log(current_user.name, "export exams", f"{len(chosen)} exams")
-    rows = [_exported(exam) for exam in chosen]
+    hidden = blinding.hidden_among(chosen, current_user)
+    rows = [_exported(exam, exam.id in hidden) for exam in chosen]
     if request.args.get("format") == "json":
         answer = jsonify(exams=rows)
         answer.headers["Content-Disposition"] = 'attachment; filename="exams.json"'
@@ -180,6 +184,7 @@ def exam(exam_id: str) -> str:
     reading_acts.viewed(current_user.name, found.id)
     aggregate, earlier = exams.aggregate(found), priors.of(found)
     prior = comparison.chosen(earlier, request.args.get("prior"))
+    hidden = blinding.is_hidden(found, current_user)
     return render_template(
         "reading/exam.html",
         exam=found,
@@ -188,7 +193,9 @@ def exam(exam_id: str) -> str:
         prior_interval=comparison.interval,
         patient=patient.shown(found, "exam"),
         prior_search=prior_searches.of(found),
-        aggregate=aggregate,
+        aggregate=None if hidden else aggregate,
+        ai_hidden=hidden,
+        signature=signature_line.shown(),
         caveats=caveats(found, aggregate),
         previous=worklist.previous(query, found.id),
         following=worklist.next_waiting(query, current_user, found.id),
@@ -265,6 +272,8 @@ def image(exam_id: str, image_id: str, kind: str) -> Response:
     wanted = exams.image(exam_id, image_id)
     if kind not in ("thumb", "original"):
         reading_acts.images_loaded(current_user.name, exam_id)
+    if kind.startswith("heat-"):
+        blinding.check(wanted.exam, current_user)
     return _original(wanted) if kind == "original" else private(send_file(exams.file(wanted, kind)))
 
 
@@ -287,8 +296,8 @@ def _read(count: int, sent: Iterable[SourceFile], once: bool = False) -> Respons
     return redirect(url_for("reading.worklist", taken=len(created) - known, known=known or None), 303)
 
 
-def _exported(exam: Exam) -> dict[str, Any]:
-    """Return a row of the export."""
+def _exported(exam: Exam, hidden: bool) -> dict[str, Any]:
+    """Return a row of the export; ``hidden`` leaves out the AI result."""
     return {
         "exam": exam.id,
         "received": exam.created_at.isoformat(timespec="seconds"),
@@ -299,8 +308,8 @@ def _exported(exam: Exam) -> dict[str, Any]:
         "views": exam.views,
         "attention": " ".join(exam.attention),
         "model": exam.model,
-        "model_category": exam.category,
-        "certainty": exam.top_probability and round(exam.top_probability, 4),
+        "model_category": None if hidden else exam.category,
+        "certainty": None if hidden else exam.top_probability and round(exam.top_probability, 4),
         "assessed": exam.assessed,
         "assessed_at": exam.assessed_at and exam.assessed_at.isoformat(timespec="seconds"),
         "reader": exam.assessor and exam.assessor.name,

@@ -1,6 +1,6 @@
 """Protection of responses and forms: response headers, CSRF tokens and the session cookie."""
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, get_flashed_messages, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_wtf import CSRFProtect
 
@@ -39,17 +39,33 @@ class PageSessionInterface(SecureCookieSessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Set the cookie if the session was changed, and for pages opened by a browser."""
-        is_page = request.method == "GET" and response.mimetype == "text/html"
+        is_page = request.method == "GET" and response.mimetype == "text/html" and is_seen()
         if session.modified or is_page:
             super().save_session(app, session, response)
         elif session.accessed:
             response.vary.add("Cookie")
 
 
+def is_seen() -> bool:
+    """Return False if the answer is not for the eye: to a script, for an image, or loaded in advance.
+
+    Such an answer may be an error page, which must not use up the messages that wait for the next page.
+    """
+    headers = request.headers
+    in_advance = "prefetch" in headers.get("Sec-Purpose", headers.get("Purpose", ""))
+    return headers.get("Sec-Fetch-Dest", "document") == "document" and not in_advance
+
+
+def waiting_messages() -> list[str]:
+    """Return the messages that wait for the next page."""
+    return [str(message) for message in get_flashed_messages()] if is_seen() else []
+
+
 def init_app(app: Flask) -> None:
     """Protect all forms and set headers of all responses."""
     app.session_interface = PageSessionInterface()
     csrf.init_app(app)
+    app.add_template_global(waiting_messages)
     app.after_request(_complete)
 
 

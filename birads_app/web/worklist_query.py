@@ -7,14 +7,18 @@ from typing import Any
 from flask import abort, session
 from flask_babel import gettext as _
 
+from birads_app.records import blinding
 from birads_app.records.worklist import LISTS, SORTS, Query
 from birads_app.terms.categories import CATEGORIES
 
 _KEY = "worklist"
+_TELLING = ("suspicious",)  # orders by the AI result
 
 
 def query_of(parameters: Mapping[str, str]) -> Query:
-    """Parse query parameters; answers 400 for an invalid value."""
+    """Parse query parameters; answers 400 for an invalid value, or for one that would tell what the model says."""
+    if blinding.is_on() and (parameters.get("category") or parameters.get("sort") in _TELLING):
+        abort(400, _("Exams are read blinded: the list cannot be sorted or filtered by the AI result."))
     return Query(
         list=_one_of(LISTS, "list", parameters.get("list") or Query.list),
         sort=_one_of(SORTS, "sort", parameters.get("sort") or Query.sort),
@@ -51,7 +55,12 @@ def remember(query: Query) -> None:
 
 def remembered() -> Query:
     """Return the last query."""
-    return query_of(session.get(_KEY, {}))
+    kept = dict(session.get(_KEY, {}))
+    if blinding.is_on():  # the query may be older than the setting
+        kept.pop("category", None)
+        if kept.get("sort") in _TELLING:
+            del kept["sort"]
+    return query_of(kept)
 
 
 def _one_of(known: Mapping[str, object], name: str, value: str) -> str:
