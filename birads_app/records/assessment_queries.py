@@ -25,6 +25,7 @@ COLUMNS = {
     "right": Assessment.right,
     "left": Assessment.left,
     "density": Assessment.density,
+    "aided": Assessment.aided,
     "model": Assessment.model,
     "model_category": Assessment.model_category,
     "suspicion": Exam.p_suspicious,

@@ -1,5 +1,7 @@
 // Keyboard entry of the assessment, and findings marked on the images. The form works without this script.
 import { keyReader } from "./assessment_keys.js";
+import { refuser } from "./refusal.js";
+import { workingDraft } from "./working_draft.js";
 
 const KEYS_STORE = "birads-assessment-keys";
 
@@ -14,6 +16,9 @@ function assessment(panel) {
   const breasts = [...form.querySelectorAll("[data-side]:is(fieldset)")];
   let aimed = breasts;
   const readKey = keyReader();
+  const refusals = JSON.parse(form.dataset.refusals);
+  const refuse = refuser(panel.querySelector("[data-refusal]"), form.querySelector("[data-sound]"));
+  const draft = workingDraft(form, (stale) => say(stale ? refusals.stale : refusals.lost, true));
 
   function say(text, missing = false) {
     status.textContent = text;
@@ -29,25 +34,33 @@ function assessment(panel) {
     }
   }
 
+  /** Select breasts; none for a breast that the exam does not have, so that the next key sets nothing. */
   function aim(side) {
-    const found = breasts.filter((breast) => side === "" || breast.dataset.side === side);
-    if (found.length) aimed = found;
+    aimed = breasts.filter((breast) => side === "" || breast.dataset.side === side);
+    if (!aimed.length) refuse(fill(refusals.breast, { breast: refusals[side] }));
     for (const breast of breasts) breast.classList.toggle("aimed", aimed.includes(breast));
   }
 
   function choose(category) {
-    for (const breast of aimed) breast.querySelector(`input[value="${category}"]`).checked = true;
+    const fields = aimed.map((breast) => breast.querySelector(`input[value="${category}"]`));
+    if (!fields.length) return refuse(refusals.aim);
+    if (fields.includes(null)) return refuse(fill(refusals.category, { category }));
+    for (const field of fields) field.checked = true;
     describe();
+    draft.note();
     say(aimed.map((breast) => fill(form.dataset.chosen, { breast: breastName(breast), category })).join(". "));
+    return undefined;
   }
 
   function chooseDensity(density) {
     form.querySelector(`[name=density][value="${density}"]`).checked = true;
+    draft.note();
     say(fill(form.dataset.density, { density }));
   }
 
   /** Sign, if every breast has a category. */
   function sign() {
+    if (!aimed.length) return refuse(refusals.aim);
     const missing = breasts.find((breast) => !chosen(breast));
     if (!missing) return form.requestSubmit(form.querySelector("[data-sign]"));
     aim(missing.dataset.side);
@@ -56,14 +69,20 @@ function assessment(panel) {
     return undefined;
   }
 
-  const follow = (relation) => document.querySelector(`a[rel="${relation}"]`)?.click();
-  const findings = makeFindings(form, say);
+  function follow(relation) {
+    const link = document.querySelector(`a[rel="${relation}"]`);
+    if (link) link.click();
+    else refuse(refusals[relation]);
+  }
+
+  const findings = makeFindings(form, say, draft.note);
   const run = {
     aim: ({ side }) => aim(side),
     category: ({ category }) => choose(category),
     "await density": () => {},
     density: ({ density }) => chooseDensity(density),
-    mark: () => findings.mark(),
+    "refuse density": () => refuse(refusals.density),
+    mark: () => (document.querySelector("[data-viewer]") ? findings.mark() : refuse(refusals.images)),
     write: () => form.elements.text.focus(),
     save: () => form.requestSubmit(form.querySelector("[data-save]")),
     next: () => follow("next"),
@@ -89,7 +108,14 @@ function assessment(panel) {
     if (event.key === "Enter" && target.closest("a, button, summary")) return; // Enter activates these
     if (event.repeat && event.key === "Enter") return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if ((key.length === 1 || key === "Enter") && act(key)) event.preventDefault(); // Shift and the like do not end a sequence
+    if ((key.length === 1 || key === "Enter" || key === "Escape") && act(key)) event.preventDefault(); // Shift and the like do not end a sequence
+  }
+
+  /** Refuse a key that nothing on the page has taken. */
+  function refuseOthers(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    if (!keys.checked || isField(event.target) || document.querySelector("dialog[open]")) return;
+    if (event.key.length === 1 && event.key !== " ") refuse(fill(refusals.key, { key: event.key.toUpperCase() }));
   }
 
   const keys = form.querySelector("[data-keys]");
@@ -102,6 +128,7 @@ function assessment(panel) {
   });
   form.addEventListener("change", describe);
   document.addEventListener("keydown", press);
+  window.addEventListener("keydown", refuseOthers); // after all others
   aim("");
   describe();
 }
@@ -112,7 +139,7 @@ function isField(target) {
 }
 
 /** Findings of the form and their marks on the images in the viewer. */
-function makeFindings(form, say) {
+function makeFindings(form, say, changed) {
   const room = document.querySelector("[data-reading-room]") ?? document.documentElement;
   const list = form.querySelector("[data-findings]");
   const blank = form.parentElement.querySelector("[data-blank]");
@@ -175,6 +202,7 @@ function makeFindings(form, say) {
 
   function remove(row) {
     row.remove();
+    changed();
     if (current === row) current = null;
     draw();
     tools.querySelector("button").focus();
@@ -183,6 +211,7 @@ function makeFindings(form, say) {
   function move(row, x, y) {
     field(row, "x").value = x;
     field(row, "y").value = y;
+    changed();
     draw();
   }
 

@@ -14,7 +14,8 @@ const COMMANDS = {
 };
 
 // Return a function that takes a key ("4", "a", "Enter"; lower case) and returns its command, or null if it has none.
-// Sequences: 4 then A, B or C subdivides category 4; D then A to D gives the density.
+// Sequences: 4 then A, B or C subdivides category 4; D then A to D gives the density. Another key after D is refused, so that
+// it sets no other field; Escape ends a sequence.
 export function keyReader() {
   let pending = "";
 
@@ -23,7 +24,7 @@ export function keyReader() {
     pending = "";
     if (begun === "4" && /^[abc]$/.test(key)) return { name: "category", category: `4${key.toUpperCase()}` };
     if (begun === "d" && /^[abcd]$/.test(key)) return { name: "density", density: key.toUpperCase() };
-    return null;
+    return begun === "d" && key !== "Escape" ? { name: "refuse density" } : null;
   }
 
   return (key) => {

@@ -1,4 +1,4 @@
-// The reading room beyond viewer and form: others see that this exam is open here, and `o` opens the AI result.
+// The reading room beyond viewer and form: others see that this exam is open here, and `o` opens the AI result or asks for it.
 import { TYPED_IN } from "./viewer/keys.js";
 
 const room = document.querySelector("[data-reading-room]");
@@ -30,7 +30,13 @@ if (room.dataset.claim) {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
   if (event.target.closest(TYPED_IN) || document.querySelector("dialog[open]")) return;
-  if (event.key.toLowerCase() !== "o" || !aiResult) return;
+  const ask = room.querySelector("[data-ask]");
+  if (event.key.toLowerCase() !== "o" || !(aiResult ?? ask)) return;
+  if (ask) {
+    event.preventDefault();
+    ask.click();
+    return;
+  }
   aiResult.open = !aiResult.open;
   if (aiResult.open) aiResult.scrollIntoView({ block: "nearest" });
   event.preventDefault();

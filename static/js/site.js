@@ -22,6 +22,22 @@ for (const form of document.querySelectorAll("form[data-busy]")) {
     event.submitter.setAttribute("aria-disabled", "true");
   });
 }
+
+// A signature can be undone, by its button or `u`, until its seconds are over; the line stays, so that nothing moves.
+const undo = document.querySelector("form[data-undo]");
+if (undo) {
+  setTimeout(() => undo.classList.add("over"), undo.dataset.undo * 1000);
+  document.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() !== "u" || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (
+      undo.classList.contains("over") ||
+      event.target.closest("input:not([type=radio], [type=checkbox], [type=range]), textarea, select")
+    )
+      return;
+    event.preventDefault();
+    undo.requestSubmit();
+  });
+}
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) for (const form of document.querySelectorAll("form[data-busy]")) delete form.dataset.sent;
 });

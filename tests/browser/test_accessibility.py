@@ -36,7 +36,7 @@ def exam(server: Server, signed_in: dict, browser: Browser, tmp_path_factory: py
     page.wait_for_load_state()  # a page hears keys once its scripts are there
     page.keyboard.press("2")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Signed.", exact=False).first).to_be_visible()
+    expect(page.get_by_text("signed: BI-RADS 2.").first).to_be_visible()
     page.context.close()
     return address
 

@@ -86,7 +86,7 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
     page.wait_for_load_state()  # a page hears keys once its scripts are there
     page.keyboard.press("2")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Signed.", exact=False).first).to_be_visible()
+    expect(page.get_by_text("signed: BI-RADS").first).to_be_visible()
 
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{server.url}/exams/{current}")

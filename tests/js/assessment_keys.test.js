@@ -34,10 +34,12 @@ test("B aims at both breasts unless it subdivides a 4", () => {
   assert.deepEqual(read(["4", "b", "b"]), ["category 4", "category 4B", "aim "]);
 });
 
-test("D and then A to D gives the density; another key ends the sequence", () => {
+test("D and then A to D gives the density; another key is refused and ends the sequence", () => {
   assert.deepEqual(read(["d", "d"]), ["await density", "density D"]);
-  assert.deepEqual(read(["d", "r", "a"]), ["await density", "aim R", null]);
-  assert.deepEqual(read(["d", "3"]), ["await density", "category 3"]);
+  assert.deepEqual(read(["d", "r", "a"]), ["await density", "refuse density", null]);
+  assert.deepEqual(read(["d", "3", "3"]), ["await density", "refuse density", "category 3"]);
+  assert.deepEqual(read(["d", "Enter"]), ["await density", "refuse density"]);
+  assert.deepEqual(read(["d", "Escape", "3"]), ["await density", null, "category 3"]);
 });
 
 test("R, L, Enter and the letters of actions have their commands", () => {

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from werkzeug.test import TestResponse
 
 from birads_app.api.description import describe
 from birads_app.model.predictor import ModelSource
-from birads_app.records import assessments, exams, users
+from birads_app.records import assessments, blinding, exams, users
 from birads_app.records.assessments import Draft
-from birads_app.records.schema import Exam, Role
+from birads_app.records.schema import Assessment, Exam, Role
 from birads_app.terms.categories import DISCLAIMER
 from tests.conftest import MakeOnce
 from tests.support import stored_exam
@@ -95,27 +96,125 @@ def full(app: Flask, url: str) -> dict[str, object]:
 
 def test_signing_opens_the_next_exam_and_finally_the_worklist(reader: FlaskClient, url: str) -> None:
     other = upload(reader, 3, 4)
-    both = {"category-R": "1", "category-L": "1", "action": "sign"}
-    assert send(reader, url, **both).location == other
-    assert send(reader, other, **both).location == "/"
-    assert "No unread exams left" in reader.get("/").text
+    both = {"category-R": "1", "category-L": "2", "action": "sign"}
+    next_page = send(reader, url, **both).location
+    assert next_page == f"{other}?signed=1"
+    page = reader.get(next_page).text
+    assert "signed: BI-RADS 2. Next exam opened." in " ".join(re.sub(r"<[^>]+>", "", page).split())
+    assert send(reader, other, **both).location == "/?signed=2"
+    assert "No unread exams left" in reader.get("/?signed=2").text
 
 
-def test_prefetching_consumes_no_flash_message(reader: FlaskClient, url: str) -> None:
+def test_a_signature_can_be_undone_for_some_seconds(
+    serving_app: Flask, reader: FlaskClient, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = send(
+        reader, url, **{"category-R": "1", "category-L": "2", "action": "sign", "text": "Typed."}
+    ).location
+    (undo,) = re.findall(rf'action="({url}/assessments/1/withdraw)"', reader.get(following).text)
+    make_user(serving_app, "berta")
+    other = serving_app.test_client()
+    sign_in(other, "berta")
+    assert "signed: BI-RADS" not in other.get(following).text and other.post(undo).status_code == 409
+    page = reader.post(undo, follow_redirects=True).text
+    assert "Signature withdrawn. The exam is not signed." in page and "Typed.</textarea>" in page
+    assert re.search(r'name="category-L" value="2" checked', page) and ">withdrawn" in page
+    assert found(serving_app, url).status == "new" and reader.post(undo).status_code == 409
+    assert "WITHDRAWN" in reader.get(f"{url}/report?assessment=1").text
+    drawn = PdfReader(io.BytesIO(reader.get(f"{url}/report.pdf?assessment=1").data)).pages[0].extract_text()
+    assert "WITHDRAWN" in drawn
+    send(reader, url, **{"category-R": "1", "category-L": "2", "action": "sign"})
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
+    late = reader.get("/?signed=2").text
+    assert "signed: BI-RADS 2." in late and "/withdraw" not in late
+    assert reader.post(f"{url}/assessments/2/withdraw").status_code == 409
+
+
+def test_an_amended_report_says_what_changed_on_page_pdf_and_json(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    send(reader, url, **{"category-R": "1", "category-L": "2", "action": "sign"})
+    assert (
+        "AMENDED" not in reader.get(f"{url}/report").text
+        and not reader.get(f"{url}/report.json").json["amends"]
+    )
+    send(
+        reader, url, **{"category-R": "1", "category-L": "4A", "density": "B", "action": "sign", "seen": "1"}
+    )
+    page = reader.get(f"{url}/report").text
+    assert "<b>AMENDED</b>" in page and "Replaces the report signed by reader" in page
+    drawn = PdfReader(io.BytesIO(reader.get(f"{url}/report.pdf").data)).pages[0].extract_text()
+    for text in (" ".join(re.sub(r"<[^>]+>", "", page).split()), drawn):
+        assert "BI-RADS 2 → BI-RADS 4A" in text and "AMENDED" in text and "none → B" in text
+    amends = reader.get(f"{url}/report.json").json["amends"]
+    assert amends["changes"][0] == {"part": "breasts.L", "before": "2", "after": "4A"}
+    with zipfile.ZipFile(io.BytesIO(reader.get(f"{url}/dicom").data)) as archive:
+        first, second = (dcmread(io.BytesIO(archive.read(f"report-{number}.dcm"))) for number in (1, 2))
+    assert second.CompletionFlagDescription == "AMENDED" and "CompletionFlagDescription" not in first
+    series = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_entries_are_kept_as_typed_for_their_reader_until_saved(
+    serving_app: Flask, reader: FlaskClient, url: str
+) -> None:
+    typed = {
+        "category-R": "4",
+        "text": "Half a sen",
+        "row": "7",
+        "finding-7-kind": "mass",
+        "finding-7-size": "1x",
+    }
+    assert (
+        reader.post(f"{url}/entries", data=typed | {"seen": "0", "csrf_token": "secret"}).status_code == 204
+    )
+    page = reader.get(url).text
+    for field in (
+        'name="category-R" value="4" checked',
+        "Half a sen</textarea>",
+        'value="mass" selected',
+        'value="1x"',
+    ):
+        assert field in page, field
+    assert "Entries kept" in page and "Discard unsaved entries" in page
+    make_user(serving_app, "berta")
+    other = serving_app.test_client()
+    sign_in(other, "berta")
+    assert "Half a sen" not in other.get(url).text
+    send(reader, url, **{"category-R": "2", "action": "save"})
+    page = reader.get(url).text
+    assert "Entries kept" not in page and "Half a sen" not in page
+    # What was on its way while the reader saved comes late, and is not kept.
+    assert reader.post(f"{url}/entries", data=typed | {"seen": "0"}).status_code == 409
+    assert reader.post(f"{url}/entries", data=typed | {"seen": "1"}).status_code == 204
+    assert reader.post(f"{url}/entries", data={"text": "x" * 65_000, "seen": "1"}).status_code == 422
+    send(reader, url, action="discard")
+    assert "Half a sen" not in reader.get(url).text and len(assessments_of(serving_app, url)) == 1
+
+
+def assessments_of(app: Flask, url: str) -> list[Assessment]:
+    with app.app_context():
+        return list(assessments.history(found(app, url)))
+
+
+def test_no_request_of_a_script_uses_up_a_message(reader: FlaskClient, url: str) -> None:
     """A page prefetches the next exam's images while its form may be submitted."""
     other = upload(reader, 3, 4)
     prefetch = re.search(r'rel="next"[^>]* data-prefetch="([^"]+)"', reader.get(url).text)[1]
     assert prefetch.startswith(other)
-    send(reader, url, **{"category-R": "1", "category-L": "1", "action": "sign"})
+    send(reader, url, **{"category-R": "1", "action": "save"})
     addresses = reader.get(prefetch).json["addresses"]
     assert len(addresses) == 4 and all(address.startswith(f"{other}/images/") for address in addresses)
     answers = [reader.get(address) for address in (prefetch, *addresses)]
     answers += [reader.post(f"{other}/claim"), reader.post(f"{other}/claim", data={"release": "1"})]
     assert [answer.status_code for answer in answers] == [200] * 5 + [204] * 2
+    # Error pages and whole pages too, if they are for a script, an image or loaded in advance.
+    for headers in ({"Sec-Fetch-Dest": "image"}, {"Sec-Fetch-Dest": "empty"}, {"Sec-Purpose": "prefetch"}):
+        answers += [reader.get(address, headers=headers) for address in (f"{url}/images/none/display", url)]
     # A late answer with a cookie would bring the session from before the form back.
     assert not any("Set-Cookie" in answer.headers for answer in answers)
-    page = reader.get(other)
-    assert "Signed. Next exam opened." in page.text and "Set-Cookie" in page.headers
+    page = reader.get(url)
+    assert "Draft saved, not signed." in page.text and "Set-Cookie" in page.headers
 
 
 def test_a_refused_form_keeps_its_input(serving_app: Flask, reader: FlaskClient, url: str) -> None:
@@ -191,7 +290,7 @@ def test_concurrent_assessments_are_both_stored_with_a_warning(
     sign_in(other, "berta")
     both = {"category-R": "2", "category-L": "2", "action": "sign", "seen": seen}
     send(other, url, **both)
-    assert send(reader, url, **both, text="Mine.").location == f"{url}#assessment"
+    assert send(reader, url, **both, text="Mine.").location == f"{url}?signed=2#assessment"
     page = reader.get(url).text
     assert re.search(r"berta assessed this exam at \d\d:\d\d UTC; both assessments were kept.", page)
     assert re.findall(r"<p><b>(\w+)</b>, <time", page) == ["reader", "berta"]

@@ -75,4 +75,4 @@ def test_the_compiled_catalogue_equals_the_source(code: str) -> None:
 
 def test_the_extraction_finds_texts_of_pages_and_core() -> None:
     texts = {key(message) for message in messages(source_texts())}
-    assert {"Sign in", "Probably benign", "Signed. Next exam opened.", "Port of the PACS."} <= texts
+    assert {"Sign in", "Probably benign", "Next exam opened.", "Port of the PACS."} <= texts

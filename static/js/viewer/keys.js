@@ -33,7 +33,7 @@ export const TYPED_IN =
   "input:not([type=radio], [type=checkbox], [type=range], [type=button], [type=submit]), textarea, select, [contenteditable]";
 const TAKES_ARROWS = "input, select, textarea, summary, [role=listbox], [role=radiogroup]";
 
-// commands: functions by the names above, plus arrow(across, down, event) and set(), which return whether they acted
+// commands: functions by the names above, plus arrow(across, down, event) and set(), which return whether they acted; the others return false if they did not
 export function listen(root, commands) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
@@ -50,6 +50,5 @@ function act(root, commands, event) {
   if (event.key === " ") return inside && !event.target.closest("button, a, input, summary") && commands.set();
   const name = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
   if (!name) return false;
-  commands[name]();
-  return true;
+  return commands[name]() !== false; // a command that does not act here leaves the key to others
 }

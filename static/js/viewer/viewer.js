@@ -33,11 +33,12 @@ class Viewer {
     this.number = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 });
     this.allRows = [...root.querySelectorAll(".hang-row")];
     this.rows = this.allRows;
-    this.heat = new Heat(root, () => this.redraw());
-    this.startsWithHeat = this.heat.on.checked;
+    // Without heat maps while the exam is read blinded.
+    this.heat = root.querySelector(".heat-on") && new Heat(root, () => this.redraw());
+    this.startsWithHeat = this.heat?.on.checked;
     const options = {
       changed: (view, context) => this.#drawn(view, context),
-      overlay: (view) => this.heat.over(view),
+      overlay: (view) => this.heat?.over(view),
       refit: () => this.#fit((view) => view.fitted),
     };
     this.views = [...root.querySelectorAll(".cell")].map((cell) => new View(cell, options));
@@ -210,6 +211,7 @@ class Viewer {
       this.tools.choose(name);
       this.#settle();
     };
+    const heat = (act) => () => (this.heat ? act(this.heat) : false);
     return {
       fit: () => {
         if (this.active.fitted) this.#together(this.active, (view) => view.fitWhole());
@@ -226,11 +228,11 @@ class Viewer {
       window: tool("window"),
       magnify: tool("magnify"),
       measure: tool("measure"),
-      heat: () => this.heat.toggle(),
-      heatBefore: () => this.heat.step(-1),
-      heatNext: () => this.heat.step(1),
-      fainter: () => this.heat.fade(-2),
-      stronger: () => this.heat.fade(2),
+      heat: heat((map) => map.toggle()),
+      heatBefore: heat((map) => map.step(-1)),
+      heatNext: heat((map) => map.step(1)),
+      fainter: heat((map) => map.fade(-2)),
+      stronger: heat((map) => map.fade(2)),
       layout: () => this.#nextLayout(),
       prior: () => this.#togglePrior(),
       priorReport: () => this.#openPriorReport(),
@@ -323,7 +325,7 @@ class Viewer {
       view.orientation = view.opened;
     }
     this.#fit(() => true);
-    this.heat.reset(this.startsWithHeat);
+    this.heat?.reset(this.startsWithHeat);
     this.#leave();
   }
 

@@ -1,0 +1,152 @@
+"""With BIRADS_SHOW_OPINION=0 nothing tells a reader the model's category before she asks for it or signs."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from birads_app.model.image_prediction import ImagePrediction
+from birads_app.records import assessments, audit_log, blinding, exams, files, summary, users
+from birads_app.records.assessments import Draft
+from birads_app.records.database import writing
+from birads_app.records.schema import Exam, Image
+from birads_app.terms.categories import CATEGORIES
+from tests.support.factories import breast, make_user, sign_in
+
+CODES = ("1", "2", "3", "4", "5")
+EXAM = f"{0:032x}"
+URL = f"/exams/{EXAM}"
+SIGN = {"category-R": "1", "category-L": "2", "action": "sign"}
+OF_REQUEST = re.compile(
+    r'(?<=name="csrf_token" value=")[^"]+|(?<=data-token=")[^"]+|\d+ minutes? ago|just now'
+)
+
+
+@pytest.fixture
+def blind(app: Flask) -> Flask:
+    """An application for blinded reading, with two exams that the model has read."""
+    settings = app.extensions["birads_settings"]
+    app.extensions["birads_settings"] = settings.model_copy(update={"show_opinion": False})
+    make_user(app)
+    with app.app_context():
+        for number in (0, 1):
+            _store(number)
+    predict(app, "1")
+    return app
+
+
+def _store(number: int) -> None:
+    reader = users.by_name("reader")
+    exam = Exam(id=f"{number:032x}", uploader_id=reader.id, model="m", demonstration=True, pooling="mean")
+    draft = files.open_draft()
+    for position, side in enumerate("RL"):
+        image = Image(
+            role="standard", id=f"{number:030x}{position:02x}", position=position, filename="a.png", source="PNG",
+            prediction=ImagePrediction("3", {"3": 1.0}), width=160, height=200, laterality=side, view="CC",
+        )  # fmt: skip
+        exam.images.append(image)
+        files.write_original(draft, image.id, "PNG", (b"the original",))
+        files.write_previews(draft / image.id, files.reduced(breast(200, 160), files.DISPLAY_MAX))
+    exams.store(exam, draft, reader)
+
+
+def predict(app: Flask, category: str) -> None:
+    """Replace the AI result of the first exam; the other one keeps BI-RADS 3."""
+    probabilities = {code: 0.8 if code == category else 0.05 for code in CODES}
+    with app.app_context(), writing() as current:
+        exam = current.get(Exam, EXAM)
+        for image in exam.images:
+            image.prediction = ImagePrediction(category, probabilities, prediction_set=(category,))
+        summary.fill_in(exam)
+
+
+@pytest.fixture
+def reader(blind: Flask) -> FlaskClient:
+    client = blind.test_client()
+    sign_in(client)
+    return client
+
+
+def seen(client: FlaskClient, address: str) -> str:
+    """Return all that a page sends, without what belongs to the request."""
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return OF_REQUEST.sub("", answer.text)
+
+
+def test_nothing_tells_the_result_until_the_reader_asks(blind: Flask, reader: FlaskClient):
+    reader.post(f"{URL}/assessments", data={"action": "save", "text": "Draft."})
+    reader.get(URL)
+    export = f"/exams/export?exam={EXAM}&exam={1:032x}"
+    addresses = ["/", "/?list=all&sort=date", "/upload", f"{export}&format=csv", f"{export}&format=json"]
+    addresses += [
+        URL,
+        f"/exams/{1:032x}",
+        *(f"{URL}/{name}" for name in ("prefetch", "report", "report.json")),
+    ]
+    before = {address: seen(reader, address) for address in addresses}
+    predict(blind, "5")
+    for address, text in before.items():
+        assert seen(reader, address) == text, address
+        for word in (
+            "heat-",
+            "80%",
+            "0.8",
+            "compact-chart",
+            CATEGORIES["5"].colour,
+            "suspicious first",
+            "AI category",
+        ):
+            assert word not in text, (address, word)
+    for refused in (f"{URL}/images/{0:032x}/heat-5", f"{URL}/dicom"):
+        assert reader.get(refused).status_code == 403
+    for query in ("sort=suspicious", "category=5"):
+        assert reader.get(f"/?{query}").status_code == 400
+
+    asked = reader.post(f"{URL}/ai-result", data={"text": "Typed before.", "seen": "99"})
+    assert asked.status_code == 303
+    page = reader.get(URL).text
+    assert "BI-RADS 5" in page and "heat-5" in page and "Typed before.</textarea>" in page
+    assert "AI result is hidden" in reader.get(f"/exams/{1:032x}").text
+    reader.post(f"{URL}/ai-result")
+    with blind.app_context():
+        acts = [(act.who, act.subject) for act in audit_log.newest() if act.action == "ask for AI result"]
+        assert acts == [("reader", EXAM)]
+
+
+def test_an_order_that_was_remembered_before_tells_nothing(blind: Flask, reader: FlaskClient):
+    predict(blind, "5")
+    with reader.session_transaction() as session:
+        session["worklist"] = {"sort": "suspicious", "category": "5"}
+    assert re.search(rf'rel="next" href="{URL}"', reader.get(f"/exams/{1:032x}").text)
+
+
+def test_the_audit_tells_independent_readings_from_aided_ones(
+    blind: Flask, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch
+):
+    reader.post(f"/exams/{1:032x}/ai-result")
+    for number in (0, 1):
+        reader.post(f"/exams/{number:032x}/assessments", data=SIGN)
+    # Until the signature is final nothing is shown, so that what is withdrawn at once and given again is independent.
+    assert "AI result is hidden" in reader.get(URL).text
+    with blind.app_context():
+        aided = [assessments.history(exams.get(f"{number:032x}"))[0].aided for number in (0, 1)]
+        assert aided == [False, True]
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
+    assert "BI-RADS 1" in reader.get(URL).text and "AI result is hidden" not in reader.get(URL).text
+    listed = [line.split(",") for line in reader.get("/practice/exams.csv").text.splitlines()]
+    column = listed[0].index("aided")
+    assert sorted(line[column] for line in listed[1:]) == ["False", "True"]
+
+
+def test_a_second_reader_is_blinded_too(blind: Flask, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch):
+    make_user(blind, "berta")
+    with blind.app_context():
+        signed = Draft({"R": "1", "L": "2"}, signed=True, second_look=True)
+        assessments.add(EXAM, users.by_name("berta"), signed)
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
+    assert "AI result is hidden" in reader.get(URL).text
+    model = reader.get(f"{URL}/report.json").json["model"]
+    assert model["hidden"] and model["category"] is None and model["probability"] is None
