@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { adjust, asOpened, colours, isAsOpened, LEVELS, namedWindow, setWindow, windowOf } from "../../static/js/viewer/window.js";
+import {
+  adjust,
+  asOpened,
+  colours,
+  isAsOpened,
+  LEVELS,
+  namedWindow,
+  setWindow,
+  windowOf,
+} from "../../static/js/viewer/window.js";
 
 const LINEAR = { presets: [{ shape: "linear", low: 1000, high: 3000 }], ends: [0, 4095] };
 const grey = (table, value) => table[value] & 0xff;

@@ -233,9 +233,7 @@ export class View {
     const enlarged = { width: all[2], height: all[3] };
     const [acrossX, acrossY] = orientation.toShown(this.orientation, enlarged, [0, 0]);
     const corner = (x, y) =>
-      orientation
-        .toStored(this.orientation, enlarged, [x - origin[0], y - origin[1]])
-        .map((length) => length / zoom);
+      orientation.toStored(this.orientation, enlarged, [x - origin[0], y - origin[1]]).map((length) => length / zoom);
     const [one, other] = [corner(left, top), corner(right, bottom)];
     const seen = {
       left: Math.min(one[0], other[0]),

@@ -109,7 +109,7 @@ class Viewer {
     });
     const filled = rows.filter((row) => row.length);
     hang(filled.map((row) => row.map(hung))).forEach((placements, number) => {
-      placements.forEach((placement, place) => ofView.set(filled[number][place], placement));
+      for (const [place, placement] of placements.entries()) ofView.set(filled[number][place], placement);
     });
     for (const view of visible.filter(chosen)) view.put(ofView.get(view));
   }
