@@ -213,16 +213,16 @@ def exam(exam_id: str) -> str:
 
 @bp.get("/exams/<exam_id>/prefetch")
 def prefetch(exam_id: str) -> Response:
-    """List the addresses of an exam's images, to be prefetched by the page of the exam before it.
+    """List the addresses of the images on an exam's page, to be prefetched by the page of the exam before it.
 
     The exam's page itself must not be prefetched: it would consume flash messages meant for the next page.
     """
     found = exams.get(exam_id)
+    hung = [image for each in (found, *(one.exam for one in priors.of(found)[:1])) for image in each.images]
     images = [
-        url_for("reading.image", exam_id=found.id, image_id=image.id, kind="display")
-        for image in found.images
+        url_for("reading.image", exam_id=image.exam_id, image_id=image.id, kind="display") for image in hung
     ]
-    tiles = [url_for("viewing.description", exam_id=found.id, image_id=image.id) for image in found.images]
+    tiles = [url_for("viewing.description", exam_id=image.exam_id, image_id=image.id) for image in hung]
     return jsonify(addresses=images + tiles)
 
 

@@ -108,6 +108,8 @@ def test_the_page_hangs_the_latest_prior_or_the_chosen_one(stored: Flask, client
     assert page.count("<b>higher</b>") == 2 and "another model (older)" in page
     assert "4 years earlier" in page
     assert client.get(f"/exams/{current.id}?prior=other").status_code == 200
+    addresses = client.get(f"/exams/{current.id}/prefetch").json["addresses"]
+    assert len(addresses) == 8 and sum(f"/exams/{2:032x}/" in address for address in addresses) == 4
     first = client.get(f"/exams/{1:032x}").text
     assert "data-prior" not in first and "ai-change" not in first
     listed = client.get("/?list=all").text
