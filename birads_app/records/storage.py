@@ -71,6 +71,7 @@ def measure() -> Storage:
         folders={
             "spool": _size(instance / "spool"),
             "trainings": _size(instance / "trainings", instance / "training"),
+            "datasets": _size(instance / "datasets"),
             "cache": _size(instance / "cache"),
             "models": _size(settings.models),
         },

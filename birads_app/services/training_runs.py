@@ -36,6 +36,7 @@ from birads_app.files import atomic, locks
 from birads_app.model import bundles
 from birads_app.records import audit_log, exams
 from birads_app.records.errors import NotFound, TrainingRefused
+from birads_app.services import datasets
 from birads_app.terms.messages import msg
 
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -120,23 +121,27 @@ def choices(option: Any) -> list[str]:
 def folders() -> list[str]:
     """List the folders to choose from: those in the settings and the ones directly inside them."""
     found = []
-    for root in _settings().training_data_dirs:
+    for root in datasets.roots():
         with suppress(OSError):
-            inside = sorted(entry.path for entry in os.scandir(root) if entry.is_dir())
+            inside = sorted(entry.path for entry in os.scandir(root) if _is_shown(entry))
             found += [str(root), *inside]
     return found[:_FOLDERS_SHOWN]
 
 
+def _is_shown(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() and not entry.name.startswith(".")
+
+
 def data_folder(text: str) -> str:
     """Resolve the path of a folder or label table; raise TrainingRefused if it is outside the allowed folders."""
-    roots = _settings().training_data_dirs
+    roots = datasets.roots()
     path = Path(text).absolute().resolve()
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         raise TrainingRefused(
             msg(
                 "training-folder-not-allowed",
                 folder=text,
-                roots=", ".join(map(str, roots)) or "–",
+                roots=", ".join(map(str, _settings().training_data_dirs)) or "–",
             )
         )
     if not path.exists():

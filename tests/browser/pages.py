@@ -15,6 +15,7 @@ ADDRESSES = {
     "compare": "/admin/models/compare?name=birads-demo",
     "promote": "/admin/models/birads-demo/promote",
     "model-upload": "/admin/models/upload",
+    "datasets": "/admin/datasets",
     "trainings": "/admin/trainings",
     "accounts": "/admin/accounts",
     "tokens": "/admin/tokens",

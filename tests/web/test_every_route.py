@@ -30,8 +30,15 @@ admin.audit                     GET   in   403  200  200
 admin.bin                       GET   in   403  200  200
 admin.change_role               POST  in   403  403  404
 admin.compare                   GET   in   403  200  200
+admin.check_dataset             POST  in   403  403  409
+admin.dataset_check             GET   in   403  404  404
+admin.dataset_check_progress    GET   in   403  404  404
+admin.datasets                  GET   in   403  200  200
+admin.datasets                  POST  in   403  403  422
 admin.deactivate                GET   in   403  404  404
 admin.deactivate                POST  in   403  403  404
+admin.delete_dataset            GET   in   403  404  404
+admin.delete_dataset            POST  in   403  403  404
 admin.delete_exams              GET   in   403  400  400
 admin.delete_exams              POST  in   403  403  400
 admin.delete_model              GET   in   403  404  404
@@ -137,6 +144,7 @@ NAMED = {
     "name": "nothing",
     "job_id": "0" * 32,
     "training_id": "none",
+    "check_id": "none",
     "filename": "css/site.css",
 }
 

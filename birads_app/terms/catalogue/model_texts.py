@@ -107,6 +107,18 @@ MODEL = {
         "BIRADS_TRAINING_DATA_DIRS: %(roots)s."
     ),
     "training-folder-missing": N_("The folder %(folder)s does not exist on the server."),
+    "dataset-name-invalid": N_(
+        "This is not a valid name. Use up to 64 letters, digits, dots, hyphens and underscores, starting with a "
+        "letter or a digit."
+    ),
+    "dataset-name-taken": N_(
+        "A data set named %(name)s already exists. Choose another name, or delete it first."
+    ),
+    "dataset-zip-refused": N_("The ZIP file cannot be used: %(reason)s. Nothing was stored."),
+    "dataset-zip-empty": N_("The ZIP file has no files. Nothing was stored."),
+    "dataset-missing": N_("This data set does not exist."),
+    "dataset-check-busy": N_("Another data set is being checked. Wait until it is finished."),
+    "dataset-check-missing": N_("This check does not exist."),
     "training-name-taken": N_("A model named %(name)s already exists. Choose another name."),
     "training-not-resumable": N_("The training of %(name)s cannot be resumed. Start a new one."),
     "training-not-running": N_("The training of %(name)s is not running."),

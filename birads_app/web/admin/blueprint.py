@@ -61,6 +61,7 @@ def _tabs() -> dict[str, Any]:
 def _sections() -> Iterator[tuple[str, str]]:
     yield "overview", _("Overview")
     yield "models", _("Models")
+    yield "datasets", _("Data sets")
     yield "trainings", _("Training")
     yield "accounts", _("Accounts")
     yield "tokens", _("API tokens")

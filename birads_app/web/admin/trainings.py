@@ -3,7 +3,7 @@
 from typing import Any
 
 import click
-from flask import abort, flash, jsonify, redirect, render_template, url_for
+from flask import abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import gettext as _
@@ -83,6 +83,8 @@ class StartForm(FlaskForm):
 def overview() -> ResponseReturnValue:
     """List trainings and start one."""
     form = _form() if training_runs.possible() and may_change("admin") else None
+    if isinstance(form, StartForm) and request.method == "GET" and request.args.get("data"):
+        form.source.data, form.data.data = _FOLDER, request.args["data"][:1000]
     if form is None or not form.validate_on_submit():
         return _list_page(form, 422 if form and form.errors else 200)
     try:

@@ -1,0 +1,101 @@
+"""Data sets for training: uploaded as ZIP into the instance folder, or in folders that the settings allow."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from flask import current_app
+
+from birads_app.files.zip_unpacking import UnsafeZip, unpack_zip
+from birads_app.records import audit_log, disk_space
+from birads_app.records.errors import NotFound, TrainingRefused
+from birads_app.terms.messages import msg
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST_BYTES, _MOST_FILES = 8 << 30, 50_000
+
+
+@dataclass(frozen=True)
+class UploadedDataset:
+    """A data set in the instance folder."""
+
+    name: str
+    path: str
+
+
+def folder() -> Path:
+    """Return the folder of uploaded data sets."""
+    return Path(current_app.instance_path) / "datasets"
+
+
+def uploaded() -> list[UploadedDataset]:
+    """List the uploaded data sets by name."""
+    if not folder().is_dir():
+        return []
+    found = sorted(path for path in folder().iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
+    return [UploadedDataset(path.name, str(path)) for path in found]
+
+
+def add(stream: IO[bytes], name: str, who: str) -> str:
+    """Unpack a ZIP file as a new data set and return its path.
+
+    Raises
+    ------
+    TrainingRefused
+        The name is not valid or taken, or the file is damaged, too large, or would write elsewhere.
+    DiskFull, DiskReadOnly
+        The disk has no room for it.
+    """
+    if not _NAME.fullmatch(name):
+        raise TrainingRefused(msg("dataset-name-invalid"))
+    target = folder() / name
+    if target.exists():
+        raise TrainingRefused(msg("dataset-name-taken", name=name))
+    settings = current_app.extensions["birads_settings"]
+    disk_space.check(settings)
+    free = shutil.disk_usage(current_app.instance_path).free - settings.min_free_mb * 2**20
+    folder().mkdir(mode=0o700, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder()))
+    try:
+        content = draft / "content"
+        content.mkdir()
+        try:
+            files = unpack_zip(stream, content, most_bytes=min(_MOST_BYTES, free), most_files=_MOST_FILES)
+        except UnsafeZip as error:
+            raise TrainingRefused(msg("dataset-zip-refused", reason=str(error))) from error
+        if not files:
+            raise TrainingRefused(msg("dataset-zip-empty"))
+        audit_log.log(who, "upload data set", name, f"{files} files")
+        _inner(content).rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return str(target)
+
+
+def delete(name: str, who: str) -> None:
+    """Delete an uploaded data set; raise NotFound if there is none."""
+    if name not in {one.name for one in uploaded()}:
+        raise NotFound(msg("dataset-missing"))
+    audit_log.log(who, "delete data set", name)
+    shutil.rmtree(folder() / name)
+
+
+def roots() -> tuple[Path, ...]:
+    """Return the folders inside of which a training may read: those of the settings, and the uploaded data sets."""
+    configured: tuple[Path, ...] = current_app.extensions["birads_settings"].training_data_dirs
+    return (*configured, *_existing(folder()))
+
+
+def _existing(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield path
+
+
+def _inner(path: Path) -> Path:
+    """Return the first folder that has more than one other folder in it."""
+    inside = list(path.iterdir())
+    return _inner(inside[0]) if len(inside) == 1 and inside[0].is_dir() else path
