@@ -1,11 +1,11 @@
-"""Database tables of credentials besides the password: authenticator apps, recovery codes, identity provider."""
+"""Database tables of credentials besides the password: authenticator apps, recovery codes, identity provider, API tokens."""
 
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from birads_app.records.schema import now
+from birads_app.records.schema import User, now
 from birads_app.records.table_base import Base, UtcDateTime
 
 
@@ -50,3 +50,28 @@ class ProviderAccount(Base):
     issuer: Mapped[str] = mapped_column(String(255))
     subject: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Token(Base):
+    """API token. Only its SHA-256 is stored, which suffices because tokens are random.
+
+    name : purpose, as entered by its creator
+    scopes : separated by blanks, see :mod:`birads_app.records.tokens`
+    """
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(64), server_default="", default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    scopes: Mapped[str] = mapped_column(String(32))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    user: Mapped[User] = relationship()
+
+    @property
+    def expired(self) -> bool:
+        """Return True after the token's end."""
+        return self.expires_at <= now()

@@ -91,31 +91,6 @@ class User(UserMixin, Base):
         return self.session_id
 
 
-class Token(Base):
-    """API token. Only its SHA-256 is stored, which suffices because tokens are random.
-
-    name : purpose, as entered by its creator
-    scopes : separated by blanks, see :mod:`birads_app.records.tokens`
-    """
-
-    __tablename__ = "tokens"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    digest: Mapped[str] = mapped_column(String(64), unique=True)
-    name: Mapped[str] = mapped_column(String(64), server_default="", default="")
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    scopes: Mapped[str] = mapped_column(String(32))
-    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    user: Mapped[User] = relationship()
-
-    @property
-    def expired(self) -> bool:
-        """Return True after the token's end."""
-        return self.expires_at <= now()
-
-
 class Exam(Base):
     """Images of one patient and study, and the model that read them.
 

@@ -9,9 +9,10 @@ from flask import current_app
 from sqlalchemy import or_, select, update
 
 from birads_app.records import audit_log
+from birads_app.records.credential_tables import Token
 from birads_app.records.database import session, write_if_free, writing
 from birads_app.records.errors import InvalidToken, NotFound
-from birads_app.records.schema import Role, Token, User, now
+from birads_app.records.schema import Role, User, now
 from birads_app.records.secret_digest import digest
 from birads_app.records.users import CONSOLE
 from birads_app.terms.messages import msg

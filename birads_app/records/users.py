@@ -13,9 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log, password_rules, user_sessions
+from birads_app.records.credential_tables import Token
 from birads_app.records.database import session, writing
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, LastAdministrator, NotFound
-from birads_app.records.schema import Role, Token, User
+from birads_app.records.schema import Role, User
 from birads_app.terms.messages import msg
 
 # Name in the audit log for actions by commands on the server.

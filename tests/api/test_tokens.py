@@ -11,8 +11,9 @@ from sqlalchemy import text, update
 from birads_app.api import wrong_tokens
 from birads_app.api.authentication import SCOPES
 from birads_app.records import database, migrate, tokens, users
+from birads_app.records.credential_tables import Token
 from birads_app.records.errors import InvalidToken
-from birads_app.records.schema import Exam, Role, Token, now
+from birads_app.records.schema import Exam, Role, now
 from tests.support.factories import PASSWORD, bearer, make_user, sign_in
 from tests.support.full_disk import full_disk
 from tests.support.openapi import SPECIFICATION

@@ -16,8 +16,9 @@ from sqlalchemy.exc import IntegrityError
 
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import database, exams, files, migrate, tokens, users
+from birads_app.records.credential_tables import Token
 from birads_app.records.errors import AccountNameTaken, InvalidAccount, NotFound
-from birads_app.records.schema import Delivery, Exam, Image, Token
+from birads_app.records.schema import Delivery, Exam, Image
 from birads_app.records.table_base import Base
 from tests.support.factories import PASSWORD, breast, make_user
 

@@ -7,8 +7,9 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from birads_app.records import tokens, users
+from birads_app.records.credential_tables import Token
 from birads_app.records.database import writing
-from birads_app.records.schema import Role, Token, now
+from birads_app.records.schema import Role, now
 from tests.support.factories import PASSWORD, bearer, last_audit_entry, make_user, sign_in
 
 NEW = "a longer passphrase"
