@@ -1,4 +1,4 @@
-"""Database tables of credentials besides the password: authenticator apps, recovery codes, identity provider, API tokens."""
+"""Database tables of credentials besides the password: authenticator apps, recovery codes, sign-on, API tokens."""
 
 from datetime import datetime
 
