@@ -92,6 +92,8 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
     page.goto(f"{server.url}/exams/{prior}")
     expect(page.get_by_text("Retrieved as a prior exam; not on the worklist.")).to_be_visible()
     page.wait_for_load_state()  # a page hears keys once its scripts are there
+    page.keyboard.press("e")  # it has no prior itself
+    expect(page.locator("[data-refusal]")).to_contain_text("E")
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     expect(page.get_by_text("signed: BI-RADS").first).to_be_visible()

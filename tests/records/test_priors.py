@@ -128,6 +128,7 @@ def test_a_blinded_reader_sees_neither_category_before_asking(
     blinding.ask(current, reader)
     page = client.get(f"/exams/{current.id}").text
     assert "ai-change" not in page and "AI result of the prior is hidden" in page
+    assert f"{current.images[0].id}/heat-" in page and f"{before.images[0].id}/heat-" not in page
     blinding.ask(before, reader)
     assert client.get(f"/exams/{current.id}").text.count("<b>higher</b>") == 2
     with database.writing() as session:

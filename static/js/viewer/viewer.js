@@ -272,23 +272,22 @@ class Viewer {
     this.arrange(layouts[(layouts.indexOf(present) + 1) % layouts.length]);
   }
 
-  // Hang the prior exam below the current one, or take it down.
+  // Hang the prior exam below the current one, or take it down; false if there is none.
   #togglePrior() {
     const own = this.allRows.filter((row) => !("prior" in row.dataset) && row.querySelector(".cell"));
-    if (own.length === this.allRows.length) {
-      this.say(this.texts.without);
-      return;
-    }
+    if (own.length === this.allRows.length) return false;
     this.rows = this.comparing ? own : this.allRows;
     if (!this.rows.includes(this.active.cell.parentElement)) [this.active] = this.views;
     this.say(this.comparing ? this.texts.prior : this.texts.alone);
     this.arrange(this.#firstLayout);
+    return true;
   }
 
+  // Show the report of the prior exam; false if there is no prior.
   #openPriorReport() {
     const dialog = document.querySelector("dialog.prior-report");
-    if (dialog) dialog.showModal();
-    else this.say(this.texts.without);
+    dialog?.showModal();
+    return dialog !== null;
   }
 
   #arrow(across, down, shift) {
