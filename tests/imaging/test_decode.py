@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from birads_app.imaging.decode import Mammogram, decode
+from birads_app.imaging.dicom.syntax_detection import inflate
 from birads_app.terms.errors import (
     EmptyFile,
     ImageTooLarge,
@@ -216,6 +217,14 @@ def test_a_truncated_deflated_file_is_refused(kept: float) -> None:
     data = dicom_files.as_bytes(dicom_files.dataset(STORED), uid.DeflatedExplicitVRLittleEndian)
     assert decode(data).pixels.shape == STORED.shape
     assert type(refused(data[: int(kept * len(data))])) is UnreadableImage
+
+
+@pytest.mark.parametrize("content", [b"\0", b"abcdefg"], ids=["constant", "repeated"])
+@pytest.mark.parametrize("size", [1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20])
+def test_a_data_set_is_inflated_whole_in_pieces(content: bytes, size: int) -> None:
+    data = (content * size)[:size]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    assert inflate(memoryview(packer.compress(data) + packer.flush() + b"\0")) == data
 
 
 def deflated(file: bytes, data_set: bytes) -> bytes:

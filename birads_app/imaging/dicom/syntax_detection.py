@@ -3,6 +3,7 @@
 Archives and converters sometimes compress or decompress pixel data, or rewrite a header, and leave the UID as it was.
 """
 
+import io
 import zlib
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ _FAMILIES = (_JPEG, _JPEG_LS, _JPEG_2000, {uid.RLELossless})
 _HEAD = 1 << 16  # bytes that a codestream's frame header lies within, unless there is a long comment
 _DEFLATED_HEAD = 1 << 12  # bytes of a deflated data set that hold its first element
 _INFLATED_MAX = 2 * MAX_PIXELS + (32 << 20)  # bytes of the largest accepted image and its header
-_PIECE = 1 << 16  # bytes that are inflated at a time
+_PIECE, _INFLATED_PIECE = 1 << 16, 1 << 20  # bytes that are inflated at a time, and of what that gives
 _SOS, _SOF_LS = 0xDA, 0xF7  # start of scan; frame header of JPEG-LS
 _BY_FRAME_HEADER = {0xC1: uid.JPEGExtended12Bit, 0xC3: uid.JPEGLossless}
 _HIGH_THROUGHPUT = 0x40  # bit of Rsiz, high byte
@@ -97,19 +98,23 @@ def inflate(deflated: memoryview) -> bytes:
     """Inflate a deflated data set, up to a limit; raises UnreadableImage or ImageTooLarge."""
     most = min(_INFLATED_MAX, max(EXPANSION_FREE, EXPANSION_MAX * len(deflated)))
     inflater = _inflater_of(deflated)
-    data = bytearray()
+    data = io.BytesIO()  # whose content is taken without a copy
     try:
         for start in range(0, len(deflated), _PIECE):
-            data += inflater.decompress(deflated[start : start + _PIECE], most - len(data) + 1)
-            if len(data) > most:
-                raise ImageTooLarge(msg("deflated-too-large", mebibytes=most >> 20))
-            if inflater.eof:
-                break
+            piece: bytes | memoryview = deflated[start : start + _PIECE]
+            while not inflater.eof:
+                inflated = inflater.decompress(piece, _INFLATED_PIECE)
+                piece = inflater.unconsumed_tail
+                data.write(inflated)
+                if data.tell() > most:
+                    raise ImageTooLarge(msg("deflated-too-large", mebibytes=most >> 20))
+                if len(inflated) < _INFLATED_PIECE:
+                    break  # all that the piece gives
     except zlib.error as error:
         raise UnreadableImage(msg("deflated-damaged")) from error
     if not inflater.eof:
         raise UnreadableImage(msg("deflated-cut-off"))
-    return bytes(data)
+    return data.getvalue()
 
 
 def starts_data_set(head: bytes) -> bool:
