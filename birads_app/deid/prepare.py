@@ -45,6 +45,7 @@ class PreparedFile:
     mammogram : the decoded image
     header : the stored DICOM header; None for pictures, as are the next two
     identity, instance : from the uploaded header
+    blanked : True if marks beside the breast were blanked
     uncompressed : True if ``chunks`` are a DICOM file whose pixels were changed, and are not compressed yet
     """
 
@@ -54,6 +55,7 @@ class PreparedFile:
     identity: Identity | None = None
     instance: Instance | None = None
     uncompressed: bool = False
+    blanked: bool = False
 
     @property
     def data(self) -> bytes:
@@ -107,7 +109,9 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
         shown, of_presentation = present(file, changed)
     mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
     uncompressed = changed is not None and not volume
-    return PreparedFile(chunks, mammogram, clean.header, clean.identity, clean.instance, uncompressed)
+    return PreparedFile(
+        chunks, mammogram, clean.header, clean.identity, clean.instance, uncompressed, marks is not None
+    )
 
 
 def _without_identity(header: Dataset, raw: np.ndarray, marks: Marks | None) -> np.ndarray | None:
@@ -152,4 +156,5 @@ def _grey_png(mammogram: Mammogram) -> PreparedFile:
     done, data = cv2.imencode(".png", (pixels >> 8).astype("u1") if mammogram.bits <= 8 else pixels)
     if not done:
         raise UnreadableImage(msg("image-not-storable"))
-    return PreparedFile((data.tobytes(),), replace(mammogram, pixels=pixels, source="PNG"))
+    stored = replace(mammogram, pixels=pixels, source="PNG")
+    return PreparedFile((data.tobytes(),), stored, blanked=marks is not None)

@@ -94,22 +94,17 @@ def suspected(
         return Orientation(3 if (bottom > top) == to_the_right else 1, False)
     on_right = right > left
     wrong_side = laterality in ("L", "R") and on_right != (laterality == "R") and abs(right - left) > _WALL
-    upside_down = (view not in _FROM_ABOVE or not view_known) and _is_upside_down(
-        grey[:, ::-1] if on_right else grey, inside[:, ::-1] if on_right else inside, view_known
+    if view in _FROM_ABOVE and view_known:
+        return Orientation(2, False) if wrong_side else None
+    turned = np.s_[:, ::-1] if on_right else np.s_[:, :]
+    upper, lower = view_estimation.muscle(
+        np.ascontiguousarray(grey[turned]), np.ascontiguousarray(inside[turned])
     )
-    if upside_down:
-        return Orientation(2, not wrong_side)
     if wrong_side:
-        return Orientation(0, True) if view in _OBLIQUE and view_known else Orientation(2, False)
-    return None
-
-
-def _is_upside_down(grey: np.ndarray, inside: np.ndarray, view_known: bool) -> bool:
-    """Return True if the pectoral muscle is in the lower corner of a breast whose chest wall is on the left."""
-    upper, lower = view_estimation.muscle(np.ascontiguousarray(grey), np.ascontiguousarray(inside))
-    if view_known:
-        return lower > _MUSCLE and lower - upper > _EXCESS
-    return lower > _CLEAR and upper < _NO_OTHER
+        return Orientation(2, False) if lower > upper else Orientation(0, True)
+    by_muscle = lower > _MUSCLE and lower - upper > _EXCESS
+    clearly = lower > _CLEAR and upper < _NO_OTHER
+    return Orientation(2, True) if (by_muscle if view_known else clearly) else None
 
 
 def _directions(orientation: Orientation, across: str, down: str) -> tuple[str, str]:

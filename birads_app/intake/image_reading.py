@@ -21,6 +21,7 @@ from birads_app.deid.identity import read_identity
 from birads_app.deid.prepare import PreparedFile, prepare
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.imaging import orientation, placement, quality
+from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.placement import Placement
@@ -264,6 +265,8 @@ def _usable_image(
     mammogram, image_id = prepared.mammogram, uuid.uuid4().hex
     files.write_original(draft, image_id, mammogram.source, prepared.chunks)
     warnings = mammogram.notes + quality.check(mammogram)
+    if prepared.blanked:
+        warnings = (*warnings, _blanked(mammogram))
     files.write_preview(draft, image_id, mammogram.pixels)
     height, width = mammogram.pixels.shape
     placed = _placed(prepared)
@@ -288,6 +291,14 @@ def _usable_image(
         instance=prepared.instance,
         fingerprint=fingerprint(file.data, mammogram, prepared.identity, prepared.instance),
     )
+
+
+def _blanked(mammogram: Mammogram) -> Message:
+    """Return a note that marks beside the breast were blanked, and what stands for a side marker among them."""
+    estimated = any(note.code == "view-estimated" for note in mammogram.notes)
+    if mammogram.laterality and mammogram.view and not estimated:
+        return msg("marks-blanked", view=mammogram.laterality + mammogram.view)
+    return msg("marks-blanked-unknown")
 
 
 def _placed(prepared: PreparedFile) -> Placement | None:

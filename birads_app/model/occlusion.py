@@ -15,6 +15,8 @@ from birads_app.imaging.segmentation import Box, breast_mask, place_square
 
 # Smallest share of a cell's area that must lie on the breast.
 _LEAST_COVERED = 0.4
+# Of the square's side: width over which the mask fades, and of the image's longer side: the widest frame of a film.
+_FADED, _FRAME = 0.045, 0.047
 # Copies of a feature map per batch; the 99 of a 7 x 7 map make 33 full batches. More take more memory, not less time.
 _BATCH_SIZE = 3
 
@@ -47,8 +49,23 @@ class FeatureMap:
 def render_heat_maps(feature_map: FeatureMap, heat_maps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Render each category's heat map over the image, uint8 RGBA array of shape (height, width, 4)."""
     place = feature_map.box, feature_map.flipped, feature_map.shape
-    mask = breast_mask(feature_map.breast_mask, *place)
+    mask = _to_chest_wall(breast_mask(feature_map.breast_mask, *place), *place)
     return {code: render_heat_map(heat, *place, mask) for code, heat in heat_maps.items()}
+
+
+def _to_chest_wall(mask: np.ndarray, box: Box, flipped: bool, shape: tuple[int, int]) -> np.ndarray:
+    """Return a breast mask that does not fade towards the chest wall, as there is no skin.
+
+    It reaches the image's edge if nothing but a film's frame can be in between. Parameters as
+    :func:`birads_app.imaging.segmentation.breast_mask`, which returns the mask.
+    """
+    scale = max(mask.shape) / max(shape)
+    from_wall = mask[:, ::-1] if flipped else mask
+    wall = (shape[1] - box.left - box.width if flipped else box.left) * scale
+    inner = min(from_wall.shape[1] - 1, round(wall + _FADED * box.height * scale))
+    outer = 0 if wall <= _FRAME * max(mask.shape) else round(wall)
+    from_wall[:, outer:inner] = np.maximum(from_wall[:, outer:inner], from_wall[:, inner : inner + 1])
+    return mask
 
 
 def occluded_logits(maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

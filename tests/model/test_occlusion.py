@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from birads_app.imaging.segmentation import Box, breast_mask
-from birads_app.model.occlusion import breast_cells, occlude, render_heat_map, weight_of_evidence
+from birads_app.imaging.segmentation import Box, breast_mask, breast_square
+from birads_app.model.occlusion import (
+    FeatureMap,
+    breast_cells,
+    occlude,
+    render_heat_map,
+    render_heat_maps,
+    weight_of_evidence,
+)
+from tests.support import factories
 
 EVERYWHERE = np.ones((224, 224), bool)
 
@@ -129,3 +137,19 @@ def test_the_colour_scale_is_perceptually_uniform() -> None:
     order = np.argsort(picture[..., 3], axis=None)
     assert (np.diff(lightness.ravel()[order]) > -12).all()
     assert lightness.ravel()[order[-1]] - lightness.ravel()[order[0]] > 120
+
+
+@pytest.mark.parametrize(("padding", "level"), [((0, 0), 0), ((200, 0), 0), ((40, 0), 60000), ((0, 300), 0)])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_heat_map_reaches_the_chest_wall(padding: tuple[int, int], level: int, mirrored: bool) -> None:
+    """At the image's edge, beside a frame of film and in a padded image."""
+    pixels = np.pad(factories.breast(1300, 1037, seed=5), ((0, 0), padding), constant_values=level)
+    pixels = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
+    square = breast_square(pixels, 224)
+    place = FeatureMap(np.zeros((7, 7, 1)), square.mask, square.box, square.flipped, pixels.shape)
+    alpha = render_heat_maps(place, {"4": np.ones((7, 7), np.float32)})["4"][..., 3]
+    middle = alpha[alpha.shape[0] // 2, :: -1 if mirrored else 1]
+    scale = pixels.shape[1] / middle.size
+    wall = round(padding[0] / scale)
+    assert middle[wall + 1 : wall + round(600 / scale)].min() >= 254
+    assert level or middle[: max(0, wall - 12)].max(initial=0) == 0

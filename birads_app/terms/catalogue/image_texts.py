@@ -35,6 +35,14 @@ IMAGE = {
     "file-damaged": N_("The file is damaged. Export it again."),
     "file-empty": N_("The file is empty. The export or copy may be incomplete."),
     "view-estimated": N_("%(judged)s was estimated from the image, as it is not given in the file."),
+    "marks-blanked": N_(
+        "Text or marks beside the breast were blanked before storage, because they may identify the patient. In place "
+        "of a side marker, %(view)s is written on the image, as the file or its name states it."
+    ),
+    "marks-blanked-unknown": N_(
+        "Text or marks beside the breast were blanked before storage, because they may identify the patient. A side "
+        "marker may be among them, and the file does not state side and view: set them under Views, by the original."
+    ),
     "orientation-0": N_("as stored"),
     "orientation-90": N_("turned by 90° clockwise"),
     "orientation-180": N_("turned by 180°"),
