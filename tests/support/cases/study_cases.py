@@ -22,7 +22,7 @@ def study_cases() -> Iterator[Case]:
     )
     for given, change, said in (
         ("another study's instance", _from_other_study, "another object"),
-        ("half of an object", _half, "ends within its pixels"),
+        ("half of an object", _half, "is cut off"),
     ):
         right = f"4 exams; study 2 incomplete: {said}; fetched whole next time"
         yield Case(
