@@ -87,12 +87,15 @@ api.listing                     GET   401  401  401  401  200  403  403
 api.openapi                     GET   200  200  200  200
 api.report                      GET   401  401  401  401  404  403  403
 api.show                        GET   401  401  401  401  404  404  403
+assessing.ask_for_ai_result     POST  in   404  403  404
 assessing.assess                POST  in   404  403  404
 assessing.dicom                 GET   in   404  404  404
+assessing.keep                  POST  in   404  403  404
 assessing.report                GET   in   404  404  404
 assessing.report_fhir           GET   in   404  404  404
 assessing.report_json           GET   in   404  404  404
 assessing.report_pdf            GET   in   404  404  404
+assessing.withdraw              POST  in   404  403  404
 health.alive                    GET   200  200  200  200
 health.ready                    GET   503  503  503  503
 language.choose                 POST  400  400  400  400
