@@ -100,7 +100,8 @@ def _kinds(images: int) -> tuple[dict[str, int], int]:
         folder = files.root() / exam_id / image_id
         for path, size in _files(folder):
             first = path.relative_to(folder).parts[0]
-            seen[first.partition(".")[0].partition("-")[0]] += size
+            name = first.lstrip(".").removeprefix("part-")  # one that is being written counts as well
+            seen[name.partition(".")[0].partition("-")[0]] += size
     share = images / len(drawn) if drawn else 0
     return {kind: round(size * share) for kind, size in seen.most_common()}, len(drawn)
 
