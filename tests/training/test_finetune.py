@@ -161,7 +161,7 @@ def test_a_graph_of_another_network_is_refused() -> None:
 def test_flask_train_fine_tunes_the_demonstration_backbone_and_resumes(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = write_set(tmp_path / "phantoms", 12, seed=5, size=256).parent
+    data = write_set(tmp_path / "phantoms", 8, seed=5, size=256).parent
     site = Site(models, tmp_path / "cache", target=tmp_path / "models", work=tmp_path / "work")
     config = TrainConfig(
         str(data),
