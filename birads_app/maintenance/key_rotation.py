@@ -79,7 +79,7 @@ def _encrypt_column(current: Session, column: EncryptedColumn, old: str, new: st
     count = 0
     page = text(
         f"SELECT rowid, {column.key}, {column.column} FROM {column.table} "
-        f"WHERE rowid > :last ORDER BY rowid LIMIT {_AT_ONCE}"
+        f"WHERE rowid > :last AND {column.column} IS NOT NULL ORDER BY rowid LIMIT {_AT_ONCE}"
     )
     change = text(f"UPDATE {column.table} SET {column.column} = :box WHERE rowid = :row")
     last = -1

@@ -33,9 +33,9 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True)
 class EncryptedColumn:
-    """Column of ciphertexts.
+    """Column of ciphertexts; rows without one have NULL.
 
-    key : primary key of the table
+    key : column that names a row, such as the primary key
     owner : what a ciphertext belongs to; None if it is the row with its primary key
     """
 
@@ -56,6 +56,7 @@ COLUMNS: Sequence[EncryptedColumn] = (
     EncryptedColumn("audit_key", "id", "ciphertext", "birads audit log", "audit_key"),
     EncryptedColumn("identities", "exam_id", "box", "birads identities"),
     EncryptedColumn("authenticators", "user_id", "secret", "birads authenticators"),
+    EncryptedColumn("user_sessions", "digest", "id_token", "birads ID tokens"),
 )
 
 
@@ -130,7 +131,9 @@ def fits(instance: Path, key: str) -> bool:
 def unreadable() -> Iterator[tuple[str, object]]:
     """Yield table and primary key of every value that the site key does not decrypt."""
     for column in COLUMNS:
-        query = text(f"SELECT {column.key}, {column.column} FROM {column.table}")
+        query = text(
+            f"SELECT {column.key}, {column.column} FROM {column.table} WHERE {column.column} IS NOT NULL"
+        )
         for row, box in database.session().execute(query.execution_options(yield_per=_AT_ONCE)):
             try:
                 decrypt(box, _site_key(), column.purpose, column.owner_of(row))
@@ -186,7 +189,8 @@ def _example(instance: Path) -> tuple[EncryptedColumn, object, bytes] | None:
         for column in COLUMNS:
             try:
                 row = connection.execute(
-                    f"SELECT {column.key}, {column.column} FROM {column.table} LIMIT 1"
+                    f"SELECT {column.key}, {column.column} FROM {column.table} "
+                    f"WHERE {column.column} IS NOT NULL LIMIT 1"
                 ).fetchone()
             except sqlite3.DatabaseError:  # of an earlier version, or damaged, which shows elsewhere
                 continue

@@ -16,7 +16,17 @@ from birads_app.config import SettingsError
 from birads_app.deid.pseudonyms import site_pseudonyms
 from birads_app.files import locks
 from birads_app.maintenance import key_rotation
-from birads_app.records import audit_chain, database, exams, identities, site_keys, totp, upload_store, users
+from birads_app.records import (
+    audit_chain,
+    database,
+    exams,
+    identities,
+    site_keys,
+    totp,
+    upload_store,
+    user_sessions,
+    users,
+)
 from birads_app.records.identities import Identity
 from birads_app.records.spool import Spool
 from birads_app.records.table_base import Base
@@ -118,6 +128,17 @@ def test_rotation_changes_the_key_and_no_pseudonym(filled: Flask, config: dict[s
     (Path(again.instance_path) / "site-key").write_text(old)
     with create_app(config).app_context(), pytest.raises(SettingsError):
         site_keys.check()
+
+
+def test_rotation_keeps_the_id_tokens_of_sessions(filled: Flask, config: dict[str, object]) -> None:
+    with filled.app_context():
+        begun = [user_sessions.begin(users.by_name("reader"), "") for _ in range(2)]
+        user_sessions.keep_id_token(begun[0], "a.b.c")
+        database.engine().dispose()
+    assert filled.test_cli_runner().invoke(args=["key", "rotate"]).exit_code == 0
+    with create_app(config).app_context():
+        assert [user_sessions.id_token(one) for one in begun] == ["a.b.c", None]
+        assert not list(site_keys.unreadable())
 
 
 def test_rotation_needs_a_stopped_service(filled: Flask) -> None:
