@@ -175,7 +175,51 @@ function transfer() {
   request.send(body);
 }
 
-function upload(event) {
+// Beginnings of the formats that can be read: [offset, bytes]; DICOM also without its preamble.
+const READABLE = [
+  [128, "DICM"],
+  [0, "\x02\0"],
+  [0, "\x08\0"],
+  [0, "\0\x08"],
+  [0, "\x89PNG"],
+  [0, "\xff\xd8\xff"],
+  [0, "II*\0"],
+  [0, "MM\0*"],
+  [0, "II+\0"],
+  [0, "MM\0+"],
+  [0, "BM"],
+  [0, "P5"],
+  [0, "P2"],
+];
+
+// Reason why a file that is named like an image will be refused; null if it may be one. Others are left to the server.
+async function objection(file) {
+  if (!/\.(dcm|dicom|dic|png|jpe?g|tiff?|bmp|pgm)$/i.test(file.name)) return null;
+  if (file.size === 0) return say("empty");
+  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 132).arrayBuffer()));
+  return READABLE.some(([from, magic]) => head.startsWith(magic, from)) ? null : say("foreign");
+}
+
+// Name the files that will be refused; true if there are any.
+async function hasWrongFiles() {
+  const section = element("section", "", "problems");
+  const found = element("ul", "");
+  for (const file of files) {
+    const reason = await objection(file);
+    if (!reason) continue;
+    const item = element("li", "");
+    item.dataset.file = file.name;
+    item.append(element("b", file.name), ` ${reason}`);
+    found.append(item);
+  }
+  if (!found.childElementCount) return false;
+  section.setAttribute("role", "alert");
+  section.append(element("h2", say("nothing")), found);
+  complain(section);
+  return true;
+}
+
+async function upload(event) {
   event.preventDefault();
   if (busy) return;
   if (files.length === 0) return problem(say("none"));
@@ -184,9 +228,10 @@ function upload(event) {
   if (total > limit) return problem(say("tooLarge", { size: size(total), limit: size(limit) }));
   problems.replaceChildren();
   refused = new Set();
+  working(true);
+  if (await hasWrongFiles()) return;
   bar.value = 0;
   progressText.textContent = "";
-  working(true);
   const request = ask("GET");
   request.addEventListener("load", () => renew(request));
   request.send();

@@ -51,10 +51,13 @@ def test_an_exam_from_set_up_to_deletion(fresh_server: Server, browser: Browser)
 
 
 def test_refused_files_are_named_and_the_others_stay_selected(page: Page, server: Server, text_file: str):
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
     steps.upload(page, server, RIGHT_CC, text_file)
     problems = page.get_by_role("alert")
     expect(problems).to_contain_text("letter.dcm", timeout=60_000)
     expect(problems).not_to_contain_text(Path(RIGHT_CC).name)
+    assert "POST" not in sent  # it is named before anything is sent
     rows = page.get_by_role("list", name="Selected files").get_by_role("listitem")
     expect(rows).to_have_count(2)
     expect(rows.filter(has_text="letter.dcm")).to_contain_text("not accepted")
