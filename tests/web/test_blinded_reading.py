@@ -123,7 +123,7 @@ def test_an_order_that_was_remembered_before_tells_nothing(blind: Flask, reader:
     assert re.search(rf'rel="next" href="{URL}"', reader.get(f"/exams/{1:032x}").text)
 
 
-def test_the_audit_tells_independent_readings_from_aided_ones(
+def test_the_audit_tells_independent_assessments_from_aided_ones(
     blind: Flask, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ):
     reader.post(f"/exams/{1:032x}/ai-result")
