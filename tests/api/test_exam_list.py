@@ -139,7 +139,7 @@ def test_paging_continues_after_a_deleted_exam(
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"status": "unread"}, "new, second, read, failed. Got 'unread'"),
+        ({"status": "unread"}, "new, second, read, failed, prior. Got 'unread'"),
         ({"since": "yesterday"}, "`since` must be a date or a time"),
         ({"since": "0001-01-01T00:00:00+23:00"}, "`since` must be a date or a time"),
         ({"patient": "Doe^Jane"}, "`patient` must be a pseudonym"),

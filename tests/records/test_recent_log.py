@@ -1,6 +1,7 @@
 """The latest warnings and errors, kept for the administration."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ log = logging.getLogger("birads_app.test")
 
 
 @pytest.fixture
-def instance(app: Flask) -> Path:
-    return Path(app.instance_path)
+def instance(app: Flask) -> Iterator[Path]:
+    """Outside of a request, whatever the process did before."""
+    token = request_id.set("")
+    yield Path(app.instance_path)
+    request_id.reset(token)
 
 
 def test_warnings_are_kept_with_their_request(instance: Path) -> None:
