@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from birads_app import create_app
 from birads_app.records import exam_bin, exams
 from birads_app.records.database import writing
 from birads_app.records.deletion_table import Deletion
@@ -76,3 +77,11 @@ def test_readers_do_not_see_the_bin_and_auditors_change_nothing(
 def test_the_bin_is_shown_in_german(binned: FlaskClient) -> None:
     german = binned.get("/admin/bin", headers={"Accept-Language": "de"}).text
     assert "Gelöschte Untersuchungen" in german and "Wiederherstellen" in german
+
+
+def test_the_bin_states_the_retention(config: dict[str, object], admin: FlaskClient) -> None:
+    assert "No exam is deleted by its age" in admin.get("/admin/bin").text
+    app = create_app({**config, "BIRADS_RETENTION_DAYS": "400", "BIRADS_RETENTION_EXAMS": "all"})
+    client = app.test_client()
+    sign_in(client, "anna")
+    assert "400 days after they arrived: all exams" in " ".join(client.get("/admin/bin").text.split())

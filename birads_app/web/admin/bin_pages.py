@@ -52,6 +52,14 @@ def show_bin() -> str:
         page=page,
         more=len(listed) == exam_bin.PER_PAGE,
         days=settings().bin_days,
+        retention={
+            "days": settings().retention_days,
+            "which": {
+                "signed": _("signed exams"),
+                "unsigned": _("unsigned exams"),
+                "all": _("all exams"),
+            }[settings().retention_exams],
+        },
     )
 
 
