@@ -30,8 +30,11 @@ def cautions(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Me
         found.append(msg("caution-few-patients", patients=patients, least=FEWEST_PATIENTS))
     if not isinstance(patients, int) and not manifest.get("demonstration"):
         found.append(msg("caution-patients-unknown"))
-    if count := len(report_warnings(record)):
-        found.append(msg("caution-report-warns" if count > 1 else "caution-report-warns-once", count=count))
+    count = len(report_warnings(record))
+    if count == 1:
+        found.append(msg("caution-report-warns-once"))
+    elif count:
+        found.append(msg("caution-report-warns", count=count))
     return tuple(found)
 
 

@@ -41,7 +41,7 @@ MODEL = {
         "It was trained and tested on %(patients)d patients, which is fewer than %(least)d."
     ),
     "caution-patients-unknown": N_("It does not state how many patients it was trained on."),
-    "caution-report-warns-once": N_("Its training report has %(count)d warning."),
+    "caution-report-warns-once": N_("Its training report has a warning."),
     "caution-report-warns": N_("Its training report has %(count)d warnings."),
     "promotion-needs-reason": N_(
         "Model %(name)s was not promoted. %(cautions)s State why it is to be used: flask models promote "
