@@ -18,6 +18,8 @@ from playwright.sync_api import Page, expect
 from server import ROOT, Server, serve
 
 WINDOW = {"width": 1280, "height": 800}
+# Windows in which the exam's page is taken too: a notebook, a display for reading, a phone.
+WINDOWS = {"notebook": (1440, 900), "reading-display": (2048, 2560), "phone": (390, 844)}
 TOURED = {"worklist", "upload", "exam", "report", "practice", "administration"}
 # Where a radiologist finds something in the sample exam that is shown, as shares of the view's cell.
 FINDING = (0.12, 0.58)
@@ -63,6 +65,7 @@ def _tour(page: Page, server: Server, folder: Path) -> str:
 
     page.goto(server.url + exam)
     _take(page, folder, "tour-4-exam")
+    _take_in_windows(page, folder)
     page.keyboard.press("h")
     page.locator("[data-ai-result]").scroll_into_view_if_needed()
     page.locator("[data-ai-result] > summary").evaluate("part => part.scrollIntoView({block: 'start'})")
@@ -84,6 +87,16 @@ def _tour(page: Page, server: Server, folder: Path) -> str:
     page.goto(f"{server.url}/admin/")
     _take(page, folder, "tour-10-administration")
     return exam
+
+
+def _take_in_windows(page: Page, folder: Path) -> None:
+    """Take the exam's page in windows of other sizes."""
+    for name, (width, height) in WINDOWS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.reload()
+        _take(page, folder, f"exam-{name}")
+    page.set_viewport_size(WINDOW)
+    page.reload()
 
 
 def _assess(page: Page) -> None:
