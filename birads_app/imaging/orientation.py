@@ -23,6 +23,18 @@ _FROM_ABOVE = ("CC", "XCC", "XCCL", "XCCM")
 _OPPOSITE = dict(zip("APLRHF", "PARLFH", strict=True))
 
 
+_DESCRIPTIONS = {
+    "0": msg("orientation-0"),
+    "1": msg("orientation-90"),
+    "2": msg("orientation-180"),
+    "3": msg("orientation-270"),
+    "0m": msg("orientation-0-mirrored"),
+    "1m": msg("orientation-90-mirrored"),
+    "2m": msg("orientation-180-mirrored"),
+    "3m": msg("orientation-270-mirrored"),
+}
+
+
 @dataclass(frozen=True)
 class Orientation:
     """Mirrored left to right first if ``flipped``, then turned clockwise by ``turns`` quarters, 0 to 3."""
@@ -38,8 +50,7 @@ class Orientation:
     @property
     def description(self) -> Message:
         """How the image is turned."""
-        code = f"orientation-{90 * self.turns}"
-        return msg(f"{code}-mirrored" if self.flipped else code)
+        return _DESCRIPTIONS[self.code]
 
 
 AS_STORED = Orientation(0, False)

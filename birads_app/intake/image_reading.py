@@ -270,9 +270,10 @@ def _usable_image(
     files.write_preview(draft, image_id, mammogram.pixels)
     height, width = mammogram.pixels.shape
     placed = _placed(prepared)
-    if placed is not None and (turned := placed.suspected or placed.stated):
-        code = "orientation-suspected" if placed.suspected else "orientation-stated"
-        warnings = (*warnings, msg(code, how=turned.description))
+    if placed is not None and placed.suspected:
+        warnings = (*warnings, msg("orientation-suspected", how=placed.suspected.description))
+    elif placed is not None and placed.stated:
+        warnings = (*warnings, msg("orientation-stated", how=placed.stated.description))
     return DraftedImage(
         id=image_id,
         name=file.name,
