@@ -193,30 +193,6 @@ def test_a_view_is_turned_mirrored_and_reset_and_says_so(room: Page):
 
 
 @pytest.mark.slow
-def test_points_keep_their_place_on_a_turned_image(room: Page):
-    room.evaluate(
-        """() => {
-            const room = document.querySelector("[data-reading-room]");
-            room.addEventListener("birads:marked", (event) => (window.marked = event.detail));
-            const image = document.querySelector(".cell").dataset.image;
-            const marks = [{ image, x: 0.8, y: 0.3, number: 1, current: true }];
-            room.dispatchEvent(new CustomEvent("birads:marks", { detail: { marks } }));
-            room.dispatchEvent(new CustomEvent("birads:mark-mode", { detail: { on: true } }));
-        }"""
-    )
-    room.keyboard.press("Escape")
-    _press(room, "q", "k", "q")
-    ring = np.argwhere(np.ptp(_shown(room).astype(int), axis=2) > 60).mean(axis=0)
-    room.evaluate(
-        """() => document.querySelector("[data-reading-room]").dispatchEvent(
-            new CustomEvent("birads:mark-mode", { detail: { on: true } }))"""
-    )
-    _cell(room, "RCC").click(position={"x": float(ring[1]) - 5, "y": float(ring[0]) + 5})
-    marked = room.evaluate("window.marked")
-    assert marked["x"] == pytest.approx(0.8, abs=0.03) and marked["y"] == pytest.approx(0.3, abs=0.03)
-
-
-@pytest.mark.slow
 def test_the_viewer_fills_the_screen(room: Page):
     button = room.get_by_title("Full screen")
     room.keyboard.press("Shift+F")
@@ -441,6 +417,30 @@ def test_marks_are_drawn_and_shown(room: Page):
     ring = np.argwhere(np.ptp(_shown(room, "LCC").astype(int), axis=2) > 60)
     assert len(ring) > 50
     assert np.abs(ring.mean(axis=0) - np.array(_shown(room, "LCC").shape[:2]) / 2).max() < 15
+
+
+@pytest.mark.slow
+def test_points_keep_their_place_on_a_turned_image(room: Page):
+    room.evaluate(
+        """() => {
+            const room = document.querySelector("[data-reading-room]");
+            room.addEventListener("birads:marked", (event) => (window.marked = event.detail));
+            const image = document.querySelector(".cell").dataset.image;
+            const marks = [{ image, x: 0.8, y: 0.3, number: 1, current: true }];
+            room.dispatchEvent(new CustomEvent("birads:marks", { detail: { marks } }));
+            room.dispatchEvent(new CustomEvent("birads:mark-mode", { detail: { on: true } }));
+        }"""
+    )
+    room.keyboard.press("Escape")
+    _press(room, "q", "k", "q")
+    ring = np.argwhere(np.ptp(_shown(room).astype(int), axis=2) > 60).mean(axis=0)
+    room.evaluate(
+        """() => document.querySelector("[data-reading-room]").dispatchEvent(
+            new CustomEvent("birads:mark-mode", { detail: { on: true } }))"""
+    )
+    _cell(room, "RCC").click(position={"x": float(ring[1]) - 5, "y": float(ring[0]) + 5})
+    marked = room.evaluate("window.marked")
+    assert marked["x"] == pytest.approx(0.8, abs=0.03) and marked["y"] == pytest.approx(0.3, abs=0.03)
 
 
 def test_without_tiles_the_display_image_is_shown(reader: Page, exam: str):
