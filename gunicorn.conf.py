@@ -120,9 +120,8 @@ def post_fork(server, worker):
 
 def worker_exit(server, worker):
     """End without the pictures of all exams that were uploaded last; they are made when they are asked for."""
-    from birads_app.records import derivation_queue
-
-    derivation_queue.stop()
+    if worker.wsgi is not None:  # the application was loaded
+        worker.wsgi.extensions["birads_derivation"].stop()
 
 
 def when_ready(server):

@@ -107,6 +107,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     from birads_app.model.predictor import ModelSource
     from birads_app.monitoring import instruments
     from birads_app.records import database, recent_log, site_keys
+    from birads_app.records.derivation_queue import DerivationQueue
 
     recent_log.keep(settings.instance)
     app.extensions["birads_site_key"] = site_keys.load(settings)
@@ -117,6 +118,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     app.extensions["birads_arriving"] = Arriving()
     logging_options = settings.log_level, settings.log_format
     app.extensions["birads_compute"] = ComputePool(settings.compute_processes, _READS_FILES, logging_options)
+    app.extensions["birads_derivation"] = DerivationQueue(app)
     instruments.open_in(settings.instance)
     app.extensions["birads_models"] = ModelSource(
         settings.models,

@@ -152,6 +152,7 @@ def app(
     app = create_app(config)
     app.jinja_env.bytecode_cache = _compiled_templates
     yield app
+    app.extensions["birads_derivation"].stop()  # so that nothing goes on while the next test counts
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def receive() -> None:
     provider = Provider(settings, spool)
     startup.join()
     instruments.count_start("receive")
-    derivation_queue.start(current_app._get_current_object())  # type: ignore[attr-defined]
+    derivation_queue.of_app().start()
     with spool.alone(wait=True):
         spool.remove_leftovers()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -61,7 +61,7 @@ def receive() -> None:
             stop.set()
             for thread in threads:
                 thread.join()
-            derivation_queue.stop()
+            derivation_queue.of_app().stop()
 
 
 @dicom_group.command("fetch")

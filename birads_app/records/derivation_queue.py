@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from flask import Flask, current_app
@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 WAITING_MAX = 16
 _POLL_S = 0.1
 
-_stopping = threading.Event()
-
 
 @dataclass(frozen=True)
 class Announcement:
@@ -54,15 +52,7 @@ class Announcement:
 
     def make_later(self, predictor: Predictor) -> None:
         """Make the files on this process's thread, once the exam is stored; leave it if too many wait."""
-        try:
-            _waiting.put_nowait((self, predictor))
-        except queue.Full:
-            os.close(self.lock)
-        else:
-            _thread().submit(_make_next, current_app._get_current_object())  # type: ignore[attr-defined]
-
-
-_waiting: "queue.Queue[tuple[Announcement, Predictor]]" = queue.Queue(WAITING_MAX)
+        of_app().add(self, predictor)
 
 
 def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
@@ -85,54 +75,77 @@ def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
     return announced
 
 
-def start(app: Flask) -> None:
-    """Let this process's thread make the files of exams that are left."""
-    _thread().submit(finish_left, app)
+class DerivationQueue:
+    """Exams of a process whose derived files are to be made, and the thread that makes them.
 
+    The interpreter waits for the thread before it ends.
+    """
 
-def stop() -> None:
-    """Finish the exam that is worked on, and leave the others."""
-    _stopping.set()
-    _thread().shutdown(cancel_futures=True)
+    def __init__(self, app: Flask, waiting_max: int = WAITING_MAX) -> None:
+        self._app = app
+        self._waiting: queue.Queue[tuple[Announcement, Predictor]] = queue.Queue(waiting_max)
+        self._thread = RequestThreads(1, "derived")
+        self._stopping = threading.Event()
 
+    def add(self, announced: Announcement, predictor: Predictor) -> None:
+        """Let an exam wait for the thread; leave it if too many wait."""
+        try:
+            self._waiting.put_nowait((announced, predictor))
+        except queue.Full:
+            os.close(announced.lock)
+        else:
+            self._thread.submit(self._make_next)
 
-def finish_left(app: Flask) -> None:
-    """Make the files of the exams that are left; return early as soon as an exam waits, or the disk is full."""
-    request_id.set("")
-    with app.app_context():
-        root, compute = files.root(), _compute()
-    for mark, exam_id in derived_files.markers(root):
-        if not _has_time(compute):
-            return
-        if locks.is_held(mark) or (lock := locks.inheritable(mark)) is None:
-            continue  # a process makes them
-        with app.app_context():
-            if not _work_off(mark, exam_id, lock, partial(_finish, exam_id, mark)):
+    def start(self) -> None:
+        """Let the thread make the files of exams that are left."""
+        self._thread.submit(self.finish_left)
+
+    def stop(self) -> None:
+        """Finish the exam that is worked on, and leave the others."""
+        self._stopping.set()
+        self._thread.shutdown(cancel_futures=True)
+
+    def finish_left(self) -> None:
+        """Make the files of the exams that are left; return early as soon as an exam waits, or the disk is full."""
+        request_id.set("")
+        with self._app.app_context():
+            root, compute = files.root(), _compute()
+        for mark, exam_id in derived_files.markers(root):
+            if not self._has_time(compute):
                 return
+            if locks.is_held(mark) or (lock := locks.inheritable(mark)) is None:
+                continue  # a process makes them
+            with self._app.app_context():
+                if not _work_off(mark, exam_id, lock, partial(_finish, exam_id, mark)):
+                    return
+
+    def _has_time(self, compute: ComputePool) -> bool:
+        """Wait until uploads leave a process spare; return False as soon as an exam waits or the process ends."""
+        while self._waiting.empty() and not self._stopping.is_set():
+            if compute.has_spare():
+                return True
+            self._stopping.wait(_POLL_S)
+        return False
+
+    def _make_next(self) -> None:
+        """Make the files of the exam that waits longest, then of those that are left."""
+        announced, predictor = self._waiting.get_nowait()
+        exam_id, materials = announced.exam_id, announced.materials
+        with self._app.app_context():
+            root, compute = files.root(), _compute()
+        _work_off(
+            marker(root, exam_id),
+            exam_id,
+            announced.lock,
+            partial(derived_files.make_all, root / exam_id, materials, predictor, compute),
+        )
+        self.finish_left()
 
 
-def _has_time(compute: ComputePool) -> bool:
-    """Wait until uploads leave a process spare; return False as soon as an exam waits or the process ends."""
-    while _waiting.empty() and not _stopping.is_set():
-        if compute.has_spare():
-            return True
-        _stopping.wait(_POLL_S)
-    return False
-
-
-def _make_next(app: Flask) -> None:
-    """Make the files of the exam that waits longest, then of those that are left."""
-    announced, predictor = _waiting.get_nowait()
-    exam_id, materials = announced.exam_id, announced.materials
-    with app.app_context():
-        root, compute = files.root(), _compute()
-    _work_off(
-        marker(root, exam_id),
-        exam_id,
-        announced.lock,
-        partial(derived_files.make_all, root / exam_id, materials, predictor, compute),
-    )
-    finish_left(app)
+def of_app() -> DerivationQueue:
+    """Return the current application's queue."""
+    waiting: DerivationQueue = current_app.extensions["birads_derivation"]
+    return waiting
 
 
 def _finish(exam_id: str, mark: Path) -> None:
@@ -168,9 +181,3 @@ def _work_off(mark: Path, exam_id: str, lock: int, make: Callable[[], None]) -> 
 def _compute() -> ComputePool:
     pool: ComputePool = current_app.extensions["birads_compute"]
     return pool
-
-
-@cache
-def _thread() -> RequestThreads:
-    """Return this process's thread for derived files; the interpreter waits for it before it ends."""
-    return RequestThreads(1, "derived")

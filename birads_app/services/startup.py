@@ -12,7 +12,6 @@ from birads_app.config import SettingsError
 from birads_app.files import locks
 from birads_app.monitoring import instruments
 from birads_app.records import (
-    derivation_queue,
     disk_space,
     exams,
     files,
@@ -58,7 +57,7 @@ def start(app: Flask) -> bool:
     instruments.count_start("web")
     housekeeping.start(app)
     _load_model(app)
-    derivation_queue.start(app)
+    app.extensions["birads_derivation"].start()
     log.info("Worker %d is ready", os.getpid())
     return True
 

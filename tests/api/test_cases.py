@@ -8,7 +8,7 @@ import pytest
 
 from birads_app import create_app
 from birads_app.model.predictor import ModelSource
-from birads_app.records import derivation_queue, files
+from birads_app.records import files
 from tests.support.case_site import CaseSite, settings_of, site
 from tests.support.cases import Case, all_cases
 from tests.support.dicom_table import CASES, block, cases_table
@@ -23,7 +23,6 @@ def _site(folder: Path, initial: Path, source: ModelSource, deidentify: bool) ->
     app = create_app(settings_of(str(instance), str(folder / "models"), deidentify=deidentify))
     app.extensions["birads_models"] = source
     yield site(app)
-    derivation_queue.start(app)  # for exams that were left while those of the other site came
     with app.app_context():
         wait_for_pictures(files.root())
 

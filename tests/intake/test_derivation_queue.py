@@ -2,7 +2,6 @@
 
 import errno
 import os
-import queue
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -16,6 +15,7 @@ from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import ingest_studies
 from birads_app.records import derivation_queue, derived_files, files
+from birads_app.records.derivation_queue import DerivationQueue
 from birads_app.records.derived_files import marker
 from birads_app.records.schema import Exam, User
 from tests.support import dicom_files
@@ -29,12 +29,12 @@ def labelled() -> bytes:
 
 
 @pytest.fixture
-def busy(monkeypatch: pytest.MonkeyPatch) -> Mock:
-    """Room for one exam, and a thread that does not come to make its files."""
-    thread = Mock()
-    monkeypatch.setattr(derivation_queue, "_waiting", queue.Queue(1))
-    monkeypatch.setattr(derivation_queue, "_thread", lambda: thread)
-    return thread
+def busy(serving_app: Flask, monkeypatch: pytest.MonkeyPatch) -> DerivationQueue:
+    """Queue with room for one exam, and a thread that does not come to make its files."""
+    found = DerivationQueue(serving_app, waiting_max=1)
+    found._thread = Mock()
+    monkeypatch.setitem(serving_app.extensions, "birads_derivation", found)
+    return found
 
 
 def store(reader: User) -> Exam:
@@ -61,87 +61,89 @@ def is_held(exam: Exam) -> bool:
 
 
 def test_of_many_exams_some_wait_and_the_others_are_left_and_made_when_none_waits(
-    serving_app: Flask, reader: User, busy: Mock
+    serving_app: Flask, reader: User, busy: DerivationQueue
 ) -> None:
     with serving_app.app_context():
         exams = [store(reader) for _ in range(3)]
         assert [is_held(exam) for exam in exams] == [True, False, False]
         assert all(marker(files.root(), exam.id).exists() for exam in exams)
-        assert busy.submit.call_count == 1
-        derivation_queue.finish_left(serving_app)
+        assert busy._thread.submit.call_count == 1
+        busy.finish_left()
         assert not any(map(is_compressed, exams))  # because one waits
-        derivation_queue._make_next(serving_app)
+        busy._make_next()
         assert all(map(is_compressed, exams))
         assert [derived(exam) for exam in exams] == [expected(exam) for exam in exams]
         assert list(derived_files.markers(files.root())) == []
 
 
 def test_the_files_of_an_exam_whose_process_ended_are_made_unless_another_makes_them(
-    serving_app: Flask, reader: User, busy: Mock
+    serving_app: Flask, reader: User, busy: DerivationQueue
 ) -> None:
     with serving_app.app_context():
         exam = store(reader)
-        announced, _ = derivation_queue._waiting.get_nowait()
-        derivation_queue.finish_left(serving_app)
+        announced, _ = busy._waiting.get_nowait()
+        busy.finish_left()
         assert not is_compressed(exam)
         os.close(announced.lock)  # as the kernel does for a process that ends
-        derivation_queue.finish_left(serving_app)
+        busy.finish_left()
         assert is_compressed(exam) and derived(exam) == expected(exam)
         assert list(derived_files.markers(files.root())) == []
 
 
-def test_a_damaged_original_is_passed_over(serving_app: Flask, reader: User, busy: Mock) -> None:
+def test_a_damaged_original_is_passed_over(serving_app: Flask, reader: User, busy: DerivationQueue) -> None:
     with serving_app.app_context():
         store(reader)
         damaged, sound = store(reader), store(reader)
-        derivation_queue._waiting.get_nowait()
+        busy._waiting.get_nowait()
         files.path(damaged.images[0], "original").write_bytes(b"damaged")
-        derivation_queue.finish_left(serving_app)
+        busy.finish_left()
         assert is_compressed(sound) and not marker(files.root(), damaged.id).exists()
 
 
 def test_with_a_full_disk_an_exam_is_left_for_later(
-    serving_app: Flask, reader: User, busy: Mock, monkeypatch: pytest.MonkeyPatch
+    serving_app: Flask, reader: User, busy: DerivationQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving_app.app_context(), monkeypatch.context() as patch:
         exam = store(reader)
         full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
         patch.setattr(files, "write_previews", full)
-        derivation_queue._make_next(serving_app)
+        busy._make_next()
         assert marker(files.root(), exam.id).exists() and not is_held(exam)
         assert full.call_count == 2  # the second time as an exam that is left
         patch.undo()
-        derivation_queue.finish_left(serving_app)
+        busy.finish_left()
         assert is_compressed(exam) and derived(exam) == expected(exam)
 
 
-def test_the_mark_of_an_exam_that_was_never_stored_is_removed(serving_app: Flask) -> None:
+def test_the_mark_of_an_exam_that_was_never_stored_is_removed(
+    serving_app: Flask, busy: DerivationQueue
+) -> None:
     with serving_app.app_context():
         mark = marker(files.root(), "a" * 32)
         mark.write_text('["' + "b" * 32 + '"]')
-        derivation_queue.finish_left(serving_app)
+        busy.finish_left()
         assert not mark.exists()
 
 
 def test_exams_that_are_left_give_way_while_calls_wait_for_a_process(
-    serving_app: Flask, reader: User, busy: Mock, monkeypatch: pytest.MonkeyPatch
+    serving_app: Flask, reader: User, busy: DerivationQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving_app.app_context():
         exam = store(reader)
-        os.close(derivation_queue._waiting.get_nowait()[0].lock)
+        os.close(busy._waiting.get_nowait()[0].lock)
         spare = Mock(side_effect=[False, False, True])
         monkeypatch.setattr(type(serving_app.extensions["birads_compute"]), "has_spare", spare)
         monkeypatch.setattr(derivation_queue, "_POLL_S", 0)
-        derivation_queue.finish_left(serving_app)
+        busy.finish_left()
         assert is_compressed(exam) and spare.call_count == 3
 
 
 def test_an_exam_is_shown_and_left_without_a_model(
-    serving_app: Flask, reader: User, busy: Mock, tmp_path: Path
+    serving_app: Flask, reader: User, busy: DerivationQueue, tmp_path: Path
 ) -> None:
     with serving_app.app_context():
         exam = store(reader)
-        os.close(derivation_queue._waiting.get_nowait()[0].lock)
+        os.close(busy._waiting.get_nowait()[0].lock)
         serving_app.extensions["birads_models"] = type(serving_app.extensions["birads_models"])(tmp_path)
-        derivation_queue.finish_left(serving_app)
+        busy.finish_left()
         assert is_compressed(exam) and derived(exam) == {"display.jpg", "thumb.jpg"}

@@ -25,7 +25,7 @@ from tests.support.call_counts import count_calls
 from tests.support.case_site import site
 from tests.support.dicomweb_archive import Archive
 from tests.support.factories import breast
-from tests.support.pictures import finish_background_work, wait_for_pictures
+from tests.support.pictures import wait_for_pictures
 
 VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
 
@@ -54,7 +54,6 @@ def config(config: dict[str, object]) -> dict[str, object]:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count headers parsed, by the product or pydicom, and decoded frames."""
     counts: Counter[str] = Counter()
-    finish_background_work()
     count_calls(lambda what, uid: counts.update([what]), monkeypatch.setattr)
     monkeypatch.setattr(derived_files, "compress", lambda folder: None)
     return counts

@@ -3,14 +3,7 @@
 import time
 from pathlib import Path
 
-from birads_app.records import derivation_queue
-
 _LIMIT_S = 300
-
-
-def finish_background_work() -> None:
-    """Wait until this process makes no pictures of exams of earlier tests, before something is counted."""
-    derivation_queue._thread().submit(int).result(_LIMIT_S)  # after all others
 
 
 def wait_for_pictures(root: Path) -> list[str]:

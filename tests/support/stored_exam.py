@@ -10,12 +10,13 @@ from sqlalchemy import select
 
 from birads_app import create_app
 from birads_app.model.predictor import ModelSource
-from birads_app.records import database, derivation_queue
+from birads_app.records import database, files
 from birads_app.records.schema import Exam
 from tests.support.factories import make_user, sign_in
+from tests.support.pictures import wait_for_pictures
 
 
-def write(folder: Path, initial: Path, models: ModelSource, files: Mapping[str, bytes]) -> None:
+def write(folder: Path, initial: Path, models: ModelSource, uploads: Mapping[str, bytes]) -> None:
     """Copy an initial instance folder, and add the account ``reader`` and an exam of its uploaded files, by name."""
     shutil.copytree(initial, folder, dirs_exist_ok=True)
     app = create_app(
@@ -25,11 +26,11 @@ def write(folder: Path, initial: Path, models: ModelSource, files: Mapping[str, 
     make_user(app)
     client = app.test_client()
     sign_in(client)
-    sent = [(io.BytesIO(content), name) for name, content in files.items()]
+    sent = [(io.BytesIO(content), name) for name, content in uploads.items()]
     answer = client.post("/upload", data={"files": sent}, content_type="multipart/form-data")
     assert answer.status_code == 303, answer.text
-    derivation_queue._thread().submit(int).result()  # once it is run, the exam's files are made
     with app.app_context():
+        wait_for_pictures(files.root())
         database.engine().dispose()
 
 

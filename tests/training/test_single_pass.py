@@ -10,7 +10,6 @@ import pytest
 from tests.support import dicom_files, tiny_model
 from tests.support.call_counts import count_calls
 from tests.support.factories import breast, png
-from tests.support.pictures import finish_background_work
 from training.config import Site, TrainConfig
 from training.data import loader
 from training.data.dataset import listing
@@ -54,7 +53,6 @@ def data(tmp_path: Path) -> Path:
 def counts(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     """Count the files that are opened, how often one is at most, parsed headers and decoded pixels."""
     found: Counter[str] = Counter()
-    finish_background_work()
 
     count_calls(lambda what, uid: found.update([what]), monkeypatch.setattr)
     monkeypatch.setattr(loader, "_SETTLED_S", 0)
