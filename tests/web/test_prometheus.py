@@ -117,7 +117,7 @@ def test_the_state_of_the_installation_is_shown(serving_app: Flask, client: Flas
     assert samples["birads_disk_takes_uploads", ()] == 1
     assert {name: value for name, value in samples.items() if name[0] == "birads_state_failed"} == {
         ("birads_state_failed", (part,)): 0
-        for part in ("program", "disk", "model", "pacs", "training", "drift")
+        for part in ("program", "disk", "model", "pacs", "training", "drift", "jobs")
     }
 
 
