@@ -123,7 +123,7 @@ reading.export                  GET   in   400  400  400
 reading.find                    POST  in   303  303  303
 reading.image                   GET   in   404  404  404
 reading.prefetch                GET   in   404  404  404
-reading.set_orientation         POST  in   404  403  404
+reading.set_orientation         POST  in   422  403  422
 reading.set_view                POST  in   404  403  404
 reading.try_sample              POST  in   404  403  404
 reading.upload                  GET   in   200  200  200
