@@ -77,7 +77,7 @@ def test_a_training_is_started_stopped_resumed_compared_promoted_and_rolled_back
     assert violations(page) == []  # while it runs
     expect(message).to_have_text("Training finished; the model was saved.", timeout=120_000)
     expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
-    page.get_by_role("link", name="Report").click()
+    page.get_by_role("link", name="Report", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first-try")
     page.go_back()
 
