@@ -95,5 +95,5 @@ def test_a_training_is_started_stopped_resumed_compared_promoted_and_rolled_back
     assert (models / "CURRENT").read_text() == "birads-demo\n"
 
     page.goto(f"{server.url}/admin/audit?subject=first-try")
-    for words in ("start training", "promote model", "Knows our own cases"):
+    for words in ("start training", "promote despite cautions", "Knows our own cases"):
         expect(page.get_by_role("cell", name=words).first).to_be_visible()
