@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from dicomweb_client import DICOMwebClient, session_utils
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from requests import HTTPError, RequestException, Response, Session
 from requests.exceptions import SSLError
 
@@ -154,7 +155,15 @@ def associate(
         entity.add_requested_context(sop_class, syntax)
     context = _context(node.tls) if node.tls else None
     tls = (context, node.host) if context else None
-    association = entity.associate(node.host, node.port, ae_title=node.called, tls_args=tls)
+    rejections: list[A_ASSOCIATE_RJ] = []
+
+    def note(event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            rejections.append(event.pdu)
+
+    association = entity.associate(
+        node.host, node.port, ae_title=node.called, tls_args=tls, evt_handlers=[(evt.EVT_PDU_RECV, note)]
+    )
     if context and context.distrust:
         raise SendFailed(
             msg(
@@ -165,7 +174,7 @@ def associate(
             True,
         )
     if not association.is_established:
-        raise _refusal(association, node, refused)
+        raise _refusal(association, rejections, node, refused)
     try:
         yield association
     finally:
@@ -210,10 +219,17 @@ def _context(tls: Tls) -> _Context:
     return context
 
 
-def _refusal(association: Association, node: DicomNode, refused: Message) -> SendFailed:
-    """Return the error that explains why there is no association."""
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer:
+def _refusal(
+    association: Association, rejections: Sequence[A_ASSOCIATE_RJ], node: DicomNode, refused: Message
+) -> SendFailed:
+    """Return the error that explains why there is no association.
+
+    Parameters
+    ----------
+    rejections : received ones; the association itself misses one after which the node ended the connection at once
+    """
+    if rejections:
+        (answer,) = rejections
         transient = answer.result == _REJECTED_TRANSIENT
         return SendFailed(
             msg(
