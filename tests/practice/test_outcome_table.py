@@ -149,8 +149,8 @@ def identified(app: Flask) -> list[str]:
     make_user(app)
     stored = []
     for patient, accession, day in (
-        ("4711", "A-1", "20260301"),
-        ("4711", "A-2", "20260401"),
+        ("PAT-4711", "A-1", "20260301"),
+        ("PAT-4711", "A-2", "20260401"),
         ("0815", "A-2", ""),
     ):
         exam_id = store_signed_exam(app, "4", change=_on_first_of_march)
@@ -167,12 +167,12 @@ def identified(app: Flask) -> list[str]:
     ("text", "found"),
     [
         ("accession_number,outcome\nA-1,benign\n", 0),
-        ("Patient ID;Exam date;Outcome\n4711;2026-04-01;benign\n", 1),
+        ("Patient ID;Exam date;Outcome\nPAT-4711;2026-04-01;benign\n", 1),
         ("patient_id,outcome\n0815,malignant\n", 2),
-        ("accession_number,patient_id,outcome\nA-2,4711,benign\n", 1),
+        ("accession_number,patient_id,outcome\nA-2,PAT-4711,benign\n", 1),
         ("accession_number,patient_id,outcome\nA-2,,benign\n", "2 exams have this patient ID or accession"),
-        ("patient_id,outcome\n4711,benign\n", "2 exams have this patient ID or accession number"),
-        ("patient_id,exam_date,outcome\n4711,2019-01-02,benign\n", "No exam with this patient ID"),
+        ("patient_id,outcome\nPAT-4711,benign\n", "2 exams have this patient ID or accession number"),
+        ("patient_id,exam_date,outcome\nPAT-4711,2019-01-02,benign\n", "No exam with this patient ID"),
         ("patient_id,outcome\n471,benign\n", "No exam with this patient ID"),
         ("accession_number,patient_id,outcome\nA-1,0815,benign\n", "No exam with this patient ID"),
         ("accession_number,outcome\n,benign\n", "Enter its ID, its accession number"),
@@ -195,13 +195,13 @@ def test_identifiers_are_not_stored_in_clear(
     with app.app_context():
         row = session().get(EncryptedIdentity, identified[0])
         assert row is not None and row.patient_digest and row.accession_digest
-        plain = hashlib.sha256(b"4711").hexdigest()
+        plain = hashlib.sha256(b"PAT-4711").hexdigest()
         assert plain not in (row.patient_digest, row.accession_digest)
         exam_bin.put(identified[0], "reader", "by mistake")
-        found = identities.with_identifier(IdentifierKind.PATIENT_ID, ["4711"])
-        assert [exam.exam_id for exam in found["4711"]] == [identified[1]]
+        found = identities.with_identifier(IdentifierKind.PATIENT_ID, ["PAT-4711"])
+        assert [exam.exam_id for exam in found["PAT-4711"]] == [identified[1]]
     for path in Path(config["BIRADS_INSTANCE"]).glob("birads.sqlite3*"):
-        assert b"4711" not in path.read_bytes()
+        assert b"PAT-4711" not in path.read_bytes()
 
 
 def digests() -> list[tuple[str, str | None, str | None]]:

@@ -51,7 +51,7 @@ def test_an_identity_is_stored_encrypted_and_read_back(
         assert identities.of(exam) == JANE
     for path in Path(config["BIRADS_INSTANCE"]).glob("birads.sqlite3*"):
         content = path.read_bytes()
-        assert b"Doe" not in content and b"4711" not in content
+        assert b"Doe^Jan" not in content and b"ID-4711" not in content
 
 
 def test_an_administrator_s_lookup_is_logged(app: Flask, exam: Exam) -> None:
