@@ -4,12 +4,14 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flask import Flask, current_app
+from flask import Flask
 
 from birads_app import create_app
 from birads_app.maintenance import archive, backup, restore
@@ -21,6 +23,7 @@ from tests.support.receiver import wait_until
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parents[2]
 KILLS = 10
 UNPACKING_S = 0.1
 IDS = {letter * 32 for letter in "0123456789abcdef"}
@@ -96,20 +99,23 @@ def test_an_interrupted_command_leaves_nothing_half_written_and_the_next_succeed
     original.unlink()
     os.mkfifo(original)  # the command waits here for somebody who writes
 
-    def command() -> None:
-        given = ["backup", str(target), "--keys", str(keys)]
-        current_app.test_cli_runner().invoke(args=given)
-
-    child = in_a_child(config, command)
+    given = ["backup", str(target), "--keys", str(keys)]
+    settings = {name: str(value) for name, value in config.items() if name.startswith("BIRADS_")}
+    command = subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "app", *given],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stderr=subprocess.DEVNULL,
+    )
     part = tmp_path / ".backup.tar.part"
     wait_until(lambda: (part / "archive.tar").exists(), 60)
-    os.kill(child, number)
-    os.waitpid(child, 0)
+    command.send_signal(number)
+    command.wait(60)
     left = [".backup.tar.part"] if number == signal.SIGKILL else []
     assert sorted(path.name for path in tmp_path.iterdir() if "backup" in path.name) == [*left, "backup.keys"]
     original.unlink()
     original.write_bytes(content)
-    os.waitpid(in_a_child(config, command), 0)
+    assert filled.test_cli_runner().invoke(args=given).exit_code == 0
     assert archive.verify(target) > len(IDS) and keys.is_file()
     assert not part.exists()
 
