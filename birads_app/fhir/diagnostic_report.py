@@ -26,6 +26,7 @@ _SYSTEMS = {
     "NCIt": "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl",
     "BI": "urn:oid:2.16.840.1.113883.6.76",
 }
+_MAMMOGRAPHY = Code("MG", "DCM", "Mammography")
 _GENDERS = {"F": "female", "M": "male", "O": "other"}
 _RADIOLOGY = {
     "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
@@ -141,7 +142,7 @@ def _imaging_study(source: ReportSource) -> Iterator[dict[str, Any]]:
         **_date("started", source.study),
         "numberOfSeries": len(series),
         "numberOfInstances": len(source.images),
-        "modality": [_coding(Code("MG", "DCM", "Mammography"))],
+        "modality": [_coding(_MAMMOGRAPHY)],
         "procedureCode": [_concept(procedure(source.sides))],
         "series": [_series(uid, images) for uid, images in series.items()],
     }
@@ -150,7 +151,7 @@ def _imaging_study(source: ReportSource) -> Iterator[dict[str, Any]]:
 def _series(uid: str, images: Sequence[SourceImage]) -> dict[str, Any]:
     return {
         "uid": uid,
-        "modality": _coding(Code("MG", "DCM", "Mammography")),
+        "modality": _coding(_MAMMOGRAPHY),
         "numberOfInstances": len(images),
         "bodySite": _coding(codes.SCT.Breast),
         "instance": [

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from birads_app.imaging import view_estimation
+from birads_app.imaging.segmentation import bounds
 from birads_app.terms.messages import Message, msg
 
 # Of the breast's box: an edge that is filled by so much more than both adjacent ones is a chest wall.
@@ -49,7 +50,7 @@ class Orientation:
 
     @property
     def description(self) -> Message:
-        """How the image is turned."""
+        """Turn and mirroring in words."""
         return _DESCRIPTIONS[self.code]
 
 
@@ -92,10 +93,9 @@ def suspected(
     laterality, view : as stated; None if unknown
     view_known : False if the view was estimated from the image
     """
-    if not mask.any():
+    box = bounds(mask)
+    if box is None:
         return None
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     grey, inside = small[box], mask[box]
     margin = max(1, min(inside.shape) // 10)
     left, right = float(inside[:, :margin].mean()), float(inside[:, -margin:].mean())

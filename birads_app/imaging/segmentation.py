@@ -89,17 +89,24 @@ def segment_breast(pixels: np.ndarray) -> tuple[Box, np.ndarray]:
     height, width = pixels.shape
     small = shrink_for_search(pixels)
     mask = coarse_mask(small)
+    box = bounds(mask)
+    if box is None:
+        return Box(0, 0, height, width), np.ones((1, 1), np.float32)
+    rows, columns = box
+    scale_y, scale_x = height / small.shape[0], width / small.shape[1]
+    top, left = int(rows.start * scale_y), int(columns.start * scale_x)
+    bottom = min(height, int(np.ceil(rows.stop * scale_y)))
+    right = min(width, int(np.ceil(columns.stop * scale_x)))
+    rim = cv2.dilate(mask[box].astype(np.float32), _disc(_RIM))
+    return Box(top, left, bottom - top, right - left), rim
+
+
+def bounds(mask: np.ndarray) -> tuple[slice, slice] | None:
+    """Return the rows and columns of the box around a mask, bool array (height, width); None if it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
-        return Box(0, 0, height, width), np.ones((1, 1), np.float32)
-    scale_y, scale_x = height / small.shape[0], width / small.shape[1]
-    top, left = int(rows[0] * scale_y), int(columns[0] * scale_x)
-    bottom = min(height, int(np.ceil((rows[-1] + 1) * scale_y)))
-    right = min(width, int(np.ceil((columns[-1] + 1) * scale_x)))
-    rim = cv2.dilate(
-        mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32), _disc(_RIM)
-    )
-    return Box(top, left, bottom - top, right - left), rim
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def breast_square(pixels: np.ndarray, size: int) -> BreastSquare:

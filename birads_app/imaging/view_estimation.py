@@ -11,7 +11,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import chest_wall_right, coarse_mask, shrink_for_search
+from birads_app.imaging.segmentation import bounds, chest_wall_right, coarse_mask, shrink_for_search
 
 _SIZE = 64  # side of the square to which the breast's bounding box is resized, in pixels
 _HEIGHTS, _WIDTHS = (
@@ -39,10 +39,9 @@ def estimate(pixels: np.ndarray) -> tuple[str | None, str | None]:
     """
     small = shrink_for_search(pixels)
     mask = coarse_mask(small)
-    if not mask.any():
+    box = bounds(mask)
+    if box is None:
         return None, None
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     right = chest_wall_right(mask[box])
     turned = np.s_[:, ::-1] if right else np.s_[:, :]
     breast, inside = small[box][turned], mask[box][turned]

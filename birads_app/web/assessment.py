@@ -23,6 +23,7 @@ def _vocabulary() -> dict[str, Any]:
     """Return the template variables for assessments."""
     return {
         "lexicon": lexicon,
+        "longest_section": assessments.LONGEST_SECTION,
         "assessment_panel": assessment_form.panel,
         "breasts_of": assessments.breasts_of,
         "described": report_content.described,

@@ -101,7 +101,7 @@ def _filled(exam: Exam, mine: Assessment | None) -> Entries:
     if unsaved is None:
         return _saved(mine) if mine else Entries()
     form = MultiDict([(name, value) for name, value in unsaved.entries])
-    rows = [_row(form, number) for number in form.getlist("row") if f"finding-{number}-removed" not in form]
+    rows = _rows(form)
     return Entries(
         breasts=_breasts(form),
         density=form.get("density"),
@@ -157,7 +157,7 @@ def entries(form: "MultiDict[str, str]") -> list[tuple[str, str]]:
 
 def read(form: "MultiDict[str, str]") -> Draft:
     """Parse a submitted assessment; raises InvalidAssessment."""
-    rows = [_row(form, number) for number in form.getlist("row") if f"finding-{number}-removed" not in form]
+    rows = _rows(form)
     return Draft(
         breasts=_breasts(form),
         density=form.get("density") or None,
@@ -175,6 +175,11 @@ def _breasts(form: "MultiDict[str, str]") -> dict[str, str]:
 
 def _sections(form: "MultiDict[str, str]") -> dict[str, str]:
     return {name: form.get(f"section-{name}", "").replace("\r\n", "\n") for name in SECTIONS}
+
+
+def _rows(form: "MultiDict[str, str]") -> list[dict[str, Any]]:
+    """Return the rows of the form that were not removed."""
+    return [_row(form, number) for number in form.getlist("row") if f"finding-{number}-removed" not in form]
 
 
 def _row(form: "MultiDict[str, str]", number: str) -> dict[str, Any]:

@@ -55,13 +55,13 @@ def chosen(found: Sequence[PriorExam], wanted: str | None) -> PriorExam | None:
 
 def compare(current: Exam, prior: PriorExam) -> Comparison:
     """Compare an exam with a prior one, as the signed-in reader may see it."""
-    signed = [one for one in assessments.history(prior.exam) if one.signed]
+    newest = assessments.newest(prior.exam)
     hidden = blinding.hidden_among([current, prior.exam], current_user)
     return Comparison(
         prior.exam,
         prior.days,
         [] if hidden else _changes(exams.aggregate(prior.exam), exams.aggregate(current)),
-        signed[0] if signed else None,
+        newest if newest is not None and newest.signed else None,
         current.model == prior.exam.model,
         prior.exam.id in hidden,
     )

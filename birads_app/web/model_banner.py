@@ -39,8 +39,8 @@ def model_banners(named: Iterable[str | None] = (), result_of: str = "") -> list
     named : models of the page; None for none
     result_of : model of an exam whose result is marked, which keeps its banner although it may be deleted
     """
-    serving = _serving()
-    bundles_by_name = {serving.name: serving} if serving else {}
+    active = serving()
+    bundles_by_name = {active.name: active} if active else {}
     others = {name for name in (*named, result_of) if name} - bundles_by_name.keys()
     bundles_by_name |= {bundle.name: bundle for bundle in _bundles(sorted(others))}
     found = [_banner(bundle) for bundle in bundles_by_name.values() if bundle.cautions]
@@ -64,7 +64,8 @@ def _bundles(names: Iterable[str]) -> Iterator[Bundle]:
             continue
 
 
-def _serving() -> Bundle | None:
+def serving() -> Bundle | None:
+    """Return the active model, or None."""
     try:
         bundle: Bundle = current_app.extensions["birads_models"].get().bundle
     except ModelError:

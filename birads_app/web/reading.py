@@ -28,7 +28,6 @@ from birads_app.imaging.orientation import ALL as ORIENTATIONS
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
 from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
-from birads_app.model.bundles import Bundle
 from birads_app.records import (
     audit_log,
     blinding,
@@ -52,7 +51,7 @@ from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
 from birads_app.terms.views import SIDES, VIEWS, role_of
-from birads_app.web import charts, comparison, patient, signature_line, wording, worklist_query
+from birads_app.web import charts, comparison, model_banner, patient, signature_line, wording, worklist_query
 from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
 from birads_app.web.exam_selection import selected
@@ -67,7 +66,7 @@ _PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
 def _vocabulary() -> dict[str, Any]:
     """Return the template variables of all pages."""
     return {
-        "serving": _serving(),
+        "serving": model_banner.serving(),
         "categories": CATEGORIES,
         "disclaimer": DISCLAIMER,
         "hanging": hanging,
@@ -325,14 +324,6 @@ def _upload_page(problems: list[FileProblem], status: int) -> tuple[str, int]:
         **_sample_exams(),
     )
     return page, status
-
-
-def _serving() -> Bundle | None:
-    """Return the active model, or None."""
-    try:
-        return current_app.extensions["birads_models"].get().bundle
-    except ModelError:
-        return None
 
 
 def _sample_exams() -> dict[str, Any]:

@@ -17,7 +17,7 @@ _TELLING = ("suspicious",)  # orders by the AI result
 
 def query_of(parameters: Mapping[str, str]) -> Query:
     """Parse query parameters; answers 400 for an invalid value, or for one that would tell what the model says."""
-    if blinding.is_on() and (parameters.get("category") or parameters.get("sort") in _TELLING):
+    if blinding.is_on() and _tells(parameters):
         abort(400, _("Exams are read blinded: the list cannot be sorted or filtered by the AI result."))
     return Query(
         list=_one_of(LISTS, "list", parameters.get("list") or Query.list),
@@ -57,10 +57,13 @@ def remembered() -> Query:
     """Return the last query."""
     kept = dict(session.get(_KEY, {}))
     if blinding.is_on():  # the query may be older than the setting
-        kept.pop("category", None)
-        if kept.get("sort") in _TELLING:
-            del kept["sort"]
+        kept = {name: value for name, value in kept.items() if not _tells({name: value})}
     return query_of(kept)
+
+
+def _tells(parameters: Mapping[str, str]) -> bool:
+    """Return True if a query depends on what the model says."""
+    return bool(parameters.get("category")) or parameters.get("sort") in _TELLING
 
 
 def _one_of(known: Mapping[str, object], name: str, value: str) -> str:

@@ -5,6 +5,10 @@ import { workingDraft } from "./working_draft.js";
 
 const KEYS_STORE = "birads-assessment-keys";
 
+/** True for a key that another script took, or that is part of a shortcut or a composed letter. */
+const isTaken = (event) =>
+  event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing;
+
 /** Fill placeholders of a page text: "{breast}: BI-RADS {category}". */
 function fill(text, words) {
   return text.replace(/\{(\w+)\}/g, (_, name) => words[name]);
@@ -97,7 +101,7 @@ function assessment(panel) {
   }
 
   function press(event) {
-    if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    if (isTaken(event)) return;
     const target = event.target;
     if (isField(target)) {
       if (event.key === "Escape") target.blur();
@@ -113,7 +117,7 @@ function assessment(panel) {
 
   /** Refuse a key that nothing on the page has taken. */
   function refuseOthers(event) {
-    if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    if (isTaken(event)) return;
     if (!keys.checked || isField(event.target) || document.querySelector("dialog[open]")) return;
     if (event.key.length === 1 && event.key !== " ") refuse(fill(refusals.key, { key: event.key.toUpperCase() }));
   }

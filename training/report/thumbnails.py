@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import Box, breast_mask
+from birads_app.imaging.segmentation import Box, bounds, breast_mask
 from birads_app.model import occlusion
 from birads_app.model.calibration import softmax
 from birads_app.model.preprocess import ModelInput
@@ -116,7 +116,7 @@ def _blended(seen: ModelInput, heat: np.ndarray) -> np.ndarray:
 
 def _jpeg(seen: ModelInput, picture: np.ndarray) -> bytes:
     """Crop to the breast and encode, grey or RGB, as a JPEG file."""
-    rows, columns = np.flatnonzero(seen.breast_mask.any(axis=1)), np.flatnonzero(seen.breast_mask.any(axis=0))
-    part = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else picture
+    box = bounds(seen.breast_mask)
+    part = picture if box is None else picture[box]
     turned = np.ascontiguousarray(part if part.ndim == 2 else part[..., ::-1])
     return cv2.imencode(".jpg", turned, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()

@@ -17,8 +17,7 @@ export function units(boxes, spacings) {
 export function hang(rows) {
   const scale = Math.min(...rows.map(largest));
   return rows.map((row) => {
-    const above = Math.max(...row.map(({ box, level, unit }) => (level - box.top) * unit));
-    const below = Math.max(...row.map(({ box, level, unit }) => (box.top + box.height - level) * unit));
+    const { above, below } = reach(row);
     return row.map((hung) => {
       const own = scale * hung.unit;
       const line = (hung.cell.height - (above + below) * scale) / 2 + above * scale;
@@ -27,10 +26,15 @@ export function hang(rows) {
   });
 }
 
+// Reach of a row's breasts above and below their common level, in units.
+const reach = (row) => ({
+  above: Math.max(...row.map(({ box, level, unit }) => (level - box.top) * unit)),
+  below: Math.max(...row.map(({ box, level, unit }) => (box.top + box.height - level) * unit)),
+});
+
 // Largest scale, in page pixels per unit, at which a row's breasts fit into their cells.
 function largest(row) {
-  const above = Math.max(...row.map(({ box, level, unit }) => (level - box.top) * unit));
-  const below = Math.max(...row.map(({ box, level, unit }) => (box.top + box.height - level) * unit));
+  const { above, below } = reach(row);
   return Math.min(
     ...row.map(({ box, unit, cell }) => Math.min(cell.width / (box.width * unit), cell.height / (above + below))),
   );

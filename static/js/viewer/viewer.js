@@ -7,6 +7,7 @@
 //   birads:show {image, x, y}      centre on a point
 //   birads:settled                 all visible views are at full resolution
 
+import { clamp } from "./geometry.js";
 import { hang, units } from "./hanging.js";
 import { Heat } from "./heat.js";
 import { listen } from "./keys.js";
@@ -160,7 +161,7 @@ class Viewer {
       this.#tell("birads:mark-mode", { on: false });
       return;
     }
-    this.#tell("birads:marked", { image: view.id, x: clamp(x / view.width), y: clamp(y / view.height) });
+    this.#tell("birads:marked", { image: view.id, x: clamp(x / view.width, 0, 1), y: clamp(y / view.height, 0, 1) });
   }
 
   say(words) {
@@ -405,7 +406,5 @@ class Viewer {
 }
 
 const ofPrior = (cell) => "prior" in cell.parentElement.dataset;
-
-const clamp = (share) => Math.min(1, Math.max(0, share));
 
 for (const root of document.querySelectorAll("[data-viewer]")) new Viewer(root);
