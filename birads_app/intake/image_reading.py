@@ -296,10 +296,14 @@ def _usable_image(
 
 def _blanked(mammogram: Mammogram) -> Message:
     """Return a note that marks beside the breast were blanked, and what stands for a side marker among them."""
-    estimated = any(note.code == "view-estimated" for note in mammogram.notes)
-    if mammogram.laterality and mammogram.view and not estimated:
+    if mammogram.laterality and mammogram.view and not _is_estimated(mammogram):
         return msg("marks-blanked", view=mammogram.laterality + mammogram.view)
     return msg("marks-blanked-unknown")
+
+
+def _is_estimated(mammogram: Mammogram) -> bool:
+    """Return True if the view was estimated from the image."""
+    return any(note.code == "view-estimated" for note in mammogram.notes)
 
 
 def _placed(prepared: PreparedFile) -> Placement | None:
@@ -310,7 +314,7 @@ def _placed(prepared: PreparedFile) -> Placement | None:
     placed = placement.place(mask, mammogram.pixel_spacing)
     if placed is None or mammogram.role in (ViewRole.SPECIAL, ViewRole.OTHER):
         return placed
-    estimated = any(note.code == "view-estimated" for note in mammogram.notes)
+    estimated = _is_estimated(mammogram)
     side = mammogram.laterality
     stated = None
     if header is not None:

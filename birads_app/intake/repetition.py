@@ -81,15 +81,16 @@ class KeyReused(InputError):
 
 def keyed_id(user: User, key: str, number: int) -> str:
     """Return the id of the exam with a number, from 0, in a user's request with a key."""
-    secret = site_keys.pseudonym_key()
-    parts = f"upload\0{user.id}\0{number}\0{key}".encode()
-    return hmac.digest(secret.encode(), parts, hashlib.sha256).hex()[:32]
+    return _id_of(f"upload\0{user.id}\0{number}\0{key}")
 
 
 def job_id_of_key(user: User, key: str) -> str:
     """Return the id of the job of a user's request with a key."""
-    parts = f"job\0{user.id}\0{key}".encode()
-    return hmac.digest(site_keys.pseudonym_key().encode(), parts, hashlib.sha256).hex()[:32]
+    return _id_of(f"job\0{user.id}\0{key}")
+
+
+def _id_of(parts: str) -> str:
+    return hmac.digest(site_keys.pseudonym_key().encode(), parts.encode(), hashlib.sha256).hex()[:32]
 
 
 def exam_of_key(exam: Exam) -> Exam | None:

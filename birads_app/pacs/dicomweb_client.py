@@ -28,7 +28,9 @@ Answer = dict[str, dict[str, Any]]  # DICOM JSON (PS3.18 F.2)
 
 
 class FetchFailed(BiradsError):
-    """A server does not return the requested data."""
+    """A server does not return the requested data; the same attempt may succeed later."""
+
+    retry = True
 
 
 def find_studies(server: DicomWeb, first: str, last: str, modality: str) -> list[str]:

@@ -50,8 +50,7 @@ def request_priors(spool: Spool, settings: Settings, stop: threading.Event | Non
             if stop is not None and stop.is_set():
                 return
             log.warning("Priors of exam %s were not retrieved: %s", exam_id, failure)
-            retry = not isinstance(failure, SendFailed) or failure.retry
-            prior_searches.mark_failed(search, failure.message, wait if retry else None)
+            prior_searches.mark_failed(search, failure.message, wait if failure.retry else None)
         except NotFound:
             prior_searches.mark_failed(search, msg("exam-missing"), None)
         except Exception as error:  # one search must not keep the others waiting
@@ -87,7 +86,7 @@ def _search(
         reason = msg(
             "priors-incomplete", failed=len(failures), count=len(lacking), reason=failures[0].message
         )
-        raise SendFailed(reason, any(not isinstance(one, SendFailed) or one.retry for one in failures))
+        raise SendFailed(reason, any(one.retry for one in failures))
     prior_searches.mark_done(search, len(lacking))
     log.info("Exam %s: requested %d prior studies, of %d", exam.id, len(lacking), len(chosen))
 

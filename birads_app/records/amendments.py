@@ -1,4 +1,4 @@
-"""What an assessment changes in the signed one that it replaces."""
+"""Changes that an assessment makes to the signed one that it replaces."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""When derived files are made: after the answer, on one thread of each process.
+"""Queue of exams whose derived files are made, after the answer, on one thread of each process.
 
 The exams that a process has just stored wait for its thread, with what the reading has left in memory. A further one
 is left, as is every exam of a process that ends: its marker stays, without a lock. Whenever no exam waits, the threads
@@ -151,11 +151,13 @@ def of_app() -> DerivationQueue:
 def _finish(exam_id: str, mark: Path) -> None:
     """Make the files of an exam that was left; nothing if the process ended before the exam was stored."""
     exam = session().get(Exam, exam_id)
-    for image in [] if exam is None else exam.images:
+    images = [] if exam is None else exam.images
+    uncompressed = json.loads(mark.read_text() or "[]")
+    for image in images:
         derived_files.restore(image, Urgency.REQUEST)  # once begun, as a reader may wait for it
     files.drop_previews(files.root() / exam_id)
-    for image in [] if exam is None else exam.images:
-        if image.id in json.loads(mark.read_text() or "[]"):
+    for image in images:
+        if image.id in uncompressed:
             _compute().run(derived_files.compress, files.folder(image))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
 
 from birads_app.model import aggregation
 from birads_app.model.aggregation import ExamPrediction
@@ -67,6 +68,15 @@ def image(exam_id: str, image_id: str) -> Image:
     if match is None:
         raise NotFound(msg("exam-image-missing"))
     return match
+
+
+def to_correct(current: Session, exam_id: str, image_id: str) -> tuple[Exam, Image]:
+    """Return an exam and one of its images, in a transaction; raise NotFound if it is not there, or deleted."""
+    exam = current.get(Exam, exam_id)
+    match = next((each for each in exam.images if each.id == image_id), None) if exam else None
+    if exam is None or exam.removed or match is None:
+        raise NotFound(msg("exam-image-missing"))
+    return exam, match
 
 
 def exists(exam_id: str) -> bool:

@@ -11,7 +11,7 @@ from birads_app.records import site_keys
 
 
 class IdentifierKind(StrEnum):
-    """What an identifier identifies."""
+    """Kind of an identifier."""
 
     PATIENT_ID = "patient ID"
     ACCESSION_NUMBER = "accession number"

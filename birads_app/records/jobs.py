@@ -7,18 +7,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log
+from birads_app.records import audit_log, backoff
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.job_table import Job, JobKind, JobState
 from birads_app.records.schema import now
 from birads_app.terms.messages import msg
 
-LONGEST_WAIT = timedelta(hours=1)
 _FIRST_WAIT = timedelta(seconds=10)
-_NEVER = timedelta(days=36500)
 _KILLS_AT_ONCE = 3  # attempts whose process ended, after which the next one waits
 _OPEN = (JobState.WAITING, JobState.RUNNING)
 
@@ -76,17 +73,21 @@ def files() -> set[str]:
 def begin(job_id: str) -> int:
     """Count an attempt that begins now; return its number, 0 if the job is not there any more."""
     with writing() as current:
-        return _begin(current, current.get(Job, job_id))
+        job = current.get(Job, job_id)
+        return 0 if job is None else _begin(job)
 
 
 def begin_study(exam_id: str) -> int:
-    """Count an attempt to read a received study; return its number, 0 if it is not due yet."""
+    """Count an attempt to read a received study; return its number, 0 if it is not due yet or was given up."""
+    stored = session().get(Job, exam_id, populate_existing=True)
+    if stored is not None and not _may_begin(stored):  # without the write lock
+        return 0
     with writing() as current:
         job = current.get(Job, exam_id)
         if job is None:
             job = Job(id=exam_id, kind=JobKind.STUDY, attempts=0, due_at=now())
             current.add(job)
-        return _begin(current, job) if job.due_at <= now() else 0
+        return _begin(job) if _may_begin(job) else 0
 
 
 def release() -> None:
@@ -103,7 +104,7 @@ def put_off(job_id: str, error: str) -> None:
         job = current.get(Job, job_id)
         if job is not None:
             job.state, job.error = JobState.WAITING, error
-            job.due_at = now() + _pause(job.attempts)
+            job.due_at = now() + backoff.pause(_FIRST_WAIT, job.attempts - 1)
 
 
 def finish(job_id: str, exam_ids: Sequence[str]) -> None:
@@ -175,10 +176,8 @@ def drop(job_id: str, by: str) -> str:
 def give_up_study(exam_id: str, by: str) -> None:
     """Let nobody begin with a received study any more, before it is removed; errors as :func:`drop`."""
     with writing() as current:
-        values = {"state": JobState.FAILED, "due_at": now() + _NEVER}
-        changed = current.execute(
-            update(Job).where(_waits(exam_id), Job.kind == JobKind.STUDY).values(values)
-        )
+        waiting = _waits(exam_id) & (Job.kind == JobKind.STUDY)
+        changed = current.execute(update(Job).where(waiting).values(state=JobState.FAILED))
         _require(changed.rowcount)  # type: ignore[attr-defined]
         audit_log.add(current, by, "drop job", exam_id)
 
@@ -192,17 +191,6 @@ def forget(before: datetime) -> int:
         return int(current.execute(delete(Job).where(*old)).rowcount)  # type: ignore[attr-defined]
 
 
-def counts() -> dict[str, int]:
-    """Return the number of uploads by state."""
-    query = select(Job.state, func.count()).where(Job.kind == JobKind.UPLOAD).group_by(Job.state)
-    return {str(row[0]): int(row[1]) for row in session().execute(query)}
-
-
-def oldest() -> datetime | None:
-    """Return the time at which the oldest upload that is not done was received; None if there is none."""
-    return session().scalar(select(func.min(Job.created_at)).where(_is_open(JobKind.UPLOAD)))
-
-
 def upload_counts() -> dict[str, int]:
     """Return the number of uploads by state."""
     query = select(Job.state, func.count()).where(Job.kind == JobKind.UPLOAD).group_by(Job.state)
@@ -214,25 +202,21 @@ def oldest_upload() -> datetime | None:
     return session().scalar(select(func.min(Job.created_at)).where(_is_open(JobKind.UPLOAD)))
 
 
-def _begin(current: Session, job: Job | None) -> int:
-    if job is None:
-        return 0
+def _may_begin(job: Job) -> bool:
+    return job.state != JobState.FAILED and job.due_at <= now()
+
+
+def _begin(job: Job) -> int:
     job.attempts += 1
     job.state = JobState.RUNNING
-    job.due_at = now() + (
-        _pause(job.attempts - _KILLS_AT_ONCE) if job.attempts > _KILLS_AT_ONCE else timedelta()
-    )
+    kills = job.attempts - _KILLS_AT_ONCE
+    job.due_at = now() + (backoff.pause(_FIRST_WAIT, kills - 1) if kills > 0 else timedelta())
     return job.attempts
 
 
 def _end(job_id: str, **values: object) -> None:
     with writing() as current:
         current.execute(update(Job).where(Job.id == job_id).values(ended_at=now(), **values))
-
-
-def _pause(failures: int) -> timedelta:
-    """Return the pause after a number of failures, from 1."""
-    return min(LONGEST_WAIT, _FIRST_WAIT * 2 ** min(failures - 1, 20))
 
 
 def _is_open(kind: JobKind) -> ColumnElement[bool]:

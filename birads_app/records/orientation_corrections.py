@@ -3,10 +3,10 @@
 import logging
 
 from birads_app.imaging.orientation import ALL, AS_STORED, Orientation
-from birads_app.records import audit_log
+from birads_app.records import audit_log, exams
 from birads_app.records.database import writing
-from birads_app.records.errors import InvalidView, NotFound
-from birads_app.records.schema import Exam, Image, OrientationCorrection, User
+from birads_app.records.errors import InvalidView
+from birads_app.records.schema import Image, OrientationCorrection, User
 from birads_app.terms.messages import Message, msg
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,7 @@ def set_orientation(exam_id: str, image_id: str, code: str, user: User) -> bool:
     if wanted is None:
         raise InvalidView(msg("orientation-invalid"))
     with writing() as current:
-        exam = current.get(Exam, exam_id)
-        image = next((each for each in exam.images if each.id == image_id), None) if exam else None
-        if exam is None or exam.removed or image is None:
-            raise NotFound(msg("exam-image-missing"))
+        exam, image = exams.to_correct(current, exam_id, image_id)
         made = last(image)
         if made is not None and _of(made) == wanted:
             return False

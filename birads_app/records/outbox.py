@@ -12,14 +12,13 @@ from functools import cache
 from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log, blinding, exams, users
+from birads_app.records import audit_log, backoff, blinding, exams, users
 from birads_app.records.database import session, writing
 from birads_app.records.deletion_table import Deletion
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Assessment, Delivery, Exam, Image, Status, User, now
 from birads_app.terms.messages import msg
 
-LONGEST_WAIT = timedelta(hours=1)
 _AT_ONCE = 500
 _UNSENT = ("waiting", "stopped")
 
@@ -96,7 +95,7 @@ def mark_failed(delivery: Delivery, destination: str, reason: str, wait: timedel
     reason : a message without anything about the patient
     wait : delay after the first failure, doubled with each further one, up to an hour; None stops the delivery
     """
-    after = min(LONGEST_WAIT, (wait or LONGEST_WAIT) * 2 ** min(delivery.attempts, 20))
+    after = timedelta(0) if wait is None else backoff.pause(wait, delivery.attempts)
     state = "stopped" if wait is None else "waiting"
     with writing() as current:
         _update(
@@ -105,7 +104,7 @@ def mark_failed(delivery: Delivery, destination: str, reason: str, wait: timedel
             state=state,
             destination=destination,
             error=reason,
-            due_at=now() + (timedelta(0) if wait is None else after),
+            due_at=now() + after,
         )
 
 

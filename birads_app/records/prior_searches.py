@@ -10,10 +10,9 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
-from birads_app.records import audit_log, exams, users
+from birads_app.records import audit_log, backoff, exams, users
 from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
-from birads_app.records.outbox import LONGEST_WAIT
 from birads_app.records.prior_tables import PriorSearch, RequestedPrior
 from birads_app.records.schema import Exam, Status, User, now
 from birads_app.terms.messages import msg
@@ -79,11 +78,11 @@ def mark_failed(search: PriorSearch, reason: str, wait: timedelta | None) -> Non
     wait : delay after the first failure, doubled with each further one, up to an hour; None stops the search, as does a
         day without success
     """
-    after = min(LONGEST_WAIT, (wait or LONGEST_WAIT) * 2 ** min(search.attempts, 20))
     came = session().scalar(select(Exam.created_at).where(Exam.id == search.exam_id))
     stops = wait is None or came is None or came < now() - _RECENT
+    after = timedelta(0) if wait is None or stops else backoff.pause(wait, search.attempts)
     with writing() as current:
-        due_at = now() + (timedelta(0) if stops else after)
+        due_at = now() + after
         _update(current, search, state="stopped" if stops else "waiting", error=reason, due_at=due_at)
 
 

@@ -4,10 +4,10 @@ import logging
 from dataclasses import dataclass, replace
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import audit_log, orientation_corrections, outbox, summary
+from birads_app.records import audit_log, exams, orientation_corrections, outbox, summary
 from birads_app.records.database import writing
-from birads_app.records.errors import InvalidView, NotFound
-from birads_app.records.schema import Exam, Image, User, ViewCorrection
+from birads_app.records.errors import InvalidView
+from birads_app.records.schema import Image, User, ViewCorrection
 from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import SIDES, VIEWS, ViewRole, role_of
 
@@ -70,10 +70,7 @@ def set_view(exam_id: str, image_id: str, wanted: SetView, user: User) -> bool:
     if wanted.laterality not in (None, *SIDES) or wanted.view not in (None, *VIEWS):
         raise InvalidView(msg("view-invalid"))
     with writing() as current:
-        exam = current.get(Exam, exam_id)
-        image = next((each for each in exam.images if each.id == image_id), None) if exam else None
-        if exam is None or exam.removed or image is None:
-            raise NotFound(msg("exam-image-missing"))
+        exam, image = exams.to_correct(current, exam_id, image_id)
         if (image.laterality, image.view, image.role) == (wanted.laterality, wanted.view, wanted.role):
             return False
         made = ViewCorrection(

@@ -3,7 +3,6 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -87,12 +86,7 @@ def delete(name: str, who: str) -> None:
 def roots() -> tuple[Path, ...]:
     """Return the folders inside of which a training may read: those of the settings, and the uploaded data sets."""
     configured: tuple[Path, ...] = current_app.extensions["birads_settings"].training_data_dirs
-    return (*configured, *_existing(folder()))
-
-
-def _existing(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield path
+    return (*configured, folder()) if folder().is_dir() else configured
 
 
 def _inner(path: Path) -> Path:

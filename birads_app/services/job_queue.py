@@ -1,6 +1,6 @@
 """Queue of all jobs: uploads, received studies, deliveries to the PACS, trainings and housekeeping."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -98,7 +98,15 @@ def retry(kind: str, job_id: str, by: str) -> None:
 
 def check_droppable(kind: str, job_id: str) -> None:
     """Raise NotFound unless the job is listed as one that can be dropped."""
-    if not any(entry.can_drop for entry in listing() if (entry.kind, entry.id) == (kind, job_id)):
+    lists: dict[str, Callable[[], Iterator[QueueEntry]]] = {
+        JobKind.UPLOAD: _uploads,
+        JobKind.STUDY: _studies,
+        RESULTS: _deliveries,
+        REPORT: _deliveries,
+        PRIORS: _prior_searches,
+    }
+    entries = lists[kind]() if kind in lists else ()
+    if not any(entry.can_drop for entry in entries if (entry.kind, entry.id) == (kind, job_id)):
         raise NotFound(msg("job-missing"))
 
 
