@@ -156,6 +156,16 @@ def app(
 
 
 @pytest.fixture
+def two_models(app: Flask, tiny_models: Path) -> Path:
+    """Return a folder with two valid models, the first of them in service."""
+    folder = Path(app.extensions["birads_settings"].models)
+    for name in ("first", "second"):
+        shutil.copytree(tiny_models / "birads-demo", folder / name, copy_function=os.link)
+    registry.promote(folder, "first")
+    return folder
+
+
+@pytest.fixture
 def serving_app(app: Flask, _model_source: ModelSource) -> Flask:
     """Return the application with the demonstration model."""
     app.extensions["birads_models"] = _model_source

@@ -45,6 +45,7 @@ def upload(served: worker.Served, *sent: tuple[str, bytes]) -> str:
 
 def ended(served: worker.Served, address: str) -> dict[str, Any]:
     """Wait until a job is done or has failed."""
+    job: dict[str, Any] = {}
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with suppress(OSError, http.client.HTTPException):

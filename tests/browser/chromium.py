@@ -21,6 +21,14 @@ FLAGS = [
 REQUIRED = os.environ.pop("BIRADS_REQUIRE_BROWSER", "") == "1" or os.environ.get("CI") == "true"
 # Chromium itself logs every answer from 400 on to the console; those are the pages' wording of a refusal.
 ANSWERS = "Failed to load resource: the server responded with a status of 4"
+MOST_SHIFT = 0.02  # cumulative layout shift; 0.1 is called good (web.dev)
+SHIFT = """() => new Promise((done) => {
+    let sum = 0;
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => done(sum), 50);
+})"""
 
 
 def path() -> str | None:

@@ -9,21 +9,15 @@ import pages
 import pytest
 import steps
 from axe import violations
+from chromium import MOST_SHIFT, SHIFT
 from playwright.sync_api import Browser, Page, Response, expect
 from server import Server
 
 from tests.support import factories
 
-HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without images
-MOST_SHIFT = 0.02  # cumulative layout shift; 0.1 is called good (web.dev)
 GROUND = "() => getComputedStyle(document.documentElement).getPropertyValue('--ground')"
-SHIFT = """() => new Promise((done) => {
-    let sum = 0;
-    new PerformanceObserver((list) => {
-        for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
-    }).observe({ type: "layout-shift", buffered: true });
-    setTimeout(() => done(sum), 50);
-})"""
+
+HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without images
 
 
 @pytest.fixture(scope="module")

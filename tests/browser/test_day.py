@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import chromium
@@ -123,13 +124,16 @@ def amend(page: Page, exam: str) -> None:
     expect(page.get_by_text("BI-RADS 2 → BI-RADS 3")).to_be_visible()
 
 
-@pytest.mark.slow
-def test_a_reading_day(browser: Browser, tmp_path: Path, empty_database: Path) -> None:
+@pytest.fixture
+def blinded_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
+    """A server whose readers have to ask for the AI result."""
     with serve(tmp_path, empty_database, WEB_CONCURRENCY="1", BIRADS_SHOW_OPINION="0") as server:
-        _read_for_a_day(server, browser, tmp_path)
+        yield server
 
 
-def _read_for_a_day(server: Server, browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_reading_day(blinded_server: Server, browser: Browser, tmp_path: Path) -> None:
+    server = blinded_server
     chief, reader, auditor = (browser.new_context(viewport={"width": 1280, "height": 800}) for _ in range(3))
     page = chief.new_page()
     complaints = [chromium.complaints(page)]

@@ -1,7 +1,5 @@
 """``flask models``: list, card, verification, promotion and rollback."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,13 +11,9 @@ from training.cli.commands import register
 
 
 @pytest.fixture
-def folder(app: Flask, tiny_models: Path) -> Path:
+def folder(two_models: Path) -> Path:
     """Return a folder with two valid models, the first of them in service."""
-    folder = Path(app.extensions["birads_settings"].models)
-    for name in ("first", "second"):
-        shutil.copytree(tiny_models / "birads-demo", folder / name, copy_function=os.link)
-    registry.promote(folder, "first")
-    return folder
+    return two_models
 
 
 @pytest.fixture

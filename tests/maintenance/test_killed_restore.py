@@ -19,11 +19,11 @@ from birads_app.records import database, exams, identities, migrate
 from birads_app.records.errors import RestoreUnfinished
 from tests.support import direct_exam
 from tests.support.factories import make_user
+from tests.support.processes import ROOT, environment
 from tests.support.receiver import wait_until
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 KILLS = 10
 UNPACKING_S = 0.1
 IDS = {letter * 32 for letter in "0123456789abcdef"}
@@ -100,17 +100,19 @@ def test_an_interrupted_command_leaves_nothing_half_written_and_the_next_succeed
     os.mkfifo(original)  # the command waits here for somebody who writes
 
     given = ["backup", str(target), "--keys", str(keys)]
-    settings = {name: str(value) for name, value in config.items() if name.startswith("BIRADS_")}
-    command = subprocess.Popen(
+    part = tmp_path / ".backup.tar.part"
+    with subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "app", *given],
         cwd=ROOT,
-        env={**os.environ, **settings},
+        env=environment(Path(filled.instance_path), BIRADS_MODELS=str(config["BIRADS_MODELS"])),
         stderr=subprocess.DEVNULL,
-    )
-    part = tmp_path / ".backup.tar.part"
-    wait_until(lambda: (part / "archive.tar").exists(), 60)
-    command.send_signal(number)
-    command.wait(60)
+    ) as command:
+        try:
+            wait_until(lambda: (part / "archive.tar").exists(), 60)
+            command.send_signal(number)
+            assert command.wait(60) == (-number if number == signal.SIGKILL else 1)
+        finally:
+            command.kill()
     left = [".backup.tar.part"] if number == signal.SIGKILL else []
     assert sorted(path.name for path in tmp_path.iterdir() if "backup" in path.name) == [*left, "backup.keys"]
     original.unlink()

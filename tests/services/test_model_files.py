@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +22,9 @@ FOREIGN = b"f" * 32
 
 
 @pytest.fixture
-def folder(app: Flask, tiny_models: Path) -> Path:
+def folder(two_models: Path) -> Path:
     """Return a folder with two valid models, the first of them in service."""
-    folder = Path(app.extensions["birads_settings"].models)
-    for name in ("first", "second"):
-        shutil.copytree(tiny_models / "birads-demo", folder / name, copy_function=os.link)
-    registry.promote(folder, "first")
-    return folder
+    return two_models
 
 
 @pytest.fixture

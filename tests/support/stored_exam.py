@@ -2,7 +2,7 @@
 
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flask import Flask
@@ -12,7 +12,7 @@ from birads_app import create_app
 from birads_app.model.predictor import ModelSource
 from birads_app.records import database, files
 from birads_app.records.schema import Exam
-from tests.support.factories import make_user, sign_in
+from tests.support.factories import breast, dicom, dicom_bytes, make_user, sign_in
 from tests.support.pictures import wait_for_pictures
 
 
@@ -32,6 +32,25 @@ def write(folder: Path, initial: Path, models: ModelSource, uploads: Mapping[str
     with app.app_context():
         wait_for_pictures(files.root())
         database.engine().dispose()
+
+
+def views(*seeds: int) -> dict[str, bytes]:
+    """Return one view of each breast, by file name."""
+    files = {}
+    for side, seed in zip("RL", seeds, strict=False):
+        made = dicom(breast(320, 256, seed))
+        made.ImageLaterality, made.StudyInstanceUID, made.StudyDate = side, f"1.2.{seeds[0]}", "20200131"
+        made.SeriesInstanceUID, made.Modality = f"1.2.{seeds[0]}.1", "MG"
+        made.PatientBirthDate, made.AccessionNumber = "19600203", "ACC-99"
+        files[f"{side}.dcm"] = dicom_bytes(made)
+    return files
+
+
+def two_views(
+    once: Callable[[str, Callable[[Path], object]], Path], initial: Path, models: ModelSource
+) -> Path:
+    """Return an instance folder with an exam of one view of each breast."""
+    return once("two-views", lambda folder: write(folder, initial, models, views(1, 2)))
 
 
 def address(app: Flask) -> str:

@@ -24,38 +24,23 @@ from birads_app.terms.categories import DISCLAIMER
 from tests.conftest import MakeOnce
 from tests.support import stored_exam
 from tests.support.dicom_tools import complaints, printed
-from tests.support.factories import breast, dicom, dicom_bytes, make_user, mammogram_png, sign_in
+from tests.support.factories import make_user, mammogram_png, sign_in
 
 pytestmark = pytest.mark.usefixtures("serving_app")
 
 TEXT = "Seen on both views <b>&</b> Größe, ελληνικά, кириллица."
 
 
-def views(*seeds: int) -> dict[str, bytes]:
-    """Return one view of each breast, by file name."""
-    files = {}
-    for side, seed in zip("RL", seeds, strict=False):
-        made = dicom(breast(320, 256, seed))
-        made.ImageLaterality, made.StudyInstanceUID, made.StudyDate = side, f"1.2.{seeds[0]}", "20200131"
-        made.SeriesInstanceUID, made.Modality = f"1.2.{seeds[0]}.1", "MG"
-        made.PatientBirthDate, made.AccessionNumber = "19600203", "ACC-99"
-        files[f"{side}.dcm"] = dicom_bytes(made)
-    return files
-
-
 def upload(client: FlaskClient, *seeds: int) -> str:
     """Store an exam with one view of each breast, and return its address."""
-    files = [(io.BytesIO(content), name) for name, content in views(*seeds).items()]
+    files = [(io.BytesIO(content), name) for name, content in stored_exam.views(*seeds).items()]
     return client.post("/upload", data={"files": files}).location
 
 
 @pytest.fixture(scope="module")
 def initial_instance(once: MakeOnce, initial_instance: Path, _model_source: ModelSource) -> Path:
     """Hold an exam with one view of each breast."""
-    return once(
-        "assessment-form",
-        lambda folder: stored_exam.write(folder, initial_instance, _model_source, views(1, 2)),
-    )
+    return stored_exam.two_views(once, initial_instance, _model_source)
 
 
 @pytest.fixture

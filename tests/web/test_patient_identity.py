@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pypdf import PdfReader
-from test_assessment_form import views
 
 from birads_app.model.predictor import ModelSource
 from birads_app.records import (
@@ -39,10 +38,7 @@ NAME, WHO, TRUE = "Secretname, Jane", ("Secretname, Jane", "ID-4711", "ACC-99"),
 @pytest.fixture(scope="module")
 def initial_instance(once: MakeOnce, initial_instance: Path, _model_source: ModelSource) -> Path:
     """Hold the exam of the assessment form's tests."""
-    return once(
-        "assessment-form",
-        lambda folder: stored_exam.write(folder, initial_instance, _model_source, views(1, 2)),
-    )
+    return stored_exam.two_views(once, initial_instance, _model_source)
 
 
 @pytest.fixture
