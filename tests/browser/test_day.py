@@ -77,6 +77,8 @@ def read_the_right_breast(page: Page) -> None:
     assert "hidden until you ask" in page.inner_text("main")
     press(page, "o")
     expect(page.locator(".answer .category")).to_be_visible()
+    press(page, "h")
+    expect(page.locator(".heat:visible").first).to_be_visible()
     expect(page.get_by_label("Comments")).to_have_value("Half a sentence")
     press(page, "Enter")
     expect(page.get_by_text("signed: BI-RADS 4B. Next exam opened.")).to_be_visible()
@@ -154,6 +156,7 @@ def test_a_reading_day(blinded_server: Server, browser: Browser, tmp_path: Path)
     second = read_by_keyboard_alone(page)
     asked = next(number for number, url in enumerate(requested) if url.endswith("/ai-result"))
     assert not [url for url in requested[:asked] if "/heat-" in url]
+    assert [url for url in requested[asked:] if "/heat-" in url]
     amend(page, second)
     assert in_background and not [one.url for one in in_background if "set-cookie" in one.headers]
     page.goto(f"{second}/report")
