@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import generate_uid
 
 from birads_app.imaging.dicom.part10 import rle_frame
+from birads_app.model.preprocess import InputSize
 
 ROWS, COLUMNS = 4096, 3328  # 13.6 megapixels, typical of detectors
 BITS = 12
@@ -67,6 +68,6 @@ def _compressed(dataset: pydicom.Dataset, pixels: np.ndarray) -> bytes:
     return target.getvalue()
 
 
-def batch(size: int, count: int = 32) -> np.ndarray:
-    """Return standardised inputs, float32 (count, size, size, 3); their values do not change the time taken."""
-    return np.random.default_rng(0).uniform(-120, 150, (count, size, size, 3)).astype(np.float32)
+def batch(size: InputSize, count: int = 32) -> np.ndarray:
+    """Return standardised inputs, float32 (count, height, width, 3); their values do not change the time taken."""
+    return np.random.default_rng(0).uniform(-120, 150, (count, *size, 3)).astype(np.float32)

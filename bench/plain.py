@@ -9,14 +9,16 @@ import pydicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 
+from birads_app.model.preprocess import InputSize
+
 HIDDEN = (128, 256, 128)  # layer widths of the dense head
 
 
-def backbone(size: int) -> Any:
+def backbone(size: InputSize) -> Any:
     """Return ResNet50 without top, with random weights, which do not affect the time."""
     import keras
 
-    return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(size, size, 3))
+    return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(*size, 3))
 
 
 def classifier(features: Any, classes: int) -> Any:
@@ -31,7 +33,7 @@ def classifier(features: Any, classes: int) -> Any:
     return keras.Model(features.input, layers.Dense(classes, "softmax")(x))
 
 
-def reader(model: Any, size: int) -> Callable[[bytes], np.ndarray]:
+def reader(model: Any, size: InputSize) -> Callable[[bytes], np.ndarray]:
     """Return a function from the bytes of a DICOM file to its probabilities."""
     from keras.applications.vgg16 import preprocess_input
 
@@ -40,7 +42,7 @@ def reader(model: Any, size: int) -> Callable[[bytes], np.ndarray]:
         pixels = pixel_array(dataset, decoding_plugin="pydicom")
         pixels = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset).astype(np.float32)
         grey = (pixels - pixels.min()) / max(float(pixels.max() - pixels.min()), 1.0) * 255
-        small = Image.fromarray(grey.astype(np.uint8)).resize((size, size)).convert("RGB")
+        small = Image.fromarray(grey.astype(np.uint8)).resize(size[::-1]).convert("RGB")
         inputs = preprocess_input(np.asarray(small, np.float32)[None])
         return np.asarray(model.predict(inputs, verbose=0)[0])
 

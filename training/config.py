@@ -27,7 +27,11 @@ class TrainConfig:
     backbone_weights: str = (
         DEMO_WEIGHTS  # "imagenet" for features not trained on mammograms, or a Keras .h5 file
     )
+    size: str = (
+        ""  # of the input, "448" or "896x448"; that of the backbone if empty: small findings need more
+    )
     head: str = "dense"
+    pooling: str = "avg+max"  # "avg" as the paper; "gem" or "attention" where findings are small
     loss: str = CROSS_ENTROPY  # "ordinal" penalises distant categories more than neighbouring ones
     fine_tune: str | None = (
         None  # first stage of the backbone to fine-tune; worth it with a thousand images or more

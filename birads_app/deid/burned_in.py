@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import breast_mask, breast_square
+from birads_app.imaging.segmentation import breast_mask, fit_breast
 
 # Longer side of the searched copy in pixels; each of its pixels is the brightest of its block.
 _SEARCH_SIZE = 1024
@@ -103,8 +103,8 @@ def _maximum_of_rows(pixels: np.ndarray, count: int) -> np.ndarray:
 
 def _breast_with_rim(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return the breast with a rim around it, bool array of the given shape; all True if none can be segmented."""
-    square = breast_square(pixels, _OUTLINE_SIZE)
-    mask = breast_mask(square.mask, square.box, square.flipped, pixels.shape, max(shape) // 2)
+    fitted = fit_breast(pixels, (_OUTLINE_SIZE, _OUTLINE_SIZE))
+    mask = breast_mask(fitted.mask, fitted.box, fitted.flipped, pixels.shape, max(shape) // 2)
     enlarged = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged > 0)
 

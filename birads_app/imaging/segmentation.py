@@ -14,13 +14,13 @@ _THREAD, _RIM, _FRAME = 11, 7, 12
 # darkest level fills much of the image without noise, as with detectors; the base of a film is noisy.
 _AIR_SHARE_FILM, _AIR_SHARE_DETECTOR = 0.16, 0.03
 _NOISELESS_LEVELS, _NOISELESS_AREA = 2, 0.12
-# Width over which a mask in image coordinates fades towards the skin, as a share of the square's side.
+# Width over which a mask in image coordinates fades towards the skin, as a share of the box's longer side.
 _FADE = 0.015
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels of the original image; it may reach outside of it where it is a padded square."""
+    """A rectangle in pixels of the original image; it may reach outside of it where the image is padded."""
 
     top: int
     left: int
@@ -29,45 +29,50 @@ class Box:
 
 
 @dataclass(frozen=True)
-class BreastSquare:
-    """The breast scaled to fit a square, with the chest wall on the left and padding below and on the right.
+class FittedBreast:
+    """The breast scaled to fit a frame, with the chest wall on the left and padding below or on the right.
 
     breast : bounding box of the breast in the image
-    tissue : float32 array of shape (height, width), the longer of them ``size``; 1 on the breast, 0 beside it,
-        values between them along its edge
+    tissue : float32 array of the scaled breast's shape; 1 on the breast, 0 beside it, values between them along
+        its edge
     flipped : True if the image was mirrored to bring the chest wall to the left
-    size : side of the square in pixels
+    frame : height and width of the frame in pixels
     """
 
     breast: Box
     tissue: np.ndarray
     flipped: bool
-    size: int
+    frame: tuple[int, int]
 
     @property
     def box(self) -> Box:
-        """The square in image coordinates; its padding may reach outside of the image."""
-        side = max(self.breast.height, self.breast.width)
-        left = self.breast.left + self.breast.width - side if self.flipped else self.breast.left
-        return Box(self.breast.top, left, side, side)
+        """The frame in image coordinates; its padding may reach outside of the image."""
+        height, width = self.breast.height, self.breast.width
+        rows, columns = self.frame
+        if height * columns >= width * rows:
+            width = round(height * columns / rows)
+        else:
+            height = round(width * rows / columns)
+        left = self.breast.left + self.breast.width - width if self.flipped else self.breast.left
+        return Box(self.breast.top, left, height, width)
 
     @property
     def mask(self) -> np.ndarray:
-        """Breast mask, bool array of shape (size, size)."""
+        """Breast mask, bool array of the frame's shape."""
         return self.pad(self.tissue > 0)
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
         """Crop an image to the breast, scale it to the shape of ``tissue`` and mirror it if ``flipped``."""
         top, left, height, width = self.breast.top, self.breast.left, self.breast.height, self.breast.width
         crop = pixels[top : top + height, left : left + width]
-        shrinks = self.size < max(crop.shape)
         shape = self.tissue.shape[::-1]
+        shrinks = _fitting_scale(self.breast, self.frame) < 1
         scaled = cv2.resize(crop, shape, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         return np.asarray(scaled[:, ::-1] if self.flipped else scaled)
 
     def pad(self, cropped: np.ndarray) -> np.ndarray:
-        """Pad an array of the shape of ``tissue`` with zeros to the square."""
-        return np.pad(cropped, ((0, self.size - cropped.shape[0]), (0, self.size - cropped.shape[1])))
+        """Pad an array of the shape of ``tissue`` with zeros to the frame."""
+        return np.pad(cropped, [(0, side - own) for side, own in zip(self.frame, cropped.shape, strict=True)])
 
 
 def find_breast(pixels: np.ndarray) -> Box:
@@ -109,20 +114,25 @@ def bounds(mask: np.ndarray) -> tuple[slice, slice] | None:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def breast_square(pixels: np.ndarray, size: int) -> BreastSquare:
-    """Segment the breast and fit it into a square of the given size.
+def fit_breast(pixels: np.ndarray, frame: tuple[int, int]) -> FittedBreast:
+    """Segment the breast and fit it into a frame.
 
     Parameters
     ----------
     pixels : uint16 array of shape (height, width), air dark
-    size : side of the square in pixels
+    frame : height and width of the frame in pixels
     """
     breast, mask = segment_breast(pixels)
-    scale = size / max(breast.height, breast.width)
+    scale = _fitting_scale(breast, frame)
     shape = (max(1, round(breast.width * scale)), max(1, round(breast.height * scale)))
     tissue = np.asarray(cv2.resize(mask, shape, interpolation=cv2.INTER_LINEAR))
     flipped = chest_wall_right(tissue)
-    return BreastSquare(breast, tissue[:, ::-1] if flipped else tissue, flipped, size)
+    return FittedBreast(breast, tissue[:, ::-1] if flipped else tissue, flipped, frame)
+
+
+def _fitting_scale(breast: Box, frame: tuple[int, int]) -> float:
+    """Return pixels of the frame per pixel of the image."""
+    return min(frame[0] / breast.height, frame[1] / breast.width)
 
 
 def breast_mask(
@@ -132,8 +142,8 @@ def breast_mask(
 
     Parameters
     ----------
-    mask : bool array of shape (size, size), as :attr:`BreastSquare.mask`
-    box : the square of the image that ``mask`` covers
+    mask : bool array, as :attr:`FittedBreast.mask`
+    box : the part of the image that ``mask`` covers
     flipped : True if ``mask`` belongs to the mirrored image
     shape : (height, width) of the image in pixels
     longest : longer side of the result in pixels, at most the image's
@@ -144,21 +154,21 @@ def breast_mask(
     """
     scale = min(1.0, longest / max(shape))
     height, width = (max(1, round(side * scale)) for side in shape)
-    canvas = place_square(mask.astype(np.float32), box, flipped, (height, width), scale, cv2.INTER_LINEAR)
-    sigma = max(1.0, _FADE * box.height * scale)
+    canvas = place_on_image(mask.astype(np.float32), box, flipped, (height, width), scale, cv2.INTER_LINEAR)
+    sigma = max(1.0, _FADE * max(box.height, box.width) * scale)
     blurred = cv2.GaussianBlur(canvas, (0, 0), sigma, None, 0, cv2.BORDER_REPLICATE)
     return np.clip(2 * blurred - 1, 0, 1)
 
 
-def place_square(
-    square: np.ndarray, box: Box, flipped: bool, shape: tuple[int, ...], scale: float, interpolation: int
+def place_on_image(
+    values: np.ndarray, box: Box, flipped: bool, shape: tuple[int, ...], scale: float, interpolation: int
 ) -> np.ndarray:
     """Resample an array that covers the box to image coordinates.
 
     Parameters
     ----------
-    square : float32 array of shape (n, n) over ``box``
-    flipped : True if ``square`` belongs to the mirrored image
+    values : float32 array of shape (rows, columns) over ``box``
+    flipped : True if ``values`` belong to the mirrored image
     shape : (height, width) of the result in pixels
     scale : pixels of the result per pixel of the image
     interpolation : one of OpenCV's flags
@@ -168,19 +178,19 @@ def place_square(
     float32 array of the given shape, 0 outside of the box
     """
     if flipped:
-        square = square[:, ::-1]
-    side = max(1, round(box.height * scale))
+        values = values[:, ::-1]
+    size = (max(1, round(box.width * scale)), max(1, round(box.height * scale)))
     canvas = np.zeros(shape, np.float32)
-    enlarged = cv2.resize(square, (side, side), interpolation=interpolation)
+    enlarged = cv2.resize(values, size, interpolation=interpolation)
     _paste(canvas, enlarged, round(box.top * scale), round(box.left * scale))
     return canvas
 
 
-def _paste(canvas: np.ndarray, square: np.ndarray, top: int, left: int) -> None:
-    """Copy the part of the square that lies on the canvas."""
+def _paste(canvas: np.ndarray, enlarged: np.ndarray, top: int, left: int) -> None:
+    """Copy the part that lies on the canvas."""
     height, width = canvas.shape
     first_row, first_column = max(0, -top), max(0, -left)
-    part = square[first_row : height - top, first_column : width - left]
+    part = enlarged[first_row : height - top, first_column : width - left]
     row, column = max(0, top), max(0, left)
     canvas[row : row + part.shape[0], column : column + part.shape[1]] = part
 

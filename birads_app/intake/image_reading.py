@@ -34,7 +34,7 @@ from birads_app.logs import RequestThreads
 from birads_app.model import preprocess
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import ModelSource, Predictor
-from birads_app.model.preprocess import ModelInput
+from birads_app.model.preprocess import InputSize, ModelInput
 from birads_app.monitoring import instruments
 from birads_app.records import files
 from birads_app.records.derived_files import Material
@@ -228,7 +228,7 @@ class ImageReader:
         except InputError:
             return None
 
-    def _size(self) -> int | None:
+    def _size(self) -> InputSize | None:
         """Size of the model's input; None without a model, which is reported for the first usable image."""
         try:
             return self.predictor.bundle.size
@@ -241,7 +241,7 @@ def draft_image(
     draft: Path,
     pseudonyms: Pseudonyms | None,
     tomosynthesis: Tomosynthesis,
-    size: int | None,
+    size: InputSize | None,
 ) -> DraftedImage | RefusedImage | Companion:
     """Write an image into a draft and prepare it for the model; parameters as :class:`ImageReader`."""
     if companion := companion_of(file):
@@ -258,7 +258,7 @@ def _usable_image(
     draft: Path,
     pseudonyms: Pseudonyms | None,
     tomosynthesis: Tomosynthesis,
-    size: int | None,
+    size: InputSize | None,
 ) -> DraftedImage:
     """Write an image into a draft and prepare it for the model; raises InputError if the file is unusable."""
     prepared = prepare(file, pseudonyms, tomosynthesis)

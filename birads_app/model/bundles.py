@@ -19,6 +19,7 @@ from birads_app.model import ood, preprocess
 from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
 from birads_app.model.cautions import cautions
 from birads_app.model.ood import OodDetector
+from birads_app.model.preprocess import InputSize
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import msg
 
@@ -47,7 +48,7 @@ class Bundle:
     """A verified model bundle.
 
     classes : BI-RADS codes in the order of the head's logits
-    size : side of the square input in pixels
+    size : of the backbone's input
     temperature : divisor of the logits before the softmax
     threshold : threshold of prediction sets (:mod:`birads_app.model.conformal`); None if there is none
     pooling : rule by which a breast's views are pooled (:mod:`birads_app.model.aggregation`)
@@ -61,7 +62,7 @@ class Bundle:
     manifest: dict[str, Any]
     name: str
     classes: tuple[str, ...]
-    size: int
+    size: InputSize
     temperature: float
     threshold: float | None
     pooling: str
@@ -98,7 +99,7 @@ def load(path: Path) -> Bundle:
         manifest=manifest,
         name=path.name,
         classes=tuple(manifest["classes"]),
-        size=int(manifest["preprocessing"]["size"]),
+        size=InputSize.from_json(manifest["preprocessing"]["size"]),
         temperature=float(manifest["temperature"]),
         threshold=float(sets["threshold"]) if sets else None,
         pooling=manifest.get("exam_rule", DEFAULT_POOLING),
@@ -277,7 +278,7 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
             and len(classes) > 1
             and all(code in {"0", "1", "2", "3", "4", "5", "6"} for code in classes)
             and float(manifest["temperature"]) > 0
-            and int(manifest["preprocessing"]["size"]) >= 32
+            and min(InputSize.from_json(manifest["preprocessing"]["size"])) >= 32
             and isinstance(manifest["head"]["kind"], str)
             and isinstance(manifest["demonstration"], bool)
             and 0 <= float((manifest.get("prediction_set") or {"threshold": 1})["threshold"]) <= 1

@@ -38,12 +38,12 @@ class Engine:
         self._lock = threading.Lock()
 
     def maps(self, batch: np.ndarray) -> np.ndarray:
-        """Compute feature maps, float32 (n, 7, 7, channels) at 224 pixels, from inputs, float32 (n, size, size, 3)."""
+        """Compute feature maps, float32 (n, rows, columns, channels), from inputs, float32 (n, height, width, 3)."""
         with self._lock:
             return self._backbone(batch)
 
     def logits(self, maps: np.ndarray) -> np.ndarray:
-        """Compute logits, float32 (n, classes), from feature maps, float32 (n, 7, 7, channels)."""
+        """Compute logits, float32 (n, classes), from feature maps, float32 (n, rows, columns, channels)."""
         with self._lock:
             return self._head(maps)
 

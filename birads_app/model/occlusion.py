@@ -2,7 +2,7 @@
 
 Occlusion (Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014) of the last
 feature map instead of the image: the backbone runs once, the head once on a batch of copies. It needs no
-gradients and works for every head.
+gradients and works for every head. In a map of many cells, as of a large input, neighbouring cells are hidden together.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import Box, breast_mask, place_square
+from birads_app.imaging.segmentation import Box, breast_mask, place_on_image
 
 # Smallest share of a cell's area that must lie on the breast.
 _LEAST_COVERED = 0.4
-# Of the square's side: width over which the mask fades, and of the image's longer side: the widest frame of a film.
+# Of the box's longer side: width over which the mask fades, and of the image's longer side: the widest frame of a film.
 _FADED, _FRAME = 0.045, 0.047
+# Most rows and columns of places that are hidden one after the other; the time grows with their number.
+_PLACES = 14
 # Copies of a feature map per batch; the 99 of a 7 x 7 map make 33 full batches. More take more memory, not less time.
 _BATCH_SIZE = 3
 
@@ -33,8 +35,8 @@ class FeatureMap:
     """Feature map of an image with its place, from which heat maps are computed.
 
     values : float32 array of shape (rows, columns, channels)
-    breast_mask : breast mask over the box, bool array of shape (size, size)
-    box : the square of the image that both cover; may reach outside of the image
+    breast_mask : breast mask over the box, bool array of the input's shape
+    box : the part of the image that both cover; may reach outside of the image
     flipped : True if both belong to the mirrored image
     shape : (height, width) of the image in pixels
     """
@@ -62,7 +64,7 @@ def _to_chest_wall(mask: np.ndarray, box: Box, flipped: bool, shape: tuple[int, 
     scale = max(mask.shape) / max(shape)
     from_wall = mask[:, ::-1] if flipped else mask
     wall = (shape[1] - box.left - box.width if flipped else box.left) * scale
-    inner = min(from_wall.shape[1] - 1, round(wall + _FADED * box.height * scale))
+    inner = min(from_wall.shape[1] - 1, round(wall + _FADED * max(box.height, box.width) * scale))
     outer = 0 if wall <= _FRAME * max(mask.shape) else round(wall)
     from_wall[:, outer:inner] = np.maximum(from_wall[:, outer:inner], from_wall[:, inner : inner + 1])
     return mask
@@ -73,8 +75,18 @@ def occluded_logits(maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray]
     return np.concatenate([logits(copies) for copies in occlude(maps)])
 
 
+def places(map_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the rows and columns of places to hide in a feature map of shape (rows, columns, channels).
+
+    A place is a cell, or a block of cells where there would be more than 14 rows or columns.
+    """
+    rows, columns = map_shape[:2]
+    side = -(-max(rows, columns) // _PLACES)
+    return -(-rows // side), -(-columns // side)
+
+
 def occlude(maps: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield copies of one image's feature map: unchanged, then one cell hidden, then a cell and its neighbours hidden.
+    """Yield copies of one image's feature map: unchanged, then one place hidden, then a place and its neighbours.
 
     Parameters
     ----------
@@ -82,28 +94,32 @@ def occlude(maps: np.ndarray) -> Iterator[np.ndarray]:
 
     Yields
     ------
-    float32 arrays of shape (n, rows, columns, channels), 1 + 2 * rows * columns copies in all; in batches, because
-    together they would take 40 MB.
+    float32 arrays of shape (n, rows, columns, channels), one copy and two for each of the :func:`places` in all; in
+    batches, because together they would take 40 MB at 7 x 7 cells.
     """
-    rows, columns, _ = maps.shape
+    rows, columns = places(maps.shape)
     row, column = np.divmod(np.arange(rows * columns), columns)
     distance = np.maximum(abs(row[:, None] - row), abs(column[:, None] - column)).reshape(-1, rows, columns)
     hidden = np.concatenate([np.zeros((1, rows, columns), bool), distance == 0, distance <= 1])
+    # The place of each row and of each column of cells.
+    of_rows, of_columns = (
+        np.arange(cells) * count // cells for cells, count in zip(maps.shape, (rows, columns), strict=False)
+    )
     for start in range(0, len(hidden), _BATCH_SIZE):
-        part = hidden[start : start + _BATCH_SIZE]
+        part = hidden[start : start + _BATCH_SIZE, of_rows[:, None], of_columns]
         copies = np.repeat(maps[None], len(part), axis=0)
         copies[part] = 0
         yield copies
 
 
 def weight_of_evidence(logits: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Return the weight of evidence of each cell for each category: the drop of its log odds when the cell is hidden.
+    """Return the weight of evidence of each place for each category: the drop of its log odds when it is hidden.
 
     Unlike a difference of probabilities, the weight of evidence (Robnik-Sikonja and Kononenko, IEEE Trans. Knowledge
-    and Data Engineering 20, 2008) does not vanish at high confidence. Hiding the cell alone is weighted by two thirds
-    and hiding it with its neighbours by one third, so that findings larger than a cell are seen as well. The average
-    over the breast is subtracted, because hiding any cell favours the categories that the model predicts without
-    evidence. Cells below the average or outside of the breast are 0.
+    and Data Engineering 20, 2008) does not vanish at high confidence. Hiding the place alone is weighted by two thirds
+    and hiding it with its neighbours by one third, so that findings larger than a place are seen as well. The average
+    over the breast is subtracted, because hiding any place favours the categories that the model predicts without
+    evidence. Places below the average or outside of the breast are 0.
 
     Parameters
     ----------
@@ -131,14 +147,15 @@ def _log_odds(logits: np.ndarray) -> np.ndarray:
 
 
 def breast_cells(inside: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Return the cells of a feature map that lie on the breast.
+    """Return the cells of a grid over the input that lie on the breast.
 
     Hiding cells of the padding changes the prediction as well, since the network responds to edges, but they show no
     tissue.
 
     Parameters
     ----------
-    inside : breast mask, bool array of shape (size, size)
+    inside : breast mask, bool array of the input's shape
+    rows, columns : of the grid, usually :func:`places`
 
     Returns
     -------
@@ -156,7 +173,7 @@ def render_heat_map(
     Parameters
     ----------
     heat : float32 array of shape (rows, columns), at least 0; scaled to its maximum
-    box : the square of the image that the map covers
+    box : the part of the image that the map covers
     flipped : True if the map belongs to the mirrored image
     shape : (height, width) of the image in pixels
     mask : breast mask of the result's shape, as :func:`birads_app.imaging.segmentation.breast_mask`
@@ -168,6 +185,6 @@ def render_heat_map(
     peak = float(heat.max())
     relative = (heat / peak if peak > 0 else heat).astype(np.float32)
     scale = max(mask.shape) / max(shape)
-    canvas = np.clip(place_square(relative, box, flipped, mask.shape, scale, cv2.INTER_CUBIC), 0, 1)
+    canvas = np.clip(place_on_image(relative, box, flipped, mask.shape, scale, cv2.INTER_CUBIC), 0, 1)
     levels, alpha = (np.rint(255 * part).astype(np.uint8) for part in (canvas, canvas * mask))
     return np.dstack([_RAMP[levels], alpha])

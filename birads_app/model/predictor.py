@@ -40,7 +40,7 @@ class Predictor:
     @classmethod
     def warmed_up(cls, bundle: Bundle, engine: Engine) -> "Predictor":
         """Make a first prediction, which takes longest."""
-        engine.maps_and_logits(np.zeros((1, bundle.size, bundle.size, 3), np.float32))
+        engine.maps_and_logits(np.zeros((1, *bundle.size, 3), np.float32))
         return cls(bundle, engine)
 
     def predict(self, mammogram: Mammogram) -> ImagePrediction:
@@ -80,12 +80,12 @@ class Predictor:
 
         Returns
         -------
-        by code, float32 array of shape (rows, columns) of the feature map: weight of evidence of each cell, in log odds
-        above the average cell (:func:`birads_app.model.occlusion.weight_of_evidence`)
+        by code, float32 array of shape (rows, columns) of :func:`birads_app.model.occlusion.places`: weight of evidence
+        of each place, in log odds above the average one (:func:`birads_app.model.occlusion.weight_of_evidence`)
         """
-        rows, columns, _ = feature_map.values.shape
         logits = self.engine.occluded_logits(feature_map.values) / self.bundle.temperature
-        cells = occlusion.breast_cells(feature_map.breast_mask, rows, columns)
+        places = occlusion.places(feature_map.values.shape)
+        cells = occlusion.breast_cells(feature_map.breast_mask, *places)
         return dict(zip(self.bundle.classes, occlusion.weight_of_evidence(logits, cells), strict=True))
 
     def _ood_warning(self, maps: np.ndarray) -> tuple[Message, ...]:

@@ -32,8 +32,9 @@ from birads_app.records.schema import Exam
 
 log = logging.getLogger(__name__)
 
-# The feature map and breast mask of an image take 0.45 MB at 224 pixels, an exam of four views 1.8 MB.
-WAITING_MAX = 16
+# The feature map and breast mask of an image take 0.45 MB at 224 pixels, an exam of four views 1.8 MB; at 896 pixels
+# 29 MB, so that hardly a second one waits.
+WAITING_MAX, _WAITING_BYTES = 16, 32_000_000
 _POLL_S = 0.1
 
 
@@ -44,6 +45,12 @@ class Announcement:
     exam_id: str
     materials: Mapping[str, Material]
     lock: int
+
+    @property
+    def size(self) -> int:
+        """Memory of the materials in bytes."""
+        maps = [material.feature_map for material in self.materials.values()]
+        return sum(one.values.nbytes + one.breast_mask.nbytes for one in maps)
 
     def withdraw(self) -> None:
         """Remove the mark."""
@@ -88,8 +95,12 @@ class DerivationQueue:
         self._stopping = threading.Event()
 
     def add(self, announced: Announcement, predictor: Predictor) -> None:
-        """Let an exam wait for the thread; leave it if too many wait."""
+        """Let an exam wait for the thread; leave it if too many wait, or together take too much memory."""
+        with self._waiting.mutex:
+            others = sum(one.size for one, _ in self._waiting.queue)
         try:
+            if others and others + announced.size > _WAITING_BYTES:
+                raise queue.Full
             self._waiting.put_nowait((announced, predictor))
         except queue.Full:
             os.close(announced.lock)

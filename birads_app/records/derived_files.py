@@ -24,7 +24,7 @@ from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.model import preprocess
 from birads_app.model.occlusion import FeatureMap, render_heat_maps
 from birads_app.model.predictor import Predictor
-from birads_app.model.preprocess import ModelInput
+from birads_app.model.preprocess import InputSize, ModelInput
 from birads_app.records import checksums, files
 from birads_app.records.schema import Image
 from birads_app.terms.errors import BiradsError, ModelError
@@ -124,7 +124,7 @@ def make_all(
             compute.run(compress, exam / image_id)
 
 
-def read_again(original: Path, tomosynthesis: Tomosynthesis, size: int | None) -> ModelInput | None:
+def read_again(original: Path, tomosynthesis: Tomosynthesis, size: InputSize | None) -> ModelInput | None:
     """Write the previews of a stored original; return the model's input of the given size, if one is given."""
     mammogram = decode(original.read_bytes(), "", tomosynthesis)
     files.write_previews(original.parent, files.reduced(mammogram.pixels, files.DISPLAY_MAX))

@@ -39,7 +39,7 @@ def change_manifest(path: Path, **changes: object) -> None:
 
 def test_a_written_bundle_is_read_back(tmp_path: Path) -> None:
     loaded = bundles.load(write(tmp_path))
-    assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), 224)
+    assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), (224, 224))
     assert (loaded.temperature, loaded.head, loaded.demonstration) == (1.5, "dense", False)
     assert loaded.card == "# card\n" and loaded.threshold is None
 

@@ -24,7 +24,7 @@ def test_answers_are_the_same_and_go_on_after_a_crash(models: Path) -> None:
         assert isinstance(served.engine, EngineProcess)
         here = Predictor.load(served.bundle)
         size = served.bundle.size
-        image = np.random.default_rng(1).normal(size=(1, size, size, 3)).astype(np.float32)
+        image = np.random.default_rng(1).normal(size=(1, *size, 3)).astype(np.float32)
         for method in ("maps", "maps_and_logits"):
             expected, found = (getattr(one.engine, method)(image) for one in (here, served))
             assert all(map(np.array_equal, expected, found))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from birads_app.imaging.segmentation import Box, breast_mask, breast_square
+from birads_app.imaging.segmentation import Box, breast_mask, fit_breast
 from birads_app.model.occlusion import (
     FeatureMap,
     breast_cells,
@@ -145,8 +145,8 @@ def test_the_heat_map_reaches_the_chest_wall(padding: tuple[int, int], level: in
     """At the image's edge, beside a frame of film and in a padded image."""
     pixels = np.pad(factories.breast(1300, 1037, seed=5), ((0, 0), padding), constant_values=level)
     pixels = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
-    square = breast_square(pixels, 224)
-    place = FeatureMap(np.zeros((7, 7, 1)), square.mask, square.box, square.flipped, pixels.shape)
+    fitted = fit_breast(pixels, (224, 224))
+    place = FeatureMap(np.zeros((7, 7, 1)), fitted.mask, fitted.box, fitted.flipped, pixels.shape)
     alpha = render_heat_maps(place, {"4": np.ones((7, 7), np.float32)})["4"][..., 3]
     middle = alpha[alpha.shape[0] // 2, :: -1 if mirrored else 1]
     scale = pixels.shape[1] / middle.size

@@ -122,10 +122,12 @@ def test_synthetic_rows_are_not_reference_images_with_any_head(kind: str) -> Non
     maps = RANDOM.gamma(2, 1, (30, 2, 2, 8)).astype(np.float16).astype(np.float32)
     head = heads.head(kind)
     examples = tuple(Example(Path(f"{n}.png"), "1", str(n), True) for n in range(30))
-    features = Features(Dataset(examples), head.features(maps), (2, 2, 8), (), 0)
+    features = Features(
+        Dataset(examples), head.features(maps), (2, 2, 8), (), 0, averages=maps.mean(axis=(1, 2))
+    )
     # Rows from 30 on are synthetic.
     split = Split(np.r_[0:20, 30:50], np.r_[20:25, 50:55], np.arange(25, 30), ())
-    found = ood_fit.fit(features, split, head)
+    found = ood_fit.fit(features, split)
     assert (found.training_images, found.validation_images, found.test_images) == (20, 5, 5)
     expected = ood.fit(maps[:20].mean(axis=(1, 2)), maps[20:25].mean(axis=(1, 2)))
     np.testing.assert_allclose(found.detector.tried, expected.tried, rtol=1e-2)

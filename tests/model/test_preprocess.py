@@ -5,7 +5,7 @@ import pytest
 
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.segmentation import Box, find_breast
-from birads_app.model.preprocess import prepare, standardise
+from birads_app.model.preprocess import DEFAULT_SIZE, prepare, standardise
 
 TOP, LEFT, HEIGHT, WIDTH = 200, 0, 600, 400
 
@@ -34,7 +34,7 @@ def test_the_box_excludes_a_film_label() -> None:
     pixels = picture()
     pixels[40:140, 600:760] = 65535
     assert_near(find_breast(pixels), (TOP, LEFT, HEIGHT, WIDTH))
-    assert prepare(mammogram(pixels), 224).grey[:, 170:].max() == 0
+    assert prepare(mammogram(pixels), DEFAULT_SIZE).grey[:, 170:].max() == 0
 
 
 def test_the_box_excludes_a_bright_frame() -> None:
@@ -54,27 +54,30 @@ def test_black_margins_change_nothing() -> None:
     pixels = picture()
     wide = np.zeros((2000, 1600), np.uint16)
     wide[500:1500, 0:800] = pixels
-    plain, padded = prepare(mammogram(pixels), 224).grey, prepare(mammogram(wide), 224).grey
+    plain, padded = prepare(mammogram(pixels), DEFAULT_SIZE).grey, prepare(mammogram(wide), DEFAULT_SIZE).grey
     assert np.corrcoef(plain.ravel(), padded.ravel())[0, 1] > 0.9
 
 
 def test_a_right_breast_is_mirrored() -> None:
-    left, right = prepare(mammogram(picture()), 224), prepare(mammogram(picture()[:, ::-1].copy()), 224)
+    left, right = (
+        prepare(mammogram(picture()), DEFAULT_SIZE),
+        prepare(mammogram(picture()[:, ::-1].copy()), DEFAULT_SIZE),
+    )
     assert (left.flipped, right.flipped) == (False, True)
     assert np.abs(left.grey.astype(int) - right.grey.astype(int)).mean() < 4
 
 
 def test_the_square_covers_the_breast_from_the_chest_wall() -> None:
-    left = prepare(mammogram(picture()), 224).box
+    left = prepare(mammogram(picture()), DEFAULT_SIZE).box
     assert left.height == left.width
     assert_near(left, (TOP, 0, HEIGHT, HEIGHT))
-    right = prepare(mammogram(picture()[:, ::-1].copy()), 224).box
+    right = prepare(mammogram(picture()[:, ::-1].copy()), DEFAULT_SIZE).box
     assert_near(right, (TOP, 800 - HEIGHT, HEIGHT, HEIGHT))
 
 
 @pytest.mark.parametrize("value", [0, 30_000, 65_535])
 def test_a_constant_image_is_accepted(value: int) -> None:
-    seen = prepare(mammogram(np.full((300, 200), value, np.uint16)), 224)
+    seen = prepare(mammogram(np.full((300, 200), value, np.uint16)), DEFAULT_SIZE)
     assert seen.grey.shape == (224, 224)
     assert np.isfinite(seen.tensor).all()
 
@@ -82,7 +85,7 @@ def test_a_constant_image_is_accepted(value: int) -> None:
 @pytest.mark.parametrize("shape", [(100, 3000), (3000, 100), (1, 1), (5, 2), (33, 47)])
 def test_images_of_extreme_shape_are_accepted(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 65535, shape).astype(np.uint16)
-    assert prepare(mammogram(pixels), 224).grey.shape == (224, 224)
+    assert prepare(mammogram(pixels), DEFAULT_SIZE).grey.shape == (224, 224)
 
 
 def test_standardisation_equals_that_of_keras_vgg16() -> None:

@@ -335,7 +335,7 @@ def _serve(connection: Connection) -> None:
         try:
             mammogram = decode(data)
             notes = (*mammogram.notes, *quality.check(mammogram))
-            preprocess.prepare(mammogram, 224)
+            preprocess.prepare(mammogram, preprocess.DEFAULT_SIZE)
             name = "read with a warning" if notes else "read"
         except InputError as error:
             name = type(error).__name__

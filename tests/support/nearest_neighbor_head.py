@@ -3,17 +3,21 @@
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from training.heads import FitArguments, pooling
+from training.heads import FitArguments
+from training.heads.pooling import AVG_MAX, POOLINGS
 
 
 class NearestNeighborHead:
     """Classifier by the nearest training row."""
 
     facts: dict = {}
-    whole_maps = False
+    rows = "pooled"
+
+    def __init__(self, pooling: str = AVG_MAX) -> None:
+        self.pooling = pooling
 
     def features(self, maps: np.ndarray) -> np.ndarray:
-        return pooling.pooled(maps)
+        return POOLINGS[self.pooling].array(maps)
 
     def fit(self, arguments: FitArguments) -> "NearestNeighborHead":
         self._known = KNeighborsClassifier(1).fit(np.asarray(arguments.features), arguments.labels)

@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 
 from birads_app.model import bundles, preprocess, registry
+from birads_app.model.preprocess import DEFAULT_SIZE, InputSize
 from training.config import DEMO_MODEL
 from training.engine.backbone import freeze_backbone
 from training.engine.freeze import freeze
 
 CLASSES = ("1", "2", "3", "4", "5")
-SIZE = 224
+SIZE = DEFAULT_SIZE
 
 
-def keras_network(channels: int = 2048, size: int | None = SIZE) -> Any:
-    """Build a backbone of four convolutions, from (n, size, size, 3) to (n, size/32, size/32, channels).
+def keras_network(channels: int = 2048, size: InputSize | None = SIZE) -> Any:
+    """Build a backbone of four convolutions, from (n, height, width, 3) to (n, height/32, width/32, channels).
 
     Layers are named like those of ResNet50, so that its stages can be identified.
     """
     import keras
 
     random = np.random.default_rng(0)
-    image = maps = keras.Input((size, size, 3))
+    image = maps = keras.Input((*(size or (None, None)), 3))
     inputs = 3
     for stage, stride, width in ((2, 4, 8), (3, 4, 16), (4, 2, 32), (5, 1, channels)):
         side = 3 if stage < 5 else 1
@@ -55,7 +56,7 @@ def _graphs(channels: int) -> tuple[bytes, bytes]:
     def logits(maps: Any) -> Any:
         return tf.reduce_mean(maps, [1, 2]) @ tf.constant(weights)
 
-    cells = SIZE // 32
+    cells = SIZE.height // 32
     return freeze_backbone(keras_network(channels), SIZE), freeze(
         logits, (None, cells, cells, channels), "maps"
     )
@@ -70,7 +71,7 @@ def write(models: Path, name: str = DEMO_MODEL, channels: int = 2048) -> Path:
         manifest={
             "classes": list(CLASSES),
             "demonstration": True,
-            "preprocessing": {"version": preprocess.VERSION, "size": SIZE},
+            "preprocessing": {"version": preprocess.VERSION, "size": SIZE.to_json()},
             "head": {"kind": "linear"},
             "backbone": {"network": "tiny", "weights": "random weights"},
             "temperature": 1.0,

@@ -11,8 +11,11 @@ from birads_app.imaging.decode import decode
 from birads_app.model import bundles
 from birads_app.model.engine import open_graph
 from birads_app.model.predictor import Predictor
+from birads_app.model.preprocess import InputSize
 from birads_app.terms.errors import ModelError
-from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone
+from tests.support import tiny_model
+from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone, parse_size
+from training.engine.freeze import resized
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +51,38 @@ def flask(runner: FlaskCliRunner, folder: Path):
 def test_a_frozen_network_gives_the_values_of_keras(
     network: str, engine: str, weights: Callable[[str], Path], tmp_path
 ) -> None:
-    model = keras_backbone(network, weights(network), 64)
+    model = keras_backbone(network, weights(network), InputSize.square(64))
     path = tmp_path / "backbone.pb"
-    path.write_bytes(freeze_backbone(model, 64))
+    path.write_bytes(freeze_backbone(model, InputSize.square(64)))
     image = np.random.default_rng(0).normal(0, 60, (2, 64, 64, 3)).astype(np.float32)
     expected = np.asarray(model(image, training=False))
     found = open_graph(path, engine, "f32")(image)
     assert found.shape == (2, 2, 2, 512) and expected.max() > 0
     np.testing.assert_allclose(found, expected, atol=1e-2 * expected.max())
+
+
+def test_a_frozen_network_takes_another_size_with_the_same_weights(tmp_path: Path) -> None:
+    graph = freeze_backbone(tiny_model.keras_network(64, InputSize(64, 64)), InputSize(64, 64))
+    path, size = tmp_path / "backbone.pb", InputSize(128, 96)
+    path.write_bytes(resized(graph, size))
+    image = np.random.default_rng(0).normal(0, 60, (2, *size, 3)).astype(np.float32)
+    expected = np.asarray(tiny_model.keras_network(64, size)(image, training=False))
+    for engine in ("openvino", "tensorflow"):
+        found = open_graph(path, engine, "f32")(image)
+        assert found.shape == (2, 4, 3, 64)
+        np.testing.assert_allclose(found, expected, atol=1e-2 * expected.max())
+
+
+def test_a_size_is_a_side_or_height_and_width() -> None:
+    assert parse_size("448") == (448, 448) and parse_size("896x448") == (896, 448)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "450", "32", "4096", "448x", "x448", "448x450", "448 x 448", "-224", "٤٤٨"]
+)
+def test_another_size_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match="multiples of 32 from 64 to 2048"):
+        parse_size(text)
 
 
 @pytest.mark.slow

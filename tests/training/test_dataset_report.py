@@ -110,7 +110,10 @@ def test_a_set_of_damaged_files_only_is_refused(check, tmp_path: Path) -> None:
 
 def test_banding_finds_exactly_the_near_duplicates(phantoms: Path) -> None:
     paths = sorted(phantoms.glob("*/*.png"))[:12]
-    pictures = [preprocess.prepare(decode(path.read_bytes(), path.name), 224).grey for path in paths]
+    pictures = [
+        preprocess.prepare(decode(path.read_bytes(), path.name), preprocess.DEFAULT_SIZE).grey
+        for path in paths
+    ]
     looks = np.array([np.frombuffer(compute(grey), np.uint8) for grey in pictures])
     assert not list(near_pairs(looks))
     rng = np.random.default_rng(0)

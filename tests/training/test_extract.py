@@ -8,6 +8,7 @@ import pytest
 
 from birads_app.imaging.decode import decode
 from birads_app.model import preprocess
+from birads_app.model.preprocess import InputSize
 from training.config import Site
 from training.data import loader
 from training.data.dataset import DatasetListing, listing
@@ -51,11 +52,11 @@ def test_features_are_extracted_and_cached(extracted, backbone: Extractor, tmp_p
 
 
 def test_prepared_images_and_masks_are_kept_exactly(data: DatasetListing, tmp_path: Path) -> None:
-    loaded = load_dataset(data, tmp_path, size=100)
+    loaded = load_dataset(data, tmp_path, size=InputSize(100, 60))
     kept = loaded.prepared.inputs([one.digest for one in loaded.images])
     for one, image in zip(loaded.images, kept, strict=True):
         path = one.example.path
-        fresh = preprocess.prepare(decode(path.read_bytes(), path.name), 100)
+        fresh = preprocess.prepare(decode(path.read_bytes(), path.name), InputSize(100, 60))
         assert np.array_equal(image.grey, fresh.grey)
         assert np.array_equal(image.breast_mask, fresh.breast_mask) and image.breast_mask.any()
 

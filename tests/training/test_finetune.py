@@ -12,7 +12,7 @@ from birads_app.imaging.decode import decode
 from birads_app.model import bundles
 from birads_app.model.engine import open_engine, open_graph
 from birads_app.model.predictor import Predictor
-from birads_app.model.preprocess import standardise
+from birads_app.model.preprocess import InputSize, standardise
 from birads_app.terms.errors import ModelError
 from tests.support import tiny_model
 from training.config import Site, TrainConfig
@@ -25,6 +25,7 @@ from training.phantoms.generate import write_set
 from training.pipeline import train
 
 SIZE = 64
+SQUARE = InputSize.square(SIZE)
 CONFIG = TrainConfig("", "", backbone_weights="file", fine_tune="conv5", fine_tune_epochs=3)
 
 
@@ -44,7 +45,7 @@ def start(network: str) -> tuple[object, TrainedNetwork, finetune.FineTuningData
     pictures, labels = squares()
     keras.utils.set_random_seed(0)
     backbone = (
-        tiny_model.keras_network(64, SIZE) if network == "tiny" else keras_backbone(network, None, SIZE)
+        tiny_model.keras_network(64, SQUARE) if network == "tiny" else keras_backbone(network, None, SQUARE)
     )
     maps = np.asarray(backbone(standardise(pictures.reshape(-1, SIZE, SIZE)), training=False))
     kind = head("dense")
@@ -131,7 +132,7 @@ def test_invalid_fine_tuning_is_refused_before_images_are_read(changes, line) ->
 
 
 def test_weights_that_end_before_the_stage_are_refused() -> None:
-    backbone, other = keras_backbone("vgg16", None, SIZE), keras_backbone("vgg19", None, SIZE)
+    backbone, other = keras_backbone("vgg16", None, SQUARE), keras_backbone("vgg19", None, SQUARE)
     with pytest.raises(TrainingError, match="end before stage conv5"):
         finetune._unfreeze(backbone, other, "conv5")
 
@@ -142,7 +143,7 @@ def test_the_demonstration_backbone_is_converted_to_keras(models: Path, tmp_path
     graph = (shipped.path / bundles.BACKBONE).read_bytes()
     maps = open_engine(shipped, precision="f32").maps
     model = rebuild.keras_model(graph, shipped.size, maps)
-    image = np.random.default_rng(3).normal(0, 60, (1, shipped.size, shipped.size, 3)).astype(np.float32)
+    image = np.random.default_rng(3).normal(0, 60, (1, *shipped.size, 3)).astype(np.float32)
     expected = maps(image)
     np.testing.assert_allclose(np.asarray(model(image)), expected, atol=1e-3 * expected.max())
     (tmp_path / "again.pb").write_bytes(freeze_backbone(model, shipped.size))
@@ -152,9 +153,9 @@ def test_the_demonstration_backbone_is_converted_to_keras(models: Path, tmp_path
 
 
 def test_a_graph_of_another_network_is_refused() -> None:
-    graph = freeze_backbone(tiny_model.keras_network(64, SIZE), SIZE)
+    graph = freeze_backbone(tiny_model.keras_network(64, SQUARE), SQUARE)
     with pytest.raises(ModelError, match="Give --backbone-weights imagenet"):
-        rebuild.keras_model(graph, SIZE, lambda images: images)
+        rebuild.keras_model(graph, SQUARE, lambda images: images)
 
 
 @pytest.mark.slow

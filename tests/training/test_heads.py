@@ -15,9 +15,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from birads_app.imaging.decode import decode
 from birads_app.model import bundles, occlusion, preprocess, registry
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_graph
+from birads_app.model.predictor import Predictor
 from tests.conftest import ROOT
 from training.cli.commands import register
 from training.config import DEMO_MODEL, Site, TrainConfig
@@ -26,6 +28,7 @@ from training.data.loader import load_dataset
 from training.engine.freeze import freeze
 from training.errors import TrainingError
 from training.heads import HEADS, FitArguments, TrainedHead, head
+from training.heads.pooling import POOLINGS
 from training.phantoms.generate import write_set
 from training.pipeline import train
 
@@ -295,3 +298,67 @@ def test_an_unknown_head_or_loss_is_refused_with_the_alternatives() -> None:
         head("dense", "hinge")
     with pytest.raises(TrainingError, match="knn does not support.*dense, cnn-lstm, conv-transformer"):
         head("knn", "ordinal")
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_pooling_gives_the_same_features_in_a_graph(pooling: str) -> None:
+    maps = random_maps(5, (4, 3, 6), seed=3)[0]
+    found = POOLINGS[pooling].array(maps)
+    np.testing.assert_allclose(np.asarray(POOLINGS[pooling].graph(maps)), found, rtol=1e-4)
+    if pooling in ("avg", "gem"):
+        assert found.shape == (5, 6) and (found >= maps.mean(axis=(1, 2)) * 0.999).all()
+        assert (found <= maps.max(axis=(1, 2))).all()
+
+
+POOLED = [
+    *(pytest.param("logistic-regression", pooling, marks=pytest.mark.slow) for pooling in ("avg", "gem", "attention")),
+    *(pytest.param("dense", pooling, marks=pytest.mark.slow) for pooling in ("gem", "attention")),
+    *(pytest.param("cnn-lstm", pooling, marks=pytest.mark.slow) for pooling in ("avg", "gem", "attention")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "pooling"), POOLED)
+def test_every_head_takes_every_pooling(kind: str, pooling: str, tmp_path: Path) -> None:
+    """On a map larger than the LSTM reads, and not square."""
+    shape = (10, 4, 8)
+    maps, labels = random_maps(180, shape, seed=0)
+    made = head(kind, pooling=pooling)
+    rows = made.features(maps)
+    trained = made.fit(
+        replace(
+            arguments_for("dense", shape, epochs=25),
+            features=rows[:120], labels=labels[:120],
+            validation_features=rows[120:], validation_labels=labels[120:],
+        )
+    )  # fmt: skip
+    fresh, truth = random_maps(60, shape, seed=1)
+    expected = trained.logits(made.features(fresh))
+    assert (expected.argmax(axis=1) == truth).mean() > 0.8
+    path = tmp_path / "head.pb"
+    path.write_bytes(trained.freeze(shape))
+    for engine in ("openvino", "tensorflow"):
+        np.testing.assert_allclose(
+            softmax(open_graph(path, engine, "f32")(fresh)), softmax(expected), atol=2e-3
+        )
+
+
+def test_an_unknown_pooling_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"avg\+max, avg, gem, attention. Got 'max'"):
+        head("dense", pooling="max")
+
+
+@pytest.mark.slow
+def test_a_model_of_another_size_and_pooling_serves_with_heat_maps(phantoms: Path, site: Site) -> None:
+    config = TrainConfig(
+        data=str(phantoms), name="tall", head="dense", size="192x96", pooling="gem", epochs=4, classes=("1", "3", "5"),
+        sanity_checks=False, replicates=50,
+    )  # fmt: skip
+    bundle = bundles.load(train.train(config, site, print).path)
+    assert bundle.size == (192, 96) and bundle.manifest["preprocessing"]["size"] == [192, 96]
+    assert bundle.manifest["head"]["pooling"] == "gem" and "192 x 96 pixels" in bundle.card
+    image = next(phantoms.glob("Birads3/*.png"))
+    predictor = Predictor.load(bundle)
+    answer, feature_map = predictor.examine(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert predictor.heat_maps(feature_map)["3"].shape == (12, 6)
+    assert registry.verify(site.models, "tall", "openvino", "f32").size == bundle.size

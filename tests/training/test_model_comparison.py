@@ -77,8 +77,8 @@ def test_a_model_with_another_input_size_is_refused(tiny_models: Path, tmp_path:
     with pytest.raises(ModelError, match="at 64 pixels can be compared"):
         model_comparison.of_bundle(path, Site(tiny_models, tmp_path), 64)
     bundle = bundles.load(path)
-    model = model_comparison.of_bundle(path, Site(tiny_models, tmp_path), bundle.size)
-    logits = model.logits(np.zeros((33, bundle.size, bundle.size), np.uint8))
+    model = model_comparison.of_bundle(path, Site(tiny_models, tmp_path), bundle.size.height)
+    logits = model.logits(np.zeros((33, *bundle.size), np.uint8))
     assert logits.shape == (33, 5) and model.temperature == bundle.temperature
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from birads_app.model.preprocess import InputSize
 from tests.support import tiny_model
 from training.data.augment import Augmentation, finding_cells
 from training.engine.multitask import FineTuning, ImageSet, Schedule, multitask_losses, set_loss
 from training.errors import TrainingError
 
 SIZE = 64
+SQUARE = InputSize.square(SIZE)
 SHORT = Schedule(batch=4, copies=1, epochs_a=1, epochs_b=1, images_b=8)
 
 
@@ -36,7 +38,7 @@ def fine_tuning(work: Path, schedule: Schedule, seed: int = 0, network: str = "t
     from training.engine.multitask import CONV4
 
     keras.utils.set_random_seed(0)
-    backbone = tiny_model.keras_network(64, SIZE) if network == "tiny" else keras_resnet50(None, SIZE)
+    backbone = tiny_model.keras_network(64, SQUARE) if network == "tiny" else keras_resnet50(None, SQUARE)
     low = keras.Model(backbone.input, backbone.get_layer(CONV4).output)
     maps = keras.Input(backbone.output.shape[1:])
     cells = keras.layers.Flatten()(keras.layers.Conv2D(1, 1)(maps))
@@ -103,7 +105,7 @@ def test_augmentation_keeps_shape_and_type_and_is_reproducible_by_seed() -> None
     square = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
 
     def changed(seed: int) -> np.ndarray:
-        return Augmentation.random(SIZE, np.random.default_rng(seed)).apply(square)
+        return Augmentation.random((SIZE, SIZE), np.random.default_rng(seed)).apply(square)
 
     assert changed(5).shape == square.shape
     assert changed(5).dtype == np.uint8
@@ -115,7 +117,7 @@ def test_a_mask_is_transformed_like_its_image() -> None:
     square = np.zeros((SIZE, SIZE), np.uint8)
     square[10:20, 30:44] = 255
     for seed in range(8):
-        change = Augmentation.random(SIZE, np.random.default_rng(seed))
+        change = Augmentation.random((SIZE, SIZE), np.random.default_rng(seed))
         assert np.array_equal(change.warp(square) > 127, change.apply(square) > change.levels[127])
 
 

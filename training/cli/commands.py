@@ -1,4 +1,4 @@
-"""The commands ``flask train``, ``dataset``, ``reproduce``, ``models``, ``phantoms`` and ``end-to-end-check``.
+"""The commands ``flask train``, ``dataset``, ``reproduce``, ``models``, ``phantoms`` and the two checks on phantoms.
 
 Each command turns options into a call and an error into one line. Heavy packages are imported only when a command
 runs, because the web application imports this module at start.
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 def register(app: Flask) -> None:
     """Add the training commands to ``app.cli``."""
     former = hidden_alias("prove", "end-to-end-check", end_to_end_check)
-    for command in (train, dataset, reproduce, models, phantoms, end_to_end_check, former):
+    for command in (
+        train,
+        dataset,
+        reproduce,
+        models,
+        phantoms,
+        end_to_end_check,
+        resolution_check,
+        former,
+    ):
         app.cli.add_command(command)
 
 
@@ -189,7 +198,12 @@ def dataset() -> None:
 @dataset.command("check")
 @options.check
 def check_dataset(
-    data: Path, classes: str | None, patient_pattern: str | None, smote_neighbours: int, out: Path | None
+    data: Path,
+    classes: str | None,
+    patient_pattern: str | None,
+    smote_neighbours: int,
+    size: str,
+    out: Path | None,
 ) -> None:
     """Report categories, patients, duplicates and unreadable files.
 
@@ -198,10 +212,11 @@ def check_dataset(
     from training.data.dataset import listing
     from training.data.dataset_report import build_report
     from training.data.loader import load_dataset
+    from training.engine.backbone import parse_size
 
     with training_errors():
         images = listing(data, _codes(classes), patient_pattern)
-        report = build_report(load_dataset(images, site().cache), smote_neighbours)
+        report = build_report(load_dataset(images, site().cache, parse_size(size)), smote_neighbours)
         for line in report.lines():
             click.echo(line)
         if out:
@@ -280,6 +295,26 @@ def end_to_end_check(train_patients: int, test_patients: int, seed: int, head: s
 
     with training_errors():
         result = run(site(), head, train_patients, test_patients, seed, say=click.echo)
+    click.echo(result.summary)
+    if not result.passed:
+        raise SystemExit(1)
+
+
+@_commands.command("resolution-check")
+@click.option(
+    "--patients",
+    default=160,
+    show_default=True,
+    type=click.IntRange(min=12),
+    help="Synthetic patients, one image each; 40 % of them are held out.",
+)
+@click.option("--seed", default=1, show_default=True, help="Random seed.")
+def resolution_check(patients: int, seed: int) -> None:
+    """Test on synthetic mammograms that fine findings are read at 896 pixels, and not at 224."""
+    from training.phantoms.resolution import check as run
+
+    with training_errors():
+        result = run(site(), patients, seed, say=click.echo)
     click.echo(result.summary)
     if not result.passed:
         raise SystemExit(1)

@@ -33,7 +33,23 @@ BACKBONE_WEIGHTS = click.option(
     "(downloaded), or a Keras .h5 file without top layers; for resnet50 it may end at conv4.",
 )
 
+SIZE = click.option(
+    "--size",
+    default="",
+    metavar="PIXELS",
+    help="Side of the backbone's input: 224, 320, 448 or 896, or height and width as 896x448. Default: the backbone's "
+    "own, 224 for those of Keras. Small findings need more; the time grows with the area.",
+)
 # The names in training.heads, which is not imported before a command runs.
+POOLINGS = ("avg+max", "avg", "gem", "attention")
+POOLING = click.option(
+    "--pooling",
+    type=click.Choice(POOLINGS),
+    default="avg+max",
+    show_default=True,
+    help="Pooling of the feature map: average and maximum of each channel, average alone as in the paper, generalised "
+    "mean, or an average whose weights are learned.",
+)
 HEADS = (
     "dense",
     "cnn-lstm",
@@ -90,6 +106,7 @@ _NEW_MODEL = (
 _MODEL = (
     BACKBONE,
     BACKBONE_WEIGHTS,
+    SIZE,
     click.option(
         "--head",
         default="dense",
@@ -97,6 +114,7 @@ _MODEL = (
         metavar="|".join(HEADS),
         help="Classification head.",
     ),
+    POOLING,
     click.option(
         "--loss",
         default="cross-entropy",
@@ -193,6 +211,13 @@ def check(command: Command) -> Command:
             help="Report categories with too few images for this many SMOTE neighbours.",
         ),
         click.option(
+            "--size",
+            default="224",
+            show_default=True,
+            metavar="PIXELS",
+            help="As for flask train, which then decodes no file again.",
+        ),
+        click.option(
             "--out",
             default=None,
             type=click.Path(dir_okay=False, path_type=Path),
@@ -216,6 +241,8 @@ def reproduction(command: Command) -> Command:
         click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
         BACKBONE,
         BACKBONE_WEIGHTS,
+        SIZE,
+        POOLING,
         click.option("--seed", default=0, show_default=True, help="As for flask train."),
         click.option(
             "--epochs", default=100, show_default=True, type=click.IntRange(min=1), help="As for flask train."

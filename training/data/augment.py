@@ -24,33 +24,34 @@ class Augmentation:
     levels: np.ndarray
 
     @classmethod
-    def random(cls, size: int, rng: np.random.Generator) -> "Augmentation":
-        """Draw a transformation for a square with sides of ``size`` pixels."""
-        rotation = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1))
+    def random(cls, shape: tuple[int, ...], rng: np.random.Generator) -> "Augmentation":
+        """Draw a transformation for images of a shape, (height, width)."""
+        height, width = shape
+        rotation = cv2.getRotationMatrix2D(
+            (width / 2, height / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1)
+        )
         matrix = np.asarray(rotation, float)
-        matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
+        matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * (width, height)
         mirrored = bool(rng.random() < 0.5)
         levels = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.05)
         return cls(matrix, mirrored, np.clip(levels, 0, 255).astype(np.uint8))
 
-    def warp(self, square: np.ndarray) -> np.ndarray:
-        """Transform the geometry of a square, uint8 (size, size)."""
-        square = np.ascontiguousarray(square[::-1] if self.mirrored else square)
-        return np.asarray(cv2.warpAffine(square, self.matrix, square.shape[::-1], flags=cv2.INTER_LINEAR))
+    def warp(self, image: np.ndarray) -> np.ndarray:
+        """Transform the geometry of an image, uint8 (height, width)."""
+        image = np.ascontiguousarray(image[::-1] if self.mirrored else image)
+        return np.asarray(cv2.warpAffine(image, self.matrix, image.shape[::-1], flags=cv2.INTER_LINEAR))
 
-    def apply(self, square: np.ndarray) -> np.ndarray:
-        """Transform the geometry and the grey levels of a square, uint8 (size, size)."""
-        return np.asarray(cv2.LUT(self.warp(square), self.levels))
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Transform the geometry and the grey levels of an image, uint8 (height, width)."""
+        return np.asarray(cv2.LUT(self.warp(image), self.levels))
 
 
 def finding_cells(mask: np.ndarray, map_shape: tuple[int, int]) -> np.ndarray:
-    """Return the cells of a feature map with a finding, bool (rows * columns,), for a mask, uint8 (size, size)."""
+    """Return the cells of a feature map with a finding, bool (rows * columns,), for a mask, uint8 (height, width)."""
     shares = cv2.resize(mask, map_shape[::-1], interpolation=cv2.INTER_AREA)
     return (shares >= _LEAST_COVERAGE * 255).ravel()
 
 
-def augment(squares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Augment squares, uint8 (n, size, size), to network inputs, float32 (n, size, size, 3)."""
-    return standardise(
-        np.stack([Augmentation.random(square.shape[0], rng).apply(square) for square in squares])
-    )
+def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Augment images, uint8 (n, height, width), to network inputs, float32 (n, height, width, 3)."""
+    return standardise(np.stack([Augmentation.random(image.shape, rng).apply(image) for image in images]))

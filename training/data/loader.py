@@ -18,7 +18,7 @@ from pathlib import Path
 
 from birads_app.imaging import quality
 from birads_app.model import preprocess
-from birads_app.model.preprocess import ModelInput
+from birads_app.model.preprocess import DEFAULT_SIZE, InputSize, ModelInput
 from birads_app.terms.errors import InputError
 from birads_app.terms.messages import msg
 from birads_app.version import __version__
@@ -29,8 +29,6 @@ from training.data.image_file import Header, ImageFile
 from training.data.key_value_cache import KeyValueCache
 from training.data.prepared_images import PreparedImages
 
-# Default side of the prepared square, in pixels.
-SIZE = 224
 # Files loaded ahead, few enough to hold in memory, and results written to the caches at once.
 _IN_FLIGHT, _CACHE_BATCH = 96, 64
 # A file that changed this recently may change again within one tick of the file system's clock.
@@ -79,7 +77,7 @@ class LoadedDataset:
         return replace(self, listing=self.listing.of_classes(classes), images=images)
 
 
-def load_dataset(listing: DatasetListing, cache: Path, size: int = SIZE) -> LoadedDataset:
+def load_dataset(listing: DatasetListing, cache: Path, size: InputSize = DEFAULT_SIZE) -> LoadedDataset:
     """Load the files of a listing, and complete it by what only their headers have.
 
     Raises
@@ -103,9 +101,9 @@ class ImageLoader:
     Raises OSError if the cache cannot be read or written.
     """
 
-    def __init__(self, cache: Path, size: int = SIZE) -> None:
-        """Open the caches of images with sides of ``size`` pixels."""
-        version = f"v{preprocess.VERSION}"
+    def __init__(self, cache: Path, size: InputSize = DEFAULT_SIZE) -> None:
+        """Open the caches of images of this size; the hash of an image depends on it as well."""
+        version = f"v{preprocess.VERSION}" + (f"-{size}" if size != DEFAULT_SIZE else "")
         self.prepared = PreparedImages(cache, size)
         self._digests = KeyValueCache(cache / "files.sqlite")
         self._facts = KeyValueCache(cache / "images" / f"{version}.sqlite")

@@ -1,6 +1,6 @@
 """Prepared images on disk: the input of the network and the breast mask, so that no file is decoded twice.
 
-An image of 224 pixels takes 55 KiB.
+An image of 224 x 224 pixels takes 55 KiB.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,20 @@ import numpy as np
 
 from birads_app.imaging.segmentation import Box
 from birads_app.model import preprocess
-from birads_app.model.preprocess import ModelInput
+from birads_app.model.preprocess import InputSize, ModelInput
 from training.data.row_store import UINT8, RowStore, StoredRows
 
 
 class PreparedImages:
     """Prepared images of one size, by the SHA-256 of the file; raises OSError if they cannot be read or written."""
 
-    def __init__(self, cache: Path, size: int) -> None:
-        """Open or create the images with sides of ``size`` pixels below ``cache``."""
+    def __init__(self, cache: Path, size: InputSize) -> None:
+        """Open or create the images of this size below ``cache``."""
         self.size = size
+        pixels = size.height * size.width
         folder = cache / "images" / f"v{preprocess.VERSION}-{size}"
-        self._squares = RowStore(folder / "squares", size * size, UINT8)
-        self._masks = RowStore(folder / "masks", -(-size * size // 8), UINT8)
+        self._grey = RowStore(folder / "squares", pixels, UINT8)  # the folder's name of earlier versions
+        self._masks = RowStore(folder / "masks", -(-pixels // 8), UINT8)
 
     def holds(self, digest: bytes) -> bool:
         """Return True if there is an image of this file."""
@@ -30,19 +31,19 @@ class PreparedImages:
 
     def add(self, digests: Sequence[bytes], images: Sequence[ModelInput]) -> None:
         """Add the images of n files; existing ones stay."""
-        self._squares.add(digests, np.stack([image.grey.ravel() for image in images]))
+        self._grey.add(digests, np.stack([image.grey.ravel() for image in images]))
         self._masks.add(digests, np.stack([np.packbits(image.breast_mask) for image in images]))
 
-    def squares(self, digests: Sequence[bytes]) -> StoredRows:
-        """Return grey squares, uint8 (n, size * size), that stay on the disk; raise KeyError for a missing one."""
-        return self._squares.get(digests)
+    def grey(self, digests: Sequence[bytes]) -> StoredRows:
+        """Return grey levels, uint8 (n, height * width), that stay on the disk; raise KeyError for a missing image."""
+        return self._grey.get(digests)
 
     def inputs(self, digests: Sequence[bytes]) -> list[ModelInput]:
-        """Return images with their masks, whose boxes are the squares; raise KeyError for a missing one."""
-        squares, masks = self.squares(digests)[:], self._masks.get(digests)[:]
-        shape, box = (self.size, self.size), Box(0, 0, self.size, self.size)
-        unpacked = np.unpackbits(masks, axis=1, count=self.size * self.size).astype(bool)
+        """Return images with their masks, whose boxes are the input itself; raise KeyError for a missing one."""
+        rows, masks = self.grey(digests)[:], self._masks.get(digests)[:]
+        box = Box(0, 0, *self.size)
+        unpacked = np.unpackbits(masks, axis=1, count=rows.shape[1]).astype(bool)
         return [
-            ModelInput(square.reshape(shape), mask.reshape(shape), box, flipped=False, shape=shape)
-            for square, mask in zip(squares, unpacked, strict=True)
+            ModelInput(row.reshape(self.size), mask.reshape(self.size), box, flipped=False, shape=self.size)
+            for row, mask in zip(rows, unpacked, strict=True)
         ]

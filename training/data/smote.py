@@ -20,8 +20,9 @@ from training.data.feature_arrays import AnyFeatures, ConcatenatedFeatures, Temp
 from training.errors import DatasetError
 
 # Values passed to and requested from imbalanced-learn at a time; it needs about 30 bytes for each. This makes
-# 1,024 pooled rows; whole maps, of 100,352 values per row, come in blocks of 256.
-_NUMBERS, _LEAST_ROWS = 2**22, 256
+# 1,024 pooled rows. Whole maps come in blocks of 256 rows, or of as many as have the larger number of values: 83 at
+# 448 pixels, 20 at 896.
+_NUMBERS, _LEAST_ROWS, _NUMBERS_OF_MAPS = 2**22, 256, 2**25
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def balance(
     notes: tuple[str, ...] = (
         () if used == neighbours else (_few(classes[int(counts.argmin())], fewest, used),)
     )
-    most = max(_LEAST_ROWS, _NUMBERS // rows.shape[1])
+    most = max(_NUMBERS // rows.shape[1], min(_LEAST_ROWS, _NUMBERS_OF_MAPS // rows.shape[1]), used + 1)
     crowded = [
         code for code, count, lack in zip(classes, counts, missing, strict=True) if lack and count > most
     ]

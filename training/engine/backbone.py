@@ -3,15 +3,18 @@
 All take the inputs of :mod:`birads_app.model.preprocess`: Keras prepares images for VGG as for ResNet50.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from birads_app.model.preprocess import InputSize
 from birads_app.terms.errors import ModelError
 from training.engine.freeze import freeze
 
-# Side of the square input of a backbone that does not come from a bundle, in pixels.
-SIZE = 224
+# Pixels of the input for each cell of the feature map, in both directions; so many pixels at least and at most.
+_STRIDE, _SMALLEST, _LARGEST = 32, 64, 2048
+_SIZE = re.compile(r"([0-9]{2,4})(?:x([0-9]{2,4}))?")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ BACKBONES = {
 _CONV4_KERNELS = 43
 
 
-def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
+def keras_backbone(
+    network: str, weights: str | Path | None = "imagenet", size: InputSize | None = None
+) -> Any:
     """Build a network without its top.
 
     Parameters
@@ -47,7 +52,7 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
     weights : ``"imagenet"`` (Keras downloads them), the path of a Keras ``.h5`` file with the weights of the
         network without top, or None for random ones. A file of ResNet50 may end with stage conv4: see
         :func:`_to_conv4`
-    size : side of the square input in pixels; None for any
+    size : of the input; None for any
 
     Raises
     ------
@@ -59,7 +64,10 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
     if network not in BACKBONES:
         raise ModelError(f"--backbone has to be one of {', '.join(BACKBONES)}. Got {network!r}.")
     definition = BACKBONES[network]
-    make, options = getattr(keras.applications, definition.title), {"input_shape": (size, size, 3)}
+    make, options = (
+        getattr(keras.applications, definition.title),
+        {"input_shape": (*(size or (None, None)), 3)},
+    )
     if weights != "imagenet":
         model = make(include_top=False, weights=None, **options)
         return model if weights is None else _load(model, definition, Path(weights))
@@ -72,7 +80,7 @@ def keras_backbone(network: str, weights: str | Path | None = "imagenet", size: 
         ) from error
 
 
-def keras_resnet50(weights: str | Path | None = "imagenet", size: int | None = None) -> Any:
+def keras_resnet50(weights: str | Path | None = "imagenet", size: InputSize | None = None) -> Any:
     """Build ResNet50, the backbone of the demonstration model; see :func:`keras_backbone`."""
     return keras_backbone("resnet50", weights, size)
 
@@ -120,7 +128,7 @@ def _up_to_conv4(model: Any) -> Any:
 
 
 def _to_conv4(low: Any) -> Any:
-    """Pool the maps of conv4 to the shape of the whole network's: (n, size/32, size/32, 2048).
+    """Pool the maps of conv4 to the shape of the whole network's: (n, height/32, width/32, 2048).
 
     Each cell holds the averages, then the maxima, of 2 x 2 cells of conv4's 1024 channels, so that the average and
     the maximum over all cells, which heads use, stay unchanged.
@@ -131,6 +139,24 @@ def _to_conv4(low: Any) -> Any:
     return keras.Model(low.input, keras.layers.Concatenate()(pooled))
 
 
-def freeze_backbone(model: Any, size: int) -> bytes:
-    """Freeze a Keras backbone with input ``image`` (n, size, size, 3) and maps (n, size/32, size/32, channels)."""
-    return freeze(lambda image: model(image, training=False), (None, size, size, 3), "image")
+def freeze_backbone(model: Any, size: InputSize) -> bytes:
+    """Freeze a Keras backbone, from ``image`` (n, height, width, 3) to maps (n, height/32, width/32, channels)."""
+    return freeze(lambda image: model(image, training=False), (None, *size, 3), "image")
+
+
+def parse_size(text: str) -> InputSize:
+    """Read an input size, a side such as ``448`` or height and width such as ``896x448``.
+
+    Raises
+    ------
+    ModelError
+        It is none that a backbone takes.
+    """
+    found = _SIZE.fullmatch(text)
+    sides = [int(side) for side in (found[1], found[2] or found[1])] if found else []
+    if not sides or any(side % _STRIDE or not _SMALLEST <= side <= _LARGEST for side in sides):
+        raise ModelError(
+            f"--size has to be a side such as 448, or height and width such as 896x448, in multiples of {_STRIDE} from "
+            f"{_SMALLEST} to {_LARGEST} pixels. Got {text!r}."
+        )
+    return InputSize(*sides)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model.preprocess import standardise
+from birads_app.model.preprocess import InputSize, standardise
 from training import progress
 from training.config import TrainConfig
 from training.data.augment import augment
@@ -29,12 +29,12 @@ from training.errors import TrainingError
 class FineTuningData:
     """Images to fine-tune on.
 
-    squares : uint8 (n, size * size), array-like, prepared images
+    images : uint8 (n, height * width), array-like, prepared
     labels : int (n,)
     training, validation : int (m,), indices into both
     """
 
-    squares: AnyFeatures
+    images: AnyFeatures
     labels: np.ndarray
     training: np.ndarray
     validation: np.ndarray
@@ -111,7 +111,7 @@ def finetune(
             else "No epoch lowered the validation loss, so the weights are those from before."
         )
     )
-    size = backbone.input.shape[1]
+    size = InputSize(*backbone.input.shape[1:3])
     facts = {**head.facts, "fine_tuning": record}
     tuned = TrainedNetwork(head.model, head.features_of, facts, about, head.curve)
     return freeze_backbone(backbone, size), tuned
@@ -127,7 +127,7 @@ class _FineTuningRun:
 
         self.config, self.data = config, data
         self.backbone, self.head = backbone, head
-        self.size = backbone.input.shape[1]
+        self.size = InputSize(*backbone.input.shape[1:3])
         _unfreeze(backbone, head.model, str(config.fine_tune))
         self.variables = backbone.trainable_variables + head.model.trainable_variables
         self.optimizer = keras.optimizers.AdamW(config.fine_tune_rate, weight_decay=1e-3)
@@ -140,7 +140,7 @@ class _FineTuningRun:
         self.weights = np.ones(len(rarity)) if config.resampling == "none" else rarity
 
     def logits(self, images: Any, training: bool) -> Any:
-        """Return the logits of images (n, size, size, 3) as a tensor (n, classes)."""
+        """Return the logits of images (n, height, width, 3) as a tensor (n, classes)."""
         maps = self.backbone(images, training=training)
         return self.head.model(self.head.features_of(maps), training=training)
 
@@ -179,8 +179,8 @@ class _FineTuningRun:
         order = multitask.weighted_sample(self.weights, len(self.weights), rng)
 
         def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            images = self.data.training[indices]
-            return augment(self._squares(images), rng), self.data.labels[images]
+            chosen = self.data.training[indices]
+            return augment(self._images(chosen), rng), self.data.labels[chosen]
 
         row_batches = list(multitask.batches(order, self.config.batch_size))
         return multitask.run_epoch(self.step, row_batches, load, str(number))
@@ -189,12 +189,12 @@ class _FineTuningRun:
         """Return the mean loss of the validation images, unaugmented."""
         losses = []
         for chosen in multitask.batches(self.data.validation, self.config.batch_size):
-            logits = self.logits(standardise(self._squares(chosen)), training=False)
+            logits = self.logits(standardise(self._images(chosen)), training=False)
             losses.append(np.asarray(self.losses(self.data.labels[chosen], logits)))
         return float(np.concatenate(losses).mean())
 
-    def _squares(self, chosen: np.ndarray) -> np.ndarray:
-        return np.asarray(self.data.squares[chosen]).reshape(-1, self.size, self.size)
+    def _images(self, chosen: np.ndarray) -> np.ndarray:
+        return np.asarray(self.data.images[chosen]).reshape(-1, *self.size)
 
     def _weights(self) -> list[np.ndarray]:
         return [np.asarray(variable) for variable in self.variables]

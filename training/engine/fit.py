@@ -41,7 +41,7 @@ class TrainedNetwork:
 
     def logits(self, rows: AnyFeatures) -> np.ndarray:
         """Return the logits, float32 (n, classes), of features, float (n, features)."""
-        return _predict(self.model, rows)
+        return predict(self.model, rows)
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
         """Freeze the model together with the computation of its features from maps."""
@@ -226,12 +226,12 @@ def _epoch(model: Any, arguments: FitArguments, number: int) -> tuple[float, flo
     for start in range(0, len(order), arguments.batch_size):
         indices = order[start : start + arguments.batch_size]
         learned = model.train_on_batch(np.float32(arguments.features[indices]), arguments.labels[indices])
-    answers = _predict(model, arguments.validation_features)
+    answers = predict(model, arguments.validation_features)
     return float(learned), float(ops.mean(loss_of(arguments.loss)(arguments.validation_labels, answers)))
 
 
-def _predict(model: Any, rows: AnyFeatures) -> np.ndarray:
-    """Return the logits, float32 (n, classes), converting rows to float32 in batches to save memory."""
+def predict(model: Any, rows: AnyFeatures) -> np.ndarray:
+    """Return a Keras model's outputs for rows (n, features), converted to float32 in batches to save memory."""
     starts = range(0, len(rows), _PREDICTED_AT_ONCE)
     parts = (np.float32(rows[start : start + _PREDICTED_AT_ONCE]) for start in starts)
     return np.concatenate([model.predict_on_batch(part) for part in parts])

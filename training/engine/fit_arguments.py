@@ -68,8 +68,8 @@ class Head(Protocol):
         """True for a network, which supports both losses and fine-tuning of the backbone."""
 
     @property
-    def whole_maps(self) -> bool:
-        """True if its features are whole maps, False if they are pooled."""
+    def rows(self) -> str:
+        """Name of its features in the feature store, the same as another head's only if the features are."""
 
     def features(self, maps: np.ndarray) -> np.ndarray:
         """Compute the features, float (n, features), of maps, float32 (n, rows, columns, channels)."""

@@ -34,6 +34,19 @@ def freeze(function: Callable[[Any], Any], shape: Sequence[int | None], name: st
     return bytes(_store_as_float16(_with_named_output(frozen)).SerializeToString())
 
 
+def resized(graph: bytes, sides: Sequence[int]) -> bytes:
+    """Return a frozen backbone for inputs of another height and width; weights of convolutions fit any."""
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef.FromString(graph)
+    for node in definition.node:
+        node.attr.pop("_output_shapes", None)
+        if node.op == "Placeholder":
+            for dimension, side in zip(node.attr["shape"].shape.dim[1:3], sides, strict=True):
+                dimension.size = side
+    return bytes(definition.SerializeToString())
+
+
 def _with_named_output(frozen: Any) -> Any:
     """Return the frozen function's GraphDef, ending in a node called ``output``."""
     graph = frozen.graph.as_graph_def()

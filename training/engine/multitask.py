@@ -193,7 +193,7 @@ class FineTuning:
     def _augmented(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Augment images: inputs, float32 (n, size, size, 3), and cells with a finding, bool (n, rows * columns)."""
         squares, masks = self.train.squares[rows], self.train.masks[rows]
-        augmentations = [Augmentation.random(squares.shape[1], rng) for _ in rows]
+        augmentations = [Augmentation.random(squares.shape[1:], rng) for _ in rows]
         images = [one.apply(square) for one, square in zip(augmentations, squares, strict=True)]
         warped = [one.warp(mask) for one, mask in zip(augmentations, masks, strict=True)]
         return standardise(np.stack(images)), np.stack(

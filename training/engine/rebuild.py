@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from birads_app.model.preprocess import InputSize
 from birads_app.terms.errors import ModelError
 from training.engine.backbone import keras_backbone
 
@@ -19,12 +20,12 @@ _NORMALISATION = ("Cast_2", "Cast_3", "Cast", "Cast_1")  # gamma, beta, mean, va
 _NAME = re.compile(r"[^/]+/([^/]+?)(?:_\d+)?/([^/]+)/ReadVariableOp/resource(?:/float16)?")
 
 
-def keras_model(graph: bytes, size: int, maps: Any) -> Any:
+def keras_model(graph: bytes, size: InputSize, maps: Any) -> Any:
     """Build ResNet50 with the weights of a frozen graph.
 
     Parameters
     ----------
-    maps : function that runs the graph, from float32 (n, size, size, 3) to maps
+    maps : function that runs the graph, from float32 (n, height, width, 3) to maps
 
     Raises
     ------
@@ -40,7 +41,7 @@ def keras_model(graph: bytes, size: int, maps: Any) -> Any:
                 layer.set_weights([constants[layer.name, use] for use in uses])
     except (KeyError, ValueError) as error:
         raise _no_resnet() from error
-    image = np.random.default_rng(0).normal(0, 60, (1, size, size, 3)).astype(np.float32)
+    image = np.random.default_rng(0).normal(0, 60, (1, *size, 3)).astype(np.float32)
     expected = maps(image)
     # The engine may compute in bfloat16.
     if not np.abs(np.asarray(model(image, training=False)) - expected).max() < 0.1 * np.abs(expected).max():

@@ -9,11 +9,9 @@ from birads_app.model import ood
 from birads_app.model.ood import OodDetector
 from training.data.split import Split
 from training.features.extract import Features
-from training.heads import Head
-from training.heads.pooling import averages
 
 # Images of a set that are used at most: enough to represent a source, and few in the file.
-_MOST, _AT_ONCE = 4000, 256
+_MOST = 4000
 
 
 @dataclass(frozen=True)
@@ -35,25 +33,18 @@ class OodFit:
         return {name: value for name, value in asdict(self).items() if name != "detector"}
 
 
-def fit(features: Features, split: Split, kind: Head) -> OodFit:
+def fit(features: Features, split: Split) -> OodFit:
     """Fit on the real training images; the validation patients set the threshold."""
     parts = (split.training, split.validation, split.test)
-    training, validation, test = (_averages(features, part, kind) for part in parts)
+    training, validation, test = (_averages(features, part) for part in parts)
     detector = ood.fit(training, validation)
     flagged = int(detector.is_ood(test).sum()) if len(test) else 0
     return OodFit(detector, len(training), len(validation), flagged, len(test))
 
 
-def _averages(features: Features, part: np.ndarray, kind: Head) -> np.ndarray:
+def _averages(features: Features, part: np.ndarray) -> np.ndarray:
     """Channel averages of the real images of a set, float32 (n, channels); at most 4,000, evenly spaced."""
-    real = part[part < len(features.array)]
+    assert features.averages is not None
+    real = part[part < len(features.averages)]
     chosen = real[np.unique(np.linspace(0, len(real), min(len(real), _MOST), endpoint=False).astype(int))]
-    found = np.empty((len(chosen), features.map_shape[2]), np.float32)
-    for start in range(0, len(chosen), _AT_ONCE):
-        rows = np.asarray(features.array[chosen[start : start + _AT_ONCE]], np.float32)
-        found[start : start + _AT_ONCE] = (
-            ood.average(rows.reshape(-1, *features.map_shape))
-            if kind.whole_maps
-            else averages(rows, features.map_shape[2])
-        )
-    return found
+    return np.asarray(features.averages[chosen], np.float32)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from birads_app.model import preprocess
+from birads_app.model import ood, preprocess
 from birads_app.model.preprocess import ModelInput
 from training import progress
 from training.config import Site
@@ -24,9 +24,12 @@ from training.errors import DatasetError
 from training.features.extractor import Extractor
 from training.features.feature_store import open_store
 
-_BATCH = 16
-# Names of the kinds of rows, whose stores lie side by side.
-_WHOLE, _POOLED = "maps", "pooled"
+# Pixels that pass the backbone at a time: 16 images of 224 x 224. More take more memory, not less time.
+_PIXELS = 16 * 224 * 224
+# Name of whole maps among the kinds of rows, whose stores lie side by side.
+_WHOLE = "maps"
+# Averages of each channel, by which the OOD detector compares images.
+_AVERAGES = "averages"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Features:
     cached : number of images whose features, or maps to compute them from, were in the store
     images : the n loaded files; empty if there are rows without files, like the next
     prepared : contains the images of these files
+    averages : average of each channel, float (n, channels), array-like as ``array``; None if there are no files
     """
 
     dataset: Dataset
@@ -56,12 +60,13 @@ class Features:
     cached: int
     images: tuple[LoadedImage, ...] = ()
     prepared: PreparedImages | None = None
+    averages: AnyFeatures | None = None
 
     @property
-    def squares(self) -> AnyFeatures:
-        """Prepared images, uint8 (n, size * size), which stay on the disk."""
+    def grey(self) -> AnyFeatures:
+        """Prepared images, uint8 (n, height * width), which stay on the disk."""
         assert self.prepared is not None
-        return self.prepared.squares([image.digest for image in self.images])
+        return self.prepared.grey([image.digest for image in self.images])
 
     def inputs(self, indices: Sequence[int]) -> list[ModelInput]:
         """Return the prepared images with the given indices, with their masks."""
@@ -105,6 +110,7 @@ def extract(
         cached,
         tuple(included),
         prepared,
+        maker.averages.get(digests),
     )
 
 
@@ -113,26 +119,30 @@ class _FeatureMaker:
 
     def __init__(self, prepared: PreparedImages, extractor: Extractor, kind: Head, site: Site) -> None:
         self._prepared, self._extractor, self._kind = prepared, extractor, kind
-        probe = extractor.maps(np.zeros((1, extractor.size, extractor.size, 3), np.float32))
+        probe = extractor.maps(np.zeros((1, *extractor.size, 3), np.float32))
         self.map_shape: tuple[int, int, int] = probe.shape[1:]
         width = kind.features(probe).shape[1]
-        self.store = open_store(site, extractor, _WHOLE if kind.whole_maps else _POOLED, width)
+        self.store = open_store(site, extractor, kind.rows, width)
+        self.averages = open_store(site, extractor, _AVERAGES, probe.shape[-1])
         self._whole = open_store(site, extractor, _WHOLE, probe[0].size)
 
     def make_missing(self, digests: Sequence[bytes]) -> int:
         """Compute and store the missing features of images; return the number that need not pass the backbone."""
-        missing = [digest for digest in digests if not self.store.holds(digest)]
+        missing = [
+            digest for digest in digests if not (self.store.holds(digest) and self.averages.holds(digest))
+        ]
         from_maps = [digest for digest in missing if self._whole.holds(digest)]
         in_maps = set(from_maps)
         from_images = [digest for digest in missing if digest not in in_maps]
         with progress.steps("features", len(missing), "image") as bar:
-            for batch in _batches(from_maps):
+            pixels = self._extractor.size.height * self._extractor.size.width
+            count = max(1, _PIXELS // pixels)
+            for batch in _batches(from_maps, count):
                 self._keep(batch, self._whole.get(batch)[:].reshape(-1, *self.map_shape))
                 bar.step(len(batch))
-            for batch in _batches(from_images):
-                size = self._prepared.size
-                squares = self._prepared.squares(batch)[:].reshape(-1, size, size)
-                self._keep(batch, self._extractor.maps(preprocess.standardise(squares)))
+            for batch in _batches(from_images, count):
+                grey = self._prepared.grey(batch)[:].reshape(-1, *self._prepared.size)
+                self._keep(batch, self._extractor.maps(preprocess.standardise(grey)))
                 bar.step(len(batch))
         return len(digests) - len(from_images)
 
@@ -141,11 +151,12 @@ class _FeatureMaker:
         import tensorflow as tf  # its casts take a fifth of the time of NumPy's
 
         rounded = tf.cast(tf.cast(maps, tf.float16), tf.float32).numpy()
+        self.averages.add(digests, ood.average(rounded))
         self.store.add(digests, self._kind.features(rounded))
 
 
-def _batches(digests: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    return (digests[start : start + _BATCH] for start in range(0, len(digests), _BATCH))
+def _batches(digests: Sequence[bytes], count: int) -> Iterator[Sequence[bytes]]:
+    return (digests[start : start + count] for start in range(0, len(digests), count))
 
 
 def _copies(usable: Sequence[LoadedImage]) -> list[RejectedFile]:

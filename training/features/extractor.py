@@ -10,6 +10,7 @@ from typing import Any
 
 from birads_app.model import bundles
 from birads_app.model.engine import Run, open_engine, open_graph
+from birads_app.model.preprocess import DEFAULT_SIZE, InputSize
 from birads_app.terms.errors import ModelError
 
 
@@ -18,13 +19,13 @@ class Extractor:
     """A compiled backbone.
 
     graph : the frozen graph, as the new bundle will carry it
-    size : side of the square input in pixels
-    maps : function from float32 (n, size, size, 3) to float32 (n, rows, columns, channels)
+    size : of the input
+    maps : function from float32 (n, height, width, 3) to float32 (n, rows, columns, channels)
     origin : entry about the backbone for the new bundle's manifest
     """
 
     graph: bytes
-    size: int
+    size: InputSize
     maps: Run
     origin: dict[str, Any]
 
@@ -42,8 +43,15 @@ class Extractor:
         return hashlib.sha256(self.graph).hexdigest()
 
 
-def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
+def from_bundle(
+    path: Path, engine: str, precision: str, size: InputSize | None = None, cache: Path | None = None
+) -> Extractor:
     """Open the backbone of an existing bundle, usually that of the demonstration model.
+
+    Parameters
+    ----------
+    size : of the input; the bundle's if None
+    cache : as in :func:`from_graph`, for another size
 
     Raises
     ------
@@ -55,16 +63,21 @@ def from_bundle(path: Path, engine: str, precision: str) -> Extractor:
             f"The demonstration model {path.name} with its backbone is missing from {path.parent}. Restore "
             "the folder, or train with --backbone-weights imagenet or --backbone-weights PATH."
         )
+    from training.engine.freeze import resized
     from training.engine.keras_import import import_keras
 
     import_keras()  # TensorFlow rounds the features
     bundle = bundles.load(path)
-    run = open_engine(bundle, engine, precision)
     origin = {**bundle.manifest.get("backbone", {}), "taken_from": bundle.name}
-    return Extractor((path / bundles.BACKBONE).read_bytes(), bundle.size, run.maps, origin)
+    graph = (path / bundles.BACKBONE).read_bytes()
+    if size is not None and size != bundle.size:
+        return from_graph(resized(graph, size), size, origin, cache, engine, precision)
+    return Extractor(graph, bundle.size, open_engine(bundle, engine, precision).maps, origin)
 
 
-def from_keras(network: str, weights: str, cache: Path, engine: str, precision: str) -> Extractor:
+def from_keras(
+    network: str, weights: str, cache: Path, engine: str, precision: str, size: InputSize = DEFAULT_SIZE
+) -> Extractor:
     """Build a network of Keras and freeze it for a bundle.
 
     Parameters
@@ -77,21 +90,22 @@ def from_keras(network: str, weights: str, cache: Path, engine: str, precision: 
     ModelError
         The weights are unavailable or do not fit.
     """
-    from training.engine.backbone import BACKBONES, SIZE, freeze_backbone, keras_backbone
+    from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone
     from training.engine.keras_import import import_keras
 
     import_keras()
-    graph = freeze_backbone(keras_backbone(network, weights), SIZE)
+    graph = freeze_backbone(keras_backbone(network, weights), size)
     title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
     origin = {"network": BACKBONES[network].title, "weights": title}
-    return from_graph(graph, SIZE, origin, cache, engine, precision)
+    return from_graph(graph, size, origin, cache, engine, precision)
 
 
 def from_graph(
-    graph: bytes, size: int, origin: dict[str, Any], cache: Path, engine: str, precision: str
+    graph: bytes, size: InputSize, origin: dict[str, Any], cache: Path | None, engine: str, precision: str
 ) -> Extractor:
-    """Compile a frozen graph, which is written below ``cache`` for a moment."""
-    os.makedirs(cache, exist_ok=True)
+    """Compile a frozen graph, which is written below ``cache``, or the system's folder, for a moment."""
+    if cache is not None:
+        os.makedirs(cache, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         path = Path(folder) / bundles.BACKBONE
         path.write_bytes(graph)

@@ -14,9 +14,12 @@ from training.engine.fit import (
     set_seed,
 )
 from training.engine.fit_arguments import FitArguments
+from training.heads.pooling import AVG_MAX, WHOLE_MAPS, pool_cells, shrink
 
 _CHANNELS = 64
 _UNITS = 64
+# Most rows and columns that the LSTM reads; it takes them one after another.
+_SIDE = 8
 
 
 class CnnLstmHead:
@@ -26,7 +29,11 @@ class CnnLstmHead:
     """
 
     is_network = True
-    whole_maps = True
+    rows = WHOLE_MAPS
+
+    def __init__(self, pooling: str = AVG_MAX) -> None:
+        """Pool the outputs of all cells in this way."""
+        self.pooling = pooling
 
     def features(self, maps: np.ndarray) -> np.ndarray:
         """Whole maps, float16 (n, rows * columns * channels)."""
@@ -37,9 +44,9 @@ class CnnLstmHead:
         set_seed(arguments.seed)
         rows, columns, _ = arguments.map_shape
         about = (
-            f"Convolutions (1x1, 3x3; {_CHANNELS} channels), an LSTM of {_UNITS} units over the {rows} x "
-            f"{columns} cells in reading order, average and maximum of its outputs, one dense layer; dropout "
-            f"{arguments.dropout:g}."
+            f"Convolutions (1x1, 3x3; {_CHANNELS} channels) over the {rows} x {columns} cells, reduced by maxima to at "
+            f"most {_SIDE} x {_SIDE}, an LSTM of {_UNITS} units over them in reading order, `{self.pooling}` pooling "
+            f"of its outputs, one dense layer; dropout {arguments.dropout:g}."
         )
         return fit_network(self._model(arguments), arguments, flatten_maps_in_graph, about)
 
@@ -48,7 +55,7 @@ class CnnLstmHead:
         import keras
 
         layers = keras.layers
-        rows, columns, channels = arguments.map_shape
+        channels = arguments.map_shape[2]
         inputs = keras.Input((arguments.features.shape[1],))
         x = layers.Reshape(arguments.map_shape)(inputs)
         x = normalization_layer(x, arguments.features, channels)
@@ -56,8 +63,9 @@ class CnnLstmHead:
             x = layers.Conv2D(_CHANNELS, kernel, padding="same", activation="relu")(x)
             x = layers.BatchNormalization(momentum=MOMENTUM)(x)
             x = layers.Dropout(arguments.dropout / 2)(x)
-        x = layers.Reshape((rows * columns, _CHANNELS))(x)
+        x = shrink(x, _SIDE)
+        x = layers.Reshape((x.shape[1] * x.shape[2], _CHANNELS))(x)
         x = layers.LSTM(_UNITS, return_sequences=True, unroll=True)(x)
-        x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)])
+        x = pool_cells(x, self.pooling)
         x = layers.Dropout(arguments.dropout)(x)
         return keras.Model(inputs, layers.Dense(arguments.classes)(x))

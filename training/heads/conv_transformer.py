@@ -14,10 +14,13 @@ from training.engine.fit import (
     set_seed,
 )
 from training.engine.fit_arguments import FitArguments
+from training.heads.pooling import AVG_MAX, WHOLE_MAPS, pool_cells, shrink
 
 _CHANNELS = 64  # a multiple of 4, for the position embedding
 _ATTENTION_HEADS = 4
 _BLOCKS = 2
+# Most rows and columns of cells that attend to each other; time and memory grow with the square of their number.
+_SIDE = 14
 
 
 class ConvTransformerHead:
@@ -28,7 +31,11 @@ class ConvTransformerHead:
     """
 
     is_network = True
-    whole_maps = True
+    rows = WHOLE_MAPS
+
+    def __init__(self, pooling: str = AVG_MAX) -> None:
+        """Pool the outputs of all cells in this way."""
+        self.pooling = pooling
 
     def features(self, maps: np.ndarray) -> np.ndarray:
         """Whole maps, float16 (n, rows * columns * channels)."""
@@ -39,9 +46,10 @@ class ConvTransformerHead:
         set_seed(arguments.seed)
         rows, columns, _ = arguments.map_shape
         about = (
-            f"Convolutions (1x1, 3x3; {_CHANNELS} channels), a sinusoidal position embedding, {_BLOCKS} "
-            f"transformer encoder blocks of {_ATTENTION_HEADS} attention heads over the {rows} x {columns} "
-            f"cells, average and maximum of their outputs, one dense layer; dropout {arguments.dropout:g}."
+            f"Convolutions (1x1, 3x3; {_CHANNELS} channels) over the {rows} x {columns} cells, reduced by maxima to at "
+            f"most {_SIDE} x {_SIDE}, a sinusoidal position embedding, {_BLOCKS} transformer encoder blocks of "
+            f"{_ATTENTION_HEADS} attention heads, `{self.pooling}` pooling of their outputs, one dense layer; dropout "
+            f"{arguments.dropout:g}."
         )
         return fit_network(self._model(arguments), arguments, flatten_maps_in_graph, about)
 
@@ -50,18 +58,20 @@ class ConvTransformerHead:
         import keras
 
         layers = keras.layers
-        rows, columns, channels = arguments.map_shape
+        channels = arguments.map_shape[2]
         inputs = keras.Input((arguments.features.shape[1],))
         x = layers.Reshape(arguments.map_shape)(inputs)
         x = normalization_layer(x, arguments.features, channels)
         for kernel in (1, 3):
             x = layers.Conv2D(_CHANNELS, kernel, padding="same", activation="relu")(x)
             x = layers.BatchNormalization(momentum=MOMENTUM)(x)
+        x = shrink(x, _SIDE)
+        rows, columns = x.shape[1:3]
         x = layers.Reshape((rows * columns, _CHANNELS))(x) + positions(rows, columns, _CHANNELS)
         for _ in range(_BLOCKS):
             x = _encoded(x, arguments.dropout / 2)
         x = layers.LayerNormalization()(x)
-        x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)])
+        x = pool_cells(x, self.pooling)
         x = layers.Dropout(arguments.dropout)(x)
         return keras.Model(inputs, layers.Dense(arguments.classes)(x))
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from training.engine.fit import to_float16
 from training.engine.fit_arguments import FitArguments
-from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
     Score,
+    StatisticalHead,
     TrainedStatistics,
     best,
     chosen_among,
@@ -23,7 +23,7 @@ _NEIGHBOURS = (5, 11, 21, 41)
 _LEAST_VOTE = 1e-3
 
 
-class KnnHead:
+class KnnHead(StatisticalHead):
     """Neighbours vote, weighted by their distance.
 
     A vote falls linearly with the distance, from the nearest to the last one (Dudani, The Distance-Weighted
@@ -31,14 +31,7 @@ class KnnHead:
     responds to the small changes from which heat maps are computed.
     """
 
-    is_network = False
-    whole_maps = False
-
-    def features(self, maps: np.ndarray) -> np.ndarray:
-        """Pooled maps, float32 (n, 2 * channels)."""
-        return pooling.pooled(maps)
-
-    def fit(self, arguments: FitArguments) -> TrainedStatistics:
+    def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the number of neighbours."""
         from sklearn.neighbors import KNeighborsClassifier
 
@@ -52,7 +45,7 @@ class KnnHead:
                 score_of(scale, scaled, arguments.labels, model.n_neighbors, arguments.classes),
                 {"neighbours": neighbours, "rows": len(scaled), "components": scaled.shape[1]},
                 f"The {neighbours} nearest neighbours {chosen_among(candidates)} among {len(scaled)} training "
-                f"rows, weighted by distance, on {scaled.shape[1]} principal components of {pooling.TITLE}, "
+                f"rows, weighted by distance, on {scaled.shape[1]} principal components of {self.title}, "
                 "standardised.",
             )
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from training.engine.fit import to_float16
 from training.engine.fit_arguments import FitArguments
-from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
     Score,
+    StatisticalHead,
     TrainedStatistics,
     best,
     chosen_among,
@@ -22,17 +22,10 @@ _ITERATIONS = 1000
 _NEVER = -20.0
 
 
-class LogisticRegressionHead:
+class LogisticRegressionHead(StatisticalHead):
     """One weight for each feature and category, held small by a quadratic penalty."""
 
-    is_network = False
-    whole_maps = False
-
-    def features(self, maps: np.ndarray) -> np.ndarray:
-        """Pooled maps, float32 (n, 2 * channels)."""
-        return pooling.pooled(maps)
-
-    def fit(self, arguments: FitArguments) -> TrainedStatistics:
+    def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the inverse strength of the penalty."""
         from sklearn.linear_model import LogisticRegression
 
@@ -45,7 +38,7 @@ class LogisticRegressionHead:
                 score_of(scale, *coefficients(model, arguments.classes)),
                 {"inverse_penalty": inverse, "iterations": int(model.n_iter_.max())},
                 f"Multinomial logistic regression with an inverse quadratic penalty of {inverse:g} "
-                f"{chosen_among(_PENALTIES)}, on {pooling.TITLE}, standardised.",
+                f"{chosen_among(_PENALTIES)}, on {self.title}, standardised.",
             )
 
         return best(arguments, _PENALTIES, one)

@@ -4,8 +4,9 @@ What is learned becomes arrays, and a function of TensorFlow that computes logit
 function judges rows in training and, frozen, images in service.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -16,7 +17,8 @@ from training.data.feature_arrays import AnyFeatures
 from training.engine.fit import moments, to_float16
 from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
-from training.heads import pooling
+from training.heads.attention import fit_attention
+from training.heads.pooling import ATTENTION, AVG_MAX, POOLINGS
 
 # From a tensor of features (n, features) to logits (n, classes).
 Score = Callable[[Any], Any]
@@ -30,12 +32,16 @@ _COMPONENTS = 128
 
 @dataclass(frozen=True)
 class TrainedStatistics:
-    """A fitted head: a function of tensors, with its fitted arrays inside."""
+    """A fitted head: a function of tensors, with its fitted arrays inside.
+
+    features_of : computes the head's features from maps, as operations of a graph
+    """
 
     score: Score
     facts: dict[str, Any]
     about: str
     curve: tuple[tuple[float, float], ...] = ()  # it is not fitted by epochs
+    features_of: Callable[[Any], Any] = POOLINGS[AVG_MAX].graph
 
     @cached_property
     def _traced(self) -> Any:
@@ -55,7 +61,42 @@ class TrainedStatistics:
 
     def freeze(self, map_shape: tuple[int, int, int]) -> bytes:
         """Freeze the function together with the pooling of maps."""
-        return freeze(lambda maps: self.score(pooling.pooled_in_graph(maps)), (None, *map_shape), "maps")
+        return freeze(lambda maps: self.score(self.features_of(maps)), (None, *map_shape), "maps")
+
+
+class StatisticalHead(ABC):
+    """Base of the heads; a kind of head defines :meth:`fit_rows`."""
+
+    is_network = False
+
+    def __init__(self, pooling: str = AVG_MAX) -> None:
+        """Take features pooled in this way."""
+        self.pooling = pooling
+        self.rows = POOLINGS[pooling].rows
+
+    @property
+    def title(self) -> str:
+        """Description of the features, for the model card."""
+        return POOLINGS[self.pooling].title
+
+    def features(self, maps: np.ndarray) -> np.ndarray:
+        """Pool maps; whole maps, float16, for attention, which is learned first."""
+        return POOLINGS[self.pooling].array(maps)
+
+    def fit(self, arguments: FitArguments) -> TrainedStatistics:
+        """Fit the head, after the attention if it pools by that."""
+        features_of = POOLINGS[self.pooling].graph
+        if self.pooling != ATTENTION:
+            return replace(self.fit_rows(arguments), features_of=features_of)
+        attention, pooled = fit_attention(arguments)
+        trained = self.fit_rows(pooled)
+        return replace(
+            trained, score=lambda rows: trained.score(attention.in_graph(rows)), features_of=features_of
+        )
+
+    @abstractmethod
+    def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
+        """Fit to pooled features; the hyperparameter is chosen on the validation patients."""
 
 
 @dataclass(frozen=True)

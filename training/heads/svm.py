@@ -8,10 +8,10 @@ import numpy as np
 from birads_app.model.calibration import fit_temperature
 from training.engine.fit import to_float16
 from training.engine.fit_arguments import FitArguments
-from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
     Score,
+    StatisticalHead,
     TrainedStatistics,
     best,
     chosen_among,
@@ -24,20 +24,13 @@ _PENALTIES = (0.3, 1.0, 3.0, 10.0)
 _STEEPEST = 10.0
 
 
-class SvmHead:
+class SvmHead(StatisticalHead):
     """One machine per category gives a decision score; a softmax turns the scores into probabilities.
 
     The temperature of the softmax is fitted on the validation patients.
     """
 
-    is_network = False
-    whole_maps = False
-
-    def features(self, maps: np.ndarray) -> np.ndarray:
-        """Pooled maps, float32 (n, 2 * channels)."""
-        return pooling.pooled(maps)
-
-    def fit(self, arguments: FitArguments) -> TrainedStatistics:
+    def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the penalty."""
         scale = principal(arguments.features, arguments.seed)
         scaled = to_float16(scale(np.asarray(arguments.features)))
@@ -65,7 +58,7 @@ class SvmHead:
             {"penalty": penalty, "vectors": len(vectors), "components": rows.shape[1]},
             f"Support vector machines with a radial kernel, one for each category against the rest, penalty "
             f"{penalty:g} {chosen_among(_PENALTIES)}, {len(vectors)} support vectors, on {rows.shape[1]} "
-            f"principal components of {pooling.TITLE}, standardised. A softmax over the decision scores, with "
+            f"principal components of {self.title}, standardised. A softmax over the decision scores, with "
             "a temperature fitted on the validation patients, gives the probabilities.",
         )
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from training.engine.fit import to_float16
 from training.engine.fit_arguments import FitArguments
-from training.heads import pooling
 from training.heads.statistical import (
     Scaling,
     Score,
+    StatisticalHead,
     TrainedStatistics,
     best,
     chosen_among,
@@ -25,17 +25,10 @@ _LEAVES_OF_A_FOREST = (1, 3, 8)
 _LEAVES_OF_A_TREE = (5, 10, 20, 40)
 
 
-class RandomForestHead:
+class RandomForestHead(StatisticalHead):
     """Two hundred trees on random rows and features; the mean of their leaves' shares of each category."""
 
-    is_network = False
-    whole_maps = False
-
-    def features(self, maps: np.ndarray) -> np.ndarray:
-        """Pooled maps, float32 (n, 2 * channels)."""
-        return pooling.pooled(maps)
-
-    def fit(self, arguments: FitArguments) -> TrainedStatistics:
+    def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the minimum number of rows in a leaf."""
         from sklearn.ensemble import RandomForestClassifier
 
@@ -51,26 +44,19 @@ class RandomForestHead:
                 score_of(scale, nodes),
                 {"trees": _TREES, "least_rows_in_a_leaf": least, **nodes.facts},
                 f"A random forest of {_TREES} trees, at most {_DEPTH} deep, with at least {least} rows in a "
-                f"leaf {chosen_among(_LEAVES_OF_A_FOREST)}, on {pooling.TITLE}.",
+                f"leaf {chosen_among(_LEAVES_OF_A_FOREST)}, on {self.title}.",
             )
 
         return best(arguments, _LEAVES_OF_A_FOREST, one)
 
 
-class DecisionTreeHead:
+class DecisionTreeHead(StatisticalHead):
     """One tree; the fewer rows a leaf has, the more its shares are moved towards chance.
 
     (Provost and Domingos, Tree Induction for Probability-Based Ranking, Machine Learning 52, 2003.)
     """
 
-    is_network = False
-    whole_maps = False
-
-    def features(self, maps: np.ndarray) -> np.ndarray:
-        """Pooled maps, float32 (n, 2 * channels)."""
-        return pooling.pooled(maps)
-
-    def fit(self, arguments: FitArguments) -> TrainedStatistics:
+    def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the minimum number of rows in a leaf."""
         from sklearn.tree import DecisionTreeClassifier
 
@@ -86,7 +72,7 @@ class DecisionTreeHead:
                 score_of(scale, nodes),
                 {"least_rows_in_a_leaf": least, **nodes.facts},
                 f"A decision tree of {nodes.facts['nodes']} nodes, with at least {least} rows in a leaf "
-                f"{chosen_among(_LEAVES_OF_A_TREE)}, on {pooling.TITLE}.",
+                f"{chosen_among(_LEAVES_OF_A_TREE)}, on {self.title}.",
             )
 
         return best(arguments, _LEAVES_OF_A_TREE, one)

@@ -101,7 +101,7 @@ def reproduce(
     TrainingError, ModelError
         The data, a head, the backbone or a hyperparameter cannot be used.
     """
-    kinds = {name: head(name, config.loss) for name in dict.fromkeys(heads or ("dense",))}
+    kinds = {name: head(name, config.loss, config.pooling) for name in dict.fromkeys(heads or ("dense",))}
     listing = dataset.listing(Path(config.data), config.classes, config.patient_pattern)
     if listing.table_problems:
         listing.require()

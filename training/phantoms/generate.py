@@ -162,7 +162,7 @@ def _write(
         for number, (patient, image) in enumerate(patients(count, seed, size), start=1):
             extension = "png" if format == "png" else "dcm"
             name = f"Birads{image.category}/{stem(patient, image.laterality, image.view)}.{extension}"
-            data = _encode_png(image) if format == "png" else encode_dicom(image, patient, seed)
+            data = encode_png(image) if format == "png" else encode_dicom(image, patient, seed)
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
@@ -171,7 +171,7 @@ def _write(
                 progress(number // 4)
 
 
-def _encode_png(image: Phantom) -> bytes:
+def encode_png(image: Phantom) -> bytes:
     """Encode as an 8-bit greyscale PNG."""
     grey = (image.pixels >> 4).astype(np.uint8)
     return cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -11,7 +11,7 @@ import numpy as np
 
 from training.errors import TrainingError
 from training.phantoms.anatomy import ASPECT, DENSITIES, VIEWS, Habitus, draw_anatomy, draw_habitus
-from training.phantoms.synthetic_findings import FINDINGS_BY_CATEGORY, draw_finding, draw_plan
+from training.phantoms.synthetic_findings import FINDINGS_BY_CATEGORY, FINE_FINDINGS, draw_finding, draw_plan
 
 LATERALITIES = ("L", "R")
 CATEGORIES = tuple(FINDINGS_BY_CATEGORY)
@@ -66,7 +66,8 @@ def phantom(
     rng : source of all randomness
     category, view, laterality, density : "1".."5", "CC" or "MLO", "L" or "R", "A".."D"
     size : height in pixels, at least 64; the width is 0.8 of it
-    kind : one of the category's :data:`~training.phantoms.synthetic_findings.FINDINGS_BY_CATEGORY`; random if None
+    kind : one of the category's :data:`~training.phantoms.synthetic_findings.FINDINGS_BY_CATEGORY`, or of the
+        ``FINE_FINDINGS`` beside them; random among the former if None
     habitus : the patient's body measures; random if None
     film_label : burn view and side into the background, as on scanned film
 
@@ -105,7 +106,7 @@ def _check(category: str, view: str, laterality: str, density: str, size: int, k
             raise PhantomError(f"The {name} of a phantom must be one of {', '.join(known)}. Got {value!r}.")
     if size < _MIN_SIZE:
         raise PhantomError(f"A phantom must be at least {_MIN_SIZE} pixels high. Got {size}.")
-    if kind is not None and kind not in FINDINGS_BY_CATEGORY[category]:
+    if kind not in (None, *FINDINGS_BY_CATEGORY[category], FINE_FINDINGS.get(category)):
         raise PhantomError(
             f"A finding of category {category} must be one of {FINDINGS_BY_CATEGORY[category]}. Got {kind!r}."
         )

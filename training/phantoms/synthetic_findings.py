@@ -9,6 +9,7 @@ and calcifications are whiter than masses and spread over a slightly larger area
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from training.phantoms.anatomy import Anatomy
@@ -23,10 +24,17 @@ FINDINGS_BY_CATEGORY: dict[str, tuple[str, ...]] = {
     "5": ("spiculated mass", "fine linear branching calcifications"),
 }
 
+# By category, findings that differ only in details of a few pixels; drawn on request, for the resolution check.
+FINE_FINDINGS = {"2": "milk of calcium", "4": "fine pleomorphic calcifications"}
+
 # Half the side of the patch in radii; the longest spicule fits.
 _REACH = 2.6
 # Extent of a group of calcifications in radii.
 _SPREAD = 1.3
+# Of fine calcifications, in pixels: mean distance and its variation, diameters, and the blur that hides their shape.
+_APART, _SHIFT, _GRAIN, _SMEAR = 7.4, 0.6, (3.0, 5.0), 4.5
+# Opacity of fine calcifications, less than of others: so many of them would otherwise stand out as a whole.
+_FAINT = 0.6
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,29 @@ def _branching(patch: Patch) -> _Layers:
     return _Layers(calcium=layer.astype(np.float32) / 255)
 
 
+def _fine(patch: Patch) -> _Layers:
+    """Draw a dense group of grains of 3 to 5 pixels on a turned, slightly irregular grid.
+
+    An irregular one would be denser here than there, which a small input shows as well.
+    """
+    rng, reach = patch.rng, _SPREAD * patch.radius
+    steps = np.arange(-reach, reach, _APART)
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    grid = grid[np.hypot(*grid.T) < reach - _APART]
+    turn = rng.uniform(0, np.pi)
+    turned = grid @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    points = turned + rng.uniform(-_SHIFT, _SHIFT, grid.shape)
+    radii = rng.uniform(*_GRAIN, len(points)) / 2
+    return _Layers(calcium=patch.spots(points, radii, np.full(len(points), _FAINT)))
+
+
+def _milk(patch: Patch) -> _Layers:
+    """Draw the same group as :func:`_fine`, with as much calcium, smeared."""
+    grains = _fine(patch).calcium
+    assert grains is not None
+    return _Layers(calcium=np.asarray(cv2.GaussianBlur(grains, (0, 0), _SMEAR)))
+
+
 def _dashes(patch: Patch, layer: np.ndarray, start: np.ndarray, end: np.ndarray, thickness: float) -> None:
     """Draw a slightly bent line from start to end with one gap."""
     rng = patch.rng
@@ -208,6 +239,8 @@ _DRAW: dict[str, Callable[[Patch], _Layers]] = {
     "amorphous calcifications": _amorphous,
     "spiculated mass": _spiculated,
     "fine linear branching calcifications": _branching,
+    "milk of calcium": _milk,
+    "fine pleomorphic calcifications": _fine,
 }
 
 

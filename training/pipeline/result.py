@@ -159,6 +159,7 @@ class TrainingResult:
             leak=self.leak,
             excluded=tuple((str(file.path), file.reason) for file in self.features.rejected),
             backbone=source.title,
+            input_size=str(source.size),
             head=self.trained.about,
             curve=self.trained.curve,
             notes=self.split_dataset.notes + self.notes,
@@ -190,8 +191,8 @@ class TrainingResult:
         return {
             "classes": list(self._classes),
             "demonstration": False,
-            "preprocessing": {"version": preprocess.VERSION, "size": self.source.size},
-            "head": {"kind": config.head, **self.trained.facts},
+            "preprocessing": {"version": preprocess.VERSION, "size": self.source.size.to_json()},
+            "head": {"kind": config.head, "pooling": config.pooling, **self.trained.facts},
             "temperature": self.fitted.temperature,
             "prediction_set": {"level": conformal.LEVEL, "threshold": self.fitted.threshold},
             "exam_rule": self.fitted.pooling,

@@ -18,6 +18,7 @@ import numpy as np
 
 from birads_app.model import conformal
 from birads_app.model.calibration import fit_temperature, softmax
+from birads_app.model.preprocess import DEFAULT_SIZE
 from birads_app.terms.errors import ModelError
 from training import progress
 from training.config import DEMO_MODEL, DEMO_WEIGHTS, ORDINAL, Site, TrainConfig
@@ -27,7 +28,7 @@ from training.data.feature_arrays import AnyFeatures, SelectedFeatures
 from training.data.loader import LoadedDataset, load_dataset
 from training.data.split import Split
 from training.engine import finetune, rebuild
-from training.engine.backbone import keras_backbone
+from training.engine.backbone import keras_backbone, parse_size
 from training.engine.fit import TrainedNetwork
 from training.evaluation import ood_fit, per_breast, sanity_checks
 from training.features import extractor
@@ -87,7 +88,7 @@ def train(
     OSError
         The cache or the bundle cannot be written.
     """
-    kind = head(config.head, config.loss)
+    kind = head(config.head, config.loss, config.pooling)
     target = site.target or site.models
     with hold_name(target, config.name):
         protocol.from_config(config)
@@ -141,7 +142,7 @@ def _fit_and_evaluate(
         notes=notes,
         dataset_report=report,
         sanity_checks=checks,
-        ood=ood_fit.fit(data.features, data.split, kind),
+        ood=ood_fit.fit(data.features, data.split),
     )
 
 
@@ -175,17 +176,23 @@ def announce(loaded: LoadedDataset, say: Callable[[str], None]) -> None:
 
 
 def open_backbone(config: TrainConfig, site: Site) -> Extractor:
-    """Open the backbone of the configuration; raises ModelError if it is not available."""
+    """Open the backbone of the configuration in its size; raises ModelError if it is not available."""
+    size = parse_size(config.size) if config.size else None
     if config.backbone_weights != DEMO_WEIGHTS:
         return extractor.from_keras(
-            config.backbone, config.backbone_weights, site.cache, site.engine, site.precision
+            config.backbone,
+            config.backbone_weights,
+            site.cache,
+            site.engine,
+            site.precision,
+            size or DEFAULT_SIZE,
         )
     if config.backbone != "resnet50":
         raise ModelError(
             f"The demonstration model has no {config.backbone} weights. Use --backbone-weights imagenet, which "
             "downloads them, or --backbone-weights PATH with a Keras .h5 file."
         )
-    return extractor.from_bundle(site.models / DEMO_MODEL, site.engine, site.precision)
+    return extractor.from_bundle(site.models / DEMO_MODEL, site.engine, site.precision, size, site.cache)
 
 
 def _open_network(config: TrainConfig, source: Extractor) -> Any:
@@ -292,7 +299,7 @@ def _fine_tune(
     """Fine-tune the backbone and extract its new features, which are cached for this training only."""
     directory, features, split = data.run_directory, data.features, data.split
     arguments = finetune.FineTuningData(
-        features.squares, features.dataset.labels, split.training, split.validation
+        features.grey, features.dataset.labels, split.training, split.validation
     )
     graph, tuned = finetune.finetune(
         network, trained, config, arguments, directory.checkpoint("fine-tuning") if directory else None
@@ -301,7 +308,8 @@ def _fine_tune(
     new = extractor.from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
     here = replace(site, cache=directory.folder) if directory else site
     assert features.prepared is not None
-    features = replace(features, array=extract(features.images, features.prepared, new, kind, here).array)
+    tuned_features = extract(features.images, features.prepared, new, kind, here)
+    features = replace(features, array=tuned_features.array, averages=tuned_features.averages)
     return (
         new,
         tuned,

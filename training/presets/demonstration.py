@@ -15,6 +15,7 @@ import numpy as np
 
 from birads_app.model import bundles, conformal, preprocess
 from birads_app.model.engine import open_graph
+from birads_app.model.preprocess import InputSize
 from training.config import Site
 from training.engine.backbone import freeze_backbone, keras_resnet50
 from training.engine.freeze import freeze
@@ -45,7 +46,7 @@ _IMAGENET = "weights/resnet50_keras_v1_c4_exact.weights.h5"
 class DemonstrationConfig:
     """Hyperparameters of the demonstration model; saved in the bundle."""
 
-    size: int = 224
+    size: int = 224  # side of the square input
     seed: int = 7
     validation: float = 0.15
     test: float = 0.25
@@ -165,7 +166,7 @@ def _imagenet_backbone(data: Path, config: DemonstrationConfig) -> Any:
     """Build ResNet50 with ImageNet weights up to conv4."""
     import keras
 
-    backbone = keras_resnet50(None, config.size)
+    backbone = keras_resnet50(None, InputSize.square(config.size))
     keras.Model(backbone.input, backbone.get_layer(CONV4).output).load_weights(data / _IMAGENET)
     return backbone
 
@@ -178,7 +179,7 @@ def _conv4(data: Path, work: Path, config: DemonstrationConfig) -> Callable[[np.
     low = keras.Model(backbone.input, backbone.get_layer(CONV4).output)
     work.mkdir(parents=True, exist_ok=True)
     graph = work / "conv4.pb"
-    graph.write_bytes(freeze_backbone(low, config.size))
+    graph.write_bytes(freeze_backbone(low, InputSize.square(config.size)))
     return open_graph(graph)
 
 
@@ -227,12 +228,12 @@ def _serving_graphs(run: FineTuning, config: DemonstrationConfig, work: Path) ->
     import keras
 
     keras.mixed_precision.set_global_policy("float32")
-    backbone, head = keras_resnet50(None, config.size), _head(config)
+    backbone, head = keras_resnet50(None, InputSize.square(config.size)), _head(config)
     backbone.set_weights(run.backbone.get_weights())
     head.set_weights(run.head.get_weights())
     maps = head.input.shape
     frozen = (
-        freeze_backbone(backbone, config.size),
+        freeze_backbone(backbone, InputSize.square(config.size)),
         freeze(lambda x: head(x, training=False)[0], maps, "maps"),
     )
     paths = work / bundles.BACKBONE, work / bundles.HEAD

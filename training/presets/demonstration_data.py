@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from birads_app.imaging import view_filename
 from birads_app.imaging.decode import Mammogram, decode
-from birads_app.model.preprocess import ModelInput, prepare
+from birads_app.model.preprocess import InputSize, ModelInput, prepare
 from training.data.dataset import read_folder
 from training.data.patient_ids import from_name
 from training.data.split import Split, by_patient
@@ -113,7 +113,7 @@ def _read_source(data: Path, name: str, size: int) -> Source:
         examples = read_folder(folder, tuple(c for c in CLASSES if (folder / f"Birads{c}").is_dir())).examples
         rows = [(example.path, example.category, example.patient) for example in examples]
     with ThreadPoolExecutor() as pool:
-        inputs = pool.map(lambda row: prepare(decode(row[0].read_bytes()), size), rows)
+        inputs = pool.map(lambda row: prepare(decode(row[0].read_bytes()), InputSize.square(size)), rows)
         prepared = list(tqdm(inputs, total=len(rows), desc=name, unit="image", mininterval=5))
     masks = [_mask(data, name, row[0], one, size) for row, one in zip(rows, prepared, strict=True)]
     empty = np.zeros((size, size), np.uint8)
@@ -153,7 +153,7 @@ def draw_phantoms(patients: int, seed: int, size: int) -> Source:
     ):
         pixels = (image.pixels.astype(np.uint32) * 65535 // WHITE).astype(np.uint16)
         mammogram = Mammogram(pixels, "PNG", 12, image.view, image.laterality, None, 0.0, ())
-        prepared = prepare(mammogram, size)
+        prepared = prepare(mammogram, InputSize.square(size))
         squares.append(prepared.grey)
         labels.append(image.category)
         names.append(patient)

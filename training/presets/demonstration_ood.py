@@ -16,7 +16,7 @@ from birads_app.model import bundles, ood
 from birads_app.model.bundles import Bundle
 from birads_app.model.engine import open_engine
 from birads_app.model.ood import OodDetector
-from birads_app.model.preprocess import prepare
+from birads_app.model.preprocess import InputSize, prepare
 from birads_app.terms.errors import ModelError, NotAMammogram
 from training.config import Site
 from training.evaluation import ood_test_images
@@ -63,7 +63,7 @@ def fit(path: Path, data: Path, site: Site) -> str:
     bundle = bundles.load(path)
     settings = _data_settings(bundle)
     sets = demonstration_data.read(
-        data, bundle.size, validation=settings.validation, test=settings.test, seed=settings.seed
+        data, bundle.size.height, validation=settings.validation, test=settings.test, seed=settings.seed
     )
     _check(bundle, sets)
     return fit_on(bundle, sets, site)
@@ -78,10 +78,12 @@ def fit_on(bundle: Bundle, sets: PublicSets, site: Site) -> str:
     """
     settings = _data_settings(bundle)
     features = in_batches(open_engine(bundle, site.engine, site.precision).maps, ood.average)
-    phantoms = demonstration_data.draw_phantoms(settings.phantom_patients, settings.phantom_seed, bundle.size)
+    phantoms = demonstration_data.draw_phantoms(
+        settings.phantom_patients, settings.phantom_seed, bundle.size.height
+    )
     training = features(np.concatenate([_squares(sets, "training"), phantoms.squares]))
     detector = ood.fit(training, features(_squares(sets, "validation")))
-    tests = list(_test(detector, features, sets, bundle.size))
+    tests = list(_test(detector, features, sets, bundle.size.height))
     figures = {
         "training_images": len(detector.training_points),
         "validation_images": len(detector.tried),
@@ -205,7 +207,7 @@ def _model_input(pixels: np.ndarray, size: int) -> np.ndarray | None:
         quality.check(mammogram)
     except NotAMammogram:
         return None
-    return prepare(mammogram, size).grey
+    return prepare(mammogram, InputSize.square(size)).grey
 
 
 def _percent(part: int, whole: int) -> str:

@@ -13,7 +13,7 @@ from birads_app.model import bundles, conformal
 from birads_app.model.aggregation import DEFAULT_POOLING
 from birads_app.model.calibration import fit_temperature, softmax
 from birads_app.model.engine import open_engine
-from birads_app.model.preprocess import standardise
+from birads_app.model.preprocess import InputSize, standardise
 from birads_app.terms.errors import ModelError
 from training.config import Site, TrainConfig
 from training.engine.fit_arguments import FitArguments
@@ -182,7 +182,7 @@ def calibrated(title: str, logits: ImageFunction, sets: PublicSets) -> ComparedM
 def of_bundle(path: Path, site: Site, size: int) -> ComparedModel:
     """Load a bundle; raises ModelError if its categories or its input size differ."""
     bundle = bundles.load(path)
-    if bundle.classes != CLASSES or bundle.size != size:
+    if bundle.classes != CLASSES or bundle.size != InputSize.square(size):
         raise ModelError(
             f"{bundle.name} has the categories {', '.join(bundle.classes)} at {bundle.size} pixels; only models "
             f"with {', '.join(CLASSES)} at {size} pixels can be compared."

@@ -33,6 +33,7 @@ class TrainingFacts:
     leak : overlap of training and test set
     excluded : (file, reason) of each excluded file
     backbone : origin of the backbone
+    input_size : of the backbone, in pixels
     head : description of the fitted head
     curve : (training loss, validation loss) of each epoch; empty for a head without epochs
     notes : sentences about split and resampling
@@ -52,6 +53,7 @@ class TrainingFacts:
     leak: Leak
     excluded: tuple[tuple[str, str], ...]
     backbone: str
+    input_size: str
     head: str
     curve: tuple[tuple[float, float], ...]
     notes: tuple[str, ...]
@@ -93,6 +95,7 @@ def build(
         "temperature": facts.temperature,
         "threshold": facts.threshold,
         "backbone": facts.backbone,
+        "input_size": facts.input_size,
         "about_head": facts.head,
         "notes": list(facts.notes),
         "excluded": [{"file": file, "reason": reason} for file, reason in facts.excluded],

@@ -214,10 +214,13 @@ def separation(record: Mapping[str, Any]) -> str:
 def method(record: Mapping[str, Any]) -> str:
     """Describe how the model was trained."""
     unit = "patients" if record["settings"]["split"] == "patient" else "images"
+    # Records of earlier versions lack the size, which was always the same.
+    input_size = record.get("input_size", "224").replace("x", " x ")
     untouched = "" if record["leaks"] else ", which were used for nothing else"
     return (
-        f"Features: {record['backbone']}. Resampling: {_BALANCE[record['settings']['resampling']]}. Head: "
-        f"`{record['head']}`. The temperature ({record['temperature']:.3f}) and the prediction set threshold "
+        f"Features: {record['backbone']}, from images of {input_size} pixels. Resampling: "
+        f"{_BALANCE[record['settings']['resampling']]}. Head: `{record['head']}`. The "
+        f"temperature ({record['temperature']:.3f}) and the prediction set threshold "
         f"({record['threshold']:.3f}) were fitted on the validation {unit}; the figures are from the test "
         f"{unit}{untouched}. `manifest.json` has the seed and all hyperparameters.\n\n"
         f"Details of the head: {record['about_head']}"

@@ -44,7 +44,7 @@ class Thumbnail:
 class ModelFunctions:
     """Functions of a model whose bundle is not written yet.
 
-    maps : takes float32 (n, size, size, 3) and returns feature maps (n, rows, columns, channels)
+    maps : takes float32 (n, height, width, 3) and returns feature maps (n, rows, columns, channels)
     logits : takes feature maps and returns (n, classes), divided by the temperature
     """
 
@@ -84,7 +84,7 @@ def draw(
         maps = functions.maps(image.tensor[None])[0]
         logits = occlusion.occluded_logits(maps, functions.logits)
         heat = occlusion.weight_of_evidence(
-            logits, occlusion.breast_cells(image.breast_mask, *maps.shape[:2])
+            logits, occlusion.breast_cells(image.breast_mask, *occlusion.places(maps.shape))
         )
         probabilities = softmax(logits[:1])[0]
         predicted = int(probabilities.argmax())

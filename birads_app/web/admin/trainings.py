@@ -33,6 +33,8 @@ from birads_app.web.wording import translated
 # The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
 HYPERPARAMETERS: dict[str, tuple[LazyString, LazyString | str]] = {
     "head": (lazy("Head"), lazy("Classifier on top of the extracted features.")),
+    "size": (lazy("Input size"), lazy("In pixels, for example 448; empty for the backbone's own.")),
+    "pooling": (lazy("Pooling"), lazy("How each channel of the feature map is summarised.")),
     "resampling": (lazy("Resampling"), lazy("smote-train balances the training set only.")),
     "split": (lazy("Split by"), lazy("Splitting by image causes data leakage.")),
     "folds": (lazy("Folds"), lazy("Cross-validation folds; 0 for a single hold-out split.")),
