@@ -3,14 +3,15 @@
 The file is JSON and is replaced in one step, so a reader never sees half of it:
 
     {"state": "running", "reason": "", "task": "head", "part": "", "done": 3, "total": 100,
-     "curves": {"head": [[1.21, 1.34], ...]}}
+     "curves": {"head": [[1.21, 1.34, 0.41, 0.38], ...]}}
 
 ``state``   running, finished, failed or interrupted. A process that is killed cannot write its end, so ``running`` is
             true only while that process lives.
 ``reason``  why the training failed or was interrupted, in one line; else empty
 ``task``    what ``done`` and ``total`` count; empty before the first task
 ``part``    what the task belongs to, such as ``fold 2``; empty for the model itself
-``curves``  training and validation loss of each epoch of the model itself; null where there is none
+``curves``  loss, validation loss, accuracy and validation accuracy of each epoch of the model itself; null where there
+            is none
 """
 
 import json
@@ -47,15 +48,15 @@ class Steps:
         self._task, self._total, self._done, self._bar = task, total, done, bar
         self._report()
 
-    def step(self, count: int = 1, curve: Sequence[tuple[float, float]] = ()) -> None:
-        """Count steps as done; ``curve`` has the losses of all epochs so far if the steps are epochs."""
+    def step(self, count: int = 1, curve: Sequence[Sequence[float]] = ()) -> None:
+        """Count steps as done; ``curve`` is the learning curve so far if the steps are epochs."""
         self._done += count
         if curve:
             self._bar.set_postfix(validation_loss=f"{curve[-1][1]:.3f}")
         self._bar.update(count)
         self._report(curve)
 
-    def _report(self, curve: Sequence[tuple[float, float]] = ()) -> None:
+    def _report(self, curve: Sequence[Sequence[float]] = ()) -> None:
         file = _file.get()
         if file:
             file.report(self._task, _part.get(), self._done, self._total, curve)
@@ -78,12 +79,10 @@ class _StateFile:
         }
         self._write()
 
-    def report(
-        self, task: str, part: str, done: int, total: int, curve: Sequence[tuple[float, float]]
-    ) -> None:
+    def report(self, task: str, part: str, done: int, total: int, curve: Sequence[Sequence[float]]) -> None:
         """Write the progress of a task, at most twice a second unless there is a new task or epoch."""
         if curve and not part:
-            self._curves[task] = [[_finite(loss) for loss in losses] for losses in curve]
+            self._curves[task] = [[_finite(value) for value in epoch] for epoch in curve]
         is_new = curve or (self._content["task"], self._content["part"]) != (task, part)
         self._content.update(task=task, part=part, done=done, total=total)
         if is_new or time.monotonic() >= self._written_at + _MIN_INTERVAL_S:
@@ -100,9 +99,9 @@ class _StateFile:
             draft.write_text(json.dumps(self._content), "utf-8")
 
 
-def _finite(loss: float) -> float | None:
-    """Round a loss for JSON, which has no NaN and no infinity."""
-    return round(loss, 5) if math.isfinite(loss) else None
+def _finite(value: float) -> float | None:
+    """Round a value for JSON, which has no NaN and no infinity."""
+    return round(value, 5) if math.isfinite(value) else None
 
 
 @contextmanager

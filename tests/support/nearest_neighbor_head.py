@@ -11,6 +11,7 @@ class NearestNeighborHead:
     """Classifier by the nearest training row."""
 
     facts: dict = {}
+    curves: dict = {}
     rows = "pooled"
 
     def __init__(self, pooling: str = AVG_MAX) -> None:

@@ -101,8 +101,26 @@ def kind(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def trained(kind: str) -> TrainedHead:
-    return head(kind).fit(arguments_for(kind))
+def batches() -> list[tuple[int, float, float]]:
+    """Rows, loss and accuracy of each batch that the head of :func:`trained` learned from."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(kind: str, batches: list[tuple[int, float, float]]) -> TrainedHead:
+    import keras
+
+    learn = keras.Model.train_on_batch
+
+    def learn_and_record(model: Any, rows: np.ndarray, labels: np.ndarray) -> list[float]:
+        learned = learn(model, rows, labels)
+        batches.append((len(rows), *learned))
+        return learned
+
+    batches.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "train_on_batch", learn_and_record)
+        return head(kind).fit(arguments_for(kind, batch_size=50))
 
 
 def test_a_head_classifies_separable_data(trained: TrainedHead, kind: str) -> None:
@@ -110,7 +128,7 @@ def test_a_head_classifies_separable_data(trained: TrainedHead, kind: str) -> No
     logits = trained.logits(head(kind).features(maps))
     assert logits.shape == (90, CLASSES) and logits.dtype == np.float32
     assert (logits.argmax(axis=1) == labels).mean() > 0.85
-    assert bool(trained.curve) is (kind in NETWORKS)
+    assert bool(trained.curves) is (kind in NETWORKS)
     assert trained.about.endswith(".") and trained.facts["validation_loss"] < np.log(CLASSES)
 
 
@@ -127,7 +145,7 @@ def test_both_engines_give_the_same_logits(trained: TrainedHead, kind: str, tmp_
 
 @pytest.mark.parametrize("kind", [kind for kind in HEADS if kind not in NETWORKS[1:]], indirect=True)
 def test_the_same_seed_gives_the_same_head(trained: TrainedHead, kind: str) -> None:
-    arguments = arguments_for(kind)
+    arguments = arguments_for(kind, batch_size=50)
     again = head(kind).fit(arguments).logits(arguments.validation_features)
     np.testing.assert_allclose(again, trained.logits(arguments.validation_features), rtol=1e-3, atol=1e-3)
 
@@ -139,10 +157,22 @@ def test_the_best_epoch_is_kept(trained: TrainedHead, kind: str) -> None:
     truth = probabilities[np.arange(len(arguments.validation_labels)), arguments.validation_labels]
     assert trained.facts["validation_loss"] == pytest.approx(-np.log(truth).mean(), abs=2e-3)
     assert trained.facts["epochs"] == min(arguments.epochs, trained.facts["best_epoch"] + arguments.patience)
-    validation = [loss for _, loss in trained.curve]
+    curve = trained.curves["head"]
+    validation = [epoch.validation_loss for epoch in curve]
     assert len(validation) == trained.facts["epochs"]
     assert int(np.argmin(validation)) + 1 == trained.facts["best_epoch"]
-    assert 0 < trained.curve[-1][0] < trained.curve[0][0]
+    assert 0 < curve[-1].loss < curve[0].loss and curve[-1].accuracy > curve[0].accuracy
+    right = probabilities.argmax(axis=1) == arguments.validation_labels
+    assert curve[trained.facts["best_epoch"] - 1].validation_accuracy == pytest.approx(right.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("kind", NETWORKS, indirect=True)
+def test_the_training_figures_of_an_epoch_are_means_over_all_its_rows(trained: TrainedHead, batches) -> None:
+    rows, losses, accuracies = np.array(batches[:3]).T
+    assert rows.tolist() == [50, 50, 20] and len(set(losses)) == 3
+    first = trained.curves["head"][0]
+    assert first.loss == pytest.approx((rows * losses).sum() / 120)
+    assert first.accuracy == pytest.approx((rows * accuracies).sum() / 120)
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ def test_the_file_has_task_and_losses(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
     with progress.written_to(path):
         with progress.steps("head", 9, "epoch", done=1) as bar:
-            bar.step(curve=[(math.nan, 2.0), (1.0, 1.5)])
+            bar.step(curve=[(math.nan, 2.0, math.nan, 0.2), (1.0, 1.5, 0.4, 0.5)])
         with progress.part("fold 2"), progress.steps("head", 9, "epoch") as bar:
-            bar.step(curve=[(7.0, 7.0)])
+            bar.step(curve=[(7.0, 7.0, 0.1, 0.1)])
     assert json.loads(path.read_text()) == {
         "state": "finished",
         "reason": "",
@@ -28,7 +28,7 @@ def test_the_file_has_task_and_losses(tmp_path: Path) -> None:
         "part": "fold 2",
         "done": 1,
         "total": 9,
-        "curves": {"head": [[None, 2.0], [1.0, 1.5]]},
+        "curves": {"head": [[None, 2.0, None, 0.2], [1.0, 1.5, 0.4, 0.5]]},
     }
     assert [file.name for file in tmp_path.iterdir()] == ["progress.json"]
 

@@ -16,6 +16,7 @@ from tests.conftest import MakeOnce
 from training.engine import fit
 from training.engine.fit import TrainedNetwork
 from training.engine.fit_arguments import FitArguments
+from training.engine.learning_curve import Epoch
 from training.heads import head
 from training.phantoms.generate import write_set
 from training.pipeline.name_lock import hold_name
@@ -65,7 +66,7 @@ def test_only_a_valid_checkpoint_of_the_same_run_is_resumed(
         learned = counted_epochs(patch)
         trained = head("dense").fit(replace(arguments, checkpoint=path))
     assert len(learned) == (2 if content == "whole" else 4)
-    np.testing.assert_allclose(trained.curve, whole.curve, atol=1e-6)
+    np.testing.assert_allclose(trained.curves["head"], whole.curves["head"], atol=1e-6)
     rows = arguments.validation_features
     np.testing.assert_allclose(trained.logits(rows), whole.logits(rows), atol=1e-5)
 
@@ -74,7 +75,7 @@ def counted_epochs(patch: pytest.MonkeyPatch) -> list[int]:
     """Record the number of each epoch that is trained from now on."""
     real, learned = fit._epoch, []
 
-    def epoch(model: object, arguments: FitArguments, number: int) -> tuple[float, float]:
+    def epoch(model: object, arguments: FitArguments, number: int) -> Epoch:
         learned.append(number)
         return real(model, arguments, number)
 
@@ -112,7 +113,7 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     """Interrupt epoch ``call`` of the run, counted from 0."""
     real, calls = fit._epoch, iter(range(1000))
 
-    def epoch(*arguments: object) -> tuple[float, float]:
+    def epoch(*arguments: object) -> Epoch:
         if next(calls) == call:
             raise KeyboardInterrupt
         return real(*arguments)

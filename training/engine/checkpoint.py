@@ -1,4 +1,4 @@
-"""Training checkpoint in one file: variables, optimizer state, losses so far, best weights.
+"""Training checkpoint in one file: variables, optimizer state, learning curve so far, best weights.
 
 A Keras model's variables include the states of its random number generators, and the order of the rows follows
 from seed and epoch. A resumed training therefore ends with the same weights as an uninterrupted one.
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from birads_app.files import atomic
+from training.engine.learning_curve import Epoch
 
-Curve = list[tuple[float, float]]
+Curve = list[Epoch]
 
 
 def save(path: Path, model: Any, optimizer: Any, curve: Curve, kept: list[np.ndarray]) -> None:
@@ -21,7 +22,6 @@ def save(path: Path, model: Any, optimizer: Any, curve: Curve, kept: list[np.nda
     Parameters
     ----------
     model, optimizer : built
-    curve : training and validation loss of each epoch
     kept : weights of the best epoch
 
     Raises
@@ -42,15 +42,15 @@ def save(path: Path, model: Any, optimizer: Any, curve: Curve, kept: list[np.nda
 def restore(path: Path, model: Any, optimizer: Any) -> tuple[Curve, list[np.ndarray]]:
     """Restore a model and its optimizer, and return the learning curve and the best weights.
 
-    If there is no such file, or it is damaged or of another network, nothing changes and both are empty: the
-    training then begins at its first epoch and ends with the same weights.
+    If there is no such file, or it is damaged, of another network or of an earlier version, nothing changes and both
+    are empty: the training then begins at its first epoch and ends with the same weights.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        curve = [(float(learned), float(reached)) for learned, reached in arrays.pop("curve")]
+        curve = [Epoch(*map(float, values)) for values in arrays.pop("curve")]
         states = [_group(arrays, name) for name in ("model", "optimizer", "kept")]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
         return [], []
     variables = [*model.variables, *optimizer.variables]
     values = states[0] + states[1]

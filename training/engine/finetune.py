@@ -22,6 +22,7 @@ from training.engine import checkpoint, fit, multitask
 from training.engine.backbone import BACKBONES, freeze_backbone
 from training.engine.fit import TrainedNetwork, to_float16
 from training.engine.fit_arguments import Head
+from training.engine.learning_curve import FINE_TUNING, Epoch, accuracy
 from training.errors import TrainingError
 
 
@@ -99,7 +100,7 @@ def finetune(
         "from": config.fine_tune,
         "epochs": len(curve) - 1,
         "best_epoch": best,
-        "validation_loss": [round(reached, 4) for _, reached in curve],
+        "validation_loss": [round(epoch.validation_loss, 4) for epoch in curve],
     }
     about = (
         f"{head.about} Then the backbone, from stage {config.fine_tune} on, and the head were fine-tuned for "
@@ -113,7 +114,8 @@ def finetune(
     )
     size = InputSize(*backbone.input.shape[1:3])
     facts = {**head.facts, "fine_tuning": record}
-    tuned = TrainedNetwork(head.model, head.features_of, facts, about, head.curve)
+    curves = {**head.curves, FINE_TUNING: tuple(curve)}
+    tuned = TrainedNetwork(head.model, head.features_of, facts, about, curves)
     return freeze_backbone(backbone, size), tuned
 
 
@@ -153,11 +155,11 @@ class _FineTuningRun:
             checkpoint.restore(checkpoint_path, state, self.optimizer) if checkpoint_path else ([], [])
         )
         if not curve:
-            curve, best = [(float("nan"), self._validate())], self._weights()
+            curve, best = [self._validated(np.nan, np.nan)], self._weights()
         total = self.config.fine_tune_epochs
-        with progress.steps("fine-tuning", total, "epoch", done=len(curve) - 1) as bar:
+        with progress.steps(FINE_TUNING, total, "epoch", done=len(curve) - 1) as bar:
             while not self._finished(curve):
-                curve.append((self._epoch(len(curve)), self._validate()))
+                curve.append(self._validated(*self._epoch(len(curve))))
                 if fit.best_epoch(curve) == len(curve) - 1:
                     best = self._weights()
                 if checkpoint_path:
@@ -173,8 +175,8 @@ class _FineTuningRun:
             len(curve) > self.config.fine_tune_epochs or epochs_without_gain >= self.config.fine_tune_patience
         )
 
-    def _epoch(self, number: int) -> float:
-        """Sample as many images as the training set has, train on them, and return the mean training loss."""
+    def _epoch(self, number: int) -> tuple[float, float]:
+        """Sample as many images as the training set has, train on them, and return mean loss and accuracy."""
         rng = np.random.default_rng([self.config.seed, number])
         order = multitask.weighted_sample(self.weights, len(self.weights), rng)
 
@@ -183,15 +185,18 @@ class _FineTuningRun:
             return augment(self._images(chosen), rng), self.data.labels[chosen]
 
         row_batches = list(multitask.batches(order, self.config.batch_size))
-        return multitask.run_epoch(self.step, row_batches, load, str(number))
+        return multitask.run_epoch(self.step, row_batches, load, str(number), accuracy)
 
-    def _validate(self) -> float:
-        """Return the mean loss of the validation images, unaugmented."""
-        losses = []
+    def _validated(self, loss: float, right: float) -> Epoch:
+        """Complete an epoch of this training loss and accuracy by those of the validation images, unaugmented."""
+        losses, logits = [], []
         for chosen in multitask.batches(self.data.validation, self.config.batch_size):
-            logits = self.logits(standardise(self._images(chosen)), training=False)
-            losses.append(np.asarray(self.losses(self.data.labels[chosen], logits)))
-        return float(np.concatenate(losses).mean())
+            logits.append(np.asarray(self.logits(standardise(self._images(chosen)), training=False)))
+            losses.append(np.asarray(self.losses(self.data.labels[chosen], logits[-1])))
+        reached = float(np.concatenate(losses).mean())
+        return Epoch(
+            loss, reached, right, accuracy(np.concatenate(logits), self.data.labels[self.data.validation])
+        )
 
     def _images(self, chosen: np.ndarray) -> np.ndarray:
         return np.asarray(self.data.images[chosen]).reshape(-1, *self.size)

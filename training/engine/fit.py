@@ -12,6 +12,7 @@ from training.engine import checkpoint
 from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
 from training.engine.keras_import import import_keras
+from training.engine.learning_curve import HEAD, Epoch, LearningCurves, accuracy, mean
 
 # Momentum of batch normalisation. Keras' 0.99 suits hundreds of steps per epoch; with a handful, validation would
 # use moments that are still close to their initial values.
@@ -30,14 +31,14 @@ class TrainedNetwork:
         features_of: Callable[[Any], Any],
         facts: dict[str, Any],
         about: str,
-        curve: tuple[tuple[float, float], ...],
+        curves: LearningCurves,
     ) -> None:
         """Take the model and ``features_of``, which computes its features from maps inside a graph."""
         self.model = model
         self.features_of = features_of
         self.facts = facts
         self.about = about
-        self.curve = curve
+        self.curves = curves
 
     def logits(self, rows: AnyFeatures) -> np.ndarray:
         """Return the logits, float32 (n, classes), of features, float (n, features)."""
@@ -81,14 +82,19 @@ def fit_network(
 
     # Compiling such small networks with XLA takes longer than all of their training.
     optimizer = keras.optimizers.Adam(arguments.learning_rate, clipnorm=5.0)
-    model.compile(optimizer=optimizer, loss=loss_of(arguments.loss), jit_compile=False)
+    model.compile(
+        optimizer=optimizer,
+        loss=loss_of(arguments.loss),
+        metrics=[keras.metrics.SparseCategoricalAccuracy()],
+        jit_compile=False,
+    )
     curve, best_weights = _train(model, arguments)
     best = best_epoch(curve)
     model.set_weights([to_float16(weights) for weights in best_weights])
     facts = {
         "epochs": len(curve),
         "best_epoch": best + 1,
-        "validation_loss": round(curve[best][1], 4),
+        "validation_loss": round(curve[best].validation_loss, 4),
         "loss": arguments.loss,
         "weights": int(model.count_params()),
     }
@@ -96,7 +102,7 @@ def fit_network(
         f"It was trained with the {arguments.loss} loss for {len(curve)} epochs; the weights of epoch "
         f"{best + 1}, with the least validation loss, were kept."
     )
-    return TrainedNetwork(model, features_of, facts, f"{about} {learned}", tuple(curve))
+    return TrainedNetwork(model, features_of, facts, f"{about} {learned}", {HEAD: tuple(curve)})
 
 
 def flatten_maps(maps: np.ndarray) -> np.ndarray:
@@ -189,13 +195,13 @@ def ranked_probability_score(labels: Any, logits: Any) -> Any:
 
 
 def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[np.ndarray]]:
-    """Train, from the checkpoint if there is one; return the losses of each epoch and the best weights."""
+    """Train, from the checkpoint if there is one; return the learning curve and the best weights."""
     curve, best_weights = checkpoint.Curve(), model.get_weights()
     # Needed by the checkpoint; otherwise the first step would build it, and be traced twice.
     model.optimizer.build(model.trainable_variables)
     if arguments.checkpoint:
         curve, best_weights = checkpoint.restore(arguments.checkpoint, model, model.optimizer)
-    with progress.steps("head", arguments.epochs, "epoch", done=len(curve)) as bar:
+    with progress.steps(HEAD, arguments.epochs, "epoch", done=len(curve)) as bar:
         while not _finished(curve, arguments):
             curve.append(_epoch(model, arguments, len(curve)))
             if best_epoch(curve) == len(curve) - 1:
@@ -214,20 +220,24 @@ def _finished(curve: checkpoint.Curve, arguments: FitArguments) -> bool:
 
 def best_epoch(curve: checkpoint.Curve) -> int:
     """Return the index of the first epoch with the least validation loss; NaN counts as infinite."""
-    return int(np.argmin(np.nan_to_num([reached for _, reached in curve], nan=np.inf)))
+    return int(np.argmin(np.nan_to_num([epoch.validation_loss for epoch in curve], nan=np.inf)))
 
 
-def _epoch(model: Any, arguments: FitArguments, number: int) -> tuple[float, float]:
-    """Train one epoch; return the mean training loss and the validation loss after it."""
+def _epoch(model: Any, arguments: FitArguments, number: int) -> Epoch:
+    """Train one epoch and validate."""
     from keras import ops
 
     order = np.random.default_rng([arguments.seed, number]).permutation(len(arguments.features))
-    model.reset_metrics()  # the loss is the mean since then
+    batches = []
     for start in range(0, len(order), arguments.batch_size):
         indices = order[start : start + arguments.batch_size]
+        model.reset_metrics()  # they are means since then
         learned = model.train_on_batch(np.float32(arguments.features[indices]), arguments.labels[indices])
+        batches.append((len(indices), *learned))
+    loss, right = mean(batches)
     answers = predict(model, arguments.validation_features)
-    return float(learned), float(ops.mean(loss_of(arguments.loss)(arguments.validation_labels, answers)))
+    reached = float(ops.mean(loss_of(arguments.loss)(arguments.validation_labels, answers)))
+    return Epoch(loss, reached, right, accuracy(answers, arguments.validation_labels))
 
 
 def predict(model: Any, rows: AnyFeatures) -> np.ndarray:

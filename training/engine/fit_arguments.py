@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from training.data.feature_arrays import AnyFeatures
+from training.engine.learning_curve import LearningCurves
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class TrainedHead(Protocol):
         """Architecture and fit in a few sentences, for the model card."""
 
     @property
-    def curve(self) -> tuple[tuple[float, float], ...]:
-        """Mean training loss and validation loss of each epoch; empty for heads without epochs."""
+    def curves(self) -> LearningCurves:
+        """Learning curves of the fit; empty for heads without epochs."""
 
     def logits(self, rows: AnyFeatures) -> np.ndarray:
         """Return the logits, float32 (n, classes), of features, float (n, features)."""

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from birads_app.files import atomic
 from birads_app.model.preprocess import standardise
 from training.data.augment import Augmentation, finding_cells
+from training.engine.learning_curve import mean
 from training.errors import TrainingError
 
 log = logging.getLogger(__name__)
@@ -162,7 +163,8 @@ class FineTuning:
                 rows = np.sort(rows)
                 return maps[rows], self._targets(sources[rows], cells[rows])
 
-            return run_epoch(step, list(batches(order, self.schedule.batch)), load, f"A{epoch + 1}")
+            row_batches = list(batches(order, self.schedule.batch))
+            return run_epoch(step, row_batches, load, f"A{epoch + 1}", set_accuracy)[0]
 
         return train_epoch
 
@@ -186,7 +188,8 @@ class FineTuning:
                 inputs, cells = self._augmented(rows, rng)
                 return inputs, self._targets(rows, cells)
 
-            return run_epoch(step, list(batches(order, schedule.batch)), load, f"B{epoch + 1}")
+            row_batches = list(batches(order, schedule.batch))
+            return run_epoch(step, row_batches, load, f"B{epoch + 1}", set_accuracy)[0]
 
         return train_epoch
 
@@ -318,6 +321,13 @@ def set_losses(label_sets: Any, logits: Any) -> Any:
 Targets = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def set_accuracy(logits: np.ndarray, targets: Targets) -> float:
+    """Return the share of the images whose most probable category is one that the label allows."""
+    label_sets = targets[0]
+    chosen = logits[:, : label_sets.shape[1]].argmax(axis=1)
+    return float(label_sets[np.arange(len(chosen)), chosen].mean())
+
+
 def multitask_losses(targets: Any, logits: Any, weight: float) -> Any:
     """Return the sum of the categories' and the cells' loss of each image, as a tensor (n,).
 
@@ -339,7 +349,7 @@ def multitask_losses(targets: Any, logits: Any, weight: float) -> Any:
 def training_step(
     forward: Callable[[Any], Any], variables: list[Any], optimizer: Any, losses: Callable[[Any, Any], Any]
 ) -> Any:
-    """Compile a training step, (inputs, targets) -> mean loss, and build the optimizer.
+    """Compile a training step, (inputs, targets) -> (mean loss, logits), and build the optimizer.
 
     Parameters
     ----------
@@ -354,10 +364,11 @@ def training_step(
     @tf.function(reduce_retracing=True)
     def step(inputs: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(losses(targets, tf.cast(forward(inputs), tf.float32)))
+            logits = tf.cast(forward(inputs), tf.float32)
+            loss = tf.reduce_mean(losses(targets, logits))
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 5.0)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return loss
+        return loss, logits
 
     return step
 
@@ -367,13 +378,21 @@ def run_epoch(
     row_batches: list[np.ndarray],
     load: Callable[[np.ndarray], tuple[np.ndarray, Any]],
     label: str,
-) -> float:
-    """Run one step per batch, loading inputs and targets of its rows by ``load``, and return the mean loss."""
-    total = 0.0
+    accuracy_of: Callable[[np.ndarray, Any], float],
+) -> tuple[float, float]:
+    """Run one step per batch, and return the mean loss and accuracy.
+
+    Parameters
+    ----------
+    load : returns inputs and targets of the rows of a batch
+    accuracy_of : returns the accuracy of logits, float (n, outputs), given their targets
+    """
+    learned = []
     for rows in tqdm(row_batches, desc=f"epoch {label}", unit="batch", mininterval=5, disable=None):
         inputs, targets = load(rows)
-        total += float(step(inputs.astype(np.float32), targets))
-    return total / len(row_batches)
+        loss, logits = step(inputs.astype(np.float32), targets)
+        learned.append((len(rows), float(loss), accuracy_of(np.asarray(logits), targets)))
+    return mean(learned)
 
 
 def weighted_sample(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

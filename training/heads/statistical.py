@@ -6,7 +6,7 @@ function judges rows in training and, frozen, images in service.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from training.data.feature_arrays import AnyFeatures
 from training.engine.fit import moments, to_float16
 from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
+from training.engine.learning_curve import LearningCurves
 from training.heads.attention import fit_attention
 from training.heads.pooling import ATTENTION, AVG_MAX, POOLINGS
 
@@ -40,7 +41,7 @@ class TrainedStatistics:
     score: Score
     facts: dict[str, Any]
     about: str
-    curve: tuple[tuple[float, float], ...] = ()  # it is not fitted by epochs
+    curves: LearningCurves = field(default_factory=dict)  # it is not fitted by epochs
     features_of: Callable[[Any], Any] = POOLINGS[AVG_MAX].graph
 
     @cached_property

@@ -161,7 +161,7 @@ class TrainingResult:
             backbone=source.title,
             input_size=str(source.size),
             head=self.trained.about,
-            curve=self.trained.curve,
+            curves=self.trained.curves,
             notes=self.split_dataset.notes + self.notes,
             temperature=self.fitted.temperature,
             threshold=self.fitted.threshold,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.data.dataset_report import DatasetReport, patient_warning
 from training.data.protocol import Leak, Protocol
+from training.engine.learning_curve import LearningCurves
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.ood_fit import OodFit
 from training.evaluation.per_breast import BreastEvaluation
@@ -35,7 +36,7 @@ class TrainingFacts:
     backbone : origin of the backbone
     input_size : of the backbone, in pixels
     head : description of the fitted head
-    curve : (training loss, validation loss) of each epoch; empty for a head without epochs
+    curves : learning curves; empty for a head without epochs
     notes : sentences about split and resampling
     threshold : of the prediction sets
     """
@@ -55,7 +56,7 @@ class TrainingFacts:
     backbone: str
     input_size: str
     head: str
-    curve: tuple[tuple[float, float], ...]
+    curves: LearningCurves
     notes: tuple[str, ...]
     temperature: float
     threshold: float
@@ -91,7 +92,9 @@ def build(
             "before": dict(zip(facts.classes, facts.before, strict=True)),
             "after": dict(zip(facts.classes, facts.after, strict=True)),
         },
-        "learning_curve": [list(losses) for losses in facts.curve],
+        "learning_curves": {
+            name: [epoch.as_dict() for epoch in curve] for name, curve in facts.curves.items()
+        },
         "temperature": facts.temperature,
         "threshold": facts.threshold,
         "backbone": facts.backbone,
