@@ -51,7 +51,7 @@ def _lines(found: Audit) -> list[str]:
     lines = [
         f"Signed exams: {found.exams}; patients: {found.patients}",
         f"Kappa, reader and AI: {_figure(found.overall.kappa)}",
-        f"Recall rate: {_figure(found.overall.recall)}",
+        f"Recall rate: {_figure(found.overall.recall_rate)}",
         f"PPV at 4 or higher: {_figure(found.reader.ppv)}",
     ]
     if drift.state == DriftState.TOO_FEW:

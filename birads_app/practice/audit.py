@@ -34,7 +34,7 @@ class AuditGroup:
     exams: int
     kappa: Estimate
     same: Estimate
-    recall: Estimate
+    recall_rate: Estimate
 
 
 @dataclass(frozen=True)

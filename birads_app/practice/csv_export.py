@@ -35,7 +35,7 @@ def figures(audit: Audit) -> Iterator[Sequence[object]]:
 def _group(of: str, group: AuditGroup) -> Iterator[Sequence[object]]:
     yield _figure("kappa", of, group.kappa)
     yield _figure("same category", of, group.same)
-    yield _figure("recall rate", of, group.recall)
+    yield _figure("recall rate", of, group.recall_rate)
 
 
 def _against_outcomes(of: str, measures: OutcomeMeasures) -> Iterator[Sequence[object]]:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from birads_app.practice.estimates import Estimate
 from birads_app.practice.local_calibration import Reliability
-from birads_app.svg import compact_bars, loss_curves, probability_bars, reliability_diagram
+from birads_app.svg import compact_bars, epoch_curves, probability_bars, reliability_diagram
 from birads_app.svg.drawing import Axis
 from birads_app.svg.trend import TrendPoint
 from birads_app.terms.categories import CATEGORIES
@@ -62,13 +62,28 @@ def _in_words(rows: Sequence[probability_bars.CategoryBar]) -> str:
     return "; ".join(f"BI-RADS {row.code}: {row.label}" for row in rows) + "."
 
 
-def losses(curve: loss_curves.LossCurve) -> Markup:
-    """Draw training and validation loss by epoch; empty before the first epoch has ended."""
+def learning_curve(curve: Sequence[Sequence[float | None]]) -> Markup:
+    """Draw loss and accuracy by epoch; empty before the first epoch has ended.
+
+    Parameters
+    ----------
+    curve : loss, validation loss, accuracy and validation accuracy of each epoch, None if not computed; trainings of
+        earlier versions have the losses only
+    """
+    losses, accuracies = [(one[0], one[1]) for one in curve], [(one[2], one[3]) for one in curve if one[2:]]
     title = _("Loss by epoch, after %(count)s epochs.", count=len(curve))
-    last = next((pair[1] for pair in reversed(curve) if pair[1] is not None), None)
-    if last is not None:
+    if (last := _last(losses)) is not None:
         title += " " + _("Last validation loss: %(loss)s.", loss=decimal(last, 3))
-    return loss_curves.loss_curves(curve, title, _("epoch"), _("loss"), _tick)
+    drawn = epoch_curves.epoch_curves(losses, title, _("epoch"), _("loss"), _tick)
+    title = _("Accuracy by epoch, after %(count)s epochs.", count=len(curve))
+    if (last := _last(accuracies)) is not None:
+        title += " " + _("Last validation accuracy: %(accuracy)s.", accuracy=percent(last))
+    return drawn + epoch_curves.epoch_curves(accuracies, title, _("epoch"), _("accuracy"), percentage, 1.0)
+
+
+def _last(pairs: epoch_curves.EpochPairs) -> float | None:
+    """Return the last value on the validation set."""
+    return next((reached for _learned, reached in reversed(pairs) if reached is not None), None)
 
 
 def trend_point(label: str, figure: Estimate) -> TrendPoint:

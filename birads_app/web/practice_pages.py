@@ -152,10 +152,12 @@ def _charts(result: Audit) -> dict[str, Any]:
     """Return the charts of the page; None without data."""
     months = result.by_month[-_MONTHS:]
     if not months:
-        return {"kappa_chart": None, "recall_chart": None, "diagrams": []}
+        return {"kappa_chart": None, "recall_rate_chart": None, "diagrams": []}
     kappas = [charts.trend_point(practice_wording.month(part.title), part.kappa) for part in months]
-    recalls = [charts.trend_point(practice_wording.month(part.title), part.recall) for part in months]
-    low, end = trend.lower_end(kappas), trend.upper_end(recalls, 0.2)
+    recall_rates = [
+        charts.trend_point(practice_wording.month(part.title), part.recall_rate) for part in months
+    ]
+    low, end = trend.lower_end(kappas), trend.upper_end(recall_rates, 0.2)
     quarters = [(at / 4, wording.decimal(at / 4, 2)) for at in range(int(4 * low), 5)]
     halves = [(end * at / 2, wording.percentage(end * at / 2)) for at in range(3)]
     below = _("Month of signing"), _("Exams")
@@ -164,8 +166,8 @@ def _charts(result: Audit) -> dict[str, Any]:
         "kappa_chart": trend.trend(
             kappas, Axis(_("Kappa"), quarters), *below, _("Kappa of reader and AI by month")
         ),
-        "recall_chart": trend.trend(
-            recalls, Axis(_("Recall rate"), halves), *below, _("Recall rate by month")
+        "recall_rate_chart": trend.trend(
+            recall_rates, Axis(_("Recall rate"), halves), *below, _("Recall rate by month")
         ),
         "diagrams": list(_diagrams(result)),
     }

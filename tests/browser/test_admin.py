@@ -12,6 +12,26 @@ from axe import violations
 from playwright.sync_api import Browser, Page, expect
 from server import ROOT, Server, serve
 
+# Pairs of a table and a chart, or two charts, whose boxes meet; a chart's box encloses its texts.
+OVERLAPS = """() => {
+    const box = (element) => {
+        const all = [element, ...element.querySelectorAll("text")].map((one) => one.getBoundingClientRect());
+        return {
+            left: Math.min(...all.map((one) => one.left)), right: Math.max(...all.map((one) => one.right)),
+            top: Math.min(...all.map((one) => one.top)), bottom: Math.max(...all.map((one) => one.bottom)),
+        };
+    };
+    const named = (element) => element.getAttribute("aria-label") ?? element.textContent.trim().slice(0, 30);
+    const charts = [...document.querySelectorAll("svg")], tables = [...document.querySelectorAll("table")];
+    const meet = (a, b) =>
+        a.left < b.right - 0.5 && b.left < a.right - 0.5 && a.top < b.bottom - 0.5 && b.top < a.bottom - 0.5;
+    return charts.flatMap((chart, number) =>
+        [...tables, ...charts.slice(number + 1)]
+            .filter((other) => meet(box(chart), box(other)))
+            .map((other) => `${named(chart)} / ${named(other)}`),
+    );
+}"""
+
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
@@ -54,6 +74,19 @@ def give_reason(page: Page, reason: str, action: str) -> None:
     page.get_by_role("button", name=action).click()
 
 
+def overlaps(page: Page) -> dict[str, list[str]]:
+    """Return the tables and charts of a report that overlap, by medium and width; the charts' texts count."""
+    found = {}
+    for medium, width in [("screen", width) for width in range(320, 1521, 80)] + [("print", 687)]:
+        page.emulate_media(media=medium)
+        page.set_viewport_size({"width": width, "height": 900})
+        if pairs := page.evaluate(OVERLAPS):
+            found[f"{medium} {width}"] = pairs
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    return found
+
+
 @pytest.mark.slow
 def test_a_training_is_started_stopped_resumed_compared_promoted_and_rolled_back(
     admin: tuple[Page, Server], models: Path, tmp_path: Path
@@ -77,8 +110,10 @@ def test_a_training_is_started_stopped_resumed_compared_promoted_and_rolled_back
     assert violations(page) == []  # while it runs
     expect(message).to_have_text("Training finished; the model was saved.", timeout=120_000)
     expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
+    expect(page.get_by_role("img", name="Accuracy by epoch")).to_be_visible()
     page.get_by_role("link", name="Report", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first-try")
+    assert overlaps(page) == {}
     page.go_back()
 
     page.get_by_role("link", name="Compare with the active model").click()

@@ -65,7 +65,7 @@ def test_recall_rate_and_ppv_equal_a_manual_calculation(readers: Flask) -> None:
     ):  # fmt: skip
         store_signed_exam(readers, read, named, malignant=malignant)
     found = audited(readers)
-    assert (found.overall.recall.exams, found.overall.recall.value) == (7, pytest.approx(4 / 7))
+    assert (found.overall.recall_rate.exams, found.overall.recall_rate.value) == (7, pytest.approx(4 / 7))
     assert (found.outcomes, found.malignant) == (6, 4)
     assert (found.reader.ppv.exams, found.reader.ppv.value) == (3, pytest.approx(2 / 3))
     assert (found.reader.sensitivity.value, found.reader.specificity.value) == (3 / 4, 1 / 2)

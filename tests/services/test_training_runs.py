@@ -212,14 +212,31 @@ def test_a_training_is_running_until_its_process_is_killed(app: Flask, admin: Fl
         assert json.loads(state_file.read_text())["state"] == "running"
 
 
+def test_loss_and_accuracy_are_drawn_for_head_and_fine_tuning(app: Flask, admin: FlaskClient) -> None:
+    with app.app_context():
+        curves = {
+            "head": [[0.9, 1.0, 0.25, 0.3], [0.5, 0.7, 0.5, 0.6]],
+            "fine-tuning": [[None, 0.7, None, 0.6], [0.4, 0.6, 0.7, 0.75]],
+        }
+        training = ended(app, {"task": "fine-tuning", "part": "", "done": 1, "total": 9, "curves": curves})
+    page = admin.get(f"/admin/trainings/{training.id}").text
+    assert page.count('class="curve"') == 4 and page.count("<polyline") == 6 and page.count("<circle") == 2
+    assert "Loss by epoch, after 2 epochs. Last validation loss: 0.600." in page
+    assert "Last validation accuracy: 60%." in page and "Last validation accuracy: 75%." in page
+    assert page.count(">accuracy</text>") == 2 and page.count(">100%</text>") == 2
+
+
 def test_trainings_of_earlier_versions_are_shown(app: Flask, admin: FlaskClient) -> None:
     with app.app_context():
-        progress = {"task": "head", "part": "", "done": 3, "total": 9, "curves": {}}
+        losses = {"head": [[0.9, 1.0], [0.5, 0.7]]}
+        progress = {"task": "head", "part": "", "done": 3, "total": 9, "curves": losses}
         finished = ended(app, progress, "taken", "20260101-120000-000001", options={"traps": "no"})
         assert training_runs.standing(finished).state == State.FINISHED
         assert finished.options == {"sanity_checks": "no"}
         interrupted = ended(app, progress, "mine", "20260101-120000-000002")
         assert training_runs.standing(interrupted).state == State.INTERRUPTED
+    chart = admin.get(f"/admin/trainings/{interrupted.id}/progress").json["charts"]["head"]
+    assert chart.count("<svg") == 1 and "Last validation loss: 0.700." in chart
     overview = admin.get("/admin/").text
     assert "2 trainings" in overview and f"/admin/trainings/{interrupted.id}" in overview
     assert "No training yet" not in overview and "stopped, " in overview

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from birads_app.svg.drawing import PERCENT, Axis, rounded
+from birads_app.svg.epoch_curves import epoch_curves
 from birads_app.svg.line_plot import Line, line_plot
-from birads_app.svg.loss_curves import loss_curves
 from birads_app.svg.probability_bars import CategoryBar, probability_bars
 from birads_app.svg.trend import TrendPoint, lower_end, trend, upper_end
 
@@ -52,7 +52,7 @@ def test_every_axis_has_a_title():
     axis = Axis("Kappa", PERCENT)
     drawn = trend([TrendPoint("Jan", 0.1, 0.05, 0.34, 40, True)], axis, "Month", "Exams", "Kappa by month")
     assert all(f">{title}</text>" in drawn for title in ("Kappa", "Month", "Exams"))
-    drawn = loss_curves([(0.5, 0.6), (0.4, 0.5)], "Losses", "epoch", "loss")
+    drawn = epoch_curves([(0.5, 0.6), (0.4, 0.5)], "Losses", "epoch", "loss")
     assert ">epoch</text>" in drawn and ">loss</text>" in drawn
     bars = [CategoryBar("1", "negative", 0.5, "50%", "#fff")]
     assert ">Probability</text>" in probability_bars(bars, "c", "t", "d", "Probability")

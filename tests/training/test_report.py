@@ -12,9 +12,11 @@ from birads_app.model import bundles
 from birads_app.model.predictor import Predictor
 from training.config import Site, TrainConfig
 from training.data import smote
+from training.engine.learning_curve import Epoch
 from training.pipeline import train
 from training.pipeline.result import FinishedTraining
 from training.presets import stored_card
+from training.report.learning_plots import learning_plots
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KAU = ROOT.parent / "shared" / "data" / "kau-bcmd-sample"
@@ -63,10 +65,28 @@ def test_every_figure_has_an_interval(known) -> None:
     ]
     for figure in figures:
         assert set(figure) == {"value", "low", "high"} and figure["low"] <= figure["high"]
-    assert (
-        len(known["learning_curve"]) == 2 and len(known["sanity_checks"]["label_permutation"]["kappas"]) == 5
-    )
+    assert len(known["sanity_checks"]["label_permutation"]["kappas"]) == 5
     assert known["settings"]["seed"] == 0 and known["versions"]["keras"]
+
+
+def test_each_epoch_has_loss_and_accuracy_on_training_and_validation_set(known, page) -> None:
+    (curve,) = known["learning_curves"].values()
+    assert [*known["learning_curves"]] == ["head"] and len(curve) == 2
+    for epoch in curve:
+        assert [*epoch] == ["loss", "validation_loss", "accuracy", "validation_accuracy"]
+        assert epoch["loss"] > 0 and 0 <= epoch["accuracy"] <= 1 and 0 <= epoch["validation_accuracy"] <= 1
+    for quantity in ("Loss", "Accuracy"):
+        assert f'aria-label="{quantity} by epoch: Head"' in page
+
+
+def test_the_curve_of_fine_tuning_begins_with_the_head_as_it_was() -> None:
+    before = Epoch(np.nan, 0.9, np.nan, 0.5).as_dict()
+    curves = {"head": (), "fine-tuning": (before, Epoch(0.8, 0.7, 0.6, 0.75).as_dict())}
+    (plot,) = learning_plots(curves)
+    assert plot.caption.startswith("Backbone and head, fine-tuned")
+    for drawn in (plot.loss, plot.accuracy):
+        learned, reached = re.findall(r'polyline class="line" points="([^"]*)"', drawn)
+        assert len(learned.split()) == 1 and len(reached.split()) == 2 and reached.startswith("0.0,")
 
 
 def test_page_and_card_have_the_values_of_the_file(known, page, trained) -> None:
@@ -94,7 +114,7 @@ def test_the_page_is_self_contained_without_patients_or_file_names(page, phantom
     assert "<script" not in page and "http" not in page and "style=" not in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert not re.search(r"PH\d{4}", page) and ".png" not in page
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
 
 
 def test_the_page_shows_correct_and_wrong_predictions_with_heat_maps(page, known) -> None:

@@ -110,7 +110,7 @@ def evaluate(
         images=len(labels),
         patients=samples.patients,
         figures=intervals(measures(matrices)),
-        recall_of=intervals(per_category.recalls(matrices, classes)),
+        recall_of=intervals(per_category.category_recalls(matrices, classes)),
         auc_of=intervals({code: roc.area(samples, *scored) for code, scored in against_rest.items()}),
         curve_of={code: curve for code, curve in curves.items() if curve},
         screening=intervals(

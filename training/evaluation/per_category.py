@@ -38,7 +38,7 @@ def screening(matrices: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndar
     }
 
 
-def recalls(matrices: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
+def category_recalls(matrices: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
     """Recall of each category, (replicates,), NaN if it does not occur."""
     right = np.diagonal(matrices, axis1=1, axis2=2)
     return {code: ratio(right[:, n], matrices[:, n].sum(axis=1)) for n, code in enumerate(classes)}

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from birads_app.svg.count_bars import grouped_bars
-from birads_app.svg.drawing import PERCENT, Axis, rounded
+from birads_app.svg.drawing import PERCENT, Axis
 from birads_app.svg.line_plot import Line, line_plot
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from training.report import text
+from training.report.learning_plots import learning_plots
 from training.report.thumbnails import Thumbnail
 
 
@@ -37,6 +38,7 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
         figure_names=text.FIGURE_NAMES,
         screening_names=text.SCREENING_NAMES,
         charts=_charts(record),
+        learning=learning_plots(record["learning_curves"]),
         separation=text.separation(record),
         method=text.method(record).replace("`", "").split("\n\n"),
         sets=text.prediction_sets(record),
@@ -54,7 +56,6 @@ def _charts(record: Mapping[str, Any]) -> dict[str, str]:
     """Draw the charts, by name; empty if there is nothing to draw."""
     return {
         "balance": _balance(record["resampling"]),
-        "learning": _learning(record["learning_curve"]),
         "screening": _screening(record),
         "categories": _roc(
             "ROC curves, each category against all others",
@@ -68,22 +69,6 @@ def _balance(resampling: Mapping[str, Mapping[str, int]]) -> str:
     before, after = resampling["before"], resampling["after"]
     rows = {f"BI-RADS {code}": (count, after[code]) for code, count in before.items()}
     return grouped_bars("Training images by category", rows, ("before resampling", "after resampling"))
-
-
-def _learning(curve: Sequence[Sequence[float]]) -> str:
-    if not curve:
-        return ""
-    lines = [
-        Line(name, [(epoch, losses[number]) for epoch, losses in enumerate(curve, 1)])
-        for number, name in enumerate(("training loss", "validation loss"))
-    ]
-    highest = max(loss for losses in curve for loss in losses)
-    return line_plot(
-        "Loss by epoch",
-        lines,
-        Axis("epoch", rounded(max(5, len(curve)))),
-        Axis("loss", rounded(highest)),
-    )
 
 
 def _screening(record: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ SCREENING_NAMES = {
     "sensitivity": "Sensitivity at 4 or higher",
     "specificity": "Specificity at 4 or higher",
     "ppv": "PPV at 4 or higher",
-    "recall_rate": "Recall rate at 4 or higher",
+    "recall_rate": "Share called 4 or higher (recall rate)",
     "auc": "AUC of 4 or higher",
 }
 _BALANCE = {
@@ -75,7 +75,7 @@ def summary(record: Mapping[str, Any]) -> str:
     figures = [
         *((FIGURE_NAMES[name], figure) for name, figure in record["figures"].items()),
         *((SCREENING_NAMES[name], figure) for name, figure in record["screening"].items()),
-        *((f"Recall of {code}", figure) for code, figure in record["recall_of"].items()),
+        *((f"Recall of category {code}", figure) for code, figure in record["recall_of"].items()),
         *((f"AUC of {code} against the rest", figure) for code, figure in record["auc_of"].items()),
         ("ECE before temperature scaling", before["ece"]),
         ("ECE after temperature scaling", after["ece"]),
@@ -112,7 +112,7 @@ def figures_table(record: Mapping[str, Any]) -> str:
 
 
 def categories_table(record: Mapping[str, Any]) -> str:
-    """Recall and AUC of each category, as a Markdown table."""
+    """Recall of each category, which is no recall rate, and its AUC, as a Markdown table."""
     rows = [
         [
             code,
@@ -123,7 +123,7 @@ def categories_table(record: Mapping[str, Any]) -> str:
         ]
         for code in record["classes"]
     ]
-    return markdown_table(["BI-RADS", "recall", "AUC against all others"], rows)
+    return markdown_table(["BI-RADS", "recall of the category", "AUC against all others"], rows)
 
 
 def screening_table(record: Mapping[str, Any]) -> str:

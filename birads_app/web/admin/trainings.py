@@ -27,7 +27,7 @@ from birads_app.services.training_runs import Standing, State, Training
 from birads_app.terms.errors import BiradsError
 from birads_app.web.access import may_change
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
-from birads_app.web.charts import losses
+from birads_app.web.charts import learning_curve
 from birads_app.web.wording import translated
 
 # The options of `flask train` that the form offers; types, bounds, choices and defaults are the command's own.
@@ -214,7 +214,7 @@ def _progress_of(standing: Standing) -> dict[str, Any]:
         "message": _status_message(standing),
         "done": progress.get("done", 0),
         "total": progress.get("total", 0),
-        "charts": {task: losses(curve) for task, curve in curves.items()},
+        "charts": {task: learning_curve(curve) for task, curve in curves.items()},
         "log": standing.log,
     }
 
