@@ -116,13 +116,13 @@ def measured(bundle: Bundle) -> list[Measured]:
     record = _record(bundle)
     return [
         found
-        for images_of, one in _sets(record)
+        for images_of, one in measured_sets(record)
         if (found := _measured(bundle.name, images_of, one)) is not None
     ]
 
 
-def _sets(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Return the record itself, or one per public data set, as in the demonstration model's."""
+def measured_sets(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield name and figures of each test set: the record itself, without a name, or those of the public data sets."""
     for name, one in (("", record), *record.items()):
         if isinstance(one, dict) and "figures" in one:
             yield name, one

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from birads_app.imaging.decode import decode
 from birads_app.model import bundles
 from birads_app.model.predictor import Predictor
 from training.config import Site, TrainConfig
-from training.data import smote
+from training.data import dataset, protocol, smote
 from training.engine.learning_curve import Epoch
 from training.pipeline import train
+from training.pipeline.external_evaluation import evaluate_bundle
 from training.pipeline.result import FinishedTraining
 from training.presets import stored_card
 from training.report.learning_plots import learning_plots
@@ -43,6 +45,16 @@ def known(trained: FinishedTraining) -> dict:
 @pytest.fixture(scope="module")
 def page(trained: FinishedTraining) -> str:
     return (trained.path / "report.html").read_text("utf-8")
+
+
+def _test_images(settings: dict, names: dict[Path, Path]) -> list[Path]:
+    """Return the names of the images of the test set, by splitting again."""
+    config = TrainConfig.read(settings)
+    found = dataset.read(Path(config.data)).dataset
+    rows = np.zeros((len(found.examples), 1), np.float32)
+    split = protocol.apply(config, rows, found.labels, found.patients, found.classes).final
+    by_path = {path: name for name, path in names.items()}
+    return [by_path[found.examples[index].path] for index in split.test]
 
 
 def test_the_documentation_lists_exactly_the_keys(known) -> None:
@@ -143,6 +155,25 @@ def test_the_bundle_is_valid_and_predicts_with_prediction_sets(trained, known, p
     (trained.path / "report.html").write_text((trained.path / "report.html").read_text() + " ")
     with pytest.raises(bundles.BundleError, match=r"report\.html of model whole was changed"):
         bundles.load(trained.path)
+
+
+def test_the_test_images_evaluated_alone_give_the_figures_of_the_card(trained, known, site, phantoms) -> None:
+    names = {path.relative_to(phantoms): path for path in phantoms.glob("*/*.png")}
+    folder = trained.path.parent / "test images"
+    for name in _test_images(known["settings"], names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(names[name], folder / name)
+    shutil.copy(phantoms / "truth.csv", folder)
+    bundle = bundles.load(trained.path)
+    found = evaluate_bundle(bundle, folder, site, lambda line: None, replicates=300)
+    assert found["confusion"] == known["confusion"] and found["patients"] == known["patients"]
+    for name, figure in known["figures"].items():
+        assert found["figures"][name] == figure, name
+    for when, name in (("before", "ece"), ("after", "ece"), ("after", "brier")):
+        assert found[when][name] == pytest.approx(known[when][name], abs=2e-3)
+    assert found["ood"]["flagged"] == known["ood"]["flagged"]
+    (against,) = found["drift"]
+    assert against["differing"] == [] and not any("drift" in warning for warning in found["warnings"])
 
 
 def test_images_and_sanity_checks_are_optional(site, phantoms) -> None:

@@ -1,4 +1,4 @@
-"""The commands ``flask train``, ``dataset``, ``reproduce``, ``models``, ``phantoms`` and the two checks on phantoms.
+"""The commands ``flask train``, ``dataset``, ``reproduce``, ``phantoms`` and the two checks on phantoms.
 
 Each command turns options into a call and an error into one line. Heavy packages are imported only when a command
 runs, because the web application imports this module at start.
@@ -11,9 +11,17 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from birads_app.files import atomic
 from training.cli import options
-from training.cli.console import one_line, run_directory_of, settings, site, training_errors
+from training.cli.console import (
+    one_line,
+    run_directory_of,
+    settings,
+    site,
+    training_errors,
+    write_json,
+    write_text,
+)
+from training.cli.evaluation_commands import evaluate
 from training.cli.former_names import CommandWithFormerOptions, hidden_alias
 from training.cli.model_commands import models, promoted
 
@@ -26,6 +34,7 @@ def register(app: Flask) -> None:
     former = hidden_alias("prove", "end-to-end-check", end_to_end_check)
     for command in (
         train,
+        evaluate,
         dataset,
         reproduce,
         models,
@@ -153,7 +162,7 @@ def _config(data: Path, name: str, hyperparameters: dict[str, Any]) -> "TrainCon
 
     weights = hyperparameters["backbone_weights"]
     more = {
-        "classes": _codes(hyperparameters["classes"]),
+        "classes": options.codes(hyperparameters["classes"]),
         "backbone_weights": weights if weights in options.WEIGHTS else str(Path(weights).resolve()),
     }
     return TrainConfig(data=str(data.resolve()), name=name, **{**hyperparameters, **more})
@@ -170,24 +179,6 @@ def _reason_of(name: str) -> str:
     from birads_app.model.registry import find
 
     return " --reason TEXT" if find(Path(settings().models), name).cautions else ""
-
-
-def _codes(listed: str | None) -> tuple[str, ...]:
-    """Split the list that ``--classes`` takes."""
-    return tuple(code.strip() for code in listed.split(",")) if listed else ()
-
-
-def _json(content: dict[str, Any]) -> str:
-    """Return a report as the text of a JSON file."""
-    import json
-
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a report whole or not at all."""
-    with atomic.replacing(path) as draft:
-        draft.write_text(text, "utf-8")
 
 
 @_commands.group("dataset", cls=AppGroup)
@@ -215,12 +206,12 @@ def check_dataset(
     from training.engine.backbone import parse_size
 
     with training_errors():
-        images = listing(data, _codes(classes), patient_pattern)
+        images = listing(data, options.codes(classes), patient_pattern)
         report = build_report(load_dataset(images, site().cache, parse_size(size)), smote_neighbours)
         for line in report.lines():
             click.echo(line)
         if out:
-            _write(out, _json(report.as_dict()))
+            write_json(out, report.as_dict())
     if report.problems:
         raise SystemExit(1)
 
@@ -236,12 +227,12 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
         config = _config(data, "reproduction", {"classes": classes, **hyperparameters})
         if out:
             out.mkdir(parents=True, exist_ok=True)
-        result = run(config, _codes(heads), site(), say=lambda line: click.echo(line, err=True))
+        result = run(config, options.codes(heads), site(), say=lambda line: click.echo(line, err=True))
         for line in lines(result):
             click.echo(line)
         if out:
-            _write(out / "reproduction.json", _json(result.as_dict()))
-            _write(out / "reproduction.html", page(result))
+            write_json(out / "reproduction.json", result.as_dict())
+            write_text(out / "reproduction.html", page(result))
 
 
 @_commands.command("phantoms")

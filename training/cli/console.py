@@ -1,6 +1,7 @@
 """One-line errors, settings and folders of the training commands."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import click
 from flask import current_app
 
 from birads_app.cli.console_errors import one_line_errors
+from birads_app.files import atomic
 
 if TYPE_CHECKING:
     from training.config import Site
@@ -81,3 +83,14 @@ def run_directory_of(name: str) -> "RunDirectory":
     from training.pipeline.run_directory import RunDirectory
 
     return RunDirectory(Path(settings().instance) / "training" / check_name(name))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a report as a JSON file, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a report whole or not at all."""
+    with atomic.replacing(path) as draft:
+        draft.write_text(content, "utf-8")

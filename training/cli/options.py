@@ -191,6 +191,11 @@ _PROTOCOL = (
 Command = Callable[..., Any]
 
 
+def codes(listed: str | None) -> tuple[str, ...]:
+    """Split the list that ``--classes`` takes."""
+    return tuple(code.strip() for code in listed.split(",")) if listed else ()
+
+
 def train(command: Command) -> Command:
     """Add the options of ``flask train``."""
     return _with(command, *_NEW_MODEL, *_MODEL, *_PROTOCOL)
@@ -222,6 +227,25 @@ def check(command: Command) -> Command:
             default=None,
             type=click.Path(dir_okay=False, path_type=Path),
             help="Also write the report to this JSON file.",
+        ),
+    )
+
+
+def evaluation(command: Command) -> Command:
+    """Add the options of ``flask evaluate``."""
+    return _with(
+        command,
+        click.option("--model", metavar="NAME", help="Name of the model. Default: the one in service."),
+        click.option("--data", type=DATA, required=True, help=DATA_HELP),
+        click.option(
+            "--classes", default=None, help="Categories to evaluate. Default: all that the model knows."
+        ),
+        click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
+        click.option(
+            "--out",
+            default=None,
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Write evaluation.html and evaluation.json to this folder.",
         ),
     )
 

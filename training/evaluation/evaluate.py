@@ -40,6 +40,16 @@ class PredictionSets:
     mean_size: Interval
     sizes: tuple[int, ...]
 
+    @property
+    def warning(self) -> str:
+        """Warning that fewer patients are covered than promised; empty if they are not."""
+        if self.patients.high >= self.level:
+            return ""
+        return (
+            f"WARNING: the prediction sets should contain the true categories of {self.level:.0%} of the patients but "
+            f"do so for {self.patients.value:.0%} of the test patients: these differ from the validation patients."
+        )
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -93,7 +93,9 @@ def extract(
         The cache cannot be written, for example because the disk is full; features so far are kept.
     """
     usable = [one for one in loaded if not one.reason]
-    rejected = [RejectedFile(one.example.path, one.reason) for one in loaded if one.reason] + _copies(usable)
+    rejected = [RejectedFile(one.example.path, one.reason) for one in loaded if one.reason] + duplicates(
+        usable
+    )
     left_out = {file.path for file in rejected}
     included = [one for one in usable if one.example.path not in left_out]
     if not included:
@@ -159,7 +161,7 @@ def _batches(digests: Sequence[bytes], count: int) -> Iterator[Sequence[bytes]]:
     return (digests[start : start + count] for start in range(0, len(digests), count))
 
 
-def _copies(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
+def duplicates(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
     """Reject duplicate files: all but one if they agree on the category, otherwise all.
 
     A duplicate under another patient's name could be in both the training and the test set.

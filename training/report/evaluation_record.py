@@ -137,10 +137,7 @@ def _warnings(
         yield from (warning for warning in both if warning)
     yield from dataset_report.warnings
     sets = evaluation.prediction_sets
-    if sets and sets.patients.high < sets.level:
-        yield (
-            f"WARNING: the prediction sets should contain the true categories of {sets.level:.0%} of the patients but "
-            f"do so for {sets.patients.value:.0%} of the test patients: these differ from the validation patients."
-        )
+    if sets and sets.warning:
+        yield sets.warning
     if not facts.protocol.may_serve:
         yield "This model is for comparison only and not to be promoted."

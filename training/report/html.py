@@ -1,7 +1,6 @@
-"""``report.html``: all figures of a training on one self-contained, printable page.
+"""``report.html``: all figures of a training, or of an external test set, on one self-contained, printable page.
 
-The template ``report.html.j2`` is filled from the evaluation record, with charts of :mod:`birads_app.svg`. The page
-names no patient and no file.
+The templates are filled from the record, with charts of :mod:`birads_app.svg`. A page names no patient and no file.
 """
 
 import base64
@@ -13,13 +12,52 @@ from birads_app.svg.count_bars import grouped_bars
 from birads_app.svg.drawing import PERCENT, Axis
 from birads_app.svg.line_plot import Line, line_plot
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
-from training.report import text
+from training.report import external_text, text
 from training.report.learning_plots import learning_plots
 from training.report.thumbnails import Thumbnail
 
 
 def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
     """Render the page from an evaluation record and the test images to show, if any."""
+    return _render(
+        "report.html.j2",
+        record,
+        charts={
+            **_charts(record),
+            "balance": _balance(record["resampling"]),
+        },
+        learning=learning_plots(record["learning_curves"]),
+        separation=text.separation(record),
+        method=text.method(record).replace("`", "").split("\n\n"),
+        ood=text.ood(record),
+        sanity_checks=text.sanity_checks(record),
+        groups={
+            "Correct predictions": [picture for picture in pictures if picture.correct],
+            "Incorrect predictions": [picture for picture in pictures if not picture.correct],
+        },
+    )
+
+
+def external_page(record: Mapping[str, Any]) -> str:
+    """Render the page of an evaluation on an external test set from its record."""
+    return _render(
+        "external.html.j2",
+        record,
+        charts=_charts(record),
+        ood=external_text.ood(record),
+        drifts=[
+            (
+                external_text.drift_title(drift),
+                external_text.drift_rows(drift),
+                external_text.share_rows(drift),
+            )
+            for drift in record["drift"]
+        ],
+    )
+
+
+def _render(template: str, record: Mapping[str, Any], **values: Any) -> str:
+    """Fill a template with a record and what both pages show."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -31,31 +69,21 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
     )
     environment.filters["interval"] = text.interval
     environment.filters["jpeg"] = lambda data: "data:image/jpeg;base64," + base64.b64encode(data).decode()
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(template).render(
         r=record,
         titles={code: CATEGORIES[code].title for code in record["classes"]},
         disclaimer=DISCLAIMER,
         figure_names=text.FIGURE_NAMES,
         screening_names=text.SCREENING_NAMES,
-        charts=_charts(record),
-        learning=learning_plots(record["learning_curves"]),
-        separation=text.separation(record),
-        method=text.method(record).replace("`", "").split("\n\n"),
         sets=text.prediction_sets(record),
         breasts=text.breasts(record).replace("`", ""),
-        ood=text.ood(record),
-        sanity_checks=text.sanity_checks(record),
-        groups={
-            "Correct predictions": [picture for picture in pictures if picture.correct],
-            "Incorrect predictions": [picture for picture in pictures if not picture.correct],
-        },
+        **values,
     )
 
 
 def _charts(record: Mapping[str, Any]) -> dict[str, str]:
     """Draw the charts, by name; empty if there is nothing to draw."""
     return {
-        "balance": _balance(record["resampling"]),
         "screening": _screening(record),
         "categories": _roc(
             "ROC curves, each category against all others",

@@ -22,6 +22,14 @@ SCREENING_NAMES = {
     "recall_rate": "Share called 4 or higher (recall rate)",
     "auc": "AUC of 4 or higher",
 }
+# Figures of a comparison with the card.
+COMPARED_NAMES = {
+    **FIGURE_NAMES,
+    **SCREENING_NAMES,
+    "ece": "Expected calibration error",
+    "brier": "Brier score",
+    "coverage": "Patients covered by the prediction sets",
+}
 _BALANCE = {
     "smote-train": "SMOTE on the training set only",
     "smote-all": "SMOTE on all images BEFORE the split",
@@ -70,8 +78,31 @@ def card(record: Mapping[str, Any]) -> str:
 
 def summary(record: Mapping[str, Any]) -> str:
     """Write the summary that the console shows at the end."""
-    before, after = record["before"], record["after"]
     subsets = ", ".join(f"{name} {one['patients']}" for name, one in record["subsets"].items())
+    lines = [
+        f"Model {record['settings']['name']}: BI-RADS {', '.join(record['classes'])}.",
+        f"{record['all_images']} images of {record['all_patients']} patients; {subsets} patients; "
+        f"{len(record['excluded'])} files excluded.",
+        f"Protocol: {record['protocol']}.",
+        *record["warnings"],
+        *record["notes"],
+        f"{record['images']} images of {record['patients']} held-out patients, 95 % confidence intervals:",
+        *figure_lines(record),
+        f"Always predicting the most frequent category: accuracy {record['majority']:.3f}. Temperature "
+        f"{record['temperature']:.2f}.",
+        prediction_sets(record),
+        breasts(record),
+        ood(record),
+        sanity_checks(record),
+        "True category (rows) and predicted category (columns):",
+        *grid_lines(record),
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def figure_lines(record: Mapping[str, Any]) -> list[str]:
+    """Format all figures with their intervals, one a line."""
+    before, after = record["before"], record["after"]
     figures = [
         *((FIGURE_NAMES[name], figure) for name, figure in record["figures"].items()),
         *((SCREENING_NAMES[name], figure) for name, figure in record["screening"].items()),
@@ -83,25 +114,18 @@ def summary(record: Mapping[str, Any]) -> str:
         ("Brier score after temperature scaling", after["brier"]),
     ]
     width = max(len(name) for name, _ in figures)
-    lines = [
-        f"Model {record['settings']['name']}: BI-RADS {', '.join(record['classes'])}.",
-        f"{record['all_images']} images of {record['all_patients']} patients; {subsets} patients; "
-        f"{len(record['excluded'])} files excluded.",
-        f"Protocol: {record['protocol']}.",
-        *record["warnings"],
-        *record["notes"],
-        f"{record['images']} images of {record['patients']} held-out patients, 95 % confidence intervals:",
-        *(f"  {name:{width}}  {interval(figure)}" for name, figure in figures),
-        f"Always predicting the most frequent category: accuracy {record['majority']:.3f}. Temperature "
-        f"{record['temperature']:.2f}.",
-        prediction_sets(record),
-        breasts(record),
-        ood(record),
-        sanity_checks(record),
-        "True category (rows) and predicted category (columns):",
-        *_grid(record["classes"], record["confusion"]),
+    return [f"  {name:{width}}  {interval(figure)}" for name, figure in figures]
+
+
+def grid_lines(record: Mapping[str, Any]) -> list[str]:
+    """Format the confusion matrix as aligned lines."""
+    classes, confusion = record["classes"], record["confusion"]
+    width = 2 + max(len(str(count)) for row in confusion for count in row)
+    lines = ["     " + "".join(f"{code:>{width}}" for code in classes)]
+    return lines + [
+        f"  {code}  " + "".join(f"{count:>{width}}" for count in row)
+        for code, row in zip(classes, confusion, strict=True)
     ]
-    return "\n".join(line for line in lines if line)
 
 
 def figures_table(record: Mapping[str, Any]) -> str:
@@ -241,12 +265,3 @@ def _subsets(record: Mapping[str, Any]) -> list[list[str]]:
     subsets = record["subsets"].values()
     rows = [[code, *(str(one["images"][code]) for one in subsets)] for code in record["classes"]]
     return [*rows, ["patients", *(str(one["patients"]) for one in subsets)]]
-
-
-def _grid(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
-    width = 2 + max(len(str(count)) for row in confusion for count in row)
-    lines = ["     " + "".join(f"{code:>{width}}" for code in classes)]
-    return lines + [
-        f"  {code}  " + "".join(f"{count:>{width}}" for count in row)
-        for code, row in zip(classes, confusion, strict=True)
-    ]

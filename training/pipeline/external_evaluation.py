@@ -1,0 +1,192 @@
+"""Evaluation of an existing model on an external test set: ``flask evaluate``.
+
+Images take the way of a training: the same listing, loading and preprocessing, the bundle's engine, temperature and
+threshold, and the same figures with intervals over patients. The figures are then compared with those on the card.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from birads_app.model import conformal, evaluation, ood
+from birads_app.model.bundles import EVALUATION, Bundle
+from birads_app.model.calibration import softmax
+from birads_app.model.engine import open_engine
+from birads_app.model.preprocess import standardise
+from training import progress
+from training.config import Site
+from training.data import dataset
+from training.data.dataset_report import patient_warning
+from training.data.loader import LoadedDataset, LoadedImage, load_dataset
+from training.errors import DatasetError
+from training.evaluation import drift, per_breast
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.features.extract import RejectedFile, duplicates
+from training.report import external_record
+from training.report.evaluation_record import Record
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class _TestSet:
+    """The images that are evaluated, and those that are not.
+
+    images : n usable images of categories that the model knows
+    excluded : files that cannot be used
+    left_out : images by category that the model does not know
+    notes : messages about harmless irregularities
+    """
+
+    loaded: LoadedDataset
+    images: tuple[LoadedImage, ...]
+    excluded: tuple[RejectedFile, ...]
+    left_out: dict[str, int]
+
+    @property
+    def patients(self) -> list[str]:
+        """Patient of each image."""
+        return [one.example.patient for one in self.images]
+
+    def labels(self, classes: Sequence[str]) -> np.ndarray:
+        """Return the index of each image's category in ``classes``, int (n,)."""
+        return np.array([classes.index(one.example.category) for one in self.images])
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """Logits, float (n, classes), and channel averages of the feature maps, float (n, channels)."""
+
+    logits: np.ndarray
+    averages: np.ndarray
+
+
+def evaluate_bundle(
+    bundle: Bundle,
+    data: Path,
+    site: Site,
+    say: Callable[[str], None],
+    *,
+    classes: tuple[str, ...] = (),
+    patient_pattern: str | None = None,
+    replicates: int = 2000,
+) -> Record:
+    """Evaluate a bundle on labelled images and return the record.
+
+    Parameters
+    ----------
+    data : folder of images by category, or a label table
+    say : receives lines for the console
+    classes : categories to evaluate; all that the model knows if empty
+    patient_pattern : regular expression that finds the patient in a file's path
+    replicates : bootstrap samples
+
+    Raises
+    ------
+    DatasetError
+        The data cannot be read, or no image has a category that the model knows.
+    BundleError
+        The bundle's graphs cannot be read.
+    OSError
+        The cache cannot be written.
+    """
+    chosen = _read(bundle, data, site, classes, patient_pattern)
+    for file in chosen.excluded:
+        say(f"excluded: {file.path}: {file.reason}")
+    predictions = _predict(bundle, site, chosen)
+    calibrated = softmax(predictions.logits, bundle.temperature)
+    labels, patients = chosen.labels(bundle.classes), chosen.patients
+    found = evaluate(
+        softmax(predictions.logits),
+        calibrated,
+        labels,
+        patients,
+        bundle.classes,
+        None if bundle.threshold is None else conformal.in_prediction_set(calibrated, bundle.threshold),
+        replicates=replicates,
+    )
+    sides = [per_breast.side(one.example) for one in chosen.images]
+    return external_record.build(
+        bundle,
+        _facts(bundle, data, chosen, predictions),
+        found,
+        per_breast.measure(calibrated, labels, patients, sides, bundle.pooling, replicates=replicates),
+        _drift(bundle, found),
+    )
+
+
+def _read(bundle: Bundle, data: Path, site: Site, classes: tuple[str, ...], pattern: str | None) -> _TestSet:
+    """List and load the images; raises DatasetError if none can be evaluated."""
+    if unknown := sorted(set(classes) - set(bundle.classes)):
+        raise DatasetError(
+            f"The model {bundle.name} does not know category {', '.join(unknown)}, only "
+            f"{', '.join(bundle.classes)}. Remove it from --classes."
+        )
+    loaded = load_dataset(dataset.listing(data, (), pattern), site.cache, bundle.size)
+    if problems := loaded.listing.table_problems:
+        more = f" There are {len(problems) - 1} more; see flask dataset check." if problems[1:] else ""
+        raise DatasetError(problems[0] + more)
+    wanted = classes or bundle.classes
+    known = [one for one in loaded.images if one.example.category in wanted]
+    usable = [one for one in known if not one.reason]
+    excluded = [RejectedFile(one.example.path, one.reason) for one in known if one.reason]
+    excluded += duplicates(usable)
+    paths = {file.path for file in excluded}
+    images = tuple(one for one in usable if one.example.path not in paths)
+    others = Counter(one.example.category for one in loaded.images if one.example.category not in wanted)
+    if not images:
+        found = ", ".join(f"{count} of category {code}" for code, count in sorted(others.items()))
+        raise DatasetError(
+            f"{data} has no usable image of category {', '.join(wanted)}: {len(excluded)} files cannot be used"
+            + (f"; other images: {found}." if found else ".")
+        )
+    return _TestSet(loaded, images, tuple(excluded), dict(sorted(others.items())))
+
+
+def _predict(bundle: Bundle, site: Site, chosen: _TestSet) -> _Predictions:
+    """Predict the prepared images in batches, as the application would."""
+    engine = open_engine(bundle, site.engine, site.precision)
+    logits, averages = [], []
+    prepared = chosen.loaded.prepared
+    with progress.steps("images", len(chosen.images), "image") as bar:
+        for batch in _batches(chosen.images):
+            grey = prepared.grey([one.digest for one in batch])[:].reshape(-1, *prepared.size)
+            maps, found = engine.maps_and_logits(standardise(grey))
+            logits.append(found)
+            averages.append(ood.average(maps))
+            bar.step(len(batch))
+    return _Predictions(np.concatenate(logits), np.concatenate(averages))
+
+
+def _batches(images: Sequence[LoadedImage]) -> Iterator[Sequence[LoadedImage]]:
+    return (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+
+
+def _facts(
+    bundle: Bundle, data: Path, chosen: _TestSet, predictions: _Predictions
+) -> external_record.ExternalFacts:
+    detector, examples = bundle.ood_detector, [one.example for one in chosen.images]
+    return external_record.ExternalFacts(
+        data=str(data),
+        notes=chosen.loaded.listing.notes,
+        patient_warning=patient_warning(sum(not example.known for example in examples), len(examples)),
+        excluded=tuple((str(file.path), file.reason) for file in chosen.excluded),
+        left_out=chosen.left_out,
+        flagged=int(detector.is_ood(predictions.averages).sum()) if detector else None,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _drift(bundle: Bundle, found: Evaluation) -> list[drift.Drift]:
+    """Compare with every test set of the card that has all that is needed."""
+    card, here = json.loads((bundle.path / EVALUATION).read_text("utf-8")), found.as_dict()
+    return [
+        drift.compare(name, figures, here)
+        for name, figures in evaluation.measured_sets(card)
+        if {"figures", "confusion", "images", "patients"} <= figures.keys()
+    ]
