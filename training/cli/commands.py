@@ -87,7 +87,7 @@ def _check_usage(
     data: Path | None, phantoms: int | None, preset: str | None, resume: bool, hyperparameters: dict[str, Any]
 ) -> None:
     """Raise UsageError for options that would be ignored, and for missing data."""
-    if resume and (given := _given("data", "phantoms", "preset", "compare_with", *hyperparameters)):
+    if resume and (given := _given("config", "data", "phantoms", "preset", "compare_with", *hyperparameters)):
         raise click.UsageError(
             f"--resume continues with the original settings and cannot be combined with {given}."
         )
@@ -105,9 +105,9 @@ def _check_usage(
 
 
 def _given(*parameters: str) -> str:
-    """List those of the options that are on the command line, as the user writes them."""
-    source = click.get_current_context().get_parameter_source
-    given = [name for name in parameters if source(name) is click.core.ParameterSource.COMMANDLINE]
+    """List those of the options that are on the command line or in its --config file, as the user writes them."""
+    source, chosen = click.get_current_context().get_parameter_source, click.core.ParameterSource
+    given = [name for name in parameters if source(name) in (chosen.COMMANDLINE, chosen.DEFAULT_MAP)]
     return ", ".join(f"--{name.replace('_', '-')}" for name in given)
 
 

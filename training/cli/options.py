@@ -6,63 +6,36 @@ from typing import Any
 
 import click
 
+from training import config
+from training.cli import config_file
+from training.config import DEMO_WEIGHTS, IMAGENET
+
 DATA = click.Path(exists=True, path_type=Path)
 BUNDLE = click.Path(exists=True, file_okay=False, path_type=Path)
 DATA_HELP = (
     "Folder with one subfolder of images per category, or a CSV file with the columns path and birads."
 )
-PATTERN_HELP = "Regular expression that finds the patient ID in a file's path below the data folder."
+# Hyperparameters of flask reproduce besides the categories.
+_REPRODUCED = (
+    "patient_pattern",
+    "backbone",
+    "backbone_weights",
+    "size",
+    "pooling",
+    "loss",
+    "epochs",
+    "seed",
+    "test_share",
+    "folds",
+)
 
-# The preset of the demonstration model, and the weights of its backbone.
+# The preset of the demonstration model.
 DEMO = "demo"
 # Values of --backbone-weights besides the path of a file.
-WEIGHTS = (DEMO, "imagenet")
-BACKBONE = click.option(
-    "--backbone",
-    type=click.Choice(["resnet50", "vgg16", "vgg19"]),
-    default="resnet50",
-    show_default=True,
-    help="Network that extracts the features.",
-)
-BACKBONE_WEIGHTS = click.option(
-    "--backbone-weights",
-    default=DEMO,
-    show_default=True,
-    metavar="demo|imagenet|PATH",
-    help="Weights of the backbone: those of the demonstration model (resnet50 only), Keras' ImageNet weights "
-    "(downloaded), or a Keras .h5 file without top layers; for resnet50 it may end at conv4.",
-)
-
-SIZE = click.option(
-    "--size",
-    default="",
-    metavar="PIXELS",
-    help="Side of the backbone's input: 224, 320, 448 or 896, or height and width as 896x448. Default: the backbone's "
-    "own, 224 for those of Keras. Small findings need more; the time grows with the area.",
-)
-# The names in training.heads, which is not imported before a command runs.
-POOLINGS = ("avg+max", "avg", "gem", "attention")
-POOLING = click.option(
-    "--pooling",
-    type=click.Choice(POOLINGS),
-    default="avg+max",
-    show_default=True,
-    help="Pooling of the feature map: average and maximum of each channel, average alone as in the paper, generalised "
-    "mean, or an average whose weights are learned.",
-)
-HEADS = (
-    "dense",
-    "cnn-lstm",
-    "conv-transformer",
-    "knn",
-    "svm",
-    "logistic-regression",
-    "random-forest",
-    "decision-tree",
-)
+WEIGHTS = (DEMO_WEIGHTS, IMAGENET)
 REASON = click.option("--reason", default="", help="Reason, for the audit log.")
 
-# Options of flask train, by subject.
+# Options of flask train besides hyperparameters.
 _NEW_MODEL = (
     click.option("--data", type=DATA, help=DATA_HELP),
     click.option(
@@ -73,6 +46,14 @@ _NEW_MODEL = (
     ),
     click.option(
         "--name", required=True, help="Name of the new model: letters, digits, dots, hyphens and underscores."
+    ),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=config_file.read,
+        help="YAML file of these options, for example learning_rate: 0.0005. Options on the command line override it.",
     ),
     click.option(
         "--resume",
@@ -103,90 +84,6 @@ _NEW_MODEL = (
         help="Write the progress to this JSON file.",
     ),
 )
-_MODEL = (
-    BACKBONE,
-    BACKBONE_WEIGHTS,
-    SIZE,
-    click.option(
-        "--head",
-        default="dense",
-        show_default=True,
-        metavar="|".join(HEADS),
-        help="Classification head.",
-    ),
-    POOLING,
-    click.option(
-        "--loss",
-        default="cross-entropy",
-        show_default=True,
-        metavar="cross-entropy|ordinal",
-        help="Loss of dense, cnn-lstm and conv-transformer. ordinal penalises a prediction by its distance from "
-        "the true category.",
-    ),
-    click.option(
-        "--fine-tune",
-        default=None,
-        metavar="STAGE",
-        help="Fine-tune the backbone from this stage on, after the head (dense, cnn-lstm and conv-transformer only): "
-        "conv5 or conv4 of resnet50, block5 or block4 of vgg, or an earlier one.",
-    ),
-    click.option(
-        "--seed", default=0, show_default=True, help="Random seed of split, resampling and weights."
-    ),
-    click.option(
-        "--epochs",
-        default=100,
-        show_default=True,
-        type=click.IntRange(min=1),
-        help="Maximum; training stops early once the validation loss no longer improves.",
-    ),
-)
-_PROTOCOL = (
-    click.option(
-        "--classes", default=None, help="Categories to train on, for example 1,3,4,5. Default: all found."
-    ),
-    click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
-    click.option(
-        "--test-share",
-        default=0.2,
-        show_default=True,
-        type=click.FloatRange(0.05, 0.5),
-        help="Share of the images in the test set.",
-    ),
-    click.option(
-        "--resampling",
-        type=click.Choice(["none", "smote-all", "smote-train"]),
-        default="smote-train",
-        show_default=True,
-        help="Balance the categories by SMOTE: in the training set only, or before the split, which leaks.",
-    ),
-    click.option(
-        "--split",
-        type=click.Choice(["patient", "image"]),
-        default="patient",
-        show_default=True,
-        help="Unit of the split. By image, one patient may be in both training and test set, which leaks.",
-    ),
-    click.option(
-        "--folds",
-        default=0,
-        show_default=True,
-        type=click.IntRange(min=0),
-        help="Evaluate by cross-validation with this many folds; 0 holds out one test set.",
-    ),
-    click.option(
-        "--sanity-checks/--no-sanity-checks",
-        default=True,
-        show_default=True,
-        help="Also train on file metadata alone and on permuted labels, to detect shortcuts and leaks.",
-    ),
-    click.option(
-        "--report-images/--no-report-images",
-        default=True,
-        show_default=True,
-        help="Show test images in report.html.",
-    ),
-)
 
 Command = Callable[..., Any]
 
@@ -198,7 +95,7 @@ def codes(listed: str | None) -> tuple[str, ...]:
 
 def train(command: Command) -> Command:
     """Add the options of ``flask train``."""
-    return _with(command, *_NEW_MODEL, *_MODEL, *_PROTOCOL)
+    return _with(command, *_NEW_MODEL, *map(_hyperparameter, config.hyperparameters()))
 
 
 def check(command: Command) -> Command:
@@ -207,7 +104,7 @@ def check(command: Command) -> Command:
         command,
         click.argument("data", type=DATA),
         click.option("--classes", default=None, help="Categories to check. Default: all found."),
-        click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
+        _hyperparameter("patient_pattern"),
         click.option(
             "--smote-neighbours",
             default=5,
@@ -240,7 +137,7 @@ def evaluation(command: Command) -> Command:
         click.option(
             "--classes", default=None, help="Categories to evaluate. Default: all that the model knows."
         ),
-        click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
+        _hyperparameter("patient_pattern"),
         click.option(
             "--out",
             default=None,
@@ -258,34 +155,10 @@ def reproduction(command: Command) -> Command:
         click.option(
             "--heads", default="dense", show_default=True, help="Heads to train, for example dense,knn."
         ),
-        click.option("--loss", default="cross-entropy", show_default=True, help="As for flask train."),
         click.option(
             "--classes", default=None, help="Categories to train on. Default: all with enough images."
         ),
-        click.option("--patient-pattern", default=None, metavar="REGEX", help=PATTERN_HELP),
-        BACKBONE,
-        BACKBONE_WEIGHTS,
-        SIZE,
-        POOLING,
-        click.option("--seed", default=0, show_default=True, help="As for flask train."),
-        click.option(
-            "--epochs", default=100, show_default=True, type=click.IntRange(min=1), help="As for flask train."
-        ),
-        click.option(
-            "--test-share",
-            default=0.2,
-            show_default=True,
-            type=click.FloatRange(0.05, 0.5),
-            help="As for flask train.",
-        ),
-        click.option(
-            "--folds",
-            default=0,
-            show_default=True,
-            type=click.IntRange(min=0),
-            help="Cross-validate with this many folds, for narrower intervals; 0 holds out one test set, as the "
-            "paper does.",
-        ),
+        *map(_hyperparameter, _REPRODUCED),
         click.option(
             "--out",
             default=None,
@@ -293,6 +166,37 @@ def reproduction(command: Command) -> Command:
             help="Write reproduction.html and reproduction.json to this folder.",
         ),
     )
+
+
+def _hyperparameter(name: str) -> Callable[[Command], Command]:
+    """Make the option of a hyperparameter from its description."""
+    described, default = config.hyperparameters()[name], config.defaults()[name]
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(default, bool):
+        return click.option(
+            f"{option}/--no-{option[2:]}", default=default, show_default=True, help=described.help
+        )
+    return click.option(
+        option,
+        default=default or None if isinstance(default, tuple) else default,
+        show_default=default not in (None, (), ""),
+        type=_type(described, default),
+        metavar=described.metavar or None,
+        help=described.help,
+    )
+
+
+def _type(described: config.Hyperparameter, default: Any) -> click.ParamType:
+    """Return the type of an option, with the limits or choices of its description."""
+    if described.choices:
+        return click.Choice(described.choices)
+    if isinstance(default, float):
+        return click.FloatRange(described.low, described.high)
+    if isinstance(default, int):
+        return click.IntRange(
+            *(None if limit is None else int(limit) for limit in (described.low, described.high))
+        )
+    return click.STRING
 
 
 def _with(command: Command, *decorators: Callable[[Command], Command]) -> Command:
