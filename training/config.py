@@ -42,6 +42,8 @@ class Hyperparameter:
     low, high : smallest and largest value of a number; None without a limit
     choices : values of a text that the command line checks; empty for others
     metavar : placeholder of other texts in the help, values separated by bars if there are few
+    search : bounds of a number, or values of a text, among which ``flask tune`` searches; empty if it cannot
+    log : True if it searches on a logarithmic scale
     """
 
     help: str
@@ -49,6 +51,8 @@ class Hyperparameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     metavar: str = ""
+    search: tuple[Any, ...] = ()
+    log: bool = False
 
 
 def _field(default: Any, help: str, **more: Any) -> Any:
@@ -103,9 +107,10 @@ class TrainConfig:
         "Loss of dense, cnn-lstm and conv-transformer. ordinal penalises a prediction by its distance from the true "
         "category; focal gives less weight to images that are predicted well already.",
         metavar="|".join(LOSSES),
+        search=LOSSES,
     )
     focal_gamma: float = _field(
-        2.0, "Exponent of the focal loss; 0 makes it the cross-entropy.", low=0, high=10
+        2.0, "Exponent of the focal loss; 0 makes it the cross-entropy.", low=0, high=10, search=(0.5, 4.0)
     )
     class_weights: str = _field(
         NO_WEIGHTS,
@@ -113,10 +118,18 @@ class TrainConfig:
         "their number of images), or those that differ from 1, for example 4=2,5=3.",
         metavar="WEIGHTS",
     )
-    learning_rate: float = _field(1e-3, "Learning rate of these heads.", low=1e-6, high=1)
-    batch_size: int = _field(32, "Images per step of the training.", low=1, high=4096)
+    learning_rate: float = _field(
+        1e-3, "Learning rate of these heads.", low=1e-6, high=1, search=(1e-4, 1e-2), log=True
+    )
+    batch_size: int = _field(
+        32, "Images per step of the training.", low=1, high=4096, search=(16, 128), log=True
+    )
     dropout: float = _field(
-        0.5, "Dropout of these heads; lower it if even the training set is not fitted.", low=0, high=0.95
+        0.5,
+        "Dropout of these heads; lower it if even the training set is not fitted.",
+        low=0,
+        high=0.95,
+        search=(0.0, 0.7),
     )
     epochs: int = _field(
         100, "Maximum; training stops early once the validation loss no longer improves.", low=1
@@ -169,6 +182,7 @@ class TrainConfig:
         "Neighbours between which SMOTE makes synthetic rows; fewer where a category has too few images.",
         low=1,
         high=50,
+        search=(2, 10),
     )
     split: str = _field(
         "patient",

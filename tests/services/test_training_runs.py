@@ -20,7 +20,7 @@ from birads_app.services import training_runs
 from birads_app.services.training_runs import State
 from tests.support.factories import make_user, sign_in
 from training.cli.commands import register
-from training.cli.options import HEADS as OFFERED
+from training.config import HEADS as OFFERED
 from training.heads import HEADS
 
 FORM = {

@@ -321,6 +321,19 @@ def test_networks_fit_with_the_ordinal_loss() -> None:
     assert [kind for kind in HEADS if head(kind).is_network] == NETWORKS
 
 
+@pytest.mark.slow
+def test_networks_fit_with_the_focal_loss_and_weights() -> None:
+    """A category of great weight is predicted more often where maps tell nothing."""
+    arguments = arguments_for("dense", loss="focal", focal_gamma=1.0, epochs=8)
+    guessing = np.random.default_rng(5).normal(size=arguments.features.shape).astype(np.float32)
+    arguments = replace(arguments, features=guessing, class_weights=(1.0, 6.0, 1.0))
+    trained = head("dense", "focal").fit(arguments)
+    shares = np.bincount(trained.logits(guessing).argmax(axis=1), minlength=3) / len(guessing)
+    assert shares[1] > 0.6
+    assert trained.facts["loss"] == "focal" and trained.facts["class_weights"] == [1.0, 6.0, 1.0]
+    assert "the focal loss with exponent 1 and the weights 1, 6, 1 of the categories" in trained.about
+
+
 def test_an_unknown_head_or_loss_is_refused_with_the_alternatives() -> None:
     with pytest.raises(TrainingError, match="dense.*cnn-lstm.*'svmm'"):
         head("svmm")
@@ -328,6 +341,8 @@ def test_an_unknown_head_or_loss_is_refused_with_the_alternatives() -> None:
         head("dense", "hinge")
     with pytest.raises(TrainingError, match="knn does not support.*dense, cnn-lstm, conv-transformer"):
         head("knn", "ordinal")
+    with pytest.raises(TrainingError, match="svm does not support --loss focal"):
+        head("svm", "focal")
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

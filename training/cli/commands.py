@@ -24,6 +24,7 @@ from training.cli.console import (
 from training.cli.evaluation_commands import evaluate
 from training.cli.former_names import CommandWithFormerOptions, hidden_alias
 from training.cli.model_commands import models, promoted
+from training.cli.tuning_commands import search_hyperparameters
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -35,6 +36,7 @@ def register(app: Flask) -> None:
     for command in (
         train,
         evaluate,
+        search_hyperparameters,
         dataset,
         reproduce,
         models,
@@ -74,7 +76,9 @@ def train(
         elif preset == options.DEMO:
             _train_demonstration(Path(data or ""), name, compare_with)
         else:
-            _train_head(_config(data or _phantom_set(phantoms or 0), name, hyperparameters), promote)
+            _train_head(
+                options.train_config(data or _phantom_set(phantoms or 0), name, hyperparameters), promote
+            )
         if promote:
             promoted(name, reason)
         elif _may_serve(name):
@@ -156,18 +160,6 @@ def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> N
     click.echo(run(config, site(), say=click.echo, resume=resume).summary)
 
 
-def _config(data: Path, name: str, hyperparameters: dict[str, Any]) -> "TrainConfig":
-    """Make the configuration from the options."""
-    from training.config import TrainConfig
-
-    weights = hyperparameters["backbone_weights"]
-    more = {
-        "classes": options.codes(hyperparameters["classes"]),
-        "backbone_weights": weights if weights in options.WEIGHTS else str(Path(weights).resolve()),
-    }
-    return TrainConfig(data=str(data.resolve()), name=name, **{**hyperparameters, **more})
-
-
 def _may_serve(name: str) -> bool:
     from birads_app.model.registry import find, objection
 
@@ -224,7 +216,7 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
     from training.paper.table import lines, page
 
     with training_errors():
-        config = _config(data, "reproduction", {"classes": classes, **hyperparameters})
+        config = options.train_config(data, "reproduction", {"classes": classes, **hyperparameters})
         if out:
             out.mkdir(parents=True, exist_ok=True)
         result = run(config, options.codes(heads), site(), say=lambda line: click.echo(line, err=True))

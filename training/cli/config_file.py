@@ -1,11 +1,11 @@
-"""``flask train --config FILE``: options from a YAML file, which those on the command line override.
+"""``--config FILE`` of training commands: options from a YAML file, which those on the command line override.
 
 The file's values become click's defaults of this call, so that types, ranges and error messages are those of the
 options themselves.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def read(context: click.Context, parameter: click.Parameter, path: Path | None) 
     """
     if path is not None:
         options = {str(one.name): one for one in context.command.params}
-        found = dict(_values(_content(path), path))
+        known = [name for name in (*_OTHERS, *config.hyperparameters()) if name in options]
+        found = dict(_values(_content(path), known, path))
         for key, value in found.items():
             _check(context, options[key], value, path)
         context.default_map = {**(context.default_map or {}), **found}
@@ -51,9 +52,8 @@ def _content(path: Path) -> Mapping[Any, Any]:
     return content
 
 
-def _values(content: Mapping[Any, Any], path: Path) -> Iterator[tuple[str, Any]]:
+def _values(content: Mapping[Any, Any], known: Sequence[str], path: Path) -> Iterator[tuple[str, Any]]:
     """Yield the name of each option and its value as the command line would have it; null leaves the default."""
-    known = (*_OTHERS, *config.hyperparameters())
     seen: dict[str, Any] = {}
     for key, value in content.items():
         name = str(key).replace("-", "_")

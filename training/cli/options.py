@@ -35,6 +35,15 @@ DEMO = "demo"
 WEIGHTS = (DEMO_WEIGHTS, IMAGENET)
 REASON = click.option("--reason", default="", help="Reason, for the audit log.")
 
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=config_file.read,
+    help="YAML file of these options, for example learning_rate: 0.0005. Options on the command line override it.",
+)
+
 # Options of flask train besides hyperparameters.
 _NEW_MODEL = (
     click.option("--data", type=DATA, help=DATA_HELP),
@@ -47,14 +56,7 @@ _NEW_MODEL = (
     click.option(
         "--name", required=True, help="Name of the new model: letters, digits, dots, hyphens and underscores."
     ),
-    click.option(
-        "--config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        is_eager=True,
-        expose_value=False,
-        callback=config_file.read,
-        help="YAML file of these options, for example learning_rate: 0.0005. Options on the command line override it.",
-    ),
+    _CONFIG,
     click.option(
         "--resume",
         is_flag=True,
@@ -93,9 +95,56 @@ def codes(listed: str | None) -> tuple[str, ...]:
     return tuple(code.strip() for code in listed.split(",")) if listed else ()
 
 
+def train_config(data: Path, name: str, hyperparameters: dict[str, Any]) -> config.TrainConfig:
+    """Make the configuration of a training from its options."""
+    weights = hyperparameters["backbone_weights"]
+    more = {
+        "classes": codes(hyperparameters["classes"]),
+        "backbone_weights": weights if weights in WEIGHTS else str(Path(weights).resolve()),
+    }
+    return config.TrainConfig(data=str(data.resolve()), name=name, **{**hyperparameters, **more})
+
+
 def train(command: Command) -> Command:
     """Add the options of ``flask train``."""
     return _with(command, *_NEW_MODEL, *map(_hyperparameter, config.hyperparameters()))
+
+
+def tuning(command: Command) -> Command:
+    """Add the options of ``flask tune``."""
+    return _with(
+        command,
+        click.option("--data", type=DATA, required=True, help=DATA_HELP),
+        click.option("--name", required=True, help="Name of the search; the same name continues it."),
+        _CONFIG,
+        click.option(
+            "--trials",
+            default=40,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="Number of settings to try, those of earlier runs included.",
+        ),
+        click.option(
+            "--search",
+            default=None,
+            metavar="NAMES",
+            help="Hyperparameters to search, for example learning-rate,dropout. Default: those of the head.",
+        ),
+        click.option(
+            "--objective",
+            type=click.Choice(["kappa", "f1", "accuracy"]),
+            default="kappa",
+            show_default=True,
+            help="Figure to maximise, cross-validated by patient.",
+        ),
+        click.option(
+            "--out",
+            default=None,
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write the best settings to this YAML file, for flask train --config.",
+        ),
+        *map(_hyperparameter, config.hyperparameters()),
+    )
 
 
 def check(command: Command) -> Command:

@@ -24,16 +24,24 @@ class Augmentation:
     levels: np.ndarray
 
     @classmethod
-    def random(cls, shape: tuple[int, ...], rng: np.random.Generator) -> "Augmentation":
-        """Draw a transformation for images of a shape, (height, width)."""
+    def random(
+        cls, shape: tuple[int, ...], rng: np.random.Generator, strength: float = 1.0
+    ) -> "Augmentation":
+        """Draw a transformation for images of a shape, (height, width).
+
+        Parameters
+        ----------
+        strength : factor of angles and shifts, exponent of the factors of zoom and exposure; 0 changes nothing
+        """
         height, width = shape
         rotation = cv2.getRotationMatrix2D(
-            (width / 2, height / 2), rng.uniform(-12, 12), rng.uniform(0.88, 1.1)
+            (width / 2, height / 2), strength * rng.uniform(-12, 12), rng.uniform(0.88, 1.1) ** strength
         )
         matrix = np.asarray(rotation, float)
-        matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * (width, height)
-        mirrored = bool(rng.random() < 0.5)
-        levels = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.05)
+        matrix[:, 2] += strength * rng.uniform(-0.05, 0.05, 2) * (width, height)
+        mirrored = bool(rng.random() < 0.5) and strength > 0
+        gamma, exposure = rng.uniform(0.75, 1.3) ** strength, rng.uniform(0.9, 1.05) ** strength
+        levels = 255 * (np.arange(256) / 255) ** gamma * exposure
         return cls(matrix, mirrored, np.clip(levels, 0, 255).astype(np.uint8))
 
     def warp(self, image: np.ndarray) -> np.ndarray:
@@ -52,6 +60,7 @@ def finding_cells(mask: np.ndarray, map_shape: tuple[int, int]) -> np.ndarray:
     return (shares >= _LEAST_COVERAGE * 255).ravel()
 
 
-def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def augment(images: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Augment images, uint8 (n, height, width), to network inputs, float32 (n, height, width, 3)."""
-    return standardise(np.stack([Augmentation.random(image.shape, rng).apply(image) for image in images]))
+    augmented = [Augmentation.random(image.shape, rng, strength).apply(image) for image in images]
+    return standardise(np.stack(augmented))

@@ -15,7 +15,8 @@ import numpy as np
 
 from birads_app.model.preprocess import InputSize, standardise
 from training import progress
-from training.config import TrainConfig
+from training.config import BALANCED_WEIGHTS, TrainConfig
+from training.data import class_weights
 from training.data.augment import augment
 from training.data.feature_arrays import AnyFeatures
 from training.engine import checkpoint, fit, multitask
@@ -23,6 +24,7 @@ from training.engine.backbone import BACKBONES, freeze_backbone
 from training.engine.fit import TrainedNetwork, to_float16
 from training.engine.fit_arguments import Head
 from training.engine.learning_curve import FINE_TUNING, Epoch, accuracy
+from training.engine.losses import loss_of
 from training.errors import TrainingError
 
 
@@ -33,12 +35,14 @@ class FineTuningData:
     images : uint8 (n, height * width), array-like, prepared
     labels : int (n,)
     training, validation : int (m,), indices into both
+    classes : categories in the order of the labels
     """
 
     images: AnyFeatures
     labels: np.ndarray
     training: np.ndarray
     validation: np.ndarray
+    classes: tuple[str, ...] = ()
 
 
 def check(config: TrainConfig, kind: Head, network_heads: str) -> None:
@@ -105,7 +109,7 @@ def finetune(
     about = (
         f"{head.about} Then the backbone, from stage {config.fine_tune} on, and the head were fine-tuned for "
         f"{len(curve) - 1} epochs at the learning rate {config.fine_tune_rate:g}, on images "
-        "with random shifts, rotations, flips and exposures, with batch normalisation frozen. "
+        f"{_augmentation(config)}, with batch normalisation frozen. "
         + (
             f"The weights of epoch {best}, with the least validation loss, were kept."
             if best
@@ -117,6 +121,13 @@ def finetune(
     curves = {**head.curves, FINE_TUNING: tuple(curve)}
     tuned = TrainedNetwork(head.model, head.features_of, facts, about, curves)
     return freeze_backbone(backbone, size), tuned
+
+
+def _augmentation(config: TrainConfig) -> str:
+    if not config.augmentation:
+        return "without augmentation"
+    strength = "" if config.augmentation == 1 else f" at {config.augmentation:g} times the usual strength"
+    return f"with random shifts, rotations, flips and exposures{strength}"
 
 
 class _FineTuningRun:
@@ -133,13 +144,20 @@ class _FineTuningRun:
         _unfreeze(backbone, head.model, str(config.fine_tune))
         self.variables = backbone.trainable_variables + head.model.trainable_variables
         self.optimizer = keras.optimizers.AdamW(config.fine_tune_rate, weight_decay=1e-3)
-        self.losses = fit.loss_of(config.loss, each=True)
+        self.losses = loss_of(config.loss, config.focal_gamma, self._class_weights(), each=True)
         self.step = multitask.training_step(
             lambda images: self.logits(images, training=True), self.variables, self.optimizer, self.losses
         )
         counts = np.bincount(data.labels[data.training])
         rarity = 1 / counts[data.labels[data.training]]
         self.weights = np.ones(len(rarity)) if config.resampling == "none" else rarity
+
+    def _class_weights(self) -> tuple[float, ...]:
+        """Return the weights of the categories in the loss; where images are resampled, that balances them already."""
+        config, labels = self.config, self.data.labels[self.data.training]
+        if config.class_weights == BALANCED_WEIGHTS and config.resampling != "none":
+            return ()
+        return class_weights.values(config.class_weights, self.data.classes, labels)
 
     def logits(self, images: Any, training: bool) -> Any:
         """Return the logits of images (n, height, width, 3) as a tensor (n, classes)."""
@@ -182,7 +200,8 @@ class _FineTuningRun:
 
         def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             chosen = self.data.training[indices]
-            return augment(self._images(chosen), rng), self.data.labels[chosen]
+            augmented = augment(self._images(chosen), rng, self.config.augmentation)
+            return augmented, self.data.labels[chosen]
 
         row_batches = list(multitask.batches(order, self.config.batch_size))
         return multitask.run_epoch(self.step, row_batches, load, str(number), accuracy)

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from training import progress
-from training.config import ORDINAL
 from training.data.feature_arrays import AnyFeatures
-from training.engine import checkpoint
+from training.engine import checkpoint, losses
 from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
 from training.engine.keras_import import import_keras
@@ -84,7 +83,7 @@ def fit_network(
     optimizer = keras.optimizers.Adam(arguments.learning_rate, clipnorm=5.0)
     model.compile(
         optimizer=optimizer,
-        loss=loss_of(arguments.loss),
+        loss=arguments.loss_function(),
         metrics=[keras.metrics.SparseCategoricalAccuracy()],
         jit_compile=False,
     )
@@ -96,11 +95,12 @@ def fit_network(
         "best_epoch": best + 1,
         "validation_loss": round(curve[best].validation_loss, 4),
         "loss": arguments.loss,
+        **({"class_weights": list(arguments.class_weights)} if arguments.class_weights else {}),
         "weights": int(model.count_params()),
     }
     learned = (
-        f"It was trained with the {arguments.loss} loss for {len(curve)} epochs; the weights of epoch "
-        f"{best + 1}, with the least validation loss, were kept."
+        f"It was trained with {losses.title(arguments.loss, arguments.focal_gamma, arguments.class_weights)} for "
+        f"{len(curve)} epochs; the weights of epoch {best + 1}, with the least validation loss, were kept."
     )
     return TrainedNetwork(model, features_of, facts, f"{about} {learned}", {HEAD: tuple(curve)})
 
@@ -157,43 +157,6 @@ def to_float16(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.asarray(values, np.float16), np.float32)
 
 
-def loss_of(loss: str, each: bool = False) -> Any:
-    """Return a Keras loss of labels (n,) and logits (n, classes): the mean, or one value per image."""
-    import keras
-
-    if loss == ORDINAL:
-        return ranked_probability_score
-    return keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction=None if each else "sum_over_batch_size"
-    )
-
-
-def ranked_probability_score(labels: Any, logits: Any) -> Any:
-    """Ordinal loss: squared distances between the cumulative probabilities and the cumulative truth.
-
-    A prediction costs more the further it is from the truth in the order of the categories, and the expected loss is
-    least at the true probabilities (Epstein, A Scoring System for Probability Forecasts of
-    Ranked Categories, J. Appl. Meteorology 8, 1969). On a softmax it is the squared earth mover's distance
-    of Hou, Yu and Samaras (Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks,
-    arXiv:1611.05916, 2016).
-
-    Parameters
-    ----------
-    labels : int tensor (n,) or (n, 1)
-    logits : float tensor (n, classes), in the order of the categories
-
-    Returns
-    -------
-    float tensor (n,), 0 to classes - 1
-    """
-    from keras import ops
-
-    classes = logits.shape[-1]
-    predicted = ops.cumsum(ops.softmax(logits), axis=-1)
-    truth = ops.cumsum(ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), classes), axis=-1)
-    return ops.sum(ops.square(predicted - truth), axis=-1)
-
-
 def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[np.ndarray]]:
     """Train, from the checkpoint if there is one; return the learning curve and the best weights."""
     curve, best_weights = checkpoint.Curve(), model.get_weights()
@@ -236,7 +199,7 @@ def _epoch(model: Any, arguments: FitArguments, number: int) -> Epoch:
         batches.append((len(indices), *learned))
     loss, right = mean(batches)
     answers = predict(model, arguments.validation_features)
-    reached = float(ops.mean(loss_of(arguments.loss)(arguments.validation_labels, answers)))
+    reached = float(ops.mean(arguments.loss_function()(arguments.validation_labels, answers)))
     return Epoch(loss, reached, right, accuracy(answers, arguments.validation_labels))
 
 

@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from training.config import TrainConfig
 from training.data.feature_arrays import AnyFeatures
+from training.engine import losses
 from training.engine.learning_curve import LearningCurves
 
 
@@ -19,8 +21,10 @@ class FitArguments:
     validation_features, validation_labels : of other patients; never resampled
     classes : number of categories, in rising order of suspicion
     map_shape : (rows, columns, channels) of the feature maps behind the rows
-    loss : one of :data:`training.config.LOSSES`; only network heads support the ordinal one
+    loss : one of :data:`training.config.LOSSES`; only network heads support others than the first
     checkpoint : file in which network heads keep their state, to resume from; None keeps nothing
+    focal_gamma : exponent of the focal loss
+    class_weights : weight of each category in the loss of network heads; all 1 if empty
     """
 
     features: AnyFeatures
@@ -37,6 +41,27 @@ class FitArguments:
     dropout: float
     loss: str
     checkpoint: Path | None = None
+    focal_gamma: float = 2.0
+    class_weights: tuple[float, ...] = ()
+
+    def loss_function(self) -> Any:
+        """Return the Keras loss of labels (n,) and logits (n, classes)."""
+        return losses.loss_of(self.loss, self.focal_gamma, self.class_weights)
+
+
+def hyperparameters_of(config: TrainConfig) -> dict[str, Any]:
+    """Return the arguments that a configuration states, by name."""
+    names = (
+        "seed",
+        "epochs",
+        "patience",
+        "batch_size",
+        "learning_rate",
+        "dropout",
+        "loss",
+        "focal_gamma",
+    )
+    return {name: getattr(config, name) for name in names}
 
 
 class TrainedHead(Protocol):

@@ -6,7 +6,7 @@ Nothing outside its module depends on its kind.
 
 from collections.abc import Callable
 
-from training.config import CROSS_ENTROPY, LOSSES, ORDINAL
+from training.config import CROSS_ENTROPY, LOSSES
 from training.engine.fit_arguments import FitArguments, Head, TrainedHead
 from training.errors import TrainingError
 from training.heads.cnn_lstm import CnnLstmHead
@@ -52,8 +52,8 @@ def head(kind: str, loss: str = CROSS_ENTROPY, pooling: str = AVG_MAX) -> Head:
     if pooling not in POOLINGS:
         raise TrainingError(f"--pooling has to be one of {', '.join(POOLINGS)}. Got {pooling!r}.")
     classifier = HEADS[kind](pooling)
-    if loss == ORDINAL and not classifier.is_network:
+    if loss != CROSS_ENTROPY and not classifier.is_network:
         raise TrainingError(
-            f"The head {kind} does not support --loss ordinal. Choose one of: {NETWORK_HEADS}."
+            f"The head {kind} does not support --loss {loss}. Choose one of: {NETWORK_HEADS}."
         )
     return classifier

@@ -21,15 +21,16 @@ from birads_app.model.calibration import fit_temperature, softmax
 from birads_app.model.preprocess import DEFAULT_SIZE
 from birads_app.terms.errors import ModelError
 from training import progress
-from training.config import DEMO_MODEL, DEMO_WEIGHTS, ORDINAL, Site, TrainConfig
-from training.data import dataset, protocol, smote
+from training.config import DEMO_MODEL, DEMO_WEIGHTS, Site, TrainConfig
+from training.data import class_weights, dataset, protocol, smote
 from training.data.dataset_report import DatasetReport, build_report
 from training.data.feature_arrays import AnyFeatures, SelectedFeatures
 from training.data.loader import LoadedDataset, load_dataset
 from training.data.split import Split
-from training.engine import finetune, rebuild
+from training.engine import finetune, losses, rebuild
 from training.engine.backbone import keras_backbone, parse_size
 from training.engine.fit import TrainedNetwork
+from training.engine.fit_arguments import hyperparameters_of
 from training.evaluation import ood_fit, per_breast, sanity_checks
 from training.features import extractor
 from training.features.extract import Features, extract
@@ -38,11 +39,6 @@ from training.heads import NETWORK_HEADS, FitArguments, Head, TrainedHead, head
 from training.pipeline.name_lock import hold_name
 from training.pipeline.result import FinishedTraining, HeldOutPredictions, TrainingResult, ValidationFit
 from training.pipeline.run_directory import RunDirectory
-
-_UNORDERED = (
-    "The ordinal loss ranks category 0 (incomplete) below 1, although it is no degree of suspicion. Exclude it "
-    "with --classes."
-)
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,7 @@ def train(
     with hold_name(target, config.name):
         protocol.from_config(config)
         finetune.check(config, kind, NETWORK_HEADS)
+        class_weights.check(config.class_weights, config.head, kind.is_network, NETWORK_HEADS)
         run_directory = _open_run_directory(config, site, say, resume)
         listing = find(config)
         source = open_backbone(config, site)
@@ -266,8 +263,7 @@ def _fit(config: TrainConfig, kind: Head, data: _Data) -> tuple[TrainedHead, tup
             rows, labels, data.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
         rows, labels, notes = balanced.features, balanced.labels, balanced.notes
-    if config.loss == ORDINAL and "0" in data.classes:
-        notes += (_UNORDERED,)
+    notes += losses.notes(config.loss, data.classes)
     arguments = FitArguments(
         features=rows,
         labels=labels,
@@ -275,14 +271,9 @@ def _fit(config: TrainConfig, kind: Head, data: _Data) -> tuple[TrainedHead, tup
         validation_labels=validation_labels,
         classes=len(data.classes),
         map_shape=data.features.map_shape,
-        seed=config.seed,
-        epochs=config.epochs,
-        patience=config.patience,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        dropout=config.dropout,
-        loss=config.loss,
         checkpoint=(data.run_directory.checkpoint(f"fold-{data.fold}") if data.run_directory else None),
+        class_weights=class_weights.values(config.class_weights, data.classes, labels),
+        **hyperparameters_of(config),
     )
     return kind.fit(arguments), notes
 
@@ -299,7 +290,7 @@ def _fine_tune(
     """Fine-tune the backbone and extract its new features, which are cached for this training only."""
     directory, features, split = data.run_directory, data.features, data.split
     arguments = finetune.FineTuningData(
-        features.grey, features.dataset.labels, split.training, split.validation
+        features.grey, features.dataset.labels, split.training, split.validation, data.classes
     )
     graph, tuned = finetune.finetune(
         network, trained, config, arguments, directory.checkpoint("fine-tuning") if directory else None

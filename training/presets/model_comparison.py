@@ -16,7 +16,7 @@ from birads_app.model.engine import open_engine
 from birads_app.model.preprocess import InputSize, standardise
 from birads_app.terms.errors import ModelError
 from training.config import Site, TrainConfig
-from training.engine.fit_arguments import FitArguments
+from training.engine.fit_arguments import FitArguments, hyperparameters_of
 from training.evaluation import per_breast
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import Evaluation, evaluate
@@ -197,7 +197,6 @@ def of_logistic_regression(weights: Path, site: Site, sets: PublicSets, seed: in
     head, source, split = LogisticRegressionHead(), sets.sources[CESM], sets.splits[CESM]
     rows = in_batches(frozen.maps, head.features)(source.squares)
     labels = np.array([CLASSES.index(label) for label in source.labels])
-    defaults = TrainConfig(data="", name="")
     trained = head.fit(
         FitArguments(
             features=rows[split.training],
@@ -206,13 +205,7 @@ def of_logistic_regression(weights: Path, site: Site, sets: PublicSets, seed: in
             validation_labels=labels[split.validation],
             classes=len(CLASSES),
             map_shape=(0, 0, 0),  # not used by a head on pooled features
-            seed=seed,
-            epochs=defaults.epochs,
-            patience=defaults.patience,
-            batch_size=defaults.batch_size,
-            learning_rate=defaults.learning_rate,
-            dropout=defaults.dropout,
-            loss=defaults.loss,
+            **hyperparameters_of(TrainConfig(data="", name="", seed=seed)),
         )
     )
     logits = in_batches(frozen.maps, lambda maps: trained.logits(head.features(maps)))

@@ -1,0 +1,111 @@
+"""Loss functions of network heads, on labels (n,) and logits (n, classes)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from training.config import CROSS_ENTROPY, FOCAL, ORDINAL
+
+# Probabilities are kept this far from 1 in the focal loss, whose gradient would else be infinite at exponents below 1.
+_LEAST = 1e-6
+
+
+def loss_of(loss: str, gamma: float = 2.0, weights: Sequence[float] = (), each: bool = False) -> Any:
+    """Return a Keras loss of labels (n,) and logits (n, classes): the mean, or one value per image.
+
+    Parameters
+    ----------
+    loss : one of :data:`training.config.LOSSES`
+    gamma : exponent of the focal loss
+    weights : weight of each category; all 1 if empty
+    each : one value per image; a function that returns these also serves Keras, which averages them
+    """
+    import keras
+
+    if loss == CROSS_ENTROPY and not weights:
+        return keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction=None if each else "sum_over_batch_size"
+        )
+
+    def losses(labels: Any, logits: Any) -> Any:
+        if loss == ORDINAL:
+            found = ranked_probability_score(labels, logits)
+        else:
+            found = focal(labels, logits, gamma if loss == FOCAL else 0.0)
+        return found * _by_label(weights, labels) if weights else found
+
+    return losses
+
+
+def title(loss: str, gamma: float, weights: Sequence[float]) -> str:
+    """Describe a loss in a few words."""
+    exponent = f" with exponent {gamma:g}" if loss == FOCAL else ""
+    listed = ", ".join(f"{weight:.3g}" for weight in weights)
+    return f"the {loss} loss{exponent}" + (f" and the weights {listed} of the categories" if listed else "")
+
+
+def notes(loss: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return notes about a loss for the model card."""
+    if loss != ORDINAL or "0" not in classes:
+        return ()
+    return (
+        "The ordinal loss ranks category 0 (incomplete) below 1, although it is no degree of suspicion. Exclude it "
+        "with --classes.",
+    )
+
+
+def focal(labels: Any, logits: Any, gamma: float) -> Any:
+    """Focal loss: the cross-entropy, times the probability of all other categories to the power of ``gamma``.
+
+    Images that are predicted well already count less (Lin et al., Focal Loss for Dense Object Detection, ICCV 2017).
+
+    Returns
+    -------
+    float tensor (n,), at least 0
+    """
+    from keras import ops
+
+    truth = ops.one_hot(_flat(labels), logits.shape[-1])
+    logarithm = ops.sum(ops.log_softmax(logits) * truth, axis=-1)
+    if not gamma:
+        return -logarithm
+    return -ops.power(ops.maximum(1 - ops.exp(logarithm), _LEAST), gamma) * logarithm
+
+
+def ranked_probability_score(labels: Any, logits: Any) -> Any:
+    """Ordinal loss: squared distances between the cumulative probabilities and the cumulative truth.
+
+    A prediction costs more the further it is from the truth in the order of the categories, and the expected loss is
+    least at the true probabilities (Epstein, A Scoring System for Probability Forecasts of
+    Ranked Categories, J. Appl. Meteorology 8, 1969). On a softmax it is the squared earth mover's distance
+    of Hou, Yu and Samaras (Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks,
+    arXiv:1611.05916, 2016).
+
+    Parameters
+    ----------
+    labels : int tensor (n,) or (n, 1)
+    logits : float tensor (n, classes), in the order of the categories
+
+    Returns
+    -------
+    float tensor (n,), 0 to classes - 1
+    """
+    from keras import ops
+
+    classes = logits.shape[-1]
+    predicted = ops.cumsum(ops.softmax(logits), axis=-1)
+    truth = ops.cumsum(ops.one_hot(_flat(labels), classes), axis=-1)
+    return ops.sum(ops.square(predicted - truth), axis=-1)
+
+
+def _by_label(weights: Sequence[float], labels: Any) -> Any:
+    """Return the weight of each image, float tensor (n,)."""
+    from keras import ops
+
+    return ops.take(ops.convert_to_tensor(list(weights), "float32"), _flat(labels))
+
+
+def _flat(labels: Any) -> Any:
+    """Labels (n,) or (n, 1) as an int tensor (n,)."""
+    from keras import ops
+
+    return ops.reshape(ops.cast(labels, "int32"), (-1,))
