@@ -14,7 +14,7 @@ _THREAD, _RIM, _FRAME = 11, 7, 12
 # darkest level fills much of the image without noise, as with detectors; the base of a film is noisy.
 _AIR_SHARE_FILM, _AIR_SHARE_DETECTOR = 0.16, 0.03
 _NOISELESS_LEVELS, _NOISELESS_AREA = 2, 0.12
-# Width over which a mask in image coordinates fades towards the skin, as a share of the box's longer side.
+# Width over which a mask in image coordinates fades towards the skin, as a share of :func:`longer_side`.
 _FADE = 0.015
 
 
@@ -155,9 +155,14 @@ def breast_mask(
     scale = min(1.0, longest / max(shape))
     height, width = (max(1, round(side * scale)) for side in shape)
     canvas = place_on_image(mask.astype(np.float32), box, flipped, (height, width), scale, cv2.INTER_LINEAR)
-    sigma = max(1.0, _FADE * max(box.height, box.width) * scale)
+    sigma = max(1.0, _FADE * longer_side(box, shape) * scale)
     blurred = cv2.GaussianBlur(canvas, (0, 0), sigma, None, 0, cv2.BORDER_REPLICATE)
     return np.clip(2 * blurred - 1, 0, 1)
+
+
+def longer_side(box: Box, shape: tuple[int, ...]) -> int:
+    """Return the longer side of a box without the padding that would make it longer than its image, in pixels."""
+    return min(max(box.height, box.width), max(shape))
 
 
 def place_on_image(

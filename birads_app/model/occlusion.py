@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from birads_app.imaging.segmentation import Box, breast_mask, place_on_image
+from birads_app.imaging.segmentation import Box, breast_mask, longer_side, place_on_image
 
 # Smallest share of a cell's area that must lie on the breast.
 _LEAST_COVERED = 0.4
@@ -64,7 +64,7 @@ def _to_chest_wall(mask: np.ndarray, box: Box, flipped: bool, shape: tuple[int, 
     scale = max(mask.shape) / max(shape)
     from_wall = mask[:, ::-1] if flipped else mask
     wall = (shape[1] - box.left - box.width if flipped else box.left) * scale
-    inner = min(from_wall.shape[1] - 1, round(wall + _FADED * max(box.height, box.width) * scale))
+    inner = min(from_wall.shape[1] - 1, round(wall + _FADED * longer_side(box, shape) * scale))
     outer = 0 if wall <= _FRAME * max(mask.shape) else round(wall)
     from_wall[:, outer:inner] = np.maximum(from_wall[:, outer:inner], from_wall[:, inner : inner + 1])
     return mask

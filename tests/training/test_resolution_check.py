@@ -52,7 +52,7 @@ def test_too_few_patients_are_refused(app: Flask, runner: FlaskCliRunner) -> Non
 
 
 def test_both_categories_have_as_many_patients_with_one_image_each(tmp_path) -> None:
-    write_images(tmp_path, 8, seed=3, height=128)
+    write_images(tmp_path, 8, seed=3, height=512)
     names = [sorted(path.name for path in (tmp_path / f"Birads{code}").iterdir()) for code in FINE_FINDINGS]
     assert [len(found) for found in names] == [4, 4]
     assert len({name.split("_")[0] for found in names for name in found}) == 8
