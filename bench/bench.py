@@ -22,6 +22,7 @@ from bench import (
     overload,
     pacs,
     serving,
+    sizes,
     worklist,
 )
 from bench.measurement import Measurement, table
@@ -31,6 +32,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "exam": exam_request.measure,
     "cases": cases.measure,
     "serving": serving.measure,
+    "sizes": sizes.measure,
+    "large-training": sizes.measure_training,
     "features": features.measure,
     "training": features.measure_trainings,
     "memory": memory.measure,

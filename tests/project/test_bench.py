@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import features, memory, pictures
+from bench import features, memory, pictures, sizes
 from bench.measurement import Measurement, table
 from training.data.dataset import read_folder
 from training.data.loader import ImageLoader
@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_benchmark_of_a_store_writes_resamples_and_trains() -> None:
     found = memory.run(600)
     assert 0 < found.base_mb <= found.peak_mb
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_large_training_extracts_and_trains(tiny_models: Path) -> None:
+    found = sizes.run(tiny_models, "f32", 60, 64)
+    assert found.features_per_s > 0 and found.engine_per_s > 0 and found.peak_mb > 0
 
 
 @pytest.mark.slow
