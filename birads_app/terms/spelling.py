@@ -24,6 +24,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "side": ("side", "laterality", "imagelaterality", "breast", "breastside", "seite", "lateralität", "brust"),
     "density": ("density", "breastdensity", "acrdensity", "biradsdensity", "dichte", "brustdichte"),
     "date": ("date", "studydate", "examdate", "examinationdate", "acquisitiondate", "datum", "untersuchungsdatum"),
+    "source": (
+        "source", "datasource", "imagesource", "dataset", "collection", "origin", "quelle", "datensatz", "herkunft",
+    ),
     "instance": ("sopinstanceuid", "instanceuid", "sopuid", "sopinstance", "imageuid"),
     "accession": ("accessionnumber", "accession", "accessionno", "accessionnr", "accessionid"),
 }  # fmt: skip

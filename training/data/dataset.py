@@ -32,6 +32,7 @@ class Example:
     patient : ID that groups images; one spelling for all images of a patient
     known : False if the patient is unknown; the image then counts as a patient of its own
     view, side, density, date : from a table or a DICOM header; empty if unknown
+    source : origin of the image, such as a hospital or a collection, from a table; empty if unknown
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Example:
     side: str = ""
     density: str = ""
     date: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ def _from_table(
         if category is None or (classes and category not in classes):
             continue
         patient = image.values.get("patient") or patient_of(image.path)
-        more = {name: image.values.get(name, "") for name in ("view", "side", "density", "date")}
+        more = {name: image.values.get(name, "") for name in ("view", "side", "density", "date", "source")}
         yield Example(
             image.path, category, patient or f"image {image.path}", known=patient is not None, **more
         )

@@ -38,6 +38,7 @@ class DatasetReport:
     unknown : number of images whose patient is unknown
     mixed : patients with images of several categories, and these categories
     views : number of images of each side and view, if known
+    sources : number of images of each source by category, if there are several
     refused : files that cannot be read or are no mammograms, each with the reason
     small : categories with too few images for SMOTE's neighbours, and their numbers of images
     problems : reasons why the set cannot be trained on, one line each
@@ -49,6 +50,7 @@ class DatasetReport:
     unknown: int
     mixed: dict[str, tuple[str, ...]]
     views: dict[str, int]
+    sources: dict[str, dict[str, int]]
     refused: tuple[tuple[str, str], ...]
     copies: tuple[SimilarFiles, ...]
     near: tuple[SimilarFiles, ...]
@@ -78,6 +80,13 @@ class DatasetReport:
         torn = sum(len(set(pair.categories)) > 1 for pair in (*self.copies, *self.near))
         if torn:
             yield f"WARNING: {torn} groups of identical or nearly identical images have different categories."
+        for code in self.counts:
+            having = [name for name, counts in self.sources.items() if counts.get(code)]
+            if len(having) == 1:
+                yield (
+                    f"WARNING: all images of category {code} come from the source {having[0]}. A model may learn to "
+                    "tell the sources instead of the categories."
+                )
         for code, count in self.small.items():
             yield (
                 f"WARNING: category {code} has {count} image{'' if count == 1 else 's'}, too few for SMOTE "
@@ -92,6 +101,8 @@ class DatasetReport:
         yield from (f"{code:>7}  {count:>{width}}" for code, count in self.counts.items())
         if self.views:
             yield "Views: " + ", ".join(f"{view} {count}" for view, count in self.views.items())
+        for name, counts in self.sources.items():
+            yield f"Source {name}: " + ", ".join(f"BI-RADS {code} {count}" for code, count in counts.items())
         yield from _listed(
             "patients in several categories",
             [f"{patient}: {', '.join(codes)}" for patient, codes in self.mixed.items()],
@@ -142,6 +153,7 @@ def build_report(loaded: LoadedDataset, neighbours: int) -> DatasetReport:
         unknown=sum(not example.known for example in examples),
         mixed=_mixed(examples),
         views=_views(examples),
+        sources=_sources(examples),
         refused=tuple((_name(one.example, base), one.reason) for one in loaded.images if one.reason),
         copies=_copies(usable, base),
         near=similar,
@@ -179,6 +191,18 @@ def _mixed(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
 def _views(examples: Sequence[Example]) -> dict[str, int]:
     named = (f"{example.side} {example.view}".strip() for example in examples)
     return dict(sorted(Counter(name for name in named if name).items()))
+
+
+def _sources(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
+    """Count the images of each source by category; empty if there are fewer than two sources."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for example in examples:
+        found[example.source or "unknown"][example.category] += 1
+    return (
+        {name: dict(sorted(counts.items())) for name, counts in sorted(found.items())}
+        if len(found) > 1
+        else {}
+    )
 
 
 def _name(example: Example, base: Path) -> str:

@@ -1,8 +1,9 @@
 """Label tables: a CSV that names image files, DICOM instances or exams.
 
-``path, birads`` and optionally ``patient, view, side, density, date``; paths are relative to the table. Instead of
-``path`` a table may have the SOP Instance UID or the accession number, by which it is joined to the DICOM files below
-its folder, once their headers are read. :mod:`birads_app.terms.spelling` lists the accepted names of columns.
+``path, birads`` and optionally ``patient, view, side, density, date, source``; paths are relative to the table.
+Instead of ``path`` a table may have the SOP Instance UID or the accession number, by which it is joined to the DICOM
+files below its folder, once their headers are read. :mod:`birads_app.terms.spelling` lists the accepted names of
+columns.
 """
 
 import os

@@ -12,7 +12,7 @@ from training.data import protocol, smote
 from training.data.dataset_report import DatasetReport
 from training.data.phantom_names import is_phantom
 from training.data.split import Split
-from training.evaluation import per_breast
+from training.evaluation import per_breast, per_source
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.ood_fit import OodFit
 from training.evaluation.sanity_checks import SanityChecks
@@ -51,6 +51,7 @@ class HeldOutPredictions:
     sets : bool (n, classes), the prediction sets
     labels, patients : true categories, int (n,), and n patient IDs
     sides : n sides as :func:`training.evaluation.per_breast.side` gives them; empty for synthetic images
+    sources : of n images; empty if unknown, and for synthetic images
     """
 
     raw: np.ndarray
@@ -59,6 +60,7 @@ class HeldOutPredictions:
     labels: np.ndarray
     patients: np.ndarray
     sides: np.ndarray
+    sources: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class TrainingResult:
             self._facts(),
             evaluation,
             self._evaluate_breasts(),
+            self._evaluate_sources(),
             self.dataset_report,
             self.sanity_checks,
             self.ood,
@@ -136,6 +139,18 @@ class TrainingResult:
             predictions.patients,
             predictions.sides,
             self.fitted.pooling,
+            replicates=self.config.replicates,
+            seed=self.config.seed,
+        )
+
+    def _evaluate_sources(self) -> dict[str, per_source.SourceEvaluation]:
+        predictions = self.predictions
+        return per_source.measure(
+            predictions.calibrated,
+            predictions.labels,
+            predictions.patients,
+            predictions.sources,
+            self._classes,
             replicates=self.config.replicates,
             seed=self.config.seed,
         )

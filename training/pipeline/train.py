@@ -61,10 +61,15 @@ class _Data:
 
     def sides(self, indices: np.ndarray) -> np.ndarray:
         """Return the sides of the images with the given indices; empty for synthetic ones."""
-        examples = self.features.dataset.examples
-        return np.array(
-            [per_breast.side(examples[n]) if n < self.split_dataset.real else "" for n in indices], str
-        )
+        return self._of_examples(indices, per_breast.side)
+
+    def sources(self, indices: np.ndarray) -> np.ndarray:
+        """Return the sources of the images with the given indices; empty for synthetic ones."""
+        return self._of_examples(indices, lambda example: example.source)
+
+    def _of_examples(self, indices: np.ndarray, text: Callable[[dataset.Example], str]) -> np.ndarray:
+        examples, real = self.features.dataset.examples, self.split_dataset.real
+        return np.array([text(examples[n]) if n < real else "" for n in indices], str)
 
 
 def train(
@@ -333,6 +338,7 @@ def _predict_test_set(data: _Data, trained: TrainedHead, fitted: ValidationFit) 
         labels,
         data.split_dataset.patients[data.split.test],
         data.sides(data.split.test),
+        data.sources(data.split.test),
     )
 
 

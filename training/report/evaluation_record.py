@@ -10,6 +10,7 @@ from training.engine.learning_curve import LearningCurves
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.ood_fit import OodFit
 from training.evaluation.per_breast import BreastEvaluation
+from training.evaluation.per_source import SourceEvaluation
 from training.evaluation.sanity_checks import SanityChecks
 from training.report import provenance
 
@@ -68,11 +69,12 @@ def build(
     facts: TrainingFacts,
     evaluation: Evaluation,
     breasts: BreastEvaluation | None,
+    sources: dict[str, SourceEvaluation],
     dataset_report: DatasetReport,
     sanity_checks: SanityChecks | None,
     ood: OodFit,
 ) -> Record:
-    """Join all parts of the record; ``breasts`` is None if no breast has two test images."""
+    """Join all parts of the record; ``breasts`` is None if no breast has two test images, ``sources`` empty if one."""
     return {
         **evaluation.as_dict(),
         "warnings": list(_warnings(facts, evaluation, dataset_report, sanity_checks)),
@@ -82,6 +84,7 @@ def build(
         "leak": facts.leak.message,
         "warning": patient_warning(facts.unknown, facts.images),
         "breasts": breasts.as_dict() if breasts else None,
+        "sources": {name: one.as_dict() for name, one in sources.items()},
         "sanity_checks": sanity_checks.as_dict() if sanity_checks else None,
         "ood": ood.as_dict(),
         "subsets": _subsets(facts),

@@ -76,6 +76,8 @@ def _render(template: str, record: Mapping[str, Any], **values: Any) -> str:
         figure_names=text.FIGURE_NAMES,
         screening_names=text.SCREENING_NAMES,
         sets=text.prediction_sets(record),
+        source_names=text.SOURCE_NAMES,
+        sources=text.sources(record),
         breasts=text.breasts(record).replace("`", ""),
         **values,
     )

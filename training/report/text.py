@@ -30,6 +30,13 @@ COMPARED_NAMES = {
     "brier": "Brier score",
     "coverage": "Patients covered by the prediction sets",
 }
+# Figures of a source, by their keys in its entry.
+SOURCE_NAMES = {
+    "accuracy": "accuracy",
+    "f1": "macro F1",
+    "kappa": "quadratic kappa",
+    "auc": "AUC of 4 or higher",
+}
 _BALANCE = {
     "smote-train": "SMOTE on the training set only",
     "smote-all": "SMOTE on all images BEFORE the split",
@@ -70,6 +77,7 @@ def card(record: Mapping[str, Any]) -> str:
         f"temperature scaling, Brier score {interval(before['brier'])} and {interval(after['brier'])}.",
         prediction_sets(record),
         breasts(record),
+        sources_table(record),
         ood(record),
         sanity_checks(record),
     ]
@@ -194,6 +202,27 @@ def breasts(record: Mapping[str, Any]) -> str:
         f"({per_breast['images']} images of these breasts): "
         f"{interval(by_view['accuracy'])} and {interval(by_view['kappa'])}."
     )
+
+
+def sources(record: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each source of test images, without heading; empty if there are fewer than two."""
+    return [
+        [
+            name,
+            f"{one['images']} of {one['patients']} patients",
+            *(interval(one["figures"][key]) if key in one["figures"] else "" for key in SOURCE_NAMES),
+        ]
+        for name, one in record.get("sources", {}).items()  # which records of earlier versions lack
+    ]
+
+
+def sources_table(record: Mapping[str, Any]) -> str:
+    """Figures of each source, as a Markdown table below a caption; empty if there are fewer than two."""
+    rows = sources(record)
+    if not rows:
+        return ""
+    head = ["source", "test images", *SOURCE_NAMES.values()]
+    return f"Figures apart by the source of the images:\n\n{markdown_table(head, rows)}"
 
 
 def ood(record: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from birads_app.model import occlusion
 from birads_app.model.calibration import softmax
 from birads_app.model.preprocess import ModelInput
 
-# Images of each kind at most, their size in pixels, and JPEG quality; the report stays well below 2 MB.
+# Images of each kind at most, their longer side in pixels, and JPEG quality; the report stays well below 2 MB.
 _MOST, _SIZE, _QUALITY = 6, 320, 80
 _OPACITY = 0.6
 
@@ -100,16 +100,19 @@ def draw(
 
 def _enlarged(image: ModelInput) -> ModelInput:
     """Scale an image to the size of a thumbnail."""
-    grey = cv2.resize(image.grey, (_SIZE, _SIZE), interpolation=cv2.INTER_CUBIC)
-    mask = cv2.resize(image.breast_mask.astype(np.uint8), (_SIZE, _SIZE), interpolation=cv2.INTER_NEAREST)
+    height, width = (round(side * _SIZE / max(image.grey.shape)) for side in image.grey.shape)
+    how = cv2.INTER_CUBIC if max(image.grey.shape) < _SIZE else cv2.INTER_AREA
+    grey = cv2.resize(image.grey, (width, height), interpolation=how)
+    mask = cv2.resize(image.breast_mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return replace(image, grey=np.asarray(grey), breast_mask=mask.astype(bool))
 
 
 def _blended(seen: ModelInput, heat: np.ndarray) -> np.ndarray:
     """Blend an image with a heat map, uint8 RGB."""
-    square, shape = Box(0, 0, _SIZE, _SIZE), (_SIZE, _SIZE)
-    mask = breast_mask(seen.breast_mask, square, False, shape)
-    over = occlusion.render_heat_map(heat, square, False, shape, mask).astype(np.float32)
+    height, width = seen.grey.shape
+    box, shape = Box(0, 0, height, width), (height, width)
+    mask = breast_mask(seen.breast_mask, box, False, shape)
+    over = occlusion.render_heat_map(heat, box, False, shape, mask).astype(np.float32)
     alpha = over[..., 3:] / 255 * _OPACITY
     return np.rint(seen.grey[..., None] * (1 - alpha) + over[..., :3] * alpha).astype(np.uint8)
 
