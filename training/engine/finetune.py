@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from birads_app.model.preprocess import InputSize, standardise
-from training import progress
 from training.config import BALANCED_WEIGHTS, TrainConfig
 from training.data import class_weights
 from training.data.augment import augment
 from training.data.feature_arrays import AnyFeatures
-from training.engine import checkpoint, fit, multitask
+from training.engine import checkpoint, loop
 from training.engine.backbone import BACKBONES, freeze_backbone
 from training.engine.fit import TrainedNetwork, to_float16
 from training.engine.fit_arguments import Head
@@ -145,7 +144,7 @@ class _FineTuningRun:
         self.variables = backbone.trainable_variables + head.model.trainable_variables
         self.optimizer = keras.optimizers.AdamW(config.fine_tune_rate, weight_decay=1e-3)
         self.losses = loss_of(config.loss, config.focal_gamma, self._class_weights(), each=True)
-        self.step = multitask.training_step(
+        self.step = loop.training_step(
             lambda images: self.logits(images, training=True), self.variables, self.optimizer, self.losses
         )
         counts = np.bincount(data.labels[data.training])
@@ -168,48 +167,38 @@ class _FineTuningRun:
         """Train to the end; return the curve, which begins before the first epoch, and the best epoch."""
         # The trainable weights, and the states of the random number generators.
         random = [one for one in self.head.model.variables if "seed_generator" in one.path]
-        state = SimpleNamespace(variables=[*self.variables, *random])
-        curve, best = (
-            checkpoint.restore(checkpoint_path, state, self.optimizer) if checkpoint_path else ([], [])
+        curve, best = loop.run(
+            FINE_TUNING,
+            SimpleNamespace(variables=[*self.variables, *random]),
+            self.optimizer,
+            lambda number: self._validated(*self._epoch(number)),
+            lambda: [np.asarray(variable) for variable in self.variables],
+            epochs=self.config.fine_tune_epochs,
+            patience=self.config.fine_tune_patience,
+            checkpoint_path=checkpoint_path,
+            validate_before=lambda: self._validated(np.nan, np.nan),
         )
-        if not curve:
-            curve, best = [self._validated(np.nan, np.nan)], self._weights()
-        total = self.config.fine_tune_epochs
-        with progress.steps(FINE_TUNING, total, "epoch", done=len(curve) - 1) as bar:
-            while not self._finished(curve):
-                curve.append(self._validated(*self._epoch(len(curve))))
-                if fit.best_epoch(curve) == len(curve) - 1:
-                    best = self._weights()
-                if checkpoint_path:
-                    checkpoint.save(checkpoint_path, state, self.optimizer, curve, best)
-                bar.step(curve=curve)
         for variable, value in zip(self.variables, best, strict=True):
             variable.assign(to_float16(value))
-        return curve, fit.best_epoch(curve)
-
-    def _finished(self, curve: checkpoint.Curve) -> bool:
-        epochs_without_gain = len(curve) - 1 - fit.best_epoch(curve)
-        return (
-            len(curve) > self.config.fine_tune_epochs or epochs_without_gain >= self.config.fine_tune_patience
-        )
+        return curve, loop.best_epoch(curve)
 
     def _epoch(self, number: int) -> tuple[float, float]:
         """Sample as many images as the training set has, train on them, and return mean loss and accuracy."""
         rng = np.random.default_rng([self.config.seed, number])
-        order = multitask.weighted_sample(self.weights, len(self.weights), rng)
+        order = loop.weighted_sample(self.weights, len(self.weights), rng)
 
         def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             chosen = self.data.training[indices]
             augmented = augment(self._images(chosen), rng, self.config.augmentation)
             return augmented, self.data.labels[chosen]
 
-        row_batches = list(multitask.batches(order, self.config.batch_size))
-        return multitask.run_epoch(self.step, row_batches, load, str(number), accuracy)
+        row_batches = list(loop.batches(order, self.config.batch_size))
+        return loop.run_epoch(self.step, row_batches, load, str(number), accuracy)
 
     def _validated(self, loss: float, right: float) -> Epoch:
         """Complete an epoch of this training loss and accuracy by those of the validation images, unaugmented."""
         losses, logits = [], []
-        for chosen in multitask.batches(self.data.validation, self.config.batch_size):
+        for chosen in loop.batches(self.data.validation, self.config.batch_size):
             logits.append(np.asarray(self.logits(standardise(self._images(chosen)), training=False)))
             losses.append(np.asarray(self.losses(self.data.labels[chosen], logits[-1])))
         reached = float(np.concatenate(losses).mean())
@@ -219,9 +208,6 @@ class _FineTuningRun:
 
     def _images(self, chosen: np.ndarray) -> np.ndarray:
         return np.asarray(self.data.images[chosen]).reshape(-1, *self.size)
-
-    def _weights(self) -> list[np.ndarray]:
-        return [np.asarray(variable) for variable in self.variables]
 
 
 def _unfreeze(backbone: Any, head: Any, stage: str) -> None:

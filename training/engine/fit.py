@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from training import progress
 from training.data.feature_arrays import AnyFeatures
-from training.engine import checkpoint, losses
+from training.engine import loop, losses
 from training.engine.fit_arguments import FitArguments
 from training.engine.freeze import freeze
 from training.engine.keras_import import import_keras
@@ -87,8 +86,19 @@ def fit_network(
         metrics=[keras.metrics.SparseCategoricalAccuracy()],
         jit_compile=False,
     )
-    curve, best_weights = _train(model, arguments)
-    best = best_epoch(curve)
+    # Needed by the checkpoint; otherwise the first step would build it, and be traced twice.
+    optimizer.build(model.trainable_variables)
+    curve, best_weights = loop.run(
+        HEAD,
+        model,
+        optimizer,
+        lambda number: _epoch(model, arguments, number),
+        model.get_weights,
+        epochs=arguments.epochs,
+        patience=arguments.patience,
+        checkpoint_path=arguments.checkpoint,
+    )
+    best = loop.best_epoch(curve)
     model.set_weights([to_float16(weights) for weights in best_weights])
     facts = {
         "epochs": len(curve),
@@ -155,35 +165,6 @@ def moments(rows: AnyFeatures, channels: int) -> tuple[np.ndarray, np.ndarray]:
 def to_float16(values: np.ndarray) -> np.ndarray:
     """Round to float16, as bundles keep weights, so that the evaluated and the served model are the same."""
     return np.asarray(np.asarray(values, np.float16), np.float32)
-
-
-def _train(model: Any, arguments: FitArguments) -> tuple[checkpoint.Curve, list[np.ndarray]]:
-    """Train, from the checkpoint if there is one; return the learning curve and the best weights."""
-    curve, best_weights = checkpoint.Curve(), model.get_weights()
-    # Needed by the checkpoint; otherwise the first step would build it, and be traced twice.
-    model.optimizer.build(model.trainable_variables)
-    if arguments.checkpoint:
-        curve, best_weights = checkpoint.restore(arguments.checkpoint, model, model.optimizer)
-    with progress.steps(HEAD, arguments.epochs, "epoch", done=len(curve)) as bar:
-        while not _finished(curve, arguments):
-            curve.append(_epoch(model, arguments, len(curve)))
-            if best_epoch(curve) == len(curve) - 1:
-                best_weights = model.get_weights()
-            if arguments.checkpoint:
-                checkpoint.save(arguments.checkpoint, model, model.optimizer, curve, best_weights)
-            bar.step(curve=curve)
-    return curve, best_weights
-
-
-def _finished(curve: checkpoint.Curve, arguments: FitArguments) -> bool:
-    """Return True after the last epoch, or if the validation loss has not fallen for ``patience`` epochs."""
-    waited = len(curve) - 1 - best_epoch(curve) if curve else 0
-    return len(curve) >= arguments.epochs or waited >= arguments.patience
-
-
-def best_epoch(curve: checkpoint.Curve) -> int:
-    """Return the index of the first epoch with the least validation loss; NaN counts as infinite."""
-    return int(np.argmin(np.nan_to_num([epoch.validation_loss for epoch in curve], nan=np.inf)))
 
 
 def _epoch(model: Any, arguments: FitArguments, number: int) -> Epoch:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tqdm import tqdm
 from birads_app.files import atomic
 from birads_app.model.preprocess import standardise
 from training.data.augment import Augmentation, finding_cells
-from training.engine.learning_curve import mean
+from training.engine.loop import batches, run_epoch, training_step, weighted_sample
 from training.errors import TrainingError
 
 log = logging.getLogger(__name__)
@@ -344,63 +344,3 @@ def multitask_losses(targets: Any, logits: Any, weight: float) -> Any:
     cell_losses = tf.nn.weighted_cross_entropy_with_logits(cells, cell_logits, _FINDING_WEIGHT)
     cell_loss = tf.cast(has_mask, tf.float32) * tf.reduce_mean(cell_losses, axis=1)
     return set_losses(label_sets, class_logits) + weight * cell_loss
-
-
-def training_step(
-    forward: Callable[[Any], Any], variables: list[Any], optimizer: Any, losses: Callable[[Any, Any], Any]
-) -> Any:
-    """Compile a training step, (inputs, targets) -> (mean loss, logits), and build the optimizer.
-
-    Parameters
-    ----------
-    forward : function from inputs to logits (n, outputs)
-    variables : variables to train
-    losses : function from (targets, float32 logits) to losses (n,)
-    """
-    import tensorflow as tf
-
-    optimizer.build(variables)
-
-    @tf.function(reduce_retracing=True)
-    def step(inputs: Any, targets: Any) -> Any:
-        with tf.GradientTape() as tape:
-            logits = tf.cast(forward(inputs), tf.float32)
-            loss = tf.reduce_mean(losses(targets, logits))
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 5.0)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return loss, logits
-
-    return step
-
-
-def run_epoch(
-    step: Any,
-    row_batches: list[np.ndarray],
-    load: Callable[[np.ndarray], tuple[np.ndarray, Any]],
-    label: str,
-    accuracy_of: Callable[[np.ndarray, Any], float],
-) -> tuple[float, float]:
-    """Run one step per batch, and return the mean loss and accuracy.
-
-    Parameters
-    ----------
-    load : returns inputs and targets of the rows of a batch
-    accuracy_of : returns the accuracy of logits, float (n, outputs), given their targets
-    """
-    learned = []
-    for rows in tqdm(row_batches, desc=f"epoch {label}", unit="batch", mininterval=5, disable=None):
-        inputs, targets = load(rows)
-        loss, logits = step(inputs.astype(np.float32), targets)
-        learned.append((len(rows), float(loss), accuracy_of(np.asarray(logits), targets)))
-    return mean(learned)
-
-
-def weighted_sample(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Sample image indices by weight, with replacement, int (count,)."""
-    return rng.choice(len(weights), count, p=weights / weights.sum())
-
-
-def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yield consecutive batches of at most ``size``."""
-    for start in range(0, len(order), size):
-        yield order[start : start + size]

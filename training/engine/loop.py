@@ -1,0 +1,125 @@
+"""The fit loop of heads and of fine-tuning: epochs with early stopping, and a checkpoint after each."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from training import progress
+from training.engine import checkpoint
+from training.engine.checkpoint import Curve
+from training.engine.learning_curve import Epoch, mean
+
+
+def run(
+    title: str,
+    state: Any,
+    optimizer: Any,
+    train_epoch: Callable[[int], Epoch],
+    weights: Callable[[], list[np.ndarray]],
+    *,
+    epochs: int,
+    patience: int,
+    checkpoint_path: Path | None,
+    validate_before: Callable[[], Epoch] | None = None,
+) -> tuple[Curve, list[np.ndarray]]:
+    """Train until the validation loss has not fallen for ``patience`` epochs, from the checkpoint if there is one.
+
+    Parameters
+    ----------
+    title : of the task and of its learning curve
+    state, optimizer : their ``variables``, which have to be built, are kept in the checkpoint
+    train_epoch : trains the epoch with a number, counted from 0, and validates
+    weights : returns copies of the weights to keep
+    checkpoint_path : file that is written after each epoch; None writes none
+    validate_before : returns the first point of the curve, before any training; it has the number 0 then
+
+    Returns
+    -------
+    The curve, and the weights of its best epoch.
+    """
+    curve, best = checkpoint.restore(checkpoint_path, state, optimizer) if checkpoint_path else ([], [])
+    if not curve:
+        curve, best = [validate_before()] if validate_before else [], weights()
+    untrained = 1 if validate_before else 0
+    with progress.steps(title, epochs, "epoch", done=len(curve) - untrained) as bar:
+        while len(curve) - untrained < epochs and not _waited(curve) >= patience:
+            curve.append(train_epoch(len(curve)))
+            if best_epoch(curve) == len(curve) - 1:
+                best = weights()
+            if checkpoint_path:
+                checkpoint.save(checkpoint_path, state, optimizer, curve, best)
+            bar.step(curve=curve)
+    return curve, best
+
+
+def best_epoch(curve: Curve) -> int:
+    """Return the index of the first epoch with the least validation loss; NaN counts as infinite."""
+    return int(np.argmin(np.nan_to_num([epoch.validation_loss for epoch in curve], nan=np.inf)))
+
+
+def _waited(curve: Curve) -> int:
+    """Return the number of epochs since the best one."""
+    return len(curve) - 1 - best_epoch(curve) if curve else 0
+
+
+def training_step(
+    forward: Callable[[Any], Any], variables: list[Any], optimizer: Any, losses: Callable[[Any, Any], Any]
+) -> Any:
+    """Compile a training step, (inputs, targets) -> (mean loss, logits), and build the optimizer.
+
+    Parameters
+    ----------
+    forward : function from inputs to logits (n, outputs)
+    variables : variables to train
+    losses : function from (targets, float32 logits) to losses (n,)
+    """
+    import tensorflow as tf
+
+    optimizer.build(variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(inputs: Any, targets: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = tf.cast(forward(inputs), tf.float32)
+            loss = tf.reduce_mean(losses(targets, logits))
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 5.0)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss, logits
+
+    return step
+
+
+def run_epoch(
+    step: Any,
+    row_batches: list[np.ndarray],
+    load: Callable[[np.ndarray], tuple[np.ndarray, Any]],
+    label: str,
+    accuracy_of: Callable[[np.ndarray, Any], float],
+) -> tuple[float, float]:
+    """Run one step per batch, and return the mean loss and accuracy.
+
+    Parameters
+    ----------
+    load : returns inputs and targets of the rows of a batch
+    accuracy_of : returns the accuracy of logits, float (n, outputs), given their targets
+    """
+    learned = []
+    for rows in tqdm(row_batches, desc=f"epoch {label}", unit="batch", mininterval=5, disable=None):
+        inputs, targets = load(rows)
+        loss, logits = step(inputs.astype(np.float32), targets)
+        learned.append((len(rows), float(loss), accuracy_of(np.asarray(logits), targets)))
+    return mean(learned)
+
+
+def weighted_sample(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Sample image indices by weight, with replacement, int (count,)."""
+    return rng.choice(len(weights), count, p=weights / weights.sum())
+
+
+def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield consecutive batches of at most ``size``."""
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
