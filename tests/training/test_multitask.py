@@ -1,7 +1,6 @@
 """Multi-task fine-tuning: losses, augmentation of masks, resuming."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -57,42 +56,40 @@ def fine_tuning(work: Path, schedule: Schedule, seed: int = 0, network: str = "t
 @pytest.mark.parametrize("network", ["tiny", pytest.param("resnet50", marks=pytest.mark.slow)])
 def test_an_interrupted_run_continues(network: str, tmp_path: Path) -> None:
     first = fine_tuning(tmp_path, SHORT, network=network)
-    assert [row["stage"] for row in first.run()] == ["a", "b"]
+    assert {name: len(curve) for name, curve in first.run().items()} == {"stage A": 1, "stage B": 1}
     resumed = fine_tuning(tmp_path, dataclasses.replace(SHORT, epochs_b=2), network=network)
-    history = resumed.run()
-    assert [(row["stage"], row["epoch"]) for row in history] == [("a", 1), ("b", 1), ("b", 2)]
-    assert all(np.isfinite(row["validation_loss"]) for row in history)
+    curves = resumed.run()
+    assert {name: len(curve) for name, curve in curves.items()} == {"stage A": 1, "stage B": 2}
+    assert curves["stage A"] == first.curves["stage A"] and curves["stage B"][:1] == first.curves["stage B"]
+    assert all(np.isfinite(epoch).all() for curve in curves.values() for epoch in curve)
     assert not list(tmp_path.glob("*.part"))
-    restored = set_loss(resumed.logits(image_set(1).squares), image_set(1).label_sets, image_set(1).weights)
-    assert restored == pytest.approx(history[-1]["validation_loss"], rel=1e-3)
+    logits = resumed.logits(image_set(1).squares)
+    restored = set_loss(logits, image_set(1).label_sets, image_set(1).weights)
+    assert restored == pytest.approx(curves["stage B"][-1].validation_loss, rel=1e-3)
+
+
+def test_a_run_that_is_resumed_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    two = dataclasses.replace(SHORT, epochs_a=2, epochs_b=2)
+    whole = fine_tuning(tmp_path / "whole", two).run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FineTuning, "_stage_b", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tuning(tmp_path / "parts", two).run()
+    parts = fine_tuning(tmp_path / "parts", two).run()
+    assert {name: len(curve) for name, curve in parts.items()} == {"stage A": 2, "stage B": 2}
+    for name, curve in whole.items():
+        np.testing.assert_allclose(parts[name], curve, rtol=1e-3)
+
+
+def _interrupt(_run: FineTuning) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_run_with_other_images_is_refused(tmp_path: Path) -> None:
-    first = fine_tuning(tmp_path, SHORT)
-    (tmp_path / "state.json").write_text(json.dumps(first.state))
+    fine_tuning(tmp_path, SHORT)._check_images()
+    fine_tuning(tmp_path, SHORT)._check_images()
     with pytest.raises(TrainingError, match="start again"):
         fine_tuning(tmp_path, SHORT, seed=2).run()
-
-
-def test_the_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    run = fine_tuning(tmp_path, SHORT)
-    run.run()
-    state = json.loads((tmp_path / "state.json").read_text())
-    state["material"] = state.pop("digests")
-    (tmp_path / "state.json").write_text(json.dumps(state))
-    resumed = fine_tuning(tmp_path, SHORT)
-    assert resumed.run() == run.state["history"]
-    assert resumed.state == run.state
-
-
-def test_a_stage_ends_after_its_epochs_or_its_time_limit(tmp_path: Path) -> None:
-    run = fine_tuning(tmp_path, SHORT)
-    run.state["history"] = [{"stage": "a", "validation_loss": 1.0, "seconds": 40}] * 2
-    assert not run._finished("a", epochs=3)
-    assert run._finished("a", epochs=2)
-    assert not run._finished("b", epochs=9)
-    run.schedule = dataclasses.replace(SHORT, minutes=1)
-    assert run._finished("b", epochs=9)
 
 
 def test_the_loss_sums_the_probabilities_of_the_label_set() -> None:

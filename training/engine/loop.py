@@ -1,4 +1,4 @@
-"""The fit loop of heads and of fine-tuning: epochs with early stopping, and a checkpoint after each."""
+"""The fit loop of all networks: epochs, with early stopping or not, and a checkpoint after each."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +21,11 @@ def run(
     weights: Callable[[], list[np.ndarray]],
     *,
     epochs: int,
-    patience: int,
+    patience: int | None,
     checkpoint_path: Path | None,
     validate_before: Callable[[], Epoch] | None = None,
 ) -> tuple[Curve, list[np.ndarray]]:
-    """Train until the validation loss has not fallen for ``patience`` epochs, from the checkpoint if there is one.
+    """Train all epochs, or until the validation loss has not fallen for some, from the checkpoint if there is one.
 
     Parameters
     ----------
@@ -33,6 +33,7 @@ def run(
     state, optimizer : their ``variables``, which have to be built, are kept in the checkpoint
     train_epoch : trains the epoch with a number, counted from 0, and validates
     weights : returns copies of the weights to keep
+    patience : epochs without a lower validation loss before it stops; None trains all, and the last one is to be kept
     checkpoint_path : file that is written after each epoch; None writes none
     validate_before : returns the first point of the curve, before any training; it has the number 0 then
 
@@ -45,7 +46,7 @@ def run(
         curve, best = [validate_before()] if validate_before else [], weights()
     untrained = 1 if validate_before else 0
     with progress.steps(title, epochs, "epoch", done=len(curve) - untrained) as bar:
-        while len(curve) - untrained < epochs and not _waited(curve) >= patience:
+        while len(curve) - untrained < epochs and (patience is None or _waited(curve) < patience):
             curve.append(train_epoch(len(curve)))
             if best_epoch(curve) == len(curve) - 1:
                 best = weights()

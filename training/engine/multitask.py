@@ -6,14 +6,10 @@ feature map contain a finding.
 Stage A trains the layers without ImageNet weights (stage conv5 and the head) on feature maps of conv4, which are
 computed once for several augmented copies of each image. Stage B trains the whole network at a low learning rate with
 batch normalisation frozen. The learning rate follows a cosine decay. The last epoch is the result: the validation set
-is too small to choose an epoch by. Weights and state are saved after every epoch, so that an interrupted run continues
-from there.
+is too small to choose an epoch by. A checkpoint is written after every epoch, from which an interrupted run continues.
 """
 
 import hashlib
-import json
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +21,9 @@ from tqdm import tqdm
 from birads_app.files import atomic
 from birads_app.model.preprocess import standardise
 from training.data.augment import Augmentation, finding_cells
-from training.engine.loop import batches, run_epoch, training_step, weighted_sample
+from training.engine import loop
+from training.engine.learning_curve import Epoch
 from training.errors import TrainingError
-
-log = logging.getLogger(__name__)
 
 # Last layer with ImageNet weights.
 CONV4 = "conv4_block6_out"
@@ -72,7 +67,6 @@ class Schedule:
     rate_b: float = 3e-5  # above 1e-4 the ImageNet stages lose what they have learned
     images_b: int = 1500  # images sampled for an epoch of stage B
     cell_loss: float = 0.3  # weight of the cells' loss; that of the categories is 1
-    minutes: float = 75  # no epoch begins after this time, summed over resumed runs
     seed: int = 7
 
 
@@ -96,7 +90,7 @@ class FineTuning:
         backbone, head : Keras models; the head returns logits of the classes, (n, classes), and of the cells,
             (n, rows * columns)
         conv4 : fast function from inputs, float32 (n, size, size, 3), to conv4 maps with ImageNet weights
-        work : folder for weights, state and conv4 maps
+        work : folder for checkpoints and conv4 maps
         """
         import keras
 
@@ -108,90 +102,121 @@ class FineTuning:
         self.top = keras.Model(top.input, keras.layers.Concatenate()(head(top.output)))
         self.network = keras.Model(backbone.input, keras.layers.Concatenate()(head(backbone.output)))
         self._map_shape: tuple[int, int] = backbone.output.shape[1:3]
-        digests = {"train": train.digest, "validation": validation.digest}
-        self.state: dict[str, Any] = {"digests": digests, "history": []}
+        self.curves: dict[str, tuple[Epoch, ...]] = {}
 
-    def run(self) -> list[dict[str, float]]:
-        """Train both stages and return the history: stage, epoch, loss, validation_loss and seconds of each epoch.
+    def run(self) -> dict[str, tuple[Epoch, ...]]:
+        """Train both stages and return the learning curve of each.
 
         Raises
         ------
         TrainingError
             The folder belongs to a run on other images.
         """
-        self._restore()
-        self._stage("a", self.schedule.epochs_a, self._prepare_a)
-        self._stage("b", self.schedule.epochs_b, self._prepare_b)
-        return list(self.state["history"])
+        self._check_images()
+        self.curves["stage A"] = self._stage_a()
+        self.curves["stage B"] = self._stage_b()
+        return self.curves
 
-    def _stage(self, name: str, epochs: int, prepare: Callable[[int], Callable[[int], float]]) -> None:
-        """Train the remaining epochs of a stage."""
-        if self._finished(name, epochs):
-            return
-        train_epoch = prepare(self._epochs(name))
-        while not self._finished(name, epochs):
-            epoch, started = self._epochs(name), time.monotonic()
-            loss = train_epoch(epoch)
-            self._save(name, epoch, loss, time.monotonic() - started)
-
-    def _epochs(self, stage: str) -> int:
-        """Count the stage's epochs so far."""
-        return sum(row["stage"] == stage for row in self.state["history"])
-
-    def _finished(self, stage: str, epochs: int) -> bool:
-        """True when the stage has all its epochs, or the time limit is reached."""
-        seconds = sum(row["seconds"] for row in self.state["history"])
-        return self._epochs(stage) >= epochs or seconds > 60 * self.schedule.minutes
-
-    def _prepare_a(self, completed: int) -> Callable[[int], float]:
-        """Return the function that trains an epoch of stage A, after ``completed`` ones."""
-        import keras
-
+    def _stage_a(self) -> tuple[Epoch, ...]:
+        """Train the layers without ImageNet weights on stored maps."""
         maps, cells, sources = self._conv4_maps()
         for layer in self.backbone.layers:
             layer.trainable = layer.name.startswith("conv5")
-        optimizer = keras.optimizers.AdamW(
-            self._cosine(self.schedule.rate_a, self.schedule.epochs_a, len(maps)), weight_decay=1e-3
-        )
-        step = self._step(self.top, optimizer, completed * -(-len(maps) // self.schedule.batch))
 
-        def train_epoch(epoch: int) -> float:
-            rng = np.random.default_rng([self.schedule.seed, 1, epoch])
-            order = weighted_sample(self.train.weights[sources], len(maps), rng)
+        def load(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Targets]:
+            rows = np.sort(rows)
+            return maps[rows], self._targets(sources[rows], cells[rows])
 
-            def load(rows: np.ndarray) -> tuple[np.ndarray, Targets]:
-                rows = np.sort(rows)
-                return maps[rows], self._targets(sources[rows], cells[rows])
+        schedule, weights = self.schedule, self.train.weights[sources]
+        return self._stage("A", self.top, schedule.epochs_a, schedule.rate_a, weights, len(maps), load)
 
-            row_batches = list(batches(order, self.schedule.batch))
-            return run_epoch(step, row_batches, load, f"A{epoch + 1}", set_accuracy)[0]
-
-        return train_epoch
-
-    def _prepare_b(self, completed: int) -> Callable[[int], float]:
-        """Return the function that trains an epoch of stage B, after ``completed`` ones."""
+    def _stage_b(self) -> tuple[Epoch, ...]:
+        """Train the whole network on augmented images."""
         import keras
 
         for layer in self.backbone.layers:
             layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-        schedule = self.schedule
-        optimizer = keras.optimizers.AdamW(
-            self._cosine(schedule.rate_b, schedule.epochs_b, schedule.images_b), weight_decay=1e-3
+
+        def load(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Targets]:
+            inputs, cells = self._augmented(rows, rng)
+            return inputs, self._targets(rows, cells)
+
+        schedule, weights = self.schedule, self.train.weights
+        return self._stage(
+            "B", self.network, schedule.epochs_b, schedule.rate_b, weights, schedule.images_b, load
         )
-        step = self._step(self.network, optimizer, completed * -(-schedule.images_b // schedule.batch))
 
-        def train_epoch(epoch: int) -> float:
-            rng = np.random.default_rng([schedule.seed, 2, epoch])
-            order = weighted_sample(self.train.weights, schedule.images_b, rng)
+    def _stage(
+        self,
+        name: str,
+        model: Any,
+        epochs: int,
+        rate: float,
+        weights: np.ndarray,
+        rows: int,
+        load: Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, "Targets"]],
+    ) -> tuple[Epoch, ...]:
+        """Train all epochs of a stage, or those that are left.
 
-            def load(rows: np.ndarray) -> tuple[np.ndarray, Targets]:
-                inputs, cells = self._augmented(rows, rng)
-                return inputs, self._targets(rows, cells)
+        Parameters
+        ----------
+        model : whose trainable weights are trained
+        rate : learning rate at the beginning
+        weights, rows : sampling weight of each row, and number of rows of an epoch
+        load : returns inputs and targets of rows
+        """
+        import keras
 
-            row_batches = list(batches(order, schedule.batch))
-            return run_epoch(step, row_batches, load, f"B{epoch + 1}", set_accuracy)[0]
+        schedule = self.schedule
+        decay = keras.optimizers.schedules.CosineDecay(
+            rate, max(1, epochs * rows // schedule.batch), alpha=0.05
+        )
+        optimizer = keras.optimizers.AdamW(decay, weight_decay=1e-3)
+        step = loop.training_step(
+            lambda inputs: model(inputs, training=True),
+            model.trainable_variables,
+            optimizer,
+            lambda targets, logits: multitask_losses(targets, logits, schedule.cell_loss),
+        )
 
-        return train_epoch
+        def train_epoch(number: int) -> Epoch:
+            rng = np.random.default_rng([schedule.seed, 1 + "AB".index(name), number])
+            order = loop.weighted_sample(weights, rows, rng)
+            row_batches = list(loop.batches(order, schedule.batch))
+            loss, right = loop.run_epoch(
+                step, row_batches, lambda chosen: load(chosen, rng), f"{name}{number + 1}", set_accuracy
+            )
+            return self._validated(loss, right)
+
+        curve, _ = loop.run(
+            f"stage {name}",
+            self.network,
+            optimizer,
+            train_epoch,
+            list,
+            epochs=epochs,
+            patience=None,
+            checkpoint_path=self.work / f"stage-{name.lower()}.npz",
+        )
+        return tuple(curve)
+
+    def _validated(self, loss: float, right: float) -> Epoch:
+        """Complete an epoch of this training loss and accuracy by those of the validation images."""
+        logits, label_sets = self.logits(self.validation.squares), self.validation.label_sets
+        reached = set_loss(logits, label_sets, self.validation.weights)
+        return Epoch(loss, reached, right, set_accuracy(logits, (label_sets, np.empty(0), np.empty(0))))
+
+    def _check_images(self) -> None:
+        """Record the digests of the images, or compare them with the recorded ones."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        path, digests = self.work / "images.sha256", f"{self.train.digest}\n{self.validation.digest}\n"
+        if not path.exists():
+            atomic.write(path, digests)
+        elif path.read_text() != digests:
+            raise TrainingError(
+                f"The run in {self.work} was trained with different images or a different split, so its "
+                "held-out patients may differ. Delete that folder and start again."
+            )
 
     def _augmented(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Augment images: inputs, float32 (n, size, size, 3), and cells with a finding, bool (n, rows * columns)."""
@@ -206,17 +231,6 @@ class FineTuning:
     def _targets(self, images: np.ndarray, cells: np.ndarray) -> "Targets":
         """Return the targets of images, given the cells with a finding in their augmented copies."""
         return self.train.label_sets[images], cells.astype(np.float32), self.train.has_mask[images]
-
-    def _step(self, model: Any, optimizer: Any, completed: int) -> Any:
-        """Build a training step whose learning rate continues after the completed steps."""
-        step = training_step(
-            lambda inputs: model(inputs, training=True),
-            model.trainable_variables,
-            optimizer,
-            lambda targets, logits: multitask_losses(targets, logits, self.schedule.cell_loss),
-        )
-        optimizer.iterations.assign(completed)
-        return step
 
     def _conv4_maps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Compute or open the conv4 maps of all augmented copies.
@@ -234,7 +248,7 @@ class FineTuning:
             rng = np.random.default_rng([self.schedule.seed, 0])
             shape = (len(sources), *self.top.input.shape[1:])
             cells = np.zeros((len(sources), self._map_shape[0] * self._map_shape[1]), bool)
-            row_batches = list(batches(np.arange(len(sources)), self.schedule.batch))
+            row_batches = list(loop.batches(np.arange(len(sources)), self.schedule.batch))
             with atomic.replacing(path) as draft:
                 maps = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
                 for rows in tqdm(row_batches, desc="conv4 maps", unit="batch", mininterval=5):
@@ -249,55 +263,9 @@ class FineTuning:
         classes = self.train.label_sets.shape[1]
         logits = [
             self.network(standardise(squares[rows]), training=False).numpy()[:, :classes]
-            for rows in batches(np.arange(len(squares)), self.schedule.batch)
+            for rows in loop.batches(np.arange(len(squares)), self.schedule.batch)
         ]
         return np.concatenate(logits).astype(np.float32)
-
-    def _save(self, stage: str, epoch: int, loss: float, seconds: float) -> None:
-        """Validate, save the weights, and then record the epoch in the state."""
-        validation = set_loss(
-            self.logits(self.validation.squares), self.validation.label_sets, self.validation.weights
-        )
-        row = {
-            "stage": stage,
-            "epoch": epoch + 1,
-            "loss": loss,
-            "validation_loss": validation,
-            "seconds": seconds,
-        }
-        log.info(
-            "%s%d: loss %.3f, validation %.3f, %.0f s", stage.upper(), epoch + 1, loss, validation, seconds
-        )
-        self._save_weights()
-        self.state["history"].append(row)
-        with atomic.replacing(self.work / "state.json") as draft:
-            draft.write_text(json.dumps(self.state))
-
-    def _save_weights(self) -> None:
-        with atomic.replacing(self.work / "last.weights.h5") as draft:
-            self.network.save_weights(draft)
-
-    def _restore(self) -> None:
-        self.work.mkdir(parents=True, exist_ok=True)
-        if (self.work / "state.json").exists():
-            state = json.loads((self.work / "state.json").read_text())
-            # Earlier versions called the digests "material".
-            digests = state.pop("material", None) or state["digests"]
-            if digests != self.state["digests"]:
-                raise TrainingError(
-                    f"The run in {self.work} was trained with different images or a different split, so its "
-                    "held-out patients may differ. Delete that folder and start again."
-                )
-            self.state = {**state, "digests": digests}
-            self.network.load_weights(self.work / "last.weights.h5")
-            log.info("Resuming after %d epochs.", len(self.state["history"]))
-
-    def _cosine(self, rate: float, epochs: int, images: int) -> Any:
-        import keras
-
-        return keras.optimizers.schedules.CosineDecay(
-            rate, max(1, epochs * images // self.schedule.batch), alpha=0.05
-        )
 
 
 def set_loss(logits: np.ndarray, label_sets: np.ndarray, weights: np.ndarray) -> float:

@@ -99,7 +99,9 @@ def train_demonstration(
         record = {
             **ours.as_dict(),
             "compared": {one.title: one.as_dict() for one in others},
-            "history": run.state["history"],
+            "learning_curves": {
+                name: [epoch.as_dict() for epoch in curve] for name, curve in run.curves.items()
+            },
         }
         written = bundles.write(
             site.models,

@@ -27,7 +27,7 @@ def card(name: str, manifest: Mapping[str, Any], record: Mapping[str, Any]) -> s
     manifest, record : contents of ``manifest.json`` and ``evaluation.json``
     """
     cesm, ddsm, kau = record[CESM], record[DDSM], record[KAU]
-    images, curve = manifest["training"]["images"], record["history"]
+    images, curve = manifest["training"]["images"], _curve(record)
     before, after = cesm["before"], cesm["after"]
     return _TEMPLATE.read_text("utf-8").format(
         name=name,
@@ -43,7 +43,7 @@ def card(name: str, manifest: Mapping[str, Any], record: Mapping[str, Any]) -> s
             ],
         ),
         epochs=len(curve),
-        minutes=sum(row["seconds"] for row in curve) / 60,
+        duration=_duration(record),
         last_loss=curve[-1]["validation_loss"],
         curve=_curve_table(curve),
         cesm=cesm,
@@ -62,6 +62,24 @@ def card(name: str, manifest: Mapping[str, Any], record: Mapping[str, Any]) -> s
         kau_grid=grid_table(kau),
         compared=table({name: record, **record["compared"]}),
     )
+
+
+def _curve(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the epochs of both stages, with stage and number, also of a record of an earlier version."""
+    if "history" in record:
+        return list(record["history"])
+    return [
+        {"stage": title.split()[-1], "epoch": number, **epoch}
+        for title, epochs in record["learning_curves"].items()
+        for number, epoch in enumerate(epochs, 1)
+    ]
+
+
+def _duration(record: Mapping[str, Any]) -> str:
+    """Return the time that the training took, which records of earlier versions have."""
+    if "history" not in record:
+        return ""
+    return f" in {sum(row['seconds'] for row in record['history']) / 60:.0f} minutes on two cores"
 
 
 def _curve_table(curve: Sequence[dict[str, Any]]) -> str:
