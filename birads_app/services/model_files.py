@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
 
 from birads_app.model import bundles, model_archive, registry
+from birads_app.model.bundles import Bundle
 from birads_app.records import audit_log, exams, site_keys
 from birads_app.records.users import CONSOLE
 from birads_app.services.promotion import audited_change
@@ -30,9 +31,14 @@ def own_fingerprint() -> str:
 
 def export(name: str, target: IO[bytes], who: str = CONSOLE) -> None:
     """Write the signed archive of a model; raise BundleError if it is missing or damaged."""
+    model_archive.pack(leaving(name, who), _seed(), target)
+
+
+def leaving(name: str, who: str = CONSOLE) -> Bundle:
+    """Return a model that is about to leave the site, on record; raise BundleError if it is missing or damaged."""
     bundle = registry.find(_models(), name)
     audit_log.log(who, "download model", name)
-    model_archive.pack(bundle, _seed(), target)
+    return bundle
 
 
 def add(stream: IO[bytes], name: str = "", accepted: str = "", who: str = CONSOLE) -> str:

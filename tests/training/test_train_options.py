@@ -99,7 +99,7 @@ def test_a_file_gives_the_options_and_the_command_line_overrides_them(given, tmp
         ("learning_rte: 0.1", "unknown key 'learning_rte', got 0.1. Did you mean learning_rate?"),
         ("promote: true", "unknown key 'promote', got True. Known keys: data, phantoms, name, classes,"),
         ("3: 4", "unknown key 3, got 4."),
-        ("dropout: 3", "dropout: 3 is not in the range 0<=x<=0.95. Got '3'."),
+        ("dropout: 3", "dropout: 3.0 is not in the range 0<=x<=0.95. Got '3'."),
         ("epochs: 3.5", "epochs: '3.5' is not a valid integer range. Got '3.5'."),
         ("epochs: many", "epochs: 'many' is not a valid integer range."),
         ("resampling: smote", "resampling: 'smote' is not one of 'none', 'smote-all', 'smote-train'."),

@@ -129,14 +129,36 @@ def promote_model(name: str, override_protocol: bool, reason: str) -> None:
 @models.command("export")
 @click.argument("name")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def export_model(name: str, file: Path) -> None:
-    """Write a model as a signed archive, to be taken to another site."""
+@click.option("--onnx", is_flag=True, help="Write an ONNX graph for other programs instead of an archive.")
+def export_model(name: str, file: Path, onnx: bool) -> None:
+    """Write a model as a signed archive, to be taken to another site, or as an ONNX graph."""
     from birads_app.files import atomic
     from birads_app.services import model_files
 
-    with training_errors(), atomic.replacing(file) as draft, draft.open("wb") as target:
-        model_files.export(name, target)
-    click.echo(f"Wrote {file}, signed with the key {model_files.own_fingerprint()}")
+    with training_errors():
+        if onnx:
+            from training.engine import onnx_export
+
+            difference = onnx_export.write(model_files.leaving(name), file)
+            click.echo(f"Wrote {file}; probabilities differ by at most {difference:.1g} from the model's.")
+            return
+        with atomic.replacing(file) as draft, draft.open("wb") as target:
+            model_files.export(name, target)
+        click.echo(f"Wrote {file}, signed with the key {model_files.own_fingerprint()}")
+
+
+@models.command("ensemble")
+@click.argument("name")
+@click.argument("members", nargs=-1, required=True)
+def make_ensemble(name: str, members: tuple[str, ...]) -> None:
+    """Join the models MEMBERS into the new model NAME, whose probabilities are the means of theirs."""
+    from birads_app.model.registry import find
+    from training.pipeline import ensemble
+
+    with training_errors():
+        folder = Path(settings().models)
+        path = ensemble.write(folder, name, [find(folder, member) for member in members])
+        click.echo(f"Wrote {path}. To test it: flask evaluate --model {name} --data DATA")
 
 
 @models.command("import")

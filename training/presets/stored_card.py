@@ -4,8 +4,9 @@ import json
 
 from birads_app.model.bundles import EVALUATION, OOD_CARD, Bundle
 from birads_app.terms.errors import ModelError
+from training.pipeline import ensemble
 from training.presets import demonstration_card, demonstration_ood
-from training.report import text
+from training.report import ensemble_card, text
 
 
 def render(bundle: Bundle) -> tuple[str, str | None]:
@@ -19,6 +20,8 @@ def render(bundle: Bundle) -> tuple[str, str | None]:
     manifest = bundle.manifest
     try:
         record = json.loads((bundle.path / EVALUATION).read_text("utf-8"))
+        if bundle.head == ensemble.KIND:
+            return ensemble_card.card(bundle.name, manifest, record), None
         card = (
             demonstration_card.card(bundle.name, manifest, record)
             if bundle.demonstration
