@@ -32,6 +32,11 @@ _part: ContextVar[str] = ContextVar("part", default="")
 _file: ContextVar["_StateFile | None"] = ContextVar("file", default=None)
 
 
+# Takes task, part, number and values of an epoch.
+EpochListener = Callable[[str, str, int, Sequence[float]], None]
+_epoch_listeners: ContextVar[tuple[EpochListener, ...]] = ContextVar("epoch_listeners", default=())
+
+
 class TrainingState(StrEnum):
     """State of a training."""
 
@@ -55,6 +60,9 @@ class Steps:
             self._bar.set_postfix(validation_loss=f"{curve[-1][1]:.3f}")
         self._bar.update(count)
         self._report(curve)
+        if curve:
+            for told in _epoch_listeners.get():
+                told(self._task, _part.get(), self._done, curve[-1])
 
     def _report(self, curve: Sequence[Sequence[float]] = ()) -> None:
         file = _file.get()
@@ -121,6 +129,16 @@ def part(name: str) -> Iterator[None]:
         yield
     finally:
         _part.reset(token)
+
+
+@contextmanager
+def epochs_told_to(listener: EpochListener) -> Iterator[None]:
+    """Call a function after each epoch while the block runs."""
+    token = _epoch_listeners.set((*_epoch_listeners.get(), listener))
+    try:
+        yield
+    finally:
+        _epoch_listeners.reset(token)
 
 
 @contextmanager

@@ -64,6 +64,7 @@ def train(
     promote: bool,
     reason: str,
     progress: Path | None,
+    log_to: tuple[str, ...],
     **hyperparameters: Any,
 ) -> None:
     """Train a model on labelled mammograms."""
@@ -72,7 +73,7 @@ def train(
     with training_errors(name), written_to(progress, lambda error: one_line(error, name)):
         _check_usage(data, phantoms, preset, resume, hyperparameters)
         if resume:
-            _resume(name, promote)
+            _resume(name, promote, log_to)
         elif preset == options.DEMO:
             _train_demonstration(Path(data or ""), name, compare_with)
         else:
@@ -101,7 +102,7 @@ def _check_usage(
         raise click.UsageError("Missing option '--data'.")
     if not preset and (given := _given("compare_with")):
         raise click.UsageError(f"{given} needs --preset demo.")
-    if preset and (given := _given(*hyperparameters)):
+    if preset and (given := _given(*hyperparameters, "log_to")):
         raise click.UsageError(
             f"--preset {preset} cannot be combined with {given}. "
             "Its configuration is in training/presets/demonstration.py."
@@ -115,7 +116,7 @@ def _given(*parameters: str) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in given)
 
 
-def _resume(name: str, promote: bool) -> None:
+def _resume(name: str, promote: bool, log_to: tuple[str, ...]) -> None:
     """Continue an interrupted training; where the model is written already, only clean up."""
     from training.config import TrainConfig
 
@@ -128,7 +129,7 @@ def _resume(name: str, promote: bool) -> None:
     if preset == options.DEMO:
         _train_demonstration(Path(saved["data"]), name, tuple(map(Path, saved["compare_with"])))
     else:
-        _train_head(TrainConfig.read(saved), promote, resume=True)
+        _train_head(TrainConfig.read(saved), promote, log_to, resume=True)
 
 
 def _phantom_set(patients: int) -> Path:
@@ -152,12 +153,17 @@ def _train_demonstration(data: Path, name: str, compare_with: tuple[Path, ...]) 
     )
 
 
-def _train_head(config: "TrainConfig", promote: bool, resume: bool = False) -> None:
+def _train_head(config: "TrainConfig", promote: bool, log_to: tuple[str, ...], resume: bool = False) -> None:
     if promote and (config.resampling, config.split) != ("smote-train", "patient"):
         raise click.UsageError("--promote needs --resampling smote-train and --split patient.")
+    from training.pipeline import experiment_logs
     from training.pipeline.train import train as run
 
-    click.echo(run(config, site(), say=click.echo, resume=resume).summary)
+    with experiment_logs.written(log_to, config, Path(settings().instance) / "logs") as logs:
+        finished = run(config, site(), say=click.echo, resume=resume)
+        figures = {**finished.evaluation.figures, **finished.evaluation.screening}
+        experiment_logs.finish(logs, {name: figure.value for name, figure in figures.items()})
+    click.echo(finished.summary)
 
 
 def _may_serve(name: str) -> bool:

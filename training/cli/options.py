@@ -81,6 +81,12 @@ _NEW_MODEL = (
     ),
     REASON,
     click.option(
+        "--log-to",
+        type=click.Choice(["tensorboard", "mlflow"]),
+        multiple=True,
+        help="Also log each epoch and the figures for TensorBoard or MLflow, into the instance folder.",
+    ),
+    click.option(
         "--progress",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the progress to this JSON file.",
