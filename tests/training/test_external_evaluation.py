@@ -13,7 +13,7 @@ from flask.testing import FlaskCliRunner
 from birads_app.imaging.decode import decode
 from birads_app.model import bundles
 from birads_app.model.predictor import Predictor
-from training.evaluation import drift
+from training.evaluation import card_drift
 from training.evaluation.bootstrap import Interval
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,12 +108,12 @@ def test_data_without_a_usable_image_are_an_error(evaluate, tmp_path: Path) -> N
 
 
 def test_a_difference_is_more_than_chance_if_its_interval_excludes_zero() -> None:
-    same = drift.difference(Interval(0.6, 0.5, 0.7), Interval(0.6, 0.5, 0.7))
+    same = card_drift.difference(Interval(0.6, 0.5, 0.7), Interval(0.6, 0.5, 0.7))
     assert (
         same.value == 0 and same.low == pytest.approx(-(0.02**0.5)) and same.high == pytest.approx(0.02**0.5)
     )
-    lower = drift.difference(Interval(0.8, 0.75, 0.85), Interval(0.5, 0.4, 0.6))
-    assert drift.FigureDrift(Interval(0.8, 0.75, 0.85), Interval(0.5, 0.4, 0.6), lower).differs
+    lower = card_drift.difference(Interval(0.8, 0.75, 0.85), Interval(0.5, 0.4, 0.6))
+    assert card_drift.FigureDrift(Interval(0.8, 0.75, 0.85), Interval(0.5, 0.4, 0.6), lower).differs
     assert lower.low < -0.3 < lower.high < 0
 
 
@@ -122,7 +122,7 @@ def test_the_interval_of_a_difference_has_nominal_coverage() -> None:
     random, held = np.random.default_rng(0), 0
     for _ in range(1000):
         before, now = (_share(random.random(300) < share) for share in (0.7, 0.6))
-        found = drift.difference(before, now)
+        found = card_drift.difference(before, now)
         held += found.low <= -0.1 <= found.high
     assert 0.93 <= held / 1000 <= 0.97
 

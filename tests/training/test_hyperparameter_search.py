@@ -58,7 +58,7 @@ def test_a_search_leaves_the_test_part_out_and_is_continued(features, measured, 
     development = hyperparameter_search.without_test_part(config, features)
     assert len(test) + len(development.dataset.examples) == 80
     assert not set(np.array(features.dataset.patients)[test]) & set(development.dataset.patients)
-    assert development.array[:, 0].tolist() == sorted(set(range(80)) - set(test.tolist()))
+    assert np.asarray(development.array)[:, 0].tolist() == sorted(set(range(80)) - set(test.tolist()))
 
     def search(trials: int, **changes: object) -> hyperparameter_search.SearchResult:
         chosen = hyperparameter_search.plan(replace(config, **changes), ["dropout"], "kappa", trials)
@@ -116,7 +116,7 @@ def test_the_best_settings_train_a_model(
     small_network: None, runner: FlaskCliRunner, app: Flask, folder: Path, phantoms: Path, tmp_path: Path
 ) -> None:
     best = tmp_path / "best.yaml"
-    quick = ("--classes", "1,5", "--epochs", "2", "--folds", "2")
+    quick = ("--epochs", "2", "--folds", "2")
     options = ("--data", str(phantoms), "--name", "wide", "--trials", "2", "--search", "learning-rate,loss")
     result = runner.invoke(args=["tune", *options, *quick, "--out", str(best)])
     assert result.exit_code == 0, result.output

@@ -17,7 +17,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
-class Member:
+class EnsembleMember:
     """One member of an ensemble.
 
     backbone : its place among the different backbones
@@ -43,7 +43,7 @@ def join_backbones(graphs: Sequence[bytes], size: Sequence[int]) -> bytes:
     return freeze(maps, (None, *size, 3), "image")
 
 
-def join_heads(members: Sequence[Member], rows: int, columns: int, channels: Sequence[int]) -> bytes:
+def join_heads(members: Sequence[EnsembleMember], rows: int, columns: int, channels: Sequence[int]) -> bytes:
     """Join heads.
 
     Parameters

@@ -43,7 +43,9 @@ def write(models: Path, name: str, members: Sequence[Bundle]) -> Path:
         size = members[0].size
         rows, columns = shapes[0][:2]
         joined = [
-            joining.Member(distinct.index(graph), (one.path / bundles.HEAD).read_bytes(), one.temperature)
+            joining.EnsembleMember(
+                distinct.index(graph), (one.path / bundles.HEAD).read_bytes(), one.temperature
+            )
             for graph, one in zip(graphs, members, strict=True)
         ]
         manifest = _manifest(members, graphs)

@@ -24,7 +24,7 @@ from training.data import dataset
 from training.data.dataset_report import patient_warning
 from training.data.loader import LoadedDataset, LoadedImage, load_dataset
 from training.errors import DatasetError
-from training.evaluation import drift, per_breast
+from training.evaluation import card_drift, per_breast
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.features.extract import RejectedFile, duplicates
 from training.report import external_record
@@ -182,11 +182,11 @@ def _facts(
     )
 
 
-def _drift(bundle: Bundle, found: Evaluation) -> list[drift.Drift]:
+def _drift(bundle: Bundle, found: Evaluation) -> list[card_drift.CardDrift]:
     """Compare with every test set of the card that has all that is needed."""
     card, here = json.loads((bundle.path / EVALUATION).read_text("utf-8")), found.as_dict()
     return [
-        drift.compare(name, figures, here)
+        card_drift.compare(name, figures, here)
         for name, figures in evaluation.measured_sets(card)
         if {"figures", "confusion", "images", "patients"} <= figures.keys()
     ]

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from training import config as configuration
 from training import progress
-from training.config import Site, TrainConfig
+from training.config import Site, TrainConfig, defaults, hyperparameters
 from training.data import protocol
 from training.data.dataset import Dataset
 from training.data.feature_arrays import SelectedFeatures
@@ -81,7 +80,7 @@ def plan(config: TrainConfig, searched: Sequence[str], objective: str, trials: i
         A field cannot be searched, or the protocol leaks or fine-tunes.
     """
     kind = head(config.head, config.loss, config.pooling)
-    known = [name for name, one in configuration.hyperparameters().items() if one.search]
+    known = [name for name, one in hyperparameters().items() if one.search]
     names = tuple(name.strip().replace("-", "_") for name in searched) or (
         _NETWORK if kind.is_network else _OTHER
     )
@@ -140,7 +139,7 @@ def search(
     """Run the trials that are left on extracted features; as :func:`run`."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=f"sqlite:///{storage}",
@@ -204,7 +203,7 @@ def _check_settings(study: Any, chosen: SearchPlan, features: Features) -> None:
 
 def _suggest(trial: Any, name: str) -> Any:
     """Let the sampler choose a value."""
-    described, default = configuration.hyperparameters()[name], configuration.defaults()[name]
+    described, default = hyperparameters()[name], defaults()[name]
     if isinstance(default, str):
         return trial.suggest_categorical(name, described.search)
     suggest = trial.suggest_float if isinstance(default, float) else trial.suggest_int
@@ -213,7 +212,7 @@ def _suggest(trial: Any, name: str) -> Any:
 
 def _within(name: str, value: Any) -> bool:
     """Return True if a value is one that can be found."""
-    searched = configuration.hyperparameters()[name].search
+    searched = hyperparameters()[name].search
     return value in searched if isinstance(value, str) else searched[0] <= value <= searched[1]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from birads_app.model.bundles import Bundle
-from training.evaluation.drift import Drift
+from training.evaluation.card_drift import CardDrift
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.per_breast import BreastEvaluation
 from training.report import provenance
@@ -37,7 +37,7 @@ def build(
     facts: ExternalFacts,
     evaluation: Evaluation,
     breasts: BreastEvaluation | None,
-    drift: Sequence[Drift],
+    drift: Sequence[CardDrift],
 ) -> Record:
     """Join all parts of the record; docs/evaluation.md describes its keys."""
     return {
@@ -62,7 +62,7 @@ def build(
     }
 
 
-def _warnings(facts: ExternalFacts, evaluation: Evaluation, drift: Sequence[Drift]) -> Iterator[str]:
+def _warnings(facts: ExternalFacts, evaluation: Evaluation, drift: Sequence[CardDrift]) -> Iterator[str]:
     """Warnings to read before any figure."""
     if facts.patient_warning:
         yield facts.patient_warning
@@ -77,7 +77,7 @@ def _warnings(facts: ExternalFacts, evaluation: Evaluation, drift: Sequence[Drif
             )
 
 
-def _worse(drift: Drift) -> str:
+def _worse(drift: CardDrift) -> str:
     """List the general figures that are worse by more than chance."""
     lower = ("accuracy", "f1", "kappa", "auc")
     higher = ("ece", "brier")

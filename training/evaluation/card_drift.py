@@ -38,7 +38,7 @@ class FigureDrift:
 
 
 @dataclass(frozen=True)
-class Drift:
+class CardDrift:
     """Drift against one test set of the card.
 
     test_set : its name; empty if the card has one only
@@ -64,7 +64,7 @@ class Drift:
         return {**asdict(self), "differing": list(self.differing)}
 
 
-def compare(test_set: str, card: Mapping[str, Any], here: Mapping[str, Any]) -> Drift:
+def compare(test_set: str, card: Mapping[str, Any], here: Mapping[str, Any]) -> CardDrift:
     """Compare the record of an evaluation with that of a test set of the card.
 
     Parameters
@@ -78,7 +78,7 @@ def compare(test_set: str, card: Mapping[str, Any], here: Mapping[str, Any]) -> 
         if (before := _figure(card, place)) and (now := _figure(here, place))
     }
     confusions = np.array(card["confusion"]), np.array(here["confusion"])
-    return Drift(
+    return CardDrift(
         test_set,
         int(card["images"]),
         int(card["patients"]),
