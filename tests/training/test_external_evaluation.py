@@ -73,14 +73,22 @@ def assert_documented(known: dict) -> None:
 def test_categories_that_the_model_does_not_know_are_left_out_by_name(
     evaluate, copies: Path, tmp_path
 ) -> None:
-    (copies / "Birads1").rename(copies / "Birads0")
-    output = evaluate(copies, "--classes", "3,4,5", "--out", str(tmp_path))
+    table = copies / "labels.csv"
+    rows = [
+        f"{path.relative_to(copies)},{path.parent.name[-1].replace('1', '0')},{path.name[:6]},{'AB'[index % 2]}"
+        for index, path in enumerate(sorted(copies.glob("*/*.png")))
+    ]
+    table.write_text("path,birads,patient,source\n" + "\n".join(rows))
+    output = evaluate(table, "--classes", "3,4,5", "--out", str(tmp_path))
     assert (
         "because of their category: 8 of category 0, 8 of category 2." in output
         and "\n24 images of " in output
     )
-    assert json.loads((tmp_path / "evaluation.json").read_text())["left_out"] == {"0": 8, "2": 8}
-    output = evaluate(copies, "--classes", "0,5", status=1)
+    known = json.loads((tmp_path / "evaluation.json").read_text())
+    assert known["left_out"] == {"0": 8, "2": 8} and [*known["sources"]] == ["A", "B"]
+    assert known["sources"]["A"]["images"] == 12 and "Figures apart by the source" in output
+    assert "<h2>Sources</h2>" in (tmp_path / "evaluation.html").read_text("utf-8")
+    output = evaluate(table, "--classes", "0,5", status=1)
     assert "does not know category 0, only 1, 2, 3, 4, 5. Remove it from --classes." in output
 
 

@@ -45,7 +45,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
         assert config.folds == 4 and len(np.unique(patients)) == 32 and len(given.array) == count
         configurations.append(config)
         return HeldOutPredictions(
-            probabilities, probabilities, probabilities > 0, labels, patients, sides
+            probabilities, probabilities, probabilities > 0, labels, patients, sides, sides
         ), None
 
     monkeypatch.setattr(train, "measure", measure)

@@ -24,7 +24,7 @@ from training.data import dataset
 from training.data.dataset_report import patient_warning
 from training.data.loader import LoadedDataset, LoadedImage, load_dataset
 from training.errors import DatasetError
-from training.evaluation import card_drift, per_breast
+from training.evaluation import card_drift, per_breast, per_source
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.features.extract import RejectedFile, duplicates
 from training.report import external_record
@@ -110,12 +110,16 @@ def evaluate_bundle(
         None if bundle.threshold is None else conformal.in_prediction_set(calibrated, bundle.threshold),
         replicates=replicates,
     )
-    sides = [per_breast.side(one.example) for one in chosen.images]
+    examples = [one.example for one in chosen.images]
+    sides, sources = [per_breast.side(one) for one in examples], np.array([one.source for one in examples])
     return external_record.build(
         bundle,
         _facts(bundle, data, chosen, predictions),
         found,
         per_breast.measure(calibrated, labels, patients, sides, bundle.pooling, replicates=replicates),
+        per_source.measure(
+            calibrated, labels, np.array(patients), sources, bundle.classes, replicates=replicates
+        ),
         _drift(bundle, found),
     )
 

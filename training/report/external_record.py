@@ -1,12 +1,13 @@
 """The record of an evaluation on an external test set; its page and its lines for the console are written from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from birads_app.model.bundles import Bundle
 from training.evaluation.card_drift import CardDrift
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.per_breast import BreastEvaluation
+from training.evaluation.per_source import SourceEvaluation
 from training.report import provenance
 from training.report.evaluation_record import Record
 from training.report.text import COMPARED_NAMES
@@ -37,6 +38,7 @@ def build(
     facts: ExternalFacts,
     evaluation: Evaluation,
     breasts: BreastEvaluation | None,
+    sources: Mapping[str, SourceEvaluation],
     drift: Sequence[CardDrift],
 ) -> Record:
     """Join all parts of the record; docs/evaluation.md describes its keys."""
@@ -48,6 +50,7 @@ def build(
         "warnings": list(_warnings(facts, evaluation, drift)),
         "notes": [*_notes(facts), *facts.notes],
         "breasts": breasts.as_dict() if breasts else None,
+        "sources": {name: one.as_dict() for name, one in sources.items()},
         "ood": None
         if facts.flagged is None
         else {"flagged": facts.flagged, "test_images": evaluation.images},
