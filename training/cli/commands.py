@@ -77,9 +77,8 @@ def train(
         elif preset == options.DEMO:
             _train_demonstration(Path(data or ""), name, compare_with)
         else:
-            _train_head(
-                options.train_config(data or _phantom_set(phantoms or 0), name, hyperparameters), promote
-            )
+            source = data or _phantom_set(phantoms or 0)
+            _train_head(options.train_config(source, name, hyperparameters), promote, log_to)
         if promote:
             promoted(name, reason)
         elif _may_serve(name):

@@ -248,9 +248,8 @@ def _type(described: config.Hyperparameter, default: Any) -> click.ParamType:
     if isinstance(default, float):
         return click.FloatRange(described.low, described.high)
     if isinstance(default, int):
-        return click.IntRange(
-            *(None if limit is None else int(limit) for limit in (described.low, described.high))
-        )
+        low, high = (None if limit is None else int(limit) for limit in (described.low, described.high))
+        return click.IntRange(low, high)
     return click.STRING
 
 

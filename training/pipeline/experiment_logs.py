@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def written(kinds: Sequence[str], config: "TrainConfig", folder: Path) -> Iterat
     """
     with ExitStack() as stack:
         logs = [stack.enter_context(_OPEN[kind](config, folder / kind)) for kind in dict.fromkeys(kinds)]
-        stack.enter_context(progress.epochs_told_to(lambda *epoch: _tell(logs, *epoch)))
+        stack.enter_context(progress.epochs_told_to(partial(_tell, logs)))
         yield logs
 
 
