@@ -12,6 +12,8 @@ from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.decode import decode
 from birads_app.model import preprocess
+from tests.support import dicom_files
+from tests.support.factories import breast
 from training.cli.commands import register
 from training.data.perceptual_hash import MAX_DISTANCE, compute, near_pairs
 
@@ -42,6 +44,8 @@ def test_a_valid_set_has_no_problems(check, phantoms: Path) -> None:
     assert sum(report["counts"].values()) == report["images"] == 40
     assert report["unknown"] == 0 and not report["problems"] and not report["refused"]
     assert not report["copies"] and not report["near"]
+    assert report["views"] == {"L CC": 10, "L MLO": 10, "R CC": 10, "R MLO": 10}
+    assert "Sides and views: L CC 10, L MLO 10" in output
 
 
 def test_duplicates_and_near_duplicates_are_reported_across_patients(check, copies: Path) -> None:
@@ -55,6 +59,30 @@ def test_duplicates_and_near_duplicates_are_reported_across_patients(check, copi
     assert pair["bits"] <= MAX_DISTANCE and set(pair["categories"]) == {"1", "5"}
     assert "2 groups of identical or nearly identical images belong to different patients" in output
     assert "1 groups of identical or nearly identical images have different categories" in output
+
+
+def test_sides_and_views_come_from_table_header_and_file_name_in_this_order(check, tmp_path: Path) -> None:
+    headers = (
+        {"ImageLaterality": "R", "ViewPosition": "MLO"},
+        {"ImageLaterality": "R", "ViewPosition": "MLO"},
+        {"ImageLaterality": "R"},
+        {},
+        {},
+    )
+    names = ("P1_L_CC.dcm", "P2_1.dcm", "P3_L_CC.dcm", "P4_LMLO.dcm", "P5_1.dcm")
+    cells = (",", "left,cc", ",", ",", ",")
+    for name, elements in zip(names, headers, strict=True):
+        (tmp_path / name).write_bytes(dicom_files.mammogram(breast(200, 160, len(name)), **elements))
+    rows = [
+        f"{name},{1 + 4 * (n % 2)},{cell}" for n, (name, cell) in enumerate(zip(names, cells, strict=True))
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,birads,side,view", *rows]) + "\n")
+    expected = {"L CC": 1, "L MLO": 1, "R CC": 1, "R MLO": 1, "unknown": 1}
+    for _again in range(2):  # the second time from the cache
+        assert check(tmp_path / "labels.csv")[1]["views"] == expected
+    (tmp_path / "P4_LMLO.dcm").rename(tmp_path / "P4_R_CC.dcm")
+    (tmp_path / "labels.csv").write_text((tmp_path / "labels.csv").read_text().replace("P4_LMLO", "P4_R_CC"))
+    assert check(tmp_path / "labels.csv")[1]["views"]["R CC"] == 2
 
 
 def test_unusable_files_are_listed(check, copies: Path) -> None:

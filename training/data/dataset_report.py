@@ -15,6 +15,8 @@ from training.data.perceptual_hash import near_pairs
 
 # Lines of one kind on the screen; the JSON file has all.
 _SHOWN = 10
+# Name, among the views, of images whose side and view are unknown.
+_UNKNOWN_VIEW = "unknown"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class DatasetReport:
     counts : listed images of each category
     unknown : number of images whose patient is unknown
     mixed : patients with images of several categories, and these categories
-    views : number of images of each side and view, if known
+    views : number of images of each side and view, as :mod:`training.data.sides_and_views` reads them
     sources : number of images of each source by category, if there are several
     refused : files that cannot be read or are no mammograms, each with the reason
     small : categories with too few images for SMOTE's neighbours, and their numbers of images
@@ -100,7 +102,7 @@ class DatasetReport:
         yield "BI-RADS  images"
         yield from (f"{code:>7}  {count:>{width}}" for code, count in self.counts.items())
         if self.views:
-            yield "Views: " + ", ".join(f"{view} {count}" for view, count in self.views.items())
+            yield "Sides and views: " + ", ".join(f"{view} {count}" for view, count in self.views.items())
         for name, counts in self.sources.items():
             yield f"Source {name}: " + ", ".join(f"BI-RADS {code} {count}" for code, count in counts.items())
         yield from _listed(
@@ -152,7 +154,7 @@ def build_report(loaded: LoadedDataset, neighbours: int) -> DatasetReport:
         patients=len({example.patient for example in examples}),
         unknown=sum(not example.known for example in examples),
         mixed=_mixed(examples),
-        views=_views(examples),
+        views=_views([one.example for one in loaded.images]),
         sources=_sources(examples),
         refused=tuple((_name(one.example, base), one.reason) for one in loaded.images if one.reason),
         copies=_copies(usable, base),
@@ -189,8 +191,8 @@ def _mixed(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
 
 
 def _views(examples: Sequence[Example]) -> dict[str, int]:
-    named = (f"{example.side} {example.view}".strip() for example in examples)
-    return dict(sorted(Counter(name for name in named if name).items()))
+    named = (f"{example.side} {example.view}".strip() or _UNKNOWN_VIEW for example in examples)
+    return dict(sorted(Counter(named).items(), key=lambda item: (item[0] == _UNKNOWN_VIEW, item[0])))
 
 
 def _sources(examples: Sequence[Example]) -> dict[str, dict[str, int]]:

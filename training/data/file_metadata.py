@@ -22,6 +22,8 @@ NAMES = (
     *(f"{side} margin" for side in _SIDES),
     *(f"black at the {side}" for side in _SIDES),
 )
+# Length of the bytes of :func:`measure`.
+BYTES = np.dtype(np.float32).itemsize * len(NAMES)
 # Width of the strip along each edge, as a share of the image; and the level below which a pixel is black.
 _STRIP, _BLACK = 0.02, 0.01 * 65535
 

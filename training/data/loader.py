@@ -1,9 +1,9 @@
 """Loading of image files in one pass: each is opened, parsed and decoded once.
 
 Everything that a training needs of a file is taken in this pass and kept in caches by the SHA-256 of its content: the
-input of the network with the breast mask, the perceptual hash, and the file's metadata. Values of DICOM headers are not
-kept, because they identify patients. Threads read, decode and prepare files (the decoders and OpenCV release the
-interpreter's lock). An unchanged file is recognised without being read.
+input of the network with the breast mask, the perceptual hash, the file's metadata, and side and view of a DICOM
+header. Other values of headers are not kept, because they identify patients. Threads read, decode and prepare files
+(the decoders and OpenCV release the interpreter's lock). An unchanged file is recognised without being read.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from birads_app.terms.errors import InputError
 from birads_app.terms.messages import msg
 from birads_app.version import __version__
 from training import progress
-from training.data import file_metadata, perceptual_hash
+from training.data import file_metadata, perceptual_hash, sides_and_views
 from training.data.dataset import DatasetListing, Example
 from training.data.image_file import Header, ImageFile
 from training.data.key_value_cache import KeyValueCache
@@ -35,6 +35,7 @@ _IN_FLIGHT, _CACHE_BATCH = 96, 64
 _SETTLED_S = 2.0
 _STATE = struct.Struct("<qqqQ")
 _HASH_BYTES = perceptual_hash.BITS // 8
+_END_OF_METADATA = _HASH_BYTES + file_metadata.BYTES
 
 # Called with a DICOM header, None for other files; False if the file is not needed.
 Wanted = Callable[[Header | None], bool]
@@ -47,6 +48,7 @@ class LoadedImage:
     digest : SHA-256 of the file; empty if it cannot be used
     image_hash : from :func:`training.data.perceptual_hash.compute`
     metadata : from :func:`training.data.file_metadata.measure`, as bytes
+    side_and_view : of the DICOM header, from :func:`training.data.sides_and_views.stated_by_header`
     header : values of the DICOM header, where label or patient were unknown; else None
     reason : why the file cannot be used; empty if it can
     """
@@ -55,6 +57,7 @@ class LoadedImage:
     digest: bytes = b""
     image_hash: bytes = b""
     metadata: bytes = b""
+    side_and_view: str = ""
     header: Header | None = None
     reason: str = ""
 
@@ -90,7 +93,8 @@ def load_dataset(listing: DatasetListing, cache: Path, size: InputSize = DEFAULT
     loaded = {one.example.path: one for one in loader.load(listing.found, wanted)}
     complete = listing.with_headers({path: one.header for path, one in loaded.items()})
     images = tuple(
-        replace(loaded[example.path], example=example, header=None) for example in complete.dataset.examples
+        replace(one, example=sides_and_views.completed(example, one.side_and_view), header=None)
+        for example, one in ((example, loaded[example.path]) for example in complete.dataset.examples)
     )
     return LoadedDataset(complete, images, loader.prepared)
 
@@ -132,7 +136,7 @@ class ImageLoader:
         new = {one.digest: one for one in batch if one.image is not None}
         if new:
             self.prepared.add(list(new), [one.image for one in new.values() if one.image is not None])
-        facts = {digest: one.seen.image_hash + one.seen.metadata for digest, one in new.items()}
+        facts = {digest: _facts_of(one.seen) for digest, one in new.items()}
         refusals = {one.digest: one.seen.reason.encode() for one in batch if one.digest and one.seen.reason}
         digests = {os.fsencode(one.seen.example.path): one.state + one.digest for one in batch if one.state}
         for cache, entries in ((self._facts, facts), (self._refusals, refusals), (self._digests, digests)):
@@ -174,8 +178,10 @@ class ImageLoader:
     def _known(self, example: Example, digest: bytes) -> LoadedImage | None:
         """Return what the caches have of the file with this content; None if it has to be decoded."""
         facts = self._facts.get(digest)
-        if facts is not None and self.prepared.holds(digest):
-            return LoadedImage(example, digest, facts[:_HASH_BYTES], facts[_HASH_BYTES:])
+        # Earlier versions kept no side and view, and the file is decoded again.
+        if facts is not None and len(facts) > _END_OF_METADATA and self.prepared.holds(digest):
+            image_hash, metadata = facts[:_HASH_BYTES], facts[_HASH_BYTES:_END_OF_METADATA]
+            return LoadedImage(example, digest, image_hash, metadata, facts[_END_OF_METADATA:].decode())
         refusal = self._refusals.get(digest)
         return None if refusal is None else LoadedImage(example, reason=refusal.decode())
 
@@ -186,7 +192,13 @@ class ImageLoader:
         image = preprocess.prepare(mammogram, self.prepared.size)
         metadata = file_metadata.measure(mammogram, len(file.data)).tobytes()
         image_hash = perceptual_hash.compute(image.grey)
-        return _Found(replace(loaded, image_hash=image_hash, metadata=metadata), state, loaded.digest, image)
+        seen = replace(
+            loaded,
+            image_hash=image_hash,
+            metadata=metadata,
+            side_and_view=sides_and_views.stated_by_header(mammogram),
+        )
+        return _Found(seen, state, loaded.digest, image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +231,11 @@ def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) 
                 bar.step()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _facts_of(image: LoadedImage) -> bytes:
+    """Return what is kept of an image beside its pixels."""
+    return image.image_hash + image.metadata + image.side_and_view.encode()
 
 
 def _state(path: Path) -> bytes:
