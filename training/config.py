@@ -174,8 +174,9 @@ class TrainConfig:
     )
     resampling: str = _field(
         "smote-train",
-        "Balance the categories by SMOTE: in the training set only, or before the split, which leaks.",
-        choices=("none", "smote-all", "smote-train"),
+        "Balance the categories by SMOTE: in the training set only, or before the test or the validation set is split "
+        "off, which leaks.",
+        choices=("none", "smote-all", "smote-development", "smote-train"),
     )
     smote_neighbours: int = _field(
         5,

@@ -220,7 +220,11 @@ def test_loss_and_accuracy_are_drawn_for_head_and_fine_tuning(app: Flask, admin:
         }
         training = ended(app, {"task": "fine-tuning", "part": "", "done": 1, "total": 9, "curves": curves})
     page = admin.get(f"/admin/trainings/{training.id}").text
-    assert page.count('class="curve"') == 4 and page.count("<polyline") == 6 and page.count("<circle") == 2
+    assert (
+        page.count('class="curve"') == 4
+        and page.count("<polyline") == 6
+        and page.count('<circle class="curve-training"') == 2
+    )
     assert "Loss by epoch, after 2 epochs. Last validation loss: 0.600." in page
     assert "Last validation accuracy: 60%." in page and "Last validation accuracy: 75%." in page
     assert page.count(">accuracy</text>") == 2 and page.count(">100%</text>") == 2

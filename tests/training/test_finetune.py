@@ -128,6 +128,7 @@ def test_fine_tuning_resumes_from_its_checkpoint(network: str, stage: str, tmp_p
         ({"head": "knn"}, "Choose one of: dense, cnn-lstm, conv-transformer"),
         ({"folds": 5}, "cannot be combined with --folds"),
         ({"resampling": "smote-all"}, "synthetic samples have no image"),
+        ({"resampling": "smote-development"}, "synthetic samples have no image"),
     ],
 )
 def test_invalid_fine_tuning_is_refused_before_images_are_read(changes, line) -> None:

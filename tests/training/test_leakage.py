@@ -20,6 +20,7 @@ from training.heads import head
 from training.paper.reproduce import MODULE_1, compare
 from training.phantoms.generate import write_set
 from training.pipeline import train
+from training.pipeline.measure import measure
 from training.pipeline.train import Site, TrainConfig
 
 pytestmark = pytest.mark.slow
@@ -61,7 +62,7 @@ def read(once: MakeOnce, config: TrainConfig, models: Path) -> Callable[[str], F
 
 def measured(config: TrainConfig, features: Features) -> Evaluation:
     """Evaluate a head on the test set."""
-    answers, _ = train.measure(config, head(config.head), features)
+    answers = measure(config, head(config.head), features).predictions
     return evaluate(
         answers.raw, answers.calibrated, answers.labels, answers.patients, features.dataset.classes
     )

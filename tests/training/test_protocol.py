@@ -14,7 +14,7 @@ from training.data.split import folds
 from training.errors import DatasetError, TrainingError
 from training.evaluation.evaluate import evaluate
 from training.features.extract import Features
-from training.pipeline import train
+from training.pipeline.measure import measure
 
 CONFIG = TrainConfig(data="data", name="m", replicates=50)
 
@@ -63,6 +63,34 @@ def test_resampling_before_the_split_leaks(split: str) -> None:
     assert set(found.patients) == set(features.dataset.patients)
     every = np.concatenate([found.final.training, found.final.validation, found.final.test])
     assert sorted(every) == list(range(len(found.features)))
+
+
+@pytest.mark.parametrize("split", protocol.SPLITS)
+@pytest.mark.parametrize("count", [0, 3])
+def test_resampling_before_the_validation_set_is_split_off_leaks_into_it_alone(
+    split: str, count: int
+) -> None:
+    features = nothing_to_learn()
+    found, leak = apply(features, resampling="smote-development", split=split, folds=count)
+    assert leak.leaks is True and not leak.synthetic and (leak.patients > 10) is (split == "image")
+    assert "before the validation set was split off" in leak.message
+    assert ("The figures are too good." in leak.message) is (split == "image")
+    plain, _ = apply(features, resampling="none", split=split, folds=count)
+    own: set[int] = set()
+    for parts, whole in zip((*found.splits, found.final), (*plain.splits, plain.final), strict=True):
+        assert np.array_equal(parts.test, whole.test)  # as without resampling: real images only
+        development = np.concatenate([parts.training, parts.validation])
+        real, synthetic = development[development < found.real], development[development >= found.real]
+        assert sorted(real) == sorted(np.concatenate([whole.training, whole.validation]))
+        assert len(set(np.bincount(found.labels[development]))) == 1  # both sets together are balanced
+        assert set(parts.validation) & set(synthetic) and set(parts.training) & set(synthetic)
+        assert 0.1 < len(parts.validation) / len(development) < 0.3
+        if parts is not found.final or count:
+            assert not own & set(synthetic)
+            own |= set(synthetic)
+        if split == "patient":
+            assert not set(found.patients[parts.training]) & set(found.patients[parts.validation])
+    assert own == set(range(found.real, len(found.features)))
 
 
 def test_with_unknown_patients_a_leak_is_not_excluded() -> None:
@@ -115,7 +143,8 @@ def test_a_leaking_protocol_scores_high_on_permuted_labels() -> None:
     f1 = {}
     for resampling, split in (("smote-all", "image"), ("smote-train", "patient")):
         config = replace(CONFIG, resampling=resampling, split=split, folds=3)
-        answers, leak = train.measure(config, NearestNeighborHead(), features)
+        found_by = measure(config, NearestNeighborHead(), features)
+        answers, leak = found_by.predictions, found_by.leak
         found = evaluate(
             answers.raw,
             answers.calibrated,

@@ -1,25 +1,28 @@
 """Evaluation protocols: resampling, split and cross-validation, and the leakage that they cause.
 
-A protocol combines resampling ``none``, ``smote-all`` (before the split) or ``smote-train`` (of the training set
-alone) with a split by ``patient`` or by ``image`` and with a holdout or cross-validation. All but ``smote-train``
-by patient are for comparison; some of them leak, and every output says so.
+A protocol combines resampling ``none``, ``smote-all`` (before the split), ``smote-development`` (of all images that are
+not in the test set, before the validation set is split off) or ``smote-train`` (of the training set alone) with a
+split by ``patient`` or by ``image`` and with a holdout or cross-validation. All but ``smote-train`` by patient are for
+comparison; some of them leak, and every output says so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from training.data import smote, split
-from training.data.feature_arrays import AnyFeatures
+from training.data.feature_arrays import AnyFeatures, ConcatenatedFeatures, SelectedFeatures
 from training.data.split import Split
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
 
-RESAMPLINGS = ("none", "smote-all", "smote-train")
+RESAMPLINGS = ("none", "smote-all", "smote-development", "smote-train")
+# Those that make synthetic rows before a split, by the set that is split off too late.
+RESAMPLED_EARLY = {"smote-all": "test", "smote-development": "validation"}
 SPLITS = ("patient", "image")
 
 
@@ -51,7 +54,7 @@ class SplitDataset:
     """Feature rows, after any resampling before the split, and the sets they belong to.
 
     features, labels, patients : m rows of each; synthetic rows follow the ``real`` first ones and belong to the
-        patient of the nearest real row of their category
+        patient of the nearest real row of their category. Those of ``smote-development`` are in one split each
     splits : one, or one for each fold
     final : the split that the model itself is trained with; its test set is empty with cross-validation
     """
@@ -71,19 +74,20 @@ class Leak:
 
     patients : number of test patients who also have images in the training or validation set
     synthetic : number of synthetic rows in the test sets
-    resampled_first : True if synthetic rows were made before the split
+    resampled_before : set that was split off after synthetic rows had been made, ``test`` or ``validation``; empty if
+        none was
     unknown : True if the patients of some images are unknown
     """
 
     patients: int
     synthetic: int
-    resampled_first: bool
+    resampled_before: str
     unknown: bool
 
     @property
     def leaks(self) -> bool | None:
         """True if the protocol leaks; None if that is unknown because patients are."""
-        if self.patients or self.resampled_first:
+        if self.patients or self.resampled_before:
             return True
         return None if self.unknown else False
 
@@ -91,14 +95,22 @@ class Leak:
     def message(self) -> str:
         """Warning that every output carries; empty if no leak is known."""
         reasons = []
-        if self.resampled_first:
+        if self.resampled_before == "validation":
+            reasons.append(
+                "synthetic rows were made before the validation set was split off, so early stopping and calibration "
+                "saw mixtures of training images"
+            )
+        if self.resampled_before == "test":
             reasons.append(
                 f"synthetic rows were made before the split ({self.synthetic} of them are in the test set), "
                 "so the test set contains mixtures of training images"
             )
         if self.patients:
             reasons.append(f"{self.patients} test patients also have images in the training set")
-        return f"THIS PROTOCOL LEAKS: {'; and '.join(reasons)}. The figures are too good." if reasons else ""
+        if not reasons:
+            return ""
+        too_good = " The figures are too good." if self.patients or self.resampled_before == "test" else ""
+        return f"THIS PROTOCOL LEAKS: {'; and '.join(reasons)}.{too_good}"
 
 
 def from_config(config: "TrainConfig") -> Protocol:
@@ -147,16 +159,59 @@ def apply(
     if current.folds:
         splits = split.folds(groups, labels, current.folds, config.validation_share, config.seed)
         final = split.without_test(groups, labels, config.validation_share, config.seed)
-        return SplitDataset(rows, labels, owners, real, splits, final, notes)
-    parts = split.by_patient(
-        groups,
-        labels,
-        classes,
-        validation=config.validation_share,
-        test=config.test_share,
-        seed=config.seed,
+    else:
+        final = split.by_patient(
+            groups,
+            labels,
+            classes,
+            validation=config.validation_share,
+            test=config.test_share,
+            seed=config.seed,
+        )
+        splits, notes = (final,), notes + final.notes
+    divided = SplitDataset(rows, labels, owners, real, splits, final, notes)
+    if current.resampling == "smote-development":
+        return _with_balanced_development(config, divided, classes)
+    return divided
+
+
+def _with_balanced_development(
+    config: "TrainConfig", divided: SplitDataset, classes: Sequence[str]
+) -> SplitDataset:
+    """Balance training and validation set together in each split, then split off the validation set anew."""
+    splits = []
+    for parts in divided.splits:
+        divided, balanced = _balanced_development(config, divided, parts, classes)
+        splits.append(balanced)
+    if not config.folds:
+        return replace(divided, splits=tuple(splits), final=splits[0])
+    divided, final = _balanced_development(config, divided, divided.final, classes)
+    return replace(divided, splits=tuple(splits), final=final)
+
+
+def _balanced_development(
+    config: "TrainConfig", divided: SplitDataset, parts: Split, classes: Sequence[str]
+) -> tuple[SplitDataset, Split]:
+    """Append the synthetic rows of one split; return the rows so far and the split with them."""
+    development = np.sort(np.concatenate([parts.training, parts.validation]))
+    labels, owners = divided.labels[development], divided.patients[development]
+    chosen = SelectedFeatures(divided.features, development)
+    balanced = smote.balance(chosen, labels, classes, neighbours=config.smote_neighbours, seed=config.seed)
+    owners = smote.patients_of(balanced, owners)
+    count = len(development)
+    synthetic = np.arange(count, len(balanced.features))
+    indices = np.concatenate([development, len(divided.features) + np.arange(len(synthetic))])
+    groups = owners if config.split == "patient" else np.arange(len(indices))
+    whole = count / divided.real
+    inner = split.without_test(groups, balanced.labels, config.validation_share, config.seed, whole)
+    grown = replace(
+        divided,
+        features=ConcatenatedFeatures(divided.features, SelectedFeatures(balanced.features, synthetic)),
+        labels=np.concatenate([divided.labels, balanced.labels[count:]]),
+        patients=np.concatenate([divided.patients, owners[count:]]),
+        notes=tuple(dict.fromkeys((*divided.notes, *balanced.notes))),
     )
-    return SplitDataset(rows, labels, owners, real, (parts,), parts, notes + parts.notes)
+    return grown, Split(indices[inner.training], indices[inner.validation], parts.test, parts.notes)
 
 
 def measure_leak(chosen: Protocol, split_dataset: SplitDataset, unknown: bool) -> Leak:
@@ -166,7 +221,7 @@ def measure_leak(chosen: Protocol, split_dataset: SplitDataset, unknown: bool) -
         learned = split_dataset.patients[np.concatenate([parts.training, parts.validation])]
         both.update(np.intersect1d(learned, split_dataset.patients[parts.test]).tolist())
     synthetic = sum(int((parts.test >= split_dataset.real).sum()) for parts in split_dataset.splits)
-    return Leak(len(both), synthetic, chosen.resampling == "smote-all", unknown)
+    return Leak(len(both), synthetic, RESAMPLED_EARLY.get(chosen.resampling, ""), unknown)
 
 
 def _ratio(test_share: float) -> str:

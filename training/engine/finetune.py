@@ -18,6 +18,7 @@ from training.config import BALANCED_WEIGHTS, TrainConfig
 from training.data import class_weights
 from training.data.augment import augment
 from training.data.feature_arrays import AnyFeatures
+from training.data.protocol import RESAMPLED_EARLY
 from training.engine import checkpoint, loop
 from training.engine.backbone import BACKBONES, freeze_backbone
 from training.engine.fit import TrainedNetwork, to_float16
@@ -62,9 +63,9 @@ def check(config: TrainConfig, kind: Head, network_heads: str) -> None:
         raise TrainingError(
             "--fine-tune cannot be combined with --folds: each fold would need its own backbone."
         )
-    if config.resampling == "smote-all":
+    if config.resampling in RESAMPLED_EARLY:
         raise TrainingError(
-            "--fine-tune cannot be combined with --resampling smote-all: synthetic samples have no image."
+            f"--fine-tune cannot be combined with --resampling {config.resampling}: synthetic samples have no image."
         )
 
 

@@ -1,5 +1,6 @@
 """The result of a training, and the bundle that is written from it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,12 @@ class HeldOutPredictions:
     patients: np.ndarray
     sides: np.ndarray
     sources: np.ndarray
+
+
+def joined(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:
+    """Concatenate the predictions for several test sets."""
+    columns = zip(*(vars(one).values() for one in parts), strict=True)
+    return HeldOutPredictions(*(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@
 :mod:`training.data.protocol` has other protocols for comparison.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def train(
         announce(loaded, say)
         report = check(config, loaded, say)
         features = read(config, site, source, kind, loaded, say)
-        data = _prepare(config, features, run_directory)
+        data = prepare(config, features, run_directory)
         finished = _fit_and_evaluate(config, site, kind, source, network, data, report, say).write(target)
         if run_directory:
             run_directory.remove()
@@ -140,29 +140,12 @@ def _fit_and_evaluate(
         trained=trained,
         fitted=fitted,
         predictions=predictions,
-        leak=_leak(config, data),
+        leak=leak_of(config, data),
         notes=notes,
         dataset_report=report,
         sanity_checks=checks,
         ood=ood_fit.fit(data.features, data.split),
     )
-
-
-def measure(config: TrainConfig, kind: Head, features: Features) -> tuple[HeldOutPredictions, protocol.Leak]:
-    """Evaluate a protocol on extracted features, without writing a model.
-
-    Raises
-    ------
-    TrainingError
-        The data or a hyperparameter is not usable.
-    """
-    data = _prepare(config, features)
-    if config.folds:
-        predictions = _cross_validate(config, kind, data, lambda line: None)
-    else:
-        trained, _ = _fit(config, kind, data)
-        predictions = _predict_test_set(data, trained, _fit_on_validation(data, trained))
-    return predictions, _leak(config, data)
 
 
 def find(config: TrainConfig) -> dataset.DatasetListing:
@@ -249,7 +232,7 @@ def _open_run_directory(
     return directory
 
 
-def _prepare(config: TrainConfig, features: Features, run_directory: RunDirectory | None = None) -> _Data:
+def prepare(config: TrainConfig, features: Features, run_directory: RunDirectory | None = None) -> _Data:
     """Apply the protocol: split, and resample before that if it says so."""
     usable = features.dataset
     if run_directory:
@@ -346,18 +329,23 @@ def _cross_validate(
     config: TrainConfig, kind: Head, data: _Data, say: Callable[[str], None]
 ) -> HeldOutPredictions:
     """Predict each image by the fold that has it in its test set."""
-    predictions = []
+    return joined([predictions for _, predictions in predict_splits(config, kind, data, say)])
+
+
+def predict_splits(
+    config: TrainConfig, kind: Head, data: _Data, say: Callable[[str], None]
+) -> Iterator[tuple[TrainedHead, HeldOutPredictions]]:
+    """Fit a head in each split and predict its test set."""
     for number, split in enumerate(data.split_dataset.splits, 1):
-        say(f"fold {number} of {config.folds}")
+        if config.folds:
+            say(f"fold {number} of {config.folds}")
         fold = replace(data, split=split, fold=number)
-        with progress.part(f"fold {number}"):
+        with progress.part(f"fold {number}" if config.folds else ""):
             trained, _ = _fit(config, kind, fold)
-        predictions.append(_predict_test_set(fold, trained, _fit_on_validation(fold, trained)))
-    columns = zip(*(vars(one).values() for one in predictions), strict=True)
-    return HeldOutPredictions(*(np.concatenate(column) for column in columns))
+        yield trained, _predict_test_set(fold, trained, _fit_on_validation(fold, trained))
 
 
-def _leak(config: TrainConfig, data: _Data) -> protocol.Leak:
+def leak_of(config: TrainConfig, data: _Data) -> protocol.Leak:
     unknown = any(not example.known for example in data.features.dataset.examples)
     return protocol.measure_leak(protocol.from_config(config), data.split_dataset, unknown)
 

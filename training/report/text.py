@@ -40,6 +40,7 @@ SOURCE_NAMES = {
 _BALANCE = {
     "smote-train": "SMOTE on the training set only",
     "smote-all": "SMOTE on all images BEFORE the split",
+    "smote-development": "SMOTE on training and validation set together, BEFORE the latter is split off",
     "none": "no resampling",
 }
 
