@@ -77,7 +77,8 @@ def test_resampling_before_the_validation_set_is_split_off_leaks_into_it_alone(
     assert ("The figures are too good." in leak.message) is (split == "image")
     plain, _ = apply(features, resampling="none", split=split, folds=count)
     own: set[int] = set()
-    for parts, whole in zip((*found.splits, found.final), (*plain.splits, plain.final), strict=True):
+    every = [(*one.splits, one.final) if count else one.splits for one in (found, plain)]
+    for parts, whole in zip(*every, strict=True):
         assert np.array_equal(parts.test, whole.test)  # as without resampling: real images only
         development = np.concatenate([parts.training, parts.validation])
         real, synthetic = development[development < found.real], development[development >= found.real]
@@ -85,9 +86,8 @@ def test_resampling_before_the_validation_set_is_split_off_leaks_into_it_alone(
         assert len(set(np.bincount(found.labels[development]))) == 1  # both sets together are balanced
         assert set(parts.validation) & set(synthetic) and set(parts.training) & set(synthetic)
         assert 0.1 < len(parts.validation) / len(development) < 0.3
-        if parts is not found.final or count:
-            assert not own & set(synthetic)
-            own |= set(synthetic)
+        assert not own & set(synthetic)
+        own |= set(synthetic)
         if split == "patient":
             assert not set(found.patients[parts.training]) & set(found.patients[parts.validation])
     assert own == set(range(found.real, len(found.features)))

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,29 @@ from tests.support.nearest_neighbor_head import NearestNeighborHead
 from training.cli.commands import register
 from training.config import TrainConfig
 from training.data.dataset import Dataset, Example
-from training.engine.backbone import keras_resnet50
+from training.data.feature_arrays import LeadingColumns
+from training.engine.backbone import CONV4_CHANNELS, ends_at_conv4, keras_resnet50
+from training.engine.learning_curve import Epoch
 from training.evaluation.evaluate import Interval
 from training.features.extract import Features
 from training.heads import HEADS
-from training.paper.reproduce import ROWS, PaperRow, Reproduction, compare
-from training.paper.table import lines, page
+from training.heads.pooling import POOLINGS
+from training.paper import reproduce
+from training.paper.page import page
+from training.paper.reproduce import (
+    FIGURES,
+    IMBALANCED,
+    MODULE_1,
+    MODULE_2,
+    PUBLISHED,
+    ROWS,
+    Outcome,
+    PaperRow,
+    Reproduction,
+    compare,
+)
+from training.paper.table import lines
+from training.pipeline.measure import Measurement
 
 
 @pytest.fixture
@@ -41,27 +59,72 @@ def run(app: Flask, runner: FlaskCliRunner, models: Path):
     return invoke
 
 
-def test_the_table_is_printed_and_written_as_json_and_html(
-    run, phantoms: Path, tmp_path: Path, monkeypatch
+def test_the_results_are_printed_and_written_and_an_interrupted_run_continues(
+    run, app: Flask, phantoms: Path, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setitem(HEADS, "nearest", NearestNeighborHead)
-    output = run(
-        "--data", str(phantoms), "--classes", "1,5", "--heads", "nearest", "--out", str(tmp_path / "out")
+    command = (
+        "--data",
+        str(phantoms),
+        "--classes",
+        "1,5",
+        "--heads",
+        "nearest",
+        "--backbone-weights",
+        "demo",
     )
+    whole = reproduce.measure
+    protocols: list[str] = []
+
+    def measure(config: TrainConfig, *more: object) -> Measurement:
+        protocols.append(f"{config.resampling}/{config.split}")
+        if len(protocols) == 3:
+            raise KeyboardInterrupt
+        return whole(config, *more)
+
+    monkeypatch.setattr(reproduce, "measure", measure)
+    kept = Path(app.extensions["birads_settings"].instance) / "cache" / "reproduction"
+    run(*command, status=1)
+    assert len(list(kept.iterdir())) == 2 and b"PH0" not in b"".join(
+        one.read_bytes() for one in kept.iterdir()
+    )
+    output = run(*command, "--out", str(tmp_path / "out"))
+    assert output.count("kept from an interrupted run") == 2 and len(protocols) == 6 and not kept.exists()
+    assert len(set(protocols)) == 5  # the interrupted one was begun twice, the two before it once
+
     assert (
         "module 1: SMOTE, then split" in output
         and "WARNING: the features come from the backbone of the model birads-demo" in output
     )
     table = json.loads((tmp_path / "out" / "reproduction.json").read_text("utf-8"))
+    assert table["settings"]["pooling"] == "avg"
     assert [row["title"] for row in table["rows"]] == [title for title, *_ in ROWS]
+    html = (tmp_path / "out" / "reproduction.html").read_text("utf-8")
     for row in table["rows"]:
-        for name in ("accuracy", "f1", "kappa"):
-            paper, leak_free, leak = (row[side][name] for side in ("paper", "leak_free", "leak"))
+        for name in ("accuracy", "precision", "recall", "f1", "kappa"):
+            paper, leak_free = (row[side]["figures"][name] for side in ("paper", "leak_free"))
+            leak = row["leak"][name]
             assert leak["value"] == pytest.approx(paper["value"] - leak_free["value"])
             assert leak["low"] <= leak["high"]
+            assert all(f"<td>{Interval(**figure)}</td>" in html for figure in (paper, leak_free, leak))
+            assert str(Interval(**paper)) in output
+        for side in ("paper", "leak_free"):
+            right, images = np.trace(row[side]["confusion"]), np.sum(row[side]["confusion"])
+            assert row[side]["figures"]["accuracy"]["value"] == pytest.approx(right / images)
+        assert row["leak_free"]["leak"] == "" and "THIS PROTOCOL LEAKS" in row["paper"]["leak"]
+        assert (
+            row["paper"]["leak"] in output
+            and f'<th scope="rowgroup" rowspan="5">{row["title"]} (leaks)' in html
+        )
+    imbalanced, module_1, module_2 = (row["paper"] for row in table["rows"])
+    assert (
+        "before the split" in module_1["leak"]
+        and "before the validation set was split off" in module_2["leak"]
+    )
+    assert module_2["protocol"].startswith("smote-development, split by image")
+    assert np.sum(module_1["confusion"]) > np.sum(imbalanced["confusion"]) == np.sum(module_2["confusion"])
     assert table["rows"][1]["leak_free"] == table["rows"][2]["leak_free"]
-    html = (tmp_path / "out" / "reproduction.html").read_text("utf-8")
-    assert html.count("<tr>") == 10 and "http" not in html
+    assert html.count('class="matrix"') == 5 and "http" not in html
 
 
 def test_an_unknown_head_is_refused_before_images_are_read(run, phantoms: Path) -> None:
@@ -77,19 +140,38 @@ def test_categories_with_too_few_images_are_excluded_with_a_message(
             path.unlink()
     for category in "45":
         shutil.rmtree(data / f"Birads{category}")
-    assert "Excluded, with fewer than 10 images" in run("--data", str(data), status=1)
+    assert "Excluded, with fewer than 10 images" in run(
+        "--data", str(data), "--backbone-weights", "demo", status=1
+    )
 
 
-def test_the_html_page_escapes_its_values() -> None:
-    figures = {name: Interval(0.5, 0.4, 0.6) for name in ("accuracy", "f1", "kappa")}
-    row = PaperRow("<dense>", "imbalanced", {"accuracy": 0.9181}, figures, figures, figures)
+def test_the_html_page_escapes_its_values_and_draws_the_learning_curves() -> None:
+    figures = {name: Interval(0.5, 0.4, 0.6) for name in FIGURES}
+    curve = [Epoch(1.1, 1.0, 0.5, 0.6).as_dict(), Epoch(0.7, 0.9, 0.75, 0.65).as_dict()]
+    paper = Outcome("none, split by image", "<leak>", figures, ((2, 0), (1, 1)), {"head": curve})
+    leak_free = replace(paper, protocol="none, split by patient", leak="")
+    row = PaperRow("<dense>", "imbalanced", {"accuracy": 0.9181}, paper, leak_free, figures)
     reproduction = Reproduction("<data>", ("1", "5"), 4, 2, "p", "b", ("<caution>",), (row,), {})
     html = page(reproduction)
-    assert "<dense>" not in html and "&lt;caution&gt;" in html and "&lt;data&gt;" in html
-    accuracy, f1 = (
-        line for line in lines(reproduction) if line.startswith("<dense>") and "kappa" not in line
+    assert (
+        "<dense>" not in html
+        and "&lt;caution&gt;" in html
+        and "&lt;data&gt;" in html
+        and "&lt;leak&gt;" in html
     )
-    assert "0.918" in accuracy and "0.918" not in f1
+    for quantity in ("Loss", "Accuracy"):
+        assert html.count(f'aria-label="{quantity} by epoch: Head"') == 2
+    printed = list(lines(reproduction))
+    accuracy, *others = (line for line in printed if line.startswith("<dense>  imbalanced"))
+    assert "0.918" in accuracy and len(others) == 4 and "0.918" not in "".join(others)
+    assert printed.count("  5    1  1") == 2 and "<leak>" in printed
+
+
+def test_the_published_figures_are_those_of_the_paper() -> None:
+    assert PUBLISHED["dense", MODULE_2] == {"accuracy": 0.9}
+    assert PUBLISHED["dense", IMBALANCED]["precision"] == 0.4172
+    for head in ("dense", "cnn-lstm"):
+        assert [*PUBLISHED[head, MODULE_1]] == ["accuracy", "precision", "recall", "f1"]
 
 
 @pytest.mark.parametrize("folds", [0, 3])
@@ -120,6 +202,13 @@ def test_weights_up_to_conv4_give_feature_maps_of_the_usual_shape(tmp_path: Path
     expected = np.asarray(low(image, training=False))
     assert expected.shape == (1, 4, 4, 1024) and maps.shape == (1, 2, 2, 2048)
     average, highest = maps[..., :1024], maps[..., 1024:]
+    pooled = LeadingColumns(POOLINGS["avg"].array(maps), CONV4_CHANNELS)
+    assert ends_at_conv4("resnet50", str(tmp_path / "c4.weights.h5")) and not ends_at_conv4(
+        "resnet50", "imagenet"
+    )
+    assert pooled.shape == (1, 1024) and np.allclose(
+        pooled[:], expected.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6
+    )
     assert np.allclose(average.mean(axis=(1, 2)), expected.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
     assert np.allclose(highest.max(axis=(1, 2)), expected.max(axis=(1, 2)), rtol=1e-4, atol=1e-6)
 

@@ -216,9 +216,13 @@ def check_dataset(
 @_commands.command("reproduce", cls=CommandWithFormerOptions)
 @options.reproduction
 def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **hyperparameters: Any) -> None:
-    """Compare the paper's protocol with a leak-free one on your data."""
+    """Compare the paper's protocol with a leak-free one on your data.
+
+    The same command continues an interrupted one.
+    """
+    from training.paper.page import page
     from training.paper.reproduce import reproduce as run
-    from training.paper.table import lines, page
+    from training.paper.table import lines
 
     with training_errors():
         config = options.train_config(data, "reproduction", {"classes": classes, **hyperparameters})

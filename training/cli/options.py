@@ -28,6 +28,8 @@ _REPRODUCED = (
     "test_share",
     "folds",
 )
+# Those whose default is the paper's choice.
+_OF_THE_PAPER = {"backbone_weights": IMAGENET, "pooling": "avg"}
 
 # The preset of the demonstration model.
 DEMO = "demo"
@@ -213,7 +215,7 @@ def reproduction(command: Command) -> Command:
         click.option(
             "--classes", default=None, help="Categories to train on. Default: all with enough images."
         ),
-        *map(_hyperparameter, _REPRODUCED),
+        *(_hyperparameter(name, _OF_THE_PAPER.get(name)) for name in _REPRODUCED),
         click.option(
             "--out",
             default=None,
@@ -223,9 +225,10 @@ def reproduction(command: Command) -> Command:
     )
 
 
-def _hyperparameter(name: str) -> Callable[[Command], Command]:
-    """Make the option of a hyperparameter from its description."""
-    described, default = config.hyperparameters()[name], config.defaults()[name]
+def _hyperparameter(name: str, default: Any = None) -> Callable[[Command], Command]:
+    """Make the option of a hyperparameter from its description; its own default unless another one is given."""
+    described = config.hyperparameters()[name]
+    default = config.defaults()[name] if default is None else default
     option = f"--{name.replace('_', '-')}"
     if isinstance(default, bool):
         return click.option(

@@ -39,6 +39,7 @@ BACKBONES = {
 }
 # Number of convolutions of ResNet50 up to conv4_block6_out.
 _CONV4_KERNELS = 43
+CONV4_CHANNELS = 1024
 
 
 def keras_backbone(
@@ -104,6 +105,12 @@ def _load(model: Any, network: BackboneKind, path: Path) -> Any:
             f"such as {network.title.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5."
         ) from error
     return _to_conv4(low) if partial else model
+
+
+def ends_at_conv4(network: str, weights: str) -> bool:
+    """Return True if the weights are those of a file of ResNet50 that ends with stage conv4."""
+    path = Path(weights)
+    return network == "resnet50" and path.is_file() and _kernels(path) == _CONV4_KERNELS
 
 
 def _kernels(path: Path) -> int:

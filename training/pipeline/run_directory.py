@@ -81,7 +81,7 @@ class RunDirectory:
         TrainingError
             The interrupted training used other data.
         """
-        digest, path = _digest(features, labels, patients), self.folder / _MATERIAL
+        digest, path = data_digest(features, labels, patients), self.folder / _MATERIAL
         if not path.is_file():
             atomic.write(path, digest)
         elif path.read_text("ascii", errors="replace") != digest:
@@ -110,7 +110,7 @@ def _present(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return preset, settings
 
 
-def _digest(features: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> str:
+def data_digest(features: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> str:
     """SHA-256 of features (n, channels), labels (n,) and n patients; the features may be on disk."""
     hashed = hashlib.sha256(json.dumps([features.shape, labels.tolist(), list(patients)]).encode())
     for start in range(0, len(features), _HASHED_AT_ONCE):

@@ -37,7 +37,13 @@ from training.features.extract import Features, extract
 from training.features.extractor import Extractor
 from training.heads import NETWORK_HEADS, FitArguments, Head, TrainedHead, head
 from training.pipeline.name_lock import hold_name
-from training.pipeline.result import FinishedTraining, HeldOutPredictions, TrainingResult, ValidationFit
+from training.pipeline.result import (
+    FinishedTraining,
+    HeldOutPredictions,
+    TrainingResult,
+    ValidationFit,
+    joined,
+)
 from training.pipeline.run_directory import RunDirectory
 
 
