@@ -198,7 +198,8 @@ class _FineTuningRun:
 
     def _validated(self, loss: float, right: float) -> Epoch:
         """Complete an epoch of this training loss and accuracy by those of the validation images, unaugmented."""
-        losses, logits = [], []
+        losses: list[np.ndarray] = []
+        logits: list[np.ndarray] = []
         for chosen in loop.batches(self.data.validation, self.config.batch_size):
             logits.append(np.asarray(self.logits(standardise(self._images(chosen)), training=False)))
             losses.append(np.asarray(self.losses(self.data.labels[chosen], logits[-1])))

@@ -172,12 +172,13 @@ def _epoch(model: Any, arguments: FitArguments, number: int) -> Epoch:
     from keras import ops
 
     order = np.random.default_rng([arguments.seed, number]).permutation(len(arguments.features))
-    batches = []
+    batches: list[tuple[int, float, float]] = []
     for start in range(0, len(order), arguments.batch_size):
         indices = order[start : start + arguments.batch_size]
         model.reset_metrics()  # they are means since then
-        learned = model.train_on_batch(np.float32(arguments.features[indices]), arguments.labels[indices])
-        batches.append((len(indices), *learned))
+        rows, labels = np.float32(arguments.features[indices]), arguments.labels[indices]
+        loss, right = model.train_on_batch(rows, labels)
+        batches.append((len(indices), float(loss), float(right)))
     loss, right = mean(batches)
     answers = predict(model, arguments.validation_features)
     reached = float(ops.mean(arguments.loss_function()(arguments.validation_labels, answers)))

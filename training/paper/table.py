@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from training.paper.reproduce import FIGURES, Outcome, PaperRow, Reproduction
+from training.paper.reproduce import FIGURES, IMBALANCED, Outcome, PaperRow, Reproduction
 from training.report.text import FIGURE_NAMES
 
 EXPLANATION = (
@@ -52,7 +52,7 @@ def by_head(result: Reproduction) -> dict[str, list[tuple[str, Outcome]]]:
     for row in result.rows:
         outcomes = found.setdefault(row.head, {})
         outcomes[row.paper.protocol] = (f"{row.title}, the paper's protocol", row.paper)
-        kind = "without SMOTE" if row.leak_free.protocol.startswith("none") else "SMOTE"
+        kind = "without SMOTE" if row.title == IMBALANCED else "SMOTE on the training set"
         outcomes[row.leak_free.protocol] = (f"leak-free, {kind}", row.leak_free)
     return {head: list(outcomes.values()) for head, outcomes in found.items()}
 
