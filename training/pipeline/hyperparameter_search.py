@@ -25,6 +25,7 @@ from training.evaluation.evaluate import confusions, measures
 from training.features.extract import Features
 from training.heads import Head, head
 from training.pipeline import train
+from training.pipeline.measure import measure
 
 _NETWORK = ("learning_rate", "dropout", "batch_size", "smote_neighbours")
 _OTHER = ("smote_neighbours",)
@@ -90,7 +91,7 @@ def plan(config: TrainConfig, searched: Sequence[str], objective: str, trials: i
         raise TrainingError(
             f"The head {config.head} has no {', '.join(of_networks)}. Choose another --search."
         )
-    if config.split != "patient" or config.resampling == "smote-all":
+    if config.split != "patient" or config.resampling in protocol.RESAMPLED_EARLY:
         raise TrainingError("flask tune needs --split patient and --resampling smote-train or none.")
     if config.fine_tune:
         raise TrainingError("flask tune works on features of a frozen backbone. Leave out --fine-tune.")
@@ -169,7 +170,7 @@ def search(
 
 def _measure(config: TrainConfig, objective: str, kind: Head, features: Features) -> Interval:
     """Cross-validate one trial's settings."""
-    predictions, _ = train.measure(config, kind, features)
+    predictions = measure(config, kind, features).predictions
     samples = BootstrapSamples.of(predictions.patients, _REPLICATES, config.seed)
     return interval(measures(confusions(predictions.calibrated, predictions.labels, samples))[objective])
 
