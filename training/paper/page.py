@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from birads_app.terms.categories import DISCLAIMER
-from training.paper.reproduce import FIGURES, Outcome, PaperRow, Reproduction
+from training.paper.reproduce import FIGURES, PaperRow, ProtocolOutcome, Reproduction
 from training.paper.table import EXPLANATION, by_head, figure_cells
 from training.report.learning_plots import learning_plots
 
@@ -79,7 +79,7 @@ def _head_section(result: Reproduction, head: str) -> str:
     )
 
 
-def _experiment(classes: Sequence[str], title: str, outcome: Outcome) -> str:
+def _experiment(classes: Sequence[str], title: str, outcome: ProtocolOutcome) -> str:
     plots = "".join(plot.loss + plot.accuracy for plot in learning_plots(outcome.learning_curves))
     leak = f'<p class="leak">{escape(outcome.leak)}</p>\n' if outcome.leak else ""
     return (

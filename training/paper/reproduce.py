@@ -53,7 +53,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProtocolOutcome:
     """Result of one head under one protocol.
 
     protocol : its title
@@ -83,8 +83,8 @@ class PaperRow:
     head: str
     title: str
     published: dict[str, float]
-    paper: Outcome
-    leak_free: Outcome
+    paper: ProtocolOutcome
+    leak_free: ProtocolOutcome
     leak: dict[str, Interval]
 
 
@@ -111,7 +111,7 @@ class Reproduction:
 class _Measured:
     """An outcome, and its figures of all images and of each bootstrap sample, float (1 + replicates,)."""
 
-    outcome: Outcome
+    outcome: ProtocolOutcome
     samples: dict[str, np.ndarray]
 
 
@@ -267,7 +267,7 @@ def _measured(config: TrainConfig, run: Run) -> _Measured:
     )
     samples = measures(matrices)
     return _Measured(
-        Outcome(
+        ProtocolOutcome(
             protocol=str(protocol.from_config(config)),
             leak=run.leak,
             figures={name: interval(samples[name]) for name in FIGURES},

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from training.paper.reproduce import FIGURES, IMBALANCED, Outcome, PaperRow, Reproduction
+from training.paper.reproduce import FIGURES, IMBALANCED, PaperRow, ProtocolOutcome, Reproduction
 from training.report.text import FIGURE_NAMES
 
 EXPLANATION = (
@@ -46,9 +46,9 @@ def figure_cells(row: PaperRow) -> Iterator[tuple[str, str, str, str, str]]:
         yield FIGURE_NAMES[name], published, paper, leak_free, leak
 
 
-def by_head(result: Reproduction) -> dict[str, list[tuple[str, Outcome]]]:
+def by_head(result: Reproduction) -> dict[str, list[tuple[str, ProtocolOutcome]]]:
     """Return, for each head, the outcomes with their titles, each protocol once."""
-    found: dict[str, dict[str, tuple[str, Outcome]]] = {}
+    found: dict[str, dict[str, tuple[str, ProtocolOutcome]]] = {}
     for row in result.rows:
         outcomes = found.setdefault(row.head, {})
         outcomes[row.paper.protocol] = (f"{row.title}, the paper's protocol", row.paper)
