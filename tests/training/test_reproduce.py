@@ -152,7 +152,10 @@ def test_the_published_figures_are_those_of_the_paper() -> None:
 def random_features() -> Features:
     """Draw rows and categories of sixty patients with one image each."""
     random = np.random.default_rng(0)
-    rows, categories = random.normal(size=(60, 4)).astype(np.float32), random.choice(list("35"), 60)
+    rows, categories = (
+        random.normal(size=(60, 4)).astype(np.float32),
+        random.choice(list("35"), 60, p=(0.6, 0.4)),
+    )
     examples = (
         Example(Path(f"{n}.png"), str(code), f"P{n:02d}", known=True) for n, code in enumerate(categories)
     )
