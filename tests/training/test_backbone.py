@@ -16,6 +16,7 @@ from birads_app.terms.errors import ModelError
 from tests.support import tiny_model
 from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone, parse_size
 from training.engine.freeze import resized
+from training.engine.keras_import import import_keras
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,19 @@ def test_weights_of_another_network_are_refused(
         ModelError, match=f"does not contain the weights of Keras' {BACKBONES[network].title}"
     ):
         keras_backbone(network, weights(file))
+
+
+def test_a_gpu_gives_its_memory_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    found: list[object] = []
+
+    def set_memory_growth(device: object, growth: bool) -> None:
+        found.append(device)
+        if device == "busy":
+            raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["busy", kind])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", set_memory_growth)
+    import_keras()
+    assert found == ["busy", "GPU"]
