@@ -70,7 +70,7 @@ def measure() -> Storage:
         sampled=sampled,
         folders={
             "spool": _size(instance / "spool"),
-            "trainings": _size(instance / "trainings", instance / "training"),
+            "trainings": _size(*(instance / name for name in ("trainings", "training", "tuning", "logs"))),
             "datasets": _size(instance / "datasets"),
             "cache": _size(instance / "cache"),
             "models": _size(settings.models),
