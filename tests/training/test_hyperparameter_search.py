@@ -116,7 +116,7 @@ def test_the_best_settings_train_a_model(
     small_network: None, runner: FlaskCliRunner, app: Flask, folder: Path, phantoms: Path, tmp_path: Path
 ) -> None:
     best = tmp_path / "best.yaml"
-    quick = ("--epochs", "2", "--folds", "2", "--validation-share", "0.3")
+    quick = ("--epochs", "2", "--folds", "2", "--validation-share", "0.3", "--resampling", "none")
     options = ("--data", str(phantoms), "--name", "wide", "--trials", "2", "--search", "learning-rate,loss")
     result = runner.invoke(args=["tune", *options, *quick, "--out", str(best)])
     assert result.exit_code == 0, result.output
