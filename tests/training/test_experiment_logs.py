@@ -1,7 +1,8 @@
 """``flask train --log-to``: epochs and figures for TensorBoard and MLflow."""
 
+import sqlite3
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,7 +89,7 @@ def test_epochs_and_figures_are_logged(stubs: dict[str, Any], tmp_path: Path) ->
         "tensorboard",
     ]
     assert stubs["run"] == "mine" and stubs["params"]["dropout"] == "0.5"
-    assert stubs["uri"] == (tmp_path / "mlflow").as_uri()
+    assert stubs["uri"] == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
 
 
 @pytest.mark.parametrize(("kind", "package"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow-skinny")])
@@ -115,5 +116,6 @@ def test_a_training_is_logged(
     if kind == "tensorboard":
         assert [path for path in (store / "mine").iterdir() if "tfevents" in path.name]
     else:
-        (metric,) = store.rglob("metrics/head/validation_loss")
-        assert len(metric.read_text().splitlines()) == 2
+        with closing(sqlite3.connect(store / "mlflow.db")) as database:
+            query = "SELECT step FROM metrics WHERE key = 'head/validation_loss' ORDER BY step"
+            assert database.execute(query).fetchall() == [(1,), (2,)]

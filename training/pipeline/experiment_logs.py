@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
 # Package of each kind.
 PACKAGES = {TENSORBOARD: "tensorboard", MLFLOW: "mlflow-skinny"}
-_EXPERIMENT = "birads"
+_EXPERIMENT, _DATABASE = "birads", "mlflow.db"
 
 # Takes the name of a value, the value, and the number of the epoch.
 Log = Callable[[str, float, int], None]
@@ -78,7 +78,7 @@ def _mlflow(config: "TrainConfig", folder: Path) -> Iterator[Log]:
     with _installed(MLFLOW):
         import mlflow
     folder.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(folder.resolve().as_uri())
+    mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / _DATABASE}")
     mlflow.set_experiment(_EXPERIMENT)
     with mlflow.start_run(run_name=config.name):
         mlflow.log_params({name: str(value) for name, value in vars(config).items()})
