@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from training.data.dataset import Dataset, Example
 from training.errors import TrainingError
 from training.features.extract import Features
 from training.heads import head
-from training.pipeline import hyperparameter_search, train
+from training.pipeline import hyperparameter_search
 from training.pipeline.result import HeldOutPredictions
 
 CONFIG = TrainConfig(data="data", name="wide", head="dense")
@@ -37,18 +38,19 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     """Replace the cross-validation by one whose kappa falls with the distance of the dropout from 0.2."""
     configurations: list[TrainConfig] = []
 
-    def measure(config: TrainConfig, kind: object, given: Features) -> tuple[HeldOutPredictions, None]:
+    def measure(config: TrainConfig, kind: object, given: Features) -> SimpleNamespace:
         labels, count = given.dataset.labels, len(given.dataset.examples)
         wrong = np.arange(count) < count * min(1, abs(config.dropout - 0.2))
         probabilities = np.eye(3)[np.where(wrong, (labels + 1) % 3, labels)]
         patients, sides = np.array(given.dataset.patients), np.full(count, "")
         assert config.folds == 4 and count == len(given.array) == 2 * len(np.unique(patients)) < 70
         configurations.append(config)
-        return HeldOutPredictions(
+        predictions = HeldOutPredictions(
             probabilities, probabilities, probabilities > 0, labels, patients, sides, sides
-        ), None
+        )
+        return SimpleNamespace(predictions=predictions)
 
-    monkeypatch.setattr(train, "measure", measure)
+    monkeypatch.setattr(hyperparameter_search, "measure", measure)
     return configurations
 
 

@@ -102,7 +102,10 @@ def test_a_file_gives_the_options_and_the_command_line_overrides_them(given, tmp
         ("dropout: 3", "dropout: 3.0 is not in the range 0<=x<=0.95. Got '3'."),
         ("epochs: 3.5", "epochs: '3.5' is not a valid integer range. Got '3.5'."),
         ("epochs: many", "epochs: 'many' is not a valid integer range."),
-        ("resampling: smote", "resampling: 'smote' is not one of 'none', 'smote-all', 'smote-train'."),
+        (
+            "resampling: smote",
+            "resampling: 'smote' is not one of 'none', 'smote-all', 'smote-development', 'smote-train'.",
+        ),
         ("fine_tune: no", "fine_tune has to be a number or text; write text in quotes. Got False."),
         ("sanity_checks: 3", "sanity_checks has to be true or false. Got 3."),
         ("seed: [1, 2]", "seed has to be a single value. Got [1, 2]."),
