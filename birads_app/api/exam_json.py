@@ -4,21 +4,26 @@ from typing import Any
 
 from flask import url_for
 
-from birads_app.records import assessments, exams, view_corrections
+from birads_app.records import assessments, blinding, exams, view_corrections
 from birads_app.records.related_exams import related
-from birads_app.records.schema import Exam, Image
+from birads_app.records.schema import Exam, Image, User
 from birads_app.terms.categories import DISCLAIMER
 
+# Members of an image that tell its AI result.
+_RESULT = ("category", "probabilities", "possible")
 
-def exam_json(exam: Exam) -> dict[str, Any]:
-    """Return the schema ``Exam`` of the description."""
+
+def exam_json(exam: Exam, user: User) -> dict[str, Any]:
+    """Return the schema ``Exam`` of the description, as a user may see it."""
+    hidden = blinding.is_hidden(exam, user)
     return {
         "id": exam.id,
         "created_at": exam.created_at.isoformat(timespec="seconds"),
         "model": exam.model,
         "demonstration": exam.demonstration,
         "disclaimer": DISCLAIMER,
-        "exam": _whole_to_json(exam),
+        "ai_result_hidden": hidden,
+        "exam": None if hidden else _whole_to_json(exam),
         "objects": _objects_to_json(exam),
         "needs_attention": bool(exam.attention),
         "attention": exam.attention,
@@ -31,7 +36,7 @@ def exam_json(exam: Exam) -> dict[str, Any]:
             }
             for one in related(exam)
         ],
-        "images": [_image_to_json(image) for image in exam.images],
+        "images": [_image_to_json(image, hidden) for image in exam.images],
         "assessments": [
             assessments.as_json(assessment) for assessment in assessments.history(exam) if assessment.signed
         ],
@@ -70,7 +75,10 @@ def _objects_to_json(exam: Exam) -> dict[str, Any]:
     }
 
 
-def _image_to_json(image: Image) -> dict[str, Any]:
+def _image_to_json(image: Image, hidden: bool) -> dict[str, Any]:
+    prediction = view_corrections.prediction_of(image).to_json()
+    if hidden:
+        prediction |= dict.fromkeys(_RESULT)
     return {
         "id": image.id,
         "file": image.sent_name or image.filename,
@@ -78,7 +86,7 @@ def _image_to_json(image: Image) -> dict[str, Any]:
         "view": image.view,
         "role": image.role,
         "set_by": _set_by(image),
-        **view_corrections.prediction_of(image).to_json(),
+        **prediction,
     }
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Response, abort, jsonify, request, url_for
+from flask import Response, abort, g, jsonify, request, url_for
 
 from birads_app.api.authentication import bp
 from birads_app.deid.pseudonyms import site_pseudonyms
-from birads_app.records import worklist
+from birads_app.records import blinding, worklist
 from birads_app.records.schema import Exam, Status
 from birads_app.records.worklist import Position, Query, WorklistPage
 
@@ -38,7 +38,8 @@ def listing() -> Response:
     """List exams; the header ``Link`` has the addresses of the next and the previous page."""
     wanted = _parse(request.args)
     listed = worklist.page(wanted.query, after=wanted.after, before=wanted.before, per_page=wanted.limit)
-    response = jsonify(exams=[_to_json(exam) for exam in listed.items])
+    hidden = blinding.hidden_among(listed.items, g.api_user)
+    response = jsonify(exams=[_to_json(exam, exam.id in hidden) for exam in listed.items])
     if links := _links(listed):
         response.headers["Link"] = links
     return response
@@ -141,7 +142,7 @@ def _links(found: WorklistPage) -> str:
     return ", ".join(f'<{url_for("api.listing", **kept, **place)}>; rel="{rel}"' for rel, place in links)
 
 
-def _to_json(exam: Exam) -> dict[str, Any]:
+def _to_json(exam: Exam, hidden: bool) -> dict[str, Any]:
     return {
         "id": exam.id,
         "url": url_for("api.show", exam_id=exam.id),
@@ -154,7 +155,8 @@ def _to_json(exam: Exam) -> dict[str, Any]:
         "views": exam.views,
         "images": len(exam.images),
         "model": exam.model or None,
-        "category": exam.category,
+        "ai_result_hidden": hidden,
+        "category": None if hidden else exam.category,
         "assessed": exam.assessed,
         "failure": str(exam.failure),
         "needs_attention": bool(exam.attention),

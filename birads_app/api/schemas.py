@@ -25,6 +25,13 @@ from birads_app.terms.lexicon import (
 from birads_app.terms.views import STANDARD_VIEWS, ViewRole
 
 _PREDICTION = image_prediction.SCHEMA["properties"]
+_HIDDEN = {
+    "ai_result_hidden": {
+        "type": "boolean",
+        "description": "True while the AI result is hidden from the token's account, which has yet to read the exam "
+        "(`BIRADS_SHOW_OPINION=0`): category, probabilities and prediction set are null",
+    }
+}
 _REJECTED = {
     "type": "object",
     "required": ["file", "error"],
@@ -55,8 +62,10 @@ def _exam() -> dict[str, Any]:
             "description": "True if the model is a demonstration or not to be relied on",
         },
         "disclaimer": {"type": "string"},
+        **_HIDDEN,
         "exam": {
-            "description": "Prediction for each breast and the exam; null if no image is a standard view",
+            "description": "Prediction for each breast and the exam; null if no image is a standard view, or while it "
+            "is hidden",
             "oneOf": [reference("Whole"), {"type": "null"}],
         },
         "objects": reference("Objects"),
@@ -133,6 +142,7 @@ def _listed_exam() -> dict[str, Any]:
         "views": {"type": "string", "description": "Such as `R CC, L CC`; `?` if unknown"},
         "images": {"type": "integer", "minimum": 0, "description": "Number of images"},
         "model": {"type": ["string", "null"]},
+        **_HIDDEN,
         "category": {"enum": [*CATEGORIES, None], "description": "Predicted for the exam"},
         "assessed": {"enum": [*ASSESSMENTS, None], "description": "Category of the last signed assessment"},
         "failure": {"type": "string", "description": "Reason why no image could be read; empty otherwise"},
@@ -191,8 +201,14 @@ def _image() -> dict[str, Any]:
             "description": "Who set side, view and role manually; null if they are as received",
         },
         **_PREDICTION,
+        **{name: _or_null(_PREDICTION[name]) for name in ("category", "probabilities", "possible")},
     }
     return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Allow null, while the AI result is hidden."""
+    return {"oneOf": [schema, {"type": "null"}]}
 
 
 def _set_by() -> dict[str, Any]:

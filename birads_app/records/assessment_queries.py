@@ -11,11 +11,11 @@ from birads_app.records.database import session
 from birads_app.records.deletion_table import Deletion
 from birads_app.records.periods import within
 from birads_app.records.schema import Assessment, Exam, Image, User
-from birads_app.records.signed_assessments import AssessmentRows
+from birads_app.records.signed_assessments import NONE, AssessmentRows
 
 _AT_ONCE = 500
 
-# The columns of :func:`rows`.
+# The columns of :func:`rows`; the last two are the AI result.
 COLUMNS = {
     "signed_at": Assessment.at,
     "exam": Exam.id,
@@ -33,14 +33,25 @@ COLUMNS = {
 
 
 def rows(chosen: AssessmentRows) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """Yield the values of :data:`COLUMNS` and the outcome of each row, read in batches."""
+    """Yield the values of :data:`COLUMNS` and the outcome of each row, read in batches.
+
+    A row without an AI result, for instance because it is hidden, yields None for it.
+    """
     joined = select(Assessment.id, *COLUMNS.values()).join(Exam, Exam.id == Assessment.exam_id)
     joined = joined.join(User, User.id == Assessment.reader_id).order_by(Assessment.id)
     for start in range(0, len(chosen), _AT_ONCE):
         some = chosen.where(np.arange(start, min(start + _AT_ONCE, len(chosen))))
         outcome = dict(zip(some.id.tolist(), some.malignant.tolist(), strict=True))
-        for number, *values in session().execute(joined.where(Assessment.id.in_(outcome))):
-            yield tuple(values), outcome[number]
+        with_category = set(some.id[some.predicted != NONE].tolist())
+        with_suspicion = set(some.id[np.isfinite(some.p_suspicious)].tolist())
+        for number, *values, category, suspicion in session().execute(
+            joined.where(Assessment.id.in_(outcome))
+        ):
+            result = (
+                category if number in with_category else None,
+                suspicion if number in with_suspicion else None,
+            )
+            yield (*values, *result), outcome[number]
 
 
 def newest(

@@ -1,10 +1,12 @@
 """Blinded reading: the AI result of an exam is hidden from a reader until she asks for it or signs."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from birads_app.records import audit_log
@@ -12,6 +14,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.errors import AiResultHidden
 from birads_app.records.reading_tables import AiResultRequest
 from birads_app.records.schema import Assessment, Exam, Role, Status, User, now
+from birads_app.records.signed_assessments import NONE, AssessmentRows
 from birads_app.terms.messages import msg
 
 # A signature can be withdrawn for this long; only then does it reveal anything.
@@ -34,27 +37,53 @@ def hidden_among(exams: Iterable[Exam], user: User) -> set[str]:
     An exam that is read, or was retrieved as a prior and is not to be read, is open to everybody, and so is every exam
     to those who read none.
     """
-    if not is_on() or user.role == Role.AUDITOR:
+    ids = [exam.id for exam in exams]
+    if not ids or not _is_blinded(user):
         return set()
-    final = now() - UNDO_FOR
-    unread = [
-        exam.id
-        for exam in exams
-        if exam.status != Status.PRIOR
-        and (exam.status != Status.READ or exam.assessed_at is None or exam.assessed_at > final)
-    ]
-    if not unread:
+    return set(session().scalars(select(Exam.id).where(Exam.id.in_(ids), *_unread_by(user))))
+
+
+def hidden_assessments(user: User) -> set[int]:
+    """Return the ids of the signed assessments of exams whose AI result must not be shown to a user."""
+    if not _is_blinded(user):
         return set()
-    asked = select(AiResultRequest.exam_id).where(
-        AiResultRequest.exam_id.in_(unread), AiResultRequest.reader_id == user.id
+    just_signed = select(Assessment.exam_id).where(Assessment.signature, Assessment.at > now() - UNDO_FOR)
+    awaiting = or_(Exam.status == Status.SECOND_LOOK, Exam.id.in_(just_signed))  # each has an index
+    of_exams = select(Exam.id).where(awaiting, *_unread_by(user))
+    return set(session().scalars(select(Assessment.id).where(Assessment.exam_id.in_(of_exams))))
+
+
+def without_hidden(rows: AssessmentRows, user: User) -> AssessmentRows:
+    """Remove the AI result from the rows of exams of which it must not be shown to a user."""
+    hidden = np.isin(rows.id, np.fromiter(hidden_assessments(user), int))
+    if not hidden.any():
+        return rows
+    return replace(
+        rows,
+        predicted=np.where(hidden, NONE, rows.predicted),
+        p_suspicious=np.where(hidden, np.nan, rows.p_suspicious),
     )
-    signed = select(Assessment.exam_id).where(
-        Assessment.exam_id.in_(unread),
+
+
+def _is_blinded(user: User) -> bool:
+    """Return True if a user has to ask for the AI result of the exams that she reads."""
+    return is_on() and user.role != Role.AUDITOR
+
+
+def _unread_by(user: User) -> list[ColumnElement[bool]]:
+    """Return the conditions of exams to be read, whose AI result a user has neither asked for nor earned."""
+    final = now() - UNDO_FOR
+    open_to_all = or_(
+        Exam.status == Status.PRIOR, and_(Exam.status == Status.READ, Exam.assessed_at <= final)
+    )
+    asked = exists().where(AiResultRequest.exam_id == Exam.id, AiResultRequest.reader_id == user.id)
+    signed = exists().where(
+        Assessment.exam_id == Exam.id,
         Assessment.reader_id == user.id,
         Assessment.signed,
         Assessment.at <= final,
     )
-    return set(unread) - set(session().scalars(asked)) - set(session().scalars(signed))
+    return [open_to_all.is_not(True), ~asked, ~signed]
 
 
 def check(exam: Exam, user: User) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
+import numpy as np
 from flask import (
     Blueprint,
     Response,
@@ -25,8 +26,15 @@ from birads_app.practice.audit import Audit, audit
 from birads_app.practice.drift import WINDOW
 from birads_app.practice.estimates import ENOUGH, rate_of
 from birads_app.practice.outcome_table import LineProblem, Plan
-from birads_app.records import assessment_queries, audit_log, outcomes, refused_files, signed_assessments
-from birads_app.records.signed_assessments import AssessmentRows, Filters
+from birads_app.records import (
+    assessment_queries,
+    audit_log,
+    blinding,
+    outcomes,
+    refused_files,
+    signed_assessments,
+)
+from birads_app.records.signed_assessments import AssessmentRows, Filters, SignedAssessments
 from birads_app.svg import count_bars, trend
 from birads_app.svg.drawing import Axis
 from birads_app.web import charts, practice_wording, wording
@@ -44,10 +52,13 @@ _TABLE_MAX = 400_000
 def overview() -> str:
     """Show agreement of readers, AI and outcomes."""
     filters, signed = _filters(), signed_assessments.load()
-    result = audit(signed, signed.chosen(filters))
+    rows = _shown(signed, filters)
+    result = audit(signed, rows)
+    hidden = np.count_nonzero(rows.exams().predicted != signed.chosen(filters).exams().predicted)
     return render_template(
         "practice/overview.html",
         audit=result,
+        hidden=hidden,
         signed=signed,
         filters=filters,
         chosen={name: value for name, value in request.args.items() if value},
@@ -63,7 +74,7 @@ def overview() -> str:
 def exams_table() -> ResponseReturnValue:
     """Download the filtered signed assessments."""
     signed = signed_assessments.load()
-    rows = signed.chosen(_filters())
+    rows = _shown(signed, _filters())
     audit_log.log(current_user.name, "export assessments", str(len(rows)))
     return _download(_lines(rows), "exams")
 
@@ -73,7 +84,7 @@ def figures_table() -> ResponseReturnValue:
     """Download the metrics of the page."""
     signed = signed_assessments.load()
     audit_log.log(current_user.name, "export figures")
-    return _download(csv_export.figures(audit(signed, signed.chosen(_filters()))), "figures")
+    return _download(csv_export.figures(audit(signed, _shown(signed, _filters()))), "figures")
 
 
 @bp.get("/outcomes")
@@ -127,6 +138,11 @@ def _outcomes_page(plan: Plan, text: str) -> tuple[str, int]:
 
 def _refuse(message: str) -> Plan:
     return Plan(problems=(LineProblem(0, message),))
+
+
+def _shown(signed: SignedAssessments, filters: Filters) -> AssessmentRows:
+    """Return the filtered rows, without the AI results that the signed-in user may not see yet."""
+    return blinding.without_hidden(signed.chosen(filters), current_user)
 
 
 def _filters() -> Filters:

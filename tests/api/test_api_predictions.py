@@ -24,6 +24,7 @@ def test_a_prediction_is_returned(app: Flask, client: FlaskClient, token: str) -
         "model",
         "demonstration",
         "disclaimer",
+        "ai_result_hidden",
         "exam",
         "objects",
         "needs_attention",

@@ -1,24 +1,37 @@
 """With BIRADS_SHOW_OPINION=0 nothing tells a reader the model's category before she asks for it or signs."""
 
+import csv
+import io
 import re
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import assessments, audit_log, blinding, exams, files, summary, users
+from birads_app.records import assessments, audit_log, blinding, exams, files, summary, tokens, users
 from birads_app.records.assessments import Draft
 from birads_app.records.database import writing
-from birads_app.records.schema import Exam, Image
+from birads_app.records.schema import Exam, Image, Role
 from birads_app.terms.categories import CATEGORIES
-from tests.support.factories import breast, make_user, sign_in
+from tests.support.factories import bearer, breast, make_user, sign_in
 
 CODES = ("1", "2", "3", "4", "5")
 EXAM = f"{0:032x}"
 URL = f"/exams/{EXAM}"
 SIGN = {"category-R": "1", "category-L": "2", "action": "sign"}
+# Routes that show the reader herself or the state of the server.
+OWN = {"own_account.page", "second_factor.page", "health.ready", "health.alive", "monitoring.metrics"}
+# Addresses that answer with something about the exam, and those that tell an auditor its result.
+READ_BLINDED = {
+    *("/", "/practice/", "/practice/exams.csv", "/practice/figures.csv", "/api/v1/exams"),
+    *(URL, f"{URL}/report", f"{URL}/report.pdf", f"{URL}/report.json", f"{URL}/report.fhir"),
+    f"/api/v1/predictions/{EXAM}",
+}
+OPEN = READ_BLINDED - {f"{URL}/report.fhir"}
+TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'assessments'"
 OF_REQUEST = re.compile(
     r'(?<=name="csrf_token" value=")[^"]+|(?<=data-token=")[^"]+|\d+ minutes? ago|just now'
 )
@@ -53,9 +66,16 @@ def _store(number: int) -> None:
 
 
 def predict(app: Flask, category: str) -> None:
-    """Replace the AI result of the first exam; the other one keeps BI-RADS 3."""
+    """Replace the AI result of the first exam, also in assessments; the other one keeps BI-RADS 3."""
     probabilities = {code: 0.8 if code == category else 0.05 for code in CODES}
+    app.extensions.pop("birads_signed", None)  # rows that were read before
     with app.app_context(), writing() as current:
+        for trigger in current.scalars(text(TRIGGERS)).all():
+            current.execute(text(f"DROP TRIGGER {trigger}"))
+        current.execute(
+            text("UPDATE assessments SET model_category = :new WHERE exam_id = :exam"),
+            {"new": category, "exam": EXAM},
+        )
         exam = current.get(Exam, EXAM)
         for image in exam.images:
             image.prediction = ImagePrediction(category, probabilities, prediction_set=(category,))
@@ -88,8 +108,8 @@ def test_nothing_tells_the_result_until_the_reader_asks(blind: Flask, reader: Fl
     ]
     before = {address: seen(reader, address) for address in addresses}
     predict(blind, "5")
-    for address, text in before.items():
-        assert seen(reader, address) == text, address
+    for address, shown in before.items():
+        assert seen(reader, address) == shown, address
         for word in (
             "heat-",
             "80%",
@@ -99,7 +119,7 @@ def test_nothing_tells_the_result_until_the_reader_asks(blind: Flask, reader: Fl
             "suspicious first",
             "AI category",
         ):
-            assert word not in text, (address, word)
+            assert word not in shown, (address, word)
     for refused in (f"{URL}/images/{0:032x}/heat-5", f"{URL}/dicom"):
         assert reader.get(refused).status_code == 403
     for query in ("sort=suspicious", "category=5"):
@@ -141,6 +161,57 @@ def test_the_audit_tells_independent_assessments_from_aided_ones(
     assert sorted(line[column] for line in listed[1:]) == ["False", "True"]
 
 
+def everything(app: Flask, client: FlaskClient, token: str) -> dict[str, tuple[int, str]]:
+    """Return the answer of every route that shows or downloads something, by address, for the first exam."""
+    values = {"exam_id": EXAM, "image_id": f"{0:032x}", "kind": "heat-5", "assessment_id": 1, "name": "m"}
+    urls = app.url_map.bind("localhost")
+    addresses = {
+        urls.build(rule.endpoint, {name: values[name] for name in rule.arguments})
+        for rule in app.url_map.iter_rules()
+        if "GET" in rule.methods and rule.arguments <= values.keys() and rule.endpoint not in OWN
+    }
+    selected = f"exam={EXAM}&exam={1:032x}&format"
+    addresses |= {"/?list=second", "/?list=all&sort=date", "/practice/?reader=2&model=m"}
+    addresses |= {f"/exams/export?{selected}=csv", f"/exams/export?{selected}=json"}
+    addresses |= {"/api/v1/exams?status=second", f"{URL}/images/{0:032x}/display"}
+    answers = {}
+    for address in sorted(addresses):
+        headers = bearer(token) if address.startswith("/api/") else {}
+        answer = client.get(address, headers=headers)
+        content = answer.get_data().decode("latin-1") if answer.status_code == 200 else ""
+        answers[address] = answer.status_code, OF_REQUEST.sub("", content)
+    return answers
+
+
+@pytest.mark.slow
+def test_no_route_tells_a_second_reader_the_result(
+    blind: Flask, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overseer = blind.test_client()
+    make_user(blind, "berta")
+    make_user(blind, "otto", Role.AUDITOR)
+    sign_in(overseer, "otto")
+    with blind.app_context():
+        signed = Draft({"R": "1", "L": "2"}, signed=True, second_look=True)
+        assessments.add(EXAM, users.by_name("berta"), signed)
+        token, other = (tokens.create(users.by_name(name)) for name in ("reader", "otto"))
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
+    seen_before, open_before = everything(blind, reader, token), everything(blind, overseer, other)
+    predict(blind, "5")
+    seen_after, open_after = everything(blind, reader, token), everything(blind, overseer, other)
+    assert [address for address in seen_after if seen_after[address] != seen_before[address]] == []
+    assert {address for address, (status, _) in seen_after.items() if status == 200} >= READ_BLINDED
+    assert {address for address in open_after if open_after[address] != open_before[address]} >= OPEN
+    (line,) = list(csv.DictReader(io.StringIO(reader.get("/practice/exams.csv").text)))
+    assert (line["overall"], line["model"], line["model_category"], line["suspicion"]) == ("2", "m", "", "")
+    assert "AI result hidden from you until you ask for it or sign: 1 exam." in reader.get("/practice/").text
+    reader.post(f"{URL}/ai-result")
+    (line,) = list(csv.DictReader(io.StringIO(reader.get("/practice/exams.csv").text)))
+    assert (line["model_category"], float(line["suspicion"])) == ("5", pytest.approx(0.85))
+    found = reader.get(f"/api/v1/predictions/{EXAM}", headers=bearer(token)).json
+    assert not found["ai_result_hidden"] and found["exam"]["category"] == "5"
+
+
 def test_a_second_reader_is_blinded_too(blind: Flask, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch):
     make_user(blind, "berta")
     with blind.app_context():
@@ -150,3 +221,13 @@ def test_a_second_reader_is_blinded_too(blind: Flask, reader: FlaskClient, monke
     assert "AI result is hidden" in reader.get(URL).text
     model = reader.get(f"{URL}/report.json").json["model"]
     assert model["hidden"] and model["category"] is None and model["probability"] is None
+    with blind.app_context():
+        token = tokens.create(users.by_name("reader"))
+    found = reader.get(f"/api/v1/predictions/{EXAM}", headers=bearer(token)).json
+    assert found["ai_result_hidden"] and found["exam"] is None
+    assert {
+        image[name] for image in found["images"] for name in ("category", "probabilities", "possible")
+    } == {None}
+    listed = reader.get("/api/v1/exams", headers=bearer(token)).json["exams"]
+    assert [(one["ai_result_hidden"], one["category"]) for one in listed] == 2 * [(True, None)]
+    assert reader.get("/practice/exams.csv").text.splitlines()[1].endswith(",m,,,")
