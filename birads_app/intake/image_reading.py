@@ -36,7 +36,7 @@ from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import ModelSource, Predictor
 from birads_app.model.preprocess import InputSize, ModelInput
 from birads_app.monitoring import instruments
-from birads_app.records import files
+from birads_app.records import files, side_markers
 from birads_app.records.derived_files import Material
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, ModelError, NotAMammogram
@@ -266,7 +266,8 @@ def _usable_image(
     files.write_original(draft, image_id, mammogram.source, prepared.chunks)
     warnings = mammogram.notes + quality.check(mammogram)
     if prepared.blanked:
-        warnings = (*warnings, _blanked(mammogram))
+        known = side_markers.letters_of(mammogram.laterality, mammogram.view, mammogram.notes)
+        warnings = (*warnings, side_markers.message(known))
     files.write_preview(draft, image_id, mammogram.pixels)
     height, width = mammogram.pixels.shape
     placed = _placed(prepared)
@@ -292,13 +293,6 @@ def _usable_image(
         instance=prepared.instance,
         fingerprint=fingerprint(file.data, mammogram, prepared.identity, prepared.instance),
     )
-
-
-def _blanked(mammogram: Mammogram) -> Message:
-    """Return a note that marks beside the breast were blanked, and what stands for a side marker among them."""
-    if mammogram.laterality and mammogram.view and not _is_estimated(mammogram):
-        return msg("marks-blanked", view=mammogram.laterality + mammogram.view)
-    return msg("marks-blanked-unknown")
 
 
 def _is_estimated(mammogram: Mammogram) -> bool:

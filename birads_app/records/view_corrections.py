@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import audit_log, exams, orientation_corrections, outbox, summary
+from birads_app.records import audit_log, exams, orientation_corrections, outbox, side_markers, summary
 from birads_app.records.database import writing
 from birads_app.records.errors import InvalidView
 from birads_app.records.schema import Image, User, ViewCorrection
@@ -114,6 +114,9 @@ def prediction_of(image: Image) -> ImagePrediction:
     if made is not None:
         replaced |= _ABOUT_STATEMENTS | (_ABOUT_SPECIAL if made.role == ViewRole.STANDARD else set())
         notes.append(_statement(image, made))
+        if side_markers.are_blanked(image):
+            replaced |= side_markers.CODES
+            notes.append(side_markers.message(side_markers.drawn(image)))
     if turned := orientation_corrections.statement(image):
         replaced |= orientation_corrections.REPLACED
         notes.append(turned)

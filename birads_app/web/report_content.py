@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from birads_app.model.aggregation import ExamPrediction
-from birads_app.records import amendments, assessments, blinding, exams, findings
+from birads_app.records import amendments, assessments, blinding, exams, findings, side_markers
 from birads_app.records.amendments import Amendment
 from birads_app.records.errors import NotFound
 from birads_app.records.findings import Finding
@@ -96,6 +96,11 @@ class Report:
     def label(self, image: Image) -> str:
         """Return an image's label."""
         return wording.short_label(image.laterality, image.view, self.images.index(image) + 1)
+
+    def caption(self, image: Image) -> str:
+        """Return an image's label, and that its side marker is drawn by this program."""
+        label = self.label(image)
+        return _("%(view)s, marker drawn", view=label) if side_markers.drawn(image) else label
 
     @property
     def top_categories_text(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from PIL import Image as Picture
-from reportlab.lib.colors import HexColor, black
+from reportlab.lib.colors import HexColor, black, white
 from reportlab.lib.enums import TA_CENTER
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -20,7 +20,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from birads_app.records import exams
+from birads_app.records import exams, side_markers
 from birads_app.records.schema import Image
 from birads_app.terms import lexicon
 from birads_app.terms.categories import DISCLAIMER, Category
@@ -86,6 +86,7 @@ class _Picture(Flowable):
     def draw(self) -> None:
         """Draw at the canvas's origin, as Platypus asks."""
         self.canv.drawImage(ImageReader(io.BytesIO(_small(self._image))), 0, 0, self.width, self.height)
+        self._side_marker()
         for mark in self._marks:
             x, y = (mark.finding.x or 0) * self.width, (1 - (mark.finding.y or 0)) * self.height
             for colour, line in ((black, 2.2), (_MARK, 1.0)):
@@ -93,6 +94,21 @@ class _Picture(Flowable):
                 self.canv.setLineWidth(line)
                 self.canv.circle(x, y, _RADIUS)
             self._number(str(mark.number), x, y)
+
+    def _side_marker(self) -> None:
+        """Draw side and view away from the chest wall, in place of a marker that was blanked."""
+        letters = side_markers.drawn(self._image)
+        if not letters:
+            return
+        width = pdfmetrics.stringWidth(letters, _BOLD, 8) + 5
+        left = self.width - width - 3 if side_markers.corner(self._image) == "right" else 3
+        self.canv.setFillColor(black)
+        self.canv.setStrokeColor(white)
+        self.canv.setLineWidth(0.6)
+        self.canv.rect(left, self.height - 14, width, 11, fill=1)
+        self.canv.setFillColor(white)
+        self.canv.setFont(_BOLD, 8)
+        self.canv.drawString(left + 2.5, self.height - 11.5, letters)
 
     def _number(self, number: str, x: float, y: float) -> None:
         """Draw the number beside its mark, on the side that has room."""
@@ -228,7 +244,7 @@ def _pictures(report: Report) -> Iterator[Flowable]:
     cells = [
         [
             _Picture(image, report.marks(image), column - 4 * mm),
-            Paragraph(_safe(report.label(image)), _CAPTION),
+            Paragraph(_safe(report.caption(image)), _CAPTION),
         ]
         for image in report.images
     ]

@@ -8,7 +8,9 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
+from birads_app.imaging.orientation import Orientation
 from birads_app.records import exams, reading_acts, tiles
+from birads_app.records.schema import Image
 from birads_app.terms.hanging import hang_with_prior, light_box
 from birads_app.web.security import private
 
@@ -23,7 +25,21 @@ def _viewer() -> dict[str, Any]:
         "light_box": light_box,
         "hang_with_prior": hang_with_prior,
         "show_heat_map": settings.show_heat_map,
+        "free_side": _free_side,
     }
+
+
+def _free_side(image: Image, hangs: str, orientation: Orientation) -> str:
+    """Return the side of a cell that the breast leaves free: away from its chest wall, as the image is shown.
+
+    Parameters
+    ----------
+    hangs : the cell's edge of the chest wall if the breast's place is unknown: left, right or middle
+    """
+    if image.placement is None or orientation.turns % 2:
+        return "right" if hangs == "left" else "left"
+    swapped = orientation.flipped != (orientation.turns == 2)
+    return "right" if (image.placement.chest_wall == "left") != swapped else "left"
 
 
 @bp.get("")

@@ -36,8 +36,8 @@ IMAGE = {
     "file-empty": N_("The file is empty. The export or copy may be incomplete."),
     "view-estimated": N_("%(judged)s was estimated from the image, as it is not given in the file."),
     "marks-blanked": N_(
-        "Text or marks beside the breast were blanked before storage, because they may identify the patient. In place "
-        "of a side marker, %(view)s is written on the image, as the file or its name states it."
+        "Text or marks beside the breast were blanked before storage, because they may identify the patient. This "
+        "program draws side and view on the image in place of a side marker."
     ),
     "marks-blanked-unknown": N_(
         "Text or marks beside the breast were blanked before storage, because they may identify the patient. A side "

@@ -88,6 +88,14 @@ export class View {
     return top + height / 2;
   }
 
+  // Side of the cell that the breast leaves free, away from its chest wall; null if that is unknown, above or below.
+  get free() {
+    const { turns, flipped } = this.orientation;
+    if (!this.placement || turns % 2) return null;
+    const swapped = flipped !== (turns === 2);
+    return (this.placement.chest_wall === "left") !== swapped ? "right" : "left";
+  }
+
   // (row, column) distance of pixels in mm, known before any tile; null if unknown.
   get spacing() {
     return this.placement?.spacing ?? null;
@@ -216,6 +224,7 @@ export class View {
     const whole = this.#picture(origin, this.zoom, [0, 0, canvas.width, canvas.height]);
     const magnified = this.lens ? this.#magnified() : [];
     this.cell.classList.toggle("drawn", whole.something);
+    if (this.free) this.cell.dataset.free = this.free; // what is written moves there
     this.cell.setAttribute("aria-busy", String(!whole.sharp));
     this.pyramid.want([...whole.missing, ...magnified]);
     context.setTransform(this.density, 0, 0, this.density, 0, 0);
