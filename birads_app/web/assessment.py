@@ -30,6 +30,7 @@ def _vocabulary() -> dict[str, Any]:
         "term_choices": assessment_form.term_choices,
         "term_groups": assessment_form.term_groups,
         "kinds_with": assessment_form.kinds_with,
+        "location_rule": assessment_form.location_rule,
     }
 
 

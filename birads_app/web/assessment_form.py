@@ -16,6 +16,8 @@ from birads_app.records.errors import InvalidAssessment
 from birads_app.records.findings import Finding
 from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.records.template_table import ReportTemplate
+from birads_app.terms import breast_location
+from birads_app.terms.catalogue import TEXTS
 from birads_app.terms.categories import Category
 from birads_app.terms.hanging import hanging
 from birads_app.terms.lexicon import DESCRIPTORS, FINDING_TYPES, SECTIONS, Descriptor, FindingType
@@ -148,6 +150,15 @@ def term_groups(descriptor: Descriptor) -> list[tuple[str, list[tuple[str, str]]
 def kinds_with(descriptor: Descriptor) -> str:
     """Return the kinds of finding that have a descriptor, separated by spaces."""
     return " ".join(kind.code for kind in FINDING_TYPES.values() if descriptor in kind.descriptors)
+
+
+def location_rule() -> dict[str, Any]:
+    """Return hours and texts with placeholders, for the page to name a contradictory location as it is chosen."""
+    return {
+        "hours": breast_location.HOURS,
+        "quadrant": translated(TEXTS["location-contradictory"]),
+        "side": translated(TEXTS["side-contradictory"]),
+    }
 
 
 def entries(form: "MultiDict[str, str]") -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 // Keyboard entry of the assessment, and findings marked on the images. The form works without this script.
 import { keyReader } from "./assessment_keys.js";
+import { contradiction, spelled } from "./breast_location.js";
 import { refuser } from "./refusal.js";
 import { workingDraft } from "./working_draft.js";
 
@@ -9,9 +10,9 @@ const KEYS_STORE = "birads-assessment-keys";
 const isTaken = (event) =>
   event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing;
 
-/** Fill placeholders of a page text: "{breast}: BI-RADS {category}". */
+/** Fill placeholders of a text, of a page ("{breast}: BI-RADS {category}") or of the catalogue ("%(hours)s o’clock"). */
 function fill(text, words) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => words[name]);
+  return text.replace(/\{(\w+)\}|%\((\w+)\)[ds]/g, (_, name, other) => words[name ?? other]);
 }
 
 function assessment(panel) {
@@ -62,9 +63,10 @@ function assessment(panel) {
     say(fill(form.dataset.density, { density }));
   }
 
-  /** Sign, if every breast has a category. */
+  /** Sign, if every breast has a category and no finding contradicts itself. */
   function sign() {
     if (!aimed.length) return refuse(refusals.aim);
+    if (findings.problem()) return say(findings.problem(), true);
     const missing = breasts.find((breast) => !chosen(breast));
     if (!missing) return form.requestSubmit(form.querySelector("[data-sign]"));
     aim(missing.dataset.side);
@@ -126,11 +128,14 @@ function assessment(panel) {
   keys.checked = localStorage.getItem(KEYS_STORE) !== "off";
   keys.addEventListener("change", () => localStorage.setItem(KEYS_STORE, keys.checked ? "on" : "off"));
   form.querySelector("[data-sign]").addEventListener("click", (event) => {
-    if (breasts.every(chosen)) return;
+    if (breasts.every(chosen) && !findings.problem()) return;
     event.preventDefault();
     sign();
   });
-  form.addEventListener("change", describe);
+  form.addEventListener("change", () => {
+    describe();
+    findings.check();
+  });
   document.addEventListener("keydown", press);
   window.addEventListener("keydown", refuseOthers); // after all others
   aim("");
@@ -142,13 +147,14 @@ function isField(target) {
   return target.matches("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=range])");
 }
 
-/** Findings of the form and their marks on the images in the viewer. */
+/** Findings of the form, whether their locations agree, and their marks on the images in the viewer. */
 function makeFindings(form, say, changed) {
   const room = document.querySelector("[data-reading-room]") ?? document.documentElement;
   const list = form.querySelector("[data-findings]");
   const blank = form.parentElement.querySelector("[data-blank]");
   const tools = list.querySelector(":scope > .finding-tools");
   let current = null;
+  const location = JSON.parse(form.dataset.location);
   let made = 1000; // field names only; displayed numbers are counted separately
 
   const rows = () => [...list.querySelectorAll("[data-finding]")];
@@ -164,7 +170,22 @@ function makeFindings(form, say, changed) {
     };
   }
 
+  /** Say in each finding that its side, quadrant, clock face and image do not agree. */
+  function check() {
+    for (const [index, row] of rows().entries()) field(row, "problem").textContent = contradictory(row, index + 1);
+  }
+
+  function contradictory(row, number) {
+    const chosen = (name) => row.querySelector(`select[name$="-${name}"]`);
+    const side = chosen("side").value;
+    const fitting = contradiction(location.hours, side, chosen("region").value, chosen("clock").value);
+    if (fitting) return fill(location.quadrant, { number, clock: chosen("clock").value, hours: spelled(fitting) });
+    const shown = field(row, "image").selectedOptions[0]?.dataset.side;
+    return side && shown && side !== shown ? fill(location.side, { number }) : "";
+  }
+
   function draw() {
+    check();
     const marks = [];
     for (const [index, row] of rows().entries()) {
       field(row, "number").textContent = index + 1;
@@ -248,7 +269,8 @@ function makeFindings(form, say, changed) {
   tools.querySelector("[data-add-marked]").addEventListener("click", () => mark());
   room.addEventListener("birads:marked", (event) => marked(event.detail));
   draw();
-  return { mark };
+  const problem = () => rows().map((row) => field(row, "problem").textContent).find(Boolean);
+  return { mark, check, problem };
 }
 
 const panel = document.getElementById("assessment");

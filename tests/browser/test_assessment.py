@@ -72,6 +72,22 @@ def test_an_assessment_is_entered_by_keyboard_and_stored(page: Page, server: Ser
     page.keyboard.press("Tab")
     page.keyboard.type("Irr")
     expect(row.get_by_label("Morphology")).to_be_hidden()
+    row.get_by_label("Quadrant").select_option("upper-outer")
+    row.get_by_label("Clock-face position").select_option("2")
+    problem = row.locator("[data-problem]")
+    expect(problem).to_have_text(
+        re.compile("Finding 1: 2 o’clock is not in the chosen quadrant, .* 9–12 o’clock")
+    )
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")  # signs nothing
+    expect(page.locator("[data-assessment-status]")).to_have_text(
+        re.compile("Finding 1: 2 o’clock is not in")
+    )
+    row.get_by_label("Side").select_option("L")
+    expect(problem).to_have_text(re.compile("Finding 1: its side is not that of the marked image"))
+    row.get_by_label("Side").select_option("R")
+    row.get_by_label("Clock-face position").select_option("10")
+    expect(problem).to_have_text("")
     page.keyboard.press("Escape")
     page.keyboard.press("t")
     page.keyboard.type("1 mass, seen")
