@@ -70,9 +70,7 @@ def test_the_marker_is_drawn_away_from_the_chest_wall(stored: Flask, reader: Fla
     assert report.count('class="report-marker" transform="translate(160 0)') == 1
     assert ">LCC</text></g>" in report and "LCC, marker drawn" in report
     printed = PdfReader(io.BytesIO(reader.get(f"{URL}/report.pdf").data)).pages[0].extract_text()
-    assert (
-        "LCC, marker drawn" in printed and printed.count("LCC") == 3
-    )  # also in the technique
+    assert "LCC, marker drawn" in printed and printed.count("LCC") == 3  # also in the technique
 
 
 def test_a_side_that_is_only_estimated_is_not_drawn_until_a_person_sets_it(
