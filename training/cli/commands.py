@@ -295,7 +295,7 @@ def end_to_end_check(train_patients: int, test_patients: int, seed: int, head: s
 @_commands.command("resolution-check")
 @click.option(
     "--patients",
-    default=160,
+    default=120,
     show_default=True,
     type=click.IntRange(min=12),
     help="Synthetic patients, one image each; 40 % of them are held out.",
