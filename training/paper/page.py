@@ -13,7 +13,8 @@ _STYLE = """
 :root{--ink:#1d2530;--faint:#5b6672;--rule:#ccd3da}
 body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:var(--ink)}
 h2{margin:2rem 0 .5rem}h3{font-size:1rem;margin:1.2rem 0 .3rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}.figures{width:100%}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}.figures{width:100%;font-size:.9rem}
+@media print,(min-width:60rem){.figures td{white-space:nowrap}}
 caption{text-align:left;padding:.5rem 0}
 th,td{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--rule);vertical-align:top}
 thead th{border-bottom:2px solid var(--faint)}tbody th{font-weight:normal}
@@ -28,6 +29,7 @@ svg .tick{fill:var(--faint);font-size:10.5px}svg .grid{stroke:#e3e7eb}svg .line{
 .faint{color:var(--faint);font-size:.9rem;margin:.2rem 0}
 @page{size:A4;margin:14mm}
 @media print{body{margin:0;max-width:none;font-size:9pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.figures{font-size:7pt}
 .figures tbody,.experiment{break-inside:avoid}h2,h3{break-after:avoid}th,td{padding:.15rem .4rem .15rem 0}
 .run>svg{flex:1 1 5cm;max-width:5.6cm}}
 """
