@@ -70,6 +70,7 @@ def assert_documented(known: dict) -> None:
     assert own <= set(known) and set(known) - own <= shared
 
 
+@pytest.mark.slow
 def test_categories_that_the_model_does_not_know_are_left_out_by_name(
     evaluate, copies: Path, tmp_path
 ) -> None:
@@ -92,6 +93,7 @@ def test_categories_that_the_model_does_not_know_are_left_out_by_name(
     assert "does not know category 0, only 1, 2, 3, 4, 5. Remove it from --classes." in output
 
 
+@pytest.mark.slow
 def test_one_category_alone_is_evaluated(evaluate, copies: Path, tmp_path: Path) -> None:
     for other in "1345":
         shutil.rmtree(copies / f"Birads{other}")

@@ -54,6 +54,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     return configurations
 
 
+@pytest.mark.slow
 def test_a_search_leaves_the_test_part_out_and_is_continued(features, measured, tmp_path: Path) -> None:
     config, lines = replace(CONFIG, folds=4), []
     test = protocol.apply(replace(config, folds=0), features.array, *_labelled(features)).final.test
