@@ -21,6 +21,8 @@ FLAGS = [
 REQUIRED = os.environ.pop("BIRADS_REQUIRE_BROWSER", "") == "1" or os.environ.get("CI") == "true"
 # Chromium itself logs every answer from 400 on to the console; those are the pages' wording of a refusal.
 ANSWERS = "Failed to load resource: the server responded with a status of 4"
+# A test that takes the network away says so itself.
+OFFLINE = "net::ERR_INTERNET_DISCONNECTED"
 MOST_SHIFT = 0.02  # cumulative layout shift; 0.1 is called good (web.dev)
 SHIFT = """() => new Promise((done) => {
     let sum = 0;
@@ -52,7 +54,8 @@ def complaints(page: Page) -> list[str]:
     found: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(ANSWERS):
+        expected = message.text.startswith(ANSWERS) or OFFLINE in message.text
+        if message.type in ("error", "warning") and not expected:
             found.append(message.text)
 
     page.on("console", note)
@@ -62,6 +65,6 @@ def complaints(page: Page) -> list[str]:
 
 
 def _note_failure(found: list[str], request: Request) -> None:
-    """Ignore requests that were aborted by navigation."""
-    if request.failure != "net::ERR_ABORTED":
+    """Ignore requests that were aborted by navigation, or found no network."""
+    if request.failure not in ("net::ERR_ABORTED", OFFLINE):
         found.append(f"{request.url}: {request.failure}")

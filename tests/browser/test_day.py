@@ -1,7 +1,11 @@
-"""A reading day: accounts, four exams by keyboard only and read blinded, reports, and an auditor."""
+"""A reading day: accounts, four exams by keyboard only and read blinded, a prior, reports, and an auditor.
+
+Meanwhile keys are mistaken, pages are loaded again, the connection is lost, and other pages load the server.
+"""
 
 import io
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +16,36 @@ from playwright.sync_api import Browser, Page, Response, expect
 from pypdf import PdfReader
 from server import Server, serve
 
+from birads_app.records.database import FILE_NAME
+from birads_app.terms.categories import CATEGORIES
 from tests.support import factories
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}(\?signed=\d+)?(#assessment)?$")
 READER, AUDITOR = "anna", "otto"
+# Counts the tones of refused keys.
+COUNT_TONES = """() => {
+    window.tones = 0;
+    const { start } = OscillatorNode.prototype;
+    OscillatorNode.prototype.start = function (...when) {
+        window.tones += 1;
+        return start.apply(this, when);
+    };
+}"""
+READABLE = ("text/html", "application/json")
+# Attributes and computed styles of all elements that contain one of the texts.
+TELLING = """(texts) => [...document.querySelectorAll("*")].flatMap((element) => {
+    const style = getComputedStyle(element);
+    const drawn = ["color", "backgroundColor", "borderTopColor", "fill", "stroke"].map((name) => style[name]);
+    const values = [...[...element.attributes].map((one) => one.value), ...drawn];
+    return values.filter((value) => texts.some((text) => value.includes(text)));
+})"""
+# Loads exams and lists again and again.
+LOAD = """(addresses) => {
+    window.loading = true;
+    for (const address of addresses) (async () => {
+        while (window.loading) await (await fetch(address)).text();
+    })();
+}"""
 
 
 def add_account(page: Page, server: Server, name: str, role: str) -> None:
@@ -59,27 +89,93 @@ def categories(page: Page) -> list[str]:
     )
 
 
-def read_the_right_breast(page: Page) -> None:
-    """Read the exam of the right breast: refused keys, a reload in the middle, the AI result, an undone signature."""
+def refuse_keys(page: Page) -> None:
+    """Press keys that nothing takes, on an exam of the right breast: each is seen and heard, and nothing is signed."""
     here = page.url
+    page.evaluate(COUNT_TONES)
     press(page, "r", "4", "b", "l", "2")
     expect(page.get_by_role("alert")).to_have_text("No breast is selected: press R, L or B.")
+    assert page.evaluate("window.tones") == 2  # for L, and for 2
     press(page, "Enter", "d", "3", "7")  # neither signs, nor sets another field
     expect(page.get_by_role("alert")).to_have_text("7: no function here.")
+    assert page.evaluate("window.tones") == 5
     assert page.url == here and categories(page) == ["R4B"]
+    assert page.request.get(f"{here}/report").status == 404  # there is none
+
+
+def lose_the_connection(page: Page) -> None:
+    """Type while the connection is lost: the page says so, leaving asks, and nothing typed is lost."""
+    page.context.set_offline(True)
+    press(page, "t", "End")
+    page.keyboard.type(", and the rest")
+    expect(page.locator("[data-assessment-status]")).to_contain_text("Not kept: no connection.")
+    with page.expect_event("dialog") as asked:
+        page.evaluate("() => { setTimeout(() => location.assign('/')); }")
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+    expect(page.get_by_label("Comments")).to_have_value("Half a sentence, and the rest")
+    page.context.set_offline(False)
+    expect(page.locator("form[data-kept=yes]")).to_be_attached()
+    page.reload()
+    expect(page.get_by_label("Comments")).to_have_value("Half a sentence, and the rest")
+
+
+def traces() -> list[str]:
+    """The colours of the categories, as attributes and as computed styles have them."""
+    colours = [one.colour for one in CATEGORIES.values()]
+    shades = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours]
+    return colours + [f"rgb({red}, {green}, {blue})" for red, green, blue in shades]
+
+
+def search_for_the_result(page: Page, server: Server) -> None:
+    """Load the page again, and search its words, attributes, styles and all answers for the AI result."""
+    with sqlite3.connect(server.console.parent / "instance" / FILE_NAME) as database:
+        (exam,) = re.findall(r"exams/([0-9a-f]{32})", page.url)
+        query = "SELECT category, certainty FROM exams WHERE id = ?"
+        ((category, probability),) = database.execute(query, (exam,))
+    page.wait_for_load_state("networkidle")
+    answers: list[Response] = []
+
+    def note(answer: Response) -> None:
+        answers.append(answer)
+
+    page.on("response", note)
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    page.remove_listener("response", note)
+    texts = [
+        one.text()
+        for one in answers
+        if one.status == 200 and one.headers.get("content-type", "").startswith(READABLE)
+    ]
+    assert len(texts) > 2  # the page, descriptions of images, what is fetched ahead
+    assert not [
+        text for text in texts if re.search(r"heat-\d|compact-chart|model_category|probabilities", text)
+    ]
+    assert page.evaluate(TELLING, ["heat-", "data-code", *traces()]) == []
+    assert not page.locator(".heat, .heat-tools, .answer, .compact-chart").count()
+    words = page.inner_text(".panel")
+    assert "hidden until you ask" in words and f"{probability:.0%}" not in words
+    assert f"BI-RADS {category}" not in words and CATEGORIES[category].management not in words
+
+
+def read_the_right_breast(page: Page, server: Server) -> None:
+    """Read the exam of the right breast: refused keys, a reload in the middle, the AI result, an undone signature."""
+    here = page.url
+    refuse_keys(page)
     press(page, "t")
     page.keyboard.type("Half a sentence")
     expect(page.locator("form[data-kept=yes]")).to_be_attached()
     page.reload()
     expect(page.get_by_label("Comments")).to_have_value("Half a sentence")
+    lose_the_connection(page)
     assert categories(page) == ["R4B"]
-    assert not page.locator(".heat, .heat-tools, .answer, .compact-chart").count()
-    assert "hidden until you ask" in page.inner_text("main")
+    search_for_the_result(page, server)
     press(page, "o")
     expect(page.locator(".answer .category")).to_be_visible()
     press(page, "h")
     expect(page.locator(".heat:visible").first).to_be_visible()
-    expect(page.get_by_label("Comments")).to_have_value("Half a sentence")
+    expect(page.get_by_label("Comments")).to_have_value("Half a sentence, and the rest")
     press(page, "Enter")
     expect(page.get_by_text("signed: BI-RADS 4B. Next exam opened.")).to_be_visible()
     press(page, "u")
@@ -89,20 +185,61 @@ def read_the_right_breast(page: Page) -> None:
     expect(page.get_by_text("signed: BI-RADS 4B. Next exam opened.")).to_be_visible()
 
 
-def read_by_keyboard_alone(page: Page) -> str:
-    """Read four exams from the worklist; return the address of the third."""
+def compare_with_prior(page: Page) -> bool:
+    """Look at the prior exam that hangs below this one, and at its report; return False if there is none."""
+    if not page.locator(".hang-row[data-prior]").count():
+        return False
+    above, below = (
+        page.locator(f".cell[aria-label='{name}Right breast, craniocaudal']") for name in ("", "Prior exam: ")
+    )
+    boxes = above.bounding_box(), below.bounding_box()
+    assert boxes[0]["x"] == boxes[1]["x"] and boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
+    press(page, "e")
+    expect(below).to_be_hidden()
+    assert above.bounding_box()["height"] > boxes[0]["height"]
+    press(page, "e", "j")
+    expect(below).to_be_visible()
+    report = page.get_by_role("dialog", name="Report of the prior exam")
+    expect(report).to_contain_text("12 months earlier")
+    expect(report).to_contain_text(re.compile("BI-RADS|No report of this exam is stored here."))
+    page.keyboard.press("Escape")
+    expect(report).to_be_hidden()
+    assert not page.locator(".ai-change, .heat").count()
+    return True
+
+
+def sign_under_load(page: Page) -> None:
+    """Sign while another window of the reader loads the list and the page that comes next: the line is still there."""
+    other = page.context.new_page()
+    other.goto(page.url)
+    following = page.locator("a[rel=next]").get_attribute("href")
+    other.evaluate(LOAD, ["/", following, following, f"{following}/prefetch"])
+    press(page, "Enter")
+    expect(page.get_by_text("signed: BI-RADS 1. Next exam opened.")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    other.evaluate("() => { window.loading = false; }")
+    other.close()
+
+
+def read_by_keyboard_alone(page: Page, server: Server) -> str:
+    """Read four exams from the worklist, one of which has a prior; return the address of the third."""
+    assert page.evaluate(TELLING, ["suspicious", *traces()]) == []
     press(page, "ArrowDown", "Enter")
     expect(page).to_have_url(EXAM_URL)
-    read_the_right_breast(page)
+    read_the_right_breast(page, server)
+    with_prior = [compare_with_prior(page)]
     first = page.url.partition("?")[0]
-    press(page, "1", "Enter")
-    expect(page.get_by_text("signed: BI-RADS 1. Next exam opened.")).to_be_visible()
+    press(page, "1")
+    sign_under_load(page)
+    with_prior.append(compare_with_prior(page))
     second = page.url.partition("?")[0]
     assert second != first
     press(page, "r", "4", "b", "l", "2", "d", "c", "t")
     page.keyboard.type("Fine pleomorphic calcifications, biopsy advised.")
     press(page, "Escape", "Enter")
     expect(page.get_by_text("signed: BI-RADS 4B. Next exam opened.")).to_be_visible()
+    with_prior.append(compare_with_prior(page))
+    assert sorted(with_prior) == [False, False, True]
     third = page.url.partition("?")[0]
     assert third not in (first, second)
     press(page, "2", "p")  # back to have another look, and on again; what was entered comes back
@@ -124,6 +261,9 @@ def amend(page: Page, exam: str) -> None:
     page.goto(f"{exam}/report")
     expect(page.get_by_text("AMENDED", exact=True)).to_be_visible()
     expect(page.get_by_text("BI-RADS 2 → BI-RADS 3")).to_be_visible()
+    pdf = PdfReader(io.BytesIO(page.request.get(f"{exam}/report.pdf").body())).pages[0].extract_text()
+    assert "AMENDED" in pdf and "BI-RADS 2 → BI-RADS 3" in pdf
+    assert page.request.get(f"{exam}/report.json").json()["amends"]
 
 
 @pytest.fixture
@@ -153,7 +293,7 @@ def test_a_reading_day(blinded_server: Server, browser: Browser, tmp_path: Path)
     steps.sign_in(page, server, READER)
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
-    second = read_by_keyboard_alone(page)
+    second = read_by_keyboard_alone(page, server)
     asked = next(number for number, url in enumerate(requested) if url.endswith("/ai-result"))
     assert not [url for url in requested[:asked] if "/heat-" in url]
     assert [url for url in requested[asked:] if "/heat-" in url]

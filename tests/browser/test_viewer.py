@@ -238,8 +238,31 @@ def test_the_breast_fills_its_cell_and_cannot_be_lost(room: Page):
     for direction in ("Left", "Right", "Up", "Down"):
         for zoom in ((), ("+",) * 6):
             _press(room, *zoom, *[f"Arrow{direction}"] * 40)
-            assert all((_grey(room, label) > 20).mean() > 0.02 for label in ("RCC", "LCC", "RMLO", "LMLO"))
+            assert _all_in_sight(room)
             _press(room, "Backspace")
+
+
+def _all_in_sight(page: Page, *labels: str) -> bool:
+    """Return True if a part of the breast is left in each view, of the four unless others are named."""
+    return all((_grey(page, label) > 20).mean() > 0.02 for label in labels or ("RCC", "LCC", "RMLO", "LMLO"))
+
+
+@pytest.mark.slow
+def test_no_drag_loses_a_breast_be_it_turned_or_magnified(room: Page):
+    box = _cell(room, "LMLO").bounding_box()
+    assert box
+    for keys in ((), ("z", "q")):
+        for across, down in ((-2, -2), (2, 2), (-2, 2), (2, -2)):
+            _press(room, "Backspace", *keys)
+            for _ in range(3):
+                x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+                room.mouse.move(x, y)
+                room.mouse.down()
+                room.mouse.move(x + across * box["width"], y + down * box["height"])
+                room.mouse.up()
+            _settle(room)
+            assert _all_in_sight(room), (keys, across, down)
+    _press(room, "Backspace")
 
 
 @pytest.mark.slow
@@ -273,6 +296,77 @@ def test_padded_and_cropped_images_hang_back_to_back(reader: Page, server: Serve
     assert tip[0][-1] == pytest.approx(tip[1][-1], abs=0.02 * len(left))  # same scale
     rows = [np.flatnonzero(each[:, tip[1][-1] - 4] > 25).mean() for each in (right[:, ::-1], left)]
     assert rows[0] == pytest.approx(rows[1], abs=0.02 * len(left))  # nipples level
+    for keys in (["ArrowRight"] * 10, ["+"] * 4 + ["ArrowLeft"] * 25, ["ArrowDown"] * 20):
+        _press(reader, *keys)  # of linked views that have different margins
+        assert _all_in_sight(reader, "RCC", "LCC")
+
+
+@pytest.fixture(scope="module")
+def faulty(reader: Page, server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the address of an exam: RCC upside down, and LCC on a film with a name and a side marker beside it."""
+    folder = tmp_path_factory.mktemp("faulty")
+    left = factories.breast(1300, 1037, seed=5)
+    ink = np.zeros(left.shape, np.uint8)
+    cv2.putText(ink, "DOE JANE", (560, 110), cv2.FONT_HERSHEY_SIMPLEX, 2.4, 255, 7)
+    cv2.putText(ink, "L CC", (780, 1240), cv2.FONT_HERSHEY_SIMPLEX, 2.4, 255, 7)
+    for name, pixels in (("R", RIGHT[::-1, ::-1]), ("L", np.maximum(left, ink.astype(np.uint16) * 250))):
+        dataset = factories.dicom(np.ascontiguousarray(pixels))
+        dataset.ImageLaterality, dataset.ViewPosition = name, "CC"
+        dataset.StudyInstanceUID, dataset.PixelSpacing = "1.2.4", [SPACING_MM, SPACING_MM]
+        if name == "L":
+            dataset.BurnedInAnnotation = "YES"
+        (folder / f"{name}.dcm").write_bytes(factories.dicom_bytes(dataset))
+    steps.upload(reader, server, *map(str, folder.iterdir()))
+    reader.wait_for_url(EXAM_URL, timeout=60_000)
+    return reader.url
+
+
+@pytest.mark.slow
+def test_an_image_upside_down_is_noticed_and_turned_on_request(reader: Page, faulty: str):
+    reader.goto(faulty)
+    _settle(reader)
+    right = _cell(reader, "RCC")
+    expect(reader.locator(".proposal")).to_have_count(1)
+    expect(right.locator(".proposal")).to_contain_text("It would be usual turned by 180°.")
+    before = _grey(reader, "RCC") > 20
+    right.get_by_role("button", name="Turn").click()
+    expect(reader.get_by_text("Orientation set.")).to_be_visible()
+    _settle(reader)
+    expect(reader.locator(".proposal")).to_have_count(0)
+    expect(right.locator("[data-orientation]")).to_have_text("Turned 180°")
+    after = _grey(reader, "RCC") > 20
+    assert after[:, -1].mean() > 0.5 > 0.1 > before[:, -1].mean()  # the chest wall is where the other one is
+    _press(reader, "q", "Backspace")
+    expect(right.locator("[data-orientation]")).to_have_text("Turned 180°")  # as it was set
+    reader.reload()
+    _settle(reader)
+    assert np.abs(_grey(reader, "RCC") - _grey(reader, "LCC")[:, ::-1]).mean() < 8
+
+
+@pytest.mark.slow
+def test_a_marker_that_was_blanked_is_drawn_again_beside_the_breast(reader: Page, faulty: str):
+    reader.goto(faulty)
+    _settle(reader)
+    expect(reader.locator(".side-marker")).to_have_count(1)
+    marker = _cell(reader, "LCC").locator(".side-marker")
+    expect(marker).to_have_text("LCC")
+    expect(_cell(reader, "LCC")).to_contain_text("marks blanked, marker drawn")
+    expect(reader.locator(".caveats")).to_contain_text("Text or marks beside the breast were blanked")
+    _press(reader, "f")  # all of the image
+    whole = _grey(reader, "LCC")
+    assert (whole[:, -whole.shape[1] // 5 :] < 25).all()  # neither name nor marker
+    _cell(reader, "LCC").focus()
+    for keys, side in (((), "right"), (("k",), "left"), (("k",), "right")):
+        _press(reader, *keys)
+        box, cell = marker.bounding_box(), _cell(reader, "LCC").bounding_box()
+        assert box and cell
+        left, top = box["x"] - cell["x"], box["y"] - cell["y"]
+        assert (left > cell["width"] / 2) == (side == "right") and top < cell["height"] / 8
+        under = np.s_[round(top) : round(top + box["height"]), round(left) : round(left + box["width"])]
+        assert (_grey(reader, "LCC")[under] < 25).all()
+    reader.emulate_media(media="print")
+    expect(marker).to_be_visible()
+    reader.emulate_media(media="screen")
 
 
 def test_pinching_zooms(room: Page):
@@ -336,6 +430,21 @@ def test_the_heat_map_is_loaded_on_demand(room: Page):
     assert np.array_equal(_shown(room), shown)
     _press(room, "h")
     assert colour() == 0
+
+
+@pytest.mark.slow
+def test_heat_maps_reach_the_chest_wall(room: Page):
+    breast = _grey(room) > 20
+    coloured = np.zeros_like(breast)
+    _press(room, "h")
+    for _ in range(5):  # each map leaves out where it has less evidence than on average
+        _press(room, "]")
+        room.wait_for_load_state("networkidle")
+        _settle(room)
+        coloured |= np.ptp(_shown(room).astype(int), axis=2) > 4
+    wall = np.s_[:, -3:]
+    assert breast[wall].any(axis=1).sum() > 100
+    assert coloured[wall][breast[wall]].mean() > 0.9
 
 
 def test_layouts_and_navigation_between_views(room: Page):
