@@ -69,3 +69,15 @@ test("distances use row spacing down and column spacing across", () => {
   assert.equal(geometry.millimetres(line, null), null);
   assert.equal(geometry.millimetres(line, undefined), null);
 });
+
+test("a placement is moved just so far that a point comes into the middle part of the cell", () => {
+  const cell = { width: 100, height: 200 };
+  const points = [
+    [0, 0],
+    [300, 300],
+  ];
+  const away = { scale: 1, x: -120, y: 60 };
+  assert.deepEqual(geometry.withPoint(away, points, cell), { scale: 1, x: 25, y: 60 });
+  assert.deepEqual(geometry.withPoint({ scale: 1, x: 50, y: 100 }, points, cell), { scale: 1, x: 50, y: 100 });
+  assert.deepEqual(geometry.withPoint(away, [], cell), away);
+});

@@ -1,7 +1,9 @@
 // Placement of an image in its cell, as pure functions. A placement is {scale, x, y}: page pixels per image pixel, and
 // the image's top left corner in the cell. Cells and images are {width, height}; lengths are page pixels unless noted.
 
-const IN_SIGHT = 0.25; // share of the breast, or of the cell if that is smaller, that panning keeps in the cell
+// Share of the breast, or of the cell if that is smaller, that panning keeps in the cell; and share of the cell's sides
+// beside its middle part.
+const IN_SIGHT = 0.25;
 
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
@@ -40,6 +42,20 @@ export function keepInSight({ scale, x, y }, box, cell) {
     x: along(x, box.left, box.width, cell.width),
     y: along(y, box.top, box.height, cell.height),
   };
+}
+
+// Move a placement by the least distance that brings one of the points, in image pixels, into the middle part of the
+// cell: a corner of the breast's box may be empty.
+export function withPoint(placement, points, cell) {
+  let least = { distance: points.length ? Number.POSITIVE_INFINITY : 0, across: 0, down: 0 };
+  for (const point of points) {
+    const [x, y] = toCell(placement, point);
+    const across = clamp(x, IN_SIGHT * cell.width, (1 - IN_SIGHT) * cell.width) - x;
+    const down = clamp(y, IN_SIGHT * cell.height, (1 - IN_SIGHT) * cell.height) - y;
+    const distance = Math.hypot(across, down);
+    if (distance < least.distance) least = { distance, across, down };
+  }
+  return { scale: placement.scale, x: placement.x + least.across, y: placement.y + least.down };
 }
 
 // Middle of the visible part of the image, in the cell.

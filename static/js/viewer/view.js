@@ -4,6 +4,7 @@
 import * as geometry from "./geometry.js";
 import * as orientation from "./orientation.js";
 import { Pyramid } from "./tiles.js";
+import { tissue } from "./tissue.js";
 import { asOpened, colours, isAsOpened } from "./window.js";
 
 const MOST = 16; // largest zoom, in display pixels per image pixel
@@ -21,6 +22,7 @@ export class View {
   opened = orientation.AS_STORED; // orientation in which the view opens, and to which it is reset
   orientation = this.opened;
   #followed = null; // placement that linked views lead to, beyond what keeps the breast in sight
+  #points = null; // of the breast, in stored pixels
   #due = false;
   #table = null;
   #tableOf = "";
@@ -66,16 +68,27 @@ export class View {
     return orientation.shownSize(this.orientation, this);
   }
 
-  // Box of the breast in shown pixels; the whole image if it is unknown.
-  get breast() {
+  // Box of the breast in stored pixels; the whole image if it is unknown.
+  get #box() {
     const [left, top, width, height] = this.placement?.box ?? [0, 0, 1, 1];
-    const box = {
+    return {
       left: left * this.width,
       top: top * this.height,
       width: width * this.width,
       height: height * this.height,
     };
-    return orientation.shownBox(this.orientation, this, box);
+  }
+
+  // Box of the breast in shown pixels.
+  get breast() {
+    return orientation.shownBox(this.orientation, this, this.#box);
+  }
+
+  // Points of the breast in shown pixels; none until its display image has come.
+  get #shape() {
+    const arrived = this.display.complete && this.display.naturalWidth > 0;
+    if (!this.#points && arrived) this.#points = tissue(this.display, this, this.#box);
+    return (this.#points ?? []).map((point) => orientation.toShown(this.orientation, this, point));
   }
 
   // Height of the nipple in shown pixels; that of the breast's middle if it is unknown.
@@ -177,7 +190,8 @@ export class View {
 
   #move(placement) {
     this.fitted = false;
-    this.#place(geometry.keepInSight(placement, this.breast, this.room));
+    const kept = geometry.keepInSight(placement, this.breast, this.room);
+    this.#place(geometry.withPoint(kept, this.#shape, this.room));
   }
 
   #place({ scale, x, y }) {
