@@ -4,18 +4,30 @@ from typing import Any
 
 from flask import url_for
 
-from birads_app.records import assessments, blinding, exams, view_corrections
+from birads_app.records import (
+    assessments,
+    blinding,
+    exams,
+    patient_details,
+    prior_comparison,
+    priors,
+    reading_acts,
+    view_corrections,
+)
+from birads_app.records.prior_comparison import BreastChange, Comparison
 from birads_app.records.related_exams import related
 from birads_app.records.schema import Exam, Image, User
+from birads_app.records.tokens import Grant
 from birads_app.terms.categories import DISCLAIMER
 
 # Members of an image that tell its AI result.
 _RESULT = ("category", "probabilities", "possible")
+_CHANGES = {1: "higher", 0: "unchanged", -1: "lower"}
 
 
-def exam_json(exam: Exam, user: User) -> dict[str, Any]:
-    """Return the schema ``Exam`` of the description, as a user may see it."""
-    hidden = blinding.is_hidden(exam, user)
+def exam_json(exam: Exam, grant: Grant) -> dict[str, Any]:
+    """Return the schema ``Exam`` of the description, as the token's account may see it."""
+    hidden = blinding.is_hidden(exam, grant.user)
     return {
         "id": exam.id,
         "created_at": exam.created_at.isoformat(timespec="seconds"),
@@ -36,6 +48,7 @@ def exam_json(exam: Exam, user: User) -> dict[str, Any]:
             }
             for one in related(exam)
         ],
+        "priors": _priors_to_json(exam, grant),
         "images": [_image_to_json(image, hidden) for image in exam.images],
         "assessments": [
             assessments.as_json(assessment) for assessment in assessments.history(exam) if assessment.signed
@@ -72,6 +85,39 @@ def _objects_to_json(exam: Exam) -> dict[str, Any]:
         "received": exam.objects_received,
         "used": len(exam.images),
         "left_out": [{"file": values["file"], "reason": values["problem"]} for values in left_out if values],
+    }
+
+
+def _priors_to_json(exam: Exam, grant: Grant) -> list[dict[str, Any]]:
+    """Return the prior exams that the token may get, latest first, and record that true dates are told."""
+    user = grant.user
+    found = [one for one in priors.of(exam) if grant.allows("read") or one.exam.uploader_id == user.id]
+    if patient_details.may_see(user) and any(one.exam.date_shifted for one in found):
+        reading_acts.true_dates_listed(user.name)
+    return [_prior_to_json(prior_comparison.compare(exam, one, user), user) for one in found]
+
+
+def _prior_to_json(prior: Comparison, user: User) -> dict[str, Any]:
+    when = patient_details.exam_date(prior.exam, user)
+    return {
+        "id": prior.exam.id,
+        "url": url_for("api.show", exam_id=prior.exam.id),
+        "status": prior.exam.status,
+        "exam_date": when.day.isoformat() if when else None,
+        "exam_date_shifted": bool(when and when.shifted),
+        "days": prior.days,
+        "assessed": prior.exam.assessed,
+        "same_model": prior.same_model,
+        "changes": None if prior.changes is None else [_change_to_json(one) for one in prior.changes],
+    }
+
+
+def _change_to_json(change: BreastChange) -> dict[str, Any]:
+    return {
+        "laterality": change.laterality,
+        "before": change.before,
+        "now": change.now,
+        "change": None if change.step is None else _CHANGES[change.step],
     }
 
 

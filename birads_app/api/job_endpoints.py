@@ -86,7 +86,7 @@ def job_json(found: Job, own: bool = True) -> dict[str, Any]:
         answer["exams"] = []
         for exam_id in found.exam_ids:
             with suppress(NotFound):  # deleted meanwhile
-                answer["exams"].append(exam_json(exams.get(exam_id), g.api_user))
+                answer["exams"].append(exam_json(exams.get(exam_id), g.api_grant))
                 reading_acts.viewed(g.api_user.name, exam_id)
     if own and found.state == JobState.FAILED:
         answer["problem"] = json.loads(upload_store.of_app().text(found.file))

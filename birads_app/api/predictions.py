@@ -36,9 +36,9 @@ def create() -> ResponseReturnValue:
         return jsonify(job_json(job)), 202, headers
     stored = ingest_studies(files_of(request), g.api_user, key=key)
     if len(stored) > 1:
-        return jsonify(exams=[exam_json(exam, g.api_user) for exam in stored]), 201
+        return jsonify(exams=[exam_json(exam, g.api_grant) for exam in stored]), 201
     location = url_for("api.show", exam_id=stored[0].id)
-    return jsonify(exam_json(stored[0], g.api_user)), 201, {"Location": location}
+    return jsonify(exam_json(stored[0], g.api_grant)), 201, {"Location": location}
 
 
 @bp.get("/predictions/<exam_id>")
@@ -48,7 +48,7 @@ def show(exam_id: str) -> ResponseReturnValue:
     if not (g.api_grant.allows("read") or exam.uploader_id == g.api_user.id):
         return lacks(g.api_grant, ("read",))
     reading_acts.viewed(g.api_user.name, exam.id)
-    return jsonify(exam_json(exam, g.api_user))
+    return jsonify(exam_json(exam, g.api_grant))
 
 
 @bp.get("/exams/<exam_id>/report.fhir")

@@ -76,6 +76,11 @@ def _exam() -> dict[str, Any]:
             "items": reference("RelatedExam"),
             "description": "The last other exams of the same study, newest first",
         },
+        "priors": {
+            "type": "array",
+            "items": reference("PriorExam"),
+            "description": "Earlier exams of the patient that the token may get, latest first",
+        },
         "images": {"type": "array", "items": reference("Image")},
         "assessments": {
             "type": "array",
@@ -116,6 +121,44 @@ def _related_exam() -> dict[str, Any]:
         },
     }
     return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _prior_exam() -> dict[str, Any]:
+    category = {"enum": [*CATEGORIES, None], "description": "Predicted for the breast; null without a result"}
+    change = {
+        "laterality": {"enum": list(SIDES)},
+        "before": category,
+        "now": category,
+        "change": {
+            "enum": ["higher", "unchanged", "lower", None],
+            "description": "By urgency; null if one of the exams has no result for the breast",
+        },
+    }
+    properties = {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "url": {"type": "string", "description": "Address of the exam"},
+        "status": {"type": "string", "enum": list(Status)},
+        "exam_date": {
+            "type": ["string", "null"],
+            "format": "date",
+            "description": "True if the token's account may see identities, else as stored; null if unknown",
+        },
+        "exam_date_shifted": {"type": "boolean"},
+        "days": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Between the true study dates of both exams",
+        },
+        "assessed": {"enum": [*ASSESSMENTS, None], "description": "Category of the last signed assessment"},
+        "same_model": {"type": "boolean", "description": "True if one model predicted both exams"},
+        "changes": {
+            "type": ["array", "null"],
+            "items": _closed(change, required=list(change)),
+            "description": "Of the AI result, for each breast in one of the exams; null while the result of one of "
+            "them is hidden from the token's account (blinded reading)",
+        },
+    }
+    return _closed(properties, required=list(properties))
 
 
 def _several_exams() -> dict[str, Any]:
@@ -345,6 +388,7 @@ SCHEMAS = {
     "ListedExam": _listed_exam(),
     "Objects": _objects(),
     "RelatedExam": _related_exam(),
+    "PriorExam": _prior_exam(),
     "Whole": _whole(),
     "Image": _image(),
     "Assessment": _assessment(),

@@ -62,6 +62,7 @@ class Panel:
     findings : rows of the form, the last one empty
     history : all assessments, newest first
     seen : number of the newest assessment, or 0
+    suggested : True if the comparison is the text suggested for the prior exam
     """
 
     sides: Sequence[str]
@@ -73,6 +74,7 @@ class Panel:
     findings: Sequence[Mapping[str, Any]]
     history: Sequence[Assessment]
     seen: int
+    suggested: bool
 
     @property
     def chosen(self) -> Mapping[str, str]:
@@ -80,11 +82,16 @@ class Panel:
         return self.filled.breasts
 
 
-def panel(exam: Exam) -> Panel:
-    """Return the panel of an exam for the signed-in reader."""
+def panel(exam: Exam, comparison: str = "") -> Panel:
+    """Return the panel of an exam for the signed-in reader.
+
+    Parameters
+    ----------
+    comparison : fills the report's comparison of a reader who has entered nothing yet
+    """
     history = assessments.history(exam)
     mine = assessments.newest(exam, current_user)
-    filled = _filled(exam, mine)
+    filled = _filled(exam, mine) or Entries(sections={"comparison": comparison})
     return Panel(
         sides=assessments.offered(exam),
         categories=assessments.choices(exam),
@@ -95,13 +102,15 @@ def panel(exam: Exam) -> Panel:
         findings=[*filled.findings, _EMPTY],
         history=history,
         seen=history[0].id if history else 0,
+        suggested=bool(comparison) and filled.sections.get("comparison") == comparison,
     )
 
 
-def _filled(exam: Exam, mine: Assessment | None) -> Entries:
+def _filled(exam: Exam, mine: Assessment | None) -> Entries | None:
+    """Return what the reader has entered: kept, else saved; None if nothing."""
     unsaved = working_drafts.of(exam, current_user)
     if unsaved is None:
-        return _saved(mine) if mine else Entries()
+        return _saved(mine) if mine else None
     form = MultiDict([(name, value) for name, value in unsaved.entries])
     rows = _rows(form)
     return Entries(

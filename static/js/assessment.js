@@ -2,6 +2,7 @@
 import { keyReader } from "./assessment_keys.js";
 import { contradiction, spelled } from "./breast_location.js";
 import { refuser } from "./refusal.js";
+import { sight } from "./sight.js";
 import { workingDraft } from "./working_draft.js";
 
 const KEYS_STORE = "birads-assessment-keys";
@@ -20,6 +21,8 @@ function assessment(panel) {
   const status = form.querySelector("[data-assessment-status]");
   const breasts = [...form.querySelectorAll("[data-side]:is(fieldset)")];
   let aimed = breasts;
+  const suggestion = document.querySelector("[data-suggested]");
+  const wasSeen = sight(suggestion);
   const readKey = keyReader();
   const refusals = JSON.parse(form.dataset.refusals);
   const refuse = refuser(panel.querySelector("[data-refusal]"), form.querySelector("[data-sound]"));
@@ -63,12 +66,16 @@ function assessment(panel) {
     say(fill(form.dataset.density, { density }));
   }
 
-  /** Sign, if every breast has a category and no finding contradicts itself. */
+  /** Sign, if every breast has a category, no finding contradicts itself, and a suggested text was in sight. */
   function sign() {
     if (!aimed.length) return refuse(refusals.aim);
     if (findings.problem()) return say(findings.problem(), true);
     const missing = breasts.find((breast) => !chosen(breast));
-    if (!missing) return form.requestSubmit(form.querySelector("[data-sign]"));
+    if (!missing && wasSeen()) return form.requestSubmit(form.querySelector("[data-sign]"));
+    if (!missing) {
+      suggestion.scrollIntoView({ block: "center" });
+      return refuse(refusals.suggestion);
+    }
     aim(missing.dataset.side);
     say(fill(form.dataset.missing, { breast: breastName(missing) }), true);
     missing.scrollIntoView({ block: "nearest" });
@@ -128,7 +135,7 @@ function assessment(panel) {
   keys.checked = localStorage.getItem(KEYS_STORE) !== "off";
   keys.addEventListener("change", () => localStorage.setItem(KEYS_STORE, keys.checked ? "on" : "off"));
   form.querySelector("[data-sign]").addEventListener("click", (event) => {
-    if (breasts.every(chosen) && !findings.problem()) return;
+    if (breasts.every(chosen) && !findings.problem() && wasSeen()) return;
     event.preventDefault();
     sign();
   });

@@ -45,8 +45,11 @@ export function workingDraft(form, lost) {
     later(PAUSE_MS);
   }
 
-  form.addEventListener("input", note);
-  form.addEventListener("change", note);
+  const outside = [...form.elements].filter((field) => !form.contains(field));
+  for (const source of [form, ...outside]) {
+    source.addEventListener("input", note);
+    source.addEventListener("change", note);
+  }
   form.addEventListener("submit", () => {
     leaving = true; // the form carries all entries
   });

@@ -1,17 +1,30 @@
 """Prior exams: earlier studies of the same person, in the order of the true study dates."""
 
+import re
 from collections.abc import Iterator
 from datetime import date
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_babel import refresh
 
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import blinding, database, exams, identities, priors, users
+from birads_app.records import (
+    audit_log,
+    blinding,
+    database,
+    exams,
+    identities,
+    priors,
+    reading_acts,
+    tokens,
+    users,
+)
 from birads_app.records.identities import Identity, PatientVersion
 from birads_app.records.schema import Exam, Image, Status
-from tests.support.factories import make_user, sign_in
+from tests.support.factories import bearer, make_token, make_user, sign_in
+from tests.support.openapi import check
 
 CODES = {"1": 0.1, "2": 0.2, "3": 0.1, "4": 0.3, "5": 0.3}
 PATIENT = {"patient_id": "ID-1", "birth_date": "19700102", "patient_name": "Secretname^Jane"}
@@ -28,13 +41,14 @@ def add(number: int, day: str, *, pseudonym: str = "P-AAAA-0001", category: str 
     """Store an exam of both breasts, without files, whose shown date is not the true one."""
     exam = Exam(
         id=f"{number:032x}",
-        uploader_id=users.by_name("reader").id,
+        uploader_id=users.by_name(values.pop("uploader", "reader")).id,
         model=values.pop("model", "m"),
         demonstration=True,
         pseudonym=pseudonym,
         exam_date=date(1999, 1, number),
         views="R CC, L CC",
         status=values.pop("status", Status.NEW),
+        date_shifted=values.pop("date_shifted", False),
     )
     exam.images = [
         Image(
@@ -134,3 +148,83 @@ def test_a_blinded_reader_sees_neither_category_before_asking(
     with database.writing() as session:
         session.get(Exam, before.id).status = Status.PRIOR
     assert not blinding.is_hidden(exams.get(before.id), users.by_name("reader"))
+
+
+def comparison_field(client: FlaskClient, exam: Exam, language: str = "en") -> tuple[str, bool]:
+    """Return the text of the report's comparison in the form, and True if it is marked as a suggestion."""
+    client.post("/language", data={"language": language})
+    refresh()  # the context of the test has the last page's language
+    page = client.get(f"/exams/{exam.id}").text
+    (field,) = re.findall(r'<textarea id="section-comparison"([^>]*)>([^<]*)', page)
+    return field[1], "data-suggested" in field[0]
+
+
+def test_the_comparison_is_suggested_until_the_reader_enters_something(
+    stored: Flask, client: FlaskClient
+) -> None:
+    first, current = add(1, "20220301"), add(2, "20240301")
+    sign_in(client)
+    address, form = f"/exams/{current.id}", {"category-R": "1", "category-L": "2"}
+    assert comparison_field(client, first) == ("", False)
+    assert comparison_field(client, current) == ("Compared with the mammogram of 1 Jan 1999.", True)
+    assert comparison_field(client, current, "de")[0] == "Vergleich mit der Mammographie vom 01.01.1999."
+    client.post(f"{address}/entries", data=form | {"section-comparison": ""})
+    assert comparison_field(client, current) == ("", False)
+    changed = form | {"section-comparison": "Compared with films of 2019.", "action": "sign"}
+    client.post(f"{address}/assessments", data=changed)
+    assert comparison_field(client, current) == ("Compared with films of 2019.", False)
+    assert "Compared with films of 2019." in client.get(f"{address}/report").text
+
+
+def test_a_shifted_date_is_not_suggested_even_to_those_who_see_the_true_one(
+    stored: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(1, "20220301", date_shifted=True)
+    current = add(2, "20240301", date_shifted=True)
+    settings = stored.extensions["birads_settings"].model_copy(update={"show_identity": "readers"})
+    monkeypatch.setitem(stored.extensions, "birads_settings", settings)
+    sign_in(client)
+    assert "1 Mar 2022" in client.get(f"/exams/{current.id}").text
+    assert comparison_field(client, current) == ("Compared with the prior mammogram (2 years earlier).", True)
+    assert comparison_field(client, current, "de")[0] == "Vergleich mit der Voraufnahme (2 Jahre früher)."
+
+
+def test_the_api_lists_priors_with_what_changed(
+    stored: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = add(1, "20220301", category="2", model="older", date_shifted=True, status=Status.PRIOR)
+    current = add(2, "20240301", category="4")
+    token, address = make_token(stored), f"/api/v1/predictions/{current.id}"
+
+    def listed() -> list[dict]:
+        found = client.get(address, headers=bearer(token)).json
+        check("Exam", found)
+        return list(found["priors"])
+
+    higher = [{"laterality": side, "before": "2", "now": "4", "change": "higher"} for side in "RL"]
+    (prior,) = listed()
+    assert prior == {
+        "id": before.id, "url": f"/api/v1/predictions/{before.id}", "status": "prior", "exam_date": "1999-01-01",
+        "exam_date_shifted": True, "days": 731, "assessed": None, "same_model": False, "changes": higher,
+    }  # fmt: skip
+    settings = stored.extensions["birads_settings"]
+    seeing = settings.model_copy(update={"show_identity": "readers", "show_opinion": False})
+    monkeypatch.setitem(stored.extensions, "birads_settings", seeing)
+    (prior,) = listed()
+    assert (prior["exam_date"], prior["exam_date_shifted"]) == ("2022-03-01", False)
+    assert prior["changes"] is None  # blinded reading
+    blinding.ask(current, users.by_name("robot"))
+    assert listed()[0]["changes"] == higher
+    reading_acts.flush()
+    (entry,) = [entry for entry in audit_log.newest(9) if entry.action == "see identity"]
+    assert (entry.who, entry.detail) == ("robot", "dates")
+
+
+def test_a_token_for_uploads_gets_the_priors_of_its_account_only(stored: Flask, client: FlaskClient) -> None:
+    make_user(stored, "robot")
+    own = add(1, "20200301", uploader="robot")
+    add(2, "20220301")
+    current = add(3, "20240301", uploader="robot")
+    uploading = tokens.create(users.by_name("robot"), scopes=("upload",))
+    found = client.get(f"/api/v1/predictions/{current.id}", headers=bearer(uploading)).json["priors"]
+    assert [one["id"] for one in found] == [own.id]
