@@ -3,14 +3,28 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-_ENDS = (signal.SIGTERM, signal.SIGHUP)  # of a service manager; of a terminal that is closed
+# Of Ctrl-C; of a service manager; of a terminal that is closed.
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def cleaning_up() -> Iterator[None]:
-    """Let the signals that end a process be KeyboardInterrupt, as Ctrl-C is, during the block."""
-    former = {number: signal.signal(number, signal.default_int_handler) for number in _ENDS}
+    """Let the first signal that ends a process be KeyboardInterrupt in the block, and ignore those that follow.
+
+    The clean-up is thus not interrupted itself. Signals that the process ignores, as SIGHUP under nohup, stay ignored.
+    """
+    heard = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+    ended = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        if not ended:
+            ended = True
+            raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:
