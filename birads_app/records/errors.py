@@ -14,6 +14,7 @@ BiradsError
 ├── NoStudy             the exam has no DICOM study for its results
 ├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
+├── DatasetRefused      a data set cannot be added, read or checked
 ├── RestoreUnfinished   the instance folder has half of a backup
 ├── ReasonMissing       an exam is to be deleted without a reason
 ├── KeptInBin           an exam of the bin is to be erased before its time
@@ -89,6 +90,10 @@ class PatientNotCertain(BiradsError):
 
 class TrainingRefused(BiradsError):
     """A training cannot be started, stopped or resumed."""
+
+
+class DatasetRefused(BiradsError):
+    """A data set cannot be added, read or checked."""
 
 
 class ReasonMissing(BiradsError):

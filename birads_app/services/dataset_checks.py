@@ -1,33 +1,26 @@
-"""Checks of data sets from the browser: ``flask dataset check`` in a process of its own, one at a time.
+"""Checks of data sets from the browser: ``flask dataset check`` in a process of its own.
 
-``instance/dataset-checks/`` holds the file ``running``, which the process keeps locked, and a folder for each check:
-``check.json`` with the data and the account, ``log.txt`` with its output, and ``report.json``.
+``instance/dataset-checks/`` has a folder for each check: ``check.json`` with the data and the account, ``log.txt`` with
+its output, and ``report.json``.
 """
 
 import json
-import os
-import re
-import secrets
 import shutil
-import subprocess
-import sys
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from flask import current_app
 
-from birads_app.files import atomic, locks
+from birads_app.files import atomic
 from birads_app.records import audit_log
-from birads_app.records.errors import NotFound, TrainingRefused
+from birads_app.records.errors import DatasetRefused, NotFound
+from birads_app.services import background_commands
+from birads_app.services.background_commands import RUN_ID, CommandLock, read_json, run_ids
 from birads_app.terms.messages import msg
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
-_NICENESS = 10
 _KEPT = 20
 _TAIL = 4000
 
@@ -51,7 +44,7 @@ class DatasetCheck:
     @property
     def started(self) -> datetime:
         """Start time in UTC, from the id."""
-        return datetime.strptime(self.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        return background_commands.started(self.id)
 
 
 def possible() -> bool:
@@ -60,33 +53,14 @@ def possible() -> bool:
 
 
 def start(data: str, who: str) -> DatasetCheck:
-    """Start the check of a folder or label table; raise TrainingRefused if another one runs."""
-    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    check = DatasetCheck(f"{moment}-{secrets.token_hex(3)}", data, who)
-    handle = locks.inheritable(_root() / "running")
-    if handle is None:
-        raise TrainingRefused(msg("dataset-check-busy"))
-    try:
+    """Start the check of a folder or label table; raise DatasetRefused if another one runs."""
+    check = DatasetCheck(background_commands.new_id(), data, who)
+    with CommandLock(_root(), DatasetRefused(msg("dataset-check-busy"))) as lock:
         with atomic.new_folder(_folder(check), mode=0o700, prefix=".draft-") as draft:
             (draft / "check.json").write_text(json.dumps(asdict(check)), "utf-8")
         audit_log.log(who, "check data set", Path(data).name)
-        os.pwrite(handle, check.id.encode().ljust(32), 0)
-        with (_folder(check) / "log.txt").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "flask", "--app", "wsgi", "dataset", "check",
-                 f"--out={_folder(check) / 'report.json'}", "--", data],
-                cwd=_PROJECT,
-                env={**current_app.extensions["birads_environment"], "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=(handle,),
-            )  # fmt: skip
-        with suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
-    finally:
-        os.close(handle)
+        given = ["dataset", "check", f"--out={_folder(check) / 'report.json'}", "--", data]
+        lock.launch(check.id, given, _folder(check) / "log.txt")
     for old in listing()[_KEPT:]:
         shutil.rmtree(_folder(old), ignore_errors=True)
     return check
@@ -94,32 +68,26 @@ def start(data: str, who: str) -> DatasetCheck:
 
 def listing() -> list[DatasetCheck]:
     """List the checks, newest first."""
-    names = sorted((path.name for path in _root().iterdir() if _ID.fullmatch(path.name)), reverse=True)
-    return [get(name) for name in names]
+    return [get(run_id) for run_id in run_ids(_root())]
 
 
 def get(check_id: str) -> DatasetCheck:
     """Return a check; raise NotFound if there is none with this id."""
-    if not _ID.fullmatch(check_id) or not (_root() / check_id).is_dir():
+    if not RUN_ID.fullmatch(check_id) or not (_root() / check_id).is_dir():
         raise NotFound(msg("dataset-check-missing"))
     return DatasetCheck(**json.loads((_root() / check_id / "check.json").read_text("utf-8")))
 
 
 def state(check: DatasetCheck) -> CheckState:
     """Return the state of a check."""
-    running = _root() / "running"
-    if locks.is_held(running) and running.read_text("ascii", "replace").strip() == check.id:
+    if (background_commands.running(_root()) or {}).get("id") == check.id:
         return CheckState.RUNNING
     return CheckState.FINISHED if report(check) else CheckState.FAILED
 
 
 def report(check: DatasetCheck) -> dict[str, Any]:
     """Return the report; empty before it is written."""
-    try:
-        found = json.loads((_folder(check) / "report.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(_folder(check) / "report.json")
 
 
 def output(check: DatasetCheck) -> str:
@@ -131,9 +99,7 @@ def output(check: DatasetCheck) -> str:
 
 
 def _root() -> Path:
-    folder = Path(current_app.instance_path) / "dataset-checks"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    return background_commands.folder("dataset-checks")
 
 
 def _folder(check: DatasetCheck) -> Path:

@@ -1,8 +1,10 @@
 """Data sets for training: uploaded as ZIP into the instance folder, or in folders that the settings allow."""
 
+import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -11,11 +13,12 @@ from flask import current_app
 
 from birads_app.files.zip_unpacking import UnsafeZip, unpack_zip
 from birads_app.records import audit_log, disk_space
-from birads_app.records.errors import NotFound, TrainingRefused
+from birads_app.records.errors import DatasetRefused, NotFound
 from birads_app.terms.messages import msg
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_BYTES, _MOST_FILES = 8 << 30, 50_000
+_FOLDERS_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,16 @@ def add(stream: IO[bytes], name: str, who: str) -> str:
 
     Raises
     ------
-    TrainingRefused
+    DatasetRefused
         The name is not valid or taken, or the file is damaged, too large, or would write elsewhere.
     DiskFull, DiskReadOnly
         The disk has no room for it.
     """
     if not _NAME.fullmatch(name):
-        raise TrainingRefused(msg("dataset-name-invalid"))
+        raise DatasetRefused(msg("dataset-name-invalid"))
     target = folder() / name
     if target.exists():
-        raise TrainingRefused(msg("dataset-name-taken", name=name))
+        raise DatasetRefused(msg("dataset-name-taken", name=name))
     settings = current_app.extensions["birads_settings"]
     disk_space.check(settings)
     free = shutil.disk_usage(current_app.instance_path).free - settings.min_free_mb * 2**20
@@ -65,9 +68,9 @@ def add(stream: IO[bytes], name: str, who: str) -> str:
         try:
             files = unpack_zip(stream, content, most_bytes=min(_MOST_BYTES, free), most_files=_MOST_FILES)
         except UnsafeZip as error:
-            raise TrainingRefused(msg("dataset-zip-refused", reason=str(error))) from error
+            raise DatasetRefused(msg("dataset-zip-refused", reason=str(error))) from error
         if not files:
-            raise TrainingRefused(msg("dataset-zip-empty"))
+            raise DatasetRefused(msg("dataset-zip-empty"))
         audit_log.log(who, "upload data set", name, f"{files} files")
         _inner(content).rename(target)
     finally:
@@ -87,6 +90,33 @@ def roots() -> tuple[Path, ...]:
     """Return the folders inside of which a training may read: those of the settings, and the uploaded data sets."""
     configured: tuple[Path, ...] = current_app.extensions["birads_settings"].training_data_dirs
     return (*configured, folder()) if folder().is_dir() else configured
+
+
+def folders() -> list[str]:
+    """List the folders to choose from: those in the settings and the ones directly inside them."""
+    found = []
+    for root in roots():
+        with suppress(OSError):
+            inside = sorted(entry.path for entry in os.scandir(root) if _is_shown(entry))
+            found += [str(root), *inside]
+    return found[:_FOLDERS_SHOWN]
+
+
+def data_folder(text: str) -> str:
+    """Resolve the path of a folder or label table; raise DatasetRefused if it is outside the allowed folders."""
+    path = Path(text).absolute().resolve()
+    if not any(path.is_relative_to(root.resolve()) for root in roots()):
+        configured = current_app.extensions["birads_settings"].training_data_dirs
+        raise DatasetRefused(
+            msg("training-folder-not-allowed", folder=text, roots=", ".join(map(str, configured)) or "–")
+        )
+    if not path.exists():
+        raise DatasetRefused(msg("training-folder-missing", folder=text))
+    return str(path)
+
+
+def _is_shown(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() and not entry.name.startswith(".")
 
 
 def _inner(path: Path) -> Path:

@@ -1,7 +1,6 @@
-"""Trainings started from the browser: ``flask train`` in processes of their own, which outlive the web server.
+"""Trainings started from the browser: ``flask train`` in a process of its own.
 
-``instance/trainings/`` holds the file ``running``, which the process of the running training keeps locked, and a
-folder for each training:
+``instance/trainings/`` has a folder for each training:
 
     training.json   its settings, and the account that started it
     log.txt         its output
@@ -15,15 +14,12 @@ import importlib.util
 import json
 import os
 import re
-import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -32,22 +28,18 @@ import click
 from flask import current_app
 
 from birads_app.config import Settings
-from birads_app.files import atomic, locks
+from birads_app.files import atomic
 from birads_app.model import bundles
 from birads_app.records import audit_log, exams
 from birads_app.records.errors import NotFound, TrainingRefused
-from birads_app.services import datasets
+from birads_app.services import background_commands
+from birads_app.services.background_commands import RUN_ID, CommandLock, read_json, run_ids
 from birads_app.terms.messages import msg
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
-_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "BIRADS_LOG_FORMAT": "plain"}  # people read the log
-_NICENESS = 10  # readers come first
 _PATIENCE_S = 5.0
 _TAIL_BYTES, _TAIL_LINES = 16_384, 40
 # Lines about the machine that TensorFlow prints whenever it starts.
 _NOISE = re.compile(r"[IWE]\d{4} \d\d:|WARNING: All log messages before absl")
-_FOLDERS_SHOWN = 200
 _STATE_FILE = "progress.json"
 # Options that trainings of earlier versions keep under other names.
 _FORMER_OPTIONS = {"traps": "sanity_checks", "images": "report_images"}
@@ -81,7 +73,7 @@ class Training:
     @property
     def started(self) -> datetime:
         """Start time in UTC, from the id."""
-        return datetime.strptime(self.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        return background_commands.started(self.id)
 
 
 @dataclass(frozen=True)
@@ -118,43 +110,12 @@ def choices(option: Any) -> list[str]:
     return option.metavar.split("|") if "|" in (option.metavar or "") else []
 
 
-def folders() -> list[str]:
-    """List the folders to choose from: those in the settings and the ones directly inside them."""
-    found = []
-    for root in datasets.roots():
-        with suppress(OSError):
-            inside = sorted(entry.path for entry in os.scandir(root) if _is_shown(entry))
-            found += [str(root), *inside]
-    return found[:_FOLDERS_SHOWN]
-
-
-def _is_shown(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir() and not entry.name.startswith(".")
-
-
-def data_folder(text: str) -> str:
-    """Resolve the path of a folder or label table; raise TrainingRefused if it is outside the allowed folders."""
-    roots = datasets.roots()
-    path = Path(text).absolute().resolve()
-    if not any(path.is_relative_to(root.resolve()) for root in roots):
-        raise TrainingRefused(
-            msg(
-                "training-folder-not-allowed",
-                folder=text,
-                roots=", ".join(map(str, _settings().training_data_dirs)) or "–",
-            )
-        )
-    if not path.exists():
-        raise TrainingRefused(msg("training-folder-missing", folder=text))
-    return str(path)
-
-
 def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> Training:
     """Start a training.
 
     Parameters
     ----------
-    data : as :func:`data_folder` gave it, or None for synthetic images
+    data : as :func:`birads_app.services.datasets.data_folder` gave it, or None for synthetic images
     chosen : options of ``flask train`` by name; flags are ``yes`` or ``no``, empty values are left out
 
     Raises
@@ -166,14 +127,13 @@ def start(name: str, data: str | None, chosen: Mapping[str, str], who: str) -> T
         raise TrainingRefused(msg("training-name-taken", name=name))
     if exams.of_model(name):
         raise TrainingRefused(msg("model-name-of-exams", name=name))
-    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    training = Training(f"{moment}-{secrets.token_hex(3)}", name, data, dict(chosen), who)
+    training = Training(background_commands.new_id(), name, data, dict(chosen), who)
     arguments = [_argument(key, value) for key, value in training.options.items() if value]
     source = [f"--data={data}"] if data else []
-    with _TrainingLock() as lock:
+    with _lock() as lock:
         _save(training)
         audit_log.log(who, "start training", name)
-        lock.launch(training, [*source, *arguments])
+        _launch(lock, training, [*source, *arguments])
     return training
 
 
@@ -181,14 +141,14 @@ def resume(training: Training, who: str) -> None:
     """Resume an interrupted or failed training; raise TrainingRefused if there is nothing to resume."""
     if not standing(training).resumable:
         raise TrainingRefused(msg("training-not-resumable", name=training.name))
-    with _TrainingLock() as lock:
+    with _lock() as lock:
         audit_log.log(who, "resume training", training.name)
-        lock.launch(training, ["--resume"])
+        _launch(lock, training, ["--resume"])
 
 
 def stop(training: Training, who: str) -> None:
     """End the training's processes, by SIGINT and then SIGKILL; raise TrainingRefused if it does not run."""
-    runs = _running()
+    runs = background_commands.running(_root())
     if not runs or runs.get("id") != training.id or not runs.get("pid"):
         raise TrainingRefused(msg("training-not-running", name=training.name))
     for sent in (signal.SIGINT, signal.SIGKILL):
@@ -204,24 +164,24 @@ def stop(training: Training, who: str) -> None:
 
 def listing() -> list[Training]:
     """List all trainings, newest first."""
-    return [_read(name) for name in sorted(_ids(), reverse=True)]
+    return [_read(run_id) for run_id in run_ids(_root())]
 
 
 def count() -> int:
     """Return the number of trainings that were started, whatever became of them."""
-    return len(_ids())
+    return len(run_ids(_root()))
 
 
 def get(training_id: str) -> Training:
     """Return a training; raise NotFound if there is none with this id."""
-    if not _ID.fullmatch(training_id) or not (_root() / training_id).is_dir():
+    if not RUN_ID.fullmatch(training_id) or not (_root() / training_id).is_dir():
         raise NotFound(msg("training-missing"))
     return _read(training_id)
 
 
 def running() -> Training | None:
     """Return the training that runs now, or None."""
-    runs = _running()
+    runs = background_commands.running(_root())
     return get(runs["id"]) if runs and "id" in runs else None
 
 
@@ -243,7 +203,7 @@ def standing(training: Training) -> Standing:
 
 def _standing(training: Training, last: bool) -> Standing:
     """Read the state; bundle and run directory of the model's name belong to the ``last`` training of that name."""
-    progress = _json(_folder(training) / _STATE_FILE)
+    progress = read_json(_folder(training) / _STATE_FILE)
     state, reason = _state(training, last, progress)
     settings = Path(current_app.instance_path) / "training" / training.name / "settings.json"
     resumable = last and state in (State.INTERRUPTED, State.FAILED) and settings.is_file()
@@ -252,7 +212,7 @@ def _standing(training: Training, last: bool) -> Standing:
 
 def _state(training: Training, last: bool, progress: Mapping[str, Any]) -> tuple[State, str]:
     """Return state and reason; a process that holds no lock any more does not run, whatever it wrote last."""
-    if (_running() or {}).get("id") == training.id:
+    if (background_commands.running(_root()) or {}).get("id") == training.id:
         return State.RUNNING, ""
     if not progress:
         return State.FAILED, "The process ended before the training began; see the log."
@@ -273,56 +233,23 @@ def _argument(name: str, value: str) -> str:
     return f"--{option}={value}"
 
 
-class _TrainingLock:
-    """Lock that lets one training run at a time; its process inherits the lock and releases it by ending."""
-
-    def __enter__(self) -> "_TrainingLock":
-        handle = locks.inheritable(_root() / "running")
-        if handle is None:
-            raise TrainingRefused(msg("training-busy"))
-        self._handle = handle
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._handle)
-
-    def launch(self, training: Training, arguments: list[str]) -> None:
-        """Start ``flask train`` in a session of its own, with low priority and these settings."""
-        self._record({"id": training.id})
-        state_file = _folder(training) / _STATE_FILE
-        state_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "flask", "--app", "wsgi", "train"]
-        with (_folder(training) / "log.txt").open("ab") as log:
-            process = subprocess.Popen(
-                [*command, f"--name={training.name}", f"--progress={state_file}", *arguments],
-                cwd=_PROJECT,
-                env={**current_app.extensions["birads_environment"], **_ENVIRONMENT},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=(self._handle,),
-            )
-        with suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
-        self._record({"id": training.id, "pid": process.pid})
-
-    def _record(self, content: dict[str, Any]) -> None:
-        data = json.dumps(content).encode()
-        os.pwrite(self._handle, data, 0)
-        os.ftruncate(self._handle, len(data))
+def _lock() -> CommandLock:
+    return CommandLock(_root(), TrainingRefused(msg("training-busy")))
 
 
-def _running() -> dict[str, Any] | None:
-    """Return id and process id of the running training, or None."""
-    path = _root() / "running"
-    return _json(path) if locks.is_held(path) else None
+def _launch(lock: CommandLock, training: Training, arguments: list[str]) -> None:
+    """Start ``flask train`` for a training."""
+    folder = _folder(training)
+    state_file = folder / _STATE_FILE
+    state_file.unlink(missing_ok=True)
+    given = ["train", f"--name={training.name}", f"--progress={state_file}", *arguments]
+    lock.launch(training.id, given, folder / "log.txt")
 
 
 def _ended() -> bool:
     """Wait a few seconds for the running training to end; True if it has."""
     deadline = time.monotonic() + _PATIENCE_S
-    while _running() is not None:
+    while background_commands.running(_root()) is not None:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
@@ -330,13 +257,7 @@ def _ended() -> bool:
 
 
 def _root() -> Path:
-    folder = Path(current_app.instance_path) / "trainings"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
-def _ids() -> list[str]:
-    return [path.name for path in _root().iterdir() if _ID.fullmatch(path.name)]
+    return background_commands.folder("trainings")
 
 
 def _folder(training: Training) -> Path:
@@ -363,15 +284,6 @@ def _tail(path: Path) -> str:
         text = stream.read().decode("utf-8", "replace")
     lines = [line for line in text.splitlines() if not _NOISE.match(line)]
     return "\n".join(lines[-_TAIL_LINES:])
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty if the file is missing or incomplete."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _settings() -> Settings:

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from birads_app.files import zip_unpacking
 from birads_app.files.zip_unpacking import UnsafeZip, unpack_zip
 from birads_app.records.schema import Role
-from birads_app.services import dataset_checks, datasets, training_runs
+from birads_app.services import background_commands, dataset_checks, datasets
 from birads_app.services.dataset_checks import CheckState
 from tests.support.factories import last_audit_entry, make_user, sign_in
 from training.cli.commands import register
@@ -88,7 +88,7 @@ def test_a_data_set_is_uploaded_listed_and_deleted(app: Flask, admin: FlaskClien
         (found,) = datasets.uploaded()
         files = sorted(path.relative_to(found.path).as_posix() for path in Path(found.path).rglob("*.png"))
         assert files == ["1/a.png", "5/b.png"]
-        assert training_runs.data_folder(found.path) == found.path and found.path in training_runs.folders()
+        assert datasets.data_folder(found.path) == found.path and found.path in datasets.folders()
         assert datasets.folder().stat().st_mode & 0o077 == 0
     again = admin.post("/admin/datasets", data={"name": "first", "archive": (zipped(("1/a", b"")), "s.zip")})
     assert again.status_code == 409 and "already exists" in again.text
@@ -145,6 +145,10 @@ def test_an_uploaded_data_set_is_checked(app: Flask, admin: FlaskClient, tmp_pat
     answer = admin.post("/admin/datasets/check", data={"data": path})
     assert answer.status_code == 303
     address = answer.location
+    with app.app_context():
+        process = background_commands.running(background_commands.folder("dataset-checks"))
+    environment = Path(f"/proc/{process['pid']}/environ").read_bytes().split(b"\0")
+    assert b"BIRADS_LOG_FORMAT=plain" in environment  # people read the log
     deadline = time.monotonic() + 120
     while (now := admin.get(f"{address}/progress").json)["state"] == "running":
         assert time.monotonic() < deadline, now

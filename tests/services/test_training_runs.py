@@ -14,9 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from birads_app.config import read
-from birads_app.records.errors import TrainingRefused
+from birads_app.records.errors import DatasetRefused, TrainingRefused
 from birads_app.records.schema import Role
-from birads_app.services import training_runs
+from birads_app.services import datasets, training_runs
 from birads_app.services.training_runs import State
 from tests.support.factories import make_user, sign_in
 from training.cli.commands import register
@@ -97,11 +97,11 @@ def test_a_folder_outside_of_the_data_folders_is_refused(
     allowed = tmp_path / "allowed"
     inside = str(allowed / "hospital")
     with app.app_context():
-        assert training_runs.folders() == [str(allowed), inside, str(allowed / "out")]
-        assert training_runs.data_folder(inside) == inside
+        assert datasets.folders() == [str(allowed), inside, str(allowed / "out")]
+        assert datasets.data_folder(inside) == inside
         for path in ("/etc", str(tmp_path), f"{inside}/../..", str(allowed / "out")):
-            with pytest.raises(TrainingRefused, match="is not allowed"):
-                training_runs.data_folder(path)
+            with pytest.raises(DatasetRefused, match="is not allowed"):
+                datasets.data_folder(path)
     answer = admin.post("/admin/trainings", data={**FORM, "source": "folder", "data": "/etc"})
     assert answer.status_code == 422 and "/etc is not allowed" in answer.text
     assert not list((Path(app.instance_path) / "trainings").glob("2*"))

@@ -71,7 +71,7 @@ def check_dataset() -> ResponseReturnValue:
         abort(409, _("Training is not installed on this server."))
     form = DatasetUploadForm(formdata=None)
     try:
-        data = training_runs.data_folder(request.form.get("data", "").strip()[:1000].replace("\0", ""))
+        data = datasets.data_folder(request.form.get("data", "").strip()[:1000].replace("\0", ""))
         check = dataset_checks.start(data, current_user.name)
     except BiradsError as error:
         form.form_errors.append(translated(error.message))
@@ -104,7 +104,7 @@ def _list_page(form: FlaskForm, status: int) -> tuple[str, int]:
         "admin/datasets.html",
         form=form,
         uploaded=datasets.uploaded(),
-        folders=training_runs.folders(),
+        folders=datasets.folders(),
         checks=[(check, dataset_checks.state(check)) for check in dataset_checks.listing()],
         possible=dataset_checks.possible(),
         state_labels=_state_labels(),

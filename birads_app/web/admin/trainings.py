@@ -22,7 +22,7 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
-from birads_app.services import training_runs
+from birads_app.services import datasets, training_runs
 from birads_app.services.training_runs import Standing, State, Training
 from birads_app.terms.errors import BiradsError
 from birads_app.web.access import may_change
@@ -155,7 +155,7 @@ def _list_page(form: FlaskForm | None, status: int) -> tuple[str, int]:
         "admin/trainings.html",
         form=form,
         possible=training_runs.possible(),
-        folders=training_runs.folders(),
+        folders=datasets.folders(),
         listing=training_runs.newest(_SHOWN),
         running=training_runs.running(),
         main_fields=MAIN_FIELDS,
@@ -170,7 +170,7 @@ def _start(form: Any) -> Training:
     chosen = {name: _as_option(form[name].data) for name in HYPERPARAMETERS}
     data = None
     if form.source.data == _FOLDER:
-        data = training_runs.data_folder(form.data.data.strip())
+        data = datasets.data_folder(form.data.data.strip())
     else:
         chosen["phantoms"] = str(form.phantoms.data or form.phantoms.default)
     return training_runs.start(form.name.data.strip(), data, chosen, current_user.name)
