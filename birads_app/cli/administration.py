@@ -11,6 +11,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.imaging.decode import decode
+from birads_app.imaging.dicom.dates import parse_date
 from birads_app.records import (
     audit_log,
     identities,
@@ -276,7 +277,8 @@ def _print_patient(patient: Identity | PatientVersion) -> None:
 
 def _day(value: str) -> str:
     """Write a DICOM date as 2026-01-31; anything else stays as it is."""
-    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
+    day = parse_date(value)
+    return day.isoformat() if day else value
 
 
 def _print_fields(*fields: tuple[str, str]) -> None:

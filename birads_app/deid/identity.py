@@ -9,6 +9,7 @@ from typing import Any
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from birads_app.imaging.dicom.dates import digits
 from birads_app.imaging.dicom.parser import text, texts
 from birads_app.records.identities import Identity, Instance, PatientVersion
 from birads_app.terms.messages import Message, msg
@@ -124,12 +125,11 @@ def _normalised(version: PatientVersion) -> tuple[str, ...]:
     # Of a name the first component group counts, as others repeat it in other scripts, without prefix and suffix.
     group = _VIEW_IN_ID.sub(r"\1", version.patient_name).partition("=")[0]
     name = "^".join(group.split("^")[:3])
-    birth_date = "".join(filter(str.isdigit, version.birth_date))
     return (
         _VIEW_IN_ID.sub(r"\1", version.patient_id),
         version.issuer,
         " ".join(unicodedata.normalize("NFKC", name).casefold().replace("^", " ").split()),
-        birth_date if birth_date.strip("0") else "",
+        digits(version.birth_date),
         version.sex.upper(),
     )
 

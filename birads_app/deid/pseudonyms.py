@@ -8,9 +8,10 @@ import hashlib
 import hmac
 import uuid
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 
 from birads_app.deid.identity import patient_key
+from birads_app.imaging.dicom.dates import parse_date
 from birads_app.records import site_keys
 from birads_app.records.identities import Identity
 
@@ -37,14 +38,17 @@ class Pseudonyms:
         return f"2.25.{uuid.UUID(bytes=self._digest('uid', original)[:16], version=4).int}"
 
     def date(self, original: str, identity: Identity) -> str:
-        """Shift a date (YYYYMMDD) back by 1 to 3650 days, depending on the patient; return "" if it is not a date.
+        """Shift a date back by 1 to 3650 days, depending on the patient; return it as YYYYMMDD, "" if it is none.
 
         All dates of a patient are shifted equally, so that intervals between exams are preserved.
         """
         number = int.from_bytes(self._digest("dates", *patient_key(identity))[:8], "big")
+        day = parse_date(original)
+        if day is None:
+            return ""
         try:
-            moved = date.fromisoformat(original) - timedelta(days=1 + number % _LONGEST_SHIFT)
-        except (ValueError, OverflowError):
+            moved = day - timedelta(days=1 + number % _LONGEST_SHIFT)
+        except OverflowError:
             return ""
         return f"{moved.year:04}{moved:%m%d}"
 

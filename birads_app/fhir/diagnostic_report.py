@@ -12,6 +12,7 @@ from birads_app.dicom_objects.breast_imaging_report import ReportedAssessment
 from birads_app.dicom_objects.codes import ASSESSMENTS, BREASTS, COMPOSITIONS, procedure
 from birads_app.dicom_objects.context import SHIFTED, SourceImage, Study
 from birads_app.dicom_objects.finding_codes import coded
+from birads_app.imaging.dicom.dates import parse_date
 from birads_app.records.findings import Finding, in_english
 from birads_app.terms.lexicon import SECTIONS
 
@@ -112,8 +113,8 @@ def _patient(source: ReportSource) -> dict[str, Any]:
             patient["name"] = [{key: value for key, value in name.items() if value}]
         if study.sex in _GENDERS:
             patient["gender"] = _GENDERS[study.sex]
-        if day := _day(study.birth_date):
-            patient["birthDate"] = day
+        if born := parse_date(study.birth_date):
+            patient["birthDate"] = born.isoformat()
     return patient
 
 
@@ -243,16 +244,11 @@ def _narrative(made: ReportedAssessment) -> str:
 
 def _date(name: str, study: Study) -> dict[str, Any]:
     """Return the study's date as a member, with an extension if it was shifted; empty if unknown."""
-    day = _day(study.date)
-    if not day:
+    day = parse_date(study.date)
+    if day is None:
         return {}
     shifted = {"extension": [{"url": DATE_SHIFTED, "valueString": SHIFTED}]}
-    return {name: day} | ({f"_{name}": shifted} if study.dates_shifted else {})
-
-
-def _day(date: str) -> str:
-    """Convert YYYYMMDD to an ISO date; empty if it is not a date."""
-    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdecimal() else ""
+    return {name: day.isoformat()} | ({f"_{name}": shifted} if study.dates_shifted else {})
 
 
 def _identifier(kind: str, value: str) -> dict[str, Any]:

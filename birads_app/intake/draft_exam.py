@@ -10,6 +10,7 @@ from flask import current_app
 
 from birads_app.deid.identity import merge, settle, with_versions
 from birads_app.deid.pseudonyms import site_pseudonyms
+from birads_app.imaging.dicom.dates import parse_date
 from birads_app.intake.image_reading import DraftedImage, ReadImage
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import Predictor
@@ -86,7 +87,7 @@ def _add_image(exam: Exam, read: DraftedImage, prediction: ImagePrediction) -> N
         image.sop_class = read.header.sop_class[:64] or None
         image.sop_uid = read.header.sop_uid[:64] or None
         exam.study_uid = exam.study_uid or read.header.study_uid[:64] or None
-        set_exam_date(exam, exam.exam_date or valid_date(read.header.study_date))
+        set_exam_date(exam, exam.exam_date or parse_date(read.header.study_date))
     exam.images.append(image)
 
 
@@ -97,14 +98,6 @@ def deidentifies() -> bool:
 def set_exam_date(exam: Exam, stored: date | None) -> None:
     """Set the date of an exam that is not stored yet, as its stored files state it."""
     exam.exam_date, exam.date_shifted = stored, stored is not None and deidentifies()
-
-
-def valid_date(text: str) -> date | None:
-    """Parse a DICOM date, YYYYMMDD; None if it is not valid."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def base_name(filename: str) -> str:

@@ -15,6 +15,7 @@ from flask import current_app
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
 from birads_app.deid.pseudonyms import site_pseudonyms
+from birads_app.imaging.dicom.dates import parse_date
 from birads_app.imaging.file_signatures import PICTURE
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import archives, completeness, raw_twins, study_grouping
@@ -25,7 +26,6 @@ from birads_app.intake.draft_exam import (
     deidentifies,
     draft_exam,
     set_exam_date,
-    valid_date,
 )
 from birads_app.intake.image_reading import ImageReader, ReadImage, RefusedImage
 from birads_app.intake.repetition import (
@@ -193,7 +193,7 @@ def _store_failure(exam_id: str, refused: Sequence[_Unusable], user: User) -> Ex
         pseudonyms, plain = site_pseudonyms(), not deidentifies()
         exam.study_uid = (identity.study_uid if plain else pseudonyms.uid(identity.study_uid))[:64]
         day = identity.study_date if plain else pseudonyms.date(identity.study_date, identity)
-        set_exam_date(exam, valid_date(day))
+        set_exam_date(exam, parse_date(day))
         attach_identity(exam, identity)
     if exam.study_uid and exams.of_study(exam.study_uid):
         audit_log.log(user.name, "refuse study", exam_id)

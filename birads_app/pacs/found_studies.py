@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from birads_app.imaging.dicom.dates import digits, parse_date
 from birads_app.records.identities import Identity
 
 MODALITY = "MG"
@@ -36,7 +37,7 @@ class FoundStudy:
 
 def query_of(identity: Identity, today: date, years: int) -> PriorQuery:
     """Return the query for the priors of an exam, whose study counts as today's if its date is not stated."""
-    last = _day(identity.study_date) or today
+    last = parse_date(identity.study_date) or today
     try:
         first = last.replace(year=last.year - years)
     except ValueError:  # 29 February
@@ -51,30 +52,18 @@ def latest_priors(found: Iterable[FoundStudy], identity: Identity, query: PriorQ
     is never compared. A study of the same day is none: it may be on its way here, to be read.
     """
     priors = {
-        (one.date, one.time, one.uid)
+        (day, one.time, one.uid)
         for one in found
         if one.uid not in ("", identity.study_uid)
         and one.patient_id == query.patient_id
         and _agree(one.issuer, identity.issuer)
-        and _agree(_digits(one.birth_date), _digits(identity.birth_date))
+        and _agree(digits(one.birth_date), digits(identity.birth_date))
         and (not one.modalities or query.modality in one.modalities)
-        and _day(one.date) is not None
-        and query.first <= one.date < query.last
+        and (day := parse_date(one.date)) is not None
+        and query.first <= f"{day:%Y%m%d}" < query.last
     }
     return [uid for _, _, uid in sorted(priors, reverse=True)[:most]]
 
 
 def _agree(one: str, other: str) -> bool:
     return not one or not other or one == other
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _digits(text: str) -> str:
-    digits = "".join(filter(str.isdigit, text))
-    return digits if digits.strip("0") else ""

@@ -13,6 +13,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import or_, select
 
+from birads_app.imaging.dicom.dates import parse_date
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.encryption import decrypt, encrypt
@@ -129,16 +130,9 @@ def with_identifier(kind: IdentifierKind, values: Iterable[str]) -> dict[str, li
             query.where(some, Exam.status.not_in(tuple(Removed)))
         ):
             with suppress(SiteKeyDiffers, ValueError):
-                day = _day(_decrypted(box, exam_id).study_date) or stored
+                day = parse_date(_decrypted(box, exam_id).study_date) or stored
                 found.setdefault(by_digest[known], []).append(IdentifiedExam(exam_id, day))
     return found
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def of_patients(pseudonyms: Collection[str]) -> list[PatientExam]:

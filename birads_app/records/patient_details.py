@@ -8,6 +8,7 @@ from datetime import date
 
 from flask import current_app
 
+from birads_app.imaging.dicom.dates import parse_date
 from birads_app.records import identities
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Role, User
@@ -76,7 +77,7 @@ def exam_date(exam: Exam, user: User) -> ExamDate | None:
 
 def age_of(identity: Identity) -> int | None:
     """Return the age in years at the exam, by the date of birth, else as stated; None if unknown."""
-    born, examined = _day(identity.birth_date), _day(identity.study_date)
+    born, examined = parse_date(identity.birth_date), parse_date(identity.study_date)
     if born and examined and born <= examined:
         return examined.year - born.year - ((examined.month, examined.day) < (born.month, born.day))
     digits, unit = identity.age[:-1], identity.age[-1:]
@@ -91,17 +92,9 @@ def readable_name(name: str) -> str:
 
 
 def _true_date(identity: Identity) -> ExamDate | None:
-    day = _day(identity.study_date)
+    day = parse_date(identity.study_date)
     return ExamDate(day, shifted=False) if day else None
 
 
 def _stored_date(exam: Exam) -> ExamDate | None:
     return ExamDate(exam.exam_date, exam.date_shifted) if exam.exam_date else None
-
-
-def _day(text: str) -> date | None:
-    """Parse a DICOM date, YYYYMMDD; None if it is not valid."""
-    try:
-        return date.fromisoformat(text) if len(text) == 8 else None
-    except ValueError:
-        return None

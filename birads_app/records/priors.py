@@ -7,8 +7,8 @@ and others are not. A person is never recognised by the name alone.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
+from birads_app.imaging.dicom.dates import digits, parse_date
 from birads_app.records import exams, identities
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Status
@@ -90,25 +90,18 @@ def same_person(one: Identity, other: Identity) -> bool:
         return False
     if not all(each.patient_id or (each.patient_name and each.birth_date) for each in (one, other)):
         return False
-    births = {_digits(each.birth_date) for each in (one, other)} - {""}
+    births = {digits(each.birth_date) for each in (one, other)} - {""}
     return len(births) < 2
 
 
 def _moment(identity: Identity) -> tuple[str, str]:
-    """Return study date and time as digits; each is empty if it is not stated or not valid."""
-    day, clock = identity.study_date, _digits(identity.study_time.partition(".")[0])
-    try:
-        date.fromisoformat(day)
-    except ValueError:
+    """Return study date and time, in an order that can be compared; each is empty if it is not stated or not valid."""
+    day, clock = parse_date(identity.study_date), digits(identity.study_time.partition(".")[0])
+    if day is None:
         return "", ""
-    return day, clock if len(clock) == _TIME_DIGITS else ""
+    return day.isoformat(), clock if len(clock) == _TIME_DIGITS else ""
 
 
 def _days(other: Identity, current: Identity) -> int:
-    return (date.fromisoformat(current.study_date) - date.fromisoformat(other.study_date)).days
-
-
-def _digits(text: str) -> str:
-    """Return the digits of a date or time; empty if they are all zero."""
-    digits = "".join(filter(str.isdigit, text))
-    return digits if digits.strip("0") else ""
+    before, at = parse_date(other.study_date), parse_date(current.study_date)
+    return (at - before).days if before and at else 0
