@@ -2,12 +2,11 @@
 
 import stat
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-_PIECE = 1 << 20
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+from birads_app.files.bounded_reading import BOUNDED_METHODS, LongerThanAllowed, pieces
+
 # A file that grows more than this is made to fill the disk; images do not.
 _EXPANSION_MAX = 100
 _EXPANSION_FREE = 1 << 20  # bytes below which it does not matter
@@ -61,25 +60,17 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, lef
     """Write one entry and return its size; what it declares is not trusted."""
     target = folder.joinpath(*_safe_parts(entry.filename))
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG) or entry.compress_type not in _METHODS or entry.flag_bits & 1:
+    if kind not in (0, stat.S_IFREG) or entry.compress_type not in BOUNDED_METHODS or entry.flag_bits & 1:
         raise UnsafeZip(f"{entry.filename[:80]} is a link, encrypted or compressed in a way that is not read")
     most = min(left, max(_EXPANSION_FREE, _EXPANSION_MAX * entry.compress_size))
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         raise UnsafeZip(f"{entry.filename[:80]} occurs twice")
-    size = 0
-    with archive.open(entry) as source, target.open("xb") as output:
-        for piece in _pieces(source):
-            size += len(piece)
-            if size > most:
-                raise UnsafeZip(f"it is too large unpacked, from {entry.filename[:80]} on")
-            output.write(piece)
-    return size
-
-
-def _pieces(source: IO[bytes]) -> Iterator[bytes]:
-    while piece := source.read(_PIECE):
-        yield piece
+    try:
+        with archive.open(entry) as source, target.open("xb") as output:
+            return sum(map(output.write, pieces(source, most)))
+    except LongerThanAllowed:
+        raise UnsafeZip(f"it is too large unpacked, from {entry.filename[:80]} on") from None
 
 
 def _safe_parts(name: str) -> tuple[str, ...]:

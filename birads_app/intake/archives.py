@@ -15,6 +15,7 @@ from typing import IO, cast
 
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
+from birads_app.files.bounded_reading import BOUNDED_METHODS, PIECE, LongerThanAllowed, pieces
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.file_signatures import ARCHIVE, GZIP, HEAD, TAR, ZIP, FileType, recognise
 from birads_app.imaging.limits import EXPANSION_FREE, EXPANSION_MAX
@@ -27,10 +28,7 @@ from birads_app.terms.messages import Message, msg
 _FILE_MAX = _UPLOAD_MAX = 1 << 30
 _ENTRIES_MAX = 10_000  # of a sent archive, with those within it; images among them are counted separately
 _NESTED_MAX = 3  # archives around a file
-_PIECE = 1 << 20  # bytes that are inflated at a time
 _BATCH = 1 << 26  # bytes after which unpacked files are handed on
-# Methods of ZIP archives of which zipfile inflates no more than it is asked for.
-_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CENTRAL_HEADER = b"PK\x01\x02"  # before each entry of a ZIP archive's directory
 
 
@@ -172,7 +170,7 @@ class _Unpacking:
                 )
             self.images.append((file.name, len(file.content)))
             stream = file.stream()
-            while piece := stream.read(_PIECE):
+            while piece := stream.read(PIECE):
                 self._target.append(piece)
         elif depth == _NESTED_MAX:
             raise UnreadableImage(msg("archive-nested", name=file.name, most=_NESTED_MAX))
@@ -191,14 +189,14 @@ class _Unpacking:
                 self._check_declared(archive.name, member)
                 most = self.size if member.size is None else member.size
                 content = SharedBytes.of((head,))
-                while len(content) < most and (piece := stream.read(min(_PIECE, most - len(content)))):
+                for piece in pieces(stream, most - len(head)):
                     content.append(piece)
                     _check_expansion(archive.name, len(content), member.compressed)
-                if member.size is None and stream.read(1):
-                    raise ImageTooLarge(msg("archive-too-large"))
                 return content
         except InputError:
             raise
+        except LongerThanAllowed:
+            raise ImageTooLarge(msg("archive-too-large")) from None
         except Exception as error:  # of the formats' modules and of the decompressors
             raise UnreadableImage(member.damage) from error
 
@@ -239,7 +237,7 @@ def _members_of_zip(file: SourceFile) -> list[_Member]:
     def opened(entry: zipfile.ZipInfo) -> IO[bytes]:
         if entry.flag_bits & 1:
             raise UnreadableImage(msg("archive-encrypted", name=file.name))
-        if entry.compress_type not in _BOUNDED:
+        if entry.compress_type not in BOUNDED_METHODS:
             raise UnreadableImage(msg("archive-method", name=file.name))
         return archive.open(entry)
 
@@ -283,7 +281,7 @@ def _content_of_gzip(file: SourceFile) -> list[_Member]:
 def _occurrences(stream: IO[bytes], pattern: bytes) -> int:
     """Return how often a pattern occurs."""
     count, end = 0, b""
-    while piece := stream.read(_PIECE >> 4):
+    while piece := stream.read(PIECE >> 4):
         count += (end + piece).count(pattern)
         end = piece[-len(pattern) + 1 :]
     return count

@@ -17,6 +17,7 @@ from typing import IO, Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from birads_app.files.bounded_reading import BOUNDED_METHODS, LongerThanAllowed, pieces
 from birads_app.model import bundles
 from birads_app.model.bundles import Bundle
 from birads_app.terms.errors import ModelArchiveRefused
@@ -25,9 +26,7 @@ from birads_app.terms.messages import msg
 SIGNATURE = "signature.json"
 _MOST_BYTES = 1 << 30  # of all files together, unpacked
 _SIGNATURE_BYTES = 4096
-_PIECE = 1 << 20
 _PURPOSE = b"birads model archive, version 1"
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -105,21 +104,18 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
         raise ModelArchiveRefused(msg("model-archive-foreign-file", file=other[0][:80]))
     if len(names) != len(set(names)) or not {SIGNATURE, bundles.MANIFEST} <= set(names):
         raise ModelArchiveRefused(msg("model-archive-damaged"))
-    if any(entry.compress_type not in _METHODS or entry.flag_bits & 1 for entry in entries):
+    if any(entry.compress_type not in BOUNDED_METHODS or entry.flag_bits & 1 for entry in entries):
         raise ModelArchiveRefused(msg("model-archive-damaged"))
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:
     """Write an entry and return its size; what it declares is not trusted."""
     most = _SIGNATURE_BYTES if entry.filename == SIGNATURE else left
-    size = 0
-    with archive.open(entry) as source, target.open("xb") as output:
-        while piece := source.read(min(_PIECE, most - size + 1)):
-            size += len(piece)
-            if size > most:
-                raise ModelArchiveRefused(msg("model-archive-too-large", most=_MOST_BYTES >> 20))
-            output.write(piece)
-    return size
+    try:
+        with archive.open(entry) as source, target.open("xb") as output:
+            return sum(map(output.write, pieces(source, most)))
+    except LongerThanAllowed:
+        raise ModelArchiveRefused(msg("model-archive-too-large", most=_MOST_BYTES >> 20)) from None
 
 
 def _verified(folder: Path) -> ArchivedModel:
