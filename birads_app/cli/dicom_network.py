@@ -11,7 +11,15 @@ from flask.cli import AppGroup
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import Settings, SettingsError
 from birads_app.monitoring import instruments
-from birads_app.records import audit_log, derivation_queue, fetch_problems, outbox, prior_searches, users
+from birads_app.records import (
+    audit_log,
+    derivation_queue,
+    fetch_problems,
+    outbox,
+    prior_searches,
+    spool,
+    users,
+)
 from birads_app.services import startup
 
 # What speaks to the network is imported when it is needed: web workers never do.
@@ -40,13 +48,13 @@ def receive() -> None:
     destination = destination_of(settings)
     with one_line_errors():
         users.network_account()
-    spool = worker.spool()
-    provider = Provider(settings, spool)
+    received = spool.of_app()
+    provider = Provider(settings, received)
     startup.join()
     instruments.count_start("receive")
     derivation_queue.of_app().start()
-    with spool.alone(wait=True):
-        spool.remove_leftovers()
+    with received.alone(wait=True):
+        received.remove_leftovers()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         click.echo(
             f"{settings.dicom_ae_title} listens at {settings.dicom_bind}:{settings.dicom_port}; "
@@ -82,20 +90,20 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
         raise click.UsageError("Give either --study UID, or --from DATE and --to DATE.")
     with one_line_errors():
         startup.join()
-        spool = worker.spool()
+        received = spool.of_app()
         if first and last:
             study_uids = dicomweb_client.find_studies(server, f"{first:%Y%m%d}", f"{last:%Y%m%d}", modality)
         else:
             study_uids = [study or ""]
         audit_log.log(users.NETWORK_NAME, "fetch studies", str(len(study_uids)))
-        fetched = fetch_studies(server, study_uids, spool, click.echo)
+        fetched = fetch_studies(server, study_uids, received, click.echo)
         counts = list(fetched.counts.values())
         click.echo(
             f"Studies with new images: {sum(map(bool, counts))} of {len(study_uids)}. Images fetched: {sum(counts)}."
         )
         if study and counts == [0]:
             click.echo("All images of the study are stored already, or it has none that can be mammograms.")
-        with spool.alone(wait=False) as alone:
+        with received.alone(wait=False) as alone:
             if alone:
                 worker.ingest_stable_studies(0)
                 worker.retrieve_priors()
@@ -113,12 +121,10 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
 @dicom_group.command("status")
 def status() -> None:
     """Show waiting studies and results, and reasons for failures."""
-    from birads_app.pacs import worker
-
     with one_line_errors():
         counts, failing, unfetched = outbox.counts(), outbox.failing(), fetch_problems.listing()
         searches = prior_searches.failing()
-    click.echo(f"Studies that are not exams yet: {worker.spool().studies()}")
+    click.echo(f"Studies that are not exams yet: {spool.of_app().studies()}")
     for state, title in (("waiting", "to be sent"), ("stopped", "stopped"), ("sent", "sent")):
         click.echo(f"Results and reports {title}: {counts.get(state, 0)}")
     for problem in unfetched:

@@ -23,10 +23,17 @@ from birads_app.maintenance import archive, keys_file
 from birads_app.maintenance.archive import ArchiveWriter, Description
 from birads_app.maintenance.errors import MaintenanceError
 from birads_app.model import bundles, registry
-from birads_app.records import checksums, database, derived_files, files, migrate, site_keys
+from birads_app.records import (
+    checksums,
+    database,
+    derived_files,
+    files,
+    migrate,
+    site_keys,
+    spool,
+    upload_store,
+)
 from birads_app.records.schema import Image
-from birads_app.records.spool import Spool
-from birads_app.records.upload_store import UploadStore
 from birads_app.version import __version__
 
 _REPORT_S = 5
@@ -112,8 +119,7 @@ def _check_database(copy: sqlite3.Connection) -> None:
 
 def _add_waiting(writer: ArchiveWriter) -> None:
     """Copy received objects and waiting uploads; one that vanishes meanwhile has become part of an exam."""
-    kept = Path(current_app.instance_path), current_app.extensions["birads_site_key"]
-    for name, paths in (*Spool(*kept).listing(), *UploadStore(*kept).listing()):
+    for name, paths in (*spool.of_app().listing(), *upload_store.of_app().listing()):
         for path in paths:  # the folder is renamed when its study is complete
             with suppress(FileNotFoundError):
                 writer.confirm(name, writer.add(name, path))

@@ -15,10 +15,19 @@ from sqlalchemy.exc import DatabaseError
 from birads_app.config import Settings
 from birads_app.maintenance import derived_check
 from birads_app.model import bundles, registry
-from birads_app.records import audit_chain, checksums, database, exams, files, jobs, migrate, site_keys
+from birads_app.records import (
+    audit_chain,
+    checksums,
+    database,
+    exams,
+    files,
+    jobs,
+    migrate,
+    site_keys,
+    spool,
+    upload_store,
+)
 from birads_app.records.schema import Delivery, Exam, Image
-from birads_app.records.spool import Spool
-from birads_app.records.upload_store import UploadStore
 from birads_app.terms.errors import BiradsError
 
 _AT_ONCE = 500
@@ -197,11 +206,12 @@ def _audit_log() -> Iterator[str]:
 
 def _waiting() -> Iterator[str]:
     """Decrypt every received object and every waiting upload."""
-    kept = Path(current_app.instance_path), current_app.extensions["birads_site_key"]
-    for name in (*Spool(*kept).unreadable(), *UploadStore(*kept).unreadable()):
+    for name in (*spool.of_app().unreadable(), *upload_store.of_app().unreadable()):
         yield f"{name}: it cannot be read with this site key"
     for name in sorted(jobs.files()):
-        if not (kept[0] / "uploads" / name).exists() and name in jobs.files():  # not done meanwhile
+        if (
+            not Path(current_app.instance_path, "uploads", name).exists() and name in jobs.files()
+        ):  # not done meanwhile
             yield f"uploads/{name}: it is missing"
 
 

@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 from flask import Flask, current_app
 from pydicom.dataset import Dataset
@@ -18,10 +17,10 @@ from birads_app.monitoring import instruments
 from birads_app.pacs.prior_requests import request_priors
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
-from birads_app.records import assessments, exams, files, jobs, outbox, users
+from birads_app.records import assessments, exams, files, jobs, outbox, spool, users
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Delivery, Exam
-from birads_app.records.spool import Spool, SpooledStudy
+from birads_app.records.spool import SpooledStudy
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
 
@@ -29,11 +28,6 @@ log = logging.getLogger(__name__)
 
 _PAUSE_S = 1
 _QUEUED = "birads_queued"  # state of the last queueing of deliveries
-
-
-def spool() -> Spool:
-    """Return the running application's spool."""
-    return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
 
 
 def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
@@ -52,14 +46,14 @@ def ingest_stable_studies(quiet_s: float | None = None, stop: threading.Event | 
     pauses, as are, without one, those that are left when ``stop`` is set.
     """
     wait = _settings().dicom_stable_s if quiet_s is None else quiet_s
-    for study in spool().claim(wait):
+    for study in spool.of_app().claim(wait):
         if stop is not None and stop.is_set():
             return
         try:
             _attempt(study)
         except Exception as error:  # such as a full disk; one study must not keep the others waiting
             log.error("Exam %s waits in the spool: %s", study.exam_id, where(error))
-            spool().postpone(study)
+            spool.of_app().postpone(study)
 
 
 def deliver(stop: threading.Event | None = None) -> None:
@@ -77,7 +71,7 @@ def deliver(stop: threading.Event | None = None) -> None:
 
 def retrieve_priors(stop: threading.Event | None = None) -> None:
     """Ask the PACS for the priors of exams that came, if that is set, until ``stop`` is set."""
-    request_priors(spool(), _settings(), stop)
+    request_priors(spool.of_app(), _settings(), stop)
 
 
 def _enqueue(settings: Settings) -> None:
@@ -122,11 +116,13 @@ def _ingest(study: SpooledStudy) -> None:
     """Create an exam from the new objects of a study, and remove the study from the spool once it is stored."""
     if not exams.exists(study.exam_id):
         files.withdraw(Exam(id=study.exam_id))  # remains of an interrupted attempt
-        objects = (SourceFile(f"{number}.dcm", data) for number, data in enumerate(spool().read(study), 1))
+        objects = (
+            SourceFile(f"{number}.dcm", data) for number, data in enumerate(spool.of_app().read(study), 1)
+        )
         exam = ingest_received(objects, users.network_account(), study.exam_id)
         for reason in exam.attention if exam is not None else ():
             log.warning("Exam %s needs attention: %s", study.exam_id, reason)
-    spool().remove(study)
+    spool.of_app().remove(study)
 
 
 def _deliver(delivery: Delivery, destination: Destination, wait: timedelta) -> None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flask import current_app
+
 from birads_app.files import atomic, locks
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
@@ -25,6 +27,11 @@ from birads_app.records.errors import SiteKeyDiffers
 _PURPOSE = "birads spool"
 _PART, _CLAIMED = ".part-", ".quiet"
 _ABANDONED_S = 3600  # writing a part takes seconds
+
+
+def of_app() -> "Spool":
+    """Return the spool of the running application."""
+    return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
 
 
 @dataclass(frozen=True)

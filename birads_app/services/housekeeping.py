@@ -7,16 +7,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from birads_app.files import locks
 from birads_app.logs import where
 from birads_app.maintenance import retention
 from birads_app.monitoring import instruments
-from birads_app.records import audit_check, exam_bin, jobs, upload_store
+from birads_app.records import audit_check, exam_bin, jobs, spool, upload_store
 from birads_app.records.schema import now
-from birads_app.records.spool import Spool
 from birads_app.services.job_queue import KEPT_DAYS
 from birads_app.terms.messages import msg
 
@@ -47,8 +46,7 @@ def _forget_jobs() -> int:
     """Remove old jobs, and files that no job needs; return the number of jobs."""
     count = jobs.forget(now() - timedelta(days=KEPT_DAYS))
     upload_store.of_app().remove_leftovers(jobs.files())
-    spool = Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
-    return count + jobs.close_studies_but(spool.arrived().keys())
+    return count + jobs.close_studies_but(spool.of_app().arrived().keys())
 
 
 def _do(task: str, what: str, step: Callable[[], int]) -> None:

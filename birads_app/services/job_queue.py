@@ -3,15 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from flask import current_app
 
-from birads_app.records import jobs, outbox, prior_searches, upload_store, users
+from birads_app.records import jobs, outbox, prior_searches, spool, upload_store, users
 from birads_app.records.errors import NotFound
 from birads_app.records.job_table import Job, JobKind, JobState
 from birads_app.records.schema import Delivery
-from birads_app.records.spool import Spool
 from birads_app.services import training_runs
 from birads_app.services.training_runs import State
 from birads_app.terms.messages import msg
@@ -59,7 +57,7 @@ def listing() -> list[QueueEntry]:
 
 def oldest() -> dict[JobKind, datetime | None]:
     """Return since when the oldest upload and the oldest study wait to be read; None if none does."""
-    arrived = _spool().arrived()
+    arrived = spool.of_app().arrived()
     attempted = jobs.attempted(JobKind.STUDY, list(arrived))
     studies = [
         attempted[exam_id].created_at if exam_id in attempted else at for exam_id, at in arrived.items()
@@ -116,7 +114,7 @@ def drop(kind: str, job_id: str, by: str) -> None:
         upload_store.of_app().remove(jobs.drop(job_id, by))
     elif kind == JobKind.STUDY:
         jobs.give_up_study(job_id, by)
-        _spool().remove_exam(job_id)
+        spool.of_app().remove_exam(job_id)
         jobs.close_study(job_id)
     elif kind in (RESULTS, REPORT):
         outbox.drop(_number(job_id), by)
@@ -137,7 +135,7 @@ def _uploads() -> Iterator[QueueEntry]:
 
 def _studies() -> Iterator[QueueEntry]:
     """Yield the studies in the spool, the first ones first."""
-    arrived = sorted(_spool().arrived().items(), key=lambda item: item[1])[:_SHOWN]
+    arrived = sorted(spool.of_app().arrived().items(), key=lambda item: item[1])[:_SHOWN]
     attempted = jobs.attempted(JobKind.STUDY, [exam_id for exam_id, _ in arrived])
     complete_after = timedelta(seconds=current_app.extensions["birads_settings"].dicom_stable_s)
     for exam_id, at in arrived:
@@ -226,7 +224,3 @@ def _number(job_id: str) -> int:
     if not job_id.isdecimal():
         raise NotFound(msg("job-missing"))
     return int(job_id)
-
-
-def _spool() -> Spool:
-    return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])

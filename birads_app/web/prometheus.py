@@ -28,11 +28,10 @@ from birads_app.monitoring import instruments
 from birads_app.monitoring.figure_file import Key
 from birads_app.monitoring.instruments import BUCKETS, Instrument
 from birads_app.practice.audit import current_drift
-from birads_app.records import disk_space, jobs, outbox, signed_assessments, tokens
+from birads_app.records import disk_space, jobs, outbox, signed_assessments, spool, tokens
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.records.job_table import JobState
 from birads_app.records.schema import now
-from birads_app.records.spool import Spool
 from birads_app.services import job_queue, training_runs
 from birads_app.terms.errors import ModelError
 from birads_app.version import __version__
@@ -113,8 +112,7 @@ def _family(instrument: Instrument, values: dict[Key, list[float]]) -> Metric:
 
 
 def _pacs() -> Iterator[Metric]:
-    instance = Path(current_app.instance_path)
-    waiting = Spool(instance, current_app.extensions["birads_site_key"]).studies()
+    waiting = spool.of_app().studies()
     yield _gauge("birads_spool_studies", "Received studies that are not exams yet.", waiting)
     counts = outbox.counts()
     deliveries = GaugeMetricFamily(

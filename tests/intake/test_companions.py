@@ -18,8 +18,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.archives import unpacked
 from birads_app.intake.companions import companion_of, kind_of_head
 from birads_app.intake.image_reading import RefusedImage, draft_image
-from birads_app.pacs import worker
-from birads_app.records import exams
+from birads_app.records import exams, spool
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage
 from tests.intake.test_study_grouping import packed
 from tests.pacs.test_objects_left_out import received
@@ -233,7 +232,7 @@ def test_a_received_report_is_skipped_and_nothing_is_missing(serving_app: Flask)
     assert (exam.objects_received, exam.attention, len(exam.images)) == (1, [], 1)
     assert exam.notes == [f"{SKIPPED}structured report, such as CAD results (1)."]
     with serving_app.app_context():
-        assert worker.spool().studies() == 0
+        assert spool.of_app().studies() == 0
 
 
 def test_other_members_are_not_inflated_and_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

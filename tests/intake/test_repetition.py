@@ -13,7 +13,7 @@ from birads_app.records import database, exams, worklist
 from birads_app.records.related_exams import related as related_exams
 from birads_app.records.schema import Exam
 from tests.intake.test_companions import STUDY, view, views
-from tests.pacs.test_spool import mammogram, spool
+from tests.pacs.test_spool import arrive, mammogram
 from tests.support import dicom_files
 from tests.support.factories import breast, mammogram_png, post_files, sign_in
 
@@ -64,7 +64,7 @@ def test_received_images_under_one_uid_are_both_used(serving_app: Flask) -> None
             mammogram(seed=1, SOPInstanceUID="1.5"),
             mammogram(seed=2, SOPInstanceUID="1.5"),
         )
-        spool(("1.5", data), ("1.5", other), ("1.5", data))
+        arrive(("1.5", data), ("1.5", other), ("1.5", data))
         worker.ingest_stable_studies(0)
         (exam,) = worklist.page(worklist.Query(list="all")).items
         assert len(exam.images) == 2 and [reason.code for reason in exam.attention] == ["uid-shared"]
@@ -74,7 +74,7 @@ def test_a_received_image_that_has_changed_is_a_further_exam(serving_app: Flask)
     with serving_app.app_context():
         for seed, patient in ((1, "A"), (1, "A"), (2, "A"), (2, "B")):
             _, data = mammogram(seed=seed, SOPInstanceUID="1.5", PatientID=patient)
-            spool(("1.5", data))
+            arrive(("1.5", data))
             worker.ingest_stable_studies(0)
         found = worklist.page(worklist.Query(list="all")).items
         assert [len(exam.images) for exam in found] == [1, 1, 1]
@@ -85,7 +85,7 @@ def test_a_received_image_that_has_changed_is_a_further_exam(serving_app: Flask)
 def test_a_received_object_counts_once(serving_app: Flask) -> None:
     with serving_app.app_context():
         uid, data = mammogram(seed=1)
-        spool((uid, data), (f"{uid}.1", data), mammogram(seed=2))
+        arrive((uid, data), (f"{uid}.1", data), mammogram(seed=2))
         worker.ingest_stable_studies(0)
         (exam,) = worklist.page(worklist.Query(list="all")).items
         assert (len(exam.images), exam.notes, exam.attention) == (2, [NOTE.format(1)], [])

@@ -12,7 +12,7 @@ from birads_app.records.database import FILE_NAME
 from birads_app.records.schema import Exam, Role
 from tests.api.test_openapi import check
 from tests.pacs.test_objects_left_out import received
-from tests.pacs.test_spool import mammogram, spool
+from tests.pacs.test_spool import arrive, mammogram
 from tests.support.factories import PASSWORD, bearer, make_token, make_user, sign_in
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
@@ -85,7 +85,7 @@ def test_nothing_is_sent_under_a_patient_that_is_not_certain(
 def test_further_images_under_another_id_need_attention_too(exam: Exam, app: Flask) -> None:
     later = mammogram(seed=9, ViewPosition="ML", PatientID="0815")
     with app.app_context():
-        spool(later)
+        arrive(later)
         worker.ingest_stable_studies(0)
         newest, first = worklist.page(worklist.Query(list="all")).items
         assert first.id == exam.id and len(newest.images) == 1
@@ -164,7 +164,7 @@ def test_erasing_the_exam_deletes_all_versions_and_the_study_can_come_again(exam
         exam_bin.put(exam.id, "anna", "Test.")
         exam_bin.erase(exam.id, "anna", at_once=True)
         assert b"NOTFALL" not in (exams.files.root().parent / FILE_NAME).read_bytes()
-        spool(*views(*[{"PatientID": "KNOWN-4711"}] * 4))
+        arrive(*views(*[{"PatientID": "KNOWN-4711"}] * 4))
         worker.ingest_stable_studies(0)
         (again,) = worklist.page(worklist.Query(list="all")).items
         assert (len(again.images), again.attention) == (4, [])

@@ -8,7 +8,7 @@ from flask.testing import FlaskCliRunner
 
 from birads_app.dicom_objects.context import PRODUCT
 from birads_app.pacs import worker
-from birads_app.records import audit_log, fetch_problems, worklist
+from birads_app.records import audit_log, fetch_problems, spool, worklist
 from birads_app.records.schema import Role
 from tests.pacs.test_spool import mammogram
 from tests.support.dicomweb_archive import Archive
@@ -60,7 +60,7 @@ def test_one_missing_object_leaves_its_study_out_until_the_next_fetch(
     assert "Study 2 of 5 was not fetched" in caplog.text
     assert not any(study in caplog.text for study in STUDIES) and missing not in done.output
     with serving_app.app_context():
-        assert worker.spool().studies() == 0
+        assert spool.of_app().studies() == 0
         (problem,) = fetch_problems.listing()
         assert problem.study_uid.startswith("2.25.") and "HTTP status 404" in problem.reason
         (entry,) = [entry for entry in audit_log.newest() if entry.action == "leave out study"]
@@ -155,15 +155,15 @@ def test_own_results_in_a_study_are_not_counted_as_images(
 def test_a_study_that_arrives_meanwhile_gets_the_fetched_objects(serving_app: Flask) -> None:
     with serving_app.app_context():
         first, second, third = (mammogram(seed=seed) for seed in range(3))
-        worker.spool().add("1.2.3", *first)
+        spool.of_app().add("1.2.3", *first)
 
         def interrupted() -> Iterator[tuple[str, bytes]]:
             yield second
             raise OSError("Connection lost")
 
         with pytest.raises(OSError, match="lost"):
-            worker.spool().add_all("1.2.3", interrupted())
-        assert worker.spool().add_all("1.2.3", iter([third])) == 1
-        assert worker.spool().add_all("1.2.3", iter([])) == 0
+            spool.of_app().add_all("1.2.3", interrupted())
+        assert spool.of_app().add_all("1.2.3", iter([third])) == 1
+        assert spool.of_app().add_all("1.2.3", iter([])) == 0
         worker.ingest_stable_studies(0)
     assert images(serving_app) == [2]

@@ -7,7 +7,7 @@ from birads_app.pacs import worker
 from birads_app.records import audit_log, worklist
 from birads_app.records.schema import Exam
 from tests.api.test_openapi import check
-from tests.pacs.test_spool import mammogram, spool
+from tests.pacs.test_spool import arrive, mammogram
 from tests.support.factories import bearer, make_token, make_user, sign_in
 
 SAID = (
@@ -18,7 +18,7 @@ SAID = (
 def received(app: Flask, *objects: tuple[str, bytes]) -> Exam:
     """Make an exam of a study's objects."""
     with app.app_context():
-        spool(*objects)
+        arrive(*objects)
         worker.ingest_stable_studies(0)
         (exam,) = worklist.page(worklist.Query(list="all")).items
         return exam

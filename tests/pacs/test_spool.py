@@ -27,6 +27,7 @@ from birads_app.records import (
     jobs,
     outbox,
     setup,
+    spool,
     users,
     worklist,
 )
@@ -58,9 +59,9 @@ def mammogram(study: str = STUDY, seed: int = 0, **elements: object) -> tuple[st
     return str(built.SOPInstanceUID), dicom_bytes(built)
 
 
-def spool(*objects: tuple[str, bytes], study: str = STUDY) -> None:
+def arrive(*objects: tuple[str, bytes], study: str = STUDY) -> None:
     for uid, data in objects:
-        worker.spool().add(study, uid, data)
+        spool.of_app().add(study, uid, data)
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_only_one_process_works_on_a_study(tmp_path: Path) -> None:
 def test_a_crash_at_any_point_gives_exactly_one_exam(
     place: tuple[object, str], inside: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool(mammogram(seed=1), mammogram(seed=2))
+    arrive(mammogram(seed=1), mammogram(seed=2))
 
     def end(*_: object, **__: object) -> None:
         raise Killed
@@ -125,7 +126,7 @@ def test_a_crash_at_any_point_gives_exactly_one_exam(
         with pytest.raises(Killed):
             worker.ingest_stable_studies(0)
     worker.ingest_stable_studies(0)
-    assert stored() == [2] and worker.spool().studies() == 0
+    assert stored() == [2] and spool.of_app().studies() == 0
     files.remove_leftovers(exams.all_ids())
     (exam,) = worklist.page(worklist.Query(list="all")).items
     for image in exam.images:
@@ -134,8 +135,8 @@ def test_a_crash_at_any_point_gives_exactly_one_exam(
 
 
 def test_an_exam_folder_without_a_record_is_recreated(inside: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool(mammogram())
-    (study,) = worker.spool().claim(0)
+    arrive(mammogram())
+    (study,) = spool.of_app().claim(0)
     (files.root() / study.exam_id / "rest").mkdir(parents=True)
     worker.ingest_stable_studies(0)
     assert stored() == [1] and not (files.root() / study.exam_id / "rest").exists()
@@ -144,26 +145,26 @@ def test_an_exam_folder_without_a_record_is_recreated(inside: Flask, monkeypatch
 def test_duplicates_give_no_exam_and_new_images_a_further_one(inside: Flask) -> None:
     first, second = mammogram(seed=1), mammogram(seed=2)
     for sent, then in (([first], [1]), ([first], [1]), ([first, second], [1, 1]), ([second, first], [1, 1])):
-        spool(*sent)
+        arrive(*sent)
         worker.ingest_stable_studies(0)
-        assert stored() == then and worker.spool().studies() == 0
+        assert stored() == then and spool.of_app().studies() == 0
 
 
 def test_unusable_objects_are_excluded_and_recorded(inside: Flask, caplog: pytest.LogCaptureFixture) -> None:
     text = mammogram(Modality="US")
-    spool(text, mammogram())
+    arrive(text, mammogram())
     worker.ingest_stable_studies(0)
     assert stored() == [1]
-    spool(text)
+    arrive(text)
     worker.ingest_stable_studies(0)
-    assert stored() == [1] and worker.spool().studies() == 0
+    assert stored() == [1] and spool.of_app().studies() == 0
     assert audit_log.newest(1)[0].action == "refuse study"
     assert "none of 1 objects can be used" in caplog.text and "Secretname" not in caplog.text
 
 
 def test_a_study_without_usable_images_is_listed_as_failed(inside: Flask) -> None:
     for _ in range(2):  # sent again, it is listed once
-        spool(mammogram(Modality="US"))
+        arrive(mammogram(Modality="US"))
         worker.ingest_stable_studies(0)
     (exam,) = worklist.page(worklist.Query(list="failed")).items
     assert exam.images == [] and "US" in exam.failure and exam.pseudonym and exam.study_uid
@@ -173,7 +174,7 @@ def test_a_study_without_usable_images_is_listed_as_failed(inside: Flask) -> Non
 
 
 def test_an_unusable_image_of_another_patient_does_not_fail_the_study(inside: Flask, caplog) -> None:
-    spool(mammogram(PatientID="OTHER", PixelData=bytes(320 * 256 * 2)), mammogram(), mammogram(seed=1))
+    arrive(mammogram(PatientID="OTHER", PixelData=bytes(320 * 256 * 2)), mammogram(), mammogram(seed=1))
     worker.ingest_stable_studies(0)
     (exam,) = worklist.page(worklist.Query(list="all")).items
     assert len(exam.images) == 2 and identities.of(exam).patient_id == "ID-4711"
@@ -187,43 +188,43 @@ def test_a_study_may_have_more_images_than_an_upload(
     monkeypatch.setitem(inside.extensions, "birads_settings", settings.model_copy(update={"max_files": 1}))
     monkeypatch.setattr(ingest, "_OBJECTS_MAX", 2)
     sent = [mammogram(seed=seed) for seed in range(3)]
-    spool(*sent)
+    arrive(*sent)
     worker.ingest_stable_studies(0)
     assert stored() == [2] and audit_log.newest(1)[0].action == "leave out images"
     assert "only the first 2 were used" in caplog.text
-    spool(*sent)
+    arrive(*sent)
     worker.ingest_stable_studies(0)
-    assert stored() == [1, 2] and worker.spool().studies() == 0
+    assert stored() == [1, 2] and spool.of_app().studies() == 0
 
 
 def test_studies_that_wait_when_the_receiver_stops_are_read_at_the_next_start(inside: Flask) -> None:
     stop = threading.Event()
     stop.set()
-    spool(mammogram())
+    arrive(mammogram())
     worker.ingest_stable_studies(0, stop)
-    assert stored() == [] and worker.spool().studies() == 1
+    assert stored() == [] and spool.of_app().studies() == 1
     worker.ingest_stable_studies(0)
-    assert stored() == [1] and worker.spool().studies() == 0
+    assert stored() == [1] and spool.of_app().studies() == 0
 
 
 def test_own_results_are_not_processed_again(inside: Flask) -> None:
     picture = secondary_capture(reading(), 0, display(), heat())
-    spool((picture.SOPInstanceUID, dicom_bytes(picture)))
+    arrive((picture.SOPInstanceUID, dicom_bytes(picture)))
     worker.ingest_stable_studies(0)
     assert stored() == [] and not audit_log.newest()
 
 
 def test_without_a_model_a_study_waits(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     with app.app_context():
-        spool(mammogram())
+        arrive(mammogram())
         worker.ingest_stable_studies(0)
-        assert worker.spool().studies() == 1 and "waits in the spool" in caplog.text
+        assert spool.of_app().studies() == 1 and "waits in the spool" in caplog.text
 
 
 def test_a_study_that_waits_is_tried_again_after_growing_pauses(
     inside: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool(mammogram())
+    arrive(mammogram())
     pauses = []
 
     def fail(*_: object) -> None:
@@ -269,7 +270,7 @@ def test_the_network_account_cannot_sign_in_and_does_not_end_set_up(app: Flask) 
 @pytest.fixture
 def exam(inside: Flask) -> Exam:
     """Create an exam received from the network, queued in the outbox."""
-    spool(mammogram(PatientName="Doe^Jane"))
+    arrive(mammogram(PatientName="Doe^Jane"))
     worker.ingest_stable_studies(0)
     outbox.enqueue(lambda name: "v1", uploads=False)
     return worklist.page(worklist.Query(list="all")).items[0]

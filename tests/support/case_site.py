@@ -17,7 +17,7 @@ from birads_app.pacs import dicomweb_client, worker
 from birads_app.pacs.fetch import Fetched, fetch_studies
 from birads_app.pacs.results import dicom_web_of
 from birads_app.pacs.storage_scp import Provider
-from birads_app.records import exams, identities, tokens, users
+from birads_app.records import exams, identities, spool, tokens, users
 from birads_app.records.identities import PatientVersion
 from birads_app.records.schema import Role
 from tests.support.dicomweb_archive import Archive
@@ -49,7 +49,7 @@ class CaseSite:
     def store(self, study: str, *objects: bytes) -> list[dict[str, Any]]:
         """Send objects by C-STORE; return the exams that are made of them."""
         settings = self._with(dicom_port=free_port())
-        with self.app.app_context(), _providing(Provider(settings, worker.spool())):
+        with self.app.app_context(), _providing(Provider(settings, spool.of_app())):
             entity = AE("MODALITY")
             datasets = [dcmread(DicomBytesIO(data)) for data in objects]
             for dataset in datasets:
@@ -67,7 +67,7 @@ class CaseSite:
             server = dicom_web_of(self._with(pacs_dicomweb_url=address))
             assert server is not None
             studies = dicomweb_client.find_studies(server, "20260101", "20260131", "MG")
-            fetched = fetch_studies(server, studies, worker.spool(), lambda _: None)
+            fetched = fetch_studies(server, studies, spool.of_app(), lambda _: None)
             worker.ingest_stable_studies(0)
         return fetched, [exam for study in studies for exam in self.listed(study)]
 

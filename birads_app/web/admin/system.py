@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from flask import current_app, render_template
 from flask_babel import LazyString
@@ -13,8 +12,7 @@ from markupsafe import Markup
 
 from birads_app import config
 from birads_app.config import KEPT_KEYS
-from birads_app.records import fetch_problems, outbox, prior_searches
-from birads_app.records.spool import Spool
+from birads_app.records import fetch_problems, outbox, prior_searches, spool
 from birads_app.records.storage import Storage, measure
 from birads_app.web.admin.blueprint import bp
 from birads_app.web.admin.setting_texts import descriptions
@@ -57,10 +55,9 @@ def storage_page() -> str:
 @bp.get("/network")
 def network_page() -> str:
     """Show studies and results under way to and from the PACS, and what failed."""
-    spool = Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
     return render_template(
         "admin/network.html",
-        waiting=spool.studies(),
+        waiting=spool.of_app().studies(),
         unfetched=fetch_problems.listing(),
         counts=outbox.counts(),
         failing=outbox.failing(),
