@@ -17,6 +17,15 @@ from birads_app.records.database import FILE_NAME, session
 from birads_app.records.schema import Assessment, Exam, Image, Removed
 from birads_app.records.table_base import Base
 
+# Folders of the instance by what they hold; all others, and files beside the database, are "other".
+_FOLDERS = {
+    "spool": ("spool",),
+    "uploads": ("uploads",),
+    "trainings": ("trainings", "training", "tuning", "logs"),
+    "datasets": ("datasets", "dataset-checks"),
+    "cache": ("cache",),
+}
+_IMAGES = "images"
 _SAMPLED = 200
 _FILES_MAX = 20_000
 
@@ -39,7 +48,7 @@ class Storage:
 
     kinds : bytes of all images' files by kind, such as ``original`` or ``heat``; estimated from ``sampled`` images if
         there are more
-    folders : by name
+    folders : by what they hold; "other" is the rest of the instance folder
     free, total : bytes of the disk with the instance folder
     """
 
@@ -68,16 +77,25 @@ def measure() -> Storage:
         database=sum(path.stat().st_size for path in instance.glob(f"{FILE_NAME}*")),
         kinds=kinds,
         sampled=sampled,
-        folders={
-            "spool": _size(instance / "spool"),
-            "trainings": _size(*(instance / name for name in ("trainings", "training", "tuning", "logs"))),
-            "datasets": _size(instance / "datasets"),
-            "cache": _size(instance / "cache"),
-            "models": _size(settings.models),
-        },
+        folders=_folders(instance, settings.models),
         free=disk.free,
         total=disk.total,
     )
+
+
+def _folders(instance: Path, models: Path) -> dict[str, Size]:
+    """Return the sizes of all that is in the instance folder besides database and images, and of the models."""
+    named = {name for names in _FOLDERS.values() for name in names}
+    others = [
+        path
+        for path in instance.iterdir()
+        if path.name not in (*named, _IMAGES) and not path.name.startswith(FILE_NAME) and path != models
+    ]
+    return {
+        **{kind: _size(*(instance / name for name in names)) for kind, names in _FOLDERS.items()},
+        "models": _size(models),
+        "other": _size(*others),
+    }
 
 
 def _count(table: type[Base], *conditions: ColumnElement[bool]) -> int:
@@ -106,20 +124,23 @@ def _kinds(images: int) -> tuple[dict[str, int], int]:
     return {kind: round(size * share) for kind, size in seen.most_common()}, len(drawn)
 
 
-def _size(*folders: Path) -> Size:
-    """Add up files in folders, at most _FILES_MAX of them."""
+def _size(*places: Path) -> Size:
+    """Add up files, and files in folders, at most _FILES_MAX of them."""
     total = count = 0
-    for folder in folders:
-        for _, size in _files(folder):
+    for place in places:
+        for _, size in _files(place):
             total, count = total + size, count + 1
             if count == _FILES_MAX:
                 return Size(total, count, complete=False)
     return Size(total, count)
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Yield every file below a folder with its size, except files that vanish meanwhile."""
-    for place, _, names in os.walk(folder):
+def _files(path: Path) -> Iterator[tuple[Path, int]]:
+    """Yield a file, or every file below a folder, with its size, except files that vanish meanwhile."""
+    if path.is_file():
+        with suppress(OSError):
+            yield path, path.stat().st_size
+    for place, _, names in os.walk(path):
         for name in names:
             path = Path(place, name)
             with suppress(OSError):
