@@ -11,7 +11,7 @@ from birads_app.api.job_endpoints import job_json, receive
 from birads_app.api.multipart import files_of
 from birads_app.api.preferences import ASYNC, is_async
 from birads_app.intake.ingest import ingest_studies
-from birads_app.records import assessments, exams, patient_details, reading_acts
+from birads_app.records import assessments, exams, reading_acts
 from birads_app.records.errors import NotFound
 from birads_app.terms.messages import msg
 
@@ -55,17 +55,13 @@ def show(exam_id: str) -> ResponseReturnValue:
 def report(exam_id: str) -> ResponseReturnValue:
     """Return the last signed report as a FHIR R4 DiagnosticReport."""
     from birads_app.fhir.diagnostic_report import MEDIA_TYPE  # slow to import, rarely used
-    from birads_app.pacs.fhir_report import fhir_report_of
+    from birads_app.pacs.fhir_report import download_fhir_report
 
     exam = exams.get(exam_id)
     assessment = assessments.newest(exam)
     if assessment is None or not assessment.signed:
         raise NotFound(msg("report-missing"))
-    patient = patient_details.of(exam, g.api_user)
-    if patient.identity is not None:
-        reading_acts.identity_shown(g.api_user.name, exam.id, "FHIR")
-    reading_acts.downloaded(g.api_user.name, "download report", exam.id, "FHIR")
-    answer = jsonify(fhir_report_of(exam, assessment, patient))
+    answer = jsonify(download_fhir_report(exam, assessment, g.api_user))
     answer.mimetype = MEDIA_TYPE
     return answer
 

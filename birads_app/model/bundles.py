@@ -105,7 +105,7 @@ def load(path: Path) -> Bundle:
         pooling=manifest.get("exam_rule", DEFAULT_POOLING),
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
-        cautions=cautions(manifest, _evaluation(path)),
+        cautions=cautions(manifest, read_evaluation(path)),
         card="\n".join(
             (path / file).read_text("utf-8")
             for file in (CARD, OOD_CARD, _FORMER_CARD)
@@ -300,8 +300,8 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
         )
 
 
-def _evaluation(path: Path) -> dict[str, Any]:
-    """Read the evaluation record; raise BundleError if it is not a JSON object."""
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """Read the evaluation record of a bundle; raise BundleError if it is not a JSON object."""
     try:
         record = json.loads((path / EVALUATION).read_text("utf-8"))
     except ValueError:

@@ -1,11 +1,10 @@
 """Performance metrics from a bundle's ``evaluation.json``, for comparing models."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from birads_app.model.bundles import EVALUATION, Bundle
+from birads_app.model.bundles import Bundle, read_evaluation
 from birads_app.model.cautions import report_warnings
 
 
@@ -72,7 +71,7 @@ class Origin:
 
 def origin(bundle: Bundle) -> Origin:
     """Return the data and protocol that a model was trained and tested with."""
-    record, training = _record(bundle), bundle.manifest.get("training")
+    record, training = read_evaluation(bundle.path), bundle.manifest.get("training")
     settings = training if isinstance(training, dict) else {}
     return Origin(
         data=str(settings.get("data", "")),
@@ -82,11 +81,6 @@ def origin(bundle: Bundle) -> Origin:
         subsets=tuple(_subsets(record, settings)),
         warnings=tuple(report_warnings(record)),
     )
-
-
-def _record(bundle: Bundle) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((bundle.path / EVALUATION).read_text("utf-8"))
-    return record
 
 
 def _count(value: Any) -> int | None:
@@ -113,7 +107,7 @@ def _entries(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def measured(bundle: Bundle) -> list[Measured]:
     """Return the metrics on all test sets; incomplete ones are omitted."""
-    record = _record(bundle)
+    record = read_evaluation(bundle.path)
     return [
         found
         for images_of, one in measured_sets(record)

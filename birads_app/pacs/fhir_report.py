@@ -4,9 +4,10 @@ from typing import Any
 
 from birads_app.fhir.diagnostic_report import ReportSource, diagnostic_report
 from birads_app.pacs import results
+from birads_app.records import patient_details, reading_acts
 from birads_app.records.identities import Identity
 from birads_app.records.patient_details import PatientDetails
-from birads_app.records.schema import Assessment, Exam
+from birads_app.records.schema import Assessment, Exam, User
 
 
 def fhir_report_of(exam: Exam, assessment: Assessment, patient: PatientDetails) -> dict[str, Any]:
@@ -31,6 +32,15 @@ def fhir_report_of(exam: Exam, assessment: Assessment, patient: PatientDetails) 
             status=status,
         )
     )
+
+
+def download_fhir_report(exam: Exam, assessment: Assessment, user: User) -> dict[str, Any]:
+    """Return the report for an account, on record: the download, and the look at the identity if it shows one."""
+    patient = patient_details.of(exam, user)
+    if patient.identity is not None:
+        reading_acts.identity_shown(user.name, exam.id, "FHIR")
+    reading_acts.downloaded(user.name, "download report", exam.id, "FHIR")
+    return fhir_report_of(exam, assessment, patient)
 
 
 def _anonymous(exam: Exam) -> Identity:

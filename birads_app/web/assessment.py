@@ -10,6 +10,7 @@ from flask_babel import ngettext
 from flask_login import current_user
 
 from birads_app.records import assessments, blinding, exams, reading_acts, working_drafts, worklist
+from birads_app.records.errors import NotFound
 from birads_app.records.schema import Assessment, Exam
 from birads_app.terms import lexicon
 from birads_app.web import assessment_form, report_content, signature_line, worklist_query
@@ -145,12 +146,10 @@ def report_json(exam_id: str) -> Response:
 def report_fhir(exam_id: str) -> Response:
     """Return the report as a FHIR R4 DiagnosticReport in JSON."""
     from birads_app.fhir.diagnostic_report import MEDIA_TYPE  # slow to import, rarely used
-    from birads_app.pacs.fhir_report import fhir_report_of
+    from birads_app.pacs.fhir_report import download_fhir_report
 
-    found = _report(exam_id, "FHIR")
-    answer = jsonify(fhir_report_of(found.exam, found.assessment, found.patient))
+    answer = jsonify(download_fhir_report(*_wanted(exam_id), current_user))
     answer.mimetype = MEDIA_TYPE
-    reading_acts.downloaded(current_user.name, "download report", exam_id, "FHIR")
     return answer
 
 
@@ -167,11 +166,18 @@ def dicom(exam_id: str) -> Response:
 
 
 def _report(exam_id: str, where: str) -> report_content.Report:
-    """Return the report on the requested assessment, by default the current one, for a kind of document."""
+    """Return the report on the requested assessment for a kind of document."""
+    return report_content.of(*_wanted(exam_id), where)
+
+
+def _wanted(exam_id: str) -> tuple[Exam, Assessment]:
+    """Return an exam and its requested assessment, by default the current one; raise NotFound if there is none."""
     exam = exams.get(exam_id)
-    wanted = request.args.get("assessment", type=int)
-    chosen: Assessment | None = assessments.get(exam.id, wanted) if wanted else None
-    return report_content.of(exam, where, chosen)
+    number = request.args.get("assessment", type=int)
+    chosen = assessments.get(exam.id, number) if number else assessments.newest(exam)
+    if chosen is None:
+        raise NotFound(_("No report: this exam has not been assessed yet."))
+    return exam, chosen
 
 
 def _download(data: bytes, kind: str, name: str) -> Response:

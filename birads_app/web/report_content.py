@@ -10,7 +10,6 @@ from flask_login import current_user
 from birads_app.model.aggregation import ExamPrediction
 from birads_app.records import amendments, assessments, blinding, exams, findings, side_markers
 from birads_app.records.amendments import Amendment
-from birads_app.records.errors import NotFound
 from birads_app.records.findings import Finding
 from birads_app.records.patient_details import PatientDetails
 from birads_app.records.schema import Assessment, Exam, Image
@@ -108,25 +107,22 @@ class Report:
         return wording.top_categories_text(self.model.index_breast.probabilities) if self.model else ""
 
 
-def of(exam: Exam, where: str, assessment: Assessment | None = None) -> Report:
-    """Return the report on an assessment, by default the current one; raises NotFound if there is none.
+def of(exam: Exam, assessment: Assessment, where: str) -> Report:
+    """Return the report on an assessment.
 
     ``where`` names the document in the audit log, if it shows the patient's identity.
     """
-    chosen = assessment or assessments.newest(exam)
-    if chosen is None:
-        raise NotFound(_("No report: this exam has not been assessed yet."))
     history, hidden = assessments.history(exam), blinding.is_hidden(exam, current_user)
     return Report(
         exam=exam,
         patient=patient.shown(exam, where),
-        assessment=chosen,
+        assessment=assessment,
         images=hanging(exam.images),
-        findings=described(chosen),
+        findings=described(assessment),
         count=len(history),
         model=None if hidden else exams.aggregate(exam),
         hidden=hidden,
-        amendment=amendments.of(chosen, history),
+        amendment=amendments.of(assessment, history),
     )
 
 
