@@ -17,6 +17,7 @@ from birads_app.imaging import raster
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.file_signatures import (
+    ARCHIVE,
     DOCUMENT,
     MEDIA,
     PICTURE,
@@ -63,6 +64,8 @@ _EXTENSIONS = {
     )
     for extension in extensions.split()
 }
+# Archives of software, in which there are no images.
+_INSTALLERS = frozenset(msg("archive-of-type", type=name) for name in ("CAB", "InstallShield"))
 _IMAGE_EXTENSIONS = frozenset(
     ["dcm", "dicom", "dic", "ima", "img", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "pgm"]
 )
@@ -90,17 +93,22 @@ class Companions:
     found: list[Companion] = field(default_factory=list)
 
     def notes(self, studies: Collection[str], all_studies: Collection[str]) -> list[str]:
-        """Return the note for an exam of these studies; none if nothing was skipped.
+        """Return the notes for an exam of these studies; none if nothing was skipped.
 
-        Objects of another exam's study are not counted. ``all_studies`` are those of all exams of the upload.
+        A note says what to do with archives that cannot be opened, as they may contain images. Objects of another
+        exam's study are not counted. ``all_studies`` are those of all exams of the upload.
         """
         others = set(all_studies) - set(studies)
-        belonging = (
+        belonging = [
             one for one in self.found if one.identity is None or one.identity.study_uid not in others
-        )
+        ]
         counts = Counter(companion.kind for companion in belonging)
         kinds = [msg("skipped-kind", kind=kind, count=count) for kind, count in counts.items()]
-        return [msg("skipped-files", kinds=join(kinds, commas=True))] if kinds else []
+        packed = dict.fromkeys(one.error.message for one in belonging if one.kind == ARCHIVE)
+        return [
+            *([msg("skipped-files", kinds=join(kinds, commas=True))] if kinds else []),
+            *(msg("skipped-archive", problem=problem) for problem in packed if problem not in _INSTALLERS),
+        ]
 
 
 def kind_of_head(name: str, head: bytes) -> Message | None:

@@ -56,8 +56,16 @@ def test_what_is_no_image_in_an_inner_archive_is_noted() -> None:
 
 def test_archives_that_cannot_be_opened_are_noted_beside_images() -> None:
     companions = Companions()
-    names(packed(("old.7z", b"7z\xbc\xaf\x27\x1c" + bytes(200)), *FOUR), companions)
-    assert [(found.name, found.kind) for found in companions.found] == [("old.7z", "archive")]
+    more = [("old.7z", b"7z\xbc\xaf\x27\x1c" + bytes(200)), ("setup.cab", b"MSCF" + bytes(200))]
+    names(packed(*more, *FOUR), companions)
+    assert [(found.name, found.kind) for found in companions.found] == [
+        ("old.7z", "archive"),
+        ("setup.cab", "archive"),
+    ]
+    assert companions.notes((), ()) == [
+        "Skipped, as they are not images of the exam: archive (2).",
+        "Skipped, although it may contain images: This is a 7-Zip archive. Unpack it and send the images.",
+    ]
 
 
 def test_an_archive_within_too_many_is_refused() -> None:

@@ -30,6 +30,7 @@ EXAM = {
         "Different images with the same SOP Instance UID: %(count)d. All are used; check the exporting system."
     ),
     "skipped-files": N_("Skipped, as they are not images of the exam: %(kinds)s."),
+    "skipped-archive": N_("Skipped, although it may contain images: %(problem)s"),
     "skipped-kind": N_("%(kind)s (%(count)d)"),
     "kind-dicomdir": N_("media directory (DICOMDIR)"),
     "kind-report": N_("structured report, such as CAD results"),
