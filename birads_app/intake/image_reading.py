@@ -215,7 +215,7 @@ class ImageReader:
             return RefusedImage(file.name, error.with_traceback(None), False, self._identity(file))
         if not isinstance(drafted, DraftedImage):
             return drafted
-        predictor = self.predictor
+        predictor = self.predictor.at(self._urgency)
         assert drafted.seen is not None
         with instruments.timed("predict"):
             prediction, feature_map = predictor.examine_input(drafted.seen, drafted.warnings)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from birads_app.compute.turns import Urgency
 from birads_app.model import occlusion
 from birads_app.model.bundles import BACKBONE, HEAD, Bundle
 from birads_app.terms.errors import BundleError
@@ -55,6 +56,10 @@ class Engine:
     def occluded_logits(self, maps: np.ndarray) -> np.ndarray:
         """Compute the logits of one image's copies, as :func:`birads_app.model.occlusion.occluded_logits`."""
         return occlusion.occluded_logits(maps, self.logits)
+
+    def at(self, urgency: Urgency) -> "Engine":
+        """Return the engine for calls of an urgency; itself, as calls do not queue in one process."""
+        return self
 
 
 def open_engine(

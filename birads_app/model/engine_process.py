@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.model import bundles
 from birads_app.model.bundles import Bundle
 from birads_app.model.engine import Engine, open_engine
@@ -21,11 +22,23 @@ class EngineProcess(Engine):
     ----------
     pool : of one process, which a bundle's engine may use whole
     options : engine, precision and threads, as in :func:`birads_app.model.engine.open_engine`
+    urgency : of the calls
     """
 
-    def __init__(self, pool: ComputePool, bundle: Bundle, options: tuple[str, str, int | None]) -> None:
+    def __init__(
+        self,
+        pool: ComputePool,
+        bundle: Bundle,
+        options: tuple[str, str, int | None],
+        urgency: Urgency = Urgency.REQUEST,
+    ) -> None:
         self._pool = pool
-        self._opened = bundle.path, options
+        self._bundle, self._options = bundle, options
+        self._urgency = urgency
+
+    def at(self, urgency: Urgency) -> "EngineProcess":
+        """As in :class:`Engine`; calls of a higher urgency come first."""
+        return EngineProcess(self._pool, self._bundle, self._options, urgency)
 
     def maps(self, batch: np.ndarray) -> np.ndarray:
         """As in :class:`Engine`; raises ModelError if the process ended, as the next methods."""
@@ -49,7 +62,9 @@ class EngineProcess(Engine):
 
     def _call(self, method: str, array: np.ndarray) -> Any:
         try:
-            return self._pool.run(call_engine, *self._opened, method, array)
+            return self._pool.run(
+                call_engine, self._bundle.path, self._options, method, array, urgency=self._urgency
+            )
         except ReadingEnded:
             raise ModelError(msg("engine-ended")) from None
 

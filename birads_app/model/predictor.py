@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.turns import Urgency
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
 from birads_app.model import bundles, conformal, occlusion, ood, preprocess, registry
@@ -42,6 +43,10 @@ class Predictor:
         """Make a first prediction, which takes longest."""
         engine.maps_and_logits(np.zeros((1, *bundle.size, 3), np.float32))
         return cls(bundle, engine)
+
+    def at(self, urgency: Urgency) -> "Predictor":
+        """Return the same model, whose calls have an urgency."""
+        return Predictor(self.bundle, self.engine.at(urgency))
 
     def predict(self, mammogram: Mammogram) -> ImagePrediction:
         """Predict one image; raises NotAMammogram for unsuitable images."""

@@ -90,8 +90,9 @@ def restore(image: Image, urgency: Urgency) -> None:
         size = None if predictor is None else predictor.bundle.size
         seen = compute.run(read_again, original, tomosynthesis, size, urgency=urgency)
         if predictor is not None and seen is not None:
-            _, feature_map = predictor.examine_input(seen, ())
-            heat_maps = predictor.heat_maps(feature_map)
+            asked = predictor.at(urgency)
+            _, feature_map = asked.examine_input(seen, ())
+            heat_maps = asked.heat_maps(feature_map)
             compute.run(draw_heat_maps, folder, feature_map, heat_maps, urgency=urgency)
 
 
