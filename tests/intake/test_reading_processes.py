@@ -20,7 +20,7 @@ from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.image_reading import draft_image
 from birads_app.intake.ingest import ingest_received, ingest_studies
 from birads_app.pacs import worker
-from birads_app.records import derivation_queue, exams, files, tiles
+from birads_app.records import derivation_queue, exams, files, spool, tiles
 from birads_app.records.schema import Exam, User
 from tests.intake.test_study_grouping import packed
 from tests.support import crashing_decoder, dicom_files
@@ -105,10 +105,10 @@ def test_the_server_itself_parses_no_received_object(
         for _ in range(2):  # the second time the images are stored
             for view in ("CC", "MLO"):
                 data = film(view)
-                worker.spool().add(*uids(read_beginning(data)), data)
+                spool.of_app().add(*uids(read_beginning(data)), data)
             worker.ingest_stable_studies(0)
             (exam,) = map(exams.get, exams.all_ids())
-            assert (len(exam.images), exam.failure, worker.spool().studies()) == (2, "", 0)
+            assert (len(exam.images), exam.failure, spool.of_app().studies()) == (2, "", 0)
 
 
 def test_a_mark_that_cannot_be_written_is_withdrawn(
