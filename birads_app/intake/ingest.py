@@ -240,36 +240,13 @@ def ingest_studies(
     NoModel, BundleError
         As :func:`ingest_received`.
     """
-    limit = current_app.extensions["birads_settings"].max_files
     arriving = iter(sent)
     first = list(islice(arriving, 1))
     check_count(len(first))  # nothing was sent that could be refused and counted
     companions = Companions()
-    files_sent = archives.unpacked(
-        chain(first, arriving), limit, companions, current_app.extensions["birads_compute"], urgency
-    )
     with _reader(urgency) as reader:
-        try:
-            images, refused, unread = _read(files_sent, reader, companions, limit)
-            unusable = refused or ([] if images else companions.found)
-            count = len(images) + len(refused) + unread
-            if (count or not unusable) and (problem := _unfit_count(count, limit)):
-                raise problem
-        except InputError as error:
-            refused_files.count(user.name, error)
-            raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
-        _count_refused(unusable, user)
-        if unusable:
-            raise IntakeRefused([_problem(file) for file in unusable])
-        groups = study_grouping.by_study(images)
-        drafted = []
-        for number, group in enumerate(groups):
-            distinct, repeated = without_repeated(group)
-            exam_id = None if key is None else keyed_id(user, key, number)
-            exam = draft_exam(distinct, reader.predictor, user, exam_id)
-            exam.notes = [*companions.notes(_studies(group), _studies(images)), *repeated]
-            completeness.describe(exam, (), sharing_uids(distinct))
-            drafted.append(exam)
+        images = _read_upload(chain(first, arriving), reader, companions, user, urgency)
+        drafted = _draft_exams(images, companions, reader, user, key)
         with nullcontext() if key is None else files.only_one(drafted[0].id):
             find = exam_of_key if key is not None else stored_exam if once else lambda exam: None
             existing = [find(exam) for exam in drafted]
@@ -280,6 +257,42 @@ def ingest_studies(
         for stored in filter(None, existing):
             stored.already_stored = True
         return [stored or next(created) for stored in existing]
+
+
+def _read_upload(
+    sent: Iterable[SourceFile], reader: ImageReader, companions: Companions, user: User, urgency: Urgency
+) -> list[ReadImage]:
+    """Read the images of an upload; raise IntakeRefused unless all files can be used, and count the others."""
+    limit = current_app.extensions["birads_settings"].max_files
+    files_sent = archives.unpacked(sent, limit, companions, current_app.extensions["birads_compute"], urgency)
+    try:
+        images, refused, unread = _read(files_sent, reader, companions, limit)
+        unusable = refused or ([] if images else companions.found)
+        count = len(images) + len(refused) + unread
+        if (count or not unusable) and (problem := _unfit_count(count, limit)):
+            raise problem
+    except InputError as error:
+        refused_files.count(user.name, error)
+        raise IntakeRefused([FileProblem("", error.message, type(error))]) from error
+    _count_refused(unusable, user)
+    if unusable:
+        raise IntakeRefused([_problem(file) for file in unusable])
+    return images
+
+
+def _draft_exams(
+    images: Sequence[ReadImage], companions: Companions, reader: ImageReader, user: User, key: str | None
+) -> list[Exam]:
+    """Make the exams of an upload's images, one for each study; their ids follow from the key if there is one."""
+    drafted = []
+    for number, group in enumerate(study_grouping.by_study(images)):
+        distinct, repeated = without_repeated(group)
+        exam_id = None if key is None else keyed_id(user, key, number)
+        exam = draft_exam(distinct, reader.predictor, user, exam_id)
+        exam.notes = [*companions.notes(_studies(group), _studies(images)), *repeated]
+        completeness.describe(exam, (), sharing_uids(distinct))
+        drafted.append(exam)
+    return drafted
 
 
 def _read(
