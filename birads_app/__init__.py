@@ -66,7 +66,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     _configure(app, settings)
     app.config.update(given)
     _connect(app, settings)
-    _register(app)
+    _add_pages(app)
+    _add_commands(app)
     return app
 
 
@@ -143,17 +144,9 @@ def _identity_provider(settings: Settings) -> IdentityProvider | None:
     return IdentityProvider(settings)
 
 
-def _register(app: Flask) -> None:
-    """Add pages, API and commands."""
+def _add_pages(app: Flask) -> None:
+    """Add pages and API."""
     from birads_app import api
-    from birads_app.cli import (
-        administration,
-        audit_commands,
-        bin_commands,
-        dicom_network,
-        maintenance_commands,
-        practice_tables,
-    )
     from birads_app.web import (
         access,
         admin,
@@ -198,9 +191,24 @@ def _register(app: Flask) -> None:
     errors.init_app(app)
     request_timing.init_app(app)
     request_ids.init_app(app)
-    administration.init_app(app)
-    audit_commands.init_app(app)
-    bin_commands.init_app(app)
-    dicom_network.init_app(app)
-    practice_tables.init_app(app)
-    maintenance_commands.init_app(app)
+
+
+def _add_commands(app: Flask) -> None:
+    from birads_app.cli import (
+        administration,
+        audit_commands,
+        bin_commands,
+        dicom_network,
+        maintenance_commands,
+        practice_tables,
+    )
+
+    for commands in (
+        administration,
+        audit_commands,
+        bin_commands,
+        dicom_network,
+        practice_tables,
+        maintenance_commands,
+    ):
+        commands.init_app(app)
