@@ -78,12 +78,14 @@ class Companion:
 
     identity : from the header of a DICOM object; None for other files
     error : why it would be refused as an image
+    advice : what to do with an archive that may contain images; None for other files
     """
 
     name: str
     kind: Message
     identity: Identity | None
     error: InputError
+    advice: Message | None = None
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,10 @@ class Companions:
         ]
         counts = Counter(companion.kind for companion in belonging)
         kinds = [msg("skipped-kind", kind=kind, count=count) for kind, count in counts.items()]
-        packed = dict.fromkeys(one.error.message for one in belonging if one.kind == ARCHIVE)
+        advised = dict.fromkeys(one.advice for one in belonging if one.advice)
         return [
             *([msg("skipped-files", kinds=join(kinds, commas=True))] if kinds else []),
-            *(msg("skipped-archive", problem=problem) for problem in packed if problem not in _INSTALLERS),
+            *(msg("skipped-archive", problem=advice) for advice in advised),
         ]
 
 
@@ -138,7 +140,7 @@ def companion_of(file: SourceFile) -> Companion | None:
             identity = None if kind is None else read_identity(file.dicom.dataset)
         except InputError:
             pass  # reading reports it
-    return None if kind is None else Companion(file.name, kind, identity, _refusal(file))
+    return None if kind is None else Companion(file.name, kind, identity, _refusal(file), _advice(kind, file))
 
 
 def is_own(header: Dataset) -> bool:
@@ -169,6 +171,11 @@ def _is_no_image(file: ParsedDicom, name: str) -> bool:
     except InputError as error:
         return bool(name) and error.message == msg("dicom-no-image", kind=name)
     return False
+
+
+def _advice(kind: Message, file: SourceFile) -> Message | None:
+    found = recognise(file.head) if kind == ARCHIVE else None
+    return None if found is None or found.refusal in _INSTALLERS else found.refusal
 
 
 def _refusal(file: SourceFile) -> InputError:
