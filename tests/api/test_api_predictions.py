@@ -31,6 +31,7 @@ def test_a_prediction_is_returned(app: Flask, client: FlaskClient, token: str) -
         "attention",
         "notes",
         "related",
+        "priors",
         "images",
         "assessments",
     }

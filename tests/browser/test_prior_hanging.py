@@ -14,6 +14,7 @@ from tests.support import factories, orthanc
 from tests.support.receiver import Receiver, wait_until
 
 STUDIES = {"20220310": "1.2.826.0.3.1", "20240312": "1.2.826.0.3.2"}
+SUGGESTED = "Compared with the prior mammogram (2 years earlier)."  # as dates are shifted
 VIEWS = [side + view for view in ("CC", "MLO") for side in "RL"]
 
 
@@ -95,6 +96,8 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
     page.goto(f"{server.url}/exams/{current}")
     press(page)
     assert page.evaluate(SHIFT) < MOST_SHIFT
+    expect(page.get_by_label("Comparison")).to_have_value(SUGGESTED)
+    expect(page.get_by_label("Comparison")).to_be_in_viewport(ratio=1)
     for view in VIEWS:
         above, below = cell(page, view).bounding_box(), cell(page, f"Prior {view}").bounding_box()
         assert above["x"] == below["x"] and above["width"] == below["width"] > 200
@@ -118,3 +121,15 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
     expect(cell(page, "Prior RCC")).to_be_hidden()
     expect(cell(page, "LMLO")).to_be_visible()
     expect(page.locator(".ai-change li")).to_have_count(2)
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}/exams/{current}")
+    press(page, "1", "Enter")  # the suggestion is below the images
+    expect(page.locator("[data-refusal]")).to_have_text(
+        "Not signed: check the suggested comparison, then sign."
+    )
+    expect(page.get_by_label("Comparison")).to_be_in_viewport(ratio=1)
+    press(page, "Enter")
+    expect(page.get_by_text("signed: BI-RADS 1").first).to_be_visible()
+    page.goto(f"{server.url}/exams/{current}/report")
+    expect(page.get_by_text(SUGGESTED)).to_be_visible()
