@@ -1,4 +1,4 @@
-// Whether an element of the page has been in sight since the page was opened.
+// Note that an element of the page has been in sight since the page was opened.
 
 /** Return a function that is true once nearly all of the element was in sight, or if there is no element. */
 export function sight(element) {
