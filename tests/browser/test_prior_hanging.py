@@ -122,7 +122,7 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
     expect(cell(page, "LMLO")).to_be_visible()
     expect(page.locator(".ai-change li")).to_have_count(2)
 
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size({"width": 390, "height": 420})
     page.goto(f"{server.url}/exams/{current}")
     press(page, "1", "Enter")  # the suggestion is below the images
     expect(page.locator("[data-refusal]")).to_have_text(
