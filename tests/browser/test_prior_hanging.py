@@ -129,7 +129,7 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
         "Not signed: check the suggested comparison, then sign."
     )
     expect(page.get_by_label("Comparison")).to_be_in_viewport(ratio=1)
-    press(page, "Enter")
+    page.keyboard.press("Enter")
     expect(page.get_by_text("signed: BI-RADS 1").first).to_be_visible()
     page.goto(f"{server.url}/exams/{current}/report")
     expect(page.get_by_text(SUGGESTED)).to_be_visible()
