@@ -25,6 +25,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _READS_FILES = (
     "birads_app.intake.archives",
     "birads_app.intake.image_reading",
+    "birads_app.intake.upload_check",
     "birads_app.records.derived_files",
     "birads_app.records.tiles",
 )
@@ -170,13 +171,23 @@ def _add_pages(app: Flask) -> None:
         security,
         sign_on,
         storage_guard,
+        upload_pages,
         viewer,
     )
 
     language.init_app(app)
     login.init_app(app)
     app.register_blueprint(sign_on.bp)
-    for pages in (reading, viewer, assessment, practice_pages, model_card, profile, second_factor, admin):
+    for pages in (
+        upload_pages,
+        viewer,
+        assessment,
+        practice_pages,
+        model_card,
+        profile,
+        second_factor,
+        admin,
+    ):
         app.register_blueprint(pages.bp)
     storage_guard.init_app(app)  # before a place for the upload is taken
     access.init_app(app)

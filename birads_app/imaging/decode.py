@@ -22,6 +22,7 @@ from birads_app.terms.views import ViewRole, role_of
 
 _ACCEPTED = msg("accepted-formats")
 _NO_DICOM = msg("not-dicom-despite-name")
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # beginning of the classes of pictures from elsewhere
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Mammogram:
     view_modifiers : names in :data:`birads_app.terms.views.MODIFIERS`
     role : standard views alone count for the breast's prediction
     view_stated, laterality_stated : True if the file says something about it, understood or not
+    camera : True if the file states a camera's exposure, False if it comes from a detector, None if neither is known
     """
 
     pixels: np.ndarray
@@ -54,6 +56,7 @@ class Mammogram:
     role: ViewRole = ViewRole.UNKNOWN
     view_stated: bool = False
     laterality_stated: bool = False
+    camera: bool | None = None
 
 
 def decode(data: bytes, filename: str = "", tomosynthesis: Tomosynthesis = "mip") -> Mammogram:
@@ -149,6 +152,7 @@ def dicom_mammogram(
         role=stated.role,
         view_stated=stated.view_stated,
         laterality_stated=stated.laterality_stated,
+        camera=None if parser.text(file.dataset, "SOPClassUID").startswith(_SECONDARY_CAPTURE) else False,
     )
     return _completed(found, filename)
 
@@ -164,6 +168,7 @@ def picture_mammogram(picture: raster.Picture, source: str, filename: str) -> Ma
         pixel_spacing=None,
         saturation=picture.saturation,
         notes=picture.notes,
+        camera=picture.exposed or None,
     )
     return _completed(found, filename)
 

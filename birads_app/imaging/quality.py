@@ -6,6 +6,7 @@ thresholds are explained in :mod:`birads_app.imaging.appearance`.
 
 import numpy as np
 
+from birads_app.imaging import photograph
 from birads_app.imaging.appearance import (
     GREY_BACKGROUND,
     Measurements,
@@ -75,7 +76,11 @@ def check(mammogram: Mammogram) -> tuple[Message, ...]:
         raise NotAMammogram(reason)
     if (levels := _levels(mammogram.pixels)) < _FEW_LEVELS:
         raise NotAMammogram(msg("image-few-levels", levels=levels))
-    return _warnings(mammogram, measured, inverted)
+    warnings = _warnings(mammogram, measured, inverted)
+    if mammogram.camera is False:
+        return warnings
+    photographed = photograph.warning(mammogram.pixels, grey, bool(mammogram.camera))
+    return (photographed, *warnings) if photographed else warnings
 
 
 def _levels(pixels: np.ndarray) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from birads_app.imaging.limits import MAX_PIXELS, check_size
+from birads_app.imaging.photograph import has_exposure
 from birads_app.imaging.raster_limits import check_parts, check_strips
 from birads_app.terms.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
 from birads_app.terms.messages import Message, msg
@@ -51,12 +52,14 @@ class Picture:
     bits : bits per stored value
     saturation : 0 (grey) to 1
     notes : messages about assumptions made while decoding
+    exposed : True if the file states how a camera exposed it
     """
 
     pixels: np.ndarray
     bits: int
     saturation: float
     notes: tuple[Message, ...]
+    exposed: bool = False
 
 
 def format_of(data: bytes) -> str | None:
@@ -83,8 +86,9 @@ def read(data: bytes, source: str) -> Picture:
         if source == "TIFF":
             _check_planes(image)
         image.load()
+        exposed = has_exposure(image)
         picture = _deep_colour(data, image) if _is_deep_colour(data, image) else _grey(image)
-        return replace(picture, notes=(*notes, *picture.notes))
+        return replace(picture, notes=(*notes, *picture.notes), exposed=exposed)
 
 
 def declared_pixels(data: bytes, source: str) -> int:

@@ -16,10 +16,15 @@ from birads_app.terms.errors import InputError
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file with the user's name for it, which may contain a patient's name."""
+    """A file with the user's name for it, which may contain a patient's name.
+
+    set_laterality, set_view : as a person has set them for a file that does not state them; None if nobody has
+    """
 
     name: str
     content: bytes | SharedBytes = field(repr=False)
+    set_laterality: str | None = None
+    set_view: str | None = None
 
     @property
     def head(self) -> bytes:

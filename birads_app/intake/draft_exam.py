@@ -14,7 +14,7 @@ from birads_app.imaging.dicom.dates import parse_date
 from birads_app.intake.image_reading import DraftedImage, ReadImage
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import Predictor
-from birads_app.records import exams, files, identities
+from birads_app.records import exams, files, identities, view_corrections
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, User
 from birads_app.terms.messages import join, msg
@@ -38,6 +38,7 @@ def draft_exam(
         drafted = image.drafted
         identity = identity if drafted.identity is None else merge(identity, drafted.identity)
         _add_image(exam, drafted, image.prediction)
+        view_corrections.set_on_arrival(exam.images[-1], image.set_laterality, image.set_view, user)
         if identity is not None and drafted.instance is not None:
             identity = replace(identity, instances={**identity.instances, drafted.id: drafted.instance})
     if identity is not None:

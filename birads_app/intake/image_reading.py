@@ -107,11 +107,17 @@ class DraftedImage:
 
 @dataclass(frozen=True)
 class ReadImage:
-    """An image that is written into a draft and predicted; ``material`` is for the files made after the answer."""
+    """An image that is written into a draft and predicted.
+
+    material : for the files made after the answer
+    set_laterality, set_view : as in :class:`birads_app.imaging.source_file.SourceFile`
+    """
 
     drafted: DraftedImage
     prediction: ImagePrediction
     material: Material = field(repr=False)
+    set_laterality: str | None = None
+    set_view: str | None = None
 
     @property
     def name(self) -> str:
@@ -219,7 +225,8 @@ class ImageReader:
         assert drafted.seen is not None
         with instruments.timed("predict"):
             prediction, feature_map = predictor.examine_input(drafted.seen, drafted.warnings)
-        return ReadImage(drafted, prediction, Material(feature_map, drafted.uncompressed))
+        material = Material(feature_map, drafted.uncompressed)
+        return ReadImage(drafted, prediction, material, file.set_laterality, file.set_view)
 
     def _identity(self, file: SourceFile) -> Identity | None:
         """Return the identity in the header of a file whose pixels cannot be read."""

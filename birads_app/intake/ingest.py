@@ -38,7 +38,7 @@ from birads_app.intake.repetition import (
 )
 from birads_app.model.predictor import ModelSource
 from birads_app.monitoring import instruments
-from birads_app.records import audit_log, exams, files, prior_searches, refused_files
+from birads_app.records import audit_log, exams, files, prior_searches, refused_files, view_corrections
 from birads_app.records.derivation_queue import Announcement, announce
 from birads_app.records.schema import Exam, Status, User
 from birads_app.terms.errors import BiradsError, InputError
@@ -147,7 +147,7 @@ def _store(
             part = files.part_of(reader.draft, sent_names)
             try:
                 announced.append(announce(exam.id, materials))
-                stored.append(exams.store(exam, part, user))
+                stored.append(exams.store(exam, part, user, view_corrections.acts_on_arrival(exam)))
             finally:
                 files.discard(part)
             for image in stored[-1].images:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
 from birads_app.deid.identity import comparable
@@ -110,5 +110,13 @@ def stored_exam(exam: Exam) -> Exam | None:
         return None
     for stored in exams.with_study(exam.study_uid):
         if stored.model == exam.model and fingerprints <= {image.fingerprint for image in stored.images}:
+            return stored
+    return None
+
+
+def stored_exam_of(study_uid: str, sop_uids: Collection[str], model: str) -> Exam | None:
+    """Return the stored exam that a model read and that has images with all these UIDs, as stored; None without one."""
+    for stored in exams.with_study(study_uid):
+        if stored.model == model and set(sop_uids) <= {image.sop_uid for image in stored.images}:
             return stored
     return None

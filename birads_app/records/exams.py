@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, select
@@ -96,8 +96,13 @@ def fingerprints(*uids: str) -> set[str | None]:
     return set(session().scalars(stored.where(Image.sop_uid.in_(uids), present())))
 
 
-def store(exam: Exam, draft: Path, who: User) -> Exam:
-    """Store an exam whose image files are complete in the draft folder; on an error nothing is stored."""
+def store(exam: Exam, draft: Path, who: User, acts: Iterable[tuple[str, str]] = ()) -> Exam:
+    """Store an exam whose image files are complete in the draft folder; on an error nothing is stored.
+
+    Parameters
+    ----------
+    acts : further entries of the audit log: what was done to the exam before, and the detail
+    """
     summary.fill_in(exam)
     count = len(exam.images)
     try:
@@ -105,6 +110,8 @@ def store(exam: Exam, draft: Path, who: User) -> Exam:
             current.add(exam)
             current.flush()
             audit_log.add(current, who.name, "store exam", exam.id)
+            for action, detail in acts:
+                audit_log.add(current, who.name, action, exam.id, detail)
             for reason in exam.attention or ():
                 audit_log.add(current, who.name, _flag_of(reason), exam.id, str(reason))
             files.publish(draft, exam)

@@ -7,11 +7,13 @@ from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import audit_log, exams, orientation_corrections, outbox, side_markers, summary
 from birads_app.records.database import writing
 from birads_app.records.errors import InvalidView
-from birads_app.records.schema import Image, User, ViewCorrection
+from birads_app.records.schema import Exam, Image, User, ViewCorrection
 from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import SIDES, VIEWS, ViewRole, role_of
 
 log = logging.getLogger(__name__)
+
+ACTION = "set view"  # in the audit log
 
 # Warnings about what the file says, which a person's statement replaces: always, and for a view set as a standard one.
 _ABOUT_STATEMENTS = {
@@ -67,30 +69,65 @@ def set_view(exam_id: str, image_id: str, wanted: SetView, user: User) -> bool:
     InvalidView
         Side or view is not known.
     """
-    if wanted.laterality not in (None, *SIDES) or wanted.view not in (None, *VIEWS):
-        raise InvalidView(msg("view-invalid"))
+    check(wanted.laterality, wanted.view)
     with writing() as current:
         exam, image = exams.to_correct(current, exam_id, image_id)
         if (image.laterality, image.view, image.role) == (wanted.laterality, wanted.view, wanted.role):
             return False
-        made = ViewCorrection(
-            image_id=image.id,
-            set_by=user.name,
-            laterality=wanted.laterality,
-            view=wanted.view,
-            role=wanted.role,
-            previous_laterality=image.laterality,
-            previous_view=image.view,
-            previous_role=image.role,
-        )
+        made = _correct(image, wanted.laterality, wanted.view, wanted.role, user)
         current.add(made)
-        image.laterality, image.view, image.role = wanted.laterality, wanted.view, wanted.role
         summary.fill_in(exam)
         outbox.send_results_again(current, exam)
         number = exam.images.index(image) + 1
-        audit_log.add(current, user.name, "set view", exam.id, f"image {number}: {_change(made)}")
+        audit_log.add(current, user.name, ACTION, exam.id, f"image {number}: {_change(made)}")
     log.info("The view of an image of exam %s was set manually", exam_id)
     return True
+
+
+def check(laterality: str | None, view: str | None) -> None:
+    """Raise InvalidView if a side or a view is not known; None is allowed."""
+    if laterality not in (None, *SIDES) or view not in (None, *VIEWS):
+        raise InvalidView(msg("view-invalid"))
+
+
+def set_on_arrival(image: Image, laterality: str | None, view: str | None, user: User) -> None:
+    """Set side or view of an image that is not stored yet, as a person has set them for its file.
+
+    What is None stays as it was read. Nothing is recorded if nothing changes.
+    """
+    side, projection = laterality or image.laterality, view or image.view
+    if (side, projection) == (image.laterality, image.view):
+        return
+    excluded = image.role in (ViewRole.SPECIAL, ViewRole.OTHER)  # its name says so, such as a magnification
+    role = ViewRole(image.role) if excluded else role_of(projection)
+    image.corrections.append(_correct(image, side, projection, role, user))
+
+
+def acts_on_arrival(exam: Exam) -> list[tuple[str, str]]:
+    """Return the entries of the audit log, action and detail, about views that were set before an exam is stored."""
+    return [
+        (ACTION, f"image {number}: {_change(made)}")
+        for number, image in enumerate(exam.images, 1)
+        for made in image.corrections
+    ]
+
+
+def _correct(
+    image: Image, laterality: str | None, view: str | None, role: ViewRole, user: User
+) -> ViewCorrection:
+    """Give an image a side, view and role; return the record of it."""
+    made = ViewCorrection(
+        image_id=image.id,
+        set_by=user.name,
+        laterality=laterality,
+        view=view,
+        role=role,
+        previous_laterality=image.laterality,
+        previous_view=image.view,
+        previous_role=image.role,
+    )
+    image.laterality, image.view, image.role = laterality, view, role
+    return made
 
 
 def last(image: Image) -> ViewCorrection | None:

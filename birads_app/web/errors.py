@@ -64,12 +64,17 @@ def answer(status: int, message: str, **details: object) -> Response:
     """
     if status == 507:
         instruments.count_refusal("DiskNotWritable")
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") or wants_json():
         response = jsonify(error=message, **details, request_id=request_id.get())
     else:
         response = make_response(_page(status, message))
     response.status_code = status
     return response
+
+
+def wants_json() -> bool:
+    """Return True for a request of a page's script that asks for JSON."""
+    return request.accept_mimetypes.best == "application/json"
 
 
 def _page(status: int, message: str) -> str:

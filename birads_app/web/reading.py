@@ -1,15 +1,12 @@
-"""Worklist, upload, exam and image files."""
+"""Worklist, exam and image files."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from flask import (
     Blueprint,
     Response,
-    abort,
-    current_app,
     flash,
     jsonify,
     redirect,
@@ -23,11 +20,8 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from birads_app.deid.pseudonyms import site_pseudonyms
-from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.orientation import ALL as ORIENTATIONS
-from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import samples
-from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
 from birads_app.records import (
     audit_log,
     blinding,
@@ -50,14 +44,12 @@ from birads_app.records.related_exams import RELATIONS, related
 from birads_app.records.schema import Exam, Image, now
 from birads_app.records.view_corrections import SetView
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
-from birads_app.terms.errors import ModelError
 from birads_app.terms.hanging import hanging
 from birads_app.terms.views import SIDES, VIEWS, role_of
 from birads_app.web import charts, comparison, model_banner, patient, signature_line, wording, worklist_query
 from birads_app.web.caveats import caveats
 from birads_app.web.csv_download import download
 from birads_app.web.exam_selection import selected
-from birads_app.web.http_status import status_of
 from birads_app.web.security import private
 
 bp = Blueprint("reading", __name__)
@@ -126,7 +118,7 @@ def _worklist_page(query: worklist.Query, page: worklist.WorklistPage, not_found
         # Numbers of exams that an upload created, and that were stored already.
         taken=request.args.get("taken", type=int),
         known=request.args.get("known", type=int),
-        **_sample_exams(),
+        **sample_exams(),
     )
 
 
@@ -157,28 +149,6 @@ def export() -> Response:
         answer.headers["Content-Disposition"] = 'attachment; filename="exams.json"'
         return answer
     return download("exams", list(rows[0]), (list(row.values()) for row in rows))
-
-
-@bp.route("/upload", methods=["GET", "POST"])
-def upload() -> ResponseReturnValue:
-    """Upload the images of one or more exams, grouped by study."""
-    if request.method != "POST":
-        return _upload_page([], 200)
-    sent = [(file.filename, file.stream) for file in request.files.getlist("files")]
-    named = [(name, stream) for name, stream in sent if name]
-    return _read(
-        len(named), (SourceFile(name, SharedBytes.from_stream(stream)) for name, stream in named), once=True
-    )
-
-
-@bp.post("/samples")
-def try_sample() -> ResponseReturnValue:
-    """Upload a sample exam."""
-    name = request.form.get("sample", "")
-    for sample in samples.available():
-        if sample.name == name:
-            return _read(len(sample.paths), (SourceFile(shown, data) for shown, data in sample.read()))
-    return abort(404, _("Unknown sample exam: %(name)s.", name=repr(name)))
 
 
 @bp.get("/exams/<exam_id>")
@@ -282,25 +252,6 @@ def image(exam_id: str, image_id: str, kind: str) -> Response:
     return _original(wanted) if kind == "original" else private(send_file(exams.file(wanted, kind)))
 
 
-def _read(count: int, sent: Iterable[SourceFile], once: bool = False) -> ResponseReturnValue:
-    """Analyse a number of files, then redirect to the exam, or to the list if there are several; show problems.
-
-    ``once`` leads to the exam that is there already if the study is stored.
-    """
-    try:
-        check_count(count)
-        created = ingest_studies(sent, current_user, once=once)
-    except IntakeRefused as refusal:
-        return _upload_page(refusal.problems, status_of(refusal))
-    except ModelError as error:
-        return _upload_page([FileProblem("", error.message, type(error))], status_of(error))
-    # Messages are in the address, because the upload script would consume a flash message.
-    known = sum(exam.already_stored for exam in created)
-    if len(created) == 1:
-        return redirect(url_for("reading.exam", exam_id=created[0].id, known=known or None), 303)
-    return redirect(url_for("reading.worklist", taken=len(created) - known, known=known or None), 303)
-
-
 def _exported(exam: Exam, hidden: bool) -> dict[str, Any]:
     """Return a row of the export; ``hidden`` leaves out the AI result."""
     return {
@@ -321,18 +272,8 @@ def _exported(exam: Exam, hidden: bool) -> dict[str, Any]:
     }
 
 
-def _upload_page(problems: list[FileProblem], status: int) -> tuple[str, int]:
-    page = render_template(
-        "reading/upload.html",
-        problems=problems,
-        max_bytes=current_app.config.get("MAX_CONTENT_LENGTH"),
-        max_files=current_app.extensions["birads_settings"].max_files,
-        **_sample_exams(),
-    )
-    return page, status
-
-
-def _sample_exams() -> dict[str, Any]:
+def sample_exams() -> dict[str, Any]:
+    """Return the template variables of the sample exams."""
     return {"samples": samples.available(), "samples_credit": samples.CREDIT}
 
 

@@ -139,6 +139,13 @@ IMAGE = {
         "The image appears to be inverted (dark breast on a bright background); the AI result is not "
         "reliable."
     ),
+    "photograph-suspected": N_(
+        "This looks like a photograph of a film or a screen (%(signs)s). The AI result is not reliable. Send the "
+        "original image, or a scan of the film."
+    ),
+    "photograph-camera": N_("exposure data of a camera"),
+    "photograph-frame": N_("a frame seen at an angle"),
+    "photograph-moire": N_("moiré"),
     "low-resolution": N_(
         "Low resolution (%(width)d x %(height)d pixels): small calcifications may not be visible."
     ),
