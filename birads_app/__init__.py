@@ -163,7 +163,6 @@ def _add_pages(app: Flask) -> None:
         practice_pages,
         profile,
         prometheus,
-        reading,
         refusals,
         request_ids,
         request_timing,
@@ -179,7 +178,7 @@ def _add_pages(app: Flask) -> None:
     login.init_app(app)
     app.register_blueprint(sign_on.bp)
     for pages in (
-        upload_pages,
+        upload_pages,  # with the pages of exams
         viewer,
         assessment,
         practice_pages,

@@ -23,6 +23,13 @@ from birads_app.web.wording import translated
 _CHECK_BYTES = FILES_MAX * (BEGINNING + 2048)
 
 
+@bp.before_app_request
+def _beginnings_only() -> None:
+    """Limit what a check may bring, before the CSRF check reads the body."""
+    if request.endpoint == "reading.check_upload":
+        request.max_content_length = _CHECK_BYTES
+
+
 @bp.route("/upload", methods=["GET", "POST"])
 def upload() -> ResponseReturnValue:
     """Upload the images of one or more exams, grouped by study; sides and views may be set for each file."""
@@ -35,7 +42,6 @@ def upload() -> ResponseReturnValue:
 @bp.post("/upload/check")
 def check_upload() -> ResponseReturnValue:
     """Check files by their beginnings: the parts ``files``, with the whole sizes in ``sizes``."""
-    request.max_content_length = _CHECK_BYTES
     sent, sizes = request.files.getlist("files"), request.form.getlist("sizes", type=int)
     if len(sent) != len(sizes) or not 0 < len(sent) <= FILES_MAX:
         abort(400, _("The list of files is incomplete. Reload the page and choose the files again."))

@@ -1,23 +1,39 @@
-// File list, drag and drop, and upload progress. The form works without this script.
+// File list, check before anything is sent as a whole, and the exams one after another. The form works without it.
+import { objection } from "./upload/objections.js";
+import { entriesOf, mayBeImage, sourceOf } from "./upload/sources.js";
+
 const form = document.getElementById("upload");
 const drop = document.getElementById("drop");
 const input = document.getElementById("files");
 const folder = document.getElementById("folder");
 const list = document.getElementById("chosen");
 const clear = document.getElementById("clear");
+const again = document.getElementById("again");
 const send = form.querySelector("button[type=submit]");
 const progress = document.getElementById("progress");
 const bar = progress.querySelector("progress");
 const progressText = document.getElementById("progress-text");
 const announce = document.getElementById("announce");
+const summary = document.getElementById("plan");
 const problems = document.getElementById("problems");
+const fields = document.getElementById("view-fields");
 const limit = Number(form.dataset.maxBytes) || Infinity;
-const most = Number(form.dataset.maxFiles);
+const most = Number(form.dataset.maxFiles); // in one request
+const mostChecked = Number(form.dataset.mostChecked);
+const beginning = Number(form.dataset.beginning);
 const words = JSON.parse(form.dataset.words); // in the reader's language
 
-let files = [];
-let refused = new Set(); // names of files that the server refused
+let files = []; // sources
+let refused = new Map(); // the reasons why files will be refused, or were
+let facts = new Map(); // what the check told about each file
+let chosenViews = new Map(); // side and view of a file, as the reader has set them
+let plan = null; // exams to be sent, each with its files and the stored exam; null without a check
+let adding = Promise.resolve();
+let examined = Promise.resolve();
+let turn = 0;
 let busy = false;
+
+class Told extends Error {} // an error whose message is for the reader
 
 function say(name, values = {}) {
   return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
@@ -35,6 +51,31 @@ function element(tag, text, className = "") {
   return made;
 }
 
+function noteOn(file) {
+  if (refused.has(file)) return element("span", say("refused"), "refused");
+  const { stored, skipped } = facts.get(file) ?? {};
+  if (!stored) return element("span", skipped ? say("skipped") : size(file.size), "quiet");
+  const link = element("a", say("stored"));
+  link.href = stored.address;
+  return link;
+}
+
+// Selects for side and view of a file that does not state both.
+function viewFields(file) {
+  const known = facts.get(file);
+  const made = fields.content.firstElementChild.cloneNode(true);
+  for (const select of made.querySelectorAll("select")) {
+    const name = select.dataset.name;
+    select.previousElementSibling.textContent = say(name, { name: file.name });
+    select.value = chosenViews.get(file)?.[name] ?? known[name] ?? "";
+    select.disabled = busy;
+    select.addEventListener("change", () => {
+      chosenViews.set(file, { ...chosenViews.get(file), [name]: select.value });
+    });
+  }
+  return made;
+}
+
 function row(file) {
   const item = document.createElement("li");
   const remove = element("button", say("remove"), "button-plain");
@@ -42,32 +83,25 @@ function row(file) {
   remove.setAttribute("aria-label", say("removeFile", { name: file.name }));
   remove.disabled = busy;
   remove.addEventListener("click", () => {
-    files = files.filter((other) => other !== file);
-    show();
+    choose(files.filter((other) => other !== file));
     input.focus();
   });
-  const note = refused.has(file.name)
-    ? element("span", say("refused"), "refused")
-    : element("span", size(file.size), "quiet");
-  item.append(element("span", file.name, "filename"), note, remove);
+  item.append(element("span", file.path, "filename"), noteOn(file), remove);
+  if (facts.get(file)?.without_view) item.append(viewFields(file));
   return item;
 }
 
 function show() {
   list.replaceChildren(...files.map(row));
   clear.hidden = files.length === 0;
-  clear.disabled = send.disabled = busy;
+  clear.disabled = send.disabled = again.disabled = busy;
   send.textContent = files.length > 1 ? say("readMany", { number: files.length }) : say("read");
-}
-
-// Identify a file in a folder by its relative path: names such as IMG0001 repeat.
-function path(file) {
-  return file.webkitRelativePath || file.name;
-}
-
-// Files beside images on a disc or in a folder: DICOMDIR, notes, leftovers of file managers.
-function mayBeImage(file) {
-  return !/(^|\/)(\.[^/]*|DICOMDIR|[^/]*\.(txt|md|html?|pdf|xml|inf|exe|ini|db))$/i.test(path(file));
+  const known = plan?.filter((exam) => exam.stored).length ?? 0;
+  again.closest("label").hidden = known === 0;
+  const counted = (plan?.length ?? 0) > 1 ? [say("exams", { number: plan.length })] : [];
+  if (known) counted.push(known === 1 ? say("oneStored") : say("manyStored", { number: known }));
+  if ([...facts.values()].some((each) => each.without_view)) counted.push(say("withoutView"));
+  summary.textContent = counted.join(" ");
 }
 
 async function walk(entry) {
@@ -79,38 +113,66 @@ async function walk(entry) {
     part = await new Promise((done, failed) => reader.readEntries(done, failed)); // in batches
     for (const inner of part) found.push(...(await walk(inner)));
   } while (part.length);
-  return found.filter(mayBeImage);
+  return found.filter((file) => mayBeImage(file.name));
 }
 
 async function dropped(items) {
   const things = [...items]
     .filter((item) => item.kind === "file")
     .map((item) => [item.webkitGetAsEntry(), item.getAsFile()]);
-  add((await Promise.all(things.map(([entry, file]) => (entry ? walk(entry) : [file])))).flat());
+  await add((await Promise.all(things.map(([entry, file]) => (entry ? walk(entry) : [file])))).flat());
 }
 
-function add(more) {
-  const known = new Set(files.map((file) => `${path(file)} ${file.size} ${file.lastModified}`));
-  files.push(...[...more].filter((file) => !known.has(`${path(file)} ${file.size} ${file.lastModified}`)));
+async function add(more) {
+  const chosen = [...more];
   input.value = "";
-  show();
+  const unpacked = chosen.map((file) => entriesOf(file, mostChecked).catch(() => null));
+  const added = (await Promise.all(unpacked)).flatMap((found, place) => found ?? [sourceOf(chosen[place])]);
+  const known = new Set(files.map((file) => file.key));
+  choose([...files, ...added.filter((file) => !known.has(file.key))]);
   announce.textContent = say("chosen", { number: files.length });
 }
 
-function complain(section) {
-  working(false);
-  problems.replaceChildren(section);
-  refused = new Set([...section.querySelectorAll("[data-file]")].map((item) => item.dataset.file));
+// Take a new list of files, and examine it.
+function choose(chosen) {
+  files = chosen;
+  refused = new Map([...refused].filter(([file]) => files.includes(file)));
+  plan = null;
+  facts = new Map();
   show();
-  problems.focus();
-  problems.scrollIntoView({ block: "start" });
+  examined = examine();
 }
 
-function problem(text) {
-  const section = element("section", "", "problems");
-  section.setAttribute("role", "alert");
-  section.append(element("h2", say("nothing")), element("p", text));
-  complain(section);
+// Name wrong files by their first bytes, then let the server check the beginnings of all.
+async function examine() {
+  const mine = ++turn;
+  const objections = await Promise.all(files.map((file) => objection(file).catch(() => null)));
+  if (mine !== turn) return;
+  for (const [place, reason] of objections.entries()) if (reason) refused.set(files[place], say(reason));
+  show();
+  if (files.length === 0 || files.length > mostChecked || refused.size) return;
+  const found = await checked().catch(() => null); // without a connection or a session, sending says so
+  if (mine !== turn || found === null) return;
+  for (const [place, file] of found.files.entries()) {
+    facts.set(files[place], file);
+    if (file.problem) refused.set(files[place], file.problem);
+  }
+  plan = found.exams.map((exam) => ({ stored: exam.stored, files: exam.files.map((place) => files[place]) }));
+  for (const exam of plan) for (const file of exam.files) facts.get(file).stored = exam.stored;
+  show();
+  if (summary.textContent) announce.textContent = summary.textContent;
+}
+
+async function checked() {
+  const body = new FormData();
+  body.append("csrf_token", form.elements.csrf_token.value);
+  for (const file of files) {
+    body.append("files", await file.beginning(beginning), file.path);
+    body.append("sizes", file.size);
+  }
+  const options = { method: "POST", body, headers: { Accept: "application/json" } };
+  const answer = await fetch(form.dataset.check, options);
+  return answer.ok && !answer.redirected ? answer.json() : null;
 }
 
 function working(state) {
@@ -120,135 +182,196 @@ function working(state) {
   show();
 }
 
-function report(event) {
+function complain(title, content) {
+  const section = element("section", "", "problems");
+  section.setAttribute("role", "alert");
+  section.append(element("h2", title), ...content);
+  working(false);
+  problems.replaceChildren(section);
+  problems.focus();
+  problems.scrollIntoView({ block: "start" });
+}
+
+function problem(text) {
+  complain(say("nothing"), [element("p", text)]);
+}
+
+function listOf(found) {
+  const made = element("ul", "");
+  for (const [name, reason] of found) {
+    const item = element("li", "");
+    if (name) item.append(element("b", name), " ");
+    item.append(reason);
+    made.append(item);
+  }
+  return made;
+}
+
+// Get a fresh token before the upload: the session may have ended since the page was opened.
+async function renew() {
+  const answer = await fetch(form.action);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const token = page.querySelector("#upload input[name=csrf_token]");
+  if (!answer.ok) {
+    const message = page.getElementById("error-message")?.textContent;
+    throw new Told(message ?? say("status", { status: answer.status }));
+  }
+  if (!token) throw new Told(say("signedOut"));
+  form.elements.csrf_token.value = token.value;
+}
+
+function report(event, exam, exams) {
   if (!event.lengthComputable) return;
   const percent = Math.floor((100 * event.loaded) / event.total);
   const quarter = Math.floor(percent / 25) * 25;
+  if (exams > 1) {
+    progressText.textContent = say("sending", { exam, exams, percent });
+    return;
+  }
   bar.value = percent;
   progressText.textContent = say("progress", { percent, size: size(event.total) });
   const heard = say("heard", { percent: quarter });
   if (quarter && announce.textContent !== heard) announce.textContent = heard;
 }
 
-function reading() {
-  bar.removeAttribute("value"); // the duration of the analysis is unknown
-  progressText.textContent = announce.textContent = say("reading");
+function reading(exam, exams) {
+  if (exams === 1) bar.removeAttribute("value"); // the duration of the analysis is unknown
+  progressText.textContent = announce.textContent = exams > 1 ? say("readingOf", { exam, exams }) : say("reading");
 }
 
-function answered(request) {
-  const page = request.response;
-  const target = new URL(request.responseURL || location.href);
-  if (request.status === 200 && target.pathname !== new URL(form.action).pathname) return location.assign(target);
-  const section = page?.querySelector(".problems");
-  if (section) return complain(document.importNode(section, true));
-  const message = page?.getElementById("error-message");
-  problem(message ? message.textContent : say("status", { status: request.status }));
-}
-
-// Get a fresh token before the upload: the session may have ended since the page was opened.
-function renew(request) {
-  const token = request.response?.querySelector("#upload input[name=csrf_token]");
-  if (request.status !== 200) return answered(request);
-  if (!token) {
-    return problem(say("signedOut"));
+async function bodyOf(chosen) {
+  const body = new FormData();
+  body.append("csrf_token", form.elements.csrf_token.value);
+  for (const file of chosen) {
+    const whole = await file.whole().catch(() => {
+      throw new Told(say("unreadable", { name: file.path }));
+    });
+    body.append("files", whole, file.path);
+    for (const name of ["laterality", "view"]) {
+      body.append(name, chosenViews.get(file)?.[name] ?? "");
+    }
   }
-  form.elements.csrf_token.value = token.value;
-  transfer();
+  return body;
 }
 
-function ask(method) {
-  const request = new XMLHttpRequest();
-  request.open(method, form.action);
-  request.responseType = "document";
-  request.addEventListener("error", () => problem(say("broken")));
-  return request;
+// Send the files of an exam; return its answer.
+function transfer(body, exam, exams) {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "application/json");
+    request.upload.addEventListener("progress", (event) => report(event, exam, exams));
+    request.upload.addEventListener("load", () => reading(exam, exams));
+    request.addEventListener("error", () => failed(new Told(say("broken"))));
+    request.addEventListener("load", () => {
+      const type = request.getResponseHeader("Content-Type") ?? "";
+      const answer = type.startsWith("application/json") ? JSON.parse(request.responseText) : null;
+      if (answer?.exams || answer?.problems) return done(answer);
+      const signedOut = request.status === 200 && answer === null;
+      failed(new Told(signedOut ? say("signedOut") : (answer?.error ?? say("status", { status: request.status }))));
+    });
+    request.send(body);
+  });
 }
 
-function transfer() {
-  const body = new FormData(form);
-  body.delete("files");
-  for (const file of files) body.append("files", file, path(file));
-  const request = ask("POST");
-  request.upload.addEventListener("progress", report);
-  request.upload.addEventListener("load", reading);
-  request.addEventListener("load", () => answered(request));
-  request.send(body);
-}
-
-// Beginnings of the formats that can be read: [offset, bytes]; DICOM also without its preamble.
-const READABLE = [
-  [128, "DICM"],
-  [0, "\x02\0"],
-  [0, "\x08\0"],
-  [0, "\0\x08"],
-  [0, "\x89PNG"],
-  [0, "\xff\xd8\xff"],
-  [0, "II*\0"],
-  [0, "MM\0*"],
-  [0, "II+\0"],
-  [0, "MM\0+"],
-  [0, "BM"],
-  [0, "P5"],
-  [0, "P2"],
-];
-
-// Reason why a file that is named like an image will be refused; null if it may be one. Others are left to the server.
-async function objection(file) {
-  if (!/\.(dcm|dicom|dic|png|jpe?g|tiff?|bmp|pgm)$/i.test(file.name)) return null;
-  if (file.size === 0) return say("empty");
-  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 132).arrayBuffer()));
-  return READABLE.some(([from, magic]) => head.startsWith(magic, from)) ? null : say("foreign");
-}
-
-// Name the files that will be refused; true if there are any.
-async function hasWrongFiles() {
-  const section = element("section", "", "problems");
-  const found = element("ul", "");
-  for (const file of files) {
-    const reason = await objection(file);
-    if (!reason) continue;
-    const item = element("li", "");
-    item.dataset.file = file.name;
-    item.append(element("b", file.name), ` ${reason}`);
-    found.append(item);
+// Send exams one after another. Those that are refused do not keep the others from being stored.
+async function sendAll(exams) {
+  const [stored, wrong] = [[], []];
+  bar.max = exams.length > 1 ? exams.length : 100;
+  bar.value = 0;
+  try {
+    for (const [place, exam] of exams.entries()) {
+      const answer = await transfer(await bodyOf(exam.files), place + 1, exams.length);
+      if (exams.length > 1) bar.value = place + 1;
+      if (answer.problems) {
+        wrong.push(...answer.problems.map((one) => [one.file, one.problem]));
+        const named = new Map(answer.problems.map((one) => [one.file, one.problem]));
+        for (const file of exam.files) if (named.has(file.name)) refused.set(file, named.get(file.name));
+      } else {
+        stored.push(...answer.exams);
+        files = files.filter((file) => !exam.files.includes(file));
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof Told)) throw error;
+    wrong.push(["", error.message]);
   }
-  if (!found.childElementCount) return false;
-  section.setAttribute("role", "alert");
-  section.append(element("h2", say("nothing")), found);
-  complain(section);
-  return true;
+  return [stored, wrong];
+}
+
+function leave(exams) {
+  if (exams.length === 1) return location.assign(exams[0].address);
+  const known = exams.filter((exam) => exam.stored).length;
+  const target = new URL(form.dataset.worklist, location.href);
+  target.searchParams.set("taken", exams.length - known);
+  if (known) target.searchParams.set("known", known);
+  location.assign(target);
+}
+
+// Reason why the files cannot be sent; null if they can.
+function excess(exams) {
+  for (const { files: together } of exams) {
+    const total = together.reduce((sum, file) => sum + file.size, 0);
+    if (together.length > most) return say("tooMany", { number: together.length, most });
+    if (total > limit) return say("tooLarge", { size: size(total), limit: size(limit) });
+  }
+  return null;
 }
 
 async function upload(event) {
   event.preventDefault();
   if (busy) return;
-  if (files.length === 0) return problem(say("none"));
-  if (files.length > most) return problem(say("tooMany", { number: files.length, most }));
-  const total = files.reduce((sum, file) => sum + file.size, 0);
-  if (total > limit) return problem(say("tooLarge", { size: size(total), limit: size(limit) }));
   problems.replaceChildren();
-  refused = new Set();
   working(true);
-  if (await hasWrongFiles()) return;
+  await adding;
+  if (files.length === 0) return problem(say("none"));
   bar.value = 0;
   progressText.textContent = "";
-  const request = ask("GET");
-  request.addEventListener("load", () => renew(request));
-  request.send();
+  try {
+    await examined;
+    const unchecked = [{ files, stored: null }];
+    const tooMuch = excess(plan ?? unchecked);
+    if (tooMuch) return problem(tooMuch);
+    if (refused.size) {
+      return complain(say("nothing"), [listOf([...refused].map(([file, reason]) => [file.name, reason]))]);
+    }
+    await renew();
+    if (plan === null) await examine();
+    if (refused.size) return problem([...refused.values()].join(" "));
+    const all = plan ?? unchecked;
+    const known = again.checked ? [] : all.filter((exam) => exam.stored);
+    const [stored, wrong] = await sendAll(all.filter((exam) => !known.includes(exam)));
+    if (wrong.length === 0) return leave([...known.map((exam) => exam.stored), ...stored]);
+    const content = [listOf(wrong)];
+    if (stored.length) {
+      const link = element("a", say("worklist"));
+      link.href = form.dataset.worklist;
+      content.push(link);
+    }
+    complain(
+      stored.length ? say("partly", { number: stored.length, exams: all.length - known.length }) : say("nothing"),
+      content,
+    );
+    if (stored.length) choose(files);
+  } catch (error) {
+    problem(error instanceof Told ? error.message : say("broken"));
+  }
 }
 
 input.required = false;
 form.addEventListener("submit", upload);
-input.addEventListener("change", () => add(input.files));
+input.addEventListener("change", () => {
+  adding = add(input.files);
+});
 folder.addEventListener("change", () => {
-  add([...folder.files].filter(mayBeImage));
+  adding = add([...folder.files].filter((file) => mayBeImage(file.webkitRelativePath)));
   folder.value = "";
 });
 clear.addEventListener("click", () => {
-  files = [];
-  refused = new Set();
+  refused = new Map();
+  chosenViews = new Map();
   problems.replaceChildren();
-  show();
+  choose([]);
   input.focus();
 });
 for (const name of ["dragenter", "dragover"]) {
@@ -261,6 +384,6 @@ window.addEventListener("dragleave", (event) => event.relatedTarget || drop.clas
 window.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  if (!busy) dropped(event.dataTransfer.items);
+  if (!busy) adding = dropped(event.dataTransfer.items);
 });
 window.addEventListener("pageshow", (event) => event.persisted && working(false));

@@ -126,6 +126,7 @@ reading.prefetch                GET   in   404  404  404
 reading.set_orientation         POST  in   422  403  422
 reading.set_view                POST  in   404  403  404
 reading.try_sample              POST  in   404  403  404
+reading.check_upload            POST  in   400  403  400
 reading.upload                  GET   in   200  200  200
 reading.upload                  POST  in   400  403  400
 reading.worklist                GET   in   200  200  200
