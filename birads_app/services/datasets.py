@@ -11,9 +11,9 @@ from typing import IO
 
 from flask import current_app
 
-from birads_app.files.zip_unpacking import UnsafeZip, unpack_zip
 from birads_app.records import audit_log, disk_space
 from birads_app.records.errors import DatasetRefused, NotFound
+from birads_app.services.dataset_unpacking import unpack_apart
 from birads_app.terms.messages import msg
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -49,6 +49,8 @@ def add(stream: IO[bytes], name: str, who: str) -> str:
     ------
     DatasetRefused
         The name is not valid or taken, or the file is damaged, too large, or would write elsewhere.
+    ReadingEnded
+        Unpacking took more memory or time than allowed.
     DiskFull, DiskReadOnly
         The disk has no room for it.
     """
@@ -65,10 +67,7 @@ def add(stream: IO[bytes], name: str, who: str) -> str:
     try:
         content = draft / "content"
         content.mkdir()
-        try:
-            files = unpack_zip(stream, content, most_bytes=min(_MOST_BYTES, free), most_files=_MOST_FILES)
-        except UnsafeZip as error:
-            raise DatasetRefused(msg("dataset-zip-refused", reason=str(error))) from error
+        files = unpack_apart(stream, content, most_bytes=min(_MOST_BYTES, free), most_files=_MOST_FILES)
         if not files:
             raise DatasetRefused(msg("dataset-zip-empty"))
         audit_log.log(who, "upload data set", name, f"{files} files")

@@ -11,11 +11,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from birads_app import create_app
 from birads_app.files import zip_unpacking
 from birads_app.files.zip_unpacking import UnsafeZip, unpack_zip
+from birads_app.records.errors import DatasetRefused
 from birads_app.records.schema import Role
-from birads_app.services import background_commands, dataset_checks, datasets
+from birads_app.services import background_commands, dataset_checks, dataset_unpacking, datasets
 from birads_app.services.dataset_checks import CheckState
+from birads_app.services.dataset_unpacking import unpack_apart
 from tests.support.factories import last_audit_entry, make_user, sign_in
 from training.cli.commands import register
 from training.phantoms.generate import write_set
@@ -102,6 +105,23 @@ def test_a_data_set_is_uploaded_listed_and_deleted(app: Flask, admin: FlaskClien
     assert last_audit_entry(app)[1:3] == ("delete data set", "first")
     with app.app_context():
         assert datasets.uploaded() == [] and list(datasets.folder().iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_zip_file_is_unpacked_in_a_process_of_its_own(
+    config: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app({**config, "BIRADS_COMPUTE_PROCESSES": "1"})
+    monkeypatch.setattr(dataset_unpacking, "unpack_zip", None)  # would fail in this process
+    upload = tmp_path / "set.zip"
+    upload.write_bytes(zipped(("1/a.png", b"1"), ("2/b.png", b"2")).getvalue())
+    target = tmp_path / "target"
+    target.mkdir()
+    with app.app_context(), upload.open("rb") as stream:
+        assert unpack_apart(stream, target, most_bytes=100, most_files=10) == 2
+        with pytest.raises(DatasetRefused, match="more than 1 files"):
+            unpack_apart(zipped(("3/a", b""), ("3/b", b"")), target, most_bytes=100, most_files=1)
+    assert (target / "2" / "b.png").read_bytes() == b"2"
 
 
 def test_only_allowed_folders_are_checked(app: Flask, admin: FlaskClient, tmp_path: Path) -> None:
