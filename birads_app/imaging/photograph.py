@@ -8,6 +8,7 @@ recognised: a reflection alone looks like dense tissue.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -87,25 +88,27 @@ def has_frame(grey: np.ndarray) -> bool:
     # The root shows the black of a screen before a dark room.
     level = np.sqrt(np.clip((grey - low) / max(high - low, 1e-6), 0, 1))
     lying, standing = _sides((level * 255).astype(np.uint8))
-    pairs = _opposite(lying), _opposite(standing)
-    if not all(pairs):
+    across, down = _opposite(lying), _opposite(standing)
+    if across is None or down is None:
         return False
+    pairs = across, down
     apart = max(abs(one.angle - other.angle) for one, other in pairs)
     return apart > _CONVERGENCE or min(abs(side.angle) for pair in pairs for side in pair) > _TURN
 
 
-def _opposite(sides: Sequence[_Side]) -> tuple[_Side, _Side] | tuple[()]:
+def _opposite(sides: Sequence[_Side]) -> tuple[_Side, _Side] | None:
     """Return the outermost two of the lines on either side of the middle; none if one is missing."""
     before = [side for side in sides if side.offset < 0]
     behind = [side for side in sides if side.offset > 0]
     if not before or not behind:
-        return ()
+        return None
     return min(before, key=lambda side: side.offset), max(behind, key=lambda side: side.offset)
 
 
 def _sides(level: np.ndarray) -> tuple[list[_Side], list[_Side]]:
     """Return the straight lines along the width and along the height of a uint8 picture."""
-    found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_NONE).detect(level)[0]
+    detector = cv2.createLineSegmentDetector(cv2.LSD_REFINE_NONE)
+    found = cast("np.ndarray | None", detector.detect(level)[0])
     height, width = level.shape
     if found is None:
         return [], []
