@@ -35,6 +35,7 @@ CLIENTS, STUDIES, VIEWS = 2, 2, ("CC", "MLO")
 _TARGETS = {"server": 3, "helper": 3, "receiver": 3, "training": 1}
 _PAUSE_S = 2.0  # at most, between two kills
 _BETWEEN_S = 1.0  # between two studies
+_IDLE_S = 1800.0  # a study whose reading was killed often is read again after growing pauses
 
 
 class Sender(threading.Thread):
@@ -145,10 +146,10 @@ def _measured(options: argparse.Namespace, models: Path) -> Iterator[Measurement
             else:
                 receiving = _restarted(receiver, receiving)
         load.end()
-        wait_until(receiver.idle)
+        wait_until(receiver.idle, _IDLE_S)
         receiving.send_signal(signal.SIGTERM)
         receiving.wait(60)
-        wait_until(lambda: all(served.jobs()[job][0] in ("done", "failed") for job in load.jobs))
+        wait_until(lambda: all(served.jobs()[job][0] in ("done", "failed") for job in load.jobs), _IDLE_S)
         served.kill()  # the next start cleans up
         served.settle()
         print(
