@@ -1,5 +1,6 @@
 """Configuration of a training: its hyperparameters, and the folders and engine it runs with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,7 @@ class Site:
     cache : folder of the feature store and of other caches
     target : folder that receives the new bundle; ``models`` when None
     work : folder of run directories, from which interrupted trainings resume; None keeps nothing
+    patient_digest : function from a patient ID to its digest under the site's key; None without such a key
     """
 
     models: Path
@@ -255,3 +257,4 @@ class Site:
     precision: str = "bf16"
     target: Path | None = None
     work: Path | None = None
+    patient_digest: Callable[[str], bytes] | None = None

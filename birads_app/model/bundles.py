@@ -2,7 +2,7 @@
 
 ``models/NAME/`` holds ``manifest.json``, ``README.md`` (the model card), ``backbone.pb`` and ``head.pb``
 (frozen graphs, float16 weights), ``evaluation.json``, and optionally ``report.html``,
-``ood.npz`` (OOD detector) and ``ood.md`` (its section of the card).
+``ood.npz`` (OOD detector), ``ood.md`` (its section of the card) and ``digests.npz`` (of the training images).
 :mod:`birads_app.model.registry` records the active one.
 """
 
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from birads_app.files import atomic
-from birads_app.model import ood, preprocess
+from birads_app.model import ood, preprocess, training_digests
 from birads_app.model.aggregation import DEFAULT_POOLING, POOLING
 from birads_app.model.cautions import cautions
 from birads_app.model.ood import OodDetector
 from birads_app.model.preprocess import InputSize
+from birads_app.model.training_digests import TrainingDigests
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import msg
 
@@ -31,13 +32,13 @@ BACKBONE, HEAD, CARD, EVALUATION, MANIFEST = (
     "evaluation.json",
     "manifest.json",
 )
-REPORT, OOD_DETECTOR, OOD_CARD = "report.html", "ood.npz", "ood.md"
+REPORT, OOD_DETECTOR, OOD_CARD, DIGESTS = "report.html", "ood.npz", "ood.md", "digests.npz"
 # Names of these two files in bundles of earlier versions.
 _FORMER_DETECTOR, _FORMER_CARD = "familiarity.npz", "familiarity.md"
 # In the manifest's entry of a file that is being replaced: SHA-256 of the previous content.
 _FORMER_DIGEST = "former_sha256"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
-_OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD, _FORMER_DETECTOR, _FORMER_CARD)
+_OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD, DIGESTS, _FORMER_DETECTOR, _FORMER_CARD)
 # Every file that a bundle may have besides its manifest.
 FILES = (*_FILES, *_OPTIONAL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -71,6 +72,16 @@ class Bundle:
     cautions: tuple[str, ...]
     card: str
     ood_detector: OodDetector | None
+
+    @property
+    def trained_on(self) -> TrainingDigests | None:
+        """Digests of the training images; None if none are recorded. Raises BundleError if they are damaged."""
+        if DIGESTS not in self.manifest["files"]:
+            return None
+        try:
+            return training_digests.read((self.path / DIGESTS).read_bytes())
+        except (OSError, ValueError) as error:
+            raise BundleError(msg("bundle-file-damaged", name=self.name, file=DIGESTS)) from error
 
     @property
     def created(self) -> date | None:
@@ -128,6 +139,7 @@ def write(
     evaluation: dict[str, Any],
     report: str | None = None,
     ood_detector: OodDetector | None = None,
+    trained_on: TrainingDigests | None = None,
 ) -> Path:
     """Write a bundle atomically.
 
@@ -139,6 +151,7 @@ def write(
         ``backbone``, ``training``); ``schema``, ``name`` and ``files`` are filled in
     report : the page ``report.html``, if there is one
     ood_detector : detector of out-of-distribution images
+    trained_on : digests of the training images, those of the backbone's training included
 
     Raises
     ------
@@ -157,6 +170,7 @@ def write(
             EVALUATION: _to_json(evaluation),
             **({REPORT: report.encode()} if report is not None else {}),
             **({OOD_DETECTOR: ood_detector.to_bytes()} if ood_detector is not None else {}),
+            **({DIGESTS: trained_on.to_bytes()} if trained_on is not None else {}),
         }
         files = {file: _entry(data) for file, data in contents.items()}
         contents[MANIFEST] = _to_json({"schema": SCHEMA, "name": name, **manifest, "files": files})

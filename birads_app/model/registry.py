@@ -7,7 +7,7 @@ every reader sees the state before or after a promotion.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from birads_app.terms.errors import BundleError, NoModel, NotForService
 from birads_app.terms.messages import msg
 
 CURRENT = "CURRENT"
-# Beside CURRENT: one JSON line for each promotion against a model's protocol.
+# Beside CURRENT: one JSON line for each promotion against a model's protocol or despite cautions.
 OVERRIDES = "OVERRIDES"
 _LOCK = ".promoting"
 
@@ -187,12 +187,15 @@ def previous(models: Path) -> str:
     return bundles.check_name(names[-2])
 
 
-def promote(models: Path, name: str, overridden: str = "") -> None:
+def promote(
+    models: Path, name: str, overridden: str = "", cautions: Sequence[str] = (), reason: str = ""
+) -> None:
     """Let a bundle serve; its files are verified again only if they changed since :func:`check`.
 
     Parameters
     ----------
-    overridden : the objection of :func:`check`, recorded before the model serves
+    overridden, cautions, reason : the objection of :func:`check`, the model's cautions, and why it is promoted all the
+        same; recorded before the model serves
 
     Raises
     ------
@@ -201,8 +204,8 @@ def promote(models: Path, name: str, overridden: str = "") -> None:
     """
     find(models, name)
     with _turn(models):
-        if overridden:
-            _record_override(models, name, overridden)
+        if overridden or (cautions and reason):
+            _record_override(models, name, overridden, cautions, reason)
         names = promoted(models)
         if names[-1:] != [name]:
             _write_promoted(models, [*names, name])
@@ -262,13 +265,16 @@ def remove(models: Path, name: str) -> None:
 
 
 def card(models: Path, name: str) -> str:
-    """Return a model's card, with a line for each promotion against its protocol."""
-    lines = [
-        f"**Promoted on {entry['at']} against its protocol. {entry['objection']}**"
-        for entry in _overrides(models)
-        if entry["name"] == name
-    ]
+    """Return a model's card, with a line for each promotion against its protocol or despite its cautions."""
+    lines = [_override_line(entry) for entry in _overrides(models) if entry["name"] == name]
     return "\n\n".join([find(models, name).card.rstrip(), *lines])
+
+
+def _override_line(entry: dict[str, str]) -> str:
+    against = f"against its protocol. {entry['objection']}" if entry["objection"] else "despite its cautions."
+    found = " ".join(filter(None, [against, entry.get("cautions")]))
+    reason = f" Reason given: {entry['reason']}" if entry.get("reason") else ""
+    return f"**Promoted on {entry['at']} {found}**{reason}"
 
 
 def _turn(models: Path) -> AbstractContextManager[None]:
@@ -280,10 +286,16 @@ def _write_promoted(models: Path, names: list[str]) -> None:
     atomic.write(models / CURRENT, "".join(f"{name}\n" for name in names), sync=True)
 
 
-def _record_override(models: Path, name: str, objection: str) -> None:
-    at = datetime.now(UTC).isoformat(timespec="seconds")
+def _record_override(models: Path, name: str, objection: str, cautions: Sequence[str], reason: str) -> None:
+    entry = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": name,
+        "objection": objection,
+        "cautions": " ".join(cautions),
+        "reason": " ".join(reason.split()),
+    }
     with (models / OVERRIDES).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({"at": at, "name": name, "objection": objection}) + "\n")
+        stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -18,8 +18,9 @@ def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool =
 
     Parameters
     ----------
-    reason : has to be given for a model with cautions (:mod:`birads_app.model.cautions`)
-    override : promote it against its protocol, which is recorded as well
+    reason : has to be given for a model with cautions (:mod:`birads_app.model.cautions`) or against its protocol; the
+        model card keeps it
+    override : promote it against its protocol
 
     Raises
     ------
@@ -29,11 +30,12 @@ def promote(name: str, who: str = CONSOLE, reason: str = "", *, override: bool =
     settings = _settings()
     objection = registry.check(settings.models, name, settings.engine, settings.precision, override=override)
     cautions = registry.find(settings.models, name).cautions
-    if cautions and not reason.strip():
-        raise NotForService(msg("promotion-needs-reason", name=name, cautions=join(cautions)))
+    against = [objection, *cautions] if objection else list(cautions)
+    if against and not reason.strip():
+        raise NotForService(msg("promotion-needs-reason", name=name, cautions=join(against)))
     action = "promote despite cautions" if cautions else "promote model"
     with audited_change(who, "promote against protocol" if objection else action, name, reason):
-        registry.promote(settings.models, name, objection)
+        registry.promote(settings.models, name, objection, cautions, reason)
 
 
 def roll_back(who: str = CONSOLE, reason: str = "", name: str | None = None) -> str:

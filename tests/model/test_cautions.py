@@ -2,7 +2,7 @@
 
 import pytest
 
-from birads_app.model.cautions import FEWEST_PATIENTS, cautions, report_warnings
+from birads_app.model.cautions import ALARMS, FEWEST_PATIENTS, cautions, report_warnings
 
 ENOUGH = {"all_patients": FEWEST_PATIENTS, "warnings": []}
 
@@ -20,6 +20,15 @@ ENOUGH = {"all_patients": FEWEST_PATIENTS, "warnings": []}
         ({}, {}, ["caution-patients-unknown"]),
         ({}, {**ENOUGH, "warnings": ["THIS PROTOCOL LEAKS"]}, ["caution-report-warns-once"]),
         ({}, {**ENOUGH, "warnings": ["one", "two"]}, ["caution-report-warns"]),
+        *(
+            ({}, {**ENOUGH, "warnings": ["w"], "alarms": [{"kind": kind, "text": "w"}]}, [message.code])
+            for kind, message in ALARMS.items()
+        ),
+        (
+            {},
+            {**ENOUGH, "warnings": ["w", "more"], "alarms": [{"kind": "leak", "text": "w"}]},
+            ["caution-leak", "caution-report-warns-once"],
+        ),
     ],
 )
 def test_each_reason_is_found(manifest: dict, record: dict, codes: list[str]) -> None:

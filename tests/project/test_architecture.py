@@ -79,6 +79,7 @@ ARROWS = {
         "training",
         "birads_app.services.promotion",
         "birads_app.services.model_files",
+        "birads_app.services.patient_digests",
         "birads_app.cli.console_errors",
         *MODEL,
     ),

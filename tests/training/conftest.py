@@ -32,6 +32,12 @@ def phantoms(once: MakeOnce) -> Path:
     return once("phantoms", lambda folder: write_set(folder / "phantoms", 10, seed=5, size=256)) / "phantoms"
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache common to all tests, so that each image is decoded and passes the backbone once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def copies(phantoms: Path, tmp_path: Path) -> Path:
     """A copy of the phantoms to change."""

@@ -10,17 +10,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from birads_app.imaging.decode import decode
-from birads_app.model import preprocess
 from tests.support import dicom_files
 from tests.support.factories import breast
 from training.cli.commands import register
-from training.data.perceptual_hash import MAX_DISTANCE, compute, near_pairs
 
 
 @pytest.fixture
-def check(app: Flask, runner: FlaskCliRunner, tmp_path: Path):
+def check(app: Flask, runner: FlaskCliRunner, tmp_path: Path, cache: Path):
     register(app)
+    instance = Path(app.extensions["birads_settings"].instance)
+    instance.mkdir(parents=True, exist_ok=True)
+    (instance / "cache").symlink_to(cache)
 
     def run(data: Path, *options: str, status: int = 0) -> tuple[str, dict]:
         out = tmp_path / "report.json"
@@ -54,10 +54,12 @@ def test_duplicates_and_near_duplicates_are_reported_across_patients(check, copi
     resaved(two, copies / "Birads5" / "PH9002_L_CC.jpg")
     output, report = check(copies)
     (copy,), (pair,) = report["copies"], report["near"]
-    assert f"Birads1/{one.name}" in copy["files"] and "PH9001" in copy["patients"] and copy["bits"] is None
+    assert (
+        f"Birads1/{one.name}" in copy["files"] and "PH9001" in copy["patients"] and copy["similarity"] is None
+    )
     assert set(pair["files"]) == {f"Birads1/{two.name}", "Birads5/PH9002_L_CC.jpg"}
-    assert pair["bits"] <= MAX_DISTANCE and set(pair["categories"]) == {"1", "5"}
-    assert "2 groups of identical or nearly identical images belong to different patients" in output
+    assert 0.75 < pair["similarity"] <= 1 and set(pair["categories"]) == {"1", "5"}
+    assert "2 groups of copies of one image belong to different patients" in output
     assert "1 groups of identical or nearly identical images have different categories" in output
 
 
@@ -71,8 +73,8 @@ def test_sides_and_views_come_from_table_header_and_file_name_in_this_order(chec
     )
     names = ("P1_L_CC.dcm", "P2_1.dcm", "P3_L_CC.dcm", "P4_LMLO.dcm", "P5_1.dcm")
     cells = (",", "left,cc", ",", ",", ",")
-    for name, elements in zip(names, headers, strict=True):
-        (tmp_path / name).write_bytes(dicom_files.mammogram(breast(200, 160, len(name)), **elements))
+    for seed, (name, elements) in enumerate(zip(names, headers, strict=True)):
+        (tmp_path / name).write_bytes(dicom_files.mammogram(breast(200, 160, seed), **elements))
     rows = [
         f"{name},{1 + 4 * (n % 2)},{cell}" for n, (name, cell) in enumerate(zip(names, cells, strict=True))
     ]
@@ -124,8 +126,9 @@ def test_a_set_that_training_refuses_gives_exit_status_1(check, copies: Path) ->
     output, report = check(table, status=1)
     assert "PROBLEM: labels.csv, line 42: there is no file lost.png." in output
     assert "This data set cannot be trained on." in output and len(report["problems"]) == 2
-    output, _ = check(copies, "--classes", "1,6", status=1)
-    assert "no images of category 6" in output
+    (copies / "Birads4").rename(copies.parent / "elsewhere")
+    output, _ = check(copies, "--classes", "1,4", status=1)
+    assert "no images of category 4" in output
 
 
 def test_a_set_of_damaged_files_only_is_refused(check, tmp_path: Path) -> None:
@@ -136,27 +139,29 @@ def test_a_set_of_damaged_files_only_is_refused(check, tmp_path: Path) -> None:
     assert "None of the 4 files can be used" in check(tmp_path / "bad", status=1)[0]
 
 
-def test_banding_finds_exactly_the_near_duplicates(phantoms: Path) -> None:
-    paths = sorted(phantoms.glob("*/*.png"))[:12]
-    pictures = [
-        preprocess.prepare(decode(path.read_bytes(), path.name), preprocess.DEFAULT_SIZE).grey
-        for path in paths
-    ]
-    looks = np.array([np.frombuffer(compute(grey), np.uint8) for grey in pictures])
-    assert not list(near_pairs(looks))
-    rng = np.random.default_rng(0)
-    for flips in range(16):
-        other = np.unpackbits(looks[0])
-        other[rng.choice(len(other), flips, replace=False)] ^= 1
-        assert list(near_pairs(np.vstack([looks, np.packbits(other)]))) == [(0, 12, flips)]
+def test_a_set_whose_usable_files_are_too_few_is_refused_as_by_a_training(check, copies: Path) -> None:
+    """The listing alone shows two images of category 1, and ten patients."""
+    for path in sorted((copies / "Birads1").iterdir())[2:]:
+        path.unlink()
+    first, second = sorted((copies / "Birads1").iterdir())
+    second.write_bytes(first.read_bytes())
+    output, report = check(copies, status=1)
+    assert report["problems"] == ["Category 1 has 1 image. Add images, or exclude it: --classes 2,3,4,5."]
+    assert "This data set cannot be trained on." in output
+    output, _ = check(copies, "--classes", "2,3,4,5", "--patient-pattern", "Birads")
+    (copies / "truth.csv").unlink()
+    output, report = check(copies, "--classes", "2,3", "--patient-pattern", "Birads.", status=1)
+    assert report["problems"][0].startswith("The images come from 2 patients.")
 
 
-def test_near_duplicates_are_found_among_a_hundred_thousand_images() -> None:
-    """A tenth of the pictures agree in a band, as low frequencies of mammograms do."""
-    rng = np.random.default_rng(0)
-    looks = rng.integers(0, 256, (100_000, 32), np.uint8)
-    looks[::10, :2] = 7
-    looks[70_000], looks[20], looks[90_001] = looks[10], looks[10], looks[90_000]
-    looks[70_000, 0] ^= 1
-    looks[20, 31] ^= 6
-    assert list(near_pairs(looks)) == [(10, 20, 2), (10, 70_000, 1), (20, 70_000, 3), (90_000, 90_001, 0)]
+def test_categories_0_and_6_are_left_out_by_name_and_refused_if_they_are_chosen(check, copies: Path) -> None:
+    (copies / "Birads1").rename(copies / "Birads0")
+    (copies / "Birads2").rename(copies / "Birads6")
+    output, report = check(copies)
+    assert report["left_out"] == {"0": 8, "6": 8} and set(report["counts"]) == {"3", "4", "5"}
+    assert (
+        "Left out: 8 images of category 0 (incomplete assessment) and 8 images of category 6 (known malignancy), "
+        "which is no degree of suspicion."
+    ) in output
+    output, _ = check(copies, "--classes", "0,3", status=1)
+    assert "Category 0 (incomplete assessment) cannot be trained on" in output

@@ -99,22 +99,42 @@ def answers(dataset: SplitDataset, parts: Split) -> tuple[np.ndarray, np.ndarray
     return model.predict_proba(dataset.features[parts.test]), dataset.labels[parts.test]
 
 
-@pytest.mark.parametrize("seed", range(8))
+def permuted(dataset: SplitDataset, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Fit to as many permutations as a training does."""
+    numbers = range(sanity_checks.PERMUTATIONS)
+    shuffles = [
+        sanity_checks.permute_labels(dataset, dataset.final, 2, 100 * seed + number) for number in numbers
+    ]
+    return [answers(*shuffled) for shuffled in shuffles]
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_permuted_labels_give_chance_performance(seed: int) -> None:
     _, dataset = blobs(seed)
-    shuffles = [
-        sanity_checks.permute_labels(dataset, dataset.final, 2, 100 * seed + number)
-        for number in range(sanity_checks.PERMUTATIONS)
-    ]
-    found = sanity_checks.judge_permutations([answers(*shuffled) for shuffled in shuffles])
+    true = answers(*sanity_checks.permute_labels(dataset, dataset.final, 2, seed, keep=True))
+    found = sanity_checks.judge_permutations(true, permuted(dataset, seed))
     assert not found.warning and len(found.kappas) == sanity_checks.PERMUTATIONS
+    assert found.p_value == 0.05 and found.true_kappa > max(found.kappas)
 
 
 def test_performance_above_chance_on_permuted_labels_causes_a_warning() -> None:
     _, dataset = blobs(0)
-    found = sanity_checks.judge_permutations([answers(dataset, dataset.final)] * sanity_checks.PERMUTATIONS)
+    true = answers(dataset, dataset.final)
+    found = sanity_checks.judge_permutations(true, [true] * sanity_checks.PERMUTATIONS)
     assert "WARNING: heads fitted to permuted labels" in found.warning
-    assert found.figures["kappa"].value > 0.9
+    assert found.figures["kappa"].value > 0.9 and found.p_value == 1
+
+
+def test_true_labels_that_do_no_better_than_permuted_ones_cause_a_warning() -> None:
+    """The rows say nothing about the category; no single permutation decides."""
+    labels, dataset = blobs(0)
+    rows = np.random.default_rng(1).normal(size=(len(labels), 5))
+    dataset = split_by_patient(labels, dataset.patients, rows)
+    true = answers(*sanity_checks.permute_labels(dataset, dataset.final, 2, 0, keep=True))
+    found = sanity_checks.judge_permutations(true, permuted(dataset, 0))
+    as_good = sum(kappa >= found.true_kappa for kappa in found.kappas)
+    assert found.p_value == pytest.approx((1 + as_good) / 20) and found.p_value > 0.05
+    assert f"{as_good} of 19 heads" in found.warning and "does not show" not in found.warning
 
 
 def test_permutation_keeps_label_counts_and_the_test_set() -> None:

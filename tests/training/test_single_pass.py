@@ -14,6 +14,7 @@ from training.config import Site, TrainConfig
 from training.data import loader
 from training.data.dataset import listing
 from training.data.loader import load_dataset
+from training.evaluation import sanity_checks
 from training.pipeline import train
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -91,7 +92,10 @@ def run(data: Path, tiny_models: Path, tmp_path: Path, **settings: object) -> st
     return (path / "report.html").read_text("utf-8")
 
 
-def test_a_training_reads_each_file_once(data: Path, tiny_models: Path, tmp_path: Path, counts) -> None:
+def test_a_training_reads_each_file_once(
+    data: Path, tiny_models: Path, tmp_path: Path, counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sanity_checks, "PERMUTATIONS", 3)  # each takes a fit
     page = run(data, tiny_models, tmp_path)
     assert "data:image/jpeg" in page and "metadata" in page  # thumbnails and sanity checks
     assert taken(counts) == COLD

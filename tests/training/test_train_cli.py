@@ -29,12 +29,6 @@ from training.pipeline.name_lock import hold_name
 pytestmark = pytest.mark.usefixtures("small_network")
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    """Return a cache common to all tests, so that each image passes the backbone once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def folder(app: Flask, folder: Path, cache: Path) -> Path:
     """The folder of models, beside the cache that all tests share."""
@@ -83,7 +77,7 @@ def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder
     output = train(phantoms, head="dense")
     assert "40 usable images" in output
     assert "F1 (macro)" in output and "flask models promote mine --reason TEXT" in output
-    assert "WARNING" not in output
+    assert output.count("WARNING") == 1 and "WARNING: the test set has 1 image of category" in output
     assert registry.current_name(folder) == "birads-demo"
     bundle = bundles.load(folder / "mine")
     assert bundle.classes == ("1", "2", "3", "4", "5") and not bundle.demonstration
@@ -142,6 +136,9 @@ def test_a_leaking_protocol_warns_and_is_promoted_only_on_request(train, phantom
     refused = runner.invoke(args=["models", "promote", "mine"])
     assert refused.exit_code == 1 and "data leakage" in refused.output and "Traceback" not in refused.output
     assert registry.current_name(folder) == "birads-demo" and not (folder / "OVERRIDES").exists()
+    options = ("--override-protocol",)
+    refused = runner.invoke(args=["models", "promote", "mine", *options])
+    assert refused.exit_code == 1 and "--reason TEXT" in refused.output
     options = ("--override-protocol", "--reason", "to compare")
     assert runner.invoke(args=["models", "promote", "mine", *options]).exit_code == 0
     assert registry.current_name(folder) == "mine"

@@ -122,6 +122,9 @@ def test_a_model_with_cautions_needs_a_reason_and_keeps_its_banner(
     done = runner.invoke(args=["models", "promote", "phantom", "--reason", "to see the steps"])
     assert done.exit_code == 0, done.output
     assert last_audit_entry(app) == ("console", "promote despite cautions", "phantom", "to see the steps")
+    card = admin.get("/models/phantom").text
+    assert "despite its cautions. It was trained on synthetic images" in card
+    assert "Reason given: to see the steps" in card
     serving = SimpleNamespace(bundle=bundles.load(phantom_model))
     app.extensions["birads_models"] = SimpleNamespace(get=lambda: serving)
     for address in ("/", "/upload", "/practice/", "/account", "/admin/", "/admin/settings", "/exams/none"):

@@ -65,6 +65,7 @@ def settings() -> Any:
 
 def site() -> "Site":
     """Return the folders and the engine of the settings."""
+    from birads_app.services import patient_digests
     from training.config import Site
 
     configured = settings()
@@ -74,6 +75,7 @@ def site() -> "Site":
         engine=configured.engine,
         precision=configured.precision,
         work=Path(configured.instance) / "training",
+        patient_digest=patient_digests.keyed(),
     )
 
 

@@ -5,8 +5,8 @@ with one such CSV and no category folders.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from training.errors import DatasetError
 _NOT_IMAGES = frozenset({".csv", ".txt", ".md", ".json", ".xlsx", ".xls", ".ini", ".db", ".pdf"})
 # Fewer images cannot be split into training, validation and test set.
 _LEAST_IMAGES = 2
+# Categories that are no degrees of suspicion between the others, and are not trained on.
+UNGRADED = {"0": "incomplete assessment", "6": "known malignancy"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class DatasetListing:
     found : labelled images, with patients as their source spells them
     table_problems, table_notes : messages about tables
     unjoined : table to be joined by :meth:`with_headers`; ``found`` has all files then, without category
+    left_out : numbers of images of categories 0 and 6, which are not in ``found``
     """
 
     data: Path
@@ -85,6 +88,7 @@ class DatasetListing:
     table_problems: tuple[str, ...] = ()
     table_notes: tuple[str, ...] = ()
     unjoined: label_tables.HeaderTable | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def dataset(self) -> Dataset:
@@ -94,7 +98,7 @@ class DatasetListing:
     @property
     def notes(self) -> tuple[str, ...]:
         """Messages about harmless irregularities."""
-        return self.table_notes + self._merged[1]
+        return (*self.table_notes, *self._merged[1], *filter(None, [ungraded_note(self.left_out)]))
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -114,9 +118,7 @@ class DatasetListing:
 
     def require(self) -> None:
         """Raise DatasetError if training would refuse the data set."""
-        if self.problems:
-            more = f" There are {len(self.problems) - 1} more; see flask dataset check."
-            raise DatasetError(self.problems[0] + (more if len(self.problems) > 1 else ""))
+        require_none(self.problems)
 
     def with_headers(self, headers: Mapping[Path, Header | None]) -> "DatasetListing":
         """Return the listing with labels and patients that only DICOM headers have.
@@ -130,9 +132,11 @@ class DatasetListing:
             return replace(self, found=found)
         joined = self.unjoined.join(headers)
         others = {one.path: one.patient for one in self.found if one.known}
+        found, left_out = _graded(_from_table(joined, self.classes, others.get))
         return replace(
             self,
-            found=tuple(_from_table(joined, self.classes, others.get)),
+            found=found,
+            left_out=left_out,
             table_problems=(*self.table_problems, *joined.problems, *_unknown_categories(joined)),
             table_notes=joined.notes + self.table_notes,
             unjoined=None,
@@ -142,6 +146,13 @@ class DatasetListing:
         """Return the listing of some categories."""
         found = tuple(one for one in self.found if one.category in classes)
         return replace(self, classes=classes, found=found)
+
+
+def require_none(problems: Sequence[str]) -> None:
+    """Raise DatasetError with the first of the problems, if there are any."""
+    if problems:
+        more = f" There are {len(problems) - 1} more; see flask dataset check."
+        raise DatasetError(problems[0] + (more if len(problems) > 1 else ""))
 
 
 def _with_patient(example: Example, header: Header | None) -> Example:
@@ -184,27 +195,56 @@ def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = Non
     ------
     DatasetError
         Nothing can be listed: there is no such data, a folder is not a category, a table cannot be read or lacks a
-        column, or ``pattern`` is not a regular expression.
+        column, ``pattern`` is not a regular expression, or ``classes`` has 0 or 6.
     """
+    _refuse_ungraded(classes)
     if not data.exists():
         raise DatasetError(f"There is neither a folder nor a label table {data}.")
     table = _table_of(data)
     finder = PatientFinder(table.parent if table else data, pattern)
     if table is None:
-        return DatasetListing(
-            data, classes, tuple(_from_folders(data, classes, finder)), table_notes=finder.notes
-        )
+        found, left_out = _graded(_from_folders(data, classes, finder))
+        return DatasetListing(data, classes, found, table_notes=finder.notes, left_out=left_out)
     joined = label_tables.join(table)
     if joined.by_header:
-        found = tuple(_example(path, "", table.parent, finder) for path in _images(table.parent))
-        return DatasetListing(data, classes, found, joined.problems, finder.notes, joined.by_header)
+        files = tuple(_example(path, "", table.parent, finder) for path in _images(table.parent))
+        return DatasetListing(data, classes, files, joined.problems, finder.notes, joined.by_header)
+    found, left_out = _graded(_from_table(joined, classes, finder.find))
     return DatasetListing(
         data,
         classes,
-        tuple(_from_table(joined, classes, finder.find)),
+        found,
         (*joined.problems, *_unknown_categories(joined)),
         (*joined.notes, *finder.notes),
+        left_out=left_out,
     )
+
+
+def _refuse_ungraded(classes: tuple[str, ...]) -> None:
+    for code in classes:
+        if code in UNGRADED:
+            raise DatasetError(
+                f"Category {code} ({UNGRADED[code]}) cannot be trained on, because it is no degree of suspicion. "
+                "Remove it from --classes."
+            )
+
+
+def _graded(examples: Iterable[Example]) -> tuple[tuple[Example, ...], dict[str, int]]:
+    """Return the examples of categories 1 to 5, and the numbers of others by category."""
+    listed = tuple(examples)
+    counts = Counter(one.category for one in listed if one.category in UNGRADED)
+    return tuple(one for one in listed if one.category not in UNGRADED), dict(sorted(counts.items()))
+
+
+def ungraded_note(left_out: Mapping[str, int]) -> str:
+    """Return the sentence about the images of categories 0 and 6 that are left out; empty if there are none."""
+    if not left_out:
+        return ""
+    counts = " and ".join(
+        f"{count} image{'' if count == 1 else 's'} of category {code} ({UNGRADED[code]})"
+        for code, count in left_out.items()
+    )
+    return f"Left out: {counts}, which is no degree of suspicion."
 
 
 def _table_of(data: Path) -> Path | None:

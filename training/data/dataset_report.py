@@ -2,16 +2,14 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from training.data.dataset import Example
-from training.data.loader import LoadedDataset, LoadedImage
-from training.data.perceptual_hash import near_pairs
+from training.data.dataset import Example, require_none
+from training.data.loader import LoadedDataset
+from training.data.usable_images import refusals
 
 # Lines of one kind on the screen; the JSON file has all.
 _SHOWN = 10
@@ -23,13 +21,13 @@ _UNKNOWN_VIEW = "unknown"
 class SimilarFiles:
     """Files that show the same image.
 
-    bits : differing bits of the perceptual hashes, of 256; None if the files are identical
+    similarity : of the perceptual hashes, 0.75 to 1; None if the files are identical
     """
 
     files: tuple[str, ...]
     patients: tuple[str, ...]
     categories: tuple[str, ...]
-    bits: int | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,7 @@ class DatasetReport:
     views : number of images of each side and view, as :mod:`training.data.sides_and_views` reads them
     sources : number of images of each source by category, if there are several
     refused : files that cannot be read or are no mammograms, each with the reason
+    left_out : numbers of images of categories 0 and 6, which are not trained on
     small : categories with too few images for SMOTE's neighbours, and their numbers of images
     problems : reasons why the set cannot be trained on, one line each
     """
@@ -56,6 +55,7 @@ class DatasetReport:
     refused: tuple[tuple[str, str], ...]
     copies: tuple[SimilarFiles, ...]
     near: tuple[SimilarFiles, ...]
+    left_out: dict[str, int]
     small: dict[str, int]
     neighbours: int
     problems: tuple[str, ...]
@@ -70,15 +70,25 @@ class DatasetReport:
         """Warnings about what biases the evaluation or weakens the training, without the problems."""
         return tuple(sentence for sentence in self._warnings() if sentence)
 
+    @property
+    def copies_warning(self) -> str:
+        """Warning about copies of one image that belong to different patients; empty if there are none."""
+        across = sum(len(set(group.patients)) > 1 for group in (*self.copies, *self.near))
+        if not across:
+            return ""
+        return (
+            f"WARNING: {across} groups of copies of one image belong to different patients. These patients count as "
+            "one in the split; others may have several IDs as well. Correct the IDs."
+        )
+
+    def require(self) -> None:
+        """Raise DatasetError if the data set cannot be trained on."""
+        require_none(self.problems)
+
     def _warnings(self) -> Iterator[str]:
         images = sum(self.counts.values())
         yield patient_warning(self.unknown, images)
-        across = sum(len(set(pair.patients)) > 1 for pair in (*self.copies, *self.near))
-        if across:
-            yield (
-                f"WARNING: {across} groups of identical or nearly identical images belong to different "
-                "patients. A split by patient cannot keep them apart."
-            )
+        yield self.copies_warning
         torn = sum(len(set(pair.categories)) > 1 for pair in (*self.copies, *self.near))
         if torn:
             yield f"WARNING: {torn} groups of identical or nearly identical images have different categories."
@@ -113,7 +123,7 @@ class DatasetReport:
         yield from _listed("groups of duplicates", [" = ".join(group.files) for group in self.copies])
         yield from _listed(
             "pairs of near duplicates",
-            [f"{' ~ '.join(pair.files)} ({pair.bits} of 256 bits differ)" for pair in self.near],
+            [f"{' ~ '.join(pair.files)} (similarity {pair.similarity:.2f})" for pair in self.near],
         )
         yield from self.notes
         yield from self.warnings
@@ -132,22 +142,20 @@ def patient_warning(unknown: int, images: int) -> str:
     )
 
 
-def build_report(loaded: LoadedDataset, neighbours: int) -> DatasetReport:
-    """Compile the report of a data set; ``neighbours`` is the number of SMOTE's."""
+def build_report(loaded: LoadedDataset, neighbours: int, folds: int = 0) -> DatasetReport:
+    """Compile the report of a data set.
+
+    Parameters
+    ----------
+    neighbours : number of SMOTE's neighbours
+    folds : of the cross-validation; 0 for one test set
+    """
     listing, data = loaded.listing, loaded.listing.data
     examples = listing.dataset.examples
     base = data if data.is_dir() else data.parent
-    usable = [one for one in loaded.images if not one.reason]
-    distinct = list({one.digest: one for one in reversed(usable)}.values())[::-1]
-    pairs = near_pairs(np.array([np.frombuffer(one.image_hash, np.uint8) for one in distinct]))
-    similar = tuple(
-        _similar_files([distinct[a].example, distinct[b].example], base, bits) for a, b, bits in pairs
-    )
     counts = Counter(example.category for example in examples)
-    usable_counts = Counter(one.example.category for one in usable)
-    problems = list(listing.problems)
-    if examples and not usable:
-        problems.append(f"None of the {len(examples)} files can be used.")
+    usable_counts = Counter(one.example.category for one in loaded.images if not one.reason)
+    copies, near = _similar(loaded, base)
     return DatasetReport(
         data=str(data),
         counts=dict(sorted(counts.items())),
@@ -157,29 +165,35 @@ def build_report(loaded: LoadedDataset, neighbours: int) -> DatasetReport:
         views=_views([one.example for one in loaded.images]),
         sources=_sources(examples),
         refused=tuple((_name(one.example, base), one.reason) for one in loaded.images if one.reason),
-        copies=_copies(usable, base),
-        near=similar,
+        copies=copies,
+        near=near,
+        left_out=dict(listing.left_out),
         small={code: usable_counts[code] for code in sorted(counts) if usable_counts[code] <= neighbours},
         neighbours=neighbours,
-        problems=tuple(problems),
+        problems=refusals(loaded, folds),
         notes=listing.notes,
     )
 
 
-def _copies(usable: Sequence[LoadedImage], base: Path) -> tuple[SimilarFiles, ...]:
-    groups: dict[bytes, list[Example]] = defaultdict(list)
-    for one in usable:
-        groups[one.digest].append(one.example)
-    return tuple(_similar_files(group, base) for group in groups.values() if len(group) > 1)
+def _similar(loaded: LoadedDataset, base: Path) -> tuple[tuple[SimilarFiles, ...], tuple[SimilarFiles, ...]]:
+    """Return groups of identical files and pairs of similar ones, with the patients as they are listed."""
+    listed = {example.path: example for example in loaded.listing.dataset.examples}
+    identical: dict[Path, list[Path]] = {}
+    for copy in loaded.copies:
+        if copy.similarity is None:
+            identical.setdefault(copy.files[0], [copy.files[0]]).append(copy.files[1])
 
+    def similar(files: Iterable[Path], similarity: float | None = None) -> SimilarFiles:
+        group = [listed[file] for file in files]
+        return SimilarFiles(
+            tuple(_name(example, base) for example in group),
+            tuple(example.patient for example in group),
+            tuple(example.category for example in group),
+            similarity,
+        )
 
-def _similar_files(group: Sequence[Example], base: Path, bits: int | None = None) -> SimilarFiles:
-    return SimilarFiles(
-        tuple(_name(example, base) for example in group),
-        tuple(example.patient for example in group),
-        tuple(example.category for example in group),
-        bits,
-    )
+    near = (similar(one.files, one.similarity) for one in loaded.copies if one.similarity is not None)
+    return tuple(similar(files) for files in identical.values()), tuple(near)
 
 
 def _mixed(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:

@@ -23,8 +23,9 @@ from birads_app.terms.errors import InputError
 from birads_app.terms.messages import msg
 from birads_app.version import __version__
 from training import progress
-from training.data import file_metadata, perceptual_hash, sides_and_views
+from training.data import file_metadata, image_copies, perceptual_hash, sides_and_views
 from training.data.dataset import DatasetListing, Example
+from training.data.image_copies import Copy
 from training.data.image_file import Header, ImageFile
 from training.data.key_value_cache import KeyValueCache
 from training.data.prepared_images import PreparedImages
@@ -34,7 +35,7 @@ _IN_FLIGHT, _CACHE_BATCH = 96, 64
 # A file that changed this recently may change again within one tick of the file system's clock.
 _SETTLED_S = 2.0
 _STATE = struct.Struct("<qqqQ")
-_HASH_BYTES = perceptual_hash.BITS // 8
+_HASH_BYTES = perceptual_hash.BYTES
 _END_OF_METADATA = _HASH_BYTES + file_metadata.BYTES
 
 # Called with a DICOM header, None for other files; False if the file is not needed.
@@ -66,22 +67,26 @@ class LoadedImage:
 class LoadedDataset:
     """A data set whose files are loaded.
 
-    images : the examples of ``listing`` in order, usable or not
+    images : the examples of ``listing`` in order, usable or not; patients who share a copy of an image have one ID
     prepared : the images of the usable ones
+    copies : files that show the same image
     """
 
     listing: DatasetListing
     images: tuple[LoadedImage, ...]
     prepared: PreparedImages
+    copies: tuple[Copy, ...]
 
     def of_classes(self, classes: tuple[str, ...]) -> "LoadedDataset":
         """Return the images of some categories."""
         images = tuple(one for one in self.images if one.example.category in classes)
-        return replace(self, listing=self.listing.of_classes(classes), images=images)
+        paths = {one.example.path for one in images}
+        copies = tuple(copy for copy in self.copies if paths.issuperset(copy.files))
+        return replace(self, listing=self.listing.of_classes(classes), images=images, copies=copies)
 
 
 def load_dataset(listing: DatasetListing, cache: Path, size: InputSize = DEFAULT_SIZE) -> LoadedDataset:
-    """Load the files of a listing, and complete it by what only their headers have.
+    """Load the files of a listing, complete it by what only their headers have, and find copies of an image.
 
     Raises
     ------
@@ -92,11 +97,14 @@ def load_dataset(listing: DatasetListing, cache: Path, size: InputSize = DEFAULT
     wanted = listing.unjoined.has_row if listing.unjoined else None
     loaded = {one.example.path: one for one in loader.load(listing.found, wanted)}
     complete = listing.with_headers({path: one.header for path, one in loaded.items()})
-    images = tuple(
+    images = [
         replace(one, example=sides_and_views.completed(example, one.side_and_view), header=None)
         for example, one in ((example, loaded[example.path]) for example in complete.dataset.examples)
-    )
-    return LoadedDataset(complete, images, loader.prepared)
+    ]
+    copies = image_copies.find(images, loader.prepared, cache)
+    united = image_copies.united_patients([one.example for one in images], copies)
+    images = [replace(image, example=example) for image, example in zip(images, united, strict=True)]
+    return LoadedDataset(complete, tuple(images), loader.prepared, copies)
 
 
 class ImageLoader:
@@ -110,7 +118,7 @@ class ImageLoader:
         version = f"v{preprocess.VERSION}" + (f"-{size}" if size != DEFAULT_SIZE else "")
         self.prepared = PreparedImages(cache, size)
         self._digests = KeyValueCache(cache / "files.sqlite")
-        self._facts = KeyValueCache(cache / "images" / f"{version}.sqlite")
+        self._facts = KeyValueCache(cache / "images" / f"{version}-hash{perceptual_hash.VERSION}.sqlite")
         # Another version of the program may be able to read the file.
         self._refusals = KeyValueCache(cache / "images" / f"{version}-refused-by-{__version__}.sqlite")
 
@@ -191,7 +199,7 @@ class ImageLoader:
         quality.check(mammogram)
         image = preprocess.prepare(mammogram, self.prepared.size)
         metadata = file_metadata.measure(mammogram, len(file.data)).tobytes()
-        image_hash = perceptual_hash.compute(image.grey)
+        image_hash = perceptual_hash.compute(image)
         seen = replace(
             loaded,
             image_hash=image_hash,

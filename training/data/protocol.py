@@ -24,6 +24,8 @@ RESAMPLINGS = ("none", "smote-all", "smote-development", "smote-train")
 # Those that make synthetic rows before a split, by the set that is split off too late.
 RESAMPLED_EARLY = {"smote-all": "test", "smote-development": "validation"}
 SPLITS = ("patient", "image")
+# Largest share of the free images in the validation and test sets together, if others are bound to the training set.
+_MOST_HELD_OUT = 0.8
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def apply(
     labels: np.ndarray,
     patients: Sequence[str],
     classes: Sequence[str],
+    seen: np.ndarray | None = None,
 ) -> SplitDataset:
     """Resample if the protocol does so before the split, then split.
 
@@ -140,6 +143,8 @@ def apply(
     rows : float (n, features), array-like
     labels : int array of shape (n,), index of the category in ``classes``
     patients : n ids
+    seen : bool (n,), True for images that belong into the training set because the backbone was trained on them; they
+        are split like the others if too few patients are left
 
     Raises
     ------
@@ -150,29 +155,54 @@ def apply(
     """
     current = from_config(config)
     owners, real = np.asarray(patients), len(rows)
+    of_seen = owners[:0] if seen is None else owners[seen]
     notes: tuple[str, ...] = ()
     if current.resampling == "smote-all":
         balanced = smote.balance(rows, labels, classes, neighbours=config.smote_neighbours, seed=config.seed)
         rows, labels, notes = balanced.features, balanced.labels, balanced.notes
         owners = smote.patients_of(balanced, owners)
     groups = owners if current.split == "patient" else np.arange(len(rows))
-    if current.folds:
-        splits = split.folds(groups, labels, current.folds, config.validation_share, config.seed)
-        final = split.without_test(groups, labels, config.validation_share, config.seed)
-    else:
-        final = split.by_patient(
-            groups,
-            labels,
-            classes,
-            validation=config.validation_share,
-            test=config.test_share,
-            seed=config.seed,
-        )
-        splits, notes = (final,), notes + final.notes
-    divided = SplitDataset(rows, labels, owners, real, splits, final, notes)
+    bound = np.isin(owners, of_seen)
+    if len(np.unique(groups[~bound])) < max(3, current.folds):
+        bound[:] = False
+    splits, final = _split(config, current, groups, labels, classes, bound)
+    divided = SplitDataset(rows, labels, owners, real, splits, final, notes + final.notes)
     if current.resampling == "smote-development":
         return _with_balanced_development(config, divided, classes)
     return divided
+
+
+def _split(
+    config: "TrainConfig",
+    current: Protocol,
+    groups: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    bound: np.ndarray,
+) -> tuple[tuple[Split, ...], Split]:
+    """Return the splits and that of the model itself; ``bound`` images, bool (n,), are in training sets only."""
+    free = np.flatnonzero(~bound)
+    # The same numbers of validation and test images as without bound ones, as long as some are left to train on.
+    more = min(len(groups) / len(free), _MOST_HELD_OUT / (config.validation_share + config.test_share))
+    validation = config.validation_share * max(1.0, more)
+
+    def completed(parts: Split) -> Split:
+        """Return the split of all images from that of the free ones."""
+        training = np.sort(np.concatenate([free[parts.training], np.flatnonzero(bound)]))
+        return Split(training, free[parts.validation], free[parts.test], parts.notes)
+
+    if current.folds:
+        folds = split.folds(groups[free], labels[free], current.folds, validation, config.seed)
+        final = split.without_test(groups[free], labels[free], validation, config.seed)
+        return tuple(completed(parts) for parts in folds), completed(final)
+    test = config.test_share * max(1.0, more)
+    parts = completed(
+        split.by_patient(
+            groups[free], labels[free], classes, validation=validation, test=test, seed=config.seed
+        )
+    )
+    parts = replace(parts, notes=split.gaps(parts, labels, classes))
+    return (parts,), parts
 
 
 def _with_balanced_development(

@@ -7,7 +7,7 @@ the test set, then to the validation set.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from training.errors import DatasetError
 
 # In the order in which they receive a rare category.
 _TRAINING, _TEST, _VALIDATION = 0, 1, 2
-_SET_NAMES = ("training", "test", "validation")
 
 
 @dataclass(frozen=True)
@@ -51,22 +50,37 @@ def by_patient(
     DatasetError
         There are fewer than three patients.
     """
+    check_patients(patients)
     names, group = np.unique(np.asarray(patients), return_inverse=True)
-    if len(names) < 3:
-        raise DatasetError(
-            f"The images come from {len(names)} patient{'' if len(names) == 1 else 's'}. Training, validation "
-            "and test sets need one each: add patients, or a table truth.csv with the columns path and patient."
-        )
     counts = np.zeros((len(names), len(classes)), int)
     np.add.at(counts, (group, labels), 1)
     shares = np.array([1 - validation - test, test, validation])
     part = _assign(counts, shares, np.random.default_rng(seed))[group]
-    return Split(
+    found = Split(
         training=np.flatnonzero(part == _TRAINING),
         validation=np.flatnonzero(part == _VALIDATION),
         test=np.flatnonzero(part == _TEST),
-        notes=tuple(_gaps(part, labels, classes)),
+        notes=(),
     )
+    return replace(found, notes=gaps(found, labels, classes))
+
+
+def check_patients(patients: Sequence[Any] | np.ndarray, folds: int = 0) -> None:
+    """Raise DatasetError if there are too few patients to split, or to cross-validate with this many folds."""
+    have = len(np.unique(np.asarray(patients)))
+    if have < 3:
+        raise DatasetError(
+            f"The images come from {have} patient{'' if have == 1 else 's'}. Training, validation "
+            "and test sets need one each: add patients, or a table truth.csv with the columns path and patient."
+        )
+    _check_parts(have, folds)
+
+
+def _check_parts(have: int, parts: int) -> None:
+    if have < parts:
+        raise DatasetError(
+            f"The images come from {have} patients, too few for {parts} parts. Use fewer folds."
+        )
 
 
 def folds(
@@ -108,11 +122,7 @@ def _grouped(
     """Yield (the rest, one part) for each of ``count`` parts, by patient and stratified by category."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    have = len(np.unique(np.asarray(patients)))
-    if have < count:
-        raise DatasetError(
-            f"The images come from {have} patients, too few for {count} parts. Use fewer folds."
-        )
+    _check_parts(len(np.unique(np.asarray(patients))), count)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about categories with fewer images than parts
         try:
@@ -158,11 +168,12 @@ def _spare(part: np.ndarray, counts: np.ndarray) -> int:
     return int(candidates[common.max(axis=1).argmin()])
 
 
-def _gaps(part: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """Return a sentence for each category that is missing from a set."""
-    return [
-        f"Category {code} has too few patients: the {_SET_NAMES[number]} set has no image of it."
+def gaps(parts: Split, labels: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence for each category that is missing from a set; ``labels`` are those of all images, int (n,)."""
+    sets = (("training", parts.training), ("validation", parts.validation), ("test", parts.test))
+    return tuple(
+        f"Category {code} has too few patients: the {name} set has no image of it."
         for label, code in enumerate(classes)
-        for number in (_TRAINING, _VALIDATION, _TEST)
-        if not ((labels == label) & (part == number)).any()
-    ]
+        for name, images in sets
+        if not (labels[images] == label).any()
+    )

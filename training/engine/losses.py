@@ -43,16 +43,6 @@ def title(loss: str, gamma: float, weights: Sequence[float]) -> str:
     return f"the {loss} loss{exponent}" + (f" and the weights {listed} of the categories" if listed else "")
 
 
-def notes(loss: str, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return notes about a loss for the model card."""
-    if loss != ORDINAL or "0" not in classes:
-        return ()
-    return (
-        "The ordinal loss ranks category 0 (incomplete) below 1, although it is no degree of suspicion. Exclude it "
-        "with --classes.",
-    )
-
-
 def focal(labels: Any, logits: Any, gamma: float) -> Any:
     """Focal loss: the cross-entropy, times the probability of all other categories to the power of ``gamma``.
 

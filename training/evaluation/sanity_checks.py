@@ -3,9 +3,9 @@
 Metadata baseline: a random forest on file metadata alone (:mod:`training.data.file_metadata`), with the
 same split. If it comes close to the model, the model may have learned to recognise the source of a file.
 
-Label permutation: the same head, fitted to labels that were permuted between the patients of the training set and
-between those of the validation set. It must end at chance; if it does not, the true labels leak. One permutation is not
-enough: well separated features stay separated under permuted labels, and now and then these come out right by chance.
+Label permutation: the same head, fitted again and again to labels that were permuted between the patients of the
+training set and between those of the validation set, and once to the true ones. On average the former must end at
+chance; if they do not, the true labels leak. The latter must do better than nearly all of them, which is the p-value.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,12 @@ _FIGURES = ("accuracy", "f1", "kappa")
 # Images of the metadata baseline at most, chosen at random: more change nothing.
 _MOST = 20_000
 _TREES = 200
-# Number of permutations. Each fits to a fifth of the images, so that all together take the time of one training,
-# but to at least 300 (if available) and at most 2,000.
-PERMUTATIONS = 5
+# Number of permutations: the least that a p-value of 0.05 takes. Each fits to a nineteenth of the images, so that all
+# together take the time of one training, but to at least 300 (if available) and at most 2,000.
+PERMUTATIONS = 19
 _FEWEST, _ENOUGH = 300, 2000
+# Largest p-value at which the categories count as told apart.
+_SIGNIFICANT = 0.05
 # One-sided levels of the interval over permutations: as reported, and for the warning (one false alarm in 200).
 _REPORTED, _ALARM = 0.975, 0.995
 
@@ -56,12 +58,16 @@ class LabelPermutation:
 
     figures : accuracy, f1 and kappa on test images, means over the permutations with 95 % confidence intervals
     kappas : of each permutation
-    warning : a sentence if they exceed chance, else empty
+    true_kappa : of the head fitted to the true labels of as many images
+    p_value : share of all these heads, the last one included, whose kappa is at least its
+    warning : a sentence if the permutations exceed chance, or too many reach the true kappa; else empty
     """
 
     images: int
     figures: dict[str, Interval]
     kappas: tuple[float, ...]
+    true_kappa: float
+    p_value: float
     warning: str
 
 
@@ -122,9 +128,9 @@ def run_metadata_baseline(
 
 
 def permute_labels(
-    split_dataset: SplitDataset, parts: Split, classes: int, seed: int
+    split_dataset: SplitDataset, parts: Split, classes: int, seed: int, *, keep: bool = False
 ) -> tuple[SplitDataset, Split]:
-    """Permute the labels of training and validation set, and draw subsets of all three sets."""
+    """Draw subsets of all three sets, and permute the labels of training and validation set unless they are kept."""
     random, labels = np.random.default_rng(seed), split_dataset.labels.copy()
     most = min(_ENOUGH, max(_FEWEST, len(parts.training) // PERMUTATIONS))
     some = replace(
@@ -133,7 +139,7 @@ def permute_labels(
         validation=_some(parts.validation, labels, classes, most, random),
         test=_some(parts.test, labels, classes, most, random),
     )
-    for part in (some.training, some.validation):
+    for part in () if keep else (some.training, some.validation):
         labels[part] = permute_between_patients(labels[part], split_dataset.patients[part], random)
     return replace(split_dataset, labels=labels), some
 
@@ -155,28 +161,45 @@ def permute_between_patients(
     return permuted
 
 
-def judge_permutations(predictions: Sequence[tuple[np.ndarray, np.ndarray]]) -> LabelPermutation:
-    """Evaluate heads that were fitted to permuted labels.
+def judge_permutations(
+    true: tuple[np.ndarray, np.ndarray], permuted: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> LabelPermutation:
+    """Evaluate heads that were fitted to true and to permuted labels.
 
     Parameters
     ----------
-    predictions : of each permutation, probabilities (n, classes) and the true categories, int (n,)
+    true, permuted : of one head, and of each permutation, probabilities (n, classes) and the true categories, int (n,)
     """
-    matrices = np.stack([_confusion(probabilities, labels) for probabilities, labels in predictions])
-    found = measures(matrices)
-    kappas = found["kappa"]
-    least = _over_permutations(kappas, _ALARM).low
-    warning = (
-        f"WARNING: heads fitted to permuted labels reach a quadratic kappa of {kappas.mean():.3f} (mean of "
-        f"{len(kappas)}; lower confidence bound {least:.3f}) instead of 0. The true labels leak into the predictions, "
-        "and none of the figures can be trusted."
+    found = measures(
+        np.stack([_confusion(probabilities, labels) for probabilities, labels in (true, *permuted)])
     )
+    kappa, kappas = float(found["kappa"][0]), found["kappa"][1:]
+    p_value = float((1 + (kappas >= kappa).sum()) / (1 + len(kappas)))
     return LabelPermutation(
-        images=len(predictions[0][1]),
-        figures={name: _over_permutations(found[name], _REPORTED) for name in _FIGURES},
+        images=len(true[1]),
+        figures={name: _over_permutations(found[name][1:], _REPORTED) for name in _FIGURES},
         kappas=tuple(kappas.round(4).tolist()),
-        warning=warning if least > 0 else "",
+        true_kappa=round(kappa, 4),
+        p_value=round(p_value, 4),
+        warning=_permutation_warning(kappa, kappas, p_value),
     )
+
+
+def _permutation_warning(kappa: float, kappas: np.ndarray, p_value: float) -> str:
+    least = _over_permutations(kappas, _ALARM).low
+    if least > 0:
+        return (
+            f"WARNING: heads fitted to permuted labels reach a quadratic kappa of {kappas.mean():.3f} (mean of "
+            f"{len(kappas)}; lower confidence bound {least:.3f}) instead of 0. The true labels leak into the "
+            "predictions, and none of the figures can be trusted."
+        )
+    if p_value > _SIGNIFICANT:
+        return (
+            f"WARNING: the head fitted to the true labels reaches a quadratic kappa of {kappa:.3f}, and "
+            f"{(kappas >= kappa).sum()} of {len(kappas)} heads fitted to permuted labels reach as much (p = "
+            f"{p_value:.2f}). The figures do not show that the model tells the categories apart."
+        )
+    return ""
 
 
 def _some(

@@ -4,10 +4,8 @@ Feature rows go to disk batch by batch and stay there: apart from file names, me
 images.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +13,11 @@ from birads_app.model import ood, preprocess
 from birads_app.model.preprocess import ModelInput
 from training import progress
 from training.config import Site
-from training.data.dataset import Dataset, Example
+from training.data.dataset import Dataset
 from training.data.feature_arrays import AnyFeatures
 from training.data.loader import LoadedImage
 from training.data.prepared_images import PreparedImages
+from training.data.usable_images import RejectedFile, select
 from training.engine.fit_arguments import Head
 from training.errors import DatasetError
 from training.features.extractor import Extractor
@@ -30,14 +29,6 @@ _PIXELS = 16 * 224 * 224
 _WHOLE = "maps"
 # Averages of each channel, by which the OOD detector compares images.
 _AVERAGES = "averages"
-
-
-@dataclass(frozen=True)
-class RejectedFile:
-    """A file that was left out, with the reason."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -92,12 +83,7 @@ def extract(
     OSError
         The cache cannot be written, for example because the disk is full; features so far are kept.
     """
-    usable = [one for one in loaded if not one.reason]
-    rejected = [RejectedFile(one.example.path, one.reason) for one in loaded if one.reason] + duplicates(
-        usable
-    )
-    left_out = {file.path for file in rejected}
-    included = [one for one in usable if one.example.path not in left_out]
+    included, rejected = select(loaded)
     if not included:
         first = f" The first: {rejected[0].path.name}: {rejected[0].reason}" if rejected else ""
         raise DatasetError(f"None of the {len(loaded)} files can be used.{first}")
@@ -108,9 +94,9 @@ def extract(
         Dataset(tuple(one.example for one in included)),
         maker.store.get(digests),
         maker.map_shape,
-        tuple(rejected),
+        rejected,
         cached,
-        tuple(included),
+        included,
         prepared,
         maker.averages.get(digests),
     )
@@ -159,25 +145,3 @@ class _FeatureMaker:
 
 def _batches(digests: Sequence[bytes], count: int) -> Iterator[Sequence[bytes]]:
     return (digests[start : start + count] for start in range(0, len(digests), count))
-
-
-def duplicates(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
-    """Reject duplicate files: all but one if they agree on the category, otherwise all.
-
-    A duplicate under another patient's name could be in both the training and the test set.
-    """
-    counts = Counter(one.digest for one in usable)
-    groups: dict[bytes, list[Example]] = {}
-    for one in usable:
-        if counts[one.digest] > 1:
-            groups.setdefault(one.digest, []).append(one.example)
-    rejected = []
-    for group in groups.values():
-        categories = sorted({example.category for example in group})
-        if len(categories) > 1:
-            reason = f"The same image is in the folders of categories {' and '.join(categories)}."
-            rejected += [RejectedFile(example.path, reason) for example in group]
-        else:
-            reason = f"A duplicate of {group[0].path.name}."
-            rejected += [RejectedFile(example.path, reason) for example in group[1:]]
-    return rejected

@@ -3,14 +3,15 @@
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from birads_app.model import bundles
+from birads_app.model import bundles, training_digests
 from birads_app.model.engine import Run, open_engine, open_graph
 from birads_app.model.preprocess import DEFAULT_SIZE, InputSize
+from birads_app.model.training_digests import TrainingDigests
 from birads_app.terms.errors import ModelError
 
 
@@ -22,12 +23,21 @@ class Extractor:
     size : of the input
     maps : function from float32 (n, height, width, 3) to float32 (n, rows, columns, channels)
     origin : entry about the backbone for the new bundle's manifest
+    trained_on : digests of the mammograms that it was trained on; None if they are not recorded
     """
 
     graph: bytes
     size: InputSize
     maps: Run
     origin: dict[str, Any]
+    trained_on: TrainingDigests | None = None
+
+    @property
+    def source(self) -> str:
+        """The model or file that the weights are from, in a few words."""
+        if taken_from := self.origin.get("taken_from"):
+            return f"the backbone of the model {taken_from}"
+        return f"the backbone ({self.origin.get('weights', 'weights of unknown origin')})"
 
     @property
     def title(self) -> str:
@@ -71,8 +81,11 @@ def from_bundle(
     origin = {**bundle.manifest.get("backbone", {}), "taken_from": bundle.name}
     graph = (path / bundles.BACKBONE).read_bytes()
     if size is not None and size != bundle.size:
-        return from_graph(resized(graph, size), size, origin, cache, engine, precision)
-    return Extractor(graph, bundle.size, open_engine(bundle, engine, precision).maps, origin)
+        other = from_graph(resized(graph, size), size, origin, cache, engine, precision)
+        return replace(other, trained_on=bundle.trained_on)
+    return Extractor(
+        graph, bundle.size, open_engine(bundle, engine, precision).maps, origin, bundle.trained_on
+    )
 
 
 def from_keras(
@@ -97,7 +110,8 @@ def from_keras(
     graph = freeze_backbone(keras_backbone(network, weights), size)
     title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
     origin = {"network": BACKBONES[network].title, "weights": title}
-    return from_graph(graph, size, origin, cache, engine, precision)
+    made = from_graph(graph, size, origin, cache, engine, precision)
+    return replace(made, trained_on=training_digests.NOTHING) if weights == "imagenet" else made
 
 
 def from_graph(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from birads_app.model import bundles, evaluation, registry
+from birads_app.model import bundles, evaluation, registry, training_digests
 from birads_app.model.bundles import Bundle
 from birads_app.model.engine import open_engine
 from birads_app.terms.errors import ModelError
@@ -60,6 +60,7 @@ def write(models: Path, name: str, members: Sequence[Bundle]) -> Path:
             head=joining.join_heads(joined, rows, columns, [shape[2] for shape in shapes]),
             evaluation=record,
             ood_detector=members[0].ood_detector if len(distinct) == 1 else None,
+            trained_on=training_digests.joined([one.trained_on for one in members]),
         )
 
 

@@ -20,13 +20,14 @@ from birads_app.model.engine import open_engine
 from birads_app.model.preprocess import standardise
 from training import progress
 from training.config import Site
-from training.data import dataset
+from training.data import contamination, dataset
+from training.data.contamination import Contamination
 from training.data.dataset_report import patient_warning
 from training.data.loader import LoadedDataset, LoadedImage, load_dataset
+from training.data.usable_images import RejectedFile, select
 from training.errors import DatasetError
 from training.evaluation import card_drift, per_breast, per_source
 from training.evaluation.evaluate import Evaluation, evaluate
-from training.features.extract import RejectedFile, duplicates
 from training.report import external_record
 from training.report.evaluation_record import Record
 
@@ -37,7 +38,7 @@ _BATCH = 32
 class _TestSet:
     """The images that are evaluated, and those that are not.
 
-    images : n usable images of categories that the model knows
+    images : n usable images of categories that the model knows, and of patients that it was not trained on
     excluded : files that cannot be used
     left_out : images by category that the model does not know
     notes : messages about harmless irregularities
@@ -47,6 +48,7 @@ class _TestSet:
     images: tuple[LoadedImage, ...]
     excluded: tuple[RejectedFile, ...]
     left_out: dict[str, int]
+    contamination: Contamination
 
     @property
     def patients(self) -> list[str]:
@@ -137,19 +139,28 @@ def _read(bundle: Bundle, data: Path, site: Site, classes: tuple[str, ...], patt
         raise DatasetError(problems[0] + more)
     wanted = classes or bundle.classes
     known = [one for one in loaded.images if one.example.category in wanted]
-    usable = [one for one in known if not one.reason]
-    excluded = [RejectedFile(one.example.path, one.reason) for one in known if one.reason]
-    excluded += duplicates(usable)
-    paths = {file.path for file in excluded}
-    images = tuple(one for one in usable if one.example.path not in paths)
-    others = Counter(one.example.category for one in loaded.images if one.example.category not in wanted)
+    images, excluded = select(known)
+    others = Counter(loaded.listing.left_out)
+    others.update(one.example.category for one in loaded.images if one.example.category not in wanted)
     if not images:
         found = ", ".join(f"{count} of category {code}" for code, count in sorted(others.items()))
         raise DatasetError(
             f"{data} has no usable image of category {', '.join(wanted)}: {len(excluded)} files cannot be used"
             + (f"; other images: {found}." if found else ".")
         )
-    return _TestSet(loaded, images, tuple(excluded), dict(sorted(others.items())))
+    images, contaminated = _unseen(bundle, images, loaded, site)
+    return _TestSet(loaded, images, excluded, dict(sorted(others.items())), contaminated)
+
+
+def _unseen(
+    bundle: Bundle, images: tuple[LoadedImage, ...], loaded: LoadedDataset, site: Site
+) -> tuple[tuple[LoadedImage, ...], Contamination]:
+    """Leave out images of patients that the model was trained on, unless these are all."""
+    model, patients = f"the model {bundle.name}", [one.example.patient for one in images]
+    found = contamination.find(bundle.trained_on, model, images, loaded.prepared, site.patient_digest)
+    in_test = len(images) if found.seen.all() else 0
+    left = images if in_test else tuple(images[index] for index in np.flatnonzero(~found.seen))
+    return left, contamination.measure(found, patients, in_test)
 
 
 def _predict(bundle: Bundle, site: Site, chosen: _TestSet) -> _Predictions:
@@ -181,6 +192,7 @@ def _facts(
         patient_warning=patient_warning(sum(not example.known for example in examples), len(examples)),
         excluded=tuple((str(file.path), file.reason) for file in chosen.excluded),
         left_out=chosen.left_out,
+        contamination=chosen.contamination,
         flagged=int(detector.is_ood(predictions.averages).sum()) if detector else None,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -10,6 +10,7 @@ from training.features.extract import Features
 from training.heads import Head
 from training.pipeline import train
 from training.pipeline.result import HeldOutPredictions, joined
+from training.pipeline.split_data import prepare
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def measure(
     TrainingError
         The data or a hyperparameter is not usable.
     """
-    data = train.prepare(config, features)
+    data = prepare(config, features)
     fitted = list(train.predict_splits(config, kind, data, say))
     return Measurement(
         joined([predictions for _, predictions in fitted]), train.leak_of(config, data), fitted[0][0].curves

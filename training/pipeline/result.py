@@ -1,6 +1,6 @@
 """The result of a training, and the bundle that is written from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birads_app.model import bundles, conformal, preprocess
-from training.data import protocol, smote
+from birads_app.model.calibration import TemperatureFit
+from birads_app.model.training_digests import TrainingDigests, content_digest
+from training.data import perceptual_hash, protocol, smote
+from training.data.contamination import Contamination
 from training.data.dataset_report import DatasetReport
+from training.data.patient_ids import normalise
 from training.data.phantom_names import is_phantom
 from training.data.split import Split
 from training.evaluation import per_breast, per_source
@@ -39,9 +43,14 @@ class FinishedTraining:
 class ValidationFit:
     """Temperature, prediction set threshold and pooling of a breast's views, fitted on the validation patients."""
 
-    temperature: float
+    scaling: TemperatureFit
     threshold: float
     pooling: str
+
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits; 1 without temperature scaling."""
+        return self.scaling.temperature
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,8 @@ class TrainingResult:
     """Everything known at the end of a training.
 
     split : the split that the model itself was trained on
+    contamination : of the test sets by images that the backbone was trained on
+    patient_digest : function from a normalised patient ID to its digest; None without a key
     predictions : for the test sets of ``split_dataset.splits``, concatenated
     notes : sentences about the resampling
     sanity_checks : None if they were not run
@@ -90,6 +101,8 @@ class TrainingResult:
     fitted: ValidationFit
     predictions: HeldOutPredictions
     leak: protocol.Leak
+    contamination: Contamination
+    patient_digest: Callable[[str], bytes] | None
     notes: tuple[str, ...]
     dataset_report: DatasetReport
     sanity_checks: SanityChecks | None
@@ -118,6 +131,7 @@ class TrainingResult:
             evaluation=record,
             report=html.page(record, self._thumbnails() if self.config.report_images else ()),
             ood_detector=self.ood.detector,
+            trained_on=self._trained_on(),
         )
         return FinishedTraining(path, evaluation, text.summary(record))
 
@@ -185,9 +199,24 @@ class TrainingResult:
             head=self.trained.about,
             curves=self.trained.curves,
             notes=self.split_dataset.notes + self.notes,
-            temperature=self.fitted.temperature,
+            contamination=self.contamination,
+            scaling=self.fitted.scaling,
             threshold=self.fitted.threshold,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _trained_on(self) -> TrainingDigests:
+        """Return the digests of training and validation images, and of those that the backbone was trained on."""
+        before = self.source.trained_on or TrainingDigests(complete=False)
+        fitted = np.concatenate([self.split.training, self.split.validation])
+        images = [self.features.images[index] for index in fitted if index < self.split_dataset.real]
+        patients = {normalise(one.example.patient) for one in images if one.example.known}
+        digest = self.patient_digest
+        return before.with_more(
+            [content_digest(one.digest) for one in images],
+            [one.image_hash for one in images],
+            [digest(patient) for patient in patients] if digest is not None else (),
+            perceptual_hash.VERSION,
         )
 
     def _count(self, part: np.ndarray) -> tuple[int, ...]:

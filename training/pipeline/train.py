@@ -10,24 +10,22 @@
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from birads_app.model import conformal
-from birads_app.model.calibration import fit_temperature, softmax
+from birads_app.model.calibration import choose_temperature, softmax
 from birads_app.model.preprocess import DEFAULT_SIZE
 from birads_app.terms.errors import ModelError
 from training import progress
 from training.config import DEMO_MODEL, DEMO_WEIGHTS, Site, TrainConfig
 from training.data import class_weights, dataset, protocol, smote
 from training.data.dataset_report import DatasetReport, build_report
-from training.data.feature_arrays import AnyFeatures, SelectedFeatures
 from training.data.loader import LoadedDataset, load_dataset
-from training.data.split import Split
-from training.engine import finetune, losses, rebuild
+from training.engine import finetune, rebuild
 from training.engine.backbone import keras_backbone, parse_size
 from training.engine.fit import TrainedNetwork
 from training.engine.fit_arguments import hyperparameters_of
@@ -45,37 +43,7 @@ from training.pipeline.result import (
     joined,
 )
 from training.pipeline.run_directory import RunDirectory
-
-
-@dataclass(frozen=True)
-class _Data:
-    """The data set, split by the protocol, and the current split.
-
-    fold : number of this split in the cross-validation; 0 for the model itself, negative for permuted labels
-    """
-
-    features: Features
-    classes: tuple[str, ...]
-    split_dataset: protocol.SplitDataset
-    split: Split
-    run_directory: RunDirectory | None
-    fold: int = 0
-
-    def subset(self, indices: np.ndarray) -> tuple[AnyFeatures, np.ndarray]:
-        """Return features and labels of the images with the given indices."""
-        return SelectedFeatures(self.split_dataset.features, indices), self.split_dataset.labels[indices]
-
-    def sides(self, indices: np.ndarray) -> np.ndarray:
-        """Return the sides of the images with the given indices; empty for synthetic ones."""
-        return self._of_examples(indices, per_breast.side)
-
-    def sources(self, indices: np.ndarray) -> np.ndarray:
-        """Return the sources of the images with the given indices; empty for synthetic ones."""
-        return self._of_examples(indices, lambda example: example.source)
-
-    def _of_examples(self, indices: np.ndarray, text: Callable[[dataset.Example], str]) -> np.ndarray:
-        examples, real = self.features.dataset.examples, self.split_dataset.real
-        return np.array([text(examples[n]) if n < real else "" for n in indices], str)
+from training.pipeline.split_data import SplitData, find_seen, prepare
 
 
 def train(
@@ -109,7 +77,8 @@ def train(
         announce(loaded, say)
         report = check(config, loaded, say)
         features = read(config, site, source, kind, loaded, say)
-        data = prepare(config, features, run_directory)
+        seen = find_seen(site, source, features)
+        data = prepare(config, features, run_directory, seen)
         finished = _fit_and_evaluate(config, site, kind, source, network, data, report, say).write(target)
         if run_directory:
             run_directory.remove()
@@ -122,7 +91,7 @@ def _fit_and_evaluate(
     kind: Head,
     source: Extractor,
     network: Any,
-    data: _Data,
+    data: SplitData,
     report: DatasetReport,
     say: Callable[[str], None],
 ) -> TrainingResult:
@@ -147,6 +116,8 @@ def _fit_and_evaluate(
         fitted=fitted,
         predictions=predictions,
         leak=leak_of(config, data),
+        contamination=data.measure_contamination(),
+        patient_digest=site.patient_digest,
         notes=notes,
         dataset_report=report,
         sanity_checks=checks,
@@ -216,8 +187,9 @@ def read(
 
 
 def check(config: TrainConfig, loaded: LoadedDataset, say: Callable[[str], None]) -> DatasetReport:
-    """Build the report of ``flask dataset check`` from the loaded files and print its warnings."""
-    report = build_report(loaded, config.smote_neighbours)
+    """Build the report of ``flask dataset check`` and print its warnings; raise DatasetError if it has problems."""
+    report = build_report(loaded, config.smote_neighbours, config.folds)
+    report.require()
     for warning in report.warnings:
         say(warning)
     return report
@@ -238,16 +210,7 @@ def _open_run_directory(
     return directory
 
 
-def prepare(config: TrainConfig, features: Features, run_directory: RunDirectory | None = None) -> _Data:
-    """Apply the protocol: split, and resample before that if it says so."""
-    usable = features.dataset
-    if run_directory:
-        run_directory.check_data(features.array, usable.labels, usable.patients)
-    split_dataset = protocol.apply(config, features.array, usable.labels, usable.patients, usable.classes)
-    return _Data(features, usable.classes, split_dataset, split_dataset.final, run_directory)
-
-
-def _fit(config: TrainConfig, kind: Head, data: _Data) -> tuple[TrainedHead, tuple[str, ...]]:
+def _fit(config: TrainConfig, kind: Head, data: SplitData) -> tuple[TrainedHead, tuple[str, ...]]:
     """Resample the training set and fit a head; the validation set is used for early stopping only."""
     rows, labels = data.subset(data.split.training)
     validation_features, validation_labels = data.subset(data.split.validation)
@@ -257,7 +220,6 @@ def _fit(config: TrainConfig, kind: Head, data: _Data) -> tuple[TrainedHead, tup
             rows, labels, data.classes, neighbours=config.smote_neighbours, seed=config.seed
         )
         rows, labels, notes = balanced.features, balanced.labels, balanced.notes
-    notes += losses.notes(config.loss, data.classes)
     arguments = FitArguments(
         features=rows,
         labels=labels,
@@ -279,8 +241,8 @@ def _fine_tune(
     network: Any,
     kind: Head,
     trained: TrainedNetwork,
-    data: _Data,
-) -> tuple[Extractor, TrainedHead, _Data]:
+    data: SplitData,
+) -> tuple[Extractor, TrainedHead, SplitData]:
     """Fine-tune the backbone and extract its new features, which are cached for this training only."""
     directory, features, split = data.run_directory, data.features, data.split
     arguments = finetune.FineTuningData(
@@ -291,6 +253,7 @@ def _fine_tune(
     )
     origin = {**source.origin, "fine_tuned": tuned.facts["fine_tuning"]}
     new = extractor.from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
+    new = replace(new, trained_on=source.trained_on)
     here = replace(site, cache=directory.folder) if directory else site
     assert features.prepared is not None
     tuned_features = extract(features.images, features.prepared, new, kind, here)
@@ -302,19 +265,20 @@ def _fine_tune(
     )
 
 
-def _fit_on_validation(data: _Data, trained: TrainedHead) -> ValidationFit:
+def _fit_on_validation(data: SplitData, trained: TrainedHead) -> ValidationFit:
     """Fit temperature, prediction set threshold and pooling of views on the validation patients."""
     validation = data.split.validation
     rows, labels = data.subset(validation)
     logits = trained.logits(rows)
-    temperature = fit_temperature(logits, labels)
-    calibrated, patients = softmax(logits, temperature), data.split_dataset.patients[validation]
+    patients = data.split_dataset.patients[validation]
+    scaling = choose_temperature(logits, labels, patients)
+    calibrated = softmax(logits, scaling.temperature)
     threshold = conformal.fit_threshold(calibrated, labels, patients)
     rule = per_breast.choose(calibrated, labels, per_breast.group(patients, data.sides(validation)))
-    return ValidationFit(temperature, threshold, rule)
+    return ValidationFit(scaling, threshold, rule)
 
 
-def _predict_test_set(data: _Data, trained: TrainedHead, fitted: ValidationFit) -> HeldOutPredictions:
+def _predict_test_set(data: SplitData, trained: TrainedHead, fitted: ValidationFit) -> HeldOutPredictions:
     """Predict the test set, which was not used before."""
     rows, labels = data.subset(data.split.test)
     logits = trained.logits(rows)
@@ -332,14 +296,14 @@ def _predict_test_set(data: _Data, trained: TrainedHead, fitted: ValidationFit) 
 
 
 def _cross_validate(
-    config: TrainConfig, kind: Head, data: _Data, say: Callable[[str], None]
+    config: TrainConfig, kind: Head, data: SplitData, say: Callable[[str], None]
 ) -> HeldOutPredictions:
     """Predict each image by the fold that has it in its test set."""
     return joined([predictions for _, predictions in predict_splits(config, kind, data, say)])
 
 
 def predict_splits(
-    config: TrainConfig, kind: Head, data: _Data, say: Callable[[str], None]
+    config: TrainConfig, kind: Head, data: SplitData, say: Callable[[str], None]
 ) -> Iterator[tuple[TrainedHead, HeldOutPredictions]]:
     """Fit a head in each split and predict its test set."""
     for number, split in enumerate(data.split_dataset.splits, 1):
@@ -351,7 +315,7 @@ def predict_splits(
         yield trained, _predict_test_set(fold, trained, _fit_on_validation(fold, trained))
 
 
-def leak_of(config: TrainConfig, data: _Data) -> protocol.Leak:
+def leak_of(config: TrainConfig, data: SplitData) -> protocol.Leak:
     unknown = any(not example.known for example in data.features.dataset.examples)
     return protocol.measure_leak(protocol.from_config(config), data.split_dataset, unknown)
 
@@ -359,7 +323,7 @@ def leak_of(config: TrainConfig, data: _Data) -> protocol.Leak:
 def _run_sanity_checks(
     config: TrainConfig,
     kind: Head,
-    data: _Data,
+    data: SplitData,
     predictions: HeldOutPredictions,
     say: Callable[[str], None],
 ) -> sanity_checks.SanityChecks:
@@ -373,21 +337,25 @@ def _run_sanity_checks(
         replicates=config.replicates,
         seed=config.seed,
     )
-    numbers = range(1, sanity_checks.PERMUTATIONS + 1)
-    permuted = [_predict_permuted(config, kind, data, number) for number in numbers]
+    numbers = range(sanity_checks.PERMUTATIONS + 1)
+    true, *permuted = [_predict_permuted(config, kind, data, number) for number in numbers]
     return sanity_checks.SanityChecks(
-        metadata_baseline=baseline, label_permutation=sanity_checks.judge_permutations(permuted)
+        metadata_baseline=baseline, label_permutation=sanity_checks.judge_permutations(true, permuted)
     )
 
 
 def _predict_permuted(
-    config: TrainConfig, kind: Head, data: _Data, number: int
+    config: TrainConfig, kind: Head, data: SplitData, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a head to permuted labels; return its test probabilities and the true categories."""
+    """Fit a head to permuted labels, or number 0 to true ones; return test probabilities and true categories."""
     split_dataset, split = sanity_checks.permute_labels(
-        data.split_dataset, data.split_dataset.splits[0], len(data.classes), config.seed + number
+        data.split_dataset,
+        data.split_dataset.splits[0],
+        len(data.classes),
+        config.seed + number,
+        keep=number == 0,
     )
-    permuted = replace(data, split_dataset=split_dataset, split=split, fold=-number)
+    permuted = replace(data, split_dataset=split_dataset, split=split, fold=-1 - number)
     with progress.part("permuted labels"):
         trained, _ = _fit(config, kind, permuted)
     rows, labels = permuted.subset(split.test)

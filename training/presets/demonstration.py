@@ -87,7 +87,8 @@ def train_demonstration(
         RunDirectory(work).save(settings, "demo")
         sets = _read(data, config)
         compared = [of_bundle(path, site, config.size) for path in compare_with]
-        run = fine_tune(data, work, config, sets)
+        phantoms = demonstration_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
+        run = fine_tune(data, work, config, sets, phantoms)
         backbone, head = _serving_graphs(run, config, work)
         maps, logits = (
             open_graph(graph, site.engine, precision)
@@ -111,6 +112,7 @@ def train_demonstration(
             backbone=backbone.read_bytes(),
             head=head.read_bytes(),
             evaluation=record,
+            trained_on=sets.trained_on(phantoms),
         )
         demonstration_ood.fit_on(bundles.load(written), sets, site)
     return written
@@ -142,10 +144,11 @@ def _evaluate(
     return [evaluate_model(one, sets) for one in (*candidates, baseline)]
 
 
-def fine_tune(data: Path, work: Path, config: DemonstrationConfig, sets: PublicSets) -> FineTuning:
+def fine_tune(
+    data: Path, work: Path, config: DemonstrationConfig, sets: PublicSets, phantoms: Source
+) -> FineTuning:
     """Train, or continue training, and return the run with its final weights."""
     keras = import_keras()
-    phantoms = demonstration_data.draw_phantoms(config.phantom_patients, config.phantom_seed, config.size)
     conv4 = _conv4(data, work, config)
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")

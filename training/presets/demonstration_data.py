@@ -4,6 +4,7 @@ A label other than a BI-RADS category stands for a set of categories: normal for
 for 4 or 5. The loss sums the probabilities of the set.
 """
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from tqdm import tqdm
 
 from birads_app.imaging import view_filename
 from birads_app.imaging.decode import Mammogram, decode
+from birads_app.model import training_digests
 from birads_app.model.preprocess import InputSize, ModelInput, prepare
+from birads_app.model.training_digests import TrainingDigests, content_digest
+from training.data import perceptual_hash
 from training.data.dataset import read_folder
 from training.data.patient_ids import from_name
 from training.data.split import Split, by_patient
@@ -57,6 +61,8 @@ class Source:
     sides : n times ``"L"``, ``"R"`` or empty
     masks : uint8 array (n, size, size), 255 inside a finding, 0 elsewhere
     has_mask : bool array (n,), False for images whose findings are not localised
+    contents : digests of the n files; empty for images without files
+    hashes : perceptual hashes of the n images
     """
 
     name: str
@@ -66,6 +72,8 @@ class Source:
     sides: tuple[str, ...]
     masks: np.ndarray
     has_mask: np.ndarray
+    contents: tuple[bytes, ...] = ()
+    hashes: tuple[bytes, ...] = ()
 
     @property
     def label_sets(self) -> np.ndarray:
@@ -91,6 +99,21 @@ class PublicSets:
     sources: dict[str, Source]
     splits: dict[str, Split]
 
+    def trained_on(self, more: Source) -> TrainingDigests:
+        """Return the digests of the images in training and validation sets, and of another source."""
+        found = training_digests.NOTHING
+        used = [(more, np.arange(len(more.hashes)))]
+        used += [(self.sources[name], _fitted_to(split)) for name, split in self.splits.items()]
+        for source, rows in used:
+            contents = [source.contents[row] for row in rows] if source.contents else []
+            hashes = [source.hashes[row] for row in rows]
+            found = found.with_more(contents, hashes, (), perceptual_hash.VERSION)
+        return found
+
+
+def _fitted_to(split: Split) -> np.ndarray:
+    return np.concatenate([split.training, split.validation])
+
 
 def read(data: Path, size: int, *, validation: float, test: float, seed: int) -> PublicSets:
     """Read and split the public sets in the folder ``data``; raises DatasetError if one is missing."""
@@ -113,8 +136,9 @@ def _read_source(data: Path, name: str, size: int) -> Source:
         examples = read_folder(folder, tuple(c for c in CLASSES if (folder / f"Birads{c}").is_dir())).examples
         rows = [(example.path, example.category, example.patient) for example in examples]
     with ThreadPoolExecutor() as pool:
-        inputs = pool.map(lambda row: prepare(decode(row[0].read_bytes()), InputSize.square(size)), rows)
-        prepared = list(tqdm(inputs, total=len(rows), desc=name, unit="image", mininterval=5))
+        inputs = pool.map(lambda row: _read_image(row[0], size), rows)
+        found = list(tqdm(inputs, total=len(rows), desc=name, unit="image", mininterval=5))
+    prepared = [one for one, _ in found]
     masks = [_mask(data, name, row[0], one, size) for row, one in zip(rows, prepared, strict=True)]
     empty = np.zeros((size, size), np.uint8)
     return Source(
@@ -125,7 +149,15 @@ def _read_source(data: Path, name: str, size: int) -> Source:
         tuple(view_filename.from_name(row[0].name)[0] or "" for row in rows),
         np.stack([empty if mask is None else mask for mask in masks]),
         np.array([row[1] == "normal" or mask is not None for row, mask in zip(rows, masks, strict=True)]),
+        tuple(content for _, content in found),
+        tuple(perceptual_hash.compute(one) for one in prepared),
     )
+
+
+def _read_image(path: Path, size: int) -> tuple[ModelInput, bytes]:
+    """Prepare an image; return it with the digest of its file."""
+    data = path.read_bytes()
+    return prepare(decode(data), InputSize.square(size)), content_digest(hashlib.sha256(data).digest())
 
 
 def _mask(data: Path, name: str, image: Path, prepared: ModelInput, size: int) -> np.ndarray | None:
@@ -147,7 +179,7 @@ def _transformed(mask: np.ndarray, prepared: ModelInput, size: int) -> np.ndarra
 
 def draw_phantoms(patients: int, seed: int, size: int) -> Source:
     """Draw phantoms, the only source in which the findings of all five categories follow the lexicon."""
-    squares, labels, names, sides, masks = [], [], [], [], []
+    squares, labels, names, sides, masks, hashes = [], [], [], [], [], []
     for patient, image in tqdm(
         generate.patients(patients, seed), total=4 * patients, desc=PHANTOMS, unit="image", mininterval=5
     ):
@@ -155,13 +187,14 @@ def draw_phantoms(patients: int, seed: int, size: int) -> Source:
         mammogram = Mammogram(pixels, "PNG", 12, image.view, image.laterality, None, 0.0, ())
         prepared = prepare(mammogram, InputSize.square(size))
         squares.append(prepared.grey)
+        hashes.append(perceptual_hash.compute(prepared))
         labels.append(image.category)
         names.append(patient)
         sides.append(image.laterality)
         masks.append(_transformed(_ellipses(image), prepared, size))
     has_mask = np.ones(len(squares), bool)
     texts = (tuple(labels), tuple(names), tuple(sides))
-    return Source(PHANTOMS, np.stack(squares), *texts, np.stack(masks), has_mask)
+    return Source(PHANTOMS, np.stack(squares), *texts, np.stack(masks), has_mask, hashes=tuple(hashes))
 
 
 def _ellipses(image: Phantom) -> np.ndarray:

@@ -1,9 +1,12 @@
 """The evaluation record of a training, ``evaluation.json``; model card and report are written from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from birads_app.model.calibration import TemperatureFit
+from training.data.contamination import Contamination
+from training.data.dataset import ungraded_note
 from training.data.dataset_report import DatasetReport, patient_warning
 from training.data.protocol import Leak, Protocol
 from training.engine.learning_curve import LearningCurves
@@ -13,6 +16,7 @@ from training.evaluation.per_breast import BreastEvaluation
 from training.evaluation.per_source import SourceEvaluation
 from training.evaluation.sanity_checks import SanityChecks
 from training.report import provenance
+from training.report.alarms import Alarm, raised
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -33,6 +37,7 @@ class TrainingFacts:
     unknown : images without a known patient
     synthetic : images that are phantoms
     leak : overlap of training and test set
+    contamination : of the test set by images that the backbone was trained on
     excluded : (file, reason) of each excluded file
     backbone : origin of the backbone
     input_size : of the backbone, in pixels
@@ -53,13 +58,14 @@ class TrainingFacts:
     synthetic: int
     protocol: Protocol
     leak: Leak
+    contamination: Contamination
     excluded: tuple[tuple[str, str], ...]
     backbone: str
     input_size: str
     head: str
     curves: LearningCurves
     notes: tuple[str, ...]
-    temperature: float
+    scaling: TemperatureFit
     threshold: float
     created: str
 
@@ -75,9 +81,13 @@ def build(
     ood: OodFit,
 ) -> Record:
     """Join all parts of the record; ``breasts`` is None if no breast has two test images, ``sources`` empty if one."""
+    tested = dict(zip(evaluation.classes, (sum(row) for row in evaluation.confusion), strict=True))
+    alarms = raised(facts.contamination, facts.leak, dataset_report, tested, sanity_checks)
     return {
         **evaluation.as_dict(),
-        "warnings": list(_warnings(facts, evaluation, dataset_report, sanity_checks)),
+        "warnings": list(_warnings(facts, evaluation, dataset_report, alarms)),
+        "alarms": [asdict(alarm) for alarm in alarms],
+        "contamination": asdict(facts.contamination),
         "protocol": str(facts.protocol),
         "head": config.head,
         "leaks": facts.leak.leaks,
@@ -98,12 +108,13 @@ def build(
         "learning_curves": {
             name: [epoch.as_dict() for epoch in curve] for name, curve in facts.curves.items()
         },
-        "temperature": facts.temperature,
+        "temperature": facts.scaling.temperature,
+        "temperature_scaling": {**asdict(facts.scaling), "used": facts.scaling.used},
         "threshold": facts.threshold,
         "backbone": facts.backbone,
         "input_size": facts.input_size,
         "about_head": facts.head,
-        "notes": list(facts.notes),
+        "notes": [*filter(None, _notes(facts, dataset_report)), *facts.notes],
         "excluded": [{"file": file, "reason": reason} for file, reason in facts.excluded],
         "dataset_report": dataset_report.as_dict(),
         "settings": asdict(config),
@@ -111,6 +122,11 @@ def build(
         "commit": provenance.commit(),
         "created": facts.created,
     }
+
+
+def _notes(facts: TrainingFacts, dataset_report: DatasetReport) -> Iterator[str]:
+    yield facts.contamination.note
+    yield ungraded_note(dataset_report.left_out)
 
 
 def _subsets(facts: TrainingFacts) -> dict[str, Any]:
@@ -130,15 +146,12 @@ def _warnings(
     facts: TrainingFacts,
     evaluation: Evaluation,
     dataset_report: DatasetReport,
-    sanity_checks: SanityChecks | None,
+    alarms: Sequence[Alarm],
 ) -> Iterator[str]:
     """Warnings to read before any figure, the most serious first."""
-    if facts.leak.message:
-        yield facts.leak.message
-    if sanity_checks:
-        both = (sanity_checks.label_permutation.warning, sanity_checks.metadata_baseline.warning)
-        yield from (warning for warning in both if warning)
-    yield from dataset_report.warnings
+    texts = [alarm.text for alarm in alarms]
+    yield from texts
+    yield from (warning for warning in dataset_report.warnings if warning not in texts)
     sets = evaluation.prediction_sets
     if sets and sets.warning:
         yield sets.warning

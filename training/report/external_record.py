@@ -1,9 +1,10 @@
 """The record of an evaluation on an external test set; its page and its lines for the console are written from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from birads_app.model.bundles import Bundle
+from training.data.contamination import Contamination
 from training.evaluation.card_drift import CardDrift
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.per_breast import BreastEvaluation
@@ -21,6 +22,7 @@ class ExternalFacts:
     patient_warning : warning about unknown patients; empty if all are known
     excluded : (file, reason) of each file that cannot be used
     left_out : images by category that were not evaluated
+    contamination : of the images by those that the model was trained on
     flagged : images flagged as out-of-distribution; None if the model has no detector
     """
 
@@ -29,6 +31,7 @@ class ExternalFacts:
     patient_warning: str
     excluded: tuple[tuple[str, str], ...]
     left_out: dict[str, int]
+    contamination: Contamination
     flagged: int | None
     created: str
 
@@ -57,6 +60,7 @@ def build(
         "drift": [one.as_dict() for one in drift],
         "excluded": [{"file": file, "reason": reason} for file, reason in facts.excluded],
         "left_out": facts.left_out,
+        "contamination": asdict(facts.contamination),
         "temperature": bundle.temperature,
         "threshold": bundle.threshold,
         "versions": provenance.versions(),
@@ -67,6 +71,8 @@ def build(
 
 def _warnings(facts: ExternalFacts, evaluation: Evaluation, drift: Sequence[CardDrift]) -> Iterator[str]:
     """Warnings to read before any figure."""
+    if facts.contamination.warning:
+        yield facts.contamination.warning
     if facts.patient_warning:
         yield facts.patient_warning
     if evaluation.prediction_sets and evaluation.prediction_sets.warning:
@@ -98,3 +104,5 @@ def _notes(facts: ExternalFacts) -> Iterator[str]:
         yield f"Images that were not evaluated, because of their category: {counts}."
     if facts.excluded:
         yield f"{len(facts.excluded)} files cannot be used and were excluded."
+    if facts.contamination.note:
+        yield facts.contamination.note

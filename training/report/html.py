@@ -29,6 +29,7 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
         learning=learning_plots(record["learning_curves"]),
         separation=text.separation(record),
         method=text.method(record).replace("`", "").split("\n\n"),
+        scaling=text.temperature_scaling(record),
         ood=text.ood(record),
         sanity_checks=text.sanity_checks(record),
         groups={

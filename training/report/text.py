@@ -75,7 +75,8 @@ def card(record: Mapping[str, Any]) -> str:
         categories_table(record),
         screening_table(record),
         f"Calibration: expected calibration error {interval(before['ece'])} before and {interval(after['ece'])} after "
-        f"temperature scaling, Brier score {interval(before['brier'])} and {interval(after['brier'])}.",
+        f"temperature scaling, Brier score {interval(before['brier'])} and {interval(after['brier'])}. "
+        f"{temperature_scaling(record)}".rstrip(),
         prediction_sets(record),
         breasts(record),
         sources_table(record),
@@ -250,6 +251,30 @@ def sanity_checks(record: Mapping[str, Any]) -> str:
         f"{interval(baseline['figures']['f1'])} on {baseline['images']} test images; the model's is higher by "
         f"{interval(baseline['model_lead']['f1'])}. Label permutation: {len(permutation['kappas'])} heads fitted to "
         f"permuted labels reach a quadratic kappa of {interval(permutation['figures']['kappa'])}; chance is 0."
+        + _p_value(permutation)
+    )
+
+
+def _p_value(permutation: Mapping[str, Any]) -> str:
+    """Say how the head fitted to true labels compares; empty for records of earlier versions."""
+    if "p_value" not in permutation:
+        return ""
+    return (
+        f" One fitted to the true labels of as many images reaches {permutation['true_kappa']:.3f} "
+        f"(p = {permutation['p_value']:.2f})."
+    )
+
+
+def temperature_scaling(record: Mapping[str, Any]) -> str:
+    """Say whether the logits are scaled, and why; empty for records of earlier versions, which always are."""
+    scaling = record.get("temperature_scaling")
+    if not scaling:
+        return ""
+    if scaling["before"] is None:
+        return "Temperature scaling is not used: there are too few validation patients to cross-validate it."
+    return (
+        f"Temperature scaling is {'used' if scaling['used'] else 'not used'}: in a cross-validation on the validation "
+        f"patients the negative log-likelihood is {scaling['before']:.3f} without and {scaling['after']:.3f} with it."
     )
 
 

@@ -41,6 +41,15 @@ MODEL = {
         "It was trained and tested on %(patients)d patients, which is fewer than %(least)d."
     ),
     "caution-patients-unknown": N_("It does not state how many patients it was trained on."),
+    "caution-contaminated": N_(
+        "Contaminated: its test images are of patients whom its backbone was trained on."
+    ),
+    "caution-leak": N_("Its training and test sets are not separate."),
+    "caution-label-permutation": N_("It failed a sanity check: training on permuted labels."),
+    "caution-metadata-baseline": N_("It failed a sanity check: prediction from file metadata alone."),
+    "caution-copies": N_("Copies of one image belong to different patients in its data."),
+    "caution-unknown-patients": N_("The patients of some of its images are unknown."),
+    "caution-few-test-images": N_("Its test set has too few images of a category."),
     "caution-report-warns-once": N_("Its training report has a warning."),
     "caution-report-warns": N_("Its training report has %(count)d warnings."),
     "promotion-needs-reason": N_(

@@ -251,6 +251,8 @@ def _task_label(task: str) -> str:
     words = {
         "phantoms": _("Generating synthetic patients"),
         "images": _("Reading images"),
+        "copies": _("Searching for copies"),
+        "training images": _("Searching for training images"),
         "features": _("Computing image features"),
         "SMOTE": _("Balancing categories"),
         "head": _("Training, epochs"),
