@@ -11,6 +11,7 @@ from flask.testing import FlaskCliRunner
 from birads_app.imaging.decode import decode
 from birads_app.model import bundles, registry
 from birads_app.model.predictor import Predictor
+from birads_app.model.training_digests import TrainingDigests
 from tests.support import tiny_model
 from training.pipeline import ensemble
 
@@ -32,6 +33,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backbone=(second.path / bundles.BACKBONE).read_bytes(),
         head=(folder / "first" / bundles.HEAD).read_bytes(),
         evaluation={},
+        trained_on=TrainingDigests(patients=frozenset([b"p" * 16])),
     )
     return folder
 
@@ -60,6 +62,9 @@ def test_the_probabilities_are_the_means_of_the_members(
     shared = {"first", "second"} >= set(names)
     assert feature_map.values.shape[2] == (2048 if shared else 2048 + 64)
     assert ("all share" in joined.card) is shared
+    known = joined.trained_on
+    assert known is not None and not known.complete, "the training of the first member is not recorded"
+    assert known.patients == (frozenset([b"p" * 16]) if "second" in names else frozenset())
 
 
 def test_an_ensemble_is_shown_evaluated_and_promoted_with_a_reason(
