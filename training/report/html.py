@@ -29,7 +29,6 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
         learning=learning_plots(record["learning_curves"]),
         separation=text.separation(record),
         method=text.method(record).replace("`", "").split("\n\n"),
-        scaling=text.temperature_scaling(record),
         ood=text.ood(record),
         sanity_checks=text.sanity_checks(record),
         groups={
@@ -76,6 +75,7 @@ def _render(template: str, record: Mapping[str, Any], **values: Any) -> str:
         disclaimer=DISCLAIMER,
         figure_names=text.FIGURE_NAMES,
         screening_names=text.SCREENING_NAMES,
+        scaling=text.temperature_scaling(record),
         sets=text.prediction_sets(record),
         source_names=text.SOURCE_NAMES,
         sources=text.sources(record),
