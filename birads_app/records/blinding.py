@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import numpy as np
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, literal_column, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.errors import AiResultHidden
-from birads_app.records.reading_tables import AiResultRequest
+from birads_app.records.reading_tables import AiResultRequest, Withdrawal
 from birads_app.records.schema import Assessment, Exam, Role, Status, User, now
 from birads_app.records.signed_assessments import NONE, AssessmentRows
 from birads_app.terms.messages import msg
@@ -79,8 +79,10 @@ def _unread_by(user: User) -> list[ColumnElement[bool]]:
     asked = exists().where(AiResultRequest.exam_id == Exam.id, AiResultRequest.reader_id == user.id)
     signed = exists().where(
         Assessment.exam_id == Exam.id,
-        Assessment.reader_id == user.id,
-        Assessment.signed,
+        # The plus signs leave SQLite only the index of exams: an exam has few assessments, a reader many.
+        literal_column("+assessments.reader_id") == user.id,
+        literal_column("+assessments.signed"),
+        Assessment.id.not_in(select(Withdrawal.assessment_id)),
         Assessment.at <= final,
     )
     return [open_to_all.is_not(True), ~asked, ~signed]
