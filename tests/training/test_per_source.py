@@ -21,7 +21,7 @@ def report_lines(tmp_path: Path, rows: str) -> list[str]:
     (tmp_path / "labels.csv").write_text(f"path,birads,patient,Quelle\n{rows}")
     listed = listing(tmp_path / "labels.csv")
     images = tuple(LoadedImage(example, reason="not read") for example in listed.dataset.examples)
-    loaded = LoadedDataset(listed, images, PreparedImages(tmp_path / "cache", InputSize(32, 32)))
+    loaded = LoadedDataset(listed, images, PreparedImages(tmp_path / "cache", InputSize(32, 32)), ())
     return list(build_report(loaded, 5).lines())
 
 
