@@ -11,7 +11,7 @@ from training.data.smote import balance, patients_of
 from training.errors import DatasetError
 from training.features.extract import Features
 from training.heads import FitArguments
-from training.pipeline import train
+from training.pipeline import split_data, train
 
 CLASSES = ("1", "3")
 
@@ -119,7 +119,7 @@ def test_validation_and_test_sets_are_not_resampled(tmp_path) -> None:
     numbers = np.arange(count, dtype=np.float32)[:, None]
     features = Features(Dataset(examples), numbers, (1, 1, 1), (), 0)
     config = TrainConfig(data=str(tmp_path), name="m")
-    data = train._prepare(config, features)
+    data = split_data.prepare(config, features)
     head = Recorder()
     train._fit(config, head, data)
     (arguments,) = head.calls
@@ -140,6 +140,6 @@ def test_smote_can_be_switched_off(tmp_path) -> None:
     features = Features(Dataset(examples), np.zeros((50, 2), np.float32), (1, 1, 1), (), 0)
     config = TrainConfig(data=str(tmp_path), name="m", resampling="none")
     head = Recorder()
-    data = train._prepare(config, features)
+    data = split_data.prepare(config, features)
     train._fit(config, head, data)
     assert len(head.calls[0].features) == len(data.split.training)
