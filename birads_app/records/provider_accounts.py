@@ -4,6 +4,8 @@ An account belongs to a subject of an issuer, never to a name or an e-mail addre
 else at the provider gets nothing here.
 """
 
+from contextlib import suppress
+
 from sqlalchemy import delete, exists, select
 from sqlalchemy.exc import IntegrityError
 
@@ -16,12 +18,15 @@ from birads_app.records.users import CONSOLE
 from birads_app.terms.messages import msg
 
 
-def account_of(issuer: str, subject: str, name: str, role: str | None, may_create: bool) -> User:
+def account_of(
+    issuer: str, subject: str, name: str, role: str | None, may_create: bool, full_name: str = ""
+) -> User:
     """Return the active account of a subject, with the role that the provider gives now.
 
     Parameters
     ----------
     name : of a new account
+    full_name : for reports, if the account has none; left out if it cannot be written in DICOM objects
     role : None if the provider gives none
     may_create : create an account at the first sign-on
 
@@ -38,11 +43,15 @@ def account_of(issuer: str, subject: str, name: str, role: str | None, may_creat
     if user is None:
         if not may_create:
             raise SignOnRefused(msg("sign-on-no-account", subject=subject))
-        return _create(issuer, subject, name, role)
+        user = users.by_id(_create(issuer, subject, name, role).id)
     if not user.enabled:
         raise SignOnRefused(msg("sign-on-deactivated"))
     if user.role != role:
         users.change_role(user, role, users.PROVIDER)
+        session().refresh(user)
+    if full_name and not user.full_name:
+        with suppress(InvalidAccount):
+            users.set_signature(user, full_name, user.title, users.PROVIDER)
         session().refresh(user)
     return user
 

@@ -50,11 +50,18 @@ class SignOnRequest:
 
 @dataclass(frozen=True)
 class ProviderIdentity:
-    """Person as the provider knows them; ``role`` is None if no group gives one. ``id_token`` is the verified token."""
+    """Person as the provider knows them.
+
+    name : of an account for this person
+    full_name : claim ``name``; empty without it
+    role : None if no group gives one
+    id_token : verified
+    """
 
     issuer: str
     subject: str
     name: str
+    full_name: str
     role: str | None
     id_token: str = field(repr=False)
 
@@ -187,9 +194,11 @@ class IdentityProvider:
     def _identity(self, claims: Mapping[str, Any], id_token: str) -> ProviderIdentity:
         groups = _found(claims, self._settings.oidc_role_claim)
         given = {role for role, group in self._settings.oidc_roles if group in groups}
-        name = claims.get("preferred_username") or claims.get("name") or claims["sub"]
+        full_name = str(claims.get("name") or "").strip()
+        subject = str(claims["sub"])
+        name = str(claims.get("preferred_username") or "").strip() or full_name or subject
         role = next((role for role in _ROLES if role in given), None)
-        return ProviderIdentity(self._issuer, str(claims["sub"]), str(name).strip(), role, id_token)
+        return ProviderIdentity(self._issuer, subject, name, full_name, role, id_token)
 
     def _endpoint(self, name: str) -> str:
         """Return a required address of the provider's configuration."""

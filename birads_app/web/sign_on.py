@@ -76,7 +76,9 @@ def _account(provider: IdentityProvider, begun: dict[str, Any]) -> tuple[User, s
         request.args.get("code", ""), begun["nonce"], begun["verifier"], _callback_address()
     )
     may_create = current_app.extensions["birads_settings"].oidc_create_accounts
-    user = provider_accounts.account_of(found.issuer, found.subject, found.name, found.role, may_create)
+    user = provider_accounts.account_of(
+        found.issuer, found.subject, found.name, found.role, may_create, found.full_name
+    )
     return user, found.id_token
 
 

@@ -74,7 +74,8 @@ def sign_on(client: FlaskClient, subject: str) -> TestResponse:
 def test_a_sign_on_creates_the_account_with_the_role_of_the_group(
     app: Flask, client: FlaskClient, provider: Provider
 ) -> None:
-    provider.enter("s-1", preferred_username="rita@hospital.example", groups=["x", "birads-readers"])
+    claims = {"preferred_username": "rita@hospital.example", "groups": ["x", "birads-readers"]}
+    provider.enter("s-1", name=" Dr. Rita  Roth", **claims)
     assert "Sign on with Hospital" in client.get("/login").text
     assert sign_on(client, "s-1").location == "/"
     assert client.get("/").status_code == 200
@@ -82,18 +83,37 @@ def test_a_sign_on_creates_the_account_with_the_role_of_the_group(
     with app.app_context():
         rita = users.by_name("rita@hospital.example")
         assert rita.role == Role.RADIOLOGIST and not users.has_password(rita)
+        assert (rita.full_name, rita.title) == ("Dr. Rita Roth", "")  # as reports are signed
         entries = [
             (entry.who, entry.action, entry.subject, entry.detail)
             for entry in audit_log.newest(5)
             if entry.action != "access refused"  # which is written by a thread
         ]
         assert users.authenticate("rita@hospital.example", "!sign-on") is None
-    assert entries[:2] == [
+    assert entries[:3] == [
         ("rita@hospital.example", "sign in", "", "sign-on"),
+        ("sign-on (automatic)", "set signature", "rita@hospital.example", ""),
         ("sign-on (automatic)", "create account", "rita@hospital.example", "radiologist"),
     ]
     page = client.get("/account").text
     assert "Current password" not in page and "Two-step" not in page
+
+
+def test_a_full_name_is_taken_over_only_where_there_is_none_and_if_dicom_can_write_it(
+    app: Flask, provider: Provider
+) -> None:
+    who: dict[str, Any] = {"preferred_username": "rolf", "groups": ["birads-readers"]}
+    for claim, full_name in ((None, ""), ("Roth^Rolf", ""), ("R" * 65, ""), ("Rolf Roth", "Rolf Roth")):
+        provider.enter("s-9", **who, **({"name": claim} if claim else {}))
+        assert sign_on(app.test_client(), "s-9").location == "/"
+        with app.app_context():
+            assert users.by_name("rolf").full_name == full_name
+    with app.app_context():
+        users.set_signature(users.by_name("rolf"), "Dr. R. Roth", "Consultant radiologist")
+    assert sign_on(app.test_client(), "s-9").location == "/"
+    with app.app_context():
+        rolf = users.by_name("rolf")
+        assert (rolf.full_name, rolf.title) == ("Dr. R. Roth", "Consultant radiologist")
 
 
 def test_the_request_carries_state_nonce_and_a_pkce_challenge(
