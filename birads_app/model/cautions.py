@@ -43,9 +43,7 @@ def cautions(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Me
     alarms = _alarms(record)
     found += [message for kind, message in ALARMS.items() if kind in alarms]
     count = len(report_warnings(record)) - sum(kind in ALARMS for kind in alarms)
-    if count == 1:
-        found.append(msg("caution-report-warns-once"))
-    elif count > 0:
+    if count > 0:
         found.append(msg("caution-report-warns", count=count))
     return tuple(found)
 

@@ -107,7 +107,7 @@ def erase(exam_id: str, who: str, *, at_once: bool = False) -> None:
             kept_until = _kept_until(deletion)
             early = kept_until > now()
             if early and not at_once:
-                raise KeptInBin(msg("exam-kept-in-bin", until=f"{kept_until:%Y-%m-%d %H:%M}"))
+                raise KeptInBin(msg("exam-kept-in-bin", until=kept_until))
             _strip(current, exam)
             deletion.erased_at = now()
             audit_log.add(current, who, "erase exam", exam_id, "before its time" if early else "")

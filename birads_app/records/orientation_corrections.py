@@ -72,7 +72,7 @@ def statement(image: Image) -> Message | None:
     made = last(image)
     if made is None:
         return None
-    return msg("orientation-set", how=_of(made).description, name=made.set_by, at=f"{made.at:%Y-%m-%d %H:%M}")
+    return msg("orientation-set", how=_of(made).description, name=made.set_by, at=made.at)
 
 
 def _of(made: OrientationCorrection) -> Orientation:

@@ -168,7 +168,7 @@ def _statement(image: Image, made: ViewCorrection) -> Message:
     return msg(
         "view-set",
         name=made.set_by,
-        at=f"{made.at:%Y-%m-%d %H:%M}",
+        at=made.at,
         view=label(made.laterality, made.view, made.role),
         received=label(laterality, view, role),
     )

@@ -24,7 +24,7 @@ _DAYS = {"de": "dd.MM.y"}
 def translated(text: str) -> str:
     """Translate a message or term of the core; untranslated text is returned unchanged."""
     if isinstance(text, Message):
-        return text.translated(_)
+        return text.translated(_, moment)
     return _(text) if text else ""  # gettext returns the catalogue's header for an empty string
 
 

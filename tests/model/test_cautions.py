@@ -18,7 +18,7 @@ ENOUGH = {"all_patients": FEWEST_PATIENTS, "warnings": []}
         ({"training": {"data": "/srv/phantoms"}}, ENOUGH, []),
         ({}, {"all_patients": FEWEST_PATIENTS - 1}, ["caution-few-patients"]),
         ({}, {}, ["caution-patients-unknown"]),
-        ({}, {**ENOUGH, "warnings": ["THIS PROTOCOL LEAKS"]}, ["caution-report-warns-once"]),
+        ({}, {**ENOUGH, "warnings": ["THIS PROTOCOL LEAKS"]}, ["caution-report-warns"]),
         ({}, {**ENOUGH, "warnings": ["one", "two"]}, ["caution-report-warns"]),
         *(
             ({}, {**ENOUGH, "warnings": ["w"], "alarms": [{"kind": kind, "text": "w"}]}, [message.code])

@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.errors import TooManyAttempts
 from birads_app.records.schema import Exam, Image, User
 from birads_app.terms.catalogue import (
+    SINGULARS,
     TEXTS,
     account_texts,
     dicom_texts,
@@ -309,6 +311,22 @@ def test_codes_are_unique_lower_case_words() -> None:
     ]
     assert sum(map(len, tables)) == len(TEXTS) - len(ODD)
     assert not [code for code in TEXTS if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code) or len(code) > 32]
+
+
+def test_one_is_singular() -> None:
+    assert msg("caution-report-warns", count=1) == "Its training report has a warning."
+    assert msg("caution-report-warns", count=2) == "Its training report has 2 warnings."
+    assert "in 1 second." in msg("uploads-busy", seconds=1)
+    for code, (number, singular) in SINGULARS.items():
+        assert {*PLACEHOLDER.findall(singular), number} == set(PLACEHOLDER.findall(TEXTS[code]))
+
+
+def test_a_moment_is_written_in_the_format_of_the_reader(app: Flask) -> None:
+    kept = msg("exam-kept-in-bin", until=datetime(2026, 11, 27, 14, 5, tzinfo=UTC))
+    assert "until 2026-11-27 14:05 UTC." in kept  # for programs
+    for language, shown in (("en", "27 Nov 2026, 14:05 UTC"), ("de", "27.11.2026, 14:05 UTC")):
+        with app.test_request_context(headers={"Accept-Language": language}):
+            assert shown in translated(msg("looks-odd", reason=kept))
 
 
 @pytest.mark.parametrize(

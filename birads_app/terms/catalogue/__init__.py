@@ -10,6 +10,9 @@ from birads_app.terms.catalogue.exam_texts import EXAM
 from birads_app.terms.catalogue.image_texts import IMAGE
 from birads_app.terms.catalogue.model_texts import MODEL
 from birads_app.terms.catalogue.network_texts import NETWORK
+from birads_app.terms.catalogue.singulars import SINGULARS
 from birads_app.terms.catalogue.table_texts import TABLE
+
+__all__ = ["SINGULARS", "TEXTS"]
 
 TEXTS: dict[str, str] = {**IMAGE, **DICOM, **MODEL, **EXAM, **ACCOUNT, **NETWORK, **TABLE}

@@ -5,8 +5,8 @@ from birads_app.terms.views import MODIFIERS, OTHER_IMAGES
 
 DICOM = {
     "dicom-frames-mismatch": N_(
-        "The header declares %(count)d frames, but the pixel data consists of %(fragments)d fragments for "
-        "%(groups)d frames. The file is damaged. Export it again."
+        "The header declares %(count)d frames, but the fragments of the pixel data (%(fragments)d) make "
+        "%(groups)d. The file is damaged. Export it again."
     ),
     "for-processing": N_(
         "This is a FOR PROCESSING image (raw detector values), displayed on a logarithmic scale without "

@@ -80,7 +80,7 @@ EXAM = {
     "deletion-reason-missing": N_("State why the exam is deleted."),
     "exam-not-in-bin": N_("This exam is not in the bin. It may have been restored or permanently deleted."),
     "exam-kept-in-bin": N_(
-        "This exam is kept until %(until)s UTC. To delete it permanently before, confirm that explicitly."
+        "This exam is kept until %(until)s. To delete it permanently before, confirm that explicitly."
     ),
     "exam-missing": N_("This exam does not exist. It may have been deleted."),
     "exam-image-missing": N_("This exam does not have the requested image."),
@@ -92,7 +92,7 @@ EXAM = {
         "image is not included in the breast's result until its view is set manually."
     ),
     "view-set": N_(
-        "Set by %(name)s on %(at)s UTC: %(view)s. As received: %(received)s. The image was not reanalysed."
+        "Set by %(name)s on %(at)s: %(view)s. As received: %(received)s. The image was not reanalysed."
     ),
     "raw-twin": N_(
         "This is the raw (FOR PROCESSING) version of another image of the exam. It is not included in the "

@@ -20,8 +20,8 @@ MODEL = {
     "graphs-unreadable": N_("The graphs of model %(name)s cannot be read: %(reason)s. Retrain it."),
     "graphs-mismatch": N_("The graphs of model %(name)s do not match each other. Retrain it."),
     "bad-model-output": N_(
-        "The output of model %(name)s is invalid: %(values)d values for %(classes)d categories, or values "
-        "that are not numbers. Retrain it."
+        "The output of model %(name)s is invalid: its length is %(values)d for %(classes)d categories, or it has "
+        "values that are not numbers. Retrain it."
     ),
     "comparison-model-leaks": N_(
         "It was trained for comparison only (%(title)s), and data leakage inflates its results. Only models "
@@ -50,7 +50,6 @@ MODEL = {
     "caution-copies": N_("Copies of one image belong to different patients in its data."),
     "caution-unknown-patients": N_("The patients of some of its images are unknown."),
     "caution-few-test-images": N_("Its test set has too few images of a category."),
-    "caution-report-warns-once": N_("Its training report has a warning."),
     "caution-report-warns": N_("Its training report has %(count)d warnings."),
     "promotion-needs-reason": N_(
         "Model %(name)s was not promoted. %(cautions)s State why it is to be used: flask models promote "
