@@ -9,6 +9,7 @@ from birads_app.records import tokens
 from birads_app.records.address_network import network_of
 from birads_app.records.schema import Role
 from birads_app.records.tokens import Grant
+from birads_app.terms.counts import counted
 from birads_app.web.errors import answer
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -60,7 +61,7 @@ def _refuse(grant: Grant | None, token: str) -> Response:
     wrong_tokens: WrongTokens = current_app.extensions["birads_wrong_tokens"]
     wait = wrong_tokens.count(network_of(request.remote_addr or "")) if token else 0
     if wait:
-        response = answer(429, f"Too many wrong tokens from this address. Wait {wait} seconds.")
+        response = answer(429, f"Too many wrong tokens from this address. Wait {counted(wait, 'second')}.")
         response.headers["Retry-After"] = str(wait)
         return response
     given = "This token is not known." if token else "No token was sent."

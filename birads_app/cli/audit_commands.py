@@ -10,6 +10,7 @@ from flask.cli import AppGroup
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.records import audit_chain, audit_check
 from birads_app.records.audit_chain import AuditHead
+from birads_app.terms.counts import counted
 
 audit_group = AppGroup("audit", help="Verify the hash chain of the audit log.")
 _HEAD_MAX = 4096  # bytes read of a file
@@ -33,7 +34,7 @@ def verify(head: str | None) -> None:
         length = audit_chain.count()
         with click.progressbar(length=length, label="entries", hidden=not sys.stdout.isatty()) as bar:
             entries = audit_check.run(expected, bar.update)
-        click.echo(f"The audit log is intact: {entries} entries.")
+        click.echo(f"The audit log is intact: {counted(entries, 'entry', 'entries')}.")
         if expected:
             click.echo(f"It contains the given head, entry {expected.number}.")
 

@@ -114,7 +114,7 @@ def fetch(study: str | None, first: datetime | None, last: datetime | None, moda
         if fetched.failures:
             reasons = " ".join(dict.fromkeys(fetched.failures.values()))
             raise click.ClickException(
-                f"{len(fetched.failures)} of {len(study_uids)} studies were not fetched: {reasons}"
+                f"Studies that were not fetched: {len(fetched.failures)} of {len(study_uids)}. {reasons}"
             )
 
 

@@ -16,6 +16,7 @@ from birads_app.maintenance import backup, integrity, key_rotation, keys_file, r
 from birads_app.maintenance.keys_file import Keys
 from birads_app.records import audit_log
 from birads_app.records.users import CONSOLE
+from birads_app.terms.counts import counted
 
 key_group = AppGroup("key", help="Change the site key.")
 _FILE = click.Path(path_type=Path)
@@ -49,7 +50,9 @@ def back_up(target: Path, keys_path: Path | None) -> None:
         audit_log.log(CONSOLE, "back up data", "", target.name)
     except OperationalError:
         click.echo("The audit log could not be written; the backup is whole.", err=True)
-    click.echo(f"Backed up {summary.exams} exams into {target}, {summary.bytes / 1e6:.1f} MB, verified.")
+    click.echo(
+        f"Backed up {counted(summary.exams, 'exam')} into {target}, {summary.bytes / 1e6:.1f} MB, verified."
+    )
     if keys_path is None:
         click.echo(
             "The keys are not in the archive: without the site key nothing can be restored. Write them to a file "
@@ -72,7 +75,7 @@ def restore_backup(source: Path, keys_path: Path | None) -> None:
     with one_line_errors():
         described = restore.restore(source, keys_path, _report)
     click.echo(
-        f"Restored {described.exams} exams, as of {described.created_at}. Check them with `flask fsck`."
+        f"Restored {counted(described.exams, 'exam')}, as of {described.created_at}. Check them with `flask fsck`."
     )
 
 
@@ -98,9 +101,14 @@ def check(repair: bool, add_checksums: bool) -> None:
         click.echo(f"repaired: {line}")
     for line in found.problems:
         click.echo(line)
-    click.echo(f"Checked {found.exams} exams with {found.files} files: {len(found.problems)} problems.")
+    click.echo(
+        f"Checked {counted(found.exams, 'exam')} with {counted(found.files, 'file')}: "
+        f"{counted(len(found.problems), 'problem')}."
+    )
     if found.unknown:
-        click.echo(f"No checksum: {found.unknown} originals. `flask fsck --add-checksums` adds them.")
+        click.echo(
+            f"No checksum: {counted(found.unknown, 'original')}. `flask fsck --add-checksums` adds them."
+        )
     if found.problems:
         raise SystemExit(1)
 
@@ -146,7 +154,7 @@ def retain(dry_run: bool) -> None:
         count = 0
         for count, exam in enumerate(retention.due(), 1):  # noqa: B007
             click.echo(f"{exam.id}\t{exam.stored_at:%Y-%m-%d}\t{'signed' if exam.signed else 'unsigned'}")
-        click.echo(f"Would go: {count} exams")
+        click.echo(f"Would go: {counted(count, 'exam')}")
 
 
 def _report(line: str) -> None:

@@ -18,6 +18,7 @@ from birads_app.practice.estimates import Estimate
 from birads_app.records import assessment_queries, outcomes, signed_assessments, users
 from birads_app.records.signed_assessments import Filters
 from birads_app.records.users import CONSOLE
+from birads_app.terms.counts import counted
 
 practice_group = AppGroup("practice", help="Practice audit: agreement of readers, model and outcomes.")
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -57,7 +58,8 @@ def _lines(found: Audit) -> list[str]:
     if drift.state == DriftState.TOO_FEW:
         return [
             *lines,
-            f"Calibration drift of {found.drift_model or 'the model'}: not enough data ({drift.exams} exams)",
+            f"Calibration drift of {found.drift_model or 'the model'}: "
+            f"not enough data ({counted(drift.exams, 'exam')})",
         ]
     word = {
         DriftState.ALARM: "Calibration drift",
@@ -72,8 +74,8 @@ def _lines(found: Audit) -> list[str]:
 
 def _figure(figure: Estimate) -> str:
     if not figure.telling:
-        return f"not enough data ({figure.exams} exams)"
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), {figure.exams} exams"
+        return f"not enough data ({counted(figure.exams, 'exam')})"
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), {counted(figure.exams, 'exam')}"
 
 
 @practice_group.command("import")
@@ -131,8 +133,12 @@ def export(
 
 def _report(folder: Path, found: ExportSummary) -> list[str]:
     images = ", ".join(f"{count} of BI-RADS {code}" for code, count in sorted(found.categories.items()))
-    lines = [f"{folder}: {found.exams} exams of {found.patients} patients; images: {images}."]
-    lines += [f"Left out, {reason}: {count} images." for reason, count in sorted(found.left_out.items())]
+    lines = [
+        f"{folder}: {counted(found.exams, 'exam')} of {counted(found.patients, 'patient')}; images: {images}."
+    ]
+    lines += [
+        f"Left out, {reason}: {counted(count, 'image')}." for reason, count in sorted(found.left_out.items())
+    ]
     few = [code for code, count in sorted(found.categories.items()) if count < 2]
     if few:
         others = ",".join(code for code in sorted(found.categories) if code not in few)

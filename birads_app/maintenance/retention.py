@@ -13,6 +13,7 @@ from birads_app.records import exam_bin, exams
 from birads_app.records.database import session
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, now
+from birads_app.terms.counts import counted
 
 # Name in the audit log: no account can have it.
 AUTOMATIC = "retention (automatic)"
@@ -45,7 +46,7 @@ def run() -> int:
     days, moved = _settings().retention_days, 0
     for exam in due():
         with suppress(NotFound):  # deleted meanwhile
-            exam_bin.put(exam.id, AUTOMATIC, f"older than {days} days (BIRADS_RETENTION_DAYS)")
+            exam_bin.put(exam.id, AUTOMATIC, f"older than {counted(days, 'day')} (BIRADS_RETENTION_DAYS)")
             moved += 1
     return moved
 

@@ -15,6 +15,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.errors import NotFound
 from birads_app.records.prior_tables import PriorSearch, RequestedPrior
 from birads_app.records.schema import Exam, Status, User, now
+from birads_app.terms.counts import counted
 from birads_app.terms.messages import msg
 
 # Exams that came longer ago are not searched for any more.
@@ -53,7 +54,9 @@ def request(exam_id: str, study_uids: Sequence[str], lacking: int) -> None:
     with writing() as current:
         for study_uid in study_uids:
             current.merge(RequestedPrior(study_uid=study_uid, exam_id=exam_id))
-        audit_log.add(current, users.NETWORK_NAME, "request priors", exam_id, f"{lacking} studies")
+        audit_log.add(
+            current, users.NETWORK_NAME, "request priors", exam_id, counted(lacking, "study", "studies")
+        )
 
 
 def is_requested(study_uid: str | None) -> bool:

@@ -14,6 +14,7 @@ from flask import current_app
 from birads_app.records import audit_log, disk_space
 from birads_app.records.errors import DatasetRefused, NotFound
 from birads_app.services.dataset_unpacking import unpack_apart
+from birads_app.terms.counts import counted
 from birads_app.terms.messages import msg
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -70,7 +71,7 @@ def add(stream: IO[bytes], name: str, who: str) -> str:
         files = unpack_apart(stream, content, most_bytes=min(_MOST_BYTES, free), most_files=_MOST_FILES)
         if not files:
             raise DatasetRefused(msg("dataset-zip-empty"))
-        audit_log.log(who, "upload data set", name, f"{files} files")
+        audit_log.log(who, "upload data set", name, counted(files, "file"))
         _inner(content).rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from flask_babel import format_decimal
+from flask_babel import format_decimal, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -71,11 +71,15 @@ def learning_curve(curve: Sequence[Sequence[float | None]]) -> Markup:
         earlier versions have the losses only
     """
     losses, accuracies = [(one[0], one[1]) for one in curve], [(one[2], one[3]) for one in curve if one[2:]]
-    title = _("Loss by epoch, after %(count)s epochs.", count=len(curve))
+    title = ngettext(
+        "Loss by epoch, after %(num)s epoch.", "Loss by epoch, after %(num)s epochs.", len(curve)
+    )
     if (last := _last(losses)) is not None:
         title += " " + _("Last validation loss: %(loss)s.", loss=decimal(last, 3))
     drawn = epoch_curves.epoch_curves(losses, title, _("epoch"), _("loss"), _tick)
-    title = _("Accuracy by epoch, after %(count)s epochs.", count=len(curve))
+    title = ngettext(
+        "Accuracy by epoch, after %(num)s epoch.", "Accuracy by epoch, after %(num)s epochs.", len(curve)
+    )
     if (last := _last(accuracies)) is not None:
         title += " " + _("Last validation accuracy: %(accuracy)s.", accuracy=percent(last))
     return drawn + epoch_curves.epoch_curves(accuracies, title, _("epoch"), _("accuracy"), percentage, 1.0)

@@ -37,4 +37,6 @@ def interval(days: int) -> str:
     years, rest = divmod(months, 12)
     if not rest:
         return ngettext("%(num)d year earlier", "%(num)d years earlier", years)
-    return _("%(years)s years, %(months)s months earlier", years=years, months=rest)
+    return ngettext(
+        "%(years)s years, %(num)s month earlier", "%(years)s years, %(num)s months earlier", rest, years=years
+    )

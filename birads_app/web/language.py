@@ -28,7 +28,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(wording.translated)
     app.add_template_filter(wording.day)
     app.add_template_filter(wording.moment)
-    for helper in (wording.percent, wording.percentage, wording.decimal):
+    for helper in (wording.percent, wording.percentage, wording.decimal, wording.images_of_patients):
         app.add_template_global(helper)
     app.jinja_env.globals["languages"] = LANGUAGES
     app.jinja_env.lstrip_blocks = True  # a tenth less for pages to carry

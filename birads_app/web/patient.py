@@ -2,6 +2,7 @@
 
 from flask import Flask
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from flask_login import current_user
 
 from birads_app.records import patient_details, reading_acts
@@ -44,4 +45,4 @@ def date_text(value: ExamDate | None) -> str:
 
 def age_text(years: int | None) -> str:
     """Format an age; empty if unknown."""
-    return "" if years is None else _("%(years)d years", years=years)
+    return "" if years is None else ngettext("%(num)s year", "%(num)s years", years)

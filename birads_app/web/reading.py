@@ -44,6 +44,7 @@ from birads_app.records.related_exams import RELATIONS, related
 from birads_app.records.schema import Exam, Image, now
 from birads_app.records.view_corrections import SetView
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
+from birads_app.terms.counts import counted
 from birads_app.terms.hanging import hanging
 from birads_app.terms.views import SIDES, VIEWS, role_of
 from birads_app.web import charts, comparison, model_banner, patient, signature_line, wording, worklist_query
@@ -141,7 +142,7 @@ def find() -> ResponseReturnValue:
 def export() -> Response:
     """Export the selected exams as CSV or JSON."""
     chosen = selected(request.args.getlist("exam"))
-    audit_log.log(current_user.name, "export exams", f"{len(chosen)} exams")
+    audit_log.log(current_user.name, "export exams", counted(len(chosen), "exam"))
     hidden = blinding.hidden_among(chosen, current_user)
     rows = [_exported(exam, exam.id in hidden) for exam in chosen]
     if request.args.get("format") == "json":

@@ -102,6 +102,17 @@ def full_view_label(laterality: str | None, view: str | None) -> str:
     return _capital(", ".join(word for word in words if word))
 
 
+def images_of_patients(images: int, patients: int) -> str:
+    """Return both counts: ``1,204 images of 310 patients``."""
+    return _(
+        "%(images)s of %(patients)s",
+        images=ngettext("%(shown)s image", "%(shown)s images", images, shown=format_decimal(images)),
+        patients=ngettext(
+            "%(shown)s patient", "%(shown)s patients", patients, shown=format_decimal(patients)
+        ),
+    )
+
+
 def role_label(role: str) -> str:
     """Return what an image is for the exam: ``standard view``, ``special view``, ..."""
     return {

@@ -36,7 +36,7 @@ def fsck(app: Flask, *options: str) -> Result:
 def test_a_sound_installation_passes(app: Flask, folder: Path) -> None:
     result = fsck(app)
     assert result.exit_code == 0, result.output
-    assert "Checked 1 exams with 3 files: 0 problems." in result.output
+    assert "Checked 1 exam with 3 files: 0 problems." in result.output
 
 
 def test_all_damage_is_listed(app: Flask, folder: Path) -> None:

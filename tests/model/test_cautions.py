@@ -27,7 +27,7 @@ ENOUGH = {"all_patients": FEWEST_PATIENTS, "warnings": []}
         (
             {},
             {**ENOUGH, "warnings": ["w", "more"], "alarms": [{"kind": "leak", "text": "w"}]},
-            ["caution-leak", "caution-report-warns-once"],
+            ["caution-leak", "caution-report-warns"],
         ),
     ],
 )

@@ -183,3 +183,16 @@ def test_a_card_is_rendered_without_unsafe_markup(admin: FlaskClient, second: Pa
     assert "<table>" in page and "&lt;script&gt;x&lt;/script&gt;" in page
     assert 'href="javascript' not in page and page.count("<h1>") == 1
     assert "<img" not in rendered("![far](https://elsewhere.example/x.png)")
+
+
+def test_dates_in_a_card_have_the_format_of_the_pages(app: Flask) -> None:
+    card = (
+        "Trained 2026-11-27T14:05:00+02:00 on `2026-11-23`, set-2026-11-23 and 2026-13-40, from 2026-11-23."
+    )
+    for language, moment, day in (
+        ("en", "27 Nov 2026, 12:05 UTC", "23 Nov 2026"),
+        ("de", "27.11.2026, 12:05 UTC", "23.11.2026"),
+    ):
+        with app.test_request_context(headers={"Accept-Language": language}):
+            shown = f"Trained {moment} on <code>2026-11-23</code>, set-2026-11-23 and 2026-13-40, from {day}."
+            assert shown in rendered(card)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from birads_app.terms.counts import counted
 from training.data.dataset import Example, require_none
 from training.data.loader import LoadedDataset
 from training.data.usable_images import refusals
@@ -91,7 +92,10 @@ class DatasetReport:
         yield self.copies_warning
         torn = sum(len(set(pair.categories)) > 1 for pair in (*self.copies, *self.near))
         if torn:
-            yield f"WARNING: {torn} groups of identical or nearly identical images have different categories."
+            yield (
+                "WARNING: identical or nearly identical images have different categories "
+                f"({counted(torn, 'group')})."
+            )
         for code in self.counts:
             having = [name for name, counts in self.sources.items() if counts.get(code)]
             if len(having) == 1:
@@ -101,14 +105,14 @@ class DatasetReport:
                 )
         for code, count in self.small.items():
             yield (
-                f"WARNING: category {code} has {count} image{'' if count == 1 else 's'}, too few for SMOTE "
+                f"WARNING: category {code} has {counted(count, 'image')}, too few for SMOTE "
                 f"with {self.neighbours} neighbours; it needs {self.neighbours + 1} in the training set."
             )
 
     def lines(self) -> Iterator[str]:
         """Yield the report for the screen, line by line."""
         width = max(5, *(len(str(count)) for count in self.counts.values())) if self.counts else 5
-        yield f"{self.data}: {sum(self.counts.values())} images of {self.patients} patients"
+        yield f"{self.data}: {counted(sum(self.counts.values()), 'image')} of {counted(self.patients, 'patient')}"
         yield "BI-RADS  images"
         yield from (f"{code:>7}  {count:>{width}}" for code, count in self.counts.items())
         if self.views:

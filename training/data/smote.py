@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from birads_app.terms.counts import counted
 from training import progress
 from training.data.feature_arrays import AnyFeatures, ConcatenatedFeatures, TemporaryFeatures, folder_of
 from training.errors import DatasetError
@@ -72,7 +73,7 @@ def balance(
     for code, count in zip(classes, counts, strict=True):
         if count < 2:
             raise DatasetError(
-                f"Category {code} has {count} training image{'' if count == 1 else 's'}; SMOTE needs two. "
+                f"Category {code} has {counted(count, 'training image')}; SMOTE needs two. "
                 f"Add patients of category {code}, leave it out with --classes, or train with --resampling none."
             )
     missing = counts.max() - counts
@@ -167,8 +168,8 @@ def _smote(rows: np.ndarray, count: int, neighbours: int, seed: int) -> np.ndarr
 
 def _few(code: str, fewest: int, used: int) -> str:
     return (
-        f"Category {code} has only {fewest} training images: SMOTE uses {used} "
-        f"neighbour{'' if used == 1 else 's'} instead of the usual number, so its synthetic rows differ little."
+        f"Category {code} has only {counted(fewest, 'training image')}: SMOTE uses "
+        f"{counted(used, 'neighbour')} instead of the usual number, so its synthetic rows differ little."
     )
 
 
