@@ -1,5 +1,7 @@
 """Fixtures of browser tests: one browser, one server, and a signed-in administrator, with and without JavaScript."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 import steps
 from playwright.sync_api import Browser, Page, expect
 from server import Server, serve
+
+from birads_app.model import registry
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,9 +40,22 @@ def fresh_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Server]:
+def two_served(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    """Return a folder of models: the demonstration model serves, after another one."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("earlier", "birads-demo"):
+        shutil.copytree(models / "birads-demo", folder / name, copy_function=os.link)
+        registry.promote(folder, name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, two_served: Path
+) -> Iterator[Server]:
     """Run a server with one worker, which alone loads the model; ``signed_in`` sets it up."""
-    with serve(tmp_path_factory.mktemp("server"), empty_database, WEB_CONCURRENCY="1") as started:
+    folder = tmp_path_factory.mktemp("server")
+    with serve(folder, empty_database, WEB_CONCURRENCY="1", BIRADS_MODELS=str(two_served)) as started:
         yield started
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pages
 import pytest
 import steps
+import stored_states
 from axe import violations
 from chromium import MOST_SHIFT, SHIFT
 from playwright.sync_api import Browser, Page, Response, expect
@@ -15,8 +16,19 @@ from server import Server
 
 from tests.support import factories
 
+ISO_DATES = """() => {
+    const outside = (node) => !node.parentElement.closest("pre, code, script, style, textarea");
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode())
+        if (outside(walker.currentNode))
+            found.push(...(walker.currentNode.data.match(/\\b20\\d\\d-\\d\\d-\\d\\d/g) ?? []));
+    return found;
+}"""
+SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 GROUND = "() => getComputedStyle(document.documentElement).getPropertyValue('--ground')"
 
+PHONE, NOTEBOOK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without images
 
 
@@ -66,13 +78,22 @@ def weighed(page: Page) -> Callable[[], int]:
     return weight
 
 
+@pytest.fixture(scope="module")
+def places(server: Server, exam: str) -> dict[str, str]:
+    """Store what the pages show, and return what fills their addresses."""
+    return stored_states.store(server, exam)
+
+
 @pytest.mark.slow
-def test_every_page_meets_wcag_and_size_limits(page: Page, server: Server, exam: str) -> None:
+def test_every_page_meets_wcag_and_limits_of_size_and_width_and_has_one_format_of_dates(
+    page: Page, server: Server, places: dict[str, str]
+) -> None:
     weight = weighed(page)
     complaints: list[str] = []
     for name in pages.ADDRESSES:
-        page.goto(server.url + pages.address(name, exam))
-        page.wait_for_load_state("networkidle")
+        answer = page.goto(server.url + pages.address(name, places))
+        assert answer and answer.status == (404 if name == "error" else 200), name
+        page.wait_for_load_state("networkidle" if name == "exam" else "load")
         complaints += [f"{name}: {line}" for line in violations(page)]
         page.emulate_media(color_scheme="dark")
         complaints += [f"{name}, dark: {line}" for line in violations(page, "color-contrast")]
@@ -83,6 +104,14 @@ def test_every_page_meets_wcag_and_size_limits(page: Page, server: Server, exam:
             complaints.append(f"{name}: {heavy} bytes without images")
         if (shift := page.evaluate(SHIFT)) > MOST_SHIFT:
             complaints.append(f"{name}: layout shift {shift:.3f}")
+        if name != "outcomes" and (
+            dates := page.evaluate(ISO_DATES)
+        ):  # which shows how to write them in a table
+            complaints.append(f"{name}: {dates} in another format than elsewhere")
+        page.set_viewport_size(PHONE)
+        if (beyond := page.evaluate(SIDEWAYS)) > 0:
+            complaints.append(f"{name}: {beyond} pixels too broad for a phone")
+        page.set_viewport_size(NOTEBOOK)
     assert complaints == []
 
 

@@ -215,13 +215,6 @@ def test_everything_works_without_javascript(plain_page: Page, server: Server, t
     expect(page.get_by_role("status").first).to_have_text("Exam moved to the bin.")
 
 
-def test_no_page_scrolls_sideways_on_a_phone(page: Page, server: Server):
-    page.set_viewport_size({"width": 360, "height": 740})
-    for path in ("/", "/upload"):
-        page.goto(server.url + path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
 def test_category_names_do_not_overlap_their_probabilities(page: Page, server: Server):
     steps.upload(page, server, RIGHT_CC)
     expect(page).to_have_url(EXAM_URL, timeout=60_000)

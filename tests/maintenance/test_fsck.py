@@ -78,7 +78,7 @@ def test_repair_removes_what_can_be_made_again_and_keeps_originals(app: Flask, f
         changed = exams.file(direct_exam.store("d" * 32).images[0], "original")
     changed.write_bytes(b"changed")
     result = fsck(app, "--repair")
-    assert result.exit_code == 1 and "1 problems" in result.output
+    assert result.exit_code == 1 and "1 problem." in result.output
     assert not (folder / "thumb.jpg").exists() and not orphan.exists()
     assert changed.read_bytes() == b"changed"
     with locks.join(Path(app.instance_path) / "serving.lock"):
@@ -92,7 +92,7 @@ def test_repair_removes_what_can_be_made_again_and_keeps_originals(app: Flask, f
 def test_missing_checksums_are_added_on_request(app: Flask, folder: Path) -> None:
     (folder / checksums.NAME).unlink()
     result = fsck(app)
-    assert result.exit_code == 0 and "No checksum: 1 originals" in result.output
+    assert result.exit_code == 0 and "No checksum: 1 original." in result.output
     fsck(app, "--add-checksums")
     assert checksums.read(folder) == {checksums.of_file(folder / "original.png")}
     assert "No checksum" not in fsck(app).output

@@ -143,7 +143,7 @@ def test_priors_follow_the_exam_are_linked_and_not_to_be_read(
         assert [one.days for one in priors.of(exam)] == [736, 1471]
         assert [one.id for one in listed("waiting")] == [exam.id] and len(listed("prior")) == 2
         assert [entry.detail for entry in audit_log.newest(50) if entry.action == "request priors"] == [
-            "1 studies", "2 studies"
+            "1 study", "2 studies"
         ]  # fmt: skip
         asked = len(archive.asked)
         worker.retrieve_priors()  # for neither priors nor finished searches

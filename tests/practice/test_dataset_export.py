@@ -127,7 +127,7 @@ def test_the_newest_assessment_labels_each_breast(
     (left_out_of_both, of_picture) = rows(tmp_path / "all")
     assert left_out_of_both["birads"] == "4A" and left_out_of_both["side"] == "R"
     assert of_picture["birads"] == "2" and of_picture["density"] == "C"
-    assert "without a label: 1 images" in report and "flask train --classes" in report
+    assert "without a label: 1 image." in report and "flask train --classes" in report
     for options, count in (
         (["--reader", "anna"], 1), (["--to", "2026-01-31"], 1), (["--from", "2026-01-06"], 1),
         (["--with-drafts"], 3),

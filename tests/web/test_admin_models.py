@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,8 @@ def second(folder: Path) -> Path:
     """Install a second model that must not be promoted and has a report."""
     shipped = bundles.load(folder / "birads-demo")
     record = json.loads((shipped.path / bundles.EVALUATION).read_text())["CDD-CESM"]
-    figures = {"figures": record["figures"], "after": record["after"], "images": 4, "patients": 2}
+    chance = {**record["figures"], "kappa": {"value": -0.1, "low": -0.25, "high": 0.05}}
+    figures = {"figures": chance, "after": record["after"], "images": 4, "patients": 1}
     kept = {key: shipped.manifest[key] for key in ("classes", "preprocessing", "head", "temperature")}
     about = {"title": "smote-all, split by image", "may_serve": False}
     return bundles.write(
@@ -165,7 +167,11 @@ def test_models_are_compared_side_by_side(admin: FlaskClient, folder: Path, seco
     page = admin.get("/admin/models/compare?name=birads-demo&name=second").text
     kappa = shipped[0].kappa
     assert f"<b>{kappa.value:.2f}</b>" in page and f"{kappa.low:.2f} to {kappa.high:.2f}" in page
-    assert "CDD-CESM" in page and "data leakage" in page and "4 images of 2 patients" in page
+    assert "CDD-CESM" in page and "data leakage" in page and "4 images of 1 patient<" in page
+    zeros = re.findall(r'class="interval-zero" x1="([\d.]+)"', page)
+    values = re.findall(r'class="interval-value" cx="([\d.]+)"', page)
+    assert len(zeros) == 3 and len(set(zeros)) == 1  # of the kappas
+    assert float(values[-3]) < float(zeros[0]) < float(values[1])  # the second model's, the first one's
     assert admin.get("/admin/models/compare?name=nothing").status_code == 404
 
 

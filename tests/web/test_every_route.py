@@ -1,5 +1,6 @@
 """Every route as every role: who gets in, and with which status. A route without a row fails."""
 
+import runpy
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from flask.testing import FlaskClient
 from birads_app.records import tokens, users
 from birads_app.records.schema import Role
 from tests.support.factories import bearer, make_user, sign_in
+from tests.support.packages import ROOT
 
 PEOPLE = (Role.RADIOLOGIST, Role.AUDITOR, Role.ADMIN)
 # Endpoint, method, and the status for a visitor, a radiologist, an auditor and an administrator; ``in`` leads to the
@@ -187,6 +189,19 @@ def clients(app: Flask) -> list[FlaskClient]:
 
 def test_every_route_has_a_row(app: Flask) -> None:
     assert {key for key, _ in routes(app)} == set(expected())
+
+
+def test_every_page_is_opened_by_the_browser_tests(app: Flask) -> None:
+    checked = runpy.run_path(str(ROOT / "tests" / "browser" / "pages.py"))
+    urls, numbers = app.url_map.bind("localhost"), dict.fromkeys(("person", "token", "own_token"), "1")
+    places = {"exam": "/exams/none", "id": "none", "binned": "none", "job": "1", **numbers}
+    places |= dict.fromkeys(("training", "check", "dataset"), "none")
+    opened = {
+        urls.match(checked["address"](name, places).partition("?")[0])[0] for name in checked["ADDRESSES"]
+    }
+    shown = {endpoint for (endpoint, method), _ in routes(app) if method == "GET"}
+    assert shown - checked["NO_PAGES"] - checked["OF_VISITORS"] == opened
+    assert checked["NO_PAGES"] | checked["OF_VISITORS"] <= shown
 
 
 @pytest.mark.slow

@@ -1,0 +1,85 @@
+"""What some pages need to be there: an account, tokens, a deleted exam, a failed job, a training, a data set."""
+
+import json
+from pathlib import Path
+
+import steps
+from server import Server
+
+from birads_app import create_app
+from birads_app.records import database, exam_bin, tokens, users
+from birads_app.records.database import writing
+from birads_app.records.schema import Delivery, Role
+from birads_app.services import dataset_checks, datasets, training_runs
+from birads_app.terms.messages import msg
+from tests.support.signed_exams import store_signed_exam
+
+PERSON = "erika"
+_TRAINING = {
+    "id": "20261127-140500-0a1b2c", "name": "film-2", "data": "/srv/film", "options": {"head": "dense"},
+    "who": steps.NAME,
+}  # fmt: skip
+_CHECK = {"id": "20261127-130000-0a1b2c", "data": "/srv/film", "who": steps.NAME}
+_REPORT = {
+    "images": 4, "patients": 3, "counts": {"1": 2, "4": 2}, "views": {"RCC": 2, "LMLO": 2}, "problems": [],
+    "warnings": ["WARNING: category 4 has 2 images, too few for SMOTE with 5 neighbours; it needs 6."],
+    "mixed": {"P-1": ["1", "4"]}, "refused": [["4/left.png", "The file is empty."]],
+    "copies": [{"files": ["1/a.png", "1/b.png"]}], "near": [], "notes": [],
+}  # fmt: skip
+
+
+def store(server: Server, exam: str) -> dict[str, str]:
+    """Store all of it in the instance of a running server, and return what fills the addresses of the pages.
+
+    ``exam`` is the path of an exam of the administrator.
+    """
+    instance = server.console.parent / "instance"
+    app = create_app({"BIRADS_INSTANCE": str(instance), "BIRADS_COMPUTE_PROCESSES": "0", "TESTING": True})
+    exam_id = exam.rsplit("/", 1)[-1]
+    binned = store_signed_exam(app, "2", reader=steps.NAME, pseudonym="P-7F3K-9Q2X")
+    with app.app_context():
+        users.create(PERSON, steps.PASSWORD, Role.RADIOLOGIST, steps.NAME)
+        chief, person = users.by_name(steps.NAME), users.by_name(PERSON)
+        tokens.create(chief, "archive", steps.NAME)
+        tokens.create(person, "own scripts", steps.NAME, ("read",), 30)
+        exam_bin.put(binned, steps.NAME, "Sent twice.")
+        _store_runs(instance)
+        (datasets.folder() / "film").mkdir(parents=True)
+        places = {
+            "exam": exam,
+            "id": exam_id,
+            "binned": binned,
+            "person": str(person.id),
+            "own_token": str(tokens.listing(chief)[0].id),
+            "token": str(tokens.listing(person)[0].id),
+            "job": _failed_delivery(exam_id),
+            "training": _TRAINING["id"],
+            "check": _CHECK["id"],
+            "dataset": "film",
+        }
+        database.engine().dispose()
+    app.extensions["birads_derivation"].stop()
+    return places
+
+
+def _failed_delivery(exam_id: str) -> str:
+    with writing() as current:
+        delivery = Delivery(exam_id=exam_id, model_version="v1", state="stopped", attempts=1)
+        delivery.error = msg("results-not-written")
+        current.add(delivery)
+        current.flush()
+        return str(delivery.id)
+
+
+def _store_runs(instance: Path) -> None:
+    """Store a training that failed and a check that has ended, as their processes leave them."""
+    run, check = instance / "trainings" / _TRAINING["id"], instance / "dataset-checks" / _CHECK["id"]
+    for folder in (run, check):
+        folder.mkdir(parents=True)
+        (folder / "log.txt").write_text("4 usable images (0 from the cache)\n")
+    (run / "training.json").write_text(json.dumps(_TRAINING))
+    curve = [[1.6, 1.7], [1.2, 1.4], [0.9, 1.3]]
+    (run / "progress.json").write_text(json.dumps({"state": "interrupted", "curves": {"head": curve}}))
+    (check / "check.json").write_text(json.dumps(_CHECK))
+    (check / "report.json").write_text(json.dumps(_REPORT))
+    assert training_runs.count() == len(dataset_checks.listing()) == 1
