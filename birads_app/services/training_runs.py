@@ -35,6 +35,7 @@ from birads_app.records.errors import NotFound, TrainingRefused
 from birads_app.services import background_commands
 from birads_app.services.background_commands import RUN_ID, CommandLock, read_json, run_ids
 from birads_app.terms.messages import msg
+from birads_app.terms.translation import N_
 
 _PATIENCE_S = 5.0
 _TAIL_BYTES, _TAIL_LINES = 16_384, 40
@@ -215,7 +216,7 @@ def _state(training: Training, last: bool, progress: Mapping[str, Any]) -> tuple
     if (background_commands.running(_root()) or {}).get("id") == training.id:
         return State.RUNNING, ""
     if not progress:
-        return State.FAILED, "The process ended before the training began; see the log."
+        return State.FAILED, N_("The process ended before the training began; see the log.")
     if "state" not in progress:  # of a version that wrote the progress alone
         is_written = last and (_settings().models / training.name / bundles.MANIFEST).is_file()
         return (State.FINISHED if is_written else State.INTERRUPTED), ""

@@ -116,6 +116,24 @@ def test_every_page_meets_wcag_and_limits_of_size_and_width_and_has_one_format_o
 
 
 @pytest.mark.slow
+def test_a_search_in_vain_shows_nothing_but_its_error(page: Page, server: Server, exam: str) -> None:
+    page.goto(f"{server.url}/?list=all")
+    expect(page.get_by_role("table")).to_be_visible()
+    page.get_by_label("Patient").fill("nobody")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("alert")).to_have_text("No exams found for this ID or pseudonym.")
+    expect(page.get_by_label("Patient")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("table").or_(page.locator(".empty, .sample-block, .list-foot"))).to_have_count(0)
+    assert violations(page) == []
+    page.goto(f"{server.url}/admin/audit?first=2026-02-01&last=2026-01-01")
+    expect(page.get_by_role("alert")).to_have_text("The search is not valid. Correct the marked fields.")
+    expect(page.get_by_role("table").or_(page.locator(".paging"))).to_have_count(0)
+    page.goto(f"{server.url}/admin/log?request=none")
+    expect(page.get_by_role("alert")).to_have_text("No warning or error with this request ID is kept.")
+    expect(page.get_by_role("table")).to_have_count(0)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [(1440, 900), (2048, 2560), (390, 844)])
 def test_the_answer_stands_beside_the_images_on_the_first_screen(
     page: Page, server: Server, exam: str, window: tuple[int, int]

@@ -1,7 +1,9 @@
-"""Training, promotion and rollback in a real browser."""
+"""Data sets, training, promotion, rollback, and models as files in a real browser."""
 
 import os
+import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import steps
 from axe import violations
 from playwright.sync_api import Browser, Page, expect
 from server import ROOT, Server, serve
+
+from tests.support.factories import breast, png
 
 # Pairs of a table and a chart, or two charts, whose boxes meet; a chart's box encloses its texts.
 OVERLAPS = """() => {
@@ -87,11 +91,49 @@ def overlaps(page: Page) -> dict[str, list[str]]:
     return found
 
 
+def check_a_data_set(page: Page, server: Server, folder: Path) -> None:
+    """Upload a data set, check it, and be led to the form of a training."""
+    with zipfile.ZipFile(folder / "film.zip", "w") as archive:
+        for number, code in enumerate("114455"):
+            archive.writestr(f"{code}/P{number}_LCC.png", png(breast(320, 256, number)))
+    page.goto(f"{server.url}/admin/datasets")
+    page.get_by_label("Name", exact=True).fill("film")
+    page.get_by_label("ZIP file").set_input_files(folder / "film.zip")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("status")).to_have_text("Data set film uploaded. Check it before a training.")
+    page.get_by_role("button", name="Check").click()
+    expect(page.locator("#message")).to_have_text(re.compile("can(not)? be trained on"), timeout=60_000)
+    page.reload()
+    expect(page.get_by_text(re.compile(r"^6 images of \d patients$"))).to_be_visible()
+    expect(page.get_by_role("row", name="4 2")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("link", name="All data sets").click()
+    expect(page.get_by_role("region", name="Checks")).to_contain_text("film")
+
+
+def hand_over(page: Page, server: Server, folder: Path) -> None:
+    """Download the model first-try, delete it, and add it again from its signed archive."""
+    page.goto(f"{server.url}/admin/models")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download first-try").click()
+    download.value.save_as(folder / "first-try.model.zip")
+    page.get_by_role("link", name="Delete first-try").click()
+    give_reason(page, "Kept as a file", "Delete")
+    expect(page.get_by_role("status")).to_have_text("Model first-try deleted.")
+    expect(page.get_by_role("link", name="Download first-try")).to_have_count(0)
+    page.get_by_role("link", name="Upload model").click()
+    page.get_by_label("Archive of the model").set_input_files(folder / "first-try.model.zip")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("status")).to_contain_text("Model first-try added.", timeout=60_000)
+    expect(page.get_by_role("link", name="Download first-try")).to_be_visible()
+
+
 @pytest.mark.slow
 def test_a_training_is_started_stopped_resumed_compared_promoted_and_rolled_back(
     admin: tuple[Page, Server], models: Path, tmp_path: Path
 ):
     page, server = admin
+    check_a_data_set(page, server, tmp_path)
     start_training(page, server, "first-try")
     message = page.locator("#message")
     expect(message).to_have_text("Starting…")
@@ -115,20 +157,38 @@ def test_a_training_is_started_stopped_resumed_compared_promoted_and_rolled_back
     expect(page.get_by_role("heading", level=1)).to_have_text("first-try")
     assert overlaps(page) == {}
     page.go_back()
+    page.goto(f"{server.url}/admin/")
+    tile = page.locator(".tile").filter(has=page.get_by_role("heading", name="Training"))
+    expect(tile).to_contain_text(re.compile(r"first-try\s+finished, .*\s+1 training\s*$"))
+    tile.get_by_role("link", name="first-try").click()
 
     page.get_by_role("link", name="Compare with the active model").click()
     expect(page.locator("tbody th")).to_contain_text(["first-try", "birads-demo"])
     page.get_by_role("link", name="Back to models").click()
 
     page.get_by_role("link", name="Promote first-try").click()
+    expect(page.get_by_role("heading", name="Trained and tested on")).to_be_visible()
+    expect(page.get_by_text("32 images of 8 patients")).to_be_visible()
+    expect(page.get_by_text("It was trained on synthetic images")).to_have_count(2)  # in the banner, too
+    page.get_by_role("button", name="Promote").click()
+    expect(page).to_have_url(re.compile("/promote$"))  # not without a typed reason
+    assert page.get_by_label("Reason").evaluate("field => field.validity.valueMissing")
     give_reason(page, "Knows our own cases", "Promote")
     expect(page.get_by_role("status")).to_have_text("first-try is now active.", timeout=60_000)
+    for path in ("/", "/upload", "/practice/", "/account", "/admin/settings"):
+        page.goto(server.url + path)
+        banner = page.get_by_role("complementary", name="Not for diagnosis first-try")
+        expect(banner).to_contain_text(
+            "“first-try” is not to be relied on. It was trained on synthetic images"
+        )
+    page.goto(f"{server.url}/admin/models")
     page.get_by_role("link", name="Roll back to birads-demo").click()
     assert violations(page) == []
     give_reason(page, "Too few cases after all", "Roll back")
     expect(page.get_by_role("status")).to_have_text("birads-demo is active again.", timeout=60_000)
     assert (models / "CURRENT").read_text() == "birads-demo\n"
 
+    hand_over(page, server, tmp_path)
     page.goto(f"{server.url}/admin/audit?subject=first-try")
-    for words in ("start training", "promote despite cautions", "Knows our own cases"):
+    for words in ("start training", "promote despite cautions", "Knows our own cases", "upload model"):
         expect(page.get_by_role("cell", name=words).first).to_be_visible()

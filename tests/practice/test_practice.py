@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import date
 
 import pytest
@@ -169,6 +170,23 @@ def test_an_auditor_sees_the_page_but_cannot_enter_outcomes(app: Flask, client: 
     assert page.status_code == 200 and "/practice/outcomes" not in page.text
     assert client.post("/practice/outcomes").status_code == 403
     assert client.post("/practice/outcomes/enter").status_code == 403
+
+
+def test_a_kappa_below_zero_is_drawn_there_and_axes_have_titles(readers: Flask, client: FlaskClient) -> None:
+    for number in range(24):
+        store_signed_exam(readers, "15"[number % 2], "51"[number % 2], p_suspicious=0.5)
+    sign_in(client)
+    page = client.get("/practice/").text
+    kappa, recall, calibration, *_ = re.findall(r'<svg class="plot.*?</svg>', page, re.DOTALL)
+    (zero,) = re.findall(r'class="plot-zero"[^>]* y1="([\d.]+)"', kappa)
+    (value,) = re.findall(r'class="plot-dot" cx="[\d.]+" cy="([\d.]+)"', kappa)
+    assert float(value) > float(zero) + 20 and ">-1.00<" in kappa
+    for chart, titles in (
+        (kappa, {"Kappa", "Exams", "Month of signing"}),
+        (recall, {"Recall rate", "Exams", "Month of signing"}),
+        (calibration, {"AI probability of category 4 or 5", "Assessed as 4 or 5"}),
+    ):
+        assert set(re.findall(r'class="plot-axis"[^>]*>([^<]+)<', chart)) == titles
 
 
 def test_refused_files_are_counted_by_reason(serving_app: Flask, client: FlaskClient) -> None:

@@ -193,6 +193,8 @@ def test_a_failed_search_shows_nothing_but_its_error(filled: Flask, client: Flas
     assert answer.text.count("No exams found for") == 1 and 'value="nobody"' in answer.text
     assert "<table" not in answer.text and "/exams/0" not in answer.text and "No matching" not in answer.text
     assert "<table" in client.get("/").text  # the remembered list is as it was
+    searched = client.get("/?patient=P-NONE").text
+    assert "No matching exams" in searched and "<table" not in searched and "sample" not in searched
 
 
 def test_selected_exams_are_exported(filled: Flask, client: FlaskClient) -> None:

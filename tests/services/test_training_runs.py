@@ -83,6 +83,16 @@ def run_directory(app: Flask, name: str) -> None:
     (folder / "settings.json").write_text("{}")
 
 
+def test_the_overview_knows_the_trainings_that_ran(app: Flask, admin: FlaskClient) -> None:
+    assert "No training yet" in admin.get("/admin/").text
+    with app.app_context():
+        ended(app, {"state": "failed", "reason": "too few images"}, "first", "20260101-120000-abcdef")
+        ended(app, {"state": "finished"}, "second", "20260202-130000-abcdef")
+    page = " ".join(admin.get("/admin/").text.split())
+    assert "/admin/trainings/20260202-130000-abcdef" in page and "finished, <time" in page
+    assert "2 Feb 2026, 13:00 UTC" in page and ">2 trainings<" in page and "No training yet" not in page
+
+
 def test_the_form_offers_every_head() -> None:
     assert list(HEADS) == list(OFFERED)
 

@@ -234,7 +234,7 @@ def _status_message(standing: Standing) -> str:
     if standing.state == State.FINISHED:
         return _("Training finished; the model was saved.")
     if standing.state == State.FAILED:
-        return standing.reason
+        return translated(standing.reason)
     if standing.state == State.INTERRUPTED:
         return _("Training stopped before completion; no model was saved.")
     progress = standing.progress
