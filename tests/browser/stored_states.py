@@ -1,9 +1,13 @@
 """What some pages need to be there: an account, tokens, a deleted exam, a failed job, a training, a data set."""
 
 import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import steps
+from flask import Flask
 from server import Server
 
 from birads_app import create_app
@@ -33,19 +37,17 @@ def store(server: Server, exam: str) -> dict[str, str]:
 
     ``exam`` is the path of an exam of the administrator.
     """
-    instance = server.console.parent / "instance"
-    app = create_app({"BIRADS_INSTANCE": str(instance), "BIRADS_COMPUTE_PROCESSES": "0", "TESTING": True})
     exam_id = exam.rsplit("/", 1)[-1]
-    binned = store_signed_exam(app, "2", reader=steps.NAME, pseudonym="P-7F3K-9Q2X")
-    with app.app_context():
+    with _beside(server) as app:
+        binned = store_signed_exam(app, "2", reader=steps.NAME, pseudonym="P-7F3K-9Q2X")
         users.create(PERSON, steps.PASSWORD, Role.RADIOLOGIST, steps.NAME)
         chief, person = users.by_name(steps.NAME), users.by_name(PERSON)
         tokens.create(chief, "archive", steps.NAME)
         tokens.create(person, "own scripts", steps.NAME, ("read",), 30)
         exam_bin.put(binned, steps.NAME, "Sent twice.")
-        _store_runs(instance)
+        _store_runs(Path(app.instance_path))
         (datasets.folder() / "film").mkdir(parents=True)
-        places = {
+        return {
             "exam": exam,
             "id": exam_id,
             "binned": binned,
@@ -57,9 +59,36 @@ def store(server: Server, exam: str) -> dict[str, str]:
             "check": _CHECK["id"],
             "dataset": "film",
         }
+
+
+def store_practice(server: Server) -> None:
+    """Store what half a year of two readers might look like, for the practice audit; after :func:`store`."""
+    chance = random.Random(7)
+    with _beside(server) as app:
+        for number in range(420):
+            read = chance.choices("012345", (4, 26, 48, 9, 10, 3))[0]
+            near = str(min(5, max(1, int(read) + chance.choice((-1, 0, 0, 1)))))
+            store_signed_exam(
+                app,
+                read,
+                read if read != "0" and chance.random() < 0.6 else near,
+                reader=(steps.NAME, PERSON)[number % 2],
+                at=f"2026-{6 + number // 70:02d}-{1 + number % 28:02d}",
+                pseudonym=f"P-{number:04d}-AAAA",
+                p_suspicious=chance.betavariate(5, 2) if read in "45" else chance.betavariate(1, 6),
+                malignant=chance.random() < (0.3 if read in "45" else 0.005),
+            )
+
+
+@contextmanager
+def _beside(server: Server) -> Iterator[Flask]:
+    """Open the instance of a running server in this process."""
+    instance = server.console.parent / "instance"
+    app = create_app({"BIRADS_INSTANCE": str(instance), "BIRADS_COMPUTE_PROCESSES": "0", "TESTING": True})
+    with app.app_context():
+        yield app
         database.engine().dispose()
     app.extensions["birads_derivation"].stop()
-    return places
 
 
 def _failed_delivery(exam_id: str) -> str:

@@ -155,7 +155,13 @@ def test_the_page_shows_lists_filters_and_counts(filled: Flask, client: FlaskCli
     colleague = users.by_name("colleague")
     worklist.claim(worklist.page(Query()).items[0].id, colleague)
     assert "opened by colleague" in client.get("/").text
-    for wrong in ("list=none", "sort=none", "category=9", "since=yesterday"):
+    for wrong in (
+        "list=none",
+        "sort=none",
+        "category=9",
+        "since=yesterday",
+        "since=2026-02-01&until=2026-01-31",
+    ):
         answer = client.get(f"/?{wrong}")
         assert answer.status_code == 400 and wrong.split("=")[0] in answer.text
 

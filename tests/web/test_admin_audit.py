@@ -60,6 +60,8 @@ def test_pages_are_consecutive_and_complete(app: Flask, auditor: FlaskClient) ->
     second = auditor.get(older).text
     assert "exam-1<" in second and "exam-31<" not in second and "exam-29<" in second
     assert auditor.get("/admin/audit?first=yesterday").status_code == 422
+    backwards = auditor.get("/admin/audit?first=2026-02-01&last=2026-01-01")
+    assert backwards.status_code == 422 and "1 Feb 2026 is after the end date" in backwards.text
 
 
 @pytest.mark.parametrize("search", [Search(), Search(who="a"), Search(subject="x", first=date(2026, 1, 1))])

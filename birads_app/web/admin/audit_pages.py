@@ -8,12 +8,13 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
 from wtforms import DateField, Form, StringField
-from wtforms.validators import Length, Optional
+from wtforms.validators import Length, Optional, ValidationError
 
 from birads_app.records import audit_check, audit_log
 from birads_app.records.audit_log import Search
 from birads_app.web.admin.blueprint import bp
 from birads_app.web.csv_download import download
+from birads_app.web.wording import day
 
 _COLUMNS = ("time (UTC)", "who", "action", "subject", "detail")
 
@@ -26,6 +27,13 @@ class SearchForm(Form):
     subject = StringField(lazy("Object (exam, pseudonym, model or account)"), validators=[Length(max=64)])
     first = DateField(lazy("From"), validators=[Optional()])
     last = DateField(lazy("To"), validators=[Optional()])
+
+    def validate_last(self, field: DateField) -> None:
+        """Raise ValidationError if the search ends before it begins."""
+        if self.first.data and field.data and self.first.data > field.data:
+            raise ValidationError(
+                _("The start date %(first)s is after the end date.", first=day(self.first.data))
+            )
 
 
 @bp.get("/audit")
