@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import chromium
+import numpy as np
 import pages
 import steps
 import stored_states
@@ -132,7 +133,20 @@ def _take(page: Page, folder: Path, name: str, whole: bool = False) -> None:
         page.get_by_role("cell").filter(has_text="/tmp/")
     ]  # a server's own, which says nothing to a reader
     page.screenshot(path=path, animations="disabled", full_page=whole, mask=folders, mask_color="#20262d")
-    Image.open(path).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
+    _reduced(Image.open(path).convert("RGB")).save(path, optimize=True)
+
+
+def _reduced(picture: Image.Image) -> Image.Image:
+    """Reduce a picture to a palette in which the few coloured pixels have their share, beside all the grey ones."""
+    pixels = np.asarray(picture)
+    coloured = np.ptp(pixels, axis=2) > 40
+    palette: list[int] = []
+    for chosen, count in ((coloured, 96), (~coloured, 160)):
+        if chosen.any():
+            palette += (Image.fromarray(pixels[chosen][None]).quantize(count).getpalette() or [])[: 3 * count]
+    shared = Image.new("P", (1, 1))
+    shared.putpalette(palette)
+    return picture.quantize(palette=shared, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,7 @@ def test_the_curve_of_fine_tuning_begins_with_the_head_as_it_was() -> None:
 
 
 def test_page_and_card_have_the_values_of_the_file(known, page, trained) -> None:
+    assert f"Training report, {date.fromisoformat(known['created'][:10]):%-d %b %Y}. Research use" in page
     card = (trained.path / "README.md").read_text("utf-8")
     for figure in (*known["figures"].values(), *known["screening"].values(), known["before"]["ece"]):
         told = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

@@ -68,6 +68,7 @@ def _render(template: str, record: Mapping[str, Any], **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["interval"] = text.interval
+    environment.filters["day"] = text.day
     environment.filters["jpeg"] = lambda data: "data:image/jpeg;base64," + base64.b64encode(data).decode()
     return environment.get_template(template).render(
         r=record,

@@ -2,7 +2,9 @@
 (:mod:`training.report.evaluation_record`).
 """
 
+from calendar import month_abbr
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
@@ -48,6 +50,12 @@ _BALANCE = {
 def interval(figure: Mapping[str, float]) -> str:
     """Write a value and its interval as ``0.812 (0.705 to 0.901)``."""
     return str(Interval(**figure))
+
+
+def day(created: str) -> str:
+    """Return the day of an ISO time as pages write it: ``27 Nov 2026``."""
+    at = date.fromisoformat(created[:10])
+    return f"{at.day} {month_abbr[at.month]} {at.year}"
 
 
 def card(record: Mapping[str, Any]) -> str:
