@@ -1,4 +1,4 @@
-"""What some pages need to be there: an account, tokens, a deleted exam, a failed job, a training, a data set."""
+"""States that some pages need: an account, tokens, a deleted exam, a failed job, a training, a data set."""
 
 import json
 import random
@@ -62,7 +62,7 @@ def store(server: Server, exam: str) -> dict[str, str]:
 
 
 def store_practice(server: Server) -> None:
-    """Store what half a year of two readers might look like, for the practice audit; after :func:`store`."""
+    """Store half a year of made-up signatures of two readers, for the practice audit; after :func:`store`."""
     chance = random.Random(7)
     with _beside(server) as app:
         for number in range(420):
