@@ -6,6 +6,7 @@ FOLDER is ``docs/images`` unless given. First comes the tour from set-up to sign
 
 import argparse
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,11 +14,14 @@ import chromium
 import numpy as np
 import pages
 import steps
-import stored_states
 from mammograms import gen_cases
 from PIL import Image
 from playwright.sync_api import Page, expect
 from server import ROOT, Server, serve
+
+sys.path.insert(0, str(ROOT))
+
+import stored_states  # noqa: E402
 
 WINDOW = {"width": 1280, "height": 800}
 # Windows in which the main pages are taken too: a notebook, a display for reading, a phone.
