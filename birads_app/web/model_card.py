@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import count
 
 from flask import Blueprint, abort, current_app, render_template
 from markdown_it import MarkdownIt
@@ -19,6 +20,9 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("i
 _DATE = re.compile(
     r"(?<![\w./-])\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?(?![\w/-])", re.ASCII
 )
+
+# Tables scroll within the page; cards are in English.
+_SCROLLING = '<div class="table-scroll" role="region" aria-label="Table {}" tabindex="0"><table>'
 
 
 @bp.get("/<name>")
@@ -44,7 +48,10 @@ def rendered(text: str) -> Markup:
     for opening, words, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if opening.type == "th_open" and not words.content:  # omit empty column headings
             opening.tag = closing.tag = "td"
-    return Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
+    shown = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    numbers = count(1)
+    opened = re.sub("<table>", lambda _: _SCROLLING.format(next(numbers)), shown)
+    return Markup(opened.replace("</table>", "</table></div>"))
 
 
 def _as_on_pages(found: re.Match[str]) -> str:
