@@ -59,7 +59,7 @@ def test_duplicates_and_near_duplicates_are_reported_across_patients(check, copi
     )
     assert set(pair["files"]) == {f"Birads1/{two.name}", "Birads5/PH9002_L_CC.jpg"}
     assert 0.75 < pair["similarity"] <= 1 and set(pair["categories"]) == {"1", "5"}
-    assert "2 groups of copies of one image belong to different patients" in output
+    assert "copies of one image belong to different patients (2 groups)." in output
     assert "identical or nearly identical images have different categories (1 group)." in output
 
 

@@ -78,7 +78,7 @@ class DatasetReport:
         if not across:
             return ""
         return (
-            f"WARNING: {across} groups of copies of one image belong to different patients. These patients count as "
+            f"WARNING: copies of one image belong to different patients ({counted(across, 'group')}). These patients count as "
             "one in the split; others may have several IDs as well. Correct the IDs."
         )
 
