@@ -43,7 +43,7 @@ def due() -> Iterator[DueExam]:
 
 def run() -> int:
     """Move all exams that are due into the bin, each on record; return their number."""
-    days, moved = _settings().retention_days, 0
+    days, moved = _settings().retention_days or 0, 0
     for exam in due():
         with suppress(NotFound):  # deleted meanwhile
             exam_bin.put(exam.id, AUTOMATIC, f"older than {counted(days, 'day')} (BIRADS_RETENTION_DAYS)")

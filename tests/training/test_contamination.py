@@ -195,7 +195,7 @@ def test_copies_under_two_patients_are_one_patient_and_refused(trainer: Trainer,
     assert pairs == {(f"PH{number + 1:04d}", f"PH9{number:03d}") for number in range(5)}
     assert record["all_patients"] == 10 and record["leaks"] is False
     assert any(
-        "5 groups of copies of one image belong to different patients" in one for one in record["warnings"]
+        "copies of one image belong to different patients (5 groups)." in one for one in record["warnings"]
     )
     assert "Copies of one image belong to different patients in its data." in trainer.refusal("mine")
     _, record = trainer.train(copies, "by-image", "--split", "image")

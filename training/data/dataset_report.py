@@ -78,8 +78,8 @@ class DatasetReport:
         if not across:
             return ""
         return (
-            f"WARNING: copies of one image belong to different patients ({counted(across, 'group')}). These patients count as "
-            "one in the split; others may have several IDs as well. Correct the IDs."
+            f"WARNING: copies of one image belong to different patients ({counted(across, 'group')}). These patients "
+            "count as one in the split; others may have several IDs as well. Correct the IDs."
         )
 
     def require(self) -> None:
