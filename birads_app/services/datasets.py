@@ -98,7 +98,7 @@ def folders() -> list[str]:
     for root in roots():
         with suppress(OSError):
             inside = sorted(entry.path for entry in os.scandir(root) if _is_shown(entry))
-            found += [str(root), *inside]
+            found += inside if root == folder() else [str(root), *inside]
     return found[:_FOLDERS_SHOWN]
 
 
