@@ -276,7 +276,10 @@ function makeFindings(form, say, changed) {
   tools.querySelector("[data-add-marked]").addEventListener("click", () => mark());
   room.addEventListener("birads:marked", (event) => marked(event.detail));
   draw();
-  const problem = () => rows().map((row) => field(row, "problem").textContent).find(Boolean);
+  const problem = () =>
+    rows()
+      .map((row) => field(row, "problem").textContent)
+      .find(Boolean);
   return { mark, check, problem };
 }
 
