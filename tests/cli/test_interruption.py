@@ -22,6 +22,12 @@ with runpy.run_path({str(MODULE)!r})["cleaning_up"]():
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
+def heed_signals() -> None:
+    """Ignore no signal that the process which runs the tests ignores, as one in the background does."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def run(*before: str) -> "subprocess.Popen[str]":
     """Start the command and wait until it works."""
     command = subprocess.Popen(
@@ -29,6 +35,7 @@ def run(*before: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_signals,
     )
     assert command.stdout.readline() == "working\n"
     return command

@@ -55,7 +55,7 @@ def test_one_missing_object_leaves_its_study_out_until_the_next_fetch(
     assert done.exit_code == 1, done.output
     assert f"Study {STUDIES[1]} (2 of 5) is incomplete: Object 2 of 2 was not received" in done.output
     assert "lists an object that it does not return (HTTP status 404)" in done.output
-    assert "Images fetched: 8." in done.output and "1 of 5 studies were not fetched" in done.output
+    assert "Images fetched: 8." in done.output and "Studies that were not fetched: 1 of 5." in done.output
     assert images(serving_app) == [2, 2, 2, 2]
     assert "Study 2 of 5 was not fetched" in caplog.text
     assert not any(study in caplog.text for study in STUDIES) and missing not in done.output
@@ -93,7 +93,7 @@ def test_the_reason_is_the_real_one(
     archive.failing[next(iter(archive.objects[STUDIES[0]]))] = status
     archive.failing[f"list {STUDIES[4]}"] = 500
     done = runner.invoke(args=DAYS)
-    assert done.exit_code == 1 and said in done.output and "2 of 5 studies" in done.output
+    assert done.exit_code == 1 and said in done.output and "not fetched: 2 of 5." in done.output
     assert images(serving_app) == [2, 2, 2]
 
 
@@ -128,7 +128,7 @@ def test_another_object_or_half_of_one_leaves_its_study_out(
     for uid, data in archive.objects[STUDIES[1]].items():
         archive.objects[STUDIES[1]][uid] = changed.get(data, data)
     done = runner.invoke(args=DAYS)
-    assert done.exit_code == 1 and said in done.output and "1 of 5 studies" in done.output
+    assert done.exit_code == 1 and said in done.output and "not fetched: 1 of 5." in done.output
     assert images(serving_app) == [2] * 4
 
 

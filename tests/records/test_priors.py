@@ -186,7 +186,7 @@ def test_a_shifted_date_is_not_suggested_even_to_those_who_see_the_true_one(
     sign_in(client)
     assert "1 Mar 2022" in client.get(f"/exams/{current.id}").text
     assert comparison_field(client, current) == ("Compared with the prior mammogram (2 years earlier).", True)
-    assert comparison_field(client, current, "de")[0] == "Vergleich mit der Voraufnahme (2 Jahre früher)."
+    assert comparison_field(client, current, "de")[0] == "Vergleich mit der Voraufnahme (2 Jahre zuvor)."
 
 
 def test_the_api_lists_priors_with_what_changed(
