@@ -50,7 +50,7 @@ def test_a_wrongly_turned_image_is_noticed_and_turned_by_a_person_on_record(
     after = html.unescape(answer.text)
     assert "Orientation set." in after and 'data-opened="{"flipped": false, "turns": 2}"' in after
     assert "The right way up?" not in after and "does not seem" not in after
-    assert re.search(r"Shown turned by 180°: set by \w+, \d\d? \w{3} \d{4}, \d\d:\d\d\.", after)
+    assert re.search(r"Shown turned by 180°: set by \w+, \d\d? \w{3} \d{4}, \d\d:\d\d UTC\.", after)
     entry = last_audit_entry(serving_app)
     assert entry[1] == "set orientation" and entry[3] == "image 1: as stored -> turned by 180°"
     again = reader.post(address, data={"orientation": "2"}, follow_redirects=True).text
