@@ -156,6 +156,7 @@ def test_the_answer_stands_beside_the_images_on_the_first_screen(
         assert box and box["y"] + box["height"] <= window[1]
 
 
+@pytest.mark.slow
 def test_dialogs_of_the_exam_page_meet_wcag(page: Page, server: Server, exam: str) -> None:
     page.goto(server.url + exam)
     page.wait_for_load_state("networkidle")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
@@ -11,6 +12,7 @@ from tests.support.factories import PASSWORD, make_user
 from tests.support.processes import flask
 
 
+@pytest.mark.slow
 def test_an_account_and_a_token_are_created(tmp_path: Path) -> None:
     assert flask(tmp_path, "db", "upgrade").returncode == 0
     created = flask(
