@@ -124,6 +124,7 @@ def test_a_prior_from_orthanc_hangs_below_the_current_exam(
 
     page.set_viewport_size({"width": 390, "height": 420})
     page.goto(f"{server.url}/exams/{current}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     press(page, "1", "Enter")  # the suggestion is below the images
     expect(page.locator("[data-refusal]")).to_have_text(
         "Not signed: check the suggested comparison, then sign."
