@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import heed_signals
+
 MODULE = Path(__file__).resolve().parents[2] / "birads_app" / "cli" / "interruption.py"
 COMMAND = f"""
 import runpy, time
@@ -20,12 +22,6 @@ with runpy.run_path({str(MODULE)!r})["cleaning_up"]():
         print("clean", flush=True)
 """
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-
-
-def heed_signals() -> None:
-    """Ignore no signal that the process which runs the tests ignores, as one in the background does."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
 
 
 def run(*before: str) -> "subprocess.Popen[str]":

@@ -19,7 +19,7 @@ from birads_app.records import database, exams, identities, migrate
 from birads_app.records.errors import RestoreUnfinished
 from tests.support import direct_exam
 from tests.support.factories import make_user
-from tests.support.processes import ROOT, environment
+from tests.support.processes import ROOT, environment, heed_signals
 from tests.support.receiver import wait_until
 
 pytestmark = pytest.mark.slow
@@ -106,6 +106,7 @@ def test_an_interrupted_command_leaves_nothing_half_written_and_the_next_succeed
         cwd=ROOT,
         env=environment(Path(filled.instance_path), BIRADS_MODELS=str(config["BIRADS_MODELS"])),
         stderr=subprocess.DEVNULL,
+        preexec_fn=heed_signals,
     ) as command:
         try:
             wait_until(lambda: (part / "archive.tar").exists(), 60)

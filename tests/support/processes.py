@@ -1,6 +1,7 @@
 """Run the product's commands in separate processes."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,12 @@ def environment(instance: Path, **more: str) -> dict[str, str]:
     }
     fixed = {"BIRADS_INSTANCE": str(instance), "BIRADS_COMPUTE_PROCESSES": "0", "PYTHONWARNINGS": "ignore"}
     return {**kept, **fixed, **more}
+
+
+def heed_signals() -> None:
+    """Ignore none of the signals that end a process, although the tests may: run in the background, they do."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def flask(instance: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:

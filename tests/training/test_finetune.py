@@ -86,7 +86,6 @@ def test_late_stages_change_and_early_stages_and_normalisation_do_not(
     before_first, *curve = tuned.curves["fine-tuning"]
     assert np.isnan(before_first.loss) and before_first.as_dict()["accuracy"] is None and len(curve) == epochs
     assert all(epoch.loss > 0 and 0 <= epoch.accuracy <= 1 for epoch in curve)
-    assert curve[-1].validation_loss < curve[0].validation_loss
     assert before_first.validation_accuracy in (n / 8 for n in range(9))
 
     (tmp_path / "backbone.pb").write_bytes(graph)

@@ -30,7 +30,7 @@ LEAST_F1 = 0.90
 THINNED = {"1": 160, "2": 80, "3": 60, "4": 40, "5": 30}
 
 
-HEADS = ("dense", "cnn-lstm", "conv-transformer", "knn")
+HEADS = ("cnn-lstm", "conv-transformer", "dense", "knn")  # the first keeps whole maps, for all
 
 
 def reader(config: TrainConfig, cache: Path, models: Path) -> Callable[[str], Features]:
@@ -115,7 +115,7 @@ def test_smote_before_a_split_by_image_scores_high_on_permuted_labels(
     config = replace(config, head=kind, epochs=100)  # what leaks is learned by heart, which takes longer
     rows = {row.title: row for row in compare(config, head(kind), features, print)}
     module_1 = rows.pop(MODULE_1)
-    assert is_chance(module_1.leak_free["kappa"], 0) and module_1.leak_free["f1"].value < 0.3
+    assert is_chance(module_1.leak_free.figures["kappa"], 0) and module_1.leak_free.figures["f1"].value < 0.3
     assert module_1.leak["f1"].low > 0.1 and module_1.leak["kappa"].low > 0.1
     # Splitting by image leaks through what a patient's images share; labels assigned by image share nothing.
     for row in rows.values():
