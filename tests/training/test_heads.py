@@ -323,13 +323,12 @@ def test_networks_fit_with_the_ordinal_loss() -> None:
 
 @pytest.mark.slow
 def test_networks_fit_with_the_focal_loss_and_weights() -> None:
-    """A category of great weight is predicted more often where maps tell nothing."""
-    arguments = arguments_for("dense", loss="focal", focal_gamma=1.0, epochs=8)
-    guessing = np.random.default_rng(5).normal(size=arguments.features.shape).astype(np.float32)
-    arguments = replace(arguments, features=guessing, class_weights=(1.0, 6.0, 1.0))
+    """The category of great weight is predicted where maps tell nothing."""
+    arguments = arguments_for("dense", loss="focal", focal_gamma=1.0, epochs=8, class_weights=(1.0, 6.0, 1.0))
+    empty = np.zeros_like(arguments.features), np.zeros_like(arguments.validation_features)
+    arguments = replace(arguments, features=empty[0], validation_features=empty[1])
     trained = head("dense", "focal").fit(arguments)
-    shares = np.bincount(trained.logits(guessing).argmax(axis=1), minlength=3) / len(guessing)
-    assert shares[1] > 0.6
+    assert (trained.logits(empty[0]).argmax(axis=1) == 1).all()
     assert trained.facts["loss"] == "focal" and trained.facts["class_weights"] == [1.0, 6.0, 1.0]
     assert "the focal loss with exponent 1 and the weights 1, 6, 1 of the categories" in trained.about
 
