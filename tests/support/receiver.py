@@ -93,8 +93,8 @@ class Receiver:
         return self.query("SELECT count(*) FROM deliveries WHERE state = 'sent'")[0][0]
 
     def idle(self) -> bool:
-        """Return True if the spool is empty."""
-        return not list((self.instance / "spool").glob("*-*"))
+        """Return True if no study is in the spool; the part of an object whose receiver was killed may be."""
+        return not list((self.instance / "spool").glob("[!.]*-*"))
 
     def store(
         self, *paths: Path, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()
