@@ -51,7 +51,7 @@ def main() -> int:
     options = _options()
     import_keras()  # without the start-up messages of TensorFlow
     print(f"{options.precision}; {_machine()}", flush=True)
-    figures = []
+    figures: list[Measurement] = []
     for name in options.only or PARTS:
         print(f"measuring {name} ...", flush=True)
         figures += PARTS[name](options)

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,7 +100,7 @@ def ids(answer: dict[str, Any]) -> list[str]:
 
 
 def upload_for(
-    served: worker.Served, tokens: list[str], body: bytes, boundary: str, clients: int, seconds: float
+    served: worker.Served, tokens: Sequence[str], body: bytes, boundary: str, clients: int, seconds: float
 ) -> Uploads:
     """Upload with some clients at a time for some seconds."""
     found, until = Uploads(), time.monotonic() + seconds

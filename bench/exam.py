@@ -56,7 +56,7 @@ def _sample(path: str) -> pydicom.Dataset:
 def _enlarged(dataset: pydicom.Dataset) -> np.ndarray:
     """Return the pixels in the large size with 12 bits, uint16."""
     pixels = cv2.resize(dataset.pixel_array, (COLUMNS, ROWS), interpolation=cv2.INTER_CUBIC)
-    return (pixels >> (16 - BITS)).astype("<u2")
+    return np.right_shift(pixels, 16 - BITS).astype("<u2")
 
 
 def _compressed(dataset: pydicom.Dataset, pixels: np.ndarray) -> bytes:

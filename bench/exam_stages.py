@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -50,7 +50,7 @@ class Stages:
     """Seconds by stage, measured in one thread."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._inner = [0.0]
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:

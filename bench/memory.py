@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def run(count: int) -> Memory:
     return Memory(base, peak_mb("self"))
 
 
-def _dataset(count: int):
+def _dataset(count: int) -> Any:
     """Return a data set with two images per patient and realistically imbalanced categories."""
     from training.data.dataset import Dataset, Example
 

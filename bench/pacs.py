@@ -7,6 +7,9 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.measurement import Measurement
+from birads_app import create_app
+from birads_app.records import migrate
+from birads_app.records.database import FILE_NAME
 from tests.support import orthanc
 from tests.support.receiver import real_exams, receiver, wait_until
 
@@ -30,9 +33,8 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
             for paths in real_exams(_made(place / str(number))).values()
         ]
         with orthanc.serve(place) as server:
-            peer = receiver(
-                place, options.models.absolute(), **server.as_destination(), BIRADS_LOG_LEVEL="INFO"
-            )
+            settings = server.as_destination() | {"BIRADS_LOG_LEVEL": "INFO"}
+            peer = receiver(place, options.models.absolute(), _empty_database(place), **settings)
             with peer.running():
                 for paths in studies[:2]:  # to warm up
                     assert peer.store(*paths) == 0
@@ -43,6 +45,14 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
                 wait_until(lambda: peer.sent() == len(studies), _PATIENCE_S)
                 rate = 60 * (len(studies) - 2) / (perf_counter() - start)
     yield Measurement("studies of 4 images/min received, predicted, returned", rate, None, rate)
+
+
+def _empty_database(place: Path) -> Path:
+    """Return the file of a new database."""
+    app = create_app({"BIRADS_INSTANCE": str(_made(place / "empty"))})
+    with app.app_context():
+        migrate.upgrade()
+    return place / "empty" / FILE_NAME
 
 
 def _made(folder: Path) -> Path:

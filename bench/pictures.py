@@ -19,7 +19,7 @@ def write(folder: Path, count: int) -> Path:
     """Write ``count`` pictures below ``folder``, one folder per category, and a patient table; return their folder."""
     base = write_set(folder / "base", _PATIENTS, seed=1, size=512).parent
     paths = sorted(base.glob("Birads*/*.png"))
-    phantoms = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+    phantoms = [np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for path in paths]
     target = folder / "pictures"
     for path in paths:
         (target / path.parent.name).mkdir(parents=True, exist_ok=True)
