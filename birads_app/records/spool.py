@@ -167,10 +167,16 @@ class Spool:
         return found
 
     def remove_leftovers(self) -> None:
-        """Remove incomplete files of killed processes."""
+        """Remove what killed processes have left incomplete; for the receiver, before it listens.
+
+        Objects by themselves are of an earlier receiver, which has ended. A study may be gathered by a fetch at the
+        moment, unless nothing was added to it for an hour.
+        """
         for part in self._root().glob(f"{_PART}*"):
-            if _is_quiet(part, _ABANDONED_S):
-                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+            if not part.is_dir():
+                part.unlink(missing_ok=True)
+            elif _is_quiet(part, _ABANDONED_S):
+                shutil.rmtree(part)
 
     @contextmanager
     def alone(self, wait: bool) -> Iterator[bool]:

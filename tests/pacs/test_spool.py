@@ -1,5 +1,6 @@
 """Spool and outbox: nothing is lost or duplicated after a crash."""
 
+import os
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -98,6 +99,20 @@ def test_a_postponed_study_waits_as_long_as_a_new_one(tmp_path: Path) -> None:
     (study,) = made.claim(0)
     made.postpone(study)
     assert made.claim(60) == [] and made.claim(0) == [study]
+
+
+def test_a_starting_receiver_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    made = Spool(tmp_path, "k" * 32)
+    made.add(STUDY, "1", b"whole")
+    (part, gathered, abandoned) = (tmp_path / "spool" / name for name in (".part-1", ".part-2", ".part-3"))
+    part.write_bytes(b"half")
+    for folder in (gathered, abandoned):
+        folder.mkdir()
+        (folder / "object").write_bytes(b"one of a study that is fetched")
+    os.utime(abandoned, (0, 0))
+    made.remove_leftovers()
+    assert not part.exists() and not abandoned.exists() and gathered.exists()
+    assert made.studies() == 1
 
 
 def test_only_one_process_works_on_a_study(tmp_path: Path) -> None:
