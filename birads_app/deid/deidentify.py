@@ -28,7 +28,7 @@ from birads_app.imaging.dicom.encapsulation import encapsulated_frames
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.imaging.dicom.tomosynthesis import frame_count
-from birads_app.imaging.dicom.view import view_of
+from birads_app.imaging.dicom.view import StatedView, view_of
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, UnreadableImage
 from birads_app.terms.messages import msg
@@ -54,9 +54,10 @@ Action = Callable[[Dataset, tuple[int, int]], None]
 
 @dataclass(frozen=True)
 class Deidentified:
-    """A de-identified header, and the identity removed from it."""
+    """A de-identified header, the identity removed from it, and the view as the received header states it."""
 
     header: Dataset
+    view: StatedView
     identity: Identity
     instance: Instance
 
@@ -73,10 +74,11 @@ def deidentify(file: ParsedDicom, pseudonyms: Pseudonyms) -> Deidentified:
         identity, instance = read_identity(file.dataset), read_instance(file.dataset)
         header = _clean(file.dataset, identity, pseudonyms)
         _describe(header, identity, pseudonyms)
-        keep_view(header, view_of(file.dataset))
+        view = view_of(file.dataset)
+        keep_view(header, view)
         if not instance.sop_uid:
             header.SOPInstanceUID = pseudonyms.uid(hashlib.sha256(file.data).hexdigest())
-        return Deidentified(header, identity, instance)
+        return Deidentified(header, view, identity, instance)
     except InputError:
         raise
     except Exception as error:  # any error of the parser caused by a damaged file

@@ -29,6 +29,7 @@ from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.imaging.dicom.stored_values import without_unused_bits
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, frame_count, read_pixels
+from birads_app.imaging.dicom.view import view_of
 from birads_app.imaging.source_file import SourceFile
 from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import UnreadableImage
@@ -91,7 +92,8 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
     shown, of_presentation = present(file, raw)
     if clean is None:
         header = file.dataset
-        mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
+        stated = view_of(header)
+        mammogram = dicom_mammogram(file, stated, shown, notes + of_presentation, sent.name)
         return PreparedFile((sent.data,), mammogram, header, read_identity(header), read_instance(header))
     marks = burned_in.find(shown) if _may_have_marks(file.dataset) else None
     volume = frame_count(file.dataset) > 1
@@ -107,7 +109,7 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
     if changed is not None:
         del shown  # as large as the next one
         shown, of_presentation = present(file, changed)
-    mammogram = dicom_mammogram(file, shown, notes + of_presentation, sent.name)
+    mammogram = dicom_mammogram(file, clean.view, shown, notes + of_presentation, sent.name)
     uncompressed = changed is not None and not volume
     return PreparedFile(
         chunks, mammogram, clean.header, clean.identity, clean.instance, uncompressed, marks is not None

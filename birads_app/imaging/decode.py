@@ -13,7 +13,7 @@ import numpy as np
 from birads_app.imaging import raster, view_estimation, view_filename
 from birads_app.imaging.dicom import grayscale, parser, pixel_data, view_geometry, view_notes
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis, read_pixels
-from birads_app.imaging.dicom.view import view_of
+from birads_app.imaging.dicom.view import StatedView, view_of
 from birads_app.imaging.file_signatures import HEAD, recognise
 from birads_app.imaging.resample import square
 from birads_app.terms.errors import EmptyFile, InputError, UnreadableImage, UnsupportedFormat
@@ -95,7 +95,7 @@ def decode_dicom(
     with damage_named():
         raw, notes = read_pixels(file, tomosynthesis)
         pixels, of_presentation = present(file, raw)
-        return dicom_mammogram(file, pixels, notes + of_presentation, filename)
+        return dicom_mammogram(file, view_of(file.dataset), pixels, notes + of_presentation, filename)
 
 
 @contextmanager
@@ -128,17 +128,21 @@ def present(file: parser.ParsedDicom, raw: np.ndarray) -> tuple[np.ndarray, tupl
 
 
 def dicom_mammogram(
-    file: parser.ParsedDicom, pixels: np.ndarray, notes: tuple[Message, ...], filename: str
+    file: parser.ParsedDicom,
+    stated: StatedView,
+    pixels: np.ndarray,
+    notes: tuple[Message, ...],
+    filename: str,
 ) -> Mammogram:
     """Return the mammogram of a DICOM image.
 
     Parameters
     ----------
+    stated : view as the header states it
     pixels : as :func:`present`
     notes : about pixels and presentation
     filename : as in :func:`decode`
     """
-    stated = view_of(file.dataset)
     found = Mammogram(
         pixels=pixels,
         source="DICOM",

@@ -5,7 +5,7 @@ with those of the camera (moiré), and what cameras write about an exposure. A p
 recognised: a reflection alone looks like dense tissue.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -87,11 +87,12 @@ def has_frame(grey: np.ndarray) -> bool:
     low, high = np.percentile(grey, (1.0, 99.5))
     # The root shows the black of a screen before a dark room.
     level = np.sqrt(np.clip((grey - low) / max(high - low, 1e-6), 0, 1))
-    lying, standing = _sides((level * 255).astype(np.uint8))
-    across, down = _opposite(lying), _opposite(standing)
-    if across is None or down is None:
-        return False
-    pairs = across, down
+    pairs = []
+    for ends, length, breadth in _pieces((level * 255).astype(np.uint8)):
+        pair = _opposite(_joined(ends, length, breadth))
+        if pair is None:
+            return False
+        pairs.append(pair)
     apart = max(abs(one.angle - other.angle) for one, other in pairs)
     return apart > _CONVERGENCE or min(abs(side.angle) for pair in pairs for side in pair) > _TURN
 
@@ -105,16 +106,18 @@ def _opposite(sides: Sequence[_Side]) -> tuple[_Side, _Side] | None:
     return min(before, key=lambda side: side.offset), max(behind, key=lambda side: side.offset)
 
 
-def _sides(level: np.ndarray) -> tuple[list[_Side], list[_Side]]:
-    """Return the straight lines along the width and along the height of a uint8 picture."""
+def _pieces(level: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yield the straight pieces (u, v, u, v) of a uint8 picture, with its length along u and its breadth along v.
+
+    At first u is along the width, then along the height.
+    """
     detector = cv2.createLineSegmentDetector(cv2.LSD_REFINE_NONE)
     found = cast("np.ndarray | None", detector.detect(level)[0])
+    found = np.empty((0, 4)) if found is None else found
     height, width = level.shape
-    if found is None:
-        return [], []
     ends = found.reshape(-1, 4).astype(np.float64) - (width / 2, height / 2, width / 2, height / 2)
-    turned = ends[:, [1, 0, 3, 2]]
-    return _joined(ends, width, height), _joined(turned, height, width)
+    yield ends, width, height
+    yield ends[:, [1, 0, 3, 2]], height, width
 
 
 def _joined(ends: np.ndarray, length: int, breadth: int) -> list[_Side]:
@@ -122,8 +125,10 @@ def _joined(ends: np.ndarray, length: int, breadth: int) -> list[_Side]:
     steps = ends[:, 2:] - ends[:, :2]
     along = np.abs(steps[:, 1]) <= _STEEPEST * np.abs(steps[:, 0])
     pieces = ends[along & (np.abs(steps[:, 0]) >= _SHORTEST * length)]
-    order = np.argsort(-np.abs(pieces[:, 2] - pieces[:, 0]))
-    pieces = pieces[order]
+    lengths = np.abs(pieces[:, 2] - pieces[:, 0])
+    if lengths.sum() < _SUPPORT * length:  # no line is long enough
+        return []
+    pieces = pieces[np.argsort(-lengths)]
     free = np.ones(len(pieces), bool)
     sides = []
     for seed in range(min(_SEEDS, len(pieces))):

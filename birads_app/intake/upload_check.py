@@ -35,7 +35,7 @@ FILES_MAX = 600
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """What the beginning of a file tells.
+    """Facts from the beginning of a file.
 
     problem : why the file will be refused; None if it may be used
     skipped : kind of a file that is no image and is skipped beside images; None for others
