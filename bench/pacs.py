@@ -8,8 +8,7 @@ from time import perf_counter
 
 from bench.measurement import Measurement
 from birads_app import create_app
-from birads_app.records import migrate
-from birads_app.records.database import FILE_NAME
+from birads_app.records import database, migrate
 from tests.support import orthanc
 from tests.support.receiver import real_exams, receiver, wait_until
 
@@ -52,7 +51,8 @@ def _empty_database(place: Path) -> Path:
     app = create_app({"BIRADS_INSTANCE": str(_made(place / "empty"))})
     with app.app_context():
         migrate.upgrade()
-    return place / "empty" / FILE_NAME
+        database.engine().dispose()  # writes what the log of changes still has
+    return place / "empty" / database.FILE_NAME
 
 
 def _made(folder: Path) -> Path:
