@@ -120,13 +120,15 @@ class DatasetReport:
         for name, counts in self.sources.items():
             yield f"Source {name}: " + ", ".join(f"BI-RADS {code} {count}" for code, count in counts.items())
         yield from _listed(
-            "patients in several categories",
+            "patient",
+            "in several categories",
             [f"{patient}: {', '.join(codes)}" for patient, codes in self.mixed.items()],
         )
-        yield from _listed("files that cannot be used", [f"{file}: {why}" for file, why in self.refused])
-        yield from _listed("groups of duplicates", [" = ".join(group.files) for group in self.copies])
+        yield from _listed("file", "that cannot be used", [f"{file}: {why}" for file, why in self.refused])
+        yield from _listed("group", "of duplicates", [" = ".join(group.files) for group in self.copies])
         yield from _listed(
-            "pairs of near duplicates",
+            "pair",
+            "of near duplicates",
             [f"{' ~ '.join(pair.files)} (similarity {pair.similarity:.2f})" for pair in self.near],
         )
         yield from self.notes
@@ -230,9 +232,9 @@ def _name(example: Example, base: Path) -> str:
     return Path(os.path.relpath(example.path, base)).as_posix()
 
 
-def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
+def _listed(noun: str, rest: str, entries: Sequence[str]) -> Iterator[str]:
     if entries:
-        yield f"{len(entries)} {title}:"
+        yield f"{counted(len(entries), noun)} {rest}:"
         yield from (f"  {entry}" for entry in entries[:_SHOWN])
         if len(entries) > _SHOWN:
             yield f"  and {len(entries) - _SHOWN} more (--out FILE lists all)"

@@ -18,6 +18,7 @@ from birads_app.model.bundles import EVALUATION, Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine
 from birads_app.model.preprocess import standardise
+from birads_app.terms.counts import counted
 from training import progress
 from training.config import Site
 from training.data import contamination, dataset
@@ -145,7 +146,8 @@ def _read(bundle: Bundle, data: Path, site: Site, classes: tuple[str, ...], patt
     if not images:
         found = ", ".join(f"{count} of category {code}" for code, count in sorted(others.items()))
         raise DatasetError(
-            f"{data} has no usable image of category {', '.join(wanted)}: {len(excluded)} files cannot be used"
+            f"{data} has no usable image of category {', '.join(wanted)}: "
+            f"{counted(len(excluded), 'file')} cannot be used"
             + (f"; other images: {found}." if found else ".")
         )
     images, contaminated = _unseen(bundle, images, loaded, site)

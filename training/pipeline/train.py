@@ -19,6 +19,7 @@ import numpy as np
 from birads_app.model import conformal
 from birads_app.model.calibration import choose_temperature, softmax
 from birads_app.model.preprocess import DEFAULT_SIZE
+from birads_app.terms.counts import counted
 from birads_app.terms.errors import ModelError
 from training import progress
 from training.config import DEMO_MODEL, DEMO_WEIGHTS, Site, TrainConfig
@@ -179,8 +180,8 @@ def read(
     for code in sorted(set(loaded.listing.dataset.classes) - set(features.dataset.classes)):
         say(f"WARNING: category {code} has no usable image; the model will not predict it.")
     say(
-        f"{len(features.array)} usable images ({features.cached} from the cache); "
-        f"{len(features.rejected)} files excluded."
+        f"{counted(len(features.array), 'usable image')} ({features.cached} from the cache); "
+        f"{counted(len(features.rejected), 'file')} excluded."
     )
     dataset.check_classes(features.dataset, Path(config.data))
     return features

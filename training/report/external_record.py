@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from birads_app.model.bundles import Bundle
+from birads_app.terms.counts import counted
 from training.data.contamination import Contamination
 from training.evaluation.card_drift import CardDrift
 from training.evaluation.evaluate import Evaluation
@@ -103,6 +104,6 @@ def _notes(facts: ExternalFacts) -> Iterator[str]:
         counts = ", ".join(f"{count} of category {code}" for code, count in facts.left_out.items())
         yield f"Images that were not evaluated, because of their category: {counts}."
     if facts.excluded:
-        yield f"{len(facts.excluded)} files cannot be used and were excluded."
+        yield f"Unusable and excluded: {counted(len(facts.excluded), 'file')}."
     if facts.contamination.note:
         yield facts.contamination.note

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
+from birads_app.terms.counts import counted
 from training.evaluation.bootstrap import Interval
 
 FIGURE_NAMES = {
@@ -61,6 +62,7 @@ def day(created: str) -> str:
 def card(record: Mapping[str, Any]) -> str:
     """Write the model card, in Markdown."""
     before, after = record["before"], record["after"]
+    excluded = len(record["excluded"])
     sections = [
         f"# {record['settings']['name']}",
         DISCLAIMER,
@@ -69,7 +71,8 @@ def card(record: Mapping[str, Any]) -> str:
         f"{_categories(record['classes'])}. Trained {record['created']} by `flask train`.",
         "## Data",
         f"{record['all_images']} images of {record['all_patients']} patients from `{record['settings']['data']}`; "
-        f"{len(record['excluded'])} files were excluded (listed in `evaluation.json`). {separation(record)}",
+        f"{counted(excluded, 'file')} {'was' if excluded == 1 else 'were'} excluded (listed "
+        f"in `evaluation.json`). {separation(record)}",
         markdown_table(["BI-RADS", *record["subsets"]], _subsets(record)),
         "\n".join(f"- {note}" for note in record["notes"]),
         "## Method",
@@ -100,7 +103,7 @@ def summary(record: Mapping[str, Any]) -> str:
     lines = [
         f"Model {record['settings']['name']}: BI-RADS {', '.join(record['classes'])}.",
         f"{record['all_images']} images of {record['all_patients']} patients; {subsets} patients; "
-        f"{len(record['excluded'])} files excluded.",
+        f"{counted(len(record['excluded']), 'file')} excluded.",
         f"Protocol: {record['protocol']}.",
         *record["warnings"],
         *record["notes"],
