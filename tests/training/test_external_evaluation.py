@@ -105,7 +105,7 @@ def test_one_category_alone_is_evaluated(evaluate, copies: Path, tmp_path: Path)
     output = evaluate(copies, "--out", str(tmp_path))
     assert "WARNING: the patients of 8 of 8 images are unknown" in output
     assert "image90.png: A duplicate of image0.png." in output and "image91.png: " in output
-    assert "2 files cannot be used" in output and "Sensitivity" not in output
+    assert "Unusable and excluded: 2 files." in output and "Sensitivity" not in output
     assert len(json.loads((tmp_path / "evaluation.json").read_text())["excluded"]) == 2
 
 
