@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import url_for
 
+from birads_app.api.schemas import AI_RESULT
 from birads_app.records import (
     assessments,
     blinding,
@@ -20,8 +21,6 @@ from birads_app.records.schema import Exam, Image, User
 from birads_app.records.tokens import Grant
 from birads_app.terms.categories import DISCLAIMER
 
-# Members of an image that tell its AI result.
-_RESULT = ("category", "probabilities", "possible")
 _CHANGES = {1: "higher", 0: "unchanged", -1: "lower"}
 
 
@@ -124,7 +123,7 @@ def _change_to_json(change: BreastChange) -> dict[str, Any]:
 def _image_to_json(image: Image, hidden: bool) -> dict[str, Any]:
     prediction = view_corrections.prediction_of(image).to_json()
     if hidden:
-        prediction |= dict.fromkeys(_RESULT)
+        prediction |= dict.fromkeys(AI_RESULT)
     return {
         "id": image.id,
         "file": image.sent_name or image.filename,

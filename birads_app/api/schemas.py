@@ -24,12 +24,14 @@ from birads_app.terms.lexicon import (
 )
 from birads_app.terms.views import STANDARD_VIEWS, ViewRole
 
+# Members of an image that tell its AI result.
+AI_RESULT = ("category", "probabilities", "possible", "marks")
 _PREDICTION = image_prediction.SCHEMA["properties"]
 _HIDDEN = {
     "ai_result_hidden": {
         "type": "boolean",
         "description": "True while the AI result is hidden from the token's account, which has yet to read the exam "
-        "(`BIRADS_SHOW_OPINION=0`): category, probabilities and prediction set are null",
+        "(`BIRADS_SHOW_OPINION=0`): category, probabilities, prediction set and marks are null",
     }
 }
 _REJECTED = {
@@ -244,7 +246,7 @@ def _image() -> dict[str, Any]:
             "description": "Who set side, view and role manually; null if they are as received",
         },
         **_PREDICTION,
-        **{name: _or_null(_PREDICTION[name]) for name in ("category", "probabilities", "possible")},
+        **{name: _or_null(_PREDICTION[name]) for name in AI_RESULT},
     }
     return {"type": "object", "required": list(properties), "properties": properties}
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from birads_app.model import marks
+from birads_app.model.marks import Mark
 from birads_app.terms.categories import CATEGORIES
 
 _CODE = {"type": "string", "enum": list(CATEGORIES)}
@@ -29,6 +31,12 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
         "description": "Share of the image's area that the breast covers, with a rim of a few millimetres; null for "
         "images stored by an earlier version",
     },
+    "marks": {
+        "type": "array",
+        "items": marks.SCHEMA,
+        "description": "Places at which the model suspects a finding, highest score first; in the image as it "
+        "was sent, however it is turned on the screen. Empty if there are none, and if the model gives none",
+    },
 }
 # JSON Schema of ImagePrediction.to_json
 SCHEMA: dict[str, Any] = {
@@ -48,6 +56,8 @@ class ImagePrediction:
         (:mod:`birads_app.model.conformal`); empty if the bundle has no threshold
     warnings : reasons for caution, as messages; plain text in what early versions stored
     breast_share : of the image's area, 0..1, with a rim of a few millimetres; None in what earlier versions stored
+    marks : places at which the model suspects a finding, highest score first; empty if the model gives none, and in
+        what earlier versions stored
     """
 
     category: str
@@ -55,6 +65,7 @@ class ImagePrediction:
     prediction_set: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     breast_share: float | None = None
+    marks: tuple[Mark, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON types that comply with :data:`SCHEMA`; messages stay messages, which are English text."""
@@ -64,6 +75,7 @@ class ImagePrediction:
             "possible": list(self.prediction_set),
             "warnings": list(self.warnings),
             "breast_share": self.breast_share,
+            "marks": [mark.to_json() for mark in self.marks],
         }
 
     @classmethod
@@ -75,4 +87,5 @@ class ImagePrediction:
             prediction_set=tuple(members["possible"]),
             warnings=tuple(members["warnings"]),
             breast_share=members.get("breast_share"),
+            marks=tuple(Mark.from_json(mark) for mark in members.get("marks", ())),
         )

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from birads_app.model.image_prediction import ImagePrediction
+from birads_app.model.marks import Mark
 from birads_app.records import assessments, audit_log, blinding, exams, files, summary, tokens, users
 from birads_app.records.assessments import Draft
 from birads_app.records.database import writing
@@ -78,7 +79,8 @@ def predict(app: Flask, category: str) -> None:
         )
         exam = current.get(Exam, EXAM)
         for image in exam.images:
-            image.prediction = ImagePrediction(category, probabilities, prediction_set=(category,))
+            mark = Mark(0.5, 0.5, 0.125, 0.1, int(category) / 10 + 0.13)
+            image.prediction = ImagePrediction(category, probabilities, (category,), marks=(mark,))
         summary.fill_in(exam)
 
 
@@ -210,6 +212,7 @@ def test_no_route_tells_a_second_reader_the_result(
     assert (line["model_category"], float(line["suspicion"])) == ("5", pytest.approx(0.85))
     found = reader.get(f"/api/v1/predictions/{EXAM}", headers=bearer(token)).json
     assert not found["ai_result_hidden"] and found["exam"]["category"] == "5"
+    assert [[mark["score"] for mark in image["marks"]] for image in found["images"]] == [[0.63], [0.63]]
 
 
 def test_a_second_reader_is_blinded_too(blind: Flask, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch):
@@ -226,7 +229,9 @@ def test_a_second_reader_is_blinded_too(blind: Flask, reader: FlaskClient, monke
     found = reader.get(f"/api/v1/predictions/{EXAM}", headers=bearer(token)).json
     assert found["ai_result_hidden"] and found["exam"] is None
     assert {
-        image[name] for image in found["images"] for name in ("category", "probabilities", "possible")
+        image[name]
+        for image in found["images"]
+        for name in ("category", "probabilities", "possible", "marks")
     } == {None}
     listed = reader.get("/api/v1/exams", headers=bearer(token)).json["exams"]
     assert [(one["ai_result_hidden"], one["category"]) for one in listed] == 2 * [(True, None)]
