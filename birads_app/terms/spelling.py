@@ -20,6 +20,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "patientkey", "patientpseudonym", "pseudonym", "subject", "subjectid", "mrn", "pid", "case", "caseid",
         "casenumber", "patientenid", "patientennummer", "patientin",
     ),
+    "possible": (
+        "possible", "possiblebirads", "possiblecategories", "biradspossible", "allowedcategories", "möglich",
+        "möglichekategorien",
+    ),
+    "mask": (
+        "mask", "maskpath", "maskfile", "outline", "outlinepath", "findingmask", "segmentation", "maske", "umriss",
+    ),
     "view": ("view", "viewposition", "imageview", "projection", "ansicht", "projektion"),
     "side": ("side", "laterality", "imagelaterality", "breast", "breastside", "seite", "lateralität", "brust"),
     "density": ("density", "breastdensity", "acrdensity", "biradsdensity", "dichte", "brustdichte"),

@@ -153,3 +153,48 @@ def test_a_custom_pattern_gives_the_patients(tmp_path: Path) -> None:
 def test_missing_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="neither a folder nor a label table"):
         listing(tmp_path / "nothing")
+
+
+def test_a_label_may_be_a_set_of_categories(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"{number}.png" for number in range(8)))
+    (tmp_path / "labels.csv").write_text(
+        "path,birads,possible\n0.png,1,\n1.png,1,1|2\n2.png,,2 | 1\n3.png,,4A|4C\n4.png,4,\n5.png,,5|1\n"
+    )
+    found = read(tmp_path).dataset
+    assert [one.category for one in found.examples] == ["1", "1", "", "4", "4", ""]
+    assert [one.label for one in found.examples] == ["1", "1", "1|2", "4", "4", "1|5"]
+    assert found.classes == ("1", "4") and found.labels.tolist() == [0, 0, -1, 1, 1, -1]
+    assert found.label_sets.tolist() == [
+        [True, False],
+        [True, False],
+        [True, False],
+        [False, True],
+        [False, True],
+        [True, False],
+    ]
+    chosen = read(tmp_path, ("1", "4")).dataset
+    assert [one.label for one in chosen.examples] == ["1", "1", "4", "4"]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (",7|1,", "line 6: '7|1' in the column of possible categories is no list of categories from 1 to 5"),
+        (",0|1,", "line 6: '0|1' in the column of possible categories is no list of categories from 1 to 5"),
+        (",6,", "line 6: '6' in the column of possible categories is no list"),
+        (",1|,", "line 6: '1|' in the column of possible categories is no list"),
+        (",,", "line 6: '' is not a BI-RADS category"),
+        ("normal,1|2,", "line 6: 'normal' is not a BI-RADS category"),
+        ("4,1|2,", "line 6: category 4 contradicts the possible categories '1|2'"),
+        ("4,,outlines/9.png", "line 6: there is no mask outlines/9.png"),
+    ],
+)
+def test_unusable_sets_and_masks_are_named(tmp_path: Path, row: str, problem: str) -> None:
+    fill(tmp_path, *(f"{number}.png" for number in range(5)))
+    (tmp_path / "labels.csv").write_text(
+        f"path,birads,possible,mask\n0.png,1,,\n1.png,1,,\n2.png,4,,\n3.png,4,,\n4.png,{row}\n"
+    )
+    (found,) = listing(tmp_path).problems
+    assert found.startswith(f"labels.csv, {problem}")
+    with pytest.raises(DatasetError, match="line 6"):
+        read(tmp_path)

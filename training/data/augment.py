@@ -1,4 +1,4 @@
-"""Random augmentation of images and of the masks of their findings."""
+"""Random augmentation of images and of the outlines of their findings."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from birads_app.model.preprocess import standardise
 
-# Share of a feature map's cell that a mask has to cover for the cell to contain a finding.
+# Share of a feature map's cell that an outline has to cover for the cell to contain a finding.
 _LEAST_COVERAGE = 0.15
 
 
@@ -54,9 +54,9 @@ class Augmentation:
         return np.asarray(cv2.LUT(self.warp(image), self.levels))
 
 
-def finding_cells(mask: np.ndarray, map_shape: tuple[int, int]) -> np.ndarray:
-    """Return the cells of a feature map with a finding, bool (rows * columns,), for a mask, uint8 (height, width)."""
-    shares = cv2.resize(mask, map_shape[::-1], interpolation=cv2.INTER_AREA)
+def finding_cells(outline: np.ndarray, map_shape: tuple[int, int]) -> np.ndarray:
+    """Return the cells of a map with a finding, bool (rows * columns,), for an outline, uint8 (height, width)."""
+    shares = cv2.resize(outline, map_shape[::-1], interpolation=cv2.INTER_AREA)
     return (shares >= _LEAST_COVERAGE * 255).ravel()
 
 

@@ -5,7 +5,7 @@ with one such CSV and no category folders.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +30,14 @@ UNGRADED = {"0": "incomplete assessment", "6": "known malignancy"}
 class Example:
     """One labelled image.
 
-    category : BI-RADS code, ``"0"`` to ``"6"``
+    category : BI-RADS code, ``"0"`` to ``"6"``; empty if the label is a set of categories
     patient : ID that groups images; one spelling for all images of a patient
     known : False if the patient is unknown; the image then counts as a patient of its own
     view, side, density, date : from a table or a DICOM header; empty if unknown
     source : origin of the image, such as a hospital or a collection, from a table; empty if unknown
+    possible : codes of the categories that the label allows, if it is a set
+    mask : black and white image that outlines the findings; None without one
+    without_findings : True if the image is known to have no finding to outline
     """
 
     path: Path
@@ -46,6 +49,18 @@ class Example:
     density: str = ""
     date: str = ""
     source: str = ""
+    possible: tuple[str, ...] = ()
+    mask: Path | None = None
+    without_findings: bool = False
+
+    @property
+    def label(self) -> str:
+        """The category, or the categories of the set as ``"1|2"``."""
+        return self.category or label_tables.SEPARATOR.join(self.possible)
+
+    def fits(self, classes: Collection[str]) -> bool:
+        """Return True if all categories that the label allows are among ``classes``."""
+        return set(self.possible or (self.category,)) <= set(classes)
 
 
 @dataclass(frozen=True)
@@ -56,13 +71,21 @@ class Dataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Categories present, in BI-RADS order."""
-        return tuple(sorted({example.category for example in self.examples}))
+        """Categories of the images that have one, in BI-RADS order."""
+        return tuple(sorted({example.category for example in self.examples if example.category}))
 
     @property
     def labels(self) -> np.ndarray:
-        """int array of shape (n,): each example's index in ``classes``."""
-        return np.unique([example.category for example in self.examples], return_inverse=True)[1]
+        """int array of shape (n,): each example's index in ``classes``; -1 if its label is a set."""
+        index = {code: place for place, code in enumerate(self.classes)}
+        return np.array([index.get(example.category, -1) for example in self.examples], int)
+
+    @property
+    def label_sets(self) -> np.ndarray:
+        """bool array of shape (n, classes): those of ``classes`` that each example's label allows."""
+        classes = self.classes
+        allowed = [example.possible or (example.category,) for example in self.examples]
+        return np.array([[code in codes for code in classes] for codes in allowed], bool)
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -137,14 +160,14 @@ class DatasetListing:
             self,
             found=found,
             left_out=left_out,
-            table_problems=(*self.table_problems, *joined.problems, *_unknown_categories(joined)),
+            table_problems=(*self.table_problems, *joined.problems, *_label_problems(joined)),
             table_notes=joined.notes + self.table_notes,
             unjoined=None,
         )
 
     def of_classes(self, classes: tuple[str, ...]) -> "DatasetListing":
         """Return the listing of some categories."""
-        found = tuple(one for one in self.found if one.category in classes)
+        found = tuple(one for one in self.found if one.fits(classes))
         return replace(self, classes=classes, found=found)
 
 
@@ -214,7 +237,7 @@ def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = Non
         data,
         classes,
         found,
-        (*joined.problems, *_unknown_categories(joined)),
+        (*joined.problems, *_label_problems(joined)),
         (*joined.notes, *finder.notes),
         left_out=left_out,
     )
@@ -275,14 +298,23 @@ def _from_table(
     joined: label_tables.Joined, classes: tuple[str, ...], patient_of: Callable[[Path], str | None]
 ) -> Iterator[Example]:
     for image in joined.images:
-        category = parse_category(image.values.get("birads", ""))
-        if category is None or (classes and category not in classes):
+        label = label_tables.label_of(image.values)
+        if label.problem:
             continue
         patient = image.values.get("patient") or patient_of(image.path)
         more = {name: image.values.get(name, "") for name in ("view", "side", "density", "date", "source")}
-        yield Example(
-            image.path, category, patient or f"image {image.path}", known=patient is not None, **more
+        example = Example(
+            image.path,
+            label.category,
+            patient or f"image {image.path}",
+            known=patient is not None,
+            possible=label.possible,
+            mask=image.mask,
+            without_findings=image.without_findings,
+            **more,
         )
+        if not classes or example.fits(classes):
+            yield example
 
 
 def _merge_patients(examples: Iterable[Example]) -> tuple[tuple[Example, ...], tuple[str, ...]]:
@@ -305,11 +337,10 @@ def _merge_patients(examples: Iterable[Example]) -> tuple[tuple[Example, ...], t
     return tuple(merged), (note,)
 
 
-def _unknown_categories(joined: label_tables.Joined) -> Iterator[str]:
+def _label_problems(joined: label_tables.Joined) -> Iterator[str]:
     for image in joined.images:
-        cell = image.values.get("birads", "")
-        if parse_category(cell) is None:
-            yield f"{image.where}: {cell!r} is not a BI-RADS category, which are 0 to 6 (and 4A, 4B, 4C)."
+        if problem := label_tables.label_of(image.values).problem:
+            yield f"{image.where}: {problem}"
 
 
 def _check_chosen(dataset: Dataset, classes: tuple[str, ...], data: Path) -> None:
@@ -324,7 +355,7 @@ def _check_chosen(dataset: Dataset, classes: tuple[str, ...], data: Path) -> Non
 
 def check_classes(dataset: Dataset, data: Path) -> None:
     """Raise DatasetError unless two or more categories have enough images."""
-    counts = Counter(example.category for example in dataset.examples)
+    counts = Counter(example.category for example in dataset.examples if example.category)
     if len(counts) < 2:
         found = f"only images of category {next(iter(counts))}" if counts else "no images"
         raise DatasetError(f"{data}: {found} can be used. Training needs two or more categories.")

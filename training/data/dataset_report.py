@@ -36,6 +36,8 @@ class DatasetReport:
     """Content and problems of a data set.
 
     counts : listed images of each category
+    partial : listed images by their set of possible categories, as ``"1|2"``
+    outlined, without_findings : images whose findings are outlined, and those that are known to have none
     unknown : number of images whose patient is unknown
     mixed : patients with images of several categories, and these categories
     views : number of images of each side and view, as :mod:`training.data.sides_and_views` reads them
@@ -48,6 +50,9 @@ class DatasetReport:
 
     data: str
     counts: dict[str, int]
+    partial: dict[str, int]
+    outlined: int
+    without_findings: int
     patients: int
     unknown: int
     mixed: dict[str, tuple[str, ...]]
@@ -64,7 +69,12 @@ class DatasetReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
-        return {**asdict(self), "images": sum(self.counts.values()), "warnings": list(self.warnings)}
+        return {**asdict(self), "images": self.images, "warnings": list(self.warnings)}
+
+    @property
+    def images(self) -> int:
+        """Number of listed images."""
+        return sum(self.counts.values()) + sum(self.partial.values())
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -87,8 +97,7 @@ class DatasetReport:
         require_none(self.problems)
 
     def _warnings(self) -> Iterator[str]:
-        images = sum(self.counts.values())
-        yield patient_warning(self.unknown, images)
+        yield patient_warning(self.unknown, self.images)
         yield self.copies_warning
         torn = sum(len(set(pair.categories)) > 1 for pair in (*self.copies, *self.near))
         if torn:
@@ -112,9 +121,14 @@ class DatasetReport:
     def lines(self) -> Iterator[str]:
         """Yield the report for the screen, line by line."""
         width = max(5, *(len(str(count)) for count in self.counts.values())) if self.counts else 5
-        yield f"{self.data}: {counted(sum(self.counts.values()), 'image')} of {counted(self.patients, 'patient')}"
+        yield f"{self.data}: {counted(self.images, 'image')} of {counted(self.patients, 'patient')}"
         yield "BI-RADS  images"
         yield from (f"{code:>7}  {count:>{width}}" for code, count in self.counts.items())
+        if self.partial:
+            sets = (f"{codes} {count}" for codes, count in self.partial.items())
+            yield f"Labelled by a set of possible categories: {', '.join(sets)}"
+        if self.outlined or self.without_findings:
+            yield f"Findings outlined: {self.outlined}; known to have none: {self.without_findings}"
         if self.views:
             yield "Sides and views: " + ", ".join(f"{view} {count}" for view, count in self.views.items())
         for name, counts in self.sources.items():
@@ -159,12 +173,16 @@ def build_report(loaded: LoadedDataset, neighbours: int, folds: int = 0) -> Data
     listing, data = loaded.listing, loaded.listing.data
     examples = listing.dataset.examples
     base = data if data.is_dir() else data.parent
-    counts = Counter(example.category for example in examples)
+    counts = Counter(example.category for example in examples if example.category)
+    partial = Counter(example.label for example in examples if not example.category)
     usable_counts = Counter(one.example.category for one in loaded.images if not one.reason)
     copies, near = _similar(loaded, base)
     return DatasetReport(
         data=str(data),
         counts=dict(sorted(counts.items())),
+        partial=dict(sorted(partial.items())),
+        outlined=sum(example.mask is not None for example in examples),
+        without_findings=sum(example.without_findings for example in examples),
         patients=len({example.patient for example in examples}),
         unknown=sum(not example.known for example in examples),
         mixed=_mixed(examples),
@@ -194,7 +212,7 @@ def _similar(loaded: LoadedDataset, base: Path) -> tuple[tuple[SimilarFiles, ...
         return SimilarFiles(
             tuple(_name(example, base) for example in group),
             tuple(example.patient for example in group),
-            tuple(example.category for example in group),
+            tuple(example.label for example in group),
             similarity,
         )
 
@@ -206,7 +224,7 @@ def _mixed(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
     """Return the patients with images of several categories."""
     codes: dict[str, set[str]] = defaultdict(set)
     for example in examples:
-        codes[example.patient].add(example.category)
+        codes[example.patient].update(filter(None, [example.category]))
     return {patient: tuple(sorted(found)) for patient, found in sorted(codes.items()) if len(found) > 1}
 
 
@@ -219,7 +237,7 @@ def _sources(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
     """Count the images of each source by category; empty if there are fewer than two sources."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for example in examples:
-        found[example.source or "unknown"][example.category] += 1
+        found[example.source or "unknown"][example.label] += 1
     return (
         {name: dict(sorted(counts.items())) for name, counts in sorted(found.items())}
         if len(found) > 1

@@ -1,6 +1,8 @@
 """Label tables: a CSV that names image files, DICOM instances or exams.
 
-``path, birads`` and optionally ``patient, view, side, density, date, source``; paths are relative to the table.
+``path, birads`` and optionally ``possible, mask, patient, view, side, density, date, source``; paths are relative to
+the table. ``possible`` has categories separated by ``|`` in place of one in ``birads``: the image has one of them.
+``mask`` is a black and white image that outlines findings, or ``none`` if the image is known to have none.
 Instead of ``path`` a table may have the SOP Instance UID or the accession number, by which it is joined to the DICOM
 files below its folder, once their headers are read. :mod:`birads_app.terms.spelling` lists the accepted names of
 columns.
@@ -9,14 +11,20 @@ columns.
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from birads_app.files import csv_table
 from birads_app.files.csv_table import Row, Table, TableError
-from birads_app.terms.spelling import COLUMNS, parse_side
+from birads_app.terms.spelling import COLUMNS, parse_category, parse_side
 from training.data.image_file import Header
 from training.errors import DatasetError
+
+# Separates the categories of a set, in tables and in reports.
+SEPARATOR = "|"
+# Value of the column of masks for an image that is known to have no finding.
+_NO_FINDINGS = "none"
+_GRADED = ("1", "2", "3", "4", "5")
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,32 @@ class Labelled:
 
     values : by the names in :data:`birads_app.terms.spelling.COLUMNS`
     where : table and line, for messages
+    mask : file that outlines its findings; None without one
     """
 
     path: Path
     values: dict[str, str]
     where: str
+    mask: Path | None = None
+
+    @property
+    def without_findings(self) -> bool:
+        """True if the table says that the image has no finding."""
+        return self.values.get("mask", "").casefold() == _NO_FINDINGS
+
+
+@dataclass(frozen=True)
+class Label:
+    """The label of a row.
+
+    category : BI-RADS code; empty if the label is a set, or unusable
+    possible : codes of the set, in rising order; empty if the label is one category
+    problem : why the label cannot be used; empty if it can
+    """
+
+    category: str = ""
+    possible: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +80,7 @@ class Joined:
 class HeaderTable:
     """Rows by SOP instance, or by accession number and, if given, side."""
 
-    name: str
+    table: Path
     rows: Mapping[tuple[str, ...], Row]
 
     def has_row(self, header: Header | None) -> bool:
@@ -60,7 +89,8 @@ class HeaderTable:
 
     def join(self, headers: Mapping[Path, Header | None]) -> Joined:
         """Join the files to their rows."""
-        images, unlabelled, used = [], 0, set()
+        images, problems, unlabelled, used = [], [], 0, set()
+        name, files = self.table.name, _Files(self.table.parent)
         for path, header in headers.items():
             key = self._key(header)
             if header is None or key is None:
@@ -68,14 +98,13 @@ class HeaderTable:
                 continue
             used.add(key)
             row = self.rows[key]
-            images.append(Labelled(path, {**header, **row.cells}, f"{self.name}, line {row.line}"))
-        notes = (
-            [f"{unlabelled} DICOM files have no row in {self.name} and are left out."] if unlabelled else []
-        )
+            image = Labelled(path, {**header, **row.cells}, f"{name}, line {row.line}")
+            image, problem = _with_mask(image, files)
+            images.append(image)
+            problems += problem
+        notes = [f"{unlabelled} DICOM files have no row in {name} and are left out."] if unlabelled else []
         unused = [row for key, row in self.rows.items() if key not in used]
-        problems = [
-            f"{self.name}, line {row.line}: no DICOM file has {_key(row.cells)[1]}." for row in unused
-        ]
+        problems += [f"{name}, line {row.line}: no DICOM file has {_key(row.cells)[1]}." for row in unused]
         return Joined(tuple(images), tuple(problems), tuple(notes))
 
     def _key(self, header: Header | None) -> tuple[str, ...] | None:
@@ -91,7 +120,7 @@ def load(table: Path) -> Table:
 
 
 def is_label_table(table: Path) -> bool:
-    """Return True if a CSV has a column of categories and one that identifies the image.
+    """Return True if a CSV has a column of categories, or of sets of them, and one that identifies the image.
 
     Raises
     ------
@@ -99,7 +128,7 @@ def is_label_table(table: Path) -> bool:
         The table cannot be read.
     """
     columns = set(load(table).columns)
-    return "birads" in columns and bool(columns & {"path", "instance", "accession"})
+    return bool(columns & {"birads", "possible"}) and bool(columns & {"path", "instance", "accession"})
 
 
 def join(table: Path) -> Joined:
@@ -111,7 +140,7 @@ def join(table: Path) -> Joined:
         The table cannot be read, or lacks a column of categories or of images.
     """
     rows = load(table)
-    if "birads" not in rows.columns:
+    if not rows.columns.keys() & {"birads", "possible"}:
         raise DatasetError(f"{table} has no column birads. A label table needs path and birads.")
     if "path" in rows.columns:
         return _by_path(table, rows.rows)
@@ -120,6 +149,28 @@ def join(table: Path) -> Joined:
     raise DatasetError(
         f"{table} does not identify the images. Add a column path, sop_instance_uid or accession_number."
     )
+
+
+def label_of(values: Mapping[str, str]) -> Label:
+    """Read the label of a row from its column of categories and that of sets of categories."""
+    cell, listed = values.get("birads", ""), values.get("possible", "")
+    category = parse_category(cell)
+    if category is None and (cell or not listed):
+        return Label(problem=f"{cell!r} is not a BI-RADS category, which are 0 to 6 (and 4A, 4B, 4C).")
+    codes = [parse_category(part) for part in listed.split(SEPARATOR)] if listed else []
+    if any(code not in _GRADED for code in codes):
+        return Label(
+            problem=f"{listed!r} in the column of possible categories is no list of categories from 1 to 5. Separate "
+            f"them by {SEPARATOR}, such as 1{SEPARATOR}2."
+        )
+    possible = tuple(sorted({code for code in codes if code}))
+    if category and possible and category not in possible:
+        return Label(
+            problem=f"category {category} contradicts the possible categories {listed!r}. Correct one."
+        )
+    if category or len(possible) == 1:
+        return Label(category or possible[0])
+    return Label(possible=possible)
 
 
 def nfc(name: str) -> str:
@@ -159,13 +210,23 @@ def _by_path(table: Path, rows: Sequence[Row]) -> Joined:
             problems.append(f"{where}: no path.")
         elif path is None:
             problems.append(f"{where}: there is no file {name}.")
-        elif path in images and images[path].values.get("birads") != row.cells.get("birads"):
+        elif path in images and label_of(images[path].values) != label_of(row.cells):
             problems.append(f"{where}: {name} has another category in {images[path].where.split(', ')[1]}.")
         elif path in images:
             notes.append(f"{where}: {name} is listed twice.")
         else:
-            images[path] = Labelled(path, row.cells, where)
+            images[path], problem = _with_mask(Labelled(path, row.cells, where), files)
+            problems += problem
     return Joined(tuple(images.values()), tuple(problems), tuple(notes))
+
+
+def _with_mask(image: Labelled, files: _Files) -> tuple[Labelled, list[str]]:
+    """Find the file that outlines an image's findings; return the problem if there is none."""
+    name = image.values.get("mask", "").replace("\\", "/")
+    if not name or image.without_findings:
+        return image, []
+    mask = files.find(name)
+    return replace(image, mask=mask), [] if mask else [f"{image.where}: there is no mask {name}."]
 
 
 def _by_header(table: Path, rows: Sequence[Row]) -> Joined:
@@ -176,12 +237,12 @@ def _by_header(table: Path, rows: Sequence[Row]) -> Joined:
         key = _key(row.cells)
         if not key:
             problems.append(f"{table.name}, line {row.line}: no SOP Instance UID and no accession number.")
-        elif key in wanted and wanted[key].cells.get("birads") != row.cells.get("birads"):
+        elif key in wanted and label_of(wanted[key].cells) != label_of(row.cells):
             first = wanted[key].line
             problems.append(f"{table.name}, line {row.line}: {key[1]} has another category in line {first}.")
         else:
             wanted.setdefault(key, row)
-    return Joined((), tuple(problems), by_header=HeaderTable(table.name, wanted))
+    return Joined((), tuple(problems), by_header=HeaderTable(table, wanted))
 
 
 def _key(values: dict[str, str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Loading of image files in one pass: each is opened, parsed and decoded once.
 
 Everything that a training needs of a file is taken in this pass and kept in caches by the SHA-256 of its content: the
-input of the network with the breast mask, the perceptual hash, the file's metadata, and side and view of a DICOM
+input of the network with breast mask and outlines, perceptual hash, metadata of the file, and side and view of a DICOM
 header. Other values of headers are not kept, because they identify patients. Threads read, decode and prepare files
 (the decoders and OpenCV release the interpreter's lock). An unchanged file is recognised without being read.
 """
@@ -16,6 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from birads_app.imaging import quality
 from birads_app.model import preprocess
 from birads_app.model.preprocess import DEFAULT_SIZE, InputSize, ModelInput
@@ -23,12 +25,13 @@ from birads_app.terms.errors import InputError
 from birads_app.terms.messages import msg
 from birads_app.version import __version__
 from training import progress
-from training.data import file_metadata, image_copies, perceptual_hash, sides_and_views
+from training.data import file_metadata, image_copies, outlines, perceptual_hash, sides_and_views
 from training.data.dataset import DatasetListing, Example
 from training.data.image_copies import Copy
 from training.data.image_file import Header, ImageFile
 from training.data.key_value_cache import KeyValueCache
 from training.data.prepared_images import PreparedImages
+from training.errors import DatasetError
 
 # Files loaded ahead, few enough to hold in memory, and results written to the caches at once.
 _IN_FLIGHT, _CACHE_BATCH = 96, 64
@@ -52,6 +55,8 @@ class LoadedImage:
     side_and_view : of the DICOM header, from :func:`training.data.sides_and_views.stated_by_header`
     header : values of the DICOM header, where label or patient were unknown; else None
     reason : why the file cannot be used; empty if it can
+    outline : key of the outlined findings in the prepared images; empty without a mask
+    mask_problem : why the mask cannot be used; empty if it can, or there is none
     """
 
     example: Example
@@ -61,6 +66,13 @@ class LoadedImage:
     side_and_view: str = ""
     header: Header | None = None
     reason: str = ""
+    outline: bytes = b""
+    mask_problem: str = ""
+
+    @property
+    def findings_known(self) -> bool:
+        """True if the image has an outline, or is known to have no finding."""
+        return bool(self.outline) or self.example.without_findings
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ class LoadedDataset:
 
     def of_classes(self, classes: tuple[str, ...]) -> "LoadedDataset":
         """Return the images of some categories."""
-        images = tuple(one for one in self.images if one.example.category in classes)
+        images = tuple(one for one in self.images if one.example.fits(classes))
         paths = {one.example.path for one in images}
         copies = tuple(copy for copy in self.copies if paths.issuperset(copy.files))
         return replace(self, listing=self.listing.of_classes(classes), images=images, copies=copies)
@@ -97,6 +109,9 @@ def load_dataset(listing: DatasetListing, cache: Path, size: InputSize = DEFAULT
     wanted = listing.unjoined.has_row if listing.unjoined else None
     loaded = {one.example.path: one for one in loader.load(listing.found, wanted)}
     complete = listing.with_headers({path: one.header for path, one in loaded.items()})
+    # Of a table that is joined by header, the masks are known now only.
+    masked = [one for one in complete.found if one.mask != loaded[one.path].example.mask]
+    loaded.update((one.example.path, one) for one in loader.load(masked))
     images = [
         replace(one, example=sides_and_views.completed(example, one.side_and_view), header=None)
         for example, one in ((example, loaded[example.path]) for example in complete.dataset.examples)
@@ -144,6 +159,9 @@ class ImageLoader:
         new = {one.digest: one for one in batch if one.image is not None}
         if new:
             self.prepared.add(list(new), [one.image for one in new.values() if one.image is not None])
+        drawn = {one.seen.outline: one.outline for one in batch if one.outline is not None}
+        if drawn:
+            self.prepared.add_outlines(list(drawn), list(drawn.values()))
         facts = {digest: _facts_of(one.seen) for digest, one in new.items()}
         refusals = {one.digest: one.seen.reason.encode() for one in batch if one.digest and one.seen.reason}
         digests = {os.fsencode(one.seen.example.path): one.state + one.digest for one in batch if one.state}
@@ -188,8 +206,12 @@ class ImageLoader:
         facts = self._facts.get(digest)
         # Earlier versions kept no side and view, and the file is decoded again.
         if facts is not None and len(facts) > _END_OF_METADATA and self.prepared.holds(digest):
+            outline = outlines.key_of(digest, _content(example.mask)) if example.mask else b""
+            if outline and not self.prepared.holds_outline(outline):
+                return None
             image_hash, metadata = facts[:_HASH_BYTES], facts[_HASH_BYTES:_END_OF_METADATA]
-            return LoadedImage(example, digest, image_hash, metadata, facts[_END_OF_METADATA:].decode())
+            side_and_view = facts[_END_OF_METADATA:].decode()
+            return LoadedImage(example, digest, image_hash, metadata, side_and_view, outline=outline)
         refusal = self._refusals.get(digest)
         return None if refusal is None else LoadedImage(example, reason=refusal.decode())
 
@@ -206,7 +228,16 @@ class ImageLoader:
             metadata=metadata,
             side_and_view=sides_and_views.stated_by_header(mammogram),
         )
-        return _Found(seen, state, loaded.digest, image)
+        if loaded.example.mask is None:
+            return _Found(seen, state, loaded.digest, image)
+        mask = _content(loaded.example.mask)
+        try:
+            outline = outlines.read(mask, mammogram.pixels, self.prepared.size)
+        except DatasetError as error:
+            problem = f"The mask {loaded.example.mask.name} of {loaded.example.path.name} {error}."
+            return _Found(replace(seen, mask_problem=problem), state, loaded.digest, image)
+        seen = replace(seen, outline=outlines.key_of(loaded.digest, mask))
+        return _Found(seen, state, loaded.digest, image, outline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +246,14 @@ class _Found:
 
     state, digest : state and SHA-256 of the file; empty if they are not to be kept
     image : the prepared image, if the file was decoded
+    outline : outlines of its findings, likewise; None without a usable mask
     """
 
     seen: LoadedImage
     state: bytes = b""
     digest: bytes = b""
     image: ModelInput | None = None
+    outline: np.ndarray | None = None
 
 
 def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) -> Iterator[_Found]:
@@ -239,6 +272,14 @@ def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) 
                 bar.step()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _content(mask: Path) -> bytes:
+    """Return the content of a mask; empty if it cannot be read, as of no image."""
+    try:
+        return mask.read_bytes()
+    except OSError:
+        return b""
 
 
 def _facts_of(image: LoadedImage) -> bytes:

@@ -39,6 +39,7 @@ def refusals(loaded: LoadedDataset, folds: int = 0) -> tuple[str, ...]:
 def _refusals(loaded: LoadedDataset, folds: int) -> Iterator[str]:
     listing = loaded.listing
     yield from listing.problems
+    yield from (one.mask_problem for one in loaded.images if one.mask_problem)
     images, rejected = select(loaded.images)
     if loaded.images and not images:
         first = rejected[0]
@@ -59,7 +60,7 @@ def _refusals(loaded: LoadedDataset, folds: int) -> Iterator[str]:
 
 
 def _duplicates(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
-    """Reject duplicate files: all but one if they agree on the category, otherwise all."""
+    """Reject duplicate files: all but one if they agree on the label, otherwise all."""
     counts = Counter(one.digest for one in usable)
     groups: dict[bytes, list[Example]] = {}
     for one in usable:
@@ -67,7 +68,7 @@ def _duplicates(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
             groups.setdefault(one.digest, []).append(one.example)
     rejected = []
     for group in groups.values():
-        categories = sorted({example.category for example in group})
+        categories = sorted({example.label for example in group})
         if len(categories) > 1:
             reason = f"The same image is in the folders of categories {' and '.join(categories)}."
             rejected += [RejectedFile(example.path, reason) for example in group]

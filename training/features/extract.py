@@ -59,6 +59,19 @@ class Features:
         assert self.prepared is not None
         return self.prepared.grey([image.digest for image in self.images])
 
+    def outlines(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outlined findings of the prepared images with the given indices.
+
+        Returns
+        -------
+        uint8 (n, height, width), the share of each pixel that findings cover, 0 to 255; and bool (n,), False for images
+        whose findings are unknown
+        """
+        assert self.prepared is not None
+        images = [self.images[index] for index in indices]
+        known = np.array([one.findings_known for one in images], bool)
+        return self.prepared.outlines([one.outline for one in images]), known
+
     def inputs(self, indices: Sequence[int]) -> list[ModelInput]:
         """Return the prepared images with the given indices, with their masks."""
         assert self.prepared is not None

@@ -174,7 +174,7 @@ def _with_classes(config: TrainConfig, found: dataset.Dataset) -> tuple[TrainCon
     """Exclude categories with too few images for SMOTE's neighbours, unless the categories were chosen."""
     if config.classes:
         return config, ()
-    counts = Counter(example.category for example in found.examples)
+    counts = Counter(example.category for example in found.examples if example.category)
     share = 1 - config.validation_share - (1 / config.folds if config.folds else config.test_share)
     least = int(np.ceil((config.smote_neighbours + 1) / share))
     small = sorted(code for code, count in counts.items() if count < least)

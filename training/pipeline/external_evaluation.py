@@ -142,7 +142,7 @@ def _read(bundle: Bundle, data: Path, site: Site, classes: tuple[str, ...], patt
     known = [one for one in loaded.images if one.example.category in wanted]
     images, excluded = select(known)
     others = Counter(loaded.listing.left_out)
-    others.update(one.example.category for one in loaded.images if one.example.category not in wanted)
+    others.update(one.example.label for one in loaded.images if one.example.category not in wanted)
     if not images:
         found = ", ".join(f"{count} of category {code}" for code, count in sorted(others.items()))
         raise DatasetError(

@@ -30,6 +30,7 @@ from training.engine import finetune, rebuild
 from training.engine.backbone import keras_backbone, parse_size
 from training.engine.fit import TrainedNetwork
 from training.engine.fit_arguments import hyperparameters_of
+from training.errors import TrainingError
 from training.evaluation import ood_fit, per_breast, sanity_checks
 from training.features import extractor
 from training.features.extract import Features, extract
@@ -134,6 +135,8 @@ def find(config: TrainConfig) -> dataset.DatasetListing:
 def announce(loaded: LoadedDataset, say: Callable[[str], None]) -> None:
     """Print the notes of a data set; raises DatasetError if it cannot be trained on."""
     loaded.listing.require()
+    if any(not example.category for example in loaded.listing.dataset.examples):
+        raise TrainingError("Sets of possible categories cannot be trained on yet: remove these rows.")
     for note in loaded.listing.notes:
         say(note)
 

@@ -18,7 +18,7 @@ from birads_app.imaging.decode import Mammogram, decode
 from birads_app.model import training_digests
 from birads_app.model.preprocess import InputSize, ModelInput, prepare
 from birads_app.model.training_digests import TrainingDigests, content_digest
-from training.data import perceptual_hash
+from training.data import outlines, perceptual_hash
 from training.data.dataset import read_folder
 from training.data.patient_ids import from_name
 from training.data.split import Split, by_patient
@@ -136,10 +136,9 @@ def _read_source(data: Path, name: str, size: int) -> Source:
         examples = read_folder(folder, tuple(c for c in CLASSES if (folder / f"Birads{c}").is_dir())).examples
         rows = [(example.path, example.category, example.patient) for example in examples]
     with ThreadPoolExecutor() as pool:
-        inputs = pool.map(lambda row: _read_image(row[0], size), rows)
+        inputs = pool.map(lambda row: _read_image(row[0], _mask(data, name, row[0]), size), rows)
         found = list(tqdm(inputs, total=len(rows), desc=name, unit="image", mininterval=5))
-    prepared = [one for one, _ in found]
-    masks = [_mask(data, name, row[0], one, size) for row, one in zip(rows, prepared, strict=True)]
+    prepared, contents, masks = zip(*found, strict=True)
     empty = np.zeros((size, size), np.uint8)
     return Source(
         name,
@@ -149,32 +148,23 @@ def _read_source(data: Path, name: str, size: int) -> Source:
         tuple(view_filename.from_name(row[0].name)[0] or "" for row in rows),
         np.stack([empty if mask is None else mask for mask in masks]),
         np.array([row[1] == "normal" or mask is not None for row, mask in zip(rows, masks, strict=True)]),
-        tuple(content for _, content in found),
+        contents,
         tuple(perceptual_hash.compute(one) for one in prepared),
     )
 
 
-def _read_image(path: Path, size: int) -> tuple[ModelInput, bytes]:
-    """Prepare an image; return it with the digest of its file."""
-    data = path.read_bytes()
-    return prepare(decode(data), InputSize.square(size)), content_digest(hashlib.sha256(data).digest())
-
-
-def _mask(data: Path, name: str, image: Path, prepared: ModelInput, size: int) -> np.ndarray | None:
-    """Read the mask of an image's findings, transformed like the image, uint8 (size, size); None if there is none."""
+def _mask(data: Path, name: str, image: Path) -> bytes | None:
+    """Read the mask of an image's findings; None if there is none."""
     path = data / _MASKS[name] / image.name if name in _MASKS else None
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path and path.is_file() else None
-    return (
-        None if mask is None else _transformed(np.where(mask > 127, 255, 0).astype(np.uint8), prepared, size)
-    )
+    return path.read_bytes() if path and path.is_file() else None
 
 
-def _transformed(mask: np.ndarray, prepared: ModelInput, size: int) -> np.ndarray:
-    """Crop, scale and mirror a mask, uint8 (height, width), like its image."""
-    scale = size / prepared.box.height
-    matrix = np.array([[scale, 0, -prepared.box.left * scale], [0, scale, -prepared.box.top * scale]])
-    square = cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_LINEAR)
-    return np.asarray(square[:, ::-1] if prepared.flipped else square)
+def _read_image(path: Path, mask: bytes | None, size: int) -> tuple[ModelInput, bytes, np.ndarray | None]:
+    """Prepare an image; return it with the digest of its file and the outline of its findings."""
+    data, square = path.read_bytes(), InputSize.square(size)
+    mammogram = decode(data)
+    outline = None if mask is None else outlines.read(mask, mammogram.pixels, square)
+    return prepare(mammogram, square), content_digest(hashlib.sha256(data).digest()), outline
 
 
 def draw_phantoms(patients: int, seed: int, size: int) -> Source:
@@ -191,7 +181,7 @@ def draw_phantoms(patients: int, seed: int, size: int) -> Source:
         labels.append(image.category)
         names.append(patient)
         sides.append(image.laterality)
-        masks.append(_transformed(_ellipses(image), prepared, size))
+        masks.append(outlines.fit(_ellipses(image), pixels, InputSize.square(size)))
     has_mask = np.ones(len(squares), bool)
     texts = (tuple(labels), tuple(names), tuple(sides))
     return Source(PHANTOMS, np.stack(squares), *texts, np.stack(masks), has_mask, hashes=tuple(hashes))
