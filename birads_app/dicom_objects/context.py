@@ -52,6 +52,7 @@ class SourceImage:
     """An image of the study with its prediction.
 
     laterality : L or R; view : such as CC or MLO; None if unknown
+    rows, columns : of the image in its study, in pixels
     standard : False for special and unknown views and other images, which are not included in the breast's result
     set_by_hand : time at which a person set side and view; None if they are as received
     """
@@ -62,6 +63,8 @@ class SourceImage:
     laterality: str | None
     view: str | None
     prediction: ImagePrediction
+    rows: int
+    columns: int
     standard: bool = True
     set_by_hand: datetime | None = None
 

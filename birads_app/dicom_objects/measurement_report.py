@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import highdicom.sr as sr
+import numpy as np
 from pydicom.sr.codedict import codes
 
 from birads_app.dicom_objects.codes import (
@@ -27,6 +28,7 @@ from birads_app.dicom_objects.context import (
 )
 from birads_app.model.aggregation import BreastPrediction, ExamPrediction
 from birads_app.model.conformal import LEVEL
+from birads_app.model.marks import Mark
 from birads_app.terms.categories import DISCLAIMER
 
 SERIES_NUMBER, SERIES_DESCRIPTION = 9001, "BI-RADS reader: model's report"
@@ -39,7 +41,8 @@ def measurement_report(reading: Reading) -> sr.ComprehensiveSR:
     """Create the report on exam, breasts and images; the same reading gives the same object.
 
     Each of them has a measurement group with its source images, the model as algorithm, the category as a code and,
-    except for the exam, the probability of every category as a number from 0 to 1.
+    except for the exam, the probability of every category as a number from 0 to 1. The model's marks follow, each a
+    group with its region in the image and its score in percent.
     """
     report = sr.ComprehensiveSR(
         evidence=references(reading),
@@ -65,7 +68,7 @@ def _content(reading: Reading) -> sr.MeasurementReport:
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_device(reading.model)),
         procedure_reported=procedure(image.laterality for image in reading.images),
-        imaging_measurements=[_group(reading, part) for part in _parts(reading)],
+        imaging_measurements=[*(_group(reading, part) for part in _parts(reading)), *_mark_groups(reading)],
     )
     content[0].ContentSequence.append(_remarks(reading.model))
     return content
@@ -165,10 +168,8 @@ def _group(reading: Reading, part: _ReportSubject) -> sr.MeasurementsAndQualitat
         tracking_identifier=sr.TrackingIdentifier(
             uid=reading.uid("tracking", *part.key), identifier=part.name
         ),
-        algorithm_id=sr.AlgorithmIdentification(
-            name=reading.model.name, version=reading.model.version, manufacturer=PRODUCT
-        ),
-        finding_sites=[sr.FindingSite(codes.SCT.Breast, laterality=SIDES.get(part.side or ""))],
+        algorithm_id=_algorithm(reading.model),
+        finding_sites=[_site(part.side)],
         measurements=[_probability(code, value) for code, value in part.probabilities.items()],
         qualitative_evaluations=evaluations,
         source_images=[
@@ -177,6 +178,55 @@ def _group(reading: Reading, part: _ReportSubject) -> sr.MeasurementsAndQualitat
     )
     group[0].ContentSequence.extend(comment(text) for text in part.comments)
     return group
+
+
+def _mark_groups(reading: Reading) -> Iterator[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
+    """Yield the measurement group of each mark of each image (TID 1410)."""
+    for number, image in enumerate(reading.images, start=1):
+        for place, mark in enumerate(image.prediction.marks, start=1):
+            yield sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+                tracking_identifier=sr.TrackingIdentifier(
+                    uid=reading.uid("tracking", image.sop_instance, "mark", str(place)),
+                    identifier=f"Image {number}, mark {place}",
+                ),
+                referenced_region=_region(image, mark),
+                finding_type=codes.DCM.SelectedRegion,
+                algorithm_id=_algorithm(reading.model),
+                finding_sites=[_site(image.laterality)],
+                measurements=[
+                    sr.Measurement(
+                        name=codes.DCM.CertaintyOfFinding, value=100 * mark.score, unit=codes.UCUM.Percent
+                    )
+                ],
+            )
+
+
+def _region(image: SourceImage, mark: Mark) -> sr.ImageRegion:
+    """Build a mark's ellipse, as far as it lies in the image.
+
+    Coordinates are (column, row) from the upper left corner of the upper left pixel, which is 0, 0 (PS3.3 C.18.6.1.2).
+    """
+    (left, right), (top, bottom) = (
+        (size * max(0.0, centre - length / 2), size * min(1.0, centre + length / 2))
+        for centre, length, size in ((mark.x, mark.width, image.columns), (mark.y, mark.height, image.rows))
+    )
+    across = [(left, (top + bottom) / 2), (right, (top + bottom) / 2)]
+    down = [((left + right) / 2, top), ((left + right) / 2, bottom)]
+    axes = across + down if right - left >= bottom - top else down + across  # the major axis first
+    return sr.ImageRegion(
+        graphic_type=sr.GraphicTypeValues.ELLIPSE,
+        graphic_data=np.array(axes),
+        source_image=sr.SourceImageForRegion(image.sop_class, image.sop_instance),
+    )
+
+
+def _algorithm(model: Model) -> sr.AlgorithmIdentification:
+    return sr.AlgorithmIdentification(name=model.name, version=model.version, manufacturer=PRODUCT)
+
+
+def _site(side: str | None) -> sr.FindingSite:
+    """Build the breast as finding site; ``side`` is L, R or B for both, None if unknown."""
+    return sr.FindingSite(codes.SCT.Breast, laterality=SIDES.get(side or ""))
 
 
 def _probability(code: str, value: float) -> sr.Measurement:

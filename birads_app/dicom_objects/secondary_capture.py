@@ -1,4 +1,4 @@
-"""Predictions as secondary captures, for viewers without SR: image with heat map, and a chart beside it."""
+"""Predictions as secondary captures, for viewers without SR: image with heat map and marks, and a chart beside it."""
 
 import textwrap
 
@@ -14,6 +14,7 @@ from pydicom.uid import RLELossless
 from birads_app.dicom_objects.context import PRODUCT, Model, Reading, SourceImage, equipment, reference, stamp
 from birads_app.model.conformal import LEVEL
 from birads_app.model.image_prediction import ImagePrediction
+from birads_app.model.marks import Mark
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from birads_app.terms.probability import percent
 
@@ -28,6 +29,8 @@ _PANEL, _HEIGHT, _MARGIN = (
 _BANNER = 56
 _OPACITY = 0.5  # as on the pages
 _PAPER, _INK, _QUIET, _TRACK, _ALARM = "#000000", "#ffffff", "#b4bcc6", "#333a42", "#ffd23f"
+_RING = "#ff8ae2"  # marks of the model, as on the pages
+_DASH = 15  # degrees of a dash, and of the gap after it
 
 
 def secondary_capture(reading: Reading, number: int, pixels: np.ndarray, heat: np.ndarray) -> SCImage:
@@ -80,15 +83,17 @@ def draw(image: SourceImage, model: Model, pixels: np.ndarray, heat: np.ndarray)
     -------
     uint8 RGB array, at most 2048 pixels per side
     """
-    left = _overlaid(pixels, heat)
-    height = max(left.shape[0], _HEIGHT)
-    page = Pillow.new("RGB", (left.shape[1] + _PANEL, height + _BANNER), _PAPER)
-    page.paste(Pillow.fromarray(left), (0, _BANNER + (height - left.shape[0]) // 2))
+    left = Pillow.fromarray(_overlaid(pixels, heat))
+    for mark in image.prediction.marks:
+        _ring(left, mark)
+    height = max(left.height, _HEIGHT)
+    page = Pillow.new("RGB", (left.width + _PANEL, height + _BANNER), _PAPER)
+    page.paste(left, (0, _BANNER + (height - left.height) // 2))
     pen = ImageDraw.Draw(page)
     # Over the whole width, so that every crop of the page includes it.
     pen.rectangle((0, 0, page.width, _BANNER), fill=_ALARM)
     pen.text((_MARGIN, 12), "NOT A MEDICAL DEVICE - RESEARCH USE ONLY", fill=_PAPER, font=_font(28))
-    _panel(pen, image, model, left.shape[1] + _MARGIN, _BANNER + _MARGIN)
+    _panel(pen, image, model, left.width + _MARGIN, _BANNER + _MARGIN)
     return np.asarray(page)
 
 
@@ -102,6 +107,19 @@ def _overlaid(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.rint(grey[..., None] * (1 - alpha) + colours[..., :3] * alpha).astype(np.uint8)
 
 
+def _ring(picture: Pillow.Image, mark: Mark) -> None:
+    """Draw a mark on the picture as a dashed ellipse with its score."""
+    pen, font, text = ImageDraw.Draw(picture), _font(22), f"AI {percent(mark.score)}"
+    left, right = ((mark.x + side * mark.width / 2) * picture.width for side in (-1, 1))
+    top, bottom = ((mark.y + side * mark.height / 2) * picture.height for side in (-1, 1))
+    for colour, line, wider in ((_PAPER, 7, 1.5), (_RING, 4, 0)):
+        box = (left - wider, top - wider, right + wider, bottom + wider)
+        for start in range(0, 360, 2 * _DASH):
+            pen.arc(box, start, start + _DASH, fill=colour, width=line)
+    place = (min(right + 6, picture.width - pen.textlength(text, font=font) - 4), max(top - 12, 4))
+    pen.text(place, text, fill=_RING, font=font, stroke_width=2, stroke_fill=_PAPER)
+
+
 def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y: int) -> None:
     """Draw the text column from top to bottom; excess text at the end, the last warnings, is cut off."""
     prediction = image.prediction
@@ -112,7 +130,9 @@ def _panel(pen: ImageDraw.ImageDraw, image: SourceImage, model: Model, x: int, y
         prediction_set = f"Possible with {LEVEL:.0%} confidence: {', '.join(prediction.prediction_set)}"
         y = _write(pen, x, y, prediction_set, 24, _INK)
     y = _chart(pen, prediction, x, y + 24)
-    y = _write(pen, x, y, "Colours: places that speak for this category", 20, _QUIET) + 12
+    legend = "Colours: places that speak for this category"
+    rings = ". Rings: places of possible findings, with the model's probability" if prediction.marks else ""
+    y = _write(pen, x, y, legend + rings, 20, _QUIET) + 12
     y = _write(pen, x, y, DISCLAIMER, 24, _ALARM)
     kind = "Demonstration model" if model.demonstration else "Model"
     y = _write(pen, x, y, f"{kind} {model.name}, {PRODUCT} {model.software}", 20, _QUIET) + 12

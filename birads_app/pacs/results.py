@@ -176,6 +176,7 @@ def study_of(identity: Identity, dates_shifted: bool) -> Study:
 
 def source_of(image: Image, instance: Instance) -> SourceImage:
     """Return an image of the study with its prediction."""
+    rows, columns = _size_in_study(image)
     return SourceImage(
         sop_class=instance.sop_class,
         sop_instance=instance.sop_uid,
@@ -183,9 +184,20 @@ def source_of(image: Image, instance: Instance) -> SourceImage:
         laterality=image.laterality,
         view=image.view,
         prediction=view_corrections.prediction_of(image),
+        rows=rows,
+        columns=columns,
         standard=image.standard,
         set_by_hand=image.corrections[-1].at if image.corrections else None,
     )
+
+
+def _size_in_study(image: Image) -> tuple[int, int]:
+    """Return the (rows, columns) of the received image, which had pixels of another shape if they were made square."""
+    warnings = image.prediction.warnings
+    if image.prediction.marks and any(getattr(each, "code", "") == "pixels-not-square" for each in warnings):
+        header = parser.parse(exams.file(image, "original").read_bytes()).dataset
+        return int(header.Rows), int(header.Columns)
+    return image.height, image.width
 
 
 def _display(image: Image) -> np.ndarray:

@@ -17,7 +17,7 @@ from birads_app.dicom_objects.measurement_report import measurement_report
 from birads_app.logs import configure_logging
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.terms.categories import DISCLAIMER
-from tests.support.analyzed_study import PROBABILITIES, STUDY, VIEWS, WARNING, reading, source
+from tests.support.analyzed_study import MARKS, PROBABILITIES, STUDY, VIEWS, WARNING, reading, source
 from tests.support.dicom_tools import complaints, printed, written
 
 PLAIN = Model("birads-2", "1", demonstration=False, software="0.1.0")
@@ -52,6 +52,37 @@ def test_numbers_and_image_references_are_read_back(tmp_path: Path) -> None:
         )
     evidence = {instance for _, _, instance, _ in read.get_evidence()}
     assert evidence == {image.sop_instance for image in given.images}
+
+
+def test_each_mark_is_a_region_of_its_image_with_a_score(tmp_path: Path) -> None:
+    marked = [
+        replace(source(number, side), prediction=replace(source().prediction, marks=MARKS[: number + 1]))
+        for number, side in enumerate(("R", None))
+    ]
+    path = written(measurement_report(reading(images=(*marked, source(2)))), tmp_path)
+    assert not complaints(path)
+    text = printed(path)
+    assert '"Certainty of Finding")="75.0" (%,UCUM,"Percent")' in text
+    assert text.count('"Algorithm Name")="birads-demo"') == text.count('"Measurement Group"')
+    groups = sr.ComprehensiveSR.from_dataset(dcmread(path)).content.get_planar_roi_measurement_groups()
+    assert [group.tracking_identifier for group in groups] == [
+        "Image 1, mark 1",
+        "Image 2, mark 1",
+        "Image 2, mark 2",
+    ]
+    assert len({group.tracking_uid for group in groups}) == 3
+    assert [group.finding_sites[0].laterality for group in groups] == [codes.SCT.Right, None, None]
+    for group, image, mark in zip(groups, (marked[0], *marked[1:] * 2), (MARKS[0], *MARKS), strict=True):
+        assert group.finding_type == codes.DCM.SelectedRegion
+        (measured,) = group.get_measurements(codes.DCM.CertaintyOfFinding)
+        assert (measured.value, measured.unit) == (100 * mark.score, codes.UCUM.Percent)
+        assert group.roi.source_image.referenced_sop_instance_uid == image.sop_instance
+        assert group.roi.graphic_type == sr.GraphicTypeValues.ELLIPSE
+    # Ends of the major axis, then of the minor one, as (column, row) of an image of 512 columns and 640 rows.
+    assert groups[0].roi.value.tolist() == [[96, 320], [160, 320], [128, 300], [128, 340]]
+    cut = groups[2].roi.value  # at the edge of the image
+    assert cut.min() == 0 and cut[:, 0].max() == 512
+    assert cut[0].tolist() == pytest.approx([512 * 0.9275, 640 * 0.05125 / 2])
 
 
 def answers(given: Reading, folder: Path) -> dict[str, tuple[Any, list[str]]]:

@@ -10,7 +10,7 @@ from pydicom.uid import RLELossless
 
 from birads_app.dicom_objects.secondary_capture import draw, secondary_capture
 from birads_app.terms.categories import CATEGORIES
-from tests.support.analyzed_study import STUDY, display, heat, reading, source
+from tests.support.analyzed_study import MARKS, STUDY, display, heat, reading, source
 from tests.support.dicom_tools import complaints, written
 
 MODEL = reading().model
@@ -53,6 +53,17 @@ def test_the_heat_map_is_drawn_at_its_cells() -> None:
     assert columns.mean() == pytest.approx(150 * scale, abs=8)
 
 
+def test_marks_are_drawn_as_rings_around_their_places() -> None:
+    image, grey, clear = source(), np.full((640, 512), 40, np.uint8), np.zeros_like(heat())
+    marked = replace(image, prediction=replace(image.prediction, marks=MARKS[:1]))
+    plain, ringed = (draw(each, MODEL, grey, clear).astype(int)[:, :1000] for each in (image, marked))
+    rows, columns = np.nonzero(np.abs(ringed - plain).max(axis=2)[:, : round(0.315 * 1075)] > 60)
+    assert np.array([columns.min(), columns.max()]) == pytest.approx([0.1875 * 1075, 0.3125 * 1075], abs=4)
+    assert np.array([rows.min(), rows.max()]) == pytest.approx(
+        [56 + 1344 * 0.46875, 56 + 1344 * 0.53125], abs=4
+    )
+
+
 def test_bar_lengths_are_proportional_to_the_probabilities() -> None:
     image = source()
     image = replace(image, prediction=replace(image.prediction, probabilities={"1": 0.25, "5": 0.75}))
@@ -73,6 +84,7 @@ def test_bar_lengths_are_proportional_to_the_probabilities() -> None:
         {"prediction_set": ()},
         {"warnings": ()},
         {"probabilities": {"4": 1.0}},
+        {"marks": MARKS},
     ],
     ids=lambda change: next(iter(change)),
 )

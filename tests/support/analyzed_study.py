@@ -8,6 +8,7 @@ import numpy as np
 from birads_app.dicom_objects.context import Model, Reading, SourceImage, Study
 from birads_app.model import aggregation
 from birads_app.model.image_prediction import ImagePrediction
+from birads_app.model.marks import Mark
 from tests.support.factories import MAMMOGRAPHY, breast
 
 STUDY = Study(
@@ -26,6 +27,7 @@ STUDY = Study(
 )
 PROBABILITIES = {"1": 0.1, "2": 0.05, "3": 0.25, "4": 1 / 3, "5": 0.6 - 1 / 3}
 WARNING = "The breast reaches beyond the image's edge."
+MARKS = (Mark(0.25, 0.5, 0.125, 0.0625, 0.75), Mark(0.99, 0.02, 0.125, 0.0625, 0.5))
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 
@@ -38,6 +40,8 @@ def source(number: int = 0, laterality: str | None = "R", view: str | None = "CC
         laterality=laterality,
         view=view,
         prediction=ImagePrediction("4", PROBABILITIES, ("3", "4"), (WARNING,)),
+        rows=640,
+        columns=512,
     )
 
 
