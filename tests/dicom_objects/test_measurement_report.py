@@ -76,7 +76,8 @@ def test_each_mark_is_a_region_of_its_image_with_a_score(tmp_path: Path) -> None
         assert group.finding_type == codes.DCM.SelectedRegion
         (measured,) = group.get_measurements(codes.DCM.CertaintyOfFinding)
         assert (measured.value, measured.unit) == (100 * mark.score, codes.UCUM.Percent)
-        assert group.roi.source_image.referenced_sop_instance_uid == image.sop_instance
+        (selected,) = group.roi.ContentSequence
+        assert selected.referenced_sop_instance_uid == image.sop_instance
         assert group.roi.graphic_type == sr.GraphicTypeValues.ELLIPSE
     # Ends of the major axis, then of the minor one, as (column, row) of an image of 512 columns and 640 rows.
     assert groups[0].roi.value.tolist() == [[96, 320], [160, 320], [128, 300], [128, 340]]
