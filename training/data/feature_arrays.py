@@ -1,4 +1,4 @@
-"""Feature arrays that need not be in memory: in a file, rows or columns of another one, or two concatenated.
+"""Feature arrays that need not be in memory: in a file, rows of another one, or two concatenated.
 
 Each has ``len()``, ``shape``, ``size`` and ``dtype``; indexing by a slice or an int array
 returns these rows as an array, and ``np.asarray`` all of them. Files are mapped only while rows are copied from
@@ -76,19 +76,6 @@ class SelectedFeatures(FeatureArray):
 
     def _gather(self, indices: np.ndarray) -> np.ndarray:
         return self._rows[self._indices[indices]]
-
-
-class LeadingColumns(FeatureArray):
-    """The first columns of another array."""
-
-    def __init__(self, rows: AnyFeatures, width: int) -> None:
-        """Take ``width`` columns of ``rows``."""
-        self._rows = rows
-        self.shape = (len(rows), width)
-        self.dtype, self.folder = rows.dtype, folder_of(rows)
-
-    def _gather(self, indices: np.ndarray) -> np.ndarray:
-        return self._rows[indices][:, : self.shape[1]]
 
 
 class ConcatenatedFeatures(FeatureArray):

@@ -12,7 +12,7 @@ from birads_app.model.preprocess import InputSize
 from birads_app.terms.errors import ModelError
 from training.engine.freeze import freeze
 
-# Pixels of the input for each cell of the feature map, in both directions; so many pixels at least and at most.
+# Pixels of the input for each cell of the whole network's map, in both directions; so many pixels at least and at most.
 _STRIDE, _SMALLEST, _LARGEST = 32, 64, 2048
 _SIZE = re.compile(r"([0-9]{2,4})(?:x([0-9]{2,4}))?")
 
@@ -51,8 +51,8 @@ def keras_backbone(
     ----------
     network : a key of :data:`BACKBONES`
     weights : ``"imagenet"`` (Keras downloads them), the path of a Keras ``.h5`` file with the weights of the
-        network without top, or None for random ones. A file of ResNet50 may end with stage conv4: see
-        :func:`_to_conv4`
+        network without top, or None for random ones. A file of ResNet50 may end with stage conv4; the network
+        then ends there as well, with a cell for each 16 pixels and 1,024 channels
     size : of the input; None for any
 
     Raises
@@ -97,14 +97,14 @@ def _load(model: Any, network: BackboneKind, path: Path) -> Any:
         partial = network.title == "ResNet50" and kernels == _CONV4_KERNELS
         if kernels != network.kernels and not partial:  # Keras skips layers that it does not find
             raise ValueError
-        low = _up_to_conv4(model) if partial else model
+        low = up_to_conv4(model) if partial else model
         low.load_weights(str(path))
     except (ValueError, OSError, KeyError) as error:
         raise ModelError(
             f"{path.name} does not contain the weights of Keras' {network.title} without the top layers. Give a file "
             f"such as {network.title.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5."
         ) from error
-    return _to_conv4(low) if partial else model
+    return low
 
 
 def ends_at_conv4(network: str, weights: str) -> bool:
@@ -128,26 +128,15 @@ def _kernels(path: Path) -> int:
     return len(kernels)
 
 
-def _up_to_conv4(model: Any) -> Any:
+def up_to_conv4(model: Any) -> Any:
+    """Return ResNet50 without stage conv5."""
     import keras
 
     return keras.Model(model.input, model.get_layer("conv4_block6_out").output)
 
 
-def _to_conv4(low: Any) -> Any:
-    """Pool the maps of conv4 to the shape of the whole network's: (n, height/32, width/32, 2048).
-
-    Each cell holds the averages, then the maxima, of 2 x 2 cells of conv4's 1024 channels, so that the average and
-    the maximum over all cells, which heads use, stay unchanged.
-    """
-    import keras
-
-    pooled = [pool(2)(low.output) for pool in (keras.layers.AveragePooling2D, keras.layers.MaxPooling2D)]
-    return keras.Model(low.input, keras.layers.Concatenate()(pooled))
-
-
 def freeze_backbone(model: Any, size: InputSize) -> bytes:
-    """Freeze a Keras backbone, from ``image`` (n, height, width, 3) to maps (n, height/32, width/32, channels)."""
+    """Freeze a Keras backbone, from ``image`` (n, height, width, 3) to maps (n, rows, columns, channels)."""
     return freeze(lambda image: model(image, training=False), (None, *size, 3), "image")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from birads_app.model.preprocess import InputSize
 from birads_app.terms.errors import ModelError
-from training.engine.backbone import keras_backbone
+from training.engine.backbone import keras_backbone, up_to_conv4
 
 # Names of the weights of a convolution and of a batch normalisation in a graph, in the order of Keras' weights.
 _CONVOLUTION = ("convolution", "Reshape")
@@ -21,7 +21,7 @@ _NAME = re.compile(r"[^/]+/([^/]+?)(?:_\d+)?/([^/]+)/ReadVariableOp/resource(?:/
 
 
 def keras_model(graph: bytes, size: InputSize, maps: Any) -> Any:
-    """Build ResNet50 with the weights of a frozen graph.
+    """Build ResNet50 with the weights of a frozen graph, up to the stage with which it ends.
 
     Parameters
     ----------
@@ -34,6 +34,8 @@ def keras_model(graph: bytes, size: InputSize, maps: Any) -> Any:
     """
     constants = _weights(graph)
     model = keras_backbone("resnet50", None, size)
+    if not any(layer.startswith("conv5") for layer, _ in constants):
+        model = up_to_conv4(model)
     try:
         for layer in model.layers:
             if layer.weights:

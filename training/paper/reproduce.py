@@ -17,7 +17,6 @@ from training import progress
 from training.config import Site, TrainConfig
 from training.data import dataset, protocol
 from training.data.dataset_report import patient_warning
-from training.data.feature_arrays import LeadingColumns
 from training.data.loader import load_dataset
 from training.engine.backbone import CONV4_CHANNELS, ends_at_conv4
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
@@ -25,7 +24,6 @@ from training.evaluation.evaluate import confusions, measures
 from training.features.extract import Features
 from training.features.extractor import Extractor
 from training.heads import Head, head
-from training.heads.pooling import AVG, POOLINGS
 from training.paper.kept_runs import KeptRuns, Run
 from training.pipeline import train
 from training.pipeline.measure import measure
@@ -149,7 +147,7 @@ def reproduce(
     kept = KeptRuns(site.cache / "reproduction")
     with progress.steps("experiments", len(kinds) * len(_protocols()), "run") as bar:
         for name, kind in kinds.items():
-            features = _paper_features(config, kind, train.read(config, site, source, kind, loaded, say))
+            features = train.read(config, site, source, kind, loaded, say)
             if not rows:
                 train.check(config, loaded, say)
             rows += compare(replace(config, head=name), kind, features, say, kept, bar.step)
@@ -202,13 +200,6 @@ def _backbone_cautions(config: TrainConfig, source: Extractor) -> tuple[str, ...
             "as well, 2,048 channels.",
         )
     return ()
-
-
-def _paper_features(config: TrainConfig, kind: Head, features: Features) -> Features:
-    """Reduce averages of a network that ends at conv4 to those of its channels, without those of local maxima."""
-    if kind.rows != POOLINGS[AVG].rows or not ends_at_conv4(config.backbone, config.backbone_weights):
-        return features
-    return replace(features, array=LeadingColumns(features.array, CONV4_CHANNELS))
 
 
 def _protocols() -> tuple[tuple[str, str], ...]:
