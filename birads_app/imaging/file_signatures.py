@@ -158,6 +158,7 @@ _TEXTUAL = tuple(
 )
 # Share of ASCII in texts in a code page of Western languages.
 _MOSTLY = 0.7
+_BEYOND_ASCII = bytes(range(128, 256))
 
 
 def recognise(head: bytes) -> FileType | None:
@@ -175,7 +176,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = codecs.getincrementaldecoder("utf-16" if wide else "utf-8")().decode(head)
     except UnicodeDecodeError:
-        if wide or sum(byte < 128 for byte in head) < _MOSTLY * len(head):
+        if wide or len(head.translate(None, _BEYOND_ASCII)) < _MOSTLY * len(head):
             return False
         text = head.decode("latin-1")
     return bool(text) and all(letter >= " " or letter in "\t\n\r\f" for letter in text)

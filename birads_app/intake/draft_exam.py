@@ -2,7 +2,7 @@
 
 import unicodedata
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -14,7 +14,7 @@ from birads_app.imaging.dicom.dates import parse_date
 from birads_app.intake.image_reading import DraftedImage, ReadImage
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.predictor import Predictor
-from birads_app.records import exams, files, identities, view_corrections
+from birads_app.records import files, identities, view_corrections
 from birads_app.records.identities import Identity
 from birads_app.records.schema import Exam, Image, User
 from birads_app.terms.messages import join, msg
@@ -42,16 +42,9 @@ def draft_exam(
         if identity is not None and drafted.instance is not None:
             identity = replace(identity, instances={**identity.instances, drafted.id: drafted.instance})
     if identity is not None:
-        attach_identity(exam, with_versions(identity, _identities_of_study(exam)))
+        others = identities.of_study(exam.study_uid, but=exam.id) if exam.study_uid else ()
+        attach_identity(exam, with_versions(identity, others))
     return exam
-
-
-def _identities_of_study(exam: Exam) -> Iterator[Identity]:
-    """Yield the identities of the stored exams of a new exam's study."""
-    for other in exams.with_study(exam.study_uid) if exam.study_uid else ():
-        found = None if other.id == exam.id else identities.of(other)
-        if found is not None:
-            yield found
 
 
 def attach_identity(exam: Exam, identity: Identity) -> None:

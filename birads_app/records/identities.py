@@ -115,6 +115,14 @@ def of(exam: Exam) -> Identity | None:
     return None if row is None else _decrypted(row.ciphertext, exam.id)
 
 
+def of_study(study_uid: str, but: str, limit: int = 20) -> list[Identity]:
+    """Return the identities of the last exams of a study, except of one exam; raises SiteKeyDiffers as :func:`of`."""
+    others = (Exam.study_uid == study_uid, Exam.id != but, Exam.status.not_in(tuple(Removed)))
+    found = select(EncryptedIdentity).join(Exam, Exam.id == EncryptedIdentity.exam_id).where(*others)
+    rows = session().scalars(found.order_by(Exam.created_at.desc(), Exam.id).limit(limit))
+    return [_decrypted(row.ciphertext, row.exam_id) for row in rows]
+
+
 def with_identifier(kind: IdentifierKind, values: Iterable[str]) -> dict[str, list[IdentifiedExam]]:
     """Return the stored exams with these patient IDs or accession numbers, by these; others are left out."""
     by_digest = {digest(kind, value): value for value in values if value.strip()}
