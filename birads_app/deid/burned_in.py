@@ -61,8 +61,8 @@ def find(pixels: np.ndarray) -> Marks | None:
     return Marks(marks, side, pixels.shape) if marks.any() else None
 
 
-def blank(pixels: np.ndarray, marks: Marks) -> int:
-    """Fill the marks with the median of their surroundings, and return it.
+def blank(pixels: np.ndarray, marks: Marks) -> None:
+    """Fill the marks with the median of their surroundings.
 
     Parameters
     ----------
@@ -73,14 +73,8 @@ def blank(pixels: np.ndarray, marks: Marks) -> int:
         [part[chosen] for part, chosen in _rows(pixels, around, marks)] or [pixels[:0, 0]]
     )
     fill = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else pixels.min()
-    fill_with(pixels, marks, int(fill))
-    return int(fill)
-
-
-def fill_with(pixels: np.ndarray, marks: Marks, value: int) -> None:
-    """Fill the marks with a value; parameters as :func:`blank`."""
     for part, chosen in _rows(pixels, marks.blocks, marks):
-        part[chosen] = value
+        part[chosen] = fill
 
 
 def _rows(pixels: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
