@@ -168,6 +168,7 @@ class Settings(BaseSettings):
     queue_mb : size in MiB of all uploads that wait to be read after their answer; 0 reads every upload before it
     tomosynthesis : treatment of a volume: "mip" reads its maximum intensity projection, "refuse" rejects it
     show_opinion, show_heat_map : show the AI result, and the heat map, before the user asks for it
+    ai_marks : display of the model's marks: "asked", "on" for at once, or "off" for never
     max_upload_mb : size limit of one request's body in MiB
     min_free_mb : free space of the disk in MiB below which uploads are refused
     secret_key : signs sessions; None means a key generated once and stored in the instance folder
@@ -206,6 +207,7 @@ class Settings(BaseSettings):
     tomosynthesis: Annotated[Tomosynthesis, parsed(read_choice(*get_args(Tomosynthesis)))] = setting("mip")
     show_opinion: Annotated[bool, parsed(read_switch)] = setting("1")
     show_heat_map: Annotated[bool, parsed(read_switch)] = setting("0")
+    ai_marks: Annotated[str, parsed(read_choice("asked", "on", "off"))] = setting("asked")
     max_upload_mb: Annotated[int, parsed(read_integer(1, 65536))] = setting("256")
     max_files: Annotated[int, parsed(read_integer(1, 900))] = setting("64")
     min_free_mb: Annotated[int, parsed(read_integer(0, 10**7))] = setting("256")

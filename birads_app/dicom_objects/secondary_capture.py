@@ -112,10 +112,9 @@ def _ring(picture: Pillow.Image, mark: Mark) -> None:
     pen, font, text = ImageDraw.Draw(picture), _font(22), f"AI {percent(mark.score)}"
     left, right = ((mark.x + side * mark.width / 2) * picture.width for side in (-1, 1))
     top, bottom = ((mark.y + side * mark.height / 2) * picture.height for side in (-1, 1))
-    for colour, line, wider in ((_PAPER, 7, 1.5), (_RING, 4, 0)):
-        box = (left - wider, top - wider, right + wider, bottom + wider)
-        for start in range(0, 360, 2 * _DASH):
-            pen.arc(box, start, start + _DASH, fill=colour, width=line)
+    pen.ellipse((left - 1.5, top - 1.5, right + 1.5, bottom + 1.5), outline=_PAPER, width=7)
+    for start in range(0, 360, 2 * _DASH):
+        pen.arc((left, top, right, bottom), start, start + _DASH, fill=_RING, width=4)
     place = (min(right + 6, picture.width - pen.textlength(text, font=font) - 4), max(top - 12, 4))
     pen.text(place, text, fill=_RING, font=font, stroke_width=2, stroke_fill=_PAPER)
 

@@ -167,7 +167,7 @@ def dicom(exam_id: str) -> Response:
 
 def _report(exam_id: str, where: str) -> report_content.Report:
     """Return the report on the requested assessment for a kind of document."""
-    return report_content.of(*_wanted(exam_id), where)
+    return report_content.of(*_wanted(exam_id), where, request.args.get("ai_marks") == "1")
 
 
 def _wanted(exam_id: str) -> tuple[Exam, Assessment]:

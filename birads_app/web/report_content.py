@@ -16,7 +16,8 @@ from birads_app.records.schema import Assessment, Exam, Image
 from birads_app.terms import lexicon
 from birads_app.terms.categories import DISCLAIMER, Category
 from birads_app.terms.hanging import hanging
-from birads_app.web import patient, wording
+from birads_app.web import ai_marks, patient, wording
+from birads_app.web.ai_marks import ShownMark
 from birads_app.web.wording import translated
 
 
@@ -40,6 +41,7 @@ class Report:
     model : AI result, or None
     hidden : True if the AI result is not for the reader yet
     amendment : of the signed report before; None for a first report
+    with_ai_marks : show the model's marks on the images
     """
 
     exam: Exam
@@ -51,6 +53,7 @@ class Report:
     model: ExamPrediction | None
     hidden: bool
     amendment: Amendment | None
+    with_ai_marks: bool
 
     @property
     def amended(self) -> str:
@@ -92,6 +95,20 @@ class Report:
         """Return the findings marked on an image."""
         return [one for one in self.findings if one.finding.image == image.id and one.finding.x is not None]
 
+    @property
+    def has_ai_marks(self) -> bool:
+        """Return True if there are marks of the model that the reader may see."""
+        return not self.hidden and ai_marks.exist(self.images)
+
+    @property
+    def shows_ai_marks(self) -> bool:
+        """Return True if marks of the model are shown on the images."""
+        return self.with_ai_marks and self.has_ai_marks
+
+    def rings(self, image: Image) -> list[ShownMark]:
+        """Return the model's marks that are shown on an image."""
+        return ai_marks.of(image) if self.shows_ai_marks else []
+
     def label(self, image: Image) -> str:
         """Return an image's label."""
         return wording.short_label(image.laterality, image.view, self.images.index(image) + 1)
@@ -107,10 +124,13 @@ class Report:
         return wording.top_categories_text(self.model.index_breast.probabilities) if self.model else ""
 
 
-def of(exam: Exam, assessment: Assessment, where: str) -> Report:
+def of(exam: Exam, assessment: Assessment, where: str, with_ai_marks: bool) -> Report:
     """Return the report on an assessment.
 
-    ``where`` names the document in the audit log, if it shows the patient's identity.
+    Parameters
+    ----------
+    where : names the document in the audit log, if it shows the patient's identity
+    with_ai_marks : show the model's marks, unless its result is hidden
     """
     history, hidden = assessments.history(exam), blinding.is_hidden(exam, current_user)
     return Report(
@@ -123,6 +143,7 @@ def of(exam: Exam, assessment: Assessment, where: str) -> Report:
         model=None if hidden else exams.aggregate(exam),
         hidden=hidden,
         amendment=amendments.of(assessment, history),
+        with_ai_marks=with_ai_marks,
     )
 
 

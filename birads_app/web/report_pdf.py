@@ -24,6 +24,7 @@ from birads_app.records import exams, side_markers
 from birads_app.records.schema import Image
 from birads_app.terms import lexicon
 from birads_app.terms.categories import DISCLAIMER, Category
+from birads_app.web.ai_marks import ShownMark
 from birads_app.web.patient import age_text, date_text
 from birads_app.web.report_content import Described, Report
 from birads_app.web.wording import moment, translated
@@ -32,11 +33,12 @@ _FONTS = Path(__file__).parent / "fonts"
 _PLAIN, _BOLD = "DejaVuSansCondensed", "DejaVuSansCondensed-Bold"
 _MARGIN, _PADDING = 16 * mm, 6  # padding of frames in Platypus, in points
 _WIDTH = A4[0] - 2 * _MARGIN
-_QUIET, _EDGE, _AMBER, _MARK = (
+_QUIET, _EDGE, _AMBER, _MARK, _AI_MARK = (
     HexColor("#555555"),
     HexColor("#7a858f"),
     HexColor("#8a5a00"),
     HexColor("#ffd84d"),
+    HexColor("#ff8ae2"),
 )
 # Images: number per row, largest side in pixels, height, radius of marks.
 _IN_A_ROW, _PIXELS, _HEIGHT, _RADIUS = 4, 700, 58 * mm, 2.4 * mm
@@ -75,25 +77,39 @@ def draw(report: Report) -> bytes:
 
 
 class _Picture(Flowable):
-    """Image with numbered marks of findings."""
+    """Image with numbered marks of findings, and those of the model as dashed rings."""
 
-    def __init__(self, image: Image, marks: list[Described], width: float) -> None:
+    def __init__(self, image: Image, marks: list[Described], ai_marks: list[ShownMark], width: float) -> None:
         super().__init__()
         scale = min(width / image.width, _HEIGHT / image.height)
         self.width, self.height = image.width * scale, image.height * scale
-        self._image, self._marks = image, marks
+        self._image, self._marks, self._ai_marks = image, marks, ai_marks
 
     def draw(self) -> None:
         """Draw at the canvas's origin, as Platypus asks."""
         self.canv.drawImage(ImageReader(io.BytesIO(_small(self._image))), 0, 0, self.width, self.height)
         self._side_marker()
+        for ai_mark in self._ai_marks:
+            self._ring(ai_mark)
         for mark in self._marks:
             x, y = (mark.finding.x or 0) * self.width, (1 - (mark.finding.y or 0)) * self.height
             for colour, line in ((black, 2.2), (_MARK, 1.0)):
                 self.canv.setStrokeColor(colour)
                 self.canv.setLineWidth(line)
                 self.canv.circle(x, y, _RADIUS)
-            self._number(str(mark.number), x, y)
+            self._label(str(mark.number), x, y, _RADIUS, _MARK)
+
+    def _ring(self, shown: ShownMark) -> None:
+        mark = shown.mark
+        x, y = mark.x * self.width, (1 - mark.y) * self.height
+        across, down = mark.width * self.width / 2, mark.height * self.height / 2
+        for colour, line, dashes in ((black, 1.8, ()), (_AI_MARK, 0.8, (2.5, 2))):
+            self.canv.setDash(*dashes)
+            self.canv.setStrokeColor(colour)
+            self.canv.setLineWidth(line)
+            self.canv.ellipse(x - across, y - down, x + across, y + down)
+        self.canv.setDash()
+        self._label(shown.label, x, y, across, _AI_MARK)
 
     def _side_marker(self) -> None:
         """Draw side and view away from the chest wall, in place of a marker that was blanked."""
@@ -110,15 +126,15 @@ class _Picture(Flowable):
         self.canv.setFont(_BOLD, 8)
         self.canv.drawString(left + 2.5, self.height - 11.5, letters)
 
-    def _number(self, number: str, x: float, y: float) -> None:
-        """Draw the number beside its mark, on the side that has room."""
-        width = pdfmetrics.stringWidth(number, _BOLD, 8) + 3
-        left = x + _RADIUS + 1 if x + _RADIUS + 1 + width < self.width else x - _RADIUS - 1 - width
+    def _label(self, text: str, x: float, y: float, radius: float, colour: HexColor) -> None:
+        """Draw the label of a mark beside it, on the side that has room."""
+        width = pdfmetrics.stringWidth(text, _BOLD, 8) + 3
+        left = x + radius + 1 if x + radius + 1 + width < self.width else x - radius - 1 - width
         self.canv.setFillColor(black)
         self.canv.rect(left, y - 4, width, 9, stroke=0, fill=1)
-        self.canv.setFillColor(_MARK)
+        self.canv.setFillColor(colour)
         self.canv.setFont(_BOLD, 8)
-        self.canv.drawString(left + 1.5, y - 2.5, number)
+        self.canv.drawString(left + 1.5, y - 2.5, text)
 
 
 def _content(report: Report) -> Iterator[Flowable]:
@@ -243,7 +259,7 @@ def _pictures(report: Report) -> Iterator[Flowable]:
     column = _WIDTH / _IN_A_ROW
     cells = [
         [
-            _Picture(image, report.marks(image), column - 4 * mm),
+            _Picture(image, report.marks(image), report.rings(image), column - 4 * mm),
             Paragraph(_safe(report.caption(image)), _CAPTION),
         ]
         for image in report.images
@@ -276,6 +292,9 @@ def _model(report: Report) -> Flowable:
         texts.append(Paragraph(_safe(_("The AI result is hidden until you ask for it or sign.")), _SMALL))
     else:
         texts.append(Paragraph(_safe(_("No AI result for this exam.")), _SMALL))
+    if report.shows_ai_marks:
+        legend = _("Dashed rings: AI marks with their probability, not findings of this assessment.")
+        texts.append(Paragraph(_safe(legend), _SMALL))
     if exam.demonstration:
         name = _("Demonstration model %(name)s; its results are often wrong.", name=exam.model)
     else:

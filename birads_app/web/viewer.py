@@ -12,6 +12,7 @@ from birads_app.imaging.orientation import Orientation
 from birads_app.records import exams, reading_acts, tiles
 from birads_app.records.schema import Image
 from birads_app.terms.hanging import hang_with_prior, light_box
+from birads_app.web import ai_marks
 from birads_app.web.security import private
 
 bp = Blueprint("viewing", __name__, url_prefix="/exams/<exam_id>/images/<image_id>/tiles")
@@ -26,6 +27,9 @@ def _viewer() -> dict[str, Any]:
         "hang_with_prior": hang_with_prior,
         "show_heat_map": settings.show_heat_map,
         "free_side": _free_side,
+        "ai_marks_of": ai_marks.of,
+        "have_ai_marks": ai_marks.exist,
+        "show_ai_marks": ai_marks.are_on(),
     }
 
 

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import steps
@@ -11,9 +12,10 @@ from flask import Flask
 from server import Server
 
 from birads_app import create_app
+from birads_app.model.marks import Mark
 from birads_app.records import database, exam_bin, tokens, users
 from birads_app.records.database import writing
-from birads_app.records.schema import Delivery, Role
+from birads_app.records.schema import Delivery, Exam, Role
 from birads_app.services import dataset_checks, datasets, training_runs
 from birads_app.terms.messages import msg
 from tests.support.signed_exams import store_signed_exam
@@ -112,3 +114,11 @@ def _store_runs(instance: Path) -> None:
     (check / "check.json").write_text(json.dumps(_CHECK))
     (check / "report.json").write_text(json.dumps(_REPORT))
     assert training_runs.count() == len(dataset_checks.listing()) == 1
+
+
+def store_ai_marks(server: Server, exam: str, *marks: Mark) -> None:
+    """Give marks to every image of an exam, at mirrored places in left breasts; ``exam`` is the exam's path."""
+    with _beside(server), writing() as current:
+        for image in current.get_one(Exam, exam.rsplit("/", 1)[-1]).images:
+            placed = [replace(mark, x=1 - mark.x) if image.laterality == "L" else mark for mark in marks]
+            image.prediction = replace(image.prediction, marks=tuple(placed))

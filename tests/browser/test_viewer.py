@@ -10,10 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import steps
+from axe import violations
 from playwright.sync_api import Browser, Locator, Page, expect
 from server import Server
+from stored_states import store_ai_marks
 
 from birads_app.imaging.decode import decode
+from birads_app.model.marks import Mark
 from tests.support import factories
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}$")
@@ -526,6 +529,80 @@ def test_marks_are_drawn_and_shown(room: Page):
     ring = np.argwhere(np.ptp(_shown(room, "LCC").astype(int), axis=2) > 60)
     assert len(ring) > 50
     assert np.abs(ring.mean(axis=0) - np.array(_shown(room, "LCC").shape[:2]) / 2).max() < 15
+
+
+def _ring(page: Page, label: str = "RCC") -> tuple[int, int, int]:
+    """Return the lowest row and first column of a view's pink pixels, and their number; the label is above the ring."""
+    shown = _shown(page, label).astype(int)
+    pink = np.argwhere((shown[..., 0] - shown[..., 1] > 60) & (shown[..., 2] - shown[..., 1] > 50))
+    return (int(pink[:, 0].max()), int(pink[:, 1].min()), len(pink)) if len(pink) else (0, 0, 0)
+
+
+@pytest.mark.slow
+def test_ai_marks_are_shown_on_request_follow_the_image_and_are_announced(
+    room: Page, server: Server, exam: str, plain_page: Page
+):
+    switch, said = room.get_by_label("AI marks", exact=True), room.locator("[data-status]")
+    expect(switch).to_have_count(0)
+    store_ai_marks(server, exam, Mark(0.6, 0.3, 0.125, 0.1, 0.73))
+    room.reload()
+    _settle(room)
+    assert not switch.is_checked() and _ring(room)[2] == 0
+    _press(room, "Shift+H")
+    assert switch.is_checked()
+    height, width = _grey(room).shape
+    bottom, left, number = _ring(room)
+    zoom = int(re.findall(r"\d+", _readout(room))[0]) / 100
+    assert number > 100
+    # The chest wall is at the edge of the cell, the nipple in the middle of its height.
+    assert left == pytest.approx(width - (0.4 + 0.0625) * 1037 * zoom, abs=8)
+    assert bottom == pytest.approx(height / 2 + (0.05 - 0.2) * 1300 * zoom, abs=8)
+    assert _ring(room, "LCC")[0] == pytest.approx(bottom, abs=1)
+    _press(room, "q")
+    assert _ring(room)[1] > width / 2  # what was above the nipple is on its right now
+    _press(room, "q", "q", "q", "+", "+")
+    assert _ring(room)[1] < left and _ring(room)[2] > number
+    _press(room, "Backspace")  # as at first: off
+    assert not switch.is_checked() and _ring(room)[2] == 0
+
+    before = _grey(room, "RMLO")
+    for label in (
+        "Right breast, craniocaudal",
+        "Left breast, craniocaudal",
+        "Right breast, mediolateral oblique",
+    ):
+        _press(room, "Shift+G")
+        expect(said).to_contain_text(
+            re.compile(f"^{label}.* AI mark 1 of 1: AI 73%. .* third, above the nipple")
+        )
+    assert switch.is_checked() and _cell(room, "RMLO").get_attribute("class") == "cell drawn active"
+    assert np.abs(_grey(room, "RMLO") - before).mean() < 4  # in sight, so nothing has moved
+    _press(room, *["+"] * 6, *["ArrowLeft"] * 20)
+    room.locator("#ai-marks summary").click()
+    assert violations(room) == []
+    room.get_by_role("button", name="Show AI mark 1, LMLO").click()
+    _settle(room)
+    zoom = int(re.findall(r"\d+", _readout(room, "LMLO"))[0]) / 100
+    assert _ring(room, "LMLO")[0] == pytest.approx(height / 2 + 0.05 * 1300 * zoom, abs=8)
+    assert _ring(room, "LMLO")[1] == pytest.approx(width / 2 - 0.0625 * 1037 * zoom, abs=8)
+    room.emulate_media(media="print")
+    expect(room.locator(".ai-ring:visible")).to_have_count(4)
+    room.emulate_media(media="screen")
+
+    plain_page.goto(exam)
+    rings = plain_page.locator(".ai-ring:visible")
+    expect(rings).to_have_count(0)
+    plain_page.get_by_label("AI marks", exact=True).check()
+    expect(rings).to_have_count(4)
+    picture, ring = (
+        plain_page.locator(each).first.bounding_box() for each in (".display", ".ai-ring ellipse")
+    )
+    assert picture and ring
+    scale = min(picture["height"] / 1300, picture["width"] / 1037)
+    assert ring["x"] + ring["width"] / 2 == pytest.approx(
+        picture["x"] + picture["width"] - 0.4 * 1037 * scale, abs=3
+    )
+    store_ai_marks(server, exam)
 
 
 @pytest.mark.slow

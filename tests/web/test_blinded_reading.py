@@ -29,7 +29,7 @@ OWN = {"own_account.page", "second_factor.page", "health.ready", "health.alive",
 READ_BLINDED = {
     *("/", "/practice/", "/practice/exams.csv", "/practice/figures.csv", "/api/v1/exams"),
     *(URL, f"{URL}/report", f"{URL}/report.pdf", f"{URL}/report.json", f"{URL}/report.fhir"),
-    f"/api/v1/predictions/{EXAM}",
+    *(f"/api/v1/predictions/{EXAM}", f"{URL}/report?ai_marks=1", f"{URL}/report.pdf?ai_marks=1"),
 }
 OPEN = READ_BLINDED - {f"{URL}/report.fhir"}
 TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'assessments'"
@@ -106,7 +106,7 @@ def test_nothing_tells_the_result_until_the_reader_asks(blind: Flask, reader: Fl
     addresses += [
         URL,
         f"/exams/{1:032x}",
-        *(f"{URL}/{name}" for name in ("prefetch", "report", "report.json")),
+        *(f"{URL}/{name}" for name in ("prefetch", "report", "report?ai_marks=1", "report.json")),
     ]
     before = {address: seen(reader, address) for address in addresses}
     predict(blind, "5")
@@ -120,6 +120,9 @@ def test_nothing_tells_the_result_until_the_reader_asks(blind: Flask, reader: Fl
             CATEGORIES["5"].colour,
             "suspicious first",
             "AI category",
+            "ai-marks-on",
+            "ai-ring",
+            "data-ai-mark",
         ):
             assert word not in shown, (address, word)
     for refused in (f"{URL}/images/{0:032x}/heat-5", f"{URL}/dicom"):
@@ -130,7 +133,9 @@ def test_nothing_tells_the_result_until_the_reader_asks(blind: Flask, reader: Fl
     asked = reader.post(f"{URL}/ai-result", data={"text": "Typed before.", "seen": "99"})
     assert asked.status_code == 303
     page = reader.get(URL).text
-    assert "BI-RADS 5" in page and "heat-5" in page and "Typed before.</textarea>" in page
+    assert (
+        "BI-RADS 5" in page and "heat-5" in page and "AI 63%" in page and "Typed before.</textarea>" in page
+    )
     assert "AI result is hidden" in reader.get(f"/exams/{1:032x}").text
     reader.post(f"{URL}/ai-result")
     with blind.app_context():
@@ -176,6 +181,7 @@ def everything(app: Flask, client: FlaskClient, token: str) -> dict[str, tuple[i
     addresses |= {"/?list=second", "/?list=all&sort=date", "/practice/?reader=2&model=m"}
     addresses |= {f"/exams/export?{selected}=csv", f"/exams/export?{selected}=json"}
     addresses |= {"/api/v1/exams?status=second", f"{URL}/images/{0:032x}/display"}
+    addresses |= {f"{URL}/{name}?ai_marks=1" for name in ("report", "report.pdf")}
     answers = {}
     for address in sorted(addresses):
         headers = bearer(token) if address.startswith("/api/") else {}

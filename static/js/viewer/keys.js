@@ -11,6 +11,8 @@ const KEYS = {
   g: "magnify",
   x: "measure",
   h: "heat",
+  H: "aiMarks",
+  G: "nextAiMark",
   "[": "heatBefore",
   "]": "heatNext",
   "<": "fainter",

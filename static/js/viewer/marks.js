@@ -1,19 +1,20 @@
-// Drawings over a view: numbered marks, a measured distance, the keyboard crosshair.
+// Drawings over a view: marks of the model, numbered marks of the reader, a measured distance, the keyboard crosshair.
 
 const RING = 16;
 const ACCENT = "#86c7d8";
 const AMBER = "#e3b25a";
 
-export function drawOver(view, context, words) {
+export function drawOver(view, context, viewer) {
   context.font = "600 13px system-ui, sans-serif";
   context.textBaseline = "middle";
   context.lineJoin = "round";
+  viewer.aiMarks?.draw(view, context);
   for (const mark of view.marks) drawMark(context, view.toCell([mark.x * view.width, mark.y * view.height]), mark);
   if (view.line)
     drawLine(
       context,
       view.line.map((end) => view.toCell(end)),
-      words.length(view, view.line),
+      viewer.length(view, view.line),
     );
   if (view.cursor) drawCross(context, view.cursor);
 }
@@ -46,22 +47,24 @@ function drawCross(context, { x, y }) {
   });
 }
 
-// Strokes have a dark rim so that they show on white tissue.
-function stroked(context, colour, width, shape) {
-  for (const [style, extra] of [
-    ["rgb(0 0 0 / 70%)", 2],
-    [colour, 0],
+// Strokes have a dark rim so that they show on white tissue; that of a dashed one has no gaps.
+export function stroked(context, colour, width, shape, dashes = []) {
+  for (const [style, extra, pattern] of [
+    ["rgb(0 0 0 / 70%)", 2, []],
+    [colour, 0, dashes],
   ]) {
     context.beginPath();
+    context.setLineDash(pattern);
     shape();
     context.lineWidth = width + extra;
     context.strokeStyle = style;
     context.stroke();
   }
+  context.setLineDash([]);
 }
 
 // Draw a label beside a point, within the canvas.
-function text(context, words, x, y, colour) {
+export function text(context, words, x, y, colour) {
   const width = context.measureText(words).width;
   const room = context.canvas.clientWidth - width - 4;
   const [left, middle] = [Math.max(4, Math.min(room, x)), Math.max(10, y)];

@@ -164,6 +164,13 @@ export class View {
     this.#move(geometry.centreOn(this, this.size, this.room, shownX / width, shownY / height));
   }
 
+  // True if a point, given as fractions of the stored image, lies in the cell, not at its edge.
+  hasInSight(x, y) {
+    const [across, down] = this.toCell([x * this.width, y * this.height]);
+    const { width, height } = this.room;
+    return Math.min(across, width - across) > 0.05 * width && Math.min(down, height - down) > 0.05 * height;
+  }
+
   // Convert a point of the cell to pixels of the stored image.
   toImage(x, y) {
     return orientation.toStored(this.orientation, this, geometry.toImage(this, x, y));

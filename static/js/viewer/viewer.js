@@ -7,6 +7,7 @@
 //   birads:show {image, x, y}      centre on a point
 //   birads:settled                 all visible views are at full resolution
 
+import { AiMarks } from "./ai_marks.js";
 import { clamp } from "./geometry.js";
 import { hang, units } from "./hanging.js";
 import { Heat } from "./heat.js";
@@ -37,6 +38,10 @@ class Viewer {
     // Without heat maps while the exam is read blinded.
     this.heat = root.querySelector(".heat-on") && new Heat(root, () => this.redraw());
     this.startsWithHeat = this.heat?.on.checked;
+    this.aiMarks =
+      root.querySelector(".ai-marks-on") &&
+      new AiMarks(root, { changed: () => this.redraw(), show: (...mark) => this.#showAiMark(...mark) });
+    this.startsWithAiMarks = this.aiMarks?.on.checked;
     const options = {
       changed: (view, context) => this.#drawn(view, context),
       overlay: (view) => this.heat?.over(view),
@@ -184,6 +189,7 @@ class Viewer {
       each.hidden = index < 0 || index >> shift !== row >> shift;
     }
     for (const view of this.views) view.cell.hidden = layout === "one" && view !== this.active;
+    this.aiMarks?.align(this.views);
     this.#fit(() => true);
     this.activate(this.active);
     this.#settle();
@@ -229,6 +235,8 @@ class Viewer {
       window: tool("window"),
       magnify: tool("magnify"),
       measure: tool("measure"),
+      aiMarks: () => (this.aiMarks ? this.aiMarks.toggle() : false),
+      nextAiMark: () => (this.aiMarks ? this.aiMarks.next(this.#ofExam.map((view) => view.id)) : false),
       heat: heat((map) => map.toggle()),
       heatBefore: heat((map) => map.step(-1)),
       heatNext: heat((map) => map.step(1)),
@@ -252,8 +260,12 @@ class Viewer {
   get #layouts() {
     const narrow = this.root.clientWidth < NARROW;
     if (this.comparing) return LAYOUTS.slice(narrow ? 2 : 0);
-    const views = this.views.filter((view) => !ofPrior(view.cell)).length;
-    return LAYOUTS.slice(this.rows.length > 1 ? 1 : views > 1 ? 3 : 4);
+    return LAYOUTS.slice(this.rows.length > 1 ? 1 : this.#ofExam.length > 1 ? 3 : 4);
+  }
+
+  // Views of the exam itself, without those of its prior.
+  get #ofExam() {
+    return this.views.filter((view) => !ofPrior(view.cell));
   }
 
   get comparing() {
@@ -326,6 +338,7 @@ class Viewer {
     }
     this.#fit(() => true);
     this.heat?.reset(this.startsWithHeat);
+    this.aiMarks?.reset(this.startsWithAiMarks);
     this.#leave();
   }
 
@@ -359,13 +372,28 @@ class Viewer {
       for (const view of this.views) view.marks = detail.marks.filter((mark) => mark.image === view.id);
       this.redraw();
     });
-    this.room.addEventListener("birads:show", ({ detail }) => {
-      const view = this.views.find((each) => each.id === detail.image);
-      if (!view) return;
-      this.activate(view);
-      if (!view.shown || this.root.dataset.layout === "one") this.arrange(this.root.dataset.layout);
-      view.centre(detail.x, detail.y);
-    });
+    this.room.addEventListener("birads:show", ({ detail }) => this.#show(detail.image, detail));
+  }
+
+  // Activate the view of an image and put a point of it in the middle.
+  #show(image, { x, y }) {
+    this.#turnTo(this.views.find((view) => view.id === image))?.centre(x, y);
+  }
+
+  // Activate a view and turn to its row.
+  #turnTo(view) {
+    if (!view) return view;
+    this.activate(view);
+    if (!view.shown || this.root.dataset.layout === "one") this.arrange(this.root.dataset.layout);
+    return view;
+  }
+
+  // A mark that is in sight stays where it is, and so do the other views.
+  #showAiMark(image, mark, number, count) {
+    const view = this.#turnTo(this.views.find((each) => each.id === image));
+    if (!view.hasInSight(mark.x, mark.y)) view.centre(mark.x, mark.y);
+    const values = { view: view.cell.getAttribute("aria-label"), number, count, label: mark.label, place: mark.place };
+    this.say(this.texts.aiMark.replace(/\{(\w+)\}/g, (_, name) => String(values[name])).trim());
   }
 
   // Load display images first, then tiles, visible views before the others.
