@@ -14,6 +14,7 @@ from chromium import MOST_SHIFT, SHIFT
 from playwright.sync_api import Browser, Page, Response, expect
 from server import Server
 
+from birads_app.model.marks import Mark
 from tests.support import factories
 
 ISO_DATES = """() => {
@@ -34,7 +35,7 @@ HEAVIEST = 300_000  # bytes of a page with its styles and scripts, without image
 
 @pytest.fixture(scope="module")
 def exam(server: Server, signed_in: dict, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the address of a signed exam of four views."""
+    """Return the address of a signed exam of four views, each of which has a mark of the model."""
     page = browser.new_context(storage_state=signed_in).new_page()
     steps.upload(page, server, *map(str, four_views(tmp_path_factory.mktemp("views"))))
     expect(page).to_have_url(re.compile(r"/exams/[0-9a-f]{32}$"), timeout=90_000)
@@ -44,6 +45,7 @@ def exam(server: Server, signed_in: dict, browser: Browser, tmp_path_factory: py
     page.keyboard.press("Enter")
     expect(page.get_by_text("signed: BI-RADS 2.").first).to_be_visible()
     page.context.close()
+    stored_states.store_ai_marks(server, address, Mark(0.6, 0.3, 0.125, 0.1, 0.73))
     return address
 
 
@@ -160,7 +162,8 @@ def test_the_answer_stands_beside_the_images_on_the_first_screen(
 def test_dialogs_of_the_exam_page_meet_wcag(page: Page, server: Server, exam: str) -> None:
     page.goto(server.url + exam)
     page.wait_for_load_state("networkidle")
-    for key in ("h", "m", "?"):
+    page.locator("#ai-marks summary").click()
+    for key in ("h", "Shift+H", "m", "?"):
         page.keyboard.press(key)
     assert violations(page) == []
     page.keyboard.press("Escape")

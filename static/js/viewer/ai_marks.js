@@ -39,7 +39,9 @@ export class AiMarks {
 
   // Show the mark after the current one, of these images in their order; false if they have none.
   next(images) {
-    const all = images.flatMap((image) => (this.#ofImage.get(image) ?? []).map((mark, number) => [image, mark, number]));
+    const all = images.flatMap((image) =>
+      (this.#ofImage.get(image) ?? []).map((mark, number) => [image, mark, number]),
+    );
     if (!all.length) return false;
     const at = all.findIndex(([, mark]) => mark === this.current);
     const [image, , number] = all[(at + 1) % all.length];
