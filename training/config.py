@@ -22,7 +22,7 @@ HEADS = (
     "decision-tree",
 )
 # The names in training.heads.pooling, likewise.
-POOLINGS = ("avg+max", "avg", "gem", "attention")
+POOLINGS = ("avg+max", "avg", "gem", "attention", "located")
 # Weights of categories in the loss: equal, or inverse to their numbers of images.
 NO_WEIGHTS, BALANCED_WEIGHTS = "none", "balanced"
 # The demonstration model, whose backbone extracts the features by default.
@@ -100,7 +100,8 @@ class TrainConfig:
     pooling: str = _field(
         "avg+max",
         "Pooling of the feature map: average and maximum of each channel, average alone as in the paper, generalised "
-        "mean, or an average whose weights are learned.",
+        "mean, an average whose weights are learned, or the places where a finding is located, which needs outlines of "
+        "findings (a column mask) or a backbone that has learned from some.",
         choices=POOLINGS,
     )
     loss: str = _field(

@@ -45,6 +45,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
+class Location:
+    """A backbone's location head.
+
+    channel : of the feature map, which is the evidence of a finding (:mod:`birads_app.model.marks`)
+    threshold : lowest score of a mark, 0..1
+    """
+
+    channel: int
+    threshold: float
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A verified model bundle.
 
@@ -56,6 +68,7 @@ class Bundle:
     demonstration : True for a demonstration model
     cautions : reasons not to rely on it (:mod:`birads_app.model.cautions`)
     ood_detector : detector of out-of-distribution images; None if it has none
+    location : the backbone's location head; None if it locates no findings
     card : the model card, Markdown
     """
 
@@ -72,6 +85,7 @@ class Bundle:
     cautions: tuple[str, ...]
     card: str
     ood_detector: OodDetector | None
+    location: Location | None = None
 
     @property
     def trained_on(self) -> TrainingDigests | None:
@@ -125,6 +139,7 @@ def load(path: Path) -> Bundle:
         ood_detector=next(
             (_ood_detector(path / file) for file in (OOD_DETECTOR, _FORMER_DETECTOR) if file in held), None
         ),
+        location=_location(manifest),
     )
 
 
@@ -297,9 +312,10 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
             and isinstance(manifest["demonstration"], bool)
             and 0 <= float((manifest.get("prediction_set") or {"threshold": 1})["threshold"]) <= 1
             and manifest.get("exam_rule", DEFAULT_POOLING) in POOLING
+            and ((found := _location(manifest)) is None or (found.channel >= 0 and 0 <= found.threshold <= 1))
         )
         version = manifest["preprocessing"]["version"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         complete, version = False, None
     if not complete:
         raise BundleError(msg("manifest-incomplete", name=name))
@@ -358,6 +374,12 @@ def _ood_detector(file: Path) -> OodDetector:
     except ValueError as error:
         name = file.parent.name
         raise BundleError(msg("bundle-file-damaged", name=name, file=file.name)) from error
+
+
+def _location(manifest: dict[str, Any]) -> Location | None:
+    """Read the entry of the location head, of those about the backbone, which bundles of earlier versions lack."""
+    entry = manifest.get("backbone", {}).get("location")
+    return None if entry is None else Location(int(entry["channel"]), float(entry["threshold"]))
 
 
 def _entry(data: bytes) -> dict[str, Any]:

@@ -21,8 +21,8 @@ PRECISIONS = ("f32", "bf16")
 _ALLOWED_OPS = frozenset(
     """
     Add AddV2 AvgPool BatchMatMulV2 BiasAdd Cast ConcatV2 Const Conv2D Einsum Erf Exp ExpandDims Fill
-    FusedBatchNormV3 GatherV2 Greater Identity Log MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad
-    Placeholder Pow Prod RealDiv Relu Reshape Rsqrt Shape Sigmoid Slice Softmax Split Sqrt Square
+    FusedBatchNormV3 GatherV2 Greater GreaterEqual Identity Log MatMul Max MaxPool Maximum Mean Mul Neg NoOp Pack Pad
+    Placeholder Pow Prod RealDiv Relu Reshape Rsqrt Shape Sigmoid Slice Softmax Softplus Split Sqrt Square
     SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Tile TopKV2 Transpose Unpack ZerosLike
     """.split()  # noqa: SIM905 - a list this long reads better as words
 )

@@ -10,12 +10,13 @@ from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
-from birads_app.model import bundles, conformal, occlusion, ood, preprocess, registry
+from birads_app.model import bundles, conformal, marks, occlusion, ood, preprocess, registry
 from birads_app.model.bundles import Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import Engine, open_engine
 from birads_app.model.engine_process import EngineProcess
 from birads_app.model.image_prediction import ImagePrediction
+from birads_app.model.marks import Mark
 from birads_app.model.occlusion import FeatureMap
 from birads_app.model.preprocess import ModelInput
 from birads_app.terms.errors import ModelError
@@ -77,6 +78,7 @@ class Predictor:
             prediction_set=self._prediction_set(probabilities),
             warnings=warnings + self._ood_warning(features),
             breast_share=_breast_share(seen),
+            marks=self._marks(features, seen),
         )
         return prediction, FeatureMap(features, seen.breast_mask, seen.box, seen.flipped, seen.shape)
 
@@ -98,6 +100,15 @@ class Predictor:
         known = self.bundle.ood_detector
         strange = known is not None and known.is_ood(ood.average(maps)[None])[0]
         return (ood.WARNING,) if strange else ()
+
+    def _marks(self, maps: np.ndarray, seen: ModelInput) -> tuple[Mark, ...]:
+        """Return the marks of one image; none if the backbone locates no findings."""
+        location = self.bundle.location
+        if location is None:
+            return ()
+        inside = occlusion.breast_cells(seen.breast_mask, *maps.shape[:2])
+        evidence = maps[..., location.channel]
+        return marks.find(evidence, inside, seen.box, seen.flipped, seen.shape, location.threshold)
 
     def _prediction_set(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """Return the prediction set of one image; empty if the bundle has no threshold."""

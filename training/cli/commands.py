@@ -250,8 +250,16 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
 @click.option(
     "--size", default=512, show_default=True, type=click.IntRange(64, 4096), help="Height in pixels."
 )
+@click.option(
+    "--outlines", is_flag=True, help="Also outline the findings, for flask train --data DIRECTORY/truth.csv."
+)
 def phantoms(
-    directory: Path, patients: int, seed: int, file_format: Literal["png", "dicom"], size: int
+    directory: Path,
+    patients: int,
+    seed: int,
+    file_format: Literal["png", "dicom"],
+    size: int,
+    outlines: bool,
 ) -> None:
     """Write a labelled set of synthetic mammograms.
 
@@ -261,7 +269,7 @@ def phantoms(
     from training.progress import steps
 
     with training_errors(), steps("phantoms", patients, "patient") as bar:
-        write_set(directory, patients, seed, format=file_format, size=size, progress=lambda _: bar.step())
+        write_set(directory, patients, seed, file_format, size, lambda _: bar.step(), outlines)
 
 
 @_commands.command("end-to-end-check")

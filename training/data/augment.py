@@ -55,9 +55,12 @@ class Augmentation:
 
 
 def finding_cells(outline: np.ndarray, map_shape: tuple[int, int]) -> np.ndarray:
-    """Return the cells of a map with a finding, bool (rows * columns,), for an outline, uint8 (height, width)."""
-    shares = cv2.resize(outline, map_shape[::-1], interpolation=cv2.INTER_AREA)
-    return (shares >= _LEAST_COVERAGE * 255).ravel()
+    """Return the cells of a map with a finding, bool (rows * columns,), for an outline, uint8 (height, width).
+
+    A finding that is smaller than that lies in the cell that it covers most.
+    """
+    shares = cv2.resize(outline.astype(np.float32), map_shape[::-1], interpolation=cv2.INTER_AREA).ravel()
+    return np.asarray((shares >= min(_LEAST_COVERAGE * 255, shares.max())) & (shares > 0))
 
 
 def augment(images: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:

@@ -16,8 +16,9 @@ from training.engine.learning_curve import HEAD, Epoch, LearningCurves, accuracy
 # use moments that are still close to their initial values.
 MOMENTUM = 0.9
 
-_PREDICTED_AT_ONCE = 256
-_SUMMED_AT_ONCE = 64
+# Rows that are predicted or summed at a time, fewer where a row has more values than this number of rows would hold.
+_PREDICTED_AT_ONCE, _SUMMED_AT_ONCE = 256, 64
+_MOST_VALUES = 2**23
 
 
 class TrainedNetwork:
@@ -151,8 +152,9 @@ def moments(rows: AnyFeatures, channels: int) -> tuple[np.ndarray, np.ndarray]:
     signal, and float16, in which bundles keep weights, could not hold it.
     """
     mean, squares = np.zeros(channels), np.zeros(channels)
-    for start in range(0, len(rows), _SUMMED_AT_ONCE):
-        part = rows[start : start + _SUMMED_AT_ONCE].reshape(-1, channels).astype(float)
+    step = _at_once(rows, _SUMMED_AT_ONCE)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step].reshape(-1, channels).astype(float)
         mean += part.sum(axis=0)
         squares += (part**2).sum(axis=0)
     count = rows.size // channels
@@ -187,6 +189,11 @@ def _epoch(model: Any, arguments: FitArguments, number: int) -> Epoch:
 
 def predict(model: Any, rows: AnyFeatures) -> np.ndarray:
     """Return a Keras model's outputs for rows (n, features), converted to float32 in batches to save memory."""
-    starts = range(0, len(rows), _PREDICTED_AT_ONCE)
-    parts = (np.float32(rows[start : start + _PREDICTED_AT_ONCE]) for start in starts)
+    step = _at_once(rows, _PREDICTED_AT_ONCE)
+    parts = (np.float32(rows[start : start + step]) for start in range(0, len(rows), step))
     return np.concatenate([model.predict_on_batch(part) for part in parts])
+
+
+def _at_once(rows: AnyFeatures, most: int) -> int:
+    """Return the number of rows to work on at a time."""
+    return max(1, min(most, _MOST_VALUES // max(1, rows.shape[1])))

@@ -1,10 +1,10 @@
-"""Joining of the frozen graphs of several bundles into those of an ensemble.
+"""Joining of frozen graphs: those of several bundles to an ensemble, and more channels to a backbone.
 
-The backbone computes the maps of all different backbones, one after the other along the channels. The head takes each
-member's channels, and returns the logarithms of the mean calibrated probabilities.
+An ensemble's backbone computes the maps of all different backbones, one after the other along the channels. The head takes
+each member's channels, and returns the logarithms of the mean calibrated probabilities.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from training.engine.freeze import freeze
 
+# Prefix of the names of a backbone's nodes, to which channels were appended.
+_BACKBONE = "backbone"
 # Mean probabilities are kept above 0 for their logarithm.
 _LEAST = 1e-9
 
@@ -71,6 +73,43 @@ def join_heads(members: Sequence[EnsembleMember], rows: int, columns: int, chann
         return tf.math.log(tf.maximum(tf.reduce_mean(tf.stack(probabilities), axis=0), _LEAST))
 
     return freeze(logits, (None, rows, columns, int(ends[-1])), "maps")
+
+
+def with_channels(graph: bytes, size: Sequence[int], more: Callable[[Any], Any]) -> bytes:
+    """Append channels to the maps of a frozen backbone.
+
+    Parameters
+    ----------
+    more : function from the maps, a tensor (n, rows, columns, channels), to the further channels
+    """
+    import tensorflow as tf
+
+    definition = _definition(graph)
+
+    def maps(image: Any) -> Any:
+        found = _applied(definition, image, _BACKBONE)
+        return tf.concat([found, more(found)], axis=-1)
+
+    return freeze(maps, (None, *size, 3), "image")
+
+
+def without_channels(graph: bytes) -> bytes:
+    """Invert :func:`with_channels`."""
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef.FromString(graph)
+    kept = [node for node in definition.node if node.op == "Placeholder" or _inner(node.name) != node.name]
+    for node in kept:
+        node.name = _inner(node.name)
+        node.input[:] = [_inner(name) for name in node.input]
+    plain = tf.compat.v1.GraphDef(versions=definition.versions)
+    plain.node.extend(kept)
+    return bytes(plain.SerializeToString())
+
+
+def _inner(name: str) -> str:
+    """Return the name that a node, or the input of one, had in the backbone."""
+    return name.removeprefix(f"{_BACKBONE}/")
 
 
 def _definition(graph: bytes) -> tuple[Any, str]:

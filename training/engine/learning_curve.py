@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Names of the curves: of the head alone, and of backbone and head together.
-HEAD, FINE_TUNING = "head", "fine-tuning"
+# Names of the curves: of the head alone, of backbone and head together, and of the location head.
+HEAD, FINE_TUNING, LOCATION = "head", "fine-tuning", "location head"
 
 
 class Epoch(NamedTuple):

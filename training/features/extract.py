@@ -27,8 +27,8 @@ from training.features.feature_store import open_store
 _PIXELS = 16 * 224 * 224
 # Name of whole maps among the kinds of rows, whose stores lie side by side.
 _WHOLE = "maps"
-# Averages of each channel, by which the OOD detector compares images.
-_AVERAGES = "averages"
+# Averages of each channel, by which the OOD detector compares images, and evidence of a finding in each cell.
+_AVERAGES, _EVIDENCE = "averages", "evidence"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Features:
     images : the n loaded files; empty if there are rows without files, like the next
     prepared : contains the images of these files
     averages : average of each channel, float (n, channels), array-like as ``array``; None if there are no files
+    evidence : of a finding in each cell, float (n, rows * columns), array-like as ``array``; None if the backbone has
+        no location head
     """
 
     dataset: Dataset
@@ -52,6 +54,7 @@ class Features:
     images: tuple[LoadedImage, ...] = ()
     prepared: PreparedImages | None = None
     averages: AnyFeatures | None = None
+    evidence: AnyFeatures | None = None
 
     @property
     def grey(self) -> AnyFeatures:
@@ -112,6 +115,7 @@ def extract(
         included,
         prepared,
         maker.averages.get(digests),
+        maker.evidence.get(digests) if maker.evidence else None,
     )
 
 
@@ -126,12 +130,14 @@ class _FeatureMaker:
         self.store = open_store(site, extractor, kind.rows, width)
         self.averages = open_store(site, extractor, _AVERAGES, probe.shape[-1])
         self._whole = open_store(site, extractor, _WHOLE, probe[0].size)
+        self._channel = extractor.location["channel"] if extractor.location else None
+        cells = probe.shape[1] * probe.shape[2]
+        self.evidence = open_store(site, extractor, _EVIDENCE, cells) if extractor.location else None
 
     def make_missing(self, digests: Sequence[bytes]) -> int:
         """Compute and store the missing features of images; return the number that need not pass the backbone."""
-        missing = [
-            digest for digest in digests if not (self.store.holds(digest) and self.averages.holds(digest))
-        ]
+        stores = [store for store in (self.store, self.averages, self.evidence) if store]
+        missing = [digest for digest in digests if not all(store.holds(digest) for store in stores)]
         from_maps = [digest for digest in missing if self._whole.holds(digest)]
         in_maps = set(from_maps)
         from_images = [digest for digest in missing if digest not in in_maps]
@@ -153,6 +159,8 @@ class _FeatureMaker:
 
         rounded = tf.cast(tf.cast(maps, tf.float16), tf.float32).numpy()
         self.averages.add(digests, ood.average(rounded))
+        if self.evidence:
+            self.evidence.add(digests, rounded[..., self._channel].reshape(len(rounded), -1))
         self.store.add(digests, self._kind.features(rounded))
 
 

@@ -13,6 +13,9 @@ from birads_app.model.engine import Run, open_engine, open_graph
 from birads_app.model.preprocess import DEFAULT_SIZE, InputSize
 from birads_app.model.training_digests import TrainingDigests
 from birads_app.terms.errors import ModelError
+from training.config import Site
+from training.engine import joining
+from training.engine.location import LocationHead
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Extractor:
         tuned = self.origin.get("fine_tuned")
         more = f", fine-tuned from stage {tuned['from']} on" if tuned else ""
         return f"{self.origin.get('network', 'ResNet50')}, {weights}{more}"
+
+    @property
+    def location(self) -> dict[str, Any] | None:
+        """Facts about the location head that the graph contains, ``channel`` among them; None if it has none."""
+        return self.origin.get("location")
 
     @cached_property
     def digest(self) -> str:
@@ -112,6 +120,25 @@ def from_keras(
     origin = {"network": BACKBONES[network].title, "weights": title}
     made = from_graph(graph, size, origin, cache, engine, precision)
     return replace(made, trained_on=training_digests.NOTHING) if weights == "imagenet" else made
+
+
+def with_location(source: Extractor, head: LocationHead, site: Site) -> Extractor:
+    """Append the evidence of a location head to the maps of a backbone."""
+    facts = {"channel": head.kernels[0].shape[2], **head.facts}
+    graph = head.appended(source.graph, source.size)
+    origin = {**source.origin, "location": facts}
+    made = from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
+    return replace(made, trained_on=source.trained_on)
+
+
+def without_location(source: Extractor, site: Site) -> Extractor:
+    """Return a backbone without the location head that it may contain."""
+    if source.location is None:
+        return source
+    graph = joining.without_channels(source.graph)
+    origin = {name: value for name, value in source.origin.items() if name != "location"}
+    made = from_graph(graph, source.size, origin, site.cache, site.engine, site.precision)
+    return replace(made, trained_on=source.trained_on)
 
 
 def from_graph(

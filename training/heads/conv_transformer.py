@@ -14,7 +14,7 @@ from training.engine.fit import (
     set_seed,
 )
 from training.engine.fit_arguments import FitArguments
-from training.heads.pooling import AVG_MAX, WHOLE_MAPS, pool_cells, shrink
+from training.heads.pooling import AVG_MAX, WHOLE_MAPS, evidence_cells, pool_cells, shrink
 
 _CHANNELS = 64  # a multiple of 4, for the position embedding
 _ATTENTION_HEADS = 4
@@ -60,8 +60,9 @@ class ConvTransformerHead:
         layers = keras.layers
         channels = arguments.map_shape[2]
         inputs = keras.Input((arguments.features.shape[1],))
-        x = layers.Reshape(arguments.map_shape)(inputs)
-        x = normalization_layer(x, arguments.features, channels)
+        maps = layers.Reshape(arguments.map_shape)(inputs)
+        evidence = evidence_cells(maps, self.pooling, _SIDE)
+        x = normalization_layer(maps, arguments.features, channels)
         for kernel in (1, 3):
             x = layers.Conv2D(_CHANNELS, kernel, padding="same", activation="relu")(x)
             x = layers.BatchNormalization(momentum=MOMENTUM)(x)
@@ -71,7 +72,7 @@ class ConvTransformerHead:
         for _ in range(_BLOCKS):
             x = _encoded(x, arguments.dropout / 2)
         x = layers.LayerNormalization()(x)
-        x = pool_cells(x, self.pooling)
+        x = pool_cells(x, self.pooling, evidence)
         x = layers.Dropout(arguments.dropout)(x)
         return keras.Model(inputs, layers.Dense(arguments.classes)(x))
 

@@ -3,6 +3,8 @@
 ``avg`` is the paper's. A maximum keeps small findings that an average dilutes; the generalised mean (Radenovic, Tolias
 and Chum, Fine-tuning CNN Image Retrieval with No Human Annotation, IEEE Trans. PAMI 41, 2019) lies between the two.
 ``attention`` is an average whose weights are learned (:mod:`training.heads.attention`), so that it needs whole maps.
+``located`` looks at the cells with most evidence of a finding, which a location head (:mod:`training.engine.location`)
+appends to the maps as their last channel.
 """
 
 from collections.abc import Callable
@@ -13,9 +15,11 @@ import numpy as np
 
 from training.engine.fit import flatten_maps, flatten_maps_in_graph
 
-AVG, AVG_MAX, GEM, ATTENTION = "avg", "avg+max", "gem", "attention"
+AVG, AVG_MAX, GEM, ATTENTION, LOCATED = "avg", "avg+max", "gem", "attention", "located"
 # Exponent of the generalised mean, and the least value that it takes: maps of a backbone are at least 0.
 _POWER, _LEAST = 3.0, 1e-3
+# Number of highest cells, and an amount below which no value of a cell lies.
+_HIGHEST, _BELOW = 12, 1e4
 # Name of whole maps among the kinds of rows in the feature store.
 WHOLE_MAPS = "maps"
 
@@ -65,6 +69,30 @@ def _generalised_mean_in_graph(maps: Any) -> Any:
     return tf.pow(tf.reduce_mean(tf.pow(tf.maximum(maps, _LEAST), _POWER), [1, 2]), 1 / _POWER)
 
 
+def _located(maps: np.ndarray) -> np.ndarray:
+    channels, evidence = maps[..., :-1], maps[..., -1].reshape(len(maps), -1)
+    count = min(_HIGHEST, evidence.shape[1])
+    least = np.partition(evidence, -count, axis=1)[:, -count]
+    high = (maps[..., -1] >= least[:, None, None])[..., None]
+    mean = (channels * high).sum(axis=(1, 2)) / high.sum(axis=(1, 2))
+    maximum = np.where(high, channels, -_BELOW).max(axis=(1, 2))
+    return np.concatenate([mean, maximum, _generalised_mean(channels), channels.max(axis=(1, 2))], axis=1)
+
+
+def _located_in_graph(maps: Any) -> Any:
+    import tensorflow as tf
+
+    rows, columns, channels = maps.shape[1:]
+    cells = tf.reshape(maps, [-1, rows * columns, channels])
+    values, evidence = cells[..., :-1], cells[..., -1]
+    least = tf.math.top_k(evidence, min(_HIGHEST, rows * columns)).values[:, -1:]
+    high = tf.cast(evidence >= least, tf.float32)[..., None]
+    mean = tf.reduce_sum(values * high, 1) / tf.reduce_sum(high, 1)
+    maximum = tf.reduce_max(values + (high - 1) * _BELOW, 1)
+    generalised = _generalised_mean_in_graph(maps[..., :-1])
+    return tf.concat([mean, maximum, generalised, tf.reduce_max(values, 1)], axis=1)
+
+
 POOLINGS = {
     # "pooled" is the name in caches of earlier versions, which knew no other.
     AVG_MAX: Pooling(
@@ -86,15 +114,26 @@ POOLINGS = {
         flatten_maps,
         flatten_maps_in_graph,
     ),
+    LOCATED: Pooling(
+        LOCATED,
+        f"the mean and the maximum of every channel over the {_HIGHEST} cells with most evidence of a finding, and the "
+        "generalised mean and the maximum over all cells",
+        _located,
+        _located_in_graph,
+    ),
 }
 
 
-def pool_cells(cells: Any, pooling: str) -> Any:
+def pool_cells(cells: Any, pooling: str, evidence: Any = None) -> Any:
     """Pool a Keras tensor (n, cells, channels) by layers.
+
+    Parameters
+    ----------
+    evidence : of a finding in each cell, (n, cells, 1), for ``located``
 
     Returns
     -------
-    Keras tensor (n, channels), or (n, 2 * channels) for ``avg+max``
+    Keras tensor (n, channels), (n, 2 * channels) for ``avg+max``, or (n, 4 * channels) for ``located``
     """
     from keras import layers, ops
 
@@ -106,6 +145,12 @@ def pool_cells(cells: Any, pooling: str) -> Any:
     if pooling == GEM:
         raised = ops.power(ops.maximum(cells, _LEAST), _POWER)
         return ops.power(average(raised), 1 / _POWER)
+    if pooling == LOCATED:
+        least = ops.top_k(evidence[..., 0], min(_HIGHEST, cells.shape[1]))[0][:, -1:]
+        high = ops.cast(evidence >= least[..., None], "float32")
+        mean = ops.sum(cells * high, axis=1) / ops.sum(high, axis=1)
+        maximum = ops.max(cells + (high - 1) * _BELOW, axis=1)
+        return layers.Concatenate()([mean, maximum, average(cells), layers.GlobalMaxPooling1D()(cells)])
     scores = layers.Reshape((cells.shape[1],))(layers.Dense(1)(cells))
     return layers.Dot(1, name=ATTENTION)([layers.Softmax()(scores), cells])
 
@@ -116,3 +161,22 @@ def shrink(maps: Any, side: int) -> Any:
 
     factor = -(-max(maps.shape[1:3]) // side)
     return maps if factor == 1 else layers.MaxPooling2D(factor, padding="same")(maps)
+
+
+def evidence_cells(maps: Any, pooling: str, side: int) -> Any:
+    """Return the evidence of a finding for :func:`pool_cells`, (n, cells, 1), of maps reduced by :func:`shrink`.
+
+    Parameters
+    ----------
+    maps : Keras tensor (n, rows, columns, channels), as they leave the backbone
+
+    Returns
+    -------
+    None if ``pooling`` needs none
+    """
+    from keras import layers
+
+    if pooling != LOCATED:
+        return None
+    evidence = shrink(maps[..., -1:], side)
+    return layers.Reshape((evidence.shape[1] * evidence.shape[2], 1))(evidence)

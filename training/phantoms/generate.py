@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 # Columns of truth.csv: one row per image, paths relative to the table. Finding and box are empty in category 1;
-# several findings are separated by semicolons.
+# several findings are separated by semicolons. With outlines there is a column more, their image.
 COLUMNS = (
     "path",
     "birads",
@@ -55,6 +55,7 @@ COLUMNS = (
     "height",
     "width",
 )
+OUTLINES = "mask"
 # Distribution of density in the BI-RADS Atlas, 5th edition.
 _DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
 
@@ -115,6 +116,7 @@ def write_set(
     format: Literal["png", "dicom"] = "png",
     size: int = 512,
     progress: Callable[[int], object] | None = None,
+    outlines: bool = False,
 ) -> Path:
     """Write a labelled set in the layout of ``flask train --data``; the same seed gives the same bytes.
 
@@ -127,6 +129,7 @@ def write_set(
     patients : number of patients, four images each
     size : height of the images in pixels
     progress : called after each patient with the number of patients written
+    outlines : also write an image that outlines the findings of each, in the folder ``outlines``
 
     Returns
     -------
@@ -148,17 +151,23 @@ def write_set(
         raise FolderInUse(f"{directory} is not empty. Choose a new folder for the phantoms.")
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic.new_folder(directory) as draft:
-        _write(draft, patients, seed, format, size, progress or (lambda _: None))
+        _write(draft, patients, seed, format, size, progress or (lambda _: None), outlines)
     return directory / "truth.csv"
 
 
 def _write(
-    folder: Path, count: int, seed: int, format: str, size: int, progress: Callable[[int], object]
+    folder: Path,
+    count: int,
+    seed: int,
+    format: str,
+    size: int,
+    progress: Callable[[int], object],
+    outlines: bool,
 ) -> None:
     """Write images and table into an empty folder."""
     with (folder / "truth.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        table.writerow(COLUMNS)
+        table.writerow((*COLUMNS, OUTLINES) if outlines else COLUMNS)
         for number, (patient, image) in enumerate(patients(count, seed, size), start=1):
             extension = "png" if format == "png" else "dcm"
             name = f"Birads{image.category}/{stem(patient, image.laterality, image.view)}.{extension}"
@@ -166,7 +175,13 @@ def _write(
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-            table.writerow(_row(name, patient, image))
+            row = _row(name, patient, image)
+            if outlines:
+                row.append(f"outlines/{stem(patient, image.laterality, image.view)}.png")
+                outline = folder / row[-1]
+                outline.parent.mkdir(exist_ok=True)
+                outline.write_bytes(cv2.imencode(".png", image.outline)[1].tobytes())
+            table.writerow(row)
             if number % 4 == 0:
                 progress(number // 4)
 

@@ -46,6 +46,15 @@ class Phantom:
     density: str
     findings: tuple[PhantomFinding, ...]
 
+    @property
+    def outline(self) -> np.ndarray:
+        """Outline of the findings, an ellipse in each box: uint8 of the shape of the pixels, 255 inside, else 0."""
+        mask = np.zeros(self.pixels.shape, np.uint8)
+        for finding in self.findings:
+            top, left, height, width = finding.box
+            cv2.ellipse(mask, ((left + width / 2, top + height / 2), (width, height), 0), 255, cv2.FILLED)
+        return mask
+
 
 def phantom(
     rng: np.random.Generator,

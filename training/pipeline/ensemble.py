@@ -48,7 +48,8 @@ def write(models: Path, name: str, members: Sequence[Bundle]) -> Path:
             )
             for graph, one in zip(graphs, members, strict=True)
         ]
-        manifest = _manifest(members, graphs)
+        offsets = [int(sum(shape[2] for shape in shapes[: one.backbone])) for one in joined]
+        manifest = _manifest(members, graphs, offsets)
         warnings = [f"{one.name}: {text}" for one in members for text in one.cautions]
         record = {"warnings": warnings, "members": [*_figures(members)]}
         return bundles.write(
@@ -87,8 +88,15 @@ def _map_shape(member: Bundle) -> tuple[int, int, int]:
     return maps.shape[1], maps.shape[2], maps.shape[3]
 
 
-def _manifest(members: Sequence[Bundle], graphs: Sequence[bytes]) -> dict[str, Any]:
-    """Join the manifests; whatever speaks against a member speaks against the ensemble."""
+def _manifest(members: Sequence[Bundle], graphs: Sequence[bytes], offsets: Sequence[int]) -> dict[str, Any]:
+    """Join the manifests; whatever speaks against a member speaks against the ensemble.
+
+    Marks are those of the first member that makes any.
+
+    Parameters
+    ----------
+    offsets : first channel of each member's maps among the joined ones
+    """
     objections = [text for one in members if (text := registry.objection(one.manifest))]
     return {
         "classes": list(members[0].classes),
@@ -107,12 +115,22 @@ def _manifest(members: Sequence[Bundle], graphs: Sequence[bytes]) -> dict[str, A
                 for one, graph in zip(members, graphs, strict=True)
             ],
         },
+        **_located(members, offsets),
         "temperature": 1.0,
         "exam_rule": members[0].pooling,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "leaks": any(one.manifest.get("leaks") for one in members),
         "protocol": {"title": f"ensemble of {len(members)} models", "may_serve": not objections},
     }
+
+
+def _located(members: Sequence[Bundle], offsets: Sequence[int]) -> dict[str, Any]:
+    """Return the entry about the backbone, with the location head of the first member that has one."""
+    for one, offset in zip(members, offsets, strict=True):
+        if one.location is not None:
+            found = {"channel": offset + one.location.channel, "threshold": one.location.threshold}
+            return {"backbone": {"location": {**found, "member": one.name}}}
+    return {}
 
 
 def _figures(members: Sequence[Bundle]) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,7 @@ from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 from training.features.extract import Features
 from training.heads import Head, head
-from training.pipeline import train
+from training.pipeline import locate, train
 from training.pipeline.measure import measure
 
 _NETWORK = ("learning_rate", "dropout", "batch_size", "smote_neighbours")
@@ -114,6 +114,7 @@ def run(chosen: SearchPlan, site: Site, storage: Path, say: Callable[[str], None
     protocol.from_config(config)
     kind = head(config.head, config.loss, config.pooling)
     source = train.open_backbone(config, site)
+    locate.require_location(config, source)
     loaded = load_dataset(train.find(config), site.cache, source.size)
     train.announce(loaded, say)
     features = train.read(config, site, source, kind, loaded, say)

@@ -17,7 +17,9 @@ from training.data.dataset_report import DatasetReport
 from training.data.patient_ids import normalise
 from training.data.phantom_names import is_phantom
 from training.data.split import Split
-from training.evaluation import per_breast, per_source
+from training.engine.learning_curve import LOCATION
+from training.engine.location import LocationHead
+from training.evaluation import free_response, per_breast, per_source
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.ood_fit import OodFit
 from training.evaluation.sanity_checks import SanityChecks
@@ -62,6 +64,8 @@ class HeldOutPredictions:
     labels, patients : true categories, int (n,), and n patient IDs
     sides : n sides as :func:`training.evaluation.per_breast.side` gives them; empty for synthetic images
     sources : of n images; empty if unknown, and for synthetic images
+    rows : index of each image, int (n,)
+    evidence : of a finding in each cell of the map, float (n, rows * columns); no columns without a location head
     """
 
     raw: np.ndarray
@@ -71,6 +75,8 @@ class HeldOutPredictions:
     patients: np.ndarray
     sides: np.ndarray
     sources: np.ndarray
+    rows: np.ndarray
+    evidence: np.ndarray
 
 
 def joined(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:
@@ -87,6 +93,7 @@ class TrainingResult:
     contamination : of the test sets by images that the backbone was trained on
     patient_digest : function from a normalised patient ID to its digest; None without a key
     predictions : for the test sets of ``split_dataset.splits``, concatenated
+    location : the location head that was fitted; None without one
     notes : sentences about the resampling
     sanity_checks : None if they were not run
     """
@@ -97,6 +104,7 @@ class TrainingResult:
     split: Split
     source: Extractor
     kind: Head
+    location: LocationHead | None
     trained: TrainedHead
     fitted: ValidationFit
     predictions: HeldOutPredictions
@@ -117,6 +125,7 @@ class TrainingResult:
             evaluation,
             self._evaluate_breasts(),
             self._evaluate_sources(),
+            self._evaluate_marks(),
             self.dataset_report,
             self.sanity_checks,
             self.ood,
@@ -176,6 +185,22 @@ class TrainingResult:
             seed=self.config.seed,
         )
 
+    def _evaluate_marks(self) -> free_response.FreeResponse | None:
+        """Compare the marks of test images with their outlines; None without location head or outlines."""
+        predictions, facts = self.predictions, self.source.location
+        if facts is None or not predictions.evidence.shape[1]:
+            return None
+        real = np.flatnonzero(predictions.rows < self.split_dataset.real)
+        return free_response.of_images(
+            self.features,
+            predictions.rows[real],
+            predictions.evidence[real],
+            predictions.patients[real],
+            facts["threshold"],
+            replicates=self.config.replicates,
+            seed=self.config.seed,
+        )
+
     def _facts(self) -> evaluation_record.TrainingFacts:
         images, source = self.features.dataset.examples, self.source
         subsets = (self.split.training, self.split.validation, self.split.test)
@@ -197,7 +222,8 @@ class TrainingResult:
             backbone=source.title,
             input_size=str(source.size),
             head=self.trained.about,
-            curves=self.trained.curves,
+            location=self.location.about if self.location else "",
+            curves={**({LOCATION: self.location.curve} if self.location else {}), **self.trained.curves},
             notes=self.split_dataset.notes + self.notes,
             contamination=self.contamination,
             scaling=self.fitted.scaling,

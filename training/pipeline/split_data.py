@@ -44,6 +44,14 @@ class SplitData:
         """Return the sources of the images with the given indices; empty for synthetic ones."""
         return self._of_examples(indices, lambda example: example.source)
 
+    def evidence(self, indices: np.ndarray) -> np.ndarray:
+        """Return the evidence of findings in the images with the given indices, float (n, rows * columns).
+
+        There are no columns without a location head.
+        """
+        found = self.features.evidence
+        return np.zeros((len(indices), 0), np.float16) if found is None else np.asarray(found[indices])
+
     def _of_examples(self, indices: np.ndarray, text: Callable[[dataset.Example], str]) -> np.ndarray:
         examples, real = self.features.dataset.examples, self.split_dataset.real
         return np.array([text(examples[n]) if n < real else "" for n in indices], str)

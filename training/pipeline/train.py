@@ -2,7 +2,7 @@
 
 1. List the data set, read each file once and extract features. A file that cannot be read is left out before the split.
 2. Split by patient into training, validation and test set; resample the training set only.
-3. Fit the head, and optionally fine-tune backbone and head together.
+3. Fit a location head if the head pools by it, then the head, and optionally fine-tune backbone and head together.
 4. On the validation patients: calibrate, and set the threshold of the OOD detector.
 5. On the test patients: evaluate. Run sanity checks. Write the bundle.
 
@@ -36,6 +36,8 @@ from training.features import extractor
 from training.features.extract import Features, extract
 from training.features.extractor import Extractor
 from training.heads import NETWORK_HEADS, FitArguments, Head, TrainedHead, head
+from training.pipeline import locate
+from training.pipeline.locate import LocationStage
 from training.pipeline.name_lock import hold_name
 from training.pipeline.result import (
     FinishedTraining,
@@ -70,18 +72,21 @@ def train(
     with hold_name(target, config.name):
         protocol.from_config(config)
         finetune.check(config, kind, NETWORK_HEADS)
+        locate.check(config)
         class_weights.check(config.class_weights, config.head, kind.is_network, NETWORK_HEADS)
         run_directory = _open_run_directory(config, site, say, resume)
         listing = find(config)
-        source = open_backbone(config, site)
-        network = _open_network(config, source) if config.fine_tune else None
-        loaded = load_dataset(listing, site.cache, source.size)
+        opened = open_backbone(config, site)
+        loaded = load_dataset(listing, site.cache, opened.size)
         announce(loaded, say)
+        location = LocationStage(config, site, opened, kind, loaded)
+        source = location.source
+        network = _open_network(config, source) if config.fine_tune else None
         report = check(config, loaded, say)
-        features = read(config, site, source, kind, loaded, say)
+        features = read(config, site, source, location.first_kind, loaded, say)
         seen = find_seen(site, source, features)
         data = prepare(config, features, run_directory, seen)
-        finished = _fit_and_evaluate(config, site, kind, source, network, data, report, say).write(target)
+        finished = _fit_and_evaluate(config, site, kind, location, network, data, report, say).write(target)
         if run_directory:
             run_directory.remove()
     return finished
@@ -91,22 +96,28 @@ def _fit_and_evaluate(
     config: TrainConfig,
     site: Site,
     kind: Head,
-    source: Extractor,
+    location: LocationStage,
     network: Any,
     data: SplitData,
     report: DatasetReport,
     say: Callable[[str], None],
 ) -> TrainingResult:
     """Fit the head, fine-tune if there is a ``network``, calibrate, evaluate and run sanity checks."""
+    located = location.fit(data)
+    plain, data, source = data, located.data, located.source
     trained, notes = _fit(config, kind, data)
     if isinstance(trained, TrainedNetwork) and network:
         source, trained, data = _fine_tune(config, site, source, network, kind, trained, data)
         notes += finetune.notes(config)
     fitted = _fit_on_validation(data, trained)
     predictions = (
-        _cross_validate(config, kind, data, say) if config.folds else _predict_test_set(data, trained, fitted)
+        _cross_validate(config, kind, location, plain, say)
+        if config.folds
+        else _predict_test_set(data, trained, fitted)
     )
-    checks = _run_sanity_checks(config, kind, data, predictions, say) if config.sanity_checks else None
+    checks = (
+        _run_sanity_checks(config, kind, location, data, predictions, say) if config.sanity_checks else None
+    )
     return TrainingResult(
         config=config,
         features=data.features,
@@ -114,6 +125,7 @@ def _fit_and_evaluate(
         split=data.split,
         source=source,
         kind=kind,
+        location=located.fitted,
         trained=trained,
         fitted=fitted,
         predictions=predictions,
@@ -296,24 +308,40 @@ def _predict_test_set(data: SplitData, trained: TrainedHead, fitted: ValidationF
         data.split_dataset.patients[data.split.test],
         data.sides(data.split.test),
         data.sources(data.split.test),
+        data.split.test,
+        data.evidence(data.split.test),
     )
 
 
 def _cross_validate(
-    config: TrainConfig, kind: Head, data: SplitData, say: Callable[[str], None]
+    config: TrainConfig,
+    kind: Head,
+    location: LocationStage,
+    data: SplitData,
+    say: Callable[[str], None],
 ) -> HeldOutPredictions:
     """Predict each image by the fold that has it in its test set."""
-    return joined([predictions for _, predictions in predict_splits(config, kind, data, say)])
+    found = predict_splits(config, kind, data, say, location.located)
+    return joined([predictions for _, predictions in found])
 
 
 def predict_splits(
-    config: TrainConfig, kind: Head, data: SplitData, say: Callable[[str], None]
+    config: TrainConfig,
+    kind: Head,
+    data: SplitData,
+    say: Callable[[str], None],
+    located: Callable[[SplitData], SplitData] = lambda fold: fold,
 ) -> Iterator[tuple[TrainedHead, HeldOutPredictions]]:
-    """Fit a head in each split and predict its test set."""
+    """Fit a head in each split and predict its test set.
+
+    Parameters
+    ----------
+    located : gives a fold the features of its own location head
+    """
     for number, split in enumerate(data.split_dataset.splits, 1):
         if config.folds:
             say(f"fold {number} of {config.folds}")
-        fold = replace(data, split=split, fold=number)
+        fold = located(replace(data, split=split, fold=number))
         with progress.part(f"fold {number}" if config.folds else ""):
             trained, _ = _fit(config, kind, fold)
         yield trained, _predict_test_set(fold, trained, _fit_on_validation(fold, trained))
@@ -327,6 +355,7 @@ def leak_of(config: TrainConfig, data: SplitData) -> protocol.Leak:
 def _run_sanity_checks(
     config: TrainConfig,
     kind: Head,
+    location: LocationStage,
     data: SplitData,
     predictions: HeldOutPredictions,
     say: Callable[[str], None],
@@ -342,7 +371,8 @@ def _run_sanity_checks(
         seed=config.seed,
     )
     numbers = range(sanity_checks.PERMUTATIONS + 1)
-    true, *permuted = [_predict_permuted(config, kind, data, number) for number in numbers]
+    first = location.located(replace(data, split=data.split_dataset.splits[0], fold=int(config.folds > 0)))
+    true, *permuted = [_predict_permuted(config, kind, first, number) for number in numbers]
     return sanity_checks.SanityChecks(
         metadata_baseline=baseline, label_permutation=sanity_checks.judge_permutations(true, permuted)
     )

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -24,7 +23,7 @@ from training.data.patient_ids import from_name
 from training.data.split import Split, by_patient
 from training.errors import DatasetError
 from training.phantoms import generate
-from training.phantoms.image import WHITE, Phantom
+from training.phantoms.image import WHITE
 
 CLASSES = ("1", "2", "3", "4", "5")
 LABEL_SETS = {"normal": "12", "benign": "234", "cancer": "45", **{code: code for code in CLASSES}}
@@ -181,16 +180,7 @@ def draw_phantoms(patients: int, seed: int, size: int) -> Source:
         labels.append(image.category)
         names.append(patient)
         sides.append(image.laterality)
-        masks.append(outlines.fit(_ellipses(image), pixels, InputSize.square(size)))
+        masks.append(outlines.fit(image.outline, pixels, InputSize.square(size)))
     has_mask = np.ones(len(squares), bool)
     texts = (tuple(labels), tuple(names), tuple(sides))
     return Source(PHANTOMS, np.stack(squares), *texts, np.stack(masks), has_mask, hashes=tuple(hashes))
-
-
-def _ellipses(image: Phantom) -> np.ndarray:
-    """Return a mask of a phantom's findings, uint8 (height, width): an ellipse in each box."""
-    mask = np.zeros(image.pixels.shape, np.uint8)
-    for finding in image.findings:
-        top, left, height, width = finding.box
-        cv2.ellipse(mask, ((left + width / 2, top + height / 2), (width, height), 0), 255, cv2.FILLED)
-    return mask

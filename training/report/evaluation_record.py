@@ -11,6 +11,7 @@ from training.data.dataset_report import DatasetReport, patient_warning
 from training.data.protocol import Leak, Protocol
 from training.engine.learning_curve import LearningCurves
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.free_response import FreeResponse
 from training.evaluation.ood_fit import OodFit
 from training.evaluation.per_breast import BreastEvaluation
 from training.evaluation.per_source import SourceEvaluation
@@ -42,6 +43,7 @@ class TrainingFacts:
     backbone : origin of the backbone
     input_size : of the backbone, in pixels
     head : description of the fitted head
+    location : description of the fitted location head; empty without one
     curves : learning curves; empty for a head without epochs
     notes : sentences about split and resampling
     threshold : of the prediction sets
@@ -63,6 +65,7 @@ class TrainingFacts:
     backbone: str
     input_size: str
     head: str
+    location: str
     curves: LearningCurves
     notes: tuple[str, ...]
     scaling: TemperatureFit
@@ -76,11 +79,16 @@ def build(
     evaluation: Evaluation,
     breasts: BreastEvaluation | None,
     sources: dict[str, SourceEvaluation],
+    found_marks: FreeResponse | None,
     dataset_report: DatasetReport,
     sanity_checks: SanityChecks | None,
     ood: OodFit,
 ) -> Record:
-    """Join all parts of the record; ``breasts`` is None if no breast has two test images, ``sources`` empty if one."""
+    """Join all parts of the record.
+
+    ``breasts`` is None if no breast has two test images, ``sources`` empty if there is one, and ``found_marks`` None if
+    no test image has an outlined finding, or the model makes no marks.
+    """
     tested = dict(zip(evaluation.classes, (sum(row) for row in evaluation.confusion), strict=True))
     alarms = raised(facts.contamination, facts.leak, dataset_report, tested, sanity_checks)
     return {
@@ -95,6 +103,7 @@ def build(
         "warning": patient_warning(facts.unknown, facts.images),
         "breasts": breasts.as_dict() if breasts else None,
         "sources": {name: one.as_dict() for name, one in sources.items()},
+        "free_response": found_marks.as_dict() if found_marks else None,
         "sanity_checks": sanity_checks.as_dict() if sanity_checks else None,
         "ood": ood.as_dict(),
         "subsets": _subsets(facts),
@@ -114,6 +123,7 @@ def build(
         "backbone": facts.backbone,
         "input_size": facts.input_size,
         "about_head": facts.head,
+        "about_location": facts.location,
         "notes": [*filter(None, _notes(facts, dataset_report)), *facts.notes],
         "excluded": [{"file": file, "reason": reason} for file, reason in facts.excluded],
         "dataset_report": dataset_report.as_dict(),

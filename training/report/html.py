@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from birads_app.svg.count_bars import grouped_bars
-from birads_app.svg.drawing import PERCENT, Axis
+from birads_app.svg.drawing import PERCENT, Axis, rounded
 from birads_app.svg.line_plot import Line, line_plot
 from birads_app.terms.categories import CATEGORIES, DISCLAIMER
 from training.report import external_text, text
@@ -31,6 +31,8 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
         method=text.method(record).replace("`", "").split("\n\n"),
         ood=text.ood(record),
         sanity_checks=text.sanity_checks(record),
+        marks=text.marks(record),
+        free_response=_free_response(record.get("free_response")),
         groups={
             "Correct predictions": [picture for picture in pictures if picture.correct],
             "Incorrect predictions": [picture for picture in pictures if not picture.correct],
@@ -101,6 +103,24 @@ def _balance(resampling: Mapping[str, Mapping[str, int]]) -> str:
     before, after = resampling["before"], resampling["after"]
     rows = {f"BI-RADS {code}": (count, after[code]) for code, count in before.items()}
     return grouped_bars("Training images by category", rows, ("before resampling", "after resampling"))
+
+
+def _free_response(found: Mapping[str, Any] | None) -> str:
+    """Draw the free-response curve up to two false marks an image; empty if there is none."""
+    if not found:
+        return ""
+    curve = [
+        (x, y) for x, y in zip(found["curve"]["false_marks"], found["curve"]["sensitivity"], strict=True)
+    ]
+    own = found["at_threshold"]
+    most = max([2.0, own["false_marks"]["value"]])
+    return line_plot(
+        "Free-response curve of the model's marks",
+        [Line("marks by falling score", [point for point in curve if point[0] <= most])],
+        Axis("false marks an image", rounded(most)),
+        Axis("sensitivity", PERCENT),
+        marks={"the model's threshold": (own["false_marks"]["value"], own["sensitivity"]["value"])},
+    )
 
 
 def _screening(record: Mapping[str, Any]) -> str:

@@ -24,7 +24,11 @@ class LearningPlot:
     accuracy: Markup
 
 
-_CAPTIONS = {"head": "Head", "fine-tuning": "Backbone and head, fine-tuned; epoch 0 is before it"}
+_CAPTIONS = {
+    "location head": "Location head; accuracy: images whose highest cell contains a finding, of those with one",
+    "head": "Head",
+    "fine-tuning": "Backbone and head, fine-tuned; epoch 0 is before it",
+}
 
 
 def learning_plots(curves: Mapping[str, EpochDicts]) -> tuple[LearningPlot, ...]:

@@ -91,6 +91,8 @@ def card(record: Mapping[str, Any]) -> str:
         prediction_sets(record),
         breasts(record),
         sources_table(record),
+        marks(record),
+        marks_table(record),
         ood(record),
         sanity_checks(record),
     ]
@@ -113,6 +115,7 @@ def summary(record: Mapping[str, Any]) -> str:
         f"{record['temperature']:.2f}.",
         prediction_sets(record),
         breasts(record),
+        marks(record),
         ood(record),
         sanity_checks(record),
         "True category (rows) and predicted category (columns):",
@@ -238,6 +241,30 @@ def sources_table(record: Mapping[str, Any]) -> str:
     return f"Figures apart by the source of the images:\n\n{markdown_table(head, rows)}"
 
 
+def marks(record: Mapping[str, Any]) -> str:
+    """Describe the model's marks in a few sentences; empty without test images whose findings are outlined."""
+    found = record.get("free_response")  # which records of earlier versions lack
+    if not found:
+        return ""
+    own = found["at_threshold"]
+    return (
+        f"Marks: on {found['images']} test images of {found['patients']} patients with {found['findings']} outlined "
+        f"findings, the place with most evidence lies on a finding in {interval(found['peak'])} of the images that "
+        f"have one. The model's marks, with scores of at least {found['threshold']:.2f}, find "
+        f"{interval(own['sensitivity'])} of the findings, with {interval(own['false_marks'])} false marks an image. "
+        "A mark finds a finding if its centre lies in the outline, widened by half a cell of the feature map."
+    )
+
+
+def marks_table(record: Mapping[str, Any]) -> str:
+    """Sensitivity of the marks, as a Markdown table; empty without test images whose findings are outlined."""
+    found = record.get("free_response")
+    if not found:
+        return ""
+    rows = [[rate, interval(figure)] for rate, figure in found["sensitivity"].items()]
+    return markdown_table(["false marks an image", "sensitivity (95 % confidence interval)"], rows)
+
+
 def ood(record: Mapping[str, Any]) -> str:
     """Describe threshold and test results of the OOD detector in a sentence or two."""
     detector = record["ood"]
@@ -314,6 +341,7 @@ def method(record: Mapping[str, Any]) -> str:
         f"({record['threshold']:.3f}) were fitted on the validation {unit}; the figures are from the test "
         f"{unit}{untouched}. `manifest.json` has the seed and all hyperparameters.\n\n"
         f"Details of the head: {record['about_head']}"
+        + (f"\n\n{record['about_location']}" if record.get("about_location") else "")
     )
 
 

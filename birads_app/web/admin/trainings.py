@@ -254,6 +254,8 @@ def _task_label(task: str) -> str:
         "copies": _("Searching for copies"),
         "training images": _("Searching for training images"),
         "features": _("Computing image features"),
+        "augmented maps": _("Computing features of varied images"),
+        "location head": _("Training to locate findings, epochs"),
         "SMOTE": _("Balancing categories"),
         "head": _("Training, epochs"),
         "fine-tuning": _("Fine-tuning, epochs"),
