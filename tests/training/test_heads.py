@@ -354,11 +354,23 @@ def test_a_pooling_gives_the_same_features_in_a_graph(pooling: str) -> None:
         assert (found <= maps.max(axis=(1, 2))).all()
 
 
+def test_located_features_are_those_of_the_cells_with_most_evidence() -> None:
+    maps = np.random.default_rng(0).random((3, 5, 6, 4)).astype(np.float32)
+    found = POOLINGS["located"].array(maps)
+    assert found.shape == (3, 4 * 3)
+    for image, features in zip(maps.reshape(3, 30, 4), found, strict=True):
+        highest = image[np.argsort(image[:, -1])[-12:], :3]
+        np.testing.assert_allclose(features[:3], highest.mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(features[3:6], highest.max(axis=0))
+        np.testing.assert_allclose(features[9:], image[:, :3].max(axis=0))
+
+
 # Heads that pool rows, learned weights of cells with and without a network, and pooling by layers.
 POOLED = [
     *(("logistic-regression", pooling) for pooling in ("avg", "gem", "attention")),
     ("dense", "attention"),
     ("cnn-lstm", "gem"),
+    ("cnn-lstm", "located"),
 ]
 
 
@@ -389,7 +401,7 @@ def test_every_head_takes_every_pooling(kind: str, pooling: str, tmp_path: Path)
 
 
 def test_an_unknown_pooling_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"avg\+max, avg, gem, attention. Got 'max'"):
+    with pytest.raises(TrainingError, match=r"avg\+max, avg, gem, attention, located. Got 'max'"):
         head("dense", pooling="max")
 
 
