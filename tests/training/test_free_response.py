@@ -14,7 +14,7 @@ def peak(row: int, column: int, score: float) -> Peak:
 
 
 def outline() -> np.ndarray:
-    """Return two findings in an image of 16 pixels a cell: rows 4 to 6, of which it covers little, and rows 20 to 22."""
+    """Return two findings in an image of 16 pixels a cell, in rows 4 to 6 and 20 to 22."""
     found = np.zeros((448, 448), np.uint8)
     found[64:100, 80:112] = 255
     found[320:368, 320:368] = 255

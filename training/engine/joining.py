@@ -1,7 +1,7 @@
 """Joining of frozen graphs: those of several bundles to an ensemble, and more channels to a backbone.
 
-An ensemble's backbone computes the maps of all different backbones, one after the other along the channels. The head takes
-each member's channels, and returns the logarithms of the mean calibrated probabilities.
+An ensemble's backbone computes the maps of all different backbones, one after the other along the channels. The head
+takes each member's channels, and returns the logarithms of the mean calibrated probabilities.
 """
 
 from collections.abc import Callable, Sequence
@@ -109,7 +109,8 @@ def without_channels(graph: bytes) -> bytes:
 
 def _inner(name: str) -> str:
     """Return the name that a node, or the input of one, had in the backbone."""
-    return name.removeprefix(f"{_BACKBONE}/")
+    control = "^" if name.startswith("^") else ""
+    return control + name.removeprefix(control).removeprefix(f"{_BACKBONE}/")
 
 
 def _definition(graph: bytes) -> tuple[Any, str]:

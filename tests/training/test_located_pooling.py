@@ -1,0 +1,126 @@
+"""``--pooling located``: a location head is fitted to outlines, kept in the backbone, and makes marks."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birads_app.imaging.decode import decode
+from birads_app.model import bundles
+from birads_app.model.marks import Mark
+from birads_app.model.predictor import Predictor
+from tests.support import tiny_model
+from training.config import DEMO_MODEL, Site, TrainConfig
+from training.engine.joining import with_channels, without_channels
+from training.errors import TrainingError
+from training.phantoms.generate import write_set
+from training.pipeline import ensemble, locate, train
+
+CHANNELS = 64
+CONFIG = TrainConfig(
+    "", "located", head="logistic-regression", pooling="located", folds=2, sanity_checks=False, replicates=100,
+    report_images=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"fine_tune": "conv5"}, "combined with --fine-tune"), ({"resampling": "smote-all"}, "smote-all")],
+)
+def test_what_would_use_other_maps_or_rows_is_refused(change: dict[str, str], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        locate.check(TrainConfig("", "", pooling="located", **change))
+    locate.check(TrainConfig("", "", **change))
+
+
+@pytest.mark.slow
+def test_channels_are_appended_to_a_backbone_and_taken_away() -> None:
+    import tensorflow as tf
+
+    size = tiny_model.SIZE
+    plain = tiny_model.freeze_backbone(tiny_model.keras_network(CHANNELS), size)
+    more = with_channels(plain, size, lambda maps: tf.reduce_sum(maps, axis=-1, keepdims=True))
+    again = without_channels(more)
+    nodes = [
+        {(node.name, node.op, *node.input) for node in tf.compat.v1.GraphDef.FromString(graph).node}
+        for graph in (plain, again)
+    ]
+    assert nodes[0] == nodes[1] and len(more) > len(plain)
+
+
+@pytest.mark.slow
+def test_a_model_learns_from_outlines_where_findings_are(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    tiny_model.write(models, channels=CHANNELS)
+    table = write_set(tmp_path / "phantoms", 20, seed=3, size=256, outlines=True)
+    site = Site(models, tmp_path / "cache", work=tmp_path / "work")
+    written = train.train(_config(table), site, print).path
+    bundle = bundles.load(written)
+    assert bundle.location is not None and bundle.location.channel == CHANNELS
+    record = json.loads((written / bundles.EVALUATION).read_text())
+    found = record["free_response"]
+    assert found["images"] == 80 and found["peak"]["value"] > 0.5
+    assert found["sensitivity"]["2"]["value"] >= found["sensitivity"]["0.5"]["value"] > 0.3
+    assert [*record["learning_curves"]] == ["location head"] and "A location head" in bundle.card
+    assert "false marks an image" in bundle.card and "Free-response" in (written / bundles.REPORT).read_text()
+
+    _check_marks(bundle, table.parent)
+    (tmp_path / "joint").mkdir()
+    first = bundles.load(models / DEMO_MODEL)
+    joint = bundles.load(ensemble.write(tmp_path / "joint", "joint", [first, bundle]))
+    assert joint.location is not None and joint.location.channel == 2 * CHANNELS
+    _check_reuse(bundle, table, tmp_path)
+
+
+def _config(data: Path, **changes: object) -> TrainConfig:
+    return TrainConfig(**{**vars(CONFIG), "data": str(data), **changes})
+
+
+def _check_marks(bundle: bundles.Bundle, folder: Path) -> None:
+    """Check that both engines make the same marks, mirrored with the image, and that most touch a finding."""
+    predictors = [Predictor.load(bundle, engine, "f32") for engine in ("openvino", "tensorflow")]
+    on_findings = []
+    for path in sorted(folder.glob("Birads[25]/*.png")):
+        mammogram = decode(path.read_bytes(), path.name)
+        first, second = (one.predict(mammogram) for one in predictors)
+        assert [vars(mark) for mark in first.marks] == [
+            pytest.approx(vars(mark), rel=1e-3) for mark in second.marks
+        ]
+        mask = decode((folder / "outlines" / path.name).read_bytes()).pixels
+        on_findings += [_part(mask, mark).any() for mark in first.marks[:1]]
+    assert len(on_findings) > 10 and np.mean(on_findings) > 0.6
+    mirrored = replace(mammogram, pixels=np.ascontiguousarray(mammogram.pixels[:, ::-1]))
+    assert [(1 - mark.x, mark.y) for mark in predictors[0].predict(mirrored).marks] == [
+        pytest.approx((mark.x, mark.y), abs=0.02) for mark in first.marks
+    ]
+    answer, feature_map = predictors[0].examine(decode(path.read_bytes(), path.name))
+    assert predictors[0].heat_maps(feature_map)[answer.category].shape == (7, 7)
+
+
+def _part(mask: np.ndarray, mark: Mark) -> np.ndarray:
+    """Return the part of a mask that a mark covers."""
+    height, width = mask.shape
+    rows = slice(int((mark.y - mark.height / 2) * height), int((mark.y + mark.height / 2) * height))
+    return mask[rows, int((mark.x - mark.width / 2) * width) : int((mark.x + mark.width / 2) * width)]
+
+
+def _check_reuse(bundle: bundles.Bundle, outlined: Path, tmp_path: Path) -> None:
+    """Check that a backbone's location head is used as it is for data without outlines, and its images are known."""
+    models = tmp_path / "reused"
+    shutil.copytree(bundle.path, models / DEMO_MODEL)
+    site = Site(models, tmp_path / "cache")
+    lines: list[str] = []
+    table = outlined.with_name("labels.csv")
+    table.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in outlined.read_text().splitlines()))
+    config = _config(table, name="reused", folds=0, head="dense", epochs=1, classes=("1", "5"))
+    made = bundles.load(train.train(config, site, lines.append).path)
+    assert made.location == bundle.location and made.manifest["backbone"]["taken_from"] == DEMO_MODEL
+    record = json.loads((made.path / bundles.EVALUATION).read_text())
+    assert record["contamination"]["state"] == "contaminated" and record["free_response"] is None
+    plain = tmp_path / "plain"
+    tiny_model.write(plain, channels=CHANNELS)
+    with pytest.raises(TrainingError, match="needs outlines of findings"):
+        train.train(config, Site(plain, tmp_path / "cache"), print)
