@@ -160,23 +160,21 @@ def setting(default: str, secret: bool = False) -> Any:
 class Settings(BaseSettings):
     """Settings of a deployment.
 
-    instance : folder of the database, the images and the keys
-    models : folder of model bundles
+    instance, models : folder of the database, the images and the keys; folder of model bundles
     threads : processor threads for one prediction; None means all cores
     compute_processes : processes that read files; 0 means that the server's own threads do
     uploads_at_once, uploads_waiting : number of uploads that are worked on and that wait; further ones are refused
     queue_mb : size in MiB of all uploads that wait to be read after their answer; 0 reads every upload before it
     tomosynthesis : treatment of a volume: "mip" reads its maximum intensity projection, "refuse" rejects it
     show_opinion, show_heat_map : show the AI result, and the heat map, before the user asks for it
-    ai_marks : display of the model's marks: "asked", "on" for at once, or "off" for never
+    ai_marks : show the model's marks at once ("on"), once "asked" for, or never ("off")
     max_upload_mb : size limit of one request's body in MiB
     min_free_mb : free space of the disk in MiB below which uploads are refused
     secret_key : signs sessions; None means a key generated once and stored in the instance folder
     deidentify : remove identities from files before they are stored
     show_identity : accounts that see names, patient IDs, accession numbers and true dates
     session_hours, session_idle_minutes : end of a session after sign-in, and after its last use
-    bin_days : days for which deleted exams can be restored
-    token_max_days : longest lifetime of an API token
+    bin_days, token_max_days : days for which deleted exams can be restored; longest lifetime of an API token
     retention_days, retention_exams : age in days at which exams go to the bin, None keeps them; exams concerned
     site_key : creates pseudonyms and encrypts identities; None as above
     totp_required : accounts whose sign-in must ask for a code of an authenticator app
