@@ -151,7 +151,7 @@ def test_the_page_without_images_is_small(serving_app: Flask, reader: FlaskClien
     viewer = Path(serving_app.static_folder or "", "js", "viewer")
     modules = [f"/static/js/viewer/{path.name}" for path in viewer.glob("*.js")]
     weight = sum(len(reader.get(address).data) for address in {*static, *modules})
-    assert len(static) > 3 and len(page.data) + weight < 176_000
+    assert len(static) > 3 and len(page.data) + weight < 184_000
 
 
 @pytest.mark.parametrize("asked", ["0", "1"])
