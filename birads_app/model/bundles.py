@@ -48,7 +48,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class Location:
     """A backbone's location head.
 
-    channel : of the feature map, which is the evidence of a finding (:mod:`birads_app.model.marks`)
+    channel : of the feature map, which is the activation of the location head (:mod:`birads_app.model.marks`)
     threshold : lowest score of a mark, 0..1
     """
 

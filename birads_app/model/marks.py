@@ -1,8 +1,8 @@
 """Marks of the model: places of an image at which a finding probably lies.
 
-They are local maxima of the evidence of a finding, which the location head of a backbone gives for each cell of the
-feature map, as its last channel: ``-log(1 - p)``, where ``p`` is the probability that a finding lies there. It is 0
-where there is none, as in a cell that is hidden for a heat map.
+They are local maxima of the activation of a location head, which a backbone gives for each cell of the feature map, as
+its last channel: ``-log(1 - p)``, where ``p`` is the probability that a finding lies there. It is 0 where there is
+none, as in a cell that is hidden for a heat map.
 """
 
 from collections.abc import Mapping
@@ -81,22 +81,22 @@ class Peak(NamedTuple):
         return (self.top + self.bottom) / 2, (self.left + self.right) / 2
 
 
-def scores(evidence: np.ndarray) -> np.ndarray:
+def scores(activation: np.ndarray) -> np.ndarray:
     """Return the probability of a finding in each cell, float64 of the same shape, 0..1."""
-    return -np.expm1(-np.maximum(np.asarray(evidence, np.float64), 0))
+    return -np.expm1(-np.maximum(np.asarray(activation, np.float64), 0))
 
 
-def peaks(evidence: np.ndarray, inside: np.ndarray, least: float = 0.0) -> tuple[Peak, ...]:
+def peaks(activation: np.ndarray, inside: np.ndarray, least: float = 0.0) -> tuple[Peak, ...]:
     """Find the highest local maxima, at most :data:`MOST`, highest first.
 
     Parameters
     ----------
-    evidence : float (rows, columns), at least 0
+    activation : float (rows, columns), at least 0
     inside : bool (rows, columns), cells on the breast; there is no maximum elsewhere
     least : lowest score
     """
     found: list[Peak] = []
-    all_scores = np.where(inside, scores(evidence), 0.0)
+    all_scores = np.where(inside, scores(activation), 0.0)
     reach = max(1, round(_NEIGHBOURHOOD * max(all_scores.shape)))
     # The slope of a higher maximum, which reaches beyond its neighbourhood, has none of its own.
     highest = cv2.dilate(all_scores, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
@@ -127,7 +127,7 @@ def _extent(
 
 
 def find(
-    evidence: np.ndarray,
+    activation: np.ndarray,
     inside: np.ndarray,
     box: Box,
     flipped: bool,
@@ -138,12 +138,12 @@ def find(
 
     Parameters
     ----------
-    evidence, inside, least : as in :func:`peaks`
+    activation, inside, least : as in :func:`peaks`
     box : the part of the image that the map covers; may reach outside of the image
     flipped : True if the map belongs to the mirrored image
     shape : (height, width) of the image in pixels
     """
-    placed = (_placed(one, inside.shape, box, flipped, shape) for one in peaks(evidence, inside, least))
+    placed = (_placed(one, inside.shape, box, flipped, shape) for one in peaks(activation, inside, least))
     return tuple(mark for mark in placed if mark.width > 0 and mark.height > 0)
 
 

@@ -107,8 +107,8 @@ class Predictor:
         if location is None:
             return ()
         inside = occlusion.breast_cells(seen.breast_mask, *maps.shape[:2])
-        evidence = maps[..., location.channel]
-        return marks.find(evidence, inside, seen.box, seen.flipped, seen.shape, location.threshold)
+        activation = maps[..., location.channel]
+        return marks.find(activation, inside, seen.box, seen.flipped, seen.shape, location.threshold)
 
     def _prediction_set(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """Return the prediction set of one image; empty if the bundle has no threshold."""

@@ -354,7 +354,7 @@ def test_a_pooling_gives_the_same_features_in_a_graph(pooling: str) -> None:
         assert (found <= maps.max(axis=(1, 2))).all()
 
 
-def test_located_features_are_those_of_the_cells_with_most_evidence() -> None:
+def test_located_features_are_those_of_the_cells_with_the_highest_activation() -> None:
     maps = np.random.default_rng(0).random((3, 5, 6, 4)).astype(np.float32)
     found = POOLINGS["located"].array(maps)
     assert found.shape == (3, 4 * 3)

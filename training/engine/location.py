@@ -53,8 +53,8 @@ class LocationHead:
     about: str
     curve: tuple[Epoch, ...]
 
-    def evidence(self, maps: Any) -> Any:
-        """Return the evidence of a finding in each cell as operations of a graph.
+    def activation(self, maps: Any) -> Any:
+        """Return the activation of the location head in each cell as operations of a graph.
 
         Parameters
         ----------
@@ -73,8 +73,8 @@ class LocationHead:
         return tf.nn.softplus(x)
 
     def appended(self, graph: bytes, size: InputSize) -> bytes:
-        """Return a frozen backbone whose maps have the evidence as their last channel."""
-        return joining.with_channels(graph, size, self.evidence)
+        """Return a frozen backbone whose maps have the activation as their last channel."""
+        return joining.with_channels(graph, size, self.activation)
 
 
 def fit(

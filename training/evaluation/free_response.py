@@ -64,18 +64,18 @@ class FreeResponse:
         return asdict(self)
 
 
-def peaks_of(features: Features, evidence: np.ndarray, rows: Sequence[int]) -> list[tuple[Peak, ...]]:
+def peaks_of(features: Features, activation: np.ndarray, rows: Sequence[int]) -> list[tuple[Peak, ...]]:
     """Return the peaks of images of a data set.
 
     Parameters
     ----------
-    evidence : float (n, rows * columns), of the images with the indices ``rows``
+    activation : float (n, rows * columns), of the images with the indices ``rows``
     """
     shape = features.map_shape[:2]
     found = []
     for start in range(0, len(rows), _READ_AT_ONCE):
         part = rows[start : start + _READ_AT_ONCE]
-        for one, values in zip(features.inputs(part), evidence[start : start + len(part)], strict=True):
+        for one, values in zip(features.inputs(part), activation[start : start + len(part)], strict=True):
             found.append(marks.peaks(values.reshape(shape), breast_cells(one.breast_mask, *shape)))
     return found
 
@@ -83,7 +83,7 @@ def peaks_of(features: Features, evidence: np.ndarray, rows: Sequence[int]) -> l
 def of_images(
     features: Features,
     rows: np.ndarray,
-    evidence: np.ndarray,
+    activation: np.ndarray,
     patients: np.ndarray,
     threshold: float,
     *,
@@ -95,13 +95,13 @@ def of_images(
     Parameters
     ----------
     rows : int (n,), indices of the images; those with unknown findings are left out
-    evidence : float (n, rows * columns), of a finding in each cell
+    activation : float (n, rows * columns), of a finding in each cell
     patients : n patient IDs
     threshold : lowest score of the model's marks
     """
     known = np.array([features.images[row].findings_known for row in rows.tolist()], bool)
     chosen = rows[known].tolist()
-    peaks = peaks_of(features, evidence[known], chosen)
+    peaks = peaks_of(features, activation[known], chosen)
     judged = []
     for start in range(0, len(chosen), _READ_AT_ONCE):
         outlines, _ = features.outlines(chosen[start : start + _READ_AT_ONCE])

@@ -27,8 +27,8 @@ from training.features.feature_store import open_store
 _PIXELS = 16 * 224 * 224
 # Name of whole maps among the kinds of rows, whose stores lie side by side.
 _WHOLE = "maps"
-# Averages of each channel, by which the OOD detector compares images, and evidence of a finding in each cell.
-_AVERAGES, _EVIDENCE = "averages", "evidence"
+# Averages of each channel, by which the OOD detector compares images, and the location head's activation in each cell.
+_AVERAGES, _ACTIVATION = "averages", "activation"
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Features:
     images : the n loaded files; empty if there are rows without files, like the next
     prepared : contains the images of these files
     averages : average of each channel, float (n, channels), array-like as ``array``; None if there are no files
-    evidence : of a finding in each cell, float (n, rows * columns), array-like as ``array``; None if the backbone has
-        no location head
+    activation : of the location head in each cell, float (n, rows * columns), array-like as ``array``; None if
+        the backbone has no location head
     """
 
     dataset: Dataset
@@ -54,7 +54,7 @@ class Features:
     images: tuple[LoadedImage, ...] = ()
     prepared: PreparedImages | None = None
     averages: AnyFeatures | None = None
-    evidence: AnyFeatures | None = None
+    activation: AnyFeatures | None = None
 
     @property
     def grey(self) -> AnyFeatures:
@@ -115,7 +115,7 @@ def extract(
         included,
         prepared,
         maker.averages.get(digests),
-        maker.evidence.get(digests) if maker.evidence else None,
+        maker.activation.get(digests) if maker.activation else None,
     )
 
 
@@ -132,11 +132,11 @@ class _FeatureMaker:
         self._whole = open_store(site, extractor, _WHOLE, probe[0].size)
         self._channel = extractor.location["channel"] if extractor.location else None
         cells = probe.shape[1] * probe.shape[2]
-        self.evidence = open_store(site, extractor, _EVIDENCE, cells) if extractor.location else None
+        self.activation = open_store(site, extractor, _ACTIVATION, cells) if extractor.location else None
 
     def make_missing(self, digests: Sequence[bytes]) -> int:
         """Compute and store the missing features of images; return the number that need not pass the backbone."""
-        stores = [store for store in (self.store, self.averages, self.evidence) if store]
+        stores = [store for store in (self.store, self.averages, self.activation) if store]
         missing = [digest for digest in digests if not all(store.holds(digest) for store in stores)]
         from_maps = [digest for digest in missing if self._whole.holds(digest)]
         in_maps = set(from_maps)
@@ -159,8 +159,8 @@ class _FeatureMaker:
 
         rounded = tf.cast(tf.cast(maps, tf.float16), tf.float32).numpy()
         self.averages.add(digests, ood.average(rounded))
-        if self.evidence:
-            self.evidence.add(digests, rounded[..., self._channel].reshape(len(rounded), -1))
+        if self.activation:
+            self.activation.add(digests, rounded[..., self._channel].reshape(len(rounded), -1))
         self.store.add(digests, self._kind.features(rounded))
 
 

@@ -123,7 +123,7 @@ def from_keras(
 
 
 def with_location(source: Extractor, head: LocationHead, site: Site) -> Extractor:
-    """Append the evidence of a location head to the maps of a backbone."""
+    """Append the activation of a location head to the maps of a backbone."""
     facts = {"channel": head.kernels[0].shape[2], **head.facts}
     graph = head.appended(source.graph, source.size)
     origin = {**source.origin, "location": facts}

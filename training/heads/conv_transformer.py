@@ -14,7 +14,7 @@ from training.engine.fit import (
     set_seed,
 )
 from training.engine.fit_arguments import FitArguments
-from training.heads.pooling import AVG_MAX, WHOLE_MAPS, evidence_cells, pool_cells, shrink
+from training.heads.pooling import AVG_MAX, WHOLE_MAPS, activation_cells, pool_cells, shrink
 
 _CHANNELS = 64  # a multiple of 4, for the position embedding
 _ATTENTION_HEADS = 4
@@ -61,7 +61,7 @@ class ConvTransformerHead:
         channels = arguments.map_shape[2]
         inputs = keras.Input((arguments.features.shape[1],))
         maps = layers.Reshape(arguments.map_shape)(inputs)
-        evidence = evidence_cells(maps, self.pooling, _SIDE)
+        activation = activation_cells(maps, self.pooling, _SIDE)
         x = normalization_layer(maps, arguments.features, channels)
         for kernel in (1, 3):
             x = layers.Conv2D(_CHANNELS, kernel, padding="same", activation="relu")(x)
@@ -72,7 +72,7 @@ class ConvTransformerHead:
         for _ in range(_BLOCKS):
             x = _encoded(x, arguments.dropout / 2)
         x = layers.LayerNormalization()(x)
-        x = pool_cells(x, self.pooling, evidence)
+        x = pool_cells(x, self.pooling, activation)
         x = layers.Dropout(arguments.dropout)(x)
         return keras.Model(inputs, layers.Dense(arguments.classes)(x))
 

@@ -3,8 +3,8 @@
 ``avg`` is the paper's. A maximum keeps small findings that an average dilutes; the generalised mean (Radenovic, Tolias
 and Chum, Fine-tuning CNN Image Retrieval with No Human Annotation, IEEE Trans. PAMI 41, 2019) lies between the two.
 ``attention`` is an average whose weights are learned (:mod:`training.heads.attention`), so that it needs whole maps.
-``located`` looks at the cells with most evidence of a finding, which a location head (:mod:`training.engine.location`)
-appends to the maps as their last channel.
+``located`` looks at the cells with the highest activation of a location head (:mod:`training.engine.location`), which
+is the last channel of the maps.
 """
 
 from collections.abc import Callable
@@ -70,9 +70,9 @@ def _generalised_mean_in_graph(maps: Any) -> Any:
 
 
 def _located(maps: np.ndarray) -> np.ndarray:
-    channels, evidence = maps[..., :-1], maps[..., -1].reshape(len(maps), -1)
-    count = min(_HIGHEST, evidence.shape[1])
-    least = np.partition(evidence, -count, axis=1)[:, -count]
+    channels, activation = maps[..., :-1], maps[..., -1].reshape(len(maps), -1)
+    count = min(_HIGHEST, activation.shape[1])
+    least = np.partition(activation, -count, axis=1)[:, -count]
     high = (maps[..., -1] >= least[:, None, None])[..., None]
     mean = (channels * high).sum(axis=(1, 2)) / high.sum(axis=(1, 2))
     maximum = np.where(high, channels, -_BELOW).max(axis=(1, 2))
@@ -84,9 +84,9 @@ def _located_in_graph(maps: Any) -> Any:
 
     rows, columns, channels = maps.shape[1:]
     cells = tf.reshape(maps, [-1, rows * columns, channels])
-    values, evidence = cells[..., :-1], cells[..., -1]
-    least = tf.math.top_k(evidence, min(_HIGHEST, rows * columns)).values[:, -1:]
-    high = tf.cast(evidence >= least, tf.float32)[..., None]
+    values, activation = cells[..., :-1], cells[..., -1]
+    least = tf.math.top_k(activation, min(_HIGHEST, rows * columns)).values[:, -1:]
+    high = tf.cast(activation >= least, tf.float32)[..., None]
     mean = tf.reduce_sum(values * high, 1) / tf.reduce_sum(high, 1)
     maximum = tf.reduce_max(values + (high - 1) * _BELOW, 1)
     generalised = _generalised_mean_in_graph(maps[..., :-1])
@@ -116,20 +116,20 @@ POOLINGS = {
     ),
     LOCATED: Pooling(
         LOCATED,
-        f"the mean and the maximum of every channel over the {_HIGHEST} cells with most evidence of a finding, and the "
-        "generalised mean and the maximum over all cells",
+        f"the mean and the maximum of every channel over the {_HIGHEST} cells with the highest activation of the "
+        "location head, and the generalised mean and the maximum over all cells",
         _located,
         _located_in_graph,
     ),
 }
 
 
-def pool_cells(cells: Any, pooling: str, evidence: Any = None) -> Any:
+def pool_cells(cells: Any, pooling: str, activation: Any = None) -> Any:
     """Pool a Keras tensor (n, cells, channels) by layers.
 
     Parameters
     ----------
-    evidence : of a finding in each cell, (n, cells, 1), for ``located``
+    activation : of the location head in each cell, (n, cells, 1), for ``located``
 
     Returns
     -------
@@ -146,8 +146,8 @@ def pool_cells(cells: Any, pooling: str, evidence: Any = None) -> Any:
         raised = ops.power(ops.maximum(cells, _LEAST), _POWER)
         return ops.power(average(raised), 1 / _POWER)
     if pooling == LOCATED:
-        least = ops.top_k(evidence[..., 0], min(_HIGHEST, cells.shape[1]))[0][:, -1:]
-        high = ops.cast(evidence >= least[..., None], "float32")
+        least = ops.top_k(activation[..., 0], min(_HIGHEST, cells.shape[1]))[0][:, -1:]
+        high = ops.cast(activation >= least[..., None], "float32")
         mean = ops.sum(cells * high, axis=1) / ops.sum(high, axis=1)
         maximum = ops.max(cells + (high - 1) * _BELOW, axis=1)
         return layers.Concatenate()([mean, maximum, average(cells), layers.GlobalMaxPooling1D()(cells)])
@@ -163,8 +163,8 @@ def shrink(maps: Any, side: int) -> Any:
     return maps if factor == 1 else layers.MaxPooling2D(factor, padding="same")(maps)
 
 
-def evidence_cells(maps: Any, pooling: str, side: int) -> Any:
-    """Return the evidence of a finding for :func:`pool_cells`, (n, cells, 1), of maps reduced by :func:`shrink`.
+def activation_cells(maps: Any, pooling: str, side: int) -> Any:
+    """Return the location head's activation for :func:`pool_cells`, (n, cells, 1), of maps reduced by :func:`shrink`.
 
     Parameters
     ----------
@@ -178,5 +178,5 @@ def evidence_cells(maps: Any, pooling: str, side: int) -> Any:
 
     if pooling != LOCATED:
         return None
-    evidence = shrink(maps[..., -1:], side)
-    return layers.Reshape((evidence.shape[1] * evidence.shape[2], 1))(evidence)
+    activation = shrink(maps[..., -1:], side)
+    return layers.Reshape((activation.shape[1] * activation.shape[2], 1))(activation)

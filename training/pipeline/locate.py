@@ -1,6 +1,6 @@
 """Location heads of a training with ``--pooling located``: one for each split, fitted to its training patients.
 
-The evidence of a location head is the last channel of the maps, so that features are extracted anew in each split.
+The activation of a location head is the last channel of the maps, so that features are extracted anew in each split.
 Where the data have no outlines, the location head of the backbone's own bundle is used as it is.
 """
 
@@ -104,7 +104,7 @@ class LocationStage:
             old,
             array=found.array,
             averages=found.averages,
-            evidence=found.evidence,
+            activation=found.activation,
             map_shape=found.map_shape,
         )
         located = replace(
@@ -159,7 +159,7 @@ def _known(features: Features, rows: np.ndarray) -> np.ndarray:
 
 def _with_threshold(source: Extractor, features: Features, validation: np.ndarray) -> Extractor:
     """Add the lowest score of marks, at which validation images have one on average."""
-    assert features.evidence is not None
-    peaks = free_response.peaks_of(features, features.evidence[validation], validation.tolist())
+    assert features.activation is not None
+    peaks = free_response.peaks_of(features, features.activation[validation], validation.tolist())
     facts = {**(source.location or {}), "threshold": marks.threshold(peaks)}
     return replace(source, origin={**source.origin, "location": facts})

@@ -65,7 +65,7 @@ class HeldOutPredictions:
     sides : n sides as :func:`training.evaluation.per_breast.side` gives them; empty for synthetic images
     sources : of n images; empty if unknown, and for synthetic images
     rows : index of each image, int (n,)
-    evidence : of a finding in each cell of the map, float (n, rows * columns); no columns without a location head
+    activation : of the location head in each cell of the map, float (n, rows * columns); no columns without one
     """
 
     raw: np.ndarray
@@ -76,7 +76,7 @@ class HeldOutPredictions:
     sides: np.ndarray
     sources: np.ndarray
     rows: np.ndarray
-    evidence: np.ndarray
+    activation: np.ndarray
 
 
 def joined(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:
@@ -188,13 +188,13 @@ class TrainingResult:
     def _evaluate_marks(self) -> free_response.FreeResponse | None:
         """Compare the marks of test images with their outlines; None without location head or outlines."""
         predictions, facts = self.predictions, self.source.location
-        if facts is None or not predictions.evidence.shape[1]:
+        if facts is None or not predictions.activation.shape[1]:
             return None
         real = np.flatnonzero(predictions.rows < self.split_dataset.real)
         return free_response.of_images(
             self.features,
             predictions.rows[real],
-            predictions.evidence[real],
+            predictions.activation[real],
             predictions.patients[real],
             facts["threshold"],
             replicates=self.config.replicates,

@@ -44,12 +44,12 @@ class SplitData:
         """Return the sources of the images with the given indices; empty for synthetic ones."""
         return self._of_examples(indices, lambda example: example.source)
 
-    def evidence(self, indices: np.ndarray) -> np.ndarray:
-        """Return the evidence of findings in the images with the given indices, float (n, rows * columns).
+    def activation(self, indices: np.ndarray) -> np.ndarray:
+        """Return the activations of the location head for the images with the given indices, float (n, rows * columns).
 
         There are no columns without a location head.
         """
-        found = self.features.evidence
+        found = self.features.activation
         return np.zeros((len(indices), 0), np.float16) if found is None else np.asarray(found[indices])
 
     def _of_examples(self, indices: np.ndarray, text: Callable[[dataset.Example], str]) -> np.ndarray:

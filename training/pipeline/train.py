@@ -309,7 +309,7 @@ def _predict_test_set(data: SplitData, trained: TrainedHead, fitted: ValidationF
         data.sides(data.split.test),
         data.sources(data.split.test),
         data.split.test,
-        data.evidence(data.split.test),
+        data.activation(data.split.test),
     )
 
 

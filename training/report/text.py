@@ -249,7 +249,7 @@ def marks(record: Mapping[str, Any]) -> str:
     own = found["at_threshold"]
     return (
         f"Marks: on {found['images']} test images of {found['patients']} patients with {found['findings']} outlined "
-        f"findings, the place with most evidence lies on a finding in {interval(found['peak'])} of the images that "
+        f"findings, the highest place lies on a finding in {interval(found['peak'])} of the images that "
         f"have one. The model's marks, with scores of at least {found['threshold']:.2f}, find "
         f"{interval(own['sensitivity'])} of the findings, with {interval(own['false_marks'])} false marks an image. "
         "A mark finds a finding if its centre lies in the outline, widened by half a cell of the feature map."
