@@ -11,7 +11,9 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
 SCRIPTS := node_modules/.installed
 NODE    := PATH="$(CURDIR)/$(BIN):$$PATH"
-PYTEST  := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# One process more than cores, because tests wait for servers and browsers; each runs whole files.
+TESTERS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
+PYTEST  := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SHELL       := /bin/bash

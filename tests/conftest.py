@@ -1,9 +1,9 @@
-"""Common fixtures: an application with its own instance folder, and the demonstration model."""
+"""Common fixtures: an application with its own instance folder, and the demonstration model or a tiny one."""
 
 import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # One process per core runs tests: threads of each would only wait for one another. Read when libraries load.
+    # Several processes run tests: threads of each would only wait for one another. Read when libraries load.
     for _name in (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -28,13 +28,22 @@ from birads_app import create_app
 from birads_app.model import registry
 from birads_app.model.predictor import ModelSource
 from birads_app.records import database, migrate, users
-from tests.support import shared_caches
+from tests.support import shared_caches, unsynced
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# Folders whose files take longest. They are distributed first, so that no process works alone at the end.
+_LONGEST = ("api", "training", "browser", "pacs", "services")
+
 # ``once(name, fill)`` returns a folder that ``fill`` has filled.
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the folders of long tests first."""
+    order = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], len(order)))
 
 
 @pytest.fixture(autouse=True)
@@ -84,11 +93,11 @@ def tiny_models(once: MakeOnce) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _model_source(models: Path) -> ModelSource:
-    """Load the demonstration model once for all tests, and examine each image once."""
+def _model_source(tiny_models: Path) -> ModelSource:
+    """Load a tiny model once for all tests, and examine each image once."""
     from tests.support.remembering_engine import remembering
 
-    source = ModelSource(models)
+    source = ModelSource(tiny_models)
     predictor = source.get()
     predictor.engine = remembering(predictor.engine)
     return source
@@ -116,6 +125,12 @@ def _passwords_in_no_time() -> None:
 def _shared_caches() -> None:
     """Compile addresses and statements once, because hundreds of tests have an application."""
     shared_caches.share()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced() -> None:
+    """Do not wait for the disk, because hundreds of tests write a database."""
+    unsynced.install()
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +182,7 @@ def two_models(app: Flask, tiny_models: Path) -> Path:
 
 @pytest.fixture
 def serving_app(app: Flask, _model_source: ModelSource) -> Flask:
-    """Return the application with the demonstration model."""
+    """Return the application with a tiny model."""
     app.extensions["birads_models"] = _model_source
     return app
 

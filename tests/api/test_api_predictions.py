@@ -88,9 +88,9 @@ def test_an_exam_can_be_fetched_again(client: FlaskClient, token: str) -> None:
     assert client.get(f"{URL}/{'0' * 32}", headers=bearer(token)).status_code == 404
 
 
-def test_classes_are_in_the_model_s_order(client: FlaskClient, token: str, models: Path) -> None:
-    name = (models / "CURRENT").read_text().split()[-1]
-    classes = json.loads((models / name / "manifest.json").read_text())["classes"]
+def test_classes_are_in_the_model_s_order(client: FlaskClient, token: str, tiny_models: Path) -> None:
+    name = (tiny_models / "CURRENT").read_text().split()[-1]
+    classes = json.loads((tiny_models / name / "manifest.json").read_text())["classes"]
     text = post_files(client, token, ("a.png", mammogram_png())).text
     positions = [text.index(f'"{code}":') for code in classes]
     assert positions == sorted(positions)

@@ -7,12 +7,11 @@ import pytest
 
 from bench import mutations
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
 FILES = 2000
 
 
 @pytest.mark.slow
-def test_damaged_uploads_are_read_or_refused_and_others_are_served() -> None:
-    *required, slowest, rate = mutations.measure(argparse.Namespace(models=MODELS, files=FILES, seed=7))
+def test_damaged_uploads_are_read_or_refused_and_others_are_served(tiny_models: Path) -> None:
+    *required, slowest, rate = mutations.measure(argparse.Namespace(models=tiny_models, files=FILES, seed=7))
     assert len(required) == 3 and all(one.met for one in required), required
     assert slowest.ours > 0 and rate.ours > 0  # figures of an idle machine

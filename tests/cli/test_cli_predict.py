@@ -70,9 +70,9 @@ def test_the_command_needs_a_file(runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=["predict"]).exit_code == 2
 
 
-def test_the_command_needs_no_database(images: Path, models: Path, tmp_path: Path) -> None:
+def test_the_command_needs_no_database(images: Path, tiny_models: Path, tmp_path: Path) -> None:
     result = flask(
-        tmp_path / "fresh", "predict", str(images / "left.dcm"), "--json", BIRADS_MODELS=str(models)
+        tmp_path / "fresh", "predict", str(images / "left.dcm"), "--json", BIRADS_MODELS=str(tiny_models)
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["category"]

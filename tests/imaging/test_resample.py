@@ -26,8 +26,8 @@ OBLONG = pytest.mark.parametrize("spacing", [(COARSE, FINE), (FINE, COARSE)], id
 
 
 @pytest.fixture(scope="module")
-def predictor(models: Path) -> Predictor:
-    return ModelSource(models).get()
+def predictor(tiny_models: Path) -> Predictor:
+    return ModelSource(tiny_models).get()
 
 
 def coarsened(picture: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:

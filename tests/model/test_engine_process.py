@@ -20,10 +20,10 @@ from tests.support import compute_calls
 
 
 @pytest.mark.slow
-def test_answers_are_the_same_and_go_on_after_a_crash(models: Path) -> None:
+def test_answers_are_the_same_and_go_on_after_a_crash(tiny_models: Path) -> None:
     pool = ComputePool(1, [compute_calls.__name__], limits=Limits(memory=8 << 30, kept=2 << 30))
     try:
-        served = ModelSource(models, pool=pool).get()
+        served = ModelSource(tiny_models, pool=pool).get()
         assert isinstance(served.engine, EngineProcess)
         here = Predictor.load(served.bundle)
         size = served.bundle.size

@@ -27,11 +27,11 @@ from tests.support.receiver import Receiver, receiver, wait_until
 
 @pytest.fixture(scope="module")
 def running(
-    tmp_path_factory: pytest.TempPathFactory, models: Path, empty_database: Path
+    tmp_path_factory: pytest.TempPathFactory, tiny_models: Path, empty_database: Path
 ) -> Iterator[Receiver]:
     """Run one receiver for all tests of this module; studies stay in its spool for an hour."""
     made = receiver(
-        tmp_path_factory.mktemp("receive"), models, empty_database,
+        tmp_path_factory.mktemp("receive"), tiny_models, empty_database,
         BIRADS_DICOM_STABLE_S="3600", BIRADS_DICOM_MAX_OBJECT_MB="1", BIRADS_DICOM_MAX_ASSOCIATIONS="20",
     )  # fmt: skip
     with made.running():
@@ -94,9 +94,11 @@ def test_objects_without_a_study_are_refused(running: Receiver, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_objects_are_refused_while_the_disk_is_nearly_full(
-    models: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    tiny_models: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    made = receiver(tmp_path_factory.mktemp("full"), models, empty_database, BIRADS_MIN_FREE_MB="10000000")
+    made = receiver(
+        tmp_path_factory.mktemp("full"), tiny_models, empty_database, BIRADS_MIN_FREE_MB="10000000"
+    )
     with made.running():
         assert made.store(image(tmp_path)) != 0
         assert spooled(made) == 0
@@ -238,7 +240,7 @@ def test_a_web_server_started_later_keeps_the_receiver_s_drafts_and_offers_set_u
 
 @pytest.mark.slow
 def test_tls_peers_need_a_certificate_and_a_silent_one_blocks_nobody(
-    models: Path, empty_database: Path, tmp_path: Path
+    tiny_models: Path, empty_database: Path, tmp_path: Path
 ) -> None:
     public, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
@@ -249,7 +251,7 @@ def test_tls_peers_need_a_certificate_and_a_silent_one_blocks_nobody(
     names = {"CERTIFICATE": public, "KEY": key, "AUTHORITIES": public}
     secure = receiver(
         tmp_path,
-        models,
+        tiny_models,
         empty_database,
         **{f"BIRADS_DICOM_TLS_{name}": str(path) for name, path in names.items()},
     )

@@ -12,7 +12,9 @@ TRAIN = """
 import sys
 from tests.support.closed_network import close
 close()
+from training.evaluation import sanity_checks
 from wsgi import app
+sanity_checks.PERMUTATIONS = 2  # each takes a fit
 result = app.test_cli_runner().invoke(
     args=["train", "--data", sys.argv[1], "--name", "mine", "--epochs", "2", "--promote", "--reason", "x"]
 )

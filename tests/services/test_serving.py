@@ -121,13 +121,13 @@ print(json.dumps({"heavy": heavy, "peak": peak}))
 
 
 @pytest.fixture(scope="module")
-def worker(models: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+def worker(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """Run a process that serves predictions without outbound network access."""
     folder = tmp_path_factory.mktemp("worker")
     for number in range(2):
         (folder / f"{number}.dcm").write_bytes(mammogram_dicom(number))
     names = [str(path) for path in sorted(folder.glob("*.dcm"))]
-    result = python(folder / "instance", WORKER, *names, BIRADS_MODELS=str(models))
+    result = python(folder / "instance", WORKER, *names, BIRADS_MODELS=str(tiny_models))
     assert result.returncode == 0, result.stderr
     return result
 

@@ -41,8 +41,9 @@ def commands(place: Path) -> Iterator[CommandServer]:
 
 
 def command(phantoms: Path, name: str) -> list[str]:
-    options = ["--classes", "1,3,5", "--epochs", "20", "--no-sanity-checks"]
-    return ["train", "--data", str(phantoms), "--name", name, *options]
+    options = ["--classes", "1,3,5", "--epochs", "20", "--replicates", "100"]
+    quick = ["--no-sanity-checks", "--no-report-images"]
+    return ["train", "--data", str(phantoms), "--name", name, *options, *quick]
 
 
 def killed_while_importing(place: Path, arguments: list[str], seconds: float) -> bool:

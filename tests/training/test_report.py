@@ -201,7 +201,10 @@ def test_images_and_sanity_checks_are_optional(site, phantoms) -> None:
 
 
 @pytest.mark.skipif(not KAU.is_dir(), reason="needs ../shared/data/kau-bcmd-sample")
-def test_a_real_set_whose_metadata_reveals_the_category_causes_a_warning(site) -> None:
+def test_a_real_set_whose_metadata_reveals_the_category_causes_a_warning(
+    site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sanity_checks, "PERMUTATIONS", PERMUTATIONS)
     config = TrainConfig(data=str(KAU), name="kau", head="knn", report_images=False, replicates=300)
     trained = train.train(config, site, lambda line: None)
     page = (trained.path / "report.html").read_text("utf-8")

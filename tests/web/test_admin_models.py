@@ -21,21 +21,22 @@ pytestmark = pytest.mark.usefixtures("serving_app")
 
 
 @pytest.fixture
-def second(folder: Path) -> Path:
+def second(folder: Path, tiny_models: Path) -> Path:
     """Install a second model that must not be promoted and has a report."""
     shipped = bundles.load(folder / "birads-demo")
     record = json.loads((shipped.path / bundles.EVALUATION).read_text())["CDD-CESM"]
     chance = {**record["figures"], "kappa": {"value": -0.1, "low": -0.25, "high": 0.05}}
     figures = {"figures": chance, "after": record["after"], "images": 4, "patients": 1}
-    kept = {key: shipped.manifest[key] for key in ("classes", "preprocessing", "head", "temperature")}
+    network = bundles.load(tiny_models / "birads-demo")
+    kept = {key: network.manifest[key] for key in ("classes", "preprocessing", "head", "temperature")}
     about = {"title": "smote-all, split by image", "may_serve": False}
     return bundles.write(
         folder,
         "second",
         manifest={**kept, "demonstration": False, "protocol": about, "leaks": True},
         card="# second\n\n| a | b |\n|---|---|\n| <script>x</script> | [go](javascript:x) |\n",
-        backbone=(shipped.path / bundles.BACKBONE).read_bytes(),
-        head=(shipped.path / bundles.HEAD).read_bytes(),
+        backbone=(network.path / bundles.BACKBONE).read_bytes(),
+        head=(network.path / bundles.HEAD).read_bytes(),
         evaluation={**figures, "leaks": True},
         report="<!doctype html><style>p { color: red }</style><p>told</p>",
     )
@@ -65,18 +66,19 @@ def test_a_model_that_fails_the_protocol_is_promoted_only_with_a_reason(
 
 
 @pytest.fixture
-def phantom_model(folder: Path) -> Path:
+def phantom_model(folder: Path, tiny_models: Path) -> Path:
     """Install a model of phantoms whose report warns."""
     shipped = bundles.load(folder / "birads-demo")
     measured = json.loads((shipped.path / bundles.EVALUATION).read_text())["CDD-CESM"]
-    kept = {key: shipped.manifest[key] for key in ("classes", "preprocessing", "head", "temperature")}
+    network = bundles.load(tiny_models / "birads-demo")
+    kept = {key: network.manifest[key] for key in ("classes", "preprocessing", "head", "temperature")}
     return bundles.write(
         folder,
         "phantom",
         manifest={**kept, "demonstration": False, "training": {"data": "/srv/first set"}},
         card="# phantom",
-        backbone=(shipped.path / bundles.BACKBONE).read_bytes(),
-        head=(shipped.path / bundles.HEAD).read_bytes(),
+        backbone=(network.path / bundles.BACKBONE).read_bytes(),
+        head=(network.path / bundles.HEAD).read_bytes(),
         evaluation={
             **{key: measured[key] for key in ("figures", "after")},
             "images": 40,

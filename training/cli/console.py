@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def training_errors(name: str = "") -> Iterator[None]:
     """Report expected errors, full disks and interrupts as one line on stderr and exit status 1.
 
+    A closed pipe passes, as of ``flask evaluate | head``: click ends the command without a message.
+
     Parameters
     ----------
     name : name of the new model, for the hint at ``--resume``
@@ -28,19 +30,21 @@ def training_errors(name: str = "") -> Iterator[None]:
     with one_line_errors():
         try:
             yield
+        except BrokenPipeError:
+            raise
         except (OSError, KeyboardInterrupt) as error:
             raise click.ClickException(one_line(error, name)) from error
 
 
 def one_line(error: BaseException, name: str = "") -> str:
-    """Describe an error in one line; ``name`` is the name of the new model."""
+    """Describe an error in one line; ``name`` is the name of the new model, if the command writes one."""
     from birads_app.terms.errors import BiradsError
 
     if isinstance(error, KeyboardInterrupt):
         return _interrupted(name)
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror or error}{where}. No model was written."
+        return f"{error.strerror or error}{where}." + (" No model was written." if name else "")
     if isinstance(error, BiradsError | click.ClickException):
         return str(error)
     return f"{type(error).__name__}: {error}"
@@ -48,12 +52,14 @@ def one_line(error: BaseException, name: str = "") -> str:
 
 def _interrupted(name: str) -> str:
     """Describe the state after an interrupt, and how to continue."""
-    if name and (Path(settings().models) / name).exists():
+    if not name:
+        return "Interrupted."
+    if (Path(settings().models) / name).exists():
         return (
             f"Interrupted. The model {name} is complete; `flask models list` shows which one is in service."
         )
     line = "Interrupted. No model was written; the one in service is unchanged."
-    if name and run_directory_of(name).exists:
+    if run_directory_of(name).exists:
         line += f" To continue: flask train --resume --name {name}"
     return line
 
