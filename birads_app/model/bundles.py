@@ -39,6 +39,8 @@ _FORMER_DETECTOR, _FORMER_CARD = "familiarity.npz", "familiarity.md"
 _FORMER_DIGEST = "former_sha256"
 _FILES = (BACKBONE, HEAD, CARD, EVALUATION)
 _OPTIONAL = (REPORT, OOD_DETECTOR, OOD_CARD, DIGESTS, _FORMER_DETECTOR, _FORMER_CARD)
+# Files whose content belongs to a loaded bundle.
+_READ = frozenset((CARD, EVALUATION, OOD_DETECTOR, OOD_CARD, _FORMER_DETECTOR, _FORMER_CARD))
 # Every file that a bundle may have besides its manifest.
 FILES = (*_FILES, *_OPTIONAL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -107,7 +109,7 @@ class Bundle:
 
 
 def load(path: Path) -> Bundle:
-    """Verify a bundle's files against its manifest, then read it.
+    """Verify a bundle's files against its manifest and read it; each file is read once.
 
     Raises
     ------
@@ -116,8 +118,7 @@ def load(path: Path) -> Bundle:
     """
     manifest = _read_manifest(path)
     held = tuple(file for file in _OPTIONAL if file in manifest["files"])
-    for file in (*_FILES, *held):
-        _verify_file(path / file, manifest["files"].get(file))
+    contents = {file: _verified(path / file, manifest["files"].get(file)) for file in (*_FILES, *held)}
     sets = manifest.get("prediction_set")
     return Bundle(
         path=path,
@@ -130,14 +131,17 @@ def load(path: Path) -> Bundle:
         pooling=manifest.get("exam_rule", DEFAULT_POOLING),
         head=str(manifest["head"]["kind"]),
         demonstration=bool(manifest["demonstration"]),
-        cautions=cautions(manifest, read_evaluation(path)),
+        cautions=cautions(manifest, _evaluation(path.name, contents[EVALUATION])),
         card="\n".join(
-            (path / file).read_text("utf-8")
-            for file in (CARD, OOD_CARD, _FORMER_CARD)
-            if file in manifest["files"]
+            contents[file].decode("utf-8") for file in (CARD, OOD_CARD, _FORMER_CARD) if file in contents
         ),
         ood_detector=next(
-            (_ood_detector(path / file) for file in (OOD_DETECTOR, _FORMER_DETECTOR) if file in held), None
+            (
+                _ood_detector(path / file, contents[file])
+                for file in (OOD_DETECTOR, _FORMER_DETECTOR)
+                if file in contents
+            ),
+            None,
         ),
         location=_location(manifest),
     )
@@ -234,7 +238,7 @@ def replace_card(path: Path, card: str, ood_section: str | None = None) -> None:
     manifest = load(path).manifest
     contents = {CARD: card.encode(), **({OOD_CARD: ood_section.encode()} if ood_section is not None else {})}
     for file in contents:
-        _verify_file(path / file, manifest["files"].get(file))
+        _verified(path / file, manifest["files"].get(file))
     new = {file: _entry(data) for file, data in contents.items()}
     both = {
         file: {**entry, _FORMER_DIGEST: _entry((path / file).read_bytes())["sha256"]}
@@ -249,12 +253,7 @@ def replace_card(path: Path, card: str, ood_section: str | None = None) -> None:
 def check_name(name: str) -> str:
     """Return a valid bundle name unchanged; raises BundleError otherwise."""
     if not _NAME.fullmatch(name):
-        raise BundleError(
-            msg(
-                "bundle-name-invalid",
-                name=repr(name),
-            )
-        )
+        raise BundleError(msg("bundle-name-invalid", name=repr(name)))
     return name
 
 
@@ -278,12 +277,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         raise BundleError(msg("manifest-damaged", name=path.name)) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
-        raise BundleError(
-            msg(
-                "manifest-without-schema",
-                name=path.name,
-            )
-        )
+        raise BundleError(msg("manifest-without-schema", name=path.name))
     if manifest["schema"] > SCHEMA:
         raise BundleError(
             msg(
@@ -332,45 +326,43 @@ def _check_entries(name: str, manifest: dict[str, Any]) -> None:
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     """Read the evaluation record of a bundle; raise BundleError if it is not a JSON object."""
+    return _evaluation(path.name, (path / EVALUATION).read_bytes())
+
+
+def _evaluation(name: str, content: bytes) -> dict[str, Any]:
     try:
-        record = json.loads((path / EVALUATION).read_text("utf-8"))
+        record = json.loads(content)
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise BundleError(msg("bundle-file-damaged", name=path.name, file=EVALUATION))
+        raise BundleError(msg("bundle-file-damaged", name=name, file=EVALUATION))
     return record
 
 
-def _verify_file(file: Path, expected: Any) -> None:
-    """Compare a file's size and SHA-256 with the manifest's."""
+def _verified(file: Path, expected: Any) -> bytes:
+    """Compare a file's SHA-256 with the manifest's; return its content, or nothing of a graph, which is large."""
     model = file.parent.name
     if not file.is_file() or not isinstance(expected, dict):
         raise BundleError(msg("bundle-file-missing", model=model, file=file.name))
     try:
         with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            content = stream.read() if file.name in _READ else b""
+            digest = (
+                hashlib.sha256(content) if content else hashlib.file_digest(stream, "sha256")
+            ).hexdigest()
     except OSError as error:
+        reason = str(error.strerror)
         raise BundleError(
-            msg(
-                "bundle-file-unreadable",
-                file=file.name,
-                model=model,
-                reason=str(error.strerror),
-            )
+            msg("bundle-file-unreadable", file=file.name, model=model, reason=reason)
         ) from error
     if digest not in (expected.get("sha256"), expected.get(_FORMER_DIGEST)):
-        raise BundleError(
-            msg(
-                "bundle-file-changed",
-                file=file.name,
-                model=model,
-            )
-        )
+        raise BundleError(msg("bundle-file-changed", file=file.name, model=model))
+    return content
 
 
-def _ood_detector(file: Path) -> OodDetector:
+def _ood_detector(file: Path, content: bytes) -> OodDetector:
     try:
-        return ood.read(file.read_bytes())
+        return ood.read(content)
     except ValueError as error:
         name = file.parent.name
         raise BundleError(msg("bundle-file-damaged", name=name, file=file.name)) from error

@@ -40,11 +40,11 @@ def fresh_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def two_served(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
+def two_served(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
     """Return a folder of models: the demonstration model serves, after another one."""
     folder = tmp_path_factory.mktemp("models")
     for name in ("earlier", "birads-demo"):
-        shutil.copytree(tiny_models / "birads-demo", folder / name, copy_function=os.link)
+        shutil.copytree(models / "birads-demo", folder / name, copy_function=os.link)
         registry.promote(folder, name)
     return folder
 

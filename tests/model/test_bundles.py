@@ -1,7 +1,9 @@
 """Bundles: writing, verification, refusal, promotion and rollback."""
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -42,6 +44,19 @@ def test_a_written_bundle_is_read_back(tmp_path: Path) -> None:
     assert (loaded.name, loaded.classes, loaded.size) == ("first", ("1", "2", "3", "4", "5"), (224, 224))
     assert (loaded.temperature, loaded.head, loaded.demonstration) == (1.5, "dense", False)
     assert loaded.card == "# card\n" and loaded.threshold is None
+
+
+def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file can change between the comparison of its checksum and its use."""
+    path, opened, open_file = write(tmp_path), Counter[str](), Path.open
+
+    def count(file: Path, *given: object, **options: object) -> IO[Any]:
+        opened[file.name] += 1
+        return open_file(file, *given, **options)
+
+    monkeypatch.setattr(Path, "open", count)
+    bundles.load(path)
+    assert opened == dict.fromkeys([file.name for file in path.iterdir()], 1)
 
 
 def test_the_pooling_of_views_is_read(tmp_path: Path) -> None:
