@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from flask_babel import refresh
 
 from birads_app.model.image_prediction import ImagePrediction
+from birads_app.model.marks import Mark
 from birads_app.records import (
     audit_log,
     blinding,
@@ -54,7 +55,7 @@ def add(number: int, day: str, *, pseudonym: str = "P-AAAA-0001", category: str 
         Image(
             id=f"{2 * number + place:032x}", position=place, filename="file.dcm", source="DICOM", view="CC",
             laterality=side, role="standard", width=160, height=200,
-            prediction=ImagePrediction(category, CODES | {category: 0.5}),
+            prediction=ImagePrediction(category, CODES | {category: 0.5}, marks=(Mark(0.5, 0.5, 0.1, 0.1, number / 10),)),
         )
         for place, side in enumerate("RL")
     ]  # fmt: skip
@@ -143,8 +144,10 @@ def test_a_blinded_reader_sees_neither_category_before_asking(
     page = client.get(f"/exams/{current.id}").text
     assert "ai-change" not in page and "AI result of the prior is hidden" in page
     assert f"{current.images[0].id}/heat-" in page and f"{before.images[0].id}/heat-" not in page
+    assert "AI 20%" in page and "AI 10%" not in page  # marks
     blinding.ask(before, reader)
-    assert client.get(f"/exams/{current.id}").text.count("<b>higher</b>") == 2
+    page = client.get(f"/exams/{current.id}").text
+    assert page.count("<b>higher</b>") == 2 and "AI 10%" in page
     with database.writing() as session:
         session.get(Exam, before.id).status = Status.PRIOR
     assert not blinding.is_hidden(exams.get(before.id), users.by_name("reader"))
