@@ -51,11 +51,12 @@ def add(number: int, day: str, *, pseudonym: str = "P-AAAA-0001", category: str 
         status=values.pop("status", Status.NEW),
         date_shifted=values.pop("date_shifted", False),
     )
+    marks = (Mark(0.5, 0.5, 0.1, 0.1, number / 10),)
     exam.images = [
         Image(
             id=f"{2 * number + place:032x}", position=place, filename="file.dcm", source="DICOM", view="CC",
             laterality=side, role="standard", width=160, height=200,
-            prediction=ImagePrediction(category, CODES | {category: 0.5}, marks=(Mark(0.5, 0.5, 0.1, 0.1, number / 10),)),
+            prediction=ImagePrediction(category, CODES | {category: 0.5}, marks=marks),
         )
         for place, side in enumerate("RL")
     ]  # fmt: skip
