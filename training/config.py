@@ -120,6 +120,12 @@ class TrainConfig:
         "their number of images), or those that differ from 1, for example 4=2,5=3.",
         metavar="WEIGHTS",
     )
+    source_weights: str = _field(
+        "",
+        "Weights of the images of each source that a table of labels names, such as hospital=2,collection=0.5; 1 for "
+        "others. --fine-tune samples images by them.",
+        metavar="WEIGHTS",
+    )
     learning_rate: float = _field(
         1e-3, "Learning rate of these heads.", low=1e-6, high=1, search=(1e-4, 1e-2), log=True
     )

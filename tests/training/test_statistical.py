@@ -60,14 +60,16 @@ def test_knn_equals_scikit_learn(rows, labels, others) -> None:
     scale = principal(rows, seed=0)
     kept = to_float16(scale(rows))
     model = KNeighborsClassifier(7, weights=knn.votes, algorithm="brute").fit(kept, labels)
-    served = softmax(judged(knn.score_of(scale, kept, labels, 7, CLASSES), others))
+    served = softmax(judged(knn.score_of(scale, kept, np.eye(CLASSES, dtype=np.float32)[labels], 7), others))
     np.testing.assert_allclose(served, filled(model.predict_proba(scale(others))), atol=2e-3)
 
 
 def test_a_duplicate_of_a_training_row_gets_its_label(rows, labels) -> None:
     scale = principal(rows, seed=0)
     kept = np.repeat(to_float16(scale(rows)), 5, axis=0)
-    served = softmax(judged(knn.score_of(scale, kept, np.repeat(labels, 5), 5, CLASSES), rows))
+    served = softmax(
+        judged(knn.score_of(scale, kept, np.eye(CLASSES, dtype=np.float32)[np.repeat(labels, 5)], 5), rows)
+    )
     assert (served.argmax(axis=1) == labels).all() and np.isfinite(served).all()
 
 

@@ -78,7 +78,7 @@ def _as_option(name: str, value: Any, path: Path) -> Any:
         raise click.UsageError(f"{path}: {name} has to be {needed}. Got {value!r}.")
     if name == "classes" and isinstance(value, list):
         return ",".join(map(str, value))
-    if name == "class_weights" and isinstance(value, dict):
+    if name in ("class_weights", "source_weights") and isinstance(value, dict):
         return ",".join(f"{code}={weight}" for code, weight in value.items())
     if isinstance(value, list | dict):
         raise click.UsageError(f"{path}: {name} has to be a single value. Got {value!r}.")

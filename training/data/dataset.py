@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from birads_app.terms.spelling import parse_category
-from training.data import label_tables
+from training.data import category_folders, label_tables
 from training.data.image_file import Header
 from training.data.patient_ids import PatientFinder, normalise
 from training.errors import DatasetError
 
-# Files beside the images that are not images: tables, notes, leftovers of file managers.
-_NOT_IMAGES = frozenset({".csv", ".txt", ".md", ".json", ".xlsx", ".xls", ".ini", ".db", ".pdf"})
 # Fewer images cannot be split into training, validation and test set.
 _LEAST_IMAGES = 2
 # Categories that are no degrees of suspicion between the others, and are not trained on.
@@ -82,10 +80,25 @@ class Dataset:
 
     @property
     def label_sets(self) -> np.ndarray:
-        """bool array of shape (n, classes): those of ``classes`` that each example's label allows."""
+        """bool array of shape (n, classes): the categories that each example's label allows.
+
+        None where a set has categories that are not among ``classes``.
+        """
         classes = self.classes
         allowed = [example.possible or (example.category,) for example in self.examples]
-        return np.array([[code in codes for code in classes] for codes in allowed], bool)
+        return np.array(
+            [[code in codes and set(codes) <= set(classes) for code in classes] for codes in allowed]
+        )
+
+    @property
+    def labels_or_sets(self) -> np.ndarray:
+        """:attr:`labels`; :attr:`label_sets` if the label of some example is a set."""
+        return self.label_sets if self.has_sets else self.labels
+
+    @property
+    def has_sets(self) -> bool:
+        """True if the label of some example is a set of categories."""
+        return any(not example.category for example in self.examples)
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -230,7 +243,9 @@ def listing(data: Path, classes: tuple[str, ...] = (), pattern: str | None = Non
         return DatasetListing(data, classes, found, table_notes=finder.notes, left_out=left_out)
     joined = label_tables.join(table)
     if joined.by_header:
-        files = tuple(_example(path, "", table.parent, finder) for path in _images(table.parent))
+        files = tuple(
+            _example(path, "", table.parent, finder) for path in category_folders.images(table.parent)
+        )
         return DatasetListing(data, classes, files, joined.problems, finder.notes, joined.by_header)
     found, left_out = _graded(_from_table(joined, classes, finder.find))
     return DatasetListing(
@@ -284,9 +299,9 @@ def _table_of(data: Path) -> Path | None:
 
 
 def _from_folders(data: Path, classes: tuple[str, ...], finder: PatientFinder) -> Iterator[Example]:
-    for folder, category in _category_folders(data):
+    for folder, category in category_folders.find(data):
         if not classes or category in classes:
-            yield from (_example(path, category, data, finder) for path in _images(folder))
+            yield from (_example(path, category, data, finder) for path in category_folders.images(folder))
 
 
 def _example(path: Path, category: str, data: Path, finder: PatientFinder) -> Example:
@@ -364,30 +379,3 @@ def check_classes(dataset: Dataset, data: Path) -> None:
             others = ",".join(other for other in sorted(counts) if other != code)
             leave_out = f", or exclude it: --classes {others}" if len(counts) > 2 else ""
             raise DatasetError(f"Category {code} has {count} image. Add images{leave_out}.")
-
-
-def _category_folders(data: Path) -> list[tuple[Path, str]]:
-    """Folders directly below ``data`` with their categories."""
-    folders = []
-    for folder in sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        category = parse_category(folder.name)
-        if category is None:
-            raise DatasetError(
-                f"The folder {folder.name!r} in {data} is not a BI-RADS category. Name folders like Birads1, "
-                "birads_1, BI-RADS 4, 4 or 4A, and move others elsewhere."
-            )
-        folders.append((folder, category))
-    if not folders:
-        raise DatasetError(
-            f"{data} contains no folders. Put the images of each category into one, such as Birads1."
-        )
-    return folders
-
-
-def _images(folder: Path) -> list[Path]:
-    """Files below the folder that may be images."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in _NOT_IMAGES
-    )

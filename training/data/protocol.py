@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from birads_app.terms.counts import counted
 from training.data import smote, split
 from training.data.feature_arrays import AnyFeatures, ConcatenatedFeatures, SelectedFeatures
 from training.data.split import Split
@@ -56,7 +57,8 @@ class SplitDataset:
     """Feature rows, after any resampling before the split, and the sets they belong to.
 
     features, labels, patients : m rows of each; synthetic rows follow the ``real`` first ones and belong to the
-        patient of the nearest real row of their category. Those of ``smote-development`` are in one split each
+        patient of the nearest real row of their category. Those of ``smote-development`` are in one split each. The
+        label is -1 where it is a set of categories
     splits : one, or one for each fold
     final : the split that the model itself is trained with; its test set is empty with cross-validation
     """
@@ -135,14 +137,16 @@ def apply(
     patients: Sequence[str],
     classes: Sequence[str],
     seen: np.ndarray | None = None,
+    label_sets: np.ndarray | None = None,
 ) -> SplitDataset:
     """Resample if the protocol does so before the split, then split.
 
     Parameters
     ----------
     rows : float (n, features), array-like
-    labels : int array of shape (n,), index of the category in ``classes``
+    labels : int array of shape (n,), index of the category in ``classes``; -1 where the label is a set of categories
     patients : n ids
+    label_sets : bool (n, classes), the categories that each label allows; rows whose label allows none are in no set
     seen : bool (n,), True for images that belong into the training set because the backbone was trained on them; they
         are split like the others if too few patients are left
 
@@ -151,9 +155,10 @@ def apply(
     DatasetError
         There are too few rows or patients.
     TrainingError
-        There is no such protocol.
+        There is no such protocol, or it cannot resample rows that are labelled by a set.
     """
     current = from_config(config)
+    _check_sets(current, labels)
     owners, real = np.asarray(patients), len(rows)
     of_seen = owners[:0] if seen is None else owners[seen]
     notes: tuple[str, ...] = ()
@@ -165,7 +170,14 @@ def apply(
     bound = np.isin(owners, of_seen)
     if len(np.unique(groups[~bound])) < max(3, current.folds):
         bound[:] = False
-    splits, final = _split(config, current, groups, labels, classes, bound)
+    strata, names, used = _strata(labels, classes, label_sets)
+    splits, final = _split(config, current, groups, strata, names, bound, used)
+    splits, final = tuple(parts.with_partial(labels) for parts in splits), final.with_partial(labels)
+    if not current.folds:
+        final = replace(final, notes=split.gaps(final, labels, classes))
+        splits = (final,)
+    if unused := int((~used).sum()):
+        notes += (_unused(unused, classes),)
     divided = SplitDataset(rows, labels, owners, real, splits, final, notes + final.notes)
     if current.resampling == "smote-development":
         return _with_balanced_development(config, divided, classes)
@@ -176,33 +188,72 @@ def _split(
     config: "TrainConfig",
     current: Protocol,
     groups: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
+    strata: np.ndarray,
+    names: Sequence[str],
     bound: np.ndarray,
+    used: np.ndarray,
 ) -> tuple[tuple[Split, ...], Split]:
-    """Return the splits and that of the model itself; ``bound`` images, bool (n,), are in training sets only."""
-    free = np.flatnonzero(~bound)
+    """Return the splits and that of the model itself.
+
+    Parameters
+    ----------
+    strata, names : stratum of each image, int (n,), and the names of all
+    bound, used : bool (n,), images that are in training sets only, and those that are in any
+    """
+    free, bound_rows = np.flatnonzero(used & ~bound), np.flatnonzero(used & bound)
     # The same numbers of validation and test images as without bound ones, as long as some are left to train on.
     more = min(len(groups) / len(free), _MOST_HELD_OUT / (config.validation_share + config.test_share))
     validation = config.validation_share * max(1.0, more)
 
     def completed(parts: Split) -> Split:
         """Return the split of all images from that of the free ones."""
-        training = np.sort(np.concatenate([free[parts.training], np.flatnonzero(bound)]))
+        training = np.sort(np.concatenate([free[parts.training], bound_rows]))
         return Split(training, free[parts.validation], free[parts.test], parts.notes)
 
     if current.folds:
-        folds = split.folds(groups[free], labels[free], current.folds, validation, config.seed)
-        final = split.without_test(groups[free], labels[free], validation, config.seed)
+        folds = split.folds(groups[free], strata[free], current.folds, validation, config.seed)
+        final = split.without_test(groups[free], strata[free], validation, config.seed)
         return tuple(completed(parts) for parts in folds), completed(final)
     test = config.test_share * max(1.0, more)
     parts = completed(
         split.by_patient(
-            groups[free], labels[free], classes, validation=validation, test=test, seed=config.seed
+            groups[free], strata[free], names, validation=validation, test=test, seed=config.seed
         )
     )
-    parts = replace(parts, notes=split.gaps(parts, labels, classes))
     return (parts,), parts
+
+
+def _strata(
+    labels: np.ndarray, classes: Sequence[str], label_sets: np.ndarray | None
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return the stratum of each image, (n,), their names, and whether each image can be used, bool (n,).
+
+    Categories are strata, and so is each set of categories.
+    """
+    strata, names, used = labels.copy(), list(classes), np.ones(len(labels), bool)
+    if label_sets is not None and (labels < 0).any():
+        is_set = np.flatnonzero(labels < 0)
+        sets, index = np.unique(label_sets[is_set], axis=0, return_inverse=True)
+        strata[is_set] = len(classes) + index.ravel()
+        names += ["|".join(np.array(classes)[one]) for one in sets]
+        used = np.asarray(label_sets.any(axis=1))
+    return strata, names, used
+
+
+def _check_sets(current: Protocol, labels: np.ndarray) -> None:
+    """Raise TrainingError if rows that are labelled by a set would have to be resampled."""
+    if current.resampling in RESAMPLED_EARLY and (labels < 0).any():
+        raise TrainingError(
+            f"Synthetic images before the split (--resampling {current.resampling}) need one category for each image; "
+            f"{int((labels < 0).sum())} images have a set of possible ones. Remove these rows of the table."
+        )
+
+
+def _unused(count: int, classes: Sequence[str]) -> str:
+    return (
+        f"{counted(count, 'image')} labelled by a set of categories cannot be used: the set has others than "
+        f"{', '.join(classes)}."
+    )
 
 
 def _with_balanced_development(
@@ -248,8 +299,8 @@ def measure_leak(chosen: Protocol, split_dataset: SplitDataset, unknown: bool) -
     """Measure the leakage between training and test sets."""
     both: set[str] = set()
     for parts in split_dataset.splits:
-        learned = split_dataset.patients[np.concatenate([parts.training, parts.validation])]
-        both.update(np.intersect1d(learned, split_dataset.patients[parts.test]).tolist())
+        learned = split_dataset.patients[parts.fitted]
+        both.update(np.intersect1d(learned, split_dataset.patients[parts.held_out]).tolist())
     synthetic = sum(int((parts.test >= split_dataset.real).sum()) for parts in split_dataset.splits)
     return Leak(len(both), synthetic, RESAMPLED_EARLY.get(chosen.resampling, ""), unknown)
 

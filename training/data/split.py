@@ -7,7 +7,7 @@ the test set, then to the validation set.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,50 @@ from training.errors import DatasetError
 _TRAINING, _TEST, _VALIDATION = 0, 1, 2
 
 
+def _none() -> Any:
+    return field(default_factory=lambda: np.empty(0, int))
+
+
 @dataclass(frozen=True)
 class Split:
-    """Indices of the examples in each set, int arrays; together they are a permutation."""
+    """Indices of the examples in each set, int arrays without common elements.
+
+    training, validation, test : images of one category
+    partial_training, partial_validation, partial_test : images labelled by a set of categories, of the same patients or
+        of others
+    """
 
     training: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     notes: tuple[str, ...]
+    partial_training: np.ndarray = _none()
+    partial_validation: np.ndarray = _none()
+    partial_test: np.ndarray = _none()
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """All images of training and validation set."""
+        return np.concatenate(
+            [self.training, self.partial_training, self.validation, self.partial_validation]
+        )
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """All images of the test set."""
+        return np.concatenate([self.test, self.partial_test])
+
+    def with_partial(self, labels: np.ndarray) -> "Split":
+        """Move the images whose label, int (n,), is -1 because it is a set, to the partial parts."""
+
+        def apart(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            is_set = labels[indices] < 0
+            return indices[~is_set], indices[is_set]
+
+        (training, more), (validation, few), (test, others) = map(
+            apart, (self.training, self.validation, self.test)
+        )
+        return Split(training, validation, test, self.notes, more, few, others)
 
 
 def by_patient(
@@ -42,7 +78,7 @@ def by_patient(
     Parameters
     ----------
     patients : n patient ids; image ids for a split by image
-    labels : int array of shape (n,), index of the category in ``classes``
+    labels : int array of shape (n,), index of the category, or of another stratum, in ``classes``
     validation, test : shares of the images, each between 0 and 1
 
     Raises

@@ -33,9 +33,10 @@ class FineTuningData:
     """Images to fine-tune on.
 
     images : uint8 (n, height * width), array-like, prepared
-    labels : int (n,)
+    labels : int (n,), or bool (n, classes) if some labels are sets of categories
     training, validation : int (m,), indices into both
     classes : categories in the order of the labels
+    weights : sampling weight of each image by its source, float (n,); None if all count the same
     """
 
     images: AnyFeatures
@@ -43,6 +44,26 @@ class FineTuningData:
     training: np.ndarray
     validation: np.ndarray
     classes: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
+
+    @property
+    def sampling_weights(self) -> np.ndarray:
+        """Weight of each training image by its source, float (m,)."""
+        return np.ones(len(self.training)) if self.weights is None else self.weights[self.training]
+
+    @property
+    def rarity(self) -> np.ndarray:
+        """Inverse of the number of training images that have the same label, float (m,)."""
+        _, label, counts = np.unique(
+            self.labels[self.training], axis=0, return_inverse=True, return_counts=True
+        )
+        return np.asarray(1 / counts[label.ravel()])
+
+    @property
+    def single_labels(self) -> np.ndarray:
+        """Categories of the training images that have one, int (k,)."""
+        labels = self.labels[self.training]
+        return labels if labels.ndim == 1 else labels[labels.sum(axis=1) == 1].argmax(axis=1)
 
 
 def check(config: TrainConfig, kind: Head, network_heads: str) -> None:
@@ -144,17 +165,16 @@ class _FineTuningRun:
         _unfreeze(backbone, head.model, str(config.fine_tune))
         self.variables = backbone.trainable_variables + head.model.trainable_variables
         self.optimizer = keras.optimizers.AdamW(config.fine_tune_rate, weight_decay=1e-3)
-        self.losses = loss_of(config.loss, config.focal_gamma, self._class_weights(), each=True)
+        sets = data.labels.ndim == 2
+        self.losses = loss_of(config.loss, config.focal_gamma, self._class_weights(), each=True, sets=sets)
         self.step = loop.training_step(
             lambda images: self.logits(images, training=True), self.variables, self.optimizer, self.losses
         )
-        counts = np.bincount(data.labels[data.training])
-        rarity = 1 / counts[data.labels[data.training]]
-        self.weights = np.ones(len(rarity)) if config.resampling == "none" else rarity
+        self.weights = data.sampling_weights * (1.0 if config.resampling == "none" else data.rarity)
 
     def _class_weights(self) -> tuple[float, ...]:
         """Return the weights of the categories in the loss; where images are resampled, that balances them already."""
-        config, labels = self.config, self.data.labels[self.data.training]
+        config, labels = self.config, self.data.single_labels
         if config.class_weights == BALANCED_WEIGHTS and config.resampling != "none":
             return ()
         return class_weights.values(config.class_weights, self.data.classes, labels)

@@ -84,7 +84,7 @@ def fit_network(
     model.compile(
         optimizer=optimizer,
         loss=arguments.loss_function(),
-        metrics=[keras.metrics.SparseCategoricalAccuracy()],
+        metrics=[losses.set_accuracy if arguments.has_sets else keras.metrics.SparseCategoricalAccuracy()],
         jit_compile=False,
     )
     # Needed by the checkpoint; otherwise the first step would build it, and be traced twice.
@@ -112,6 +112,7 @@ def fit_network(
     learned = (
         f"It was trained with {losses.title(arguments.loss, arguments.focal_gamma, arguments.class_weights)} for "
         f"{len(curve)} epochs; the weights of epoch {best + 1}, with the least validation loss, were kept."
+        + (f" {losses.ABOUT_SETS}" if arguments.has_sets else "")
     )
     return TrainedNetwork(model, features_of, facts, f"{about} {learned}", {HEAD: tuple(curve)})
 
@@ -179,7 +180,8 @@ def _epoch(model: Any, arguments: FitArguments, number: int) -> Epoch:
         indices = order[start : start + arguments.batch_size]
         model.reset_metrics()  # they are means since then
         rows, labels = np.float32(arguments.features[indices]), arguments.labels[indices]
-        loss, right = model.train_on_batch(rows, labels)
+        weights = None if arguments.weights is None else arguments.weights[indices]
+        loss, right = model.train_on_batch(rows, labels, weights)
         batches.append((len(indices), float(loss), float(right)))
     loss, right = mean(batches)
     answers = predict(model, arguments.validation_features)

@@ -1,13 +1,13 @@
 """Interface of heads: the arguments of their fit, and the methods of a head before and after it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from training.config import TrainConfig
-from training.data.feature_arrays import AnyFeatures
+from training.data.feature_arrays import AnyFeatures, SelectedFeatures
 from training.engine import losses
 from training.engine.learning_curve import LearningCurves
 
@@ -16,12 +16,14 @@ from training.engine.learning_curve import LearningCurves
 class FitArguments:
     """Training set, validation set and hyperparameters of a head's fit.
 
-    features, labels : float (n, features), from the head's ``features``, and int (n,); resampled. The features are
-        array-like and may be on disk: read them in batches, or all with ``np.asarray``
-    validation_features, validation_labels : of other patients; never resampled
+    features, labels : float (n, features), from the head's ``features``, and int (n,), or bool (n, classes) if some
+        labels are sets of categories; resampled. The features are array-like and may be on disk: read them in batches,
+        or all with ``np.asarray``
+    validation_features, validation_labels : of other patients, int (m,); never resampled
     classes : number of categories, in rising order of suspicion
     map_shape : (rows, columns, channels) of the feature maps behind the rows
     loss : one of :data:`training.config.LOSSES`; only network heads support others than the first
+    weights : weight of each row in the fit, float (n,); None if all count the same
     checkpoint : file in which network heads keep their state, to resume from; None keeps nothing
     focal_gamma : exponent of the focal loss
     class_weights : weight of each category in the loss of network heads; all 1 if empty
@@ -40,13 +42,32 @@ class FitArguments:
     learning_rate: float
     dropout: float
     loss: str
+    weights: np.ndarray | None = None
     checkpoint: Path | None = None
     focal_gamma: float = 2.0
     class_weights: tuple[float, ...] = ()
 
     def loss_function(self) -> Any:
-        """Return the Keras loss of labels (n,) and logits (n, classes)."""
-        return losses.loss_of(self.loss, self.focal_gamma, self.class_weights)
+        """Return the Keras loss of labels and logits (n, classes)."""
+        return losses.loss_of(self.loss, self.focal_gamma, self.class_weights, sets=self.has_sets)
+
+    @property
+    def has_sets(self) -> bool:
+        """True if some labels are sets of categories."""
+        return self.labels.ndim == 2
+
+    @property
+    def single(self) -> "FitArguments":
+        """The same, with the rows of one category only."""
+        if not self.has_sets:
+            return self
+        rows = np.flatnonzero(self.labels.sum(axis=1) == 1)
+        return replace(
+            self,
+            features=SelectedFeatures(self.features, rows),
+            labels=self.labels[rows].argmax(axis=1),
+            weights=None if self.weights is None else self.weights[rows],
+        )
 
 
 def hyperparameters_of(config: TrainConfig) -> dict[str, Any]:
@@ -92,6 +113,10 @@ class Head(Protocol):
     @property
     def is_network(self) -> bool:
         """True for a network, which supports both losses and fine-tuning of the backbone."""
+
+    @property
+    def learns_from_sets(self) -> bool:
+        """True if it is also fitted to rows whose label is a set of categories."""
 
     @property
     def rows(self) -> str:

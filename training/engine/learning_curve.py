@@ -39,5 +39,12 @@ def mean(batches: Iterable[tuple[int, float, float]]) -> tuple[float, float]:
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of the rows, logits (n, classes), whose greatest logit is that of the label, int (n,)."""
-    return float((np.asarray(logits).argmax(axis=1) == labels).mean())
+    """Return the share of the rows, logits (n, classes), whose greatest logit is that of a category of the label.
+
+    Parameters
+    ----------
+    labels : int (n,), or the categories that each label allows, bool (n, classes)
+    """
+    chosen = np.asarray(logits).argmax(axis=1)
+    right = chosen == labels if labels.ndim == 1 else labels[np.arange(len(chosen)), chosen]
+    return float(right.mean())

@@ -35,8 +35,12 @@ class OodFit:
 
 def fit(features: Features, split: Split) -> OodFit:
     """Fit on the real training images; the validation patients set the threshold."""
-    parts = (split.training, split.validation, split.test)
-    training, validation, test = (_averages(features, part) for part in parts)
+    parts = (
+        [split.training, split.partial_training],
+        [split.validation, split.partial_validation],
+        [split.test, split.partial_test],
+    )
+    training, validation, test = (_averages(features, np.concatenate(part)) for part in parts)
     detector = ood.fit(training, validation)
     flagged = int(detector.is_ood(test).sum()) if len(test) else 0
     return OodFit(detector, len(training), len(validation), flagged, len(test))

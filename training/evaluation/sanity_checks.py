@@ -131,13 +131,16 @@ def permute_labels(
     split_dataset: SplitDataset, parts: Split, classes: int, seed: int, *, keep: bool = False
 ) -> tuple[SplitDataset, Split]:
     """Draw subsets of all three sets, and permute the labels of training and validation set unless they are kept."""
-    random, labels = np.random.default_rng(seed), split_dataset.labels.copy()
+    random, labels, none = np.random.default_rng(seed), split_dataset.labels.copy(), np.empty(0, int)
     most = min(_ENOUGH, max(_FEWEST, len(parts.training) // PERMUTATIONS))
     some = replace(
         parts,
         training=_some(parts.training, labels, classes, most, random),
         validation=_some(parts.validation, labels, classes, most, random),
         test=_some(parts.test, labels, classes, most, random),
+        partial_training=none,
+        partial_validation=none,
+        partial_test=none,
     )
     for part in () if keep else (some.training, some.validation):
         labels[part] = permute_between_patients(labels[part], split_dataset.patients[part], random)

@@ -28,7 +28,7 @@ class CnnLstmHead:
     The LSTM's outputs are pooled over all cells, so that the first cells are not forgotten at the last.
     """
 
-    is_network = True
+    is_network = learns_from_sets = True
     rows = WHOLE_MAPS
 
     def __init__(self, pooling: str = AVG_MAX) -> None:

@@ -30,7 +30,7 @@ class ConvTransformerHead:
     sub-layer instead of after it, which trains without a warm-up.
     """
 
-    is_network = True
+    is_network = learns_from_sets = True
     rows = WHOLE_MAPS
 
     def __init__(self, pooling: str = AVG_MAX) -> None:

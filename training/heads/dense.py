@@ -12,7 +12,7 @@ from training.heads.pooling import ATTENTION, AVG_MAX, POOLINGS, pool_cells
 class DenseHead:
     """The paper's dense layers, 128-256-128, with batch normalisation and dropout."""
 
-    is_network = True
+    is_network = learns_from_sets = True
     widths: tuple[int, ...] = (128, 256, 128)
 
     def __init__(self, pooling: str = AVG_MAX) -> None:

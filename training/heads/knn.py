@@ -37,12 +37,15 @@ class KnnHead(StatisticalHead):
 
         scale = principal(arguments.features, arguments.seed)
         scaled = to_float16(scale(np.asarray(arguments.features)))
+        ballots = np.eye(arguments.classes, dtype=np.float32)[arguments.labels]
+        if arguments.weights is not None:
+            ballots *= to_float16(arguments.weights)[:, None]
         candidates = [number for number in _NEIGHBOURS if number <= len(scaled)] or [len(scaled)]
 
         def one(neighbours: int) -> TrainedStatistics:
             model = KNeighborsClassifier(neighbours, weights=votes).fit(scaled, arguments.labels)
             return TrainedStatistics(
-                score_of(scale, scaled, arguments.labels, model.n_neighbors, arguments.classes),
+                score_of(scale, scaled, ballots, model.n_neighbors),
                 {"neighbours": neighbours, "rows": len(scaled), "components": scaled.shape[1]},
                 f"The {neighbours} nearest neighbours {chosen_among(candidates)} among {len(scaled)} training "
                 f"rows, weighted by distance, on {scaled.shape[1]} principal components of {self.title}, "
@@ -57,17 +60,14 @@ def votes(distances: Any) -> Any:
     return distances[:, -1:] - distances + _LEAST_VOTE
 
 
-def score_of(
-    scale: Scaling, training_rows: np.ndarray, labels: np.ndarray, neighbours: int, classes: int
-) -> Score:
+def score_of(scale: Scaling, training_rows: np.ndarray, ballots: np.ndarray, neighbours: int) -> Score:
     """Return the vote as operations of a graph.
 
     Parameters
     ----------
     training_rows : float32 (m, components), scaled
-    labels : int (m,)
+    ballots : float32 (m, classes), the weight of each row in the column of its category, 0 elsewhere
     """
-    ballots = np.eye(classes, dtype=np.float32)[labels]
 
     def score(rows: Any) -> Any:
         import tensorflow as tf
@@ -75,6 +75,6 @@ def score_of(
         nearness, nearest = tf.math.top_k(-squared_distances(scale(rows), training_rows), neighbours)
         weights = votes(tf.sqrt(-nearness))
         counted = tf.reduce_sum(weights[:, :, None] * tf.gather(ballots, nearest), axis=1)
-        return log_probabilities(counted / tf.reduce_sum(weights, axis=1, keepdims=True))
+        return log_probabilities(counted / tf.reduce_sum(counted, axis=1, keepdims=True))
 
     return score

@@ -6,6 +6,7 @@ import numpy as np
 
 from training.engine.fit import to_float16
 from training.engine.fit_arguments import FitArguments
+from training.engine.losses import ABOUT_SETS
 from training.heads.statistical import (
     Scaling,
     Score,
@@ -18,30 +19,68 @@ from training.heads.statistical import (
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _ITERATIONS = 1000
+# Rounds of expectation maximisation for labels that are sets, and the change of a probability at which it ends earlier.
+_ROUNDS, _CONVERGED = 10, 1e-3
 # Bias of a category without training rows.
 _NEVER = -20.0
 
 
 class LogisticRegressionHead(StatisticalHead):
-    """One weight for each feature and category, held small by a quadratic penalty."""
+    """One weight for each feature and category, held small by a quadratic penalty.
+
+    With labels that are sets of categories the fit is repeated, each time with the probabilities that the last one
+    gives to the categories of a set (expectation maximisation; Jin and Ghahramani, Learning with Multiple Labels, NIPS
+    2002).
+    """
+
+    learns_from_sets = True
 
     def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
         """Choose the inverse strength of the penalty."""
-        from sklearn.linear_model import LogisticRegression
-
         scale = scaling(arguments.features)
         rows = scale(np.asarray(arguments.features))
 
         def one(inverse: float) -> TrainedStatistics:
-            model = LogisticRegression(C=inverse, max_iter=_ITERATIONS).fit(rows, arguments.labels)
+            model = _fit(inverse, rows, arguments)
             return TrainedStatistics(
                 score_of(scale, *coefficients(model, arguments.classes)),
                 {"inverse_penalty": inverse, "iterations": int(model.n_iter_.max())},
                 f"Multinomial logistic regression with an inverse quadratic penalty of {inverse:g} "
-                f"{chosen_among(_PENALTIES)}, on {self.title}, standardised.",
+                f"{chosen_among(_PENALTIES)}, on {self.title}, standardised."
+                + (f" {ABOUT_SETS} It was fitted by expectation maximisation." if arguments.has_sets else ""),
             )
 
         return best(arguments, _PENALTIES, one)
+
+
+def _fit(inverse: float, rows: np.ndarray, arguments: FitArguments) -> Any:
+    """Fit a scikit-learn ``LogisticRegression`` to scaled rows (n, features)."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=inverse, max_iter=_ITERATIONS, warm_start=arguments.has_sets)
+    if not arguments.has_sets:
+        return model.fit(rows, arguments.labels, arguments.weights)
+    weights = np.ones(len(rows)) if arguments.weights is None else arguments.weights
+    is_single = arguments.labels.sum(axis=1) == 1
+    first, labels = rows[is_single], arguments.labels[is_single].argmax(axis=1)
+    model.fit(first, labels, weights[is_single])
+    # One row for each category of a set that has rows of its own.
+    source, place = np.nonzero(arguments.labels[~is_single][:, model.classes_])
+    sets, set_weights = rows[~is_single], weights[~is_single]
+    expanded = np.concatenate([first, sets[source]])
+    expanded_labels = np.concatenate([labels, model.classes_[place]])
+    before = np.zeros(len(source))
+    for _ in range(_ROUNDS):
+        shares = model.predict_proba(sets)[source, place]
+        totals = np.bincount(source, shares, minlength=len(sets))
+        shares = shares / np.maximum(totals[source], np.finfo(float).tiny)
+        if np.abs(shares - before).max(initial=0) < _CONVERGED:
+            break
+        before = shares
+        model.fit(
+            expanded, expanded_labels, np.concatenate([weights[is_single], set_weights[source] * shares])
+        )
+    return model
 
 
 def coefficients(model: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -68,7 +68,7 @@ class TrainedStatistics:
 class StatisticalHead(ABC):
     """Base of the heads; a kind of head defines :meth:`fit_rows`."""
 
-    is_network = False
+    is_network = learns_from_sets = False
 
     def __init__(self, pooling: str = AVG_MAX) -> None:
         """Take features pooled in this way."""
@@ -88,12 +88,16 @@ class StatisticalHead(ABC):
         """Fit the head, after the attention if it pools by that."""
         features_of = POOLINGS[self.pooling].graph
         if self.pooling != ATTENTION:
-            return replace(self.fit_rows(arguments), features_of=features_of)
+            return replace(self.fit_rows(self._learned(arguments)), features_of=features_of)
         attention, pooled = fit_attention(arguments)
-        trained = self.fit_rows(pooled)
+        trained = self.fit_rows(self._learned(pooled))
         return replace(
             trained, score=lambda rows: trained.score(attention.in_graph(rows)), features_of=features_of
         )
+
+    def _learned(self, arguments: FitArguments) -> FitArguments:
+        """Leave out the rows that this kind of head cannot be fitted to."""
+        return arguments if self.learns_from_sets else arguments.single
 
     @abstractmethod
     def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:

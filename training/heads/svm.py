@@ -48,7 +48,7 @@ class SvmHead(StatisticalHead):
         for category in range(arguments.classes):
             own = arguments.labels == category
             machine = SVC(C=penalty, gamma=width, class_weight="balanced")
-            machines.append(machine.fit(rows, own) if own.any() else None)
+            machines.append(machine.fit(rows, own, arguments.weights) if own.any() else None)
         vectors, weights, biases = machine_arrays(machines, rows)
         score = score_of(scale, vectors, weights, biases, width)
         raw = TrainedStatistics(score, {}, "").logits(arguments.validation_features)

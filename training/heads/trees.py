@@ -38,7 +38,7 @@ class RandomForestHead(StatisticalHead):
         def one(least: int) -> TrainedStatistics:
             model = RandomForestClassifier(
                 _TREES, max_depth=_DEPTH, min_samples_leaf=least, random_state=arguments.seed, n_jobs=-1
-            ).fit(rows, arguments.labels)
+            ).fit(rows, arguments.labels, arguments.weights)
             nodes = nodes_of(model.estimators_, model.classes_, arguments.classes, prior=0.0)
             return TrainedStatistics(
                 score_of(scale, nodes),
@@ -66,7 +66,7 @@ class DecisionTreeHead(StatisticalHead):
         def one(least: int) -> TrainedStatistics:
             model = DecisionTreeClassifier(
                 max_depth=_DEPTH, min_samples_leaf=least, random_state=arguments.seed
-            ).fit(rows, arguments.labels)
+            ).fit(rows, arguments.labels, arguments.weights)
             nodes = nodes_of([model], model.classes_, arguments.classes, prior=1.0)
             return TrainedStatistics(
                 score_of(scale, nodes),

@@ -87,7 +87,7 @@ class KeptRuns:
         usable = features.dataset
         about = {
             **asdict(config),
-            "features": data_digest(features.array, usable.labels, usable.patients),
+            "features": data_digest(features.array, usable.labels_or_sets, usable.patients),
             "version": __version__,
         }
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -27,7 +27,7 @@ from training.data.dataset_report import patient_warning
 from training.data.loader import LoadedDataset, LoadedImage, load_dataset
 from training.data.usable_images import RejectedFile, select
 from training.errors import DatasetError
-from training.evaluation import card_drift, per_breast, per_source
+from training.evaluation import card_drift, partial_labels, per_breast, per_source
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.report import external_record
 from training.report.evaluation_record import Record
@@ -40,6 +40,7 @@ class _TestSet:
     """The images that are evaluated, and those that are not.
 
     images : n usable images of categories that the model knows, and of patients that it was not trained on
+    partial : the same, of images whose label is a set of such categories
     excluded : files that cannot be used
     left_out : images by category that the model does not know
     notes : messages about harmless irregularities
@@ -47,6 +48,7 @@ class _TestSet:
 
     loaded: LoadedDataset
     images: tuple[LoadedImage, ...]
+    partial: tuple[LoadedImage, ...]
     excluded: tuple[RejectedFile, ...]
     left_out: dict[str, int]
     contamination: Contamination
@@ -102,10 +104,11 @@ def evaluate_bundle(
     for file in chosen.excluded:
         say(f"excluded: {file.path}: {file.reason}")
     predictions = _predict(bundle, site, chosen)
-    calibrated = softmax(predictions.logits, bundle.temperature)
+    count = len(chosen.images)
+    calibrated, partial = np.split(softmax(predictions.logits, bundle.temperature), [count])
     labels, patients = chosen.labels(bundle.classes), chosen.patients
     found = evaluate(
-        softmax(predictions.logits),
+        softmax(predictions.logits[:count]),
         calibrated,
         labels,
         patients,
@@ -123,6 +126,11 @@ def evaluate_bundle(
         per_source.measure(
             calibrated, labels, np.array(patients), sources, bundle.classes, replicates=replicates
         ),
+        partial_labels.measure(
+            partial_labels.of_examples(partial, [one.example for one in chosen.partial], bundle.classes),
+            bundle.classes,
+            replicates=replicates,
+        ),
         _drift(bundle, found),
     )
 
@@ -139,10 +147,10 @@ def _read(bundle: Bundle, data: Path, site: Site, classes: tuple[str, ...], patt
         more = f" There are {len(problems) - 1} more; see flask dataset check." if problems[1:] else ""
         raise DatasetError(problems[0] + more)
     wanted = classes or bundle.classes
-    known = [one for one in loaded.images if one.example.category in wanted]
-    images, excluded = select(known)
+    usable, excluded = select([one for one in loaded.images if one.example.fits(wanted)])
+    images = tuple(one for one in usable if one.example.category)
     others = Counter(loaded.listing.left_out)
-    others.update(one.example.label for one in loaded.images if one.example.category not in wanted)
+    others.update(one.example.label for one in loaded.images if not one.example.fits(wanted))
     if not images:
         found = ", ".join(f"{count} of category {code}" for code, count in sorted(others.items()))
         raise DatasetError(
@@ -150,8 +158,10 @@ def _read(bundle: Bundle, data: Path, site: Site, classes: tuple[str, ...], patt
             f"{counted(len(excluded), 'file')} cannot be used"
             + (f"; other images: {found}." if found else ".")
         )
-    images, contaminated = _unseen(bundle, images, loaded, site)
-    return _TestSet(loaded, images, excluded, dict(sorted(others.items())), contaminated)
+    left, contaminated = _unseen(bundle, usable, loaded, site)
+    images = tuple(one for one in left if one.example.category)
+    partial = tuple(one for one in left if not one.example.category)
+    return _TestSet(loaded, images, partial, excluded, dict(sorted(others.items())), contaminated)
 
 
 def _unseen(
@@ -166,12 +176,13 @@ def _unseen(
 
 
 def _predict(bundle: Bundle, site: Site, chosen: _TestSet) -> _Predictions:
-    """Predict the prepared images in batches, as the application would."""
+    """Predict the prepared images in batches, as the application would; those labelled by sets come last."""
     engine = open_engine(bundle, site.engine, site.precision)
     logits, averages = [], []
     prepared = chosen.loaded.prepared
-    with progress.steps("images", len(chosen.images), "image") as bar:
-        for batch in _batches(chosen.images):
+    images = chosen.images + chosen.partial
+    with progress.steps("images", len(images), "image") as bar:
+        for batch in _batches(images):
             grey = prepared.grey([one.digest for one in batch])[:].reshape(-1, *prepared.size)
             maps, found = engine.maps_and_logits(standardise(grey))
             logits.append(found)
@@ -195,7 +206,7 @@ def _facts(
         excluded=tuple((str(file.path), file.reason) for file in chosen.excluded),
         left_out=chosen.left_out,
         contamination=chosen.contamination,
-        flagged=int(detector.is_ood(predictions.averages).sum()) if detector else None,
+        flagged=int(detector.is_ood(predictions.averages[: len(examples)]).sum()) if detector else None,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -125,8 +125,10 @@ def without_test_part(config: TrainConfig, features: Features) -> Features:
     """Return the features without the images that ``flask train`` would hold out as its test set."""
     found = features.dataset
     holdout = replace(config, folds=0)
-    parts = protocol.apply(holdout, features.array, found.labels, found.patients, found.classes).final
-    rows = np.sort(np.concatenate([parts.training, parts.validation]))
+    parts = protocol.apply(
+        holdout, features.array, found.labels, found.patients, found.classes, label_sets=found.label_sets
+    ).final
+    rows = np.sort(parts.fitted)
     return replace(
         features,
         dataset=Dataset(tuple(found.examples[row] for row in rows)),
@@ -189,7 +191,7 @@ def _check_settings(study: Any, chosen: SearchPlan, features: Features) -> None:
                 },
                 "search": chosen.searched,
                 "objective": chosen.objective,
-                "images": [len(found.examples), *np.bincount(found.labels).tolist()],
+                "images": [len(found.examples), *np.bincount(found.labels[found.labels >= 0]).tolist()],
             }
         )
     )

@@ -133,8 +133,11 @@ class LocationStage:
                     config.augmentation,
                 )
                 for rows, numbers in (
-                    (data.split.training, range(1, COPIES + 1)),
-                    (data.split.validation, range(1)),
+                    (
+                        np.concatenate([data.split.training, data.split.partial_training]),
+                        range(1, COPIES + 1),
+                    ),
+                    (np.concatenate([data.split.validation, data.split.partial_validation]), range(1)),
                 )
             )
             if not training.cells.any():

@@ -19,9 +19,10 @@ from training.data.phantom_names import is_phantom
 from training.data.split import Split
 from training.engine.learning_curve import LOCATION
 from training.engine.location import LocationHead
-from training.evaluation import free_response, per_breast, per_source
+from training.evaluation import free_response, partial_labels, per_breast, per_source
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.ood_fit import OodFit
+from training.evaluation.partial_labels import PartialPredictions
 from training.evaluation.sanity_checks import SanityChecks
 from training.features.extract import Features
 from training.features.extractor import Extractor
@@ -66,6 +67,7 @@ class HeldOutPredictions:
     sources : of n images; empty if unknown, and for synthetic images
     rows : index of each image, int (n,)
     activation : of the location head in each cell of the map, float (n, rows * columns); no columns without one
+    partial : for the test images whose label is a set of categories; None if there are none
     """
 
     raw: np.ndarray
@@ -77,12 +79,18 @@ class HeldOutPredictions:
     sources: np.ndarray
     rows: np.ndarray
     activation: np.ndarray
+    partial: PartialPredictions | None = None
 
 
 def joined(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:
     """Concatenate the predictions for several test sets."""
-    columns = zip(*(vars(one).values() for one in parts), strict=True)
-    return HeldOutPredictions(*(np.concatenate(column) for column in columns))
+    arrays = {
+        name: np.concatenate([getattr(one, name) for one in parts])
+        for name in vars(parts[0])
+        if name != "partial"
+    }
+    partial = partial_labels.joined([one.partial for one in parts if one.partial])
+    return HeldOutPredictions(**arrays, partial=partial)
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,7 @@ class TrainingResult:
             self._evaluate_breasts(),
             self._evaluate_sources(),
             self._evaluate_marks(),
+            self._evaluate_partial(),
             self.dataset_report,
             self.sanity_checks,
             self.ood,
@@ -201,6 +210,11 @@ class TrainingResult:
             seed=self.config.seed,
         )
 
+    def _evaluate_partial(self) -> dict[str, partial_labels.PartialLabelEvaluation]:
+        return partial_labels.measure(
+            self.predictions.partial, self._classes, replicates=self.config.replicates, seed=self.config.seed
+        )
+
     def _facts(self) -> evaluation_record.TrainingFacts:
         images, source = self.features.dataset.examples, self.source
         subsets = (self.split.training, self.split.validation, self.split.test)
@@ -234,7 +248,7 @@ class TrainingResult:
     def _trained_on(self) -> TrainingDigests:
         """Return the digests of training and validation images, and of those that the backbone was trained on."""
         before = self.source.trained_on or TrainingDigests(complete=False)
-        fitted = np.concatenate([self.split.training, self.split.validation])
+        fitted = self.split.fitted
         images = [self.features.images[index] for index in fitted if index < self.split_dataset.real]
         patients = {normalise(one.example.patient) for one in images if one.example.known}
         digest = self.patient_digest

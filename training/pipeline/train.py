@@ -23,20 +23,21 @@ from birads_app.terms.counts import counted
 from birads_app.terms.errors import ModelError
 from training import progress
 from training.config import DEMO_MODEL, DEMO_WEIGHTS, Site, TrainConfig
-from training.data import class_weights, dataset, protocol, smote
+from training.data import class_weights, dataset, protocol
 from training.data.dataset_report import DatasetReport, build_report
+from training.data.feature_arrays import SelectedFeatures
 from training.data.loader import LoadedDataset, load_dataset
-from training.engine import finetune, rebuild
+from training.engine import finetune, losses, rebuild
 from training.engine.backbone import keras_backbone, parse_size
 from training.engine.fit import TrainedNetwork
-from training.engine.fit_arguments import hyperparameters_of
-from training.errors import TrainingError
-from training.evaluation import ood_fit, per_breast, sanity_checks
+from training.evaluation import ood_fit, partial_labels, per_breast, sanity_checks
+from training.evaluation.partial_labels import PartialPredictions
 from training.features import extractor
 from training.features.extract import Features, extract
 from training.features.extractor import Extractor
-from training.heads import NETWORK_HEADS, FitArguments, Head, TrainedHead, head
+from training.heads import NETWORK_HEADS, Head, TrainedHead, head
 from training.pipeline import locate
+from training.pipeline.head_fit import fit_head
 from training.pipeline.locate import LocationStage
 from training.pipeline.name_lock import hold_name
 from training.pipeline.result import (
@@ -105,7 +106,7 @@ def _fit_and_evaluate(
     """Fit the head, fine-tune if there is a ``network``, calibrate, evaluate and run sanity checks."""
     located = location.fit(data)
     plain, data, source = data, located.data, located.source
-    trained, notes = _fit(config, kind, data)
+    trained, notes = fit_head(config, kind, data)
     if isinstance(trained, TrainedNetwork) and network:
         source, trained, data = _fine_tune(config, site, source, network, kind, trained, data)
         notes += finetune.notes(config)
@@ -147,8 +148,6 @@ def find(config: TrainConfig) -> dataset.DatasetListing:
 def announce(loaded: LoadedDataset, say: Callable[[str], None]) -> None:
     """Print the notes of a data set; raises DatasetError if it cannot be trained on."""
     loaded.listing.require()
-    if any(not example.category for example in loaded.listing.dataset.examples):
-        raise TrainingError("Sets of possible categories cannot be trained on yet: remove these rows.")
     for note in loaded.listing.notes:
         say(note)
 
@@ -206,6 +205,8 @@ def check(config: TrainConfig, loaded: LoadedDataset, say: Callable[[str], None]
     """Build the report of ``flask dataset check`` and print its warnings; raise DatasetError if it has problems."""
     report = build_report(loaded, config.smote_neighbours, config.folds)
     report.require()
+    if loaded.listing.dataset.has_sets:
+        losses.check_sets(config.loss)
     for warning in report.warnings:
         say(warning)
     return report
@@ -226,30 +227,6 @@ def _open_run_directory(
     return directory
 
 
-def _fit(config: TrainConfig, kind: Head, data: SplitData) -> tuple[TrainedHead, tuple[str, ...]]:
-    """Resample the training set and fit a head; the validation set is used for early stopping only."""
-    rows, labels = data.subset(data.split.training)
-    validation_features, validation_labels = data.subset(data.split.validation)
-    notes: tuple[str, ...] = ()
-    if config.resampling == "smote-train":
-        balanced = smote.balance(
-            rows, labels, data.classes, neighbours=config.smote_neighbours, seed=config.seed
-        )
-        rows, labels, notes = balanced.features, balanced.labels, balanced.notes
-    arguments = FitArguments(
-        features=rows,
-        labels=labels,
-        validation_features=validation_features,
-        validation_labels=validation_labels,
-        classes=len(data.classes),
-        map_shape=data.features.map_shape,
-        checkpoint=(data.run_directory.checkpoint(f"fold-{data.fold}") if data.run_directory else None),
-        class_weights=class_weights.values(config.class_weights, data.classes, labels),
-        **hyperparameters_of(config),
-    )
-    return kind.fit(arguments), notes
-
-
 def _fine_tune(
     config: TrainConfig,
     site: Site,
@@ -262,7 +239,12 @@ def _fine_tune(
     """Fine-tune the backbone and extract its new features, which are cached for this training only."""
     directory, features, split = data.run_directory, data.features, data.split
     arguments = finetune.FineTuningData(
-        features.grey, features.dataset.labels, split.training, split.validation, data.classes
+        features.grey,
+        features.dataset.labels_or_sets,
+        np.concatenate([split.training, split.partial_training]),
+        split.validation,
+        data.classes,
+        data.weights,
     )
     graph, tuned = finetune.finetune(
         network, trained, config, arguments, directory.checkpoint("fine-tuning") if directory else None
@@ -310,7 +292,20 @@ def _predict_test_set(data: SplitData, trained: TrainedHead, fitted: ValidationF
         data.sources(data.split.test),
         data.split.test,
         data.activation(data.split.test),
+        _predict_partial(data, trained, fitted),
     )
+
+
+def _predict_partial(
+    data: SplitData, trained: TrainedHead, fitted: ValidationFit
+) -> PartialPredictions | None:
+    """Predict the test images whose label is a set of categories."""
+    indices = data.split.partial_test
+    if not len(indices):
+        return None
+    logits = trained.logits(SelectedFeatures(data.split_dataset.features, indices))
+    examples = [data.features.dataset.examples[index] for index in indices]
+    return partial_labels.of_examples(softmax(logits, fitted.temperature), examples, data.classes)
 
 
 def _cross_validate(
@@ -343,7 +338,7 @@ def predict_splits(
             say(f"fold {number} of {config.folds}")
         fold = located(replace(data, split=split, fold=number))
         with progress.part(f"fold {number}" if config.folds else ""):
-            trained, _ = _fit(config, kind, fold)
+            trained, _ = fit_head(config, kind, fold)
         yield trained, _predict_test_set(fold, trained, _fit_on_validation(fold, trained))
 
 
@@ -391,6 +386,6 @@ def _predict_permuted(
     )
     permuted = replace(data, split_dataset=split_dataset, split=split, fold=-1 - number)
     with progress.part("permuted labels"):
-        trained, _ = _fit(config, kind, permuted)
+        trained, _ = fit_head(config, kind, permuted)
     rows, labels = permuted.subset(split.test)
     return softmax(trained.logits(rows)), labels

@@ -13,6 +13,7 @@ from training.engine.learning_curve import LearningCurves
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.free_response import FreeResponse
 from training.evaluation.ood_fit import OodFit
+from training.evaluation.partial_labels import PartialLabelEvaluation
 from training.evaluation.per_breast import BreastEvaluation
 from training.evaluation.per_source import SourceEvaluation
 from training.evaluation.sanity_checks import SanityChecks
@@ -80,14 +81,19 @@ def build(
     breasts: BreastEvaluation | None,
     sources: dict[str, SourceEvaluation],
     found_marks: FreeResponse | None,
+    partial_labels: dict[str, PartialLabelEvaluation],
     dataset_report: DatasetReport,
     sanity_checks: SanityChecks | None,
     ood: OodFit,
 ) -> Record:
     """Join all parts of the record.
 
-    ``breasts`` is None if no breast has two test images, ``sources`` empty if there is one, and ``found_marks`` None if
-    no test image has an outlined finding, or the model makes no marks.
+    Parameters
+    ----------
+    breasts : None if no breast has two test images
+    sources : empty if there is one
+    found_marks : None if no test image has an outlined finding, or the model makes no marks
+    partial_labels : by source; empty if no test image is labelled by a set of categories
     """
     tested = dict(zip(evaluation.classes, (sum(row) for row in evaluation.confusion), strict=True))
     alarms = raised(facts.contamination, facts.leak, dataset_report, tested, sanity_checks)
@@ -104,6 +110,7 @@ def build(
         "breasts": breasts.as_dict() if breasts else None,
         "sources": {name: one.as_dict() for name, one in sources.items()},
         "free_response": found_marks.as_dict() if found_marks else None,
+        "partial_labels": {name: one.as_dict() for name, one in partial_labels.items()},
         "sanity_checks": sanity_checks.as_dict() if sanity_checks else None,
         "ood": ood.as_dict(),
         "subsets": _subsets(facts),

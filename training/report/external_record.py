@@ -8,6 +8,7 @@ from birads_app.terms.counts import counted
 from training.data.contamination import Contamination
 from training.evaluation.card_drift import CardDrift
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.partial_labels import PartialLabelEvaluation
 from training.evaluation.per_breast import BreastEvaluation
 from training.evaluation.per_source import SourceEvaluation
 from training.report import provenance
@@ -43,6 +44,7 @@ def build(
     evaluation: Evaluation,
     breasts: BreastEvaluation | None,
     sources: Mapping[str, SourceEvaluation],
+    partial_labels: Mapping[str, PartialLabelEvaluation],
     drift: Sequence[CardDrift],
 ) -> Record:
     """Join all parts of the record; docs/evaluation.md describes its keys."""
@@ -55,6 +57,7 @@ def build(
         "notes": [*_notes(facts), *facts.notes],
         "breasts": breasts.as_dict() if breasts else None,
         "sources": {name: one.as_dict() for name, one in sources.items()},
+        "partial_labels": {name: one.as_dict() for name, one in partial_labels.items()},
         "ood": None
         if facts.flagged is None
         else {"flagged": facts.flagged, "test_images": evaluation.images},

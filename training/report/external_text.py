@@ -18,6 +18,9 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     if rows := text.sources(record):
         yield "Figures apart by the source of the images:"
         yield from _table([("", "images", *text.SOURCE_NAMES.values()), *map(tuple, rows)])
+    if rows := text.partial_labels(record):
+        yield text.PARTIAL_CAPTION
+        yield from _table([text.PARTIAL_NAMES, *map(tuple, rows)])
     yield "True category (rows) and predicted category (columns):"
     yield from text.grid_lines(record)
     for drift in record["drift"]:

@@ -82,6 +82,9 @@ def _render(template: str, record: Mapping[str, Any], **values: Any) -> str:
         sets=text.prediction_sets(record),
         source_names=text.SOURCE_NAMES,
         sources=text.sources(record),
+        partial_names=text.PARTIAL_NAMES,
+        partial_caption=text.PARTIAL_CAPTION,
+        partial_labels=[[cell.replace("|", " or ") for cell in row] for row in text.partial_labels(record)],
         breasts=text.breasts(record).replace("`", ""),
         **values,
     )

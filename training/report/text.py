@@ -40,6 +40,17 @@ SOURCE_NAMES = {
     "kappa": "quadratic kappa",
     "auc": "AUC of 4 or higher",
 }
+# Columns of images labelled by a set of categories.
+PARTIAL_NAMES = (
+    "source",
+    "test images",
+    "predicted category within the set",
+    "the same, always predicting the category of most sets",
+    "AUC of 4 or higher, between sets",
+)
+PARTIAL_CAPTION = (
+    "Test images whose label is a set of possible categories, apart from all figures above, by source:"
+)
 _BALANCE = {
     "smote-train": "SMOTE on the training set only",
     "smote-all": "SMOTE on all images BEFORE the split",
@@ -93,6 +104,7 @@ def card(record: Mapping[str, Any]) -> str:
         sources_table(record),
         marks(record),
         marks_table(record),
+        partial_labels_table(record),
         ood(record),
         sanity_checks(record),
     ]
@@ -263,6 +275,26 @@ def marks_table(record: Mapping[str, Any]) -> str:
         return ""
     rows = [[rate, interval(figure)] for rate, figure in found["sensitivity"].items()]
     return markdown_table(["false marks an image", "sensitivity (95 % confidence interval)"], rows)
+
+
+def partial_labels(record: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each source of test images labelled by a set of categories, without heading."""
+    return [
+        [
+            name,
+            f"{one['images']} of {one['patients']} patients",
+            interval(one["within"]),
+            interval(one["within_constant"]),
+            "; ".join(f"{sets}: {interval(area)}" for sets, area in one["auc"].items()),
+        ]
+        for name, one in record.get("partial_labels", {}).items()  # which records of earlier versions lack
+    ]
+
+
+def partial_labels_table(record: Mapping[str, Any]) -> str:
+    """Figures of images labelled by a set of categories, as a Markdown table below a caption; empty without any."""
+    rows = [[cell.replace("|", " or ") for cell in row] for row in partial_labels(record)]
+    return f"{PARTIAL_CAPTION}\n\n{markdown_table(PARTIAL_NAMES, rows)}" if rows else ""
 
 
 def ood(record: Mapping[str, Any]) -> str:
