@@ -37,8 +37,8 @@ def _latency(predictor: Predictor, model: object, dicom: bytes, rounds: int) -> 
 
 
 def _with_heat_maps(predictor: Predictor, dicom: bytes) -> None:
-    _, feature_map = predictor.examine(decode(dicom, "large.dcm"))
-    predictor.heat_maps(feature_map)
+    _, seen = predictor.examine(decode(dicom, "large.dcm"))
+    predictor.heat_maps(seen)
 
 
 def _throughput(predictor: Predictor, model: object, rounds: int) -> Measurement:

@@ -46,10 +46,10 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             source = _backbone(options, side)
             predictor = _predictor(options, source, Path(folder))
-            _, feature_map = predictor.examine(mammogram)
+            _, seen = predictor.examine(mammogram)
             for what, run in (
                 ("decoded image to prediction", lambda shown=predictor: shown.examine(mammogram)),
-                ("heat maps of all categories", lambda shown=predictor, at=feature_map: shown.heat_maps(at)),
+                ("heat maps of all categories", lambda shown=predictor, at=seen: shown.heat_maps(at)),
             ):
                 seconds = _median_seconds(run, options.rounds)
                 yield Measurement(f"{what}, {side} px, s", seconds, None, seconds)

@@ -224,8 +224,8 @@ class ImageReader:
         predictor = self.predictor.at(self._urgency)
         assert drafted.seen is not None
         with instruments.timed("predict"):
-            prediction, feature_map = predictor.examine_input(drafted.seen, drafted.warnings)
-        material = Material(feature_map, drafted.uncompressed)
+            prediction = predictor.examine_input(drafted.seen, drafted.warnings)
+        material = Material(drafted.seen, drafted.uncompressed)
         return ReadImage(drafted, prediction, material, file.set_laterality, file.set_view)
 
     def _identity(self, file: SourceFile) -> Identity | None:

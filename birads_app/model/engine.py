@@ -3,14 +3,16 @@
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from birads_app.compute.turns import Urgency
-from birads_app.model import occlusion
+from birads_app.model import occlusion, ood
 from birads_app.model.bundles import BACKBONE, HEAD, Bundle
+from birads_app.model.preprocess import standardise
 from birads_app.terms.errors import BundleError
 from birads_app.terms.messages import msg
 
@@ -30,12 +32,30 @@ _ALLOWED_OPS = frozenset(
 Run = Callable[[np.ndarray], np.ndarray]
 
 
-class Engine:
-    """Backbone and head of one bundle; thread-safe."""
+@dataclass(frozen=True)
+class Output:
+    """Output of a model for n images, small enough to leave its process at once.
 
-    def __init__(self, backbone: Run, head: Run) -> None:
+    logits : float32 (n, classes)
+    averages : average of each channel of the feature maps, float32 (n, channels)
+    activation : of the location head in each cell, float32 (n, rows, columns); None without one
+    """
+
+    logits: np.ndarray
+    averages: np.ndarray
+    activation: np.ndarray | None
+
+
+class Engine:
+    """Backbone and head of one bundle; thread-safe.
+
+    location : channel of the feature maps that is the activation of the location head; None without one
+    """
+
+    def __init__(self, backbone: Run, head: Run, location: int | None = None) -> None:
         self._backbone = backbone
         self._head = head
+        self._location = location
         self._lock = threading.Lock()
 
     def maps(self, batch: np.ndarray) -> np.ndarray:
@@ -48,14 +68,25 @@ class Engine:
         with self._lock:
             return self._head(maps)
 
-    def maps_and_logits(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute feature maps and their logits, as :meth:`maps` and :meth:`logits`."""
-        maps = self.maps(batch)
-        return maps, self.logits(maps)
+    def predict(self, images: np.ndarray) -> Output:
+        """Compute all that a prediction needs of prepared images, uint8 (n, height, width)."""
+        maps = self.maps(standardise(images))
+        activation = None if self._location is None else maps[..., self._location].copy()
+        return Output(self.logits(maps), ood.average(maps), activation)
 
-    def occluded_logits(self, maps: np.ndarray) -> np.ndarray:
-        """Compute the logits of one image's copies, as :func:`birads_app.model.occlusion.occluded_logits`."""
-        return occlusion.occluded_logits(maps, self.logits)
+    def occluded_logits(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        """Compute the logits of a prepared image's occluded copies.
+
+        Parameters
+        ----------
+        image : uint8 (height, width)
+
+        Returns
+        -------
+        As :func:`birads_app.model.occlusion.occluded_logits`, and the rows and columns of places
+        """
+        (maps,) = self.maps(standardise(image[None]))
+        return occlusion.occluded_logits(maps, self.logits), occlusion.places(maps.shape)
 
     def at(self, urgency: Urgency) -> "Engine":
         """Return the engine for calls of an urgency; itself, as calls do not queue in one process."""
@@ -85,7 +116,8 @@ def open_engine(
         )
     try:
         backbone = open_graph(bundle.path / BACKBONE, engine, precision, threads)
-        return Engine(backbone, open_graph(bundle.path / HEAD, engine, "f32", threads))
+        head = open_graph(bundle.path / HEAD, engine, "f32", threads)
+        return Engine(backbone, head, bundle.location.channel if bundle.location else None)
     except ValueError as error:
         raise BundleError(
             msg(

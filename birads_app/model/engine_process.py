@@ -10,7 +10,7 @@ from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
 from birads_app.model import bundles
 from birads_app.model.bundles import Bundle
-from birads_app.model.engine import Engine, open_engine
+from birads_app.model.engine import Engine, Output, open_engine
 from birads_app.terms.errors import ModelError, ReadingEnded
 from birads_app.terms.messages import msg
 
@@ -50,14 +50,14 @@ class EngineProcess(Engine):
         found: np.ndarray = self._call("logits", maps)
         return found
 
-    def maps_and_logits(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, images: np.ndarray) -> Output:
         """As in :class:`Engine`."""
-        found: tuple[np.ndarray, np.ndarray] = self._call("maps_and_logits", batch)
+        found: Output = self._call("predict", images)
         return found
 
-    def occluded_logits(self, maps: np.ndarray) -> np.ndarray:
+    def occluded_logits(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
         """As in :class:`Engine`."""
-        found: np.ndarray = self._call("occluded_logits", maps)
+        found: tuple[np.ndarray, tuple[int, int]] = self._call("occluded_logits", image)
         return found
 
     def _call(self, method: str, array: np.ndarray) -> Any:

@@ -6,12 +6,12 @@ gradients and works for every head. In a map of many cells, as of a large input,
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from birads_app.imaging.segmentation import Box, breast_mask, longer_side, place_on_image
+from birads_app.model.preprocess import ModelInput
 
 # Smallest share of a cell's area that must lie on the breast.
 _LEAST_COVERED = 0.4
@@ -30,28 +30,10 @@ _LEVELS = np.linspace(_FIRST_COLOUR, _LAST_COLOUR, 256).astype(np.uint8).reshape
 _RAMP = cv2.applyColorMap(_LEVELS, cv2.COLORMAP_PLASMA).reshape(256, 3)[:, ::-1]  # RGB
 
 
-@dataclass(frozen=True)
-class FeatureMap:
-    """Feature map of an image with its place, from which heat maps are computed.
-
-    values : float32 array of shape (rows, columns, channels)
-    breast_mask : breast mask over the box, bool array of the input's shape
-    box : the part of the image that both cover; may reach outside of the image
-    flipped : True if both belong to the mirrored image
-    shape : (height, width) of the image in pixels
-    """
-
-    values: np.ndarray
-    breast_mask: np.ndarray
-    box: Box
-    flipped: bool
-    shape: tuple[int, int]
-
-
-def render_heat_maps(feature_map: FeatureMap, heat_maps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def render_heat_maps(seen: ModelInput, heat_maps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Render each category's heat map over the image, uint8 RGBA array of shape (height, width, 4)."""
-    place = feature_map.box, feature_map.flipped, feature_map.shape
-    mask = _to_chest_wall(breast_mask(feature_map.breast_mask, *place), *place)
+    place = seen.box, seen.flipped, seen.shape
+    mask = _to_chest_wall(breast_mask(seen.breast_mask, *place), *place)
     return {code: render_heat_map(heat, *place, mask) for code, heat in heat_maps.items()}
 
 

@@ -17,7 +17,6 @@ from birads_app.model.engine import Engine, open_engine
 from birads_app.model.engine_process import EngineProcess
 from birads_app.model.image_prediction import ImagePrediction
 from birads_app.model.marks import Mark
-from birads_app.model.occlusion import FeatureMap
 from birads_app.model.preprocess import ModelInput
 from birads_app.terms.errors import ModelError
 from birads_app.terms.messages import Message
@@ -42,7 +41,7 @@ class Predictor:
     @classmethod
     def warmed_up(cls, bundle: Bundle, engine: Engine) -> "Predictor":
         """Make a first prediction, which takes longest."""
-        engine.maps_and_logits(np.zeros((1, *bundle.size, 3), np.float32))
+        engine.predict(np.zeros((1, *bundle.size), np.uint8))
         return cls(bundle, engine)
 
     def at(self, urgency: Urgency) -> "Predictor":
@@ -55,34 +54,31 @@ class Predictor:
 
     def examine(
         self, mammogram: Mammogram, warnings: tuple[Message, ...] = ()
-    ) -> tuple[ImagePrediction, FeatureMap]:
-        """Predict a suitable image; also return what :meth:`heat_maps` needs.
+    ) -> tuple[ImagePrediction, ModelInput]:
+        """Predict a suitable image; also return the model's input, from which :meth:`heat_maps` follow.
 
         Parameters
         ----------
         warnings : from :func:`birads_app.imaging.quality.check`, which needs no model
         """
         seen = preprocess.prepare(mammogram, self.bundle.size)
-        return self.examine_input(seen, mammogram.notes + warnings)
+        return self.examine_input(seen, mammogram.notes + warnings), seen
 
-    def examine_input(
-        self, seen: ModelInput, warnings: tuple[Message, ...]
-    ) -> tuple[ImagePrediction, FeatureMap]:
+    def examine_input(self, seen: ModelInput, warnings: tuple[Message, ...]) -> ImagePrediction:
         """As :meth:`examine`, for a prepared image; ``warnings`` include those about its file."""
-        (features,), (logits,) = self.engine.maps_and_logits(seen.tensor[None])
-        probabilities = softmax(logits / self.bundle.temperature)
+        output = self.engine.predict(seen.grey[None])
+        probabilities = softmax(output.logits[0] / self.bundle.temperature)
         classes = self.bundle.classes
-        prediction = ImagePrediction(
+        return ImagePrediction(
             category=classes[int(probabilities.argmax())],
             probabilities=dict(zip(classes, probabilities.tolist(), strict=True)),
             prediction_set=self._prediction_set(probabilities),
-            warnings=warnings + self._ood_warning(features),
+            warnings=warnings + self._ood_warning(output.averages),
             breast_share=_breast_share(seen),
-            marks=self._marks(features, seen),
+            marks=self._marks(output.activation, seen),
         )
-        return prediction, FeatureMap(features, seen.breast_mask, seen.box, seen.flipped, seen.shape)
 
-    def heat_maps(self, feature_map: FeatureMap) -> dict[str, np.ndarray]:
+    def heat_maps(self, seen: ModelInput) -> dict[str, np.ndarray]:
         """Return the heat map of each category by occlusion.
 
         Returns
@@ -90,25 +86,24 @@ class Predictor:
         by code, float32 array of shape (rows, columns) of :func:`birads_app.model.occlusion.places`: weight of evidence
         of each place, in log odds above the average one (:func:`birads_app.model.occlusion.weight_of_evidence`)
         """
-        logits = self.engine.occluded_logits(feature_map.values) / self.bundle.temperature
-        places = occlusion.places(feature_map.values.shape)
-        cells = occlusion.breast_cells(feature_map.breast_mask, *places)
-        return dict(zip(self.bundle.classes, occlusion.weight_of_evidence(logits, cells), strict=True))
+        logits, places = self.engine.occluded_logits(seen.grey)
+        cells = occlusion.breast_cells(seen.breast_mask, *places)
+        weights = occlusion.weight_of_evidence(logits / self.bundle.temperature, cells)
+        return dict(zip(self.bundle.classes, weights, strict=True))
 
-    def _ood_warning(self, maps: np.ndarray) -> tuple[Message, ...]:
+    def _ood_warning(self, averages: np.ndarray) -> tuple[Message, ...]:
         """Return a warning for an out-of-distribution image; none if the bundle has no OOD detector."""
         known = self.bundle.ood_detector
-        strange = known is not None and known.is_ood(ood.average(maps)[None])[0]
+        strange = known is not None and known.is_ood(averages)[0]
         return (ood.WARNING,) if strange else ()
 
-    def _marks(self, maps: np.ndarray, seen: ModelInput) -> tuple[Mark, ...]:
+    def _marks(self, activation: np.ndarray | None, seen: ModelInput) -> tuple[Mark, ...]:
         """Return the marks of one image; none if the backbone locates no findings."""
         location = self.bundle.location
-        if location is None:
+        if location is None or activation is None:
             return ()
-        inside = occlusion.breast_cells(seen.breast_mask, *maps.shape[:2])
-        activation = maps[..., location.channel]
-        return marks.find(activation, inside, seen.box, seen.flipped, seen.shape, location.threshold)
+        inside = occlusion.breast_cells(seen.breast_mask, *activation.shape[1:])
+        return marks.find(activation[0], inside, seen.box, seen.flipped, seen.shape, location.threshold)
 
     def _prediction_set(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """Return the prediction set of one image; empty if the bundle has no threshold."""

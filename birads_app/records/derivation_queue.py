@@ -49,8 +49,8 @@ class Announcement:
     @property
     def size(self) -> int:
         """Memory of the materials in bytes."""
-        maps = [material.feature_map for material in self.materials.values()]
-        return sum(one.values.nbytes + one.breast_mask.nbytes for one in maps)
+        inputs = [material.seen for material in self.materials.values()]
+        return sum(one.grey.nbytes + one.breast_mask.nbytes for one in inputs)
 
     def withdraw(self) -> None:
         """Remove the mark."""

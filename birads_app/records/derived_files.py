@@ -22,7 +22,7 @@ from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, part10, pixel_data
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.model import preprocess
-from birads_app.model.occlusion import FeatureMap, render_heat_maps
+from birads_app.model.occlusion import render_heat_maps
 from birads_app.model.predictor import Predictor
 from birads_app.model.preprocess import InputSize, ModelInput
 from birads_app.records import checksums, files
@@ -39,11 +39,11 @@ _LOCK = "derived.lock"
 class Material:
     """Source of an image's derived files, besides those in its folder.
 
-    feature_map : of the prediction
+    seen : input of the model
     uncompressed : True if the original's pixels were changed, and are stored without compression for now
     """
 
-    feature_map: FeatureMap
+    seen: ModelInput
     uncompressed: bool
 
 
@@ -91,9 +91,7 @@ def restore(image: Image, urgency: Urgency) -> None:
         seen = compute.run(read_again, original, tomosynthesis, size, urgency=urgency)
         if predictor is not None and seen is not None:
             asked = predictor.at(urgency)
-            _, feature_map = asked.examine_input(seen, ())
-            heat_maps = asked.heat_maps(feature_map)
-            compute.run(draw_heat_maps, folder, feature_map, heat_maps, urgency=urgency)
+            compute.run(draw_heat_maps, folder, seen, asked.heat_maps(seen), urgency=urgency)
 
 
 def _predictor_of(image: Image) -> Predictor | None:
@@ -118,8 +116,8 @@ def make_all(
     for image_id in materials:
         compute.run(files.finish_previews, exam / image_id)
     for image_id, material in materials.items():
-        heat_maps = predictor.heat_maps(material.feature_map)
-        compute.run(draw_heat_maps, exam / image_id, material.feature_map, heat_maps)
+        heat_maps = predictor.heat_maps(material.seen)
+        compute.run(draw_heat_maps, exam / image_id, material.seen, heat_maps)
     for image_id, material in materials.items():
         if material.uncompressed:
             compute.run(compress, exam / image_id)
@@ -132,9 +130,9 @@ def read_again(original: Path, tomosynthesis: Tomosynthesis, size: InputSize | N
     return None if size is None else preprocess.prepare(mammogram, size)
 
 
-def draw_heat_maps(folder: Path, feature_map: FeatureMap, heat_maps: Mapping[str, np.ndarray]) -> None:
+def draw_heat_maps(folder: Path, seen: ModelInput, heat_maps: Mapping[str, np.ndarray]) -> None:
     """Write the heat map of each category."""
-    for code, picture in render_heat_maps(feature_map, heat_maps).items():
+    for code, picture in render_heat_maps(seen, heat_maps).items():
         files.write_heat_map(folder, code, picture)
 
 

@@ -110,10 +110,8 @@ def test_a_heat_map_is_at_the_same_place_as_on_square_pixels(
 
 def heat(predictor: Predictor, mammogram: Mammogram) -> np.ndarray:
     """Heat map weights of the image's pixels for the likeliest category."""
-    prediction, feature_map = predictor.examine(mammogram)
-    return occlusion.render_heat_maps(feature_map, predictor.heat_maps(feature_map))[prediction.category][
-        ..., 3
-    ]
+    prediction, seen = predictor.examine(mammogram)
+    return occlusion.render_heat_maps(seen, predictor.heat_maps(seen))[prediction.category][..., 3]
 
 
 def centre(weights: np.ndarray) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 from birads_app.imaging.decode import Mammogram
 from birads_app.imaging.segmentation import breast_mask
 from birads_app.model import bundles
-from birads_app.model.occlusion import FeatureMap, breast_cells, occlude, places, render_heat_maps
+from birads_app.model.occlusion import breast_cells, occlude, places, render_heat_maps
 from birads_app.model.preprocess import InputSize, prepare
 from birads_app.terms.errors import BundleError
 from tests.support import factories
@@ -70,7 +70,6 @@ def test_the_heat_map_of_a_frame_lies_over_the_breast() -> None:
     mammogram = mammogram_of(factories.breast(650, 518, seed=5))
     seen = prepare(mammogram, InputSize(96, 64))
     heat = breast_cells(seen.breast_mask, 3, 2).astype(np.float32)
-    feature_map = FeatureMap(np.zeros((3, 2, 1)), seen.breast_mask, seen.box, seen.flipped, seen.shape)
-    alpha = render_heat_maps(feature_map, {"4": heat})["4"][..., 3] > 0
+    alpha = render_heat_maps(seen, {"4": heat})["4"][..., 3] > 0
     breast = breast_mask(seen.breast_mask, seen.box, seen.flipped, seen.shape) > 0
     assert alpha.shape == breast.shape and (alpha & breast).sum() > 0.7 * breast.sum()

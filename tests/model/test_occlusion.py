@@ -5,13 +5,13 @@ import pytest
 
 from birads_app.imaging.segmentation import Box, breast_mask, fit_breast
 from birads_app.model.occlusion import (
-    FeatureMap,
     breast_cells,
     occlude,
     render_heat_map,
     render_heat_maps,
     weight_of_evidence,
 )
+from birads_app.model.preprocess import ModelInput
 from tests.support import factories
 
 EVERYWHERE = np.ones((224, 224), bool)
@@ -146,7 +146,7 @@ def test_the_heat_map_reaches_the_chest_wall(padding: tuple[int, int], level: in
     pixels = np.pad(factories.breast(1300, 1037, seed=5), ((0, 0), padding), constant_values=level)
     pixels = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
     fitted = fit_breast(pixels, (224, 224))
-    place = FeatureMap(np.zeros((7, 7, 1)), fitted.mask, fitted.box, fitted.flipped, pixels.shape)
+    place = ModelInput(np.zeros((224, 224), np.uint8), fitted.mask, fitted.box, fitted.flipped, pixels.shape)
     alpha = render_heat_maps(place, {"4": np.ones((7, 7), np.float32)})["4"][..., 3]
     middle = alpha[alpha.shape[0] // 2, :: -1 if mirrored else 1]
     scale = pixels.shape[1] / middle.size

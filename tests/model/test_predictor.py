@@ -59,8 +59,8 @@ def folder(tiny_models: Path, tmp_path: Path) -> Path:
 
 
 def test_a_prediction_has_probabilities_a_category_and_heat_maps(predictor: Predictor) -> None:
-    prediction, feature_map = predictor.examine(mammograms()[0])
-    maps = predictor.heat_maps(feature_map)
+    prediction, seen = predictor.examine(mammograms()[0])
+    maps = predictor.heat_maps(seen)
     assert list(prediction.probabilities) == list(predictor.bundle.classes)
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
     assert prediction.category == max(prediction.probabilities, key=prediction.probabilities.__getitem__)

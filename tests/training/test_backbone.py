@@ -103,8 +103,8 @@ def test_vgg_is_trained_and_predicts_with_heat_maps(
     assert "VGG16" in bundle.card
     image = next(phantoms.glob("Birads3/*.png"))
     predictor = Predictor.load(bundle)
-    answer, feature_map = predictor.examine(decode(image.read_bytes(), image.name))
-    heat = predictor.heat_maps(feature_map)["3"]
+    answer, seen = predictor.examine(decode(image.read_bytes(), image.name))
+    heat = predictor.heat_maps(seen)["3"]
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert heat.shape == (7, 7) and np.isfinite(heat).all()
 

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.imaging.segmentation import Box
-from birads_app.model.occlusion import FeatureMap
+from birads_app.model.preprocess import ModelInput
 from training.cli.commands import register
 from training.phantoms.check import CheckResult, overlaps, peak_cell
 
@@ -17,8 +17,8 @@ def peak(row: int, column: int, *, flipped: bool = False, height: float = 1.0) -
     """Return the peak of a heat map with one, over the square from (10, 20) with a side of 70 pixels."""
     heat = np.zeros((7, 7), np.float32)
     heat[row, column] = height
-    features, mask = np.zeros((7, 7, 1), np.float32), np.ones((9, 9), bool)
-    return peak_cell(heat, FeatureMap(features, mask, Box(10, 20, 70, 70), flipped, (100, 100)))
+    grey, mask = np.zeros((9, 9), np.uint8), np.ones((9, 9), bool)
+    return peak_cell(heat, ModelInput(grey, mask, Box(10, 20, 70, 70), flipped, (100, 100)))
 
 
 def test_the_peak_is_the_cell_with_the_highest_value() -> None:

@@ -53,14 +53,15 @@ def test_the_probabilities_are_the_means_of_the_members(
         expected = np.mean(
             [list(one.predict(mammogram).probabilities.values()) for one in predictors], axis=0
         )
-        answer, feature_map = predictor.examine(mammogram)
+        answer, seen = predictor.examine(mammogram)
         np.testing.assert_allclose(list(answer.probabilities.values()), expected, atol=1e-5)
         np.testing.assert_allclose(
             list(tensorflow.predict(mammogram).probabilities.values()), expected, atol=1e-4
         )
-        assert predictor.heat_maps(feature_map)["5"].shape == (7, 7)
+        assert predictor.heat_maps(seen)["5"].shape == (7, 7)
     shared = {"first", "second"} >= set(names)
-    assert feature_map.values.shape[2] == (2048 if shared else 2048 + 64)
+    maps = predictor.engine.maps(seen.tensor[None])
+    assert maps.shape[3] == (2048 if shared else 2048 + 64)
     assert ("all share" in joined.card) is shared
     known = joined.trained_on
     assert known is not None and not known.complete, "the training of the first member is not recorded"

@@ -186,8 +186,8 @@ def test_flask_train_fine_tunes_the_demonstration_backbone_and_resumes(
     assert "fine-tuned from stage conv5 on" in bundle.card and "SMOTE makes rows, not images" in bundle.card
     image = next(data.glob("Birads3/*.png"))
     predictor = Predictor.load(bundle)
-    answer, feature_map = predictor.examine(decode(image.read_bytes(), image.name))
-    assert sum(answer.probabilities.values()) == pytest.approx(1) and predictor.heat_maps(feature_map)[
+    answer, seen = predictor.examine(decode(image.read_bytes(), image.name))
+    assert sum(answer.probabilities.values()) == pytest.approx(1) and predictor.heat_maps(seen)[
         "3"
     ].shape == (7, 7)
 

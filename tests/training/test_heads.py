@@ -52,8 +52,8 @@ def served(path):
     predictor = Predictor.load(bundles.load(Path(path)), "openvino", "f32")
     answers = [predictor.examine(decode(Path(name).read_bytes(), name)) for name in images]
     return [
-        (answer.probabilities, {code: heat.tolist() for code, heat in predictor.heat_maps(feature_map).items()})
-        for answer, feature_map in answers
+        (answer.probabilities, {code: heat.tolist() for code, heat in predictor.heat_maps(seen).items()})
+        for answer, seen in answers
     ]
 
 paths, images = json.load(sys.stdin)
@@ -416,7 +416,7 @@ def test_a_model_of_another_size_and_pooling_serves_with_heat_maps(phantoms: Pat
     assert bundle.manifest["head"]["pooling"] == "gem" and "192 x 96 pixels" in bundle.card
     image = next(phantoms.glob("Birads3/*.png"))
     predictor = Predictor.load(bundle)
-    answer, feature_map = predictor.examine(decode(image.read_bytes(), image.name))
+    answer, seen = predictor.examine(decode(image.read_bytes(), image.name))
     assert sum(answer.probabilities.values()) == pytest.approx(1)
-    assert predictor.heat_maps(feature_map)["3"].shape == (12, 6)
+    assert predictor.heat_maps(seen)["3"].shape == (12, 6)
     assert registry.verify(site.models, "tall", "openvino", "f32").size == bundle.size

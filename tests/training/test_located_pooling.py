@@ -96,8 +96,8 @@ def _check_marks(bundle: bundles.Bundle, folder: Path) -> None:
     assert [(1 - mark.x, mark.y) for mark in predictors[0].predict(mirrored).marks] == [
         pytest.approx((mark.x, mark.y), abs=0.02) for mark in first.marks
     ]
-    answer, feature_map = predictors[0].examine(decode(path.read_bytes(), path.name))
-    assert predictors[0].heat_maps(feature_map)[answer.category].shape == (7, 7)
+    answer, seen = predictors[0].examine(decode(path.read_bytes(), path.name))
+    assert predictors[0].heat_maps(seen)[answer.category].shape == (7, 7)
 
 
 def _part(mask: np.ndarray, mark: Mark) -> np.ndarray:

@@ -85,9 +85,9 @@ def test_a_training_writes_a_bundle_that_is_not_promoted(train, phantoms, folder
     assert bundle.manifest["training"]["epochs"] == 3
     image = next(phantoms.glob("Birads5/*.png"))
     predictor = Predictor.load(bundle)
-    answer, feature_map = predictor.examine(decode(image.read_bytes(), image.name))
+    answer, seen = predictor.examine(decode(image.read_bytes(), image.name))
     assert sum(answer.probabilities.values()) == pytest.approx(1)
-    assert predictor.heat_maps(feature_map)["5"].shape == (7, 7)
+    assert predictor.heat_maps(seen)["5"].shape == (7, 7)
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
     evaluation = json.loads((folder / "mine" / "evaluation.json").read_text())
@@ -332,9 +332,9 @@ def test_other_heads_are_trained_and_predict(train, phantoms, folder, head, opti
     assert f"Head: `{head}`" in bundle.card and "Details of the head: " in bundle.card
     image = next(phantoms.glob("Birads5/*.png"))
     predictor = Predictor.load(bundle)
-    answer, feature_map = predictor.examine(decode(image.read_bytes(), image.name))
+    answer, seen = predictor.examine(decode(image.read_bytes(), image.name))
     assert sum(answer.probabilities.values()) == pytest.approx(1)
-    assert predictor.heat_maps(feature_map)["5"].shape == (7, 7)
+    assert predictor.heat_maps(seen)["5"].shape == (7, 7)
 
 
 def test_an_unsupported_loss_is_refused_before_images_are_read(train, phantoms) -> None:

@@ -17,8 +17,8 @@ from birads_app.imaging import quality
 from birads_app.imaging.decode import decode
 from birads_app.imaging.segmentation import Box
 from birads_app.model import bundles
-from birads_app.model.occlusion import FeatureMap
 from birads_app.model.predictor import Predictor
+from birads_app.model.preprocess import ModelInput
 from training.config import Site, TrainConfig
 from training.evaluation.evaluate import measures
 from training.heads import head
@@ -116,9 +116,9 @@ def _examine(predictor: Predictor, truth: Sequence[_Truth]) -> Iterator[_Answer]
 
     def examine(row: _Truth) -> _Answer:
         mammogram = decode(row.path.read_bytes(), row.path.name)
-        prediction, feature_map = predictor.examine(mammogram, quality.check(mammogram))
-        heat = predictor.heat_maps(feature_map)[prediction.category]
-        return _Answer(prediction.category, peak_cell(heat, feature_map))
+        prediction, seen = predictor.examine(mammogram, quality.check(mammogram))
+        heat = predictor.heat_maps(seen)[prediction.category]
+        return _Answer(prediction.category, peak_cell(heat, seen))
 
     with ThreadPoolExecutor() as pool:
         answers = pool.map(examine, truth)
@@ -141,15 +141,15 @@ def _evaluate(truth: Sequence[_Truth], answers: Sequence[_Answer], classes: tupl
     )
 
 
-def peak_cell(heat: np.ndarray, feature_map: FeatureMap) -> Box | None:
+def peak_cell(heat: np.ndarray, seen: ModelInput) -> Box | None:
     """Return the cell where a heat map peaks, in pixels; None if nothing is above zero."""
     if heat.max() <= 0:
         return None
-    if feature_map.flipped:
+    if seen.flipped:
         heat = heat[:, ::-1]
     rows, columns = heat.shape
     row, column = divmod(int(heat.argmax()), columns)
-    box = feature_map.box
+    box = seen.box
     top, bottom = (box.top + round(box.height * edge / rows) for edge in (row, row + 1))
     left, right = (box.left + round(box.width * edge / columns) for edge in (column, column + 1))
     return Box(top, left, bottom - top, right - left)

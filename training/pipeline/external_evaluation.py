@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from birads_app.model import conformal, evaluation, ood
+from birads_app.model import conformal, evaluation
 from birads_app.model.bundles import EVALUATION, Bundle
 from birads_app.model.calibration import softmax
 from birads_app.model.engine import open_engine
-from birads_app.model.preprocess import standardise
 from birads_app.terms.counts import counted
 from training import progress
 from training.config import Site
@@ -184,9 +183,9 @@ def _predict(bundle: Bundle, site: Site, chosen: _TestSet) -> _Predictions:
     with progress.steps("images", len(images), "image") as bar:
         for batch in _batches(images):
             grey = prepared.grey([one.digest for one in batch])[:].reshape(-1, *prepared.size)
-            maps, found = engine.maps_and_logits(standardise(grey))
-            logits.append(found)
-            averages.append(ood.average(maps))
+            output = engine.predict(grey)
+            logits.append(output.logits)
+            averages.append(output.averages)
             bar.step(len(batch))
     return _Predictions(np.concatenate(logits), np.concatenate(averages))
 
