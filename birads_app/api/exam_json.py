@@ -46,6 +46,7 @@ def exam_json(exam: Exam, grant: Grant) -> dict[str, Any]:
                 "relation": one.relation,
             }
             for one in related(exam)
+            if grant.may_get(one.exam)
         ],
         "priors": _priors_to_json(exam, grant),
         "images": [_image_to_json(image, hidden) for image in exam.images],
@@ -90,7 +91,7 @@ def _objects_to_json(exam: Exam) -> dict[str, Any]:
 def _priors_to_json(exam: Exam, grant: Grant) -> list[dict[str, Any]]:
     """Return the prior exams that the token may get, latest first, and record that true dates are told."""
     user = grant.user
-    found = [one for one in priors.of(exam) if grant.allows("read") or one.exam.uploader_id == user.id]
+    found = [one for one in priors.of(exam) if grant.may_get(one.exam)]
     if patient_details.may_see(user) and any(one.exam.date_shifted for one in found):
         reading_acts.true_dates_listed(user.name)
     return [_prior_to_json(prior_comparison.compare(exam, one, user), user) for one in found]

@@ -45,7 +45,7 @@ def create() -> ResponseReturnValue:
 def show(exam_id: str) -> ResponseReturnValue:
     """Return a stored exam; a token that may only upload sees its account's exams."""
     exam = exams.get(exam_id)
-    if not (g.api_grant.allows("read") or exam.uploader_id == g.api_user.id):
+    if not g.api_grant.may_get(exam):
         return lacks(g.api_grant, ("read",))
     reading_acts.viewed(g.api_user.name, exam.id)
     return jsonify(exam_json(exam, g.api_grant))

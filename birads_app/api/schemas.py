@@ -76,7 +76,7 @@ def _exam() -> dict[str, Any]:
         "related": {
             "type": "array",
             "items": reference("RelatedExam"),
-            "description": "The last other exams of the same study, newest first",
+            "description": "The last other exams of the same study that the token may get, newest first",
         },
         "priors": {
             "type": "array",

@@ -65,6 +65,12 @@ def without_hidden(rows: AssessmentRows, user: User) -> AssessmentRows:
     )
 
 
+def open_to_all() -> ColumnElement[bool]:
+    """Return the condition of exams whose AI result need not be hidden from anybody: read for good, or priors."""
+    read = and_(Exam.status == Status.READ, Exam.assessed_at <= now() - UNDO_FOR)
+    return or_(Exam.status == Status.PRIOR, read)
+
+
 def _is_blinded(user: User) -> bool:
     """Return True if a user has to ask for the AI result of the exams that she reads."""
     return is_on() and user.role != Role.AUDITOR
@@ -73,9 +79,6 @@ def _is_blinded(user: User) -> bool:
 def _unread_by(user: User) -> list[ColumnElement[bool]]:
     """Return the conditions of exams to be read, whose AI result a user has neither asked for nor earned."""
     final = now() - UNDO_FOR
-    open_to_all = or_(
-        Exam.status == Status.PRIOR, and_(Exam.status == Status.READ, Exam.assessed_at <= final)
-    )
     asked = exists().where(AiResultRequest.exam_id == Exam.id, AiResultRequest.reader_id == user.id)
     signed = exists().where(
         Assessment.exam_id == Exam.id,
@@ -85,7 +88,7 @@ def _unread_by(user: User) -> list[ColumnElement[bool]]:
         Assessment.id.not_in(select(Withdrawal.assessment_id)),
         Assessment.at <= final,
     )
-    return [open_to_all.is_not(True), ~asked, ~signed]
+    return [open_to_all().is_not(True), ~asked, ~signed]
 
 
 def check(exam: Exam, user: User) -> None:

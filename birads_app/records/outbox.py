@@ -2,7 +2,7 @@
 
 Each exam has one delivery of results, and each signed assessment one of its report. They are queued after the exam or
 assessment was stored, for everything that has none yet, so that a crash in between loses nothing. A report waits
-until its signature can no longer be withdrawn.
+until its signature can no longer be withdrawn, and so do results if exams are read blinded.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,8 @@ _UNSENT = ("waiting", "stopped")
 def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     """Queue every exam with DICOM images, and every signed assessment of one, that has no delivery yet.
 
-    Exams that were fetched as priors wait until somebody asks for a reading.
+    Exams that were fetched as priors wait until somebody asks for a reading. If exams are read blinded, results wait
+    until their exam is read, since the reader's workstation shows what the PACS has.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     none_yet = ~exists().where(Delivery.exam_id == Exam.id, Delivery.assessment_id.is_(None))
     not_yet = ~exists().where(Delivery.assessment_id == Assessment.id)
     results = _of_studies(select(Exam.id, Exam.model), uploads).where(none_yet)
+    if blinding.is_on():
+        results = results.where(blinding.open_to_all())
     reports = _of_studies(select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads)
     final = Assessment.at <= now() - blinding.UNDO_FOR
     for wanted in (results, reports.where(Assessment.signed, final, not_yet)):

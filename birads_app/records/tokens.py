@@ -12,7 +12,7 @@ from birads_app.records import audit_log
 from birads_app.records.credential_tables import Token
 from birads_app.records.database import session, write_if_free, writing
 from birads_app.records.errors import InvalidToken, NotFound
-from birads_app.records.schema import Role, User, now
+from birads_app.records.schema import Exam, Role, User, now
 from birads_app.records.secret_digest import digest
 from birads_app.records.users import CONSOLE
 from birads_app.terms.messages import msg
@@ -45,6 +45,10 @@ class Grant:
         """Return True if the token has the scope; "admin" needs an account that sees the administration, too."""
         permitted = scope != "admin" or self.user.role in _ADMINISTRATIVE
         return permitted and scope in self.scopes and not self.expired
+
+    def may_get(self, exam: Exam) -> bool:
+        """Return True if the token reads all exams, or the exam is an upload of its own account."""
+        return self.allows("read") or exam.uploader_id == self.user.id
 
 
 def days_max() -> int:

@@ -9,13 +9,13 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless
 
 from birads_app.pacs import worker
-from birads_app.records import database, exams, worklist
+from birads_app.records import database, exams, tokens, users, worklist
 from birads_app.records.related_exams import related as related_exams
 from birads_app.records.schema import Exam
 from tests.intake.test_companions import STUDY, view, views
 from tests.pacs.test_spool import arrive, mammogram
 from tests.support import dicom_files
-from tests.support.factories import breast, mammogram_png, post_files, sign_in
+from tests.support.factories import bearer, breast, make_user, mammogram_png, post_files, sign_in
 
 NOTE = "Received more than once and used once: {}."
 
@@ -158,3 +158,18 @@ def test_exams_of_one_study_know_each_other(
     assert (related["id"], related["relation"]) == (other["id"], forth)
     sign_in(client, "robot")
     assert f'href="/exams/{other["id"]}"' in client.get(f"/exams/{one['id']}").text
+
+
+def test_a_token_that_may_only_upload_is_told_of_its_own_exams(
+    serving_app: Flask, client: FlaskClient, token: str
+) -> None:
+    make_user(serving_app, "modality")
+    with serving_app.app_context():
+        uploading = tokens.create(users.by_name("modality"), scopes=("upload",))
+    theirs = post_files(client, token, *views()[:2]).json
+    first = post_files(client, uploading, *views()[2:]).json
+    second = post_files(client, uploading, *views()).json
+    assert first["related"] == []
+    assert [one["id"] for one in second["related"]] == [first["id"]]
+    found = client.get(f"/api/v1/predictions/{theirs['id']}", headers=bearer(token)).json
+    assert {one["id"] for one in found["related"]} == {first["id"], second["id"]}

@@ -313,6 +313,27 @@ def test_results_of_uploads_are_sent_only_if_a_setting_says_so(inside: Flask) ->
     assert outbox.counts() == {"waiting": 1}
 
 
+def test_results_wait_for_the_readers_if_exams_are_read_blinded(
+    inside: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = inside.extensions["birads_settings"]
+    inside.extensions["birads_settings"] = settings.model_copy(update={"show_opinion": False})
+    make_user(inside)
+    (exam,) = ingest.ingest_studies([SourceFile("mine.dcm", mammogram()[1])], users.by_name("reader"))
+
+    def queued() -> list[int | None]:
+        outbox.enqueue(lambda name: "v1", uploads=True)
+        return [delivery.assessment_id for delivery in outbox.due()]
+
+    assert queued() == []
+    assessments.add(exam.id, exam.uploader, Draft({"L": "1"}, signed=True, second_look=True))
+    assert queued() == []  # the signature can be withdrawn
+    monkeypatch.setattr(blinding, "UNDO_FOR", timedelta(0))
+    assert queued() == [1]  # a second reader is to read it
+    assessments.add(exam.id, exam.uploader, Draft({"L": "1"}, signed=True))
+    assert sorted(queued(), key=str) == [1, 2, None]
+
+
 def test_retry_delays_double_up_to_an_hour_and_survive_a_restart(exam: Exam) -> None:
     waits = []
     for _ in range(12):
