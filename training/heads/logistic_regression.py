@@ -1,5 +1,6 @@
 """Multinomial logistic regression: the simplest head, the baseline for the others."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from training.heads.statistical import (
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _ITERATIONS = 1000
-# Rounds of expectation maximisation for labels that are sets, and the change of a probability at which it ends earlier.
-_ROUNDS, _CONVERGED = 10, 1e-3
+# Rounds of expectation maximisation for labels that are sets, iterations of each, which goes on from the last one, and
+# the change of a probability at which it ends earlier.
+_ROUNDS, _ITERATIONS_OF_A_ROUND, _CONVERGED = 10, 50, 1e-3
 # Bias of a category without training rows.
 _NEVER = -20.0
 
@@ -70,6 +72,7 @@ def _fit(inverse: float, rows: np.ndarray, arguments: FitArguments) -> Any:
     expanded = np.concatenate([first, sets[source]])
     expanded_labels = np.concatenate([labels, model.classes_[place]])
     before = np.zeros(len(source))
+    model.set_params(max_iter=_ITERATIONS_OF_A_ROUND)
     for _ in range(_ROUNDS):
         shares = model.predict_proba(sets)[source, place]
         totals = np.bincount(source, shares, minlength=len(sets))
@@ -77,9 +80,11 @@ def _fit(inverse: float, rows: np.ndarray, arguments: FitArguments) -> Any:
         if np.abs(shares - before).max(initial=0) < _CONVERGED:
             break
         before = shares
-        model.fit(
-            expanded, expanded_labels, np.concatenate([weights[is_single], set_weights[source] * shares])
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about iterations that are left to the next round
+            model.fit(
+                expanded, expanded_labels, np.concatenate([weights[is_single], set_weights[source] * shares])
+            )
     return model
 
 
