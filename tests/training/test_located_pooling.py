@@ -18,6 +18,7 @@ from training.engine.joining import with_channels, without_channels
 from training.errors import TrainingError
 from training.phantoms.generate import write_set
 from training.pipeline import ensemble, locate, train
+from training.pipeline.external_evaluation import evaluate_bundle
 
 CHANNELS = 64
 CONFIG = TrainConfig(
@@ -72,6 +73,8 @@ def test_a_model_learns_from_outlines_where_findings_are(tmp_path: Path) -> None
     first = bundles.load(models / DEMO_MODEL)
     joint = bundles.load(ensemble.write(tmp_path / "joint", "joint", [first, bundle]))
     assert joint.location is not None and joint.location.channel == 2 * CHANNELS
+    again = evaluate_bundle(bundle, table, site, print, replicates=100)
+    assert again["free_response"]["images"] == 80 and again["free_response"]["peak"]["value"] > 0.5
     _check_reuse(bundle, table, tmp_path)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from birads_app.model import marks
 from birads_app.model.marks import Peak
 from birads_app.model.occlusion import breast_cells
+from training.data.loader import LoadedImage
+from training.data.prepared_images import PreparedImages
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval, ratio
-from training.features.extract import Features
 
 # False marks an image at which the sensitivity is stated.
 RATES = (0.5, 1.0, 2.0)
@@ -64,27 +65,28 @@ class FreeResponse:
         return asdict(self)
 
 
-def peaks_of(features: Features, activation: np.ndarray, rows: Sequence[int]) -> list[tuple[Peak, ...]]:
-    """Return the peaks of images of a data set.
+def peaks_of(
+    images: Sequence[LoadedImage], prepared: PreparedImages, activation: np.ndarray
+) -> list[tuple[Peak, ...]]:
+    """Return the peaks of images.
 
     Parameters
     ----------
-    activation : float (n, rows * columns), of the images with the indices ``rows``
+    images, prepared : n loaded images, and what contains them
+    activation : float (n, rows, columns), of the location head in each cell
     """
-    shape = features.map_shape[:2]
     found = []
-    for start in range(0, len(rows), _READ_AT_ONCE):
-        part = rows[start : start + _READ_AT_ONCE]
-        for one, values in zip(features.inputs(part), activation[start : start + len(part)], strict=True):
-            found.append(marks.peaks(values.reshape(shape), breast_cells(one.breast_mask, *shape)))
+    for start in range(0, len(images), _READ_AT_ONCE):
+        inputs = prepared.inputs([one.digest for one in images[start : start + _READ_AT_ONCE]])
+        for one, values in zip(inputs, activation[start : start + len(inputs)], strict=True):
+            found.append(marks.peaks(values, breast_cells(one.breast_mask, *values.shape)))
     return found
 
 
 def of_images(
-    features: Features,
-    rows: np.ndarray,
+    images: Sequence[LoadedImage],
+    prepared: PreparedImages,
     activation: np.ndarray,
-    patients: np.ndarray,
     threshold: float,
     *,
     replicates: int = 2000,
@@ -94,25 +96,25 @@ def of_images(
 
     Parameters
     ----------
-    rows : int (n,), indices of the images; those with unknown findings are left out
-    activation : float (n, rows * columns), of a finding in each cell
-    patients : n patient IDs
+    images, prepared : n loaded images, and what contains them; those with unknown findings are left out
+    activation : float (n, rows, columns), of the location head in each cell
     threshold : lowest score of the model's marks
     """
-    known = np.array([features.images[row].findings_known for row in rows.tolist()], bool)
-    chosen = rows[known].tolist()
-    peaks = peaks_of(features, activation[known], chosen)
+    places = [place for place, one in enumerate(images) if one.findings_known]
+    known = [images[place] for place in places]
+    peaks = peaks_of(known, prepared, activation[places])
     judged = []
-    for start in range(0, len(chosen), _READ_AT_ONCE):
-        outlines, _ = features.outlines(chosen[start : start + _READ_AT_ONCE])
+    for start in range(0, len(known), _READ_AT_ONCE):
+        outlines = prepared.outlines([one.outline for one in known[start : start + _READ_AT_ONCE]])
         judged += [
-            judge(found, outline, features.map_shape[:2])
+            judge(found, outline, activation.shape[1:])
             for found, outline in zip(peaks[start : start + len(outlines)], outlines, strict=True)
         ]
-    return measure(judged, patients[known], threshold, replicates=replicates, seed=seed)
+    patients = [one.example.patient for one in known]
+    return measure(judged, patients, threshold, replicates=replicates, seed=seed)
 
 
-def judge(peaks: Sequence[Peak], outline: np.ndarray, map_shape: tuple[int, int]) -> JudgedImage:
+def judge(peaks: Sequence[Peak], outline: np.ndarray, map_shape: tuple[int, ...]) -> JudgedImage:
     """Compare the peaks of an image, highest first, with its outlines, uint8 (height, width)."""
     count, labels = cv2.connectedComponents((outline >= _COVERED).astype(np.uint8))
     cell = outline.shape[0] / map_shape[0], outline.shape[1] / map_shape[1]

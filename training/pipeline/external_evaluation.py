@@ -26,7 +26,7 @@ from training.data.dataset_report import patient_warning
 from training.data.loader import LoadedDataset, LoadedImage, load_dataset
 from training.data.usable_images import RejectedFile, select
 from training.errors import DatasetError
-from training.evaluation import card_drift, partial_labels, per_breast, per_source
+from training.evaluation import card_drift, free_response, partial_labels, per_breast, per_source
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.report import external_record
 from training.report.evaluation_record import Record
@@ -64,10 +64,14 @@ class _TestSet:
 
 @dataclass(frozen=True)
 class _Predictions:
-    """Logits, float (n, classes), and channel averages of the feature maps, float (n, channels)."""
+    """Logits, float (n, classes), channel averages of the feature maps, float (n, channels), and activation.
+
+    activation : of the location head in each cell, float (n, rows, columns); None without one
+    """
 
     logits: np.ndarray
     averages: np.ndarray
+    activation: np.ndarray | None
 
 
 def evaluate_bundle(
@@ -130,6 +134,15 @@ def evaluate_bundle(
             bundle.classes,
             replicates=replicates,
         ),
+        None
+        if bundle.location is None or predictions.activation is None
+        else free_response.of_images(
+            chosen.images,
+            chosen.loaded.prepared,
+            predictions.activation[:count],
+            bundle.location.threshold,
+            replicates=replicates,
+        ),
         _drift(bundle, found),
     )
 
@@ -177,17 +190,20 @@ def _unseen(
 def _predict(bundle: Bundle, site: Site, chosen: _TestSet) -> _Predictions:
     """Predict the prepared images in batches, as the application would; those labelled by sets come last."""
     engine = open_engine(bundle, site.engine, site.precision)
-    logits, averages = [], []
+    outputs = []
     prepared = chosen.loaded.prepared
     images = chosen.images + chosen.partial
     with progress.steps("images", len(images), "image") as bar:
         for batch in _batches(images):
             grey = prepared.grey([one.digest for one in batch])[:].reshape(-1, *prepared.size)
-            output = engine.predict(grey)
-            logits.append(output.logits)
-            averages.append(output.averages)
+            outputs.append(engine.predict(grey))
             bar.step(len(batch))
-    return _Predictions(np.concatenate(logits), np.concatenate(averages))
+    activation = [one.activation for one in outputs if one.activation is not None]
+    return _Predictions(
+        np.concatenate([one.logits for one in outputs]),
+        np.concatenate([one.averages for one in outputs]),
+        np.concatenate(activation) if activation else None,
+    )
 
 
 def _batches(images: Sequence[LoadedImage]) -> Iterator[Sequence[LoadedImage]]:

@@ -162,7 +162,9 @@ def _known(features: Features, rows: np.ndarray) -> np.ndarray:
 
 def _with_threshold(source: Extractor, features: Features, validation: np.ndarray) -> Extractor:
     """Add the lowest score of marks, at which validation images have one on average."""
-    assert features.activation is not None
-    peaks = free_response.peaks_of(features, features.activation[validation], validation.tolist())
+    assert features.activation is not None and features.prepared is not None
+    images = [features.images[row] for row in validation.tolist()]
+    activation = features.activation[validation].reshape(-1, *features.map_shape[:2])
+    peaks = free_response.peaks_of(images, features.prepared, activation)
     facts = {**(source.location or {}), "threshold": marks.threshold(peaks)}
     return replace(source, origin={**source.origin, "location": facts})

@@ -200,11 +200,11 @@ class TrainingResult:
         if facts is None or not predictions.activation.shape[1]:
             return None
         real = np.flatnonzero(predictions.rows < self.split_dataset.real)
+        assert self.features.prepared is not None
         return free_response.of_images(
-            self.features,
-            predictions.rows[real],
-            predictions.activation[real],
-            predictions.patients[real],
+            [self.features.images[row] for row in predictions.rows[real].tolist()],
+            self.features.prepared,
+            predictions.activation[real].reshape(-1, *self.features.map_shape[:2]),
             facts["threshold"],
             replicates=self.config.replicates,
             seed=self.config.seed,

@@ -8,6 +8,7 @@ from birads_app.terms.counts import counted
 from training.data.contamination import Contamination
 from training.evaluation.card_drift import CardDrift
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.free_response import FreeResponse
 from training.evaluation.partial_labels import PartialLabelEvaluation
 from training.evaluation.per_breast import BreastEvaluation
 from training.evaluation.per_source import SourceEvaluation
@@ -45,6 +46,7 @@ def build(
     breasts: BreastEvaluation | None,
     sources: Mapping[str, SourceEvaluation],
     partial_labels: Mapping[str, PartialLabelEvaluation],
+    found_marks: FreeResponse | None,
     drift: Sequence[CardDrift],
 ) -> Record:
     """Join all parts of the record; docs/evaluation.md describes its keys."""
@@ -58,6 +60,7 @@ def build(
         "breasts": breasts.as_dict() if breasts else None,
         "sources": {name: one.as_dict() for name, one in sources.items()},
         "partial_labels": {name: one.as_dict() for name, one in partial_labels.items()},
+        "free_response": found_marks.as_dict() if found_marks else None,
         "ood": None
         if facts.flagged is None
         else {"flagged": facts.flagged, "test_images": evaluation.images},

@@ -14,7 +14,9 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"{record['images']} images of {record['patients']} patients, 95 % confidence intervals:"
     yield from text.figure_lines(record)
     yield f"Always predicting the most frequent category: accuracy {record['majority']:.3f}."
-    yield from filter(None, (text.prediction_sets(record), text.breasts(record), ood(record)))
+    yield from filter(
+        None, (text.prediction_sets(record), text.breasts(record), text.marks(record), ood(record))
+    )
     if rows := text.sources(record):
         yield "Figures apart by the source of the images:"
         yield from _table([("", "images", *text.SOURCE_NAMES.values()), *map(tuple, rows)])

@@ -31,8 +31,6 @@ def page(record: Mapping[str, Any], pictures: Sequence[Thumbnail]) -> str:
         method=text.method(record).replace("`", "").split("\n\n"),
         ood=text.ood(record),
         sanity_checks=text.sanity_checks(record),
-        marks=text.marks(record),
-        free_response=_free_response(record.get("free_response")),
         groups={
             "Correct predictions": [picture for picture in pictures if picture.correct],
             "Incorrect predictions": [picture for picture in pictures if not picture.correct],
@@ -86,6 +84,8 @@ def _render(template: str, record: Mapping[str, Any], **values: Any) -> str:
         partial_caption=text.PARTIAL_CAPTION,
         partial_labels=[[cell.replace("|", " or ") for cell in row] for row in text.partial_labels(record)],
         breasts=text.breasts(record).replace("`", ""),
+        marks=text.marks(record),
+        free_response=_free_response(record.get("free_response")),
         **values,
     )
 
