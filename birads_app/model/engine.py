@@ -74,19 +74,20 @@ class Engine:
         activation = None if self._location is None else maps[..., self._location].copy()
         return Output(self.logits(maps), ood.average(maps), activation)
 
-    def occluded_logits(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-        """Compute the logits of a prepared image's occluded copies.
+    def occluded_logits(self, image: np.ndarray, breast_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the logits of a prepared image whose places on the breast are hidden one after the other.
 
         Parameters
         ----------
-        image : uint8 (height, width)
+        image, breast_mask : uint8 and bool (height, width)
 
         Returns
         -------
-        As :func:`birads_app.model.occlusion.occluded_logits`, and the rows and columns of places
+        The arguments of :func:`birads_app.model.occlusion.weight_of_evidence`, without temperature
         """
         (maps,) = self.maps(standardise(image[None]))
-        return occlusion.occluded_logits(maps, self.logits), occlusion.places(maps.shape)
+        cells = occlusion.breast_cells(breast_mask, *occlusion.places(maps.shape))
+        return occlusion.occluded_logits(maps, self.logits, cells), cells
 
     def at(self, urgency: Urgency) -> "Engine":
         """Return the engine for calls of an urgency; itself, as calls do not queue in one process."""

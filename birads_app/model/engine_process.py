@@ -55,23 +55,23 @@ class EngineProcess(Engine):
         found: Output = self._call("predict", images)
         return found
 
-    def occluded_logits(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    def occluded_logits(self, image: np.ndarray, breast_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As in :class:`Engine`."""
-        found: tuple[np.ndarray, tuple[int, int]] = self._call("occluded_logits", image)
+        found: tuple[np.ndarray, np.ndarray] = self._call("occluded_logits", image, breast_mask)
         return found
 
-    def _call(self, method: str, array: np.ndarray) -> Any:
+    def _call(self, method: str, *arrays: np.ndarray) -> Any:
         try:
             return self._pool.run(
-                call_engine, self._bundle.path, self._options, method, array, urgency=self._urgency
+                call_engine, self._bundle.path, self._options, method, *arrays, urgency=self._urgency
             )
         except ReadingEnded:
             raise ModelError(msg("engine-ended")) from None
 
 
-def call_engine(path: Path, options: tuple[str, str, int | None], method: str, array: np.ndarray) -> Any:
+def call_engine(path: Path, options: tuple[str, str, int | None], method: str, *arrays: np.ndarray) -> Any:
     """Call a method of a bundle's engine in this process; raises BundleError as :func:`open_engine`."""
-    return getattr(_engine(path, options), method)(array)
+    return getattr(_engine(path, options), method)(*arrays)
 
 
 @lru_cache(maxsize=1)

@@ -52,9 +52,26 @@ def _to_chest_wall(mask: np.ndarray, box: Box, flipped: bool, shape: tuple[int, 
     return mask
 
 
-def occluded_logits(maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return the head's logits for every copy of :func:`occlude`, shape (copies, classes)."""
-    return np.concatenate([logits(copies) for copies in occlude(maps)])
+def occluded_logits(
+    maps: np.ndarray, logits: Callable[[np.ndarray], np.ndarray], cells: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the head's logits for a map and its copies with hidden places.
+
+    Parameters
+    ----------
+    maps : float32 array of shape (rows, columns, channels)
+    cells : bool array of shape :func:`places`, those to hide; all if None
+
+    Returns
+    -------
+    Array of shape (1 + 2 * places, classes), as :func:`weight_of_evidence` takes it. Places that are not hidden have
+    the logits of the unchanged map.
+    """
+    cells = np.ones(places(maps.shape), bool) if cells is None else cells
+    found = np.concatenate([logits(copies) for copies in occlude(maps, cells)])
+    every = np.repeat(found[:1], 1 + 2 * cells.size, axis=0)
+    every[1:][np.tile(cells.ravel(), 2)] = found[1:]
+    return every
 
 
 def places(map_shape: tuple[int, ...]) -> tuple[int, int]:
@@ -67,21 +84,24 @@ def places(map_shape: tuple[int, ...]) -> tuple[int, int]:
     return -(-rows // side), -(-columns // side)
 
 
-def occlude(maps: np.ndarray) -> Iterator[np.ndarray]:
+def occlude(maps: np.ndarray, cells: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Yield copies of one image's feature map: unchanged, then one place hidden, then a place and its neighbours.
 
     Parameters
     ----------
     maps : float32 array of shape (rows, columns, channels)
+    cells : bool array of shape :func:`places`, those to hide; all if None
 
     Yields
     ------
-    float32 arrays of shape (n, rows, columns, channels), one copy and two for each of the :func:`places` in all; in
+    float32 arrays of shape (n, rows, columns, channels), one copy and two for each place to hide in all; in
     batches, because together they would take 40 MB at 7 x 7 cells.
     """
     rows, columns = places(maps.shape)
     row, column = np.divmod(np.arange(rows * columns), columns)
     distance = np.maximum(abs(row[:, None] - row), abs(column[:, None] - column)).reshape(-1, rows, columns)
+    if cells is not None:
+        distance = distance[cells.ravel()]
     hidden = np.concatenate([np.zeros((1, rows, columns), bool), distance == 0, distance <= 1])
     # The place of each row and of each column of cells.
     of_rows, of_columns = (

@@ -86,8 +86,7 @@ class Predictor:
         by code, float32 array of shape (rows, columns) of :func:`birads_app.model.occlusion.places`: weight of evidence
         of each place, in log odds above the average one (:func:`birads_app.model.occlusion.weight_of_evidence`)
         """
-        logits, places = self.engine.occluded_logits(seen.grey)
-        cells = occlusion.breast_cells(seen.breast_mask, *places)
+        logits, cells = self.engine.occluded_logits(seen.grey, seen.breast_mask)
         weights = occlusion.weight_of_evidence(logits / self.bundle.temperature, cells)
         return dict(zip(self.bundle.classes, weights, strict=True))
 

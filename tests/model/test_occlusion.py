@@ -7,6 +7,7 @@ from birads_app.imaging.segmentation import Box, breast_mask, fit_breast
 from birads_app.model.occlusion import (
     breast_cells,
     occlude,
+    occluded_logits,
     render_heat_map,
     render_heat_maps,
     weight_of_evidence,
@@ -30,6 +31,22 @@ def test_each_cell_and_each_neighbourhood_is_occluded_once() -> None:
         expected = np.zeros((3, 4), bool)
         expected[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
         assert np.array_equal(around, expected)
+
+
+def test_places_outside_the_breast_need_not_be_hidden() -> None:
+    random = np.random.default_rng(0)
+    maps, weights = random.random((5, 4, 3)).astype(np.float32), random.normal(size=(3, 2))
+    cells = random.random((5, 4)) < 0.5
+    copies: list[int] = []
+
+    def logits(batch: np.ndarray) -> np.ndarray:
+        copies.append(len(batch))
+        return np.asarray(batch.max(axis=(1, 2)) @ weights)
+
+    every = weight_of_evidence(occluded_logits(maps, logits), cells)
+    assert sum(copies) == 41
+    some = weight_of_evidence(occluded_logits(maps, logits, cells), cells)
+    assert np.array_equal(every, some) and every.any() and sum(copies) == 41 + 1 + 2 * cells.sum()
 
 
 def test_weight_of_evidence_is_the_drop_in_log_odds() -> None:

@@ -82,10 +82,9 @@ def draw(
     """
     for image, true in zip(images, labels, strict=True):
         maps = functions.maps(image.tensor[None])[0]
-        logits = occlusion.occluded_logits(maps, functions.logits)
-        heat = occlusion.weight_of_evidence(
-            logits, occlusion.breast_cells(image.breast_mask, *occlusion.places(maps.shape))
-        )
+        cells = occlusion.breast_cells(image.breast_mask, *occlusion.places(maps.shape))
+        logits = occlusion.occluded_logits(maps, functions.logits, cells)
+        heat = occlusion.weight_of_evidence(logits, cells)
         probabilities = softmax(logits[:1])[0]
         predicted = int(probabilities.argmax())
         plain = _enlarged(image)
